@@ -1,0 +1,208 @@
+"""The seam between a segmentation model and whoever uses it: two protocols, what travels between them, our errors.
+
+An `Encoder` turns a picture into an `Embedding`, slowly and once; a `Decoder` turns an embedding and prompts into
+`Candidates`, quickly and often. They are two objects so that they can run at once on two threads. This module
+imports nothing of ours but the letterbox.
+
+Pixels here are the picture's own: x right, y down, the centre of the top-left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.letterbox import Letterbox
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) uint8, blue-green-red as OpenCV decodes it."""
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+LOGITS_SIDE = 256
+"""Side of SAM's low-resolution mask logits, which cover the model's 1024 x 1024 input."""
+
+
+class EngineError(Exception):
+    """Anything an engine, a model file or a prompt can get wrong; catch this to catch all of them."""
+
+
+class ModelError(EngineError):
+    """A model's weights are missing, corrupt, or not what their name says."""
+
+
+class EngineUnavailable(EngineError):
+    """A backend cannot run on this machine; the message says what to install."""
+
+
+class PromptError(EngineError):
+    """A picture or a prompt that no engine could use."""
+
+
+class ForeignEmbedding(EngineError):
+    """An embedding was given to a decoder of another engine, whose masks would be plausible nonsense."""
+
+
+class EngineClosed(EngineError):
+    """The engine was used after `close`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """What to segment: points, a box, a previous mask, or several of them together.
+
+    points_px: (N, 2) float32, picture pixels.
+    labels: (N,) int8; 1 is on the object, 0 is on the background.
+    box_px: (4,) float32 x0 y0 x1 y1, picture pixels, or None.
+    mask_logits: (256, 256) float32, one map of an earlier decode of a picture of the same size, or None.
+    """
+
+    points_px: Floats
+    labels: NDArray[np.int8]
+    box_px: Floats | None = None
+    mask_logits: Floats | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is empty, misshapen or not a number."""
+        points, labels = self.points_px, self.labels
+        if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+            raise PromptError(f"points must be (N, 2) with (N,) labels, got {points.shape} and {labels.shape}")
+        if not len(points) and self.box_px is None:
+            raise PromptError("the prompt is empty; give at least one point or a box")
+        if not np.isfinite(points).all():
+            raise PromptError(f"points must be finite pixels, got {points.tolist()}")
+        if not np.isin(labels, (0, 1)).all():
+            raise PromptError(f"labels must be 1 (object) or 0 (background), got {labels.tolist()}")
+        box = self.box_px
+        if box is not None and (box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < box[:2]).any()):
+            raise PromptError(f"a box must be x0 y0 x1 y1 with x0 <= x1 and y0 <= y1, got {box.tolist()}")
+        logits = self.mask_logits
+        if logits is not None and logits.shape != (LOGITS_SIDE, LOGITS_SIDE):
+            raise PromptError(f"mask logits must be ({LOGITS_SIDE}, {LOGITS_SIDE}), got {logits.shape}")
+
+    @classmethod
+    def click(cls, x: float, y: float, *, mask_logits: Floats | None = None) -> Prompt:
+        """One point on the object, picture pixels."""
+        return cls(np.array([[x, y]], np.float32), np.ones(1, np.int8), mask_logits=mask_logits)
+
+    @classmethod
+    def box(cls, x0: float, y0: float, x1: float, y1: float) -> Prompt:
+        """A box round the object, picture pixels."""
+        return cls(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), np.array([x0, y0, x1, y1], np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """What the encoder saw in one picture: opaque to everybody but the decoder of the same engine."""
+
+    engine_id: str
+    letterbox: Letterbox
+    tensors: Any = field(repr=False)
+    nbytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The masks a decoder offers for one prompt, as logits: above 0 is inside.
+
+    logits: (K, 256, 256) float32 on the letterboxed model input. K is 4 where the engine gives all of SAM's masks
+    (index 0 the one for unambiguous prompts, then three from part to whole) and 1 where its graph gives only one.
+    predicted_iou: (K,) float32, what the decoder believes each mask's IoU with the truth to be.
+    """
+
+    logits: Floats
+    predicted_iou: Floats
+    letterbox: Letterbox
+
+    @property
+    def top(self) -> int:
+        """Index of the mask with the highest predicted IoU; of four, SAM's own choice is among the last three."""
+        first = 1 if len(self.predicted_iou) > 1 else 0
+        return first + int(np.argmax(self.predicted_iou[first:]))
+
+    def __repr__(self) -> str:
+        """Shapes and scores, not a quarter of a million numbers."""
+        return f"Candidates(logits{self.logits.shape}, predicted_iou={np.round(self.predicted_iou, 3).tolist()})"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is, as published in `health` and printed by the command."""
+
+    engine_id: str
+    backend: str
+    model: str
+    precision: str
+    device: str
+    masks: int
+    versions: dict[str, str] = field(default_factory=dict)
+    threads: dict[str, int] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Picture in, embedding out. One thread at a time."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+        ...
+
+    def encode(self, image: Image) -> Embedding:
+        """Encode one (H, W, 3) uint8 BGR picture of any size; raises `PromptError` for anything else."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; closing twice is fine, using it afterwards raises `EngineClosed`."""
+        ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """Embedding and prompts in, candidates out. One thread at a time, which may differ from the encoder's."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+        ...
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+        """Decode every prompt on one embedding, in one batch where the backend can.
+
+        Raises `PromptError` for no prompt or a point outside the picture, `ForeignEmbedding` for an embedding of
+        another engine.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; closing twice is fine, using it afterwards raises `EngineClosed`."""
+        ...
+
+
+def check_image(image: Image) -> None:
+    """Raise `PromptError` unless the picture is (H, W, 3) uint8 with at least one pixel."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        got = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}".strip()
+        raise PromptError(f"a picture must be (H, W, 3) uint8, got {got}; convert grey or float pictures first")
+    if not image.shape[0] or not image.shape[1]:
+        raise PromptError(f"a picture needs at least one pixel, got {image.shape[1]} x {image.shape[0]}")
+
+
+def check_prompts(info: EngineInfo, embedding: Embedding, prompts: Sequence[Prompt]) -> None:
+    """Raise `ForeignEmbedding` or `PromptError` where `Decoder.decode` must."""
+    if embedding.engine_id != info.engine_id:
+        raise ForeignEmbedding(
+            f"the embedding comes from engine {embedding.engine_id}, this decoder is {info.engine_id}; "
+            "use the encoder and decoder that were opened together"
+        )
+    if not prompts:
+        raise PromptError("no prompt; give at least one")
+    box = embedding.letterbox
+    for prompt in prompts:
+        points = prompt.points_px
+        if len(points) and ((points < -0.5) | (points > np.array([box.width, box.height]) - 0.5)).any():
+            raise PromptError(f"points {points.tolist()} are outside the {box.width} x {box.height} picture")

@@ -1,0 +1,67 @@
+"""The only resize: one object that moves pictures, points, boxes and masks between a picture and the model's input.
+
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MODEL_SIDE = 1024
+"""Side of the square that SAM was trained on; the picture fills it from the top left, its longest side exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """A `width` x `height` picture scaled by its longest side into the top left of a square of `side` pixels.
+
+    Both pixel grids have (0, 0) at the centre of the top-left pixel, so that a point keeps its place in the scene:
+    model = (picture + 0.5) * scale - 0.5. Scales differ between x and y by less than a pixel's rounding.
+    """
+
+    width: int
+    height: int
+    side: int = MODEL_SIDE
+
+    @property
+    def content_size(self) -> tuple[int, int]:
+        """(width, height) in model pixels that the picture fills; at least one each."""
+        scale = self.side / max(self.width, self.height)
+        return max(1, int(self.width * scale + 0.5)), max(1, int(self.height * scale + 0.5))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(x, y) model pixels per picture pixel."""
+        width, height = self.content_size
+        return width / self.width, height / self.height
+
+    def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize (H, W, C) uint8 to the content's size; padding is the engine's business."""
+        if self.content_size == (self.width, self.height):
+            return image
+        # INTER_AREA would be kinder to large pictures, but the models were trained on bilinear ones.
+        return np.asarray(cv2.resize(image, self.content_size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    def to_model(self, points_px: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 2) picture pixels to model pixels; boxes are moved as their two corners."""
+        return ((points_px + 0.5) * np.array(self.scale) - 0.5).astype(np.float32)
+
+    def to_picture(self, points_model: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 2) model pixels to picture pixels."""
+        return ((points_model + 0.5) / np.array(self.scale) - 0.5).astype(np.float32)
+
+    def logits_to_picture(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(S, S) low-resolution logits over the whole square to (H, W) float32 over the picture, bilinear."""
+        step = logits.shape[1] / self.side
+        sx, sy = self.scale[0] * step, self.scale[1] * step
+        # (picture + 0.5) * s - 0.5, sampled with one affine map
+        affine = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5]])
+        out = cv2.warpAffine(
+            logits, affine, (self.width, self.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return np.asarray(out, np.float32)

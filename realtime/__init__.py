@@ -1,0 +1,1 @@
+"""Time and streams: sources, clocks, fixation, keyframes, motion, tracking, pipeline, wire, command."""

@@ -1,0 +1,50 @@
+"""`Latest`: one place, the newest wins, what it replaced is counted. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Latest(Generic[T]):
+    """A slot between two threads that never queues: putting replaces what was not taken and counts it.
+
+    Closing wakes every waiter; a closed slot gives None and ignores what is put.
+    """
+
+    def __init__(self) -> None:
+        self._ready = threading.Condition()
+        self._value: T | None = None
+        self._closed = False
+        self._replaced = 0
+
+    def put(self, value: T) -> None:
+        """Offer a value; the one that still lies there is dropped and counted."""
+        with self._ready:
+            if self._closed:
+                return
+            if self._value is not None:
+                self._replaced += 1
+            self._value = value
+            self._ready.notify()
+
+    def take(self, timeout_s: float | None = None) -> T | None:
+        """Wait for a value and remove it; None after the timeout or when closed."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._value is not None or self._closed, timeout_s)
+            value, self._value = self._value, None
+            return value
+
+    @property
+    def replaced(self) -> int:
+        """How many values were dropped unseen."""
+        with self._ready:
+            return self._replaced
+
+    def close(self) -> None:
+        """Wake all waiters for good."""
+        with self._ready:
+            self._closed, self._value = True, None
+            self._ready.notify_all()
