@@ -48,11 +48,11 @@ class Letterbox:
 
     def to_model(self, points_px: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 2) picture pixels to model pixels; boxes are moved as their two corners."""
-        return ((points_px + 0.5) * np.array(self.scale) - 0.5).astype(np.float32)
+        return np.asarray((points_px + 0.5) * np.array(self.scale) - 0.5, np.float32)
 
     def to_picture(self, points_model: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 2) model pixels to picture pixels."""
-        return ((points_model + 0.5) / np.array(self.scale) - 0.5).astype(np.float32)
+        return np.asarray((points_model + 0.5) / np.array(self.scale) - 0.5, np.float32)
 
     def logits_to_picture(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """(S, S) low-resolution logits over the whole square to (H, W) float32 over the picture, bilinear."""
