@@ -1,0 +1,48 @@
+"""Wire contract v1: bytes <-> values, and nothing else. Pure.
+
+Every message is one part: ASCII topic, NUL, msgpack map. `pack` and `unpack` move the map; the dataclasses move its
+fields. Whatever is wrong with a message from a peer is a `WireError`; unknown fields are ignored, so that newer
+publishers can add some.
+"""
+
+from realtime.wire.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, unpack
+from realtime.wire.masks import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
+from realtime.wire.messages import (
+    MESSAGES,
+    STATES,
+    FrameRef,
+    GazeRef,
+    HealthMessage,
+    KeyframeMessage,
+    KeyframeRef,
+    MaskMessage,
+    Message,
+    OverlayMessage,
+    TimingNs,
+    read,
+)
+
+__all__ = [
+    "ENCODINGS",
+    "MAX_MESSAGE_BYTES",
+    "MAX_PIXELS",
+    "MESSAGES",
+    "STATES",
+    "VERSION",
+    "Encoding",
+    "FrameRef",
+    "GazeRef",
+    "HealthMessage",
+    "KeyframeMessage",
+    "KeyframeRef",
+    "MaskMessage",
+    "Message",
+    "OverlayMessage",
+    "TimingNs",
+    "WireError",
+    "decode_mask",
+    "encode_mask",
+    "pack",
+    "read",
+    "unpack",
+]

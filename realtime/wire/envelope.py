@@ -1,0 +1,63 @@
+"""The outside of a message: topic, NUL, msgpack map; and readers of fields that trust nobody. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+VERSION = 1
+MAX_MESSAGE_BYTES = 1 << 26
+
+
+class WireError(ValueError):
+    """A message that does not follow the contract; names the field, what came and what was expected."""
+
+
+def pack(topic: str, fields: Mapping[str, Any]) -> bytes:
+    """One message: topic, NUL, msgpack map."""
+    return topic.encode("ascii") + b"\0" + bytes(msgpack.packb(fields, use_bin_type=True))
+
+
+def unpack(raw: bytes) -> tuple[str, dict[str, Any]]:
+    """Topic and map of one message; raises `WireError` for anything that is not one."""
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise WireError(f"message of {len(raw)} bytes, at most {MAX_MESSAGE_BYTES} are read")
+    head, nul, body = raw.partition(b"\0")
+    if not nul or not head.isascii() or not 1 <= len(head) <= 64:
+        raise WireError(f"message must start with an ASCII topic and NUL, got {raw[:16]!r}")
+    try:
+        fields = msgpack.unpackb(body, raw=False, strict_map_key=True, max_ext_len=0)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(f"{head.decode()}: the map is not msgpack ({error or type(error).__name__})") from None
+    if not isinstance(fields, dict):
+        raise WireError(f"{head.decode()}: expected a msgpack map, got {type(fields).__name__}")
+    if fields.get("v") != VERSION:
+        raise WireError(f"{head.decode()}: wire version {fields.get('v')!r}, this reader knows {VERSION}")
+    return head.decode(), fields
+
+
+def map_of(fields: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Read a field that must be a map."""
+    value = fields.get(key)
+    if not isinstance(value, dict):
+        raise WireError(f"{key} must be a map, got {type(value).__name__}")
+    return value
+
+
+def number(fields: Mapping[str, Any], key: str, where: str) -> float:
+    """Read a field that must be a finite number; `where` names its map in the error."""
+    value = fields.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WireError(f"{where}.{key} must be a finite number, got {value!r:.60}")
+    return float(value)
+
+
+def whole(fields: Mapping[str, Any], key: str, where: str) -> int:
+    """Read a field that must be a whole number; `where` names its map in the error."""
+    value = fields.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WireError(f"{where}.{key} must be a whole number, got {value!r:.60}")
+    return value
