@@ -1,0 +1,78 @@
+"""Counters, rates and latency percentiles of a running pipeline. Time is an argument; safe from every thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+WINDOW_NS = 5_000_000_000
+"""Rates and percentiles describe the last five seconds: long enough for a p99, short enough to see a change."""
+_MOST = 4096  # per name: 5 s at 400 Hz is 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What `health` publishes: rates in Hz, percentiles in ms over the window, drops since the start."""
+
+    rates: dict[str, float] = field(default_factory=dict)
+    latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+class Metrics:
+    """Collects; bounded whatever is thrown at it, because names come from our own code only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ticks: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_MOST))
+        self._values: defaultdict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=_MOST))
+        self._dropped: defaultdict[str, int] = defaultdict(int)
+        self._started_ns: int | None = None
+
+    def tick(self, name: str, now_ns: int) -> None:
+        """Count one event towards the rate `name`."""
+        with self._lock:
+            self._begin(now_ns)
+            self._ticks[name].append(now_ns)
+
+    def observe(self, name: str, value_ms: float, now_ns: int) -> None:
+        """Add one latency to the percentiles of `name`."""
+        with self._lock:
+            self._begin(now_ns)
+            self._values[name].append((now_ns, value_ms))
+
+    def drop(self, name: str, count: int = 1) -> None:
+        """Count what was thrown away, by reason."""
+        with self._lock:
+            self._dropped[name] += count
+
+    def age_ns(self, name: str, now_ns: int) -> int | None:
+        """How long ago `name` ticked last; None if it never did."""
+        with self._lock:
+            ticks = self._ticks.get(name)
+            return now_ns - ticks[-1] if ticks else None
+
+    def snapshot(self, now_ns: int) -> Snapshot:
+        """Describe the window that ends now."""
+        since = now_ns - WINDOW_NS
+        with self._lock:
+            span_s = min(WINDOW_NS, max(now_ns - (self._started_ns or now_ns), 1_000_000_000)) / 1e9
+            rates = {name: round(sum(t > since for t in ticks) / span_s, 1) for name, ticks in self._ticks.items()}
+            values = {name: [v for t, v in pairs if t > since] for name, pairs in self._values.items()}
+            dropped = dict(self._dropped)
+        latency = {name: percentiles(found) for name, found in values.items() if found}
+        return Snapshot(rates, latency, dropped)
+
+    def _begin(self, now_ns: int) -> None:
+        if self._started_ns is None:
+            self._started_ns = now_ns
+
+
+def percentiles(values_ms: list[float]) -> dict[str, float]:
+    """p50, p95 and p99 of at least one value."""
+    return {
+        f"p{p}": round(float(v), 1) for p, v in zip((50, 95, 99), np.percentile(values_ms, (50, 95, 99)), strict=True)
+    }
