@@ -18,6 +18,8 @@ from engines.base import (
     PromptError,
 )
 from engines.letterbox import Letterbox
+from engines.load import load
+from engines.settings import EngineSettings
 
 __all__ = [
     "Candidates",
@@ -27,6 +29,7 @@ __all__ = [
     "EngineClosed",
     "EngineError",
     "EngineInfo",
+    "EngineSettings",
     "EngineUnavailable",
     "Floats",
     "ForeignEmbedding",
@@ -36,4 +39,5 @@ __all__ = [
     "ModelError",
     "Prompt",
     "PromptError",
+    "load",
 ]

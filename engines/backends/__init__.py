@@ -1,0 +1,1 @@
+"""One module for each library that can run our graphs; imported when it is chosen."""

@@ -1,0 +1,168 @@
+"""MobileSAM's ONNX pair exactly as published, in OpenVINO: the yardstick, and the plainest engine there is.
+
+The encoder wants the full 1024 x 1024 input; the decoder takes one prompt at a time and gives one mask.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.base import (
+    LOGITS_SIDE,
+    Candidates,
+    Embedding,
+    EngineClosed,
+    EngineInfo,
+    EngineUnavailable,
+    Floats,
+    Image,
+    ModelError,
+    Prompt,
+    check_image,
+    check_prompts,
+)
+from engines.letterbox import MODEL_SIDE, Letterbox
+from engines.settings import EngineSettings
+
+MEAN_RGB = np.array([123.675, 116.28, 103.53], np.float32)
+STD_RGB = np.array([58.395, 57.12, 57.375], np.float32)
+_serial = itertools.count(1)
+
+
+def open_engine(
+    settings: EngineSettings,
+    weights: Path | None,
+    frame_size: tuple[int, int] | None,
+    report: Callable[[str], None],
+) -> tuple[StockEncoder, StockDecoder]:
+    """Compile the pair in `weights` (encoder.onnx and sam.onnx) with the given thread counts."""
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise EngineUnavailable("OpenVINO is not installed; pip install openvino") from error
+    if weights is None:
+        raise ModelError("the stock engine needs a folder with encoder.onnx and sam.onnx")
+    core = ov.Core()
+
+    def read(name: str) -> Any:
+        report(f"reading {name}")
+        if not (weights / name).is_file():
+            raise ModelError(f"{weights / name} is missing; give the folder with encoder.onnx and sam.onnx")
+        try:
+            return core.read_model(weights / name)
+        except RuntimeError as error:
+            raise ModelError(f"{weights / name} is not a readable ONNX file; fetch it again") from error
+
+    def compiled(model: Any, threads: int) -> Any:
+        config = {
+            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,
+        }  # fmt: skip
+        return core.compile_model(model, "CPU", config)
+
+    decoder = read("sam.onnx")
+    decoder.remove_result(decoder.output("masks").get_node())
+
+    def for_points(count: int) -> Any:
+        # Static, because OpenVINO 2026.4 crashes when a dynamic graph is compiled for one thread.
+        model = decoder.clone()
+        model.reshape({"point_coords": [1, count, 2], "point_labels": [1, count]})
+        return compiled(model, settings.decoder_threads).create_infer_request()
+
+    encoder = read("encoder.onnx")
+    encoder.reshape([1, 3, MODEL_SIDE, MODEL_SIDE])
+    encoder = compiled(encoder, settings.encoder_threads)
+    precision = str(encoder.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    info = EngineInfo(
+        engine_id=f"stock-{settings.model}-{next(_serial)}",
+        backend="stock",
+        model=settings.model,
+        precision=precision,
+        device="CPU",
+        masks=1,
+        versions={"openvino": ov.__version__},
+        threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
+    )
+    return StockEncoder(info, encoder), StockDecoder(info, for_points)
+
+
+class StockEncoder:
+    """encoder.onnx: (1, 3, 1024, 1024) float in, (1, 256, 64, 64) out."""
+
+    def __init__(self, info: EngineInfo, compiled: Any) -> None:
+        self.info = info
+        self._request = compiled.create_infer_request()
+        self._input: Floats = np.zeros((1, 3, MODEL_SIDE, MODEL_SIDE), np.float32)
+
+    def encode(self, image: Image) -> Embedding:
+        """See `Encoder.encode`."""
+        if self._request is None:
+            raise EngineClosed("this encoder was closed; load the engine again")
+        check_image(image)
+        letterbox = Letterbox(image.shape[1], image.shape[0])
+        content = letterbox.image(image)
+        rows, columns = content.shape[:2]
+        self._input[:] = 0
+        self._input[0, :, :rows, :columns] = ((content[:, :, ::-1] - MEAN_RGB) / STD_RGB).transpose(2, 0, 1)
+        self._request.infer({0: self._input}, share_inputs=True)
+        tensor = self._request.get_output_tensor(0).data.copy()
+        return Embedding(self.info.engine_id, letterbox, tensor, tensor.nbytes)
+
+    def close(self) -> None:
+        """Free the graph."""
+        self._request = None
+
+
+class StockDecoder:
+    """sam.onnx: one prompt of any number of points a call, one mask."""
+
+    def __init__(self, info: EngineInfo, for_points: Callable[[int], Any]) -> None:
+        self.info = info
+        self._for_points: Callable[[int], Any] | None = functools.cache(for_points)
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+        """See `Decoder.decode`; prompts are decoded one after another."""
+        if self._for_points is None:
+            raise EngineClosed("this decoder was closed; load the engine again")
+        check_prompts(self.info, embedding, prompts)
+        return tuple(self._decode(self._for_points, embedding, prompt) for prompt in prompts)
+
+    def _decode(self, for_points: Callable[[int], Any], embedding: Embedding, prompt: Prompt) -> Candidates:
+        points, labels = model_points(embedding.letterbox, prompt)
+        request = for_points(len(points))
+        dense = prompt.mask_logits
+        columns, rows = embedding.letterbox.content_size
+        mask_input = np.zeros((1, 1, LOGITS_SIDE, LOGITS_SIDE), np.float32) if dense is None else dense[None, None]
+        request.infer({
+            "image_embeddings": embedding.tensors,
+            "point_coords": points[None],
+            "point_labels": labels[None].astype(np.float32),
+            "mask_input": np.ascontiguousarray(mask_input, np.float32),
+            "has_mask_input": np.array([dense is not None], np.float32),
+            "orig_im_size": np.array([rows, columns], np.float32),
+        })  # fmt: skip
+        scores, logits = (request.get_output_tensor(k).data[0].copy() for k in (0, 1))
+        return Candidates(logits, scores, embedding.letterbox)
+
+    def close(self) -> None:
+        """Free the graph."""
+        self._for_points = None
+
+
+def model_points(letterbox: Letterbox, prompt: Prompt) -> tuple[Floats, Floats]:
+    """A prompt as SAM's tokens: (N, 2) model pixels and (N,) labels.
+
+    Labels: 1 and 0 as in the prompt, 2 and 3 the corners of the box, -1 the padding point which SAM was trained to
+    expect where there is no box.
+    """
+    points, labels = letterbox.to_model(prompt.points_px), prompt.labels.astype(np.float32)
+    if prompt.box_px is None:
+        return np.concatenate([points, np.zeros((1, 2), np.float32)]), np.append(labels, np.float32(-1))
+    corners = letterbox.to_model(prompt.box_px.reshape(2, 2))
+    return np.concatenate([points, corners]), np.concatenate([labels, np.array([2, 3], np.float32)])
