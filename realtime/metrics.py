@@ -59,7 +59,8 @@ class Metrics:
         """Describe the window that ends now."""
         since = now_ns - WINDOW_NS
         with self._lock:
-            span_s = min(WINDOW_NS, max(now_ns - (self._started_ns or now_ns), 1_000_000_000)) / 1e9
+            started_ns = now_ns if self._started_ns is None else self._started_ns
+            span_s = min(WINDOW_NS, max(now_ns - started_ns, 1_000_000_000)) / 1e9
             rates = {name: round(sum(t > since for t in ticks) / span_s, 1) for name, ticks in self._ticks.items()}
             values = {name: [v for t, v in pairs if t > since] for name, pairs in self._values.items()}
             dropped = dict(self._dropped)
