@@ -1,0 +1,219 @@
+"""An engine without weights: grows a region of like colour round the click. Public; for tests, demos and a first try.
+
+It keeps the whole contract of `engines.base` on a plain CPU in a few milliseconds, and its masks follow real edges in
+real pictures, but it knows nothing of objects: seeded region growing (Adams and Bischof, 1994) with a fixed tolerance
+in CIE Lab, on the decoder's 256 x 256 grid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import (
+    LOGITS_SIDE,
+    Candidates,
+    Embedding,
+    EngineClosed,
+    EngineInfo,
+    Floats,
+    Image,
+    Mask,
+    Prompt,
+    check_image,
+    check_prompts,
+)
+from engines.letterbox import Letterbox
+from engines.settings import EngineSettings
+
+TOLERANCES = (9.0, 16.0, 28.0)
+"""Largest colour distance (CIE 1976 delta E) from the seed, from part to whole."""
+UNAMBIGUOUS_TOLERANCE = 20.0
+LOGIT_PER_DELTA_E = 0.5
+LOGIT_LIMIT = 8.0
+DISTANCE_PER_CELL = 0.06
+"""Delta E that one cell of distance from the seed costs, so that a region ends somewhere even in a plain picture."""
+PRIOR_DELTA_E = 6.0
+"""How far a previous mask can move the tolerance."""
+FAR = 1e3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What the fake sees in a picture: its colours on the logits' grid, and which cells the picture fills."""
+
+    lab: Floats
+    filled: Mask
+
+
+class FakeEncoder:
+    """Keeps the picture's colours at a quarter of the model's size. `encode_delay_s` stands for a slow network."""
+
+    def __init__(self, info: EngineInfo, encode_delay_s: float = 0.0) -> None:
+        self._info, self._delay_s, self._closed = info, encode_delay_s, False
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+        return self._info
+
+    def encode(self, image: Image) -> Embedding:
+        """Encode one (H, W, 3) uint8 BGR picture of any size."""
+        if self._closed:
+            raise EngineClosed("the fake encoder is closed; open the engine again")
+        check_image(image)
+        if self._delay_s:
+            time.sleep(self._delay_s)
+        letterbox = Letterbox(image.shape[1], image.shape[0])
+        width, height = (max(1, round(side * LOGITS_SIDE / letterbox.side)) for side in letterbox.content_size)
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        # a little smoothing, so that noise and texture do not end a region
+        colours = cv2.cvtColor(cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32) / 255.0, cv2.COLOR_BGR2Lab)
+        lab = np.zeros((LOGITS_SIDE, LOGITS_SIDE, 3), np.float32)
+        filled = np.zeros((LOGITS_SIDE, LOGITS_SIDE), np.bool_)
+        lab[:height, :width], filled[:height, :width] = colours, True
+        return Embedding(self._info.engine_id, letterbox, _Scene(lab, filled), lab.nbytes + filled.nbytes)
+
+    def close(self) -> None:
+        """Refuse further use."""
+        self._closed = True
+
+
+class FakeDecoder:
+    """Grows regions from the prompts. `decode_delay_s` stands for a slow network, once a call."""
+
+    def __init__(self, info: EngineInfo, decode_delay_s: float = 0.0) -> None:
+        self._info, self._delay_s, self._closed = info, decode_delay_s, False
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+        return self._info
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+        """Decode every prompt on one embedding; the same input gives the same masks."""
+        if self._closed:
+            raise EngineClosed("the fake decoder is closed; open the engine again")
+        check_prompts(self._info, embedding, prompts)
+        if self._delay_s:
+            time.sleep(self._delay_s)
+        return tuple(self._candidates(embedding, prompt) for prompt in prompts)
+
+    def close(self) -> None:
+        """Refuse further use."""
+        self._closed = True
+
+    def _candidates(self, embedding: Embedding, prompt: Prompt) -> Candidates:
+        scene: _Scene = embedding.tensors
+        seeds, repelled = _cells(embedding.letterbox, prompt, 1), _cells(embedding.letterbox, prompt, 0)
+        inside = scene.filled & _box_cells(embedding.letterbox, prompt)
+        if not len(seeds) and prompt.box_px is not None:
+            seeds = _spread(inside)
+        distance = _distance(scene, seeds) if len(seeds) else np.zeros(inside.shape, np.float32)
+        inside &= distance <= _distance(scene, repelled)
+        if prompt.mask_logits is not None:
+            distance = (distance - PRIOR_DELTA_E * np.tanh(prompt.mask_logits / 2)).astype(np.float32)
+        tolerances = (UNAMBIGUOUS_TOLERANCE, *TOLERANCES)[: self._info.masks]
+        maps, scores = zip(*(_grow(distance, inside, seeds, repelled, t) for t in tolerances), strict=True)
+        return Candidates(np.stack(maps), np.array(scores, np.float32), embedding.letterbox)
+
+
+def _cells(letterbox: Letterbox, prompt: Prompt, label: int) -> NDArray[np.intp]:
+    """(N, 2) column and row of the grid's cells under the points with that label."""
+    points = letterbox.to_model(prompt.points_px[prompt.labels == label])
+    cells = np.floor((points + 0.5) * (LOGITS_SIDE / letterbox.side)).astype(np.intp)
+    # never in the padding, which a point on the last column would round into
+    last = np.ceil(np.array(letterbox.content_size) * (LOGITS_SIDE / letterbox.side) - 0.5).astype(np.intp) - 1
+    return np.asarray(np.clip(cells, 0, np.maximum(last, 0)))
+
+
+def _box_cells(letterbox: Letterbox, prompt: Prompt) -> Mask:
+    """Which cells have their centre in the prompt's box; all of them without a box."""
+    if prompt.box_px is None:
+        return np.ones((LOGITS_SIDE, LOGITS_SIDE), np.bool_)
+    corners = letterbox.to_model(prompt.box_px.reshape(2, 2)) + 0.5
+    (x0, y0), (x1, y1) = corners * (LOGITS_SIDE / letterbox.side)
+    centres = np.arange(LOGITS_SIDE) + 0.5
+    across = (centres >= min(x0, x1 - 1)) & (centres <= max(x1, x0 + 1))
+    down = (centres >= min(y0, y1 - 1)) & (centres <= max(y1, y0 + 1))
+    return np.asarray(down[:, None] & across[None, :])
+
+
+def _spread(inside: Mask) -> NDArray[np.intp]:
+    """A 3 x 3 pattern of cells in the middle half of a box: what it holds need not be of one colour."""
+    rows, columns = np.nonzero(inside)
+    if not len(rows):
+        return np.zeros((0, 2), np.intp)
+    xs = np.linspace(columns.min(), columns.max(), 5)[1:4].astype(np.intp)
+    ys = np.linspace(rows.min(), rows.max(), 5)[1:4].astype(np.intp)
+    return np.array([(x, y) for y in ys for x in xs], np.intp)
+
+
+def _distance(scene: _Scene, cells: NDArray[np.intp]) -> Floats:
+    """(256, 256) least distance in colour, and a little in place, from any of the cells."""
+    best = np.full((LOGITS_SIDE, LOGITS_SIDE), FAR, np.float32)
+    rows, columns = np.ogrid[:LOGITS_SIDE, :LOGITS_SIDE]
+    for x, y in cells:
+        colour = np.linalg.norm(scene.lab - scene.lab[y, x], axis=2)
+        place = np.hypot(columns - x, rows - y) * DISTANCE_PER_CELL
+        np.minimum(best, colour + place, out=best, casting="same_kind")
+    return best
+
+
+def _grow(
+    distance: Floats, inside: Mask, seeds: NDArray[np.intp], repelled: NDArray[np.intp], tolerance: float
+) -> tuple[Floats, float]:  # fmt: skip
+    """Logits of the region that hangs together with the seeds, and how much to trust it, 0..1."""
+    region = _connected(inside & (distance < tolerance), seeds)
+    logits = np.clip((tolerance - distance) * LOGIT_PER_DELTA_E, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
+    logits = np.where(region, np.maximum(logits, 0.1), -np.maximum(np.abs(logits), 0.1))
+    logits[~inside] = np.minimum(logits[~inside], -1.0)
+    for cells, sign in ((seeds, 1.0), (repelled, -1.0)):
+        for x, y in cells:
+            # the point's neighbours too: bilinear upscaling must not undo what the user clicked
+            around = logits[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+            around[...] = sign * np.maximum(sign * around, 1.0)
+    return logits.astype(np.float32), _trust(distance, inside, seeds, tolerance, region)
+
+
+def _trust(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: float, region: Mask) -> float:
+    """SAM's stability score, the area at a strict over the area at a lenient threshold, less for a whole picture."""
+    strict = _connected(inside & (distance < tolerance - 2), seeds).sum()
+    lenient = _connected(inside & (distance < tolerance + 2), seeds).sum()
+    share = float(region.sum()) / max(1, int(inside.sum()))
+    return float(np.clip(strict / max(1, lenient), 0, 1) * (1 - 0.5 * share))
+
+
+def _connected(region: Mask, seeds: NDArray[np.intp]) -> Mask:
+    """The parts of a region that hold a seed; all of it without seeds."""
+    if not len(seeds):
+        return region
+    _, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)
+    wanted = np.unique(labels[seeds[:, 1], seeds[:, 0]])
+    return np.isin(labels, wanted[wanted > 0])
+
+
+def open_fake(
+    *, encode_delay_s: float = 0.0, decode_delay_s: float = 0.0, masks: int = 4
+) -> tuple[FakeEncoder, FakeDecoder]:  # fmt: skip
+    """Open a pair that belongs together; `masks` is 4, or 1 for an engine that offers no choice."""
+    if masks not in (1, 4):
+        raise ValueError(f"masks must be 4 or 1, got {masks}")
+    info = EngineInfo(
+        engine_id=f"fake-regions-{masks}", backend="fake", model="regions of like colour", precision="f32",
+        device="cpu", masks=masks, versions={"opencv": cv2.__version__, "numpy": np.__version__},
+    )  # fmt: skip
+    return FakeEncoder(info, encode_delay_s), FakeDecoder(info, decode_delay_s)
+
+
+def open_engine(
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Callable[[str], None]
+) -> tuple[FakeEncoder, FakeDecoder]:
+    """What `engines.load` calls; the fake needs none of it."""
+    return open_fake()

