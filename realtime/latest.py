@@ -1,8 +1,12 @@
-"""`Latest`: one place, the newest wins, what it replaced is counted. Imports nothing of ours."""
+"""What lies between two threads: `Latest`, where the newest wins, and `Backlog`, where nothing is conflated.
+
+Both are bounded and count what they lose. Imports nothing of ours.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -48,3 +52,31 @@ class Latest(Generic[T]):
         with self._ready:
             self._closed, self._value = True, None
             self._ready.notify_all()
+
+
+class Backlog(Generic[T]):
+    """A bounded queue that is emptied at once; when it is full the oldest goes and is counted."""
+
+    def __init__(self, most: int) -> None:
+        self._lock = threading.Lock()
+        self._values: deque[T] = deque(maxlen=most)
+        self._lost = 0
+
+    def put(self, value: T) -> None:
+        """Add a value at the end."""
+        with self._lock:
+            self._lost += len(self._values) == self._values.maxlen
+            self._values.append(value)
+
+    def take_all(self) -> list[T]:
+        """Remove and return everything, oldest first."""
+        with self._lock:
+            values = list(self._values)
+            self._values.clear()
+            return values
+
+    @property
+    def lost(self) -> int:
+        """How many values were dropped unseen."""
+        with self._lock:
+            return self._lost
