@@ -1,8 +1,8 @@
 """An engine without weights: grows a region of like colour round the click. Public; for tests, demos and a first try.
 
-It keeps the whole contract of `engines.base` on a plain CPU in a few milliseconds, and its masks follow real edges in
-real pictures, but it knows nothing of objects: seeded region growing (Adams and Bischof, 1994) with a fixed tolerance
-in CIE Lab, on the decoder's 256 x 256 grid.
+It keeps the whole contract of `engines.base` on a plain CPU in some 10 ms, and its masks follow real edges in real
+pictures, but it knows nothing of objects: seeded region growing (Adams and Bischof, 1994) with a fixed tolerance in
+CIE Lab, on the decoder's 256 x 256 grid.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class FakeDecoder:
         if not len(seeds) and prompt.box_px is not None:
             seeds = _spread(inside)
         distance = _distance(scene, seeds) if len(seeds) else np.zeros(inside.shape, np.float32)
-        inside &= distance <= _distance(scene, repelled)
+        if len(repelled):
+            inside &= distance <= _distance(scene, repelled)
         if prompt.mask_logits is not None:
             distance = (distance - PRIOR_DELTA_E * np.tanh(prompt.mask_logits / 2)).astype(np.float32)
         tolerances = (UNAMBIGUOUS_TOLERANCE, *TOLERANCES)[: self._info.masks]
@@ -160,9 +161,10 @@ def _distance(scene: _Scene, cells: NDArray[np.intp]) -> Floats:
     best = np.full((LOGITS_SIDE, LOGITS_SIDE), FAR, np.float32)
     rows, columns = np.ogrid[:LOGITS_SIDE, :LOGITS_SIDE]
     for x, y in cells:
-        colour = np.linalg.norm(scene.lab - scene.lab[y, x], axis=2)
-        place = np.hypot(columns - x, rows - y) * DISTANCE_PER_CELL
-        np.minimum(best, colour + place, out=best, casting="same_kind")
+        away = scene.lab - scene.lab[y, x]
+        colour = np.sqrt(np.einsum("ijk,ijk->ij", away, away))
+        place = np.sqrt((columns - x) ** 2 + (rows - y) ** 2, dtype=np.float32) * DISTANCE_PER_CELL
+        np.minimum(best, colour + place, out=best)
     return best
 
 
@@ -183,20 +185,22 @@ def _grow(
 
 
 def _trust(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: float, region: Mask) -> float:
-    """SAM's stability score, the area at a strict over the area at a lenient threshold, less for a whole picture."""
-    strict = _connected(inside & (distance < tolerance - 2), seeds).sum()
-    lenient = _connected(inside & (distance < tolerance + 2), seeds).sum()
-    share = float(region.sum()) / max(1, int(inside.sum()))
-    return float(np.clip(strict / max(1, lenient), 0, 1) * (1 - 0.5 * share))
+    """After SAM's stability score: the area over the area at a lenient threshold; less for a whole picture."""
+    area = float(region.sum())
+    lenient = float(_connected(inside & (distance < tolerance + 3), seeds).sum())
+    share = area / max(1.0, float(inside.sum()))
+    return area / max(1.0, lenient) * (1 - 0.5 * share)
 
 
 def _connected(region: Mask, seeds: NDArray[np.intp]) -> Mask:
     """The parts of a region that hold a seed; all of it without seeds."""
     if not len(seeds):
         return region
-    _, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)
-    wanted = np.unique(labels[seeds[:, 1], seeds[:, 0]])
-    return np.isin(labels, wanted[wanted > 0])
+    count, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=4, ltype=cv2.CV_16U)
+    wanted = np.zeros(count, np.bool_)
+    wanted[labels[seeds[:, 1], seeds[:, 0]]] = True
+    wanted[0] = False
+    return np.asarray(wanted[labels])
 
 
 def open_fake(
