@@ -13,8 +13,8 @@ from realtime.wire import VERSION, pack
 class Sender(Protocol):
     """Where messages go; `transport.Publisher` is one."""
 
-    def send(self, message: bytes) -> None:
-        """Send one single-part message without ever blocking."""
+    def send(self, topic: str, payload: bytes) -> bool:
+        """Send one single-part message, topic NUL payload, without ever blocking; False when closed."""
         ...
 
 
@@ -24,7 +24,7 @@ class Broadcast:
     def __init__(self, sender: Sender, stream: str, clock_ns: Callable[[], int]) -> None:
         self._sender, self._stream, self._clock_ns = sender, stream, clock_ns
         self._seq: defaultdict[str, int] = defaultdict(int)
-        self._lock = threading.Lock()  # a ZeroMQ socket must not be used by two threads at once
+        self._lock = threading.Lock()  # messages leave in the order of their numbers
 
     def send(self, topic: str, fields: Mapping[str, Any]) -> int:
         """Publish one map under `topic`; returns the `published_ns` that it carries."""
@@ -32,5 +32,5 @@ class Broadcast:
             now_ns = self._clock_ns()
             head = {"v": VERSION, "stream": self._stream, "seq": self._seq[topic], "published_ns": now_ns}
             self._seq[topic] += 1
-            self._sender.send(pack(topic, {**head, **fields}))
+            self._sender.send(topic, pack({**head, **fields}))
             return now_ns

@@ -1,11 +1,11 @@
 """Wire contract v1: bytes <-> values, and nothing else. Pure.
 
-Every message is one part: ASCII topic, NUL, msgpack map. `pack` and `unpack` move the map; the dataclasses move its
-fields. Whatever is wrong with a message from a peer is a `WireError`; unknown fields are ignored, so that newer
+Every message is one part: ASCII topic, NUL, payload (a msgpack map). `pack` and `unpack` move the map; the dataclasses
+move its fields. Whatever is wrong with a message from a peer is a `WireError`; unknown fields are ignored, so that newer
 publishers can add some.
 """
 
-from realtime.wire.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, unpack
+from realtime.wire.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, split, unpack
 from realtime.wire.masks import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
 from realtime.wire.messages import (
     MESSAGES,
@@ -44,5 +44,6 @@ __all__ = [
     "encode_mask",
     "pack",
     "read",
+    "split",
     "unpack",
 ]

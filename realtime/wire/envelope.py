@@ -1,4 +1,4 @@
-"""The outside of a message: topic, NUL, msgpack map; and readers of fields that trust nobody. Pure."""
+"""The outside of a message, ASCII topic, NUL, msgpack map, and readers of fields that trust nobody. Pure."""
 
 from __future__ import annotations
 
@@ -16,27 +16,32 @@ class WireError(ValueError):
     """A message that does not follow the contract; names the field, what came and what was expected."""
 
 
-def pack(topic: str, fields: Mapping[str, Any]) -> bytes:
-    """One message: topic, NUL, msgpack map."""
-    return topic.encode("ascii") + b"\0" + bytes(msgpack.packb(fields, use_bin_type=True))
+def pack(fields: Mapping[str, Any]) -> bytes:
+    """The payload of one message, without topic and NUL."""
+    return bytes(msgpack.packb(fields, use_bin_type=True))
 
 
-def unpack(raw: bytes) -> tuple[str, dict[str, Any]]:
-    """Topic and map of one message; raises `WireError` for anything that is not one."""
-    if len(raw) > MAX_MESSAGE_BYTES:
-        raise WireError(f"message of {len(raw)} bytes, at most {MAX_MESSAGE_BYTES} are read")
-    head, nul, body = raw.partition(b"\0")
+def split(raw: bytes) -> tuple[str, bytes]:
+    """Topic and payload of one message as it travels; raises `WireError`."""
+    head, nul, payload = raw.partition(b"\0")
     if not nul or not head.isascii() or not 1 <= len(head) <= 64:
-        raise WireError(f"message must start with an ASCII topic and NUL, got {raw[:16]!r}")
+        raise WireError(f"a message must start with an ASCII topic and NUL, got {raw[:16]!r}")
+    return head.decode(), payload
+
+
+def unpack(payload: bytes) -> dict[str, Any]:
+    """The map of one payload; raises `WireError` for anything that is not one of our version."""
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise WireError(f"message of {len(payload)} bytes, at most {MAX_MESSAGE_BYTES} are read")
     try:
-        fields = msgpack.unpackb(body, raw=False, strict_map_key=True, max_ext_len=0)
+        fields = msgpack.unpackb(payload, raw=False, strict_map_key=True, max_ext_len=0)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(f"{head.decode()}: the map is not msgpack ({error or type(error).__name__})") from None
+        raise WireError(f"the payload is not msgpack ({error or type(error).__name__})") from None
     if not isinstance(fields, dict):
-        raise WireError(f"{head.decode()}: expected a msgpack map, got {type(fields).__name__}")
+        raise WireError(f"expected a msgpack map, got {type(fields).__name__}")
     if fields.get("v") != VERSION:
-        raise WireError(f"{head.decode()}: wire version {fields.get('v')!r}, this reader knows {VERSION}")
-    return head.decode(), fields
+        raise WireError(f"wire version {fields.get('v')!r}, this reader knows {VERSION}")
+    return fields
 
 
 def map_of(fields: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -213,12 +213,14 @@ MESSAGES: dict[str, type[Message]] = {
 }  # fmt: skip
 
 
-def read(raw: bytes) -> Message:
-    """Read one message of a known topic; raises `WireError`."""
-    topic, fields = unpack(raw)
+def read(topic: str, payload: bytes) -> Message:
+    """Read the payload of a known topic; raises `WireError`."""
     if topic not in MESSAGES:
         raise WireError(f"topic {topic!r}; known are {', '.join(MESSAGES)}")
-    return MESSAGES[topic].of(fields)
+    try:
+        return MESSAGES[topic].of(unpack(payload))
+    except WireError as error:
+        raise WireError(f"{topic}: {error}") from None
 
 
 def _shape_of(mask: Mask | None) -> tuple[list[int] | None, int, list[float] | None]:

@@ -5,8 +5,9 @@ from realtime.wire import unpack
 
 
 class Sent(list):
-    def send(self, message):
-        self.append(unpack(message))
+    def send(self, topic, payload):
+        self.append((topic, unpack(payload)))
+        return True
 
 
 def test_numbers_are_per_topic_and_stamps_come_from_the_clock():

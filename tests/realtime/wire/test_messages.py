@@ -18,6 +18,7 @@ from realtime.wire import (
     WireError,
     pack,
     read,
+    split,
     unpack,
 )
 
@@ -40,7 +41,7 @@ def message(**change):
 
 
 def through(topic, value):
-    return read(pack(topic, {**ENVELOPE, **value.fields()}))
+    return read(topic, pack({**ENVELOPE, **value.fields()}))
 
 
 def test_mask_round_trip_keeps_every_field():
@@ -90,30 +91,44 @@ def test_the_other_messages_round_trip(topic, value):
 )
 def test_wrong_fields_are_named(change, says):
     with pytest.raises(WireError, match=says):
-        read(pack("mask", {**ENVELOPE, **message().fields(), **change}))
+        read("mask", pack({**ENVELOPE, **message().fields(), **change}))
 
 
 def test_unknown_fields_are_ignored():
-    assert read(pack("mask", {**ENVELOPE, **message().fields(), "later": [1]})).object == 3
+    assert read("mask", pack({**ENVELOPE, **message().fields(), "later": [1]})).object == 3
+
+
+@pytest.mark.parametrize("raw", [b"", b"mask", b"\0\x80", b"m\xc3\xa4sk\0\x80", b"x" * 65 + b"\0"])
+def test_what_has_no_topic_is_a_wire_error(raw):
+    with pytest.raises(WireError, match="ASCII topic"):
+        split(raw)
+
+
+def test_topic_and_payload_are_split_at_the_first_nul():
+    assert split(b"mask\0a\0b") == ("mask", b"a\0b")
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [b"", b"mask", b"mask\0", b"\0\x80", b"m\xc3\xa4sk\0\x80", b"mask\0\x93\x01\x02\x03", b"mask\0\xc7\x01\x05x",
-     b"mask\0" + b"\x91" * 5000 + b"\xc0", b"mask\0\xdf\xff\xff\xff\xff", b"mask\0\x81\x01\x02", b"mask\0\x80\x80",
-     b"other\0" + msgpack.packb(ENVELOPE)],
+    "payload",
+    [b"", b"\x93\x01\x02\x03", b"\xc7\x01\x05x", b"\x91" * 5000 + b"\xc0", b"\xdf\xff\xff\xff\xff", b"\x81\x01\x02",
+     b"\x80\x80", b"\x80"],
 )  # fmt: skip
-def test_what_is_no_message_is_a_wire_error(raw):
-    with pytest.raises(WireError):
-        read(raw)
+def test_what_is_no_message_is_a_wire_error(payload):
+    with pytest.raises(WireError, match="mask: "):
+        read("mask", payload)
+
+
+def test_an_unknown_topic_is_named():
+    with pytest.raises(WireError, match="'other'; known are mask"):
+        read("other", msgpack.packb(ENVELOPE))
 
 
 @given(raw=st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_random_bytes_never_raise_anything_else(raw):
-    for candidate in (raw, b"mask\0" + raw):
+    for take in (unpack, split):
         try:
-            unpack(candidate)
+            take(raw)
         except WireError:
             continue
 
@@ -121,6 +136,6 @@ def test_random_bytes_never_raise_anything_else(raw):
 @given(cut=st.integers(0, 400))
 @settings(max_examples=100, deadline=None)
 def test_a_message_cut_anywhere_is_a_wire_error(cut):
-    whole = pack("mask", {**ENVELOPE, **message().fields()})
+    whole = pack({**ENVELOPE, **message().fields()})
     with pytest.raises(WireError):
-        read(whole[: min(cut, len(whole) - 1)])
+        read("mask", whole[: min(cut, len(whole) - 1)])
