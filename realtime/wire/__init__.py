@@ -1,7 +1,7 @@
 """Wire contract v1: bytes <-> values, and nothing else. Pure.
 
-Every message is one part: ASCII topic, NUL, payload (a msgpack map). `pack` and `unpack` move the map; the dataclasses
-move its fields. Whatever is wrong with a message from a peer is a `WireError`; unknown fields are ignored, so that newer
+Every message is one part: ASCII topic, NUL, payload (a msgpack map). `pack` and `unpack` move the map, the dataclasses
+its fields. Whatever is wrong with a message from a peer is a `WireError`; unknown fields are ignored, so that newer
 publishers can add some.
 """
 
