@@ -1,0 +1,33 @@
+# On a fresh Debian machine with Python 3.11 to 3.13, make and npm, each verb below installs what it needs by itself.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# more for the command itself: make demo ARGS='--out DIR', make test ARGS='-k wire'
+ARGS ?=
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Make the virtual environment and install everything into it
+
+$(VENV)/.installed: pyproject.toml constraints.txt .ci/setup
+	@.ci/setup $(VENV)
+
+demo: setup ## See it work on a real clip in about a minute: pictures, a video and a table in demo-out/
+	@$(BIN)/gazecast models pull mobile_sam
+	@$(BIN)/gazecast demo $(ARGS)
+
+test: setup ## Run the whole test suite
+	@$(BIN)/gazecast models pull mobile_sam || echo "testing without the model: what needs it is skipped"
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Lint, check formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## Measure speed on this machine, as JSON and a table
+	@$(BIN)/gazecast models pull mobile_sam
+	$(BIN)/python -m benchmarks.engines $(ARGS)
