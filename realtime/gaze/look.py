@@ -1,0 +1,36 @@
+"""`Look`: what the eyes are doing now, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from realtime.types import GazeSample
+
+LookKind = Literal["fixation", "pursuit", "saccade", "blink", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the eyes are doing now.
+
+    kind: fixation, pursuit; saccade (in flight, `point_px` is the newest sample); blink (`point_px` is from before);
+        none (no valid gaze for `lost_s`, `point_px` is the last there was).
+    point_px: in the newest frame if the caller used `move`. May lie outside it.
+    onset_ns: when this fixation, pursuit or saccade began, host monotonic.
+    sample: the newest sample it is based on, as it came.
+    spread_px: median distance of the samples to the point; 0 where there is one.
+    radius_px: error radius, from the sample, else the settings' accuracy.
+    """
+
+    kind: LookKind
+    point_px: tuple[float, float]
+    onset_ns: int
+    sample: GazeSample
+    spread_px: float
+    radius_px: float
+
+    @property
+    def steady(self) -> bool:
+        """Whether the eyes rest on something, which is when to prompt."""
+        return self.kind in ("fixation", "pursuit")
