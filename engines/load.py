@@ -14,6 +14,7 @@ Report = Callable[[str], None]
 Opener = Callable[[EngineSettings, Path | None, tuple[int, int] | None, Report], tuple[Encoder, Decoder]]
 
 BACKENDS = {
+    "openvino": "engines.backends.openvino:open_engine",
     "stock": "engines.backends.stock:open_engine",
     "fake": "engines.fake:open_engine",
 }

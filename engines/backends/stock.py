@@ -28,6 +28,7 @@ from engines.base import (
     check_prompts,
 )
 from engines.letterbox import MODEL_SIDE, Letterbox
+from engines.prompts import model_points
 from engines.settings import EngineSettings
 
 MEAN_RGB = np.array([123.675, 116.28, 103.53], np.float32)
@@ -153,16 +154,3 @@ class StockDecoder:
     def close(self) -> None:
         """Free the graph."""
         self._for_points = None
-
-
-def model_points(letterbox: Letterbox, prompt: Prompt) -> tuple[Floats, Floats]:
-    """A prompt as SAM's tokens: (N, 2) model pixels and (N,) labels.
-
-    Labels: 1 and 0 as in the prompt, 2 and 3 the corners of the box, -1 the padding point which SAM was trained to
-    expect where there is no box.
-    """
-    points, labels = letterbox.to_model(prompt.points_px), prompt.labels.astype(np.float32)
-    if prompt.box_px is None:
-        return np.concatenate([points, np.zeros((1, 2), np.float32)]), np.append(labels, np.float32(-1))
-    corners = letterbox.to_model(prompt.box_px.reshape(2, 2))
-    return np.concatenate([points, corners]), np.concatenate([labels, np.array([2, 3], np.float32)])

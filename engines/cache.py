@@ -1,0 +1,94 @@
+"""Engine files on disk, each with a JSON note that says exactly what it is; what does not match its note is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engines.base import ModelError
+
+Key = Mapping[str, str]
+"""What an engine file was made from and for; the same key means the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Lies beside an engine file. gate: figures of its comparison with the reference, where there was one."""
+
+    name: str
+    key: dict[str, str]
+    sha256: str
+    built: str
+    gate: dict[str, Any] | None = None
+
+
+def place(root: Path, name: str, key: Key, suffix: str) -> Path:
+    """Where the file of that name and key belongs."""
+    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
+    return root / f"{name}-{digest[:16]}{suffix}"
+
+
+def note_of(file: Path) -> Path:
+    """The note that belongs to an engine file."""
+    return file.with_suffix(".json")
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> Note:
+    """Write the note of a finished file; until then the file does not count."""
+    note = Note(
+        name, dict(key), file_hash(file), datetime.now(UTC).isoformat(timespec="seconds"), dict(gate or {}) or None
+    )
+    partial = file.with_suffix(f".{os.getpid()}.note")
+    partial.write_text(json.dumps(asdict(note), indent=2) + "\n")
+    partial.replace(note_of(file))
+    return note
+
+
+def read_note(path: Path) -> Note:
+    """Parse a note; raises `ModelError` when it is not one."""
+    try:
+        note = Note(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{path} is not an engine's note; remove it and run `gazecast engine build`") from error
+    return note
+
+
+def find(file: Path, key: Key) -> Note | None:
+    """The note of a file that is whole and made for `key`; None where there is no finished file.
+
+    Raises `ModelError` for a file that is damaged, or whose note says that it was made from or for something else.
+    """
+    if not file.is_file() or not note_of(file).is_file():
+        return None
+    note = read_note(note_of(file))
+    rebuild = "run `gazecast engine build --force`"
+    differing = sorted(field for field in {*note.key, *key} if note.key.get(field) != key.get(field))
+    if differing:
+        pairs = ", ".join(f"{field} {note.key.get(field)!r} instead of {key.get(field)!r}" for field in differing)
+        raise ModelError(f"{file} was made for {pairs}; {rebuild}")
+    if file_hash(file) != note.sha256:
+        raise ModelError(f"{file} is damaged: it is not the file that its note describes; {rebuild}")
+    return note
+
+
+def notes(root: Path) -> Iterator[tuple[Path, Note]]:
+    """Every readable note below `root`, oldest first."""
+    found = []
+    for path in root.glob("*.json"):
+        try:
+            found.append((path, read_note(path)))
+        except ModelError:
+            continue
+    yield from sorted(found, key=lambda pair: pair[1].built)

@@ -1,0 +1,31 @@
+"""Write one of our torch modules as a static ONNX graph. The only module that exports."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from engines.graphs import EncoderGraph, Graph
+from engines.models.checkpoint import Sam
+from engines.models.graphs import ENCODER_OUTPUTS, examples, module
+
+OPSET = 20
+"""The first with Gelu as one operation; LayerNormalization came with 17."""
+
+
+def export(sam: Sam, graph: Graph, file: Path) -> None:
+    """Write `graph` with the weights of `sam` to `file`, which appears only when it is complete."""
+    inputs = examples(graph)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    with warnings.catch_warnings(), torch.inference_mode():
+        # The tracer warns of every shape that becomes a constant, which is what we want, and of its age.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module(sam, graph), tuple(inputs.values()), str(partial), dynamo=False, opset_version=OPSET,
+            input_names=list(inputs), do_constant_folding=True,
+            output_names=list(ENCODER_OUTPUTS) if isinstance(graph, EncoderGraph) else ["logits_out", "iou"],
+        )  # fmt: skip
+    partial.replace(file)

@@ -1,0 +1,166 @@
+"""The same mask decoder with half the arithmetic; equal to `MaskDecoder` but for rounding.
+
+What is different, for M = 4096 picture tokens, N about 7 tokens, 8 heads of 16:
+- what only the picture decides (layer 0's keys and values towards the tokens, its queries from the picture) is
+  computed once a picture by `Preparation`;
+- elsewhere no projection is applied to all M tokens. A head's scores q (W x) are (q W) x, and a sum of projected values
+  P (V x) is (P x) V, so the narrow side carries the projection ("absorption", as in multi-head latent attention,
+  DeepSeek-V2, 2024). A bias of keys cancels in the softmax; one of queries becomes an offset for each token;
+- a transposed convolution of stride 2 and size 2 is one matrix product, so upscaling stays channels last, and the
+  only shuffle of pixels is done on the four finished maps;
+- rows and columns of padding are not upscaled at all.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from engines.models.mask_decoder import HEADS, MASKS, OUTPUTS, Attention, MaskDecoder, TwoWayLayer
+from engines.models.prompt import GRID, WIDTH, PromptEncoder
+
+OUTSIDE = -32.0
+"""Logit of what lies in the padding, which nobody segments."""
+HEAD = WIDTH // 2 // HEADS
+
+
+def split_weight(linear: nn.Linear) -> Tensor:
+    """A projection's (128, 256) weight as (heads, 16, 256)."""
+    return linear.weight.unflatten(0, (HEADS, HEAD))
+
+
+class Preparation(nn.Module):
+    """Everything about a picture that no prompt changes."""
+
+    def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder) -> None:
+        super().__init__()
+        layer = decoder.transformer.layers[0]
+        to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
+        self.register_buffer("no_mask", prompt.no_mask_embed.weight.detach())
+        place = prompt.pe_layer.grid()
+        projections = (to_image.k_proj, to_token.q_proj)
+        # The place is added before these two projections; added after them it is a constant.
+        for name, linear in zip(("k", "q"), projections, strict=True):
+            self.register_buffer(f"{name}_place", nnf.linear(place, linear.weight, linear.bias).detach())
+        weight = torch.cat([linear.weight for linear in (*projections, to_image.v_proj)])
+        self.register_buffer("weight", weight.detach())
+        self.register_buffer("v_bias", to_image.v_proj.bias.detach())
+
+    def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(4096, 256) to keys (4096, 256), k and q (4096, 128) and v (4096, 128)."""
+        keys = embedding + self.no_mask
+        k, q, v = nnf.linear(keys, self.weight).split(WIDTH // 2, -1)
+        return keys, k + self.k_place, q + self.q_place, v + self.v_bias
+
+
+class FastDecoder(nn.Module):
+    """`MaskDecoder` for a picture that fills `rows` x `columns` of the 64 x 64 tokens from the top left."""
+
+    def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
+        super().__init__()
+        self.prompt, self.decoder, self.rows, self.columns = prompt, decoder, rows, columns
+        self.register_buffer("place", prompt.pe_layer.grid().detach())
+        first, second = decoder.output_upscaling[0], decoder.output_upscaling[3]
+        # (in, out, 2, 2) to (2 * 2 * out, in): one row for each of the four pixels that a pixel becomes
+        self.register_buffer("up1", first.weight.permute(2, 3, 1, 0).flatten(0, 2).detach())
+        self.register_buffer("up1_bias", first.bias.repeat(4).detach())
+        self.register_buffer("up2", second.weight.permute(2, 3, 1, 0).flatten(0, 2).detach())
+        self.register_buffer("up2_bias", second.bias.repeat(4).detach())
+
+    def forward(
+        self, keys: Tensor, k: Tensor, q: Tensor, v: Tensor, prompt: Tensor, absent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Decode prompts without masks.
+
+        keys, k, q, v: what `Preparation` gave. prompt: (B, N, 256). absent: (B, N) as in `MaskDecoder`.
+        Returns logits (B, 4, 256, 256) and predicted IoU (B, 4).
+        """
+        tokens, absent = self.decoder.tokens(prompt), nnf.pad(absent, (OUTPUTS, 0))
+        layer = self.decoder.transformer.layers[0]
+        queries = layer.attend_self(tokens, tokens, True, absent)
+        attention = layer.cross_attn_token_to_image
+        looks = attention.split(attention.q_proj(queries + tokens)) / math.sqrt(HEAD)
+        shares = (looks @ k.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0)).softmax(-1)
+        seen = shares @ v.unflatten(1, (HEADS, HEAD)).transpose(0, 1)
+        queries = self._after_look(layer, queries, attention.out_proj(seen.transpose(1, 2).flatten(2)))
+        back = layer.cross_attn_image_to_token
+        heads = back.split(back.k_proj(queries + tokens)) / math.sqrt(HEAD)
+        scores = heads @ q.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0) + absent[:, None, :, None]
+        seen_keys = self._spread(back, scores, queries)
+        return self._rest(queries, layer.norm4(keys + seen_keys), tokens, absent)
+
+    def with_masks(
+        self, keys: Tensor, prompt: Tensor, absent: Tensor, logits: Tensor, has_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same with a previous mask for each prompt: (B, 1, 256, 256), and (B, 1, 1) 1 where there is one, else 0.
+
+        Nothing can be prepared then: the mask is added to the embedding before the first layer.
+        """
+        tokens, absent = self.decoder.tokens(prompt), nnf.pad(absent, (OUTPUTS, 0))
+        added = (self.prompt.masks(logits) - self.prompt.no_mask_embed.weight) * has_mask
+        layer = self.decoder.transformer.layers[0]
+        queries = layer.attend_self(tokens, tokens, True, absent)
+        return self._rest(*self._layer(layer, queries, keys + added, tokens, absent), tokens, absent)
+
+    def _rest(self, queries: Tensor, keys: Tensor, tokens: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
+        transformer = self.decoder.transformer
+        layer = transformer.layers[1]
+        queries = layer.attend_self(queries, tokens, False, absent)
+        queries, keys = self._layer(layer, queries, keys, tokens, absent)
+        seen = self._look(transformer.final_attn_token_to_image, queries + tokens, keys, keys + self.place)
+        queries = transformer.norm_final_attn(queries + seen)
+        mlps = self.decoder.output_hypernetworks_mlps
+        weights = torch.stack([mlp(queries[:, 1 + index]) for index, mlp in enumerate(mlps)], 1)
+        return self._upscale(keys, weights), self.decoder.iou_prediction_head(queries[:, 0])
+
+    def _layer(
+        self, layer: TwoWayLayer, queries: Tensor, keys: Tensor, tokens: Tensor, absent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One layer after its self-attention."""
+        placed = keys + self.place
+        seen = self._look(layer.cross_attn_token_to_image, queries + tokens, keys, placed)
+        queries = self._after_look(layer, queries, seen)
+        back = layer.cross_attn_image_to_token
+        heads = back.split(back.k_proj(queries + tokens)) / math.sqrt(HEAD)
+        offset = heads @ back.q_proj.bias.view(HEADS, HEAD, 1) + absent[:, None, :, None]
+        scores = (heads @ split_weight(back.q_proj)).flatten(1, 2) @ placed.transpose(1, 2)
+        scores = scores.unflatten(1, (HEADS, -1)) + offset
+        return queries, layer.norm4(keys + self._spread(back, scores, queries))
+
+    @staticmethod
+    def _after_look(layer: TwoWayLayer, queries: Tensor, seen: Tensor) -> Tensor:
+        queries = layer.norm2(queries + seen)
+        return layer.norm3(queries + layer.mlp(queries))
+
+    @staticmethod
+    def _look(attention: Attention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
+        """Tokens (B, N, 256) look at keys (B, M, 256): scores from `placed`, values from `keys`."""
+        heads = attention.split(attention.q_proj(tokens)) / math.sqrt(HEAD)
+        looks = (heads @ split_weight(attention.k_proj)).flatten(1, 2)
+        shares = (looks @ placed.transpose(1, 2)).softmax(-1)
+        seen = (shares @ keys).unflatten(1, (HEADS, -1)) @ split_weight(attention.v_proj).transpose(1, 2)
+        return attention.out_proj(seen.transpose(1, 2).flatten(2) + attention.v_proj.bias)
+
+    @staticmethod
+    def _spread(attention: Attention, scores: Tensor, queries: Tensor) -> Tensor:
+        """Scores (B, heads, N, M) of the picture's tokens for each prompt token to what they take, (B, M, 256)."""
+        values = attention.split(attention.v_proj(queries))
+        out = attention.out_proj.weight.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0)
+        shares = scores.softmax(2).flatten(1, 2)
+        return shares.transpose(1, 2) @ (values @ out).flatten(1, 2) + attention.out_proj.bias
+
+    def _upscale(self, keys: Tensor, weights: Tensor) -> Tensor:
+        """Keys (B, 4096, 256) and hypernetwork weights (B, 4, 32) to logits (B, 4, 256, 256)."""
+        batch, rows, columns = keys.shape[0], self.rows, self.columns
+        if (rows, columns) != (GRID, GRID):
+            keys = keys.unflatten(1, (GRID, GRID))[:, :rows, :columns].reshape(batch, rows * columns, WIDTH)
+        norm = self.decoder.output_upscaling[1]
+        x = nnf.linear(keys, self.up1, self.up1_bias).view(batch, rows * columns * 4, 64)
+        x = nnf.gelu(nnf.layer_norm(x, (64,), norm.weight, norm.bias, 1e-6))
+        x = nnf.gelu(nnf.linear(x, self.up2, self.up2_bias)).view(batch, rows * columns * 16, 32)
+        x = (x @ weights.transpose(1, 2)).view(batch, rows, columns, 2, 2, 2, 2, MASKS)
+        x = x.permute(0, 7, 1, 3, 5, 2, 4, 6).reshape(batch, MASKS, 4 * rows, 4 * columns)
+        return nnf.pad(x, (0, 4 * (GRID - columns), 0, 4 * (GRID - rows)), value=OUTSIDE)

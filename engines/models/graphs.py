@@ -1,0 +1,102 @@
+"""The networks joined into the graphs that are exported: pixels in, prepared tensors out; prompts in, masks out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from engines.graphs import DecoderGraph, EncoderGraph, Graph
+from engines.letterbox import MODEL_SIDE
+from engines.models.checkpoint import Sam
+from engines.models.fast_decoder import FastDecoder, Preparation
+from engines.models.prompt import GRID, WIDTH
+from engines.prompts import PromptTable
+
+MEAN_BGR = (103.53, 116.28, 123.675)
+STD_BGR = (57.375, 57.12, 58.395)
+ENCODER_OUTPUTS = ("keys", "k", "q", "v")
+
+
+def normalised(image: Tensor, height: int, width: int) -> Tensor:
+    """(h, w, 3) uint8 BGR to (1, 3, height, width) RGB as SAM wants it, zeros where there is no picture."""
+    x = (image.float() - torch.tensor(MEAN_BGR)) / torch.tensor(STD_BGR)
+    x = nnf.pad(x, (0, 0, 0, width - image.shape[1], 0, height - image.shape[0]))
+    return x.flip(2).permute(2, 0, 1)[None]
+
+
+class EncodeAndPrepare(nn.Module):
+    """Encode only the windows that hold picture; the rest of the embedding is a constant.
+
+    The decoder's tokens look at the padding too, so it must be there, but what it holds hardly depends on the
+    picture: it is taken once from the encoding of a plain grey one in the full square.
+    """
+
+    def __init__(self, sam: Sam, shape: EncoderGraph) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder = sam.image_encoder
+        self.preparation = Preparation(sam.prompt_encoder, sam.mask_decoder)
+        height, width = shape.padded
+        self.rows, self.columns = height // 16, width // 16
+        if (self.rows, self.columns) != (GRID, GRID):
+            padding = self.encoder(torch.zeros(1, 3, MODEL_SIDE, MODEL_SIDE))
+            self.register_buffer("right", padding[:, : self.rows, self.columns :].detach())
+            self.register_buffer("below", padding[:, self.rows :].detach())
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(h, w, 3) uint8 BGR to `ENCODER_OUTPUTS`."""
+        x = self.encoder(normalised(image, *self.shape.padded))
+        if self.columns != GRID:
+            x = torch.cat([x, self.right], 2)
+        if self.rows != GRID:
+            x = torch.cat([x, self.below], 1)
+        return self.preparation(x.reshape(GRID * GRID, WIDTH))
+
+
+class Decode(FastDecoder):
+    """`FastDecoder` with the inputs of one graph."""
+
+    def __init__(self, sam: Sam, shape: DecoderGraph) -> None:
+        super().__init__(sam.prompt_encoder, sam.mask_decoder, shape.rows, shape.columns)
+
+
+class DecodeWithMasks(Decode):
+    """The variant with a mask for each prompt."""
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As `FastDecoder.with_masks`."""
+        return self.with_masks(*inputs)
+
+
+def module(sam: Sam, graph: Graph) -> nn.Module:
+    """The torch module that computes a graph."""
+    if isinstance(graph, EncoderGraph):
+        built: nn.Module = EncodeAndPrepare(sam, graph)
+    else:
+        built = (DecodeWithMasks if graph.masks_in else Decode)(sam, graph)
+    return built.eval().requires_grad_(False)
+
+
+def examples(graph: Graph) -> dict[str, Tensor]:
+    """Inputs of the right shapes by name."""
+    if isinstance(graph, EncoderGraph):
+        return {"image": torch.zeros(graph.height, graph.width, 3, dtype=torch.uint8)}
+    prompt = {
+        "prompt": torch.zeros(graph.batch, graph.points, WIDTH),
+        "absent": torch.zeros(graph.batch, graph.points),
+    }
+    tokens = GRID * GRID
+    if graph.masks_in:
+        side = 4 * GRID
+        masks = {"logits": torch.zeros(graph.batch, 1, side, side), "has_mask": torch.zeros(graph.batch, 1, 1)}
+        return {"keys": torch.zeros(tokens, WIDTH), **prompt, **masks}
+    return {"keys": torch.zeros(tokens, WIDTH)} | {n: torch.zeros(tokens, WIDTH // 2) for n in "kqv"} | prompt
+
+
+def prompt_table(sam: Sam) -> PromptTable:
+    """The prompt encoder's weights that the host needs."""
+    encoder = sam.prompt_encoder
+    kinds = [encoder.not_a_point_embed.weight, *(table.weight for table in encoder.point_embeddings)]
+    frequencies = encoder.pe_layer.positional_encoding_gaussian_matrix
+    return PromptTable(frequencies.numpy(), torch.cat(kinds).detach().numpy())

@@ -1,0 +1,172 @@
+"""TinyViT as MobileSAM uses it: the 5 M parameter image encoder (Wu et al., "TinyViT", 2022; Zhang et al., 2023).
+
+Written for inference: batch normalisation is folded into the convolutions, the relative position biases are whole
+tables, and queries are scaled beforehand, so that each block is the fewest operations. `engines.models.checkpoint`
+brings published weights into this form. Tokens travel channels last, (1, H, W, C).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+WIDTHS = (64, 128, 160, 320)
+DEPTHS = (2, 2, 6, 2)
+HEADS = (2, 4, 5, 10)
+WINDOWS = (7, 7, 14, 7)
+STRIDES = (2, 2, 1)
+"""Of the merges after stages 0 to 2; the last keeps its size, so that 1024 pixels give 64 tokens."""
+HEAD_WIDTH = 32
+EMBED_WIDTH = 256
+
+
+def depthwise(width: int, stride: int = 1) -> nn.Conv2d:
+    """A 3 x 3 convolution of every channel by itself."""
+    return nn.Conv2d(width, width, 3, stride, 1, groups=width)
+
+
+class MBConv(nn.Module):
+    """Inverted bottleneck: widen, convolve each channel, narrow, add."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, 4 * width, 1)
+        self.conv2 = depthwise(4 * width)
+        self.conv3 = nn.Conv2d(4 * width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) to the same."""
+        return nnf.gelu(x + self.conv3(nnf.gelu(self.conv2(nnf.gelu(self.conv1(x))))))
+
+
+class PatchMerging(nn.Module):
+    """Between stages: change the width, and halve the size where the stride is 2."""
+
+    def __init__(self, width: int, wider: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, wider, 1)
+        self.conv2 = depthwise(wider, stride)
+        self.conv3 = nn.Conv2d(wider, wider, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) to (1, C', H / stride, W / stride)."""
+        return self.conv3(nnf.gelu(self.conv2(nnf.gelu(self.conv1(x)))))
+
+
+class WindowAttention(nn.Module):
+    """Attention inside windows of `window` x `window` tokens, with a learned bias for every pair of places.
+
+    `qkv` gives all queries, then all keys, then all values, each head by head; `bias` is (heads, N, N).
+    """
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.zeros(heads, window**2, window**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, H, W, C) to the same; H and W need not be whole windows, zeros are put at the right and the bottom."""
+        _, rows, columns, width = x.shape
+        size = self.window
+        down, across = -(-rows // size), -(-columns // size)
+        x = nnf.pad(x, (0, 0, 0, across * size - columns, 0, down * size - rows))
+        x = x.view(down, size, across, size, width).transpose(1, 2).reshape(down * across, size * size, width)
+        qkv = self.qkv(self.norm(x)).view(-1, size * size, 3, self.heads, HEAD_WIDTH)
+        q, k, v = (qkv[:, :, part].transpose(1, 2) for part in range(3))
+        scores = q @ k.transpose(2, 3) + self.bias
+        x = (scores.softmax(-1) @ v).transpose(1, 2).reshape(-1, size * size, width)
+        x = self.proj(x).view(down, across, size, size, width).transpose(1, 2)
+        return x.reshape(1, down * size, across * size, width)[:, :rows, :columns]
+
+
+class Mlp(nn.Module):
+    """Normalise, widen four times, narrow."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to the same."""
+        return self.fc2(nnf.gelu(self.fc1(self.norm(x))))
+
+
+class Block(nn.Module):
+    """Window attention, a convolution that lets neighbouring windows talk, an MLP."""
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.attn = WindowAttention(width, heads, window)
+        self.local_conv = depthwise(width)
+        self.mlp = Mlp(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, H, W, C) to the same."""
+        x = x + self.attn(x)
+        x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.mlp(x)
+
+
+class Stage(nn.Module):
+    """Blocks of one width, then the merge to the next; the last stage has none."""
+
+    def __init__(self, blocks: list[nn.Module], downsample: PatchMerging | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of every pixel, given channels last."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, H, W, C) to the same."""
+        return nnf.layer_norm(x, self.weight.shape, self.weight, self.bias, 1e-6)
+
+
+class TinyViT(nn.Module):
+    """Normalised picture to embedding.
+
+    Height and width are multiples of 16; multiples of 224 need no padding inside.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = nn.ModuleList([nn.Conv2d(3, 32, 3, 2, 1), nn.Conv2d(32, 64, 3, 2, 1)])
+        stages: list[Stage] = []
+        for index, width in enumerate(WIDTHS):
+            blocks: list[nn.Module] = [
+                Block(width, HEADS[index], WINDOWS[index]) if index else MBConv(width) for _ in range(DEPTHS[index])
+            ]
+            merge = PatchMerging(width, WIDTHS[index + 1], STRIDES[index]) if index < 3 else None
+            stages.append(Stage(blocks, merge))
+        self.layers = nn.ModuleList(stages)
+        self.neck = nn.ModuleList([
+            nn.Conv2d(WIDTHS[-1], EMBED_WIDTH, 1, bias=False), LayerNorm2d(EMBED_WIDTH),
+            nn.Conv2d(EMBED_WIDTH, EMBED_WIDTH, 3, padding=1, bias=False), LayerNorm2d(EMBED_WIDTH),
+        ])  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256)."""
+        x = self.patch_embed[1](nnf.gelu(self.patch_embed[0](x)))
+        for index, stage in enumerate(self.layers):
+            for block in stage.blocks:
+                x = block(x)
+            if stage.downsample is not None:
+                if index:
+                    x = x.permute(0, 3, 1, 2)
+                x = stage.downsample(x).permute(0, 2, 3, 1)
+        x = self.neck[0](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = self.neck[2](self.neck[1](x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.neck[3](x)

@@ -1,0 +1,68 @@
+"""Prompts as the decoder's tokens, in plain float32 numpy: on the graph's side bfloat16 would blur places by pixels.
+
+Equal to `engines.models.prompt.PromptEncoder.points`, with batches filled to fixed shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.base import Floats, ModelError, Prompt
+from engines.graphs import ABSENT, POINT_BUCKETS, bucket
+from engines.letterbox import MODEL_SIDE, Letterbox
+
+
+def model_points(letterbox: Letterbox, prompt: Prompt) -> tuple[Floats, Floats]:
+    """A prompt as SAM's tokens: (N, 2) model pixels and (N,) labels.
+
+    Labels: 1 and 0 as in the prompt, 2 and 3 the corners of the box, -1 the padding point which SAM was trained to
+    expect where there is no box.
+    """
+    points, labels = letterbox.to_model(prompt.points_px), prompt.labels.astype(np.float32)
+    if prompt.box_px is None:
+        return np.concatenate([points, np.zeros((1, 2), np.float32)]), np.append(labels, np.float32(-1))
+    corners = letterbox.to_model(prompt.box_px.reshape(2, 2))
+    return np.concatenate([points, corners]), np.concatenate([labels, np.array([2, 3], np.float32)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptTable:
+    """The prompt encoder's few weights.
+
+    frequencies: (2, 128) float32. kinds: (5, 256) float32 for padding, background, object and a box's two corners.
+    """
+
+    frequencies: Floats
+    kinds: Floats
+
+    def tokens(self, letterbox: Letterbox, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
+        """(B, N, 256) tokens and (B, N) what is added to their attention scores; N is one of `POINT_BUCKETS`."""
+        sparse = [model_points(letterbox, prompt) for prompt in prompts]
+        size = bucket(max(len(labels) for _, labels in sparse), POINT_BUCKETS, "points and corners")
+        tokens = np.zeros((len(prompts), size, self.kinds.shape[1]), np.float32)
+        absent = np.full((len(prompts), size), ABSENT, np.float32)
+        for row, (points, labels) in enumerate(sparse):
+            place = 2 * ((points + np.float32(0.5)) / np.float32(MODEL_SIDE)) - 1
+            angle = np.float32(2 * np.pi) * (place @ self.frequencies)
+            waves = np.concatenate([np.sin(angle), np.cos(angle)], 1)
+            waves[labels < 0] = 0
+            tokens[row, : len(labels)] = waves + self.kinds[labels.astype(int) + 1]
+            absent[row, : len(labels)] = 0
+        return tokens, absent
+
+    def save(self, file: Path) -> None:
+        """Write to an .npz file."""
+        np.savez(file, frequencies=self.frequencies, kinds=self.kinds)
+
+    @classmethod
+    def read(cls, file: Path) -> PromptTable:
+        """Read what `save` wrote."""
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return cls(arrays["frequencies"], arrays["kinds"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{file} is damaged; run `gazecast engine build --force`") from error

@@ -1,0 +1,158 @@
+"""SAM over any backend: pictures and prompts are brought into fixed shapes here, a `Runtime` runs the graphs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from engines.base import (
+    LOGITS_SIDE,
+    Candidates,
+    Embedding,
+    EngineClosed,
+    EngineInfo,
+    Floats,
+    Image,
+    Prompt,
+    check_image,
+    check_prompts,
+)
+from engines.graphs import BATCHES, DecoderGraph, EncoderGraph
+from engines.letterbox import Letterbox
+from engines.prompts import PromptTable
+
+serial = itertools.count(1)
+"""Makes the id of every opened engine its own."""
+
+
+class EncoderRun(Protocol):
+    """One compiled encoder graph."""
+
+    def __call__(self, image: Image) -> tuple[Any, int]:
+        """Content (h, w, 3) to what the backend's decoder wants, not shared with later calls, and its bytes."""
+        ...
+
+
+class DecoderRun(Protocol):
+    """One compiled decoder graph."""
+
+    def __call__(self, prepared: Any, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """What `EncoderRun` gave and the prompts' arrays to logits and predicted IoU, both the caller's to keep."""
+        ...
+
+
+class Runtime(Protocol):
+    """A backend: compiles graphs."""
+
+    def encoder(self, graph: EncoderGraph) -> EncoderRun:
+        """Compile an encoder."""
+        ...
+
+    def decoder(self, graph: DecoderGraph) -> DecoderRun:
+        """Compile a decoder."""
+        ...
+
+
+class SamEncoder:
+    """See `Encoder`. The graph of a new picture shape is compiled when it comes; the last few are kept."""
+
+    KEPT = 4
+
+    def __init__(self, info: EngineInfo, runtime: Runtime) -> None:
+        self.info = info
+        self._runtime: Runtime | None = runtime
+        self._runs: dict[EncoderGraph, EncoderRun] = {}
+
+    def prepare(self, frame_size: tuple[int, int]) -> None:
+        """Have the graph for (width, height) ready."""
+        self._run(EncoderGraph.of(Letterbox(*frame_size)))
+
+    def encode(self, image: Image) -> Embedding:
+        """See `Encoder.encode`."""
+        if self._runtime is None:
+            raise EngineClosed("this encoder was closed; load the engine again")
+        check_image(image)
+        letterbox = Letterbox(image.shape[1], image.shape[0])
+        run = self._run(EncoderGraph.of(letterbox))
+        prepared, nbytes = run(np.ascontiguousarray(letterbox.image(image)))
+        return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
+
+    def _run(self, graph: EncoderGraph) -> EncoderRun:
+        if graph not in self._runs:
+            assert self._runtime is not None
+            run = self._runtime.encoder(graph)
+            while len(self._runs) >= self.KEPT:
+                del self._runs[next(iter(self._runs))]
+            self._runs[graph] = run
+        return self._runs[graph]
+
+    def close(self) -> None:
+        """See `Encoder.close`."""
+        self._runtime = None
+        self._runs.clear()
+
+
+class SamDecoder:
+    """See `Decoder`. Graphs for other numbers of prompts and points are compiled when they are first wanted."""
+
+    KEPT = 12
+
+    def __init__(self, info: EngineInfo, runtime: Runtime, table: PromptTable) -> None:
+        self.info = info
+        self._runtime: Runtime | None = runtime
+        self._table = table
+        self._runs: dict[DecoderGraph, DecoderRun] = {}
+
+    def prepare(self, frame_size: tuple[int, int], batches: Sequence[int] = (1,), masks_in: bool = False) -> None:
+        """Have the graphs for clicks on frames of (width, height) ready."""
+        for batch in batches:
+            self._run(DecoderGraph.of(Letterbox(*frame_size), batch, 2, masks_in))
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+        """See `Decoder.decode`."""
+        if self._runtime is None:
+            raise EngineClosed("this decoder was closed; load the engine again")
+        check_prompts(self.info, embedding, prompts)
+        out: list[Candidates] = []
+        while len(out) < len(prompts):
+            batch = batch_for(len(prompts) - len(out))
+            out += self._decode(embedding, prompts[len(out) : len(out) + batch], batch)
+        return tuple(out)
+
+    def _decode(self, embedding: Embedding, prompts: Sequence[Prompt], batch: int) -> list[Candidates]:
+        filled = [*prompts, *[prompts[-1]] * (batch - len(prompts))]
+        tokens, absent = self._table.tokens(embedding.letterbox, filled)
+        inputs = [tokens, absent]
+        masks_in = any(prompt.mask_logits is not None for prompt in prompts)
+        if masks_in:
+            logits = np.zeros((batch, 1, LOGITS_SIDE, LOGITS_SIDE), np.float32)
+            has_mask = np.zeros((batch, 1, 1), np.float32)
+            for row, prompt in enumerate(filled):
+                if prompt.mask_logits is not None:
+                    logits[row, 0], has_mask[row] = prompt.mask_logits, 1
+            inputs += [logits, has_mask]
+        run = self._run(DecoderGraph.of(embedding.letterbox, batch, tokens.shape[1], masks_in))
+        logits, scores = run(embedding.tensors, inputs)
+        return [Candidates(logits[row], scores[row], embedding.letterbox) for row in range(len(prompts))]
+
+    def _run(self, graph: DecoderGraph) -> DecoderRun:
+        if graph not in self._runs:
+            assert self._runtime is not None
+            run = self._runtime.decoder(graph)
+            while len(self._runs) >= self.KEPT:
+                del self._runs[next(iter(self._runs))]
+            self._runs[graph] = run
+        return self._runs[graph]
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        self._runtime = None
+        self._runs.clear()
+
+
+def batch_for(count: int) -> int:
+    """How many prompts to decode at once of `count` that wait: a batch costs little less than its prompts singly."""
+    return next(batch for batch in reversed(BATCHES) if count > batch // 2 or batch == 1)
