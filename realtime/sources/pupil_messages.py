@@ -1,0 +1,178 @@
+"""What a Pupil-compatible device sends, read without trust. Pure; imports nothing of ours but types.
+
+Layout after Pupil Capture's network API: topic, msgpack map, then raw bytes. Anything that does not fit raises
+`Malformed` with one of a few reasons, which are counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import cv2
+import msgpack
+import numpy as np
+
+from engines import Image
+
+MAX_MAP_BYTES = 2**20
+"""A gaze datum with both eyes' pupil data is some 2 kB."""
+MAX_SIDE_PX = 16_384
+MAX_PIXELS = 40_000_000
+"""More than 8K video; a JPEG of some kB may unfold to gigabytes."""
+MAX_TIME_S = 1e11
+MAX_INDEX = 2**53
+MAX_NORM = 1e4
+"""Looks outside the picture are fine; beyond this a number is rubbish that would overflow in pixels."""
+
+
+class Malformed(Exception):
+    """A message that cannot be used; the argument is the reason it is counted under."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHead:
+    """A frame's description as sent, sizes in pixels, timestamp in device seconds."""
+
+    width: int
+    height: int
+    index: int
+    timestamp: float
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A gaze datum: x, y in 0..1 of the picture with the origin **top left**, timestamp in device seconds."""
+
+    x: float
+    y: float
+    confidence: float
+    timestamp: float
+
+
+def read_frame_head(parts: Sequence[bytes]) -> FrameHead:
+    """Read and check all of a `frame.world` message but its pixels."""
+    if len(parts) < 3:
+        raise Malformed("truncated")
+    fields = _read_map(parts)
+    head = FrameHead(
+        _whole(fields, "width"),
+        _whole(fields, "height"),
+        _whole(fields, "index", MAX_INDEX),
+        _time(fields),
+        _text(fields, "format"),
+    )
+    if not (head.width and head.height and head.width * head.height <= MAX_PIXELS):
+        raise Malformed("size")
+    if head.format not in ("jpeg", "bgr", "gray"):
+        raise Malformed("format")
+    return head
+
+
+def read_pixels(head: FrameHead, raw: bytes) -> Image:
+    """(H, W, 3) BGR of the size the head says; grey becomes three equal channels."""
+    if head.format == "jpeg":
+        if jpeg_size(raw) != (head.width, head.height):
+            raise Malformed("size")
+        image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is None or image.shape != (head.height, head.width, 3):
+            raise Malformed("undecodable")
+        return np.asarray(image, np.uint8)
+    channels = 3 if head.format == "bgr" else 1
+    if len(raw) != head.width * head.height * channels:
+        raise Malformed("size")
+    pixels = np.frombuffer(raw, np.uint8).reshape(head.height, head.width, channels)
+    return np.repeat(pixels, 3, axis=2) if channels == 1 else pixels.copy()
+
+
+def read_gaze(parts: Sequence[bytes]) -> Look:
+    """Read a `gaze.` message; turns Pupil's origin, bottom left, into top left.
+
+    Without a usable `norm_pos` there is no look to hand on, and inventing one with confidence 0 would put a point
+    somewhere: the datum is refused as "no position", which the fixation filter sees as a gap.
+    """
+    if len(parts) < 2:
+        raise Malformed("truncated")
+    fields = _read_map(parts)
+    timestamp = _time(fields)
+    position = fields.get("norm_pos")
+    if position is None:
+        raise Malformed("no position")
+    if not isinstance(position, list) or len(position) != 2:
+        raise Malformed("wrong type")
+    x, y = (_number(value) for value in position)
+    if math.isnan(x) or math.isnan(y):
+        raise Malformed("no position")
+    if not (abs(x) <= MAX_NORM and abs(y) <= MAX_NORM):
+        raise Malformed("out of range")
+    confidence = _number(fields.get("confidence"))
+    if math.isnan(confidence):
+        raise Malformed("not finite")
+    return Look(x, 1.0 - y, min(1.0, max(0.0, confidence)), timestamp)
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) from a complete JPEG's frame header; None if it is none or its end is missing (ITU-T T.81)."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
+            return (width, height) if data.rfind(b"\xff\xd9", at) > 0 else None
+        else:
+            at += 2 + length
+    return None
+
+
+def _read_map(parts: Sequence[bytes]) -> dict[str, Any]:
+    if len(parts[1]) > MAX_MAP_BYTES:
+        raise Malformed("oversize")
+    try:
+        fields = msgpack.unpackb(parts[1], ext_hook=_no_extension)
+    except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+        raise Malformed("not msgpack") from error
+    if not isinstance(fields, dict):
+        raise Malformed("not a map")
+    return fields
+
+
+def _no_extension(code: int, data: bytes) -> NoReturn:
+    raise ValueError(f"extension type {code}")
+
+
+def _text(fields: dict[str, Any], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise Malformed("wrong type")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Malformed("wrong type")
+    return float(value)
+
+
+def _whole(fields: dict[str, Any], key: str, largest: int = MAX_SIDE_PX) -> int:
+    value = fields.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed("wrong type")
+    if not 0 <= value <= largest:
+        raise Malformed("size" if largest == MAX_SIDE_PX else "out of range")
+    return value
+
+
+def _time(fields: dict[str, Any]) -> float:
+    timestamp = _number(fields.get("timestamp"))
+    if not math.isfinite(timestamp):
+        raise Malformed("not finite")
+    if abs(timestamp) > MAX_TIME_S:
+        raise Malformed("out of range")
+    return timestamp

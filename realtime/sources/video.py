@@ -1,0 +1,91 @@
+"""Frames from cameras, recordings, folders of pictures and streams: the only module that captures with OpenCV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+# FFmpeg and OpenCV write to the terminal what is returned or raised anyway, each second while a camera is missing.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2
+from cv2.utils import logging as cv2_logging
+
+from engines import Image
+from realtime.sources.base import SourceError
+
+cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_SILENT)
+
+PICTURES = (".jpg", ".jpeg", ".png")
+FOLDER_FPS = 24.0
+_FPS_RANGE = (0.1, 1000.0)
+
+
+class Clip:
+    """A recorded video, or a folder of pictures in the order of their names."""
+
+    def __init__(self, path: Path, *, fps: float | None = None) -> None:
+        """`fps` is for folders. `SourceError` unless a first picture can be read."""
+        self.path = path
+        self.undecodable = 0
+        self._pictures: list[Path] | None = None
+        if path.is_dir():
+            self._pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+            self.fps = FOLDER_FPS if fps is None else fps
+            if not self._pictures:
+                raise SourceError(f"{path} holds no pictures; expected files that end in {', '.join(PICTURES)}")
+        elif not path.exists():
+            raise SourceError(f"there is no {path}; give a video file or a folder of pictures")
+        else:
+            capture = self._open()
+            self.fps = float(capture.get(cv2.CAP_PROP_FPS)) or FOLDER_FPS
+            capture.release()
+        if not _FPS_RANGE[0] <= self.fps <= _FPS_RANGE[1]:
+            raise SourceError(f"{path}: {self.fps:g} frames per second; expected {_FPS_RANGE[0]} to {_FPS_RANGE[1]:g}")
+        first = next(self.frames(), None)
+        if first is None:
+            raise SourceError(f"{path} has no picture that can be decoded; is it complete?")
+        self.size = first[1].shape[1], first[1].shape[0]
+        self.undecodable = 0
+
+    def frames(self) -> Iterator[tuple[float, Image]]:
+        """(seconds since the first picture, (H, W, 3) BGR), from the start; each call reads anew."""
+        return self._read_pictures(self._pictures) if self._pictures else self._read_video()
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        if not capture.isOpened():
+            raise SourceError(
+                f"{self.path} cannot be opened as a video; expected MP4, MKV, WebM or AVI. "
+                "If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+            )
+        return capture
+
+    def _read_video(self) -> Iterator[tuple[float, Image]]:
+        capture = self._open()
+        try:
+            first_s, last_s = None, -1.0
+            while True:
+                ok, image = capture.read()
+                if not ok:
+                    return
+                at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                first_s = at_s if first_s is None else first_s
+                at_s -= first_s
+                if at_s <= last_s:  # some containers keep no times
+                    at_s = last_s + 1 / self.fps
+                last_s = at_s
+                yield at_s, np.asarray(image, np.uint8)
+        finally:
+            capture.release()
+
+    def _read_pictures(self, pictures: list[Path]) -> Iterator[tuple[float, Image]]:
+        for number, path in enumerate(pictures):
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if image is None:
+                self.undecodable += 1
+            else:
+                yield number / self.fps, np.asarray(image, np.uint8)

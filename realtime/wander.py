@@ -1,0 +1,116 @@
+"""Where eyes might go in a clip that nobody looked at: a stand-in for a person, for demos and tests.
+
+It fixates for 0.3 to 1.5 s, follows what it fixates as the picture moves, and jumps to something else that stands out
+or moves differently from the rest. It uses no model and knows no objects, so it is no measure of how people look.
+Saliency is the spectral residual (Hou & Zhang, CVPR 2007); following is sparse Lucas-Kanade flow. Pure; imports
+nothing of ours but the picture type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import Image
+
+WIDTH_PX = 320
+FIXATION_S = (0.3, 1.5)
+_NEAR_PX = 24.0
+_SAME_FLOW_PX = 1.0
+_FEWEST = 5
+_MARGIN = 0.04
+
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Frame pixels, and whether the eyes jumped there since the frame before."""
+
+    x: float
+    y: float
+    jumped: bool
+
+
+class Wander:
+    """Gives each frame of a clip, in order, a point to look at."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = np.random.default_rng(seed)
+        self._before: NDArray[np.uint8] | None = None
+        self._points: Points = np.zeros((0, 2), np.float32)
+        self._aim: NDArray[np.float64] | None = None
+        self._until_s = 0.0
+
+    def look(self, image: Image, at_s: float) -> Aim:
+        """The aim in `image`, which is shown `at_s` seconds into the clip."""
+        scale = WIDTH_PX / image.shape[1]
+        size = (WIDTH_PX, max(16, round(image.shape[0] * scale)))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        before = self._before if self._before is not None and self._before.shape == grey.shape else None
+        self._before = grey
+        jumped = before is None or not self._follow(before, grey) or at_s >= self._until_s
+        if jumped or self._aim is None:
+            self._aim = self._choose(before, grey)
+            self._until_s = at_s + float(self._random.uniform(*FIXATION_S))
+        return Aim(float(self._aim[0] / scale), float(self._aim[1] * image.shape[0] / size[1]), jumped)
+
+    def _follow(self, before: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
+        """Move the aim with what it lies on; False when that is lost."""
+        if len(self._points) < _FEWEST or self._aim is None:
+            return False
+        flow, found = _flow(before, grey, self._points)
+        if found.sum() < _FEWEST:
+            return False
+        shift = np.median(flow[found], axis=0)
+        found &= np.linalg.norm(flow - shift, axis=1) < 2 * _SAME_FLOW_PX
+        self._points = (self._points + flow)[found]
+        self._aim = self._aim + shift
+        room = np.array(grey.shape[::-1])
+        return bool((self._aim > _MARGIN * room).all() and (self._aim < (1 - _MARGIN) * room).all())
+
+    def _choose(self, before: NDArray[np.uint8] | None, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Jump to a cluster of corners that stands out and moves as one."""
+        room = np.array(grey.shape[::-1])
+        corners = cv2.goodFeaturesToTrack(grey, 200, 0.01, 6)
+        if corners is None or len(corners) < _FEWEST:
+            self._points = np.zeros((0, 2), np.float32)
+            return room * self._random.uniform(0.3, 0.7, 2)
+        points = np.asarray(corners, np.float32).reshape(-1, 2)
+        flow = np.zeros_like(points)
+        if before is not None:
+            flow, found = _flow(grey, before, points)
+            flow[~found] = np.median(flow, axis=0)
+        moves = np.minimum(np.linalg.norm(flow - np.median(flow, axis=0), axis=1), 6.0)
+        salient = _spectral_residual(grey)[tuple(points.astype(int).T[::-1])]
+        weight = (0.1 + salient) * (0.5 + moves)
+        weight *= np.exp(-2.0 * (np.abs(points / room - 0.5).max(axis=1) * 2) ** 4)  # eyes keep off the edge
+        if self._aim is not None:  # and do not return at once
+            weight *= 1.02 - np.exp(-(np.linalg.norm(points - self._aim, axis=1) ** 2) / (2 * 40.0**2))
+        seed = int(self._random.choice(len(points), p=weight**2 / (weight**2).sum()))
+        near = np.linalg.norm(points - points[seed], axis=1) < _NEAR_PX
+        near &= np.linalg.norm(flow - flow[seed], axis=1) < _SAME_FLOW_PX
+        self._points = points[near]
+        return np.asarray(np.average(points[near], axis=0, weights=weight[near]), np.float64)
+
+
+def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8], points: Points) -> tuple[Points, NDArray[np.bool_]]:
+    """((N, 2) displacement of the points from picture a to b, (N,) whether it was found)."""
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(a, b, points.reshape(-1, 1, 2), points.reshape(-1, 1, 2).copy())
+    found = np.asarray(status).reshape(-1).astype(bool)
+    flow = np.asarray(moved, np.float32).reshape(-1, 2) - points
+    return np.where(found[:, None], flow, 0).astype(np.float32), found
+
+
+def _spectral_residual(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Saliency of each pixel, 0..1: what a smooth log amplitude spectrum does not explain."""
+    spectrum = np.fft.fft2(cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float64))
+    amplitude = np.log(np.abs(spectrum) + 1e-9)
+    residual = amplitude - cv2.blur(amplitude, (3, 3))
+    saliency = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    smooth = cv2.resize(cv2.GaussianBlur(saliency, (9, 9), 2.5), grey.shape[::-1])
+    return np.asarray(smooth / max(float(smooth.max()), 1e-12), np.float64)
