@@ -1,0 +1,293 @@
+"""`Dwell`: object identity and the states that are published, one decision a frame.
+
+    state     means                                  goes to
+    -------   ------------------------------------   -----------------------------------------------------------------
+    lost      nothing on show, no mask               preview: eyes rest `preview_s` on something
+    preview   eyes rest on it                        locked: `lock_s` of rest; held: eyes off it, blink, saccade
+    locked    rested on for long                     held: the same
+    held      eyes off it, mask carried on           preview or locked, as before: eyes are back on it
+                                                     preview of another: eyes rest `switch_s` on that one
+                                                     lost: `lost_s` without eyes on it, or the picture's chain broke
+
+"On it" is a fresh decode that agrees with the mask on show, or, while there is none, a look (or a saccade in flight)
+within the error radius of that mask. A decode that disagrees replaces the mask only after `switch_s`: as the same thing
+seen otherwise (a part, a whole) when the eyes did not leave, else as another thing, with the id it had if it is
+remembered, and its dwell if it was left for less than `lost_s`. In `lost` the id is that of the thing that was lost (0
+at first), so that a reader knows what is gone; a thing found again by its place gets its id back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from realtime.dwell.settings import DwellSettings
+from realtime.dwell.trace import Mapper, Trace, agreement, near
+from realtime.gaze.look import Look
+from realtime.types import Mask, State
+
+WHOLE = 2
+"""Granularities run from 0, a part, to 2, the whole, as SAM orders its masks 1 to 3."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What is known when a frame is about to be published.
+
+    look: what the eyes do, in the newest frame's pixels.
+    decoded: the newest decode carried to the newest frame; None unless it was prompted by the present look. Any
+        resolution that covers the frame, the same for both masks.
+    carried: the mask shown last, carried to the newest frame; None where that failed.
+    frame_size: (width, height) of the newest frame.
+    iou: of decoded and carried, if it is known already.
+    level: granularity of `decoded`, 0 part to 2 whole, if known.
+    broken: the chain to the newest frame has broken since the last frame: what was carried fits no more.
+    """
+
+    now_ns: int
+    look: Look | None
+    decoded: Mask | None
+    carried: Mask | None
+    frame_size: tuple[int, int]
+    iou: float | None = None
+    level: int | None = None
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What to publish.
+
+    source: whose decode's `gaze`, score and times go with the mask: the fresh one's or the carried one's.
+    object: 0 only before anything was shown.
+    dwell_s: rest on this thing so far.
+    wanted_level: granularity the wearer has stepped to, to be chosen among the next candidates; None: choose freely.
+    changed: another thing, or the same seen otherwise, than in the last frame: forget dense prompts made of it.
+    """
+
+    source: Literal["decoded", "carried", "nothing"]
+    mask: Mask | None
+    object: int
+    state: State
+    dwell_s: float
+    wanted_level: int | None
+    changed: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Thing:
+    """One thing that is, or was, on show."""
+
+    id: int
+    trace: Trace
+    seen_ns: int
+    dwell_ns: int = 0
+    level: int | None = None
+    rising: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class _Rival:
+    """What the eyes rest on instead, and since when."""
+
+    trace: Trace
+    since_ns: int
+
+
+class Dwell:
+    """Call `move` when the picture moved and `update` for each frame; one thread."""
+
+    def __init__(self, settings: DwellSettings | None = None) -> None:
+        self._settings = settings or DwellSettings()
+        self._counts: Counter[str] = Counter()
+        self._thing: _Thing | None = None
+        self._rival: _Rival | None = None
+        self._memory: list[_Thing] = []
+        self._last_id = self._shown_id = 0
+        self._now_ns: int | None = None
+        self._was_on = False
+        self._onset_ns = 0
+        self._step_ns = 0
+        self._broken_ns: int | None = None
+        self._at_px = (math.nan, math.nan)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Events so far: objects, switches, recalls, refinements, losts, breaks, steps; read only."""
+        return MappingProxyType(self._counts)
+
+    def move(self, mapping: Mapper) -> None:
+        """Carry what is remembered to the newest frame's pixels; `mapping` takes (N, 2) float64 px, NaN: not known."""
+        if self._rival is not None:
+            trace = self._rival.trace.moved(mapping)
+            self._rival = None if trace is None else replace(self._rival, trace=trace)
+        kept = []
+        for thing in self._memory:
+            trace = thing.trace.moved(mapping)
+            if trace is not None:
+                kept.append(replace(thing, trace=trace))
+        self._memory = kept
+        if self._thing is not None:
+            self._thing.trace = self._thing.trace.moved(mapping) or self._thing.trace
+        if math.isfinite(self._at_px[0]):
+            x, y = np.asarray(mapping(np.array([self._at_px], np.float64)))[0]
+            self._at_px = float(x), float(y)
+
+    def update(self, seen: Seen) -> Shown:
+        """Decide what this frame shows."""
+        elapsed_ns = max(seen.now_ns - self._now_ns, 0) if self._now_ns is not None else 0
+        self._now_ns = seen.now_ns
+        self._forget(seen)
+        if seen.carried is not None and not seen.carried.any():
+            seen = replace(seen, carried=None)
+        decoded = seen.decoded if seen.look is not None and seen.look.steady else None
+        fresh = Trace.of(decoded, seen.frame_size) if decoded is not None else None
+        if seen.broken and self._thing is not None:
+            self._counts["breaks"] += 1
+            self._rival = None
+            self._lay_down()
+        thing = self._thing
+        if thing is None:
+            if seen.look is None or fresh is None or not self._ripe(seen, seen.look, fresh, self._settings.preview_s):
+                return self._nothing()
+            return self._take(seen, seen.look, fresh)
+        if self._on(seen, thing, fresh):
+            return self._rest(seen, thing, fresh, elapsed_ns)
+        self._was_on = False
+        if seen.look is not None and fresh is not None and self._ripe(seen, seen.look, fresh, self._settings.switch_s):
+            if self._stayed(seen.look):
+                self._counts["refinements"] += 1
+                return self._rest(seen, thing, fresh, elapsed_ns, changed=True)
+            self._counts["switches"] += 1
+            self._lay_down()
+            return self._take(seen, seen.look, fresh)
+        if seen.carried is None or seen.now_ns - thing.seen_ns >= self._settings.lost_s * 1e9:
+            self._counts["losts"] += 1
+            self._rival = None
+            self._lay_down()
+            return self._nothing()
+        self._see(thing, seen.carried, seen.frame_size)
+        return Shown("carried", seen.carried, thing.id, "held", thing.dwell_ns * 1e-9, thing.level, False)
+
+    def _on(self, seen: Seen, thing: _Thing, fresh: Trace | None) -> bool:
+        """Whether the eyes rest on the thing on show."""
+        look = seen.look
+        if look is None or look.kind in ("blink", "none"):
+            return False
+        if fresh is None or seen.decoded is None:
+            return seen.carried is not None and near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
+        if thing.level is not None and seen.level == thing.level and self._stayed(look):
+            return True
+        if seen.carried is None:
+            return thing.trace.on(seen.decoded, seen.frame_size).iou >= self._settings.same_iou
+        iou = agreement(seen.decoded, seen.carried) if seen.iou is None else seen.iou
+        return iou >= self._settings.same_iou
+
+    def _stayed(self, look: Look) -> bool:
+        """Whether the eyes are where they last rested on the thing: no saccade, or none worth the name."""
+        return look.onset_ns == self._onset_ns or math.dist(look.point_px, self._at_px) <= look.radius_px
+
+    def _ripe(self, seen: Seen, look: Look, fresh: Trace, after_s: float) -> bool:
+        """Whether the eyes have rested on this other thing for long enough."""
+        since_ns = look.onset_ns if self._thing is None else max(look.onset_ns, self._thing.seen_ns)
+        assert seen.decoded is not None
+        rival, same_iou = self._rival, self._settings.same_iou
+        if rival is not None and rival.trace.on(seen.decoded, seen.frame_size).iou >= same_iou:
+            since_ns = rival.since_ns
+        self._rival = _Rival(fresh, since_ns)
+        return seen.now_ns - since_ns >= after_s * 1e9
+
+    def _rest(self, seen: Seen, thing: _Thing, fresh: Trace | None, elapsed_ns: int, changed: bool = False) -> Shown:
+        """The eyes are on the thing: count it, and show the fresh mask where there is one."""
+        assert seen.look is not None
+        if self._was_on:
+            thing.dwell_ns += elapsed_ns
+        self._settle(seen, thing, seen.look)
+        self._step(seen, thing, seen.look)
+        state: State = "locked" if thing.dwell_ns >= self._settings.lock_s * 1e9 else "preview"
+        mask = seen.carried if fresh is None else seen.decoded
+        if fresh is not None:
+            thing.trace = fresh
+        elif mask is not None:
+            self._see(thing, mask, seen.frame_size)
+        source: Literal["decoded", "carried"] = "carried" if fresh is None else "decoded"
+        return Shown(source, mask, thing.id, state, thing.dwell_ns * 1e-9, thing.level, changed)
+
+    def _take(self, seen: Seen, look: Look, fresh: Trace) -> Shown:
+        """Another thing comes on show: one that is remembered, or a new one."""
+        since_ns = self._rival.since_ns if self._rival is not None else look.onset_ns
+        dwell_ns = max(seen.now_ns - max(since_ns, self._broken_ns or since_ns), 0)
+        thing = self._recall(seen)
+        if thing is None:
+            self._last_id += 1
+            self._counts["objects"] += 1
+            thing = _Thing(self._last_id, fresh, seen.now_ns)
+        else:
+            self._counts["recalls"] += 1
+            if seen.now_ns - thing.seen_ns < self._settings.lost_s * 1e9:
+                dwell_ns += thing.dwell_ns
+        self._thing, self._shown_id, thing.dwell_ns = thing, thing.id, dwell_ns
+        return self._rest(seen, thing, fresh, 0, changed=True)
+
+    def _settle(self, seen: Seen, thing: _Thing, look: Look) -> None:
+        """Note where and when the eyes rested on the thing."""
+        self._was_on, self._rival, thing.seen_ns = True, None, seen.now_ns
+        if look.steady:
+            self._onset_ns, self._at_px = look.onset_ns, look.point_px
+
+    def _step(self, seen: Seen, thing: _Thing, look: Look) -> None:
+        """A fixation held on purpose asks for the next granularity, up to the whole and down again."""
+        self._step_ns = max(self._step_ns, look.onset_ns)
+        if not self._settings.steps or not look.steady or thing.dwell_ns < self._settings.lock_s * 1e9:
+            return
+        if seen.now_ns - self._step_ns < self._settings.step_s * 1e9:
+            return
+        level = thing.level if thing.level is not None else seen.level or 0
+        thing.rising = level < WHOLE if level in (0, WHOLE) else thing.rising
+        thing.level = level + (1 if thing.rising else -1)
+        self._step_ns = seen.now_ns
+        self._counts["steps"] += 1
+
+    def _see(self, thing: _Thing, mask: Mask, frame_size: tuple[int, int]) -> None:
+        """Keep the trace on what is shown."""
+        thing.trace = Trace.of(mask, frame_size) or thing.trace
+
+    def _lay_down(self) -> None:
+        """Nothing is on show any more; what was is remembered."""
+        if self._thing is not None:
+            self._memory.append(self._thing)
+        self._thing, self._was_on = None, False
+
+    def _forget(self, seen: Seen) -> None:
+        """Drop what is too old, too many, or was not carried over a break for longer than a look away."""
+        if seen.broken:
+            self._broken_ns = seen.now_ns
+        limits, broken_ns = self._settings, self._broken_ns
+        oldest_ns = seen.now_ns - limits.remember_s * 1e9
+        if broken_ns is not None and seen.now_ns - broken_ns >= limits.lost_s * 1e9:
+            oldest_ns = max(oldest_ns, broken_ns)
+        self._memory = [thing for thing in self._memory if thing.seen_ns > oldest_ns]
+        self._memory = self._memory[max(len(self._memory) - limits.remember, 0) :]
+
+    def _recall(self, seen: Seen) -> _Thing | None:
+        """The remembered thing that lies where the fresh mask does, taken out of memory; the best if several do."""
+        assert seen.decoded is not None
+        limits, best, best_iou = self._settings, None, -1.0
+        for thing in self._memory:
+            lies = thing.trace.on(seen.decoded, seen.frame_size)
+            ratio = max(lies.area_ratio, 1.0 / lies.area_ratio) if lies.area_ratio > 0 else math.inf
+            within = max(lies.inside, lies.inside / lies.area_ratio) if ratio < math.inf else 0.0
+            nested = within >= limits.recall_inside and ratio <= limits.recall_area_ratio
+            if (lies.iou >= limits.recall_iou or nested) and lies.iou > best_iou:
+                best, best_iou = thing, lies.iou
+        self._memory = [thing for thing in self._memory if thing is not best]
+        return best
+
+    def _nothing(self) -> Shown:
+        return Shown("nothing", None, self._shown_id, "lost", 0.0, None, False)

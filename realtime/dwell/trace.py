@@ -1,0 +1,112 @@
+"""`Trace`: a mask as a handful of points, cheap to carry along with the picture for as long as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.types import Mask
+
+Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+COLUMNS = 96
+"""Masks are read on a grid of about so many columns; finer for small things."""
+LEAST_POINTS, MOST_POINTS = 24, 128
+HALF_DIAGONAL = 0.71
+"""Of a pixel: every point of the plane is that near to some pixel's centre."""
+LEAST_KEPT = 0.25
+"""With a smaller share of its points in view, a thing cannot be recognised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How a trace lies on a mask: IoU, the share of the trace inside it, and the mask's area over the trace's."""
+
+    iou: float
+    inside: float
+    area_ratio: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """points_px: (N, 2) float64 in the newest frame. area_px: of the mask when it was seen. kept: share still known."""
+
+    points_px: NDArray[np.float64]
+    area_px: float
+    kept: float = 1.0
+
+    @classmethod
+    def of(cls, mask: Mask, frame_size: tuple[int, int]) -> Trace | None:
+        """The trace of an (h, w) mask of any resolution over a frame of (width, height); None if it is empty."""
+        stride = max(1, max(mask.shape) // COLUMNS)
+        while True:
+            rows, columns = np.nonzero(mask[::stride, ::stride])
+            if len(rows) >= LEAST_POINTS or stride == 1:
+                break
+            stride //= 2
+        if not len(rows):
+            return None
+        scale = _scale(mask, frame_size)
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int)
+        points = np.stack([columns[chosen], rows[chosen]], axis=1) * stride + 0.5
+        return cls(points * scale - 0.5, len(rows) * stride**2 * float(scale.prod()))
+
+    def moved(self, mapping: Mapper) -> Trace | None:
+        """The trace in the newest frame's pixels; None when most of it was not mapped to anything finite."""
+        points = np.asarray(mapping(self.points_px), np.float64)
+        known = np.isfinite(points).all(axis=1)
+        kept = self.kept * float(known.mean())
+        if kept < LEAST_KEPT:
+            return None
+        before, after = _spread(self.points_px[known]), _spread(points[known])
+        grown = (after / before) ** 2 if before > 0 and after > 0 else 1.0
+        return Trace(points[known], self.area_px * grown, kept)
+
+    def on(self, mask: Mask, frame_size: tuple[int, int]) -> Overlap:
+        """How the trace lies on a mask of the newest frame; nothing overlaps when too little of it is in view."""
+        height, width = mask.shape
+        at = np.floor((self.points_px + 0.5) / _scale(mask, frame_size))
+        seen = ((at >= 0) & (at < (width, height))).all(axis=1)
+        shown = Trace.of(mask, frame_size)
+        if shown is None or seen.mean() * self.kept < LEAST_KEPT:
+            return Overlap(0.0, 0.0, 0.0)
+        columns, rows = at[seen].astype(int).T
+        inside = float(mask[rows, columns].mean())
+        area = self.area_px * float(seen.mean())
+        shared = min(inside * area, shown.area_px)
+        return Overlap(shared / (area + shown.area_px - shared), inside, shown.area_px / area)
+
+
+def agreement(one: Mask, other: Mask) -> float:
+    """IoU of two masks of one shape, read on a grid; 0 when both are empty."""
+    if one.shape != other.shape:
+        raise ValueError(f"masks to compare must have one shape, got {one.shape} and {other.shape}")
+    stride = max(1, max(one.shape) // (2 * COLUMNS))
+    one, other = one[::stride, ::stride], other[::stride, ::stride]
+    union = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / union if union else 0.0
+
+
+def near(mask: Mask, frame_size: tuple[int, int], point_px: tuple[float, float], radius_px: float) -> bool:
+    """Whether any pixel of a mask of the newest frame lies within `radius_px` of a point."""
+    scale_x, scale_y = _scale(mask, frame_size)
+    x, y = (point_px[0] + 0.5) / scale_x - 0.5, (point_px[1] + 0.5) / scale_y - 0.5
+    reach_x, reach_y = max(radius_px / scale_x, HALF_DIAGONAL), max(radius_px / scale_y, HALF_DIAGONAL)
+    left, top = max(int(np.ceil(x - reach_x)), 0), max(int(np.ceil(y - reach_y)), 0)
+    right, bottom = int(np.floor(x + reach_x)) + 1, int(np.floor(y + reach_y)) + 1
+    if right <= left or bottom <= top:
+        return False
+    rows, columns = np.nonzero(mask[top:bottom, left:right])
+    return bool(np.any(((columns + left - x) / reach_x) ** 2 + ((rows + top - y) / reach_y) ** 2 <= 1.0))
+
+
+def _scale(mask: Mask, frame_size: tuple[int, int]) -> NDArray[np.float64]:
+    """Frame pixels to a pixel of the mask, (x, y)."""
+    return np.array([frame_size[0] / mask.shape[1], frame_size[1] / mask.shape[0]])
+
+
+def _spread(points: NDArray[np.float64]) -> float:
+    return float(points.std(axis=0).sum())
