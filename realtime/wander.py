@@ -18,7 +18,7 @@ from engines import Image
 
 WIDTH_PX = 320
 FIXATION_S = (0.3, 1.5)
-_NEAR_PX = 24.0
+_NEAR_PX = 32.0
 _SAME_FLOW_PX = 1.0
 _FEWEST = 5
 _MARGIN = 0.04
@@ -92,10 +92,14 @@ class Wander:
         if self._aim is not None:  # and do not return at once
             weight *= 1.02 - np.exp(-(np.linalg.norm(points - self._aim, axis=1) ** 2) / (2 * 40.0**2))
         seed = int(self._random.choice(len(points), p=weight**2 / (weight**2).sum()))
-        near = np.linalg.norm(points - points[seed], axis=1) < _NEAR_PX
-        near &= np.linalg.norm(flow - flow[seed], axis=1) < _SAME_FLOW_PX
-        self._points = points[near]
-        return np.asarray(np.average(points[near], axis=0, weights=weight[near]), np.float64)
+        aim = np.asarray(points[seed], np.float64)
+        together = np.linalg.norm(flow - flow[seed], axis=1) < _SAME_FLOW_PX
+        for _ in range(4):  # mean shift: corners lie on an object's outline, eyes rest inside it
+            near = together & (np.linalg.norm(points - aim, axis=1) < _NEAR_PX)
+            if not near.any():
+                break
+            self._points, aim = points[near], np.average(points[near], axis=0, weights=0.5 + moves[near])
+        return aim
 
 
 def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8], points: Points) -> tuple[Points, NDArray[np.bool_]]:

@@ -1,7 +1,140 @@
-"""Where frames and gaze come from, opened by a text such as `pupil://127.0.0.1:50020` or `file:clip.mp4`."""
+"""Where frames and gaze come from, opened by a text such as `pupil://127.0.0.1:50020` or `file:clip.mp4`.
+
+What a kind of source needs (ZeroMQ, OpenCV's capture) is imported when that kind is opened.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
 from realtime.sources.base import FrameSource, GazeSource, SourceError, SourceStatus
 
-__all__ = ["FrameSource", "GazeSource", "SourceError", "SourceStatus"]
+__all__ = ["FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_frames", "open_gaze"]
+
+FRAME_SPECS = "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), rtsp://HOST/PATH"
+GAZE_SPECS = "pupil://HOST:PORT, trace:FILE.csv (with frames from file:)"
+_REMOTE_PORT = 50020
+
+
+def open_frames(spec: str) -> FrameSource:
+    """The source of frames named by `spec`; `SourceError` says what is wrong with it and what is allowed.
+
+    pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
+    file:PATH[?loop=1&realtime=0&fps=24] - must be there; fps is for folders. rtsp://... - may appear later.
+    """
+    kind, rest = _split(spec)
+    if kind == "pupil":
+        from realtime.sources.pupil import PupilFrames
+
+        return PupilFrames(*_host_and_port(spec))
+    if kind == "camera":
+        return _camera(spec, rest)
+    if kind == "file":
+        return _recording(spec, rest)
+    if kind in ("rtsp", "rtsps"):
+        return _stream(spec)
+    raise SourceError(f"{spec!r} is no source of frames; expected one of {FRAME_SPECS}")
+
+
+def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
+    """The source of gaze named by `spec`; a trace needs the `frames` it plays along with. `SourceError` as above."""
+    kind, rest = _split(spec)
+    if kind == "pupil":
+        from realtime.sources.pupil import PupilGaze
+
+        return PupilGaze(*_host_and_port(spec))
+    if kind == "trace":
+        from realtime.sources.recording import ClipFrames
+        from realtime.sources.trace import TraceGaze
+
+        if not isinstance(frames, ClipFrames):
+            raise SourceError(f"{spec} is on a clip's clock and needs frames from file:PATH, not from something live")
+        return TraceGaze(Path(rest).expanduser(), frames.clock)
+    raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
+
+
+def _split(spec: str) -> tuple[str, str]:
+    kind, _, rest = spec.partition(":")
+    return kind.strip().lower(), rest
+
+
+def _host_and_port(spec: str) -> tuple[str, int]:
+    try:
+        url = urlsplit(spec.strip())
+        host, port = url.hostname, url.port if url.port is not None else _REMOTE_PORT
+    except ValueError:
+        host, port = None, 0
+    extra = "" if host is None else url.path.strip("/") + url.query
+    if not host or extra or not 0 < port < 65536 or any(c.isspace() for c in host):
+        raise SourceError(f"{spec!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020")
+    return host, port
+
+
+def _camera(spec: str, rest: str) -> FrameSource:
+    number, _, query = rest.partition("?")
+    options = _options(spec, query, "width", "height", "fps")
+    if not (number.isascii() and number.isdigit() and len(number) < 4):
+        raise SourceError(f"{spec!r}: {number!r} is no camera; expected camera:0, camera:1 ...")
+    numbers = {name: int(_within(spec, name, value, 1, 100_000)) for name, value in options.items()}
+    from realtime.sources.camera import LiveFrames
+    from realtime.sources.video import open_camera
+
+    return LiveFrames(
+        f"camera {number}",
+        lambda: open_camera(int(number), **numbers),
+        "plug it in, close what else uses it, or try another number",
+    )
+
+
+def _recording(spec: str, rest: str) -> FrameSource:
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    options = _options(spec, query, "loop", "realtime", "fps")
+    flags = {}
+    for name, default in (("loop", "0"), ("realtime", "1")):
+        flags[name] = options.get(name, default)
+        if flags[name] not in ("0", "1"):
+            raise SourceError(f"{spec!r}: {name} is {flags[name]!r}; expected 0 or 1")
+    if not path:
+        raise SourceError(f"{spec!r} names no file; expected file:PATH")
+    from realtime.sources.recording import ClipFrames
+
+    return ClipFrames(
+        Path(path).expanduser(),
+        loop=flags["loop"] == "1",
+        real_time=flags["realtime"] == "1",
+        fps=_within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
+    )
+
+
+def _stream(spec: str) -> FrameSource:
+    try:
+        url = urlsplit(spec)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise SourceError(f"{spec!r} is no stream; expected rtsp://HOST/PATH or rtsp://USER:PASSWORD@HOST:PORT/PATH")
+    from realtime.sources.camera import LiveFrames
+    from realtime.sources.video import open_stream
+
+    shown = f"rtsp://{host}{f':{port}' if port else ''}{url.path}"  # without the password
+    return LiveFrames(shown, lambda: open_stream(spec), "check the address, the password and that it is switched on")
+
+
+def _options(spec: str, query: str, *allowed: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options:
+        if name not in allowed:
+            raise SourceError(f"{spec!r}: unknown option {name!r}; expected {', '.join(allowed)}")
+    return options
+
+
+def _within(spec: str, name: str, text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected a number of {least:g} to {most:g}")
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -89,3 +90,63 @@ class Clip:
                 self.undecodable += 1
             else:
                 yield number / self.fps, np.asarray(image, np.uint8)
+
+
+class Capture(Protocol):
+    """What is used of an opened camera or stream."""
+
+    def read(self) -> tuple[bool, Image | None]:
+        """The next picture, BGR; may block."""
+        ...
+
+    def captured_ns(self) -> int | None:
+        """Host time at which the last picture was taken, if the driver says so."""
+        ...
+
+    def release(self) -> None:
+        """Close it."""
+        ...
+
+
+class OpenedCapture:
+    """A `Capture` over OpenCV's."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+
+    def read(self) -> tuple[bool, Image | None]:
+        """The next picture, BGR; blocks until there is one."""
+        ok, image = self._capture.read()
+        if not ok or image is None:
+            return False, None
+        picture = np.asarray(image, np.uint8)
+        return True, picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+
+    def captured_ns(self) -> int | None:
+        """V4L2 stamps pictures with the host's monotonic clock; others count from when they were opened."""
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        return round(stamp_ms * 1e6) if stamp_ms > 0 else None
+
+    def release(self) -> None:
+        """Close it."""
+        self._capture.release()
+
+
+def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -> Capture | None:
+    """Open a camera, with the driver's nearest to what is asked for (0: its own choice); None if there is none."""
+    asked = ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_FPS, fps))
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        return None
+    for option, value in asked:
+        if value:
+            capture.set(option, value)
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return OpenedCapture(capture)
+
+
+def open_stream(url: str) -> Capture | None:
+    """Open a network stream; None if nobody answers within three seconds. A read gives up after two."""
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 3000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2000]
+    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
+    return OpenedCapture(capture) if capture.isOpened() else None

@@ -1,0 +1,141 @@
+"""Plays a recorded clip as a source, and gives its clock to whoever plays along with it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from engines import Image
+from realtime.clock import now_ns
+from realtime.sources.base import OnEvent, OnFrame, SourceError, SourceStatus, Tally
+from realtime.sources.video import Clip
+from realtime.types import Frame
+
+LATE_NS = 250_000_000
+
+
+class ClipClock:
+    """A clip's seconds (0 is its first frame, counting on when it is repeated) against the host's clock.
+
+    In real time, whoever plays along asks `host_ns` and waits. Else the clip has no time of its own: followers are
+    called before each frame and have until then to catch up. Written by one thread, read by any.
+    """
+
+    def __init__(self, *, real_time: bool) -> None:
+        self.real_time = real_time
+        self.period_s: float | None = None
+        self.turns = 1
+        self.end_s: float | None = None
+        self._anchor: tuple[float, int] | None = None
+        self._followers: list[Callable[[float], None]] = []
+
+    def follow(self, follower: Callable[[float], None]) -> None:
+        """Have `follower(clip_s)` called on the player's thread, when not in real time."""
+        self._followers.append(follower)
+
+    def anchor(self, clip_s: float, at_ns: int) -> None:
+        """Clip second `clip_s` is shown at this host time."""
+        self._anchor = clip_s, at_ns
+
+    def advance(self, clip_s: float, at_ns: int) -> None:
+        """Not in real time: the clip has come to `clip_s`."""
+        self.anchor(clip_s, at_ns)
+        for follower in self._followers:
+            follower(clip_s)
+
+    def host_ns(self, clip_s: float) -> int | None:
+        """Host time of a clip second; None before the first frame."""
+        if self._anchor is None:
+            return None
+        anchor_s, at_ns = self._anchor
+        return at_ns + round((clip_s - anchor_s) * 1e9)
+
+    def repeat(self, period_s: float) -> None:
+        """The clip will begin again `period_s` after it last began."""
+        self.period_s, self.turns = period_s, self.turns + 1
+
+
+class ClipFrames:
+    """A `FrameSource` over a video file or a folder of pictures.
+
+    `real_time`: each frame is given when its time has come, and `captured_ns` is that time; a reader that falls
+    behind by more than 0.25 s makes the clip go slower. Else frames follow each other as fast as `on_frame` returns,
+    which may block as long as it likes.
+    """
+
+    def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
+        """`fps` is for folders. `SourceError` unless a first picture can be read."""
+        self._clip = Clip(path, fps=fps)
+        self._loop = loop
+        self.clock = ClipClock(real_time=real_time)
+        self._tally = Tally("connecting", f"opening {path}")
+        self._on_frame: OnFrame = lambda frame: None
+        self._index = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._guard, name="frames file", daemon=True)
+
+    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
+        """Begin to play; start a trace that plays along before this."""
+        self._on_frame, self._tally.on_event = on_frame, on_event
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End within a second."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(0.9)
+
+    def status(self) -> SourceStatus:
+        """`dropped` counts pictures of a folder that could not be decoded."""
+        return self._tally.status()
+
+    def _guard(self) -> None:
+        try:
+            self._play()
+        except SourceError as error:
+            self._tally.enter("failed", str(error))
+        except Exception as error:
+            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+
+    def _play(self) -> None:
+        start_s = 0.0
+        for _ in itertools.count():
+            last_s, before = -1 / self._clip.fps, self._clip.undecodable
+            for at_s, image in self._clip.frames():
+                if not self._show(start_s + at_s, image):
+                    return
+                last_s = at_s
+            self._tally.dropped("undecodable", self._clip.undecodable - before)
+            if last_s < 0:
+                raise SourceError(f"{self._clip.path} no longer has a picture that can be decoded")
+            period_s = last_s + 1 / self._clip.fps
+            if not self._loop:
+                break
+            start_s += period_s
+            self.clock.repeat(period_s)
+        self.clock.end_s = start_s + period_s
+        if not self.clock.real_time:
+            self.clock.advance(self.clock.end_s, now_ns())
+        self._tally.enter("ended", f"{self._clip.path} was played to its end, {self._index} frames")
+
+    def _show(self, clip_s: float, image: Image) -> bool:
+        """Give the frame when its time has come; False when stopped."""
+        if self.clock.real_time:
+            due_ns = self.clock.host_ns(clip_s)
+            if due_ns is None or now_ns() - due_ns > LATE_NS:
+                self.clock.anchor(clip_s, now_ns())
+            elif self._stop.wait(max(0, due_ns - now_ns()) / 1e9):
+                return False
+        else:
+            self.clock.advance(clip_s, now_ns())
+        if self._stop.is_set():
+            return False
+        received_ns = now_ns()
+        captured_ns = min(received_ns, self.clock.host_ns(clip_s) or received_ns)
+        self._tally.received()
+        self._tally.enter("running")
+        self._on_frame(Frame(image, self._index, clip_s, captured_ns, received_ns))
+        self._index += 1
+        return True
