@@ -19,11 +19,13 @@ COLOURS: dict[State, tuple[int, int, int]] = {
 _TINT = 0.42
 
 
-def draw(image: Image, message: MaskMessage, *, label: bool = True) -> Image:
+def draw(image: Image, message: MaskMessage | None, *, label: bool = True) -> Image:
     """Return a copy of the (H, W, 3) BGR frame with the mask tinted and outlined, the gaze marked, the state named.
 
-    The message must be of this frame: its mask has the frame's size.
+    The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.
     """
+    if message is None:
+        return image
     out = image.copy()
     colour = COLOURS[message.state]
     unit = max(1, round(min(image.shape[:2]) / 240))  # line width that reads the same on any size

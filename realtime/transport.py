@@ -88,7 +88,7 @@ def _connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
 
 
 class Publisher:
-    """One bound PUB socket that sends one-part messages `topic NUL payload`; any thread may send.
+    """One bound PUB socket (an XPUB, in fact) that sends one-part messages `topic NUL payload`; any thread may send.
 
     A reader that is slow or stopped loses messages beyond `queue` and never slows the sender.
     """
@@ -97,9 +97,11 @@ class Publisher:
         """Bind; port 0 takes a free one, which `endpoint` then names. `TransportError` where that cannot be."""
         self._lock = threading.Lock()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.PUB)
+        # XPUB is PUB on the wire, and says who subscribes to what.
+        self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue)
+        self._wanted: set[bytes] = set()
         try:
             self.endpoint = _bind(self._socket, endpoint)
         except TransportError:
@@ -114,6 +116,15 @@ class Publisher:
                 return False
             self._socket.send(message, zmq.NOBLOCK)
             return True
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody subscribes to `topic` now, so that what nobody reads need not be made."""
+        with self._lock:
+            while not self._socket.closed and self._socket.poll(0):
+                said = self._socket.recv()
+                (self._wanted.add if said[:1] == b"\x01" else self._wanted.discard)(said[1:])
+            message = topic.encode("ascii") + b"\0"
+            return any(message.startswith(prefix) for prefix in self._wanted)
 
     def close(self, linger_s: float = 0.0) -> None:
         """Close and free the port before returning; wait up to `linger_s` for what was just sent to leave."""

@@ -1,0 +1,214 @@
+"""The command `gazecast`: parses, calls, and turns our errors into one line.
+
+Exit codes: 0 done, 1 failed while it ran, 2 wrong use or something is missing before the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from engines import EngineError, weights
+from realtime.config import Config, load_config, to_toml
+from realtime.progress import Terminal
+from realtime.settings import SettingsError
+from realtime.sources.base import SourceError
+from realtime.subscriber import DEFAULT_ENDPOINT
+from realtime.transport import TransportError
+from realtime.window import WindowError
+
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+OUR_ERRORS = (SettingsError, SourceError, TransportError, WindowError, EngineError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    verb: Callable[[argparse.Namespace], int] = args.verb
+    try:
+        return verb(args)
+    except OUR_ERRORS as error:
+        print(f"gazecast: {error}", file=sys.stderr)
+        return WRONG_USE
+    except BrokenPipeError:
+        return FAILED
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"gazecast: {named}{error.strerror or error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+# -- verbs ------------------------------------------------------------------------------------------------------------
+
+
+def _run(args: argparse.Namespace) -> int:
+    from realtime.run import run
+    from realtime.view import JsonView, LineView
+
+    run(_config(args), JsonView() if args.json else LineView(), window=args.window)
+    return 0
+
+
+def _show_config(args: argparse.Namespace) -> int:
+    print(to_toml(_config(args)), end="")
+    return 0
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from realtime.simulate import simulate
+
+    simulate(args.video, args.gaze, port=args.port, rate_hz=args.rate, loop=not args.once, noise_px=args.noise_px,
+             seed=args.seed)  # fmt: skip
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from realtime.demo import run_demo
+
+    run_demo(_config(args), args.out, video=args.video, gaze=args.gaze)
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from realtime.doctor import examine
+
+    report = examine()
+    print(report.json() if args.json else report.text())
+    return 0 if report.healthy else FAILED
+
+
+def _models_list(args: argparse.Namespace) -> int:
+    for known in weights.registry():
+        size = sum(file.size for file in known.files) / 1e6
+        state = "cached" if weights.is_cached(known.name, root=args.models) else "-"
+        print(f"{known.name:12} {state:7} {size:7.0f} MB  {known.licence}\n{'':12} {known.about}")
+    return 0
+
+
+def _models_pull(args: argparse.Namespace) -> int:
+    folder = weights.pull(args.name, source=args.source, root=args.models, report=Terminal().bar)
+    print(folder)
+    return 0
+
+
+def _models_path(args: argparse.Namespace) -> int:
+    print(weights.path(args.name, root=args.models))
+    return 0
+
+
+# -- flags ------------------------------------------------------------------------------------------------------------
+
+
+def _config(args: argparse.Namespace) -> Config:
+    """Defaults, file, flags, and last what `--set` says."""
+    flags: dict[str, Any] = {}
+    for key, value in {
+        "source": args.source, "gaze": getattr(args, "gaze", None), "models": args.models,
+        "engine.backend": args.engine, "publish.endpoint": args.publish,
+    }.items():  # fmt: skip
+        if value is not None:
+            _put(flags, key, value)
+    for pair in args.set:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--set wants KEY=VALUE, got {pair!r}")
+        _put(flags, key.strip(), _value(text.strip()))
+    return load_config(args.config, flags)
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *sections, leaf = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+    tree[leaf] = value
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML would, so that --set and the file agree; a bare word is a text."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gazecast", description="Look at something; its mask is published, live, to a display and to robots."
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    def add(name: str, verb: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=about, description=about)
+        sub.set_defaults(verb=verb)
+        return sub
+
+    run = add("run", _run, "segment what is looked at and publish the masks")
+    _config_flags(run)
+    run.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
+    run.add_argument("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
+
+    config = add("config", _show_config, "print the configuration that `run` would have, as a file for --config")
+    _config_flags(config)
+
+    simulate = add("simulate", _simulate, "be a Pupil-compatible eye tracker that plays a video and a gaze")
+    simulate.add_argument("--video", type=Path, required=True, metavar="V", help="a video file or a folder of pictures")
+    simulate.add_argument("--gaze", default="wander", metavar="TRACE|wander", help="CSV timestamp,x,y,confidence; or "
+                          "wander, eyes that follow what moves (default)")  # fmt: skip
+    simulate.add_argument("--port", type=int, default=50020, help="of the remote; 0 takes a free one (default 50020)")
+    simulate.add_argument("--rate", type=float, default=200.0, metavar="HZ", help="gaze samples a second (default 200)")
+    simulate.add_argument("--once", action="store_true", help="play the video once instead of for ever")
+    simulate.add_argument("--noise-px", type=float, default=0.0, help="added to the gaze, standard deviation")
+    simulate.add_argument("--seed", type=int, default=0, help="of the noise and the wandering")
+
+    demo = add("demo", _demo, "see it work on a real clip: a video, pictures and a table in about a minute")
+    _config_flags(demo, sources=False)
+    demo.add_argument("--out", type=Path, default=Path("demo-out"), help="where to leave them (default demo-out)")
+    demo.add_argument("--video", type=Path, help="another clip")
+    demo.add_argument("--gaze", help="a trace for it, or wander")
+
+    doctor = add("doctor", _doctor, "say what this machine can run, and what to install for more")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+
+    models = verbs.add_parser("models", help="the networks' weights").add_subparsers(metavar="VERB", required=True)
+    for name, verb, about in (
+        ("list", _models_list, "which there are"),
+        ("pull", _models_pull, "fetch one into the cache"),
+        ("path", _models_path, "print where one lies"),
+    ):
+        sub = models.add_parser(name, help=about, description=about)
+        sub.set_defaults(verb=verb)
+        sub.add_argument("--models", type=Path, metavar="DIR", help="the cache to use instead of your own")
+        if name != "list":
+            sub.add_argument("name")
+        if name == "pull":
+            sub.add_argument("--from", dest="source", type=Path, metavar="DIR", help="a folder that holds the files")
+    return parser
+
+
+def _config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; `gazecast config` prints them all")
+    parser.add_argument("--engine", metavar="NAME", help="backend: openvino (default), onnxruntime, torch, fake")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
+    parser.add_argument("--publish", metavar="tcp://HOST:PORT", help=f"default {DEFAULT_ENDPOINT}")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as "
+                        "engine.decoder_threads=2")  # fmt: skip
+    if sources:
+        parser.add_argument("--source", metavar="SPEC", help="pupil://HOST:PORT, camera:N, file:PATH, rtsp://...")
+        parser.add_argument("--gaze", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source")
+    else:
+        parser.set_defaults(source=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What `gazecast run` can be told: defaults here, overridden by a TOML file, overridden by flags. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engines import EngineSettings
+from realtime.settings import flattened, merged, read_toml
+from realtime.subscriber import DEFAULT_ENDPOINT
+from realtime.tracker import TrackerSettings
+from realtime.wire import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class PublishConfig:
+    """What is published and how.
+
+    stream: a name that every message carries. encoding: of masks. overlay: draw and publish `overlay` too.
+    jpeg_quality: of overlays, 1 to 100.
+    """
+
+    endpoint: str = DEFAULT_ENDPOINT
+    stream: str = "gazecast"
+    encoding: Encoding = "packbits+zstd"
+    overlay: bool = True
+    jpeg_quality: int = 80
+
+    def __post_init__(self) -> None:
+        """Refuse a quality that JPEG does not have."""
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality must be 1 to 100, got {self.jpeg_quality}")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration.
+
+    source: where frames come from. gaze: where gaze comes from; empty for the same device as the frames.
+    models: a folder with one folder of weights per model; None for the user's cache.
+    """
+
+    source: str = "camera:0"
+    gaze: str = ""
+    models: Path | None = None
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
+    """Defaults, then the file, then the flags (nested maps); raises `SettingsError` for whatever does not fit."""
+    config = Config()
+    if file is not None:
+        config = merged(config, read_toml(file), str(file))
+    return merged(config, flags, "flags")
+
+
+def to_toml(config: Config) -> str:
+    """Write the configuration as a file that `--config` reads; settings that are unset stand as comments."""
+    lines: dict[str, list[str]] = {"": []}
+    for name, value in flattened(config).items():
+        section, _, key = name.rpartition(".")
+        lines.setdefault(section, []).append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
+    return "\n\n".join("\n".join(([f"[{name}]"] if name else []) + body) for name, body in lines.items() if body) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

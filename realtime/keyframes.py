@@ -1,0 +1,54 @@
+"""Which frames are worth encoding: those that show something else than the newest keyframe. Pure.
+
+The encoder is the slowest part and takes the newest worthy frame whenever it is free; all that is decided here is
+that a still picture is not encoded twice.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.types import Frame
+
+THUMB = (64, 36)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeSettings:
+    """What counts as another picture.
+
+    changed_levels: a picture has changed when a 64th of its width changed by this many grey levels on average; noise
+        and compression of a still scene stay below 1 on so large a block.
+    remember: how many frames back a keyframe may lie.
+    """
+
+    changed_levels: float = 2.0
+    remember: int = 256
+
+
+class KeyframeChooser:
+    """Remembers a thumbnail per frame and compares. One thread."""
+
+    def __init__(self, settings: KeyframeSettings | None = None) -> None:
+        self._settings = settings or KeyframeSettings()
+        self._thumbs: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+
+    def reset(self) -> None:
+        """Forget everything, as after a change of source."""
+        self._thumbs.clear()
+
+    def wants(self, frame: Frame, keyframe_index: int | None) -> bool:
+        """Whether `frame` shows something else than the frame that was encoded last (None: there is none yet)."""
+        thumb = np.asarray(
+            cv2.cvtColor(cv2.resize(frame.image, THUMB, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY), np.float32
+        )
+        self._thumbs[frame.index] = thumb
+        while len(self._thumbs) > self._settings.remember:
+            self._thumbs.popitem(last=False)
+        encoded = self._thumbs.get(keyframe_index) if keyframe_index is not None else None
+        return encoded is None or float(np.abs(thumb - encoded).max()) >= self._settings.changed_levels

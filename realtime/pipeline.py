@@ -1,0 +1,267 @@
+"""The loop: threads that turn frames and gaze into published masks. Read this first.
+
+    frames source --> newest frame --> track: motion, gaze, decode, publish `mask` --> overlay: draw, publish `overlay`
+    gaze source   --> backlog ------->   |  ^
+                                         v  | newest keyframe
+                                        encode: publish `keyframe`                health: once a second, `health`
+
+Nothing queues without a bound: between two threads lies a `Latest`, or for gaze, of which every sample counts, a
+`Backlog`. Encoding is slow and a mask is wanted for every frame, so each has a thread and an engine of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import cv2
+
+from engines import Decoder, Encoder
+from realtime.clock import now_ns
+from realtime.drawing import draw
+from realtime.health import Signs, judge
+from realtime.latest import Backlog, Latest
+from realtime.metrics import Metrics
+from realtime.publishing import Broadcast
+from realtime.sources.base import FrameSource, GazeSource
+from realtime.status import memory_mib
+from realtime.tracker import Track, Tracker
+from realtime.types import Frame, GazeSample, Keyframe
+from realtime.wire import Encoding, FrameRef, HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage
+
+log = logging.getLogger(__name__)
+GAZE_BACKLOG = 4096  # ten seconds at 400 Hz: only a stopped tracker thread loses gaze
+FIRST_FRAME_S = 3.0  # how long the engine's opening waits to learn the frames' size
+HEALTH_S = 1.0
+
+OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
+"""Opens the engine for frames of (width, height), or of unknown size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame and the mask that fits it, for whoever draws; None while nothing was looked at yet."""
+
+    frame: Frame
+    message: MaskMessage | None
+
+
+class Pipeline:
+    """Runs from `start` to `stop`; trouble with one frame, sample or message never ends it, but is counted and told."""
+
+    def __init__(
+        self,
+        frames: FrameSource,
+        gaze: GazeSource,
+        open_engine: OpenEngine,
+        make_tracker: Callable[[Decoder], Tracker],
+        broadcast: Broadcast,
+        *,
+        encoding: Encoding = "packbits+zstd",
+        overlay_wanted: Callable[[], bool] = lambda: True,
+        jpeg_quality: int = 80,
+        on_health: Callable[[HealthMessage], None] = lambda health: None,
+        on_shown: Callable[[Shown], None] = lambda shown: None,
+    ) -> None:
+        self._frame_source, self._gaze_source = frames, gaze
+        self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
+        self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
+        self._on_health, self._on_shown = on_health, on_shown
+        self._metrics = Metrics()
+        self._frames: Latest[Frame] = Latest()
+        self._gaze: Backlog[GazeSample] = Backlog(GAZE_BACKLOG)
+        self._to_encode: Latest[Frame] = Latest()
+        self._keyframes: Latest[Keyframe] = Latest()
+        self._to_draw: Latest[Shown] = Latest()
+        self._first_frame, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._frame_size: tuple[int, int] | None = None
+        self._trouble: dict[str, str] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the sources, open the engine, start the loop. Raises what opening the engine raises; then `stop`."""
+        self._spawn("health", self._health)
+        self._frame_source.start(self._take_frame)
+        self._gaze_source.start(self._take_gaze)
+        self._first_frame.wait(FIRST_FRAME_S)
+        self._encoder, self._decoder = self._open_engine(self._frame_size)
+        self._tracker = self._make_tracker(self._decoder)
+        self._spawn("track", self._track)
+        self._spawn("encode", self._encode)
+        self._spawn("overlay", self._overlay)
+        self._ready.set()
+
+    def stop(self) -> None:
+        """Stop the sources, join every thread, close the engine, publish that it stops. Twice is fine."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        for slot in (self._frames, self._to_encode, self._to_draw):
+            slot.close()
+        self._frame_source.stop()
+        self._gaze_source.stop()
+        for thread in self._threads:
+            thread.join()
+        if self._ready.is_set():
+            self._encoder.close()
+            self._decoder.close()
+        self._publish_health()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the frames have come to their end, as those of a file do."""
+        return self._frame_source.status().state in ("ended", "failed")
+
+    def _spawn(self, name: str, loop: Callable[[], None]) -> None:
+        thread = threading.Thread(target=loop, name=f"gazecast-{name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    # -- sources' threads ---------------------------------------------------------------------------------------------
+
+    def _take_frame(self, frame: Frame) -> None:
+        self._metrics.tick("frames", frame.received_ns)
+        self._frame_size = frame.size
+        self._first_frame.set()
+        self._frames.put(frame)
+
+    def _take_gaze(self, sample: GazeSample) -> None:
+        self._metrics.tick("gaze", sample.received_ns)
+        self._gaze.put(sample)
+
+    # -- track --------------------------------------------------------------------------------------------------------
+
+    def _track(self) -> None:
+        while (frame := self._frames.take()) is not None:
+            with self._guard("track"):
+                begun_ns = now_ns()
+                track = self._tracker.step(frame, self._gaze.take_all(), self._keyframes.take(0))
+                if track.wants_keyframe:
+                    self._to_encode.put(frame)
+                if track.message is not None:
+                    self._publish_mask(frame, track, track.message)
+                self._to_draw.put(Shown(frame, track.message))
+                self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
+
+    def _publish_mask(self, frame: Frame, track: Track, message: MaskMessage) -> None:
+        published_ns = self._broadcast.send("mask", message.fields(self._encoding))
+        self._metrics.tick("masks", published_ns)
+        self._metrics.observe("frame_to_mask", (published_ns - frame.captured_ns) / 1e6, published_ns)
+        if message.state in ("preview", "locked"):
+            gaze_ms = (published_ns - track.gaze_captured_ns) / 1e6
+            self._metrics.observe("gaze_to_mask", gaze_ms, published_ns)
+            key_ms = (frame.captured_ns - track.keyframe_captured_ns) / 1e6
+            self._metrics.observe("keyframe_age", key_ms, published_ns)
+            timing = message.timing_ns
+            self._metrics.observe("decode", (timing.decode_end - timing.decode_start) / 1e6, published_ns)
+
+    # -- encode -------------------------------------------------------------------------------------------------------
+
+    def _encode(self) -> None:
+        while (frame := self._to_encode.take()) is not None:
+            with self._guard("encode"):
+                begun_ns = now_ns()
+                embedding = self._encoder.encode(frame.image)
+                done_ns = now_ns()
+                self._keyframes.put(
+                    Keyframe(
+                        frame.index,
+                        frame.timestamp,
+                        frame.captured_ns,
+                        frame.received_ns,
+                        frame.size,
+                        embedding,
+                        done_ns - begun_ns,
+                        done_ns,
+                    )
+                )
+                encode_ms = (done_ns - begun_ns) / 1e6
+                self._metrics.tick("keyframes", done_ns)
+                self._metrics.observe("encode", encode_ms, done_ns)
+                reference = FrameRef(frame.index, frame.timestamp, *frame.size)
+                self._broadcast.send("keyframe", KeyframeMessage(reference, encode_ms).fields())
+
+    # -- overlay ------------------------------------------------------------------------------------------------------
+
+    def _overlay(self) -> None:
+        while (shown := self._to_draw.take()) is not None:
+            with self._guard("overlay"):
+                self._on_shown(shown)
+                if not self._overlay_wanted():
+                    continue
+                drawn = draw(shown.frame.image, shown.message)
+                ok, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
+                if ok:
+                    reference = FrameRef(shown.frame.index, shown.frame.timestamp, *shown.frame.size)
+                    at = self._broadcast.send("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
+                    self._metrics.tick("overlays", at)
+
+    # -- health -------------------------------------------------------------------------------------------------------
+
+    def _health(self) -> None:
+        while True:
+            self._publish_health()
+            if self._stop.wait(HEALTH_S):
+                return
+
+    def _publish_health(self) -> None:
+        at_ns = now_ns()
+        frames, gaze = self._frame_source.status(), self._gaze_source.status()
+        state, reason = judge(
+            Signs(
+                self._ready.is_set(),
+                self._stop.is_set(),
+                frames,
+                gaze,
+                self._metrics.age_ns("frames", at_ns),
+                self._metrics.age_ns("gaze", at_ns),
+                "; ".join(list(self._trouble.values())),
+            )
+        )
+        snapshot = self._metrics.snapshot(at_ns)
+        dropped = Counter(snapshot.dropped)
+        dropped["frames.superseded"] = self._frames.replaced
+        dropped["gaze.overflow"] = self._gaze.lost
+        for name, source in (("frames", frames), ("gaze", gaze)):
+            dropped.update({f"{name}.{why}": count for why, count in source.dropped.items()})
+        engine = asdict(self._decoder.info) if self._ready.is_set() else {}
+        health = HealthMessage(
+            state,
+            reason,
+            snapshot.rates,
+            snapshot.latency_ms,
+            {k: v for k, v in dropped.items() if v},
+            memory_mib(),
+            engine,
+        )
+        self._broadcast.send("health", health.fields())
+        self._on_health(health)
+
+    def _guard(self, stage: str) -> _Guard:
+        return _Guard(stage, self._metrics, self._trouble)
+
+
+class _Guard:
+    """Turns whatever goes wrong with one item into a counted drop and a reason in `health`, until one goes well."""
+
+    def __init__(self, stage: str, metrics: Metrics, trouble: dict[str, str]) -> None:
+        self._stage, self._metrics, self._trouble = stage, metrics, trouble
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> bool:
+        if error is None:
+            self._trouble.pop(self._stage, None)
+            return False
+        if not isinstance(error, Exception):
+            return False
+        said = f"{self._stage}: {error or type(error).__name__}"
+        if self._trouble.get(self._stage) != said:  # once per trouble, not once per frame
+            log.warning("%s", said, exc_info=log.isEnabledFor(logging.DEBUG))
+        self._trouble[self._stage] = said
+        self._metrics.drop(f"{self._stage}.failed")
+        return True

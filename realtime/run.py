@@ -1,0 +1,117 @@
+"""`gazecast run`: put sources, engine, pipeline, publisher and view together, and take them apart again."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import cv2
+
+from engines import Decoder, Encoder, EngineSettings, load, weights
+from realtime.clock import now_ns
+from realtime.config import Config
+from realtime.drawing import draw
+from realtime.latest import Latest
+from realtime.pipeline import Pipeline, Shown
+from realtime.progress import Progress
+from realtime.publishing import Broadcast
+from realtime.settings import SettingsError
+from realtime.sources import open_frames, open_gaze
+from realtime.tracker import Tracker
+from realtime.transport import Publisher
+from realtime.view import View
+from realtime.window import MouseGaze, Window
+
+SETTLE_S = 0.3
+"""After a file's last frame, the time that its mask gets to be published."""
+
+
+def run(config: Config, view: View, *, window: bool = False, stop: threading.Event | None = None) -> None:
+    """Run until interrupted, until `stop` is set, until the window is closed or until a file has ended.
+
+    Raises `SettingsError`, `SourceError`, `TransportError`, `WindowError` or `EngineError` when it cannot start.
+    """
+    cv2.setNumThreads(1)  # the tracker's share of the cores; the rest belongs to the engine
+    stop = stop or threading.Event()
+    with ExitStack() as stack:
+        mouse = MouseGaze() if window and not config.gaze and not config.source.startswith("pupil:") else None
+        screen = Window("gazecast", mouse) if window else None
+        if screen is not None:
+            stack.callback(screen.close)
+        frames = open_frames(config.source)
+        gaze = mouse or open_gaze(_gaze_spec(config), frames)
+        publisher = Publisher(config.publish.endpoint)
+        stack.callback(publisher.close, 0.1)
+        latest: Latest[Shown] = Latest()
+        pipeline = Pipeline(
+            frames,
+            gaze,
+            lambda size: open_engine(config.engine, config.models, size, view.progress),
+            lambda decoder: Tracker(decoder, now_ns, config.tracker),
+            Broadcast(publisher, config.publish.stream, now_ns),
+            encoding=config.publish.encoding,
+            overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
+            jpeg_quality=config.publish.jpeg_quality,
+            on_health=view.health,
+            on_shown=latest.put if screen else lambda shown: None,
+        )
+        stack.callback(pipeline.stop)
+        with _signals_set(stop):
+            pipeline.start()
+            view.ready(config.source, publisher.endpoint)
+            while not stop.is_set() and not pipeline.ended:
+                if screen is None:
+                    stop.wait(0.1)
+                    continue
+                if (shown := latest.take(0)) is not None:
+                    screen.show(draw(shown.frame.image, shown.message))
+                if not screen.poll():
+                    stop.set()
+            if pipeline.ended:
+                stop.wait(SETTLE_S)
+
+
+def open_engine(
+    settings: EngineSettings, models: Path | None, size: tuple[int, int] | None, progress: Progress
+) -> tuple[Encoder, Decoder]:
+    """Open the chosen engine, fetching its weights first if they are not there."""
+    if settings.backend == "fake":
+        return load(settings, None, frame_size=size, report=progress.line)
+    if weights.is_cached(settings.model, root=models):
+        folder = weights.path(settings.model, root=models)
+    else:
+        folder = weights.pull(settings.model, root=models, report=progress.bar)
+    return load(settings, folder, frame_size=size, report=progress.line)
+
+
+def _gaze_spec(config: Config) -> str:
+    if config.gaze:
+        return config.gaze
+    if config.source.startswith("pupil:"):
+        return config.source
+    raise SettingsError(
+        f"{config.source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv, "
+        "or --window to use the mouse"
+    )
+
+
+@contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and a polite kill set `stop`; only the main thread may listen to signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

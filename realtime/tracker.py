@@ -1,0 +1,203 @@
+"""From frames, gaze and keyframes to the mask of what is looked at, in the newest frame. Read this after `pipeline`.
+
+    1. motion between the last frame and this one; what is remembered moves along with the picture
+    2. every gaze sample goes through the filter: what do the eyes rest on, where in this frame?
+    3. that point, carried back to the newest keyframe, prompts the decoder
+    4. of the candidates, the one that agrees with what was on show is carried to this frame
+    5. dwell decides whether it is the same thing, another one, or whether the last mask goes on
+
+One object, one thread, no sockets, no clock of its own: what it is given decides what it says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import Decoder, Prompt
+from realtime.choice import ChoiceSettings, choose
+from realtime.dwell import Dwell, DwellSettings, Seen
+from realtime.gaze import GazeFilter, GazeSettings, Look
+from realtime.keyframes import KeyframeChooser, KeyframeSettings
+from realtime.motion import Chain, Motion, MotionSettings
+from realtime.types import Frame, GazeSample, Keyframe, Mask, State
+from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """The settings of every part, as they stand in the configuration file."""
+
+    gaze: GazeSettings = field(default_factory=GazeSettings)
+    motion: MotionSettings = field(default_factory=MotionSettings)
+    keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
+    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    dwell: DwellSettings = field(default_factory=DwellSettings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decode:
+    """Where a mask comes from; stays with it while it is only carried on.
+
+    point_px: the gaze that prompted it, in the newest frame. decode_ns: begin and end, host.
+    """
+
+    keyframe: Keyframe
+    sample: GazeSample
+    point_px: tuple[float, float]
+    radius_px: float
+    score: float
+    confidence: float
+    decode_ns: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What one frame gave.
+
+    message: to be published, or None while nothing was looked at yet.
+    wants_keyframe: whether this frame is worth encoding when the encoder is free.
+    gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind the message.
+    """
+
+    message: MaskMessage | None
+    wants_keyframe: bool
+    gaze_captured_ns: int = 0
+    keyframe_captured_ns: int = 0
+
+
+class Tracker:
+    """Follows what is looked at from frame to frame."""
+
+    def __init__(self, decoder: Decoder, clock_ns: Callable[[], int], settings: TrackerSettings | None = None) -> None:
+        self._decoder, self._clock_ns = decoder, clock_ns
+        self._settings = settings or TrackerSettings()
+        self._motion = Motion(self._settings.motion)
+        self._chooser = KeyframeChooser(self._settings.keyframes)
+        self._gaze = GazeFilter(self._settings.gaze)
+        self._dwell = Dwell(self._settings.dwell)
+        self._frame: Frame | None = None
+        self._keyframe: Keyframe | None = None
+        self._shown: tuple[Mask, Decode] | None = None
+        self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
+        self._level: int | None = None
+
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Track:
+        """Take the newest frame, every gaze sample since the last one and the newest keyframe if there is a new one."""
+        if self._restarted(frame):
+            self._restart()
+        before, self._frame = self._frame, frame
+        self._motion.push(frame)
+        if keyframe is not None:
+            self._keyframe = keyframe
+        since = self._motion.chain(before.index) if before is not None else None
+        self._take_gaze(samples, frame, before, since)
+        look = self._gaze.look(self._clock_ns())
+        carried = self._carry(since)
+        decoded = self._decode(look, carried) if look is not None else None
+        message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
+        wants = self._chooser.wants(frame, self._keyframe.index if self._keyframe else None)
+        if message is None or self._behind is None:
+            return Track(None, wants)
+        return Track(message, wants, self._behind.sample.captured_ns, self._behind.keyframe.captured_ns)
+
+    # -- 1. motion ----------------------------------------------------------------------------------------------------
+
+    def _restarted(self, frame: Frame) -> bool:
+        """Whether the device counts from the start again, or sends another size: what was remembered is of no use."""
+        return self._frame is not None and (frame.index <= self._frame.index or frame.size != self._frame.size)
+
+    def _restart(self) -> None:
+        self._motion.reset()
+        self._chooser.reset()
+        self._gaze.reset()
+        self._dwell = Dwell(self._settings.dwell)
+        self._frame = self._keyframe = self._shown = self._behind = None
+
+    def _take_gaze(
+        self, samples: Sequence[GazeSample], frame: Frame, before: Frame | None, since: Chain | None
+    ) -> None:
+        for sample in samples:
+            self._gaze.update(sample, sample.px(frame.size), frame.size)
+        if since is None or before is None:
+            return
+        step = since
+
+        def to_now(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return step.to_now(points.astype(np.float32)).astype(np.float64)
+
+        self._gaze.move(to_now, before.captured_ns, frame.captured_ns)
+        self._dwell.move(to_now)
+
+    def _carry(self, since: Chain | None) -> tuple[Mask, Decode] | None:
+        """What was on show, in the newest frame's pixels."""
+        if self._shown is None or since is None:
+            return None
+        mask, decode = self._shown
+        x, y = since.to_now(np.array([decode.point_px], np.float32))[0]
+        return since.carry(mask), dataclasses.replace(decode, point_px=(float(x), float(y)))
+
+    # -- 2. to 4. decode ----------------------------------------------------------------------------------------------
+
+    def _decode(self, look: Look, carried: tuple[Mask, Decode] | None) -> tuple[Mask, Decode] | None:
+        """What the eyes rest on, carried to the newest frame; None when they do not rest, or nothing is encoded yet."""
+        assert self._frame is not None
+        keyframe = self._keyframe
+        chain = self._motion.chain(keyframe.index) if keyframe is not None else None
+        x, y = look.point_px
+        inside = -0.5 <= x < self._frame.size[0] - 0.5 and -0.5 <= y < self._frame.size[1] - 0.5
+        if keyframe is None or chain is None or not look.steady or not inside:
+            return None
+        then_x, then_y = map(float, chain.to_then(np.array([look.point_px], np.float32))[0])
+        begin_ns = self._clock_ns()
+        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(then_x, then_y)])[0]
+        end_ns = self._clock_ns()
+        shown = chain.back_to_logits(carried[0], candidates.letterbox) if carried is not None else None
+        choice = choose(candidates, (then_x, then_y), look.radius_px, shown, self._settings.choice)
+        index = choice.index
+        self._level = index - 1 if index > 0 else None
+        mask = chain.carry_logits(candidates.logits[index], candidates.letterbox) > 0
+        score = float(np.clip(candidates.predicted_iou[index], 0, 1))
+        return mask, Decode(
+            keyframe, look.sample, look.point_px, look.radius_px, score, choice.confidence, (begin_ns, end_ns)
+        )
+
+    # -- 5. decide ----------------------------------------------------------------------------------------------------
+
+    def _decide(
+        self, frame: Frame, look: Look | None, decoded: tuple[Mask, Decode] | None,
+        carried: tuple[Mask, Decode] | None, *, broken: bool,
+    ) -> MaskMessage | None:  # fmt: skip
+        verdict = self._dwell.update(
+            Seen(
+                self._clock_ns(), look, decoded[0] if decoded else None, carried[0] if carried else None, frame.size,
+                level=self._level, broken=broken,
+            )
+        )  # fmt: skip
+        source = decoded if verdict.source == "decoded" else carried
+        if verdict.mask is not None and source is not None:
+            self._shown, self._behind = (verdict.mask, source[1]), source[1]
+            return self._message(frame, source[1], verdict.object, verdict.state, verdict.mask)
+        self._shown = None
+        if self._behind is None:
+            self._behind = decoded[1] if decoded is not None else None
+        return self._message(frame, self._behind, verdict.object, "lost", None) if self._behind is not None else None
+
+    def _message(self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None) -> MaskMessage:
+        sample = decode.sample
+        return MaskMessage(
+            frame=FrameRef(frame.index, frame.timestamp, *frame.size),
+            keyframe=KeyframeRef(decode.keyframe.index, decode.keyframe.timestamp),
+            gaze=GazeRef(sample.timestamp, *decode.point_px, sample.confidence, decode.radius_px),
+            carried_ms=(self._clock_ns() - decode.decode_ns[1]) / 1e6,
+            object=thing,
+            state=state,
+            score=decode.score,
+            confidence=decode.confidence,
+            mask=mask,
+            timing_ns=TimingNs(sample.received_ns, frame.received_ns, *decode.decode_ns),
+        )
