@@ -22,7 +22,7 @@ from realtime.gaze.gate import Gate, Verdict
 from realtime.gaze.look import Look, LookKind
 from realtime.gaze.noise import Noise
 from realtime.gaze.one_euro import OneEuro
-from realtime.gaze.segment import Point, Segment
+from realtime.gaze.segment import Point, Segment, centre_of, drift_of, spread_of
 from realtime.gaze.settings import GazeSettings
 from realtime.types import GazeSample
 
@@ -208,9 +208,9 @@ class GazeFilter:
         """Whether the eyes are back, at once, where they were."""
         if (landed[0].t_ns - segment.newest.t_ns) * 1e-9 > self._settings.merge_s:
             return False
-        x, y, _ = segment.centre()
+        centre = centre_of(segment.table())
         near_deg = max(self._settings.landing_deg, RETURN_NOISE_FACTOR * self._noise.deviation_deg)
-        return all(_apart((x, y), point) <= near_deg * self._deg_px for point in landed)
+        return all(_apart(centre, point) <= near_deg * self._deg_px for point in landed)
 
     def _begin(self, points: list[Point]) -> None:
         """A look of its own; nothing of the last one is mixed in."""
@@ -310,14 +310,16 @@ class GazeFilter:
 
     def _estimated(self, segment: Segment) -> tuple[LookKind, tuple[float, float], float]:
         """Fixation with its geometric median, or pursuit with the smoothed point; and the spread, px."""
-        x, y, spread_px = segment.centre()
-        drift, smooth = segment.drift(), self._smooth.position
+        table, smooth = segment.table(), self._smooth.position
+        drift = drift_of(table)
         if drift is not None and smooth is not None:
             by_speed = self._settings.pursuit_deg_per_s * drift.over_s
             least_px = max(by_speed, PURSUIT_NOISE_FACTOR * self._noise.deviation_deg) * self._deg_px
             if drift.moved_px > least_px:
-                return "pursuit", (smooth[0] * self._deg_px, smooth[1] * self._deg_px), spread_px
-        return "fixation", (x, y), spread_px
+                point_px = smooth[0] * self._deg_px, smooth[1] * self._deg_px
+                return "pursuit", point_px, spread_of(table, point_px)
+        point_px = centre_of(table)
+        return "fixation", point_px, spread_of(table, point_px)
 
     def _radius_px(self, sample: GazeSample) -> float:
         return sample.radius_px if sample.radius_px is not None else self._settings.accuracy_deg * self._deg_px

@@ -73,23 +73,28 @@ class Segment:
             near.append(point)
         return sum(p.x for p in near) / len(near), sum(p.y for p in near) / len(near)
 
-    def settled(self) -> NDArray[np.float64]:
-        """(N, 2) px, without the swing after the landing where enough is left."""
-        settled_ns = self.onset_ns + round(SETTLING_S * 1e9)
-        late = [(p.x, p.y) for p in self.points if p.t_ns >= settled_ns]
-        return np.array(late if len(late) >= REFERENCE_SAMPLES else [(p.x, p.y) for p in self.points])
+    def table(self) -> NDArray[np.float64]:
+        """(N, 3): seconds since the onset, x and y in px."""
+        return np.array([((p.t_ns - self.onset_ns) * 1e-9, p.x, p.y) for p in self.points])
 
-    def centre(self) -> tuple[float, float, float]:
-        """The geometric median as x and y, and the median distance to it, px."""
-        points = self.settled()
-        x, y = geometric_median(points)
-        return float(x), float(y), float(np.median(np.hypot(points[:, 0] - x, points[:, 1] - y)))
 
-    def drift(self) -> Drift | None:
-        """How the window moves; None while there is too little to tell."""
-        if len(self.points) < 4 or self.newest.t_ns - self.points[0].t_ns < DRIFT_S * 1e9:
-            return None
-        table = np.array([(p.t_ns - self.onset_ns, p.x, p.y) for p in self.points], np.float64)
-        half = len(table) // 2
-        seconds, x, y = table[-half:].mean(axis=0) - table[:half].mean(axis=0)
-        return Drift(float(np.hypot(x, y)), float(seconds) * 1e-9)
+def centre_of(table: NDArray[np.float64]) -> tuple[float, float]:
+    """The geometric median, px, without the swing after the landing where enough is left."""
+    settled = table[table[:, 0] >= SETTLING_S]
+    x, y = geometric_median((settled if len(settled) >= REFERENCE_SAMPLES else table)[:, 1:])
+    return float(x), float(y)
+
+
+def spread_of(table: NDArray[np.float64], point_px: tuple[float, float]) -> float:
+    """Median distance to a point, px."""
+    apart = np.hypot(table[:, 1] - point_px[0], table[:, 2] - point_px[1])
+    return float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
+
+
+def drift_of(table: NDArray[np.float64]) -> Drift | None:
+    """How the window moves; None while there is too little to tell."""
+    if len(table) < 4 or table[-1, 0] - table[0, 0] < DRIFT_S:
+        return None
+    half = len(table) // 2
+    seconds, x, y = table[-half:].mean(axis=0) - table[:half].mean(axis=0)
+    return Drift(float(np.hypot(x, y)), float(seconds))

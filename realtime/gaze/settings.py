@@ -60,7 +60,7 @@ class GazeSettings:
     """Slower drift is a fixation; 2 offline in remodnav, more here because a wearer's head is never still [tuned]."""
     min_cutoff_hz: float = 1.5
     """One Euro: cut-off at rest [Casiez's procedure, tuned]."""
-    beta_hz_s_per_deg: float = 0.3
+    beta_hz_s_per_deg: float = 0.5
     """One Euro: cut-off gained for each degree per second [tuned]."""
     derivative_cutoff_hz: float = 5.0
     """One Euro: cut-off of the speed; 1 Hz in [Casiez], too slow for the onset of a pursuit [tuned]."""
