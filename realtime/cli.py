@@ -63,10 +63,15 @@ def _show_config(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from realtime.simulate import simulate
+    from realtime.simulate import Simulator
 
-    simulate(args.video, args.gaze, port=args.port, rate_hz=args.rate, loop=not args.once, noise_px=args.noise_px,
-             seed=args.seed)  # fmt: skip
+    gaze = args.gaze if args.gaze == "wander" else Path(args.gaze.removeprefix("trace:"))
+    device = Simulator(
+        args.video, gaze, host=args.host, port=args.port, rate_hz=args.rate, loop=not args.once,
+        noise_px=args.noise_px, seed=args.seed,
+    )  # fmt: skip
+    print(f"playing {args.video} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
+    device.serve()
     return 0
 
 
@@ -165,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--video", type=Path, required=True, metavar="V", help="a video file or a folder of pictures")
     simulate.add_argument("--gaze", default="wander", metavar="TRACE|wander", help="CSV timestamp,x,y,confidence; or "
                           "wander, eyes that follow what moves (default)")  # fmt: skip
+    simulate.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     simulate.add_argument("--port", type=int, default=50020, help="of the remote; 0 takes a free one (default 50020)")
     simulate.add_argument("--rate", type=float, default=200.0, metavar="HZ", help="gaze samples a second (default 200)")
     simulate.add_argument("--once", action="store_true", help="play the video once instead of for ever")

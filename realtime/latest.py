@@ -32,13 +32,22 @@ class Latest(Generic[T]):
             if self._value is not None:
                 self._replaced += 1
             self._value = value
-            self._ready.notify()
+            self._ready.notify_all()
+
+    def put_when_empty(self, value: T) -> None:
+        """Wait until the last value was taken, then offer this one: for work where time does not press."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._value is None or self._closed)
+            if not self._closed:
+                self._value = value
+                self._ready.notify_all()
 
     def take(self, timeout_s: float | None = None) -> T | None:
         """Wait for a value and remove it; None after the timeout or when closed."""
         with self._ready:
             self._ready.wait_for(lambda: self._value is not None or self._closed, timeout_s)
             value, self._value = self._value, None
+            self._ready.notify_all()
             return value
 
     @property

@@ -60,14 +60,22 @@ class Pipeline:
         make_tracker: Callable[[Decoder], Tracker],
         broadcast: Broadcast,
         *,
+        every_frame: bool = False,
         encoding: Encoding = "packbits+zstd",
         overlay_wanted: Callable[[], bool] = lambda: True,
         jpeg_quality: int = 80,
         on_health: Callable[[HealthMessage], None] = lambda health: None,
         on_shown: Callable[[Shown], None] = lambda shown: None,
     ) -> None:
+        """Take the parts; nothing runs yet.
+
+        every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
+        overlay_wanted: asked for every frame. on_health, on_shown: called once a second and once a frame, on threads
+            of the pipeline's.
+        """
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
+        self._every_frame = every_frame
         self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
         self._on_health, self._on_shown = on_health, on_shown
         self._metrics = Metrics()
@@ -84,8 +92,8 @@ class Pipeline:
     def start(self) -> None:
         """Start the sources, open the engine, start the loop. Raises what opening the engine raises; then `stop`."""
         self._spawn("health", self._health)
+        self._gaze_source.start(self._take_gaze)  # first, as a trace follows the clip that it plays along with
         self._frame_source.start(self._take_frame)
-        self._gaze_source.start(self._take_gaze)
         self._first_frame.wait(FIRST_FRAME_S)
         self._encoder, self._decoder = self._open_engine(self._frame_size)
         self._tracker = self._make_tracker(self._decoder)
@@ -126,7 +134,10 @@ class Pipeline:
         self._metrics.tick("frames", frame.received_ns)
         self._frame_size = frame.size
         self._first_frame.set()
-        self._frames.put(frame)
+        if self._every_frame:
+            self._frames.put_when_empty(frame)
+        else:
+            self._frames.put(frame)
 
     def _take_gaze(self, sample: GazeSample) -> None:
         self._metrics.tick("gaze", sample.received_ns)

@@ -21,6 +21,7 @@ from realtime.progress import Progress
 from realtime.publishing import Broadcast
 from realtime.settings import SettingsError
 from realtime.sources import open_frames, open_gaze
+from realtime.sources.recording import ClipFrames
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
 from realtime.view import View
@@ -53,6 +54,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             lambda size: open_engine(config.engine, config.models, size, view.progress),
             lambda decoder: Tracker(decoder, now_ns, config.tracker),
             Broadcast(publisher, config.publish.stream, now_ns),
+            every_frame=isinstance(frames, ClipFrames) and not frames.clock.real_time,
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,

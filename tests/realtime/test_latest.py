@@ -32,6 +32,34 @@ def test_closing_wakes_a_waiter_and_empties_the_slot():
     assert slot.take() is None
 
 
+def test_a_patient_putter_loses_nothing():
+    slot, taken = Latest(), []
+
+    def take():
+        while (value := slot.take()) is not None:
+            taken.append(value)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    for value in range(500):
+        slot.put_when_empty(value)
+    slot.put_when_empty(500)  # returns only when 499 was taken
+    slot.close()
+    taker.join(10)
+    assert taken[:500] == list(range(500))
+    assert slot.replaced == 0
+
+
+def test_closing_frees_a_patient_putter():
+    slot = Latest()
+    slot.put(1)
+    putter = threading.Thread(target=lambda: slot.put_when_empty(2))
+    putter.start()
+    slot.close()
+    putter.join(10)
+    assert not putter.is_alive()
+
+
 def test_under_two_threads_every_value_is_taken_or_counted():
     slot, taken = Latest(), []
 
