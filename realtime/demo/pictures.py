@@ -19,14 +19,15 @@ FRAME_COLOUR: Colour = (0, 94, 213)
 KEYFRAME_COLOUR: Colour = (115, 158, 0)
 DARK: Colour = (32, 28, 26)
 LIGHT: Colour = (236, 232, 228)
-MARGIN, GAP, TILE_WIDTH, CAPTION = 24, 12, 400, 30
+MARGIN, GAP, TILE_WIDTH, CAPTION = 24, 12, 400, 44
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """One frame with its mask drawn. at_s: seconds into the run; confidence 0..1."""
+    """One frame with its mask drawn. name: of what is looked at, or empty; at_s: in the clip; confidence 0..1."""
 
     image: Image
+    name: str
     at_s: float
     state: State
     confidence: float
@@ -65,12 +66,13 @@ def contact_sheet(shots: Sequence[Shot], title: str, *, columns: int = 3) -> Ima
         x = MARGIN + (index % columns) * (TILE_WIDTH + GAP)
         y = MARGIN + 30 + (index // columns) * (tile_height + CAPTION + GAP)
         canvas.image(x, y, TILE_WIDTH, tile_height, shot.image)
-        base = y + tile_height + 18
-        canvas.text(x, base, f"{shot.at_s:.1f} s", height=8.5, colour=LIGHT)
-        canvas.dot(x + 62, base - 4, COLOURS[shot.state], 4)
-        canvas.text(x + 72, base, shot.state, height=8.5, colour=COLOURS[shot.state])
-        said = f"sure {100 * shot.confidence:.0f} %   carried {shot.carried_ms:.0f} ms"
-        canvas.text(x + TILE_WIDTH, base, said, height=8.5, colour=FAINT, anchor="right")
+        base = y + tile_height + 17
+        canvas.text(x, base, shot.name or f"at {shot.at_s:.1f} s", height=9.5, colour=LIGHT)
+        canvas.text(x + TILE_WIDTH, base, shot.state, height=9.5, colour=COLOURS[shot.state], anchor="right")
+        said = (
+            f"{shot.at_s:.1f} s into the clip   sure {100 * shot.confidence:.0f} %   carried {shot.carried_ms:.0f} ms"
+        )
+        canvas.text(x, base + 16, said, height=8, colour=FAINT)
     return canvas.finished()
 
 

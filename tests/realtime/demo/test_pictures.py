@@ -22,14 +22,14 @@ def near(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def shot(level: int, height: int = 90, width: int = 160) -> Shot:
-    return Shot(np.full((height, width, 3), level, np.uint8), level / 10, "locked", 0.8, 31.0)
+    return Shot(np.full((height, width, 3), level, np.uint8), "thing", level / 10, "locked", 0.8, 31.0)
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (4, 3, 2), (12, 3, 4)])
 def test_every_shot_has_its_tile(count: int, columns: int, rows: int) -> None:
     sheet = contact_sheet([shot(100 + 10 * index) for index in range(count)], "title")
     assert sheet.shape[1] == 2 * 24 + columns * TILE_WIDTH + (columns - 1) * 12
-    assert sheet.shape[0] == 2 * 24 + 30 + rows * (225 + 30) + (rows - 1) * 12
+    assert sheet.shape[0] == 2 * 24 + 30 + rows * (225 + 44) + (rows - 1) * 12
     for index in range(count):
         area = near(sheet, (100 + 10 * index,) * 3).sum()
         assert area > 0.95 * TILE_WIDTH * 225

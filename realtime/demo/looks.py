@@ -1,0 +1,74 @@
+"""Where somebody might look while the demo's clip plays, authored by hand from its pictures, and the gaze of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FPS = 25.0
+RATE_HZ = 200.0
+SACCADE_S = 0.045
+CONFIDENCE = 0.96
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One thing that is looked at: (frame, x, y) of the clip, px, between which the eyes follow it evenly."""
+
+    thing: str
+    points: tuple[tuple[float, float, float], ...]
+
+
+# The clip has cuts before frames 30, 76, 137, 187 and 242; the eyes land on something new some 100 ms after each.
+STREET: tuple[Look, ...] = (
+    Look("hatch on the bus", ((0, 332, 44), (4, 333, 112), (8, 333, 190), (10, 333, 225))),
+    Look("red car", ((15, 575, 8), (20, 578, 20), (24, 580, 28), (31, 582, 46))),
+    Look("man in a suit", ((33, 285, 150), (36, 340, 150), (40, 430, 155), (44, 550, 160))),
+    Look("car roof", ((47.5, 40, 250), (53, 90, 230), (58, 160, 200))),
+    Look("taxi sign", ((61, 70, 120), (64, 104, 126), (68, 176, 139), (72, 295, 150), (78, 380, 160))),
+    Look("cyclist", ((79, 455, 130), (82, 440, 125))),
+    Look("orange sign", ((84, 290, 99), (96, 271, 106), (104, 266, 105))),
+    Look("cyclist", ((107, 430, 108), (120, 428, 92), (130, 426, 86), (139, 428, 75))),
+    Look("grey car", ((141, 560, 124), (151, 560, 124))),
+    Look("dark car", ((153, 350, 142), (160, 366, 128), (166, 380, 128), (172, 402, 126), (177, 415, 122))),
+    Look("grey car", ((179, 563, 124), (189, 563, 124))),
+    Look("bollard", ((191, 272, 190), (200, 258, 190), (207, 249, 190))),
+    Look("bag on the bicycle", ((209, 310, 95), (220, 300, 95), (243, 280, 95))),
+    Look("wheel", ((245, 310, 85), (250, 310, 85))),
+)
+
+
+def gaze(
+    looks: Sequence[Look], *, fps: float = FPS, rate_hz: float = RATE_HZ
+) -> list[tuple[float, float, float, float]]:  # fmt: skip
+    """(seconds, x px, y px, confidence) of eyes that follow each thing and change to the next in one saccade."""
+    stops = [(frame / fps, x, y) for look in looks for frame, x, y in look.points]
+    starts = {look.points[0][0] / fps for look in looks[1:]}
+    samples = []
+    index = 0
+    for number in range(int(stops[0][0] * rate_hz), int(stops[-1][0] * rate_hz)):
+        at_s = number / rate_hz
+        while index + 2 < len(stops) and stops[index + 1][0] <= at_s:
+            index += 1
+        (from_s, x0, y0), (to_s, x1, y1) = stops[index], stops[index + 1]
+        part = (at_s - from_s) / (to_s - from_s)
+        if to_s in starts:  # stay on the old thing, then jump
+            part = _jump(max(0.0, (at_s - to_s + SACCADE_S) / SACCADE_S))
+        samples.append((at_s, x0 + part * (x1 - x0), y0 + part * (y1 - y0), CONFIDENCE))
+    return samples
+
+
+def _jump(part: float) -> float:
+    """Minimum-jerk course of a quick movement (Flash and Hogan, 1985)."""
+    return part**3 * (10 - 15 * part + 6 * part**2)
+
+
+def write_trace(path: Path, looks: Sequence[Look] = STREET) -> Path:
+    """Write the gaze as a trace that `trace:FILE.csv` and the simulated device read."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("timestamp", "x", "y", "confidence"))
+        writer.writerows((f"{at_s:.4f}", f"{x:.2f}", f"{y:.2f}", f"{sure:g}") for at_s, x, y, sure in gaze(looks))
+    return path
