@@ -93,7 +93,7 @@ class Publisher:
     A reader that is slow or stopped loses messages beyond `queue` and never slows the sender.
     """
 
-    def __init__(self, endpoint: str, *, queue: int = 4) -> None:
+    def __init__(self, endpoint: str, *, queue: int = 16) -> None:
         """Bind; port 0 takes a free one, which `endpoint` then names. `TransportError` where that cannot be."""
         self._lock = threading.Lock()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -114,6 +114,9 @@ class Publisher:
         with self._lock:
             if self._socket.closed:
                 return False
+            # libzmq learns what readers have taken at most once a millisecond, unless asked; a burst of one message
+            # per topic would run into the high-water mark of readers that keep up.
+            self._socket.get(zmq.EVENTS)
             self._socket.send(message, zmq.NOBLOCK)
             return True
 
