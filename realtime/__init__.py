@@ -1,1 +1,22 @@
-"""Time and streams: sources, clocks, fixation, keyframes, motion, tracking, pipeline, wire, command."""
+"""Time and streams: sources, clocks, gaze, keyframes, motion, tracking, pipeline, wire, command.
+
+`realtime.MaskSubscriber` is what a consumer of the published masks needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realtime.subscriber import MaskSubscriber
+
+__all__ = ["MaskSubscriber"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: every module of this package runs this file, and most need no sockets."""
+    if name == "MaskSubscriber":
+        from realtime.subscriber import MaskSubscriber
+
+        return MaskSubscriber
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

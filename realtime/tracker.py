@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from engines import Decoder, Prompt
 from realtime.choice import ChoiceSettings, choose
-from realtime.dwell import Dwell, DwellSettings, Seen
+from realtime.dwell import Dwell, DwellSettings, Seen, near
 from realtime.gaze import GazeFilter, GazeSettings, Look
 from realtime.keyframes import KeyframeChooser, KeyframeSettings
 from realtime.motion import Chain, Motion, MotionSettings
@@ -156,7 +156,9 @@ class Tracker:
         begin_ns = self._clock_ns()
         candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(then_x, then_y)])[0]
         end_ns = self._clock_ns()
-        shown = chain.back_to_logits(carried[0], candidates.letterbox) if carried is not None else None
+        # After a saccade to something else, agreement with what was on show would only hold the eyes back.
+        stayed = carried is not None and near(carried[0], self._frame.size, look.point_px, look.radius_px)
+        shown = chain.back_to_logits(carried[0], candidates.letterbox) if carried is not None and stayed else None
         choice = choose(candidates, (then_x, then_y), look.radius_px, shown, self._settings.choice)
         index = choice.index
         self._level = index - 1 if index > 0 else None
