@@ -2,6 +2,6 @@
 
 from realtime.dwell.machine import Dwell, Seen, Shown
 from realtime.dwell.settings import DwellSettings, DwellSettingsError
-from realtime.dwell.trace import Overlap, Trace, near, agreement, near
+from realtime.dwell.trace import Overlap, Trace, agreement, near
 
 __all__ = ["Dwell", "DwellSettings", "DwellSettingsError", "Overlap", "Seen", "Shown", "Trace", "agreement", "near"]
