@@ -15,7 +15,7 @@ import msgpack
 from realtime.clock import ClockMap, now_ns
 from realtime.sources.base import OnEvent, OnFrame, OnGaze, SourceStatus, Tally
 from realtime.sources.pupil_messages import MAX_TIME_S, FrameHead, Malformed, read_frame_head, read_gaze, read_pixels
-from realtime.transport import DeviceFeed, NoAnswer, Remote, check_endpoint
+from realtime.transport import MAX_MESSAGE_BYTES, DeviceFeed, NoAnswer, Remote, check_endpoint
 from realtime.types import Frame, GazeSample
 
 DEFAULT_PORT = 50020
@@ -166,7 +166,9 @@ class _Link:
                     if feed:
                         feed.close()
                     port, refused = self._feed_port, 0
-                    feed = DeviceFeed(f"tcp://{self._host}:{port}", [self._topic], queue=self._queue)
+                    feed = DeviceFeed(
+                        f"tcp://{self._host}:{port}", [self._topic], queue=self._queue, max_bytes=MAX_MESSAGE_BYTES
+                    )
                 if feed is None:
                     self._stop.wait(0.02)
                     continue

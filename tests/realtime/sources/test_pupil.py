@@ -1,0 +1,378 @@
+"""The device source against the device in software, a hostile one, and one that comes and goes; over real sockets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import msgpack
+import numpy as np
+import pytest
+
+from realtime.clock import now_ns
+from realtime.simulate import Simulator
+from realtime.sources.base import SourceStatus
+from realtime.sources.pupil import PupilFrames, PupilGaze
+from realtime.transport import DeviceServer, Publisher, Remote
+from realtime.types import Frame, GazeSample
+from tests.realtime.patience import eventually
+from tests.realtime.sources.clips import make_folder, number_in, picture
+from tests.realtime.sources.test_pupil_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
+
+HOST = "127.0.0.1"
+
+
+class Device:
+    """A device whose every answer and message a test decides."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.server = DeviceServer(HOST, port)
+        self.port = self.server.port
+        self.asked: list[str] = []
+        self.answers: dict[str, str] = {}
+        self.epoch_s = 1000.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def clock_s(self) -> float:
+        return time.monotonic() + self.epoch_s
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.server.answer(self._reply, 0.02)
+
+    def _reply(self, parts: list[bytes]) -> str:
+        request = parts[0].decode()
+        self.asked.append(request)
+        fixed = {"SUB_PORT": str(self.server.publish_port), "t": repr(self.clock_s())}
+        return self.answers.get(request, fixed.get(request, "Unknown command."))
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(2)
+        self.server.close()
+
+
+@contextmanager
+def device(port: int = 0) -> Iterator[Device]:
+    opened = Device(port)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class Eyes:
+    """A gaze source and what it gave."""
+
+    def __init__(self, port: int) -> None:
+        self.samples: list[GazeSample] = []
+        self.events: list[SourceStatus] = []
+        self.source = PupilGaze(HOST, port)
+        self.source.start(self.samples.append, self.events.append)
+
+    def sees(self, opened: Device, **changes: object) -> GazeSample:
+        """Send a look again and again until one arrives (a subscriber joins slowly)."""
+        before = len(self.samples)
+
+        def sent() -> bool:
+            opened.server.send(gaze(timestamp=opened.clock_s(), **changes))
+            threading.Event().wait(0.003)
+            return len(self.samples) > before
+
+        eventually(sent)
+        return self.samples[-1]
+
+
+@pytest.fixture
+def eyes() -> Iterator[Callable[[int], Eyes]]:
+    opened: list[Eyes] = []
+
+    def open_at(port: int) -> Eyes:
+        opened.append(Eyes(port))
+        return opened[-1]
+
+    yield open_at
+    for each in opened:
+        started = time.monotonic()
+        each.source.stop()
+        assert time.monotonic() - started < 1.0
+
+
+@pytest.fixture
+def frames() -> Iterator[Callable[..., tuple[PupilFrames, list[Frame]]]]:
+    opened: list[PupilFrames] = []
+
+    def open_at(port: int, on_frame: Callable[[Frame], None] | None = None) -> tuple[PupilFrames, list[Frame]]:
+        got: list[Frame] = []
+        source = PupilFrames(HOST, port)
+        opened.append(source)
+        source.start(on_frame or got.append)
+        return source, got
+
+    yield open_at
+    for source in opened:
+        started = time.monotonic()
+        source.stop()
+        assert time.monotonic() - started < 1.0
+
+
+def test_frames_and_gaze_of_the_simulator(
+    tmp_path: Path, eyes: Callable[[int], Eyes], frames: Callable[..., tuple[PupilFrames, list[Frame]]]
+) -> None:
+    trace = tmp_path / "gaze.csv"
+    trace.write_text("timestamp,x,y\n" + "".join(f"{i / 100},16,12\n" for i in range(100)))
+    simulator = Simulator(make_folder(tmp_path / "clip", 24), trace, port=0, blink_every_s=0)
+    simulator.start()
+    source, got = frames(simulator.port)
+    gazer = eyes(simulator.port)
+    eventually(lambda: len(got) > 24 and len(gazer.samples) > 100)
+    assert [frame.index for frame in got] == list(range(got[0].index, got[0].index + len(got)))
+    assert all(number_in(frame.image) == frame.index % 24 for frame in got)
+    assert got[0].size == (64, 48)
+    assert all(s.px((64, 48)) == pytest.approx((16, 12)) and s.confidence == 1 for s in gazer.samples)
+    for source_status in (source.status(), gazer.source.status()):
+        assert source_status.state == "running"
+        assert source_status.dropped == {}
+        assert source_status.clock is not None
+        assert abs(source_status.clock.offset_s - (simulator.clock_s() - time.monotonic())) < 0.01
+    late_ms = [(s.received_ns - s.captured_ns) / 1e6 for s in gazer.samples]
+    assert min(late_ms) >= 0
+    assert float(np.median(late_ms)) < 50
+    simulator.stop()
+
+
+def test_captured_time_is_the_devices_not_the_arrival(eyes: Callable[[int], Eyes]) -> None:
+    with device() as opened:
+        gazer = eyes(opened.port)
+        gazer.sees(opened)
+        eventually(lambda: gazer.source.status().clock is not None)
+        before = len(gazer.samples)
+        taken_ns, taken_s = now_ns(), opened.clock_s()
+
+        def old_one_arrives() -> bool:
+            opened.server.send(gaze(timestamp=taken_s - 0.15))
+            return len(gazer.samples) > before
+
+        eventually(old_one_arrives)
+        clock = gazer.source.status().clock
+        assert clock is not None
+        sample = gazer.samples[before]
+        assert sample.timestamp == taken_s - 0.15
+        assert abs(sample.captured_ns - (taken_ns - 150_000_000)) < clock.uncertainty_ns + 5_000_000
+
+
+def test_device_that_is_not_there_yet(eyes: Callable[[int], Eyes]) -> None:
+    with device() as opened:
+        port = opened.port
+    gazer = eyes(port)
+    eventually(lambda: "no answer" in gazer.source.status().reason)
+    assert gazer.source.status().state == "connecting"
+    with device(port) as opened:
+        gazer.sees(opened)
+        assert gazer.source.status().state == "running"
+    assert [event.state for event in gazer.events] == ["connecting", "running"]
+
+
+def test_device_that_restarts_on_the_same_port_with_another_feed(eyes: Callable[[int], Eyes]) -> None:
+    gazer = None
+    feeds, port = set(), 0
+    for _ in range(3):
+        with device(port) as opened:
+            port = opened.port
+            feeds.add(opened.server.publish_port)
+            opened.epoch_s = 1000.0 * len(feeds)
+            gazer = gazer or eyes(port)
+            started = time.monotonic()
+            gazer.sees(opened)
+            assert time.monotonic() - started < 4.0
+            offset_s = opened.epoch_s
+            source = gazer.source
+            eventually(
+                lambda source=source, offset_s=offset_s: (
+                    (clock := source.status().clock) is not None  # type: ignore[misc]
+                    and abs(clock.offset_s - offset_s) < 0.1
+                )
+            )
+    assert len(feeds) > 1
+    assert gazer is not None
+    clock = gazer.source.status().clock
+    assert clock is not None
+    assert clock.resets == len(feeds) - 1
+
+
+def test_clock_set_by_another_client(tmp_path: Path, eyes: Callable[[int], Eyes]) -> None:
+    trace = tmp_path / "gaze.csv"
+    trace.write_text("timestamp,x,y\n" + "".join(f"{i / 100},16,12\n" for i in range(100)))
+    simulator = Simulator(make_folder(tmp_path / "clip", 24), trace, port=0)
+    simulator.start()
+    gazer = eyes(simulator.port)
+    eventually(lambda: len(gazer.samples) > 20 and gazer.source.status().clock is not None)
+    other = Remote(f"tcp://{HOST}:{simulator.port}")
+    assert other.ask("T 123456.5") == "Timesync successful."
+    other.close()
+    eventually(lambda: gazer.samples[-1].timestamp > 123_456)
+    eventually(lambda: (clock := gazer.source.status().clock) is not None and clock.resets == 1)
+    count = len(gazer.samples)
+    eventually(lambda: len(gazer.samples) > count + 20)
+    # No sample, not even the first after the jump, is taken for one of another hour.
+    assert max(abs(s.received_ns - s.captured_ns) for s in gazer.samples) < 1_000_000_000
+    simulator.stop()
+
+
+def test_we_never_set_the_devices_clock(
+    eyes: Callable[[int], Eyes], frames: Callable[..., tuple[PupilFrames, list[Frame]]]
+) -> None:
+    with device() as opened:
+        gazer = eyes(opened.port)
+        frames(opened.port)
+        gazer.sees(opened)
+        eventually(lambda: "notify.frame_publishing.set_format" in opened.asked)  # no frame came for two seconds
+        assert set(opened.asked) == {"SUB_PORT", "t", "notify.frame_publishing.set_format"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"SUB_PORT": "Unknown command."}, "answers SUB_PORT with 'Unknown command.'; is it a Pupil device?"),
+        ({"SUB_PORT": "99999"}, "answers SUB_PORT with '99999'"),
+        ({"SUB_PORT": "٣"}, "answers SUB_PORT with"),
+        ({"SUB_PORT": "9" * 5000}, "answers SUB_PORT with '9999"),
+        ({}, "answers, but sends no usable 'gaze.' messages"),
+    ],
+)
+def test_state_says_what_is_missing(eyes: Callable[[int], Eyes], answers: dict[str, str], reason: str) -> None:
+    with device() as opened:
+        opened.answers = answers
+        gazer = eyes(opened.port)
+        eventually(lambda: reason in gazer.source.status().reason)
+        assert gazer.source.status().state == ("connecting" if answers else "waiting")
+
+
+@pytest.mark.parametrize("answer", ["soon", "nan", "1e999", "1e300", "", "9" * 5000])
+def test_senseless_time_is_counted_and_gaze_goes_on(eyes: Callable[[int], Eyes], answer: str) -> None:
+    with device() as opened:
+        opened.answers = {"t": answer}
+        gazer = eyes(opened.port)
+        sample = gazer.sees(opened)
+        assert sample.captured_ns == sample.received_ns
+        eventually(lambda: gazer.source.status().dropped.get("clock answer", 0) > 0)
+        assert gazer.source.status().clock is None
+
+
+def test_hostile_gaze_is_counted_by_reason_and_good_gaze_goes_on(eyes: Callable[[int], Eyes]) -> None:
+    attacks = [(parts, reason) for parts, reason in BAD_GAZE] + [([b"gaze.", data], why) for data, why in BAD_MAPS]
+    with device() as opened:
+        gazer = eyes(opened.port)
+        gazer.sees(opened)
+        for parts, reason in attacks:
+            before = gazer.source.status().dropped.get(reason, 0)
+            opened.server.send(parts)
+            eventually(lambda b=before, r=reason: gazer.source.status().dropped.get(r, 0) == b + 1)  # type: ignore[misc]
+        assert gazer.sees(opened).confidence == 0.9
+        assert sum(gazer.source.status().dropped.values()) == len(attacks)
+
+
+def test_hostile_frames_are_counted_by_reason_and_good_frames_go_on(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]],
+) -> None:
+    attacks = [*BAD_FRAMES, *(([b"frame.world", data, JPEG], why) for data, why in BAD_MAPS)]
+    with device() as opened:
+        source, got = frames(opened.port)
+        eventually(lambda: opened.server.send(frame()) is None and len(got) > 0)
+        eventually(lambda: source.status().state == "running")
+        known = sum(source.status().dropped.values())
+        for parts, reason in attacks:
+            before = source.status().dropped.get(reason, 0)
+            opened.server.send(parts)
+            eventually(lambda b=before, r=reason: source.status().dropped.get(r, 0) >= b + 1)  # type: ignore[misc]
+        assert sum(source.status().dropped.values()) - known >= len(attacks)
+        count = len(got)
+        eventually(lambda: opened.server.send(frame(index=99)) is None and len(got) > count)
+        assert got[-1].index == 99
+
+
+def test_frames_change_size_and_format(frames: Callable[..., tuple[PupilFrames, list[Frame]]]) -> None:
+    grey = picture(3, (32, 20))[:, :, 0]
+    big = cv2.imencode(".jpg", picture(4, (320, 200)))[1].tobytes()
+    kinds = [
+        (frame(index=1), (64, 48), 5),
+        (frame(grey.tobytes(), index=2, width=32, height=20, format="gray"), (32, 20), 3),
+        (frame(big, index=3, width=320, height=200), (320, 200), 4),
+        (frame(picture(6).tobytes(), index=4, format="bgr"), (64, 48), 6),
+    ]
+    with device() as opened:
+        _, got = frames(opened.port)
+        for parts, size, number in kinds:
+            index = msgpack.unpackb(parts[1])["index"]
+            eventually(
+                lambda p=parts, i=index: opened.server.send(p) is None and bool(got) and got[-1].index == i  # type: ignore[misc]
+            )
+            assert got[-1].size == size
+            assert number_in(got[-1].image) == number
+            assert got[-1].image.shape[2] == 3
+
+
+def test_consumer_that_is_slow_gets_the_newest_frame(frames: Callable[..., tuple[PupilFrames, list[Frame]]]) -> None:
+    go, seen = threading.Event(), []
+
+    def slow(got: Frame) -> None:
+        seen.append(got.index)
+        go.wait(10)
+
+    with device() as opened:
+        source, _ = frames(opened.port, slow)
+        eventually(lambda: opened.server.send(frame(index=0)) is None and bool(seen))
+        for index in range(1, 4):
+            opened.server.send(frame(index=index))
+        witness, got = frames(opened.port)
+        eventually(lambda: opened.server.send(frame(index=4)) is None and bool(got))
+        go.set()
+        eventually(lambda: seen[-1] == 4)
+        assert source.status().dropped["replaced"] >= 3
+        assert len(seen) <= 4
+        assert witness.status().state == "running"
+
+
+def test_oversize_frame_is_counted_and_frames_go_on(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from realtime.sources import pupil
+
+    monkeypatch.setattr(pupil, "MAX_MESSAGE_BYTES", 100_000)
+    with device() as opened:
+        source, got = frames(opened.port)
+        eventually(lambda: opened.server.send(frame()) is None and len(got) > 0)
+        opened.server.send(frame(bytes(200_000)))
+        eventually(lambda: source.status().dropped.get("oversize", 0) == 1)
+        count = len(got)
+        eventually(lambda: opened.server.send(frame()) is None and len(got) > count)
+
+
+def test_consumer_that_raises_is_named_in_the_state() -> None:
+    def broken(sample: GazeSample) -> None:
+        raise ZeroDivisionError("mine")
+
+    with device() as opened:
+        source = PupilGaze(HOST, opened.port)
+        source.start(broken)
+        eventually(lambda: opened.server.send(gaze()) is None and source.status().state == "failed")
+        assert "ZeroDivisionError: mine" in source.status().reason
+        source.stop()
+
+
+def test_stop_is_quick_while_nobody_answers() -> None:
+    publisher = Publisher(f"tcp://{HOST}:0")  # a port that is held, where no remote answers
+    source = PupilFrames(HOST, int(publisher.endpoint.rpartition(":")[2]))
+    source.start(lambda frame: None)
+    eventually(lambda: "no answer" in source.status().reason)
+    started = time.monotonic()
+    source.stop()
+    source.stop()
+    assert time.monotonic() - started < 1.0
+    publisher.close()
