@@ -21,7 +21,8 @@ class Look:
     points: tuple[tuple[float, float, float], ...]
 
 
-# The clip has cuts before frames 30, 76, 137, 187 and 242; the eyes land on something new some 100 ms after each.
+CUTS = (30, 76, 137, 187, 242)
+"""Frames before which the clip's scene changes; the eyes rest where they are and land on something new 100 ms later."""
 STREET: tuple[Look, ...] = (
     Look("hatch on the bus", ((0, 332, 44), (4, 333, 112), (8, 333, 190), (10, 333, 225))),
     Look("red car", ((15, 575, 8), (20, 578, 20), (24, 580, 28), (31, 582, 46))),
@@ -38,6 +39,19 @@ STREET: tuple[Look, ...] = (
     Look("bag on the bicycle", ((209, 310, 95), (220, 300, 95), (243, 280, 95))),
     Look("wheel", ((245, 310, 85), (250, 310, 85))),
 )
+
+
+def settled(looks: Sequence[Look], cuts: Sequence[int] = CUTS) -> list[tuple[str, range]]:
+    """Each thing and the frames in which it is looked at: before the eyes leave it, and before the scene changes."""
+    found = []
+    for look, after in zip(looks, [*looks[1:], None], strict=True):
+        first = int(look.points[0][0])
+        # a saccade takes less than two frames, and ends where the next look begins
+        ends = [look.points[-1][0], *(cut - 1 for cut in cuts if cut > first)]
+        if after is not None:
+            ends.append(after.points[0][0] - 2)
+        found.append((look.thing, range(first, int(min(ends)) + 1)))
+    return found
 
 
 def gaze(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.demo.looks import FPS, Look
+from realtime.demo.looks import FPS, Look, settled
 from realtime.demo.pictures import Sample
 from realtime.wire import MaskMessage
 
@@ -76,12 +76,10 @@ def moments(seen: Sequence[Seen], frames: int, looks: Sequence[Look], most: int 
         return [("", one) for one in seen[step - 1 :: step][:most]]
     by_frame = {one.bare.frame.index % frames: one for one in seen}  # the last repetition wins
     found = []
-    for look, after in zip(looks, [*looks[1:], None], strict=True):
-        # the eyes leave a thing some frames before they land on the next one
-        end = min(look.points[-1][0], (after.points[0][0] if after else frames) - 2)
-        near = [index for index in range(int(look.points[0][0]), int(end) + 1) if index in by_frame]
+    for thing, span in settled(looks):
+        near = [index for index in span if index in by_frame]
         if near:
-            found.append((look.thing, by_frame[near[-1]]))
+            found.append((thing, by_frame[near[-1]]))
     return found[:most]
 
 
