@@ -1,0 +1,134 @@
+"""The command as a user has it: exit codes, one line of error, signals."""
+
+import json
+import signal
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from realtime.cli import main
+from realtime.simulate import Simulator
+from realtime.subscriber import MaskSubscriber
+from realtime.transport import Publisher
+from tests.realtime import scene
+from tests.realtime.patience import eventually
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return scene.write_clip(tmp_path_factory.mktemp("scene"), 48)
+
+
+def said(capsys, *argv):
+    """Exit code and stderr of one call in this process."""
+    return main(list(argv)), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("run", "--source", "carrier:pigeon", "--gaze", "pupil://127.0.0.1:1"), "'carrier:pigeon' is no source of"),
+        (("run", "--source", "file:/nowhere.mp4", "--gaze", "trace:x.csv"), "there is no /nowhere.mp4"),
+        (("run", "--source", "camera:0"), "has no gaze of its own; add --gaze"),
+        (("run", "--source", "pupil://127.0.0.1:1", "--gaze", "mouse"), "'mouse' is no source of gaze"),
+        (("run", "--source", "pupil://127.0.0.1:1", "--engine", "magic"), "engine.backend is 'magic'; allowed:"),
+        (("run", "--source", "pupil://127.0.0.1:1", "--publish", "here"), "'here' is no address"),
+        (("run", "--set", "publish.jpeg_quality=900"), "publish.jpeg_quality must be 1 to 100, got 900"),
+        (("run", "--set", "publish.colour=red"), "unknown setting publish.colour (allowed: endpoint"),
+        (("run", "--set", "nonsense"), "--set wants KEY=VALUE"),
+        (("run", "--config", "/nowhere.toml"), "cannot read /nowhere.toml"),
+        (("simulate", "--video", "/nowhere.mp4"), "there is no /nowhere.mp4"),
+        (("models", "pull", "sam_vit_z"), "no model is called 'sam_vit_z'; known: mobile_sam"),
+        (("models", "pull", "mobile_sam", "--from", "/nowhere"), "/nowhere is not a folder"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_one_line_and_exit_code_2(capsys, argv, says):
+    code, error = said(capsys, *argv)
+    assert (code, says in error, "Traceback" in error) == (2, True, False), error
+
+
+def test_a_port_in_use_is_named(capsys):
+    taken = Publisher("tcp://127.0.0.1:0")
+    code, error = said(capsys, "run", "--source", "pupil://127.0.0.1:1", "--publish", taken.endpoint)
+    taken.close()
+    assert code == 2
+    assert f"cannot listen on {taken.endpoint}: the port is in use" in error
+
+
+def test_a_window_without_a_display_is_refused(capsys, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    code, error = said(capsys, "run", "--source", "pupil://127.0.0.1:1", "--window")
+    assert (code, "no display for --window" in error) == (2, True)
+
+
+def test_corrupt_weights_without_a_way_to_fetch_them_are_refused(capsys, clip, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("engines.weights._MOBILE_SAM_URL", "http://127.0.0.1:1/")
+    folder = tmp_path / "mobile_sam"
+    folder.mkdir()
+    (folder / "encoder.onnx").write_bytes(b"not a model")
+    (folder / "sam.onnx").write_bytes(b"not a model")
+    code, error = said(capsys, "models", "path", "mobile_sam", "--models", str(tmp_path))
+    assert (code, "fetch it again: gazecast models pull mobile_sam" in error) == (2, True), error
+
+
+def test_printed_configuration_is_a_file_that_gives_the_same(capsys, tmp_path):
+    main(["config", "--source", "pupil://10.0.0.1:50020", "--set", "tracker.gaze.min_confidence=0.7"])
+    text = capsys.readouterr().out
+    assert tomllib.loads(text)["tracker"]["gaze"]["min_confidence"] == 0.7
+    file = tmp_path / "all.toml"
+    file.write_text(text)
+    main(["config", "--config", str(file)])
+    assert capsys.readouterr().out == text
+
+
+def test_flags_win_over_the_file(capsys, tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('source = "camera:3"\n[publish]\nstream = "left"\n')
+    main(["config", "--config", str(file), "--source", "camera:4"])
+    config = tomllib.loads(capsys.readouterr().out)
+    assert (config["source"], config["publish"]["stream"]) == ("camera:4", "left")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_run_as_a_process_publishes_says_json_and_obeys_a_signal(clip, stop):
+    device = Simulator(clip[0], clip[1], port=0)
+    device.start()
+    free = Publisher("tcp://127.0.0.1:0")
+    free.close()
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--source",
+               f"pupil://127.0.0.1:{device.port}", "--publish", free.endpoint]  # fmt: skip
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        MaskSubscriber(free.endpoint) as subscriber,
+    ):
+        try:
+            eventually(lambda: subscriber.newest("mask", 0.05) is not None, "a mask", 30)
+            process.send_signal(stop)
+            out, error = process.communicate(timeout=10)
+        finally:
+            process.kill()
+            device.stop()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert process.returncode == 0, error
+    assert [lines[0]["state"], lines[-1]["state"]] == ["starting", "stopping"]
+    assert "Traceback" not in error
+
+
+def test_a_file_is_run_to_its_end(clip):
+    free = Publisher("tcp://127.0.0.1:0")
+    free.close()
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--source",
+               f"file:{clip[0]}?realtime=0", "--gaze", f"trace:{clip[1]}", "--publish", free.endpoint]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["state"] == "stopping"
+
+
+def test_without_a_verb_the_usage_is_shown():
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
