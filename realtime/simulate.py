@@ -95,7 +95,7 @@ class Simulator:
         self._threads: list[threading.Thread] = []
         self.frames_sent = self.gaze_sent = 0
         self._server = DeviceServer(host, port)
-        self.port = self._server.port
+        self.port, self.publish_port = self._server.port, self._server.publish_port
 
     def clock_s(self) -> float:
         """The device's time now."""
@@ -143,7 +143,7 @@ class Simulator:
             self._forward.append(parts)
             return "Message forwarded."
         request = parts[0].decode(errors="replace")
-        fixed = {"SUB_PORT": str(self._server.publish_port), "PUB_PORT": str(self._server.sink_port)}
+        fixed = {"SUB_PORT": str(self.publish_port), "PUB_PORT": str(self._server.sink_port)}
         if request in fixed:
             return fixed[request]
         if request[:1] in ("R", "r") or request in ("C", "c"):

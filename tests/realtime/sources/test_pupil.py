@@ -206,7 +206,8 @@ def test_device_that_restarts_on_the_same_port_with_another_feed(eyes: Callable[
     assert clock.resets == len(feeds) - 1
 
 
-def test_clock_set_by_another_client(tmp_path: Path, eyes: Callable[[int], Eyes]) -> None:
+@pytest.mark.parametrize("set_to_s", [123_456.5, -99_999.5])
+def test_clock_set_by_another_client(tmp_path: Path, eyes: Callable[[int], Eyes], set_to_s: float) -> None:
     trace = tmp_path / "gaze.csv"
     trace.write_text("timestamp,x,y\n" + "".join(f"{i / 100},16,12\n" for i in range(100)))
     simulator = Simulator(make_folder(tmp_path / "clip", 24), trace, port=0)
@@ -214,9 +215,9 @@ def test_clock_set_by_another_client(tmp_path: Path, eyes: Callable[[int], Eyes]
     gazer = eyes(simulator.port)
     eventually(lambda: len(gazer.samples) > 20 and gazer.source.status().clock is not None)
     other = Remote(f"tcp://{HOST}:{simulator.port}")
-    assert other.ask("T 123456.5") == "Timesync successful."
+    assert other.ask(f"T {set_to_s}") == "Timesync successful."
     other.close()
-    eventually(lambda: gazer.samples[-1].timestamp > 123_456)
+    eventually(lambda: abs(gazer.samples[-1].timestamp - set_to_s) < 100)
     eventually(lambda: (clock := gazer.source.status().clock) is not None and clock.resets == 1)
     count = len(gazer.samples)
     eventually(lambda: len(gazer.samples) > count + 20)
