@@ -1,0 +1,122 @@
+"""The rules of the house: who may import whom, what is heavy and where, and what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = {
+    "engines": {"engines"},
+    "calibration": {"calibration"},
+    "realtime": {"realtime", "engines", "calibration"},
+}
+"""Each room and the rooms that it may import from."""
+HOMES = {
+    "zmq": ("realtime/transport.py",),
+    "av": ("realtime/demo/video.py",),
+    "openvino": ("engines/",),
+    "onnxruntime": ("engines/",),
+    "torch": ("engines/",),
+    "nncf": ("engines/",),
+    "onnx": ("engines/",),
+    "tensorrt": ("engines/",),
+    "open3d": ("calibration/", "realtime/"),
+    "aiohttp": ("realtime/",),
+}
+"""Heavy libraries and where alone they may be imported."""
+HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "open3d", "aiohttp", "rosbags"}
+LIGHT = (
+    "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",
+    "realtime.wire", "realtime.config", "realtime.subscriber", "realtime.doctor", "realtime.cli",
+)  # fmt: skip
+"""Modules that anybody may import without paying for a library that was not chosen."""
+
+
+def modules() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """(absolute name, line) of everything that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # relative imports would hide where they point, and moving the rooms under one roof must stay mechanical
+            assert node.level == 0, f"{path.relative_to(ROOT)}:{node.lineno} imports relatively"
+            yield str(node.module), node.lineno
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way_and_heavy_ones_stay_at_home(path: Path) -> None:
+    here = path.relative_to(ROOT).as_posix()
+    for name, line in imports(path):
+        top = name.split(".")[0]
+        ours = top in ROOMS or top in ("tests", "demos", "benchmarks")
+        assert not ours or top in ROOMS[here.split("/")[0]], f"{here}:{line} must not import {name}"
+        if top in HOMES:
+            assert here.startswith(HOMES[top]), f"{here}:{line} imports {top}, whose home is {', '.join(HOMES[top])}"
+
+
+def test_there_are_no_junk_rooms() -> None:
+    names = {part for path in modules() for part in path.relative_to(ROOT).with_suffix("").parts}
+    assert not names & {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_public_modules_are_light(module: str) -> None:
+    code = f"import sys, json, {module}; print(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not HEAVY & set(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that nothing is left in the tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    copy = folder / "source"
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tests", "demos", "benchmarks"):  # what must not come along
+        (copy / name).mkdir()
+        (copy / name / "__init__.py").touch()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    command = [sys.executable, "-m", "pip", "wheel", str(copy), "--no-deps", "--wheel-dir", str(folder), "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    if done.returncode and "No matching distribution found for setuptools" in done.stderr:
+        pytest.skip("no package index to fetch setuptools from")
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_three_rooms_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    inside = {name for name in names if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in inside} == set(ROOMS)
+    expected = {path.relative_to(ROOT).as_posix() for path in modules()} | {f"{room}/py.typed" for room in ROOMS}
+    assert expected <= inside
+    assert not any(name.endswith((".onnx", ".pt", ".pth", ".mp4")) for name in names)
+
+
+def test_the_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    """A flat layout tests the working tree by default; here the wheel's own files answer."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import engines, realtime.cli, calibration;"
+        "print(engines.__file__, realtime.__file__, calibration.__file__); realtime.cli.main(['--help'])"
+    )
+    command = [sys.executable, "-I", "-c", code, str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.count(str(tmp_path / "site")) == 3, done.stderr
+    assert "demo" in done.stdout
