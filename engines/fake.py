@@ -7,6 +7,7 @@ CIE Lab, on the decoder's 256 x 256 grid.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ DISTANCE_PER_CELL = 0.06
 PRIOR_DELTA_E = 6.0
 """How far a previous mask can move the tolerance."""
 FAR = 1e3
+_serial = itertools.count(1)  # an embedding belongs to the pair that was opened together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +212,7 @@ def open_fake(
     if masks not in (1, 4):
         raise ValueError(f"masks must be 4 or 1, got {masks}")
     info = EngineInfo(
-        engine_id=f"fake-regions-{masks}", backend="fake", model="regions of like colour", precision="f32",
+        engine_id=f"fake-{next(_serial)}", backend="fake", model="regions of like colour", precision="f32",
         device="cpu", masks=masks, versions={"opencv": cv2.__version__, "numpy": np.__version__},
     )  # fmt: skip
     return FakeEncoder(info, encode_delay_s), FakeDecoder(info, decode_delay_s)

@@ -156,8 +156,8 @@ def test_refuses_what_it_must(pair: tuple[FakeEncoder, FakeDecoder], embedding: 
         decoder.decode(embedding, [Prompt.click(320, 10)])
     with pytest.raises(PromptError, match="uint8"):
         encoder.encode(np.zeros((4, 4, 3), np.float32))  # type: ignore[arg-type]
-    with pytest.raises(ForeignEmbedding, match="fake-regions-4"):
-        open_fake(masks=1)[1].decode(embedding, [Prompt.click(1, 1)])
+    with pytest.raises(ForeignEmbedding, match=embedding.engine_id):
+        open_fake()[1].decode(embedding, [Prompt.click(1, 1)])
 
 
 def test_closed_is_closed(pair: tuple[FakeEncoder, FakeDecoder], embedding: Embedding) -> None:
