@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from realtime.types import Frame
 
-THUMB = (64, 36)
+THUMB = (32, 18)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyframeSettings:
     """What counts as another picture.
 
-    changed_levels: a picture has changed when a 64th of its width changed by this many grey levels on average; noise
-        and compression of a still scene stay below 1 on so large a block.
+    changed_levels: a picture has changed when a 32nd of its width changed by this many grey levels on average; noise
+        and compression of a still scene stay well below 1 on so large a block.
     remember: how many frames back a keyframe may lie.
     """
 
