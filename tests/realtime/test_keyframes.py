@@ -13,7 +13,7 @@ def frame(index, image):
 
 
 def noisy(image, sd):
-    return np.clip(image + RNG.normal(0, sd, image.shape), 0, 255).astype(np.uint8)
+    return np.clip(np.round(image + RNG.normal(0, sd, image.shape)), 0, 255).astype(np.uint8)
 
 
 def test_the_first_frame_is_wanted_and_a_still_picture_is_not_wanted_again():
