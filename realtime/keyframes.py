@@ -44,9 +44,8 @@ class KeyframeChooser:
 
     def wants(self, frame: Frame, keyframe_index: int | None) -> bool:
         """Whether `frame` shows something else than the frame that was encoded last (None: there is none yet)."""
-        thumb = np.asarray(
-            cv2.cvtColor(cv2.resize(frame.image, THUMB, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY), np.float32
-        )
+        small = cv2.resize(frame.image, THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
+        thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.float32)  # in floats: rounding is not change
         self._thumbs[frame.index] = thumb
         while len(self._thumbs) > self._settings.remember:
             self._thumbs.popitem(last=False)
