@@ -18,14 +18,15 @@ class Device:
     def __init__(self, seed: int, offset_s: float, drift: float, delays_ms: tuple[float, float]) -> None:
         self.random = np.random.default_rng(seed)
         self.offset_s, self.drift, self.delays_ms = offset_s, drift, delays_ms
-        self.start_ns = 86_400_000_000_000
+        self.start_ns = self.received_ns = 86_400_000_000_000
 
     def reads(self, host_ns: int) -> float:
         return self.offset_s + (host_ns - self.start_ns) / 1e9 * (1 + self.drift)
 
     def probe(self, clock: ClockMap, sent_ns: int) -> bool:
         there, back = (int(self.random.exponential(delay) * 1e6) for delay in self.delays_ms)
-        return clock.add(sent_ns, self.reads(sent_ns + there), sent_ns + there + back)
+        self.received_ns = sent_ns + there + back
+        return clock.add(sent_ns, self.reads(sent_ns + there), self.received_ns)
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,12 +59,12 @@ def test_published_uncertainty_covers_truth(
 @given(seed=st.integers(0, 2**32 - 1), drift=st.floats(-200e-6, 200e-6), delay_ms=st.floats(0.01, 40))
 def test_mapped_time_never_runs_backwards(seed: int, drift: float, delay_ms: float) -> None:
     device, clock = Device(seed, -5.0, drift, (delay_ms, delay_ms / 10)), ClockMap()
-    mapped = []
-    for i in range(90):
-        sent_ns = device.start_ns + i * 1_000_000_000
+    mapped, sent_ns = [], device.start_ns
+    for _ in range(90):
         device.probe(clock, sent_ns)
-        answered_ns = sent_ns + 500_000_000
-        mapped += [clock.host_ns(device.reads(answered_ns + step * 2_500_000)) for step in range(150)]
+        sent_ns = device.received_ns + 1_000_000_000
+        for after_ns in (1_000, 3_000_000, 500_000_000, 997_000_000, 999_999_000):
+            mapped.append(clock.host_ns(device.reads(device.received_ns + after_ns)))
     assert all(a < b for a, b in itertools.pairwise(m for m in mapped if m is not None))
 
 
