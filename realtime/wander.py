@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from engines import Image
 
-WIDTH_PX = 320
+SIDE_PX = 320
+"""Longer side of the picture it works on; other lengths in px are of that."""
 FIXATION_S = (0.3, 1.5)
 _NEAR_PX = 32.0
 _SAME_FLOW_PX = 1.0
@@ -47,8 +48,9 @@ class Wander:
 
     def look(self, image: Image, at_s: float) -> Aim:
         """The aim in `image`, which is shown `at_s` seconds into the clip."""
-        scale = WIDTH_PX / image.shape[1]
-        size = (WIDTH_PX, max(16, round(image.shape[0] * scale)))
+        height, width = image.shape[:2]
+        scale = SIDE_PX / max(width, height)
+        size = max(16, round(width * scale)), max(16, round(height * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         before = self._before if self._before is not None and self._before.shape == grey.shape else None
@@ -57,7 +59,7 @@ class Wander:
         if jumped or self._aim is None:
             self._aim = self._choose(before, grey)
             self._until_s = at_s + float(self._random.uniform(*FIXATION_S))
-        return Aim(float(self._aim[0] / scale), float(self._aim[1] * image.shape[0] / size[1]), jumped)
+        return Aim(float(self._aim[0] * width / size[0]), float(self._aim[1] * height / size[1]), jumped)
 
     def _follow(self, before: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
         """Move the aim with what it lies on; False when that is lost."""

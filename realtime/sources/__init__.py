@@ -44,12 +44,14 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
         from realtime.sources.pupil import PupilGaze
 
         return PupilGaze(*_host_and_port(spec))
-    if kind == "trace":
+    if kind == "trace" and rest:
         from realtime.sources.recording import ClipFrames
         from realtime.sources.trace import TraceGaze
 
         if not isinstance(frames, ClipFrames):
-            raise SourceError(f"{spec} is on a clip's clock and needs frames from file:PATH, not from something live")
+            raise SourceError(
+                f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
+            )
         return TraceGaze(Path(rest).expanduser(), frames.clock)
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
 
@@ -65,7 +67,7 @@ def _host_and_port(spec: str) -> tuple[str, int]:
         host, port = url.hostname, url.port if url.port is not None else _REMOTE_PORT
     except ValueError:
         host, port = None, 0
-    extra = "" if host is None else url.path.strip("/") + url.query
+    extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
     if not host or extra or not 0 < port < 65536 or any(c.isspace() for c in host):
         raise SourceError(f"{spec!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020")
     return host, port

@@ -41,15 +41,15 @@ def read_trace(path: Path) -> tuple[TracePoint, ...]:
     if not {"timestamp", "x", "y"} <= set(names):
         raise SourceError(f"{path} line 1 is {','.join(names)!r:.80}; expected the header {HEADER}")
     read = [
-        (number, *_read_row(path, number, dict(zip(names, row, strict=False))))
+        _read_row(path, number, dict(zip(names, row + [""] * len(names), strict=False)))
         for number, row in enumerate(rows[1:], start=2)
         if any(cell.strip() for cell in row)
     ]
     points: list[TracePoint] = []
-    x, y = next(((x, y) for _, _, x, y, _ in read if not math.isnan(x + y)), (math.nan, math.nan))
+    x, y = next(((x, y) for _, x, y, _ in read if not math.isnan(x + y)), (math.nan, math.nan))
     if math.isnan(x + y):
         raise SourceError(f"{path} has no row with a gaze point; expected rows of {HEADER} in pixels")
-    for _, timestamp, row_x, row_y, confidence in sorted(read, key=lambda row: row[1]):
+    for timestamp, row_x, row_y, confidence in sorted(read, key=lambda row: row[0]):
         seen = not math.isnan(row_x + row_y)
         x, y = (row_x, row_y) if seen else (x, y)
         points.append(TracePoint(timestamp, x, y, confidence if seen else 0.0))
@@ -59,16 +59,15 @@ def read_trace(path: Path) -> tuple[TracePoint, ...]:
 def _read_row(path: Path, number: int, row: dict[str, str]) -> tuple[float, float, float, float]:
     """(timestamp, x, y, confidence), x and y NaN in a blink."""
     values = []
-    for name, blank in (("timestamp", None), ("x", math.nan), ("y", math.nan), ("confidence", None)):
-        text = row.get(name, "").strip() if name != "confidence" else row.get(name, "1").strip()
+    for name, missing in (("timestamp", None), ("x", math.nan), ("y", math.nan), ("confidence", 0.0)):
+        text = row.get(name, "1").strip()  # a trace without confidences is sure of itself
         try:
-            value = blank if blank is not None and not text else float(text)
+            value = float(text) if text else math.nan
         except ValueError:
             value = math.inf
-        usable = math.isfinite(value) or (math.isnan(value) and name != "timestamp")
-        if name == "confidence" and math.isnan(value):
-            value = 0.0
-        if not usable or (name == "confidence" and not 0 <= value <= 1):
+        if math.isnan(value) and missing is not None:
+            value = missing
+        elif not math.isfinite(value) or (name == "confidence" and not 0 <= value <= 1):
             wanted = "0 to 1" if name == "confidence" else "a number"
             raise SourceError(f"{path} line {number}: {name} is {text!r:.40}; expected {wanted}")
         values.append(value)

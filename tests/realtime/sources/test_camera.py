@@ -1,0 +1,140 @@
+"""Live frames from scripted captures: unplugged, resized, stuck. No camera is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engines import Image
+from realtime.clock import now_ns
+from realtime.sources import camera as module
+from realtime.sources.base import SourceStatus
+from realtime.sources.camera import LiveFrames
+from realtime.sources.video import Capture
+from realtime.types import Frame
+from tests.realtime.patience import eventually
+from tests.realtime.sources.clips import picture
+
+
+class Script:
+    """A capture that gives its pictures and then fails, or blocks until it is let go."""
+
+    def __init__(self, pictures: list[Image], *, blocks: bool = False, stamp_ns: Callable[[], int | None]) -> None:
+        self._pictures, self._blocks, self.captured_ns = iter(pictures), blocks, stamp_ns
+        self.let_go, self.released = threading.Event(), threading.Event()
+
+    def read(self) -> tuple[bool, Image | None]:
+        image = next(self._pictures, None)
+        if image is None and self._blocks:
+            self.let_go.wait(20)
+            return True, picture(0)
+        return image is not None, image
+
+    captured_ns: Callable[[], int | None]
+
+    def release(self) -> None:
+        self.released.set()
+
+
+def script(*sizes: tuple[int, int], blocks: bool = False, stamp: Callable[[], int | None] = lambda: None) -> Script:
+    return Script([picture(i, size) for i, size in enumerate(sizes)], blocks=blocks, stamp_ns=stamp)
+
+
+@pytest.fixture
+def play(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., tuple[LiveFrames, list[Frame], list[SourceStatus]]]]:
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    opened: list[LiveFrames] = []
+
+    def begin(*captures: Capture | None) -> tuple[LiveFrames, list[Frame], list[SourceStatus]]:
+        order = iter(captures)
+        frames: list[Frame] = []
+        events: list[SourceStatus] = []
+        source = LiveFrames("camera 0", lambda: next(order, None), "plug it in")
+        opened.append(source)
+        source.start(frames.append, events.append)
+        return source, frames, events
+
+    yield begin
+    for source in opened:
+        started = time.monotonic()
+        source.stop()
+        assert time.monotonic() - started < 1.0
+
+
+Play = Callable[..., tuple[LiveFrames, list[Frame], list[SourceStatus]]]
+
+
+def test_missing_unplugged_and_plugged_in_again(play: Play) -> None:
+    first, second = script((64, 48), (64, 48)), script((32, 24), (64, 48), blocks=True)
+    source, frames, events = play(None, first, None, second)
+    eventually(lambda: len(frames) == 4)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.size for frame in frames] == [(64, 48), (64, 48), (32, 24), (64, 48)]
+    assert [event.state for event in events] == ["waiting", "running", "waiting", "waiting", "running"]
+    assert [event.reason for event in events if event.reason] == [
+        "camera 0 cannot be opened; plug it in",
+        "camera 0 gives no more pictures; plug it in",
+        "camera 0 cannot be opened; plug it in",
+    ]
+    assert first.released.is_set()
+    assert source.status().state == "running"
+    assert source.status().received == 4
+    second.let_go.set()
+
+
+def test_read_that_hangs_does_not_keep_stop_and_calls_nobody_later(play: Play) -> None:
+    stuck = script((64, 48), blocks=True)
+    source, frames, _ = play(stuck)
+    eventually(lambda: len(frames) == 1)
+    started = time.monotonic()
+    source.stop()
+    assert time.monotonic() - started < 1.0
+    stuck.let_go.set()
+    eventually(stuck.released.is_set)
+    assert len(frames) == 1
+
+
+def test_camera_that_hangs_is_said_to_wait(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENCE_NS", 50_000_000)
+    stuck = script((64, 48), blocks=True)
+    source, frames, _ = play(stuck)
+    eventually(lambda: len(frames) == 1 and source.status().state == "waiting")
+    assert source.status().reason == "camera 0 gives no pictures; plug it in"
+    stuck.let_go.set()
+
+
+@pytest.mark.parametrize(
+    ("before_ns", "believed"), [(20_000_000, True), (2_000_000_000, False), (-1_000_000_000, False), (None, False)]
+)
+def test_drivers_time_is_used_where_it_can_be_true(play: Play, before_ns: int | None, believed: bool) -> None:
+    stamps: list[int] = []
+
+    def stamp() -> int | None:
+        if before_ns is not None:
+            stamps.append(now_ns() - before_ns)
+        return stamps[-1] if stamps else None
+
+    _, frames, _ = play(script((64, 48), stamp=stamp))
+    eventually(lambda: len(frames) == 1)
+    assert frames[0].captured_ns == (stamps[0] if believed else frames[0].received_ns)
+    assert frames[0].timestamp == pytest.approx(frames[0].captured_ns / 1e9)
+
+
+def test_failure_inside_is_told(play: Play) -> None:
+    def broken() -> Capture | None:
+        raise OSError("driver gone")
+
+    source = LiveFrames("camera 0", broken, "")
+    source.start(lambda frame: None)
+    eventually(lambda: source.status().state == "failed")
+    assert source.status().reason == "OSError: driver gone"
+    source.stop()
+
+
+def test_stop_before_start_is_fine() -> None:
+    LiveFrames("camera 0", lambda: None, "").stop()
