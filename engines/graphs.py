@@ -12,7 +12,7 @@ from pathlib import Path
 from engines.base import PromptError
 from engines.letterbox import MODEL_SIDE, Letterbox
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raised whenever an exported graph changes, so that no cache serves an old one."""
 WINDOW_PX = 224
 """Whole windows in every stage of TinyViT: 14 tokens of 16 px."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.graphs import DecoderGraph, EncoderGraph, Graph
+from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
 from engines.models.checkpoint import Sam
 from engines.models.fast_decoder import FastDecoder, Preparation
 from engines.models.prompt import GRID, WIDTH
+from engines.models.tiny_vit import TinyViT
 from engines.prompts import PromptTable
 
 MEAN_BGR = (103.53, 116.28, 123.675)
@@ -18,11 +21,25 @@ STD_BGR = (57.375, 57.12, 58.395)
 ENCODER_OUTPUTS = ("keys", "k", "q", "v")
 
 
-def normalised(image: Tensor, height: int, width: int) -> Tensor:
-    """(h, w, 3) uint8 BGR to (1, 3, height, width) RGB as SAM wants it, zeros where there is no picture."""
+def normalised(image: Tensor) -> Tensor:
+    """(h, w, 3) uint8 BGR to (1, 3, 1024, 1024) RGB as SAM's encoders want it, zeros where there is no picture."""
     x = (image.float() - torch.tensor(MEAN_BGR)) / torch.tensor(STD_BGR)
-    x = nnf.pad(x, (0, 0, 0, width - image.shape[1], 0, height - image.shape[0]))
-    return x.flip(2).permute(2, 0, 1)[None]
+    return (
+        nnf.pad(x, (0, 0, 0, MODEL_SIDE - image.shape[1], 0, MODEL_SIDE - image.shape[0]))
+        .flip(2)
+        .permute(2, 0, 1)[None]
+    )
+
+
+def reading_bgr(encoder: nn.Module) -> nn.Module:
+    """A copy whose first convolution takes BGR of the pixels' own scale, less the mean.
+
+    The scale and the order of channels become weights; the mean stays, because zeros are put round the picture.
+    """
+    encoder = copy.deepcopy(encoder)
+    first = next(part for part in encoder.modules() if isinstance(part, nn.Conv2d))
+    first.weight = nn.Parameter(first.weight.flip(1) / torch.tensor(STD_BGR)[None, :, None, None], requires_grad=False)
+    return encoder
 
 
 class EncodeAndPrepare(nn.Module):
@@ -34,19 +51,21 @@ class EncodeAndPrepare(nn.Module):
 
     def __init__(self, sam: Sam, shape: EncoderGraph) -> None:
         super().__init__()
-        self.shape = shape
-        self.encoder = sam.image_encoder
+        self.encoder = reading_bgr(sam.image_encoder)
+        self.register_buffer("mean", torch.tensor(MEAN_BGR))
         self.preparation = Preparation(sam.prompt_encoder, sam.mask_decoder)
-        height, width = shape.padded
-        self.rows, self.columns = height // 16, width // 16
+        self.height, self.width = shape.padded if isinstance(sam.image_encoder, TinyViT) else (MODEL_SIDE, MODEL_SIDE)
+        self.rows, self.columns = self.height // TOKEN_PX, self.width // TOKEN_PX
         if (self.rows, self.columns) != (GRID, GRID):
-            padding = self.encoder(torch.zeros(1, 3, MODEL_SIDE, MODEL_SIDE))
-            self.register_buffer("right", padding[:, : self.rows, self.columns :].detach())
-            self.register_buffer("below", padding[:, self.rows :].detach())
+            around = sam.image_encoder(torch.zeros(1, 3, MODEL_SIDE, MODEL_SIDE))
+            self.register_buffer("right", around[:, : self.rows, self.columns :].detach())
+            self.register_buffer("below", around[:, self.rows :].detach())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(h, w, 3) uint8 BGR to `ENCODER_OUTPUTS`."""
-        x = self.encoder(normalised(image, *self.shape.padded))
+        x = image.float() - self.mean
+        x = nnf.pad(x, (0, 0, 0, self.width - image.shape[1], 0, self.height - image.shape[0]))
+        x = self.encoder(x[None].permute(0, 3, 1, 2))
         if self.columns != GRID:
             x = torch.cat([x, self.right], 2)
         if self.rows != GRID:
