@@ -5,6 +5,7 @@ What a kind of source needs (ZeroMQ, OpenCV's capture) is imported when that kin
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -68,7 +69,7 @@ def _host_and_port(spec: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, 0
     extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
-    if not host or extra or not 0 < port < 65536 or any(c.isspace() for c in host):
+    if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
         raise SourceError(f"{spec!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020")
     return host, port
 

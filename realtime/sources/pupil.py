@@ -28,6 +28,8 @@ FIRST_PROBES = 5
 DOUBT_NS = 200_000_000
 """When a message's timestamp runs away from its arrival by this, the device's clock may have been set."""
 _DRAIN = 64
+_LONGEST_GAP = 1000
+"""Indices further apart than this were not lost, they were counted anew."""
 
 
 class _Link:
@@ -186,8 +188,9 @@ class PupilFrames:
     """`frame.world` of a device at `host`:`port` (the remote's port). A `FrameSource`; the newest frame only."""
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
-        self._link = _Link(host, port, "frame.world", queue=4)
+        self._link = _Link(host, port, "frame.world", queue=16)
         self._on_frame: OnFrame = lambda frame: None
+        self._index = -1
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin, whether the device is there yet or not."""
@@ -199,7 +202,7 @@ class PupilFrames:
         self._link.stop()
 
     def status(self) -> SourceStatus:
-        """`dropped` counts frames that a newer one overtook ("replaced") and malformed ones by reason."""
+        """`dropped` counts frames that a newer one overtook ("replaced"), gaps in their indices, and bad ones."""
         return self._link.status()
 
     def _take(self, feed: DeviceFeed, parts: list[bytes]) -> None:
@@ -212,6 +215,9 @@ class PupilFrames:
             tally.received()
             head = self._head(waiting)
             if head:
+                gap = head.index - self._index - 1
+                tally.dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _LONGEST_GAP else 0)
+                self._index = head.index
                 tally.dropped("replaced", int(best is not None))
                 best = head, waiting[2], now_ns()
             waiting = feed.receive(0)

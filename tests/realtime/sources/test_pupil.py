@@ -296,6 +296,7 @@ def test_hostile_frames_are_counted_by_reason_and_good_frames_go_on(
         count = len(got)
         eventually(lambda: opened.server.send(frame(index=99)) is None and len(got) > count)
         assert got[-1].index == 99
+        assert source.status().dropped["lost on the way"] == 99 - 7 - 1
 
 
 def test_frames_change_size_and_format(frames: Callable[..., tuple[PupilFrames, list[Frame]]]) -> None:
