@@ -66,8 +66,9 @@ def shares(seen: Sequence[Seen]) -> dict[str, float]:
 def moments(seen: Sequence[Seen], frames: int, looks: Sequence[Look], most: int = 12) -> list[tuple[str, Seen]]:
     """Which messages to show, with names, in the clip's order.
 
-    With `looks`, one each, late in the look when everything had time to settle, from the last time it was played;
-    otherwise evenly spaced ones. frames: how many the clip has; the device numbers on through repetitions.
+    With `looks`, one of each of the longest, late in the look when everything had time to settle, from the last time
+    that it was played; otherwise evenly spaced ones. frames: how many the clip has; the device numbers on through
+    repetitions.
     """
     if not seen:
         return []
@@ -75,12 +76,14 @@ def moments(seen: Sequence[Seen], frames: int, looks: Sequence[Look], most: int 
         step = max(1, len(seen) // most)
         return [("", one) for one in seen[step - 1 :: step][:most]]
     by_frame = {one.bare.frame.index % frames: one for one in seen}  # the last repetition wins
+    spans = settled(looks)
+    longest = sorted(sorted(range(len(spans)), key=lambda n: -len(spans[n][1]))[:most])
     found = []
-    for thing, span in settled(looks):
+    for thing, span in (spans[n] for n in longest):
         near = [index for index in span if index in by_frame]
         if near:
             found.append((thing, by_frame[near[-1]]))
-    return found[:most]
+    return found
 
 
 def clip_second(one: Seen, frames: int, fps: float = FPS) -> float:

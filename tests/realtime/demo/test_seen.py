@@ -69,6 +69,7 @@ def test_moments_of_looks_come_late_in_each_from_the_last_time() -> None:
     found = [(name, one.bare.frame.index) for name, one in moments(seen, 20, looks)]
     assert found == [("a", 45), ("b", 57)]
     assert moments([], 20, looks) == []
+    assert [name for name, _ in moments(seen, 20, looks, 1)] == ["b"]
 
 
 def test_moments_without_looks_are_spread() -> None:
