@@ -107,7 +107,7 @@ def latency_plot(samples: Sequence[Sample], title: str, note: str) -> Image:
 def _ceiling(values: Sequence[float]) -> float:
     """A round number that shows 99.5 % of the values; a single hiccup must not flatten the rest."""
     high = max(1.0, float(np.percentile(values, 99.5)) * 1.1) if values else 1.0
-    step = ticks(0, high, 5)[1]
+    step = ticks(0, high, 8)[1]
     return step * float(np.ceil(high / step))
 
 

@@ -110,7 +110,7 @@ def table(watched: Watched) -> Table:
     """The run in times: what was measured at the subscriber, encodes and decodes as their messages say."""
     seen = watched.seen
     found = samples(seen)
-    out = Table(title=f"{_engine(watched.health)} on {processor()}", title_justify="left")
+    out = Table()
     for column in ("", "p50", "p95", "p99"):
         out.add_column(column, justify="right" if column else "left")
     decode = [(t.decode_end - t.decode_start) / 1e6 for t in (one.bare.timing_ns for one in seen)]
@@ -130,12 +130,12 @@ def summary(watched: Watched) -> list[str]:
     """The rest of the run, a line each: rates, states, health."""
     seen, health = watched.seen, watched.health
     span_s = max(1e-9, seen[-1].bare.frame.timestamp - seen[0].bare.frame.timestamp)
-    lines = [f"masks received  {(len(seen) - 1) / span_s:.1f}/s"]
+    lines = [f"engine          {_engine(health)} on {processor()}", f"masks received  {(len(seen) - 1) / span_s:.1f}/s"]
     if health:
         taken = (
             f"{name} {health.rates[name]:.0f}/s" for name in ("frames", "gaze", "keyframes") if name in health.rates
         )
-        lines[0] += "  of  " + ", ".join(taken)
+        lines[1] += "  of  " + ", ".join(taken)
     lines.append("states          " + ", ".join(f"{state} {100 * part:.0f} %" for state, part in shares(seen).items()))
     if health:
         dropped = ", ".join(f"{name} {count}" for name, count in health.dropped.items()) or "nothing"
