@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.base import PromptError
-from engines.letterbox import MODEL_SIDE, Letterbox
+from engines.letterbox import Letterbox
 
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 """Raised whenever an exported graph changes, so that no cache serves an old one."""
-WINDOW_PX = 224
-"""Whole windows in every stage of TinyViT: 14 tokens of 16 px."""
 TOKEN_PX = 16
+GRID = 64
+"""Tokens along each side of the model's input."""
 BATCHES = (1, 4, 8)
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
 ABSENT = -1e9
@@ -45,9 +45,9 @@ class EncoderGraph:
         return cls(height, width)
 
     @property
-    def padded(self) -> tuple[int, int]:
-        """(height, width) that are encoded: whole windows, at most the model's side."""
-        return tuple(min(MODEL_SIDE, -(-side // WINDOW_PX) * WINDOW_PX) for side in (self.height, self.width))  # type: ignore[return-value]
+    def tokens(self) -> tuple[int, int]:
+        """(rows, columns) of tokens that hold picture."""
+        return -(-self.height // TOKEN_PX), -(-self.width // TOKEN_PX)
 
     @property
     def name(self) -> str:
@@ -68,8 +68,7 @@ class DecoderGraph:
     @classmethod
     def of(cls, letterbox: Letterbox, batch: int, points: int, masks_in: bool) -> DecoderGraph:
         """The graph for a picture of that size."""
-        width, height = letterbox.content_size
-        return cls(-(-height // TOKEN_PX), -(-width // TOKEN_PX), batch, points, masks_in)
+        return cls(*EncoderGraph.of(letterbox).tokens, batch, points, masks_in)
 
     @property
     def name(self) -> str:

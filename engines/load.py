@@ -15,6 +15,8 @@ Opener = Callable[[EngineSettings, Path | None, tuple[int, int] | None, Report],
 
 BACKENDS = {
     "openvino": "engines.backends.openvino:open_engine",
+    "onnxruntime": "engines.backends.onnxruntime:open_engine",
+    "torch": "engines.backends.torch:open_engine",
     "stock": "engines.backends.stock:open_engine",
     "fake": "engines.fake:open_engine",
 }

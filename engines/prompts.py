@@ -34,10 +34,12 @@ class PromptTable:
     """The prompt encoder's few weights.
 
     frequencies: (2, 128) float32. kinds: (5, 256) float32 for padding, background, object and a box's two corners.
+    no_mask: (256,) float32, what is added to an embedding when there is no mask.
     """
 
     frequencies: Floats
     kinds: Floats
+    no_mask: Floats
 
     def tokens(self, letterbox: Letterbox, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
         """(B, N, 256) tokens and (B, N) what is added to their attention scores; N is one of `POINT_BUCKETS`."""
@@ -56,13 +58,13 @@ class PromptTable:
 
     def save(self, file: Path) -> None:
         """Write to an .npz file."""
-        np.savez(file, frequencies=self.frequencies, kinds=self.kinds)
+        np.savez(file, frequencies=self.frequencies, kinds=self.kinds, no_mask=self.no_mask)
 
     @classmethod
     def read(cls, file: Path) -> PromptTable:
         """Read what `save` wrote."""
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                return cls(arrays["frequencies"], arrays["kinds"])
+                return cls(arrays["frequencies"], arrays["kinds"], arrays["no_mask"])
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{file} is damaged; run `gazecast engine build --force`") from error

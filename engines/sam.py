@@ -20,7 +20,7 @@ from engines.base import (
     check_image,
     check_prompts,
 )
-from engines.graphs import BATCHES, DecoderGraph, EncoderGraph
+from engines.graphs import BATCHES, GRID, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
 
@@ -55,15 +55,20 @@ class Runtime(Protocol):
         """Compile a decoder."""
         ...
 
+    def array(self, tensor: Any) -> Floats:
+        """One of the tensors that an `EncoderRun` gave, as float32 on the host."""
+        ...
+
 
 class SamEncoder:
     """See `Encoder`. The graph of a new picture shape is compiled when it comes; the last few are kept."""
 
     KEPT = 4
 
-    def __init__(self, info: EngineInfo, runtime: Runtime) -> None:
+    def __init__(self, info: EngineInfo, runtime: Runtime, table: PromptTable) -> None:
         self.info = info
         self._runtime: Runtime | None = runtime
+        self._table = table
         self._runs: dict[EncoderGraph, EncoderRun] = {}
 
     def prepare(self, frame_size: tuple[int, int]) -> None:
@@ -79,6 +84,12 @@ class SamEncoder:
         run = self._run(EncoderGraph.of(letterbox))
         prepared, nbytes = run(np.ascontiguousarray(letterbox.image(image)))
         return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
+
+    def embedding(self, embedding: Embedding) -> Floats:
+        """What an embedding of this encoder holds, as SAM means it: (64, 64, 256) float32; for comparisons."""
+        if self._runtime is None:
+            raise EngineClosed("this encoder was closed; load the engine again")
+        return (self._runtime.array(embedding.tensors[0]) - self._table.no_mask).reshape(GRID, GRID, -1)
 
     def _run(self, graph: EncoderGraph) -> EncoderRun:
         if graph not in self._runs:

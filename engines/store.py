@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines import cache
-from engines.graphs import GRAPH_VERSION, Graph, weights_hash
+from engines.graphs import GRAPH_VERSION, EncoderGraph, Graph, weights_hash
 from engines.prompts import PromptTable
 from engines.weight_files import weight_files
 
@@ -51,6 +51,11 @@ class GraphStore:
             export(self.sam(), graph, file)
             cache.write_note(file, graph.name, key)
         return file
+
+    def int8(self, graph: EncoderGraph, **more: str) -> tuple[Path, dict[str, str]]:
+        """Where an int8 encoder for OpenVINO belongs, and its key; it is made by `engines.workshop.build`."""
+        key = self.key(format="openvino-int8", shape=graph.name, **more)
+        return cache.place(self.root, f"{self.model}-{graph.name}-int8", key, ".xml"), key
 
     def prompt_table(self, *, force: bool = False) -> PromptTable:
         """The prompt encoder's weights."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engines import cache
 from engines.base import EngineInfo, EngineUnavailable, Floats, Image, ModelError
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
@@ -17,6 +18,8 @@ from engines.store import GraphStore
 
 try:
     import openvino as ov
+
+    from engines.backends.openvino_gelu import replace_gelu
 except ImportError as error:
     raise EngineUnavailable("OpenVINO is not installed; pip install openvino") from error
 
@@ -32,19 +35,22 @@ def open_engine(
         raise ModelError(f"the openvino engine needs the folder with the weights of {settings.model}")
     store = GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
     runtime = OpenVinoRuntime(store, settings)
+    if frame_size is not None:
+        runtime.resolve(EncoderGraph.of(Letterbox(*frame_size)))
     info = EngineInfo(
         engine_id=f"openvino-{settings.model}-{next(serial)}",
         backend="openvino",
         model=settings.model,
         precision=runtime.precision,
-        device=str(runtime.core.get_property("CPU", "FULL_DEVICE_NAME")),
+        device=runtime.device,
         masks=4,
         versions={"openvino": ov.__version__},
         threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
     )
-    encoder, decoder = SamEncoder(info, runtime), SamDecoder(info, runtime, store.prompt_table())
+    table = store.prompt_table()
+    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
     if frame_size is not None:
-        report(f"compiling for {Letterbox(*frame_size).content_size} with OpenVINO")
+        report(f"compiling the {info.precision} encoder for {frame_size[0]} x {frame_size[1]} with OpenVINO")
         encoder.prepare(frame_size)
         decoder.prepare(frame_size)
     store.release()
@@ -52,42 +58,75 @@ def open_engine(
 
 
 class OpenVinoRuntime:
-    """Compiles graphs with the threads and the precision of the settings."""
+    """Compiles graphs with the threads and the precision of the settings.
+
+    precision: of the encoder for the frames to come; the decoder and what was not quantised run in `float_precision`.
+    """
 
     def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
         self.core = ov.Core()
+        self.device = str(self.core.get_property("CPU", "FULL_DEVICE_NAME"))
         self._store, self._settings = store, settings
-        self.precision = self._resolve(settings.precision)
-
-    def _resolve(self, wanted: str) -> str:
         capable = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if wanted == "auto":
-            return "bf16" if capable else "f32"
+        wanted = settings.precision
         if wanted == "bf16" and not capable:
             raise EngineUnavailable("this CPU has no bfloat16 instructions; choose precision f32 or auto")
-        return wanted
+        self.float_precision = "f32" if wanted == "f32" or not capable else "bf16"
+        self.precision = "int8" if wanted == "int8" else self.float_precision
 
-    def _compiled(self, file: Path, threads: int) -> Any:
-        config = {
-            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": self.precision,
-            # The encoder and the decoder run at once; pinned, both would sit on the first core.
-            "ENABLE_CPU_PINNING": False,
-        }  # fmt: skip
+    def int8_place(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
+        """Where the int8 encoder for a shape belongs, and its key."""
+        return self._store.int8(graph, openvino=ov.__version__, device=self.device)
+
+    def _int8(self, graph: EncoderGraph) -> Path | None:
+        """The int8 encoder for a shape, where it may be used and was built; building is what the gate passed."""
+        if self._settings.precision not in ("auto", "int8"):
+            return None
+        file, key = self.int8_place(graph)
+        return file if cache.find(file, key) is not None else None
+
+    def resolve(self, graph: EncoderGraph) -> None:
+        """Settle the precision for the frames to come."""
+        if self._int8(graph) is not None:
+            self.precision = "int8"
+        elif self._settings.precision == "int8":
+            raise EngineUnavailable(
+                f"there is no int8 encoder for {graph.width} x {graph.height}; "
+                "run `gazecast engine build --precision int8` or choose precision auto"
+            )
+
+    def compiled(self, file: Path, threads: int) -> Any:
+        """Read and compile a graph."""
         try:
-            return self.core.compile_model(self.core.read_model(file), "CPU", config)
+            return self.compiled_model(self.core.read_model(file), threads)
         except RuntimeError as error:
             detail = str(error).strip().splitlines()[-1]
             raise ModelError(f"OpenVINO cannot use {file}: {detail}; run `gazecast engine build --force`") from error
 
+    def compiled_model(self, model: Any, threads: int) -> Any:
+        """Compile a model; it is changed."""
+        if self.float_precision != "f32":
+            replace_gelu(model)
+        config = {
+            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": self.float_precision,
+            # The encoder and the decoder run at once; pinned, both would sit on the first core.
+            "ENABLE_CPU_PINNING": False,
+        }  # fmt: skip
+        return self.core.compile_model(model, "CPU", config)
+
     def encoder(self, graph: EncoderGraph) -> OpenVinoEncoder:
-        """See `Runtime.encoder`."""
-        return OpenVinoEncoder(self._compiled(self._store.onnx(graph), self._settings.encoder_threads))
+        """See `Runtime.encoder`. A shape that has no int8 encoder gets the float one."""
+        file = self._int8(graph) or self._store.onnx(graph)
+        return OpenVinoEncoder(self.compiled(file, self._settings.encoder_threads))
 
     def decoder(self, graph: DecoderGraph) -> OpenVinoDecoder:
         """See `Runtime.decoder`."""
-        compiled = self._compiled(self._store.onnx(graph), self._settings.decoder_threads)
-        return OpenVinoDecoder(compiled, graph.masks_in)
+        return OpenVinoDecoder(self.compiled(self._store.onnx(graph), self._settings.decoder_threads), graph.masks_in)
+
+    def array(self, tensor: Any) -> Floats:
+        """See `Runtime.array`."""
+        return np.array(tensor.data, np.float32)
 
 
 class OpenVinoEncoder:

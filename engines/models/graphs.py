@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
+from engines.models.beyond import Beyond, record
 from engines.models.checkpoint import Sam
 from engines.models.fast_decoder import FastDecoder, Preparation
 from engines.models.prompt import GRID, WIDTH
@@ -43,10 +44,11 @@ def reading_bgr(encoder: nn.Module) -> nn.Module:
 
 
 class EncodeAndPrepare(nn.Module):
-    """Encode only the windows that hold picture; the rest of the embedding is a constant.
+    """Encode a picture, put it into the full square of tokens, and prepare it for the decoder.
 
-    The decoder's tokens look at the padding too, so it must be there, but what it holds hardly depends on the
-    picture: it is taken once from the encoding of a plain grey one in the full square.
+    TinyViT encodes only the tokens that hold picture. The decoder looks at the padding's tokens too, so these must be
+    there, but they hardly depend on the picture: both are `Beyond`'s business. Meta's encoders attend to the whole
+    square, and get it.
     """
 
     def __init__(self, sam: Sam, shape: EncoderGraph) -> None:
@@ -54,22 +56,25 @@ class EncodeAndPrepare(nn.Module):
         self.encoder = reading_bgr(sam.image_encoder)
         self.register_buffer("mean", torch.tensor(MEAN_BGR))
         self.preparation = Preparation(sam.prompt_encoder, sam.mask_decoder)
-        self.height, self.width = shape.padded if isinstance(sam.image_encoder, TinyViT) else (MODEL_SIDE, MODEL_SIDE)
-        self.rows, self.columns = self.height // TOKEN_PX, self.width // TOKEN_PX
-        if (self.rows, self.columns) != (GRID, GRID):
-            around = sam.image_encoder(torch.zeros(1, 3, MODEL_SIDE, MODEL_SIDE))
-            self.register_buffer("right", around[:, : self.rows, self.columns :].detach())
-            self.register_buffer("below", around[:, self.rows :].detach())
+        self.height, self.width = MODEL_SIDE, MODEL_SIDE
+        self.beyond: Beyond | None = None
+        rows, columns = shape.tokens
+        if isinstance(sam.image_encoder, TinyViT) and min(rows, columns) < GRID:
+            axis, tokens = (1, rows) if rows < GRID else (2, columns)
+            self.beyond, embedding = record(sam.image_encoder, normalised, axis, tokens)
+            self.height = rows * TOKEN_PX + (Beyond.STEM_PX if axis == 1 else 0)
+            self.width = columns * TOKEN_PX + (Beyond.STEM_PX if axis == 2 else 0)
+            self.register_buffer("around", embedding.narrow(axis, tokens, GRID - tokens).clone())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(h, w, 3) uint8 BGR to `ENCODER_OUTPUTS`."""
         x = image.float() - self.mean
         x = nnf.pad(x, (0, 0, 0, self.width - image.shape[1], 0, self.height - image.shape[0]))
-        x = self.encoder(x[None].permute(0, 3, 1, 2))
-        if self.columns != GRID:
-            x = torch.cat([x, self.right], 2)
-        if self.rows != GRID:
-            x = torch.cat([x, self.below], 1)
+        x = x[None].permute(0, 3, 1, 2)
+        if self.beyond is None:
+            x = self.encoder(x)
+        else:
+            x = torch.cat([self.encoder(x, self.beyond), self.around], self.beyond.axis)
         return self.preparation(x.reshape(GRID * GRID, WIDTH))
 
 
@@ -118,4 +123,5 @@ def prompt_table(sam: Sam) -> PromptTable:
     encoder = sam.prompt_encoder
     kinds = [encoder.not_a_point_embed.weight, *(table.weight for table in encoder.point_embeddings)]
     frequencies = encoder.pe_layer.positional_encoding_gaussian_matrix
-    return PromptTable(frequencies.numpy(), torch.cat(kinds).detach().numpy())
+    no_mask = encoder.no_mask_embed.weight[0]
+    return PromptTable(frequencies.numpy(), torch.cat(kinds).numpy(), no_mask.numpy())

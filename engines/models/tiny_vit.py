@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
+from engines.models.beyond import Beyond
+
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 HEADS = (2, 4, 5, 10)
@@ -32,6 +34,14 @@ def flat(x: Tensor) -> Tensor:
 def unflat(x: Tensor, rows: int, columns: int) -> Tensor:
     """(1, rows * columns, C) to (1, C, rows, columns)."""
     return x.view(1, rows, columns, x.shape[2]).permute(0, 3, 1, 2)
+
+
+def convolve(conv: nn.Conv2d, x: Tensor, beyond: Beyond | None) -> Tensor:
+    """A 3 x 3 convolution of (1, C, H, W) that keeps H and W, where `beyond` has added a row or a column to x."""
+    if beyond is None or not beyond.cut:
+        return conv(x)
+    padded = nnf.pad(x, (1, int(beyond.cut == 1), 1, int(beyond.cut == 2)))
+    return nnf.conv2d(padded, conv.weight, conv.bias, groups=conv.groups)
 
 
 def depthwise(width: int, stride: int = 1) -> nn.Conv2d:
@@ -62,9 +72,11 @@ class PatchMerging(nn.Module):
         self.conv2 = depthwise(wider, stride)
         self.conv3 = nn.Conv2d(wider, wider, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, C, H, W) to (1, C', H / stride, W / stride)."""
-        return self.conv3(nnf.gelu(self.conv2(nnf.gelu(self.conv1(x)))))
+    def forward(self, x: Tensor, beyond: Beyond | None = None) -> Tensor:
+        """(1, C, H, W) to (1, C', H / stride, W / stride); of stride 2, the picture's end needs no neighbour."""
+        x = nnf.gelu(self.conv1(x))
+        x = self.conv2(x) if self.conv2.stride[0] == 2 else convolve(self.conv2, x, beyond)
+        return self.conv3(nnf.gelu(x))
 
 
 class WindowAttention(nn.Module):
@@ -81,11 +93,11 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.bias = nn.Parameter(torch.zeros(heads, window**2, window**2))
 
-    def forward(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        """(1, rows * columns, C) to the same; what lacks to whole windows is filled with zeros, right and below."""
-        size, width = self.window, x.shape[2]
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, H, W, C) to the same in whole windows, with zeros added right and below where H or W lack them."""
+        size = self.window
+        _, rows, columns, width = (int(side) for side in x.shape)
         down, across = -(-rows // size), -(-columns // size)
-        x = x.view(1, rows, columns, width)
         if (down * size, across * size) != (rows, columns):
             x = nnf.pad(x, (0, 0, 0, across * size - columns, 0, down * size - rows))
         x = x.reshape(down, size, across, size, width).transpose(1, 2).reshape(down * across, size * size, width)
@@ -93,7 +105,7 @@ class WindowAttention(nn.Module):
         scores = qkv[0] @ qkv[1].transpose(2, 3) + self.bias
         x = (scores.softmax(-1) @ qkv[2]).transpose(1, 2).reshape(-1, size * size, width)
         x = self.proj(x).view(down, across, size, size, width).transpose(1, 2)
-        return x.reshape(1, down * size, across * size, width)[:, :rows, :columns].reshape(1, rows * columns, width)
+        return x.reshape(1, down * size, across * size, width)
 
 
 class Mlp(nn.Module):
@@ -119,10 +131,16 @@ class Block(nn.Module):
         self.local_conv = depthwise(width)
         self.mlp = Mlp(width)
 
-    def forward(self, x: Tensor, rows: int, columns: int) -> Tensor:
+    def forward(self, x: Tensor, rows: int, columns: int, beyond: Beyond | None, name: str) -> Tensor:
         """(1, rows * columns, C) to the same."""
-        x = x + self.attn(x, rows, columns)
-        x = flat(self.local_conv(unflat(x, rows, columns)))
+        seen = x.view(1, rows, columns, x.shape[2])
+        if beyond is not None:
+            seen = beyond.fill_window(f"{name}_attn", seen, self.attn.window)
+        seen = self.attn(seen)[:, :rows, :columns]
+        x = (x + seen.reshape(x.shape)).view(1, rows, columns, x.shape[2])
+        if beyond is not None:
+            x = beyond.extend(f"{name}_conv", x, 1)
+        x = flat(convolve(self.local_conv, x.permute(0, 3, 1, 2), beyond))
         return x + self.mlp(x)
 
 
@@ -157,21 +175,28 @@ class TinyViT(nn.Module):
             nn.Conv2d(EMBED_WIDTH, EMBED_WIDTH, 3, padding=1, bias=False), nn.LayerNorm(EMBED_WIDTH, eps=1e-6),
         ])  # fmt: skip
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256)."""
+    def forward(self, x: Tensor, beyond: Beyond | None = None) -> Tensor:
+        """(1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256).
+
+        With `beyond`, x has `Beyond.STEM_PX` more pixels of padding on the side that is cut.
+        """
         x = self.patch_embed[1](nnf.gelu(self.patch_embed[0](x)))
+        rows = columns = 0
         for index, stage in enumerate(self.layers):
-            rows, columns = x.shape[2:]
-            if index == 0:
-                for block in stage.blocks:
-                    x = block(x)
-            else:
-                x = flat(x)
-                for block in stage.blocks:
-                    x = block(x, rows, columns)
+            for number, block in enumerate(stage.blocks):
+                x = block(x, rows, columns, beyond, f"{index}_{number}") if index else block(x)
+            if index:
                 x = unflat(x, rows, columns)
+            if index == 2 and beyond is not None:
+                x = beyond.extend("merge", x.permute(0, 2, 3, 1), 1).permute(0, 3, 1, 2)
             if stage.downsample is not None:
-                x = stage.downsample(x)
-        x = self.neck[1](flat(self.neck[0](x)))
-        x = self.neck[3](flat(self.neck[2](unflat(x, rows, columns))))
+                x = stage.downsample(x, beyond)
+                if index == 0 and beyond is not None:
+                    x = beyond.drop_stem(x)
+                rows, columns = (int(side) for side in x.shape[2:])
+                x = flat(x)
+        x = self.neck[1](flat(self.neck[0](x))).view(1, rows, columns, EMBED_WIDTH)
+        if beyond is not None:
+            x = beyond.extend("neck", x, 1)
+        x = self.neck[3](flat(convolve(self.neck[2], x.permute(0, 3, 1, 2), beyond)))
         return x.view(1, rows, columns, EMBED_WIDTH)

@@ -1,0 +1,109 @@
+"""ONNX Runtime on the CPU in float32: the portable backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.base import EngineInfo, EngineUnavailable, Floats, Image, ModelError
+from engines.graphs import DecoderGraph, EncoderGraph
+from engines.sam import SamDecoder, SamEncoder, serial
+from engines.settings import EngineSettings, default_cache_dir
+from engines.store import GraphStore
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise EngineUnavailable("ONNX Runtime is not installed; pip install 'gazecast[onnxruntime]'") from error
+
+
+def open_engine(
+    settings: EngineSettings,
+    weights: Path | None,
+    frame_size: tuple[int, int] | None,
+    report: Callable[[str], None],
+) -> tuple[SamEncoder, SamDecoder]:
+    """See `engines.load`."""
+    if weights is None:
+        raise ModelError(f"the onnxruntime engine needs the folder with the weights of {settings.model}")
+    if settings.precision not in ("auto", "f32"):
+        raise EngineUnavailable(f"the onnxruntime engine runs in f32, not {settings.precision}; choose f32 or auto")
+    store = GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
+    info = EngineInfo(
+        engine_id=f"onnxruntime-{settings.model}-{next(serial)}",
+        backend="onnxruntime",
+        model=settings.model,
+        precision="f32",
+        device="CPU",
+        masks=4,
+        versions={"onnxruntime": ort.__version__},
+        threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
+    )
+    runtime, table = OnnxRuntime(store, settings), store.prompt_table()
+    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
+    if frame_size is not None:
+        report(f"opening the encoder for {frame_size[0]} x {frame_size[1]} with ONNX Runtime")
+        encoder.prepare(frame_size)
+        decoder.prepare(frame_size)
+    store.release()
+    return encoder, decoder
+
+
+class OnnxRuntime:
+    """Opens graphs with the threads of the settings."""
+
+    def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
+        self._store, self._settings = store, settings
+
+    def _session(self, file: Path, threads: int) -> Any:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        # Spinning threads would take a core from the other half of the pipeline.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no base but this
+            raise ModelError(f"ONNX Runtime cannot use {file}; run `gazecast engine build --force`") from error
+
+    def encoder(self, graph: EncoderGraph) -> OnnxRuntimeEncoder:
+        """See `Runtime.encoder`."""
+        return OnnxRuntimeEncoder(self._session(self._store.onnx(graph), self._settings.encoder_threads))
+
+    def decoder(self, graph: DecoderGraph) -> OnnxRuntimeDecoder:
+        """See `Runtime.decoder`."""
+        session = self._session(self._store.onnx(graph), self._settings.decoder_threads)
+        return OnnxRuntimeDecoder(session, graph.masks_in)
+
+    def array(self, tensor: Any) -> Floats:
+        """See `Runtime.array`."""
+        return np.asarray(tensor, np.float32)
+
+
+class OnnxRuntimeEncoder:
+    """See `EncoderRun`."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __call__(self, image: Image) -> tuple[tuple[Floats, ...], int]:
+        """See `EncoderRun`."""
+        outputs = tuple(self._session.run(None, {"image": image}))
+        return outputs, sum(output.nbytes for output in outputs)
+
+
+class OnnxRuntimeDecoder:
+    """See `DecoderRun`."""
+
+    def __init__(self, session: Any, masks_in: bool) -> None:
+        self._session = session
+        self._names = [each.name for each in session.get_inputs()]
+        self._prepared = 1 if masks_in else 4
+
+    def __call__(self, prepared: tuple[Floats, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """See `DecoderRun`."""
+        values = [*prepared[: self._prepared], *inputs]
+        logits, scores = self._session.run(None, dict(zip(self._names, values, strict=True)))
+        return logits, scores

@@ -1,0 +1,142 @@
+"""SAM's own image encoders: plain vision transformers (Kirillov et al., 2023; Li et al., "ViTDet", 2022).
+
+Most blocks attend inside windows of 14 x 14 tokens, four of them everywhere; every attention adds decomposed relative
+positions. Parameter names are those of Meta's checkpoints, so that these load as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from engines.models.prompt import GRID, WIDTH, ChannelNorm
+
+PATCH_PX = 16
+WINDOW = 14
+
+
+@dataclass(frozen=True, slots=True)
+class VitShape:
+    """What tells the three sizes apart. everywhere: indices of the blocks that attend to the whole picture."""
+
+    width: int
+    depth: int
+    heads: int
+    everywhere: tuple[int, ...]
+
+
+SHAPES = {
+    "vit_b": VitShape(768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": VitShape(1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": VitShape(1280, 32, 16, (7, 15, 23, 31)),
+}
+
+
+def relative(side: int, table: Tensor) -> Tensor:
+    """(2 * side - 1, D) learned offsets to (side, side, D), indexed by query and key."""
+    places = torch.arange(side)
+    return table[places[:, None] - places[None] + side - 1]
+
+
+class VitAttention(nn.Module):
+    """Attention over a square of `side` x `side` tokens with decomposed relative positions."""
+
+    def __init__(self, width: int, heads: int, side: int) -> None:
+        super().__init__()
+        self.heads, self.side = heads, side
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, side, side, C) to the same."""
+        side, count = self.side, self.side**2
+        qkv = self.qkv(x).view(x.shape[0], count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv[0], qkv[1], qkv[2]
+        square = q.unflatten(2, (side, side))
+        down = square @ relative(side, self.rel_pos_h).transpose(1, 2)
+        across = (square.transpose(2, 3) @ relative(side, self.rel_pos_w).transpose(1, 2)).transpose(2, 3)
+        bias = (down[..., :, None] + across[..., None, :]).reshape(x.shape[0], self.heads, count, count)
+        out = nnf.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.proj(out.transpose(1, 2).reshape(x.shape))
+
+
+class VitMlp(nn.Module):
+    """Widen, GELU, narrow."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(width, 4 * width)
+        self.lin2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to the same."""
+        return self.lin2(nnf.gelu(self.lin1(x)))
+
+
+class VitBlock(nn.Module):
+    """Attention, in windows unless `everywhere`, and an MLP, each with its residual."""
+
+    def __init__(self, shape: VitShape, everywhere: bool, grid: int) -> None:
+        super().__init__()
+        self.everywhere = everywhere
+        self.norm1 = nn.LayerNorm(shape.width, eps=1e-6)
+        self.attn = VitAttention(shape.width, shape.heads, grid if everywhere else WINDOW)
+        self.norm2 = nn.LayerNorm(shape.width, eps=1e-6)
+        self.mlp = VitMlp(shape.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same."""
+        seen = self.norm1(x)
+        x = x + (self.attn(seen) if self.everywhere else self._windows(seen))
+        return x + self.mlp(self.norm2(x))
+
+    def _windows(self, x: Tensor) -> Tensor:
+        batch, rows, columns, width = x.shape
+        down, across = -(-rows // WINDOW), -(-columns // WINDOW)
+        x = nnf.pad(x, (0, 0, 0, across * WINDOW - columns, 0, down * WINDOW - rows))
+        x = x.view(batch, down, WINDOW, across, WINDOW, width).transpose(2, 3).reshape(-1, WINDOW, WINDOW, width)
+        x = self.attn(x).view(batch, down, across, WINDOW, WINDOW, width).transpose(2, 3)
+        return x.reshape(batch, down * WINDOW, across * WINDOW, width)[:, :rows, :columns]
+
+
+class PatchEmbed(nn.Module):
+    """Pixels to tokens, channels last."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, PATCH_PX, PATCH_PX)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, H / 16, W / 16, C)."""
+        return self.proj(x).permute(0, 2, 3, 1)
+
+
+class SamVit(nn.Module):
+    """Normalised 1024 x 1024 picture to embedding; `grid` is other than 64 only in tests."""
+
+    def __init__(self, shape: VitShape, grid: int = GRID) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(shape.width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, shape.width))
+        self.blocks = nn.ModuleList([VitBlock(shape, index in shape.everywhere, grid) for index in range(shape.depth)])
+        self.neck = nn.Sequential(
+            nn.Conv2d(shape.width, WIDTH, 1, bias=False), ChannelNorm(WIDTH),
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), ChannelNorm(WIDTH),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 1024, 1024) float, RGB, normalised, to (B, 64, 64, 256)."""
+        x = self.patch_embed(x) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.neck(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def sam_vit(model: str) -> SamVit:
+    """The encoder called vit_b, vit_l or vit_h, without weights."""
+    return SamVit(SHAPES[model])

@@ -1,0 +1,127 @@
+"""The judge of every engine: the plain torch modules in float32 on the full 1024 x 1024 input, and the comparison.
+
+Needs torch; nothing that serves frames imports this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engines.base import Candidates, Decoder, Embedding, Encoder, Floats, Image, Mask, Prompt
+from engines.graphs import TOKEN_PX
+from engines.letterbox import Letterbox
+from engines.models.checkpoint import Sam
+from engines.models.graphs import normalised
+from engines.prompts import model_points
+from engines.sam import SamEncoder
+
+GRID_COLUMNS, GRID_ROWS = 5, 3
+SCORE_FLOOR = 0.85
+AREA = (0.001, 0.35)
+"""Of the picture. Points whose reference mask is doubtful, tiny or the whole scene say nothing about an engine."""
+
+
+class Reference:
+    """MobileSAM or SAM as its authors run it."""
+
+    def __init__(self, sam: Sam) -> None:
+        self._sam = sam
+        self._place = sam.prompt_encoder.pe_layer.grid()
+
+    @torch.inference_mode()
+    def encode(self, image: Image) -> Floats:
+        """(H, W, 3) uint8 BGR to the embedding, (64, 64, 256) float32."""
+        content = Letterbox(image.shape[1], image.shape[0]).image(image)
+        return np.asarray(self._sam.image_encoder(normalised(torch.from_numpy(content)))[0].numpy(), np.float32)
+
+    @torch.inference_mode()
+    def decode(self, embedding: Floats, letterbox: Letterbox, prompt: Prompt) -> Candidates:
+        """One prompt to four masks."""
+        encoder, decoder = self._sam.prompt_encoder, self._sam.mask_decoder
+        points, labels = (torch.from_numpy(part)[None] for part in model_points(letterbox, prompt))
+        keys = torch.from_numpy(embedding).reshape(1, -1, embedding.shape[-1])
+        if prompt.mask_logits is None:
+            keys = keys + encoder.no_mask_embed.weight
+        else:
+            keys = keys + encoder.masks(torch.from_numpy(prompt.mask_logits)[None, None])
+        logits, scores = decoder(keys, self._place, encoder.points(points, labels.long()))
+        return Candidates(logits[0].numpy(), scores[0].numpy(), letterbox)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How far an engine is from the reference on real pictures.
+
+    best, chosen: mean IoU with the mask that the reference chooses, of the engine's closest mask and of its own
+    choice. score_error: mean absolute difference of the predicted IoUs. embedding_error: relative, over the tokens
+    that hold picture. points: how many the means are over.
+    """
+
+    best: float
+    chosen: float
+    score_error: float
+    embedding_error: float
+    points: int
+
+
+def compare(reference: Reference, encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]) -> Comparison:
+    """Judge an engine on a grid of clicks on every picture."""
+    best: list[float] = []
+    chosen: list[float] = []
+    scores: list[float] = []
+    embeddings: list[float] = []
+    for image in pictures:
+        embedding = encoder.encode(image)
+        truth = reference.encode(image)
+        embeddings.append(_embedding_error(truth, encoder, embedding))
+        prompts = [Prompt.click(*point) for point in grid(image.shape[1], image.shape[0])]
+        for prompt, candidates in zip(prompts, decoder.decode(embedding, prompts), strict=True):
+            wanted = reference.decode(truth, embedding.letterbox, prompt)
+            mask = inside(wanted)[wanted.top]
+            if wanted.predicted_iou[wanted.top] < SCORE_FLOOR or not AREA[0] <= mask.mean() <= AREA[1]:
+                continue
+            ious = [iou(mask, offered) for offered in inside(candidates)]
+            best.append(max(ious))
+            chosen.append(ious[candidates.top])
+            if len(candidates.predicted_iou) == len(wanted.predicted_iou):
+                scores.append(float(np.abs(candidates.predicted_iou - wanted.predicted_iou).mean()))
+    return Comparison(mean(best), mean(chosen), mean(scores), mean(embeddings), len(best))
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; nan of nothing, which passes no threshold."""
+    return float(np.mean(values)) if values else float("nan")
+
+
+def grid(width: int, height: int) -> list[tuple[float, float]]:
+    """Fifteen points spread over a picture, picture pixels."""
+    return [
+        ((column + 0.5) * width / GRID_COLUMNS - 0.5, (row + 0.5) * height / GRID_ROWS - 0.5)
+        for row in range(GRID_ROWS)
+        for column in range(GRID_COLUMNS)
+    ]
+
+
+def inside(candidates: Candidates) -> Mask:
+    """(K, h, w) masks at the logits' resolution, without the padding."""
+    width, height = (-(-side // 4) for side in candidates.letterbox.content_size)
+    return np.asarray(candidates.logits[:, :height, :width] > 0)
+
+
+def iou(a: Mask, b: Mask) -> float:
+    """Intersection over union; two empty masks agree."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
+
+
+def _embedding_error(truth: Floats, encoder: Encoder, found: Embedding) -> float:
+    """Relative error of what the decoder is given, over the tokens with picture; nan for an opaque engine."""
+    if not isinstance(encoder, SamEncoder):
+        return float("nan")
+    columns, rows = (-(-side // TOKEN_PX) for side in found.letterbox.content_size)
+    ours, theirs = encoder.embedding(found)[:rows, :columns], truth[:rows, :columns]
+    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
