@@ -36,12 +36,17 @@ class MotionSettings:
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.
     cut_trust: a step whose trust is below this is a cut: nothing is carried across it.
+    cut_histogram: (trust, distance) pairs; a step below the trust is a cut too if its grey histograms lie farther
+        apart (distance of Bhattacharyya, 0..1; Zhang et al., "Automatic partitioning of full-motion video", 1993). A
+        fast pan spoils the flow but keeps the histogram, a change of exposure changes the histogram but not the
+        structure; only a cut does both. Of a plain wall or a covered lens little structure is there to compare.
     """
 
     side_px: int = 432
     ring: int = 48
     still_levels: float = 1.5
-    cut_trust: float = 0.25
+    cut_trust: float = 0.2
+    cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
 
 @lru_cache(maxsize=4)
@@ -78,6 +83,12 @@ def similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     out = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
     return np.asarray(out, np.float32)
+
+
+def _apart(a: Grey, b: Grey) -> float:
+    """Bhattacharyya distance of two pictures' grey histograms, 0..1."""
+    histograms = [cv2.calcHist([v], [0], None, [32], [0, 256]) / v.size for v in (a, b)]
+    return float(cv2.compareHist(histograms[0], histograms[1], cv2.HISTCMP_BHATTACHARYYA))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,18 +171,27 @@ class Chain:
 
     def to_then(self, points_px: Floats) -> Floats:
         """(N, 2) places in the newest frame -> where they were; clamped to the older frame."""
-        return self._moved(points_px, self.displacement)
-
-    def to_now(self, points_px: Floats) -> Floats:
-        """(N, 2) places in the older frame -> where they are; clamped to the newest frame."""
-        return self._moved(points_px, self._back)
-
-    def _moved(self, points_px: Floats, displacement: Floats) -> Floats:
         if not len(points_px):
             return np.zeros((0, 2), np.float32)
         work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
-        there = work + _sample(displacement, work[None])[0]
-        out = (there + 0.5) / self._scale - 0.5
+        return self._framed(work + _sample(self.displacement, work[None])[0])
+
+    def to_now(self, points_px: Floats) -> Floats:
+        """(N, 2) places in the older frame -> where they are; clamped to the newest frame.
+
+        Inverts the map at these places alone, by the same iteration as `_back` does everywhere.
+        """
+        if not len(points_px):
+            return np.zeros((0, 2), np.float32)
+        work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
+        back = np.zeros_like(work)
+        for _ in range(6):
+            back = -_sample(self.displacement, (work + back)[None])[0]
+        return self._framed(work + back)
+
+    def _framed(self, work: Floats) -> Floats:
+        """Working pixels -> frame pixels within the frame."""
+        out = (work + 0.5) / self._scale - 0.5
         return np.asarray(np.clip(out, 0, np.array(self.size, np.float32) - 1), np.float32)
 
     def carry(self, mask: Mask) -> Mask:
@@ -284,15 +304,19 @@ class Motion:
         scale = min(1.0, self._settings.side_px / max(frame.size))
         # DIS needs patches at two scales at the least.
         size = tuple(max(32, round(v * scale)) for v in frame.size)
-        small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small, np.uint8)
+        # Grey first: averaging over areas is the dear part, and one channel of it is a third.
+        grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
+        return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _step(self, frame: Frame, grey: Grey, before: _Step) -> _Step:
         if self._still(grey, before.grey):
             return _Step(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
         flow = np.asarray(self._flow.calc(grey, before.grey, np.zeros_like(before.flow)), np.float32)
-        chain = Chain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey))
-        return _Step(frame.index, frame.size, grey, flow, chain.trust)
+        trust = Chain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
+        apart = _apart(grey, before.grey)
+        if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
+            trust = 0.0
+        return _Step(frame.index, frame.size, grey, flow, trust)
 
     def _still(self, a: Grey, b: Grey) -> bool:
         change = cv2.absdiff(a, b)

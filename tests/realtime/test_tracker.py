@@ -1,0 +1,151 @@
+"""The tracker on a scene whose truth is known, with a clock of the test's own."""
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import EngineSettings, load
+from realtime.tracker import Tracker
+from realtime.types import Frame, GazeSample, Keyframe
+from tests.realtime import scene
+
+FPS, GAZE_HZ = 24, 120
+SPEED = 4.0
+
+
+class World:
+    """Plays the scene to a tracker: frames, gaze, and keyframes that arrive `age` frames late, every `age` frames."""
+
+    def __init__(self, age=4, speed=SPEED):
+        self.encoder, decoder = load(EngineSettings(backend="fake"), None)
+        self.now_ns = 10_000_000_000
+        self.tracker = Tracker(decoder, lambda: self.now_ns)
+        self.age, self.speed, self.index = age, speed, 0
+        self._frames = {}
+
+    def play(self, frames, *, gaze=True, look_at=None, image=None):
+        """Step so many frames; yields (index, Track)."""
+        for _ in range(frames):
+            picture = scene.picture(self.index, self.speed) if image is None else image
+            frame = Frame(picture, self.index, self.index / FPS, self.now_ns, self.now_ns)
+            self._frames[self.index] = frame
+            x, y = look_at or scene.centre(self.index, self.speed)
+            confidence = 0.95 if gaze else 0.0
+            samples = [
+                GazeSample(x, y, "px", confidence, self.index / FPS + k / GAZE_HZ, at_ns, at_ns)
+                for k in range(GAZE_HZ // FPS)
+                for at_ns in [self.now_ns - 1_000_000_000 // FPS + (k + 1) * 1_000_000_000 // GAZE_HZ]
+            ]
+            yield self.index, self.tracker.step(frame, samples, self._keyframe())
+            self.index += 1
+            self.now_ns += 1_000_000_000 // FPS
+
+    def _keyframe(self):
+        if self.index < self.age or self.index % self.age:
+            return None
+        frame = self._frames[self.index - self.age]
+        embedding = self.encoder.encode(frame.image)
+        return Keyframe(
+            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding, 1, self.now_ns
+        )
+
+    def run(self, frames, **how):
+        """The last frame's message."""
+        return [track.message for _, track in self.play(frames, **how)][-1]
+
+
+def overlap(world, index, message):
+    return scene.iou(message.mask, scene.truth(index, world.speed))
+
+
+def test_a_mask_of_an_old_keyframe_fits_the_newest_frame():
+    world = World()
+    fits, stale = [], []
+    for index, track in world.play(40):
+        message = track.message
+        if message is not None and message.mask is not None and index > 20:
+            fits.append(overlap(world, index, message))
+            stale.append(scene.iou(scene.truth(message.keyframe.index, SPEED), scene.truth(index, SPEED)))
+            assert message.frame.index == index
+            assert index - 8 <= message.keyframe.index <= index - 4
+    assert len(fits) == 19
+    assert np.mean(fits) > 0.8
+    assert np.mean(fits) > np.mean(stale) + 0.15
+
+
+def test_states_go_from_preview_to_locked_with_one_id():
+    world = World()
+    said = [(t.message.state, t.message.object) for _, t in world.play(40) if t.message is not None]
+    states = [state for state, _ in said if state != "lost"]
+    assert states == sorted(states, key=["preview", "locked"].index)
+    assert {"preview", "locked"} == set(states)
+    assert {thing for state, thing in said if state != "lost"} == {1}
+
+
+def test_in_a_blink_the_mask_goes_on_and_says_that_it_is_only_carried():
+    world = World()
+    before = world.run(30)
+    blink = [track.message for _, track in world.play(5, gaze=False)]
+    assert [m.state for m in blink[1:]] == ["held"] * 4
+    assert {m.object for m in blink} == {before.object}
+    assert {m.gaze.timestamp for m in blink[1:]} == {blink[1].gaze.timestamp}
+    assert np.all(np.diff([m.carried_ms for m in blink[1:]]) > 0)
+    assert overlap(world, world.index - 1, blink[-1]) > 0.75
+    assert abs(blink[-1].gaze.x - scene.centre(world.index - 1, SPEED)[0]) < 8
+    after = world.run(8)
+    assert (after.state, after.object) == (before.state, before.object)
+
+
+def test_without_gaze_it_is_lost_after_half_a_second_and_found_again_with_its_id():
+    world = World()
+    before = world.run(30)
+    gone = [track.message for _, track in world.play(16, gaze=False)]
+    assert (gone[8].state, gone[-1].state) == ("held", "lost")
+    assert gone[-1].mask is None
+    again = world.run(16)
+    assert again.mask is not None
+    assert again.object == before.object
+
+
+def test_a_cut_shows_no_mask_of_the_picture_before_it():
+    world = World()
+    world.run(30)
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    first = world.run(1, image=other, look_at=(20.0, 20.0))
+    assert first.mask is None
+
+
+def test_gaze_outside_the_frame_prompts_nothing():
+    world = World()
+    assert world.run(30, look_at=(-50.0, 900.0)) is None
+
+
+@pytest.mark.parametrize("change", ["index", "size"])
+def test_a_device_that_starts_again_is_followed_from_there(change):
+    world = World()
+    world.run(30)
+    if change == "index":
+        world.index = 0
+        world._frames.clear()
+        assert overlap(world, 29, world.run(30)) > 0.7
+    else:
+        small = cv2.resize(scene.picture(0), (160, 120))
+        message = world.run(1, image=small, look_at=(80.0, 60.0))
+        assert message is None
+
+
+def test_the_same_input_gives_the_same_messages():
+    one, other = ([t.message for _, t in World().play(30)] for _ in range(2))
+    for a, b in zip(one, other, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            assert (a.mask is None) == (b.mask is None)
+            assert a.mask is None or np.array_equal(a.mask, b.mask)
+            assert (a.state, a.object, a.score, a.confidence) == (b.state, b.object, b.score, b.confidence)
+
+
+def test_a_still_picture_wants_no_second_keyframe():
+    world = World(speed=0.0)
+    wants = [track.wants_keyframe for _, track in world.play(12)]
+    assert wants[:4] == [True] * 4
+    assert not any(wants[4:])
