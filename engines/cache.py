@@ -17,6 +17,9 @@ Key = Mapping[str, str]
 """What an engine file was made from and for; the same key means the same file."""
 
 
+SUFFIXES = (".onnx", ".xml", ".npz")
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Lies beside an engine file. gate: figures of its comparison with the reference, where there was one."""
@@ -84,6 +87,25 @@ def find(file: Path, key: Key) -> Note | None:
     if not _whole(file, note):
         raise ModelError(f"{file} is damaged: it is not the file that its note describes; {rebuild}")
     return note
+
+
+def write_verdict(root: Path, name: str, key: Key, gate: Mapping[str, Any]) -> Path:
+    """Keep a gate's result for an engine that has no file of its own."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = place(root, name, key, ".json")
+    note = Note(name, dict(key), "", datetime.now(UTC).isoformat(timespec="seconds"), dict(gate))
+    path.write_text(json.dumps(asdict(note), indent=2) + "\n")
+    return path
+
+
+def inventory(root: Path) -> Iterator[tuple[Note, Path, int, str]]:
+    """Every note below `root` with its file, the file's bytes and its state: whole, damaged, or a verdict alone."""
+    for path, note in notes(root):
+        if not note.sha256:
+            yield note, path, 0, "verdict"
+            continue
+        file = next((path.with_suffix(end) for end in SUFFIXES if path.with_suffix(end).is_file()), path)
+        yield note, file, file.stat().st_size, "whole" if file != path and _whole(file, note) else "damaged"
 
 
 def _whole(file: Path, note: Note) -> bool:

@@ -129,6 +129,11 @@ class OpenVinoRuntime:
         return np.array(tensor.data, np.float32)
 
 
+def save(model: Any, file: Path) -> None:
+    """Write a model as `file` (.xml) with its .bin."""
+    ov.save_model(model, file, compress_to_fp16=False)
+
+
 class OpenVinoEncoder:
     """See `EncoderRun`. Every call writes into new tensors, so that embeddings may be kept without a copy."""
 

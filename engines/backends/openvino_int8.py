@@ -10,11 +10,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
-import numpy as np
-
 from engines.base import EngineUnavailable, Image, PromptError
 from engines.graphs import EncoderGraph
+from engines.pictures import evenly, fitted
 
 CALIBRATION = 24
 """Pictures that ranges are measured on; more changed nothing."""
@@ -33,18 +31,8 @@ def quantise(model: Any, graph: EncoderGraph, pictures: Sequence[Image]) -> Any:
     if not pictures:
         raise PromptError("an int8 engine is calibrated on real pictures; give a folder with some")
     nncf.set_log_level(logging.ERROR)
-    chosen = [cut(pictures[index * len(pictures) // CALIBRATION], graph) for index in range(CALIBRATION)]
+    chosen = [fitted(picture, (graph.width, graph.height)) for picture in evenly(pictures, CALIBRATION)]
     return nncf.quantize(
         model, nncf.Dataset(chosen), preset=nncf.QuantizationPreset.MIXED, model_type=nncf.ModelType.TRANSFORMER,
         fast_bias_correction=True, subset_size=len(chosen),
     )  # fmt: skip
-
-
-def cut(image: Image, graph: EncoderGraph) -> Image:
-    """The middle of a picture in the proportions of `graph`, in its size."""
-    height, width = image.shape[:2]
-    tall = min(height, max(1, width * graph.height // graph.width))
-    wide = min(width, max(1, height * graph.width // graph.height))
-    top, left = (height - tall) // 2, (width - wide) // 2
-    part = image[top : top + tall, left : left + wide]
-    return np.asarray(cv2.resize(part, (graph.width, graph.height), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,0 +1,60 @@
+"""How good an engine must be before it is used. The one place for thresholds, and for the reasons."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from engines.base import EngineError
+
+if TYPE_CHECKING:
+    from engines.reference import Comparison
+
+
+class GateRefused(EngineError):
+    """An engine's masks differ too much from the reference's; it was not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """best, chosen: least mean IoU (see `Comparison`). score_error: greatest. points: fewest that say anything."""
+
+    best: float
+    chosen: float
+    score_error: float
+    points: int = 12
+
+
+THRESHOLDS = {
+    "f32": Threshold(best=0.98, chosen=0.95, score_error=0.015),
+    "bf16": Threshold(best=0.96, chosen=0.92, score_error=0.02),
+    "int8": Threshold(best=0.94, chosen=0.88, score_error=0.04),
+}
+"""By precision.
+
+What f32 may lose is geometry's: the constants that stand for the padding. bfloat16 adds 1 % to the embedding and int8
+about 5 %; both are far below what moves a mask's edge. A mask that flips between a whole and its part costs its IoU
+entirely, so `chosen` is looser than `best`, and counts what a user would see. The score steers the choice among the
+candidates: an error of 0.04 is the typical distance between the best two.
+"""
+
+
+def judge(comparison: Comparison, precision: str) -> dict[str, Any]:
+    """A comparison as figures for a note, with `passed` and, where it is false, `why`."""
+    wanted = THRESHOLDS[precision]
+    # Written so that a nan, from no points at all, fails.
+    failures = [
+        text
+        for good, text in (
+            (comparison.points >= wanted.points, f"{comparison.points} points, at least {wanted.points} needed"),
+            (comparison.best >= wanted.best, f"best-of-four IoU {comparison.best:.3f} below {wanted.best}"),
+            (comparison.chosen >= wanted.chosen, f"chosen mask's IoU {comparison.chosen:.3f} below {wanted.chosen}"),
+            (
+                comparison.score_error <= wanted.score_error,
+                f"score error {comparison.score_error:.3f} above {wanted.score_error}",
+            ),
+        )
+        if not good
+    ]
+    figures = {name: round(value, 4) for name, value in asdict(comparison).items()}
+    return {"precision": precision, **figures, "passed": not failures, "why": "; ".join(failures)}
