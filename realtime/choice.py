@@ -73,16 +73,33 @@ def choose(
     shown: (256, 256) float32 of 0..1, what was on show, carried into the keyframe (`Chain.back_to_logits`); None after
         a saccade to something else, when nothing was on show, or when its chain cannot be trusted.
     """
-    weigh = settings or ChoiceSettings()
-    masks = (candidates.logits > 0).astype(np.float32)
-    predicted = np.clip(candidates.predicted_iou, 0.0, 1.0)
+    masks = candidates.logits > 0
     disc = gaze_disc(point_px, radius_px, candidates.letterbox, masks.shape[-1])
     width, height = candidates.letterbox.content_size
     picture = width * height * (masks.shape[-1] / candidates.letterbox.side) ** 2
-    score = predicted + weigh.coverage * (masks * disc).sum((1, 2)) / max(1.0, float(disc.sum()))
-    score = score - weigh.runaway * (masks.sum((1, 2)) > weigh.runaway_area * picture)
-    agreement = np.array([iou(mask, shown) for mask in masks]) if shown is not None else None
-    if agreement is not None:
+    return pick(masks, candidates.predicted_iou, disc, shown, picture, settings)
+
+
+def pick(
+    masks: NDArray[np.bool_],
+    predicted_iou: Floats,
+    disc: Floats,
+    shown: Floats | NDArray[np.bool_] | None,
+    picture: float,
+    settings: ChoiceSettings | None = None,
+) -> Choice:
+    """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area."""
+    weigh = settings or ChoiceSettings()
+    predicted = np.clip(predicted_iou, 0.0, 1.0)
+    flat = masks.reshape(len(masks), -1).astype(np.float32)
+    area = flat.sum(1)
+    score = predicted + weigh.coverage * (flat @ disc.ravel()) / max(1.0, float(disc.sum()))
+    score = score - weigh.runaway * (area > weigh.runaway_area * picture)
+    agreement = None
+    if shown is not None:
+        common = flat @ shown.ravel().astype(np.float32)
+        union = area + float(shown.sum()) - common
+        agreement = np.where(union > 0, common / np.maximum(union, 1e-6), 1.0)
         score = score + weigh.agreement * agreement
     elif len(masks) > 1:
         # SAM trains its first mask for prompts of several points; for one point the other three are meant.

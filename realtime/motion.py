@@ -201,6 +201,26 @@ class Chain:
         full = np.asarray(cv2.resize(at, self.size, interpolation=cv2.INTER_LINEAR), np.float32)
         return np.asarray(_sample(mask.astype(np.float32), full) > 0.5, np.bool_)
 
+    def sampled(self, logits: Floats, letterbox: Letterbox) -> Floats:
+        """(K, S, S) logits of the older frame -> (K, h, w) float32 on the working grid of the newest, K at most 4."""
+        h, w = self.displacement.shape[:2]
+        step = np.array(letterbox.scale, np.float32) * (logits.shape[-1] / letterbox.side)
+        at = (_grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
+        out = _sample(np.ascontiguousarray(logits.transpose(1, 2, 0)), at)  # all of them in one pass
+        return out[None] if out.ndim == 2 else out.transpose(2, 0, 1)
+
+    def moved(self, small: Floats) -> Floats:
+        """(h, w) float32 on the working grid of the older frame -> the same on that of the newest."""
+        return _sample(small, _grid(self.displacement.shape) + self.displacement)
+
+    def disc(self, point_px: tuple[float, float], radius_px: float) -> Floats:
+        """(h, w) float32 on the working grid: 1 within `radius_px` of a place in the newest frame, at least there."""
+        h, w = self.displacement.shape[:2]
+        x, y = (np.array(point_px, np.float32) + 0.5) * self._scale - 0.5
+        rows, columns = np.ogrid[:h, :w]
+        r = max(1.0, radius_px * float(self._scale[0]))
+        return np.asarray((columns - x) ** 2 + (rows - y) ** 2 <= r * r, np.float32)
+
     def carry_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
         """(S, S) logits of the older frame -> (H, W) float32 in the newest frame; above 0 is inside.
 

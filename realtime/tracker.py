@@ -2,7 +2,8 @@
 
     1. motion between the last frame and this one; what is remembered moves along with the picture
     2. every gaze sample goes through the filter: what do the eyes rest on, where in this frame?
-    3. that point, carried back to the newest keyframe, prompts the decoder
+    3. where they rested when the newest keyframe was captured prompts the decoder; after a saccade since, that is
+       where the present point lay then, by the motion between
     4. of the candidates, the one that agrees with what was on show is carried to this frame
     5. dwell decides whether it is the same thing, another one, or whether the last mask goes on
 
@@ -12,14 +13,16 @@ One object, one thread, no sockets, no clock of its own: what it is given decide
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Decoder, Prompt
-from realtime.choice import ChoiceSettings, choose
+from engines import Decoder, Floats, Prompt
+from realtime.choice import ChoiceSettings, pick
 from realtime.dwell import Dwell, DwellSettings, Seen, near
 from realtime.gaze import GazeFilter, GazeSettings, Look
 from realtime.keyframes import KeyframeChooser, KeyframeSettings
@@ -55,6 +58,19 @@ class Decode:
     decode_ns: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Masked:
+    """A mask on the working grid of the newest frame, as logits, and where it comes from."""
+
+    logits: Floats
+    decode: Decode
+
+    @property
+    def mask(self) -> Mask:
+        """(h, w) bool."""
+        return np.asarray(self.logits > 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """What one frame gave.
@@ -82,7 +98,8 @@ class Tracker:
         self._dwell = Dwell(self._settings.dwell)
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
-        self._shown: tuple[Mask, Decode] | None = None
+        self._shown: Masked | None = None
+        self._looks: OrderedDict[int, tuple[Look, int]] = OrderedDict()  # frame index -> look, time of capture
         self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
         self._level: int | None = None
 
@@ -98,7 +115,8 @@ class Tracker:
         self._take_gaze(samples, frame, before, since)
         look = self._gaze.look(self._clock_ns())
         carried = self._carry(since)
-        decoded = self._decode(look, carried) if look is not None else None
+        self._remember(frame, look)
+        decoded = self._decode(frame, look, carried) if look is not None else None
         message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
         wants = self._chooser.wants(frame, self._keyframe.index if self._keyframe else None)
         if message is None or self._behind is None:
@@ -116,6 +134,7 @@ class Tracker:
         self._chooser.reset()
         self._gaze.reset()
         self._dwell = Dwell(self._settings.dwell)
+        self._looks.clear()
         self._frame = self._keyframe = self._shown = self._behind = None
 
     def _take_gaze(
@@ -133,60 +152,79 @@ class Tracker:
         self._gaze.move(to_now, before.captured_ns, frame.captured_ns)
         self._dwell.move(to_now)
 
-    def _carry(self, since: Chain | None) -> tuple[Mask, Decode] | None:
-        """What was on show, in the newest frame's pixels."""
+    def _carry(self, since: Chain | None) -> Masked | None:
+        """What was on show, in the newest frame."""
         if self._shown is None or since is None:
             return None
-        mask, decode = self._shown
+        decode = self._shown.decode
         x, y = since.to_now(np.array([decode.point_px], np.float32))[0]
-        return since.carry(mask), dataclasses.replace(decode, point_px=(float(x), float(y)))
+        decode = dataclasses.replace(decode, point_px=(float(x), float(y)))
+        return Masked(since.moved(self._shown.logits), decode)
 
     # -- 2. to 4. decode ----------------------------------------------------------------------------------------------
 
-    def _decode(self, look: Look, carried: tuple[Mask, Decode] | None) -> tuple[Mask, Decode] | None:
+    def _decode(self, frame: Frame, look: Look, carried: Masked | None) -> Masked | None:
         """What the eyes rest on, carried to the newest frame; None when they do not rest, or nothing is encoded yet."""
-        assert self._frame is not None
         keyframe = self._keyframe
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
-        x, y = look.point_px
-        inside = -0.5 <= x < self._frame.size[0] - 0.5 and -0.5 <= y < self._frame.size[1] - 0.5
-        if keyframe is None or chain is None or not look.steady or not inside:
+        if keyframe is None or chain is None or not look.steady or not _inside(look.point_px, frame):
             return None
-        then_x, then_y = map(float, chain.to_then(np.array([look.point_px], np.float32))[0])
+        then_px = self._point_then(look, keyframe, chain)
         begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(then_x, then_y)])[0]
+        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*then_px)])[0]
         end_ns = self._clock_ns()
+        logits = chain.sampled(candidates.logits, candidates.letterbox)
         # After a saccade to something else, agreement with what was on show would only hold the eyes back.
-        stayed = carried is not None and near(carried[0], self._frame.size, look.point_px, look.radius_px)
-        shown = chain.back_to_logits(carried[0], candidates.letterbox) if carried is not None and stayed else None
-        choice = choose(candidates, (then_x, then_y), look.radius_px, shown, self._settings.choice)
-        index = choice.index
-        self._level = index - 1 if index > 0 else None
-        mask = chain.carry_logits(candidates.logits[index], candidates.letterbox) > 0
-        score = float(np.clip(candidates.predicted_iou[index], 0, 1))
-        return mask, Decode(
+        stayed = carried is not None and near(carried.mask, frame.size, look.point_px, look.radius_px)
+        choice = pick(
+            logits > 0, candidates.predicted_iou, chain.disc(look.point_px, look.radius_px),
+            carried.mask if carried is not None and stayed else None, logits[0].size, self._settings.choice,
+        )  # fmt: skip
+        self._level = choice.index - 1 if choice.index > 0 else None
+        score = float(np.clip(candidates.predicted_iou[choice.index], 0, 1))
+        decode = Decode(
             keyframe, look.sample, look.point_px, look.radius_px, score, choice.confidence, (begin_ns, end_ns)
         )
+        return Masked(logits[choice.index], decode)
+
+    def _point_then(self, look: Look, keyframe: Keyframe, chain: Chain) -> tuple[float, float]:
+        """Where the thing that is looked at was in the keyframe.
+
+        Eyes that have rested on it since before the keyframe say so themselves, better than any flow can: they follow
+        it. Only what was looked at later has to be carried back.
+        """
+        earlier, captured_ns = self._looks.get(keyframe.index, (None, 0))
+        if earlier is not None and look.onset_ns <= captured_ns:
+            x, y = earlier.point_px
+        else:
+            x, y = map(float, chain.to_then(np.array([look.point_px], np.float32))[0])
+        return min(max(x, 0.0), keyframe.size[0] - 1.0), min(max(y, 0.0), keyframe.size[1] - 1.0)
+
+    def _remember(self, frame: Frame, look: Look | None) -> None:
+        if look is not None and look.steady:
+            self._looks[frame.index] = look, frame.captured_ns
+        while len(self._looks) > self._settings.motion.ring:
+            self._looks.popitem(last=False)
 
     # -- 5. decide ----------------------------------------------------------------------------------------------------
 
     def _decide(
-        self, frame: Frame, look: Look | None, decoded: tuple[Mask, Decode] | None,
-        carried: tuple[Mask, Decode] | None, *, broken: bool,
-    ) -> MaskMessage | None:  # fmt: skip
+        self, frame: Frame, look: Look | None, decoded: Masked | None, carried: Masked | None, *, broken: bool
+    ) -> MaskMessage | None:
         verdict = self._dwell.update(
             Seen(
-                self._clock_ns(), look, decoded[0] if decoded else None, carried[0] if carried else None, frame.size,
-                level=self._level, broken=broken,
+                self._clock_ns(), look, decoded.mask if decoded else None, carried.mask if carried else None,
+                frame.size, level=self._level, broken=broken,
             )
         )  # fmt: skip
-        source = decoded if verdict.source == "decoded" else carried
-        if verdict.mask is not None and source is not None:
-            self._shown, self._behind = (verdict.mask, source[1]), source[1]
-            return self._message(frame, source[1], verdict.object, verdict.state, verdict.mask)
-        self._shown = None
+        shown = {"decoded": decoded, "carried": carried, "nothing": None}[verdict.source]
+        self._shown = shown
+        if shown is not None:
+            self._behind = shown.decode
+            mask = np.asarray(cv2.resize(shown.logits, frame.size, interpolation=cv2.INTER_LINEAR) > 0)
+            return self._message(frame, shown.decode, verdict.object, verdict.state, mask)
         if self._behind is None:
-            self._behind = decoded[1] if decoded is not None else None
+            self._behind = decoded.decode if decoded is not None else None
         return self._message(frame, self._behind, verdict.object, "lost", None) if self._behind is not None else None
 
     def _message(self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None) -> MaskMessage:
@@ -203,3 +241,7 @@ class Tracker:
             mask=mask,
             timing_ns=TimingNs(sample.received_ns, frame.received_ns, *decode.decode_ns),
         )
+
+
+def _inside(point_px: tuple[float, float], frame: Frame) -> bool:
+    return all(-0.5 <= place < side - 0.5 for place, side in zip(point_px, frame.size, strict=True))
