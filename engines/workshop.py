@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,3 @@ def opened(
     finally:
         encoder.close()
         decoder.close()
-
-
-def with_threads(settings: EngineSettings, threads: int) -> EngineSettings:
-    """The same settings with that many threads for both halves."""
-    return replace(settings, encoder_threads=threads, decoder_threads=threads)

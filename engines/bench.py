@@ -1,0 +1,145 @@
+"""How fast an engine is against the published graphs in ONNX Runtime, in the same run. What `engine bench` calls.
+
+Machines are noisy, so the two take turns, and what counts is the ratio of their medians.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.base import EngineUnavailable, Image, Prompt
+from engines.graphs import BATCHES
+from engines.letterbox import MODEL_SIDE
+from engines.pictures import evenly, fitted
+from engines.settings import EngineSettings
+from engines.workshop import GATE_PICTURES, Report, opened
+
+Timings = dict[str, list[float]]
+
+
+def bench(
+    settings: EngineSettings,
+    weights: Path,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    *,
+    rounds: int = 15,
+    quality: bool = True,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Time an engine and, with `quality`, compare its masks with the reference's.
+
+    The decoder's figures are milliseconds per prompt in batches of 1, 4 and 8. `prep_ms` is 0 where the preparation is
+    part of the encoder's graph, as in all of ours. `threads` apply to both, so that ratios compare like with like.
+    `decoder_8` is the ratio for one of eight prompts.
+    Returns what `gazecast engine bench --json` prints on its last line.
+    """
+    tell = report or (lambda line: None)
+    image = fitted(pictures[0], frame_size)
+    with opened(settings, weights, frame_size, tell) as (encoder, decoder):
+        info = encoder.info
+        embedding = encoder.encode(image)
+        stock_encode, stock_decode = stock_runs(weights, settings.encoder_threads, settings.decoder_threads)
+        runs: dict[str, Callable[[], Any]] = {
+            "encoder": lambda: encoder.encode(image),
+            "stock encoder": stock_encode,
+            "stock decoder": stock_decode,
+        }
+        for batch in BATCHES:
+            prompts = clicks(frame_size, batch)
+            runs[str(batch)] = lambda prompts=prompts: decoder.decode(embedding, prompts)  # type: ignore[misc]
+        tell(f"timing {info.backend} {info.precision} and the published graphs, {rounds} rounds")
+        medians = take_turns(runs, rounds)
+        ious = _quality(settings, weights, encoder, decoder, frame_size, pictures, tell) if quality else None
+    per_prompt = {str(batch): medians[str(batch)] / batch for batch in BATCHES}
+    return {
+        "engine": info.backend,
+        "precision": info.precision,
+        "threads": info.threads,
+        "encoder_ms": round(medians["encoder"], 2),
+        "prep_ms": 0.0,
+        "decoder_ms": {batch: round(value, 2) for batch, value in per_prompt.items()},
+        "stock": {
+            "encoder_ms": round(medians["stock encoder"], 2),
+            "decoder_ms": round(medians["stock decoder"], 2),
+        },
+        "ratio": {
+            "encoder": round(medians["encoder"] / medians["stock encoder"], 3),
+            "decoder": round(per_prompt["1"] / medians["stock decoder"], 3),
+            "decoder_8": round(per_prompt["8"] / medians["stock decoder"], 3),
+        },
+        "iou": ious,
+    }
+
+
+def take_turns(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """The median of each run in milliseconds, one after another in every round, the first round not counted."""
+    times: Timings = {name: [] for name in runs}
+    for index in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter_ns()
+            run()
+            if index:
+                times[name].append((time.perf_counter_ns() - start) / 1e6)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:
+    """Clicks along the middle of a frame."""
+    width, height = frame_size
+    return [Prompt.click((index + 0.5) * width / count, height / 2) for index in range(count)]
+
+
+def stock_runs(
+    weights: Path, encoder_threads: int, decoder_threads: int
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """The published pair in ONNX Runtime as one would run it: encode the full square, decode one click."""
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise EngineUnavailable("the benchmark's yardstick needs ONNX Runtime; pip install onnxruntime") from error
+
+    def session(name: str, threads: int) -> Any:
+        if not (weights / name).is_file():
+            raise EngineUnavailable(
+                f"the benchmark's yardstick is the published ONNX pair; {weights / name} is missing"
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        return ort.InferenceSession(weights / name, options, providers=["CPUExecutionProvider"])
+
+    encoder, decoder = session("encoder.onnx", encoder_threads), session("sam.onnx", decoder_threads)
+    image = np.zeros((1, 3, MODEL_SIDE, MODEL_SIDE), np.float32)
+    inputs = {
+        "image_embeddings": encoder.run(None, {"input": image})[0],
+        "point_coords": np.array([[[400, 300], [0, 0]]], np.float32),
+        "point_labels": np.array([[1, -1]], np.float32),
+        "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+        "has_mask_input": np.zeros(1, np.float32),
+        "orig_im_size": np.array([480, 854], np.float32),
+    }
+    return lambda: encoder.run(None, {"input": image}), lambda: decoder.run(None, inputs)
+
+
+def _quality(
+    settings: EngineSettings,
+    weights: Path,
+    encoder: Any,
+    decoder: Any,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    tell: Report,
+) -> dict[str, float]:
+    from engines.models.checkpoint import read_model
+    from engines.reference import Reference, compare
+
+    tell("comparing with the reference")
+    chosen = [fitted(picture, frame_size) for picture in evenly(pictures, GATE_PICTURES)]
+    result = compare(Reference(read_model(weights, settings.model)), encoder, decoder, chosen)
+    return {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}

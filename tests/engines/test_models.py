@@ -1,0 +1,264 @@
+"""Our networks against references that nobody here wrote."""
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import ModelError, Prompt
+from engines.letterbox import Letterbox
+
+torch = pytest.importorskip("torch")
+
+from engines.graphs import ABSENT, DecoderGraph, EncoderGraph  # noqa: E402
+from engines.models import checkpoint, graphs  # noqa: E402
+from engines.models.beyond import natural_noise  # noqa: E402
+from engines.models.fast_decoder import FastDecoder, Preparation  # noqa: E402
+from engines.models.sam_vit import SamVit, VitShape  # noqa: E402
+from engines.models.tiny_vit import TinyViT  # noqa: E402
+from engines.prompts import model_points  # noqa: E402
+
+BOX = Letterbox(1024, 576)
+PROMPTS = {
+    "click": Prompt.click(400, 200),
+    "points": Prompt(np.array([[400, 200], [420, 260], [30, 40]], np.float32), np.array([1, 1, 0], np.int8)),
+    "box": Prompt.box(100, 120, 700, 480),
+    "box and point": Prompt(
+        np.array([[300, 300]], np.float32), np.ones(1, np.int8), np.array([100, 120, 700, 480], np.float32)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def embedding(stock):
+    content = natural_noise(11, 576, 1024)
+    return stock[0].run(None, {"input": graphs.normalised(torch.from_numpy(content)).numpy()})[0]
+
+
+@pytest.fixture(scope="module")
+def keys(embedding):
+    return torch.from_numpy(embedding).flatten(2).transpose(1, 2)[0]
+
+
+def stock_decode(stock, embedding, prompt: Prompt):
+    points, labels = model_points(BOX, prompt)
+    mask = np.zeros((256, 256), np.float32) if prompt.mask_logits is None else prompt.mask_logits
+    _, scores, logits = stock[1].run(None, {
+        "image_embeddings": embedding, "point_coords": points[None], "point_labels": labels[None],
+        "mask_input": mask[None, None], "has_mask_input": np.array([prompt.mask_logits is not None], np.float32),
+        "orig_im_size": np.array([576, 1024], np.float32),
+    })  # fmt: skip
+    return logits[0, 0], scores[0, 0]
+
+
+def plain_decode(sam, keys, prompt: Prompt):
+    points, labels = (torch.from_numpy(part)[None] for part in model_points(BOX, prompt))
+    tokens = sam.prompt_encoder.points(points, labels.long())
+    if prompt.mask_logits is None:
+        dense = sam.prompt_encoder.no_mask_embed.weight
+    else:
+        dense = sam.prompt_encoder.masks(torch.from_numpy(prompt.mask_logits)[None, None])
+    logits, scores = sam.mask_decoder((keys + dense).view(1, 4096, 256), sam.prompt_encoder.pe_layer.grid(), tokens)
+    return logits[0].numpy(), scores[0].numpy(), tokens
+
+
+def test_tiny_vit_is_the_published_encoder(sam, embedding):
+    content = natural_noise(11, 576, 1024)
+    ours = sam.image_encoder(graphs.normalised(torch.from_numpy(content))).permute(0, 3, 1, 2).numpy()
+    assert np.linalg.norm(ours - embedding) / np.linalg.norm(embedding) < 1e-5
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_the_plain_decoder_is_the_published_one(sam, stock, embedding, keys, prompt):
+    logits, score = stock_decode(stock, embedding, prompt)
+    ours, scores, _ = plain_decode(sam, keys, prompt)
+    # The published graph returns one mask, by a rule of its own; it must be one of our four.
+    index = int(np.abs(scores - score).argmin())
+    assert abs(scores[index] - score) < 1e-4
+    assert np.abs(ours[index] - logits).max() < 1e-3
+
+
+def test_a_mask_prompt_is_the_published_one(sam, stock, embedding, keys):
+    first, _ = stock_decode(stock, embedding, PROMPTS["click"])
+    prompt = Prompt.click(400, 200, mask_logits=first)
+    logits, score = stock_decode(stock, embedding, prompt)
+    ours, scores, _ = plain_decode(sam, keys, prompt)
+    assert np.abs(ours[int(np.abs(scores - score).argmin())] - logits).max() < 1e-3
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (36, 64), (64, 40)])
+@pytest.mark.parametrize("name", PROMPTS)
+def test_the_fast_decoder_is_the_plain_one(sam, keys, name, rows, columns):
+    wanted, scores, tokens = plain_decode(sam, keys, PROMPTS[name])
+    fast = FastDecoder(sam.prompt_encoder, sam.mask_decoder, rows, columns)
+    prepared = Preparation(sam.prompt_encoder, sam.mask_decoder)(keys)
+    # Two tokens too many and another prompt in the batch change nothing.
+    filled = torch.cat([tokens, torch.randn(1, 2, 256)], 1)
+    absent = torch.zeros(1, filled.shape[1])
+    absent[:, -2:] = ABSENT
+    batch = torch.cat([torch.randn_like(filled), filled])
+    logits, ious = fast(*prepared, batch, torch.cat([torch.zeros_like(absent), absent]))
+    filled_part = np.s_[:, : 4 * rows, : 4 * columns]
+    assert np.abs(logits[1].numpy()[filled_part] - wanted[filled_part]).max() < 1e-3
+    assert np.abs(ious[1].numpy() - scores).max() < 1e-4
+
+
+@pytest.mark.parametrize("has_mask", [True, False])
+def test_the_fast_decoder_takes_masks_as_the_plain_one(sam, keys, has_mask):
+    mask = torch.randn(256, 256) * 5
+    prompt = Prompt.click(400, 200, mask_logits=mask.numpy() if has_mask else None)
+    wanted, scores, tokens = plain_decode(sam, keys, prompt)
+    fast = FastDecoder(sam.prompt_encoder, sam.mask_decoder)
+    base = Preparation(sam.prompt_encoder, sam.mask_decoder)(keys)[0]
+    flag = torch.full((1, 1, 1), float(has_mask))
+    logits, ious = fast.with_masks(base, tokens, torch.zeros(1, 2), mask[None, None], flag)
+    assert np.abs(logits[0].numpy() - wanted).max() < 1e-3
+    assert np.abs(ious[0].numpy() - scores).max() < 1e-4
+
+
+def test_prompt_tokens_in_numpy_are_the_networks_own(sam):
+    table = graphs.prompt_table(sam)
+    for prompt in PROMPTS.values():
+        points, labels = (torch.from_numpy(part)[None] for part in model_points(BOX, prompt))
+        wanted = sam.prompt_encoder.points(points, labels.long())[0].numpy()
+        tokens, absent = table.tokens(BOX, [prompt])
+        count = len(wanted)
+        np.testing.assert_allclose(tokens[0, :count], wanted, atol=2e-4)
+        assert (absent[0, :count] == 0).all()
+        assert (absent[0, count:] == ABSENT).all()
+
+
+@pytest.mark.parametrize(
+    "graph", [EncoderGraph(300, 1024), DecoderGraph(19, 64, 4, 4, False), DecoderGraph(19, 64, 1, 2, True)], ids=repr
+)
+def test_an_exported_graph_is_its_module(sam, graph, tmp_path):
+    ort = pytest.importorskip("onnxruntime")
+    from engines.export import export
+
+    file = tmp_path / "graph.onnx"
+    export(sam, graph, file)
+    inputs = {name: torch.randn(value.shape) for name, value in graphs.examples(graph).items() if name != "image"}
+    if isinstance(graph, EncoderGraph):
+        inputs["image"] = torch.from_numpy(natural_noise(5, graph.height, graph.width))
+    wanted = graphs.module(sam, graph)(*inputs.values())
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == list(inputs)
+    found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert np.abs(ours - theirs.numpy()).max() / np.abs(theirs.numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize(("height", "width"), [(576, 1024), (1024, 683)])
+def test_recorded_surroundings_stand_for_the_padding(sam, height, width):
+    content = torch.from_numpy(natural_noise(21, height, width))
+    graph = EncoderGraph(height, width)
+    rows, columns = graph.tokens
+    truth = sam.image_encoder(graphs.normalised(content))[0]
+    ours = (graphs.module(sam, graph)(content)[0] - sam.prompt_encoder.no_mask_embed.weight).view(64, 64, 256)
+    tokens = np.s_[:rows, :columns]
+    error = torch.linalg.norm(ours[tokens] - truth[tokens]) / torch.linalg.norm(truth[tokens])
+    # Encoding the same tokens with zeros round them: what the surroundings are for.
+    padded = graphs.normalised(content)[:, :, : rows * 16, : columns * 16]
+    bare = sam.image_encoder(padded)[0]
+    without = torch.linalg.norm(bare - truth[tokens]) / torch.linalg.norm(truth[tokens])
+    assert error < 0.1
+    assert error < without / 2
+
+
+def published_tiny_vit_state(seed: int = 3) -> dict:
+    """A made-up mobile_sam.pt: the published names, batch norms unfolded, biases by offset."""
+    torch.manual_seed(seed)
+    state = {}
+    for key, value in TinyViT().state_dict().items():
+        name, _, _ = key.rpartition(".")
+        name = name.replace("patch_embed.0", "patch_embed.seq.0").replace("patch_embed.1", "patch_embed.seq.2")
+        convolution = value.ndim == 4 and "neck" not in key
+        if convolution:
+            width = value.shape[0]
+            state[f"{name}.c.weight"] = torch.randn_like(value) * 0.1
+            for bn in ("weight", "bias", "running_mean"):
+                state[f"{name}.bn.{bn}"] = torch.randn(width)
+            state[f"{name}.bn.running_var"] = torch.rand(width) + 0.5
+            state[f"{name}.bn.num_batches_tracked"] = torch.tensor(1)
+        elif key.endswith("attn.bias"):
+            side = int(value.shape[1] ** 0.5)
+            state[f"{name}.attention_biases"] = torch.randn(value.shape[0], side * side)
+        elif f"{name}.c.weight" not in state:
+            state[key] = torch.randn_like(value)
+    return state
+
+
+def test_a_training_checkpoint_is_folded(tmp_path: Path, sam):
+    published = published_tiny_vit_state()
+    encoder = {f"image_encoder.{key}": value for key, value in published.items()}
+    rest = {key: value for key, value in sam.state_dict().items() if not key.startswith("image_encoder.")}
+    torch.save(encoder | rest, tmp_path / "mobile_sam.pt")
+    ours = checkpoint.read_model(tmp_path, "mobile_sam").image_encoder
+    x = torch.randn(1, 64, 9, 9)
+    name = "layers.0.blocks.1.conv1"
+    norm = torch.nn.BatchNorm2d(256).eval()
+    norm.load_state_dict({k.rpartition(".")[2]: v for k, v in published.items() if k.startswith(f"{name}.bn.")})
+    wanted = norm(torch.nn.functional.conv2d(x, published[f"{name}.c.weight"]))
+    torch.testing.assert_close(ours.layers[0].blocks[1].conv1(x), wanted, atol=1e-4, rtol=1e-4)
+    table, bias = published["layers.1.blocks.0.attn.attention_biases"], ours.layers[1].blocks[0].attn.bias
+    # Offsets are numbered by first appearance, row by row: (0, 0) to (0, 6), then (1, 0) ...
+    for a, b, index in ((0, 0, 0), (0, 3, 3), (3, 0, 3), (0, 7, 7), (8, 0, 8), (48, 0, 48), (6, 42, 48)):
+        torch.testing.assert_close(bias[:, a, b], table[:, index])
+    qkv, packed = published["layers.3.blocks.0.attn.qkv.weight"], ours.layers[3].blocks[0].attn.qkv.weight
+    torch.testing.assert_close(packed[32:64], qkv[96:128] * 32**-0.5)  # queries of the second head
+    torch.testing.assert_close(packed[320:352], qkv[32:64])  # keys of the first
+
+
+@pytest.fixture(scope="module")
+def published_vit():
+    """segment-anything 1.0, which imports torchvision for what is not used here."""
+    missing = "torchvision" not in sys.modules
+    if missing:
+        names = ("torchvision", "torchvision.ops", "torchvision.ops.boxes", "torchvision.transforms",
+                 "torchvision.transforms.functional")  # fmt: skip
+        for name in names:
+            sys.modules[name] = types.ModuleType(name)
+        sys.modules["torchvision.ops.boxes"].batched_nms = None  # type: ignore[attr-defined]
+        sys.modules["torchvision.ops.boxes"].box_area = None  # type: ignore[attr-defined]
+        for name in ("resize", "to_pil_image"):
+            setattr(sys.modules["torchvision.transforms.functional"], name, None)
+    yield pytest.importorskip("segment_anything.modeling.image_encoder").ImageEncoderViT
+    if missing:
+        for name in names:
+            del sys.modules[name]
+
+
+def test_sam_vit_is_the_published_one(published_vit):
+    torch.manual_seed(0)
+    shape = VitShape(width=64, depth=3, heads=4, everywhere=(1,))
+    theirs = published_vit(
+        img_size=320, embed_dim=64, depth=3, num_heads=4, out_chans=256, qkv_bias=True, use_rel_pos=True,
+        window_size=14, global_attn_indexes=(1,), norm_layer=lambda width: torch.nn.LayerNorm(width, eps=1e-6),
+    ).eval()  # fmt: skip
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    ours = SamVit(shape, grid=20).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(1, 3, 320, 320)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x).permute(0, 3, 1, 2), theirs(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no table", "other weights", "other graph"])
+def test_damaged_weights_are_refused(damage, tmp_path, weights_folder):
+    if damage == "truncated":
+        (tmp_path / "mobile_sam.pt").write_bytes(b"PK\x03\x04 and no more")
+    elif damage == "no table":
+        torch.save([torch.zeros(3)], tmp_path / "mobile_sam.pt")
+    elif damage == "other weights":
+        torch.save({"image_encoder.neck.0.weight": torch.zeros(3)}, tmp_path / "mobile_sam.pt")
+    else:
+        source = weights_folder / "sam.onnx"
+        if not source.is_file():
+            pytest.skip("the weights here are not the published ONNX pair")
+        for name in ("encoder.onnx", "sam.onnx"):
+            (tmp_path / name).write_bytes(source.read_bytes())
+    with pytest.raises(ModelError, match=r"mobile_sam\.pt|encoder"):
+        checkpoint.read_model(tmp_path, "mobile_sam")
