@@ -35,6 +35,9 @@ class MotionSettings:
     ring: how many frames back a chain can reach.
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.
+    doubt_trust: a step that looks less alike than this is checked by flow the other way too, and trusted no more than
+        the share of pixels that come home. Of 69 pairs of unrelated pictures the most alike reached 0.43, of 323 real
+        steps the least alike, blurred by a pan, 0.55; home came at most 5 % of the former, at least 41 % of the latter.
     cut_trust: a step whose trust is below this is a cut: nothing is carried across it.
     cut_histogram: (trust, distance) pairs; a step below the trust is a cut too if its grey histograms lie farther
         apart (distance of Bhattacharyya, 0..1; Zhang et al., "Automatic partitioning of full-motion video", 1993). A
@@ -45,6 +48,7 @@ class MotionSettings:
     side_px: int = 432
     ring: int = 48
     still_levels: float = 1.5
+    doubt_trust: float = 0.6
     cut_trust: float = 0.2
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
@@ -333,10 +337,18 @@ class Motion:
             return _Step(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
         flow = np.asarray(self._flow.calc(grey, before.grey, np.zeros_like(before.flow)), np.float32)
         trust = Chain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
+        if trust < self._settings.doubt_trust:
+            trust = min(trust, self._home(grey, before.grey, flow))
         apart = _apart(grey, before.grey)
         if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
             trust = 0.0
         return _Step(frame.index, frame.size, grey, flow, trust)
+
+    def _home(self, grey: Grey, before: Grey, flow: Floats) -> float:
+        """Share of pixels that come home within 1.5 working pixels, there by `flow` and back by flow the other way."""
+        back = np.asarray(self._flow.calc(before, grey, np.zeros_like(flow)), np.float32)
+        missed = flow + _sample(back, _grid(flow.shape) + flow)
+        return float((np.hypot(missed[..., 0], missed[..., 1]) < 1.5).mean())
 
     def _still(self, a: Grey, b: Grey) -> bool:
         change = cv2.absdiff(a, b)
