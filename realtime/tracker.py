@@ -13,7 +13,8 @@ One object, one thread, no sockets, no clock of its own: what it is given decide
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
+import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Decoder, Floats, Prompt
+from engines import Candidates, Decoder, Floats, Prompt
 from realtime.choice import ChoiceSettings, pick
 from realtime.dwell import Dwell, DwellSettings, Seen, near
 from realtime.gaze import GazeFilter, GazeSettings, Look
@@ -30,10 +31,21 @@ from realtime.motion import Chain, Motion, MotionSettings
 from realtime.types import Frame, GazeSample, Keyframe, Mask, State
 from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
 
+RECENT = 1024
+"""Samples remembered, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """The settings of every part, as they stand in the configuration file."""
+    """The settings of every part, as they stand in the configuration file.
+
+    keyframe_gaze_s: samples this close round a keyframe's time, together, say where the eyes were in it; a frame's
+        exposure and interval are about as long.
+    reprompt_radii: a look that has moved on its object by so many error radii is asked about anew.
+    """
+
+    keyframe_gaze_s: float = 0.05
+    reprompt_radii: float = 0.5
 
     gaze: GazeSettings = field(default_factory=GazeSettings)
     motion: MotionSettings = field(default_factory=MotionSettings)
@@ -86,6 +98,18 @@ class Track:
     keyframe_captured_ns: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """What the decoder said to one prompt on one keyframe."""
+
+    keyframe: Keyframe
+    onset_ns: int
+    sample: GazeSample
+    point_then: tuple[float, float]
+    candidates: Candidates
+    decode_ns: tuple[int, int]
+
+
 class Tracker:
     """Follows what is looked at from frame to frame."""
 
@@ -99,7 +123,8 @@ class Tracker:
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
         self._shown: Masked | None = None
-        self._looks: OrderedDict[int, tuple[Look, int]] = OrderedDict()  # frame index -> look, time of capture
+        self._answer: _Answer | None = None
+        self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # valid ones, px of their own time
         self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
         self._level: int | None = None
 
@@ -115,7 +140,6 @@ class Tracker:
         self._take_gaze(samples, frame, before, since)
         look = self._gaze.look(self._clock_ns())
         carried = self._carry(since)
-        self._remember(frame, look)
         decoded = self._decode(frame, look, carried) if look is not None else None
         message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
         wants = self._chooser.wants(frame, self._keyframe.index if self._keyframe else None)
@@ -134,14 +158,18 @@ class Tracker:
         self._chooser.reset()
         self._gaze.reset()
         self._dwell = Dwell(self._settings.dwell)
-        self._looks.clear()
+        self._recent.clear()
+        self._answer = None
         self._frame = self._keyframe = self._shown = self._behind = None
 
     def _take_gaze(
         self, samples: Sequence[GazeSample], frame: Frame, before: Frame | None, since: Chain | None
     ) -> None:
         for sample in samples:
-            self._gaze.update(sample, sample.px(frame.size), frame.size)
+            x, y = sample.px(frame.size)
+            self._gaze.update(sample, (x, y), frame.size)
+            if sample.confidence >= self._settings.gaze.min_confidence and math.isfinite(x + y):
+                self._recent.append((sample, x, y))
         if since is None or before is None:
             return
         step = since
@@ -169,10 +197,8 @@ class Tracker:
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if keyframe is None or chain is None or not look.steady or not _inside(look.point_px, frame):
             return None
-        then_px = self._point_then(look, keyframe, chain)
-        begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*then_px)])[0]
-        end_ns = self._clock_ns()
+        answer = self._ask(look, keyframe, chain)
+        candidates = answer.candidates
         logits = chain.sampled(candidates.logits, candidates.letterbox)
         # After a saccade to something else, agreement with what was on show would only hold the eyes back.
         stayed = carried is not None and near(carried.mask, frame.size, look.point_px, look.radius_px)
@@ -182,29 +208,56 @@ class Tracker:
         )  # fmt: skip
         self._level = choice.index - 1 if choice.index > 0 else None
         score = float(np.clip(candidates.predicted_iou[choice.index], 0, 1))
-        decode = Decode(
-            keyframe, look.sample, look.point_px, look.radius_px, score, choice.confidence, (begin_ns, end_ns)
+        x, y = chain.to_now(np.array([answer.point_then], np.float32))[0]
+        return Masked(
+            logits[choice.index],
+            Decode(
+                keyframe,
+                answer.sample,
+                (float(x), float(y)),
+                look.radius_px,
+                score,
+                choice.confidence,
+                answer.decode_ns,
+            ),
         )
-        return Masked(logits[choice.index], decode)
 
-    def _point_then(self, look: Look, keyframe: Keyframe, chain: Chain) -> tuple[float, float]:
-        """Where the thing that is looked at was in the keyframe.
+    def _ask(self, look: Look, keyframe: Keyframe, chain: Chain) -> _Answer:
+        """The decoder's answer for this look on this keyframe: the one it gave before, if the prompt is still that."""
+        sample, then_px = self._point_then(look, keyframe, chain)
+        answer = self._answer
+        if (
+            answer is not None
+            and answer.keyframe is keyframe
+            and answer.onset_ns == look.onset_ns
+            and math.dist(answer.point_then, then_px) <= self._settings.reprompt_radii * look.radius_px
+        ):
+            return answer
+        begin_ns = self._clock_ns()
+        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*then_px)])[0]
+        self._answer = _Answer(keyframe, look.onset_ns, sample, then_px, candidates, (begin_ns, self._clock_ns()))
+        return self._answer
+
+    def _point_then(self, look: Look, keyframe: Keyframe, chain: Chain) -> tuple[GazeSample, tuple[float, float]]:
+        """Where the thing that is looked at was in the keyframe, and the sample that says so.
 
         Eyes that have rested on it since before the keyframe say so themselves, better than any flow can: they follow
         it. Only what was looked at later has to be carried back.
         """
-        earlier, captured_ns = self._looks.get(keyframe.index, (None, 0))
-        if earlier is not None and look.onset_ns <= captured_ns:
-            x, y = earlier.point_px
+        half_ns = round(self._settings.keyframe_gaze_s * 5e8)
+        about = [
+            (sample, x, y)
+            for sample, x, y in self._recent
+            if abs(sample.captured_ns - keyframe.captured_ns) <= half_ns and sample.captured_ns >= look.onset_ns
+        ]
+        if about and look.onset_ns <= keyframe.captured_ns:
+            places = np.array([(x, y) for _, x, y in about])
+            x, y = map(float, np.median(places, axis=0))
+            sample = min(about, key=lambda item: abs(item[0].captured_ns - keyframe.captured_ns))[0]
         else:
             x, y = map(float, chain.to_then(np.array([look.point_px], np.float32))[0])
-        return min(max(x, 0.0), keyframe.size[0] - 1.0), min(max(y, 0.0), keyframe.size[1] - 1.0)
-
-    def _remember(self, frame: Frame, look: Look | None) -> None:
-        if look is not None and look.steady:
-            self._looks[frame.index] = look, frame.captured_ns
-        while len(self._looks) > self._settings.motion.ring:
-            self._looks.popitem(last=False)
+            sample = look.sample
+        return sample, (min(max(x, 0.0), keyframe.size[0] - 1.0), min(max(y, 0.0), keyframe.size[1] - 1.0))
 
     # -- 5. decide ----------------------------------------------------------------------------------------------------
 
