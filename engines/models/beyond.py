@@ -70,16 +70,15 @@ class Beyond(nn.Module):
 
 
 def record(
-    encode: Callable[[Tensor, Beyond], Tensor], normalise: Callable[[Tensor], Tensor], axis: int, tokens: int
+    encode: Callable[[Tensor, Beyond], Tensor], normalise: Callable[[Tensor], Tensor], height: int, width: int
 ) -> tuple[Beyond, Tensor]:
-    """The surroundings of `tokens` rows (axis 1) or columns (axis 2) of picture.
+    """The surroundings of pictures of height x width model pixels, of which one is 1024.
 
     encode: `TinyViT.forward`. normalise: (h, w, 3) uint8 to its input in the full square.
     Returns them with the mean embedding of the same pictures, (1, 64, 64, 256).
     """
-    beyond = Beyond(axis, tokens)
-    shape = (tokens * SIDE // GRID, SIDE) if axis == 1 else (SIDE, tokens * SIDE // GRID)
-    pictures = [torch.from_numpy(natural_noise(seed, *shape)) for seed in range(PICTURES)]
+    beyond = Beyond(1 if height < width else 2, -(-min(height, width) * GRID // SIDE))
+    pictures = [torch.from_numpy(natural_noise(seed, height, width)) for seed in range(PICTURES)]
     mean = torch.stack([encode(normalise(picture), beyond) for picture in pictures]).mean(0)
     beyond.freeze()
     return beyond, mean

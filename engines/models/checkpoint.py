@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.base import ModelError
+from engines.models.beyond import Beyond
 from engines.models.mask_decoder import MaskDecoder
 from engines.models.prompt import PromptEncoder
 from engines.models.tiny_vit import DEPTHS, HEAD_WIDTH, HEADS, WINDOWS, TinyViT
@@ -31,6 +32,8 @@ class Sam(nn.Module):
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder()
         self.mask_decoder = MaskDecoder()
+        self.recorded: dict[tuple[int, int], tuple[Beyond, Tensor]] = {}
+        """Surroundings by the content's (height, width); recording takes seconds."""
 
 
 def read_model(folder: Path, model: str) -> Sam:

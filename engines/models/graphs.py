@@ -60,8 +60,11 @@ class EncodeAndPrepare(nn.Module):
         self.beyond: Beyond | None = None
         rows, columns = shape.tokens
         if isinstance(sam.image_encoder, TinyViT) and min(rows, columns) < GRID:
-            axis, tokens = (1, rows) if rows < GRID else (2, columns)
-            self.beyond, embedding = record(sam.image_encoder, normalised, axis, tokens)
+            size = (shape.height, shape.width)
+            if size not in sam.recorded:
+                sam.recorded[size] = record(sam.image_encoder, normalised, *size)
+            self.beyond, embedding = sam.recorded[size]
+            axis, tokens = self.beyond.axis, self.beyond.tokens
             self.height = rows * TOKEN_PX + (Beyond.STEM_PX if axis == 1 else 0)
             self.width = columns * TOKEN_PX + (Beyond.STEM_PX if axis == 2 else 0)
             self.register_buffer("around", embedding.narrow(axis, tokens, GRID - tokens).clone())

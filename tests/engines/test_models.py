@@ -131,7 +131,7 @@ def test_prompt_tokens_in_numpy_are_the_networks_own(sam):
 
 
 @pytest.mark.parametrize(
-    "graph", [EncoderGraph(300, 1024), DecoderGraph(19, 64, 4, 4, False), DecoderGraph(19, 64, 1, 2, True)], ids=repr
+    "graph", [EncoderGraph(576, 1024), DecoderGraph(19, 64, 4, 4, False), DecoderGraph(19, 64, 1, 2, True)], ids=repr
 )
 def test_an_exported_graph_is_its_module(sam, graph, tmp_path):
     ort = pytest.importorskip("onnxruntime")
