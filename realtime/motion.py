@@ -49,7 +49,7 @@ class MotionSettings:
     ring: int = 48
     still_levels: float = 1.5
     doubt_trust: float = 0.6
-    cut_trust: float = 0.2
+    cut_trust: float = 0.1
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
 

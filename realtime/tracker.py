@@ -18,12 +18,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import Candidates, Decoder, Floats, Prompt
 from realtime.choice import ChoiceSettings, pick
+from realtime.clean import CleanSettings, sharpen, tidy
 from realtime.dwell import Dwell, DwellSettings, Seen, near
 from realtime.gaze import GazeFilter, GazeSettings, Look
 from realtime.keyframes import KeyframeChooser, KeyframeSettings
@@ -51,6 +51,7 @@ class TrackerSettings:
     motion: MotionSettings = field(default_factory=MotionSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    clean: CleanSettings = field(default_factory=CleanSettings)
     dwell: DwellSettings = field(default_factory=DwellSettings)
 
 
@@ -274,11 +275,20 @@ class Tracker:
         self._shown = shown
         if shown is not None:
             self._behind = shown.decode
-            mask = np.asarray(cv2.resize(shown.logits, frame.size, interpolation=cv2.INTER_LINEAR) > 0)
+            mask = self._cleaned(shown, frame)
             return self._message(frame, shown.decode, verdict.object, verdict.state, mask)
         if self._behind is None:
             self._behind = decoded.decode if decoded is not None else None
         return self._message(frame, self._behind, verdict.object, "lost", None) if self._behind is not None else None
+
+    def _cleaned(self, shown: Masked, frame: Frame) -> Mask:
+        """(H, W) bool: the mask with its edge where the newest frame has one, without specks."""
+        chain = self._motion.chain(shown.decode.keyframe.index)
+        age = frame.index - shown.decode.keyframe.index
+        mask = sharpen(
+            shown.mask, frame.image, age, chain.similarity if chain is not None else None, self._settings.clean
+        )
+        return tidy(mask, shown.decode.point_px, self._settings.clean.speck)
 
     def _message(self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None) -> MaskMessage:
         sample = decode.sample
