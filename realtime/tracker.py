@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,10 +43,12 @@ class TrackerSettings:
     keyframe_gaze_s: samples this close round a keyframe's time, together, say where the eyes were in it; a frame's
         exposure and interval are about as long.
     reprompt_radii: a look that has moved on its object by so many error radii is asked about anew.
+    frame_share: edges are sharpened while a mask is done within this share of the time between frames.
     """
 
     keyframe_gaze_s: float = 0.05
     reprompt_radii: float = 0.5
+    frame_share: float = 0.7
 
     gaze: GazeSettings = field(default_factory=GazeSettings)
     motion: MotionSettings = field(default_factory=MotionSettings)
@@ -125,6 +128,7 @@ class Tracker:
         self._keyframe: Keyframe | None = None
         self._shown: Masked | None = None
         self._answer: _Answer | None = None
+        self._interval_ns, self._sharpen_ns = 0.0, 0.0  # between frames; what sharpening an edge costs; running means
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # valid ones, px of their own time
         self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
         self._level: int | None = None
@@ -134,6 +138,9 @@ class Tracker:
         if self._restarted(frame):
             self._restart()
         before, self._frame = self._frame, frame
+        if before is not None and frame.captured_ns > before.captured_ns:
+            interval_ns = frame.captured_ns - before.captured_ns
+            self._interval_ns += (0.2 if self._interval_ns else 1.0) * (interval_ns - self._interval_ns)
         self._motion.push(frame)
         if keyframe is not None:
             self._keyframe = keyframe
@@ -282,13 +289,24 @@ class Tracker:
         return self._message(frame, self._behind, verdict.object, "lost", None) if self._behind is not None else None
 
     def _cleaned(self, shown: Masked, frame: Frame) -> Mask:
-        """(H, W) bool: the mask with its edge where the newest frame has one, without specks."""
-        chain = self._motion.chain(shown.decode.keyframe.index)
-        age = frame.index - shown.decode.keyframe.index
-        mask = sharpen(
-            shown.mask, frame.image, age, chain.similarity if chain is not None else None, self._settings.clean
-        )
-        return tidy(mask, shown.decode.point_px, self._settings.clean.speck)
+        """(H, W) bool: the mask without specks and, where there is time, with its edge where the newest frame has one.
+
+        A sharp edge on a frame that comes late is worth less than the next frame in time.
+        """
+        settings, decode = self._settings.clean, shown.decode
+        begin_ns = self._clock_ns()
+        if begin_ns - frame.received_ns + self._sharpen_ns > self._settings.frame_share * self._interval_ns:
+            # Cheaper on the working grid. The estimate fades, so that it is tried again when the load has gone.
+            self._sharpen_ns *= 0.98
+            w, h = shown.logits.shape[1] / frame.size[0], shown.logits.shape[0] / frame.size[1]
+            small = tidy(shown.mask, (decode.point_px[0] * w, decode.point_px[1] * h), settings.speck)
+            return np.asarray(cv2.resize(small.astype(np.float32), frame.size, interpolation=cv2.INTER_LINEAR) > 0.5)
+        chain = self._motion.chain(decode.keyframe.index)
+        similarity = chain.similarity if chain is not None else None
+        mask = sharpen(shown.mask, frame.image, frame.index - decode.keyframe.index, similarity, settings)
+        mask = tidy(mask, decode.point_px, settings.speck)
+        self._sharpen_ns += 0.2 * (self._clock_ns() - begin_ns - self._sharpen_ns)
+        return mask
 
     def _message(self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None) -> MaskMessage:
         sample = decode.sample
