@@ -37,7 +37,7 @@ class MotionSettings:
         compressed video of a still scene stays below 1.
     doubt_trust: a step that looks less alike than this is checked by flow the other way too, and trusted no more than
         the share of pixels that come home. Of 69 pairs of unrelated pictures the most alike reached 0.43, of 323 real
-        steps the least alike, blurred by a pan, 0.55; home came at most 5 % of the former, at least 41 % of the latter.
+        steps the least alike, blurred by a pan, 0.55; home came at most 5 % of the former, at least 20 % of the latter.
     cut_trust: a step whose trust is below this is a cut: nothing is carried across it.
     cut_histogram: (trust, distance) pairs; a step below the trust is a cut too if its grey histograms lie farther
         apart (distance of Bhattacharyya, 0..1; Zhang et al., "Automatic partitioning of full-motion video", 1993). A
