@@ -40,20 +40,23 @@ class Preparation(nn.Module):
         layer = decoder.transformer.layers[0]
         to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         self.register_buffer("no_mask", prompt.no_mask_embed.weight.detach())
+        parts = (to_image.k_proj, to_token.q_proj, to_image.v_proj)
+        # The place is added to what the first two project, not to what the third does; added after, it is a constant.
         place = prompt.pe_layer.grid()
-        projections = (to_image.k_proj, to_token.q_proj)
-        # The place is added before these two projections; added after them it is a constant.
-        for name, linear in zip(("k", "q"), projections, strict=True):
-            self.register_buffer(f"{name}_place", nnf.linear(place, linear.weight, linear.bias).detach())
-        weight = torch.cat([linear.weight for linear in (*projections, to_image.v_proj)])
-        self.register_buffer("weight", weight.detach())
-        self.register_buffer("v_bias", to_image.v_proj.bias.detach())
+        constants = [
+            nnf.linear(place, part.weight, part.bias)
+            if part is not to_image.v_proj
+            else part.bias.expand(len(place), -1)
+            for part in parts
+        ]
+        self.register_buffer("weight", torch.cat([part.weight for part in parts]).detach())
+        self.register_buffer("constant", torch.cat(constants, 1).T.contiguous().detach())
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(4096, 256) to keys (4096, 256), k and q (4096, 128) and v (4096, 128)."""
+        """(4096, 256) to keys (4096, 256), and k, q and v, each (8, 16, 4096): by heads, as the decoder reads them."""
         keys = embedding + self.no_mask
-        k, q, v = nnf.linear(keys, self.weight).split(WIDTH // 2, -1)
-        return keys, k + self.k_place, q + self.q_place, v + self.v_bias
+        k, q, v = (self.weight @ keys.T + self.constant).view(3, HEADS, HEAD, -1).unbind(0)
+        return keys, k, q, v
 
 
 class FastDecoder(nn.Module):
@@ -83,12 +86,11 @@ class FastDecoder(nn.Module):
         queries = layer.attend_self(tokens, tokens, True, absent)
         attention = layer.cross_attn_token_to_image
         looks = attention.split(attention.q_proj(queries + tokens)) / math.sqrt(HEAD)
-        shares = (looks @ k.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0)).softmax(-1)
-        seen = shares @ v.unflatten(1, (HEADS, HEAD)).transpose(0, 1)
+        seen = (looks @ k).softmax(-1) @ v.transpose(1, 2)
         queries = self._after_look(layer, queries, attention.out_proj(seen.transpose(1, 2).flatten(2)))
         back = layer.cross_attn_image_to_token
         heads = back.split(back.k_proj(queries + tokens)) / math.sqrt(HEAD)
-        scores = heads @ q.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0) + absent[:, None, :, None]
+        scores = heads @ q + absent[:, None, :, None]
         seen_keys = self._spread(back, scores, queries)
         return self._rest(queries, layer.norm4(keys + seen_keys), tokens, absent)
 

@@ -12,7 +12,8 @@ from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
 from engines.models.beyond import Beyond, record
 from engines.models.checkpoint import Sam
-from engines.models.fast_decoder import FastDecoder, Preparation
+from engines.models.fast_decoder import HEAD, FastDecoder, Preparation
+from engines.models.mask_decoder import HEADS
 from engines.models.prompt import GRID, WIDTH
 from engines.models.tiny_vit import TinyViT
 from engines.prompts import PromptTable
@@ -118,7 +119,7 @@ def examples(graph: Graph) -> dict[str, Tensor]:
         side = 4 * GRID
         masks = {"logits": torch.zeros(graph.batch, 1, side, side), "has_mask": torch.zeros(graph.batch, 1, 1)}
         return {"keys": torch.zeros(tokens, WIDTH), **prompt, **masks}
-    return {"keys": torch.zeros(tokens, WIDTH)} | {n: torch.zeros(tokens, WIDTH // 2) for n in "kqv"} | prompt
+    return {"keys": torch.zeros(tokens, WIDTH)} | {n: torch.zeros(HEADS, HEAD, tokens) for n in "kqv"} | prompt
 
 
 def prompt_table(sam: Sam) -> PromptTable:

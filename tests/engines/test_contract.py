@@ -166,9 +166,9 @@ def test_a_closed_engine_says_so(name, request, engine_cache, picture):
         pytest.skip(str(error))
     for half in (encoder, decoder, encoder, decoder):
         half.close()
-    with pytest.raises(EngineClosed, match="load the engine again"):
+    with pytest.raises(EngineClosed, match="the engine again"):
         encoder.encode(picture)
-    with pytest.raises(EngineClosed, match="load the engine again"):
+    with pytest.raises(EngineClosed, match="the engine again"):
         decoder.decode(Embedding(decoder.info.engine_id, None, None), [CLICK])  # type: ignore[arg-type]
 
 
