@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import EngineError, weights
+from realtime import engine_verbs
 from realtime.config import Config, load_config, to_toml
 from realtime.progress import Terminal
 from realtime.settings import SettingsError
@@ -185,6 +186,9 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = add("doctor", _doctor, "say what this machine can run, and what to install for more")
     doctor.add_argument("--json", action="store_true", help="as JSON")
+
+    engine = verbs.add_parser("engine", help="build, check and time engines")
+    engine_verbs.add_verbs(engine.add_subparsers(metavar="VERB", required=True))
 
     models = verbs.add_parser("models", help="the networks' weights").add_subparsers(metavar="VERB", required=True)
     for name, verb, about in (

@@ -1,0 +1,152 @@
+"""`gazecast engine build|list|verify|bench`: make engines, prove them on real pictures, time them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from engines import EngineError, EngineSettings, Image, load, weights
+from engines.settings import Backend, Precision
+from realtime.progress import Terminal
+from realtime.settings import SettingsError
+
+DEFAULT_FRAME = "1280x720"
+"""An engine is made for a frame's proportions, not for its size; most cameras and clips are 16:9."""
+
+
+def add_verbs(engine: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the four verbs to the parser of `gazecast engine`."""
+    verbs = (
+        ("build", _build, "build an engine, compare it with the reference, keep it if it is good enough"),
+        ("verify", _verify, "compare an engine with the reference on real pictures"),
+        ("bench", _bench, "time an engine against the published graphs in ONNX Runtime; the last line is JSON"),
+    )
+    for name, verb, about in verbs:
+        sub = engine.add_parser(name, help=about, description=about)
+        sub.set_defaults(verb=verb)
+        sub.add_argument("--backend", choices=get_args(Backend), default="openvino")
+        sub.add_argument("--model", default="mobile_sam")
+        sub.add_argument(
+            "--precision", choices=get_args(Precision), default="auto", help="build int8 to halve the encoder's time"
+        )
+        sub.add_argument("--frame", default=DEFAULT_FRAME, metavar="WxH", help=f"proportions (default {DEFAULT_FRAME})")
+        sub.add_argument("--pictures", type=Path, metavar="DIR|VIDEO", help="real pictures; default: the demo's clip")
+        sub.add_argument("--threads", type=int, metavar="N", help="of encoder and decoder; default: this machine's")
+        sub.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
+        sub.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
+        if name == "build":
+            sub.add_argument("--force", action="store_true", help="build anew what is there")
+        if name == "bench":
+            sub.add_argument("--rounds", type=int, default=15, help="runs of each, in turns (default 15)")
+    about = "what is in the cache, and whether it may be used"
+    sub = engine.add_parser("list", help=about, description=about)
+    sub.set_defaults(verb=_list)
+    sub.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _build(args: argparse.Namespace) -> int:
+    from engines import workshop
+
+    settings, folder, frame, pictures = _parts(args)
+    if args.precision == "int8" and not args.force and _is_built(settings, folder, frame):
+        print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
+        return 0
+    report = workshop.build(settings, folder, frame, pictures, force=args.force, report=Terminal().line)
+    return _say(report, args.json)
+
+
+def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) -> bool:
+    """Whether the engine opens; an int8 one is kept only if it passed its gate."""
+    try:
+        encoder, decoder = load(settings, folder, frame_size=frame)
+    except EngineError:
+        return False
+    encoder.close()
+    decoder.close()
+    return True
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from engines import workshop
+
+    return _say(workshop.verify(*_parts(args), report=Terminal().line), args.json)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from engines.bench import bench
+
+    result = bench(*_parts(args), rounds=args.rounds, report=Terminal().line)
+    if not args.json:
+        _table(result)
+    print(json.dumps(result))
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from engines import workshop
+
+    found = workshop.list_engines()
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    for item in found:
+        print(f"{item['state']:8} {item['bytes'] / 2**20:6.1f} MiB  {Path(item['file']).name}")
+    if not found:
+        print("no engines yet; they are built when they are first used, or by: gazecast engine build")
+    return 0
+
+
+def _parts(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
+    """Settings, weights, frame size and pictures that the flags name."""
+    from engines.pictures import read_pictures
+
+    settings = EngineSettings(backend=args.backend, model=args.model, precision=args.precision)
+    if args.threads is not None:
+        if args.threads < 1:
+            raise SettingsError(f"--threads must be at least 1, got {args.threads}")
+        settings = dataclasses.replace(settings, encoder_threads=args.threads, decoder_threads=args.threads)
+    frame = _frame(args.frame)
+    folder = weights.pull(args.model, root=args.models, report=Terminal().bar)
+    return settings, folder, frame, read_pictures(args.pictures or _demo_clip())
+
+
+def _demo_clip() -> Path:
+    from realtime.demo import media
+
+    return media.clip()
+
+
+def _frame(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise SettingsError(f"--frame wants WIDTHxHEIGHT such as {DEFAULT_FRAME}, got {text!r}")
+    return int(width), int(height)
+
+
+def _say(report: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(report))
+        return 0
+    gate = report["gate"]
+    print(
+        f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four IoU "
+        f"{gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
+    )
+    return 0
+
+
+def _table(result: dict[str, Any]) -> None:
+    decoder: dict[str, float] = result["decoder_ms"]
+    rows: list[tuple[str, Callable[[], str]]] = [
+        ("encoder, ms", lambda: f"{result['encoder_ms']:.1f}   stock {result['stock']['encoder_ms']:.1f}"),
+        ("decoder, ms a prompt, 1 4 8 at once", lambda: "  ".join(f"{ms:.1f}" for ms in decoder.values())),
+        ("decoder, stock, ms", lambda: f"{result['stock']['decoder_ms']:.1f}"),
+        ("ratio to stock", lambda: "  ".join(f"{k} {v:.2f}" for k, v in result["ratio"].items())),
+        ("IoU with the reference", lambda: "  ".join(f"{k} {v:.3f}" for k, v in (result.get("iou") or {}).items())),
+    ]
+    for name, text in rows:
+        print(f"{name:38} {text()}")
