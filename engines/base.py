@@ -25,6 +25,8 @@ Mask = NDArray[np.bool_]
 
 LOGITS_SIDE = 256
 """Side of SAM's low-resolution mask logits, which cover the model's 1024 x 1024 input."""
+STABILITY_OFFSET = 1.0
+"""How far the threshold is moved either way for `Candidates.stability`."""
 
 
 class EngineError(Exception):
@@ -123,6 +125,15 @@ class Candidates:
         """Index of the mask with the highest predicted IoU; of four, SAM's own choice is among the last three."""
         first = 1 if len(self.predicted_iou) > 1 else 0
         return first + int(np.argmax(self.predicted_iou[first:]))
+
+    @property
+    def stability(self) -> Floats:
+        """(K,) float32 in 0..1: the IoU of each mask cut at logits of +1 and of -1, as SAM's mask generator has it.
+
+        A mask whose edge stays where it is when the threshold moves is one to trust. 0 for a mask that is empty.
+        """
+        inner, outer = ((self.logits > cut).sum((1, 2)) for cut in (STABILITY_OFFSET, -STABILITY_OFFSET))
+        return np.asarray(inner / np.maximum(outer, 1), np.float32)
 
     def __repr__(self) -> str:
         """Shapes and scores, not a quarter of a million numbers."""

@@ -35,4 +35,6 @@ def quantise(model: Any, graph: EncoderGraph, pictures: Sequence[Image]) -> Any:
     return nncf.quantize(
         model, nncf.Dataset(chosen), preset=nncf.QuantizationPreset.MIXED, model_type=nncf.ModelType.TRANSFORMER,
         fast_bias_correction=True, subset_size=len(chosen),
+        # The decoder's share of the graph stays as exact as the decoder.
+        ignored_scope=nncf.IgnoredScope(patterns=["/preparation/.*"]),
     )  # fmt: skip

@@ -1,0 +1,141 @@
+"""How good one look is as a prompt: mIoU of a click, a box, a click with the last mask, under errors of the gaze.
+
+    python benchmarks/prompt_quality.py DATA [--weights FOLDER] [--backend openvino] [--out FILE]
+
+DATA holds `stills/` (images/, annotations.json with a polygon for each object) and `video/` (DAVIS layout).
+
+The click protocol. An object is one polygon of a still of at least 0.1 % of the picture, or the mask of every tenth
+frame of a clip. The click is the object's deepest point (the maximum of the Euclidean distance transform), moved by
+`error` px of the picture in a direction drawn once for each object, and kept inside the picture; it may leave the
+object, as gaze does. "top" is the mask with the best predicted IoU of SAM's last three, "best of four" the candidate
+nearest the truth. "dense" clicks again at the same place with the top mask's logits as SAM's mask prompt. "box" is the
+object's bounding box with every side moved by a normal error of that many px (sd); 0 px is the true box. Means are over
+objects, all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines import Candidates, EngineSettings, Image, Mask, Prompt, load, weights
+
+ERRORS_PX = (0, 5, 10, 20, 40)
+LEAST_AREA = 0.001
+KINDS = ("top", "best_of_four", "dense", "box")
+
+
+def stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
+    for entry in json.loads((folder / "annotations.json").read_text())["images"]:
+        image = cv2.imread(str(folder / "images" / entry["image"]))
+        masks = []
+        for thing in entry["objects"]:
+            mask = np.zeros(image.shape[:2], np.uint8)
+            cv2.fillPoly(mask, [np.round(np.array(thing["polygon"])).astype(np.int32)], 1)
+            masks.append(mask > 0)
+        yield entry["image"], image, masks
+
+
+def clips(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
+    for clip in sorted(path for path in folder.iterdir() if path.is_dir()):
+        frames = sorted((clip / "frames").glob("*.jpg"))
+        for frame in frames[::10]:
+            mask = cv2.imread(str(clip / "masks" / f"{frame.stem}.png"), cv2.IMREAD_GRAYSCALE) > 127
+            yield f"{clip.name}/{frame.stem}", cv2.imread(str(frame)), [mask]
+
+
+def deepest(mask: Mask) -> np.ndarray:
+    """The point (x, y) of a mask that is farthest from its edge; the picture's border counts as one."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return np.array([column, row], float)
+
+
+def iou(a: Mask, b: Mask) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def ious(found: Candidates, truth: Mask) -> list[float]:
+    return [iou(found.letterbox.logits_to_picture(logits) > 0, truth) for logits in found.logits]
+
+
+def prompts_for(name: str, index: int, mask: Mask) -> tuple[list[Prompt], list[Prompt]]:
+    """Clicks and boxes, one for each error."""
+    height, width = mask.shape
+    limit = np.array([width, height]) - 1
+    rng = np.random.default_rng(zlib.crc32(f"{name}:{index}".encode()))
+    angle = rng.uniform(0, 2 * np.pi)
+    away, sides = np.array([np.cos(angle), np.sin(angle)]), rng.normal(size=4)
+    rows, columns = np.where(mask)
+    edges = np.array([columns.min(), rows.min(), columns.max(), rows.max()], float)
+    clicks, boxes = [], []
+    for error in ERRORS_PX:
+        clicks.append(Prompt.click(*np.clip(deepest(mask) + error * away, 0, limit)))
+        box = np.clip(edges + error * sides, 0, np.tile(limit, 2)).reshape(2, 2)
+        boxes.append(Prompt.box(*box.min(0), *box.max(0)))
+    return clicks, boxes
+
+
+def measure(encoder, decoder, pictures) -> dict:
+    rows = {kind: {error: [] for error in ERRORS_PX} for kind in KINDS}
+    for name, image, masks in pictures:
+        embedding = encoder.encode(image)
+        for index, mask in enumerate(masks):
+            if mask.mean() < LEAST_AREA:
+                continue
+            clicks, boxes = prompts_for(name, index, mask)
+            found = decoder.decode(embedding, clicks)
+            again = [
+                replace(click, mask_logits=each.logits[each.top]) for click, each in zip(clicks, found, strict=True)
+            ]
+            dense, boxed = decoder.decode(embedding, again), decoder.decode(embedding, boxes)
+            for error, click, more, box in zip(ERRORS_PX, found, dense, boxed, strict=True):
+                values = ious(click, mask)
+                rows["top"][error].append(values[click.top])
+                rows["best_of_four"][error].append(max(values))
+                rows["dense"][error].append(ious(more, mask)[more.top])
+                rows["box"][error].append(ious(box, mask)[box.top])
+    count = len(rows["top"][0])
+    means = {k: {str(e): round(float(np.mean(v)), 4) for e, v in by.items()} for k, by in rows.items()}
+    return {"objects": count, "miou": means}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--backend", default="openvino")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "prompt_quality.json")
+    args = parser.parse_args()
+    settings = EngineSettings(args.backend, precision=args.precision)
+    encoder, decoder = load(settings, args.weights or weights.path("mobile_sam"), report=print)
+    out = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {encoder.info.device}",
+        "engine": f"{encoder.info.backend} {encoder.info.precision}",
+        "versions": encoder.info.versions,
+        "protocol": " ".join(__doc__.split("The click protocol.")[1].split()),
+        "errors_px": list(ERRORS_PX),
+        "stills": measure(encoder, decoder, stills(args.data / "stills")),
+        "video": measure(encoder, decoder, clips(args.data / "video")),
+    }
+    args.out.write_text(json.dumps(out, indent=2) + "\n")
+    for part in ("stills", "video"):
+        print(f"{part}, {out[part]['objects']} objects")
+        for kind, by in out[part]["miou"].items():
+            print(f"  {kind:14s}", "  ".join(f"{error:>3s} px {value:.3f}" for error, value in by.items()))
+
+
+if __name__ == "__main__":
+    main()
