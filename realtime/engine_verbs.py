@@ -133,8 +133,8 @@ def _say(report: dict[str, Any], as_json: bool) -> int:
         return 0
     gate = report["gate"]
     print(
-        f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four IoU "
-        f"{gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
+        f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four "
+        f"IoU {gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
     )
     return 0
 
