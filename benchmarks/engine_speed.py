@@ -1,6 +1,6 @@
 """Engines against the published MobileSAM graphs in ONNX Runtime, in turns in one run; ratios are what counts.
 
-    python benchmarks/engines.py PICTURES [--weights FOLDER] [--threads 1 2] [--out FILE]
+    python benchmarks/engine_speed.py PICTURES [--weights FOLDER] [--threads 1 2] [--out FILE]
 
 PICTURES is a folder of pictures or a video. Times one click on a 16:9 frame of 854 x 480; masks are compared with the
 float32 reference at 1024 x 1024 on a 15-point grid of each of eight pictures.
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "engines.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "engine_speed.json")
     args = parser.parse_args()
     pictures = read_pictures(args.pictures)
     rows = []
