@@ -5,7 +5,7 @@ it out puts zeros where the network's convolutions and windows saw the padding's
 zero: the embedding is off by 28 %. But what lies beyond the picture hardly depends on the picture. So the rows that
 neighbouring layers look at are recorded once, from synthetic pictures in the full square, and put there for every
 frame; the embedding is then off by 7 %, and the decoder's masks agree better than those of an encoder that computes
-six rows of padding itself. Measured in benchmarks/engines_quality.py.
+six rows of padding itself (frames of DAVIS 2016, 84 clicks).
 """
 
 from __future__ import annotations
