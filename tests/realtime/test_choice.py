@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engines import Candidates, Floats, Letterbox
-from realtime.choice import ChoiceSettings, choose, gaze_disc, iou
+from realtime.choice import ChoiceSettings, choose, gaze_disc, iou, vote
 
 BOX = Letterbox(640, 360)
 PART, THING, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
@@ -86,3 +86,20 @@ def test_iou_of_nothing_with_nothing_is_one() -> None:
     empty = np.zeros((4, 4), np.float32)
     assert iou(empty, empty) == 1
     assert iou(empty, empty + 1) == 0
+
+
+def test_a_vote_takes_what_most_points_offer() -> None:
+    odd = candidates([0.2, 0.99, 0.3, 0.3], PART, FLOOD, PART, PART)
+    lone = candidates([0.2, 0.95, 0.3, 0.3], PART, PART, PART, PART)
+    usual = candidates([0.2, 0.9, 0.3, 0.3], THING, THING, GROUP, GROUP)
+    answer, choice = vote([lone, odd, usual, usual], GAZE, 10)
+    assert answer >= 2
+    assert choice.index == 1
+    assert 0 < choice.confidence < 0.9
+
+
+def test_a_vote_of_one_mind_is_sure_and_a_vote_remembers() -> None:
+    assert vote([FOUR] * 4, GAZE, 10)[1].confidence == pytest.approx(0.9, abs=0.1)
+    _, choice = vote([FOUR] * 4, GAZE, 10, shown(GROUP))
+    assert choice.index == 3
+    assert choice.agreement == pytest.approx(1, abs=0.05)

@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 640, 360
 INNER = np.array([[200, 120], [320, 180], [420, 260], [250, 240]], np.float32)
 
 
-def texture(seed: int, width: int = 1400, height: int = 700) -> Image:
+def texture(seed: int, width: int = 1300, height: int = 660) -> Image:
     """Something to see at every scale, as in a real picture."""
     noise = np.random.default_rng(seed)
     picture = np.zeros((height, width, 3))
@@ -25,7 +25,7 @@ def texture(seed: int, width: int = 1400, height: int = 700) -> Image:
     return ((picture - low) / (high - low) * 255).astype(np.uint8)
 
 
-WIDE = texture(1)
+WIDE, OTHER = texture(1), texture(2)
 
 
 def view(dx: int, dy: int = 0, wide: Image = WIDE) -> Image:
@@ -65,7 +65,8 @@ def test_a_pan_is_measured_to_half_a_pixel_and_inverted(dx: int, dy: int) -> Non
     then = chain.to_then(INNER)
     np.testing.assert_allclose(then, INNER + shift(dx, dy), atol=0.5)
     np.testing.assert_allclose(chain.to_now(then), INNER, atol=0.5)
-    assert chain.trust > 0.85
+    in_view = (1 - abs(dx) / WIDTH) * (1 - abs(dy) / HEIGHT)
+    assert chain.trust > in_view - 0.1
 
 
 def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
@@ -111,7 +112,7 @@ def test_a_small_thing_that_moves_is_not_called_still() -> None:
     assert chain.displacement.any()
 
 
-@pytest.mark.parametrize("other", [texture(2), 255 - WIDE], ids=["another scene", "negative"])
+@pytest.mark.parametrize("other", [OTHER, 255 - WIDE], ids=["another scene", "negative"])
 def test_nothing_is_carried_across_a_cut(other: Image) -> None:
     motion = motion_of(view(0), view(3), view(0, wide=other), view(4, wide=other))
     assert motion.chain(0) is None
@@ -174,6 +175,6 @@ def test_odd_sizes_work(width: int, height: int) -> None:
 
 
 def test_similarity_is_one_for_the_same_and_low_for_another() -> None:
-    a, b = (np.ascontiguousarray(view(0, wide=w)[..., 0]) for w in (WIDE, texture(5)))
+    a, b = (np.ascontiguousarray(view(0, wide=w)[..., 0]) for w in (WIDE, OTHER))
     assert similarity(a, a).min() > 0.999
     assert similarity(a, b).mean() < 0.5
