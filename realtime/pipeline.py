@@ -138,6 +138,8 @@ class Pipeline:
         self._metrics.tick("frames", frame.received_ns)
         self._frame_size = frame.size
         self._first_frame.set()
+        if not self._ready.is_set():
+            return  # nobody is there to take it: not a drop, but a start
         if self._every_frame:
             self._frames.put_when_empty(frame)
         else:
@@ -145,7 +147,8 @@ class Pipeline:
 
     def _take_gaze(self, sample: GazeSample) -> None:
         self._metrics.tick("gaze", sample.received_ns)
-        self._gaze.put(sample)
+        if self._ready.is_set():
+            self._gaze.put(sample)
 
     # -- track --------------------------------------------------------------------------------------------------------
 
