@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 Backend = Literal["openvino", "onnxruntime", "torch", "fake", "stock"]
-Precision = Literal["auto", "f32", "bf16", "int8"]
+Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 
 
 def default_threads() -> tuple[int, int]:
@@ -40,7 +40,8 @@ def default_cache_dir() -> Path:
 class EngineSettings:
     """Which engine, and how much of the machine it may use.
 
-    precision: "auto" is int8 where one was built here and passed its gate, else bf16 where the CPU has it, else f32.
+    precision: "auto" is int8 where one was built here and passed its gate, else bf16 where the CPU has it, else f32;
+        on a GPU f16, which is for GPUs alone.
     cache_dir: where graphs and their notes are kept; None is `default_cache_dir()`.
     """
 

@@ -71,6 +71,8 @@ class OpenVinoRuntime:
         wanted = settings.precision
         if wanted == "bf16" and not capable:
             raise EngineUnavailable("this CPU has no bfloat16 instructions; choose precision f32 or auto")
+        if wanted == "f16":
+            raise EngineUnavailable("float16 is for GPUs; choose precision auto, bf16, f32 or int8 for OpenVINO")
         self.float_precision = "f32" if wanted == "f32" or not capable else "bf16"
         self.precision = "int8" if wanted == "int8" else self.float_precision
 

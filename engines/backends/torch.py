@@ -1,4 +1,9 @@
-"""Our torch modules as they are, on the CPU: no graph, no cache, the fast decoder exactly. Slow; for comparison."""
+"""Our torch modules as they are: on the CPU for comparison, on a CUDA GPU in float16 with CUDA graphs.
+
+On the CPU there is no graph and no cache, the fast decoder runs exactly, and it is slow. On a GPU every graph is
+captured once at its fixed shape and replayed, because at one picture a launch costs more than a kernel. The CUDA path
+was written without a GPU and has not yet run on one.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +36,25 @@ def open_engine(
     """See `engines.load`."""
     if weights is None:
         raise ModelError(f"the torch engine needs the folder with the weights of {settings.model}")
-    if settings.precision not in ("auto", "f32", "bf16"):
-        raise EngineUnavailable(f"the torch engine runs in f32 or bf16, not {settings.precision}")
+    cuda = torch.cuda.is_available()
+    known = ("f32", "f16") if cuda else ("f32", "bf16")
+    if settings.precision not in ("auto", *known):
+        where = "on a CUDA GPU" if cuda else "on this CPU"
+        raise EngineUnavailable(f"the torch engine runs in {' or '.join(known)} {where}, not {settings.precision}")
     store = GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
-    precision = "bf16" if settings.precision == "bf16" else "f32"
+    precision = settings.precision if settings.precision != "auto" else "f16" if cuda else "f32"
     info = EngineInfo(
         engine_id=f"torch-{settings.model}-{next(serial)}",
         backend="torch",
         model=settings.model,
         precision=precision,
-        device="CPU",
+        device=torch.cuda.get_device_name() if cuda else "CPU",
         masks=4,
         versions={"torch": str(torch.__version__)},
         threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
     )
-    runtime, table = TorchRuntime(store, settings, precision), store.prompt_table()
+    runtime = CudaRuntime(store, precision) if cuda else TorchRuntime(store, settings, precision)
+    table = store.prompt_table()
     encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
     if frame_size is not None:
         encoder.prepare(frame_size)
@@ -54,7 +63,7 @@ def open_engine(
 
 
 class TorchRuntime:
-    """Builds the modules of graphs."""
+    """Builds the modules of graphs for the CPU."""
 
     def __init__(self, store: GraphStore, settings: EngineSettings, precision: str) -> None:
         self._store, self._settings, self._reduced = store, settings, precision == "bf16"
@@ -96,3 +105,80 @@ class TorchRuntime:
     def array(self, tensor: Any) -> Floats:
         """See `Runtime.array`."""
         return np.array(tensor, np.float32)
+
+
+class CudaRuntime:
+    """Captures the modules of graphs on the current CUDA device; tensors between encoder and decoder stay there.
+
+    Autocast keeps LayerNorm and softmax in float32: the neck's activations reach 239, whose squares summed over the
+    channels overflow float16.
+    """
+
+    def __init__(self, store: GraphStore, precision: str) -> None:
+        self._store, self._half = store, precision == "f16"
+
+    def _captured(self, graph: EncoderGraph | DecoderGraph) -> _Captured:
+        return _Captured(module(self._store.sam(), graph).cuda(), self._half)
+
+    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
+        """See `Runtime.encoder`."""
+        run = self._captured(graph)
+
+        def encode(image: Image) -> tuple[tuple[Any, ...], int]:
+            outputs = run(torch.from_numpy(image))
+            return outputs, sum(output.nbytes for output in outputs)
+
+        return encode
+
+    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
+        """See `Runtime.decoder`."""
+        run = self._captured(graph)
+        prepared_inputs = 1 if graph.masks_in else 4
+
+        def decode(prepared: tuple[Any, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+            logits, scores = run(*prepared[:prepared_inputs], *(torch.from_numpy(value) for value in inputs))
+            return logits.cpu().numpy(), scores.cpu().numpy()
+
+        return decode
+
+    def array(self, tensor: Any) -> Floats:
+        """See `Runtime.array`."""
+        return np.array(tensor.cpu(), np.float32)
+
+
+class _Captured:
+    """A module as one CUDA graph on a stream of its own, so that a decode overlaps an encode. One thread at a time."""
+
+    def __init__(self, net: Any, half: bool) -> None:
+        self._net, self._half = net, half
+        self._stream = torch.cuda.Stream()
+        self._graph: Any = None
+        self._inputs: tuple[Any, ...] = ()
+        self._outputs: tuple[Any, ...] = ()
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """Tensors of any device to float32 tensors on this one, which later calls leave alone."""
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            if self._graph is None:
+                self._capture(inputs)
+            for mine, given in zip(self._inputs, inputs, strict=True):
+                mine.copy_(given, non_blocking=True)
+            self._graph.replay()
+            outputs = tuple(output.float().clone() for output in self._outputs)
+        # The other thread's stream does not wait for this one: what is handed over must be finished.
+        self._stream.synchronize()
+        return outputs
+
+    def _capture(self, inputs: tuple[Any, ...]) -> None:
+        """Run a few times, as libraries choose their kernels at first, then record one run on fixed memory."""
+        self._inputs = tuple(given.to("cuda", copy=True) for given in inputs)
+        with torch.autocast("cuda", torch.float16, enabled=self._half, cache_enabled=False):
+            for _ in range(3):
+                self._net(*self._inputs)
+            self._stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            # thread_local: the other thread may well allocate or launch while this one records.
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                outputs = self._net(*self._inputs)
+        self._outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+        self._graph = graph
