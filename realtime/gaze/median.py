@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-ITERATIONS = 8
+ITERATIONS = 30
 NEAR = 0.03
-"""Steps below this many units (here: pixels) end the search; also the least distance that counts."""
+"""Closer to a sample than this many units (here: pixels) is on it; steps below a quarter of it end the search."""
 
 
 def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """The (2,) geometric median of (N, 2) finite points, N >= 1, by Weiszfeld's iteration.
 
-    Vardi and Zhang (PNAS 2000) show how to leave a point that the iteration lands on; a floor under the distances does
-    the same here to well below a pixel. It starts at the median of each axis, which outliers hardly move either.
+    Where it lands on a sample, it leaves it or stays as Vardi and Zhang (PNAS 2000) show. It starts at the median of
+    each axis, which outliers hardly move either.
     """
     middle = len(points) // 2
     few = len(points) < 3
@@ -23,9 +23,17 @@ def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return centre
     for _ in range(ITERATIONS):
         offsets = points - centre
-        weights = 1.0 / np.maximum(np.sqrt(np.einsum("ij,ij->i", offsets, offsets)), NEAR)
-        step = weights @ offsets / weights.sum()
+        away = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
+        here = away < NEAR
+        weights = np.where(here, 0.0, 1.0 / np.maximum(away, NEAR))
+        pull = weights @ offsets
+        step = pull / max(weights.sum(), 1e-12)
+        if here.any():
+            strength = float(np.hypot(*pull))
+            if strength <= here.sum():
+                break  # the samples here outweigh the pull of all others
+            step = step * (1.0 - here.sum() / strength)
         centre = centre + step
-        if abs(step[0]) + abs(step[1]) < NEAR:
+        if abs(step[0]) + abs(step[1]) < NEAR / 4:
             break
     return centre

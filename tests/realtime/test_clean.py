@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engines import Image, Mask
@@ -36,6 +36,8 @@ IMAGE = scene(THING)
 @settings(max_examples=15, deadline=None)
 @given(st.integers(-6, 6), st.integers(-6, 6), st.integers(-5, 5))
 def test_an_edge_a_few_pixels_off_snaps_back(dx: int, dy: int, grown: int) -> None:
+    # At this age the uncertain band reaches 10 px of an 854 px frame to either side; beyond it nothing is looked at.
+    assume(np.hypot(dx, dy) + abs(grown) <= 10)
     carried = disc(420 + dx, 240 + dy, 90 + grown)
     sharp = sharpen(carried, IMAGE, age=3)
     assert iou(sharp, THING) > 0.96
