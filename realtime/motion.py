@@ -10,6 +10,7 @@ frame's own, the working grid stays inside this module.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -38,6 +39,8 @@ class MotionSettings:
     doubt_trust: a step that looks less alike than this is checked by flow the other way too, and trusted no more than
         the share of pixels that come home. Of 69 pairs of unrelated pictures the most alike reached 0.43, of 323 real
         steps the least alike, blurred by a pan, 0.55; home came at most 5 % of the former, at least 20 % of the latter.
+    pan_share: share of the longest side; dense inverse search loses pans of over a tenth of it, so that from here on it
+        is started from the pan as well.
     cut_trust: a step whose trust is below this is a cut: nothing is carried across it.
     cut_histogram: (trust, distance) pairs; a step below the trust is a cut too if its grey histograms lie farther
         apart (distance of Bhattacharyya, 0..1; Zhang et al., "Automatic partitioning of full-motion video", 1993). A
@@ -49,6 +52,7 @@ class MotionSettings:
     ring: int = 48
     still_levels: float = 1.5
     doubt_trust: float = 0.6
+    pan_share: float = 0.06
     cut_trust: float = 0.1
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
@@ -93,6 +97,20 @@ def _apart(a: Grey, b: Grey) -> float:
     """Bhattacharyya distance of two pictures' grey histograms, 0..1."""
     histograms = [cv2.calcHist([v], [0], None, [32], [0, 256]) / v.size for v in (a, b)]
     return float(cv2.compareHist(histograms[0], histograms[1], cv2.HISTCMP_BHATTACHARYYA))
+
+
+def _pan(now: Grey, then: Grey) -> tuple[float, float]:
+    """Where most of the picture was, less where it is, by phase correlation at a quarter of the size."""
+    size = (max(16, now.shape[1] // 4), max(16, now.shape[0] // 4))
+    a, b = (cv2.resize(v, size, interpolation=cv2.INTER_AREA).astype(np.float32) for v in (now, then))
+    (x, y), _ = cv2.phaseCorrelate(a, b, _window(size))
+    return x * now.shape[1] / size[0], y * now.shape[0] / size[1]
+
+
+@lru_cache(maxsize=4)
+def _window(size: tuple[int, int]) -> Floats:
+    """Hanning window, so that the borders do not correlate with themselves."""
+    return np.asarray(cv2.createHanningWindow(size, cv2.CV_32F), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,7 +353,7 @@ class Motion:
     def _step(self, frame: Frame, grey: Grey, before: _Step) -> _Step:
         if self._still(grey, before.grey):
             return _Step(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
-        flow = np.asarray(self._flow.calc(grey, before.grey, np.zeros_like(before.flow)), np.float32)
+        flow = self._measured(grey, before.grey)
         trust = Chain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
         if trust < self._settings.doubt_trust:
             trust = min(trust, self._home(grey, before.grey, flow))
@@ -343,6 +361,22 @@ class Motion:
         if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
             trust = 0.0
         return _Step(frame.index, frame.size, grey, flow, trust)
+
+    def _measured(self, grey: Grey, before: Grey) -> Floats:
+        """Flow from `grey` to `before`; of a fast pan the better, pixel by pixel, of two that start differently."""
+        still = np.zeros((*grey.shape, 2), np.float32)
+        flow = np.asarray(self._flow.calc(grey, before, still), np.float32)
+        pan = _pan(grey, before)
+        if math.hypot(*pan) < self._settings.pan_share * max(grey.shape):
+            return flow
+        # What the camera follows hardly moves while all else does: neither start is right for both.
+        start = np.full_like(still, np.array(pan, np.float32))
+        panned = np.asarray(self._flow.calc(grey, before, start), np.float32)
+        missed = [
+            cv2.blur(cv2.absdiff(grey, _sample(before, _grid(grey.shape) + way)), (15, 15)) for way in (flow, panned)
+        ]
+        # Clearly better, as at the edge of what is followed both are about as wrong.
+        return np.where((missed[1] < 0.8 * missed[0])[..., None], panned, flow)
 
     def _home(self, grey: Grey, before: Grey, flow: Floats) -> float:
         """Share of pixels that come home within 1.5 working pixels, there by `flow` and back by flow the other way."""

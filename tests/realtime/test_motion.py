@@ -69,6 +69,23 @@ def test_a_pan_is_measured_to_half_a_pixel_and_inverted(dx: int, dy: int) -> Non
     assert chain.trust > in_view - 0.1
 
 
+@pytest.mark.parametrize(("dx", "dy"), [(120, 0), (-150, 60), (0, -90), (66, -19)])
+def test_a_fast_pan_is_followed(dx: int, dy: int) -> None:
+    chain = motion_of(view(0), view(dx, dy)).chain(0)
+    assert chain is not None
+    there = np.array([[320, 180], [400 - dx / 2, 200 - dy / 2]], np.float32)
+    np.testing.assert_allclose(chain.to_then(there), there + shift(dx, dy), atol=1.0)
+
+
+def test_what_a_fast_camera_follows_is_not_swept_along() -> None:
+    before, after = view(0).copy(), view(80).copy()
+    before[120:240, 260:380] = after[120:240, 260:380] = OTHER[200:320, 400:520]
+    chain = motion_of(before, after).chain(0)
+    assert chain is not None
+    np.testing.assert_allclose(chain.to_then(np.array([[320, 180]], np.float32)), [[320, 180]], atol=1.5)
+    np.testing.assert_allclose(chain.to_then(np.array([[120, 300]], np.float32)), [[200, 300]], atol=1.5)
+
+
 def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
     motion = Motion()
     for index in range(8):
