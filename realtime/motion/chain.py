@@ -1,0 +1,211 @@
+"""The map from the newest frame to an older one, and how far to believe it.
+
+Pixels: x right, y down, the centre of the top-left pixel is (0, 0); `_px` is the frame's own, "working" the smaller
+grid on which motion is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import Letterbox
+from realtime.types import Mask
+
+Floats = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+
+
+@lru_cache(maxsize=4)
+def grid(shape: tuple[int, ...]) -> Floats:
+    """(h, w, 2) float32, read-only: every pixel's own x, y."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    places = np.dstack([x, y])
+    places.flags.writeable = False
+    return places
+
+
+def sample(values: NDArray[Any], at: Floats) -> NDArray[Any]:
+    """`values` bilinearly at the (h, w, 2) places `at`; beyond the border the nearest is taken."""
+    # The stubs do not know that the second map may be empty.
+    out = cv2.remap(values, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(out, values.dtype)
+
+
+def similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
+    """Structural similarity of two grey pictures at every pixel, -1 to 1 (Wang et al., IEEE TIP 2004).
+
+    `b` is first given `a`'s mean and spread, so that a change of exposure or gain is no dissimilarity.
+    """
+    x, y = a.astype(np.float32), b.astype(np.float32)
+    spread = float(y.std())
+    gain = min(max(float(x.std()) / spread, 0.25), 4.0) if spread > 1 else 1.0
+    y = (y - float(y.mean())) * gain + float(x.mean())
+
+    def mean(v: Floats) -> Floats:
+        return np.asarray(cv2.blur(v, (window, window)), np.float32)
+
+    mx, my = mean(x), mean(y)
+    vx, vy, cov = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    out = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    return np.asarray(out, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """The map from the newest frame, index `now`, to an older one, index `then`.
+
+    size: (width, height) of both frames, px.
+    displacement: (h, w, 2) float32 on the working grid and in its pixels: where a pixel was, less where it is.
+    weakest: the lowest trust of the steps it was chained from, 0..1.
+    """
+
+    then: int
+    now: int
+    size: tuple[int, int]
+    displacement: Floats = field(repr=False)
+    weakest: float
+    _greys: tuple[Grey, Grey] = field(repr=False)
+
+    @property
+    def age(self) -> int:
+        """How many frames' indices lie between."""
+        return self.now - self.then
+
+    @property
+    def _scale(self) -> Floats:
+        """(2,) working pixels per frame pixel."""
+        h, w = self.displacement.shape[:2]
+        return np.array([w / self.size[0], h / self.size[1]], np.float32)
+
+    @cached_property
+    def _back(self) -> Floats:
+        """The inverse displacement, older to newer, on the working grid.
+
+        Fixed-point iteration d <- -D(p + d) (Chen et al., "A simple fixed-point approach to invert a deformation
+        field", Medical Physics 2008); it is exact where the motion is smooth, and four rounds leave < 0.1 px there.
+        """
+        places = grid(self.displacement.shape)
+        back = -self.displacement
+        for _ in range(4):
+            back = -sample(self.displacement, places + back)
+        return back
+
+    @cached_property
+    def similarity(self) -> Floats:
+        """(h / 2, w / 2) over the newest frame: how like it the older one looks where the map points."""
+        h, w = self.displacement.shape[:2]
+        warped = sample(self._greys[0], grid((h, w)) + self.displacement)
+        now, then = (
+            np.asarray(cv2.resize(g, (w // 2, h // 2), interpolation=cv2.INTER_AREA), np.uint8)
+            for g in (self._greys[1], warped)
+        )
+        return similarity(now, then)
+
+    @cached_property
+    def trust(self) -> float:
+        """How far to believe the whole map, 0..1: mean similarity, and no more than its weakest step."""
+        return min(self.weakest, max(0.0, float(self.similarity.mean())))
+
+    def trust_at(self, point_px: tuple[float, float], radius_px: float) -> float:
+        """`trust` of a disc round a place in the newest frame."""
+        h, w = self.similarity.shape
+        disc = np.zeros((h, w), np.uint8)
+        scale = np.array([w / self.size[0], h / self.size[1]])
+        x, y = (np.array(point_px) + 0.5) * scale - 0.5
+        r = max(2, round(radius_px * float(scale[0])))
+        cv2.circle(disc, (round(float(x)), round(float(y))), r, 1, -1)
+        return self._trust_where(disc)
+
+    def trust_in(self, mask: Mask) -> float:
+        """`trust` of a (H, W) mask in the newest frame; of the whole map when it is empty."""
+        h, w = self.similarity.shape
+        small = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA)
+        return self._trust_where(np.asarray(small, np.uint8))
+
+    def _trust_where(self, where: Grey) -> float:
+        inside = where > 0
+        if not inside.any():
+            return self.trust
+        return min(self.weakest, max(0.0, float(self.similarity[inside].mean())))
+
+    def to_then(self, points_px: Floats) -> Floats:
+        """(N, 2) places in the newest frame -> where they were; clamped to the older frame."""
+        if not len(points_px):
+            return np.zeros((0, 2), np.float32)
+        work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
+        return self._framed(work + sample(self.displacement, work[None])[0])
+
+    def to_now(self, points_px: Floats) -> Floats:
+        """(N, 2) places in the older frame -> where they are; clamped to the newest frame.
+
+        Inverts the map at these places alone, by the same iteration as `_back` does everywhere.
+        """
+        if not len(points_px):
+            return np.zeros((0, 2), np.float32)
+        work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
+        back = np.zeros_like(work)
+        for _ in range(6):
+            back = -sample(self.displacement, (work + back)[None])[0]
+        return self._framed(work + back)
+
+    def _framed(self, work: Floats) -> Floats:
+        """Working pixels -> frame pixels within the frame."""
+        out = (work + 0.5) / self._scale - 0.5
+        return np.asarray(np.clip(out, 0, np.array(self.size, np.float32) - 1), np.float32)
+
+    def carry(self, mask: Mask) -> Mask:
+        """(H, W) bool in the older frame -> (H, W) bool in the newest, at full resolution."""
+        h, w = self.displacement.shape[:2]
+        at = (grid((h, w)) + self.displacement + 0.5) / self._scale - 0.5
+        full = np.asarray(cv2.resize(at, self.size, interpolation=cv2.INTER_LINEAR), np.float32)
+        return np.asarray(sample(mask.astype(np.float32), full) > 0.5, np.bool_)
+
+    def sampled(self, logits: Floats, letterbox: Letterbox) -> Floats:
+        """(K, S, S) logits of the older frame -> (K, h, w) float32 on the working grid of the newest, K at most 4."""
+        h, w = self.displacement.shape[:2]
+        step = np.array(letterbox.scale, np.float32) * (logits.shape[-1] / letterbox.side)
+        at = (grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
+        out = sample(np.ascontiguousarray(logits.transpose(1, 2, 0)), at)  # all of them in one pass
+        return out[None] if out.ndim == 2 else out.transpose(2, 0, 1)
+
+    def moved(self, small: Floats) -> Floats:
+        """(h, w) float32 on the working grid of the older frame -> the same on that of the newest."""
+        return sample(small, grid(self.displacement.shape) + self.displacement)
+
+    def disc(self, point_px: tuple[float, float], radius_px: float) -> Floats:
+        """(h, w) float32 on the working grid: 1 within `radius_px` of a place in the newest frame, at least there."""
+        h, w = self.displacement.shape[:2]
+        x, y = (np.array(point_px, np.float32) + 0.5) * self._scale - 0.5
+        rows, columns = np.ogrid[:h, :w]
+        r = max(1.0, radius_px * float(self._scale[0]))
+        return np.asarray((columns - x) ** 2 + (rows - y) ** 2 <= r * r, np.float32)
+
+    def carry_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
+        """(S, S) logits of the older frame -> (H, W) float32 in the newest frame; above 0 is inside.
+
+        Sampled on the working grid and enlarged from there: a logit covers several pixels, so that nothing is lost.
+        """
+        h, w = self.displacement.shape[:2]
+        step = np.array(letterbox.scale, np.float32) * (logits.shape[1] / letterbox.side)
+        at = (grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
+        return np.asarray(cv2.resize(sample(logits, at), self.size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def back_to_logits(self, now: Floats | Mask, letterbox: Letterbox, side: int = 256) -> Floats:
+        """(H, W) mask or map in the newest frame -> (side, side) float32 over the older frame's letterboxed square.
+
+        Padding is 0, so that a mask stays a mask. Used to compare with candidates and as a dense prompt.
+        """
+        h, w = self.displacement.shape[:2]
+        small = cv2.resize(now.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+        there = sample(np.asarray(small, np.float32), grid((h, w)) + self._back)
+        out = np.zeros((side, side), np.float32)
+        cw, ch = (max(1, round(c * side / letterbox.side)) for c in letterbox.content_size)
+        out[:ch, :cw] = cv2.resize(there, (cw, ch), interpolation=cv2.INTER_AREA)
+        return out
