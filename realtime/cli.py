@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,12 +18,13 @@ from realtime import engine_verbs
 from realtime.config import Config, load_config, to_toml
 from realtime.progress import Terminal
 from realtime.settings import SettingsError
+from realtime.signals import INTERRUPTED, RunFailed
 from realtime.sources.base import SourceError
 from realtime.subscriber import DEFAULT_ENDPOINT
 from realtime.transport import TransportError
 from realtime.window import WindowError
 
-FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USE = 1, 2
 OUR_ERRORS = (SettingsError, SourceError, TransportError, WindowError, EngineError)
 
 
@@ -37,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OUR_ERRORS as error:
         print(f"gazecast: {error}", file=sys.stderr)
         return WRONG_USE
+    except RunFailed as error:
+        print(f"gazecast: {error}", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:
+        # Whoever read us has gone. Python would flush into the closed pipe once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
@@ -134,6 +141,8 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
     *sections, leaf = key.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"--set {key}: {section} is a setting already, not a section")
     tree[leaf] = value
 
 
@@ -143,7 +152,7 @@ def _value(text: str) -> Any:
 
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

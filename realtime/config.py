@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,9 @@ class PublishConfig:
     jpeg_quality: int = 80
 
     def __post_init__(self) -> None:
-        """Refuse a quality that JPEG does not have."""
+        """Refuse a name that a reader may not show and a quality that JPEG does not have."""
+        if not (self.stream.isprintable() and self.stream.isascii() and len(self.stream) <= 64):
+            raise ValueError(f"stream must be at most 64 printable ASCII characters, got {self.stream!r:.80}")
         if not 1 <= self.jpeg_quality <= 100:
             raise ValueError(f"jpeg_quality must be 1 to 100, got {self.jpeg_quality}")
 
@@ -74,5 +77,4 @@ def _toml(value: Any) -> str:
         return repr(value)
     if isinstance(value, tuple | list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    return json.dumps(str(value), ensure_ascii=False)  # JSON's escapes are those of TOML's basic strings

@@ -49,4 +49,5 @@ def _silence(what: str, source: SourceStatus, age_ns: int | None) -> str:
     if age_ns is not None and age_ns < SILENT_NS:
         return ""
     since = "none yet" if age_ns is None else f"none for {age_ns / 1e9:.0f} s"
-    return f"{what}: {since}" + (f" ({source.reason})" if source.reason else f" ({source.state})")
+    why = source.reason or ("" if source.state == "running" else source.state)
+    return f"{what}: {since}" + (f" ({why})" if why else "")

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 GAZE_BACKLOG = 4096  # ten seconds at 400 Hz: only a stopped tracker thread loses gaze
 FIRST_FRAME_S = 3.0  # how long the engine's opening waits to learn the frames' size
 HEALTH_S = 1.0
+STOP_S = 0.7
+STUCK_NS = 5_000_000_000  # slower than any encoder on any machine this is for
 ENCODER_NICE = 10
 
 OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
@@ -64,6 +66,7 @@ class Pipeline:
         make_tracker: Callable[[Decoder], Tracker],
         broadcast: Broadcast,
         *,
+        frame_size: tuple[int, int] | None = None,
         every_frame: bool = False,
         encoding: Encoding = "packbits+zstd",
         overlay_wanted: Callable[[], bool] = lambda: True,
@@ -73,6 +76,8 @@ class Pipeline:
     ) -> None:
         """Take the parts; nothing runs yet.
 
+        frame_size: (width, height) if known beforehand; the engine is then open before the first frame comes, so that
+            a recording is not played to nobody.
         every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
         overlay_wanted: asked for every frame. on_health, on_shown: called once a second and once a frame, on threads
             of the pipeline's.
@@ -89,42 +94,60 @@ class Pipeline:
         self._keyframes: Latest[Keyframe] = Latest()
         self._to_draw: Latest[Shown] = Latest()
         self._first_frame, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
-        self._frame_size: tuple[int, int] | None = None
+        self._frame_size = frame_size
         self._trouble: dict[str, str] = {}
+        self._masks = 0
+        self._encoding_since_ns = 0
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start the sources, open the engine, start the loop. Raises what opening the engine raises; then `stop`."""
         self._spawn("health", self._health)
-        self._gaze_source.start(self._take_gaze)  # first, as a trace follows the clip that it plays along with
-        self._frame_source.start(self._take_frame)
-        self._first_frame.wait(FIRST_FRAME_S)
+        known = self._frame_size is not None
+        if not known:
+            self._start_sources()
+            self._first_frame.wait(FIRST_FRAME_S)
         self._encoder, self._decoder = self._open_engine(self._frame_size)
         self._tracker = self._make_tracker(self._decoder)
-        self._spawn("track", self._track)
-        self._spawn("encode", self._encode)
-        self._spawn("overlay", self._overlay)
+        for name, loop in (("track", self._track), ("encode", self._encode), ("overlay", self._overlay)):
+            self._spawn(name, loop)
         self._ready.set()
+        if known:
+            self._start_sources()
+
+    def _start_sources(self) -> None:
+        self._gaze_source.start(self._take_gaze)  # first, as a trace follows the clip that it plays along with
+        self._frame_source.start(self._take_frame)
 
     def stop(self) -> None:
-        """Stop the sources, join every thread, close the engine, publish that it stops. Twice is fine."""
+        """Publish that it stops, stop the sources, join the threads, close the engine. Twice is fine.
+
+        An encode that lasts longer than `STOP_S` is left behind on its daemon thread, with its engine open.
+        """
         if self._stop.is_set():
             return
         self._stop.set()
+        until_ns = now_ns() + round(STOP_S * 1e9)
         for slot in (self._frames, self._to_encode, self._to_draw):
             slot.close()
         self._frame_source.stop()
         self._gaze_source.stop()
         for thread in self._threads:
-            thread.join()
-        if self._ready.is_set():
+            thread.join(max(0.0, (until_ns - now_ns()) / 1e9))
+        with self._guard("health"):
+            self._publish_health()
+        if self._ready.is_set() and not any(thread.is_alive() for thread in self._threads):
             self._encoder.close()
             self._decoder.close()
-        self._publish_health()
+
+    @property
+    def masks(self) -> int:
+        """How many masks were published."""
+        return self._masks
 
     @property
     def ended(self) -> bool:
-        """Whether the frames have come to their end, as those of a file do."""
+        """Whether the frames have come to their end, as those of a file do, or to nothing."""
         return self._frame_source.status().state in ("ended", "failed")
 
     def _spawn(self, name: str, loop: Callable[[], None]) -> None:
@@ -165,7 +188,10 @@ class Pipeline:
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
 
     def _publish_mask(self, frame: Frame, track: Track, message: MaskMessage) -> None:
-        published_ns = self._broadcast.send("mask", message.fields(self._encoding))
+        fields = message.fields(self._encoding)  # packing takes its time, and the age is that at publication
+        fields["carried_ms"] = (now_ns() - message.timing_ns.decode_end) / 1e6
+        published_ns = self._broadcast.send("mask", fields)
+        self._masks += message.mask is not None
         self._metrics.tick("masks", published_ns)
         self._metrics.observe("frame_to_mask", (published_ns - frame.captured_ns) / 1e6, published_ns)
         if message.state in ("preview", "locked"):
@@ -182,9 +208,10 @@ class Pipeline:
         _yield_to_others()
         while (frame := self._to_encode.take()) is not None:
             with self._guard("encode"):
-                begun_ns = now_ns()
+                begun_ns = self._encoding_since_ns = now_ns()
                 embedding = self._encoder.encode(frame.image)
                 done_ns = now_ns()
+                self._encoding_since_ns = 0
                 self._keyframes.put(
                     Keyframe(
                         frame.index,
@@ -222,12 +249,17 @@ class Pipeline:
 
     def _health(self) -> None:
         while True:
-            self._publish_health()
+            with self._guard("health"):
+                self._publish_health()
             if self._stop.wait(HEALTH_S):
                 return
 
     def _publish_health(self) -> None:
         at_ns = now_ns()
+        since_ns = self._encoding_since_ns
+        troubles = list(self._trouble.values())
+        if since_ns and at_ns - since_ns > STUCK_NS:
+            troubles.append(f"encode: busy with one frame for {(at_ns - since_ns) / 1e9:.0f} s")
         frames, gaze = self._frame_source.status(), self._gaze_source.status()
         state, reason = judge(
             Signs(
@@ -237,7 +269,7 @@ class Pipeline:
                 gaze,
                 self._metrics.age_ns("frames", at_ns),
                 self._metrics.age_ns("gaze", at_ns),
-                "; ".join(list(self._trouble.values())),
+                "; ".join(troubles),
             )
         )
         snapshot = self._metrics.snapshot(at_ns)

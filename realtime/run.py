@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 import cv2
 
@@ -20,12 +17,15 @@ from realtime.pipeline import Pipeline, Shown
 from realtime.progress import Progress
 from realtime.publishing import Broadcast
 from realtime.settings import SettingsError
+from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze
+from realtime.sources.base import SourceStatus
 from realtime.sources.recording import ClipFrames
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
 from realtime.view import View
 from realtime.window import MouseGaze, Window
+from realtime.wire import HealthMessage
 
 SETTLE_S = 0.3
 """After a file's last frame, the time that its mask gets to be published."""
@@ -34,11 +34,13 @@ SETTLE_S = 0.3
 def run(config: Config, view: View, *, window: bool = False, stop: threading.Event | None = None) -> None:
     """Run until interrupted, until `stop` is set, until the window is closed or until a file has ended.
 
-    Raises `SettingsError`, `SourceError`, `TransportError`, `WindowError` or `EngineError` when it cannot start.
+    Raises `SettingsError`, `SourceError`, `TransportError`, `WindowError` or `EngineError` when it cannot start,
+    KeyboardInterrupt when it is interrupted before it has, `RunFailed` when it ends otherwise than it was asked to.
     """
     cv2.setNumThreads(1)  # the tracker's share of the cores; the rest belongs to the engine
     stop = stop or threading.Event()
     with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts())
         mouse = MouseGaze() if window and not config.gaze and not config.source.startswith("pupil:") else None
         screen = Window("gazecast", mouse) if window else None
         if screen is not None:
@@ -48,33 +50,52 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         publisher = Publisher(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
         latest: Latest[Shown] = Latest()
+        clip = frames if isinstance(frames, ClipFrames) else None
         pipeline = Pipeline(
             frames,
             gaze,
             lambda size: open_engine(config.engine, config.models, size, view.progress),
             lambda decoder: Tracker(decoder, now_ns, config.tracker),
             Broadcast(publisher, config.publish.stream, now_ns),
-            every_frame=isinstance(frames, ClipFrames) and not frames.clock.real_time,
+            frame_size=clip.size if clip is not None else None,
+            every_frame=clip is not None and not clip.clock.real_time,
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
-            on_health=view.health,
+            on_health=lambda health: _tell(view, health, stop),
             on_shown=latest.put if screen else lambda shown: None,
         )
         stack.callback(pipeline.stop)
-        with _signals_set(stop):
-            pipeline.start()
-            view.ready(config.source, publisher.endpoint)
-            while not stop.is_set() and not pipeline.ended:
-                if screen is None:
-                    stop.wait(0.1)
-                    continue
-                if (shown := latest.take(0)) is not None:
-                    screen.show(draw(shown.frame.image, shown.message))
-                if not screen.poll():
-                    stop.set()
-            if pipeline.ended:
-                stop.wait(SETTLE_S)
+        pipeline.start()
+        view.ready(config.source, publisher.endpoint)
+        interrupts.settle()
+        while not (stop.is_set() or interrupts.asked or pipeline.ended):
+            if screen is None:
+                stop.wait(0.1)
+                continue
+            if (shown := latest.take(0)) is not None:
+                screen.show(draw(shown.frame.image, shown.message))
+            if not screen.poll():
+                stop.set()
+        if pipeline.ended:
+            stop.wait(SETTLE_S)
+            _explain(frames.status(), pipeline.masks)
+
+
+def _tell(view: View, health: HealthMessage, stop: threading.Event) -> None:
+    """Show the health; a reader that has gone ends the run, as it ends any program in a pipe."""
+    try:
+        view.health(health)
+    except OSError:
+        stop.set()
+
+
+def _explain(frames: SourceStatus, masks: int) -> None:
+    """Raise `RunFailed` if the frames did not end as those of a clip do, or nothing came of them."""
+    if frames.state == "failed":
+        raise RunFailed(f"the frames ended: {frames.reason}")
+    if not masks:
+        raise RunFailed("the clip ended before anything was looked at; is the trace on its clock, in its pixels?")
 
 
 def open_engine(
@@ -99,21 +120,3 @@ def _gaze_spec(config: Config) -> str:
         f"{config.source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv, "
         "or --window to use the mouse"
     )
-
-
-@contextmanager
-def _signals_set(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and a polite kill set `stop`; only the main thread may listen to signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -90,7 +90,10 @@ def _fit(hint: Any, value: Any, name: str) -> Any:
             raise SettingsError(f"{name} must have {len(inner)} values, got {len(value)}")
         return tuple(_fit(c, v, name) for c, v in zip(inner, value, strict=True))
     if hint is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise SettingsError(f"{name} is {value!r}: {error}") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -127,6 +127,7 @@ class Tracker:
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
         self._shown: Masked | None = None
+        self._since_ns = 0  # when the source last began anew
         self._answer: _Answer | None = None
         self._interval_ns, self._sharpen_ns = 0.0, 0.0  # between frames; what sharpening an edge costs; running means
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # valid ones, px of their own time
@@ -137,12 +138,13 @@ class Tracker:
         """Take the newest frame, every gaze sample since the last one and the newest keyframe if there is a new one."""
         if self._restarted(frame):
             self._restart()
+            self._since_ns = frame.received_ns
         before, self._frame = self._frame, frame
         if before is not None and frame.captured_ns > before.captured_ns:
             interval_ns = frame.captured_ns - before.captured_ns
             self._interval_ns += (0.2 if self._interval_ns else 1.0) * (interval_ns - self._interval_ns)
         self._motion.push(frame)
-        if keyframe is not None:
+        if keyframe is not None and keyframe.received_ns >= self._since_ns:  # not one of before a restart
             self._keyframe = keyframe
         since = self._motion.chain(before.index) if before is not None else None
         self._take_gaze(samples, frame, before, since)
@@ -165,7 +167,7 @@ class Tracker:
         self._motion.reset()
         self._chooser.reset()
         self._gaze.reset()
-        self._dwell = Dwell(self._settings.dwell)
+        self._dwell = Dwell(self._settings.dwell, last_id=self._dwell.last_id)  # another thing must not get an old id
         self._recent.clear()
         self._answer = None
         self._frame = self._keyframe = self._shown = self._behind = None

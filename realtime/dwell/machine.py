@@ -103,19 +103,25 @@ class _Rival:
 class Dwell:
     """Call `move` when the picture moved and `update` for each frame; one thread."""
 
-    def __init__(self, settings: DwellSettings | None = None) -> None:
+    def __init__(self, settings: DwellSettings | None = None, *, last_id: int = 0) -> None:
+        """Begin with nothing on show; ids are counted on from `last_id`."""
         self._settings = settings or DwellSettings()
         self._counts: Counter[str] = Counter()
         self._thing: _Thing | None = None
         self._rival: _Rival | None = None
         self._memory: list[_Thing] = []
-        self._last_id = self._shown_id = 0
+        self._last_id, self._shown_id = last_id, 0
         self._now_ns: int | None = None
         self._was_on = False
         self._onset_ns = 0
         self._step_ns = 0
         self._broken_ns: int | None = None
         self._at_px = (math.nan, math.nan)
+
+    @property
+    def last_id(self) -> int:
+        """The newest id given to a thing."""
+        return self._last_id
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -14,7 +14,8 @@ Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 COLUMNS = 96
 """Masks are read on a grid of about so many columns; finer for small things."""
-LEAST_POINTS, MOST_POINTS = 24, 128
+LEAST_POINTS, LEAST_ACROSS, MOST_POINTS = 24, 12, 128
+"""A thin thing needs as many across as a round one: its overlap is decided there."""
 HALF_DIAGONAL = 0.71
 """Of a pixel: every point of the plane is that near to some pixel's centre."""
 LEAST_KEPT = 0.25
@@ -44,7 +45,8 @@ class Trace:
         stride = max(1, max(mask.shape) // COLUMNS)
         while True:
             rows, columns = np.nonzero(mask[::stride, ::stride])
-            if len(rows) >= LEAST_POINTS or stride == 1:
+            across = min(np.ptp(rows), np.ptp(columns)) + 1 if len(rows) else 0
+            if stride == 1 or (len(rows) >= LEAST_POINTS and across >= LEAST_ACROSS):
                 break
             stride //= 2
         if not len(rows):
@@ -81,11 +83,9 @@ class Trace:
 
 
 def agreement(one: Mask, other: Mask) -> float:
-    """IoU of two masks of one shape, read on a grid; 0 when both are empty."""
+    """IoU of two masks of one shape; 0 when both are empty."""
     if one.shape != other.shape:
         raise ValueError(f"masks to compare must have one shape, got {one.shape} and {other.shape}")
-    stride = max(1, max(one.shape) // (2 * COLUMNS))
-    one, other = one[::stride, ::stride], other[::stride, ::stride]
     union = np.count_nonzero(one | other)
     return np.count_nonzero(one & other) / union if union else 0.0
 

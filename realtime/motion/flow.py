@@ -47,6 +47,12 @@ class MotionSettings:
     cut_trust: float = 0.1
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
+    def __post_init__(self) -> None:
+        """Refuse what no motion can be measured with."""
+        for name, least in (("side_px", 64), ("ring", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
 
 def _apart(a: Grey, b: Grey) -> float:
     """Bhattacharyya distance of two pictures' grey histograms, 0..1."""

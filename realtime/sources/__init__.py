@@ -53,7 +53,7 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
             raise SourceError(
                 f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
             )
-        return TraceGaze(Path(rest).expanduser(), frames.clock)
+        return TraceGaze(_path(spec, rest), frames.clock)
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
 
 
@@ -103,11 +103,18 @@ def _recording(spec: str, rest: str) -> FrameSource:
     from realtime.sources.recording import ClipFrames
 
     return ClipFrames(
-        Path(path).expanduser(),
+        _path(spec, path),
         loop=flags["loop"] == "1",
         real_time=flags["realtime"] == "1",
         fps=_within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
     )
+
+
+def _path(spec: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{spec!r}: {error}") from None
 
 
 def _stream(spec: str) -> FrameSource:

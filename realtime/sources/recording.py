@@ -76,6 +76,11 @@ class ClipFrames:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._guard, name="frames file", daemon=True)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the first picture, px."""
+        return self._clip.size
+
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin to play; start a trace that plays along before this."""
         self._on_frame, self._tally.on_event = on_frame, on_event

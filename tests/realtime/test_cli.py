@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 
 import pytest
@@ -38,6 +39,13 @@ def said(capsys, *argv):
         (("run", "--set", "publish.jpeg_quality=900"), "publish.jpeg_quality must be 1 to 100, got 900"),
         (("run", "--set", "publish.colour=red"), "unknown setting publish.colour (allowed: endpoint"),
         (("run", "--set", "nonsense"), "--set wants KEY=VALUE"),
+        (("run", "--set", "source=a", "--set", "source.b=c"), "source is a setting already, not a section"),
+        (("run", "--set", "models=~nosuchuser9/x"), "models is '~nosuchuser9/x'"),
+        (("run", "--source", "file:~nosuchuser9/x.mp4", "--gaze", "pupil://127.0.0.1:1"), "'file:~nosuchuser9/x.mp4'"),
+        (("run", "--set", 'publish.stream="a\\nb"'), "publish.stream must be at most 64 printable"),
+        (("run", "--set", "tracker.motion.ring=0"), "tracker.motion.ring must be at least 2, got 0"),
+        (("run", "--set", "tracker.gaze.min_confidence=2"), "min_confidence must be within 0..1"),
+        (("run", "--set", "engine.decoder_threads=-3"), "engine.decoder_threads must be at least 1, got -3"),
         (("run", "--config", "/nowhere.toml"), "cannot read /nowhere.toml"),
         (("simulate", "--video", "/nowhere.mp4"), "there is no /nowhere.mp4"),
         (("models", "pull", "sam_vit_z"), "no model is called 'sam_vit_z'; known: mobile_sam"),
@@ -116,6 +124,67 @@ def test_run_as_a_process_publishes_says_json_and_obeys_a_signal(clip, stop):
     assert process.returncode == 0, error
     assert [lines[0]["state"], lines[-1]["state"]] == ["starting", "stopping"]
     assert "Traceback" not in error
+
+
+def test_a_burst_of_signals_ends_a_run_once_and_well(clip):
+    device = Simulator(clip[0], clip[1], port=0)
+    device.start()
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
+               "--source", f"pupil://127.0.0.1:{device.port}"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stdout:
+                if json.loads(line)["rates"].get("masks"):
+                    break
+            for _ in range(50):
+                process.send_signal(signal.SIGTERM)
+            out, error = process.communicate(timeout=10)
+        finally:
+            process.kill()
+            device.stop()
+    assert process.returncode == 0, error
+    assert json.loads(out.splitlines()[-1])["state"] == "stopping"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_ends_it_at_once(number):
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
+               "--source", "pupil://127.0.0.1:1"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert json.loads(process.stdout.readline())["state"] == "starting"
+            begun_s = time.monotonic()
+            process.send_signal(number)
+            _, error = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert time.monotonic() - begun_s < 2.5
+    assert process.returncode == 130
+    assert "Traceback" not in error
+
+
+def test_a_reader_that_goes_away_ends_the_run_without_a_traceback(clip):
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
+               "--source", f"file:{clip[0]}?loop=1", "--gaze", f"trace:{clip[1]}"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            process.stdout.readline()
+            process.stdout.close()
+            process.wait(timeout=15)
+            error = process.stderr.read()
+        finally:
+            process.kill()
+    assert "Traceback" not in error
+    assert "BrokenPipe" not in error
+
+
+def test_a_clip_that_nothing_comes_of_is_a_failure(clip, tmp_path):
+    trace = tmp_path / "elsewhere.csv"
+    trace.write_text("timestamp,x,y,confidence\n0,9000,9000,1\n1.9,9000,9000,1\n")
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
+               "--source", f"file:{clip[0]}?realtime=0", "--gaze", f"trace:{trace}"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "ended before anything was looked at" in done.stderr) == (1, True), done.stderr
 
 
 def test_a_file_is_run_to_its_end(clip):

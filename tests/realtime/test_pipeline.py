@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engines import EngineSettings, ModelError, load
+from engines.fake import open_fake
 from realtime.clock import now_ns
 from realtime.pipeline import Pipeline
 from realtime.publishing import Broadcast
@@ -199,3 +200,34 @@ def test_the_engine_is_opened_for_the_size_of_the_first_frame(device):
         running.pipeline.start()
         running.newest()
     assert sizes == [scene.SIZE]
+
+
+def test_stop_does_not_wait_for_a_slow_encoder(device):
+    encoder, decoder = open_fake(encode_delay_s=30)
+    running = Running(device.port, lambda size: (encoder, decoder))
+    running.pipeline.start()
+    running.newest("health", lambda h: h.state == "running")
+    begun_ns = now_ns()
+    running.__exit__()
+    assert now_ns() - begun_ns < 1_500_000_000
+    Publisher(running.publisher.endpoint).close()
+
+
+def test_a_view_that_fails_does_not_end_health(device):
+    def refuse(health):
+        raise OSError("the pipe is closed")
+
+    with Running(device.port) as running:
+        running.pipeline._on_health = refuse
+        running.pipeline.start()
+        first = running.newest("health")
+        running.newest("health", lambda h: h.seq >= first.seq + 2)
+
+
+def test_the_age_of_a_decode_is_that_at_publication(device):
+    with Running(device.port) as running:
+        running.pipeline.start()
+        for _ in range(5):
+            message = running.newest()
+            since_ms = (message.published_ns - message.timing_ns.decode_end) / 1e6
+            assert 0 <= since_ms - message.carried_ms < 5

@@ -149,3 +149,27 @@ def test_a_still_picture_wants_no_second_keyframe():
     wants = [track.wants_keyframe for _, track in world.play(12)]
     assert wants[:4] == [True] * 4
     assert not any(wants[4:])
+
+
+def test_a_keyframe_of_before_a_restart_is_not_used_after_it():
+    world = World()
+    world.run(30)
+    late = world._frames[12]
+    embedding = world.encoder.encode(late.image)
+    stale = Keyframe(12, 0.5, late.captured_ns, late.received_ns, late.size, embedding, 1, world.now_ns)
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    for index in range(20):
+        frame = Frame(other, index, index / FPS, world.now_ns, world.now_ns)
+        x, y = scene.centre(12, SPEED)
+        sample = GazeSample(x, y, "px", 0.95, index / FPS, world.now_ns, world.now_ns)
+        message = world.tracker.step(frame, [sample], stale if index == 13 else None).message
+        assert message is None or message.mask is None
+        world.now_ns += 1_000_000_000 // FPS
+
+
+def test_a_thing_after_a_restart_does_not_get_an_old_id():
+    world = World()
+    before = world.run(30)
+    world.index = 0
+    world._frames.clear()
+    assert world.run(30).object > before.object
