@@ -51,3 +51,9 @@ class EngineSettings:
     encoder_threads: int = field(default_factory=lambda: default_threads()[0])
     decoder_threads: int = field(default_factory=lambda: default_threads()[1])
     cache_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a number of threads that is none."""
+        for name in ("encoder_threads", "decoder_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
