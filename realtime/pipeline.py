@@ -69,6 +69,7 @@ class Pipeline:
         frame_size: tuple[int, int] | None = None,
         every_frame: bool = False,
         encoding: Encoding = "packbits+zstd",
+        cancelled: Callable[[], bool] = lambda: False,
         overlay_wanted: Callable[[], bool] = lambda: True,
         jpeg_quality: int = 80,
         on_health: Callable[[HealthMessage], None] = lambda health: None,
@@ -79,12 +80,13 @@ class Pipeline:
         frame_size: (width, height) if known beforehand; the engine is then open before the first frame comes, so that
             a recording is not played to nobody.
         every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
+        cancelled: asked while it starts; when true, `start` raises KeyboardInterrupt.
         overlay_wanted: asked for every frame. on_health, on_shown: called once a second and once a frame, on threads
             of the pipeline's.
         """
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
-        self._every_frame = every_frame
+        self._every_frame, self._cancelled = every_frame, cancelled
         self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
         self._on_health, self._on_shown = on_health, on_shown
         self._metrics = Metrics()
@@ -94,6 +96,7 @@ class Pipeline:
         self._keyframes: Latest[Keyframe] = Latest()
         self._to_draw: Latest[Shown] = Latest()
         self._first_frame, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._encoded = threading.Event()
         self._frame_size = frame_size
         self._trouble: dict[str, str] = {}
         self._masks = 0
@@ -106,7 +109,10 @@ class Pipeline:
         known = self._frame_size is not None
         if not known:
             self._start_sources()
-            self._first_frame.wait(FIRST_FRAME_S)
+            until_ns = now_ns() + round(FIRST_FRAME_S * 1e9)
+            while not self._first_frame.wait(0.05) and now_ns() < until_ns:
+                if self._cancelled():
+                    raise KeyboardInterrupt
         self._encoder, self._decoder = self._open_engine(self._frame_size)
         self._tracker = self._make_tracker(self._decoder)
         for name, loop in (("track", self._track), ("encode", self._encode), ("overlay", self._overlay)):
@@ -130,6 +136,7 @@ class Pipeline:
         until_ns = now_ns() + round(STOP_S * 1e9)
         for slot in (self._frames, self._to_encode, self._to_draw):
             slot.close()
+        self._encoded.set()
         self._frame_source.stop()
         self._gaze_source.stop()
         for thread in self._threads:
@@ -158,7 +165,7 @@ class Pipeline:
     # -- sources' threads ---------------------------------------------------------------------------------------------
 
     def _take_frame(self, frame: Frame) -> None:
-        self._metrics.tick("frames", frame.received_ns)
+        self._metrics.tick("frames", now_ns())
         self._frame_size = frame.size
         self._first_frame.set()
         if not self._ready.is_set():
@@ -169,7 +176,7 @@ class Pipeline:
             self._frames.put(frame)
 
     def _take_gaze(self, sample: GazeSample) -> None:
-        self._metrics.tick("gaze", sample.received_ns)
+        self._metrics.tick("gaze", now_ns())
         if self._ready.is_set():
             self._gaze.put(sample)
 
@@ -179,13 +186,21 @@ class Pipeline:
         while (frame := self._frames.take()) is not None:
             with self._guard("track"):
                 begun_ns = now_ns()
-                track = self._tracker.step(frame, self._gaze.take_all(), self._keyframes.take(0))
-                if track.wants_keyframe:
+                keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.take(0)
+                track = self._tracker.step(frame, self._gaze.take_all(), keyframe)
+                if track.wants_keyframe and not self._every_frame:
                     self._to_encode.put(frame)
                 if track.message is not None:
                     self._publish_mask(frame, track, track.message)
                 self._to_draw.put(Shown(frame, track.message))
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
+
+    def _own_keyframe(self, frame: Frame) -> Keyframe | None:
+        """Have this very frame encoded: where time does not press, nothing need be older than it must."""
+        self._encoded.clear()
+        self._to_encode.put(frame)
+        self._encoded.wait()
+        return self._keyframes.take(0)
 
     def _publish_mask(self, frame: Frame, track: Track, message: MaskMessage) -> None:
         fields = message.fields(self._encoding)  # packing takes its time, and the age is that at publication
@@ -193,6 +208,8 @@ class Pipeline:
         published_ns = self._broadcast.send("mask", fields)
         self._masks += message.mask is not None
         self._metrics.tick("masks", published_ns)
+        if self._every_frame:
+            return  # at any speed, lateness means nothing
         self._metrics.observe("frame_to_mask", (published_ns - frame.captured_ns) / 1e6, published_ns)
         if message.state in ("preview", "locked"):
             gaze_ms = (published_ns - track.gaze_captured_ns) / 1e6
@@ -208,27 +225,25 @@ class Pipeline:
         _yield_to_others()
         while (frame := self._to_encode.take()) is not None:
             with self._guard("encode"):
-                begun_ns = self._encoding_since_ns = now_ns()
-                embedding = self._encoder.encode(frame.image)
-                done_ns = now_ns()
-                self._encoding_since_ns = 0
-                self._keyframes.put(
-                    Keyframe(
-                        frame.index,
-                        frame.timestamp,
-                        frame.captured_ns,
-                        frame.received_ns,
-                        frame.size,
-                        embedding,
-                        done_ns - begun_ns,
-                        done_ns,
-                    )
-                )
-                encode_ms = (done_ns - begun_ns) / 1e6
-                self._metrics.tick("keyframes", done_ns)
-                self._metrics.observe("encode", encode_ms, done_ns)
-                reference = FrameRef(frame.index, frame.timestamp, *frame.size)
-                self._broadcast.send("keyframe", KeyframeMessage(reference, encode_ms).fields())
+                self._encode_one(frame)
+            self._encoding_since_ns = 0
+            self._encoded.set()
+
+    def _encode_one(self, frame: Frame) -> None:
+        begun_ns = self._encoding_since_ns = now_ns()
+        embedding = self._encoder.encode(frame.image)
+        done_ns = now_ns()
+        self._keyframes.put(
+            Keyframe(
+                frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding,
+                done_ns - begun_ns, done_ns,
+            )
+        )  # fmt: skip
+        encode_ms = (done_ns - begun_ns) / 1e6
+        self._metrics.tick("keyframes", done_ns)
+        self._metrics.observe("encode", encode_ms, done_ns)
+        reference = FrameRef(frame.index, frame.timestamp, *frame.size)
+        self._broadcast.send("keyframe", KeyframeMessage(reference, encode_ms).fields())
 
     # -- overlay ------------------------------------------------------------------------------------------------------
 

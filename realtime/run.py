@@ -51,14 +51,16 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         stack.callback(publisher.close, 0.1)
         latest: Latest[Shown] = Latest()
         clip = frames if isinstance(frames, ClipFrames) else None
+        at_any_speed = clip is not None and not clip.clock.real_time
         pipeline = Pipeline(
             frames,
             gaze,
-            lambda size: open_engine(config.engine, config.models, size, view.progress),
-            lambda decoder: Tracker(decoder, now_ns, config.tracker),
+            lambda size: open_engine(config.engine, config.models, size, _Watched(view.progress, interrupts)),
+            lambda decoder: Tracker(decoder, now_ns, config.tracker, frame_time=at_any_speed),
             Broadcast(publisher, config.publish.stream, now_ns),
             frame_size=clip.size if clip is not None else None,
-            every_frame=clip is not None and not clip.clock.real_time,
+            every_frame=at_any_speed,
+            cancelled=lambda: interrupts.asked,
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
@@ -68,7 +70,6 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         stack.callback(pipeline.stop)
         pipeline.start()
         view.ready(config.source, publisher.endpoint)
-        interrupts.settle()
         while not (stop.is_set() or interrupts.asked or pipeline.ended):
             if screen is None:
                 stop.wait(0.1)
@@ -80,6 +81,23 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         if pipeline.ended:
             stop.wait(SETTLE_S)
             _explain(frames.status(), pipeline.masks)
+
+
+class _Watched:
+    """Progress that ends what it is told of when an interrupt was asked for: between two files, two graphs."""
+
+    def __init__(self, inside: Progress, interrupts: Interrupts) -> None:
+        self._inside, self._interrupts = inside, interrupts
+
+    def line(self, text: str) -> None:
+        """Pass it on."""
+        self._interrupts.check()
+        self._inside.line(text)
+
+    def bar(self, done: int, total: int, text: str) -> None:
+        """Pass it on."""
+        self._interrupts.check()
+        self._inside.bar(done, total, text)
 
 
 def _tell(view: View, health: HealthMessage, stop: threading.Event) -> None:

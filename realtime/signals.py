@@ -19,20 +19,15 @@ class RunFailed(RuntimeError):
 class Interrupts:
     """In a `with` block, SIGINT and SIGTERM ask the main thread to stop.
 
-    While starting they raise KeyboardInterrupt, which ends any waiting and loading; after `settle` they only set
-    `asked`, for a loop that looks at it. A plain attribute: a lock taken by a handler that interrupts another
-    handler would wait for itself for ever. Whoever insists, `INSIST_S` after the first signal, ends the process.
+    They only set `asked`, for loops that look at it. A plain attribute: a lock taken by a handler that interrupts
+    another handler would wait for itself for ever, and an exception out of a handler can leave anything half done.
+    Whoever insists, `INSIST_S` after the first signal, ends the process.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._settled = False
         self._first_s = 0.0
         self._before: dict[int, object] = {}
-
-    def settle(self) -> None:
-        """From now on signals only set `asked`."""
-        self._settled = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
@@ -40,7 +35,10 @@ class Interrupts:
                 os._exit(INTERRUPTED)
             return
         self.asked, self._first_s = True, time.monotonic()
-        if not self._settled:
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it was asked for; for places where nothing is half done."""
+        if self.asked:
             raise KeyboardInterrupt
 
     def __enter__(self) -> Interrupts:

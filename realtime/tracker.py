@@ -117,8 +117,19 @@ class _Answer:
 class Tracker:
     """Follows what is looked at from frame to frame."""
 
-    def __init__(self, decoder: Decoder, clock_ns: Callable[[], int], settings: TrackerSettings | None = None) -> None:
-        self._decoder, self._clock_ns = decoder, clock_ns
+    def __init__(
+        self,
+        decoder: Decoder,
+        clock_ns: Callable[[], int],
+        settings: TrackerSettings | None = None,
+        *,
+        frame_time: bool = False,
+    ) -> None:
+        """Begin with nothing known.
+
+        clock_ns: the host's clock. frame_time: a frame's own time is now, as for a clip that is played at any speed.
+        """
+        self._decoder, self._clock_ns, self._frame_time = decoder, clock_ns, frame_time
         self._settings = settings or TrackerSettings()
         self._motion = Motion(self._settings.motion)
         self._chooser = KeyframeChooser(self._settings.keyframes)
@@ -127,6 +138,7 @@ class Tracker:
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
         self._shown: Masked | None = None
+        self._now_ns = 0
         self._since_ns = 0  # when the source last began anew
         self._answer: _Answer | None = None
         self._interval_ns, self._sharpen_ns = 0.0, 0.0  # between frames; what sharpening an edge costs; running means
@@ -148,7 +160,8 @@ class Tracker:
             self._keyframe = keyframe
         since = self._motion.chain(before.index) if before is not None else None
         self._take_gaze(samples, frame, before, since)
-        look = self._gaze.look(self._clock_ns())
+        self._now_ns = frame.captured_ns if self._frame_time else self._clock_ns()
+        look = self._gaze.look(self._now_ns)
         carried = self._carry(since)
         decoded = self._decode(frame, look, carried) if look is not None else None
         message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
@@ -276,7 +289,7 @@ class Tracker:
     ) -> MaskMessage | None:
         verdict = self._dwell.update(
             Seen(
-                self._clock_ns(), look, decoded.mask if decoded else None, carried.mask if carried else None,
+                self._now_ns, look, decoded.mask if decoded else None, carried.mask if carried else None,
                 frame.size, level=self._level, broken=broken,
             )
         )  # fmt: skip
@@ -297,7 +310,8 @@ class Tracker:
         """
         settings, decode = self._settings.clean, shown.decode
         begin_ns = self._clock_ns()
-        if begin_ns - frame.received_ns + self._sharpen_ns > self._settings.frame_share * self._interval_ns:
+        late = begin_ns - frame.received_ns + self._sharpen_ns > self._settings.frame_share * self._interval_ns
+        if late and not self._frame_time:
             # Cheaper on the working grid. The estimate fades, so that it is tried again when the load has gone.
             self._sharpen_ns *= 0.98
             w, h = shown.logits.shape[1] / frame.size[0], shown.logits.shape[0] / frame.size[1]

@@ -19,8 +19,9 @@ LATE_NS = 250_000_000
 class ClipClock:
     """A clip's seconds (0 is its first frame, counting on when it is repeated) against the host's clock.
 
-    In real time, whoever plays along asks `host_ns` and waits. Else the clip has no time of its own: followers are
-    called before each frame and have until then to catch up. Written by one thread, read by any.
+    In real time, whoever plays along asks `host_ns` and waits. Else followers are called before each frame and have
+    until then to catch up, and `host_ns` goes on counting a second for each of the clip's, from its start, however fast
+    it is played: what lasts half a second in the clip does so at any speed. Written by one thread, read by any.
     """
 
     def __init__(self, *, real_time: bool) -> None:
@@ -41,7 +42,8 @@ class ClipClock:
 
     def advance(self, clip_s: float, at_ns: int) -> None:
         """Not in real time: the clip has come to `clip_s`."""
-        self.anchor(clip_s, at_ns)
+        if self._anchor is None:
+            self.anchor(clip_s, at_ns)
         for follower in self._followers:
             follower(clip_s)
 
@@ -138,7 +140,9 @@ class ClipFrames:
         if self._stop.is_set():
             return False
         received_ns = now_ns()
-        captured_ns = min(received_ns, self.clock.host_ns(clip_s) or received_ns)
+        captured_ns = self.clock.host_ns(clip_s) or received_ns
+        if self.clock.real_time:
+            captured_ns = min(received_ns, captured_ns)
         self._tally.received()
         self._tally.enter("running")
         self._on_frame(Frame(image, self._index, clip_s, captured_ns, received_ns))

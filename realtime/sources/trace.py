@@ -147,7 +147,11 @@ class TraceGaze:
         point, received_ns = self._points[self._next], now_ns()
         self._next += 1
         clip_s = self._turn * (self._clip.period_s or 0.0) + point.timestamp
-        captured_ns = min(received_ns, self._clip.host_ns(clip_s) or received_ns)
+        captured_ns = self._clip.host_ns(clip_s) or received_ns
+        if self._clip.real_time:
+            captured_ns = min(received_ns, captured_ns)
+        else:
+            received_ns = captured_ns  # a clip that is not played in real time has no other time to be received at
         self._tally.received()
         self._tally.enter("running")
         self._on_gaze(GazeSample(point.x, point.y, "px", point.confidence, clip_s, captured_ns, received_ns))

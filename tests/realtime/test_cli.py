@@ -12,7 +12,8 @@ import pytest
 from realtime.cli import main
 from realtime.simulate import Simulator
 from realtime.subscriber import MaskSubscriber
-from realtime.transport import Publisher
+from realtime.transport import Publisher, Subscription
+from realtime.wire import read
 from tests.realtime import scene
 from tests.realtime.patience import eventually
 
@@ -20,6 +21,24 @@ from tests.realtime.patience import eventually
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     return scene.write_clip(tmp_path_factory.mktemp("scene"), 48)
+
+
+class Reader:
+    """Every mask message, in order."""
+
+    def __init__(self, endpoint):
+        self._subscription = Subscription(endpoint, "mask", newest_only=False, queue=1000)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._subscription.close()
+
+    def take(self):
+        while (payload := self._subscription.receive(0.05)) is not None:
+            message = read("mask", payload)
+            yield message.frame.index, message.state
 
 
 def said(capsys, *argv):
@@ -195,6 +214,25 @@ def test_a_file_is_run_to_its_end(clip):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "stopping"
+
+
+def test_a_clip_at_any_speed_dwells_in_the_clips_own_time(tmp_path):
+    clip, trace = scene.write_clip(tmp_path, 72)
+    free = Publisher("tcp://127.0.0.1:0")
+    free.close()
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--source", f"file:{clip}?realtime=0",
+               "--gaze", f"trace:{trace}", "--publish", free.endpoint]  # fmt: skip
+    states = {}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process, Reader(free.endpoint) as reader:
+        try:
+            while process.poll() is None:
+                for index, state in reader.take():
+                    states[index] = state
+        finally:
+            process.kill()
+    first = min(index for index, state in states.items() if state != "lost")
+    locked = min(index for index, state in states.items() if state == "locked")
+    assert max(14, first) <= locked <= max(16, first + 2)  # 0.6 s at 24 frames a second, whatever that took here
 
 
 def test_without_a_verb_the_usage_is_shown():
