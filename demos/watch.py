@@ -1,5 +1,6 @@
 """Print and show what is looked at: python demos/watch.py [tcp://HOST:PORT]. Without a screen it writes overlay.jpg."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from realtime import MaskSubscriber
 
-with MaskSubscriber(*sys.argv[1:2], topics=("mask", "overlay")) as subscriber:
+with contextlib.suppress(KeyboardInterrupt), MaskSubscriber(*sys.argv[1:2], topics=("mask", "overlay")) as subscriber:
     for message in subscriber.masks():
         print(f"frame {message.frame.index}: object {message.object} {message.state}, box {message.box}", flush=True)
         if (overlay := subscriber.newest("overlay", timeout_s=0)) is None:
