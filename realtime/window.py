@@ -71,7 +71,7 @@ class Window:
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise WindowError("no display for --window: neither DISPLAY nor WAYLAND_DISPLAY is set; run without it")
         try:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
             raise WindowError(f"OpenCV cannot open a window here ({error.err}); run without --window") from None
         self._title, self._mouse, self._size = title, mouse, (0, 0)
