@@ -29,9 +29,9 @@ class VitShape:
 
 
 SHAPES = {
-    "vit_b": VitShape(768, 12, 12, (2, 5, 8, 11)),
-    "vit_l": VitShape(1024, 24, 16, (5, 11, 17, 23)),
-    "vit_h": VitShape(1280, 32, 16, (7, 15, 23, 31)),
+    "sam_vit_b": VitShape(768, 12, 12, (2, 5, 8, 11)),
+    "sam_vit_l": VitShape(1024, 24, 16, (5, 11, 17, 23)),
+    "sam_vit_h": VitShape(1280, 32, 16, (7, 15, 23, 31)),
 }
 
 
@@ -138,5 +138,5 @@ class SamVit(nn.Module):
 
 
 def sam_vit(model: str) -> SamVit:
-    """The encoder called vit_b, vit_l or vit_h, without weights."""
+    """The encoder of the model called sam_vit_b, sam_vit_l or sam_vit_h, without weights."""
     return SamVit(SHAPES[model])

@@ -12,11 +12,12 @@ from engines.letterbox import Letterbox
 
 torch = pytest.importorskip("torch")
 
+from engines import weights  # noqa: E402
 from engines.graphs import ABSENT, DecoderGraph, EncoderGraph  # noqa: E402
 from engines.models import checkpoint, graphs  # noqa: E402
 from engines.models.beyond import natural_noise  # noqa: E402
 from engines.models.fast_decoder import FastDecoder, Preparation  # noqa: E402
-from engines.models.sam_vit import SamVit, VitShape  # noqa: E402
+from engines.models.sam_vit import SHAPES, SamVit, VitShape  # noqa: E402
 from engines.models.tiny_vit import TinyViT  # noqa: E402
 from engines.prompts import model_points  # noqa: E402
 
@@ -262,3 +263,8 @@ def test_damaged_weights_are_refused(damage, tmp_path, weights_folder):
             (tmp_path / name).write_bytes(source.read_bytes())
     with pytest.raises(ModelError, match=r"mobile_sam\.pt|encoder"):
         checkpoint.read_model(tmp_path, "mobile_sam")
+
+
+def test_every_vit_that_can_be_pulled_can_be_built():
+    names = {entry.name for entry in weights.registry() if entry.name.startswith("sam_")}
+    assert names == set(SHAPES)
