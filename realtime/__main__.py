@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 
 
 def main() -> int:
@@ -10,9 +12,15 @@ def main() -> int:
     try:
         from realtime.cli import main as command
 
-        return command()
+        code = command()
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    if any(thread.daemon for thread in threading.enumerate()):
+        # A thread that was left in an encode, inside C++, would abort the process when the interpreter ends.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,22 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+LEFT_S = 45.0
+
+
+def pytest_sessionfinish() -> None:
+    """Wait for threads that a test left behind on purpose, such as a slow encoder's, and name those that stay.
+
+    A daemon thread that is inside C++ when the interpreter ends brings the whole process down with it.
+    """
+    until_s = time.monotonic() + LEFT_S
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until_s - time.monotonic()))
+            if thread.is_alive():
+                print(f"\nleft running: {thread.name}", file=sys.stderr)
