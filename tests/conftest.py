@@ -16,7 +16,7 @@ def pytest_sessionfinish() -> None:
     """
     until_s = time.monotonic() + LEFT_S
     for thread in threading.enumerate():
-        if thread is not threading.current_thread():
+        if thread.daemon and thread is not threading.current_thread():
             thread.join(max(0.0, until_s - time.monotonic()))
             if thread.is_alive():
                 print(f"\nleft running: {thread.name}", file=sys.stderr)
