@@ -199,7 +199,8 @@ class Pipeline:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""
         self._encoded.clear()
         self._to_encode.put(frame)
-        self._encoded.wait()
+        if not self._stop.is_set():  # else what `stop` has set may be what was just cleared
+            self._encoded.wait()
         return self._keyframes.take(0)
 
     def _publish_mask(self, frame: Frame, track: Track, message: MaskMessage) -> None:
