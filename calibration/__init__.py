@@ -1,5 +1,19 @@
-"""Geometry: camera models, gaze mapping, rigid transforms, masks to 3D.
+"""Geometry: camera models, gaze mapping, rigid transforms, calibration files.
 
-Imports nothing else of ours. Nothing lives here yet: gaze arrives in scene pixels from devices that are
-calibrated by their own software.
+Imports nothing else of ours.
 """
+
+from calibration.camera import Camera, Fisheye, Pinhole, angles_deg, camera_from_dict
+from calibration.errors import CalibrationError, RecordError
+from calibration.record import Record
+
+__all__ = [
+    "CalibrationError",
+    "Camera",
+    "Fisheye",
+    "Pinhole",
+    "Record",
+    "RecordError",
+    "angles_deg",
+    "camera_from_dict",
+]

@@ -1,0 +1,226 @@
+"""Camera models: where a point falls in the picture, and which way a pixel looks.
+
+Frames of reference: the camera's is optical, x right, y down, z forward, in metres. Pixels are of the distorted
+picture as captured: x right, y down, the centre of the top-left pixel is (0, 0), so that the picture ends at
+(width - 0.5, height - 0.5). What a model knows nothing about is NaN, never a wild number.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from calibration import lens
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+
+Model = Literal["pinhole", "fisheye"]
+_DEGREE = math.radians(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera(ABC):
+    """One camera at one resolution; `Pinhole` or `Fisheye`.
+
+    size: (width, height) in pixels. fx, fy: focal lengths, px. cx, cy: principal point, px.
+    coefficients: the lens, in OpenCV's order; shorter ones are filled up with zeros.
+    """
+
+    size: tuple[int, int]
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    coefficients: tuple[float, ...] = ()
+
+    model: ClassVar[Model]
+    _LENGTHS: ClassVar[tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no camera."""
+        wide, high = self.size
+        if not (isinstance(wide, int) and isinstance(high, int) and 0 < wide <= 100_000 and 0 < high <= 100_000):
+            raise CalibrationError(f"a camera's size must be (width, height) in whole pixels, got {self.size!r}")
+        numbers = (self.fx, self.fy, self.cx, self.cy, *self.coefficients)
+        if not all(math.isfinite(value) for value in numbers) or self.fx <= 0 or self.fy <= 0:
+            raise CalibrationError(f"focal lengths must be above 0 and all numbers finite, got {numbers}")
+        if len(self.coefficients) not in self._LENGTHS:
+            expected = ", ".join(map(str, self._LENGTHS))
+            raise CalibrationError(
+                f"a {self.model} camera has {expected} lens coefficients, got {len(self.coefficients)}; "
+                "models with thin prism or tilted sensor are not known here"
+            )
+
+    @property
+    def matrix(self) -> Floats:
+        """K, (3, 3), px."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    @property
+    @abstractmethod
+    def limit_rad(self) -> float:
+        """Angle from the axis up to which the lens model holds, radians."""
+
+    def project(self, points: ArrayLike, *, margin_px: float = 0.0) -> Floats:
+        """(N, 3) points or rays in the camera's frame to (N, 2) px; NaN behind, outside, or where the model ends.
+
+        margin_px: also give what lies this far outside the picture, as far as the model goes.
+        """
+        points = _rows(points, 3)
+        pixels = self._bend(points) * (self.fx, self.fy) + (self.cx, self.cy)
+        return np.asarray(np.where(self.inside(pixels, margin_px=margin_px)[:, None], pixels, np.nan))
+
+    def unproject(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> Floats:
+        """(N, 2) px to (N, 3) unit rays in the camera's frame; NaN outside the picture and where the model ends."""
+        pixels = _rows(points_px, 2)
+        pixels = np.where(self.inside(pixels, margin_px=margin_px)[:, None], pixels, np.nan)
+        return self._straighten((pixels - (self.cx, self.cy)) / (self.fx, self.fy))
+
+    def inside(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> NDArray[np.bool_]:
+        """(N,) whether each of (N, 2) px lies in the picture."""
+        pixels = _rows(points_px, 2)
+        low, high = -0.5 - margin_px, np.array(self.size) - 0.5 + margin_px
+        return np.asarray(((pixels >= low) & (pixels <= high)).all(1))
+
+    def plane(self, points_px: ArrayLike) -> Floats:
+        """(N, 2) px to (N, 2) on the undistorted plane z = 1, for homographies and poses; NaN where there is none."""
+        rays = self.unproject(points_px)
+        return np.asarray(np.where(rays[:, 2:] > 1e-6, rays[:, :2] / np.maximum(rays[:, 2:], 1e-6), np.nan))
+
+    def undistorted(self) -> Pinhole:
+        """The camera without a lens whose pictures `undistort` makes: the same size and focal lengths."""
+        return Pinhole(self.size, self.fx, self.fy, self.cx, self.cy)
+
+    def undistort(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The (H, W) or (H, W, C) picture as `undistorted()` would have taken it; black where nothing was seen."""
+        if image.shape[1::-1] != self.size:
+            raise CalibrationError(
+                f"the picture is {image.shape[1]} x {image.shape[0]}, the camera was calibrated at "
+                f"{self.size[0]} x {self.size[1]}; capture at that resolution or calibrate again"
+            )
+        return np.asarray(cv2.remap(image, *_undistortion(self), cv2.INTER_LINEAR))
+
+    def px_per_degree(self, at_px: tuple[float, float] | None = None) -> float:
+        """Pixels that one degree covers at a place of the picture, by default at its principal point.
+
+        The geometric mean over directions; NaN where the model knows nothing.
+        """
+        ray = self.unproject([at_px])[0] if at_px is not None else np.array([0.0, 0.0, 1.0])
+        side = np.cross(ray, [0.0, 1.0, 0.0] if abs(ray[1]) < 0.9 else [1.0, 0.0, 0.0])
+        side /= np.linalg.norm(side)
+        small, over = 0.01 * _DEGREE, np.cross(ray, side)
+        pixels = self._bend(np.stack([ray + small * d for d in (side, -side, over, -over)])) * (self.fx, self.fy)
+        a, b = (pixels[0] - pixels[1]) / 0.02, (pixels[2] - pixels[3]) / 0.02
+        return math.sqrt(abs(a[0] * b[1] - a[1] * b[0]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON; `camera_from_dict` reads it."""
+        return {
+            "model": self.model,
+            "size": list(self.size),
+            "fx": self.fx,
+            "fy": self.fy,
+            "cx": self.cx,
+            "cy": self.cy,
+            "coefficients": list(self.coefficients),
+        }
+
+    @abstractmethod
+    def _bend(self, points: Floats) -> Floats:
+        """(N, 3) points to the (N, 2) distorted plane at focal length 1."""
+
+    @abstractmethod
+    def _straighten(self, bent: Floats) -> Floats:
+        """(N, 2) on the distorted plane to (N, 3) unit rays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinhole(Camera):
+    """OpenCV's standard camera: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 for ordinary lenses, 8 for wide ones up to 110 deg."""
+
+    model = "pinhole"
+    _LENGTHS = (0, 4, 5, 8)
+
+    @property
+    def limit_rad(self) -> float:
+        """Angle from the axis up to which the polynomial rises, radians."""
+        return lens.plane_limit(self._eight)
+
+    @property
+    def _eight(self) -> tuple[float, ...]:
+        return self.coefficients + (0.0,) * (8 - len(self.coefficients))
+
+    def _bend(self, points: Floats) -> Floats:
+        return lens.bend_plane(self._eight, points)
+
+    def _straighten(self, bent: Floats) -> Floats:
+        return lens.straighten_plane(self._eight, bent)
+
+
+@dataclass(frozen=True, slots=True)
+class Fisheye(Camera):
+    """Equidistant fisheye as in `cv2.fisheye`: k1 k2 k3 k4; sees beside and behind itself where the lens does."""
+
+    model = "fisheye"
+    _LENGTHS = (0, 4)
+
+    @property
+    def limit_rad(self) -> float:
+        """Angle from the axis up to which the polynomial rises, radians."""
+        return lens.fisheye_limit(self._four)
+
+    @property
+    def _four(self) -> tuple[float, ...]:
+        return self.coefficients or (0.0,) * 4
+
+    def _bend(self, points: Floats) -> Floats:
+        return lens.bend_fisheye(self._four, points)
+
+    def _straighten(self, bent: Floats) -> Floats:
+        return lens.straighten_fisheye(self._four, bent)
+
+
+def camera_from_dict(fields: Mapping[str, Any]) -> Camera:
+    """Read what `to_dict` wrote; `CalibrationError` names what is missing or wrong."""
+    kinds: dict[str, type[Pinhole] | type[Fisheye]] = {"pinhole": Pinhole, "fisheye": Fisheye}
+    try:
+        kind = kinds[fields["model"]]
+        wide, high = fields["size"]
+        fx, fy, cx, cy = (float(fields[name]) for name in ("fx", "fy", "cx", "cy"))
+        return kind((wide, high), fx, fy, cx, cy, tuple(float(value) for value in fields["coefficients"]))
+    except KeyError as error:
+        raise CalibrationError(f"the camera has no {error}, or a model other than pinhole and fisheye") from None
+    except (TypeError, ValueError) as error:
+        raise CalibrationError(f"the camera's numbers do not read as numbers: {error}") from None
+
+
+def angles_deg(rays: ArrayLike, others: ArrayLike) -> Floats:
+    """(N,) degrees between pairs of (N, 3) rays, exact for small angles, too."""
+    a, b = _rows(rays, 3), _rows(others, 3)
+    return np.asarray(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), (a * b).sum(1))))
+
+
+def _rows(values: ArrayLike, width: int) -> Floats:
+    rows = np.asarray(values, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise CalibrationError(f"expected an (N, {width}) array, got {rows.shape}")
+    return rows
+
+
+@functools.lru_cache(maxsize=4)
+def _undistortion(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """For each pixel of the undistorted picture the pixel to take, as `cv2.remap` wants it."""
+    wide, high = camera.size
+    x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
+    points = np.column_stack([(x.ravel() - camera.cx) / camera.fx, (y.ravel() - camera.cy) / camera.fy])
+    pixels = np.nan_to_num(camera.project(np.column_stack([points, np.ones(len(points))])), nan=-10.0)
+    maps = pixels.astype(np.float32).reshape(high, wide, 2)
+    return np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])

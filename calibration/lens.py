@@ -1,0 +1,165 @@
+"""What a lens does to directions: from a ray to the image plane at focal length 1, and back. Pure, vectorised.
+
+A distortion polynomial is only meaningful up to where it folds back: beyond that radius it maps rays that the lens
+never saw into the middle of the picture. Here everything beyond it is NaN, in both directions.
+
+Sources: Brown (1966) as in OpenCV's rational model, and Kannala & Brandt (2006) as in `cv2.fisheye`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+WIDEST_PLANE = math.tan(math.radians(80))
+"""Radius on the plane z = 1 beyond which a plane is no picture of anything."""
+_SAMPLES = 4096
+_STEPS = 25
+_DONE = 1e-11
+
+
+def bend_plane(coefficients: tuple[float, ...], points: Floats) -> Floats:
+    """(N, 3) points before the camera to the (N, 2) distorted plane; NaN behind, or where the polynomial folds.
+
+    coefficients: k1 k2 p1 p2 k3 k4 k5 k6.
+    """
+    depth = np.where(points[:, 2] > 0, points[:, 2], np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        plane = points[:, :2] / depth[:, None]
+        bent, jacobian = _brown(coefficients, plane)
+        good = (np.hypot(*plane.T) < _plane_table(coefficients)[0][-1]) & (_det(jacobian) > 0)
+    return np.asarray(np.where(good[:, None], bent, np.nan))
+
+
+def straighten_plane(coefficients: tuple[float, ...], bent: Floats) -> Floats:
+    """(N, 2) distorted plane to (N, 3) unit rays by Newton's method; NaN where no ray goes there."""
+    radii, bent_radii = _plane_table(coefficients)
+    length = np.hypot(*bent.T)
+    # The radial part alone is inverted by table: a start so near that Newton cannot run off to another branch.
+    start = np.interp(length, bent_radii, radii) / np.maximum(length, 1e-300)
+    plane = bent * start[:, None]
+    open_ = np.flatnonzero(np.isfinite(plane).all(1) & (length <= 1.2 * bent_radii[-1]))
+    solved = np.zeros(len(bent), bool)
+    for _ in range(_STEPS):
+        if not len(open_):
+            break
+        there, jacobian = _brown(coefficients, plane[open_])
+        off = there - bent[open_]
+        near = np.abs(off).max(1) < _DONE
+        solved[open_[near]] = True
+        open_, off, jacobian = open_[~near], off[~near], jacobian[~near]
+        plane[open_] -= _solve(jacobian, off)
+        open_ = open_[np.abs(plane[open_]).max(1, initial=0.0) < 2 * WIDEST_PLANE]
+    good = solved & (np.hypot(*plane.T) < radii[-1])
+    if good.any():
+        good[good] = _det(_brown(coefficients, plane[good])[1]) > 0
+    rays = np.column_stack([plane, np.ones(len(plane))])
+    return np.asarray(np.where(good[:, None], rays / np.linalg.norm(rays, axis=1, keepdims=True), np.nan))
+
+
+def bend_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
+    """(N, 3) points, those beside and behind the camera too, to the (N, 2) plane; NaN where the lens sees nothing.
+
+    coefficients: k1 k2 k3 k4 of theta (1 + k1 theta^2 + ...).
+    """
+    across = np.hypot(points[:, 0], points[:, 1])
+    theta: Floats = np.arctan2(across, points[:, 2])
+    thetas, _ = _fisheye_table(coefficients)
+    good = (theta < thetas[-1]) & ((across > 0) | (points[:, 2] > 0))
+    scale = _fisheye(coefficients, theta)[0] / np.maximum(across, 1e-300)
+    return np.asarray(np.where(good[:, None], points[:, :2] * scale[:, None], np.nan))
+
+
+def straighten_fisheye(coefficients: tuple[float, ...], bent: Floats) -> Floats:
+    """(N, 2) plane to (N, 3) unit rays; NaN where no ray goes there."""
+    thetas, bents = _fisheye_table(coefficients)
+    length = np.hypot(*bent.T)
+    theta: Floats = np.interp(length, bents, thetas)
+    for _ in range(_STEPS):
+        there, slope = _fisheye(coefficients, theta)
+        theta = np.asarray(np.clip(theta - (there - length) / np.maximum(slope, 1e-9), 0, thetas[-1]))
+    good = (np.abs(_fisheye(coefficients, theta)[0] - length) < 1e-9) & (theta < thetas[-1])
+    way = bent / np.maximum(length, 1e-300)[:, None]
+    rays = np.column_stack([way * np.sin(theta)[:, None], np.cos(theta)])
+    return np.asarray(np.where(good[:, None], rays, np.nan))
+
+
+def plane_limit(coefficients: tuple[float, ...]) -> float:
+    """Largest angle from the axis, radians, up to which the polynomial of a plane is a lens."""
+    return math.atan(_plane_table(coefficients)[0][-1])
+
+
+def fisheye_limit(coefficients: tuple[float, ...]) -> float:
+    """Largest angle from the axis, radians, up to which the polynomial of a fisheye is a lens; at most pi."""
+    return float(_fisheye_table(coefficients)[0][-1])
+
+
+def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floats]:
+    """The distorted plane (N, 2) and its Jacobian (N, 2, 2)."""
+    k1, k2, p1, p2, k3, k4, k5, k6 = coefficients
+    x, y = plane.T
+    r2 = x * x + y * y
+    above, below = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    radial = above / below
+    # d(radial)/d(r2)
+    slope = ((k1 + r2 * (2 * k2 + 3 * r2 * k3)) - radial * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / below
+    bent = np.column_stack(
+        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y]
+    )
+    cross = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
+    jacobian = np.empty((len(plane), 2, 2))
+    jacobian[:, 0, 0] = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+    jacobian[:, 1, 1] = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+    jacobian[:, 0, 1] = jacobian[:, 1, 0] = cross
+    return bent, jacobian
+
+
+def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Floats]:
+    """Distance from the centre and its derivative."""
+    k1, k2, k3, k4 = coefficients
+    t2 = theta * theta
+    bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+    return bent, 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
+
+
+@functools.lru_cache(maxsize=32)
+def _plane_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Radii and their distorted radii, both rising, up to where the polynomial folds back."""
+    k1, k2, _, _, k3, k4, k5, k6 = coefficients
+    radii = np.linspace(0, WIDEST_PLANE, _SAMPLES)
+    r2 = radii * radii
+    below = 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bent = radii * (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / below
+    return _rising(radii, np.where(below > 0, bent, np.nan))
+
+
+@functools.lru_cache(maxsize=32)
+def _fisheye_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
+    thetas = np.linspace(0, math.pi, _SAMPLES)
+    return _rising(thetas, _fisheye(coefficients, thetas)[0])
+
+
+def _rising(inner: Floats, outer: Floats) -> tuple[Floats, Floats]:
+    """The part from 0 up to where `outer` stops rising."""
+    rises = np.diff(outer) > 0  # False for NaN, too
+    end = len(inner) if rises.all() else max(2, int(np.argmin(rises)) + 1)
+    return inner[:end], np.nan_to_num(outer[:end])
+
+
+def _det(jacobian: Floats) -> Floats:
+    return np.asarray(jacobian[:, 0, 0] * jacobian[:, 1, 1] - jacobian[:, 0, 1] * jacobian[:, 1, 0])
+
+
+def _solve(jacobian: Floats, off: Floats) -> Floats:
+    """Newton's step: the inverse of each 2 x 2 matrix times its vector."""
+    det = _det(jacobian)
+    det = np.where(np.abs(det) < 1e-9, 1e-9, det)
+    x = (jacobian[:, 1, 1] * off[:, 0] - jacobian[:, 0, 1] * off[:, 1]) / det
+    y = (jacobian[:, 0, 0] * off[:, 1] - jacobian[:, 1, 0] * off[:, 0]) / det
+    return np.column_stack([x, y])

@@ -1,0 +1,141 @@
+"""Calibration files: versioned JSON that says what it belongs to, and is refused where it does not belong.
+
+Every result, a camera's, a gaze mapping's or a robot's, is written in the same frame:
+
+    {"format": "gazecast-calibration", "version": 1, "kind": "gaze", "device": "Pupil Core", "camera": "world",
+     "size": [1280, 720], "made_at": "2026-11-22T14:03:11+00:00", "body": {...}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from calibration.errors import RecordError
+
+FORMAT = "gazecast-calibration"
+VERSION = 1
+Kind = Literal["camera", "gaze", "handeye"]
+_LARGEST = 50_000_000
+"""Bytes; a calibration has some kilobytes, and what is larger than this is not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One calibration and what it belongs to.
+
+    device: the eye tracker or robot, or "" where there is none. camera: its name, as the user or the device has it.
+    size: (width, height), px, of the pictures that it holds for. made_at: ISO 8601 with a time zone.
+    body: the result, as JSON; whoever calibrates that kind of thing reads and writes it.
+    """
+
+    kind: Kind
+    device: str
+    camera: str
+    size: tuple[int, int]
+    made_at: str
+    body: dict[str, Any]
+
+
+def save(path: Path, record: Record) -> None:
+    """Write the record, whole or not at all; raises `RecordError` where it is not JSON, OSError from the disk."""
+    fields = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": record.kind,
+        "device": record.device,
+        "camera": record.camera,
+        "size": list(record.size),
+        "made_at": record.made_at,
+        "body": record.body,
+    }
+    try:
+        text = json.dumps(fields, indent=1, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"the calibration cannot be written as JSON: {error}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, staged = tempfile.mkstemp(prefix=".calibration-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text + "\n")
+        os.chmod(staged, 0o644)
+        os.replace(staged, path)
+    except BaseException:
+        Path(staged).unlink(missing_ok=True)
+        raise
+
+
+def load(
+    path: Path,
+    kind: Kind,
+    *,
+    size: tuple[int, int] | None = None,
+    camera: str | None = None,
+    device: str | None = None,
+) -> Record:
+    """Read a calibration of this kind, and refuse it where it belongs to another picture, camera or device.
+
+    What is None is not compared. Raises `RecordError` with the reason and what to do.
+    """
+    record = _parse(path, kind)
+    again = "calibrate again for this one, or give its own file"
+    if size is not None and record.size != tuple(size):
+        raise RecordError(
+            f"{path} was made at {record.size[0]} x {record.size[1]}, the pictures are {size[0]} x {size[1]}; "
+            "capture at that resolution or calibrate again"
+        )
+    if camera is not None and record.camera != camera:
+        raise RecordError(f"{path} was made with camera {record.camera!r}, this is {camera!r}; {again}")
+    if device is not None and record.device != device:
+        raise RecordError(f"{path} was made with device {record.device!r}, this is {device!r}; {again}")
+    return record
+
+
+def _parse(path: Path, kind: Kind) -> Record:
+    fields = _read(path)
+    if fields.get("format") != FORMAT:
+        raise RecordError(f"{path} is no calibration of gazecast: its format is {fields.get('format')!r}")
+    if fields.get("version") != VERSION:
+        raise RecordError(
+            f"{path} has version {fields.get('version')!r}, this program reads version {VERSION}; calibrate again"
+        )
+    if fields.get("kind") != kind:
+        raise RecordError(
+            f"{path} is a calibration of {fields.get('kind')!r}, expected {kind!r}; kinds: {', '.join(get_args(Kind))}"
+        )
+    for name, wanted in (("device", str), ("camera", str), ("made_at", str), ("size", list), ("body", dict)):
+        if name not in fields:
+            raise RecordError(f"{path} has no {name!r}; it was cut or edited; calibrate again")
+        if not isinstance(fields[name], wanted):
+            raise RecordError(f"{path}: {name!r} is {fields[name]!r:.60}, expected a JSON {wanted.__name__}")
+    size = fields["size"]
+    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise RecordError(f"{path}: size is {size!r:.60}, expected [width, height] in pixels")
+    try:
+        datetime.fromisoformat(fields["made_at"])
+    except ValueError:
+        raise RecordError(f"{path}: made_at is {fields['made_at']!r:.60}, expected a date as ISO 8601") from None
+    return Record(kind, fields["device"], fields["camera"], (size[0], size[1]), fields["made_at"], fields["body"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise RecordError(f"{path} has {path.stat().st_size} bytes, which is no calibration")
+        fields = json.loads(path.read_bytes(), parse_constant=_no_constant)
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise RecordError(f"{path} is JSON, but no calibration: expected an object, got {type(fields).__name__}")
+    return fields
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
