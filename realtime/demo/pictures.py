@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Image
-from realtime.demo.canvas import FAINT, INK, Axes, Canvas, Colour, ticks
+from realtime.canvas import FAINT, INK, Axes, Canvas, Colour, ticks
 from realtime.drawing import COLOURS
 from realtime.metrics import percentiles
 from realtime.types import State

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from realtime.demo.canvas import PAPER, Axes, Canvas, text_width, ticks
+from realtime.canvas import PAPER, Axes, Canvas, text_width, ticks
 
 
 @pytest.mark.parametrize(
