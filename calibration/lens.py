@@ -79,7 +79,7 @@ def straighten_fisheye(coefficients: tuple[float, ...], bent: Floats) -> Floats:
     """(N, 2) plane to (N, 3) unit rays; NaN where no ray goes there."""
     thetas, bents = _fisheye_table(coefficients)
     length = np.hypot(*bent.T)
-    theta: Floats = np.interp(length, bents, thetas)
+    theta: Floats = np.asarray(np.interp(length, bents, thetas))
     for _ in range(_STEPS):
         there, slope = _fisheye(coefficients, theta)
         theta = np.asarray(np.clip(theta - (there - length) / np.maximum(slope, 1e-9), 0, thetas[-1]))
