@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from calibration import CalibrationError
 from engines import EngineError, weights
-from realtime import engine_verbs
+from realtime import calibrate, engine_verbs
 from realtime.config import Config, load_config, to_toml
 from realtime.progress import Terminal
 from realtime.settings import SettingsError
@@ -25,7 +26,7 @@ from realtime.transport import TransportError
 from realtime.window import WindowError
 
 FAILED, WRONG_USE = 1, 2
-OUR_ERRORS = (SettingsError, SourceError, TransportError, WindowError, EngineError)
+OUR_ERRORS = (SettingsError, SourceError, TransportError, WindowError, EngineError, CalibrationError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -195,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = add("doctor", _doctor, "say what this machine can run, and what to install for more")
     doctor.add_argument("--json", action="store_true", help="as JSON")
+
+    calibration = verbs.add_parser("calibrate", help="measure and remove the errors of camera, tracker and robot")
+    calibrate.add_verbs(calibration.add_subparsers(metavar="VERB", required=True))
 
     engine = verbs.add_parser("engine", help="build, check and time engines")
     engine_verbs.add_verbs(engine.add_subparsers(metavar="VERB", required=True))
