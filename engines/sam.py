@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from engines.base import (
     EngineInfo,
     Floats,
     Image,
+    ModelError,
     Prompt,
     check_image,
     check_prompts,
@@ -23,8 +25,10 @@ from engines.base import (
 from engines.graphs import BATCHES, GRID, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
+from engines.settings import EngineSettings, default_cache_dir
+from engines.store import GraphStore
 
-serial = itertools.count(1)
+_serial = itertools.count(1)
 """Makes the id of every opened engine its own."""
 
 
@@ -60,6 +64,71 @@ class Runtime(Protocol):
         ...
 
 
+def open_store(settings: EngineSettings, weights: Path | None, report: Callable[[str], None]) -> GraphStore:
+    """The graphs of the settings' model; raises `ModelError` where there are no weights."""
+    if weights is None:
+        raise ModelError(f"the {settings.backend} engine needs the folder with the weights of {settings.model}")
+    return GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
+
+
+def open_sam(
+    settings: EngineSettings,
+    store: GraphStore,
+    runtime: Runtime,
+    *,
+    precision: str,
+    device: str,
+    versions: Mapping[str, str],
+    frame_size: tuple[int, int] | None,
+) -> tuple[SamEncoder, SamDecoder]:
+    """Encoder and decoder over one runtime, with the graphs for frames of (width, height) ready if it is known.
+
+    precision, device, versions: as in `EngineInfo`.
+    """
+    info = EngineInfo(
+        engine_id=f"{settings.backend}-{settings.model}-{next(_serial)}",
+        backend=settings.backend,
+        model=settings.model,
+        precision=precision,
+        device=device,
+        masks=4,
+        versions=dict(versions),
+        threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
+    )
+    table = store.prompt_table()
+    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
+    if frame_size is not None:
+        store.report(f"opening the {precision} encoder for {frame_size[0]} x {frame_size[1]} with {settings.backend}")
+        encoder.prepare(frame_size)
+        decoder.prepare(frame_size)
+    return encoder, decoder
+
+
+G = TypeVar("G")
+R = TypeVar("R")
+
+
+class Kept(Generic[G, R]):
+    """What was compiled for the last few graphs; one more takes the place of the oldest."""
+
+    def __init__(self, limit: int, compiled: Callable[[G], R]) -> None:
+        self._limit, self._compiled = limit, compiled
+        self._runs: dict[G, R] = {}
+
+    def __call__(self, graph: G) -> R:
+        """What was compiled for a graph, compiling it first if it is not there."""
+        if graph not in self._runs:
+            run = self._compiled(graph)
+            while len(self._runs) >= self._limit:
+                del self._runs[next(iter(self._runs))]
+            self._runs[graph] = run
+        return self._runs[graph]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._runs.clear()
+
+
 class SamEncoder:
     """See `Encoder`. The graph of a new picture shape is compiled when it comes; the last few are kept."""
 
@@ -69,11 +138,11 @@ class SamEncoder:
         self.info = info
         self._runtime: Runtime | None = runtime
         self._table = table
-        self._runs: dict[EncoderGraph, EncoderRun] = {}
+        self._runs: Kept[EncoderGraph, EncoderRun] = Kept(self.KEPT, runtime.encoder)
 
     def prepare(self, frame_size: tuple[int, int]) -> None:
         """Have the graph for (width, height) ready."""
-        self._run(EncoderGraph.of(Letterbox(*frame_size)))
+        self._runs(EncoderGraph.of(Letterbox(*frame_size)))
 
     def encode(self, image: Image) -> Embedding:
         """See `Encoder.encode`."""
@@ -81,7 +150,7 @@ class SamEncoder:
             raise EngineClosed("this encoder was closed; load the engine again")
         check_image(image)
         letterbox = Letterbox(image.shape[1], image.shape[0])
-        run = self._run(EncoderGraph.of(letterbox))
+        run = self._runs(EncoderGraph.of(letterbox))
         prepared, nbytes = run(np.ascontiguousarray(letterbox.image(image)))
         return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
 
@@ -90,15 +159,6 @@ class SamEncoder:
         if self._runtime is None:
             raise EngineClosed("this encoder was closed; load the engine again")
         return (self._runtime.array(embedding.tensors[0]) - self._table.no_mask).reshape(GRID, GRID, -1)
-
-    def _run(self, graph: EncoderGraph) -> EncoderRun:
-        if graph not in self._runs:
-            assert self._runtime is not None
-            run = self._runtime.encoder(graph)
-            while len(self._runs) >= self.KEPT:
-                del self._runs[next(iter(self._runs))]
-            self._runs[graph] = run
-        return self._runs[graph]
 
     def close(self) -> None:
         """See `Encoder.close`."""
@@ -115,12 +175,12 @@ class SamDecoder:
         self.info = info
         self._runtime: Runtime | None = runtime
         self._table = table
-        self._runs: dict[DecoderGraph, DecoderRun] = {}
+        self._runs: Kept[DecoderGraph, DecoderRun] = Kept(self.KEPT, runtime.decoder)
 
     def prepare(self, frame_size: tuple[int, int], batches: Sequence[int] = (1,), masks_in: bool = False) -> None:
         """Have the graphs for clicks on frames of (width, height) ready."""
         for batch in batches:
-            self._run(DecoderGraph.of(Letterbox(*frame_size), batch, 2, masks_in))
+            self._runs(DecoderGraph.of(Letterbox(*frame_size), batch, 2, masks_in))
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
         """See `Decoder.decode`."""
@@ -145,18 +205,9 @@ class SamDecoder:
                 if prompt.mask_logits is not None:
                     logits[row, 0], has_mask[row] = prompt.mask_logits, 1
             inputs += [logits, has_mask]
-        run = self._run(DecoderGraph.of(embedding.letterbox, batch, tokens.shape[1], masks_in))
+        run = self._runs(DecoderGraph.of(embedding.letterbox, batch, tokens.shape[1], masks_in))
         logits, scores = run(embedding.tensors, inputs)
         return [Candidates(logits[row], scores[row], embedding.letterbox) for row in range(len(prompts))]
-
-    def _run(self, graph: DecoderGraph) -> DecoderRun:
-        if graph not in self._runs:
-            assert self._runtime is not None
-            run = self._runtime.decoder(graph)
-            while len(self._runs) >= self.KEPT:
-                del self._runs[next(iter(self._runs))]
-            self._runs[graph] = run
-        return self._runs[graph]
 
     def close(self) -> None:
         """See `Decoder.close`."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import EngineInfo, EngineUnavailable, Floats, Image, ModelError
+from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.sam import SamDecoder, SamEncoder, serial
-from engines.settings import EngineSettings, default_cache_dir
+from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.settings import EngineSettings
 from engines.store import GraphStore
 
 try:
@@ -27,29 +27,15 @@ def open_engine(
     report: Callable[[str], None],
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
-    if weights is None:
-        raise ModelError(f"the onnxruntime engine needs the folder with the weights of {settings.model}")
+    store = open_store(settings, weights, report)
     if settings.precision not in ("auto", "f32"):
         raise EngineUnavailable(f"the onnxruntime engine runs in f32, not {settings.precision}; choose f32 or auto")
-    store = GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
-    info = EngineInfo(
-        engine_id=f"onnxruntime-{settings.model}-{next(serial)}",
-        backend="onnxruntime",
-        model=settings.model,
-        precision="f32",
-        device="CPU",
-        masks=4,
-        versions={"onnxruntime": ort.__version__},
-        threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
-    )
-    runtime, table = OnnxRuntime(store, settings), store.prompt_table()
-    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
-    if frame_size is not None:
-        report(f"opening the encoder for {frame_size[0]} x {frame_size[1]} with ONNX Runtime")
-        encoder.prepare(frame_size)
-        decoder.prepare(frame_size)
+    pair = open_sam(
+        settings, store, OnnxRuntime(store, settings),
+        precision="f32", device="CPU", versions={"onnxruntime": ort.__version__}, frame_size=frame_size,
+    )  # fmt: skip
     store.release()
-    return encoder, decoder
+    return pair
 
 
 class OnnxRuntime:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from engines import cache
-from engines.base import EngineInfo, EngineUnavailable, Floats, Image, ModelError
+from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
-from engines.sam import SamDecoder, SamEncoder, serial
-from engines.settings import EngineSettings, default_cache_dir
+from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.settings import EngineSettings
 from engines.store import GraphStore
 
 try:
@@ -31,30 +31,17 @@ def open_engine(
     report: Callable[[str], None],
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
-    if weights is None:
-        raise ModelError(f"the openvino engine needs the folder with the weights of {settings.model}")
-    store = GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
+    store = open_store(settings, weights, report)
     runtime = OpenVinoRuntime(store, settings)
     if frame_size is not None:
         runtime.resolve(EncoderGraph.of(Letterbox(*frame_size)))
-    info = EngineInfo(
-        engine_id=f"openvino-{settings.model}-{next(serial)}",
-        backend="openvino",
-        model=settings.model,
-        precision=runtime.precision,
-        device=runtime.device,
-        masks=4,
-        versions={"openvino": ov.__version__},
-        threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
-    )
-    table = store.prompt_table()
-    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
-    if frame_size is not None:
-        report(f"compiling the {info.precision} encoder for {frame_size[0]} x {frame_size[1]} with OpenVINO")
-        encoder.prepare(frame_size)
-        decoder.prepare(frame_size)
+    pair = open_sam(
+        settings, store, runtime,
+        precision=runtime.precision, device=runtime.device, versions={"openvino": ov.__version__},
+        frame_size=frame_size,
+    )  # fmt: skip
     store.release()
-    return encoder, decoder
+    return pair
 
 
 class OpenVinoRuntime:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import EngineInfo, EngineUnavailable, Floats, Image, ModelError
+from engines.base import EngineUnavailable, Floats, Image
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.sam import SamDecoder, SamEncoder, serial
-from engines.settings import EngineSettings, default_cache_dir
+from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.settings import EngineSettings
 from engines.store import GraphStore
 
 try:
@@ -34,32 +34,19 @@ def open_engine(
     report: Callable[[str], None],
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
-    if weights is None:
-        raise ModelError(f"the torch engine needs the folder with the weights of {settings.model}")
+    store = open_store(settings, weights, report)
     cuda = torch.cuda.is_available()
     known = ("f32", "f16") if cuda else ("f32", "bf16")
     if settings.precision not in ("auto", *known):
         where = "on a CUDA GPU" if cuda else "on this CPU"
         raise EngineUnavailable(f"the torch engine runs in {' or '.join(known)} {where}, not {settings.precision}")
-    store = GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
     precision = settings.precision if settings.precision != "auto" else "f16" if cuda else "f32"
-    info = EngineInfo(
-        engine_id=f"torch-{settings.model}-{next(serial)}",
-        backend="torch",
-        model=settings.model,
-        precision=precision,
-        device=torch.cuda.get_device_name() if cuda else "CPU",
-        masks=4,
-        versions={"torch": str(torch.__version__)},
-        threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
-    )
-    runtime = CudaRuntime(store, precision) if cuda else TorchRuntime(store, settings, precision)
-    table = store.prompt_table()
-    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
-    if frame_size is not None:
-        encoder.prepare(frame_size)
-        decoder.prepare(frame_size)
-    return encoder, decoder
+    # The model stays in memory: every graph is made of it.
+    return open_sam(
+        settings, store, CudaRuntime(store, precision) if cuda else TorchRuntime(store, settings, precision),
+        precision=precision, device=torch.cuda.get_device_name() if cuda else "CPU",
+        versions={"torch": str(torch.__version__)}, frame_size=frame_size,
+    )  # fmt: skip
 
 
 class TorchRuntime:
