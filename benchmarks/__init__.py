@@ -1,0 +1,1 @@
+"""Measurements. Run them from the repository: `python -m benchmarks.NAME`."""
