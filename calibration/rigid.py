@@ -1,0 +1,187 @@
+"""Rigid transforms, named `target_from_source`: `a_from_b.apply(points_b)` gives the same points in frame a.
+
+So `base_from_camera = base_from_gripper @ gripper_from_camera`: what touches must be the same frame. Metres; rotations
+of right-handed frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+
+_TOLERANCE = 1e-3
+"""How far numbers that were rounded in a file may be from a rotation; they are made one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rigid:
+    """target_from_source: x_target = rotation @ x_source + translation_m.
+
+    rotation: (3, 3) float64, orthonormal, determinant 1. translation_m: (3,) float64.
+    Raises `CalibrationError` for what is no rigid transform.
+    """
+
+    rotation: Floats
+    translation_m: Floats
+
+    def __post_init__(self) -> None:
+        """Refuse what is no rotation, and make exact what nearly is one."""
+        rotation = np.asarray(self.rotation, np.float64)
+        translation = np.array(self.translation_m, np.float64)
+        if rotation.shape != (3, 3) or translation.shape != (3,):
+            raise CalibrationError(
+                f"a rigid transform has a (3, 3) rotation and a (3,) translation, got {rotation.shape} and "
+                f"{translation.shape}"
+            )
+        if not (np.isfinite(rotation).all() and np.isfinite(translation).all()):
+            raise CalibrationError("a rigid transform must be finite numbers")
+        left, scales, right = np.linalg.svd(rotation)
+        if np.abs(scales - 1).max() > _TOLERANCE or np.linalg.det(rotation) < 0:
+            raise CalibrationError(
+                f"the (3, 3) matrix is no rotation: its scales are {scales.round(4).tolist()} and its determinant "
+                f"{np.linalg.det(rotation):.4f}; expected 1 and a right-handed frame"
+            )
+        rotation = left @ right
+        rotation.flags.writeable = translation.flags.writeable = False
+        object.__setattr__(self, "rotation", rotation)
+        object.__setattr__(self, "translation_m", translation)
+
+    @classmethod
+    def identity(cls) -> Rigid:
+        """Nothing moves."""
+        return cls(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_matrix(cls, matrix: ArrayLike) -> Rigid:
+        """From a homogeneous (4, 4) matrix."""
+        numbers = np.asarray(matrix, np.float64)
+        if numbers.shape != (4, 4) or not np.allclose(numbers[3], (0, 0, 0, 1), atol=1e-9):
+            raise CalibrationError(f"expected a (4, 4) matrix whose last row is 0 0 0 1, got shape {numbers.shape}")
+        return cls(numbers[:3, :3], numbers[:3, 3])
+
+    @classmethod
+    def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> Rigid:
+        """From an axis times its angle, radians."""
+        return cls(rotation_from_rotvec(np.asarray(rotvec_rad, np.float64)), np.asarray(translation_m, np.float64))
+
+    @classmethod
+    def from_quaternion(cls, xyzw: ArrayLike, translation_m: ArrayLike) -> Rigid:
+        """From a quaternion in ROS's order, of any length but 0."""
+        numbers = np.asarray(xyzw, np.float64)
+        length = float(np.linalg.norm(numbers))
+        if numbers.shape != (4,) or not math.isfinite(length) or length < 1e-9:
+            raise CalibrationError(f"expected a quaternion x y z w that is not 0, got {numbers.tolist()}")
+        x, y, z, w = numbers / length
+        rotation = np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+        return cls(rotation, np.asarray(translation_m, np.float64))
+
+    @property
+    def matrix(self) -> Floats:
+        """Homogeneous (4, 4)."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.rotation, self.translation_m
+        return matrix
+
+    @property
+    def rotvec_rad(self) -> Floats:
+        """(3,) axis times angle, the angle in 0..pi."""
+        return rotvec_from_rotation(self.rotation)
+
+    @property
+    def quaternion_xyzw(self) -> Floats:
+        """(4,) in ROS's order, w not negative."""
+        rotvec = self.rotvec_rad
+        angle = float(np.linalg.norm(rotvec))
+        half_sinc = 0.5 * float(np.sinc(angle / (2 * math.pi)))  # sin(angle / 2) / angle
+        return np.append(rotvec * half_sinc, math.cos(angle / 2))
+
+    @property
+    def angle_rad(self) -> float:
+        """How far it turns, 0..pi."""
+        return float(np.linalg.norm(self.rotvec_rad))
+
+    def __matmul__(self, other: Rigid) -> Rigid:
+        """Compose: a_from_b @ b_from_c is a_from_c."""
+        return Rigid(self.rotation @ other.rotation, self.rotation @ other.translation_m + self.translation_m)
+
+    def inverse(self) -> Rigid:
+        """source_from_target."""
+        return Rigid(self.rotation.T, -self.rotation.T @ self.translation_m)
+
+    def apply(self, points: ArrayLike) -> Floats:
+        """(..., 3) points of the source frame in the target frame."""
+        return np.asarray(np.asarray(points, np.float64) @ self.rotation.T + self.translation_m)
+
+    def rotate(self, directions: ArrayLike) -> Floats:
+        """(..., 3) directions of the source frame in the target frame."""
+        return np.asarray(np.asarray(directions, np.float64) @ self.rotation.T)
+
+    def away_from(self, other: Rigid) -> tuple[float, float]:
+        """(metres, radians) between this transform and another one of the same frames."""
+        turn = rotvec_from_rotation(self.rotation.T @ other.rotation)
+        return float(np.linalg.norm(self.translation_m - other.translation_m)), float(np.linalg.norm(turn))
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """As JSON: translation and quaternion."""
+        return {"translation_m": self.translation_m.tolist(), "quaternion_xyzw": self.quaternion_xyzw.tolist()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Rigid:
+        """Read what `to_dict` wrote; `CalibrationError` names what is wrong."""
+        try:
+            return cls.from_quaternion(fields["quaternion_xyzw"], fields["translation_m"])
+        except KeyError as error:
+            raise CalibrationError(f"a pose needs translation_m and quaternion_xyzw, {error} is missing") from None
+        except (TypeError, ValueError) as error:
+            raise CalibrationError(f"the numbers of a pose do not read as numbers: {error}") from None
+
+
+def rotation_from_rotvec(rotvec_rad: Floats) -> Floats:
+    """Rodrigues' formula: (3,) axis times angle to (3, 3)."""
+    angle = float(np.linalg.norm(rotvec_rad))
+    cross = skew(rotvec_rad)
+    sinc, half = float(np.sinc(angle / math.pi)), float(np.sinc(angle / (2 * math.pi)))
+    return np.asarray(np.eye(3) + sinc * cross + 0.5 * half * half * (cross @ cross))
+
+
+def rotvec_from_rotation(rotation: Floats) -> Floats:
+    """The logarithm of a (3, 3) rotation: (3,) axis times angle in 0..pi, exact near 0 and near pi, too."""
+    odd = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    sine, cosine = float(np.linalg.norm(odd)) / 2, (float(np.trace(rotation)) - 1) / 2
+    angle = math.atan2(sine, cosine)
+    if sine > 1e-4 or cosine > 0:
+        return np.asarray(odd / 2 * (angle / sine if sine > 1e-12 else 1.0))
+    # Near pi the odd part vanishes; the axis is the greatest column of (R + I), its sign that of what is left.
+    even = (rotation + rotation.T) / 2 + np.eye(3) * (1 - 2 * (1 + cosine) / 2)
+    axis = even[:, int(np.argmax(np.diag(even)))]
+    axis = axis / np.linalg.norm(axis)
+    return np.asarray(angle * (axis if axis @ odd >= 0 else -axis))
+
+
+def skew(vector: Floats) -> Floats:
+    """The (3, 3) matrix whose product with another vector is the cross product."""
+    x, y, z = vector
+    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
+
+
+def mean_pose(poses: Sequence[Rigid]) -> Rigid:
+    """The chordal mean of several estimates of the same transform (Hartley et al., 2013)."""
+    if not poses:
+        raise CalibrationError("no poses to take the mean of")
+    left, _, right = np.linalg.svd(sum((pose.rotation for pose in poses), np.zeros((3, 3))))
+    flip = np.diag([1.0, 1.0, np.linalg.det(left @ right)])
+    return Rigid(left @ flip @ right, np.mean([pose.translation_m for pose in poses], axis=0))
