@@ -1,0 +1,148 @@
+"""Which pictures of the board are still missing: parts of the picture without corners, and tilts not yet shown. Pure.
+
+Corners everywhere fix the lens; tilts fix the focal length, which a board that only ever faces the camera cannot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.boards import Detection
+from calibration.camera import Pinhole
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+from calibration.pose import find_pose
+
+Tilt = Literal["facing", "left", "right", "top", "bottom"]
+"""Which edge of the board, as seen in the picture, is the far one."""
+ROWS, COLUMNS = 4, 6
+ENOUGH_CORNERS = 6
+"""In each cell of the picture."""
+ENOUGH_VIEWS = 12
+ENOUGH_TILTS = 2
+"""Views that lean each way."""
+LEANING_DEG = 18.0
+_SAME = 0.06
+"""A view whose corners moved by less than this share of the picture, on average, shows nothing new."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coverage:
+    """What a set of views shows. counts: (ROWS, COLUMNS) corners in each cell of the picture. tilts: views each way."""
+
+    views: int
+    counts: NDArray[np.int_]
+    tilts: dict[Tilt, int]
+
+    @property
+    def share(self) -> float:
+        """0..1: how much of what is wanted is there."""
+        cells = float(np.minimum(self.counts / ENOUGH_CORNERS, 1).mean())
+        leaning = [min(self.tilts[tilt] / ENOUGH_TILTS, 1.0) for tilt in get_args(Tilt) if tilt != "facing"]
+        return (cells + sum(leaning) / len(leaning) + min(self.views / ENOUGH_VIEWS, 1)) / 3
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is missing but the very edge: 90 % of the cells, every tilt, enough views."""
+        return self.next == ""
+
+    @property
+    def missing_tilts(self) -> tuple[Tilt, ...]:
+        """The ways that the board should still lean."""
+        return tuple(t for t in get_args(Tilt) if t != "facing" and self.tilts[t] < ENOUGH_TILTS)
+
+    @property
+    def emptiest(self) -> tuple[int, int] | None:
+        """(row, column) of the cell that lacks most, None where 90 % of them have enough."""
+        short = self.counts < ENOUGH_CORNERS
+        if short.mean() <= 0.1:
+            return None
+        row, column = divmod(int(np.argmin(self.counts)), COLUMNS)
+        return row, column
+
+    @property
+    def next(self) -> str:
+        """What to do next, one sentence; "" when there is enough."""
+        if self.emptiest is not None:
+            return f"move the board to the {cell_name(*self.emptiest)} of the picture"
+        if self.missing_tilts:
+            edge = self.missing_tilts[0]
+            return f"lean the board so that its {edge} edge is farther away, by 20 to 40 degrees"
+        if self.views < ENOUGH_VIEWS:
+            return f"take {ENOUGH_VIEWS - self.views} more, nearer and farther"
+        return ""
+
+
+def cover(detections: Sequence[Detection], size: tuple[int, int]) -> Coverage:
+    """What these views show, in pictures of (width, height)."""
+    counts = np.zeros((ROWS, COLUMNS), int)
+    tilts: dict[Tilt, int] = dict.fromkeys(get_args(Tilt), 0)
+    for detection in detections:
+        cells = np.floor((detection.points_px + 0.5) / size * (COLUMNS, ROWS)).astype(int)
+        column, row = np.clip(cells, 0, (COLUMNS - 1, ROWS - 1)).T
+        np.add.at(counts, (row, column), 1)
+        tilt = lean(detection)
+        if tilt is not None:
+            tilts[tilt] += 1
+    return Coverage(len(detections), counts, tilts)
+
+
+def lean(detection: Detection) -> Tilt | None:
+    """Which way the board leans, for a camera that is not calibrated yet; None where it cannot be told.
+
+    A guess of the field of view (60 degrees over the longer side) is good enough to tell a lean from facing.
+    """
+    wide, high = detection.size
+    guess = Pinhole(detection.size, focal := 0.87 * max(wide, high), focal, (wide - 1) / 2, (high - 1) / 2)
+    try:
+        pose = find_pose(guess, detection.object_points, detection.points_px)
+    except CalibrationError:
+        return None
+    angle_deg, edge = tilt_deg(pose.camera_from_board.rotation)
+    return edge if angle_deg >= LEANING_DEG else "facing"
+
+
+def tilt_deg(rotation: Floats) -> tuple[float, Tilt]:
+    """How far a board leans from facing the camera, degrees, and which edge is the far one, as seen in the picture.
+
+    rotation: of camera_from_board, (3, 3).
+    """
+    normal = rotation[:, 2] if rotation[2, 2] > 0 else -rotation[:, 2]
+    angle = math.degrees(math.acos(min(1.0, float(normal[2]))))
+    if abs(normal[0]) > abs(normal[1]):
+        return angle, "left" if normal[0] > 0 else "right"
+    return angle, "top" if normal[1] > 0 else "bottom"
+
+
+def cell_name(row: int, column: int) -> str:
+    """Where a cell of the picture is, in words."""
+    down = "top" if row == 0 else "bottom" if row == ROWS - 1 else ""
+    across = "left" if column < COLUMNS / 3 else "right" if column >= 2 * COLUMNS / 3 else ""
+    if down and across:
+        return f"{down} {across} corner"
+    return f"{down or across} edge" if (down or column in (0, COLUMNS - 1)) else across or "middle"
+
+
+def is_new(detection: Detection, taken: Sequence[Detection]) -> bool:
+    """Whether a view shows the board elsewhere, or otherwise, than every view that was taken."""
+    reach = _SAME * math.hypot(*detection.size)
+    return all(_moved_px(detection, other) > reach for other in taken)
+
+
+def is_steady(detection: Detection, before: Detection | None, *, limit_px: float = 2.0) -> bool:
+    """Whether the board hardly moved since the picture before; what moves is blurred."""
+    return before is not None and _moved_px(detection, before) <= limit_px
+
+
+def _moved_px(one: Detection, other: Detection) -> float:
+    """Mean distance between the corners that both show; infinite where they share none."""
+    _, mine, theirs = np.intersect1d(one.ids, other.ids, return_indices=True)
+    if not len(mine):
+        return math.inf
+    return float(np.hypot(*(one.points_px[mine] - other.points_px[theirs]).T).mean())

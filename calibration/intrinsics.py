@@ -1,0 +1,233 @@
+"""A camera's intrinsics from views of a board: fit, judge every view, drop the bad ones and say how sure it is.
+
+The fit is Zhang's (2000) as OpenCV has it. What is said of it, residuals and standard deviations, is computed here
+with our own camera models, the same way for each of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+from calibration.boards import Detection
+from calibration.camera import Camera, Fisheye, Pinhole
+from calibration.coverage import Coverage, cover
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+from calibration.pose import pose_jacobian, project_board
+from calibration.rigid import Rigid
+
+Lens = Literal["pinhole5", "pinhole8", "fisheye"]
+FEWEST_VIEWS = 3
+BAD_RATIO = 3.0
+"""A view whose rms is this many times the median's is dropped: its corners were found in the wrong place."""
+_BAD_PX = 0.3
+"""Below this no view is bad."""
+NAMES = {
+    "pinhole5": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3"),
+    "pinhole8": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "fisheye": ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One picture's part in a fit. reason: why it was dropped, "" where it was kept. rms of what the fit says."""
+
+    name: str
+    corners: int
+    rms_px: float
+    worst_px: float
+    reason: str = ""
+    camera_from_board: Rigid | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intrinsics:
+    """A calibrated camera and what is known about it.
+
+    rms_px: over the corners of the kept views. std: standard deviation of each number, px for the first four.
+    every_view: (rms_px, fx) of the fit with every view in it, before any was dropped.
+    points_px, errors_px: (N, 2) corners of the kept views, and found minus projected.
+    """
+
+    camera: Camera
+    lens: Lens
+    rms_px: float
+    std: dict[str, float]
+    views: tuple[View, ...]
+    every_view: tuple[float, float]
+    coverage: Coverage
+    points_px: Floats
+    errors_px: Floats
+
+    @property
+    def kept(self) -> tuple[View, ...]:
+        """The views that the fit stands on."""
+        return tuple(view for view in self.views if not view.reason)
+
+    @property
+    def dropped(self) -> tuple[View, ...]:
+        """The views that it does not, with their reasons."""
+        return tuple(view for view in self.views if view.reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    camera: Camera
+    poses: tuple[Rigid, ...]
+    errors_px: tuple[Floats, ...]
+
+    @property
+    def rms_px(self) -> float:
+        return _rms(np.concatenate(self.errors_px))
+
+
+def calibrate(detections: Sequence[Detection], *, lens: Lens = "pinhole5", drop: bool = True) -> Intrinsics:
+    """Fit a camera to views of one board, all of one size.
+
+    drop: leave out views whose rms is over `BAD_RATIO` times the median, the worst first, at most a third of them.
+    Raises `CalibrationError` for too few views or ones that fix no camera.
+    """
+    if lens not in get_args(Lens):
+        raise CalibrationError(f"{lens!r} is no lens; expected one of {', '.join(get_args(Lens))}")
+    views, foreign = _of_one_size(detections)
+    if len(views) < FEWEST_VIEWS:
+        raise CalibrationError(
+            f"{len(views)} views of the board are too few; expected {FEWEST_VIEWS} at least, and better 12, "
+            "tilted and in every part of the picture"
+        )
+    fit = first = _fit(views, lens)
+    bad: list[View] = []
+    while drop and len(views) > FEWEST_VIEWS and len(bad) < len(detections) // 3:
+        each = [_rms(errors) for errors in fit.errors_px]
+        worst, median = int(np.argmax(each)), float(np.median(each))
+        if each[worst] <= max(BAD_RATIO * median, _BAD_PX):
+            break
+        reason = (
+            f"{each[worst]:.2f} px, {each[worst] / median:.0f} times the median: corners found in the wrong place, or "
+            "a board that is bent, blurred or too far away"
+        )
+        bad.append(_view(views[worst], fit, worst, reason))
+        views = [view for index, view in enumerate(views) if index != worst]
+        fit = _fit(views, lens)
+    said = [_view(view, fit, index) for index, view in enumerate(views)] + bad + foreign
+    return Intrinsics(
+        camera=fit.camera,
+        lens=lens,
+        rms_px=fit.rms_px,
+        std=dict(zip(NAMES[lens], _standard_deviations(fit, views, lens).tolist(), strict=True)),
+        views=tuple(sorted(said, key=lambda view: view.name)),
+        every_view=(first.rms_px, first.camera.fx),
+        coverage=cover(views, fit.camera.size),
+        points_px=np.concatenate([view.points_px for view in views]),
+        errors_px=np.concatenate(fit.errors_px),
+    )
+
+
+def _of_one_size(detections: Sequence[Detection]) -> tuple[list[Detection], list[View]]:
+    """The views of the commonest size, and the others with the reason."""
+    if not detections:
+        return [], []
+    size = Counter(detection.size for detection in detections).most_common(1)[0][0]
+    foreign = [
+        View(
+            d.name,
+            len(d.ids),
+            math.nan,
+            math.nan,
+            f"{d.size[0]} x {d.size[1]}, where most are {size[0]} x {size[1]}: another camera or resolution",
+        )
+        for d in detections
+        if d.size != size
+    ]
+    return [detection for detection in detections if detection.size == size], foreign
+
+
+def _view(detection: Detection, fit: _Fit, index: int, reason: str = "") -> View:
+    errors = fit.errors_px[index]
+    worst = float(np.hypot(*errors.T).max())
+    return View(detection.name, len(detection.ids), _rms(errors), worst, reason, fit.poses[index])
+
+
+def _fit(views: Sequence[Detection], lens: Lens) -> _Fit:
+    objects = [view.object_points.astype(np.float32)[:, None] for view in views]
+    pixels = [view.points_px.astype(np.float32)[:, None] for view in views]
+    size = views[0].size
+    try:
+        if lens == "fisheye":
+            flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW
+            _, matrix, coefficients, turns, moves = cv2.fisheye.calibrate(
+                objects, pixels, size, np.eye(3), np.zeros(4), flags=flags
+            )
+        else:
+            flags = cv2.CALIB_RATIONAL_MODEL if lens == "pinhole8" else 0
+            _, matrix, coefficients, turns, moves = cv2.calibrateCamera(
+                objects, pixels, size, np.eye(3), np.zeros(8 if lens == "pinhole8" else 5), flags=flags
+            )
+    except cv2.error as error:
+        raise CalibrationError(
+            f"OpenCV finds no {lens} camera for these views ({error.err}); take views that lean more, and in other "
+            "parts of the picture, or try another lens"
+        ) from None
+    lengths = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
+    camera = _camera(lens, size, np.array([*lengths, *coefficients.ravel()[: len(NAMES[lens]) - 4]], np.float64))
+    poses = tuple(Rigid.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True))
+    errors = tuple(
+        view.points_px - project_board(camera, pose, view.object_points)
+        for view, pose in zip(views, poses, strict=True)
+    )
+    if not all(np.isfinite(error).all() for error in errors):
+        raise CalibrationError(
+            f"the {lens} camera that fits best folds inside the picture; take more views at its edges, or try "
+            "a lens with other coefficients"
+        )
+    return _Fit(camera, poses, errors)
+
+
+def _standard_deviations(fit: _Fit, views: Sequence[Detection], lens: Lens) -> Floats:
+    """(P,) of the intrinsics: the inverse of the normal matrix with every view's pose eliminated (Schur)."""
+    camera = fit.camera
+    numbers = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
+    normal = np.zeros((len(numbers), len(numbers)))
+    for view, pose in zip(views, fit.poses, strict=True):
+        inner = _intrinsic_jacobian(camera, numbers, lens, pose, view.object_points)
+        outer = pose_jacobian(camera, pose, view.object_points)
+        mixed = inner.T @ outer
+        normal += inner.T @ inner - mixed @ np.linalg.pinv(outer.T @ outer) @ mixed.T
+    residual = np.concatenate(fit.errors_px)
+    freedom = max(1, residual.size - len(numbers) - 6 * len(views))
+    scales = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # the numbers differ by a factor of 1000
+    inverse = np.linalg.pinv(normal / np.outer(scales, scales), rcond=1e-13, hermitian=True)
+    variance = float((residual**2).sum()) / freedom * np.diag(inverse) / scales**2
+    return np.asarray(np.sqrt(np.maximum(variance, 0)))
+
+
+def _intrinsic_jacobian(camera: Camera, numbers: Floats, lens: Lens, pose: Rigid, objects: Floats) -> Floats:
+    """(2 N, P) change of the pixels with each of the camera's numbers, by differences."""
+    columns = []
+    for index, value in enumerate(numbers):
+        step = 1e-4 * abs(value) if index < 4 else 1e-6
+        sides = []
+        for sign in (1, -1):
+            moved = numbers.copy()
+            moved[index] += sign * step
+            sides.append(project_board(_camera(lens, camera.size, moved), pose, objects))
+        columns.append(((sides[0] - sides[1]) / (2 * step)).ravel())
+    return np.column_stack(columns)
+
+
+def _camera(lens: Lens, size: tuple[int, int], numbers: Floats) -> Camera:
+    kind = Fisheye if lens == "fisheye" else Pinhole
+    fx, fy, cx, cy, *coefficients = numbers.tolist()
+    return kind(size, fx, fy, cx, cy, tuple(coefficients))
+
+
+def _rms(errors: Floats) -> float:
+    return math.sqrt(float((errors**2).sum(1).mean()))

@@ -1,0 +1,107 @@
+"""Where a board is: its pose from its corners in one picture, for every camera model, with residuals and covariance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from calibration.camera import Camera
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+from calibration.rigid import Rigid
+
+_STEPS = 30
+_STEP = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoardPose:
+    """camera_from_board, and how well it is known.
+
+    errors_px: (N, 2) found minus projected. covariance: (6, 6) row-major of x y z (m) and rotations about x y z (rad),
+    fixed axes of the camera's frame, from the residuals themselves or `sigma_px`, whichever is larger.
+    """
+
+    camera_from_board: Rigid
+    rms_px: float
+    errors_px: Floats
+    covariance: Floats
+
+
+def find_pose(camera: Camera, object_points: ArrayLike, points_px: ArrayLike, *, sigma_px: float = 0.1) -> BoardPose:
+    """Pose from (N, 3) board points, m, and their (N, 2) px; N at least 4.
+
+    IPPE (Collins & Bartoli 2014) where they lie in the plane z = 0, else SQPNP (Terzakis & Lourakis 2020), on the
+    undistorted plane; then Gauss-Newton on pixels through the camera's own model. sigma_px: how well corners are
+    found at best. Raises `CalibrationError` where there is no pose.
+    """
+    objects, pixels = np.asarray(object_points, np.float64), np.asarray(points_px, np.float64)
+    plane = camera.plane(pixels)
+    seen = np.isfinite(plane).all(1)
+    if seen.sum() < 4:
+        raise CalibrationError(f"a pose needs 4 corners inside the picture, got {int(seen.sum())}")
+    objects, pixels, plane = objects[seen], pixels[seen], plane[seen]
+    flat = float(np.abs(objects[:, 2]).max()) < 1e-9
+    method = cv2.SOLVEPNP_IPPE if flat else cv2.SOLVEPNP_SQPNP
+    try:
+        _, turns, moves, _ = cv2.solvePnPGeneric(objects, plane, np.eye(3), None, flags=method)
+    except cv2.error as error:
+        raise CalibrationError(f"these corners fix no pose: {error.err}") from None
+    starts = [Rigid.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True)]
+    starts = [start for start in starts if (start.apply(objects)[:, 2] > 0).all()]
+    if not starts:
+        raise CalibrationError("these corners fix no pose in front of the camera")
+    poses = [_refine(camera, objects, pixels, start) for start in starts]
+    return min((_measured(camera, objects, pixels, pose, sigma_px) for pose in poses), key=lambda pose: pose.rms_px)
+
+
+def project_board(camera: Camera, camera_from_board: Rigid, object_points: Floats) -> Floats:
+    """(N, 3) m to (N, 2) px, also outside the picture as far as the model goes."""
+    return camera.project(camera_from_board.apply(object_points), margin_px=math.inf)
+
+
+def pose_jacobian(camera: Camera, pose: Rigid, objects: Floats) -> Floats:
+    """(2 N, 6) change of the pixels with a small move (m) and turn (rad) in the camera's frame, by differences."""
+    columns = []
+    for axis in range(6):
+        step = np.zeros(6)
+        step[axis] = _STEP
+        ahead, behind = (project_board(camera, _nudged(pose, sign * step), objects) for sign in (1, -1))
+        columns.append(((ahead - behind) / (2 * _STEP)).ravel())
+    return np.column_stack(columns)
+
+
+def _nudged(pose: Rigid, step: Floats) -> Rigid:
+    """Moved and turned about the board's origin, along the camera's axes."""
+    turn = Rigid.from_rotvec(step[3:], np.zeros(3))
+    return Rigid(turn.rotation @ pose.rotation, pose.translation_m + step[:3])
+
+
+def _refine(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid) -> Rigid:
+    errors = pixels - project_board(camera, pose, objects)
+    for _ in range(_STEPS):
+        jacobian = pose_jacobian(camera, pose, objects)
+        if not np.isfinite(jacobian).all() or not np.isfinite(errors).all():
+            return pose
+        step = np.asarray(np.linalg.lstsq(jacobian, errors.ravel(), rcond=None)[0], np.float64)
+        better = _nudged(pose, step)
+        new = pixels - project_board(camera, better, objects)
+        if not (new**2).sum() < (errors**2).sum() * (1 - 1e-12):
+            return pose
+        pose, errors = better, new
+    return pose
+
+
+def _measured(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid, sigma_px: float) -> BoardPose:
+    errors = pixels - project_board(camera, pose, objects)
+    jacobian = pose_jacobian(camera, pose, objects)
+    if not np.isfinite(errors).all() or not np.isfinite(jacobian).all():
+        return BoardPose(pose, math.inf, errors, np.full((6, 6), math.inf))
+    freedom = max(1, errors.size - 6)
+    variance = max(sigma_px**2, float((errors**2).sum()) / freedom)
+    covariance = np.asarray(variance * np.linalg.pinv(jacobian.T @ jacobian), np.float64)
+    return BoardPose(pose, math.sqrt(float((errors**2).sum(1).mean())), errors, covariance)
