@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import cv2
 import numpy as np
@@ -58,6 +58,15 @@ class Camera(ABC):
                 f"a {self.model} camera has {expected} lens coefficients, got {len(self.coefficients)}; "
                 "models with thin prism or tilted sensor are not known here"
             )
+
+    @classmethod
+    def from_matrix(cls, size: tuple[int, int], matrix: ArrayLike, coefficients: ArrayLike) -> Self:
+        """From K, (3, 3), px, and coefficients of any shape, in OpenCV's order."""
+        k = np.asarray(matrix, np.float64)
+        if k.shape != (3, 3) or abs(k[0, 1]) > 1e-9 * abs(k[0, 0]):
+            raise CalibrationError(f"a camera's matrix must be 3 x 3 without skew, got {k.tolist()}")
+        numbers = tuple(np.asarray(coefficients, np.float64).ravel().tolist())
+        return cls(size, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]), numbers)
 
     @property
     def matrix(self) -> Floats:

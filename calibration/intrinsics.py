@@ -176,8 +176,8 @@ def _fit(views: Sequence[Detection], lens: Lens) -> _Fit:
             f"OpenCV finds no {lens} camera for these views ({error.err}); take views that lean more, and in other "
             "parts of the picture, or try another lens"
         ) from None
-    lengths = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
-    camera = _camera(lens, size, np.array([*lengths, *coefficients.ravel()[: len(NAMES[lens]) - 4]], np.float64))
+    kind = Fisheye if lens == "fisheye" else Pinhole
+    camera = kind.from_matrix(size, matrix, coefficients.ravel()[: len(NAMES[lens]) - 4])
     poses = tuple(Rigid.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True))
     errors = tuple(
         view.points_px - project_board(camera, pose, view.object_points)

@@ -1,0 +1,52 @@
+"""Other programs' camera calibrations: Pupil's intrinsics files, Neon's calibration, ROS's `camera_info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibration import record
+from calibration.camera import Camera, camera_from_dict
+from calibration.errors import CalibrationError
+from calibration.formats import neon, pupil, ros
+from calibration.formats.ros import to_camera_info
+
+__all__ = ["read_camera", "to_camera_info"]
+
+KNOWN = (
+    "our own JSON, Pupil's .intrinsics, Neon's calibration.bin or scene_camera.json, or a camera_info YAML of ROS "
+    "or OpenCV"
+)
+_LARGEST = 10_000_000
+
+
+def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, Camera]:
+    """Read (name, camera) from any file that we know, by its content.
+
+    size: which resolution to take where a file holds several, and to insist on where it holds one.
+    Raises `CalibrationError` with what came and what was expected.
+    """
+    try:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+    except OSError as error:
+        raise CalibrationError(f"cannot read {path}: {error.strerror or error}") from None
+    start = data[:200].lstrip()
+    if start.startswith(b"{") and b"gazecast-calibration" in start:
+        loaded = record.load(path, "camera")
+        name, camera = loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
+    elif start.startswith(b"{"):
+        name, camera = neon.from_json(str(path), data)
+    elif neon.is_binary(data):
+        name, camera = neon.from_binary(str(path), data)
+    elif pupil.is_intrinsics(data):
+        name, camera = pupil.from_intrinsics(str(path), data, size)
+        name = name or path.stem
+    elif b"camera_matrix" in data or b"distortion_model" in data:
+        name, camera = ros.from_camera_info(str(path), data)
+    else:
+        raise CalibrationError(f"{path} is no camera that is known here; expected {KNOWN}")
+    if size is not None and camera.size != tuple(size):
+        raise CalibrationError(
+            f"{path} is for {camera.size[0]} x {camera.size[1]}, the pictures are {size[0]} x {size[1]}; give the file "
+            "for that resolution or calibrate again"
+        )
+    return name, camera

@@ -1,0 +1,62 @@
+"""Neon's scene camera: `calibration.bin` of a recording or a device, and `scene_camera.json` of a download.
+
+The binary is a fixed record, little endian: version (1 byte), serial (6), then for scene, right eye and left eye a
+3 x 3 matrix, 8 coefficients and a 4 x 4 transform of doubles, and a checksum (4). Neither says the resolution, which is
+1600 x 1200 for every Neon.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from calibration.camera import Camera, Pinhole
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+
+SIZE = (1600, 1200)
+_EYE = 8 * (9 + 8 + 16)
+_LENGTH = 1 + 6 + 3 * _EYE + 4
+
+
+def is_binary(data: bytes) -> bool:
+    """Whether it has the record's length; its version and numbers are judged when it is read."""
+    return len(data) == _LENGTH
+
+
+def from_binary(origin: str, data: bytes) -> tuple[str, Camera]:
+    """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
+    if not is_binary(data):
+        raise CalibrationError(f"{origin} has {len(data)} bytes, expected {_LENGTH} of a Neon's calibration.bin")
+    if data[0] != 1:
+        raise CalibrationError(f"{origin} has version {data[0]}, expected 1; this format is not known here")
+    serial = data[1:7].rstrip(b"\0").decode("ascii", "replace")
+    numbers = np.frombuffer(data, "<f8", count=17, offset=7)
+    return f"Neon {serial} scene", _camera(origin, numbers[:9].reshape(3, 3), numbers[9:])
+
+
+def from_json(origin: str, data: bytes) -> tuple[str, Camera]:
+    """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
+    try:
+        fields = json.loads(data)
+        matrix = np.array(fields["camera_matrix"], np.float64).reshape(3, 3)
+        coefficients = np.array(fields["distortion_coefficients"], np.float64).ravel()
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CalibrationError(
+            f"{origin} is no scene_camera.json: {type(error).__name__} {error}; expected camera_matrix and "
+            "distortion_coefficients"
+        ) from None
+    serial = str(fields.get("serial_number", "")).strip()
+    return f"Neon {serial} scene".replace("  ", " "), _camera(origin, matrix, coefficients)
+
+
+def _camera(origin: str, matrix: Floats, coefficients: Floats) -> Camera:
+    cx, cy = float(matrix[0, 2]), float(matrix[1, 2])
+    # A file of a Pupil Invisible looks the same but is for 1088 x 1080; its centre gives it away.
+    if not (abs(cx - SIZE[0] / 2) < 0.15 * SIZE[0] and abs(cy - SIZE[1] / 2) < 0.15 * SIZE[1]):
+        raise CalibrationError(
+            f"{origin}: the picture's centre is at {cx:.0f}, {cy:.0f} px, which fits no Neon "
+            f"({SIZE[0]} x {SIZE[1]}); calibrate this camera with a board"
+        )
+    return Pinhole.from_matrix(SIZE, matrix, coefficients)

@@ -1,0 +1,136 @@
+"""ROS's `camera_info`: read from the YAML of camera_calibration, `ros2 topic echo` or OpenCV; written as the first.
+
+These files need a small part of YAML only: keys, numbers, words, lists in brackets or with dashes, one level deep. That
+part is read here; anything else is refused with its line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from calibration.camera import Camera, Fisheye, Pinhole
+from calibration.errors import CalibrationError
+
+_KEYS = {
+    "width": ("image_width", "width"),
+    "height": ("image_height", "height"),
+    "k": ("camera_matrix", "k", "K"),
+    "d": ("distortion_coefficients", "d", "D"),
+}
+_LINE = re.compile(r"(\s*)([A-Za-z_]\w*)\s*:(?:\s+(.*))?$")
+
+
+def from_camera_info(origin: str, data: bytes) -> tuple[str, Camera]:
+    """(camera_name, camera). Raises `CalibrationError`, also for a picture that is cropped or binned."""
+    fields = _read(origin, data)
+    try:
+        wide, high = (int(float(_one(fields, name))) for name in ("width", "height"))
+        matrix = np.array(_numbers(_one(fields, "k")), np.float64).reshape(3, 3)
+        coefficients = _numbers(_one(fields, "d"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CalibrationError(f"{origin} is no camera_info: {error}") from None
+    for name in ("binning_x", "binning_y"):
+        if str(fields.get(name, "0")) not in ("0", "1"):
+            raise CalibrationError(f"{origin}: {name} is {fields[name]}; expected the camera's full resolution")
+    model = str(fields.get("distortion_model", "plumb_bob"))
+    name = str(fields.get("camera_name", "camera"))
+    if model in ("equidistant", "fisheye"):
+        return name, Fisheye.from_matrix((wide, high), matrix, coefficients)
+    if model in ("plumb_bob", "rational_polynomial", "none", ""):
+        return name, Pinhole.from_matrix((wide, high), matrix, coefficients)
+    raise CalibrationError(
+        f"{origin}: distortion_model is {model!r}; expected plumb_bob, rational_polynomial or equidistant"
+    )
+
+
+def to_camera_info(name: str, camera: Camera) -> str:
+    """The YAML that camera_info_manager and camera_calibration read; no rectification, P of the undistorted picture."""
+    coefficients = camera.coefficients or (0.0,) * (4 if isinstance(camera, Fisheye) else 5)
+    if len(coefficients) == 4 and isinstance(camera, Pinhole):
+        coefficients = (*coefficients, 0.0)
+    model = {4: "equidistant", 5: "plumb_bob", 8: "rational_polynomial"}[len(coefficients)]
+    projection = np.column_stack([camera.matrix, np.zeros(3)])
+    lines = [f"image_width: {camera.size[0]}", f"image_height: {camera.size[1]}"]
+    lines.append(f"camera_name: {re.sub(r'[^A-Za-z0-9_]+', '_', name).strip('_') or 'camera'}")
+    lines += _matrix("camera_matrix", camera.matrix)
+    lines.append(f"distortion_model: {model}")
+    lines += _matrix("distortion_coefficients", np.array([coefficients]))
+    lines += _matrix("rectification_matrix", np.eye(3))
+    lines += _matrix("projection_matrix", projection)
+    return "\n".join(lines) + "\n"
+
+
+def _matrix(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> list[str]:
+    numbers = ", ".join(repr(float(value)) for value in values.ravel())
+    return [f"{name}:", f"  rows: {values.shape[0]}", f"  cols: {values.shape[1]}", f"  data: [{numbers}]"]
+
+
+def _one(fields: dict[str, Any], name: str) -> Any:
+    for key in _KEYS[name]:
+        if key in fields:
+            return fields[key]
+    raise KeyError(f"it has no {_KEYS[name][0]}")
+
+
+def _numbers(value: Any) -> list[float]:
+    inner = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(inner, list):
+        raise ValueError(f"expected a list of numbers, got {inner!r:.60}")
+    return [float(item) for item in inner]
+
+
+def _read(origin: str, data: bytes) -> dict[str, Any]:
+    """The mapping, with lists as lists of words and mappings one level deep."""
+    try:
+        lines = _joined(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise CalibrationError(f"{origin} is no text: {error}") from None
+    fields: dict[str, Any] = {}
+    inner: dict[str, Any] = fields
+    last, deep = "", 0
+    for number, line in lines:
+        stripped = line.strip()
+        match = _LINE.match(line)
+        if stripped.startswith("- ") and last:
+            if not isinstance(inner.get(last), list):
+                inner[last] = []
+            inner[last].append(stripped[2:].strip())
+            continue
+        if match is None:
+            raise CalibrationError(f"{origin}, line {number}: {stripped!r:.60} is no line of a camera_info")
+        indent, key, text = len(match[1]), match[2], re.sub(r"^!!\S+\s*", "", (match[3] or "").strip())
+        if indent == 0:
+            inner, deep = fields, 0
+        elif inner is fields:
+            inner, deep = {}, indent
+            fields[last] = inner
+        elif indent != deep:
+            continue  # deeper than anything that is wanted here
+        last = key
+        inner[key] = _value(text)
+    return fields
+
+
+def _value(text: str) -> Any:
+    if text.startswith("["):
+        return [item.strip() for item in text.strip("[] \t").split(",") if item.strip()]
+    return text.strip("\"'")
+
+
+def _joined(text: str) -> list[tuple[int, str]]:
+    """(number, line) without comments and marks, lists in brackets on one line each."""
+    lines: list[tuple[int, str]] = []
+    is_open = False
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*$", "", raw).rstrip()
+        if not line.strip() or line.startswith(("%", "---", "...")):
+            continue
+        if is_open:
+            lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line.strip()}")
+        else:
+            lines.append((number, line))
+        is_open = lines[-1][1].count("[") > lines[-1][1].count("]")
+    return lines
