@@ -1,271 +1,230 @@
-"""How well a mask fits the thing now, against how late its keyframe is: each step of keeping up, by itself.
+"""What each part of the tracker is worth, free of the machine's noise: clips stepped frame by frame.
 
-    python benchmarks/keeping_up.py --data CLIPS --weights FOLDER [--late 1 2 3 4 6 8] [--out FILE.json]
+    python -m benchmarks.keeping_up --data CLIPS [--parts late ablations] [--out FILE.json] [--draw docs]
 
-CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Nothing runs in real time: the
-encoder is said to take E frames; it starts with the newest frame when it is free, so that the keyframe behind a mask
-is E to 2E - 1 frames old. Every frame is prompted once, and its mask scored against that frame's truth by region J and
-boundary F (Perazzi et al., CVPR 2016; tolerance 0.008 of the diagonal), their mean, the mean of frames, then of clips.
+CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Scored as `streaming` is.
 
-Gaze follows a point of the thing with the mask and jumps to its deepest point when it got shallow; added are one bias a
-clip (sd --noise-px on each axis) and a wandering of about a third of it. The first 8 frames are not scored.
+late: J&F against the frames that encoding takes, for the tracker and for plain ways.
+ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, and on clips side
+by side what becomes of it when the eyes go to another thing. --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import time
-import zlib
-from collections import defaultdict, deque
-from dataclasses import dataclass
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from engines import EngineSettings, Prompt, load
-from realtime.choice import choose, vote
-from realtime.clean import sharpen, tidy
-from realtime.motion import Motion
-from realtime.types import Frame
+from benchmarks.fit import pictures, scoring, steady, switches
+from benchmarks.fit.clips import Clip, load, neighbours
+from benchmarks.fit.looks import looks
+from benchmarks.fit.played import Played
+from benchmarks.fit.stepping import Encodings, Follower, Plain, RememberingDecoder, Stepped, Tracked, step_through
+from engines import Decoder, Encoder, EngineSettings, weights
+from engines import load as load_engine
+from realtime.settings import merged
+from realtime.tracker import TrackerSettings
 
-WARM, FPS, GAZE_HZ = 8, 24.0, 200
-SACCADE_PX = 25.0
+RESULTS = Path(__file__).parent / "results" / "keeping_up.json"
+PAIR_S = 6.0
+Make = Callable[[Decoder, Clip], Follower]
 
-
-def clips(root: Path):
-    for folder in sorted(root.iterdir()):
-        pictures, truths = sorted(folder.glob("frames/*.jpg")), sorted(folder.glob("masks/*.png"))
-        if pictures and len(pictures) == len(truths):
-            yield folder.name, [cv2.imread(str(p)) for p in pictures], [cv2.imread(str(p), 0) > 127 for p in truths]
-
-
-def followed(masks):
-    """(N, 2) px: a point that moves with the mask and jumps to its deepest point when it has become shallow."""
-    out, point, centre = [], None, None
-    limit = np.array(masks[0].shape[::-1]) - 1
-    for mask in masks:
-        depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-        if depth.max() == 0:
-            out.append(point if point is not None else limit / 2)
-            continue
-        now = np.argwhere(mask).mean(0)[::-1]
-        if point is not None:
-            point = point + now - centre
-        x, y = (0, 0) if point is None else np.clip(np.round(point).astype(int), 0, limit)
-        if point is None or depth[y, x] < 0.4 * depth.max():
-            point = np.array(np.unravel_index(depth.argmax(), depth.shape)[::-1], float)
-        centre = now
-        out.append(point)
-    return np.array(out, float)
-
-
-def gaze(name, masks, noise_px, seed):
-    """(N, 2) px: where the eyes are said to look when each frame's mask is made, one frame in two after its capture."""
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    samples = int(len(masks) / FPS * GAZE_HZ)
-    drift, push = np.zeros((samples, 2)), rng.normal(0, noise_px / 3 * 0.43, (samples, 2))
-    for k in range(1, samples):
-        drift[k] = 0.9 * drift[k - 1] + push[k]
-    bias = rng.normal(0, noise_px, 2)
-    at = np.minimum((np.arange(len(masks)) + 0.1) / FPS * GAZE_HZ, samples - 1).astype(int)
-    return np.clip(followed(masks) + bias + drift[at], 0, np.array(masks[0].shape[::-1]) - 1).astype(np.float32)
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "agreement with what was on show": {"choice.agreement": 0.0},
+    "coverage of the gaze": {"choice.coverage": 0.0},
+    "runaway penalty": {"choice.runaway": 0.0},
+    "prompt where the eyes rested": {"keyframe_gaze_s": 0.0},
+    "one answer for one rest": {"reprompt_radii": 0.0},
+    "dropping specks": {"clean.speck": 0.0},
+    "blink gate": {"gaze.min_confidence": 0.0, "gaze.blink_before_s": 0.0, "gaze.blink_after_s": 0.0},
+    "saccades": {"gaze.saccade_deg_per_s": 1e6},
+    "median of a fixation": {"gaze.window_s": 0.005},
+    "cuts": {"motion.cut_trust": 0.0, "motion.cut_histogram": []},
+    "starts from a pan": {"motion.pan_share": 9.0},
+    "preview dwell": {"dwell.preview_s": 0.0},
+    "hysteresis of a switch": {"dwell.switch_s": 0.0},
+    "memory of things": {"dwell.remember": 0},
+    "still frames left out": {"keyframes.changed_levels": 0.0},
+}
+"""Part -> settings that turn it off."""
+COLUMNS = {
+    "jf": "J&F", "stability": "stability", "switch_jf": "J&F, two things", "first_right_ms": "first right, ms",
+    "stale": "on the wrong thing", "strays": "strays a stay", "renamed": "renamed a stay",
+    "recalled": "ids recalled", "decodes": "decodes a frame", "step_ms": "CPU ms a frame, without decodes",
+}  # fmt: skip
+LESS_IS_BETTER = ("first_right_ms", "stale", "strays", "renamed", "decodes", "step_ms")
 
 
-def j_and_f(mask, truth):
-    union = (mask | truth).sum()
-    j = float((mask & truth).sum() / union) if union else 1.0
-
-    def edge(m):
-        return cv2.morphologyEx(
-            m.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE
-        )
-
-    r = int(np.ceil(0.008 * np.hypot(*truth.shape)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))
-    a, b = edge(mask), edge(truth)
-    if not a.any() and not b.any():
-        return j, 1.0
-    p = (a & cv2.dilate(b, kernel)).sum() / max(a.sum(), 1)
-    q = (b & cv2.dilate(a, kernel)).sum() / max(b.sum(), 1)
-    return j, float(2 * p * q / (p + q)) if p + q else 0.0
+def without(changes: dict[str, Any], name: str) -> TrackerSettings:
+    """Settings with "section.key": value laid over the defaults; `SettingsError` for a key that is not there."""
+    tree: dict[str, Any] = {}
+    for key, value in changes.items():
+        *sections, leaf = key.split(".")
+        here = tree
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[leaf] = value
+    return merged(TrackerSettings(), tree, f"without {name}")
 
 
-@dataclass
-class Moment:
-    """All that a way of keeping up may look at, and the truth for the upper mark."""
-
-    frame: Frame
-    chain: object
-    step: object
-    now_px: np.ndarray
-    then_px: np.ndarray
-    rested_px: np.ndarray
-    radius_px: float
-    embedding: object
-    decode: object
-    truth: np.ndarray
-    spent: dict
+def tracked(settings: TrackerSettings) -> Make:
+    return lambda decoder, clip: Tracked(decoder, settings)
 
 
-class Way:
-    """One way to make a mask; flags switch its parts. Keeps what was on show."""
-
-    def __init__(self, warp=True, rested=False, agree=False, dense=False, vote=0, sharp=False, best=False):
-        self.warp, self.rested, self.agree, self.dense = warp, rested, agree, dense
-        self.vote, self.sharp, self.best = vote, sharp, best
-        self.shown = None
-        self.logits = None
-
-    def __call__(self, m: Moment):
-        """(H, W) bool for this moment's frame."""
-        point = m.rested_px if self.rested else m.then_px if self.warp else m.now_px
-        box = m.embedding.letterbox
-        carried = m.step.carry(self.shown) if self.agree and self.shown is not None and m.step else None
-        shown = m.chain.back_to_logits(carried, box) if carried is not None else None
-        prompts = self._prompts(point, m, box)
-        answers = m.decode(m.embedding, prompts)
-        if self.best:
-            masks = [m.chain.carry_logits(logits, box) > 0 for logits in answers[0].logits]
-            return max(masks, key=lambda mask: (mask & m.truth).sum() / max(1, (mask | m.truth).sum()))
-        logits = self._chosen(answers, point, shown, m)
-        if not self.warp:
-            return box.logits_to_picture(logits) > 0
-        self.logits = m.chain.carry_logits(logits, box)
-        mask = self.logits > 0
-        if self.sharp and mask.any():
-            start = time.thread_time()
-            mask = tidy(sharpen(mask, m.frame.image, m.chain.age, m.chain.similarity), tuple(m.now_px))
-            m.spent["clean"].append(time.thread_time() - start)
-        self.shown = mask
-        return mask
-
-    def _prompts(self, point, m, box):
-        previous = None
-        if self.dense and self.logits is not None and m.step:
-            previous = m.chain.back_to_logits(np.clip(self.logits, -10, 10), box)
-        turns = np.arange(self.vote) * 2 * np.pi / max(1, self.vote)
-        round_it = point + m.radius_px * np.stack([np.cos(turns), np.sin(turns)], 1)
-        limit = np.array(m.frame.size) - 1
-        points = np.clip(np.vstack([point[None], round_it]), 0, limit)
-        return [Prompt.click(float(x), float(y), mask_logits=previous) for x, y in points]
-
-    def _chosen(self, answers, point, shown, m):
-        if not self.agree:
-            return answers[0].logits[answers[0].top]
-        start = time.thread_time()
-        if len(answers) > 1:
-            answer, picked = vote(answers, tuple(point), m.radius_px, shown)
-        else:
-            answer, picked = 0, choose(answers[0], tuple(point), m.radius_px, shown)
-        m.spent[f"choose of {len(answers)}"].append(time.thread_time() - start)
-        return answers[answer].logits[picked.index]
+def plain(way: Any) -> Make:
+    return lambda decoder, clip: Plain(decoder, way, clip.things[0])
 
 
-WAYS = {
-    "the old frame's mask on the new frame": lambda: Way(warp=False),
-    "warped by flow, top-scored mask": lambda: Way(),
-    "warped, the candidate that agrees": lambda: Way(agree=True),
-    "agrees, previous logits as dense prompt": lambda: Way(agree=True, dense=True),
-    "agrees, clean": lambda: Way(agree=True, sharp=True),
-    "agrees, prompt where the eyes rested": lambda: Way(agree=True, rested=True),
-    "agrees, rested, clean": lambda: Way(agree=True, rested=True, sharp=True),
-    "agrees, rested, clean, vote of 4 points": lambda: Way(agree=True, rested=True, sharp=True, vote=3),
-    "best of four candidates (an upper mark)": lambda: Way(best=True),
+WAYS: dict[str, Make] = {
+    "gazecast": tracked(TrackerSettings()),
+    "warped by flow, top-scored mask": plain("warped"),
+    "the old frame's mask on the new frame": plain("old"),
+    "best of four candidates (an upper mark)": plain("best"),
 }
 
 
-def play(name, pictures, truths, late, seed, args, engine, spent):
-    """J&F of every way and every lateness on one clip -> {(way, E): [(j, f)]}."""
+def through(
+    clips: Sequence[Clip], makes: dict[tuple[str, int], Make], args: argparse.Namespace,
+    engine: tuple[Encoder, RememberingDecoder],
+) -> dict[tuple[str, int], list[Stepped]]:  # fmt: skip
+    """Every (name, frames that encoding takes) through all clips -> one `Stepped` a seed."""
+    out: dict[tuple[str, int], list[Stepped]] = {key: [] for key in makes}
     encoder, decoder = engine
-    looks = gaze(name, truths, args.noise_px, seed)
-    ways = {(way, e): make() for way, make in WAYS.items() if way in args.ways for e in late}
-    scores, motion = defaultdict(list), Motion()
-    embeddings: deque = deque(maxlen=2 * max(late))
-    jumped = 0
+    for key in makes:
+        out[key] = [Stepped(Played(args.fps)) for _ in args.seeds]
+    for clip in clips:
+        encodings = Encodings(encoder, clip)
+        for k, seed in enumerate(args.seeds):
+            gaze = looks(clip, args.fps, args.noise_px, seed)
+            for key, make in makes.items():
+                step_through(out[key][k], clip, gaze, encodings, decoder, make, key[1])
+        decoder.forget()
+        print(clip.name, file=sys.stderr, flush=True)
+    return out
 
-    known: dict = {}
 
-    def decode(embedding, prompts):
-        """Several ways ask the same; a prompt with a mask is nobody else's."""
-        key = (id(embedding), tuple(prompt.points_px.tobytes() for prompt in prompts))
-        if key in known and all(prompt.mask_logits is None for prompt in prompts):
-            return known[key]
-        start = time.thread_time()
-        out = decoder.decode(embedding, prompts)
-        dense = any(prompt.mask_logits is not None for prompt in prompts)
-        spent["decode with dense prompt" if dense else f"decode {len(prompts)}"].append(time.thread_time() - start)
-        if not dense:
-            known[key] = out
-        return out
+def late(clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]) -> dict[str, Any]:
+    runs = through(clips, {(way, e): make for way, make in WAYS.items() for e in args.late}, args, engine)
+    fits = {key: scoring.together([scoring.score(s.played, s.arrivals) for s in of]) for key, of in runs.items()}
+    return {
+        "streaming_jf": {way: {str(e): fits[way, e]["streaming_jf"] for e in args.late} for way in WAYS},
+        "clips_jf": {f"{way}, {e}": found["clips"] for (way, e), found in fits.items()},
+    }
 
-    for t, picture in enumerate(pictures):
-        frame = Frame(picture, t, t / FPS, 0, 0)
-        start = time.thread_time()
-        motion.push(frame)
-        spent["push"].append(time.thread_time() - start)
-        embeddings.append((t, encoder.encode(picture)))
-        known.clear()
-        step = motion.chain(t - 1) if t else None
-        if step is None or np.hypot(*(step.to_then(looks[t][None])[0] - looks[t - 1])) > SACCADE_PX:
-            jumped = t
-        for e in late:
-            key = max(0, t // e * e - e)
-            start = time.thread_time()
-            chain = motion.chain(key)
-            spent["chain"].append(time.thread_time() - start)
-            if t < min(e, WARM) or chain is None:
-                continue
-            then = chain.to_then(looks[t][None])[0]
-            embedding = next(value for index, value in embeddings if index == key)
-            moment = Moment(
-                frame, chain, step, looks[t], then, looks[key] if jumped <= key else then, args.noise_px, embedding,
-                decode, truths[t], spent,
-            )  # fmt: skip
-            for (way, lateness), make in ways.items():
-                if lateness == e:
-                    mask = make(moment)
-                    if t >= WARM:
-                        scores[way, e].append(j_and_f(mask, truths[t]))
-    return scores
+
+def ablations(
+    clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]
+) -> dict[str, Any]:
+    off = {"whole": {}, **ABLATIONS, **tries(args.trying)}
+    makes = {(name, args.taking): tracked(without(changes, name)) for name, changes in off.items()}
+    single = through(clips, makes, args, engine)
+    pairs = neighbours(clips, round(PAIR_S * args.fps))[::2] if len(clips) > 1 else []
+    double = through(pairs, makes, args, engine)
+    rows = {name: row(single[name, args.taking], double[name, args.taking] if pairs else []) for name in off}
+    return {
+        "taking": args.taking, "columns": COLUMNS, "less_is_better": LESS_IS_BETTER, "rows": rows,
+        "settings": {name: changes for name, changes in off.items() if name != "whole"},
+    }  # fmt: skip
+
+
+def row(single: Sequence[Stepped], double: Sequence[Stepped]) -> dict[str, Any]:
+    """The figures of one ablation."""
+    steadiness = [value for s in single for value in steady.score(s.played, s.arrivals)]
+    steps = [ms for s in single for ms in s.step_ms]
+    found: dict[str, Any] = {
+        "jf": scoring.together([scoring.score(s.played, s.arrivals) for s in single])["streaming_jf"],
+        "stability": scoring.rounded(np.mean(steadiness)),
+        "decodes": scoring.rounded(sum(s.decodes for s in single) / len(steps), 2),
+        "step_ms": scoring.rounded(np.median(steps), 1),
+    }
+    if double:
+        seen = switches.together([switches.score(s.played, s.arrivals) for s in double])
+        found |= {key: seen[key] for key in ("stale", "strays", "renamed", "recalled", "never_right")}
+        found["first_right_ms"] = seen["first_right_ms"]["p50"]
+        found["switch_jf"] = scoring.together([scoring.score(s.played, s.arrivals) for s in double])["streaming_jf"]
+    return found
+
+
+def tries(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """NAME=KEY=VALUE,KEY=VALUE -> {NAME: {KEY: VALUE}}, values as TOML has them."""
+    out = {}
+    for text in given:
+        name, _, pairs = text.partition("=")
+        lines = [pair.partition("=") for pair in pairs.split(",")]
+        out[name] = {key.strip(): tomllib.loads(f"value = {value}")["value"] for key, _, value in lines}
+    return out
+
+
+def table(results: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = []
+    if "late" in results:
+        curves = results["late"]["streaming_jf"]
+        frames = list(next(iter(curves.values())))
+        lines += ["", "| frames that encoding takes | " + " | ".join(frames) + " |", "|---" * (len(frames) + 1) + "|"]
+        lines += [
+            f"| {way} | " + " | ".join(f"{v:.3f}" for v in curve.values()) + " |" for way, curve in curves.items()
+        ]
+    if "ablations" in results:
+        part = results["ablations"]
+        lines += ["", "| without | " + " | ".join(part["columns"].values()) + " |"]
+        lines += ["|---" * (len(part["columns"]) + 1) + "|"]
+        for name, found in part["rows"].items():
+            cells = ["" if found.get(key) is None else f"{found[key]:g}" for key in part["columns"]]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="CLIPS")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="default: the cache")
+    parser.add_argument("--parts", nargs="*", choices=("late", "ablations"), default=["late", "ablations"])
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to take")
+    parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 3, 4, 6, 8])
+    parser.add_argument("--taking", type=int, default=4, help="frames that encoding takes in the ablations")
+    parser.add_argument("--try", dest="trying", action="append", default=[], metavar="NAME=KEY=VALUE")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1])
+    parser.add_argument("--fps", type=float, default=24.0)
+    parser.add_argument("--noise-px", type=float, default=10.0)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep what stands there")
+    parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figures; without --data only that")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 3, 4, 6, 8])
-    parser.add_argument("--seeds", type=int, nargs="*", default=[1])
-    parser.add_argument("--noise-px", type=float, default=10.0)
-    parser.add_argument("--ways", nargs="*", default=list(WAYS))
-    parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
-    cv2.setNumThreads(1)
-    engine = load(EngineSettings(decoder_threads=1), args.weights, frame_size=(854, 480))
-    table, per_clip, spent = defaultdict(list), {}, defaultdict(list)
-    for name, pictures, truths in clips(args.data):
-        merged = defaultdict(list)
-        for seed in args.seeds:
-            for key, rows in play(name, pictures, truths, args.late, seed, args, engine, spent).items():
-                merged[key] += rows
-        for key, rows in merged.items():
-            table[key].append(float(np.mean(rows)))
-            per_clip.setdefault(f"{key[0]}, E={key[1]}", {})[name] = [round(float(v), 3) for v in np.mean(rows, 0)]
-        print(name, flush=True)
-    print("| E | " + " | ".join(map(str, args.late)) + " |")
-    for way in args.ways:
-        print(f"| {way} | " + " | ".join(f"{np.mean(table[way, e]):.3f}" for e in args.late) + " |")
-    cost = {k: [round(1e3 * float(np.percentile(v, q)), 2) for q in (50, 95)] for k, v in spent.items()}
-    print("CPU ms, median and 95th:", cost)
-    if args.out:
-        result = {
-            "machine": f"{platform.machine()}, {engine[1].info.device}, {engine[1].info.precision}",
-            "seeds": args.seeds, "noise_px": args.noise_px, "cpu_ms_p50_p95": cost, "j_and_f": per_clip,
-            "mean": {way: {str(e): round(float(np.mean(table[way, e])), 3) for e in args.late} for way in args.ways},
+    args = arguments().parse_args()
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    if args.data is not None:
+        cv2.setNumThreads(1)
+        clips = load(args.data, args.only)
+        folder = args.weights or weights.path("mobile_sam")
+        encoder, decoder = load_engine(EngineSettings(decoder_threads=1), folder, frame_size=clips[0].size)
+        engine = encoder, RememberingDecoder(decoder)
+        head = {
+            "date": datetime.now(UTC).isoformat(timespec="minutes"),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {encoder.info.device}, {encoder.info.precision}",
+            "seeds": args.seeds, "noise_px": args.noise_px, "fps": args.fps, "clips": [clip.name for clip in clips],
         }  # fmt: skip
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+        for part in args.parts:
+            results[part] = head | (late if part == "late" else ablations)(clips, args, engine)
+            args.out.write_text(json.dumps(results, indent=1) + "\n")
+    elif args.draw is None or not results:
+        raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")
+    print(table(results))
+    if args.draw is not None:
+        for path in pictures.draw(results, args.draw):
+            print(path)
 
 
 if __name__ == "__main__":

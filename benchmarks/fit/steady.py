@@ -11,18 +11,22 @@ truth itself scores exactly 1, and flicker between part and whole, or between so
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.fit.clips import Clip
 from benchmarks.fit.played import Arrival, Played, by_frame
 from benchmarks.fit.scoring import iou
 from engines import Mask
 
-FAR_PX = 24.0
-"""Distances are cut off here, in half-size pixels: what is far from the edge says nothing about its motion."""
+FAR_PX = 3.0
+"""Distances are cut off here, in half-size pixels. The criterion does not see brightness: of distances that go on,
+something grown would look like something brighter.
+"""
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
 
 Floats = NDArray[np.float32]
@@ -58,12 +62,21 @@ def warped(mask: Mask, way: Floats) -> Mask:
 
 def steadiness(before: Mask, after: Mask, truth_before: Mask, truth_after: Mask) -> float | None:
     """IoU of the moved earlier mask with the later, 0..1; None where nothing was on show at either time."""
+    return _compared(before, after, motion(truth_before, truth_after), truth_before, truth_after)
+
+
+def _compared(before: Mask, after: Mask, way: Floats, truth_before: Mask, truth_after: Mask) -> float | None:
     if not before.any() and not after.any():
         return None
-    way = motion(truth_before, truth_after)
     explained = warped(truth_before, way) == truth_after
     earlier, later = warped(before, way) & explained, after & explained
     return iou(earlier, later) if before.any() and after.any() else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _motion_of(clip: Clip, before: int, after: int) -> Floats:
+    """`motion` between two frames of a clip, which every program's masks are compared by."""
+    return motion(clip.things[0][before], clip.things[0][after])
 
 
 def score(played: Played, arrivals: Sequence[Arrival]) -> list[float]:
@@ -77,7 +90,7 @@ def score(played: Played, arrivals: Sequence[Arrival]) -> list[float]:
         truths = one.clip.things[0][one.number], two.clip.things[0][two.number]
         empty = np.zeros_like(truths[0])
         before, after = (empty if m is None else _sized(m, empty) for m in (earlier.mask, later.mask))
-        value = steadiness(before, after, *truths)
+        value = _compared(before, after, _motion_of(one.clip, one.number, two.number), *truths)
         if value is not None:
             out.append(value)
     return out
