@@ -68,7 +68,7 @@ class Board:
                 raise CalibrationError(
                     f"the markers ({self.marker_m} m) must be smaller than the squares ({self.square_m} m)"
                 )
-            _dictionary(self.dictionary)
+            marker_dictionary(self.dictionary)
 
     @property
     def corners(self) -> tuple[int, int]:
@@ -144,8 +144,7 @@ def parse_board(spec: str) -> Board:
     columns, rows = int(shape[1]), int(shape[2])
     if kind == "chessboard":
         return Board("chessboard", columns, rows, _metres(spec, parts[1]))
-    name = parts[3].upper().removeprefix("DICT_")
-    return Board("charuco", columns, rows, _metres(spec, parts[1]), _metres(spec, parts[2]), name, legacy)
+    return Board("charuco", columns, rows, _metres(spec, parts[1]), _metres(spec, parts[2]), parts[3], legacy)
 
 
 def _metres(spec: str, text: str) -> float:
@@ -155,18 +154,19 @@ def _metres(spec: str, text: str) -> float:
     return float(match[1]) * _UNITS[match[2] or "m"]
 
 
-def _dictionary(name: str) -> cv2.aruco.Dictionary:
-    number = getattr(cv2.aruco, f"DICT_{name}", None)
-    if not isinstance(number, int):
-        known = sorted(key.removeprefix("DICT_") for key in dir(cv2.aruco) if key.startswith("DICT_"))
-        raise CalibrationError(f"{name!r} is no dictionary of markers; expected one of {', '.join(known)}")
-    return cv2.aruco.getPredefinedDictionary(number)
+def marker_dictionary(name: str) -> cv2.aruco.Dictionary:
+    """OpenCV's dictionary of markers by its name without DICT_; `CalibrationError` names them all."""
+    known = {key.removeprefix("DICT_").upper(): key for key in dir(cv2.aruco) if key.startswith("DICT_")}
+    key = known.get(name.upper().removeprefix("DICT_"))
+    if key is None:
+        raise CalibrationError(f"{name!r} is no dictionary of markers; expected one of {', '.join(sorted(known))}")
+    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, key))
 
 
 @functools.lru_cache(maxsize=8)
 def _charuco(board: Board) -> cv2.aruco.CharucoDetector:
     shape = cv2.aruco.CharucoBoard(
-        (board.columns, board.rows), board.square_m, board.marker_m, _dictionary(board.dictionary)
+        (board.columns, board.rows), board.square_m, board.marker_m, marker_dictionary(board.dictionary)
     )
     shape.setLegacyPattern(board.legacy)
     return cv2.aruco.CharucoDetector(shape)

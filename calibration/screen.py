@@ -1,0 +1,161 @@
+"""Gaze on a monitor, by AprilTags or ArUco markers around it or on it. Pure but for the search for markers.
+
+Screen coordinates are the user's own, such as the monitor's pixels or metres: x right, y down.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from calibration.boards import marker_dictionary
+from calibration.camera import Camera
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+
+HOLD_S = 0.3
+MOST_ERROR_PX = 3.0
+FEWEST_MARKERS = 3
+APRILTAG = "APRILTAG_36h11"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Screen:
+    """A monitor: its size, and each marker's (4, 2) corners, clockwise from its own top left, screen coordinates."""
+
+    size: tuple[float, float]
+    markers: Mapping[int, Floats]
+
+    def __post_init__(self) -> None:
+        """Refuse too few markers and ones that are not four corners."""
+        if len(self.markers) < FEWEST_MARKERS:
+            raise CalibrationError(f"a screen needs {FEWEST_MARKERS} markers, better 4, got {len(self.markers)}")
+        if any(np.shape(corners) != (4, 2) for corners in self.markers.values()):
+            raise CalibrationError("each marker needs its 4 corners, (4, 2), clockwise from its own top left")
+
+    @classmethod
+    def with_corner_markers(
+        cls,
+        size: tuple[float, float],
+        marker: float,
+        *,
+        gap: float = 0.0,
+        ids: tuple[int, int, int, int] = (0, 1, 2, 3),
+    ) -> Screen:
+        """Four markers at the corners of a screen, from the top left clockwise, upright.
+
+        size, marker, gap: in the same unit. gap: from the screen's corner outwards to the marker's nearest corner; a
+        negative one of minus `marker` puts the markers onto the screen, into its corners.
+        """
+        wide, high = size
+        lefts = (-gap - marker, wide + gap)
+        tops = (-gap - marker, high + gap)
+        places = ((lefts[0], tops[0]), (lefts[1], tops[0]), (lefts[1], tops[1]), (lefts[0], tops[1]))
+        square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64) * marker
+        return cls(size, {number: square + place for number, place in zip(ids, places, strict=True)})
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenGaze:
+    """A look in screen coordinates. age_s: how old the markers' sight is that it stands on."""
+
+    x: float
+    y: float
+    on_screen: bool
+    age_s: float
+
+
+class ScreenTracker:
+    """Follows one screen through a camera's frames. Times are seconds on any one clock."""
+
+    def __init__(self, camera: Camera, screen: Screen) -> None:
+        self._camera, self._screen = camera, screen
+        self._newest: tuple[float, Floats] | None = None
+        self.reason = "no markers seen yet"
+        """Why the newest frame gave no place of the screen, "" where it did."""
+        self.error_px = math.nan
+        """Largest reprojection error of a marker's corner in the newest frame that showed enough markers, px."""
+
+    def see(self, markers_px: Mapping[int, ArrayLike], at_s: float) -> bool:
+        """Take one frame's markers, (4, 2) px each, as captured; False where they do not fix the screen."""
+        common = [number for number in self._screen.markers if number in markers_px]
+        if len(common) < FEWEST_MARKERS:
+            self.reason = f"{len(common)} of the screen's markers seen, {FEWEST_MARKERS} needed"
+            return False
+        pixels = np.concatenate([np.asarray(markers_px[number], np.float64).reshape(4, 2) for number in common])
+        places = np.concatenate([self._screen.markers[number] for number in common])
+        homography = _homography(places, self._camera.plane(pixels))
+        if homography is None:
+            self.reason = "the markers' corners fix no plane"
+            return False
+        back = _mapped(homography, places)
+        again = self._camera.project(np.column_stack([back, np.ones(len(back))]), margin_px=math.inf)
+        self.error_px = float(np.nan_to_num(np.hypot(*(again - pixels).T), nan=math.inf).max())
+        if self.error_px > MOST_ERROR_PX:
+            self.reason = (
+                f"a marker is {self.error_px:.1f} px from where the others put it, {MOST_ERROR_PX:g} are allowed: "
+                "another marker of the same number, a bent screen, or wrong measures"
+            )
+            return False
+        if self._newest is None or at_s >= self._newest[0]:
+            self._newest = at_s, np.asarray(np.linalg.inv(homography), np.float64)
+        self.reason = ""
+        return True
+
+    def look(self, gaze_px: tuple[float, float], at_s: float) -> ScreenGaze | None:
+        """Where on the screen a look falls, in pixels of the frame as captured; None where that is not known.
+
+        The newest sight of the markers is held for `HOLD_S`; before it, and after that, nothing is said.
+        """
+        if self._newest is None or not 0 <= at_s - self._newest[0] <= HOLD_S:
+            return None
+        plane = self._camera.plane([gaze_px])
+        weights = np.append(plane[0], 1.0) @ self._newest[1].T
+        if not np.isfinite(weights).all() or weights[2] <= 0:
+            return None  # outside the picture, or beyond the horizon of the screen's plane
+        x, y = float(weights[0] / weights[2]), float(weights[1] / weights[2])
+        inside = 0 <= x <= self._screen.size[0] and 0 <= y <= self._screen.size[1]
+        return ScreenGaze(x, y, inside, at_s - self._newest[0])
+
+
+def find_markers(image: NDArray[np.uint8], dictionary: str = APRILTAG) -> dict[int, Floats]:
+    """{number: (4, 2) px} of the markers in a grey or BGR picture, clockwise from each marker's own top left.
+
+    A number that is seen twice is left out: nobody knows which one is meant.
+    """
+    corners, ids, _ = _detector(dictionary).detectMarkers(image)
+    numbers = [] if ids is None else [int(number) for number in np.ravel(ids)]
+    return {
+        number: np.asarray(place, np.float64).reshape(4, 2)
+        for number, place in zip(numbers, corners, strict=True)
+        if numbers.count(number) == 1
+    }
+
+
+@functools.lru_cache(maxsize=4)
+def _detector(dictionary: str) -> cv2.aruco.ArucoDetector:
+    settings = cv2.aruco.DetectorParameters()
+    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    return cv2.aruco.ArucoDetector(marker_dictionary(dictionary), settings)
+
+
+def _homography(places: Floats, plane: Floats) -> Floats | None:
+    """(3, 3) from screen coordinates to the camera's plane z = 1, scaled so that its last number is 1."""
+    seen = np.isfinite(plane).all(1)
+    if seen.sum() < 4 * FEWEST_MARKERS:
+        return None
+    found, _ = cv2.findHomography(places[seen], plane[seen])
+    if found is None or not np.isfinite(found).all() or abs(float(np.linalg.det(found))) < 1e-18:
+        return None
+    return np.asarray(found, np.float64)
+
+
+def _mapped(homography: Floats, points: Floats) -> Floats:
+    weights = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    return np.asarray(weights[:, :2] / weights[:, 2:])

@@ -1,0 +1,81 @@
+"""Rigid transforms with covariance, which goes along when they are composed or inverted.
+
+The covariance is ROS's (REP-103): 6 x 6, row-major, of x, y, z in metres and turns about x, y, z in radians, along the
+fixed axes of the target frame. To first order, for independent errors (Barfoot & Furgale, 2014).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+from calibration.rigid import Rigid, skew
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Uncertain:
+    """target_from_source and its (6, 6) covariance: m^2, m rad and rad^2."""
+
+    pose: Rigid
+    covariance: Floats
+
+    def __post_init__(self) -> None:
+        """Refuse what is no covariance."""
+        spread = np.asarray(self.covariance, np.float64)
+        if spread.shape != (6, 6) or not np.isfinite(spread).all() or (np.diag(spread) < 0).any():
+            raise CalibrationError("a pose's covariance must be 6 x 6 and finite, with no variance below 0")
+        object.__setattr__(self, "covariance", (spread + spread.T) / 2)
+
+    @classmethod
+    def exact(cls, pose: Rigid) -> Uncertain:
+        """Known without error, as far as is known."""
+        return cls(pose, np.zeros((6, 6)))
+
+    @property
+    def sigma_m(self) -> float:
+        """Standard deviation of the place: the root of the sum of its three variances."""
+        return math.sqrt(float(np.trace(self.covariance[:3, :3])))
+
+    @property
+    def sigma_rad(self) -> float:
+        """Standard deviation of the direction, the same way."""
+        return math.sqrt(float(np.trace(self.covariance[3:, 3:])))
+
+    def __matmul__(self, other: Uncertain) -> Uncertain:
+        """Compose: a_from_b @ b_from_c is a_from_c."""
+        mine, theirs = np.eye(6), np.zeros((6, 6))
+        mine[:3, 3:] = -skew(self.pose.rotate(other.pose.translation_m))
+        theirs[:3, :3] = theirs[3:, 3:] = self.pose.rotation
+        return Uncertain(self.pose @ other.pose, mine @ self.covariance @ mine.T + theirs @ other.covariance @ theirs.T)
+
+    def inverse(self) -> Uncertain:
+        """source_from_target."""
+        back = self.pose.rotation.T
+        change = np.zeros((6, 6))
+        change[:3, :3] = change[3:, 3:] = -back
+        change[:3, 3:] = -back @ skew(self.pose.translation_m)
+        return Uncertain(self.pose.inverse(), change @ self.covariance @ change.T)
+
+    def spread_of(self, point: Floats) -> Floats:
+        """(3, 3) covariance, m^2, of an exact point (3,) of the source frame in the target frame."""
+        change = np.hstack([np.eye(3), -skew(self.pose.rotate(point))])
+        return np.asarray(change @ self.covariance @ change.T)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """As JSON: the pose and the covariance, 36 numbers, row by row."""
+        return {**self.pose.to_dict(), "covariance": self.covariance.ravel().tolist()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Uncertain:
+        """Read what `to_dict` wrote."""
+        try:
+            spread = np.array(fields["covariance"], np.float64).reshape(6, 6)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CalibrationError(f"a pose needs a covariance of 36 numbers: {error}") from None
+        return cls(Rigid.from_dict(fields), spread)
