@@ -17,7 +17,7 @@ Key = Mapping[str, str]
 """What an engine file was made from and for; the same key means the same file."""
 
 
-SUFFIXES = (".onnx", ".xml", ".npz")
+SUFFIXES = (".onnx", ".xml", ".npz", ".plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,15 @@ def read_note(path: Path) -> Note:
     return note
 
 
-def find(file: Path, key: Key) -> Note | None:
+def find(file: Path, key: Key, *, rebuild: str = "run `gazecast engine build --force`") -> Note | None:
     """The note of a file that is whole and made for `key`; None where there is no finished file.
 
+    rebuild: what the user is told to do about a file that may not be used.
     Raises `ModelError` for a file that is damaged, or whose note says that it was made from or for something else.
     """
     if not file.is_file() or not note_of(file).is_file():
         return None
     note = read_note(note_of(file))
-    rebuild = "run `gazecast engine build --force`"
     differing = sorted(field for field in {*note.key, *key} if note.key.get(field) != key.get(field))
     if differing:
         pairs = ", ".join(f"{field} {note.key.get(field)!r} instead of {key.get(field)!r}" for field in differing)

@@ -30,13 +30,15 @@ THRESHOLDS = {
     "bf16": Threshold(best=0.96, chosen=0.92, score_error=0.02),
     "f16": Threshold(best=0.96, chosen=0.92, score_error=0.02),
     "int8": Threshold(best=0.94, chosen=0.88, score_error=0.04),
+    "fp8": Threshold(best=0.94, chosen=0.88, score_error=0.04),
 }
 """By precision.
 
 What f32 may lose is geometry's: the constants that stand for the padding. bfloat16 adds 1 % to the embedding, which
-float16 must not exceed, and int8 about 5 %; all are far below what moves a mask's edge. A mask that flips between a
-whole and its part costs its IoU entirely, so `chosen` is looser than `best`, and counts what a user would see. The
-score steers the choice among the candidates: an error of 0.04 is the typical distance between the best two.
+float16 must not exceed, and int8 about 5 %, as 8-bit floats may; all are far below what moves a mask's edge. A mask
+that flips between a whole and its part costs its IoU entirely, so `chosen` is looser than `best`, and counts what a
+user would see. The score steers the choice among the candidates: an error of 0.04 is the typical distance between the
+best two.
 """
 
 

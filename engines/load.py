@@ -17,6 +17,7 @@ BACKENDS = {
     "openvino": "engines.backends.openvino:open_engine",
     "onnxruntime": "engines.backends.onnxruntime:open_engine",
     "torch": "engines.backends.torch:open_engine",
+    "tensorrt": "engines.backends.tensorrt:open_engine",
     "stock": "engines.backends.stock:open_engine",
     "fake": "engines.fake:open_engine",
 }
@@ -35,7 +36,8 @@ def load(
     weights: the folder with the model's weight files; `fake` needs none.
     frame_size: (width, height) of the frames to come, so that their graph is ready before the first one. Frames of
     another shape work too; their graph is built when they come.
-    report: is given a line of progress now and then.
+    report: is given a line of progress now and then. One that has a method `steps(done, total, text)` is told the
+    progress of long builds too, and may raise there to stop them.
 
     Raises `EngineUnavailable` where the backend cannot run here, `ModelError` for weights or cached engines that are
     missing or not what they should be.

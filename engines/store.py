@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engines import cache
-from engines.graphs import GRAPH_VERSION, EncoderGraph, Graph, weights_hash
+from engines.base import EngineUnavailable
+from engines.graphs import GRAPH_VERSION, EncoderGraph, Graph, LetterboxGraph, weights_hash
 from engines.prompts import PromptTable
 from engines.weight_files import weight_files
 
 if TYPE_CHECKING:
     from engines.models.checkpoint import Sam
+    from engines.number_formats import NumberFormat, Ranges
+
+TYPED_VERSION = "1"
+"""Raised whenever `engines.number_formats` or `engines.letterbox_graph` make another file of the same graph."""
 
 
 class GraphStore:
@@ -51,6 +60,70 @@ class GraphStore:
             export(self.sam(), graph, file)
             cache.write_note(file, graph.name, key)
         return file
+
+    def typed(self, graph: Graph | LetterboxGraph, numbers: NumberFormat, *, force: bool = False) -> Path:
+        """The graph's ONNX file with its number formats written in, as strongly typed runtimes want it.
+
+        Raises `EngineUnavailable` for a quantised encoder whose ranges were not measured.
+        """
+        if numbers == "f32" and not isinstance(graph, LetterboxGraph):
+            return self.onnx(graph, force=force)
+        key = self.key(format="onnx", shape=graph.name, numbers=numbers, typed=TYPED_VERSION)
+        ranges = None
+        if numbers in ("int8", "fp8") and isinstance(graph, EncoderGraph):
+            ranges = self._ranges(graph)
+            key["ranges"] = hashlib.sha256(repr(sorted(ranges.items())).encode()).hexdigest()
+        file = cache.place(self.root, f"{self.model}-{graph.name}-{numbers}", key, ".onnx")
+        if force or cache.find(file, key) is None:
+            import onnx
+
+            from engines.letterbox_graph import letterbox_graph
+            from engines.number_formats import typed
+
+            if isinstance(graph, LetterboxGraph):
+                model = letterbox_graph(graph)
+            else:
+                model = typed(onnx.load(self.onnx(graph, force=force)), numbers, ranges)
+            self.root.mkdir(parents=True, exist_ok=True)
+            partial = file.with_suffix(f".{os.getpid()}.partial")
+            try:
+                onnx.save(model, partial)
+                partial.replace(file)
+            finally:
+                partial.unlink(missing_ok=True)
+            cache.write_note(file, f"{graph.name}-{numbers}", key)
+        return file
+
+    def _ranges_place(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
+        key = self.key(format="ranges", shape=graph.name)
+        return cache.place(self.root, f"{self.model}-{graph.name}-ranges", key, ".npz"), key
+
+    def has_ranges(self, graph: EncoderGraph) -> bool:
+        """Whether an encoder's ranges were measured, and the engine that was made of them not refused."""
+        return cache.find(*self._ranges_place(graph)) is not None
+
+    def _ranges(self, graph: EncoderGraph) -> Ranges:
+        if not self.has_ranges(graph):
+            raise EngineUnavailable(
+                f"there is no quantised encoder for {graph.width} x {graph.height}; "
+                "run `gazecast engine build --engine tensorrt --precision int8` or choose precision auto"
+            )
+        with np.load(self._ranges_place(graph)[0], allow_pickle=False) as arrays:
+            return {name: float(arrays[name]) for name in arrays.files}
+
+    def keep_ranges(self, graph: EncoderGraph, ranges: Ranges) -> None:
+        """Keep what `engines.models.ranges` has measured, for quantised encoders."""
+        file, key = self._ranges_place(graph)
+        self.root.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {name: np.float32(value) for name, value in ranges.items()}
+        np.savez(file, **arrays)
+        cache.write_note(file, f"{graph.name}-ranges", key)
+
+    def forget_ranges(self, graph: EncoderGraph) -> None:
+        """Leave nothing of ranges whose encoder was refused."""
+        file, _ = self._ranges_place(graph)
+        cache.note_of(file).unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
     def int8(self, graph: EncoderGraph, **more: str) -> tuple[Path, dict[str, str]]:
         """Where an int8 encoder for OpenVINO belongs, and its key; it is made by `engines.workshop.build`."""

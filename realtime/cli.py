@@ -221,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; `gazecast config` prints them all")
-    parser.add_argument("--engine", metavar="NAME", help="backend: openvino (default), onnxruntime, torch, fake")
+    parser.add_argument("--engine", metavar="NAME", help="openvino (default), tensorrt, onnxruntime, torch, fake")
     parser.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
     parser.add_argument("--publish", metavar="tcp://HOST:PORT", help=f"default {DEFAULT_ENDPOINT}")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as "

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from engines import EngineError, EngineSettings, Image, load, weights
 from engines.settings import Backend, Precision
-from realtime.progress import Terminal
+from realtime.progress import Report, Terminal
 from realtime.settings import SettingsError
 
 DEFAULT_FRAME = "1280x720"
@@ -28,10 +28,16 @@ def add_verbs(engine: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     for name, verb, about in verbs:
         sub = engine.add_parser(name, help=about, description=about)
         sub.set_defaults(verb=verb)
-        sub.add_argument("--backend", choices=get_args(Backend), default="openvino")
+        sub.add_argument(
+            "--engine", "--backend", dest="backend", choices=get_args(Backend), default="openvino",
+            help="openvino (default), tensorrt for NVIDIA GPUs, onnxruntime, torch",
+        )  # fmt: skip
         sub.add_argument("--model", default="mobile_sam")
         sub.add_argument(
-            "--precision", choices=get_args(Precision), default="auto", help="build int8 to halve the encoder's time"
+            "--precision",
+            choices=get_args(Precision),
+            default="auto",
+            help="build int8 to halve the encoder's time on a CPU",
         )
         sub.add_argument("--frame", default=DEFAULT_FRAME, metavar="WxH", help=f"proportions (default {DEFAULT_FRAME})")
         sub.add_argument("--pictures", type=Path, metavar="DIR|VIDEO", help="real pictures; default: the demo's clip")
@@ -52,10 +58,15 @@ def _build(args: argparse.Namespace) -> int:
     from engines import workshop
 
     settings, folder, frame, pictures = _parts(args)
-    if args.precision == "int8" and not args.force and _is_built(settings, folder, frame):
+    if (
+        args.backend == "openvino"
+        and args.precision == "int8"
+        and not args.force
+        and _is_built(settings, folder, frame)
+    ):
         print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
         return 0
-    report = workshop.build(settings, folder, frame, pictures, force=args.force, report=Terminal().line)
+    report = workshop.build(settings, folder, frame, pictures, force=args.force, report=Report(Terminal()))
     return _say(report, args.json)
 
 
@@ -73,13 +84,13 @@ def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) ->
 def _verify(args: argparse.Namespace) -> int:
     from engines import workshop
 
-    return _say(workshop.verify(*_parts(args), report=Terminal().line), args.json)
+    return _say(workshop.verify(*_parts(args), report=Report(Terminal())), args.json)
 
 
 def _bench(args: argparse.Namespace) -> int:
     from engines.bench import bench
 
-    result = bench(*_parts(args), rounds=args.rounds, report=Terminal().line)
+    result = bench(*_parts(args), rounds=args.rounds, report=Report(Terminal()))
     if not args.json:
         _table(result)
     print(json.dumps(result))

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as RichProgress
 
 
@@ -20,6 +29,25 @@ class Progress(Protocol):
         """Say how many bytes of how many are there."""
         ...
 
+    def steps(self, done: int, total: int, text: str) -> None:
+        """Say how many steps of how many are done."""
+        ...
+
+
+class Report:
+    """`Progress` as `engines.load` wants it: called with a line, and told the steps of a long build."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, text: str) -> None:
+        """Say one line."""
+        self._progress.line(text)
+
+    def steps(self, done: int, total: int, text: str) -> None:
+        """Say how many steps of how many are done."""
+        self._progress.steps(done, total, text)
+
 
 class Quiet:
     """Says nothing."""
@@ -30,9 +58,12 @@ class Quiet:
     def bar(self, done: int, total: int, text: str) -> None:
         """Say nothing."""
 
+    def steps(self, done: int, total: int, text: str) -> None:
+        """Say nothing."""
+
 
 class Terminal:
-    """Lines, and a bar of bytes that is drawn on a terminal and becomes one line at its end elsewhere."""
+    """Lines, and a bar that is drawn on a terminal and becomes one line at its end elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
@@ -44,10 +75,16 @@ class Terminal:
         self.console.print(text, markup=False, soft_wrap=True)
 
     def bar(self, done: int, total: int, text: str) -> None:
-        """Draw the bar anew; a full one is done with."""
+        """Draw the bar of bytes anew; a full one is done with."""
+        self._draw(done, total, text, (DownloadColumn(), TransferSpeedColumn()))
+
+    def steps(self, done: int, total: int, text: str) -> None:
+        """Draw the bar of steps anew; a full one is done with."""
+        self._draw(done, total, text, (TaskProgressColumn(), TimeElapsedColumn()))
+
+    def _draw(self, done: int, total: int, text: str, figures: tuple[ProgressColumn, ...]) -> None:
         if self._bar is None or self._task is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._bar = RichProgress(*columns, console=self.console)
+            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(), *figures, console=self.console)
             self._task = self._bar.add_task(text, total=total)
             self._bar.start()
         self._bar.update(self._task, completed=done, total=total or None, description=text)

@@ -14,7 +14,7 @@ from realtime.config import Config
 from realtime.drawing import draw
 from realtime.latest import Latest
 from realtime.pipeline import Pipeline, Shown
-from realtime.progress import Progress
+from realtime.progress import Progress, Report
 from realtime.publishing import Broadcast
 from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
@@ -99,6 +99,11 @@ class _Watched:
         self._interrupts.check()
         self._inside.bar(done, total, text)
 
+    def steps(self, done: int, total: int, text: str) -> None:
+        """Pass it on."""
+        self._interrupts.check()
+        self._inside.steps(done, total, text)
+
 
 def _tell(view: View, health: HealthMessage, stop: threading.Event) -> None:
     """Show the health; a reader that has gone ends the run, as it ends any program in a pipe."""
@@ -126,7 +131,7 @@ def open_engine(
         folder = weights.path(settings.model, root=models)
     else:
         folder = weights.pull(settings.model, root=models, report=progress.bar)
-    return load(settings, folder, frame_size=size, report=progress.line)
+    return load(settings, folder, frame_size=size, report=Report(progress))
 
 
 def _gaze_spec(config: Config) -> str:

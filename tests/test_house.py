@@ -28,12 +28,16 @@ HOMES = {
     "torch": ("engines/",),
     "nncf": ("engines/",),
     "onnx": ("engines/",),
-    "tensorrt": ("engines/",),
+    "tensorrt": ("engines/backends/tensorrt/",),
+    "tensorrt_rtx": ("engines/backends/tensorrt/",),
+    "tensorrt_rtx_bindings": ("engines/backends/tensorrt/",),
+    "pycuda": ("engines/backends/tensorrt/pycuda_memory.py",),
+    "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
     "aiohttp": ("realtime/",),
 }
 """Heavy libraries and where alone they may be imported."""
-HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "open3d", "aiohttp", "rosbags"}
+HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags"}
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",
     "realtime.wire", "realtime.config", "realtime.subscriber", "realtime.doctor", "realtime.cli",

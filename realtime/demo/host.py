@@ -59,6 +59,8 @@ class Host:
                 self._progress.line(said[1])
             elif said[0] == "bar":
                 self._progress.bar(*said[1])
+            elif said[0] == "steps":
+                self._progress.steps(*said[1])
 
     def check(self) -> None:
         """Raise `DemoError` if it has failed since."""
@@ -92,6 +94,10 @@ class _PipeView:
     def bar(self, done: int, total: int, text: str) -> None:
         """Pass it on."""
         self.tell("bar", (done, total, text))
+
+    def steps(self, done: int, total: int, text: str) -> None:
+        """Pass it on."""
+        self.tell("steps", (done, total, text))
 
     def ready(self, source: str, endpoint: str) -> None:
         """Say where to subscribe."""

@@ -21,12 +21,13 @@ DISTRIBUTION = "gazecast"
 PACKAGES = ("realtime", "engines", "calibration")
 PUBLISH_PORT, DEVICE_PORT = 5571, 50020
 BACKENDS = {
-    "openvino": ("openvino", "pip install -e ."),
-    "onnxruntime": ("onnxruntime", "pip install -e '.[onnxruntime]'"),
-    "torch": ("torch", "pip install -e ."),
-    "fake": ("opencv-python", "pip install -e ."),
+    "openvino": (("openvino",), "pip install -e ."),
+    "onnxruntime": (("onnxruntime",), "pip install -e '.[onnxruntime]'"),
+    "torch": (("torch",), "pip install -e ."),
+    "tensorrt": (("tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu13-bindings"), "on an NVIDIA GPU, see docs/gpu.md"),
+    "fake": (("opencv-python",), "pip install -e ."),
 }
-"""Backend -> the distribution it needs and how to get it."""
+"""Backend -> the distributions of which it needs one, and how to get it."""
 
 
 def examine(*, cache: Path | None = None) -> Report:
@@ -97,11 +98,11 @@ def _libraries() -> Iterable[Finding]:
 
 def _backends() -> Iterable[Finding]:
     for backend, (needs, install) in BACKENDS.items():
-        version = _version(needs)
-        if version is None:
+        found = [(name, version) for name in needs if (version := _version(name)) is not None]
+        if not found:
             yield Finding("Engines", backend, "note", "not available", f"for more engines: {install}")
         else:
-            yield Finding("Engines", backend, "ok", f"available ({needs} {version})")
+            yield Finding("Engines", backend, "ok", f"available ({found[0][0]} {found[0][1]})")
 
 
 def _version(distribution: str) -> str | None:

@@ -1,0 +1,69 @@
+"""TensorRT 10.8 to 11 and TensorRT-RTX on an NVIDIA GPU, by one path: strongly typed networks from typed graphs.
+
+Not yet run on a GPU: what was checked without one stands in docs/gpu.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engines.backends.tensorrt.device import Device, open_device
+from engines.backends.tensorrt.library import Library, find_library
+from engines.backends.tensorrt.plans import AnyGraph, PlanStore
+from engines.backends.tensorrt.runner import TensorRtRuntime
+from engines.base import Prompt
+from engines.number_formats import NumberFormat
+from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.settings import EngineSettings
+from engines.store import GraphStore
+
+Report = Callable[[str], None]
+
+
+def open_engine(
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
+) -> tuple[SamEncoder, SamDecoder]:
+    """See `engines.load`."""
+    store = open_store(settings, weights, report)
+    library, device = find_library(), open_device()
+    runtime = TensorRtRuntime(library, device, _plans(settings, store, library, device))
+    pair = open_sam(
+        settings, store, runtime,
+        precision=precision(settings), device=device.gpu.name,
+        versions={library.name: library.version, "driver": device.gpu.driver, **device.versions},
+        frame_size=frame_size, on_gpu=True,
+    )  # fmt: skip
+    if frame_size is not None:
+        _record(*pair, frame_size)
+    store.release()
+    return pair
+
+
+def build_plans(settings: EngineSettings, store: GraphStore, graphs: Sequence[AnyGraph], *, force: bool) -> None:
+    """Build the plans of graphs for this machine's GPU; `force` builds anew what is there."""
+    library, device = find_library(), open_device()
+    plans = _plans(settings, store, library, device)
+    with device.current():
+        for graph in graphs:
+            plans.plan(graph, force=force)
+
+
+def precision(settings: EngineSettings) -> NumberFormat:
+    """What "auto" is here."""
+    return "f16" if settings.precision == "auto" else settings.precision
+
+
+def _plans(settings: EngineSettings, store: GraphStore, library: Library, device: Device) -> PlanStore:
+    return PlanStore(library, device.gpu, store, precision(settings), getattr(store.report, "steps", None))
+
+
+def _record(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:
+    """Run everything once for every slot, so that the first frames find their graphs recorded."""
+    width, height = frame_size
+    grey = np.full((height, width, 3), 128, np.uint8)
+    held = [encoder.encode(grey), encoder.encode(grey)]
+    for embedding in held:
+        decoder.decode(embedding, [Prompt.click(width // 2, height // 2)])

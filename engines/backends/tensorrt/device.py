@@ -1,0 +1,149 @@
+"""What the runner needs of a GPU: memory, streams and recorded graphs, by torch or by pycuda, whichever is there.
+
+Memory is allocated when an engine opens and never while it runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends.tensorrt.plans import Gpu
+from engines.base import EngineUnavailable, PromptError
+
+MEMORY = {"torch": "engines.backends.tensorrt.torch_memory", "pycuda": "engines.backends.tensorrt.pycuda_memory"}
+CHOICE = "GAZECAST_CUDA_MEMORY"
+"""Environment variable that names one of `MEMORY`; else the first that works is taken."""
+
+
+class Stream(Protocol):
+    """Work in order."""
+
+    @property
+    def handle(self) -> int:
+        """The CUstream."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until all its work is done."""
+        ...
+
+
+class Block(Protocol):
+    """Memory on the device, freed with the object."""
+
+    @property
+    def address(self) -> int:
+        """Where it begins; a multiple of 256."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Its size."""
+        ...
+
+
+class Device(Protocol):
+    """One GPU. Its methods must be called inside `current()`, on any thread."""
+
+    @property
+    def gpu(self) -> Gpu:
+        """What it is."""
+        ...
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the libraries behind it."""
+        ...
+
+    def current(self) -> AbstractContextManager[Any]:
+        """Make the device's context the calling thread's."""
+        ...
+
+    def stream(self, *, urgent: bool) -> Stream:
+        """A new stream; an urgent one's kernels go before the others', where the library can say so."""
+        ...
+
+    def allocate(self, nbytes: int) -> Block:
+        """Device memory; raises `EngineUnavailable` where there is too little."""
+        ...
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Host memory that the device reads and writes by itself."""
+        ...
+
+    def upload(self, block: Block, host: NDArray[Any], stream: Stream) -> None:
+        """Copy from pinned host memory, in the stream's order."""
+        ...
+
+    def download(self, host: NDArray[Any], block: Block, stream: Stream) -> None:
+        """Copy to pinned host memory, in the stream's order."""
+        ...
+
+    def copy(self, block: Block, address: int, nbytes: int, stream: Stream) -> None:
+        """Copy from somewhere else on the device, in the stream's order."""
+        ...
+
+    def finish(self) -> None:
+        """Wait for everything that anybody gave the device to do."""
+        ...
+
+    def record(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None] | None:
+        """What `work` gives the stream to do, as one graph that can be launched again and again; it does not run now.
+
+        None where graphs cannot be recorded.
+        """
+        ...
+
+
+def open_device(load: Callable[[str], Any] = import_module) -> Device:
+    """The first CUDA device; raises `EngineUnavailable` with the reasons, one line."""
+    chosen = os.environ.get(CHOICE)
+    if chosen is not None and chosen not in MEMORY:
+        raise EngineUnavailable(f"{CHOICE} is {chosen!r}; choose {' or '.join(MEMORY)}")
+    troubles = []
+    for name in (chosen,) if chosen else tuple(MEMORY):
+        try:
+            device: Device = load(MEMORY[name]).open_device()
+        except EngineUnavailable as error:
+            troubles.append(str(error))
+        else:
+            return device
+    raise EngineUnavailable(f"no CUDA GPU can be used: {'; '.join(troubles)}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceArray:
+    """Somebody's memory on the device, as its `__cuda_array_interface__` describes it."""
+
+    address: int
+    shape: tuple[int, ...]
+    typestr: str
+    waits: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Its size."""
+        return int(np.prod(self.shape)) * int(self.typestr[2:])
+
+    @classmethod
+    def of(cls, owner: Any) -> DeviceArray:
+        """Read the interface (version 2 or 3); raises `PromptError` for memory with gaps.
+
+        waits: the owner's stream may still be writing.
+        """
+        described = owner.__cuda_array_interface__
+        shape, typestr = tuple(int(side) for side in described["shape"]), str(described["typestr"])
+        strides = described.get("strides")
+        if strides is not None:
+            packed = np.cumprod([int(typestr[2:]), *shape[:0:-1]])[::-1]
+            if tuple(strides) != tuple(int(step) for step in packed):
+                raise PromptError(f"device memory must be packed row by row, got strides {tuple(strides)} for {shape}")
+        return cls(int(described["data"][0]), shape, typestr, described.get("stream") is not None)

@@ -1,0 +1,78 @@
+"""Read the number formats of a parsed network's layers, and find those that are other than meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engines.number_formats import NumberFormat
+
+FLOATS = {"f32": "FLOAT", "f16": "HALF", "bf16": "BF16", "int8": "HALF", "fp8": "HALF"}
+QUANTISED = {"int8": "INT8", "fp8": "FP8"}
+ANY_FLOAT = {"FLOAT", "HALF", "BF16"}
+CONVERTING = {"CAST", "QUANTIZE", "DEQUANTIZE"}
+CARRYING = {"CONSTANT", "SHUFFLE"}
+"""Layers that a weight passes on its way to where it is used; that use is what is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a network. inputs, outputs: (tensor's name, format as TensorRT calls it)."""
+
+    name: str
+    kind: str
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
+
+    @property
+    def formats(self) -> set[str]:
+        """Of all its floating-point tensors."""
+        return {kind for _, kind in (*self.inputs, *self.outputs)} & ANY_FLOAT
+
+
+def read_layers(trt: Any, network: Any) -> list[Layer]:
+    """Every layer of a network."""
+    kinds = {int(value): name for name, value in trt.LayerType.__members__.items()}
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    return [
+        Layer(
+            layer.name,
+            kinds[int(layer.type)],
+            _tensors(layer.get_input, layer.num_inputs),
+            _tensors(layer.get_output, layer.num_outputs),
+        )
+        for layer in layers
+    ]
+
+
+def _tensors(tensor: Any, count: int) -> tuple[tuple[str, str], ...]:
+    found = (tensor(index) for index in range(count))
+    return tuple((each.name, each.dtype.name) for each in found if each is not None)
+
+
+def misfits(layers: list[Layer], numbers: NumberFormat) -> list[str]:
+    """What is other than `engines.number_formats` means it, one line a layer; nothing is what is wanted.
+
+    Every layer that computes must have all its floating-point tensors in the graph's format, or in float32 where that
+    is kept on purpose; quantisation must lead to and from the quantised format and nothing else.
+    """
+    wrong = []
+    for layer in layers:
+        wanted = "FLOAT" if kept_f32(layer) else FLOATS[numbers]
+        if layer.kind in ("QUANTIZE", "DEQUANTIZE"):
+            narrow = {kind for _, kind in (*layer.inputs, *layer.outputs)} - ANY_FLOAT
+            good = layer.formats == {wanted} and narrow == {QUANTISED.get(numbers)}
+        else:
+            good = layer.kind in CONVERTING | CARRYING or layer.formats <= {wanted}
+        if not good:
+            formats = "/".join(sorted({kind for _, kind in (*layer.inputs, *layer.outputs)}))
+            wrong.append(f"layer {layer.name} ({layer.kind}) is {formats} instead of {wanted}")
+    return wrong
+
+
+def kept_f32(layer: Layer) -> bool:
+    """Whether a layer is one of those that stay float32: pixels less their mean, the neck's norms, absent tokens."""
+    return (
+        (layer.kind == "NORMALIZATION" and "/neck." in layer.name)
+        or (layer.kind == "ELEMENTWISE" and layer.name in ("/Sub", "absent.floored"))
+    )  # fmt: skip

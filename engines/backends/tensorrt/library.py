@@ -1,0 +1,99 @@
+"""Which TensorRT there is: TensorRT itself or TensorRT-RTX, whose Python interfaces have the same names."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from engines.base import EngineUnavailable
+
+CHOICES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
+"""Import names in the order of preference; the last is what the two public wheels of TensorRT-RTX install."""
+OLDEST, TOO_NEW = (10, 8), (12,)
+"""Of TensorRT: strongly typed networks with all that our graphs hold, up to the next major version."""
+INSTALL = (
+    "pip install 'gazecast[tensorrt]', or 'gazecast[tensorrt-rtx]' for a desktop GPU of compute capability 7.5, 8.x or "
+    "12.x; docs/gpu.md has more"
+)
+LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A TensorRT. trt: the module. rtx: whether it is TensorRT-RTX, which compiles kernels when a plan first runs."""
+
+    trt: Any
+    name: str
+    version: str
+    rtx: bool
+
+    def capability(self, compute: str) -> Any | None:
+        """The target for a compute capability such as "8.9", to be set at building; None means this machine's own.
+
+        Raises `EngineUnavailable` where TensorRT-RTX has no such target.
+        """
+        if not self.rtx:
+            return None
+        found = getattr(self.trt.ComputeCapability, f"SM{compute.replace('.', '')}", None)
+        if found is None:
+            raise EngineUnavailable(
+                f"TensorRT-RTX {self.version} does not support GPUs of compute capability {compute}; "
+                "install TensorRT itself: pip install 'gazecast[tensorrt]'"
+            )
+        return found
+
+
+def find_library(load: Callable[[str], Any] = import_module) -> Library:
+    """The first TensorRT that can be imported; raises `EngineUnavailable` with what to do in one line."""
+    troubles = []
+    for choice in CHOICES:
+        try:
+            trt = load(choice)
+        except ModuleNotFoundError as error:
+            if error.name != choice:
+                troubles.append(f"{choice}: {error}")
+            continue
+        except (ImportError, OSError, RuntimeError) as error:  # a shared library is missing, or not for this driver
+            troubles.append(f"{choice}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}")
+            continue
+        version = str(trt.__version__)
+        rtx = choice != "tensorrt"
+        if not rtx and not OLDEST <= _numbers(version) < TOO_NEW:
+            troubles.append(f"TensorRT {version} is installed, 10.8 to 11 is needed")
+            continue
+        return Library(trt, "TensorRT-RTX" if rtx else "TensorRT", version, rtx)
+    if troubles:
+        raise EngineUnavailable(f"TensorRT cannot be used: {'; '.join(troubles)}; {INSTALL}")
+    raise EngineUnavailable(f"TensorRT is not installed; {INSTALL}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def make_logger(trt: Any) -> Any:
+    """A logger that keeps the last errors and warnings as `lines`, newest last, and prints nothing."""
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.lines: deque[tuple[bool, str]] = deque(maxlen=LINES)
+
+        def log(self, severity: Any, msg: str) -> None:
+            severities = trt.ILogger.Severity
+            if severity in (severities.INTERNAL_ERROR, severities.ERROR, severities.WARNING):
+                self.lines.append((severity != severities.WARNING, " ".join(str(msg).split())))
+
+    return Log()
+
+
+def reason(log: Any) -> str:
+    """Why the last step failed, by a logger of `make_logger`: its first error, of which later ones only follow."""
+    errors = [line for is_error, line in log.lines if is_error]
+    warnings = [line for is_error, line in log.lines if not is_error]
+    said = errors[0] if errors else warnings[-1] if warnings else "TensorRT gave no reason"
+    return said if len(said) <= 400 else f"{said[:400]}..."

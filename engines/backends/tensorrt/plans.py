@@ -1,0 +1,125 @@
+"""Plans on disk: built when they are first wanted, and refused where they were made for another machine or version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import cache
+from engines.backends.tensorrt.build import Steps, build_plan
+from engines.backends.tensorrt.library import Library
+from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.number_formats import NumberFormat
+from engines.store import GraphStore
+
+AnyGraph = EncoderGraph | DecoderGraph | LetterboxGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What a plan is made for. compute: capability such as "8.9". driver: its version, as the system says it."""
+
+    name: str
+    compute: str
+    driver: str
+
+
+class PlanStore:
+    """The plans of one model in one precision, for one GPU and one TensorRT."""
+
+    def __init__(
+        self, library: Library, gpu: Gpu, store: GraphStore, precision: NumberFormat, steps: Steps | None = None
+    ) -> None:
+        self.library, self._gpu, self._store, self._precision = library, gpu, store, precision
+        self._steps = steps
+
+    def plan(self, graph: AnyGraph, *, force: bool = False) -> Path:
+        """The plan of a graph; `force` builds it anew.
+
+        Raises `ModelError` for one that is damaged or was made for something else, with the command that rebuilds it.
+        """
+        numbers = self.numbers(graph)
+        typed = self._store.typed(graph, numbers, force=force)
+        key = self._key(graph, numbers, typed)
+        file = self._place(graph, numbers)
+        if not force and cache.find(file, key, rebuild=self._command(graph)) is not None:
+            return file
+        self._build(graph, numbers, typed, file)
+        cache.write_note(file, f"{graph.name}-{numbers}-plan", key)
+        return file
+
+    def numbers(self, graph: AnyGraph) -> NumberFormat:
+        """A graph's number format: only encoders are quantised, and resizing a frame is float32 in all precisions."""
+        if isinstance(graph, LetterboxGraph):
+            return "f32"
+        if isinstance(graph, DecoderGraph) and self._precision in ("int8", "fp8"):
+            return "f16"
+        return self._precision
+
+    def _place(self, graph: AnyGraph, numbers: NumberFormat) -> Path:
+        """One place for whatever machine, so that a plan from elsewhere is found and refused, not overlooked."""
+        identity = self._store.key(format="tensorrt", shape=graph.name, numbers=numbers, library=self.library.name)
+        return cache.place(self._store.root, f"{self._store.model}-{graph.name}-{numbers}", identity, ".plan")
+
+    def _key(self, graph: AnyGraph, numbers: NumberFormat, typed: Path) -> Mapping[str, str]:
+        return self._store.key(
+            format="tensorrt", shape=graph.name, numbers=numbers, library=self.library.name,
+            version=self.library.version, compute=self._gpu.compute, driver=self._gpu.driver,
+            onnx=cache.file_hash(typed),
+        )  # fmt: skip
+
+    def _build(self, graph: AnyGraph, numbers: NumberFormat, typed: Path, file: Path) -> None:
+        library, compute = self.library, self._gpu.compute
+        capability = library.capability(compute)
+        what = f"building {graph.name} in {numbers} with {library.name} {library.version} for {self._gpu.name}"
+        self._store.report(what)
+        steps = self._steps
+        tell: Steps | None = None if steps is None else lambda done, total, phase: steps(done, total, graph.name)
+        plan = build_plan(
+            library, typed, numbers,
+            targets=() if capability is None else (capability,),
+            timing=self._store.root / f"timings-{_plain(f'{library.version}-{compute}')}.cache", steps=tell,
+        )  # fmt: skip
+        # The note goes first: a file without one does not count, so that what is cut short is not used.
+        cache.note_of(file).unlink(missing_ok=True)
+        kernels_of(file).unlink(missing_ok=True)
+        file.write_bytes(plan)
+
+    def _command(self, graph: AnyGraph) -> str:
+        """What the user types to have a plan rebuilt; an engine is made for a frame's proportions, not for its size."""
+        if isinstance(graph, DecoderGraph):
+            width, height = graph.columns * TOKEN_PX, graph.rows * TOKEN_PX
+        else:
+            width, height = graph.width, graph.height
+        model = "" if self._store.model == "mobile_sam" else f" --model {self._store.model}"
+        return (
+            f"run `gazecast engine build --engine tensorrt{model} --precision {self._precision} "
+            f"--frame {width}x{height} --force`"
+        )
+
+
+def kernels_of(plan: Path) -> Path:
+    """Where TensorRT-RTX keeps the kernels that it compiled for a plan when it first ran."""
+    return plan.with_suffix(".kernels")
+
+
+def read_kernels(plan: Path) -> bytes:
+    """The kept kernels, or nothing."""
+    with suppress(OSError):
+        return kernels_of(plan).read_bytes()
+    return b""
+
+
+def write_kernels(plan: Path, content: bytes) -> None:
+    """Keep compiled kernels; without them the next start is slower and nothing else."""
+    with suppress(OSError):
+        partial = kernels_of(plan).with_suffix(".kernels.partial")
+        partial.write_bytes(content)
+        partial.replace(kernels_of(plan))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w.-]", "_", text)

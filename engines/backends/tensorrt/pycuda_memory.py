@@ -1,0 +1,151 @@
+"""Device memory and streams by pycuda, and graphs recorded on its streams through cuda-python's bindings.
+
+pycuda cannot record graphs. Where cuda-python is missing everything is launched anew each time, which is slower only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends.tensorrt.plans import Gpu
+from engines.base import EngineUnavailable, ModelError
+
+try:
+    import pycuda.driver as cuda
+except ImportError as error:
+    missing = isinstance(error, ModuleNotFoundError)
+    raise EngineUnavailable(
+        "pycuda is not installed (pip install 'gazecast[pycuda]')"
+        if missing
+        else f"pycuda cannot load the driver: {error}"
+    ) from error
+
+
+def open_device() -> PycudaDevice:
+    """The first CUDA device of the driver."""
+    try:
+        cuda.init()
+        if not cuda.Device.count():
+            raise EngineUnavailable("the driver finds no GPU")
+        return PycudaDevice()
+    except cuda.Error as error:
+        raise EngineUnavailable(f"the CUDA driver refuses: {error}") from error
+
+
+class PycudaBlock:
+    """See `device.Block`."""
+
+    def __init__(self, nbytes: int) -> None:
+        try:
+            self._allocation = cuda.mem_alloc(nbytes)
+        except cuda.MemoryError as error:
+            raise EngineUnavailable(f"the GPU has no {nbytes >> 20} MiB left; close what else uses it") from error
+        self.nbytes = nbytes
+        self.address = int(self._allocation)
+        self.__cuda_array_interface__ = {
+            "shape": (nbytes,), "typestr": "|u1", "data": (self.address, False), "version": 3, "strides": None,
+        }  # fmt: skip
+
+
+class PycudaDevice:
+    """See `device.Device`. Its context is the device's primary one, which other libraries use as well."""
+
+    def __init__(self) -> None:
+        device = cuda.Device(0)
+        self._context = device.retain_primary_context()
+        major, minor = device.compute_capability()
+        number = cuda.get_driver_version()
+        self.gpu = Gpu(device.name(), f"{major}.{minor}", f"{number // 1000}.{number % 1000 // 10}")
+        self.versions = {"pycuda": ".".join(str(part) for part in cuda.get_version())}
+        self._graphs = _bindings()
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """See `device.Device.current`."""
+        self._context.push()
+        try:
+            yield
+        finally:
+            cuda.Context.pop()
+
+    def stream(self, *, urgent: bool) -> Any:
+        """See `device.Device.stream`; pycuda knows no priorities."""
+        return cuda.Stream(1)  # not ordered with the default stream
+
+    def allocate(self, nbytes: int) -> PycudaBlock:
+        """See `device.Device.allocate`."""
+        return PycudaBlock(nbytes)
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """See `device.Device.pinned`."""
+        return np.asarray(cuda.pagelocked_empty(shape, dtype))
+
+    def upload(self, block: Any, host: NDArray[Any], stream: Any) -> None:
+        """See `device.Device.upload`."""
+        cuda.memcpy_htod_async(block.address, host, stream)
+
+    def download(self, host: NDArray[Any], block: Any, stream: Any) -> None:
+        """See `device.Device.download`."""
+        cuda.memcpy_dtoh_async(host, block.address, stream)
+
+    def copy(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
+        """See `device.Device.copy`."""
+        cuda.memcpy_dtod_async(block.address, address, nbytes, stream)
+
+    def finish(self) -> None:
+        """See `device.Device.finish`."""
+        cuda.Context.synchronize()
+
+    def record(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
+        """See `device.Device.record`."""
+        return None if self._graphs is None else record(self._graphs, stream.handle, work)
+
+
+def _bindings() -> Any | None:
+    try:
+        from cuda.bindings import driver
+    except ImportError:
+        return None
+    return driver
+
+
+def record(driver: Any, handle: int, work: Callable[[], None]) -> Callable[[], None]:
+    """Record what `work` gives a stream to do, with the driver interface of cuda-python; returns the launch."""
+    # thread_local: the other thread may well allocate or launch while this one records.
+    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    _checked(driver, driver.cuStreamBeginCapture(handle, mode))
+    try:
+        work()
+    except BaseException:
+        driver.cuStreamEndCapture(handle)  # the stream is of no use until its capture has ended
+        raise
+    (graph,) = _checked(driver, driver.cuStreamEndCapture(handle))
+    (executable,) = _checked(driver, driver.cuGraphInstantiate(graph, 0))
+    _checked(driver, driver.cuGraphDestroy(graph))
+    return _Launch(driver, executable, handle)
+
+
+class _Launch:
+    """A recorded graph, destroyed with the object."""
+
+    def __init__(self, driver: Any, executable: Any, handle: int) -> None:
+        self._driver, self._executable, self._handle = driver, executable, handle
+
+    def __call__(self) -> None:
+        _checked(self._driver, self._driver.cuGraphLaunch(self._executable, self._handle))
+
+    def __del__(self) -> None:
+        self._driver.cuGraphExecDestroy(self._executable)
+
+
+def _checked(driver: Any, answer: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What follows the result code; raises `ModelError` where that is no success."""
+    code, *values = answer
+    if code != driver.CUresult.CUDA_SUCCESS:
+        raise ModelError(f"a CUDA graph cannot be recorded or launched: {getattr(code, 'name', code)}")
+    return tuple(values)

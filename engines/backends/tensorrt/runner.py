@@ -1,0 +1,339 @@
+"""Plans at work: fixed memory, one stream for encoding and one for decoding, each run recorded once and launched again.
+
+    frame (pinned) --upload--> [letterbox] --> encoder --> embedding in a slot on the device      encoder's stream
+    prompts (pinned) --upload--> decoder, which reads a slot --> masks --download--> pinned        decoder's stream
+
+An embedding never leaves the device. It lies in a slot; there are two, so that one can be decoded while the next is
+written, and a slot is written again only when nobody holds its embedding any more. Everything has a fixed address, so
+each pair of run and slot is a CUDA graph of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.backends.tensorrt.device import Block, Device, DeviceArray, Stream
+from engines.backends.tensorrt.library import Library, make_logger, reason
+from engines.backends.tensorrt.plans import AnyGraph, PlanStore, read_kernels, write_kernels
+from engines.base import EngineError, Floats, Image, ModelError, PromptError
+from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
+
+log = logging.getLogger(__name__)
+SLOTS, MOST_SLOTS = 2, 8
+"""Embeddings that have their memory from the start, and those that may be held at once."""
+FRAME_SHAPES = 4
+"""Shapes of frames whose letterboxes are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a plan."""
+
+    name: str
+    shape: tuple[int, ...]
+    nbytes: int
+    dtype: Any
+    is_input: bool
+
+
+class Plan:
+    """A plan that can run: its tensors, and a context with scratch memory of its own."""
+
+    def __init__(self, library: Library, runtime: Any, log: Any, file: Path, device: Device) -> None:
+        self._library, self._log, self._file = library, log, file
+        trt = library.trt
+        self._engine = runtime.deserialize_cuda_engine(file.read_bytes())
+        if self._engine is None:
+            raise ModelError(
+                f"{library.name} cannot use {file.name}: {reason(log)}; "
+                "run `gazecast engine build --engine tensorrt --force`"
+            )
+        self.tensors = {tensor.name: tensor for tensor in _tensors(trt, self._engine)}
+        self._kernels: Any = None
+        self._context = self._make_context(trt)
+        if self._context is None:
+            raise ModelError(f"{library.name} cannot make a context for {file.name}: {reason(log)}")
+        self._scratch = device.allocate(max(256, int(self._engine.device_memory_size_v2)))
+        self._context.set_device_memory(self._scratch.address, self._scratch.nbytes)
+
+    def _make_context(self, trt: Any) -> Any:
+        managed = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not self._library.rtx:
+            return self._engine.create_execution_context(managed)
+        config = self._engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(managed)
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # the whole run is recorded here, not each plan
+        self._kernels = config.create_runtime_cache()
+        if kept := read_kernels(self._file):
+            self._kernels.deserialize(kept)  # what does not fit is refused by itself, and compiled anew
+        config.set_runtime_cache(self._kernels)
+        return self._engine.create_execution_context(config)
+
+    def keep_kernels(self) -> None:
+        """Write down what TensorRT-RTX has compiled by now, for the next start."""
+        if self._kernels is not None:
+            write_kernels(self._file, bytes(self._kernels.serialize()))
+
+    def records(self, stream: Stream) -> bool:
+        """Whether a run can become part of a graph; TensorRT can always, for shapes that are fixed."""
+        asks = getattr(self._context, "is_stream_capturable", None)
+        return asks is None or bool(asks(stream.handle))
+
+    def run(self, addresses: Mapping[str, int], stream: Stream) -> None:
+        """Give the stream one run on memory at these addresses, by tensor name."""
+        for name, address in addresses.items():
+            if not self._context.set_tensor_address(name, address):
+                raise ModelError(f"{self._file.name} has no tensor {name}: {reason(self._log)}")
+        if not self._context.execute_async_v3(stream.handle):
+            raise EngineError(f"{self._library.name} failed to run {self._file.name}: {reason(self._log)}")
+
+
+def _tensors(trt: Any, engine: Any) -> list[Tensor]:
+    found = []
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        shape, kind = tuple(int(side) for side in engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
+        # numpy has no bfloat16; its bits will do
+        dtype = np.dtype(np.uint16 if kind == trt.DataType.BF16 else trt.nptype(kind))
+        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        found.append(Tensor(name, shape, int(np.prod(shape)) * dtype.itemsize, dtype, is_input))
+    return found
+
+
+class Recorded:
+    """Work on a stream that is the same every time: run once as it is, then recorded, then launched."""
+
+    def __init__(self, device: Device, stream: Stream, work: Callable[[], None], plans: Sequence[Plan]) -> None:
+        self._device, self._stream, self._work, self._plans = device, stream, work, plans
+        self._launch: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        """Do it, and wait until it is done."""
+        if self._launch is None:
+            # Once as it is, since libraries choose and load kernels at first, which cannot be recorded.
+            self._work()
+            self._stream.synchronize()
+            for plan in self._plans:
+                plan.keep_kernels()
+            self._launch = self._recorded() or self._work
+            return
+        self._launch()
+        self._stream.synchronize()
+
+    def _recorded(self) -> Callable[[], None] | None:
+        if not all(plan.records(self._stream) for plan in self._plans):
+            return None
+        try:
+            return self._device.record(self._stream, self._work)
+        except (EngineError, RuntimeError) as error:  # a slower engine is better than none
+            log.warning("running without CUDA graphs: %s", error)
+            return None
+
+
+class Slot:
+    """Memory for one embedding."""
+
+    def __init__(self, device: Device, tensors: Sequence[Tensor]) -> None:
+        self.blocks = {tensor.name: device.allocate(tensor.nbytes) for tensor in tensors}
+        self.tensors = {tensor.name: tensor for tensor in tensors}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the device."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+class Prepared:
+    """An embedding on the device; whoever holds it keeps its slot from being written again."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+
+    def __getitem__(self, index: int) -> tuple[Slot, str]:
+        """The embedding's tensor of that number, for `TensorRtRuntime.array`."""
+        return self.slot, tuple(self.slot.tensors)[index]
+
+
+class Slots:
+    """The slots of one encoder."""
+
+    def __init__(self, make: Callable[[], Slot]) -> None:
+        self._make = make
+        self._all = [make() for _ in range(SLOTS)]
+        self._free = list(self._all)
+
+    def take(self) -> Prepared:
+        """One that nobody holds; raises `EngineError` where all that there may be are held."""
+        if not self._free:
+            if len(self._all) >= MOST_SLOTS:
+                raise EngineError(f"{len(self._all)} embeddings are held at once; let some go before encoding more")
+            self._all.append(self._make())
+            self._free.append(self._all[-1])
+        slot = self._free.pop()
+        prepared = Prepared(slot)
+        weakref.finalize(prepared, self._free.append, slot).atexit = False
+        return prepared
+
+
+class TensorRtRuntime:
+    """See `sam.Runtime`."""
+
+    takes_frames = True
+
+    def __init__(self, library: Library, device: Device, plans: PlanStore) -> None:
+        self._library, self._device, self._plans = library, device, plans
+        self._log = make_logger(library.trt)
+        with device.current():
+            self._runtime = library.trt.Runtime(self._log)
+            self.encoding, self.decoding = device.stream(urgent=False), device.stream(urgent=True)
+
+    def plan(self, graph: AnyGraph) -> Plan:
+        """A graph's plan, ready to run; built first if it is not there."""
+        with self._device.current():
+            return Plan(self._library, self._runtime, self._log, self._plans.plan(graph), self._device)
+
+    def encoder(self, graph: EncoderGraph) -> TensorRtEncoder:
+        """See `sam.Runtime.encoder`."""
+        return TensorRtEncoder(self._device, self.encoding, self.plan(graph), self.plan)
+
+    def decoder(self, graph: DecoderGraph) -> TensorRtDecoder:
+        """See `sam.Runtime.decoder`."""
+        return TensorRtDecoder(self._device, self.decoding, self.plan(graph))
+
+    def array(self, tensor: tuple[Slot, str]) -> Floats:
+        """See `sam.Runtime.array`; for comparisons, as it copies to the host."""
+        slot, name = tensor
+        described = slot.tensors[name]
+        with self._device.current():
+            host = self._device.pinned(described.shape, described.dtype)
+            self._device.download(host, slot.blocks[name], self.decoding)
+            self.decoding.synchronize()
+        if described.dtype == np.uint16:  # bfloat16: the upper half of a float32
+            return (host.astype(np.uint32) << 16).view(np.float32)
+        return np.array(host, np.float32)
+
+
+class TensorRtEncoder:
+    """See `sam.EncoderRun`; takes whole frames, on the host or on the device, and resizes them on the device."""
+
+    def __init__(self, device: Device, stream: Stream, plan: Plan, letterbox: Callable[[LetterboxGraph], Plan]) -> None:
+        self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
+        outputs = [tensor for tensor in plan.tensors.values() if not tensor.is_input]
+        with device.current():
+            self._content = device.allocate(plan.tensors["image"].nbytes)
+            self._slots = Slots(lambda: Slot(device, outputs))
+        self._frames: dict[tuple[int, ...], _Frames] = {}
+
+    def __call__(self, image: Image) -> tuple[Prepared, int]:
+        """See `sam.EncoderRun`."""
+        with self._device.current():
+            frames = self._frames_of(tuple(image.shape))
+            prepared = self._slots.take()
+            frames.encode(image, prepared.slot)
+        return prepared, prepared.slot.nbytes
+
+    def _frames_of(self, shape: tuple[int, ...]) -> _Frames:
+        if shape not in self._frames:
+            while len(self._frames) >= FRAME_SHAPES:
+                del self._frames[next(iter(self._frames))]
+            height, width = shape[:2]
+            content = self._plan.tensors["image"].shape[:2]
+            fits = content == (height, width)
+            letterbox = None if fits else self._letterbox(LetterboxGraph(height, width, *content))
+            self._frames[shape] = _Frames(self._device, self._stream, self._plan, letterbox, self._content, shape)
+        return self._frames[shape]
+
+
+class _Frames:
+    """Encoding frames of one shape: where they are uploaded to, and the recorded runs by slot and by origin."""
+
+    def __init__(
+        self, device: Device, stream: Stream, plan: Plan, letterbox: Plan | None, content: Block,
+        shape: tuple[int, ...],
+    ) -> None:  # fmt: skip
+        self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
+        self._content, self._shape = content, shape
+        self._host = device.pinned(shape, np.uint8)
+        self._frame = content if letterbox is None else device.allocate(int(np.prod(shape)))
+        self._runs: dict[tuple[Slot, bool], Recorded] = {}
+
+    def encode(self, image: Image, slot: Slot) -> None:
+        """Upload or copy a frame and encode it into a slot."""
+        on_device = hasattr(image, "__cuda_array_interface__")
+        if on_device:
+            self._take(DeviceArray.of(image))
+        else:
+            np.copyto(self._host, image)
+        key = (slot, on_device)
+        if key not in self._runs:
+            plans = [self._plan] if self._letterbox is None else [self._letterbox, self._plan]
+            self._runs[key] = Recorded(self._device, self._stream, self._work(slot, on_device), plans)
+        self._runs[key]()
+
+    def _take(self, given: DeviceArray) -> None:
+        if given.shape != self._shape or given.typestr != "|u1":
+            raise PromptError(f"a picture must be {self._shape} of |u1, got {given.shape} of {given.typestr}")
+        if given.waits:
+            self._device.finish()  # whoever wrote it may still be writing, on a stream of its own
+        self._device.copy(self._frame, given.address, given.nbytes, self._stream)
+
+    def _work(self, slot: Slot, on_device: bool) -> Callable[[], None]:
+        addresses = {"image": self._content.address, **{name: block.address for name, block in slot.blocks.items()}}
+
+        def work() -> None:
+            if not on_device:
+                self._device.upload(self._frame, self._host, self._stream)
+            if self._letterbox is not None:
+                places = {"frame": self._frame.address, "image": self._content.address}
+                self._letterbox.run(places, self._stream)
+            self._plan.run(addresses, self._stream)
+
+        return work
+
+
+class TensorRtDecoder:
+    """See `sam.DecoderRun`."""
+
+    def __init__(self, device: Device, stream: Stream, plan: Plan) -> None:
+        self._device, self._stream, self._plan = device, stream, plan
+        tensors = plan.tensors.values()
+        self._shared = [tensor.name for tensor in tensors if tensor.is_input and tensor.name in ("keys", "k", "q", "v")]
+        given = [tensor for tensor in tensors if tensor.is_input and tensor.name not in self._shared]
+        made = [tensor for tensor in tensors if not tensor.is_input]
+        with device.current():
+            self._blocks = {tensor.name: device.allocate(tensor.nbytes) for tensor in (*given, *made)}
+            self._given = {tensor.name: device.pinned(tensor.shape, tensor.dtype) for tensor in given}
+            self._made = {tensor.name: device.pinned(tensor.shape, tensor.dtype) for tensor in made}
+        self._runs: weakref.WeakKeyDictionary[Slot, Recorded] = weakref.WeakKeyDictionary()
+
+    def __call__(self, prepared: Prepared, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """See `sam.DecoderRun`."""
+        for host, value in zip(self._given.values(), inputs, strict=True):
+            np.copyto(host, value)
+        with self._device.current():
+            slot = prepared.slot
+            if slot not in self._runs:
+                self._runs[slot] = Recorded(self._device, self._stream, self._work(slot), [self._plan])
+            self._runs[slot]()
+        return self._made["logits_out"].copy(), self._made["iou"].copy()
+
+    def _work(self, slot: Slot) -> Callable[[], None]:
+        # No reference to the slot: it must be able to go while its runs are kept.
+        addresses = {name: block.address for name, block in self._blocks.items()}
+        addresses |= {name: slot.blocks[name].address for name in self._shared}
+
+        def work() -> None:
+            for name, host in self._given.items():
+                self._device.upload(self._blocks[name], host, self._stream)
+            self._plan.run(addresses, self._stream)
+            for name, host in self._made.items():
+                self._device.download(host, self._blocks[name], self._stream)
+
+        return work

@@ -1,0 +1,149 @@
+"""Device memory, streams and graphs by torch, which then also serves as the reference beside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends.tensorrt.plans import Gpu
+from engines.base import EngineUnavailable
+
+try:
+    import torch
+except ImportError as error:
+    raise EngineUnavailable("torch is not installed") from error
+
+
+def open_device() -> TorchDevice:
+    """The current CUDA device of torch."""
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        raise EngineUnavailable("torch sees no GPU" if built else "this torch was built without CUDA")
+    return TorchDevice()
+
+
+class TorchStream:
+    """See `device.Stream`."""
+
+    def __init__(self, urgent: bool) -> None:
+        self.torch = torch.cuda.Stream(priority=-1 if urgent else 0)
+
+    @property
+    def handle(self) -> int:
+        """See `device.Stream.handle`."""
+        return int(self.torch.cuda_stream)
+
+    def synchronize(self) -> None:
+        """See `device.Stream.synchronize`."""
+        self.torch.synchronize()
+
+
+class TorchBlock:
+    """See `device.Block`; a tensor of bytes, so that it has a `__cuda_array_interface__` of its own."""
+
+    def __init__(self, nbytes: int) -> None:
+        try:
+            self.tensor = torch.empty(nbytes, dtype=torch.uint8, device="cuda")
+        except torch.OutOfMemoryError as error:
+            raise EngineUnavailable(f"the GPU has no {nbytes >> 20} MiB left; close what else uses it") from error
+
+    @property
+    def address(self) -> int:
+        """See `device.Block.address`."""
+        return int(self.tensor.data_ptr())
+
+    @property
+    def nbytes(self) -> int:
+        """See `device.Block.nbytes`."""
+        return int(self.tensor.nbytes)
+
+
+class TorchDevice:
+    """See `device.Device`."""
+
+    def __init__(self) -> None:
+        self._index = torch.cuda.current_device()
+        major, minor = torch.cuda.get_device_capability(self._index)
+        self.gpu = Gpu(torch.cuda.get_device_name(self._index), f"{major}.{minor}", _driver())
+        self.versions = {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
+
+    def current(self) -> AbstractContextManager[Any]:
+        """See `device.Device.current`."""
+        context: AbstractContextManager[Any] = torch.cuda.device(self._index)
+        return context
+
+    def stream(self, *, urgent: bool) -> TorchStream:
+        """See `device.Device.stream`."""
+        return TorchStream(urgent)
+
+    def allocate(self, nbytes: int) -> TorchBlock:
+        """See `device.Device.allocate`."""
+        return TorchBlock(nbytes)
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """See `device.Device.pinned`."""
+        kind = np.dtype(dtype)
+        tensor = torch.empty(int(np.prod(shape)) * kind.itemsize, dtype=torch.uint8, pin_memory=True)
+        flat: NDArray[Any] = tensor.numpy()
+        return np.asarray(flat.view(kind).reshape(shape))
+
+    def upload(self, block: Any, host: NDArray[Any], stream: Any) -> None:
+        """See `device.Device.upload`."""
+        with torch.cuda.stream(stream.torch):
+            block.tensor[: host.nbytes].copy_(_bytes(host), non_blocking=True)
+
+    def download(self, host: NDArray[Any], block: Any, stream: Any) -> None:
+        """See `device.Device.download`."""
+        with torch.cuda.stream(stream.torch):
+            _bytes(host).copy_(block.tensor[: host.nbytes], non_blocking=True)
+
+    def copy(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
+        """See `device.Device.copy`."""
+        with torch.cuda.stream(stream.torch):
+            block.tensor[:nbytes].copy_(torch.as_tensor(_Foreign(address, nbytes), device="cuda"), non_blocking=True)
+
+    def finish(self) -> None:
+        """See `device.Device.finish`."""
+        torch.cuda.synchronize()
+
+    def record(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
+        """See `device.Device.record`."""
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: the other thread may well allocate or launch while this one records.
+        with torch.cuda.graph(graph, stream=stream.torch, capture_error_mode="thread_local"):
+            work()
+
+        def launch() -> None:
+            with torch.cuda.stream(stream.torch):
+                graph.replay()
+
+        return launch
+
+
+class _Foreign:
+    """Bytes at an address, for torch to look at without a copy."""
+
+    def __init__(self, address: int, nbytes: int) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": (nbytes,), "typestr": "|u1", "data": (address, False), "version": 3, "strides": None,
+        }  # fmt: skip
+
+
+def _bytes(host: NDArray[Any]) -> Any:
+    """A torch view of a pinned array; torch asks the driver whether memory is pinned, so the view is as good."""
+    return torch.from_numpy(host.reshape(-1).view(np.uint8))
+
+
+def _driver() -> str:
+    """The driver's version as its kernel module says it, or Jetson's system, which holds its driver."""
+    for place in ("/sys/module/nvidia/version", "/etc/nv_tegra_release"):
+        try:
+            with open(place) as file:
+                return file.readline().strip()
+        except OSError:
+            continue
+    return ""

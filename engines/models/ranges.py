@@ -1,0 +1,57 @@
+"""How large the numbers get that an encoder's linear layers are given: what 8-bit scales are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from engines.base import Image, PromptError
+from engines.graphs import EncoderGraph
+from engines.models.checkpoint import Sam
+from engines.models.graphs import module
+from engines.pictures import evenly, fitted
+
+if TYPE_CHECKING:
+    from engines.number_formats import Ranges
+
+PICTURES = 12
+QUANTILE = 0.9999
+"""Of a picture's magnitudes; the few beyond it saturate, for a finer step everywhere else."""
+SAMPLES = 1_000_000
+"""Of a layer's inputs that the quantile is taken over; torch refuses more than 16 million."""
+
+
+@torch.inference_mode()
+def measure(sam: Sam, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
+    """The greatest magnitude of each linear layer's inputs, by the layer's name in the exported graph.
+
+    pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `PromptError` for none.
+    """
+    if not pictures:
+        raise PromptError("quantising needs real pictures; give a folder of them or a video")
+    net = module(sam, graph)
+    found: dict[str, float] = {}
+    hooks = [
+        part.register_forward_pre_hook(_watch(name, found))
+        for name, part in net.named_modules()
+        if name.startswith("encoder.") and isinstance(part, nn.Linear)
+    ]
+    try:
+        for picture in evenly(pictures, PICTURES):
+            net(torch.from_numpy(fitted(picture, (graph.width, graph.height))))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _watch(name: str, found: dict[str, float]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        tokens = inputs[0].abs().flatten(0, -2)
+        step = -(-tokens.numel() // SAMPLES)  # whole tokens are left out, so that every channel is seen
+        found[name] = max(found.get(name, 0.0), float(tokens[::step].flatten().quantile(QUANTILE)))
+
+    return watch

@@ -1,0 +1,266 @@
+"""An exported float32 graph with every number's format written into it, as strongly typed runtimes want it.
+
+TensorRT takes a layer's precision from its inputs and nowhere else. Here each float tensor of a graph becomes float16
+or bfloat16, weights included, except in a few places that stay float32 behind explicit casts:
+
+- pixels less their mean: bfloat16 keeps 8 bits, a pixel less its mean needs 9;
+- the neck's layer norms: their inputs reach 239, and the squares summed over 256 channels 1.2e5, past 65504;
+- what comes from and goes to the host: prompt tokens, masks in, logits and scores out.
+
+The embedding between encoder and decoder keeps the reduced format. int8 and fp8 are float16 graphs whose encoder's
+linear layers take their operands through explicit quantisation: one scale for an activation, one for each column of a
+weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from engines.base import EngineUnavailable, ModelError
+
+NumberFormat = Literal["f32", "f16", "bf16", "int8", "fp8"]
+Ranges = Mapping[str, float]
+"""Greatest magnitude that each linear layer of an encoder was given, by the layer's name in the exported graph."""
+
+REDUCED = {
+    "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16,
+    "int8": TensorProto.FLOAT16, "fp8": TensorProto.FLOAT16,
+}  # fmt: skip
+QUANTISED = {"int8": (TensorProto.INT8, 127.0), "fp8": (TensorProto.FLOAT8E4M3FN, 448.0)}
+"""The format of quantised operands and its greatest value."""
+ON_DEVICE = ("keys", "k", "q", "v")
+"""Tensors that the encoder hands to the decoder; all other inputs and outputs are the host's."""
+ABSENT_FLOOR = -3e4
+"""`graphs.ABSENT` is past float16, where it would be -inf; this vanishes in a softmax as well."""
+KEPT_F32 = ("encoder.neck.1.", "encoder.neck.3.")
+"""Layer norms with such weights stay float32."""
+
+
+def typed(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = None) -> onnx.ModelProto:
+    """A graph of `engines.export` in another number format; the one that is given is used up.
+
+    ranges: for int8 and fp8 encoders, which raise `EngineUnavailable` without. Raises `ModelError` for a weight that
+    the format cannot hold.
+    """
+    if wanted == "f32":
+        return model
+    if wanted in QUANTISED and any(output.name == "keys" for output in model.graph.output):
+        if not ranges:
+            raise EngineUnavailable(f"a {wanted} encoder needs measured ranges; run `gazecast engine build`")
+        _Quantiser(model.graph, wanted, ranges).run()
+    _Retyper(model, REDUCED[wanted]).run()
+    return model
+
+
+def linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The encoder's linear layers: name of the module, as in "encoder.layers.1.blocks.0.mlp.fc1", to its product."""
+    producers = {node.output[0]: node for node in graph.node}
+    weights = {tensor.name for tensor in graph.initializer}
+    found = {}
+    for node in graph.node:
+        biases = [name for name in node.input if name.startswith("encoder.") and name.endswith(".bias")]
+        if node.op_type != "Add" or not biases:
+            continue
+        for name in node.input:
+            product = producers.get(name)
+            if product is not None and product.op_type == "MatMul" and product.input[1] in weights:
+                found[biases[0].removesuffix(".bias")] = product
+    return found
+
+
+class _Quantiser:
+    """Puts quantisation before the operands of an encoder's linear layers; all else is left as it is."""
+
+    def __init__(self, graph: onnx.GraphProto, wanted: str, ranges: Ranges) -> None:
+        self._graph, self._ranges = graph, ranges
+        self._kind, self._greatest = QUANTISED[wanted]
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+
+    def run(self) -> None:
+        layers = linear_layers(self._graph)
+        missing = sorted(set(layers) - set(self._ranges))
+        if missing:
+            raise EngineUnavailable(f"no range was measured for {missing[0]}; run `gazecast engine build --force`")
+        before: dict[str, list[onnx.NodeProto]] = {}
+        for name, product in layers.items():
+            before[product.name] = self._operands(name, product)
+        nodes = [part for node in self._graph.node for part in (*before.get(node.name, ()), node)]
+        del self._graph.node[:]
+        self._graph.node.extend(nodes)
+
+    def _operands(self, name: str, product: onnx.NodeProto) -> list[onnx.NodeProto]:
+        activation, weight = product.input
+        values = numpy_helper.to_array(self._weights[weight])
+        columns = np.maximum(np.abs(values).max(0), 1e-8) / self._greatest
+        scale = self._add(f"{name}.scale", np.array(max(self._ranges[name], 1e-8) / self._greatest, np.float32))
+        scales = self._add(f"{name}.weight_scales", columns.astype(np.float32))
+        zero = self._add(f"{name}.zero", np.zeros((), np.float32), self._kind)
+        quantised = self._add(f"{name}.weight_{self._kind}", values / columns, self._kind)
+        product.input[0], product.input[1] = f"{name}.in", f"{name}.w"
+        return [
+            helper.make_node("QuantizeLinear", [activation, scale, zero], [f"{name}.q"], f"{name}.quantize"),
+            helper.make_node("DequantizeLinear", [f"{name}.q", scale, zero], [f"{name}.in"], f"{name}.dequantize"),
+            helper.make_node("DequantizeLinear", [quantised, scales], [f"{name}.w"], f"{name}.dequantize_w", axis=1),
+        ]
+
+    def _add(self, name: str, values: NDArray[Any], kind: int = TensorProto.FLOAT) -> str:
+        if kind == TensorProto.INT8:
+            values = np.clip(np.round(values), -127, 127)
+        self._graph.initializer.append(_tensor(name, values, kind))
+        return name
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a float tensor can be had: its name by format."""
+
+    names: dict[int, str] = field(default_factory=dict)
+
+
+class _Retyper:
+    """Walks a graph in order and gives every node its inputs in one format."""
+
+    def __init__(self, model: onnx.ModelProto, reduced: int) -> None:
+        self._graph, self._reduced = model.graph, reduced
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        self._floats = {
+            value.name
+            for value in (*inferred.value_info, *inferred.input, *inferred.output)
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT
+        }
+        self._constants = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
+        self._places: dict[str, _Place] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._producers = {name: node for node in model.graph.node for name in node.output}
+
+    def run(self) -> None:
+        for value in self._graph.input:
+            if value.name in self._floats:
+                on_device = value.name in ON_DEVICE
+                if on_device:
+                    value.type.tensor_type.elem_type = self._reduced
+                self._places[value.name] = _Place({self._reduced if on_device else TensorProto.FLOAT: value.name})
+        for node in list(self._graph.node):
+            self._visit(node)
+        for value in self._graph.output:
+            self._leave(value)
+        del self._graph.node[:]
+        self._graph.node.extend(self._nodes)
+        others = [tensor for tensor in self._graph.initializer if tensor.name not in self._constants]
+        used = {name for node in self._nodes for name in node.input}
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(t for t in (*others, *self._constants.values()) if t.name in used)
+        del self._graph.value_info[:]
+
+    def _visit(self, node: onnx.NodeProto) -> None:
+        if node.op_type in ("Constant", "ConstantOfShape") and self._constant(node):
+            return
+        wanted = TensorProto.FLOAT if self._keeps_f32(node) else self._reduced
+        if not (node.op_type == "Cast" and _attribute(node, "to") == TensorProto.FLOAT):
+            for index, name in enumerate(node.input):
+                if name in self._constants or name in self._places:
+                    node.input[index] = self._in(name, wanted)
+        for name in node.output:
+            if name in self._floats:
+                self._places[name] = _Place({wanted: name})
+        self._nodes.append(node)
+
+    def _constant(self, node: onnx.NodeProto) -> bool:
+        """Make a float constant an initialiser; a filled shape gets its value in the reduced format."""
+        value = next((part for part in node.attribute if part.name == "value"), None)
+        if value is None or value.t.data_type != TensorProto.FLOAT:
+            return False
+        if node.op_type == "Constant":
+            value.t.name = node.output[0]
+            self._constants[node.output[0]] = value.t
+            return True
+        value.t.CopyFrom(_tensor("", numpy_helper.to_array(value.t), self._reduced))
+        self._places[node.output[0]] = _Place({self._reduced: node.output[0]})
+        self._nodes.append(node)
+        return True
+
+    def _keeps_f32(self, node: onnx.NodeProto) -> bool:
+        if node.op_type == "LayerNormalization":
+            return str(node.input[1]).startswith(KEPT_F32)
+        if node.op_type == "Cast":
+            return bool(_attribute(node, "to") == TensorProto.FLOAT)
+        pixels = self._producers.get(node.input[0]) if node.op_type == "Sub" else None
+        return pixels is not None and pixels.op_type == "Cast" and pixels.input[0] == "image"
+
+    def _in(self, name: str, kind: int) -> str:
+        """The tensor's name in a format; a weight is converted, anything else is cast once."""
+        place = self._places.setdefault(name, _Place())
+        if kind not in place.names:
+            place.names[kind] = self._converted(name, kind) if name in self._constants else self._cast(name, kind)
+        return place.names[kind]
+
+    def _converted(self, name: str, kind: int) -> str:
+        tensor = self._constants[name]
+        if kind == TensorProto.FLOAT:
+            return name
+        other = f"{name}.{TensorProto.DataType.Name(kind).lower()}"
+        self._graph.initializer.append(_tensor(other, numpy_helper.to_array(tensor), kind))
+        return other
+
+    def _cast(self, name: str, kind: int) -> str:
+        source = next(iter(self._places[name].names.values()))
+        if name == "absent":
+            floor = _tensor("absent.floor", np.array(ABSENT_FLOOR, np.float32), TensorProto.FLOAT)
+            self._constants[floor.name] = floor
+            self._nodes.append(helper.make_node("Max", [source, floor.name], ["absent.floored"], "absent.floored"))
+            source = "absent.floored"
+        target = f"{name}.{TensorProto.DataType.Name(kind).lower()}"
+        self._nodes.append(helper.make_node("Cast", [source], [target], f"{target}.cast", to=kind))
+        return target
+
+    def _leave(self, value: onnx.ValueInfoProto) -> None:
+        """An output in its format: the device's stays reduced, the host's is float32 again."""
+        if value.name in ON_DEVICE:
+            value.type.tensor_type.elem_type = self._reduced
+            return
+        inner = f"{value.name}.inner"
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for index, name in enumerate(names):
+                    if name == value.name:
+                        names[index] = inner
+        self._nodes.append(helper.make_node("Cast", [inner], [value.name], f"{value.name}.cast", to=TensorProto.FLOAT))
+
+
+def _attribute(node: onnx.NodeProto, name: str) -> Any:
+    return next((helper.get_attribute_value(part) for part in node.attribute if part.name == name), None)
+
+
+def _tensor(name: str, values: NDArray[Any], kind: int) -> onnx.TensorProto:
+    """An initialiser of any format; raises `ModelError` for a value that float16 cannot hold."""
+    if kind == TensorProto.FLOAT16 and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        raise ModelError(f"the weight {name} reaches {np.abs(values).max():.3g}, past float16; choose bf16 or f32")
+    converted = _CONVERT[kind](np.asarray(values, np.float32))
+    return helper.make_tensor(name, kind, values.shape, converted.tobytes(), raw=True)
+
+
+def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round to nearest, ties to even; none of our weights is a nan."""
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def _float8(values: NDArray[np.float32]) -> NDArray[Any]:
+    kind = helper.tensor_dtype_to_np_dtype(TensorProto.FLOAT8E4M3FN)
+    return np.clip(values, -448, 448).astype(kind)
+
+
+_CONVERT: dict[int, Callable[[NDArray[np.float32]], NDArray[Any]]] = {
+    TensorProto.FLOAT: lambda values: values,
+    TensorProto.FLOAT16: lambda values: values.astype(np.float16),
+    TensorProto.BFLOAT16: _bfloat16,
+    TensorProto.INT8: lambda values: values.astype(np.int8),
+    TensorProto.FLOAT8E4M3FN: _float8,
+}
