@@ -1,0 +1,178 @@
+"""How good gaze is on targets that it was not calibrated with: accuracy, precision, loss, bias, and a verdict. Pure.
+
+Definitions follow Holmqvist et al., Eye tracker data quality, ETRA 2012; limits are for choosing objects by gaze.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.errors import CalibrationError
+from calibration.gaze.matching import Pairs, strays
+from calibration.gaze.view import View
+
+Array = NDArray[np.float64]
+Verdict = Literal["pass", "warn", "refuse"]
+
+PASS_DEG, PASS_WORST_DEG, WARN_DEG = 1.5, 3.0, 2.5
+FEWEST_CHECKS = 3
+MUCH_LOSS = 0.2
+_BCEA_SHARE = 0.68
+_SUCCESSIVE_S = 0.1
+
+
+class QualityError(CalibrationError):
+    """There is nothing that could be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetQuality:
+    """One target, degrees.
+
+    place_deg: where it is. offset_deg: mean of gaze minus target, x right, y down. accuracy_deg: mean angle between
+    them. precision_deg: root mean square of the angles between successive samples. bcea_deg2: area of the ellipse that
+    holds 68 % of the samples. samples: how many are behind it; strays: how many were far from all others.
+    """
+
+    name: str
+    place_deg: tuple[float, float]
+    offset_deg: tuple[float, float]
+    accuracy_deg: float
+    precision_deg: float
+    bcea_deg2: float
+    samples: int
+    strays: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """All targets together; means over targets of what stands in `TargetQuality`.
+
+    bias_deg: what is common to all targets. loss: share of samples without confidence. rate_hz: of the samples, which
+    the precision depends on. median_deg, p95_deg: over all samples.
+    """
+
+    targets: tuple[TargetQuality, ...]
+    accuracy_deg: float
+    precision_deg: float
+    bcea_deg2: float
+    bias_deg: tuple[float, float]
+    loss: float
+    rate_hz: float
+    median_deg: float
+    p95_deg: float
+
+    @property
+    def worst(self) -> TargetQuality:
+        """The target with the largest error."""
+        return max(self.targets, key=lambda target: target.accuracy_deg)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Pass up to 1.5 degrees with no target beyond 3, warn up to 2.5, else refuse."""
+        if self.accuracy_deg > WARN_DEG or len(self.targets) < FEWEST_CHECKS:
+            return "refuse"
+        if self.accuracy_deg > PASS_DEG or self.worst.accuracy_deg > PASS_WORST_DEG or self.loss > MUCH_LOSS:
+            return "warn"
+        return "pass"
+
+    @property
+    def reason(self) -> str:
+        """What the verdict rests on, in one sentence."""
+        if len(self.targets) < FEWEST_CHECKS:
+            return f"only {len(self.targets)} of the other targets could be judged; {FEWEST_CHECKS} are needed"
+        said = f"{self.accuracy_deg:.2f} degrees off on {len(self.targets)} other targets"
+        if self.accuracy_deg > WARN_DEG:
+            return f"{said}; more than {WARN_DEG:g} is of no use"
+        if self.accuracy_deg > PASS_DEG:
+            return f"{said}; {PASS_DEG:g} is good"
+        if self.worst.accuracy_deg > PASS_WORST_DEG:
+            return f"{said}, but {self.worst.accuracy_deg:.1f} at {self.worst.name}"
+        if self.loss > MUCH_LOSS:
+            return f"{said}, but {self.loss:.0%} of the samples were lost"
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        return asdict(self) | {"verdict": self.verdict}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Validation:
+        """What `to_dict` gave; raises `QualityError` for anything else."""
+        try:
+            values = {name: fields[name] for name in cls.__slots__}
+            targets = tuple(TargetQuality(**target) for target in values.pop("targets"))
+            bias = tuple(float(value) for value in values.pop("bias_deg"))
+            numbers = {name: float(value) for name, value in values.items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise QualityError(f"this is no validation: {error!s:.80}") from None
+        if len(bias) != 2 or not all(map(math.isfinite, [*bias, *numbers.values()])):
+            raise QualityError("this is no validation: its numbers are not finite")
+        return cls(targets=targets, bias_deg=(bias[0], bias[1]), **numbers)
+
+
+def validate(pairs: Sequence[Pairs], view: View, corrected: Callable[[Array], Array]) -> Validation:
+    """Judge looks at targets; `corrected` takes (N, 2) degrees of the tracker to where the eyes are taken to be.
+
+    Raises `QualityError` where no target has enough samples.
+    """
+    usable = [p for p in pairs if p.usable]
+    if not usable:
+        raise QualityError("none of the other targets was looked at long enough, with confidence, to judge")
+    judged = [_judge(p, view, corrected) for p in usable]
+    targets = tuple(quality for quality, _ in judged)
+    errors = np.concatenate([each for _, each in judged])
+    seen = sum(p.seen for p in pairs)
+    steps = np.concatenate([np.diff(p.time_s) for p in usable])
+    steps = steps[(steps > 0) & (steps < _SUCCESSIVE_S)]
+    bias = np.mean([target.offset_deg for target in targets], axis=0)
+    return Validation(
+        targets=targets,
+        accuracy_deg=float(np.mean([t.accuracy_deg for t in targets])),
+        precision_deg=float(np.mean([t.precision_deg for t in targets])),
+        bcea_deg2=float(np.mean([t.bcea_deg2 for t in targets])),
+        bias_deg=(float(bias[0]), float(bias[1])),
+        loss=sum(p.lost for p in pairs) / seen if seen else 0.0,
+        rate_hz=float(1 / np.median(steps)) if len(steps) else 0.0,
+        median_deg=float(np.median(errors)),
+        p95_deg=float(np.percentile(errors, 95)),
+    )
+
+
+def _judge(pairs: Pairs, view: View, corrected: Callable[[Array], Array]) -> tuple[TargetQuality, Array]:
+    """One target's figures, and (K,) the angle of every sample that counts."""
+    gaze, target = corrected(view.degrees(pairs.look_px)), view.degrees(pairs.target_px)
+    stray = strays(gaze - target)
+    gaze, target, time_s = gaze[~stray], target[~stray], pairs.time_s[~stray]
+    errors, offset = view.between_deg(gaze, target), gaze - target
+    mean = offset.mean(0)
+    # The target may move in the picture, with the head: only what the gaze does besides is imprecision.
+    still = target[:1] + offset
+    successive = np.diff(time_s) < _SUCCESSIVE_S
+    steps = view.between_deg(still[1:], still[:-1])[successive]
+    place = np.median(target, axis=0)
+    quality = TargetQuality(
+        pairs.name,
+        (float(place[0]), float(place[1])),
+        (float(mean[0]), float(mean[1])),
+        float(errors.mean()),
+        float(np.sqrt((steps**2).mean())) if len(steps) else 0.0,
+        bcea(offset),
+        len(errors),
+        int(stray.sum()),
+    )
+    return quality, errors
+
+
+def bcea(points: Array) -> float:
+    """Bivariate contour ellipse area of (K, 2) points: that of the ellipse that holds 68 % of a Gaussian."""
+    if len(points) < 3:
+        return 0.0
+    k = -math.log(1 - _BCEA_SHARE)
+    return float(2 * math.pi * k * math.sqrt(max(float(np.linalg.det(np.cov(points.T))), 0.0)))

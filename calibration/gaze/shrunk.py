@@ -1,0 +1,88 @@
+"""Fit a small surface to few, noisy targets: Bayesian regression whose shrinkage the targets themselves decide. Pure.
+
+Every term of the polynomial has a Gaussian prior round zero, as wide as terms of its order usually are; how wide that
+is, and how noisy the targets are, is not known, so that the fit is the mean over a grid of answers, each with the
+weight that the data give it (MacKay, Bayesian interpolation, Neural Computation 1992; the grid instead of its maximum
+because nine targets leave the maximum open). A term that the targets do not speak for stays near zero, one that they
+speak for clearly is hardly held back: the offset, affine and quadratic models are its limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+OFFSET_DEG = 10.0
+"""Prior sd of the offset: wider than any tracker's bias, so that it is free."""
+NOISE_DEG = np.geomspace(0.03, 3.0, 8)
+LINEAR_DEG = np.geomspace(0.06, 6.0, 8)
+CURVED_DEG = np.geomspace(0.05, 5.0, 8)
+"""What is tried, degrees at the edge of the field: noise of a target per axis, linear terms, quadratic terms."""
+NOISE_PRIOR, LINEAR_PRIOR, CURVED_PRIOR = (0.75, 0.5), (1.0, 1.1), (0.45, 1.2)
+"""Median, degrees, and sd of the logarithm, of what wearable trackers have; wide enough to be overruled."""
+LESS_PER_ORDER = 0.5
+"""Cubic terms are taken to be so much smaller than quadratic ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shrunk:
+    """weights: (terms, 2). covariance: (terms, terms), of either axis. left_out: (N, 2) residual of every target from
+    a fit without it; left_out_sd: (N,) the sd per axis that was to be expected there, noise included.
+    """
+
+    weights: Array
+    covariance: Array
+    left_out: Array
+    left_out_sd: Array
+
+
+def fit_shrunk(basis: Array, orders: NDArray[np.int64], values: Array, trust: Array) -> Shrunk:
+    """Fit `values` (N, 2) degrees by `basis` (N, terms), whose terms are of `orders` (terms,).
+
+    trust: (N,) 1 for an ordinary target, less for one that is noisier than the others.
+    """
+    prior, noise, log_prior = _grid(orders)
+    kernel = np.einsum("it,gt,jt->gij", basis, prior, basis)
+    kernel[:, range(len(trust)), range(len(trust))] += noise[:, None] / trust
+    inverse = np.linalg.inv(kernel)
+    solved = inverse @ values
+    likelihood = -0.5 * np.einsum("gik,ik->g", solved, values) - np.linalg.slogdet(kernel)[1]
+    share = _softmax(likelihood + log_prior)
+    means = np.einsum("gt,it,gik->gtk", prior, basis, solved)
+    weights = np.einsum("g,gtk->tk", share, means)
+    gain = np.einsum("gt,it->gti", prior, basis)
+    within = np.einsum("g,gt,tu->tu", share, prior, np.eye(len(orders)))
+    within -= np.einsum("g,gti,gij,guj->tu", share, gain, inverse, gain, optimize=True)
+    between = means - weights
+    covariance = within + np.einsum("g,gtk,guk->tu", share, between, between) / 2
+    # Leaving one out needs no second fit (Rasmussen & Williams, Gaussian processes, 2006, section 5.4.2).
+    precision = np.einsum("gii->gi", inverse)
+    residual = solved / precision[..., None]
+    without = _softmax(likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
+    left_out = np.einsum("gi,gik->ik", without, residual)
+    return Shrunk(weights, covariance, left_out, np.sqrt(np.einsum("gi,gi->i", without, 1 / precision)))
+
+
+def _grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+    """((G, terms) prior variances, (G,) noise variances, (G,) log prior) of all that is tried."""
+    noise, linear, curved = (a.ravel() for a in np.meshgrid(NOISE_DEG, LINEAR_DEG, CURVED_DEG, indexing="ij"))
+    log_prior = np.zeros_like(noise)
+    for tried, (median, spread) in ((noise, NOISE_PRIOR), (linear, LINEAR_PRIOR), (curved, CURVED_PRIOR)):
+        log_prior -= 0.5 * (np.log(tried / median) / spread) ** 2
+    by_order = {0: np.full_like(noise, OFFSET_DEG), 1: linear}
+    sds = [by_order[o] if o < 2 else curved * LESS_PER_ORDER ** (o - 2) for o in orders.tolist()]
+    return np.stack(sds, 1) ** 2, noise**2, log_prior
+
+
+def _log_density(residual: Array, precision: Array) -> Array:
+    """(G, N) log density of a left-out target under the fit without it."""
+    return np.asarray(np.log(precision) - 0.5 * precision * (residual**2).sum(2), np.float64)
+
+
+def _softmax(logs: Array) -> Array:
+    weights = np.exp(logs - logs.max(0))
+    return np.asarray(weights / weights.sum(0), np.float64)

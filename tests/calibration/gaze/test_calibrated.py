@@ -1,0 +1,84 @@
+"""A calibration as a whole: made through a lens, saved, applied look by look."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from calibration import CalibrationError, Pinhole
+from calibration.gaze import CameraView, FlatView, GazeCalibration, LookTable, Pairs, calibrate
+from tests.calibration.gaze.trackers import GRID, INNER, Tracker
+
+CAMERA = Pinhole((1280, 720), 1000.0, 1000.0, 640.0, 360.0, (-0.25, 0.05, 0.0, 0.0, 0.0))
+VIEWS = {"camera": CameraView(CAMERA), "flat": FlatView((1280, 720))}
+
+
+def looks_at(places, tracker, view, rng, count=60):
+    out = []
+    for number, at in enumerate(places):
+        look = view.pixels(tracker.samples(rng, at, count, target_sd=0.1))
+        out.append(
+            Pairs(f"{number}", np.arange(count) / 200, look, np.repeat(view.pixels(at[None]), count, 0), 2, count + 2)
+        )
+    return out
+
+
+@pytest.fixture(params=VIEWS, scope="module")
+def made(request):
+    view, rng = VIEWS[request.param], np.random.default_rng(8)
+    tracker = Tracker.random(rng)
+    calibration, _, targets = calibrate(looks_at(GRID, tracker, view, rng), view)
+    assert len(targets.names) == 9
+    assert 0 < sum(targets.strays) < 60
+    return calibration.validated(looks_at(INNER, tracker, view, rng)), tracker
+
+
+def test_it_takes_the_error_away_and_knows_how_much_is_left(made):
+    calibration, tracker = made
+    look, truth = calibration.view.pixels(tracker.says(INNER)), calibration.view.pixels(INNER)
+    applied = calibration.apply(look)
+    deg_px = calibration.view.px_per_degree(truth)
+    assert (np.linalg.norm(look - truth, axis=1) / deg_px).mean() > 2
+    assert (np.linalg.norm(applied.px - truth, axis=1) / deg_px).mean() < 0.3
+    assert calibration.validation.verdict == "pass"
+    assert not applied.outside.any()
+    assert np.allclose(
+        applied.radius_px, calibration.validation.accuracy_deg * calibration.view.px_per_degree(applied.px)
+    )
+
+
+def test_far_from_the_targets_the_radius_grows(made):
+    calibration, _ = made
+    inside = calibration.apply(calibration.view.pixels(calibration.map.centre_deg[None]))
+    corner = calibration.apply(np.array([[5.0, 715.0]]))
+    assert corner.outside[0]
+    assert corner.radius_px[0] / inside.radius_px[0] > 1.2
+
+
+def test_written_and_read_it_says_the_same(made):
+    calibration, _ = made
+    read = GazeCalibration.from_dict(json.loads(json.dumps(calibration.to_dict())))
+    places = np.random.default_rng(0).uniform(0, 700, (50, 2))
+    assert np.allclose(read.apply(places).px, calibration.apply(places).px)
+    assert read.radius_deg == calibration.radius_deg
+
+
+@pytest.mark.parametrize("change", [{"drift_deg": [1]}, {"view": {}}, {"map": {"kind": "offset"}}, {"validation": 3}])
+def test_what_is_no_calibration_is_refused(made, change):
+    with pytest.raises(CalibrationError, match="no gaze|neither a camera|no validation"):
+        GazeCalibration.from_dict(made[0].to_dict() | change)
+
+
+def test_the_table_says_what_the_calibration_says(made):
+    calibration, _ = made
+    table = LookTable(calibration)
+    places = np.random.default_rng(1).uniform((-150, -100), (1430, 820), (300, 2))
+    exact = calibration.apply(places)
+    found = [table.at(*map(float, place)) for place in places]
+    assert np.abs(np.array([(f.x, f.y) for f in found]) - exact.px).max() < 1.0
+    assert np.median(np.abs(np.array([f.radius_px for f in found]) / exact.radius_px - 1)) < 0.02
+    assert np.mean(np.array([f.outside for f in found]) == exact.outside) > 0.97
+    assert all(math.isfinite(value) for value in table.at(1e6, -1e6))

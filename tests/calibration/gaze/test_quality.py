@@ -1,0 +1,100 @@
+"""Accuracy, precision, loss and bias of gaze with known errors, and the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from calibration.gaze import FlatView, Pairs, QualityError, Validation, validate
+
+VIEW = FlatView((1000, 600))  # 10 px a degree
+PLACES = ((-7.0, -4.0), (7.0, -4.0), (7.0, 4.0), (-7.0, 4.0))
+
+
+def looks_at(offset=(0.0, 0.0), sd=0.1, count=400, lost=0, places=PLACES, seed=0):
+    rng = np.random.default_rng(seed)
+    out = []
+    for number, place in enumerate(places):
+        target = np.tile(place, (count, 1))
+        gaze = target + offset + rng.normal(0, sd, (count, 2))
+        out.append(
+            Pairs(f"t{number}", np.arange(count) / 200, VIEW.pixels(gaze), VIEW.pixels(target), lost, count + lost)
+        )
+    return out
+
+
+def judged(**how):
+    return validate(looks_at(**how), VIEW, lambda degrees: degrees)
+
+
+def test_figures_are_those_that_were_put_in():
+    found = judged(offset=(0.8, -0.6), sd=0.1, lost=40)
+    assert found.accuracy_deg == pytest.approx(1.0, abs=0.02)
+    assert found.bias_deg == pytest.approx((0.8, -0.6), abs=0.02)
+    assert found.precision_deg == pytest.approx(
+        2 * 0.1, abs=0.01
+    )  # two differences of two axes: sd * sqrt(2) * sqrt(2)
+    assert found.bcea_deg2 == pytest.approx(2 * np.pi * 1.1394 * 0.1**2, rel=0.1)
+    assert found.loss == pytest.approx(40 / 440)
+    assert found.rate_hz == pytest.approx(200, rel=0.01)
+    assert found.median_deg == pytest.approx(1.0, abs=0.03)
+    assert found.verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("how", "verdict", "says"),
+    [
+        ({"offset": (1.2, 0)}, "pass", "1.2"),
+        ({"offset": (1.8, 0)}, "warn", "1.5 is good"),
+        ({"offset": (2.8, 0)}, "refuse", "of no use"),
+        ({"lost": 200}, "warn", "33% of the samples were lost"),
+        ({"places": PLACES[:2]}, "refuse", "only 2 of the other targets"),
+    ],
+)
+def test_verdicts(how, verdict, says):
+    found = judged(**how)
+    assert found.verdict == verdict
+    assert says in found.reason
+
+
+def test_one_bad_target_is_not_averaged_away():
+    pairs = looks_at()
+    pairs[2] = dataclasses.replace(pairs[2], look_px=pairs[2].look_px + (40, 0))
+    found = validate(pairs, VIEW, lambda degrees: degrees)
+    assert found.accuracy_deg < 1.5
+    assert found.worst.name == "t2"
+    assert found.verdict == "warn"
+    assert "at t2" in found.reason
+
+
+def test_a_target_that_moves_with_the_head_is_no_imprecision():
+    moving = []
+    for pairs in looks_at(sd=0.05):
+        shift = np.linspace(0, 60, len(pairs))[:, None] * (1, 0)
+        moving.append(dataclasses.replace(pairs, look_px=pairs.look_px + shift, target_px=pairs.target_px + shift))
+    assert validate(moving, VIEW, lambda degrees: degrees).precision_deg == pytest.approx(0.1, abs=0.01)
+
+
+def test_strays_are_told_and_left_out():
+    pairs = looks_at()
+    pairs[0].look_px[::20] += 300
+    found = validate(pairs, VIEW, lambda degrees: degrees)
+    assert found.targets[0].strays >= 20
+    assert found.accuracy_deg < 0.2
+
+
+def test_nothing_to_judge_is_said():
+    with pytest.raises(QualityError, match="looked at long enough"):
+        validate(looks_at(count=3), VIEW, lambda degrees: degrees)
+
+
+def test_it_can_be_written_and_read():
+    found = judged()
+    assert Validation.from_dict(json.loads(json.dumps(found.to_dict()))) is not None
+    read = Validation.from_dict(found.to_dict())
+    assert (read.accuracy_deg, read.bias_deg, read.verdict) == (found.accuracy_deg, found.bias_deg, found.verdict)
+    with pytest.raises(QualityError, match="no validation"):
+        Validation.from_dict({"targets": []})
