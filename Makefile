@@ -1,6 +1,6 @@
 # On a fresh Debian machine with Python 3.11 to 3.13, make and npm, each verb below installs what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tune test check bench
+.PHONY: help setup demo tune test check bench streaming
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Make the virtual environment and install everything into it
 
@@ -36,3 +36,8 @@ check: setup ## Lint, check formatting and types
 bench: setup ## Measure speed on this machine, as JSON and a table
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine bench $(ARGS)
+
+streaming: setup ## How well masks fit what is looked at now: make streaming DATA=CLIPS, some twenty minutes alone
+	@test -n "$(DATA)" || { echo "say where the clips are: make streaming DATA=DIR, of NAME/frames/*.jpg and NAME/masks/*.png"; exit 2; }
+	@$(BIN)/gazecast models pull mobile_sam
+	@$(BIN)/python -m benchmarks.streaming --data "$(DATA)" $(ARGS)

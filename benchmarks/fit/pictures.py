@@ -85,13 +85,13 @@ def _clips(part: dict[str, Any]) -> Any:
     axes.grid(axis="x", visible=False)
     axes.set(ylabel="streaming J&F", ylim=(0, 1))
     axes.set_title(f"By clip, {part['noise_px']:g} px of gaze error", fontsize=12)
-    axes.legend(ncols=len(names), loc="upper right")
+    figure.legend(ncols=len(names), loc="outside upper right")
     figure.supxlabel(_under(part), fontsize=8, color="#666666")
     return figure
 
 
 def _latency(part: dict[str, Any]) -> Any:
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 4.8), layout="constrained")
     programs = {name: row for name, row in part["programs"].items() if row["frame_to_mask_ms_each_percent"]}
     for name, row in programs.items():
         times, middle = row["frame_to_mask_ms_each_percent"], row["frame_to_mask_ms"]
@@ -105,7 +105,7 @@ def _latency(part: dict[str, Any]) -> Any:
     axes.minorticks_off()
     axes.set(xlabel="from a frame to the first mask for it, ms", ylabel="share of these masks, %", ylim=(0, 100))
     axes.set_title("Latency (median / 95th percentile, masks a second)", fontsize=12)
-    axes.legend(loc="lower right", fontsize=9)
+    figure.legend(loc="outside upper left", fontsize=10)
     figure.supxlabel(_under(part), fontsize=8, color="#666666")
     return figure
 

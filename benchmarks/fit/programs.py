@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 
 from benchmarks.fit.clips import Clip
-from benchmarks.fit.device import Device, Newest
+from benchmarks.fit.device import Device, Newest, NoMasks
 from benchmarks.fit.looks import Looks
 from benchmarks.fit.played import Arrival, Played
 from realtime.transport import Subscription
@@ -58,7 +59,9 @@ class Command:
         self._messages: list[tuple[float, bytes]] = []
         self._over = threading.Event()
         self._read = 0
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
         self.bad: list[str] = []
+        self.last_words = ""
 
     def start(self, device: Device) -> None:
         """Start the process and listen."""
@@ -66,7 +69,9 @@ class Command:
             probe.bind(("127.0.0.1", 0))
             publish = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
         line = self._command.format(source=f"pupil://127.0.0.1:{device.port}", publish=publish)
-        self._child = subprocess.Popen(shlex.split(line), stdout=subprocess.DEVNULL, start_new_session=True)
+        self._child = subprocess.Popen(
+            shlex.split(line), stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+        )
         self._listener = threading.Thread(target=self._listen, args=(publish,), daemon=True)
         self._listener.start()
 
@@ -94,6 +99,7 @@ class Command:
         """Interrupt it as Ctrl-C does; what does not end within STOP_S is killed and told of in `bad`."""
         self._over.set()
         self._listener.join()
+        self.bad.clear()  # all messages are read once more
         if self._child.poll() is None:
             os.killpg(self._child.pid, signal.SIGINT)
             try:
@@ -102,6 +108,9 @@ class Command:
                 os.killpg(self._child.pid, signal.SIGKILL)
                 self._child.wait()
                 self.bad.append(f"it did not stop within {STOP_S:.0f} s of an interrupt")
+        self._said.seek(0)
+        self.last_words = b"\n".join(self._said.read().splitlines()[-5:]).decode(errors="replace")
+        self._said.close()
         found = [self._arrival(*message) for message in self._messages]
         return [arrival for arrival in found if arrival is not None]
 
@@ -216,17 +225,21 @@ def measure(
 ) -> tuple[Played, list[Arrival]]:
     """Play all clips to a program in real time; raises `NoMasks` if it never gives one."""
     device = Device(clips, looks, fps, seed)
-    arrivals: list[Arrival] = []
+    trouble: NoMasks | None = None
     try:
         program.start(device)
         try:
             device.run(program.ready, program.dead, ready_s)
+        except NoMasks as error:
+            trouble = error
         finally:
             device.stop.set()
             arrivals = program.stop()
     finally:
         device.close()
-    bad = getattr(program, "bad", [])
-    if bad:
+    if trouble is not None:
+        said = program.last_words if isinstance(program, Command) else ""
+        raise NoMasks(f"{trouble}\n{said}".strip())
+    if isinstance(program, Command) and (bad := program.bad):
         print(f"{len(bad)} messages that do not follow the contract, the first: {bad[0]}", file=sys.stderr)
     return device.played, arrivals
