@@ -129,9 +129,12 @@ def cell_name(row: int, column: int) -> str:
     return f"{down or across} edge" if (down or column in (0, COLUMNS - 1)) else across or "middle"
 
 
-def is_new(detection: Detection, taken: Sequence[Detection]) -> bool:
-    """Whether a view shows the board elsewhere, or otherwise, than every view that was taken."""
-    reach = _SAME * math.hypot(*detection.size)
+def is_new(detection: Detection, taken: Sequence[Detection], *, share: float = _SAME) -> bool:
+    """Whether a view shows the board elsewhere, or otherwise, than every view that was taken.
+
+    share: of the picture's diagonal that its corners must be away from where they were, on average.
+    """
+    reach = share * math.hypot(*detection.size)
     return all(_moved_px(detection, other) > reach for other in taken)
 
 

@@ -4,8 +4,8 @@
     eye to hand: the camera stands still, the board is on the gripper    X = base_from_camera, Y = gripper_from_board
 
 For every pose i, H_i X camera_from_board_i = Y, where H_i is base_from_gripper_i, or its inverse for eye to hand.
-Solved here without OpenCV: Park & Martin (1994) for a start, then X and Y jointly by least squares over all poses, turns
-and places each weighted by what they turn out to be worth. OpenCV's five methods may be chosen where it has them.
+Solved here without OpenCV: Park & Martin (1994) for a start, then X and Y jointly by least squares over all poses,
+turns and places each weighted by what they turn out to be worth. OpenCV's five methods may be chosen where it has them.
 """
 
 from __future__ import annotations

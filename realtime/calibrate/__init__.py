@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from realtime.calibrate import camera
+
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
 
-VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = ()
+VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (camera.add_verb,)
 """The `add_verb` of each module here: it adds the verb's parser and sets its `verb` to what runs it."""
 
 

@@ -1,0 +1,57 @@
+"""What the person with the board sees: the picture, what is still missing, and what to do now. Pure."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from calibration.boards import Detection
+from calibration.collecting import Taken
+from calibration.coverage import COLUMNS, ENOUGH_CORNERS, ROWS, Coverage
+from engines import Image
+
+# Blue, green, red; amber and cyan are told apart by everybody.
+_MISSING, _HERE, _INK = (0, 159, 230), (255, 200, 60), (255, 255, 255)
+_SAY: dict[Taken, str] = {
+    "no board": "show the board",
+    "moving": "hold still",
+    "seen already": "",
+    "taken": "taken",
+    "full": "enough",
+}
+
+
+def draw_guidance(image: Image, coverage: Coverage, detection: Detection | None, taken: Taken) -> Image:
+    """A copy of the (H, W, 3) BGR picture with the parts that lack corners tinted, and the next step in words."""
+    out = image.copy()
+    high, wide = image.shape[:2]
+    unit = max(1, round(min(high, wide) / 240))
+    _tint_missing(out, coverage)
+    if detection is not None:
+        for x, y in detection.points_px:
+            cv2.circle(out, (round(x), round(y)), 2 * unit, _HERE, -1, cv2.LINE_AA)
+    if taken == "taken":
+        cv2.rectangle(out, (0, 0), (wide - 1, high - 1), _HERE, 6 * unit)
+    said = _SAY[taken] or "good"
+    _say(out, f"{coverage.views} views, {100 * coverage.share:.0f} %   {said}", 18 * unit, unit)
+    _say(out, coverage.next or "done: press q", high - 12 * unit, unit)
+    cv2.rectangle(out, (0, high - 4 * unit), (round(wide * coverage.share), high), _HERE, -1)
+    return out
+
+
+def _tint_missing(out: Image, coverage: Coverage) -> None:
+    high, wide = out.shape[:2]
+    for row in range(ROWS):
+        for column in range(COLUMNS):
+            lack = 1 - min(1.0, coverage.counts[row, column] / ENOUGH_CORNERS)
+            if not lack:
+                continue
+            part = out[
+                high * row // ROWS : high * (row + 1) // ROWS, wide * column // COLUMNS : wide * (column + 1) // COLUMNS
+            ]
+            cv2.addWeighted(part, 1 - 0.35 * lack, np.full_like(part, _MISSING), 0.35 * lack, 0, dst=part)
+
+
+def _say(out: Image, text: str, y: int, unit: int) -> None:
+    for colour, width in (((0, 0, 0), 3 * unit), (_INK, unit)):
+        cv2.putText(out, text, (6 * unit, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, colour, width, cv2.LINE_AA)
