@@ -133,7 +133,7 @@ def table(results: dict[str, Any]) -> str:
         means = {name: [f"{sum(curve[e]) / len(curve[e]):.3f}" for e in errors] for name, curve in curves.items()}
         add("streaming J&F, gaze error px", errors, [[name, *row] for name, row in means.items()])
     if "switches" in results:
-        keys = ("streaming_jf", "saccades", "never_right", "stale", "strays", "renamed", "recalled")
+        keys = ("streaming_jf", "saccades", "never_right", "stale", "elsewhere", "strays", "renamed", "recalled")
         add("switches", [*keys, "first right p50 / p95, ms"], [
             [name, *(row[key] for key in keys), ms(row["first_right_ms"])]
             for name, row in results["switches"]["programs"].items()

@@ -10,10 +10,12 @@ import matplotlib as mpl
 
 mpl.use("Agg")  # before pyplot: there may be no display
 from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe & Ito: told apart by colour-blind eyes."""
 KNOWN = {"gazecast": COLOURS[0], "stock": COLOURS[1], "disc": "#777777"}
+SAT_ON = {"the thing looked at": "#009E73", "the other thing": "#D55E00", "neither": "#bbbbbb"}
 LABELS = {"stock": "usual loop", "disc": "disc round the gaze"}
 STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
          "axes.axisbelow": True, "font.size": 11, "legend.frameon": False, "axes.titlelocation": "left"}  # fmt: skip
@@ -118,23 +120,24 @@ def _switches(part: dict[str, Any]) -> Any:
     for axes, (name, row) in zip(rows[:, 0], programs.items(), strict=True):
         line = row["timeline"]
         step = line["at_s"][1] - line["at_s"][0]
-        groups = {"the thing looked at": "#009E73", "the other thing": "#D55E00", "neither": "#bbbbbb"}
-        for label, colour in groups.items():
+        for label, colour in SAT_ON.items():
             chosen = [k for k in range(len(line["at_s"])) if _sat(line, k) == label]
             at, tall = [line["at_s"][k] for k in chosen], [max(0.03, line["iou"][k]) for k in chosen]
-            axes.bar(at, tall, step, color=colour, label=f"sits on {label}")
+            axes.bar(at, tall, step, color=colour)
         for before, after, at in zip(line["looked_at"], line["looked_at"][1:], line["at_s"][1:], strict=False):
             if before != after:
                 axes.axvline(at - step / 2, color="black", lw=1.2)
         axes.set(ylim=(0, 1), ylabel="IoU")
         axes.grid(axis="x", visible=False)
         waits = row["first_right_ms"]
-        shown = "never" if not waits or waits["p50"] is None else f"{waits['p50']:.0f} ms"
-        axes.set_title(f"{LABELS.get(name, name)}: first right mask after {shown} (median), "
-                       f"on the wrong thing {100 * (row['stale'] or 0):.0f} % of frames", fontsize=10)  # fmt: skip
+        late = "seldom a right mask after a saccade"
+        if waits and waits["p50"] is not None:
+            late = f"first right mask {waits['p50']:.0f} ms after a saccade (median)"
+        wrong = f"on the wrong thing {100 * (row['stale'] or 0):.0f} % of frames"
+        axes.set_title(f"{LABELS.get(name, name)}: {late}; {wrong}", fontsize=10)
     rows[-1, 0].set_xlabel(f"seconds into {next(iter(programs.values()))['timeline']['clip']}; black: a saccade lands")
-    handles, labels = rows[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, ncols=3, loc="outside upper center", fontsize=9)
+    handles = [Patch(color=colour, label=f"sits on {label}") for label, colour in SAT_ON.items()]
+    figure.legend(handles=handles, ncols=3, loc="outside upper center", fontsize=9)
     figure.supxlabel(_under(part), fontsize=8, color="#666666")
     return figure
 
@@ -161,11 +164,11 @@ def _late(part: dict[str, Any]) -> Any:
 
 
 def _ablations(part: dict[str, Any]) -> Any:
-    """What is lost without each part: bars of J&F, stability and wrong-thing frames against the whole."""
+    """What changes without each part: a bar for each figure that is to be drawn."""
     rows: dict[str, dict[str, float]] = part["rows"]
     whole = rows["whole"]
     names = [name for name in rows if name != "whole"]
-    columns = [(key, label) for key, label in part["columns"].items() if whole.get(key) is not None]
+    columns = [(key, part["columns"][key]) for key in part["drawn"] if whole.get(key) is not None]
     size = (3.0 + 2.3 * len(columns), 1.6 + 0.3 * len(names))
     figure, panes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axes, (key, label) in zip(panes[0], columns, strict=True):

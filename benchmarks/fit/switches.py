@@ -5,6 +5,7 @@ with the thing looked at is at least 0.5. The eyes' landing on another thing beg
 
     stale       from REACTION_S after the landing on, the share of frames at whose end the mask seen sits on the thing
                 that is not looked at
+    elsewhere   of the same frames the share with no mask, or one that sits on neither thing
     strays      how often, per stay, the mask then goes from the thing looked at to the other while the eyes stay
     renamed     how often, per stay, the published object id changes while the mask sits on the thing looked at
     recalled    of returns to a thing, the share with the id that it had at the end of the last stay on it
@@ -40,6 +41,7 @@ class Switches:
 
     first_right_ms: list[float] = field(default_factory=list)
     stale: list[bool] = field(default_factory=list)
+    elsewhere: list[bool] = field(default_factory=list)
     strays: list[int] = field(default_factory=list)
     renamed: list[int] = field(default_factory=list)
     recalled: list[bool] = field(default_factory=list)
@@ -89,6 +91,7 @@ def _count(out: Switches, stay: Stay, at_s: Sequence[float], on: Sequence[int], 
         other = thing not in (NOTHING, stay.thing)
         if not stay.first and when_s - stay.landed_s >= REACTION_S:
             out.stale.append(other)
+            out.elsewhere.append(thing == NOTHING)
         if thing == stay.thing:
             arrived = True
             renamed += held is not None and ids[k] is not None and ids[k] != held
@@ -151,6 +154,7 @@ def together(runs: Sequence[Switches]) -> dict[str, Any]:
         "first_right_ms_each": [rounded(ms, 1) for ms in waits if math.isfinite(ms)],
         "never_right": mean_of([float(math.isinf(ms)) for ms in waits]),
         "stale": mean("stale"),
+        "elsewhere": mean("elsewhere"),
         "strays": mean("strays"),
         "renamed": mean("renamed"),
         "recalled": mean("recalled"),

@@ -69,7 +69,7 @@ def a_fit(jf: float) -> dict[str, object]:
 def a_switch() -> dict[str, object]:
     line = {"clip": "a+b", "at_s": [0.0, 0.1, 0.2], "looked_at": [0, 0, 1], "sits_on": [0, -1, 0], "iou": [0.9, 0, 0]}
     return {
-        "streaming_jf": 0.5, "saccades": 3, "never_right": 0.0, "stale": 0.2, "strays": 0.0, "renamed": 0.0,
+        "streaming_jf": 0.5, "saccades": 3, "never_right": 0.0, "stale": 0.2, "elsewhere": 0.1, "strays": 0.0, "renamed": 0.0,
         "recalled": None, "first_right_ms": {"p50": 200.0, "p95": None}, "timeline": line,
     }  # fmt: skip
 
@@ -81,7 +81,8 @@ RESULTS = {
     "errors": HEAD | {"streaming_jf_per_seed": {"disc": {"0": [0.3, 0.2], "40": [0.1, 0.2]}}},
     "switches": HEAD | {"programs": {"gazecast": a_switch()}},
     "late": HEAD | {"streaming_jf": {"gazecast": {"1": 0.7, "4": 0.5}}},
-    "ablations": HEAD | {"columns": {"jf": "J&F", "stale": "wrong"}, "less_is_better": ["stale"], "rows": ROWS},
+    "ablations": HEAD
+    | {"columns": {"jf": "J&F", "stale": "wrong"}, "drawn": ["jf", "stale"], "less_is_better": ["stale"], "rows": ROWS},
 }
 
 

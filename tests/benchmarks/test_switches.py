@@ -101,6 +101,7 @@ def test_new_names_for_the_same_thing_are_counted() -> None:
 def test_nothing_to_see_is_nothing_to_count() -> None:
     found = together([score(run_of(), [])])
     assert found["stale"] == 0.0
+    assert found["elsewhere"] == 1.0
     assert found["never_right"] == 1.0
     assert found["recalled"] is None
 
