@@ -73,13 +73,19 @@ def _show_config(args: argparse.Namespace) -> int:
 
 def _simulate(args: argparse.Namespace) -> int:
     from realtime.simulate import Simulator
+    from realtime.wearer import EyeError, TargetClip
 
     gaze = args.gaze if args.gaze == "wander" else Path(args.gaze.removeprefix("trace:"))
+    wide, _, high = args.size.partition("x")
+    if not (wide.isdecimal() and high.isdecimal()):
+        raise SettingsError(f"--size wants WIDTHxHEIGHT, such as 1280x720, got {args.size!r}")
+    shown = args.video or TargetClip(args.targets, (int(wide), int(high)))
     device = Simulator(
-        args.video, gaze, host=args.host, port=args.port, rate_hz=args.rate, loop=not args.once,
-        noise_px=args.noise_px, seed=args.seed,
+        shown, gaze, host=args.host, port=args.port, rate_hz=args.rate, loop=not args.once,
+        noise_px=args.noise_px, seed=args.seed, error=EyeError(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
     )  # fmt: skip
-    print(f"playing {args.video} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
+    what = args.video or f"{args.targets} targets and 4 others"
+    print(f"playing {what} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
     device.serve()
     return 0
 
@@ -126,6 +132,7 @@ def _config(args: argparse.Namespace) -> Config:
     flags: dict[str, Any] = {}
     for key, value in {
         "source": args.source, "gaze": getattr(args, "gaze", None), "models": args.models,
+        "calibration": getattr(args, "calibration", None),
         "engine.backend": args.engine, "publish.endpoint": args.publish,
     }.items():  # fmt: skip
         if value is not None:
@@ -172,13 +179,19 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "segment what is looked at and publish the masks")
     _config_flags(run)
     run.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
+    run.add_argument("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
     run.add_argument("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
 
     config = add("config", _show_config, "print the configuration that `run` would have, as a file for --config")
     _config_flags(config)
 
     simulate = add("simulate", _simulate, "be a Pupil-compatible eye tracker that plays a video and a gaze")
-    simulate.add_argument("--video", type=Path, required=True, metavar="V", help="a video file or a folder of pictures")
+    played = simulate.add_mutually_exclusive_group(required=True)
+    played.add_argument("--video", type=Path, metavar="V", help="a video file or a folder of pictures")
+    played.add_argument(
+        "--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes look at"
+    )
+    simulate.add_argument("--size", default="1280x720", metavar="WxH", help="of the pictures with targets")
     simulate.add_argument("--gaze", default="wander", metavar="TRACE|wander", help="CSV timestamp,x,y,confidence; or "
                           "wander, eyes that follow what moves (default)")  # fmt: skip
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
@@ -186,7 +199,11 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--rate", type=float, default=200.0, metavar="HZ", help="gaze samples a second (default 200)")
     simulate.add_argument("--once", action="store_true", help="play the video once instead of for ever")
     simulate.add_argument("--noise-px", type=float, default=0.0, help="added to the gaze, standard deviation")
-    simulate.add_argument("--seed", type=int, default=0, help="of the noise and the wandering")
+    simulate.add_argument("--gaze-bias", type=float, nargs=2, default=(0.0, 0.0), metavar=("X", "Y"),
+                          help="px by which the tracker is off, right and down")  # fmt: skip
+    simulate.add_argument("--gaze-distortion", type=float, default=0.0, metavar="PX",
+                          help="gain, shear and bend of the tracker, px at the picture's edges")  # fmt: skip
+    simulate.add_argument("--seed", type=int, default=0, help="of the noise, the wandering and the distortion")
 
     demo = add("demo", _demo, "see it work on a real clip: a video, pictures and a table in about a minute")
     _config_flags(demo, sources=False)

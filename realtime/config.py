@@ -42,11 +42,15 @@ class Config:
     """The whole configuration.
 
     source: where frames come from. gaze: where gaze comes from; empty for the same device as the frames.
+    calibration: a file of `gazecast calibrate gaze`, applied to every look; None for gaze as the tracker gives it.
+    learn_drift: while calibrated, let small things that the wearer dwells on tell what has slipped.
     models: a folder with one folder of weights per model; None for the user's cache.
     """
 
     source: str = "camera:0"
     gaze: str = ""
+    calibration: Path | None = None
+    learn_drift: bool = True
     models: Path | None = None
     publish: PublishConfig = field(default_factory=PublishConfig)
     engine: EngineSettings = field(default_factory=EngineSettings)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import cv2
 
+from calibration import CalibrationError
 from engines import Decoder, Encoder, EngineSettings, load, weights
+from realtime.calibrated import CalibratedGaze, Loaded, load_gaze
 from realtime.clock import now_ns
 from realtime.config import Config
 from realtime.drawing import draw
@@ -19,7 +21,7 @@ from realtime.publishing import Broadcast
 from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze
-from realtime.sources.base import SourceStatus
+from realtime.sources.base import GazeSource, SourceStatus
 from realtime.sources.recording import ClipFrames
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
@@ -46,16 +48,22 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         if screen is not None:
             stack.callback(screen.close)
         frames = open_frames(config.source)
-        gaze = mouse or open_gaze(_gaze_spec(config), frames)
+        gaze: GazeSource = mouse or open_gaze(_gaze_spec(config), frames)
         publisher = Publisher(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
         latest: Latest[Shown] = Latest()
         clip = frames if isinstance(frames, ClipFrames) else None
+        calibration = load_gaze(config.calibration, config.source) if config.calibration else None
+        if calibration is not None:
+            gaze = _calibrated(gaze, calibration, config, clip)
+        watch = _Watch(calibration, gaze, latest if screen else None)
         at_any_speed = clip is not None and not clip.clock.real_time
         pipeline = Pipeline(
             frames,
             gaze,
-            lambda size: open_engine(config.engine, config.models, size, _Watched(view.progress, interrupts)),
+            lambda size: open_engine(
+                config.engine, config.models, watch.checked(size), _Watched(view.progress, interrupts)
+            ),
             lambda decoder: Tracker(decoder, now_ns, config.tracker, frame_time=at_any_speed),
             Broadcast(publisher, config.publish.stream, now_ns),
             frame_size=clip.size if clip is not None else None,
@@ -65,12 +73,12 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
             on_health=lambda health: _tell(view, health, stop),
-            on_shown=latest.put if screen else lambda shown: None,
+            on_shown=watch,
         )
         stack.callback(pipeline.stop)
         pipeline.start()
         view.ready(config.source, publisher.endpoint)
-        while not (stop.is_set() or interrupts.asked or pipeline.ended):
+        while not (stop.is_set() or interrupts.asked or pipeline.ended or watch.refused):
             if screen is None:
                 stop.wait(0.1)
                 continue
@@ -78,6 +86,8 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
                 screen.show(draw(shown.frame.image, shown.message))
             if not screen.poll():
                 stop.set()
+        if watch.refused:
+            raise RunFailed(watch.refused)
         if pipeline.ended:
             stop.wait(SETTLE_S)
             _explain(frames.status(), pipeline.masks)
@@ -103,6 +113,40 @@ class _Watched:
         """Pass it on."""
         self._interrupts.check()
         self._inside.steps(done, total, text)
+
+
+class _Watch:
+    """Sees each frame with its mask: for the window, for what has slipped, and for frames of a wrong size."""
+
+    def __init__(self, calibration: Loaded | None, gaze: GazeSource, screen: Latest[Shown] | None) -> None:
+        self._calibration, self._screen = calibration, screen
+        self._gaze = gaze if isinstance(gaze, CalibratedGaze) else None
+        self.refused = ""
+
+    def checked(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """The size, if it is that of the calibration; raises `CalibrationError`."""
+        if self._calibration is not None:
+            self._calibration.check(size)
+        return size
+
+    def __call__(self, shown: Shown) -> None:
+        """Take a frame; called by the pipeline."""
+        try:
+            self.checked(shown.frame.size)
+        except CalibrationError as error:
+            self.refused = str(error)
+        if self._gaze is not None and shown.message is not None:
+            self._gaze.chosen(shown.message, now_ns())
+        if self._screen is not None:
+            self._screen.put(shown)
+
+
+def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: ClipFrames | None) -> GazeSource:
+    """The source as its calibration corrects it; refused for a mouse and for frames of another size."""
+    if isinstance(gaze, MouseGaze):
+        raise SettingsError("the mouse is where it is; leave out --calibration, or give --gaze")
+    calibration.check(clip.size if clip is not None else None)
+    return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift)
 
 
 def _tell(view: View, health: HealthMessage, stop: threading.Event) -> None:

@@ -27,6 +27,7 @@ from realtime.sources.trace import read_trace
 from realtime.sources.video import Clip
 from realtime.transport import DeviceServer
 from realtime.wander import Aim, Wander
+from realtime.wearer import EyeError, TargetClip
 
 VERSION = "3.6.7.0"
 """Pupil Capture's version whose behaviour this follows."""
@@ -59,12 +60,13 @@ class Simulator:
     """The device. `start` it, read `port`, `stop` it; or `serve` until interrupted.
 
     Its gaze is a trace file's points at their own times, or "wander" (see `realtime.wander`) at `rate_hz`; to both are
-    added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none).
+    added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). A `TargetClip` in
+    place of the video is looked at as a wearer does who calibrates. `error` is how far off the tracker is.
     """
 
     def __init__(
         self,
-        video: Path,
+        video: Path | TargetClip,
         gaze: Path | Literal["wander"] = "wander",
         *,
         host: str = "127.0.0.1",
@@ -74,13 +76,15 @@ class Simulator:
         noise_px: float = 0.0,
         blink_every_s: float = 4.0,
         seed: int = 0,
+        error: EyeError | None = None,
     ) -> None:
         """Check everything and bind the ports; 0 takes a free one. `SourceError` or `TransportError` if that fails."""
         if not 1 <= rate_hz <= 2000:
             raise SourceError(f"a gaze rate of {rate_hz:g} Hz; expected 1 to 2000")
         if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
             raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
-        self._clip = Clip(video)
+        self._clip = video if isinstance(video, TargetClip) else Clip(video)
+        self._error = error or EyeError()
         self._trace = None if gaze == "wander" else read_trace(Path(gaze))
         self._rate_hz, self._loop, self._seed = rate_hz, loop, seed
         self._noise_px, self._blink_every_s = noise_px, blink_every_s
@@ -202,6 +206,10 @@ class Simulator:
                 return
 
     def _encoded(self) -> Iterator[_Shot]:
+        if isinstance(self._clip, TargetClip):
+            for at_s, image, target in self._clip.aims():
+                yield _Shot(0.0, at_s, _encode(image), self._clip.size, None if self._trace is not None else target)
+            return
         wander = Wander(self._seed) if self._trace is None else None
         for at_s, image in self._clip.frames():
             aim = wander.look(image, at_s) if wander else None
@@ -272,6 +280,7 @@ class Simulator:
         step = self._noise_px * math.sqrt(1 - _NOISE_MEMORY**2)
         self._noise = _NOISE_MEMORY * self._noise + self._random.normal(0, step, 2)
         timestamp = self._started_s + due_s + self._epoch_s
+        x, y = self._error.says(x, y, size)
         datum = {
             "norm_pos": [(x + float(self._noise[0])) / size[0], 1 - (y + float(self._noise[1])) / size[1]],
             "confidence": confidence,

@@ -68,7 +68,7 @@ def test_written_and_read_it_says_the_same(made):
 
 @pytest.mark.parametrize("change", [{"drift_deg": [1]}, {"view": {}}, {"map": {"kind": "offset"}}, {"validation": 3}])
 def test_what_is_no_calibration_is_refused(made, change):
-    with pytest.raises(CalibrationError, match="no gaze|neither a camera|no validation"):
+    with pytest.raises(CalibrationError, match=r"no gaze|neither a camera|no validation"):
         GazeCalibration.from_dict(made[0].to_dict() | change)
 
 

@@ -22,7 +22,7 @@ class Wearer:
     def watch(self, seconds, sees=True, where=None, marker=None):
         """Frames and looks for so long; the marker shown is the one advised, in the picture at its place."""
         frames = round(seconds * FPS)
-        for frame in range(frames):
+        for _ in range(frames):
             step = self.choreography.advice(self.now).step
             if where is None and step is None:
                 return

@@ -55,7 +55,7 @@ def test_a_bend_without_noise_is_found_as_what_it_is():
 
 
 def test_a_bias_without_noise_is_an_offset():
-    fit = fit_gaze(GRID + (2.0, -1.0), GRID)
+    fit = fit_gaze(GRID + np.array([2.0, -1.0]), GRID)
     assert fit.map.kind == "offset"
     assert np.allclose(fit.map.apply(np.array([[3.0, 3.0]])), [[1.0, 4.0]], atol=1e-6)
 

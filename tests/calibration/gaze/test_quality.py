@@ -62,7 +62,7 @@ def test_verdicts(how, verdict, says):
 
 def test_one_bad_target_is_not_averaged_away():
     pairs = looks_at()
-    pairs[2] = dataclasses.replace(pairs[2], look_px=pairs[2].look_px + (40, 0))
+    pairs[2] = dataclasses.replace(pairs[2], look_px=pairs[2].look_px + np.array([40, 0]))
     found = validate(pairs, VIEW, lambda degrees: degrees)
     assert found.accuracy_deg < 1.5
     assert found.worst.name == "t2"

@@ -1,0 +1,66 @@
+"""Markers to look at: drawn on a screen or on paper, found in the scene picture. Pure.
+
+ArUco markers of 5 x 5 cells (Garrido-Jurado et al., Pattern Recognition 2014): found wherever they are, turned and
+tilted, and each says which one it is, so that what is seen never belongs to the wrong target.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+
+from engines import Image
+
+KNOWN = 50
+QUIET = 0.2
+"""White margin round a marker, as a share of its side; it is not found without."""
+_LONG_SIDE_PX = 1280
+
+
+def draw_marker(number: int, side_px: int) -> Image:
+    """(side, side, 3) BGR: the marker in its white margin, with a dot in the middle for the eyes to rest on."""
+    inner = max(7, round(side_px / (1 + 2 * QUIET)))
+    inner -= (side_px - inner) % 2  # the same margin on either side
+    code = np.asarray(cv2.aruco.generateImageMarker(_dictionary(), number, inner), np.uint8)
+    out = np.full((side_px, side_px, 3), 255, np.uint8)
+    start = (side_px - inner) // 2
+    out[start : start + inner, start : start + inner] = code[..., None]
+    middle = side_px // 2, side_px // 2
+    cv2.circle(out, middle, max(2, side_px // 26), (255, 255, 255), -1, cv2.LINE_AA)
+    cv2.circle(out, middle, max(1, side_px // 40), (0, 0, 220), -1, cv2.LINE_AA)
+    return out
+
+
+def find_markers(image: Image) -> dict[int, tuple[float, float]]:
+    """The centre, px, of every marker in a BGR picture, by number."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    shrink = min(1.0, _LONG_SIDE_PX / max(grey.shape))
+    if shrink < 1:
+        grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    corners, numbers, _ = _detector().detectMarkers(grey)
+    found = {} if numbers is None else {int(n): four for n, four in zip(np.ravel(numbers), corners, strict=True)}
+    return {number: _centre(np.asarray(four, np.float64).reshape(4, 2), shrink) for number, four in found.items()}
+
+
+def _centre(four: np.ndarray[tuple[int, ...], np.dtype[np.float64]], shrink: float) -> tuple[float, float]:
+    """Where the diagonals cross: the marker's middle also when it is seen at an angle."""
+    a, b, c, d = four
+    along, across, between = c - a, d - b, b - a
+    turn = along[0] * across[1] - along[1] * across[0]
+    share = (between[0] * across[1] - between[1] * across[0]) / turn if abs(turn) > 1e-9 else 0.5
+    x, y = a + share * along
+    return float((x + 0.5) / shrink - 0.5), float((y + 0.5) / shrink - 0.5)
+
+
+@functools.cache
+def _dictionary() -> cv2.aruco.Dictionary:
+    return cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_5X5_50)
+
+
+@functools.cache
+def _detector() -> cv2.aruco.ArucoDetector:
+    settings = cv2.aruco.DetectorParameters()
+    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    return cv2.aruco.ArucoDetector(_dictionary(), settings)
