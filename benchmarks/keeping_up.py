@@ -50,6 +50,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "blink gate": {"gaze.min_confidence": 0.0, "gaze.blink_before_s": 0.0, "gaze.blink_after_s": 0.0},
     "saccades": {"gaze.saccade_deg_per_s": 1e6},
     "median of a fixation": {"gaze.window_s": 0.005},
+    "One Euro": {"gaze.min_cutoff_hz": 1e6},
+    "flow the other way": {"motion.doubt_trust": 0.0},
     "cuts": {"motion.cut_trust": 0.0, "motion.cut_histogram": []},
     "starts from a pan": {"motion.pan_share": 9.0},
     "preview dwell": {"dwell.preview_s": 0.0},

@@ -31,7 +31,7 @@ from benchmarks.fit.device import NoMasks
 from benchmarks.fit.looks import looks
 from benchmarks.fit.played import Arrival, Played
 from benchmarks.fit.programs import Command, Disc, Program, Stock, measure
-from engines import weights
+from engines import EngineError, weights
 
 RESULTS = Path(__file__).parent / "results" / "streaming.json"
 PARTS = ("fit", "errors", "switches")
@@ -46,7 +46,10 @@ def programs(args: argparse.Namespace) -> dict[str, Make]:
     """Name -> what starts it anew."""
     made: dict[str, Make] = {"disc": lambda: Disc(args.disc_px)}
     if "stock" in args.programs:
-        folder = args.stock or weights.path("mobile_sam")
+        try:
+            folder = args.stock or weights.path("mobile_sam")
+        except EngineError as error:
+            raise SystemExit(f"stock: {error}, or leave it out with --programs disc gazecast") from None
         made["stock"] = lambda: Stock(folder)
     made["gazecast"] = lambda: Command(OURS)
     chosen = {name: make for name, make in made.items() if name in args.programs}
@@ -113,6 +116,7 @@ def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> di
 def table(results: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines: list[str] = []
+    keys: tuple[str, ...]
 
     def add(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         lines.extend(["", f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"])

@@ -69,8 +69,8 @@ def a_fit(jf: float) -> dict[str, object]:
 def a_switch() -> dict[str, object]:
     line = {"clip": "a+b", "at_s": [0.0, 0.1, 0.2], "looked_at": [0, 0, 1], "sits_on": [0, -1, 0], "iou": [0.9, 0, 0]}
     return {
-        "streaming_jf": 0.5, "saccades": 3, "never_right": 0.0, "stale": 0.2, "elsewhere": 0.1, "strays": 0.0, "renamed": 0.0,
-        "recalled": None, "first_right_ms": {"p50": 200.0, "p95": None}, "timeline": line,
+        "streaming_jf": 0.5, "saccades": 3, "never_right": 0.0, "stale": 0.2, "elsewhere": 0.1, "strays": 0.0,
+        "renamed": 0.0, "recalled": None, "first_right_ms": {"p50": 200.0, "p95": None}, "timeline": line,
     }  # fmt: skip
 
 
