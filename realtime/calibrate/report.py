@@ -71,11 +71,11 @@ class Page:
                 _panel(canvas, panel, _EDGE + column * (_COLUMN + _GAP), top)
             top += height
         canvas.text(_EDGE, top + 26, "What to do next", height=11, bold=True)
-        for number, (colour, mark, text) in enumerate(findings):
+        for number, (mark, ink, text) in enumerate(findings):
             y = top + 56 + number * _LINE
-            if mark:
-                canvas.dot(_EDGE + 5, y - 4.5, colour, 5)
-            canvas.text(_EDGE + 22, y, text, height=9.5, colour=INK if mark else FAINT)
+            if mark is not None:
+                canvas.dot(_EDGE + 5, y - 4.5, mark, 5)
+            canvas.text(_EDGE + 22, y, text, height=9.5, colour=ink)
         return canvas.finished()
 
     def html(self) -> str:
@@ -153,14 +153,14 @@ def _scaled(panel: Panel) -> tuple[int, int]:
     return _COLUMN, max(1, round(high * _COLUMN / wide))
 
 
-def _finding_lines(findings: tuple[Finding, ...]) -> list[tuple[Colour, bool, str]]:
-    """(colour, whether a finding begins here, text) of each line."""
-    lines: list[tuple[Colour, bool, str]] = []
+def _finding_lines(findings: tuple[Finding, ...]) -> list[tuple[Colour | None, Colour, str]]:
+    """(colour of the mark where a finding begins, colour of the text, text) of each line."""
+    lines: list[tuple[Colour | None, Colour, str]] = []
+    room = _WIDTH - 2 * _EDGE - 30
     for finding in findings:
-        colour = COLOURS[finding.level]
-        for number, text in enumerate(wrapped(_plain(finding.what), _WIDTH - 2 * _EDGE - 22, 9.5)):
-            lines.append((colour, number == 0, text))
-        lines += [(colour, False, text) for text in wrapped(_plain(finding.do), _WIDTH - 2 * _EDGE - 22, 9.5)]
+        for number, text in enumerate(wrapped(_plain(finding.what), room, 9.5)):
+            lines.append((COLOURS[finding.level] if number == 0 else None, INK, text))
+        lines += [(None, FAINT, text) for text in wrapped(_plain(finding.do), room, 9.5)]
     return lines
 
 

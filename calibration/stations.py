@@ -1,0 +1,107 @@
+"""Recorded robot poses, for hand-eye calibration: JSON or CSV, metres and quaternions, or 4 x 4 matrices. Pure.
+
+JSON: a list, or {"poses": [...]}, of {"name": "01.png", "base_from_gripper": POSE, "camera_from_board": POSE}, where
+POSE is {"translation_m": [x, y, z], "quaternion_xyzw": [x, y, z, w]} or {"matrix": [[...] * 4]}.
+CSV: a header, then name,x,y,z,qx,qy,qz,qw and, where the board's pose is known, board_x ... board_qw.
+camera_from_board may be left out; then `name` is the picture that shows the board.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calibration.errors import CalibrationError
+from calibration.rigid import Rigid
+
+MOST = 2000
+_COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RobotPose:
+    """Where the gripper was, and the board in the camera's frame if somebody measured it already."""
+
+    name: str
+    base_from_gripper: Rigid
+    camera_from_board: Rigid | None = None
+
+
+def parse_poses(origin: str, text: str) -> list[RobotPose]:
+    """Read either format, by its content; `CalibrationError` names the pose that is wrong."""
+    poses = _from_json(origin, text) if text.lstrip()[:1] in ("[", "{") else _from_csv(origin, text)
+    if len(poses) > MOST:
+        raise CalibrationError(f"{origin} holds {len(poses)} poses; {MOST} are the most")
+    names = [pose.name for pose in poses]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise CalibrationError(f"{origin} names {', '.join(twice[:5])} more than once; each pose needs its own name")
+    return poses
+
+
+def _from_json(origin: str, text: str) -> list[RobotPose]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CalibrationError(f"{origin} is not JSON: {error}") from None
+    items = fields.get("poses") if isinstance(fields, dict) else fields
+    if not isinstance(items, list):
+        raise CalibrationError(f'{origin} holds no poses; expected a list, or {{"poses": [...]}}')
+    poses = []
+    for number, item in enumerate(items):
+        try:
+            name = str(item.get("name", item.get("image", number)))
+            board = item.get("camera_from_board")
+            hand = _pose(item["base_from_gripper"])
+            poses.append(RobotPose(name, hand, None if board is None else _pose(board)))
+        except KeyError as error:
+            raise CalibrationError(f"{origin}, pose {number}: {error} is missing") from None
+        except (AttributeError, TypeError, CalibrationError) as error:
+            raise CalibrationError(f"{origin}, pose {number}: {error}") from None
+    return poses
+
+
+def _pose(fields: Mapping[str, Any]) -> Rigid:
+    if "matrix" in fields:
+        try:
+            return Rigid.from_matrix(fields["matrix"])
+        except (TypeError, ValueError) as error:
+            raise CalibrationError(f"the matrix does not read as 4 x 4 numbers: {error}") from None
+    return Rigid.from_dict(fields)
+
+
+def _from_csv(origin: str, text: str) -> list[RobotPose]:
+    rows = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    columns = rows.fieldnames or []
+    missing = [name for name in ("name", *_COLUMNS) if name not in columns]
+    if missing:
+        raise CalibrationError(
+            f"{origin} lacks the columns {', '.join(missing)}; expected name,{','.join(_COLUMNS)} and, where known, "
+            "the same with board_ before"
+        )
+    with_board = all(f"board_{name}" in columns for name in _COLUMNS)
+    poses = []
+    try:
+        for row in rows:
+            where = f"{origin}, line {rows.line_num}"
+            board = _row(where, row, "board_") if with_board and row["board_x"] else None
+            poses.append(RobotPose(row["name"], _row(where, row, ""), board))
+    except csv.Error as error:
+        raise CalibrationError(f"{origin} is no CSV: {error}") from None
+    return poses
+
+
+def _row(where: str, row: Mapping[str, str], prefix: str) -> Rigid:
+    try:
+        numbers = [float(row[prefix + name]) for name in _COLUMNS]
+    except (TypeError, ValueError):
+        raise CalibrationError(f"{where}: a pose has 7 numbers, {prefix}x to {prefix}qw, in metres") from None
+    length = math.hypot(*numbers[3:])
+    if not 0.9 < length < 1.1:
+        raise CalibrationError(f"{where}: the quaternion has length {length:.3g}, expected 1, in the order qx qy qz qw")
+    return Rigid.from_quaternion(numbers[3:], numbers[:3])

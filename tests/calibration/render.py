@@ -1,0 +1,58 @@
+"""Pictures of a board as a camera would take them. Rays come from OpenCV, not from the camera models under test."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.boards import Board
+from calibration.camera import Camera
+from calibration.rigid import Rigid
+
+_PX_PER_M = 4000.0
+
+
+def rays_by_opencv(camera: Camera, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 2) px to (N, 2) on the plane z = 1."""
+    coefficients = np.array(camera.coefficients or (0.0,) * 4)
+    if camera.model == "fisheye":
+        found = cv2.fisheye.undistortPoints(points_px[:, None], camera.matrix, coefficients)
+    else:
+        until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-12)
+        found = cv2.undistortPointsIter(points_px[:, None], camera.matrix, coefficients, None, None, until)
+    return np.asarray(found, np.float64).reshape(-1, 2)
+
+
+def photograph(
+    camera: Camera, board: Board, camera_from_board: Rigid, *, noise: float = 0.0, seed: int = 0, scale: int = 2
+) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR, antialiased by `scale`, on a grey table, with grey-level noise."""
+    wide, high = camera.size
+    x, y = np.meshgrid(np.arange(wide * scale), np.arange(high * scale))
+    pixels = (np.column_stack([x.ravel(), y.ravel()]) + 0.5) / scale - 0.5
+    plane = rays_by_opencv(camera, pixels)
+    # Where the ray d meets the board: columns 0 and 1 of the rotation span it, the translation is its origin.
+    h = np.column_stack([camera_from_board.rotation[:, :2], camera_from_board.translation_m])
+    at = np.column_stack([plane, np.ones(len(plane))]) @ np.linalg.inv(h).T
+    places = at[:, :2] / at[:, 2:]
+    drawing = board.draw(_PX_PER_M)
+    # The drawing begins one square of rim and one square of board before the first corner of corners.
+    origin = 2 * board.square_m
+    maps = ((places + origin) * _PX_PER_M - 0.5).astype(np.float32).reshape(high * scale, wide * scale, 2)
+    image = cv2.remap(drawing, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderValue=110)
+    small = cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA).astype(np.float64)
+    small += np.random.default_rng(seed).normal(0, noise, small.shape) if noise else 0
+    grey = np.clip(small, 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def facing(
+    board: Board, distance_m: float, rotvec_rad: tuple[float, float, float] = (0, 0, 0),
+    offset_m: tuple[float, float] = (0, 0),
+) -> Rigid:  # fmt: skip
+    """camera_from_board with the board's middle before the camera, leaning by a turn about its middle."""
+    columns, rows = board.corners
+    middle = np.array([(columns - 1) / 2, (rows - 1) / 2, 0]) * board.square_m
+    turn = Rigid.from_rotvec(rotvec_rad, [offset_m[0], offset_m[1], distance_m])
+    return turn @ Rigid(np.eye(3), -middle)
