@@ -13,6 +13,7 @@ from pathlib import Path
 from calibration import RecordError
 from calibration.gaze import Drift, GazeCalibration, LookTable, object_sd_deg
 from calibration.record import Record, load
+from realtime.clock import now_ns
 from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
 from realtime.types import GazeSample
 from realtime.wire import MaskMessage
@@ -35,10 +36,13 @@ def camera_name(spec: str) -> str:
     return kind
 
 
-def load_gaze(path: Path, source: str | None = None, size: tuple[int, int] | None = None) -> Loaded:
+def load_gaze(
+    path: Path, source: str | None = None, size: tuple[int, int] | None = None, *, refused: bool = False
+) -> Loaded:
     """Read a gaze calibration for frames of `source`; `CalibrationError` says why it cannot be used.
 
-    A recording does not say which camera made it, so that of one only the size is compared.
+    A recording does not say which camera made it, so that of one only the size is compared. refused: read also one
+    that has failed its validation, to validate it again.
     """
     record = load(path, "gaze", size=size)
     camera = camera_name(source) if source is not None else record.camera
@@ -50,7 +54,7 @@ def load_gaze(path: Path, source: str | None = None, size: tuple[int, int] | Non
     if calibration.view.size != record.size:
         raise RecordError(f"{path} contradicts itself about the size of the pictures; calibrate again")
     checked = calibration.validation
-    if checked is not None and checked.verdict == "refuse":
+    if not refused and checked is not None and checked.verdict == "refuse":
         raise RecordError(f"{path} did not pass its validation: {checked.reason}; calibrate again")
     return Loaded(path, record, calibration)
 
@@ -77,8 +81,9 @@ class CalibratedGaze(GazeSource):
     def __init__(self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True) -> None:
         """`learn`: from what the wearer chooses while it runs; see `chosen`."""
         self._source, self._size = source, calibration.view.size
-        self._table, self._learn = LookTable(calibration), learn
-        self._drift = Drift()
+        # What had slipped when somebody looked at a target is forgotten like all drift, from now on.
+        self._table, self._learn = LookTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
+        self._drift = Drift(calibration.drift_deg, at_s=now_ns() / 1e9)
         self._last_object: int | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:

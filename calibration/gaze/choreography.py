@@ -28,8 +28,8 @@ AWAY_S = 0.4
 TIMEOUT_S = 15.0
 PRESS_S = 0.5
 """A press says what was looked at during so long before it."""
-RECENT_LOOKS, MOST_LOOKS, MOST_SIGHTS = 1000, 20_000, 900
-"""Kept of the last seconds, and of each target: a minute at 400 Hz, half a minute of frames."""
+RECENT_LOOKS, MOST_LOOKS, MOST_SIGHTS = 12_000, 20_000, 900
+"""Kept of the last half minute at 400 Hz, for presses, and of each target."""
 CELL_NEAR = 0.09
 """A moving marker counts for a place of the picture while it is this share of the width from it."""
 

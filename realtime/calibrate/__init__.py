@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from realtime.calibrate import camera, handeye
+from realtime.calibrate import camera, gaze, gaze_again, handeye
 
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
 
-VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (camera.add_verb, handeye.add_verb)
+VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (
+    camera.add_verb,
+    gaze.add_verb,
+    gaze_again.add_validate,
+    gaze_again.add_drift,
+    handeye.add_verb,
+)
 """The `add_verb` of each module here: it adds the verb's parser and sets its `verb` to what runs it."""
 
 

@@ -1,0 +1,199 @@
+"""Run a choreography against live or recorded sources, in a window or without one. A thin shell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from calibration.gaze import Advice, Choreography
+from calibration.gaze.choreography import Role
+from engines import Image
+from realtime.calibrate.markers import find_markers
+from realtime.clock import now_ns
+from realtime.latest import Backlog, Latest
+from realtime.progress import Progress
+from realtime.settings import SettingsError
+from realtime.signals import Interrupts, RunFailed
+from realtime.sources import open_frames, open_gaze
+from realtime.sources.base import FrameSource, GazeSource
+from realtime.sources.recording import ClipFrames
+from realtime.types import Frame, GazeSample
+
+WAIT_S = 0.03
+Key = Literal["repeat", "skip", "leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """The wearer has looked at (x, y) px of the frame of `time_s` until then."""
+
+    time_s: float
+    x: float
+    y: float
+    role: Role
+
+
+class Stage(Protocol):
+    """What the wearer sees and can press."""
+
+    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+        """Show it, take a few milliseconds for that, and return what was pressed."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen."""
+        ...
+
+
+class Headless:
+    """Says how far it has come, and knows presses beforehand."""
+
+    def __init__(self, progress: Progress, presses: tuple[Press, ...] = ()) -> None:
+        self._progress, self._waiting = progress, sorted(presses, key=lambda press: press.time_s)
+        self._said: tuple[int, str] | None = None
+
+    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+        """Say the next target and the hint, when they change."""
+        # The hint changes with every blink; the target and the count are what a log needs.
+        said = advice.done, advice.step.name if advice.step else advice.hint
+        if said != self._said and frame is not None:
+            self._progress.line(f"{advice.done}/{advice.total} done, {said[1]}")
+            self._said = said
+        due: list[Key | Press] = []
+        while self._waiting and frame is not None and self._waiting[0].time_s <= frame.timestamp:
+            due.append(self._waiting.pop(0))
+        return due
+
+    def close(self) -> None:
+        """There is no screen."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What the pictures were: size (width, height) px, and one of them for the report."""
+
+    size: tuple[int, int]
+    picture: Image
+
+
+def look(
+    source: str,
+    gaze: str,
+    choreography: Choreography,
+    stage: Stage,
+    *,
+    timeout_s: float,
+    enough: int | None = None,
+    check: Callable[[tuple[int, int]], object] = lambda size: None,
+) -> Scene:
+    """Lead through the choreography until it is done, left, timed out, or the recording has ended.
+
+    enough: stop after so many targets. check: called with the first frame's size; may raise. Raises `SourceError`,
+    `SettingsError`, and `RunFailed` where no picture or no gaze came.
+    """
+    frames = open_frames(source)
+    looks = open_gaze(_gaze_spec(source, gaze), frames)
+    slot: Latest[Frame] = Latest()
+    backlog: Backlog[GazeSample] = Backlog(20_000)
+    run = _Run(choreography, stage, backlog, enough, check)
+    patient = isinstance(frames, ClipFrames) and not frames.clock.real_time
+    try:
+        with _started(frames, looks, slot, backlog), Interrupts() as interrupts:
+            until_ns = now_ns() + round(timeout_s * 1e9)
+            while not (interrupts.asked or run.over):
+                frame = slot.take(WAIT_S)
+                run.step(frame, on_clip_time=patient)
+                if frame is None and frames.status().state in ("ended", "failed"):
+                    break
+                if now_ns() > until_ns:
+                    break
+    finally:
+        stage.close()
+    if run.scene is None:
+        raise RunFailed(f"{source} gave no picture: {frames.status().reason or frames.status().state}")
+    if not run.looked:
+        raise RunFailed(f"no gaze came: {looks.status().reason or looks.status().state}")
+    return run.scene
+
+
+class _Run:
+    """What goes on from frame to frame."""
+
+    def __init__(
+        self,
+        choreography: Choreography,
+        stage: Stage,
+        backlog: Backlog[GazeSample],
+        enough: int | None,
+        check: Callable[[tuple[int, int]], object],
+    ) -> None:
+        self._choreography, self._stage, self._backlog = choreography, stage, backlog
+        self._enough, self._last, self._shift_s = enough, 0.0, 0.0
+        self._check = check
+        self.scene: Scene | None = None
+        self.looked = 0
+        self.over = False
+
+    def step(self, frame: Frame | None, *, on_clip_time: bool) -> None:
+        """Take what came, find markers, show, and do what was pressed."""
+        size = frame.size if frame is not None else self.scene.size if self.scene is not None else None
+        if frame is not None:
+            if self.scene is not None and self.scene.size != frame.size:
+                raise RunFailed(
+                    f"the pictures changed from {self.scene.size} to {frame.size}; calibrate one resolution"
+                )
+            if self.scene is None:
+                self._check(frame.size)
+            self.scene = Scene(frame.size, frame.image)
+            self._shift_s = frame.captured_ns / 1e9 - frame.timestamp
+        for sample in self._backlog.take_all() if size is not None else ():
+            x, y = sample.px(size) if size is not None else (0.0, 0.0)
+            self._choreography.look(sample.captured_ns / 1e9, x, y, sample.confidence)
+            self.looked += 1
+        now_s = self._last if on_clip_time else now_ns() / 1e9
+        if frame is not None:
+            self._last = now_s = frame.captured_ns / 1e9
+            self._choreography.see(now_s, find_markers(frame.image), frame.size)
+        advice = self._choreography.advice(now_s)
+        self._do(self._stage.show(advice, frame))
+        pressing = not self._choreography.steps or self._choreography.steps[0].marker < 0
+        enough = self._enough is not None and advice.done >= self._enough
+        self.over = self.over or enough or (self._choreography.finished and not pressing)
+
+    def _do(self, commands: list[Key | Press]) -> None:
+        for command in commands:
+            if isinstance(command, Press):
+                self._choreography.press(command.time_s + self._shift_s, command.x, command.y, command.role)
+            elif command == "repeat":
+                self._choreography.repeat()
+            elif command == "skip":
+                self._choreography.skip()
+            else:
+                self._choreography.leave()
+                self.over = True
+
+
+@contextlib.contextmanager
+def _started(
+    frames: FrameSource, looks: GazeSource, slot: Latest[Frame], backlog: Backlog[GazeSample]
+) -> Iterator[None]:
+    """Both sources, playing; a clip that is not played in real time waits for each frame to be seen."""
+    patient = isinstance(frames, ClipFrames) and not frames.clock.real_time
+    looks.start(backlog.put)  # first, as a trace follows the clip that it plays along with
+    frames.start(slot.put_when_empty if patient else slot.put)
+    try:
+        yield
+    finally:
+        slot.close()
+        looks.stop()
+        frames.stop()
+
+
+def _gaze_spec(source: str, gaze: str) -> str:
+    if gaze:
+        return gaze
+    if source.startswith("pupil:"):
+        return source
+    raise SettingsError(f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv")
