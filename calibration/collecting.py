@@ -13,6 +13,8 @@ Taken = Literal["no board", "moving", "seen already", "taken", "full"]
 MOST_VIEWS = 40
 _STEADY = 0.0025
 """Of the picture's diagonal, between two frames."""
+_ANEW = 0.006
+"""Of the diagonal; a board that leans at the same place moves its corners by little."""
 
 
 class Collector:
@@ -51,6 +53,4 @@ class Collector:
 
     def _leans_anew(self, detection: Detection) -> bool:
         """Whether it shows a tilt that is still missing, though at a place that was shown before."""
-        if all(not is_new(detection, [view], share=0.01) for view in self.views[-1:]):
-            return False
-        return lean(detection) in self.coverage.missing_tilts
+        return is_new(detection, self.views, share=_ANEW) and lean(detection) in self.coverage.missing_tilts

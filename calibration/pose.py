@@ -55,8 +55,11 @@ def find_pose(camera: Camera, object_points: ArrayLike, points_px: ArrayLike, *,
     starts = [start for start in starts if (start.apply(objects)[:, 2] > 0).all()]
     if not starts:
         raise CalibrationError("these corners fix no pose in front of the camera")
-    poses = [_refine(camera, objects, pixels, start) for start in starts]
-    return min((_measured(camera, objects, pixels, pose, sigma_px) for pose in poses), key=lambda pose: pose.rms_px)
+    # A flat board has two answers, one of which is a little worse; three steps are enough to tell them apart.
+    tried = [_refine(camera, objects, pixels, start, steps=3) for start in starts]
+    best, _ = min(tried, key=lambda pair: pair[1])
+    pose, _ = _refine(camera, objects, pixels, best, steps=_STEPS)
+    return _measured(camera, objects, pixels, pose, sigma_px)
 
 
 def project_board(camera: Camera, camera_from_board: Rigid, object_points: Floats) -> Floats:
@@ -65,14 +68,14 @@ def project_board(camera: Camera, camera_from_board: Rigid, object_points: Float
 
 
 def pose_jacobian(camera: Camera, pose: Rigid, objects: Floats) -> Floats:
-    """(2 N, 6) change of the pixels with a small move (m) and turn (rad) in the camera's frame, by differences."""
-    columns = []
-    for axis in range(6):
-        step = np.zeros(6)
-        step[axis] = _STEP
-        ahead, behind = (project_board(camera, _nudged(pose, sign * step), objects) for sign in (1, -1))
-        columns.append(((ahead - behind) / (2 * _STEP)).ravel())
-    return np.column_stack(columns)
+    """(2 N, 6) change of the pixels with a small move (m) and turn (rad) about the board's origin, camera's axes."""
+    arms = pose.rotate(objects)
+    points = arms + pose.translation_m
+    steps = _STEP * np.concatenate([np.eye(3), -np.eye(3)])
+    pixels = camera.project((points + steps[:, None]).reshape(-1, 3), margin_px=math.inf).reshape(6, -1, 2)
+    by_place = np.moveaxis((pixels[:3] - pixels[3:]) / (2 * _STEP), 0, 2)  # (N, 2, 3)
+    by_turn = np.cross(arms[:, None], by_place)  # a turn w moves a point by w x arm; g . (w x arm) = w . (arm x g)
+    return np.concatenate([by_place, by_turn], axis=2).reshape(-1, 6)
 
 
 def _nudged(pose: Rigid, step: Floats) -> Rigid:
@@ -81,19 +84,25 @@ def _nudged(pose: Rigid, step: Floats) -> Rigid:
     return Rigid(turn.rotation @ pose.rotation, pose.translation_m + step[:3])
 
 
-def _refine(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid) -> Rigid:
+def _refine(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid, *, steps: int) -> tuple[Rigid, float]:
+    """Gauss-Newton for as long as it helps: the pose, and its sum of squared errors, px^2."""
     errors = pixels - project_board(camera, pose, objects)
-    for _ in range(_STEPS):
+    total = float(np.nan_to_num((errors**2).sum(), nan=math.inf))
+    for _ in range(steps):
         jacobian = pose_jacobian(camera, pose, objects)
-        if not np.isfinite(jacobian).all() or not np.isfinite(errors).all():
-            return pose
+        if not np.isfinite(jacobian).all() or not math.isfinite(total):
+            break
         step = np.asarray(np.linalg.lstsq(jacobian, errors.ravel(), rcond=None)[0], np.float64)
         better = _nudged(pose, step)
         new = pixels - project_board(camera, better, objects)
-        if not (new**2).sum() < (errors**2).sum() * (1 - 1e-12):
-            return pose
-        pose, errors = better, new
-    return pose
+        now = float((new**2).sum())
+        if not now < total:
+            break
+        done = now > total * (1 - 1e-9) or np.abs(step).max() < 1e-9
+        pose, errors, total = better, new, now
+        if done:
+            break
+    return pose, total
 
 
 def _measured(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid, sigma_px: float) -> BoardPose:
