@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.boards import Detection
 from calibration.camera import Camera, Fisheye, Pinhole
@@ -29,6 +30,8 @@ BAD_RATIO = 3.0
 """A view whose rms is this many times the median's is dropped: its corners were found in the wrong place."""
 _BAD_PX = 0.3
 """Below this no view is bad."""
+_TRIMS, _LEAST_KEPT = 4, 0.95
+"""How often corners beyond the lens model may be left out, and the share of them that must stay."""
 NAMES = {
     "pinhole5": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3"),
     "pinhole8": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
@@ -80,6 +83,7 @@ class Intrinsics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
+    views: tuple[Detection, ...]
     camera: Camera
     poses: tuple[Rigid, ...]
     errors_px: tuple[Floats, ...]
@@ -122,11 +126,11 @@ def calibrate(detections: Sequence[Detection], *, lens: Lens = "pinhole5", drop:
         camera=fit.camera,
         lens=lens,
         rms_px=fit.rms_px,
-        std=dict(zip(NAMES[lens], _standard_deviations(fit, views, lens).tolist(), strict=True)),
+        std=dict(zip(NAMES[lens], _standard_deviations(fit, lens).tolist(), strict=True)),
         views=tuple(sorted(said, key=lambda view: view.name)),
         every_view=(first.rms_px, first.camera.fx),
         coverage=cover(views, fit.camera.size),
-        points_px=np.concatenate([view.points_px for view in views]),
+        points_px=np.concatenate([view.points_px for view in fit.views]),
         errors_px=np.concatenate(fit.errors_px),
     )
 
@@ -157,6 +161,27 @@ def _view(detection: Detection, fit: _Fit, index: int, reason: str = "") -> View
 
 
 def _fit(views: Sequence[Detection], lens: Lens) -> _Fit:
+    """Fit, and leave out the few corners that lie where the polynomial no longer rises, as in a wide lens's corners."""
+    total, fit = sum(len(view.ids) for view in views), _fit_once(views, lens)
+    for _ in range(_TRIMS):
+        seen = [np.asarray(np.isfinite(error).all(1)) for error in fit.errors_px]
+        if all(mask.all() for mask in seen):
+            return fit
+        kept = [_only(view, mask) for view, mask in zip(fit.views, seen, strict=True)]
+        if sum(len(view.ids) for view in kept) < _LEAST_KEPT * total or min(len(view.ids) for view in kept) < 6:
+            break
+        fit = _fit_once(kept, lens)
+    raise CalibrationError(
+        f"the {lens} camera that fits best folds inside the picture; take more views at its edges, or try a lens "
+        "with other coefficients"
+    )
+
+
+def _only(view: Detection, mask: NDArray[np.bool_]) -> Detection:
+    return replace(view, ids=view.ids[mask], object_points=view.object_points[mask], points_px=view.points_px[mask])
+
+
+def _fit_once(views: Sequence[Detection], lens: Lens) -> _Fit:
     objects = [view.object_points.astype(np.float32)[:, None] for view in views]
     pixels = [view.points_px.astype(np.float32)[:, None] for view in views]
     size = views[0].size
@@ -183,26 +208,21 @@ def _fit(views: Sequence[Detection], lens: Lens) -> _Fit:
         view.points_px - project_board(camera, pose, view.object_points)
         for view, pose in zip(views, poses, strict=True)
     )
-    if not all(np.isfinite(error).all() for error in errors):
-        raise CalibrationError(
-            f"the {lens} camera that fits best folds inside the picture; take more views at its edges, or try "
-            "a lens with other coefficients"
-        )
-    return _Fit(camera, poses, errors)
+    return _Fit(tuple(views), camera, poses, errors)
 
 
-def _standard_deviations(fit: _Fit, views: Sequence[Detection], lens: Lens) -> Floats:
+def _standard_deviations(fit: _Fit, lens: Lens) -> Floats:
     """(P,) of the intrinsics: the inverse of the normal matrix with every view's pose eliminated (Schur)."""
     camera = fit.camera
     numbers = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
     normal = np.zeros((len(numbers), len(numbers)))
-    for view, pose in zip(views, fit.poses, strict=True):
+    for view, pose in zip(fit.views, fit.poses, strict=True):
         inner = _intrinsic_jacobian(camera, numbers, lens, pose, view.object_points)
         outer = pose_jacobian(camera, pose, view.object_points)
         mixed = inner.T @ outer
         normal += inner.T @ inner - mixed @ np.linalg.pinv(outer.T @ outer) @ mixed.T
     residual = np.concatenate(fit.errors_px)
-    freedom = max(1, residual.size - len(numbers) - 6 * len(views))
+    freedom = max(1, residual.size - len(numbers) - 6 * len(fit.views))
     scales = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # the numbers differ by a factor of 1000
     inverse = np.linalg.pinv(normal / np.outer(scales, scales), rcond=1e-13, hermitian=True)
     variance = float((residual**2).sum()) / freedom * np.diag(inverse) / scales**2

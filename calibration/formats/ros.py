@@ -85,7 +85,7 @@ def _numbers(value: Any) -> list[float]:
 def _read(origin: str, data: bytes) -> dict[str, Any]:
     """The mapping, with lists as lists of words and mappings one level deep."""
     try:
-        lines = _joined(data.decode("utf-8"))
+        lines = _joined(origin, data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise CalibrationError(f"{origin} is no text: {error}") from None
     fields: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def _value(text: str) -> Any:
     return text.strip("\"'")
 
 
-def _joined(text: str) -> list[tuple[int, str]]:
+def _joined(origin: str, text: str) -> list[tuple[int, str]]:
     """(number, line) without comments and marks, lists in brackets on one line each."""
     lines: list[tuple[int, str]] = []
     is_open = False
@@ -133,4 +133,6 @@ def _joined(text: str) -> list[tuple[int, str]]:
         else:
             lines.append((number, line))
         is_open = lines[-1][1].count("[") > lines[-1][1].count("]")
+    if is_open:
+        raise CalibrationError(f"{origin} ends inside the list that begins on line {lines[-1][0]}")
     return lines

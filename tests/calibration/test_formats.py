@@ -1,0 +1,234 @@
+"""Other programs' cameras are read, ROS's is written, and nothing hostile gets further than a refusal."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibration import CalibrationError, Camera, Fisheye, Pinhole, Record, record
+from calibration.formats import neon, pupil, read_camera, ros, to_camera_info
+from tests.calibration.cameras import CAMERAS, CORE_WIDE, NEON, WEBCAM
+from tests.calibration.shared import PHOTOS, needs_photos
+
+
+def pupil_entry(camera: Camera) -> dict[str, Any]:
+    numbers = list(camera.coefficients)
+    is_fisheye = isinstance(camera, Fisheye)
+    return {
+        "camera_matrix": camera.matrix.tolist(),
+        "dist_coefs": [[number] for number in numbers] if is_fisheye else [numbers],
+        "resolution": list(camera.size),
+        "cam_type": "fisheye" if is_fisheye else "radial",
+    }
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+# -- Pupil -----------------------------------------------------------------------------------------------------------
+
+
+def test_pupils_file_holds_one_camera_for_each_resolution(tmp_path: Path) -> None:
+    fields = {"version": 1, "(640, 480)": pupil_entry(WEBCAM), "(1920, 1080)": pupil_entry(CORE_WIDE)}
+    path = write(tmp_path / "world.intrinsics", msgpack.packb(fields))
+    assert read_camera(path, (640, 480)) == ("world", WEBCAM)
+    assert read_camera(path, (1920, 1080)) == ("world", CORE_WIDE)
+    with pytest.raises(CalibrationError, match="640 x 480, 1920 x 1080"):
+        read_camera(path)
+    with pytest.raises(CalibrationError, match="not 1280 x 720"):
+        read_camera(path, (1280, 720))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {}, {"version": 2, "(640, 480)": pupil_entry(WEBCAM)}, {"version": 1}, {"version": 1, "(640, 480)": 7},
+        {"version": 1, "(640, 480)": {**pupil_entry(WEBCAM), "cam_type": "dummy"}},
+        {"version": 1, "(640, 480)": {**pupil_entry(WEBCAM), "camera_matrix": [[1, 2], [3]]}},
+        {"version": 1, "(640, 480)": {**pupil_entry(WEBCAM), "dist_coefs": "none"}},
+        {"version": 1, "(0, 480)": pupil_entry(WEBCAM)},
+    ],
+)  # fmt: skip
+def test_a_broken_file_of_pupil_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+    with pytest.raises(CalibrationError):
+        read_camera(write(tmp_path / "world.intrinsics", msgpack.packb(fields)))
+
+
+# -- Neon ------------------------------------------------------------------------------------------------------------
+
+
+def neon_binary(camera: Camera, version: int = 1) -> bytes:
+    eye = struct.pack("<33d", *range(33))
+    scene = struct.pack("<33d", *camera.matrix.ravel(), *camera.coefficients, *np.eye(4).ravel())
+    return struct.pack("<B6s", version, b"123456") + scene + eye + eye + struct.pack("<I", 0)
+
+
+def test_neons_binary(tmp_path: Path) -> None:
+    path = write(tmp_path / "calibration.bin", neon_binary(NEON))
+    name, camera = read_camera(path)
+    assert name == "Neon 123456 scene"
+    assert camera == NEON
+
+
+def test_neons_json(tmp_path: Path) -> None:
+    for numbers in (list(NEON.coefficients), [list(NEON.coefficients)]):
+        fields = {"camera_matrix": NEON.matrix.tolist(), "distortion_coefficients": numbers, "serial_number": "77"}
+        assert read_camera(write(tmp_path / "scene_camera.json", json.dumps(fields))) == ("Neon 77 scene", NEON)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        neon_binary(NEON, version=2), neon_binary(Pinhole((1088, 1080), 766, 766, 543, 566, (0.0,) * 8)),
+        b"\1" * len(neon_binary(NEON)), neon_binary(NEON)[:-1], b"{}", b'{"camera_matrix": 1}', b"{[", b"[" * 100_000,
+        b'{"camera_matrix": [[1,0,0],[0,1,0],[0,0,1]], "distortion_coefficients": []}',
+    ],
+)  # fmt: skip
+def test_a_broken_file_of_neon_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(CalibrationError):
+        read_camera(write(tmp_path / "calibration.bin", data))
+
+
+# -- ROS -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
+def test_camera_info_goes_out_and_comes_back(tmp_path: Path, camera: Camera) -> None:
+    name, back = read_camera(write(tmp_path / "info.yaml", to_camera_info("scene camera/left", camera)))
+    assert name == "scene_camera_left"
+    assert type(back) is type(camera)
+    np.testing.assert_array_equal(back.matrix, camera.matrix)
+    pixels = np.random.default_rng(0).uniform(0, camera.size, (50, 2))
+    np.testing.assert_array_equal(back.unproject(pixels), camera.unproject(pixels))
+
+
+def test_opencv_reads_what_is_written(tmp_path: Path) -> None:
+    """As a YAML reader that is not ours."""
+    path = write(tmp_path / "info.yaml", "%YAML:1.0\n---\n" + to_camera_info("cam", WEBCAM))
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+    assert storage.getNode("image_width").real() == 640
+    data = storage.getNode("camera_matrix").getNode("data")
+    assert [data.at(i).real() for i in range(9)] == WEBCAM.matrix.ravel().tolist()
+    assert storage.getNode("distortion_model").string() == "plumb_bob"
+    storage.release()
+
+
+ECHO = """\
+header:
+  stamp:
+    sec: 12
+    nanosec: 5
+  frame_id: camera_optical  # as the driver names it
+height: 480
+width: 640
+distortion_model: plumb_bob
+d:
+- -0.26512
+- -0.04662
+- 0.00183
+- -0.00031
+- 0.25218
+k:
+- 536.07
+- 0.0
+- 342.37
+- 0.0
+- 536.01
+- 235.54
+- 0.0
+- 0.0
+- 1.0
+binning_x: 0
+roi:
+  x_offset: 0
+  do_rectify: false
+---
+"""
+BY_HAND = """\
+# from the camera_calibration package
+image_width: 640
+image_height: 480
+camera_name: narrow_stereo
+camera_matrix:
+  rows: 3
+  cols: 3
+  data: [536.07, 0, 342.37,
+         0, 536.01, 235.54,
+         0, 0, 1]
+distortion_model: "plumb_bob"
+distortion_coefficients:
+  rows: 1
+  cols: 5
+  data: [-0.26512, -0.04662, 0.00183, -0.00031, 0.25218]
+"""
+
+
+@pytest.mark.parametrize("text", [ECHO, BY_HAND, BY_HAND.replace("\n", "\r\n")])
+def test_camera_info_as_others_write_it(tmp_path: Path, text: str) -> None:
+    assert read_camera(write(tmp_path / "info.yaml", text))[1] == WEBCAM
+
+
+@needs_photos
+def test_opencvs_own_files_are_read() -> None:
+    _, camera = read_camera(PHOTOS / "chessboard_9x6" / "left_intrinsics.yml")
+    assert camera.fx == pytest.approx(535.9157)
+    assert camera.coefficients == pytest.approx((-0.26637, -0.038589, 0.00178319, -0.00028122, 0.238392), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("plumb_bob", "thin_prism"), ("image_width: 640", "image_width: wide"), ("image_height: 480", ""),
+        ("0, 536.01", "5, 536.01, 7"), ("[536.07, 0,", "[536.07, 9,"), ("camera_name", "binning_x: 2\ncamera_name"),
+        ("0.25218]", "0.25218"), ("camera_matrix:", "camera_matrix 7"), ("536.07", "-536.07"),
+    ],
+)  # fmt: skip
+def test_a_broken_camera_info_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
+    assert change[0] in BY_HAND
+    with pytest.raises(CalibrationError):
+        read_camera(write(tmp_path / "info.yaml", BY_HAND.replace(*change)))
+
+
+# -- any of them -----------------------------------------------------------------------------------------------------
+
+
+def test_our_own_file_is_read_too(tmp_path: Path) -> None:
+    body = {"camera": CORE_WIDE.to_dict()}
+    path = tmp_path / "camera.json"
+    record.save(path, Record("camera", "", "world", CORE_WIDE.size, "2026-11-22T10:00:00+00:00", body))
+    assert read_camera(path) == ("world", CORE_WIDE)
+    with pytest.raises(CalibrationError, match="1920 x 1080"):
+        read_camera(path, (640, 480))
+
+
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode), st.just(b"")))
+def test_any_bytes_are_refused_with_our_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = write(tmp_path_factory.mktemp("any") / "any", data)
+    with pytest.raises(CalibrationError):
+        read_camera(path)
+
+
+@given(st.binary(max_size=300))
+def test_every_reader_refuses_any_bytes(data: bytes) -> None:
+    for read in (
+        lambda: pupil.from_intrinsics("x", data, None), lambda: neon.from_json("x", data),
+        lambda: neon.from_binary("x", data), lambda: ros.from_camera_info("x", data),
+    ):  # fmt: skip
+        with pytest.raises(CalibrationError):
+            read()
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="cannot read"):
+        read_camera(tmp_path / "none")
