@@ -6,7 +6,7 @@ CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in
 
 late: J&F against the frames that encoding takes, for the tracker and for plain ways.
 ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, CPU time of a step
-without its decodes (they run on the engine's threads), and on clips side by side what becomes of it when the eyes go to
+without its decodes (they are counted), and on clips side by side what becomes of it when the eyes go to
 another thing (`benchmarks.fit.switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
 """
 
