@@ -37,7 +37,7 @@ bench: setup ## Measure speed on this machine, as JSON and a table
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine bench $(ARGS)
 
-streaming: setup ## How well masks fit what is looked at now: make streaming DATA=CLIPS, some twenty minutes alone
+streaming: setup ## How well masks fit what is looked at now: make streaming DATA=CLIPS, half an hour alone
 	@test -n "$(DATA)" || { echo "say where the clips are: make streaming DATA=DIR, of NAME/frames/*.jpg and NAME/masks/*.png"; exit 2; }
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/python -m benchmarks.streaming --data "$(DATA)" $(ARGS)
