@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 WIDTH_PER_DEGREE = 0.01
 """Share of the picture's width that one degree takes up, where no camera model says so: Neon has 15.6 px of 1600."""
 _HALVINGS = 24
+_SMALL_DEG, _MARGIN_PX = 0.01, 100.0
 
 
 class View(Protocol):
@@ -148,10 +149,20 @@ class CameraView:
         return angles_deg(rays_of(np.asarray(here_deg, np.float64)), rays_of(np.asarray(there_deg, np.float64)))
 
     def px_per_degree(self, at_px: ArrayLike) -> Array:
-        """(N,) from the camera; of the picture's nearest place for what lies outside it."""
+        """(N,) mean over directions; for what lies outside the picture, of the picture's nearest place."""
         points = np.clip(np.asarray(at_px, np.float64), 0, np.array(self.size) - 1.0)
-        found = np.array([self.camera.px_per_degree((float(x), float(y))) for x, y in points])
+        rays = self.camera.unproject(points)
+        upright = np.where(np.abs(rays[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+        side = np.cross(rays, upright)
+        side /= np.linalg.norm(side, axis=1)[:, None]
+        over = np.cross(rays, side)
+        a, b = ((self._ahead(rays, way) - self._ahead(rays, -way)) / (2 * _SMALL_DEG) for way in (side, over))
+        found = np.sqrt(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]))
         return np.where(np.isfinite(found) & (found > 0), found, self.camera.px_per_degree())
+
+    def _ahead(self, rays: Array, way: Array) -> Array:
+        """(N, 2) px a small angle from each ray along a unit vector beside it."""
+        return self.camera.project(rays + np.radians(_SMALL_DEG) * way, margin_px=_MARGIN_PX)
 
     def to_dict(self) -> dict[str, Any]:
         """The camera."""

@@ -52,15 +52,15 @@ class Headless:
 
     def __init__(self, progress: Progress, presses: tuple[Press, ...] = ()) -> None:
         self._progress, self._waiting = progress, sorted(presses, key=lambda press: press.time_s)
-        self._said: tuple[int, str] | None = None
+        self._done, self._now = 0, ""
 
     def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
-        """Say the next target and the hint, when they change."""
-        # The hint changes with every blink; the target and the count are what a log needs.
-        said = advice.done, advice.step.name if advice.step else advice.hint
-        if said != self._said and frame is not None:
-            self._progress.line(f"{advice.done}/{advice.total} done, {said[1]}")
-            self._said = said
+        """Say which target was looked at, whenever one more is done."""
+        if advice.done != self._done and frame is not None:
+            self._progress.line(f"{advice.done}/{advice.total} {self._now}")
+            self._done = advice.done
+        if advice.step is not None and advice.progress > 0:
+            self._now = advice.step.name
         due: list[Key | Press] = []
         while self._waiting and frame is not None and self._waiting[0].time_s <= frame.timestamp:
             due.append(self._waiting.pop(0))
@@ -109,6 +109,7 @@ def look(
                     break
                 if now_ns() > until_ns:
                     break
+            interrupts.check()  # who is done early presses q; who interrupts wants nothing written
     finally:
         stage.close()
     if run.scene is None:

@@ -62,13 +62,9 @@ def page(found: Found, date: str) -> Page:
     findings = judge(found)
     wide, high = calibration.view.size
     panels = [
-        Panel("Before: what the tracker says", _looks(found, corrected=False), "a dot is a look; a ring its target"),
-        Panel(
-            "After: the same looks, calibrated", _looks(found, corrected=True), "filled rings were not calibrated with"
-        ),
-        Panel(
-            "Error over the picture", _map(found), "what to expect where; outside the dashed line it is extrapolated"
-        ),
+        Panel("Before: what the tracker says", *_looks(found, corrected=False)),
+        Panel("After: the same looks, calibrated", *_looks(found, corrected=True)),
+        Panel("Error over the picture", *_map(found)),
     ]
     if found.before is not None and calibration.validation is not None:
         panels.append(Panel("Errors on the other targets", _histogram(found), "share of the looks, before and after"))
@@ -115,7 +111,7 @@ def facts(found: Found) -> tuple[tuple[str, str], ...]:
     if found.fit is not None and found.targets is not None:
         errors = ", ".join(f"{kind} {error:.2f}" for kind, error in found.fit.left_out_deg.items())
         out += [
-            ("error when each target is left out", f"{errors}°"),
+            ("left-out error, degrees", errors),
             ("targets, samples", f"{int((found.fit.trust > 0).sum())}, {sum(found.targets.samples)}"),
             ("stray samples left out", f"{sum(found.targets.strays)}"),
             ("looks without confidence", f"{discarded_share(found.pairs):.1%}"),
@@ -191,31 +187,53 @@ def _place(found: Found) -> list[Finding]:
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _looks(found: Found, *, corrected: bool) -> Image:
-    """Targets and the looks at them in the picture."""
+def _looks(found: Found, *, corrected: bool) -> tuple[Image, str]:
+    """Targets and the looks at them in the picture, and how to read it."""
     calibration = found.calibration
-    picture = Picture(calibration.view.size, found.picture)
-    for pairs, colour in ((found.pairs, BLUE), (found.checks, LILAC)):
-        for each in (p for p in pairs if len(p)):
-            look, target = each.look_px, np.median(each.target_px, axis=0)
-            at = calibration.apply(look).px if corrected else look
-            at = at + target - each.target_px  # the target may have moved with the head
-            for x, y in at[:: max(1, len(at) // _DOTS)]:
-                picture.dot(float(x), float(y), colour, 1.6, 0.5)
-            picture.dot(float(target[0]), float(target[1]), PAPER, 6.5)
-            picture.dot(float(target[0]), float(target[1]), INK, 5.0)
-            picture.dot(float(target[0]), float(target[1]), LILAC if pairs is found.checks else PAPER, 3.2)
-            middle = np.median(at, axis=0)
-            if not corrected:
-                picture.line([(float(middle[0]), float(middle[1])), (float(target[0]), float(target[1]))], AMBER, 1.4)
+    wide, high = calibration.view.size
+    picture = Picture((wide, high), found.picture)
+    shown = [(pairs, colour) for pairs, colour in _all_pairs(found) if len(pairs)]
+    offsets = [(calibration.apply(p.look_px).px if corrected else p.look_px) - p.target_px for p, _ in shown]
+    grow = magnified(offsets, 0.025 * wide) if corrected else 1
+    for (pairs, colour), offset in zip(shown, offsets, strict=True):
+        x, y = (float(value) for value in np.median(pairs.target_px, axis=0))
+        picture.dot(x, y, INK, 5.5, 0.75)
+        picture.dot(x, y, PAPER, 4.0)
+        reach = 0.07 * wide / np.maximum(grow * np.linalg.norm(offset, axis=1), 1e-9)
+        at = (x, y) + grow * offset * (np.minimum(reach, 1.0)[:, None] if corrected else 1.0)
+        for px, py in at[:: max(1, len(at) // _DOTS)]:
+            picture.dot(float(px), float(py), colour, 1.5, 0.45)
+        if corrected:  # the ring again, on top of the looks
+            picture.dot(x, y, INK, 3.0)
+            picture.dot(x, y, PAPER, 1.8)
+        if not corrected:
+            mx, my = (float(value) for value in np.median(at, axis=0))
+            picture.line([(mx, my), (x, y)], AMBER, 1.4)
     entries = [(BLUE, "looks it was calibrated with")] if found.pairs else []
     entries += [(LILAC, "looks at other targets")] if found.checks else []
     picture.legend(entries if corrected else [*entries, (AMBER, "error")])
-    return picture.finished()
+    caption = "a dot is a look, a ring its target"
+    return _cropped(picture, high), f"{caption}; errors drawn {grow} times as large" if grow > 1 else caption
 
 
-def _map(found: Found) -> Image:
-    """The expected error all over the picture, the hull, and what was found at the other targets."""
+def _all_pairs(found: Found) -> list[tuple[Pairs, Colour]]:
+    return [*((pairs, BLUE) for pairs in found.pairs), *((pairs, LILAC) for pairs in found.checks)]
+
+
+def magnified(offsets: Sequence[Floats], wanted_px: float) -> int:
+    """By how much to enlarge (N, 2) offsets so that most of them come to about so many pixels: 1, 2, 5, 10 or 20."""
+    sizes = [np.linalg.norm(offset, axis=-1).ravel() for offset in offsets]
+    typical = float(np.percentile(np.concatenate(sizes), 80)) if sizes else wanted_px
+    return next((grow for grow in (20, 10, 5, 2) if grow * typical <= wanted_px), 1)
+
+
+def _cropped(picture: Picture, high: int) -> Image:
+    """The panel without the room that a wide picture leaves below its legend."""
+    return picture.finished()[: min(PANEL[1], round(picture.at(0, high - 1)[1] + 40))]
+
+
+def _map(found: Found) -> tuple[Image, str]:
+    """The expected error all over the picture, the hull, what was found at the other targets; and how to read it."""
     calibration = found.calibration
     wide, high = calibration.view.size
     xs, ys = np.linspace(0, wide - 1, _CELLS[0]), np.linspace(0, high - 1, _CELLS[1])
@@ -232,18 +250,21 @@ def _map(found: Found) -> Image:
     hull = _hull_px(calibration)
     _dashed(picture, [(float(x), float(y)) for x, y in [*hull, hull[0]]], 0.012 * wide)
     checked = calibration.validation
-    for target in checked.targets if checked is not None else ():
-        at = calibration.view.pixels([target.place_deg])[0]
-        to = calibration.view.pixels([np.add(target.place_deg, target.offset_deg)])[0]
-        picture.dot(float(at[0]), float(at[1]), INK, 3.5)
-        picture.arrow(float(at[0]), float(at[1]), float(to[0] - at[0]), float(to[1] - at[1]), RED, 1.8)
-        picture.text(float(at[0]), float(at[1]) - 0.035 * high, f"{target.accuracy_deg:.2f} deg", INK, 8)
+    targets = checked.targets if checked is not None else ()
+    ends = [calibration.view.pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
+    grow = magnified([to - at for at, to in ends], 0.06 * wide)
+    for target, (at, to) in zip(targets, ends, strict=True):
+        (x, y), (dx, dy) = at.tolist(), (grow * (to - at)).tolist()
+        picture.dot(x, y, INK, 3.5)
+        picture.arrow(x, y, dx, dy, RED, 1.8)
+        picture.text(x, y + (0.06 if dy < 0 else -0.04) * high, f"{target.accuracy_deg:.2f} deg", INK, 8)
     used = degrees.max()
     last = next((n for n, (level, _) in enumerate(LEVELS, 1) if used <= level), len(LEVELS) + 1)
     first = sum(level < degrees.min() for level, _ in LEVELS)
     shown = [*((colour, f"to {level:g} deg") for level, colour in LEVELS), (BEYOND, "more")]
     picture.legend([(_pale(colour), text) for colour, text in shown[first:last]])
-    return picture.finished()
+    caption = "what to expect where; extrapolated outside the dashed line"
+    return _cropped(picture, high), f"{caption}; arrows {grow} times as long" if targets and grow > 1 else caption
 
 
 def _histogram(found: Found) -> Image:

@@ -52,3 +52,11 @@ def test_it_can_be_written_and_read(view):
 def test_what_is_no_view_is_refused():
     with pytest.raises(CalibrationError, match="neither a camera nor a size"):
         view_from_dict({"size": "large"})
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_pixels_of_a_degree_are_those_of_the_camera(name):
+    places = np.array([[640.0, 360.0], [100.0, 80.0], [1200.0, 400.0]])
+    found = VIEWS[name].px_per_degree(places)
+    assert np.allclose(found, [LENSES[name].px_per_degree((x, y)) for x, y in places], rtol=1e-4)
+    assert np.isfinite(VIEWS[name].px_per_degree([[-500.0, 4000.0]])).all()
