@@ -20,7 +20,7 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.rigid import Rigid, mean_pose, rotation_from_rotvec, rotvec_from_rotation
+from calibration.rigid import Rigid, mean_pose, rotation_from_rotvec, rotvecs_from_rotations
 from calibration.uncertain import Uncertain
 
 Setup = Literal["eye-in-hand", "eye-to-hand"]
@@ -125,15 +125,15 @@ class _Problem:
         inward = setup == "eye-to-hand"
         self.hands = [s.base_from_gripper.inverse() if inward else s.base_from_gripper for s in stations]
         self.boards = [s.camera_from_board for s in stations]
-        self._hand_r, self._hand_t = _stacked(self.hands)
-        self._board_r, self._board_t = _stacked(self.boards)
+        self.stacks = _stacked(self.hands), _stacked(self.boards)
 
     def residuals(self, x: Rigid, y: Rigid) -> tuple[Floats, Floats]:
         """(N, 3) m and (N, 3) rad: the board as predicted, inverse(X) inverse(H) Y, against the board as seen."""
-        turned = y.rotation.T @ self._hand_r @ x.rotation  # (N, 3, 3), board_from_camera as predicted
-        place = np.einsum("nji,nj->ni", self._hand_r, y.translation_m - self._hand_t) - x.translation_m
-        metres = place @ x.rotation - self._board_t
-        turns = np.array([rotvec_from_rotation(a @ b) for a, b in zip(self._board_r, turned, strict=True)])
+        (hand_r, hand_t), (board_r, board_t) = self.stacks
+        turned = y.rotation.T @ hand_r @ x.rotation  # (N, 3, 3), board_from_camera as predicted
+        place = np.einsum("nji,nj->ni", hand_r, y.translation_m - hand_t) - x.translation_m
+        metres = place @ x.rotation - board_t
+        turns = rotvecs_from_rotations(board_r @ turned)
         return metres, turns
 
     def sizes(self, x: Rigid, y: Rigid) -> tuple[Floats, Floats]:
@@ -149,7 +149,9 @@ def _turns(stations: Sequence[Station]) -> tuple[float, float]:
             f"{len(stations)} poses are too few; expected {FEWEST_POSES} at least, and better {GOOD_POSES} to 15, each "
             "turned otherwise"
         )
-    vectors = np.array([a.rotvec_rad for a, _ in _motions([s.base_from_gripper for s in stations])])
+    hands = np.array([station.base_from_gripper.rotation for station in stations])
+    first, second = np.triu_indices(len(hands), 1)
+    vectors = rotvecs_from_rotations(np.swapaxes(hands[first], 1, 2) @ hands[second])
     largest = float(np.linalg.norm(vectors, axis=1).max())
     spreads = np.linalg.svd(vectors, compute_uv=False) / math.sqrt(len(vectors))
     if largest < LEAST_TURN_RAD:
@@ -164,27 +166,20 @@ def _turns(stations: Sequence[Station]) -> tuple[float, float]:
     return largest, float(spreads[1])
 
 
-def _motions(poses: Sequence[Rigid]) -> list[tuple[Rigid, tuple[int, int]]]:
-    """inverse(pose_j) pose_i for every pair; those of nearly half a turn have no certain axis and are left out."""
-    pairs = [(i, j) for i in range(len(poses)) for j in range(i)]
-    moved = [(poses[j].inverse() @ poses[i], (i, j)) for i, j in pairs]
-    return [(motion, pair) for motion, pair in moved if motion.angle_rad < math.radians(170)]
-
-
 def _start(problem: _Problem) -> Rigid:
-    """Park & Martin: A X = X B for every motion; the turn by aligning axes, the place by least squares."""
-    sum_ = np.zeros((3, 3))
-    rows, wanted = [], []
-    motions = [(a, problem.boards[j] @ problem.boards[i].inverse()) for a, (i, j) in _motions(problem.hands)]
-    for a, b in motions:
-        sum_ += np.outer(a.rotvec_rad, b.rotvec_rad)
-    left, _, right = np.linalg.svd(sum_)
+    """Park & Martin: A X = X B for every pair of stations; the turn by aligning axes, the place by least squares."""
+    (hand_r, hand_t), (board_r, board_t) = problem.stacks
+    i, j = np.triu_indices(len(hand_r), 1)
+    back, towards = np.swapaxes(hand_r[j], 1, 2), np.swapaxes(board_r[i], 1, 2)
+    a_r, b_r = back @ hand_r[i], board_r[j] @ towards  # A = inverse(H_j) H_i, B = board_j inverse(board_i)
+    a_t = np.einsum("nij,nj->ni", back, hand_t[i] - hand_t[j])
+    b_t = board_t[j] - np.einsum("nij,nj->ni", b_r, board_t[i])
+    a_axes, b_axes = rotvecs_from_rotations(a_r), rotvecs_from_rotations(b_r)
+    certain = np.linalg.norm(a_axes, axis=1) < math.radians(170)  # half a turn has two axes
+    left, _, right = np.linalg.svd(a_axes[certain].T @ b_axes[certain])
     rotation = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
-    for a, b in motions:
-        rows.append(a.rotation - np.eye(3))
-        wanted.append(rotation @ b.translation_m - a.translation_m)
-    place = np.linalg.lstsq(np.concatenate(rows), np.concatenate(wanted), rcond=None)[0]
-    return Rigid(rotation, place)
+    rows, wanted = (a_r - np.eye(3)).reshape(-1, 3), (b_t @ rotation.T - a_t).ravel()
+    return Rigid(rotation, np.linalg.lstsq(rows, wanted, rcond=None)[0])
 
 
 def _opencv(problem: _Problem, method: Method) -> Rigid:
@@ -195,8 +190,7 @@ def _opencv(problem: _Problem, method: Method) -> Rigid:
             f"OpenCV {cv2.__version__} has no calibrateHandEye, as the 5.0 wheels; use the method joint, which is ours"
         )
     number = getattr(cv2, f"CALIB_HAND_EYE_{method.upper()}")
-    hand_r, hand_t = _stacked(problem.hands)
-    board_r, board_t = _stacked(problem.boards)
+    (hand_r, hand_t), (board_r, board_t) = problem.stacks
     # As the fifth positional argument the method would be taken for an output array, and TSAI used in silence.
     rotation, place = calibrate(list(hand_r), list(hand_t), list(board_r), list(board_t), method=number)
     if not np.isfinite(rotation).all() or not np.isfinite(place).all():

@@ -172,6 +172,24 @@ def rotvec_from_rotation(rotation: Floats) -> Floats:
     return np.asarray(angle * (axis if axis @ odd >= 0 else -axis))
 
 
+def rotvecs_from_rotations(rotations: Floats) -> Floats:
+    """The same of (N, 3, 3) at once, (N, 3)."""
+    odd = np.stack(
+        [
+            rotations[:, 2, 1] - rotations[:, 1, 2],
+            rotations[:, 0, 2] - rotations[:, 2, 0],
+            rotations[:, 1, 0] - rotations[:, 0, 1],
+        ],
+        axis=1,
+    )
+    sine, cosine = np.linalg.norm(odd, axis=1) / 2, (np.trace(rotations, axis1=1, axis2=2) - 1) / 2
+    scale = np.where(sine > 1e-12, np.arctan2(sine, cosine) / np.maximum(sine, 1e-12), 1.0)
+    rotvecs = odd / 2 * scale[:, None]
+    for row in np.flatnonzero((sine <= 1e-4) & (cosine <= 0)):
+        rotvecs[row] = rotvec_from_rotation(rotations[row])
+    return np.asarray(rotvecs)
+
+
 def skew(vector: Floats) -> Floats:
     """The (3, 3) matrix whose product with another vector is the cross product."""
     x, y, z = vector

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationError
-from calibration.rigid import Rigid, mean_pose
+from calibration.rigid import Rigid, mean_pose, rotvecs_from_rotations
 
 numbers = st.floats(-10, 10, allow_subnormal=False)
 vectors = st.tuples(numbers, numbers, numbers)
@@ -73,6 +73,12 @@ def test_the_angle_is_the_angle(axis: tuple[float, ...], angle: float) -> None:
 def test_a_quarter_turn_about_z_moves_x_to_y() -> None:
     turn = Rigid.from_quaternion([0, 0, math.sqrt(0.5), math.sqrt(0.5)], [1, 2, 3])
     np.testing.assert_allclose(turn.apply([[1.0, 0, 0]]), [[1, 3, 3]], atol=1e-12)
+
+
+@given(st.lists(rigids(), min_size=1, max_size=6))
+def test_many_logarithms_are_those_of_each(poses: list[Rigid]) -> None:
+    many = rotvecs_from_rotations(np.array([pose.rotation for pose in poses]))
+    np.testing.assert_allclose(many, [pose.rotvec_rad for pose in poses], atol=1e-12)
 
 
 @given(rigids(), rigids())

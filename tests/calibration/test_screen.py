@@ -1,0 +1,177 @@
+"""Gaze on a monitor by the markers around it, in a distorted picture, held briefly and refused when they disagree."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration import CalibrationError, Camera
+from calibration.boards import marker_dictionary
+from calibration.rigid import Rigid
+from calibration.screen import APRILTAG, HOLD_S, Screen, ScreenTracker, find_markers
+from tests.calibration.cameras import CORE_WIDE, NEON, WEBCAM
+
+SIZE_M = (0.53, 0.30)
+SCREEN = Screen.with_corner_markers(SIZE_M, 0.05, gap=0.01)
+CAMERAS = pytest.mark.parametrize("camera", [NEON, CORE_WIDE, WEBCAM], ids=["neon", "core wide", "webcam"])
+
+
+def pose(camera: Camera, turn: tuple[float, float, float] = (0.1, -0.25, 0.05)) -> Rigid:
+    """camera_from_screen, the screen's middle before the camera, about half the picture wide."""
+    distance = 1.1 * SIZE_M[0] / float(camera.plane([(camera.size[0] * 0.95, camera.cy)])[0, 0])
+    middle = Rigid(np.eye(3), np.array([-SIZE_M[0] / 2, -SIZE_M[1] / 2, 0]))
+    return Rigid.from_rotvec(turn, [0.02, 0.01, distance]) @ middle
+
+
+def seen(camera: Camera, camera_from_screen: Rigid, screen: Screen = SCREEN) -> dict[int, np.ndarray]:
+    def flat(points: np.ndarray) -> np.ndarray:
+        return camera.project(camera_from_screen.apply(np.column_stack([points, np.zeros(len(points))])))
+
+    return {number: flat(corners) for number, corners in screen.markers.items()}
+
+
+def look_at(camera: Camera, camera_from_screen: Rigid, place: tuple[float, float]) -> tuple[float, float]:
+    x, y = camera.project([camera_from_screen.apply([*place, 0.0])])[0]
+    return float(x), float(y)
+
+
+@CAMERAS
+@pytest.mark.parametrize("place", [(0.0, 0.0), (0.53, 0.0), (0.265, 0.15), (0.1, 0.28)])
+def test_a_look_at_a_place_is_that_place(camera: Camera, place: tuple[float, float]) -> None:
+    where = pose(camera)
+    tracker = ScreenTracker(camera, SCREEN)
+    assert tracker.see(seen(camera, where), 1.0)
+    gaze = tracker.look(look_at(camera, where, place), 1.1)
+    assert gaze is not None
+    assert (gaze.x, gaze.y) == pytest.approx(place, abs=1e-5)
+    assert gaze.age_s == pytest.approx(0.1)
+    assert tracker.error_px < 0.01
+
+
+def test_off_the_screen_is_said() -> None:
+    where = pose(NEON)
+    tracker = ScreenTracker(NEON, SCREEN)
+    tracker.see(seen(NEON, where), 0.0)
+    inside = tracker.look(look_at(NEON, where, (0.2, 0.2)), 0.0)
+    outside = tracker.look(look_at(NEON, where, (-0.02, 0.2)), 0.0)
+    assert inside is not None
+    assert inside.on_screen
+    assert outside is not None
+    assert not outside.on_screen
+    assert outside.x == pytest.approx(-0.02, abs=1e-5)
+
+
+def test_the_sight_is_held_and_then_let_go() -> None:
+    where = pose(NEON)
+    tracker = ScreenTracker(NEON, SCREEN)
+    gaze = look_at(NEON, where, (0.2, 0.1))
+    assert tracker.look(gaze, 0.0) is None
+    tracker.see(seen(NEON, where), 5.0)
+    assert tracker.look(gaze, 5.0 + HOLD_S - 1e-6) is not None
+    for at in (5.0 + HOLD_S + 1e-3, 4.9, math.nan):
+        assert tracker.look(gaze, at) is None
+
+
+def test_a_marker_that_does_not_fit_the_others_is_refused() -> None:
+    """By 30 px: most of what one of four markers is off by, the homography takes up."""
+    where = pose(NEON)
+    tracker = ScreenTracker(NEON, SCREEN)
+    markers = seen(NEON, where)
+    markers[2] = markers[2] + (30.0, -30.0)
+    assert not tracker.see(markers, 1.0)
+    assert tracker.error_px > 3
+    assert "another marker of the same number" in tracker.reason
+    assert tracker.look((800, 600), 1.0) is None
+    markers[2] = markers[2] - (29.7, -29.7)
+    assert tracker.see(markers, 1.1)
+    assert tracker.reason == ""
+
+
+def test_three_of_four_markers_do_and_two_do_not() -> None:
+    where = pose(NEON)
+    markers = seen(NEON, where)
+    tracker = ScreenTracker(NEON, SCREEN)
+    three = {number: markers[number] for number in (0, 1, 3)}
+    assert tracker.see(three, 1.0)
+    gaze = tracker.look(look_at(NEON, where, (0.5, 0.28)), 1.0)
+    assert gaze is not None
+    assert (gaze.x, gaze.y) == pytest.approx((0.5, 0.28), abs=1e-4)
+    assert not tracker.see({0: markers[0], 2: markers[2], 77: markers[1]}, 2.0)
+    assert "2 of the screen's markers" in tracker.reason
+    assert not tracker.see({}, 2.0)
+
+
+def test_jitter_of_corners_moves_the_look_by_little() -> None:
+    """0.3 px of noise on 16 corners: less than 2 mm on a monitor half a metre wide."""
+    where, rng = pose(NEON), np.random.default_rng(0)
+    tracker, errors = ScreenTracker(NEON, SCREEN), []
+    for number in range(60):
+        noisy = {key: value + rng.normal(0, 0.3, (4, 2)) for key, value in seen(NEON, where).items()}
+        assert tracker.see(noisy, float(number))
+        gaze = tracker.look(look_at(NEON, where, (0.3, 0.1)), float(number))
+        assert gaze is not None
+        errors.append(math.hypot(gaze.x - 0.3, gaze.y - 0.1))
+    assert max(errors) < 0.002
+
+
+def test_without_undistortion_it_would_be_off() -> None:
+    """Before a fisheye the same markers are refused when its lens is left out."""
+    near = Rigid.from_rotvec([0, 0, 0], [-0.2, -0.15, 0.35])
+    assert ScreenTracker(CORE_WIDE, SCREEN).see(seen(CORE_WIDE, near), 0.0)
+    assert not ScreenTracker(CORE_WIDE.undistorted(), SCREEN).see(seen(CORE_WIDE, near), 0.0)
+
+
+def test_looks_outside_the_picture_are_unknown() -> None:
+    tracker = ScreenTracker(NEON, SCREEN)
+    tracker.see(seen(NEON, pose(NEON)), 0.0)
+    for gaze in ((-10.0, 5.0), (math.nan, 5.0), (5.0, 1e9)):
+        assert tracker.look(gaze, 0.0) is None
+
+
+def test_beyond_the_horizon_of_the_screen_is_unknown() -> None:
+    """A screen that leans away has a vanishing line in the picture; what is above it hits its plane behind us."""
+    where = Rigid.from_rotvec([-1.25, 0, 0], [0, 0.35, 0.8]) @ Rigid(np.eye(3), np.array([-0.265, -0.15, 0]))
+    tracker = ScreenTracker(NEON, SCREEN)
+    assert tracker.see(seen(NEON, where), 0.0), tracker.reason
+    assert tracker.look((NEON.cx, 1000.0), 0.0) is not None
+    assert tracker.look((NEON.cx, 150.0), 0.0) is None
+
+
+def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
+    """Drawn, warped as a camera without a lens sees them, found, and looked at: within 1 px of the monitor."""
+    size_px, marker = (960, 540), 90
+    screen = Screen.with_corner_markers(size_px, marker, gap=-marker - 20.0)
+    monitor = np.full((size_px[1], size_px[0]), 255, np.uint8)
+    for number, corners in screen.markers.items():
+        left, top = corners[0].astype(int)
+        tag = cv2.aruco.generateImageMarker(marker_dictionary(APRILTAG), number, marker)
+        monitor[top : top + marker, left : left + marker] = tag
+    camera = NEON.undistorted()
+    corners = np.array([[300, 250], [1250, 330], [1180, 900], [340, 860]], np.float32)
+    places = np.array([[0, 0], [size_px[0], 0], size_px, [0, size_px[1]]], np.float32) - 0.5
+    warp = cv2.getPerspectiveTransform(places, corners)
+    photo = cv2.warpPerspective(monitor, warp, camera.size, flags=cv2.INTER_AREA, borderValue=60)
+    markers = find_markers(photo)
+    assert set(markers) == {0, 1, 2, 3}
+    tracker = ScreenTracker(camera, screen)
+    assert tracker.see(markers, 0.0), tracker.reason
+    target = cv2.perspectiveTransform(np.array([[[700.0, 200.0]]]) - 0.5, warp)[0, 0]
+    gaze = tracker.look((float(target[0]), float(target[1])), 0.0)
+    assert gaze is not None
+    assert (gaze.x, gaze.y) == pytest.approx((700, 200), abs=1.0)
+
+
+def test_a_marker_that_is_there_twice_is_nobody() -> None:
+    tag = np.pad(cv2.aruco.generateImageMarker(marker_dictionary(APRILTAG), 5, 100), 40, constant_values=255)
+    assert set(find_markers(tag)) == {5}
+    assert find_markers(np.hstack([tag, tag])) == {}
+
+
+def test_what_is_no_screen_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="3 markers"):
+        Screen((1, 1), {0: np.zeros((4, 2))})
+    with pytest.raises(CalibrationError, match="4 corners"):
+        Screen((1, 1), {number: np.zeros((2, 2)) for number in range(4)})
