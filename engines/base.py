@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.letterbox import Letterbox
+from engines.letterbox import MODEL_SIDE, Letterbox
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8, blue-green-red as OpenCV decodes it."""
@@ -142,7 +142,10 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is, as published in `health` and printed by the command."""
+    """What an engine is, as published in `health` and printed by the command.
+
+    picture_side: the longest side of a picture as the encoder sees it, of the model's 1024 pixels.
+    """
 
     engine_id: str
     backend: str
@@ -152,6 +155,7 @@ class EngineInfo:
     masks: int
     versions: dict[str, str] = field(default_factory=dict)
     threads: dict[str, int] = field(default_factory=dict)
+    picture_side: int = MODEL_SIDE
 
 
 @runtime_checkable

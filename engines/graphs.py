@@ -12,11 +12,13 @@ from pathlib import Path
 from engines.base import PromptError
 from engines.letterbox import Letterbox
 
-GRAPH_VERSION = 5
+GRAPH_VERSION = 6
 """Raised whenever an exported graph changes, so that no cache serves an old one."""
 TOKEN_PX = 16
 GRID = 64
 """Tokens along each side of the model's input."""
+SURROUND = 8
+"""Tokens along each side of a block of padding that the decoder sees as one."""
 BATCHES = (1, 4, 8)
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
 ABSENT = -1e9
@@ -29,6 +31,21 @@ def bucket(count: int, buckets: tuple[int, ...], what: str) -> int:
         if count <= size:
             return size
     raise PromptError(f"a prompt of {count} {what}; at most {buckets[-1]} are possible")
+
+
+def edges(tokens: int) -> tuple[int, ...]:
+    """Where the decoder's rows or columns begin and end, along a side with picture in its first `tokens` of `GRID`.
+
+    Every token of picture by itself, the padding in blocks: it is alike everywhere, so that the decoder may look at
+    the mean of a block, with the weight of as many tokens. For a picture of half the square that is a quarter of the
+    tokens, and masks differ less than by bfloat16 (IoU of the nearest of four 0.99 on six clips).
+    """
+    return (*range(tokens), *range(tokens, GRID, SURROUND), GRID)
+
+
+def grid(rows: int, columns: int) -> tuple[int, int]:
+    """(rows, columns) of the decoder's grid for so many of picture."""
+    return len(edges(rows)) - 1, len(edges(columns)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +67,29 @@ class EncoderGraph:
         return -(-self.height // TOKEN_PX), -(-self.width // TOKEN_PX)
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) that the decoder is given: the tokens with picture and the blocks of padding."""
+        return grid(*self.tokens)
+
+    @property
     def name(self) -> str:
         """For files and messages."""
         return f"encoder-{self.height}x{self.width}"
+
+
+@dataclass(frozen=True, slots=True)
+class LetterboxGraph:
+    """A (height, width, 3) uint8 frame to its content in model pixels, for engines that resize on their own device."""
+
+    height: int
+    width: int
+    content_height: int
+    content_width: int
+
+    @property
+    def name(self) -> str:
+        """For files and messages."""
+        return f"letterbox-{self.height}x{self.width}-{self.content_height}x{self.content_width}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +106,11 @@ class DecoderGraph:
     def of(cls, letterbox: Letterbox, batch: int, points: int, masks_in: bool) -> DecoderGraph:
         """The graph for a picture of that size."""
         return cls(*EncoderGraph.of(letterbox).tokens, batch, points, masks_in)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of the prepared tensors, see `EncoderGraph.grid`."""
+        return grid(self.rows, self.columns)
 
     @property
     def name(self) -> str:

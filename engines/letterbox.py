@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODEL_SIDE = 1024
-"""Side of the square that SAM was trained on; the picture fills it from the top left, its longest side exactly."""
+"""Side of the square that SAM was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """A `width` x `height` picture scaled by its longest side into the top left of a square of `side` pixels.
+    """A `width` x `height` picture in the top left of a square of `side` px, its longest side `picture_side` of them.
+
+    A picture that fills less than the square is seen coarser and encoded faster; SAM takes it as it takes any padding.
 
     Both pixel grids have (0, 0) at the centre of the top-left pixel, so that a point keeps its place in the scene:
     model = (picture + 0.5) * scale - 0.5. Scales differ between x and y by less than a pixel's rounding.
@@ -26,11 +28,12 @@ class Letterbox:
     width: int
     height: int
     side: int = MODEL_SIDE
+    picture_side: int = MODEL_SIDE
 
     @property
     def content_size(self) -> tuple[int, int]:
         """(width, height) in model pixels that the picture fills; at least one each."""
-        scale = self.side / max(self.width, self.height)
+        scale = self.picture_side / max(self.width, self.height)
         return max(1, int(self.width * scale + 0.5)), max(1, int(self.height * scale + 0.5))
 
     @property

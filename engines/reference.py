@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from engines.base import Candidates, Decoder, Embedding, Encoder, Floats, Image, Mask, Prompt
-from engines.graphs import TOKEN_PX
 from engines.letterbox import Letterbox
 from engines.models.checkpoint import Sam
 from engines.models.graphs import normalised
@@ -33,9 +32,9 @@ class Reference:
         self._place = sam.prompt_encoder.pe_layer.grid()
 
     @torch.inference_mode()
-    def encode(self, image: Image) -> Floats:
+    def encode(self, image: Image, letterbox: Letterbox) -> Floats:
         """(H, W, 3) uint8 BGR to the embedding, (64, 64, 256) float32."""
-        content = Letterbox(image.shape[1], image.shape[0]).image(image)
+        content = letterbox.image(image)
         return np.asarray(self._sam.image_encoder(normalised(torch.from_numpy(content)))[0].numpy(), np.float32)
 
     @torch.inference_mode()
@@ -76,7 +75,7 @@ def compare(reference: Reference, encoder: Encoder, decoder: Decoder, pictures: 
     embeddings: list[float] = []
     for image in pictures:
         embedding = encoder.encode(image)
-        truth = reference.encode(image)
+        truth = reference.encode(image, embedding.letterbox)
         embeddings.append(_embedding_error(truth, encoder, embedding))
         prompts = [Prompt.click(*point) for point in grid(image.shape[1], image.shape[0])]
         for prompt, candidates in zip(prompts, decoder.decode(embedding, prompts), strict=True):
@@ -122,6 +121,6 @@ def _embedding_error(truth: Floats, encoder: Encoder, found: Embedding) -> float
     """Relative error of what the decoder is given, over the tokens with picture; nan for an opaque engine."""
     if not isinstance(encoder, SamEncoder):
         return float("nan")
-    columns, rows = (-(-side // TOKEN_PX) for side in found.letterbox.content_size)
-    ours, theirs = encoder.embedding(found)[:rows, :columns], truth[:rows, :columns]
+    ours = encoder.embedding(found)
+    theirs = truth[: ours.shape[0], : ours.shape[1]]
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))

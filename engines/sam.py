@@ -22,10 +22,10 @@ from engines.base import (
     check_image,
     check_prompts,
 )
-from engines.graphs import BATCHES, GRID, DecoderGraph, EncoderGraph
+from engines.graphs import BATCHES, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
-from engines.settings import EngineSettings, default_cache_dir
+from engines.settings import EngineSettings, default_cache_dir, picture_side
 from engines.store import GraphStore
 
 _serial = itertools.count(1)
@@ -36,7 +36,10 @@ class EncoderRun(Protocol):
     """One compiled encoder graph."""
 
     def __call__(self, image: Image) -> tuple[Any, int]:
-        """Content (h, w, 3) to what the backend's decoder wants, not shared with later calls, and its bytes."""
+        """Content (h, w, 3) to what the backend's decoder wants, not shared with later calls, and its bytes.
+
+        Where the runtime `takes_frames`, a whole frame (H, W, 3) whose content the graph is for.
+        """
         ...
 
 
@@ -50,6 +53,11 @@ class DecoderRun(Protocol):
 
 class Runtime(Protocol):
     """A backend: compiles graphs."""
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether its `EncoderRun` resizes frames itself, and takes them from its own device's memory too."""
+        ...
 
     def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """Compile an encoder."""
@@ -80,6 +88,7 @@ def open_sam(
     device: str,
     versions: Mapping[str, str],
     frame_size: tuple[int, int] | None,
+    on_gpu: bool = False,
 ) -> tuple[SamEncoder, SamDecoder]:
     """Encoder and decoder over one runtime, with the graphs for frames of (width, height) ready if it is known.
 
@@ -94,6 +103,7 @@ def open_sam(
         masks=4,
         versions=dict(versions),
         threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
+        picture_side=picture_side(settings, on_gpu),
     )
     table = store.prompt_table()
     encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
@@ -142,23 +152,31 @@ class SamEncoder:
 
     def prepare(self, frame_size: tuple[int, int]) -> None:
         """Have the graph for (width, height) ready."""
-        self._runs(EncoderGraph.of(Letterbox(*frame_size)))
+        self._runs(EncoderGraph.of(Letterbox(*frame_size, picture_side=self.info.picture_side)))
 
     def encode(self, image: Image) -> Embedding:
         """See `Encoder.encode`."""
         if self._runtime is None:
             raise EngineClosed("this encoder was closed; load the engine again")
-        check_image(image)
-        letterbox = Letterbox(image.shape[1], image.shape[0])
+        takes_frames = self._runtime.takes_frames
+        if not (takes_frames and hasattr(image, "__cuda_array_interface__")):
+            check_image(image)
+        letterbox = Letterbox(image.shape[1], image.shape[0], picture_side=self.info.picture_side)
         run = self._runs(EncoderGraph.of(letterbox))
-        prepared, nbytes = run(np.ascontiguousarray(letterbox.image(image)))
+        prepared, nbytes = run(image if takes_frames else np.ascontiguousarray(letterbox.image(image)))
         return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
 
     def embedding(self, embedding: Embedding) -> Floats:
-        """What an embedding of this encoder holds, as SAM means it: (64, 64, 256) float32; for comparisons."""
+        """What an embedding of this encoder holds of the picture, as SAM means it; for comparisons.
+
+        (rows, columns, 256) float32, the tokens with picture.
+        """
         if self._runtime is None:
             raise EngineClosed("this encoder was closed; load the engine again")
-        return (self._runtime.array(embedding.tensors[0]) - self._table.no_mask).reshape(GRID, GRID, -1)
+        graph = EncoderGraph.of(embedding.letterbox)
+        rows, columns = graph.tokens
+        keys = self._runtime.array(embedding.tensors[0]).reshape(*graph.grid, -1)
+        return keys[:rows, :columns] - self._table.no_mask
 
     def close(self) -> None:
         """See `Encoder.close`."""
@@ -180,7 +198,8 @@ class SamDecoder:
     def prepare(self, frame_size: tuple[int, int], batches: Sequence[int] = (1,), masks_in: bool = False) -> None:
         """Have the graphs for clicks on frames of (width, height) ready."""
         for batch in batches:
-            self._runs(DecoderGraph.of(Letterbox(*frame_size), batch, 2, masks_in))
+            letterbox = Letterbox(*frame_size, picture_side=self.info.picture_side)
+            self._runs(DecoderGraph.of(letterbox, batch, 2, masks_in))
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
         """See `Decoder.decode`."""

@@ -1,4 +1,4 @@
-"""What a user chooses about an engine, and the defaults that depend on the machine. Imports nothing of ours."""
+"""What a user chooses about an engine, and the defaults that depend on the machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Backend = Literal["openvino", "onnxruntime", "torch", "fake", "stock"]
-Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
+from engines.letterbox import MODEL_SIDE
+
+Backend = Literal["openvino", "onnxruntime", "torch", "tensorrt", "fake", "stock"]
+Precision = Literal["auto", "f32", "bf16", "f16", "int8", "fp8"]
 
 
 def default_threads() -> tuple[int, int]:
@@ -36,12 +38,23 @@ def default_cache_dir() -> Path:
     return base / "gazecast" / "engines"
 
 
+def default_picture_side(encoder_threads: int) -> int:
+    """Longest side, in model pixels, at which a CPU with so many threads encodes a picture in two to four frames.
+
+    A mask that is carried over eight frames has lost far more than one of a picture seen at half the size. Work grows
+    with the square of the side; from 672 on the sides are multiples of TinyViT's windows.
+    """
+    return 512 if encoder_threads <= 2 else 672 if encoder_threads <= 4 else 896 if encoder_threads <= 8 else MODEL_SIDE
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Which engine, and how much of the machine it may use.
 
     precision: "auto" is int8 where one was built here and passed its gate, else bf16 where the CPU has it, else f32;
-        on a GPU f16, which is for GPUs alone.
+        on a GPU f16. f16 and fp8 are for GPUs alone.
+    picture_side: longest side of the picture as the encoder sees it, of the model's 1024 px; less is coarser and
+        faster. 0 is 1024 on a GPU and for SAM's own ViTs, else what suits the number of threads.
     cache_dir: where graphs and their notes are kept; None is `default_cache_dir()`.
     """
 
@@ -50,10 +63,22 @@ class EngineSettings:
     precision: Precision = "auto"
     encoder_threads: int = field(default_factory=lambda: default_threads()[0])
     decoder_threads: int = field(default_factory=lambda: default_threads()[1])
+    picture_side: int = 0
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a number of threads that is none."""
+        """Refuse a number of threads that is none, and pictures that no encoder takes."""
         for name in ("encoder_threads", "decoder_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.picture_side and not 224 <= self.picture_side <= MODEL_SIDE:
+            raise ValueError(f"picture_side must be 224 to {MODEL_SIDE}, or 0 for automatic, got {self.picture_side}")
+
+
+def picture_side(settings: EngineSettings, on_gpu: bool = False) -> int:
+    """The longest side at which pictures are encoded, see `EngineSettings.picture_side`."""
+    if settings.picture_side:
+        return settings.picture_side
+    # SAM's ViTs attend to the whole square, so that they have nothing to gain; a GPU has time enough.
+    whole = on_gpu or settings.model != "mobile_sam"
+    return MODEL_SIDE if whole else default_picture_side(settings.encoder_threads)

@@ -11,11 +11,11 @@ from typing import Any
 from engines import cache
 from engines.base import Decoder, Encoder, EngineUnavailable, Image
 from engines.gate import GateRefused, judge
-from engines.graphs import BATCHES, DecoderGraph, EncoderGraph
+from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, Graph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.load import load
 from engines.pictures import evenly, fitted
-from engines.settings import EngineSettings, default_cache_dir
+from engines.settings import EngineSettings, default_cache_dir, picture_side
 from engines.store import GraphStore
 
 Report = Callable[[str], None]
@@ -34,21 +34,61 @@ def build(
 ) -> dict[str, Any]:
     """Build the graphs for frames of (width, height), judge the engine on real pictures and keep its note.
 
-    Precision int8 quantises the encoder on the same pictures; where it fails the gate nothing is left of it.
+    Precisions int8 and fp8 quantise the encoder on the same pictures; where it fails the gate nothing is left of it.
     Returns the engine's description with `gate`. Raises `GateRefused` with the figures.
     """
     tell = report or (lambda line: None)
     root = settings.cache_dir or default_cache_dir()
     store = GraphStore(weights, settings.model, root, tell)
-    letterbox = Letterbox(*frame_size)
+    letterbox = _letterbox(settings, frame_size)
     store.prompt_table(force=force)
-    store.onnx(EncoderGraph.of(letterbox), force=force)
-    for batch in BATCHES:
-        store.onnx(DecoderGraph.of(letterbox, batch, 2, False), force=force)
-    store.onnx(DecoderGraph.of(letterbox, 1, 2, True), force=force)
+    decoders = [DecoderGraph.of(letterbox, batch, 2, False) for batch in BATCHES]
+    graphs: list[Graph] = [EncoderGraph.of(letterbox), *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
+    for graph in graphs:
+        store.onnx(graph, force=force)
+    if settings.backend == "tensorrt":
+        return _build_tensorrt(settings, weights, frame_size, pictures, store, graphs, force)
     if settings.precision != "int8":
         return verify(settings, weights, frame_size, pictures, report=report)
     return _build_int8(settings, weights, frame_size, pictures, store, force)
+
+
+def _letterbox(settings: EngineSettings, frame_size: tuple[int, int]) -> Letterbox:
+    """Where the exported graphs will put the picture."""
+    return Letterbox(*frame_size, picture_side=picture_side(settings, on_gpu=settings.backend == "tensorrt"))
+
+
+def _build_tensorrt(
+    settings: EngineSettings,
+    weights: Path,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    store: GraphStore,
+    graphs: Sequence[Graph],
+    force: bool,
+) -> dict[str, Any]:
+    from engines.backends.tensorrt import build_plans
+
+    letterbox = _letterbox(settings, frame_size)
+    encoder = EncoderGraph.of(letterbox)
+    quantised = settings.precision in ("int8", "fp8")
+    if quantised and (force or not store.has_ranges(encoder)):
+        from engines.models.ranges import measure
+
+        store.report("measuring how large the encoder's numbers get")
+        store.keep_ranges(encoder, measure(store.sam(), encoder, pictures))
+    resize = (
+        []
+        if letterbox.content_size == frame_size
+        else [LetterboxGraph(frame_size[1], frame_size[0], encoder.height, encoder.width)]
+    )
+    build_plans(settings, store, [*graphs, *resize], force=force)
+    try:
+        return verify(settings, weights, frame_size, pictures, report=store.report)
+    except GateRefused:
+        if quantised:
+            store.forget_ranges(encoder)
+        raise
 
 
 def _build_int8(
@@ -60,11 +100,13 @@ def _build_int8(
     force: bool,
 ) -> dict[str, Any]:
     if settings.backend != "openvino":
-        raise EngineUnavailable(f"int8 engines are OpenVINO's; choose backend openvino, not {settings.backend}")
+        raise EngineUnavailable(
+            f"int8 engines are OpenVINO's and TensorRT's; choose backend openvino or tensorrt, not {settings.backend}"
+        )
     from engines.backends.openvino import OpenVinoRuntime, save
     from engines.backends.openvino_int8 import quantise
 
-    graph = EncoderGraph.of(Letterbox(*frame_size))
+    graph = EncoderGraph.of(_letterbox(settings, frame_size))
     runtime = OpenVinoRuntime(store, settings)
     file, key = runtime.int8_place(graph)
     if not force and cache.find(file, key) is not None:
@@ -110,9 +152,10 @@ def verify(
         raise GateRefused(
             f"the {described['precision']} engine of {described['backend']} was refused: {figures['why']}"
         )
+    letterbox = Letterbox(*frame_size, picture_side=described["picture_side"])
     key = store.key(
         format="gate", backend=described["backend"], precision=described["precision"], device=described["device"],
-        versions=str(sorted(described["versions"].items())), shape=EncoderGraph.of(Letterbox(*frame_size)).name,
+        versions=str(sorted(described["versions"].items())), shape=EncoderGraph.of(letterbox).name,
     )  # fmt: skip
     name = f"{settings.model}-{described['backend']}-{described['precision']}-{frame_size[0]}x{frame_size[1]}"
     cache.write_verdict(root, name, key, figures)

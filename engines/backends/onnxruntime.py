@@ -41,6 +41,8 @@ def open_engine(
 class OnnxRuntime:
     """Opens graphs with the threads of the settings."""
 
+    takes_frames = False
+
     def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
         self._store, self._settings = store, settings
 

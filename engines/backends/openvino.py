@@ -13,7 +13,7 @@ from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, picture_side
 from engines.store import GraphStore
 
 try:
@@ -34,7 +34,7 @@ def open_engine(
     store = open_store(settings, weights, report)
     runtime = OpenVinoRuntime(store, settings)
     if frame_size is not None:
-        runtime.resolve(EncoderGraph.of(Letterbox(*frame_size)))
+        runtime.resolve(EncoderGraph.of(Letterbox(*frame_size, picture_side=picture_side(settings))))
     pair = open_sam(
         settings, store, runtime,
         precision=runtime.precision, device=runtime.device, versions={"openvino": ov.__version__},
@@ -49,6 +49,8 @@ class OpenVinoRuntime:
 
     precision: of the encoder for the frames to come; the decoder and what was not quantised run in `float_precision`.
     """
+
+    takes_frames = False
 
     def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
         self.core = ov.Core()

@@ -45,12 +45,14 @@ def open_engine(
     return open_sam(
         settings, store, CudaRuntime(store, precision) if cuda else TorchRuntime(store, settings, precision),
         precision=precision, device=torch.cuda.get_device_name() if cuda else "CPU",
-        versions={"torch": str(torch.__version__)}, frame_size=frame_size,
+        versions={"torch": str(torch.__version__)}, frame_size=frame_size, on_gpu=cuda,
     )  # fmt: skip
 
 
 class TorchRuntime:
     """Builds the modules of graphs for the CPU."""
+
+    takes_frames = False
 
     def __init__(self, store: GraphStore, settings: EngineSettings, precision: str) -> None:
         self._store, self._settings, self._reduced = store, settings, precision == "bf16"
@@ -100,6 +102,8 @@ class CudaRuntime:
     Autocast keeps LayerNorm and softmax in float32: the neck's activations reach 239, whose squares summed over the
     channels overflow float16.
     """
+
+    takes_frames = False
 
     def __init__(self, store: GraphStore, precision: str) -> None:
         self._store, self._half = store, precision == "f16"

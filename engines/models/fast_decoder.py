@@ -1,6 +1,6 @@
 """The same mask decoder with half the arithmetic; equal to `MaskDecoder` but for rounding.
 
-What is different, for M = 4096 picture tokens, N about 7 tokens, 8 heads of 16:
+What is different, for M picture tokens (4096 when a picture fills the square), N about 7 tokens, 8 heads of 16:
 - what only the picture decides (layer 0's keys and values towards the tokens, its queries from the picture) is
   computed once a picture by `Preparation`;
 - elsewhere no projection is applied to all M tokens. A head's scores q (W x) are (q W) x, and a sum of projected values
@@ -8,19 +8,21 @@ What is different, for M = 4096 picture tokens, N about 7 tokens, 8 heads of 16:
   DeepSeek-V2, 2024). A bias of keys cancels in the softmax; one of queries becomes an offset for each token;
 - a transposed convolution of stride 2 and size 2 is one matrix product, so upscaling stays channels last, and the
   only shuffle of pixels is done on the four finished maps;
-- rows and columns of padding are not upscaled at all.
+- the padding is seen in blocks (`engines.graphs.edges`), and not upscaled at all.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
+from engines.graphs import GRID, edges
 from engines.models.mask_decoder import HEADS, MASKS, OUTPUTS, Attention, MaskDecoder, TwoWayLayer
-from engines.models.prompt import GRID, WIDTH, PromptEncoder
+from engines.models.prompt import WIDTH, PromptEncoder
 
 OUTSIDE = -32.0
 """Logit of what lies in the padding, which nobody segments."""
@@ -32,17 +34,48 @@ def split_weight(linear: nn.Linear) -> Tensor:
     return linear.weight.unflatten(0, (HEADS, HEAD))
 
 
-class Preparation(nn.Module):
-    """Everything about a picture that no prompt changes."""
+def _means(tokens: int) -> Tensor:
+    """(n, 64): each of the decoder's rows or columns as the mean of those of the full grid."""
+    borders = edges(tokens)
+    means = torch.zeros(len(borders) - 1, GRID)
+    for row, (begin, end) in enumerate(pairwise(borders)):
+        means[row, begin:end] = 1 / (end - begin)
+    return means
 
-    def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder) -> None:
+
+class Blocks(nn.Module):
+    """The full grid of tokens to the decoder's, for a picture that fills rows x columns of it from the top left."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.whole = (rows, columns) == (GRID, GRID)
+        self.register_buffer("down", _means(rows))
+        self.register_buffer("across", _means(columns))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 64, 64, C) to (B, R, C', C), see `EncoderGraph.grid`."""
+        if self.whole:
+            return x
+        x = (self.down @ x.flatten(2)).unflatten(2, x.shape[2:])
+        return self.across @ x
+
+    def log_areas(self) -> Tensor:
+        """(R * C',): the logarithm of how many tokens each stands for, which attention adds to its scores."""
+        tokens = [1 / means.max(1).values for means in (self.down, self.across)]
+        return torch.outer(*tokens).log().flatten()
+
+
+class Preparation(nn.Module):
+    """Everything about a picture of rows x columns tokens that no prompt changes."""
+
+    def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
         super().__init__()
         layer = decoder.transformer.layers[0]
         to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         self.register_buffer("no_mask", prompt.no_mask_embed.weight.detach())
         parts = (to_image.k_proj, to_token.q_proj, to_image.v_proj)
         # The place is added to what the first two project, not to what the third does; added after, it is a constant.
-        place = prompt.pe_layer.grid()
+        place = Blocks(rows, columns)(prompt.pe_layer.grid().view(1, GRID, GRID, WIDTH)).reshape(-1, WIDTH)
         constants = [
             nnf.linear(place, part.weight, part.bias)
             if part is not to_image.v_proj
@@ -53,7 +86,7 @@ class Preparation(nn.Module):
         self.register_buffer("constant", torch.cat(constants, 1).T.contiguous().detach())
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(4096, 256) to keys (4096, 256), and k, q and v, each (8, 16, 4096): by heads, as the decoder reads them."""
+        """(M, 256) to keys (M, 256), and k, q and v, each (8, 16, M): by heads, as the decoder reads them."""
         keys = embedding + self.no_mask
         k, q, v = (self.weight @ keys.T + self.constant).view(3, HEADS, HEAD, -1).unbind(0)
         return keys, k, q, v
@@ -65,7 +98,11 @@ class FastDecoder(nn.Module):
     def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
         super().__init__()
         self.prompt, self.decoder, self.rows, self.columns = prompt, decoder, rows, columns
-        self.register_buffer("place", prompt.pe_layer.grid().detach())
+        self.blocks = Blocks(rows, columns)
+        place = self.blocks(prompt.pe_layer.grid().detach().view(1, GRID, GRID, WIDTH))
+        self.grid = place.shape[1:3]
+        self.register_buffer("place", place.reshape(-1, WIDTH))
+        self.register_buffer("log_areas", self.blocks.log_areas())
         first, second = decoder.output_upscaling[0], decoder.output_upscaling[3]
         # (in, out, 2, 2) to (2 * 2 * out, in): one row for each of the four pixels that a pixel becomes
         self.register_buffer("up1", first.weight.permute(2, 3, 1, 0).flatten(0, 2).detach())
@@ -86,7 +123,7 @@ class FastDecoder(nn.Module):
         queries = layer.attend_self(tokens, tokens, True, absent)
         attention = layer.cross_attn_token_to_image
         looks = attention.split(attention.q_proj(queries + tokens)) / math.sqrt(HEAD)
-        seen = (looks @ k).softmax(-1) @ v.transpose(1, 2)
+        seen = (looks @ k + self.log_areas).softmax(-1) @ v.transpose(1, 2)
         queries = self._after_look(layer, queries, attention.out_proj(seen.transpose(1, 2).flatten(2)))
         back = layer.cross_attn_image_to_token
         heads = back.split(back.k_proj(queries + tokens)) / math.sqrt(HEAD)
@@ -102,7 +139,8 @@ class FastDecoder(nn.Module):
         Nothing can be prepared then: the mask is added to the embedding before the first layer.
         """
         tokens, absent = self.decoder.tokens(prompt), nnf.pad(absent, (OUTPUTS, 0))
-        added = (self.prompt.masks(logits) - self.prompt.no_mask_embed.weight) * has_mask
+        dense = self.blocks(self.prompt.masks(logits).unflatten(1, (GRID, GRID))).flatten(1, 2)
+        added = (dense - self.prompt.no_mask_embed.weight) * has_mask
         layer = self.decoder.transformer.layers[0]
         queries = layer.attend_self(tokens, tokens, True, absent)
         return self._rest(*self._layer(layer, queries, keys + added, tokens, absent), tokens, absent)
@@ -137,12 +175,11 @@ class FastDecoder(nn.Module):
         queries = layer.norm2(queries + seen)
         return layer.norm3(queries + layer.mlp(queries))
 
-    @staticmethod
-    def _look(attention: Attention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
+    def _look(self, attention: Attention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
         """Tokens (B, N, 256) look at keys (B, M, 256): scores from `placed`, values from `keys`."""
         heads = attention.split(attention.q_proj(tokens)) / math.sqrt(HEAD)
         looks = (heads @ split_weight(attention.k_proj)).flatten(1, 2)
-        shares = (looks @ placed.transpose(1, 2)).softmax(-1)
+        shares = (looks @ placed.transpose(1, 2) + self.log_areas).softmax(-1)
         seen = (shares @ keys).unflatten(1, (HEADS, -1)) @ split_weight(attention.v_proj).transpose(1, 2)
         return attention.out_proj(seen.transpose(1, 2).flatten(2) + attention.v_proj.bias)
 
@@ -155,10 +192,10 @@ class FastDecoder(nn.Module):
         return shares.transpose(1, 2) @ (values @ out).flatten(1, 2) + attention.out_proj.bias
 
     def _upscale(self, keys: Tensor, weights: Tensor) -> Tensor:
-        """Keys (B, 4096, 256) and hypernetwork weights (B, 4, 32) to logits (B, 4, 256, 256)."""
+        """Keys (B, M, 256) and hypernetwork weights (B, 4, 32) to logits (B, 4, 256, 256)."""
         batch, rows, columns = keys.shape[0], self.rows, self.columns
-        if (rows, columns) != (GRID, GRID):
-            keys = keys.unflatten(1, (GRID, GRID))[:, :rows, :columns].reshape(batch, rows * columns, WIDTH)
+        if (rows, columns) != self.grid:
+            keys = keys.unflatten(1, self.grid)[:, :rows, :columns].reshape(batch, rows * columns, WIDTH)
         norm = self.decoder.output_upscaling[1]
         x = nnf.linear(keys, self.up1, self.up1_bias).view(batch, rows * columns * 4, 64)
         x = nnf.gelu(nnf.layer_norm(x, (64,), norm.weight, norm.bias, 1e-6))

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, Graph
+from engines.graphs import GRID, TOKEN_PX, DecoderGraph, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
 from engines.models.beyond import Beyond, record
 from engines.models.checkpoint import Sam
-from engines.models.fast_decoder import HEAD, FastDecoder, Preparation
+from engines.models.fast_decoder import HEAD, Blocks, FastDecoder, Preparation
 from engines.models.mask_decoder import HEADS
-from engines.models.prompt import GRID, WIDTH
+from engines.models.prompt import WIDTH
 from engines.models.tiny_vit import TinyViT
 from engines.prompts import PromptTable
 
@@ -45,7 +45,7 @@ def reading_bgr(encoder: nn.Module) -> nn.Module:
 
 
 class EncodeAndPrepare(nn.Module):
-    """Encode a picture, put it into the full square of tokens, and prepare it for the decoder.
+    """Encode a picture, put it among its surroundings on the decoder's grid, and prepare it for the decoder.
 
     TinyViT encodes only the tokens that hold picture. The decoder looks at the padding's tokens too, so these must be
     there, but they hardly depend on the picture: both are `Beyond`'s business. Meta's encoders attend to the whole
@@ -56,19 +56,21 @@ class EncodeAndPrepare(nn.Module):
         super().__init__()
         self.encoder = reading_bgr(sam.image_encoder)
         self.register_buffer("mean", torch.tensor(MEAN_BGR))
-        self.preparation = Preparation(sam.prompt_encoder, sam.mask_decoder)
+        rows, columns = self.tokens = shape.tokens
+        self.preparation = Preparation(sam.prompt_encoder, sam.mask_decoder, rows, columns)
+        self.blocks = Blocks(rows, columns)
         self.height, self.width = MODEL_SIDE, MODEL_SIDE
         self.beyond: Beyond | None = None
-        rows, columns = shape.tokens
         if isinstance(sam.image_encoder, TinyViT) and min(rows, columns) < GRID:
             size = (shape.height, shape.width)
             if size not in sam.recorded:
                 sam.recorded[size] = record(sam.image_encoder, normalised, *size)
             self.beyond, embedding = sam.recorded[size]
-            axis, tokens = self.beyond.axis, self.beyond.tokens
-            self.height = rows * TOKEN_PX + (Beyond.STEM_PX if axis == 1 else 0)
-            self.width = columns * TOKEN_PX + (Beyond.STEM_PX if axis == 2 else 0)
-            self.register_buffer("around", embedding.narrow(axis, tokens, GRID - tokens).clone())
+            self.height = rows * TOKEN_PX + Beyond.STEM_PX * self.beyond.below
+            self.width = columns * TOKEN_PX + Beyond.STEM_PX * self.beyond.right
+            around = self.blocks(embedding)
+            self.register_buffer("beside", around[:, :rows, columns:].clone())
+            self.register_buffer("under", around[:, rows:].clone())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(h, w, 3) uint8 BGR to `ENCODER_OUTPUTS`."""
@@ -76,10 +78,11 @@ class EncodeAndPrepare(nn.Module):
         x = nnf.pad(x, (0, 0, 0, self.width - image.shape[1], 0, self.height - image.shape[0]))
         x = x[None].permute(0, 3, 1, 2)
         if self.beyond is None:
-            x = self.encoder(x)
+            x = self.blocks(self.encoder(x))
         else:
-            x = torch.cat([self.encoder(x, self.beyond), self.around], self.beyond.axis)
-        return self.preparation(x.reshape(GRID * GRID, WIDTH))
+            x = torch.cat([self.encoder(x, self.beyond), self.beside], 2)
+            x = torch.cat([x, self.under], 1)
+        return self.preparation(x.reshape(-1, WIDTH))
 
 
 class Decode(FastDecoder):
@@ -114,7 +117,8 @@ def examples(graph: Graph) -> dict[str, Tensor]:
         "prompt": torch.zeros(graph.batch, graph.points, WIDTH),
         "absent": torch.zeros(graph.batch, graph.points),
     }
-    tokens = GRID * GRID
+    rows, columns = graph.grid
+    tokens = rows * columns
     if graph.masks_in:
         side = 4 * GRID
         masks = {"logits": torch.zeros(graph.batch, 1, side, side), "has_mask": torch.zeros(graph.batch, 1, 1)}

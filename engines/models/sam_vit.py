@@ -54,15 +54,15 @@ class VitAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, side, side, C) to the same."""
-        side, count = self.side, self.side**2
-        qkv = self.qkv(x).view(x.shape[0], count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        side, count, batch = self.side, self.side**2, int(x.shape[0])
+        qkv = self.qkv(x).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
         square = q.unflatten(2, (side, side))
         down = square @ relative(side, self.rel_pos_h).transpose(1, 2)
         across = (square.transpose(2, 3) @ relative(side, self.rel_pos_w).transpose(1, 2)).transpose(2, 3)
-        bias = (down[..., :, None] + across[..., None, :]).reshape(x.shape[0], self.heads, count, count)
-        out = nnf.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        bias = (down[..., :, None] + across[..., None, :]).reshape(batch, self.heads, count, count)
+        out = nnf.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=int(q.shape[3]) ** -0.5)
+        return self.proj(out.transpose(1, 2).reshape(batch, side, side, -1))
 
 
 class VitMlp(nn.Module):
@@ -96,7 +96,8 @@ class VitBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def _windows(self, x: Tensor) -> Tensor:
-        batch, rows, columns, width = x.shape
+        # whole numbers, not traced ones: TensorRT rounds their division another way
+        batch, rows, columns, width = (int(length) for length in x.shape)
         down, across = -(-rows // WINDOW), -(-columns // WINDOW)
         x = nnf.pad(x, (0, 0, 0, across * WINDOW - columns, 0, down * WINDOW - rows))
         x = x.view(batch, down, WINDOW, across, WINDOW, width).transpose(2, 3).reshape(-1, WINDOW, WINDOW, width)

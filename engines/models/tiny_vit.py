@@ -37,10 +37,10 @@ def unflat(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def convolve(conv: nn.Conv2d, x: Tensor, beyond: Beyond | None) -> Tensor:
-    """A 3 x 3 convolution of (1, C, H, W) that keeps H and W, where `beyond` has added a row or a column to x."""
-    if beyond is None or not beyond.cut:
+    """A 3 x 3 convolution of (1, C, H, W) that keeps H and W but for the row or the column that `beyond` has added."""
+    if beyond is None or not beyond.frozen:
         return conv(x)
-    padded = nnf.pad(x, (1, int(beyond.cut == 1), 1, int(beyond.cut == 2)))
+    padded = nnf.pad(x, (1, 1 - beyond.right, 1, 1 - beyond.below))
     return nnf.conv2d(padded, conv.weight, conv.bias, groups=conv.groups)
 
 
@@ -135,11 +135,11 @@ class Block(nn.Module):
         """(1, rows * columns, C) to the same."""
         seen = x.view(1, rows, columns, x.shape[2])
         if beyond is not None:
-            seen = beyond.fill_window(f"{name}_attn", seen, self.attn.window)
+            seen = beyond.fill_windows(f"{name}_attn", seen, self.attn.window)
         seen = self.attn(seen)[:, :rows, :columns]
         x = (x + seen.reshape(x.shape)).view(1, rows, columns, x.shape[2])
         if beyond is not None:
-            x = beyond.extend(f"{name}_conv", x, 1)
+            x = beyond.extend(f"{name}_conv", x, 1, 1)
         x = flat(convolve(self.local_conv, x.permute(0, 3, 1, 2), beyond))
         return x + self.mlp(x)
 
@@ -178,7 +178,7 @@ class TinyViT(nn.Module):
     def forward(self, x: Tensor, beyond: Beyond | None = None) -> Tensor:
         """(1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256).
 
-        With `beyond`, x has `Beyond.STEM_PX` more pixels of padding on the side that is cut.
+        With `beyond`, x has `Beyond.STEM_PX` more pixels of padding on the sides that are cut.
         """
         x = self.patch_embed[1](nnf.gelu(self.patch_embed[0](x)))
         rows = columns = 0
@@ -188,7 +188,7 @@ class TinyViT(nn.Module):
             if index:
                 x = unflat(x, rows, columns)
             if index == 2 and beyond is not None:
-                x = beyond.extend("merge", x.permute(0, 2, 3, 1), 1).permute(0, 3, 1, 2)
+                x = beyond.extend("merge", x.permute(0, 2, 3, 1), 1, 1).permute(0, 3, 1, 2)
             if stage.downsample is not None:
                 x = stage.downsample(x, beyond)
                 if index == 0 and beyond is not None:
@@ -197,6 +197,6 @@ class TinyViT(nn.Module):
                 x = flat(x)
         x = self.neck[1](flat(self.neck[0](x))).view(1, rows, columns, EMBED_WIDTH)
         if beyond is not None:
-            x = beyond.extend("neck", x, 1)
+            x = beyond.extend("neck", x, 1, 1)
         x = self.neck[3](flat(convolve(self.neck[2], x.permute(0, 3, 1, 2), beyond)))
         return x.view(1, rows, columns, EMBED_WIDTH)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from engines import EngineSettings, PromptError, load
 from engines.graphs import BATCHES, EncoderGraph, bucket
 from engines.letterbox import Letterbox
 from engines.sam import batch_for
-from engines.settings import default_cache_dir, default_threads
+from engines.settings import default_cache_dir, default_threads, picture_side
 
 HEAVY = "{'torch', 'openvino', 'onnxruntime', 'nncf', 'onnx'}"
 
@@ -33,6 +34,7 @@ def test_a_cached_engine_opens_without_torch(weights_folder, engine_cache):
         half.close()
     code = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 from engines import EngineSettings, load
 settings = EngineSettings('openvino', cache_dir=Path({str(engine_cache)!r}))
@@ -70,11 +72,26 @@ def test_buckets_have_an_end():
         bucket(9, (2, 4, 8), "points")
 
 
-@given(st.integers(1, 5000), st.integers(1, 5000))
-def test_an_encoder_graph_holds_the_whole_picture_and_fills_one_side(width, height):
-    letterbox = Letterbox(width, height)
+@pytest.mark.parametrize(("threads", "side"), [(1, 512), (2, 512), (3, 672), (7, 896), (15, 1024)])
+def test_fewer_threads_see_coarser_pictures(threads, side):
+    settings = EngineSettings(encoder_threads=threads)
+    assert picture_side(settings) == side
+    assert picture_side(settings, on_gpu=True) == 1024
+    assert picture_side(replace(settings, model="sam_vit_b")) == 1024  # it attends to the whole square anyway
+    assert picture_side(replace(settings, picture_side=640), on_gpu=True) == 640
+
+
+@pytest.mark.parametrize("side", [-1, 100, 1025])
+def test_a_picture_larger_than_the_square_or_tiny_is_refused(side):
+    with pytest.raises(ValueError, match="picture_side must be"):
+        EngineSettings(picture_side=side)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([512, 672, 1024]))
+def test_an_encoder_graph_holds_the_whole_picture_and_fills_one_side(width, height, side):
+    letterbox = Letterbox(width, height, picture_side=side)
     graph = EncoderGraph.of(letterbox)
     rows, columns = graph.tokens
-    assert max(rows, columns) == 64
+    assert max(rows, columns) == side // 16
     assert 16 * (rows - 1) < graph.height <= 16 * rows
     assert 16 * (columns - 1) < graph.width <= 16 * columns

@@ -2,6 +2,7 @@
 
 import sys
 import types
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from engines.letterbox import Letterbox
 torch = pytest.importorskip("torch")
 
 from engines import weights  # noqa: E402
-from engines.graphs import ABSENT, DecoderGraph, EncoderGraph  # noqa: E402
+from engines.graphs import ABSENT, SURROUND, DecoderGraph, EncoderGraph, edges  # noqa: E402
 from engines.models import checkpoint, graphs  # noqa: E402
 from engines.models.beyond import natural_noise  # noqa: E402
-from engines.models.fast_decoder import FastDecoder, Preparation  # noqa: E402
+from engines.models.fast_decoder import Blocks, FastDecoder, Preparation  # noqa: E402
 from engines.models.sam_vit import SHAPES, SamVit, VitShape  # noqa: E402
 from engines.models.tiny_vit import TinyViT  # noqa: E402
 from engines.prompts import model_points  # noqa: E402
@@ -54,14 +55,22 @@ def stock_decode(stock, embedding, prompt: Prompt):
     return logits[0, 0], scores[0, 0]
 
 
-def plain_decode(sam, keys, prompt: Prompt):
+def spread(values, rows, columns):
+    """(R * C', 256) of the decoder's grid to (4096, 256): every token what its block is."""
+    down, across = (torch.tensor(np.diff(edges(tokens))) for tokens in (rows, columns))
+    blocks = values.view(len(down), len(across), 256)
+    return blocks.repeat_interleave(down, 0).repeat_interleave(across, 1).reshape(4096, 256)
+
+
+def plain_decode(sam, keys, prompt: Prompt, place=None):
     points, labels = (torch.from_numpy(part)[None] for part in model_points(BOX, prompt))
     tokens = sam.prompt_encoder.points(points, labels.long())
     if prompt.mask_logits is None:
         dense = sam.prompt_encoder.no_mask_embed.weight
     else:
         dense = sam.prompt_encoder.masks(torch.from_numpy(prompt.mask_logits)[None, None])
-    logits, scores = sam.mask_decoder((keys + dense).view(1, 4096, 256), sam.prompt_encoder.pe_layer.grid(), tokens)
+    place = sam.prompt_encoder.pe_layer.grid() if place is None else place
+    logits, scores = sam.mask_decoder((keys + dense).view(1, 4096, 256), place, tokens)
     return logits[0].numpy(), scores[0].numpy(), tokens
 
 
@@ -89,12 +98,17 @@ def test_a_mask_prompt_is_the_published_one(sam, stock, embedding, keys):
     assert np.abs(ours[int(np.abs(scores - score).argmin())] - logits).max() < 1e-3
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (36, 64), (64, 40)])
+@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (36, 64), (64, 40), (18, 33)])
 @pytest.mark.parametrize("name", PROMPTS)
 def test_the_fast_decoder_is_the_plain_one(sam, keys, name, rows, columns):
-    wanted, scores, tokens = plain_decode(sam, keys, PROMPTS[name])
+    """Where all tokens of a block of padding are the same, looking at the block by its weight is looking at all."""
+    blocks = Blocks(rows, columns)
+    few = blocks(keys.view(1, 64, 64, 256)).reshape(-1, 256)
     fast = FastDecoder(sam.prompt_encoder, sam.mask_decoder, rows, columns)
-    prepared = Preparation(sam.prompt_encoder, sam.mask_decoder)(keys)
+    wanted, scores, tokens = plain_decode(
+        sam, spread(few, rows, columns), PROMPTS[name], spread(fast.place, rows, columns)
+    )
+    prepared = Preparation(sam.prompt_encoder, sam.mask_decoder, rows, columns)(few)
     # Two tokens too many and another prompt in the batch change nothing.
     filled = torch.cat([tokens, torch.randn(1, 2, 256)], 1)
     absent = torch.zeros(1, filled.shape[1])
@@ -151,13 +165,22 @@ def test_an_exported_graph_is_its_module(sam, graph, tmp_path):
         assert np.abs(ours - theirs.numpy()).max() / np.abs(theirs.numpy()).max() < 1e-4
 
 
-@pytest.mark.parametrize(("height", "width"), [(576, 1024), (1024, 683)])
+@pytest.mark.parametrize("tokens", [1, 7, 36, 56, 57, 63, 64])
+def test_blocks_of_padding_end_with_the_square(tokens):
+    borders = edges(tokens)
+    assert borders[: tokens + 1] == tuple(range(tokens + 1))
+    assert borders[-1] == 64
+    assert all(0 < end - begin <= SURROUND for begin, end in pairwise(borders))
+
+
+@pytest.mark.parametrize(("height", "width"), [(576, 1024), (1024, 683), (378, 672), (448, 336)])
 def test_recorded_surroundings_stand_for_the_padding(sam, height, width):
     content = torch.from_numpy(natural_noise(21, height, width))
     graph = EncoderGraph(height, width)
     rows, columns = graph.tokens
     truth = sam.image_encoder(graphs.normalised(content))[0]
-    ours = (graphs.module(sam, graph)(content)[0] - sam.prompt_encoder.no_mask_embed.weight).view(64, 64, 256)
+    ours = graphs.module(sam, graph)(content)[0] - sam.prompt_encoder.no_mask_embed.weight
+    ours = ours.view(*graph.grid, 256)
     tokens = np.s_[:rows, :columns]
     error = torch.linalg.norm(ours[tokens] - truth[tokens]) / torch.linalg.norm(truth[tokens])
     # Encoding the same tokens with zeros round them: what the surroundings are for.

@@ -55,13 +55,14 @@ def pictures():
 def test_an_engine_is_built_judged_and_listed(weights_folder, engine_cache, pictures):
     pytest.importorskip("torch")
     lines: list[str] = []
-    settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache)
+    settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache, picture_side=512)
     built = build(settings, weights_folder, FRAME, pictures, report=lines.append)
     assert built["gate"]["passed"]
     assert built["gate"]["best"] > 0.98
+    assert built["picture_side"] == 512
     assert any("comparing" in line for line in lines)
     listed = {entry["name"]: entry for entry in list_engines(engine_cache)}
-    assert listed["encoder-576x1024"]["state"] == "whole"
+    assert listed["encoder-288x512"]["state"] == "whole"
     assert listed["mobile_sam-openvino-f32-320x180"]["gate"]["passed"]
 
 
