@@ -35,10 +35,14 @@ REDUCED = {
 }  # fmt: skip
 QUANTISED = {"int8": (TensorProto.INT8, 127.0), "fp8": (TensorProto.FLOAT8E4M3FN, 448.0)}
 """The format of quantised operands and its greatest value."""
+SMALLEST_SCALE = 1e-6
+"""Less would vanish in float16."""
 ON_DEVICE = ("keys", "k", "q", "v")
 """Tensors that the encoder hands to the decoder; all other inputs and outputs are the host's."""
 ABSENT_FLOOR = -3e4
 """`graphs.ABSENT` is past float16, where it would be -inf; this vanishes in a softmax as well."""
+LESS_MEAN, FLOORED = "pixels.less_mean", "absent.floored"
+"""Names of two operations in float32: pixels less their mean, and the scores of tokens that are not there."""
 KEPT_F32 = ("encoder.neck.1.", "encoder.neck.3.")
 """Layer norms with such weights stay float32."""
 
@@ -98,9 +102,12 @@ class _Quantiser:
     def _operands(self, name: str, product: onnx.NodeProto) -> list[onnx.NodeProto]:
         activation, weight = product.input
         values = numpy_helper.to_array(self._weights[weight])
-        columns = np.maximum(np.abs(values).max(0), 1e-8) / self._greatest
-        scale = self._add(f"{name}.scale", np.array(max(self._ranges[name], 1e-8) / self._greatest, np.float32))
-        scales = self._add(f"{name}.weight_scales", columns.astype(np.float32))
+        # Rounded to what they will be stored as, so that weights are divided by what they are multiplied by.
+        columns = np.maximum(np.abs(values).max(0) / self._greatest, SMALLEST_SCALE).astype(np.float16)
+        columns = columns.astype(np.float32)
+        activations = max(self._ranges[name] / self._greatest, SMALLEST_SCALE)
+        scale = self._add(f"{name}.scale", np.array(activations, np.float32))
+        scales = self._add(f"{name}.weight_scales", columns)
         zero = self._add(f"{name}.zero", np.zeros((), np.float32), self._kind)
         quantised = self._add(f"{name}.weight_{self._kind}", values / columns, self._kind)
         product.input[0], product.input[1] = f"{name}.in", f"{name}.w"
@@ -192,7 +199,10 @@ class _Retyper:
         if node.op_type == "Cast":
             return bool(_attribute(node, "to") == TensorProto.FLOAT)
         pixels = self._producers.get(node.input[0]) if node.op_type == "Sub" else None
-        return pixels is not None and pixels.op_type == "Cast" and pixels.input[0] == "image"
+        if pixels is None or pixels.op_type != "Cast" or pixels.input[0] != "image":
+            return False
+        node.name = LESS_MEAN
+        return True
 
     def _in(self, name: str, kind: int) -> str:
         """The tensor's name in a format; a weight is converted, anything else is cast once."""
@@ -214,8 +224,8 @@ class _Retyper:
         if name == "absent":
             floor = _tensor("absent.floor", np.array(ABSENT_FLOOR, np.float32), TensorProto.FLOAT)
             self._constants[floor.name] = floor
-            self._nodes.append(helper.make_node("Max", [source, floor.name], ["absent.floored"], "absent.floored"))
-            source = "absent.floored"
+            self._nodes.append(helper.make_node("Max", [source, floor.name], [FLOORED], FLOORED))
+            source = FLOORED
         target = f"{name}.{TensorProto.DataType.Name(kind).lower()}"
         self._nodes.append(helper.make_node("Cast", [source], [target], f"{target}.cast", to=kind))
         return target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from engines.number_formats import NumberFormat
+from engines.number_formats import FLOORED, LESS_MEAN, NumberFormat
 
 FLOATS = {"f32": "FLOAT", "f16": "HALF", "bf16": "BF16", "int8": "HALF", "fp8": "HALF"}
 QUANTISED = {"int8": "INT8", "fp8": "FP8"}
@@ -60,12 +60,13 @@ def misfits(layers: list[Layer], numbers: NumberFormat) -> list[str]:
     for layer in layers:
         wanted = "FLOAT" if kept_f32(layer) else FLOATS[numbers]
         if layer.kind in ("QUANTIZE", "DEQUANTIZE"):
-            narrow = {kind for _, kind in (*layer.inputs, *layer.outputs)} - ANY_FLOAT
-            good = layer.formats == {wanted} and narrow == {QUANTISED.get(numbers)}
+            # The third input is the zero point, which the parser makes a float32 of its own.
+            kinds = {kind for _, kind in (*layer.inputs[:2], *layer.outputs)}
+            good = kinds == {wanted, QUANTISED.get(numbers)}
         else:
             good = layer.kind in CONVERTING | CARRYING or layer.formats <= {wanted}
         if not good:
-            formats = "/".join(sorted({kind for _, kind in (*layer.inputs, *layer.outputs)}))
+            formats = " and ".join(sorted(layer.formats))
             wrong.append(f"layer {layer.name} ({layer.kind}) is {formats} instead of {wanted}")
     return wrong
 
@@ -74,5 +75,5 @@ def kept_f32(layer: Layer) -> bool:
     """Whether a layer is one of those that stay float32: pixels less their mean, the neck's norms, absent tokens."""
     return (
         (layer.kind == "NORMALIZATION" and "/neck." in layer.name)
-        or (layer.kind == "ELEMENTWISE" and layer.name in ("/Sub", "absent.floored"))
+        or (layer.kind == "ELEMENTWISE" and layer.name in (LESS_MEAN, FLOORED))
     )  # fmt: skip
