@@ -1,10 +1,11 @@
-"""Streaming J&F with a tracker that is off, with and without its calibration.
+"""What masks are worth with a tracker that is off, and what its calibration gives back.
 
-The streaming benchmark (a file that plays clips over the wire and scores the masks) is imported as it is; only the gaze
-that it sends is shifted. The calibration is made as a user makes it: `gazecast calibrate gaze` against a virtual wearer
-whose tracker has the same bias.
+The calibration is made as a user makes it: `gazecast calibrate gaze` against a virtual wearer whose tracker has the
+same bias and noise. Then clips (as `benchmarks.keeping_up` takes them) are played with gaze that is shifted by it.
 
-    python benchmarks/gaze_bias.py --bench PATH/streaming.py --data CLIPS
+    python -m benchmarks.gaze_bias --data CLIPS                                stepped, free of the machine's noise
+    python -m benchmarks.gaze_bias --data CLIPS --bench PATH/streaming.py      in real time, by a benchmark that plays
+        clips over the wire; the file is imported as it is, and only the gaze that it sends is shifted
 """
 
 from __future__ import annotations
@@ -16,56 +17,125 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
+from benchmarks.fit import scoring
+from benchmarks.fit.clips import Clip, load
+from benchmarks.fit.looks import looks
+from benchmarks.fit.played import Played
+from benchmarks.fit.stepping import Answer, Encodings, RememberingDecoder, Stepped, step_through
+from engines import Decoder, EngineSettings, weights
+from engines import load as load_engine
+from realtime.calibrated import CalibratedGaze, load_gaze
 from realtime.simulate import Simulator
+from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
+from realtime.tracker import Tracker
+from realtime.types import Frame, GazeSample, Keyframe
 from realtime.wearer import EyeError, TargetClip
 
-RUN = f"{sys.executable} -m realtime run --source {{source}} --publish {{publish}}"
+RUN = f"{shlex.quote(sys.executable)} -m realtime run --source {{source}} --publish {{publish}}"
+Shift = tuple[float, float]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bench", type=Path, required=True, metavar="streaming.py")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--bias", type=float, nargs=2, default=(24.0, -18.0), metavar=("X", "Y"), help="px (default 30)"
-    )
-    parser.add_argument("--noise-px", type=float, default=10.0)
-    parser.add_argument("--fps", type=float, default=24.0)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--only", nargs="*")
-    parser.add_argument("--more", default="", help="flags for gazecast run, such as '--engine fake'")
-    parser.add_argument("--calibration", type=Path, help="one that is there, instead of making one")
-    args = parser.parse_args()
-    bench = loaded(args.bench)
+class Off:
+    """The tracker behind gaze that is off by `shift` px and, if there is one, corrected by a calibration."""
+
+    def __init__(self, decoder: Decoder, shift: Shift, file: Path | None, learn: bool) -> None:
+        self._now_ns, self._shift = 0, shift
+        self._tracker = Tracker(decoder, lambda: self._now_ns, frame_time=True)
+        self._gaze = CalibratedGaze(_Nobody(), load_gaze(file).calibration, learn=learn) if file is not None else None
+
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+        """One frame."""
+        self._now_ns = frame.captured_ns
+        seen = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
+        if self._gaze is not None:
+            seen = [self._gaze.corrected(s) for s in seen]
+        track = self._tracker.step(frame, seen, keyframe)
+        if track.message is None:
+            return Answer(None, 0.0, None, track.wants_keyframe)
+        if self._gaze is not None:
+            self._gaze.chosen(replace(track.message, carried_ms=0.0), frame.captured_ns)
+        message = track.message
+        return Answer(message.mask, message.gaze.timestamp, message.object, track.wants_keyframe)
+
+
+class _Nobody(GazeSource):
+    """A source that is never started."""
+
+    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
+        """Never."""
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def status(self) -> SourceStatus:
+        """Nothing came."""
+        return SourceStatus("waiting")
+
+
+def stepped(clips: Sequence[Clip], file: Path, bias: Shift, args: argparse.Namespace) -> dict[str, Any]:
+    """Condition -> streaming J&F, with an encoder that takes `args.taking` frames."""
+    settings = EngineSettings()
+    encoder, decoder = load_engine(settings, weights.path(settings.model), frame_size=clips[0].size)
+    remembering = RememberingDecoder(decoder)
+    ways: dict[str, tuple[Shift, Path | None, bool]] = {
+        "unbiased": ((0.0, 0.0), None, False),
+        "biased": (bias, None, False),
+        "biased, calibrated": (bias, file, True),
+        "calibrated, not learning": (bias, file, False),
+    }
+    runs = {name: [Stepped(Played(args.fps)) for _ in args.seeds] for name in ways}
+    for clip in clips:
+        encodings = Encodings(encoder, clip)
+        for number, seed in enumerate(args.seeds):
+            gaze = looks(clip, args.fps, args.noise_px, seed)
+            for name, (shift, used, learn) in ways.items():
+
+                def make(inner: Decoder, _: Clip, how: tuple[Shift, Path | None, bool] = (shift, used, learn)) -> Off:
+                    return Off(inner, *how)
+
+                step_through(runs[name][number], clip, gaze, encodings, remembering, make, args.taking)
+        remembering.forget()
+        print(clip.name, file=sys.stderr, flush=True)
+    scores = {name: [scoring.score(s.played, s.arrivals) for s in each] for name, each in runs.items()}
+    return {
+        name: scoring.together(each) | {"per_seed": [round(fit.jf, 3) for fit in each]} for name, each in scores.items()
+    }
+
+
+def in_real_time(path: Path, file: Path, bias: Shift, args: argparse.Namespace) -> dict[str, Any]:
+    """Condition -> streaming J&F by the benchmark at `path`."""
+    bench = _imported(path)
     clips = bench.load(str(args.data), args.only)
-    sizes = {mask.shape[::-1] for _, _, masks in clips for mask in masks[:1]}
-    if len(sizes) > 1:
-        sys.exit(f"a calibration belongs to one resolution; the clips have {sorted(sizes)}: choose with --only")
-    bias = tuple(args.bias)
-    with tempfile.TemporaryDirectory() as folder:
-        file = args.calibration or calibrated(Path(folder) / "gaze.json", sizes.pop(), bias, args.noise_px)
-        conditions = {
-            "unbiased": ((0.0, 0.0), ""),
-            "biased": (bias, ""),
-            "biased, calibrated": (bias, f"--calibration {shlex.quote(str(file))}"),
+    ways = {
+        "unbiased": ((0.0, 0.0), ""),
+        "biased": (bias, ""),
+        "biased, calibrated": (bias, f"--calibration {shlex.quote(str(file))}"),
+    }
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    for seed in args.seeds:  # in turns, so that a busy machine is busy for all
+        for name, (shift, flags) in ways.items():
+            runs[name].append(_once(bench, clips, shift, f"{RUN} {args.more} {flags}", seed, args))
+            print(f"seed {seed}  {name:20} {runs[name][-1].get('streaming_jf')}", file=sys.stderr, flush=True)
+    if failed := [run for each in runs.values() for run in each if "streaming_jf" not in run]:
+        sys.exit(f"a run failed: {failed}")
+    return {
+        name: {
+            "streaming_jf": round(float(np.mean([run["streaming_jf"] for run in each])), 3),
+            "per_seed": [run["streaming_jf"] for run in each],
         }
-        scores: dict[str, list[dict]] = {name: [] for name in conditions}
-        for seed in args.seeds:  # in turns, so that a busy machine is busy for all
-            for name, (shift, flags) in conditions.items():
-                scores[name].append(played(bench, clips, shift, f"{RUN} {args.more} {flags}", seed, args))
-                print(f"seed {seed}  {name:20} {scores[name][-1].get('streaming_jf')}", file=sys.stderr, flush=True)
-    out = {name: summary(runs) for name, runs in scores.items()}
-    for name, each in out.items():
-        print(f"{name:20} J&F {each['streaming_jf']:.3f}   {each['per_seed']}")
-    print(json.dumps({"bias_px": bias, "noise_px": args.noise_px, "seeds": args.seeds, **out}))
+        for name, each in runs.items()
+    }
 
 
-def loaded(path: Path) -> ModuleType:
+def _imported(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("streaming", path)
     assert spec is not None
     assert spec.loader is not None
@@ -74,7 +144,21 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-def calibrated(file: Path, size: tuple[int, int], bias: tuple[float, float], noise_px: float) -> Path:
+def _once(bench: Any, clips: Any, shift: Shift, command: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    straight = bench.gaze_trace
+    bench.gaze_trace = lambda *how: straight(*how) + np.array(shift)
+    settings = SimpleNamespace(
+        cmd=command, baseline=None, disc=None, fps=args.fps, noise_px=args.noise_px, ready_s=180.0
+    )
+    try:
+        found: dict[str, Any] = bench.once(settings, clips, seed)
+        return found
+    finally:
+        bench.gaze_trace = straight
+
+
+def calibrated(file: Path, size: tuple[int, int], bias: Shift, noise_px: float) -> Path:
+    """The calibration that a wearer gets whose tracker is off by that."""
     device = Simulator(TargetClip(9, size), port=0, noise_px=noise_px, error=EyeError(bias))
     device.start()
     try:
@@ -85,27 +169,39 @@ def calibrated(file: Path, size: tuple[int, int], bias: tuple[float, float], noi
     return file
 
 
-def played(bench: ModuleType, clips: list, shift: tuple[float, float], command: str, seed: int, args) -> dict:
-    straight = bench.gaze_trace
-    bench.gaze_trace = lambda *how: straight(*how) + np.array(shift)
-    settings = SimpleNamespace(
-        cmd=command, baseline=None, disc=None, fps=args.fps, noise_px=args.noise_px, ready_s=180.0
-    )  # fmt: skip
-    try:
-        return bench.once(settings, clips, seed)
-    finally:
-        bench.gaze_trace = straight
-
-
-def summary(runs: list[dict]) -> dict:
-    good = [run for run in runs if "streaming_jf" in run]
-    if len(good) < len(runs):
-        sys.exit(f"a run failed: {[run for run in runs if run not in good]}")
-    per_seed = [run["streaming_jf"] for run in runs]
-    clips = {
-        name: [round(float(v), 3) for v in np.mean([r["clips"][name] for r in runs], 0)] for name in runs[0]["clips"]
-    }
-    return {"streaming_jf": round(float(np.mean(per_seed)), 3), "per_seed": per_seed, "clips": clips}
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="CLIPS")
+    parser.add_argument("--bench", type=Path, metavar="streaming.py")
+    parser.add_argument(
+        "--bias", type=float, nargs=2, default=(24.0, -18.0), metavar=("X", "Y"), help="px (default 30)"
+    )
+    parser.add_argument("--noise-px", type=float, default=10.0)
+    parser.add_argument("--fps", type=float, default=24.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--taking", type=int, default=4, help="stepped: frames that encoding takes (default 4)")
+    parser.add_argument("--more", default="", help="in real time: flags for gazecast run, such as '--engine fake'")
+    parser.add_argument("--calibration", type=Path, help="one that is there, instead of making one")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the calibration, and its report, here")
+    parser.add_argument("--out", type=Path, metavar="FILE.json")
+    args = parser.parse_args()
+    clips = load(args.data, args.only)
+    sizes = {clip.size for clip in clips}
+    if len(sizes) > 1:
+        sys.exit(f"a calibration belongs to one resolution; the clips have {sorted(sizes)}: choose with --only")
+    bias = args.bias[0], args.bias[1]
+    with tempfile.TemporaryDirectory() as folder:
+        file = args.calibration or calibrated(
+            args.keep or Path(folder) / "gaze.json", clips[0].size, bias, args.noise_px
+        )
+        out = in_real_time(args.bench, file, bias, args) if args.bench else stepped(clips, file, bias, args)
+    for name, each in out.items():
+        print(f"{name:26} J&F {each['streaming_jf']:.3f}   {each['per_seed']}")
+    result = {"bias_px": bias, "noise_px": args.noise_px, "seeds": args.seeds, "taking": args.taking, **out}
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

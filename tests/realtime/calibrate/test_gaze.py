@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -10,10 +13,13 @@ import pytest
 
 from calibration import Pinhole, RecordError
 from calibration import record as records
-from realtime.calibrated import load_gaze
+from realtime.calibrated import LEAST_RADIUS_DEG, load_gaze
 from realtime.cli import main
-from realtime.wearer import EyeError
+from realtime.transport import Publisher, Subscription
+from realtime.wearer import TARGET_S, EyeError, TargetClip
+from realtime.wire import read
 from tests.realtime.calibrate.wearer import DEG_PX, SIZE, calibrate, record, said, trace
+from tests.realtime.patience import eventually
 
 BIAS = EyeError((14.0, -9.0), 3.0)
 
@@ -123,8 +129,6 @@ def test_what_cannot_be_calibrated_with_is_refused(clip, tmp_path, capsys, how, 
 
 def test_things_that_were_looked_at_and_pressed(clip, tmp_path, capsys):
     """The recording's own targets, as if they were things: when and where, in a file."""
-    from realtime.wearer import TARGET_S, TargetClip
-
     rows = ["timestamp,x,y,role"]
     for at_s, _, aim in TargetClip(5, SIZE).aims():
         if aim.jumped:
@@ -169,3 +173,38 @@ def test_run_refuses_what_belongs_to_other_pictures(made, tmp_path, capsys):
     pupil = ("--source", "pupil://127.0.0.1:9", "--engine", "fake")
     assert main(["run", *pupil, "--calibration", str(named)]) == 2
     assert "made with the frames of 'camera:1', these are of 'pupil'" in capsys.readouterr().err
+
+
+def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_path):
+    """From the tracker's wrong gaze to the wire: where the eyes are, and how far off that may be."""
+    gaze = trace(tmp_path / "t.csv", BIAS)
+    free = Publisher("tcp://127.0.0.1:0")
+    free.close()
+    messages = []
+    subscription = Subscription(free.endpoint, "mask", newest_only=False, queue=1000)
+    flags = ["--engine", "fake", "--publish", free.endpoint, "--json", "--calibration", str(made[0])]
+    source = ["--source", f"file:{clip}?realtime=0&fps=24&loop=1", "--gaze", f"trace:{gaze}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "realtime", "run", *source, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+
+            def heard():
+                payload = subscription.receive(0.05)
+                if payload is not None:
+                    messages.append(read("mask", payload))
+                return len(messages) > 60 or process.poll() is not None
+
+            eventually(heard, "masks", 40)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+            subscription.close()
+    steady = [m for m in messages if m.state in ("preview", "locked")]
+    assert steady
+    aims = np.array([(aim.x, aim.y) for _, _, aim in TargetClip(5, SIZE).aims()])
+    off = [np.linalg.norm(aims - (m.gaze.x, m.gaze.y), axis=1).min() for m in steady]
+    assert np.median(off) < 3.0  # of 17 px that the tracker is off
+    checked = load_gaze(made[0]).calibration.radius_deg
+    radii = [m.gaze.radius for m in steady]
+    assert np.median(radii) == pytest.approx(max(checked, LEAST_RADIUS_DEG) * DEG_PX, rel=0.1)
