@@ -59,11 +59,13 @@ class Coverage:
 
     @property
     def emptiest(self) -> tuple[int, int] | None:
-        """(row, column) of the cell that lacks most, None where 90 % of them have enough."""
-        short = self.counts < ENOUGH_CORNERS
-        if short.mean() <= 0.1:
+        """(row, column) of the cell that lacks most, together with its neighbours; None where 90 % have enough."""
+        lack = np.maximum(ENOUGH_CORNERS - self.counts, 0)
+        if (lack > 0).mean() <= 0.1:
             return None
-        row, column = divmod(int(np.argmin(self.counts)), COLUMNS)
+        rim = np.pad(lack, 1)
+        around = sum(rim[i : i + ROWS, j : j + COLUMNS] for i in range(3) for j in range(3))
+        row, column = divmod(int(np.argmax(np.where(lack > 0, around, -1))), COLUMNS)
         return row, column
 
     @property

@@ -28,21 +28,17 @@ def collect(spec: str, board: Board, *, window: bool, most_views: int, say: Call
     source = open_frames(spec)
     shown = Window("gazecast: calibrate camera", None) if window else None
     collector: Collector | None = None
-    said = ""
     try:
         with _started(source, slot), Interrupts() as interrupts:
             for frame in _frames(source, slot, lambda: interrupts.asked or (shown is not None and not shown.poll())):
                 collector = collector or Collector(frame.size, most_views=most_views)
-                detection = board.find(frame.image, f"frame {frame.index}", quick=True)
+                detection = board.find(frame.image, f"{frame.index:05}", quick=True)
                 taken = collector.offer(detection)
                 if shown is not None:
                     shown.show(draw_guidance(frame.image, collector.coverage, detection, taken))
-                line = (
-                    f"{len(collector.views)} views, {100 * collector.coverage.share:.0f} %: {collector.coverage.next}"
-                )
-                if taken == "taken" and line != said:
-                    say(line)
-                    said = line
+                if taken == "taken":
+                    share = f"{100 * collector.coverage.share:.0f} %"
+                    say(f"{len(collector.views)} views, {share}: {collector.coverage.next or 'enough'}")
                 if collector.done:
                     break
     finally:

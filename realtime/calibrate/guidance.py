@@ -53,5 +53,7 @@ def _tint_missing(out: Image, coverage: Coverage) -> None:
 
 
 def _say(out: Image, text: str, y: int, unit: int) -> None:
+    (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, unit)
+    scale = 0.42 * unit * min(1.0, (out.shape[1] - 12 * unit) / max(1, wide))
     for colour, width in (((0, 0, 0), 3 * unit), (_INK, unit)):
-        cv2.putText(out, text, (6 * unit, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, colour, width, cv2.LINE_AA)
+        cv2.putText(out, text, (6 * unit, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
