@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import shlex
 import subprocess
 import sys
@@ -46,10 +47,10 @@ Shift = tuple[float, float]
 class Off:
     """The tracker behind gaze that is off by `shift` px and, if there is one, corrected by a calibration."""
 
-    def __init__(self, decoder: Decoder, shift: Shift, file: Path | None, learn: bool) -> None:
+    def __init__(self, decoder: Decoder, shift: Shift, file: Path | None) -> None:
         self._now_ns, self._shift = 0, shift
         self._tracker = Tracker(decoder, lambda: self._now_ns, frame_time=True)
-        self._gaze = CalibratedGaze(_Nobody(), load_gaze(file).calibration, learn=learn) if file is not None else None
+        self._gaze = CalibratedGaze(_Nobody(), load_gaze(file).calibration) if file is not None else None
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
         """One frame."""
@@ -80,50 +81,51 @@ class _Nobody(GazeSource):
         return SourceStatus("waiting")
 
 
-def stepped(clips: Sequence[Clip], file: Path, bias: Shift, args: argparse.Namespace) -> dict[str, Any]:
+def stepped(clips: Sequence[Clip], files: dict[Shift, Path], args: argparse.Namespace) -> dict[str, Any]:
     """Condition -> streaming J&F, with an encoder that takes `args.taking` frames."""
     settings = EngineSettings()
     encoder, decoder = load_engine(settings, weights.path(settings.model), frame_size=clips[0].size)
     remembering = RememberingDecoder(decoder)
-    ways: dict[str, tuple[Shift, Path | None, bool]] = {
-        "unbiased": ((0.0, 0.0), None, False),
-        "biased": (bias, None, False),
-        "biased, calibrated": (bias, file, True),
-        "calibrated, not learning": (bias, file, False),
-    }
+    ways: dict[str, tuple[Shift, Path | None]] = {"unbiased": ((0.0, 0.0), None)}
+    for bias, file in files.items():
+        ways |= {f"biased {bias}": (bias, None), f"calibrated {bias}": (bias, file)}
     runs = {name: [Stepped(Played(args.fps)) for _ in args.seeds] for name in ways}
     for clip in clips:
         encodings = Encodings(encoder, clip)
         for number, seed in enumerate(args.seeds):
             gaze = looks(clip, args.fps, args.noise_px, seed)
-            for name, (shift, used, learn) in ways.items():
+            for name, (shift, used) in ways.items():
 
-                def make(inner: Decoder, _: Clip, how: tuple[Shift, Path | None, bool] = (shift, used, learn)) -> Off:
-                    return Off(inner, *how)
+                def make(inner: Decoder, _: Clip, shift: Shift = shift, used: Path | None = used) -> Off:
+                    return Off(inner, shift, used)
 
                 step_through(runs[name][number], clip, gaze, encodings, remembering, make, args.taking)
         remembering.forget()
         print(clip.name, file=sys.stderr, flush=True)
     scores = {name: [scoring.score(s.played, s.arrivals) for s in each] for name, each in runs.items()}
     return {
-        name: scoring.together(each) | {"per_seed": [round(fit.jf, 3) for fit in each]} for name, each in scores.items()
+        name: {
+            "streaming_jf": scoring.rounded(np.mean([fit.jf for fit in each])),
+            "per_seed": [scoring.rounded(fit.jf) for fit in each],
+            "clips": scoring.together(each)["clips"],
+        }
+        for name, each in scores.items()
     }
 
 
-def in_real_time(path: Path, file: Path, bias: Shift, args: argparse.Namespace) -> dict[str, Any]:
+def in_real_time(path: Path, files: dict[Shift, Path], args: argparse.Namespace) -> dict[str, Any]:
     """Condition -> streaming J&F by the benchmark at `path`."""
     bench = _imported(path)
     clips = bench.load(str(args.data), args.only)
-    ways = {
-        "unbiased": ((0.0, 0.0), ""),
-        "biased": (bias, ""),
-        "biased, calibrated": (bias, f"--calibration {shlex.quote(str(file))}"),
-    }
+    ways: dict[str, tuple[Shift, str]] = {"unbiased": ((0.0, 0.0), "")}
+    for bias, file in files.items():
+        corrected = f"--calibration {shlex.quote(str(file))}"
+        ways |= {f"biased {bias}": (bias, ""), f"calibrated {bias}": (bias, corrected)}
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     for seed in args.seeds:  # in turns, so that a busy machine is busy for all
         for name, (shift, flags) in ways.items():
             runs[name].append(_once(bench, clips, shift, f"{RUN} {args.more} {flags}", seed, args))
-            print(f"seed {seed}  {name:20} {runs[name][-1].get('streaming_jf')}", file=sys.stderr, flush=True)
+            print(f"seed {seed}  {name:26} {runs[name][-1].get('streaming_jf')}", file=sys.stderr, flush=True)
     if failed := [run for each in runs.values() for run in each if "streaming_jf" not in run]:
         sys.exit(f"a run failed: {failed}")
     return {
@@ -173,35 +175,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="CLIPS")
     parser.add_argument("--bench", type=Path, metavar="streaming.py")
-    parser.add_argument(
-        "--bias", type=float, nargs=2, default=(24.0, -18.0), metavar=("X", "Y"), help="px (default 30)"
-    )
+    parser.add_argument("--bias-px", type=float, default=30.0)
+    parser.add_argument("--angles", type=float, nargs="+", default=[0, 90, 180, 270], help="of the bias, degrees from "
+                        "right, clockwise (default 0 90 180 270)")  # fmt: skip
     parser.add_argument("--noise-px", type=float, default=10.0)
     parser.add_argument("--fps", type=float, default=24.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--taking", type=int, default=4, help="stepped: frames that encoding takes (default 4)")
     parser.add_argument("--more", default="", help="in real time: flags for gazecast run, such as '--engine fake'")
-    parser.add_argument("--calibration", type=Path, help="one that is there, instead of making one")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the calibration, and its report, here")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the calibrations, and their reports, here")
     parser.add_argument("--out", type=Path, metavar="FILE.json")
     args = parser.parse_args()
     clips = load(args.data, args.only)
     sizes = {clip.size for clip in clips}
     if len(sizes) > 1:
         sys.exit(f"a calibration belongs to one resolution; the clips have {sorted(sizes)}: choose with --only")
-    bias = args.bias[0], args.bias[1]
+    turns = [math.radians(angle) for angle in args.angles]
+    biases = [(round(args.bias_px * math.cos(t), 1), round(args.bias_px * math.sin(t), 1)) for t in turns]
     with tempfile.TemporaryDirectory() as folder:
-        file = args.calibration or calibrated(
-            args.keep or Path(folder) / "gaze.json", clips[0].size, bias, args.noise_px
-        )
-        out = in_real_time(args.bench, file, bias, args) if args.bench else stepped(clips, file, bias, args)
+        root = args.keep or Path(folder)
+        files = {
+            bias: calibrated(root / f"gaze-{number}.json", clips[0].size, bias, args.noise_px)
+            for number, bias in enumerate(biases)
+        }
+        out = in_real_time(args.bench, files, args) if args.bench else stepped(clips, files, args)
+    for kind in ("biased", "calibrated"):
+        mine = [each["streaming_jf"] for name, each in out.items() if name.startswith(kind)]
+        out[f"{kind}, all directions"] = {"streaming_jf": round(float(np.mean(mine)), 3), "per_seed": mine}
     for name, each in out.items():
-        print(f"{name:26} J&F {each['streaming_jf']:.3f}   {each['per_seed']}")
-    result = {"bias_px": bias, "noise_px": args.noise_px, "seeds": args.seeds, "taking": args.taking, **out}
+        print(f"{name:28} J&F {each['streaming_jf']:.3f}   {each['per_seed']}")
+    settings = {"bias_px": args.bias_px, "noise_px": args.noise_px, "seeds": args.seeds, "taking": args.taking}
     if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result))
+        args.out.write_text(json.dumps(settings | out, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ class Choreography:
     def _hint(self, step: Step, now_s: float) -> str:
         kept = self._kept[step]
         if step.marker == MOVING_MARKER and now_s - kept.last_s > AWAY_S:
-            return f"keep your eyes on the marker, turn your head until it is {step.name} in the picture"
+            return f"eyes on the marker; turn your head until it is in the ring, {step.name}"
         if now_s - kept.last_s > AWAY_S:
             return "the scene camera does not see the marker: turn towards it, come nearer, or make it brighter"
         if now_s - self._newest > AWAY_S:

@@ -112,7 +112,7 @@ def scene(image: Image, advice: Advice, method: Method, *, frozen: bool = False)
         cv2.circle(out, at, round(0.09 * wide), (255, 255, 255), 3, cv2.LINE_AA)
         cv2.ellipse(out, at, (round(0.09 * wide),) * 2, -90, 0, 360 * advice.progress, DONE, 6, cv2.LINE_AA)
     said = "click what you looked at" if frozen else advice.hint if method == "head" else "look at something"
-    for row, text in enumerate((f"{said}   {advice.done} done", PRESS_HELP if method == "press" else HELP)):
+    for row, text in enumerate((f"{advice.done} done: {said}", PRESS_HELP if method == "press" else HELP)):
         for ink, width in (((0, 0, 0), 4), (PAPER, 1)):
             at = 12, high - 40 + 26 * row
             cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, width, cv2.LINE_AA)
