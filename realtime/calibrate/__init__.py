@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from realtime.calibrate import camera, gaze, gaze_again, handeye
+from realtime.calibrate import board, camera, gaze, gaze_again, handeye
 
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
 
 VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (
+    board.add_verb,
     camera.add_verb,
     gaze.add_verb,
     gaze_again.add_validate,

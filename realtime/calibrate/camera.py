@@ -148,7 +148,7 @@ def _import(args: argparse.Namespace, date: str) -> int:
         print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
         return 0
     print(f"{name}: {camera.model}, {camera.size[0]} x {camera.size[1]} px, {camera.px_per_degree():.1f} px per degree")
-    if share < 0.995:
+    if share < report_camera.ALL:
         print(f"the model knows a ray for {100 * share:.1f} % of the picture; the rest is invalid")
     print(f"wrote {', '.join(written)}")
     return 0

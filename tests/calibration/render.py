@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +31,7 @@ def photograph(
 ) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 BGR, antialiased by `scale`, on a grey table, with grey-level noise."""
     wide, high = camera.size
-    x, y = np.meshgrid(np.arange(wide * scale), np.arange(high * scale))
-    pixels = (np.column_stack([x.ravel(), y.ravel()]) + 0.5) / scale - 0.5
-    plane = rays_by_opencv(camera, pixels)
+    plane = _plane(camera, scale)
     # Where the ray d meets the board: columns 0 and 1 of the rotation span it, the translation is its origin.
     h = np.column_stack([camera_from_board.rotation[:, :2], camera_from_board.translation_m])
     at = np.column_stack([plane, np.ones(len(plane))]) @ np.linalg.inv(h).T
@@ -45,6 +45,14 @@ def photograph(
     small += np.random.default_rng(seed).normal(0, noise, small.shape) if noise else 0
     grey = np.clip(small, 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+@functools.lru_cache(maxsize=4)
+def _plane(camera: Camera, scale: int) -> NDArray[np.float64]:
+    """(N, 2) on the plane z = 1 of every pixel of the enlarged picture."""
+    wide, high = camera.size
+    x, y = np.meshgrid(np.arange(wide * scale), np.arange(high * scale))
+    return rays_by_opencv(camera, (np.column_stack([x.ravel(), y.ravel()]) + 0.5) / scale - 0.5)
 
 
 def facing(
