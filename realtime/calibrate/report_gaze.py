@@ -111,7 +111,7 @@ def facts(found: Found) -> tuple[tuple[str, str], ...]:
     if found.fit is not None and found.targets is not None:
         errors = ", ".join(f"{kind} {error:.2f}" for kind, error in found.fit.left_out_deg.items())
         out += [
-            ("left-out error, degrees", errors),
+            ("left-out error, °", errors),
             ("targets, samples", f"{int((found.fit.trust > 0).sum())}, {sum(found.targets.samples)}"),
             ("stray samples left out", f"{sum(found.targets.strays)}"),
             ("looks without confidence", f"{discarded_share(found.pairs):.1%}"),
