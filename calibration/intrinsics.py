@@ -182,12 +182,13 @@ def _only(view: Detection, mask: NDArray[np.bool_]) -> Detection:
 
 
 def _fit_once(views: Sequence[Detection], lens: Lens) -> _Fit:
-    objects = [view.object_points.astype(np.float32)[:, None] for view in views]
-    pixels = [view.points_px.astype(np.float32)[:, None] for view in views]
+    # One row of points each: OpenCV 5's fisheye takes no column.
+    objects = [view.object_points.astype(np.float32)[None] for view in views]
+    pixels = [view.points_px.astype(np.float32)[None] for view in views]
     size = views[0].size
     try:
         if lens == "fisheye":
-            flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC | cv2.fisheye.CALIB_FIX_SKEW
+            flags = _fisheye_flag("CALIB_RECOMPUTE_EXTRINSIC") | _fisheye_flag("CALIB_FIX_SKEW")
             _, matrix, coefficients, turns, moves = cv2.fisheye.calibrate(
                 objects, pixels, size, np.eye(3), np.zeros(4), flags=flags
             )
@@ -209,6 +210,11 @@ def _fit_once(views: Sequence[Detection], lens: Lens) -> _Fit:
         for view, pose in zip(views, poses, strict=True)
     )
     return _Fit(tuple(views), camera, poses, errors)
+
+
+def _fisheye_flag(name: str) -> int:
+    """OpenCV 5 keeps them elsewhere than OpenCV 4."""
+    return int(getattr(cv2.fisheye, name) if hasattr(cv2.fisheye, name) else getattr(cv2, name))
 
 
 def _standard_deviations(fit: _Fit, lens: Lens) -> Floats:

@@ -77,16 +77,16 @@ def _pose(fields: Mapping[str, Any]) -> Rigid:
 
 def _from_csv(origin: str, text: str) -> list[RobotPose]:
     rows = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    columns = rows.fieldnames or []
-    missing = [name for name in ("name", *_COLUMNS) if name not in columns]
-    if missing:
-        raise CalibrationError(
-            f"{origin} lacks the columns {', '.join(missing)}; expected name,{','.join(_COLUMNS)} and, where known, "
-            "the same with board_ before"
-        )
-    with_board = all(f"board_{name}" in columns for name in _COLUMNS)
     poses = []
     try:
+        columns = rows.fieldnames or []
+        missing = [name for name in ("name", *_COLUMNS) if name not in columns]
+        if missing:
+            raise CalibrationError(
+                f"{origin} lacks the columns {', '.join(missing)}; expected name,{','.join(_COLUMNS)} and, where "
+                "known, the same with board_ before"
+            )
+        with_board = all(f"board_{name}" in columns for name in _COLUMNS)
         for row in rows:
             where = f"{origin}, line {rows.line_num}"
             board = _row(where, row, "board_") if with_board and row["board_x"] else None

@@ -22,7 +22,9 @@ def rays_by_opencv(camera: Camera, points_px: NDArray[np.float64]) -> NDArray[np
         found = cv2.fisheye.undistortPoints(points_px[:, None], camera.matrix, coefficients)
     else:
         until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-12)
-        found = cv2.undistortPointsIter(points_px[:, None], camera.matrix, coefficients, None, None, until)
+        # OpenCV 5 has the criteria in undistortPoints itself, OpenCV 4 in a function of its own.
+        undistort = getattr(cv2, "undistortPointsIter", None) or cv2.undistortPoints
+        found = undistort(points_px[:, None], camera.matrix, coefficients, R=None, P=None, criteria=until)
     return np.asarray(found, np.float64).reshape(-1, 2)
 
 

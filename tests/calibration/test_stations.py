@@ -57,7 +57,8 @@ def test_csv_with_and_without_the_board() -> None:
         ('[{"base_from_gripper": {"matrix": [[1, 2], [3]]}}]', "4 x 4"), (f"{HEAD}\na,1,2", "line 2"),
         (f"{HEAD}\na,0,0,0,0,0,0,0", "length 0"), (f"{HEAD}\na,0,0,0,1,2,3,x", "7 numbers"),
         (f"{HEAD}\n{line('a', HAND)}\n{line('a', HAND)}", "more than once"),
-        (f"{HEAD}\na,nan,0,0,0,0,0,1", "finite"), ("[" * 100_000, "JSON"),
+        (f"{HEAD}\na,nan,0,0,0,0,0,1", "finite"), ("[" * 100_000, "JSON"), 
+        ("\r0", "no CSV"), ("name,x\n\r0", "columns"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(text: str, says: str) -> None:
