@@ -6,6 +6,8 @@ Imports nothing else of ours.
 from calibration.camera import Camera, Fisheye, Pinhole, angles_deg, camera_from_dict
 from calibration.errors import CalibrationError, RecordError
 from calibration.record import Record
+from calibration.rigid import Rigid
+from calibration.uncertain import Uncertain
 
 __all__ = [
     "CalibrationError",
@@ -14,6 +16,8 @@ __all__ = [
     "Pinhole",
     "Record",
     "RecordError",
+    "Rigid",
+    "Uncertain",
     "angles_deg",
     "camera_from_dict",
 ]
