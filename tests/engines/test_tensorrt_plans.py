@@ -1,0 +1,335 @@
+"""Which plans may be used, what is said of those that may not, and of builds that fail; on a stand-in for TensorRT."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines import EngineUnavailable, ModelError, PromptError, cache
+from engines.backends.tensorrt.build import Progress
+from engines.backends.tensorrt.device import DeviceArray, open_device
+from engines.backends.tensorrt.library import find_library
+from engines.backends.tensorrt.plans import Gpu, PlanStore
+from engines.backends.tensorrt.runner import TensorRtRuntime
+from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.store import GraphStore
+from tests.engines import fake_tensorrt as fake
+
+GPU = Gpu("Fake 9000", "8.9", "580.65")
+GRAPH = DecoderGraph(9, 14, 1, 2, False)
+
+
+@pytest.fixture
+def store(weights_folder: Path, tmp_path: Path) -> GraphStore:
+    return GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("failure", "parser_refuses", "builds"):
+        monkeypatch.setattr(fake.Builder, name, getattr(fake.Builder, name))
+    monkeypatch.setattr(fake.Builder, "builds", 0)
+
+
+def plans(store: GraphStore, gpu: Gpu = GPU, precision="f16", rtx: bool = False, version: str = "11.4.0") -> PlanStore:
+    return PlanStore(replace(fake.fake_library(rtx=rtx), version=version), gpu, store, precision)
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_built_once(store):
+    file = plans(store).plan(GRAPH)
+    assert plans(store).plan(GRAPH) == file
+    assert fake.Builder.builds == 1
+    assert plans(store).plan(GRAPH, force=True) == file
+    assert fake.Builder.builds == 2
+    key = cache.read_note(cache.note_of(file)).key
+    assert {key[name] for name in ("version", "compute", "driver", "numbers")} == {"11.4.0", "8.9", "580.65", "f16"}
+    assert len(key["onnx"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        ({"gpu": replace(GPU, compute="8.6")}, {}, "compute '8.6' instead of '8.9'"),
+        ({"gpu": replace(GPU, driver="570.1")}, {}, "driver '570.1' instead of '580.65'"),
+        ({"version": "10.9.0"}, {}, "version '10.9.0' instead of '11.4.0'"),
+    ],
+    ids=["compute capability", "driver", "TensorRT"],
+)
+def test_a_plan_from_elsewhere_is_refused_with_the_command(store, there, here, said):
+    plans(store, **there).plan(GRAPH)
+    with pytest.raises(ModelError) as caught:
+        plans(store, **here).plan(GRAPH)
+    assert said in str(caught.value)
+    command = "run `gazecast engine build --engine tensorrt --precision f16 --frame 224x144 --force`"
+    assert command in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert fake.Builder.builds == 1
+
+
+def test_the_command_is_one_that_the_program_understands(store):
+    from realtime.cli import _parser
+
+    words = plans(store)._command(GRAPH).split("`")[1].split()
+    args = _parser().parse_args(words[1:])
+    assert (args.backend, args.precision, args.frame, args.force) == ("tensorrt", "f16", "224x144", True)
+
+
+def test_a_plan_of_another_graph_is_refused(store, monkeypatch):
+    file = plans(store).plan(GRAPH)
+    note = cache.read_note(cache.note_of(file))
+    cache.write_note(file, note.name, {**note.key, "onnx": "0" * 64})
+    with pytest.raises(ModelError, match="onnx '0000"):
+        plans(store).plan(GRAPH)
+
+
+def test_a_damaged_plan_is_refused(store):
+    file = plans(store).plan(GRAPH)
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ModelError, match=r"is damaged.*--engine tensorrt"):
+        plans(store).plan(GRAPH)
+
+
+def test_precisions_and_libraries_do_not_meet(store):
+    files = {
+        plans(store).plan(GRAPH), plans(store, precision="bf16").plan(GRAPH), plans(store, rtx=True).plan(GRAPH),
+        plans(store, precision="f32").plan(GRAPH),
+    }  # fmt: skip
+    assert len(files) == 4
+
+
+def test_only_encoders_are_quantised(store):
+    chosen = plans(store, precision="int8")
+    assert [chosen.numbers(g) for g in (EncoderGraph(126, 224), GRAPH, LetterboxGraph(9, 9, 8, 8))] == [
+        "int8", "f16", "f32",
+    ]  # fmt: skip
+
+
+def test_a_plan_that_does_not_open_says_why(store, tmp_path):
+    device = fake.HostDevice()
+    chosen = plans(store)
+    file = chosen.plan(GRAPH)
+    key = cache.read_note(cache.note_of(file)).key
+    file.write_bytes(b"made by another version")
+    cache.write_note(file, GRAPH.name, key)
+    with pytest.raises(ModelError, match="magic tag does not match; run `gazecast engine build --engine tensorrt"):
+        TensorRtRuntime(fake.fake_library(), device, chosen).decoder(GRAPH)
+
+
+# -- builds -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "said"),
+    [
+        ("Requested amount of GPU memory (9 bytes) could not be allocated: out of memory", EngineUnavailable,
+         "ran out of GPU memory while it built"),
+        ("Could not find any implementation for node /Softmax", ModelError,
+         "did not build .*: Could not find any implementation for node /Softmax"),
+    ],
+)  # fmt: skip
+def test_a_builder_that_gives_nothing_is_a_failure_with_its_reason(store, failure, kind, said):
+    fake.Builder.failure = failure
+    with pytest.raises(kind, match=said) as caught:
+        plans(store).plan(GRAPH)
+    assert "\n" not in str(caught.value)
+    fake.Builder.failure = None
+    plans(store).plan(GRAPH)  # nothing is left of it
+    assert fake.Builder.builds == 1
+
+
+def test_an_operator_that_is_not_supported_is_named(store):
+    fake.Builder.parser_refuses = True
+    with pytest.raises(ModelError, match=r"operator Slice \(/Slice_8\): a shape tensor must have type Int64"):
+        plans(store).plan(GRAPH)
+
+
+def test_timings_are_kept_from_one_build_to_the_next(store, tmp_path):
+    plans(store).plan(GRAPH)
+    (file,) = tmp_path.glob("timings-*.cache")
+    assert file.read_bytes() == b"t"
+    plans(store).plan(GRAPH, force=True)
+    assert file.read_bytes() == b"tt"
+    file.write_bytes(b"foreign")
+    plans(store).plan(GRAPH, force=True)
+    assert file.read_bytes() == b"t"
+
+
+def test_rtx_is_told_its_target_and_that_memory_is_ours(store, tmp_path):
+    plans(store, rtx=True).plan(GRAPH)
+    config = fake.Builder.last_config
+    assert config.targets == {0: fake.ComputeCapability.SM89}
+    assert fake.BuilderFlag.REQUIRE_USER_ALLOCATION in config.flags_set
+    assert not list(tmp_path.glob("timings-*"))
+    plans(store).plan(GRAPH)
+    assert fake.Builder.last_config.targets == {}
+
+
+def test_float32_is_not_cut_to_tf32(store):
+    plans(store, precision="f32").plan(GRAPH)
+    assert fake.BuilderFlag.TF32 in fake.Builder.last_config.flags_cleared
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=6))
+def test_progress_never_falls_and_ends_full(phases):
+    progress, seen = Progress(), [0.0]
+    progress.start("all", None, len(phases))
+    for index, (steps, early) in enumerate(phases):
+        progress.start("part", "all", steps)
+        for step in range(steps - early):
+            progress.step("part", step)
+            seen.append(progress.share)
+        progress.finish("part")
+        progress.step("all", index)
+        seen.append(progress.share)
+    progress.finish("all")
+    assert seen == sorted(seen)
+    assert progress.share == 1.0
+
+
+# -- libraries and devices --------------------------------------------------------------------------------------------
+
+
+def loader(**there):
+    def load(name: str):
+        found = there.get(name)
+        if isinstance(found, Exception):
+            raise found
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return SimpleNamespace(__version__=found)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("there", "name", "rtx"),
+    [
+        ({"tensorrt": "10.8.0.43"}, "TensorRT", False),
+        ({"tensorrt": "11.4.0.106", "tensorrt_rtx": "1.7.1"}, "TensorRT", False),
+        ({"tensorrt_rtx": "1.7.1"}, "TensorRT-RTX", True),
+        ({"tensorrt_rtx_bindings": "1.7.1.116"}, "TensorRT-RTX", True),
+        ({"tensorrt": "10.7.0", "tensorrt_rtx_bindings": "1.7.1"}, "TensorRT-RTX", True),
+        ({"tensorrt": OSError("libnvinfer.so.11: no such file"), "tensorrt_rtx": "1.7.1"}, "TensorRT-RTX", True),
+    ],
+)
+def test_the_first_library_that_works_is_taken(there, name, rtx):
+    found = find_library(loader(**there))
+    assert (found.name, found.rtx) == (name, rtx)
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ({}, "TensorRT is not installed; pip install"),
+        ({"tensorrt": "8.6.1"}, "TensorRT 8.6.1 is installed, 10.8 to 11 is needed"),
+        ({"tensorrt": "12.0"}, "10.8 to 11 is needed"),
+        ({"tensorrt": ImportError("libnvinfer.so.11: cannot open shared object\nmore")}, "libnvinfer.so.11: cannot"),
+    ],
+)
+def test_a_missing_library_is_told_in_one_line(there, said):
+    with pytest.raises(EngineUnavailable) as caught:
+        find_library(loader(**there))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_memory_is_the_first_that_works_or_the_one_that_is_named(monkeypatch):
+    def load(name: str):
+        if name.endswith("torch_memory"):
+            raise EngineUnavailable("torch sees no GPU")
+        return SimpleNamespace(open_device=lambda: name)
+
+    assert open_device(load) == "engines.backends.tensorrt.pycuda_memory"
+    monkeypatch.setenv("GAZECAST_CUDA_MEMORY", "torch")
+    with pytest.raises(EngineUnavailable, match="no CUDA GPU can be used: torch sees no GPU"):
+        open_device(load)
+    monkeypatch.setenv("GAZECAST_CUDA_MEMORY", "abacus")
+    with pytest.raises(EngineUnavailable, match="choose torch or pycuda"):
+        open_device(load)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (7,), (1, 1)])
+def test_somebodys_memory_is_taken_if_it_is_packed(shape):
+    array = np.zeros(shape, np.float32)
+    described = {"shape": shape, "typestr": "<f4", "data": (256, False), "version": 3}
+    for strides in (None, array.strides):
+        found = DeviceArray.of(SimpleNamespace(__cuda_array_interface__={**described, "strides": strides}))
+        assert (found.address, found.nbytes, found.waits) == (256, array.nbytes, False)
+    gaps = tuple(2 * step for step in array.strides)
+    with pytest.raises(PromptError, match="packed row by row"):
+        DeviceArray.of(SimpleNamespace(__cuda_array_interface__={**described, "strides": gaps}))
+
+
+# -- pycuda and cuda-python -------------------------------------------------------------------------------------------
+
+
+class Driver:
+    """The six functions of cuda-python that record and launch a graph."""
+
+    CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL=1)
+    CUresult = SimpleNamespace(CUDA_SUCCESS=0)
+
+    def __init__(self, fails: str = "") -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self._fails = fails
+
+    def __getattr__(self, name: str):
+        values = {"cuStreamEndCapture": ("graph",), "cuGraphInstantiate": ("executable",)}
+
+        def call(*args: object) -> tuple[object, ...]:
+            self.calls.append((name, *args))
+            return (1 if name == self._fails else 0, *values.get(name, ()))
+
+        return call
+
+
+@pytest.fixture
+def record(monkeypatch):
+    """`pycuda_memory.record`; pycuda itself needs a driver, so that a stand-in is imported in its place."""
+    import sys
+
+    for name in ("pycuda", "pycuda.driver"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(driver=SimpleNamespace()))
+    monkeypatch.delitem(sys.modules, "engines.backends.tensorrt.pycuda_memory", raising=False)
+    from engines.backends.tensorrt import pycuda_memory
+
+    yield pycuda_memory.record
+    sys.modules.pop("engines.backends.tensorrt.pycuda_memory", None)
+
+
+def test_a_graph_is_recorded_on_a_foreign_stream(record):
+    driver = Driver()
+    launch = record(driver, 77, lambda: driver.calls.append(("work",)))
+    launch()
+    launch()
+    del launch
+    assert driver.calls == [
+        ("cuStreamBeginCapture", 77, 1), ("work",), ("cuStreamEndCapture", 77), ("cuGraphInstantiate", "graph", 0),
+        ("cuGraphDestroy", "graph"), ("cuGraphLaunch", "executable", 77), ("cuGraphLaunch", "executable", 77),
+        ("cuGraphExecDestroy", "executable"),
+    ]  # fmt: skip
+
+
+def test_work_that_fails_ends_the_recording(record):
+    driver = Driver()
+
+    def work() -> None:
+        raise ModelError("no such tensor")
+
+    with pytest.raises(ModelError, match="no such tensor"):
+        record(driver, 77, work)
+    assert driver.calls[-1] == ("cuStreamEndCapture", 77)
+
+
+def test_a_driver_that_refuses_is_told(record):
+    with pytest.raises(ModelError, match="cannot be recorded or launched: 1"):
+        record(Driver("cuGraphInstantiate"), 77, lambda: None)
