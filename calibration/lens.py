@@ -42,22 +42,20 @@ def straighten_plane(coefficients: tuple[float, ...], bent: Floats) -> Floats:
     length = np.hypot(*bent.T)
     # The radial part alone is inverted by table: a start so near that Newton cannot run off to another branch.
     start = np.interp(length, bent_radii, radii) / np.maximum(length, 1e-300)
-    plane = bent * start[:, None]
-    open_ = np.flatnonzero(np.isfinite(plane).all(1) & (length <= 1.2 * bent_radii[-1]))
-    solved = np.zeros(len(bent), bool)
+    plane, good = bent * start[:, None], np.zeros(len(bent), bool)
+    index = np.flatnonzero(np.isfinite(plane).all(1) & (length <= 1.2 * bent_radii[-1]))
     for _ in range(_STEPS):
-        if not len(open_):
+        there, jacobian = _brown(coefficients, plane[index])
+        off = there - bent[index]
+        size = np.abs(off).max(1, initial=0.0)
+        near = size < _DONE
+        good[index[near]] = _det(jacobian[near]) > 0
+        going = ~near & (size < 2 * WIDEST_PLANE)  # what runs off, or is NaN, has no answer
+        if not going.any():
             break
-        there, jacobian = _brown(coefficients, plane[open_])
-        off = there - bent[open_]
-        near = np.abs(off).max(1) < _DONE
-        solved[open_[near]] = True
-        open_, off, jacobian = open_[~near], off[~near], jacobian[~near]
-        plane[open_] -= _solve(jacobian, off)
-        open_ = open_[np.abs(plane[open_]).max(1, initial=0.0) < 2 * WIDEST_PLANE]
-    good = solved & (np.hypot(*plane.T) < radii[-1])
-    if good.any():
-        good[good] = _det(_brown(coefficients, plane[good])[1]) > 0
+        index = index[going]
+        plane[index] -= _solve(jacobian[going], off[going])
+    good &= np.hypot(*plane.T) < radii[-1]
     rays = np.column_stack([plane, np.ones(len(plane))])
     return np.asarray(np.where(good[:, None], rays / np.linalg.norm(rays, axis=1, keepdims=True), np.nan))
 
@@ -82,6 +80,8 @@ def straighten_fisheye(coefficients: tuple[float, ...], bent: Floats) -> Floats:
     theta: Floats = np.asarray(np.interp(length, bents, thetas))
     for _ in range(_STEPS):
         there, slope = _fisheye(coefficients, theta)
+        if not (np.abs(there - length) > _DONE).any():
+            break
         theta = np.asarray(np.clip(theta - (there - length) / np.maximum(slope, 1e-9), 0, thetas[-1]))
     good = (np.abs(_fisheye(coefficients, theta)[0] - length) < 1e-9) & (theta < thetas[-1])
     way = bent / np.maximum(length, 1e-300)[:, None]
@@ -108,9 +108,9 @@ def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floa
     radial = above / below
     # d(radial)/d(r2)
     slope = ((k1 + r2 * (2 * k2 + 3 * r2 * k3)) - radial * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / below
-    bent = np.column_stack(
-        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y]
-    )
+    bent = np.empty_like(plane)
+    bent[:, 0] = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    bent[:, 1] = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
     cross = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
     jacobian = np.empty((len(plane), 2, 2))
     jacobian[:, 0, 0] = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x

@@ -11,7 +11,7 @@ from realtime.calibrate.guidance import draw_guidance
 from realtime.latest import Latest
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames
-from realtime.sources.base import FrameSource
+from realtime.sources.base import FrameSource, SourceStatus
 from realtime.sources.recording import ClipFrames
 from realtime.types import Frame
 from realtime.window import Window
@@ -29,7 +29,7 @@ def collect(spec: str, board: Board, *, window: bool, most_views: int, say: Call
     shown = Window("gazecast: calibrate camera", None) if window else None
     collector: Collector | None = None
     try:
-        with _started(source, slot), Interrupts() as interrupts:
+        with _started(source, slot, say), Interrupts() as interrupts:
             for frame in _frames(source, slot, lambda: interrupts.asked or (shown is not None and not shown.poll())):
                 collector = collector or Collector(frame.size, most_views=most_views)
                 detection = board.find(frame.image, f"{frame.index:05}", quick=True)
@@ -51,10 +51,15 @@ def collect(spec: str, board: Board, *, window: bool, most_views: int, say: Call
 
 
 @contextlib.contextmanager
-def _started(source: FrameSource, slot: Latest[Frame]) -> Iterator[None]:
+def _started(source: FrameSource, slot: Latest[Frame], say: Callable[[str], None]) -> Iterator[None]:
     """The source, playing into the slot; a clip that is not played in real time waits for each frame to be seen."""
     patient = isinstance(source, ClipFrames) and not source.clock.real_time
-    source.start(slot.put_when_empty if patient else slot.put)
+
+    def tell(status: SourceStatus) -> None:
+        if status.reason:
+            say(f"{status.state}: {status.reason}")
+
+    source.start(slot.put_when_empty if patient else slot.put, tell)
     try:
         yield
     finally:
