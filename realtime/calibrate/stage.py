@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -26,6 +28,7 @@ GROUND: Colour = (214, 214, 214)
 DONE: Colour = (142, 104, 0)
 _MARKER = 0.17  # its share of the screen's height
 _EDGE = 0.1
+_RING_STEPS = 10
 
 
 class WindowStage:
@@ -51,7 +54,7 @@ class WindowStage:
         """Show the screen or the scene; q, Escape and the window's button leave."""
         self._newest = frame or self._newest
         if self._method == "screen":
-            self._window.show(screen(advice))
+            self._window.show(screen(coarse(advice)))
         elif (seen := self._frozen or self._newest) is not None:
             self._window.show(scene(seen.image, advice, self._method, frozen=self._frozen is not None))
         return self.pressed(cv2.waitKey(5) & 0xFF)
@@ -79,6 +82,12 @@ class WindowStage:
         self._window.close()
 
 
+def coarse(advice: Advice) -> Advice:
+    """With progress in steps, so that a screen need not be drawn anew for every sample."""
+    return replace(advice, progress=round(advice.progress * _RING_STEPS) / _RING_STEPS)
+
+
+@functools.lru_cache(maxsize=4)
 def screen(advice: Advice, size: tuple[int, int] = SCREEN) -> Image:
     """What the wearer's screen shows: the marker with a ring of progress round it, the hint, and the keys."""
     canvas = Canvas(*size, background=GROUND)
