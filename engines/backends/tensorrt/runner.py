@@ -188,7 +188,7 @@ class TensorRtRuntime:
     takes_frames = True
 
     def __init__(self, library: Library, device: Device, plans: PlanStore) -> None:
-        self._library, self._device, self._plans = library, device, plans
+        self._library, self.device, self._plans = library, device, plans
         self._log = make_logger(library.trt)
         with device.current():
             self._runtime = library.trt.Runtime(self._log)
@@ -196,24 +196,24 @@ class TensorRtRuntime:
 
     def plan(self, graph: AnyGraph) -> Plan:
         """A graph's plan, ready to run; built first if it is not there."""
-        with self._device.current():
-            return Plan(self._library, self._runtime, self._log, self._plans.plan(graph), self._device)
+        with self.device.current():
+            return Plan(self._library, self._runtime, self._log, self._plans.plan(graph), self.device)
 
     def encoder(self, graph: EncoderGraph) -> TensorRtEncoder:
         """See `sam.Runtime.encoder`."""
-        return TensorRtEncoder(self._device, self.encoding, self.plan(graph), self.plan)
+        return TensorRtEncoder(self.device, self.encoding, self.plan(graph), self.plan)
 
     def decoder(self, graph: DecoderGraph) -> TensorRtDecoder:
         """See `sam.Runtime.decoder`."""
-        return TensorRtDecoder(self._device, self.decoding, self.plan(graph))
+        return TensorRtDecoder(self.device, self.decoding, self.plan(graph))
 
     def array(self, tensor: tuple[Slot, str]) -> Floats:
         """See `sam.Runtime.array`; for comparisons, as it copies to the host."""
         slot, name = tensor
         described = slot.tensors[name]
-        with self._device.current():
-            host = self._device.pinned(described.shape, described.dtype)
-            self._device.download(host, slot.blocks[name], self.decoding)
+        with self.device.current():
+            host = self.device.pinned(described.shape, described.dtype)
+            self.device.download(host, slot.blocks[name], self.decoding)
             self.decoding.synchronize()
         if described.dtype == np.uint16:  # bfloat16: the upper half of a float32
             return (host.astype(np.uint32) << 16).view(np.float32)
