@@ -136,15 +136,21 @@ def measure_plans(run: Run, store: GraphStore) -> None:
         runtime = _tensorrt_runtime(run, store)
     for work, graph in square_graphs().items() if runtime is not None else ():
         with run.part(f"TensorRT, {work}"):
-            plan, device, stream = runtime.plan(graph), runtime.device, runtime.encoding
-            blocks = {name: device.allocate(tensor.nbytes) for name, tensor in plan.tensors.items()}
-            places = {name: block.address for name, block in blocks.items()}
-            kept = getattr(stream, "torch", None)
-            run.add(work, "tensorrt, no graph", run.device_ms(lambda: plan.run(places, stream), kept))
-            launch = device.record(stream, lambda: plan.run(places, stream)) if plan.records(stream) else None
-            if launch is not None:
-                run.add(work, "tensorrt", run.device_ms(launch, kept))
-            stream.synchronize()
+            _time_plan(run, runtime, work, graph)
+
+
+def _time_plan(run: Run, runtime: Any, work: str, graph: EncoderGraph | DecoderGraph) -> None:
+    plan, device, stream = runtime.plan(graph), runtime.device, runtime.encoding
+    blocks = {name: device.allocate(tensor.nbytes) for name, tensor in plan.tensors.items()}
+    places = {name: block.address for name, block in blocks.items()}
+    events = getattr(stream, "torch", None)  # pycuda's streams take none of torch's events
+    if events is None:
+        run.left_out(f"TensorRT, {work}: device events need torch's streams (GAZECAST_CUDA_MEMORY=torch)")
+        return
+    run.add(work, "tensorrt, no graph", run.device_ms(lambda: plan.run(places, stream), events))
+    if plan.records(stream):
+        run.add(work, "tensorrt", run.device_ms(device.record(stream, lambda: plan.run(places, stream)), events))
+    stream.synchronize()
 
 
 def measure_copies(run: Run) -> None:

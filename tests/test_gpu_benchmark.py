@@ -70,7 +70,6 @@ def test_targets_are_held_against_what_was_measured():
     }  # fmt: skip
     shown = gpu_report.table(measured)
     for part in (
-        "77.5",
         "96.88",
         "96.9%",
         "gate FAILED",
@@ -112,7 +111,7 @@ def test_the_pipeline_runs_on_made_up_frames_and_eyes():
     found = run_path(open_fake(), "fake", 30, 3.0)
     assert found["masks_hz"] > 1
     assert 0 < found["gaze_to_mask_ms"]["p50"] <= found["gaze_to_mask_ms"]["p99"]
-    assert 0 < found["frame_to_mask_ms"]["p50"]
+    assert found["frame_to_mask_ms"]["p50"] > 0
     assert found["encode_ms"] > 0
 
 
