@@ -13,7 +13,7 @@ from benchmarks.gpu_report import GATE
 from engines import Decoder, Encoder, EngineSettings, Image, Letterbox, ModelError, Prompt, weights
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.models.checkpoint import Sam
-from engines.models.graphs import examples, module
+from engines.models.graphs import examples, own_module
 from engines.models.tiny_vit import TinyViT
 from engines.reference import AREA, grid, inside, iou
 from engines.sam import SamDecoder, SamEncoder, open_sam
@@ -76,7 +76,7 @@ def measure_parts(run: Run, store: GraphStore) -> None:
     graphs = square_graphs()
     for work, graph in graphs.items():
         with run.part(f"torch, {work}"):
-            net = module(store.sam(), graph).to(run.device)
+            net = own_module(store.sam(), graph).to(run.device)
             inputs = [value.to(run.device) for value in examples(graph).values()]
             run.add(work, "torch f32", run.device_ms(_call(run, net, inputs, half=False)))
             run.add(work, "torch f16", run.device_ms(_call(run, net, inputs, half=True)))
@@ -86,7 +86,7 @@ def measure_parts(run: Run, store: GraphStore) -> None:
     for work, graph in graphs.items():
         if run.device == "cuda":
             with run.part(f"torch.compile, {work}"):
-                net = torch.compile(module(store.sam(), graph).to(run.device))
+                net = torch.compile(own_module(store.sam(), graph).to(run.device))
                 inputs = [value.to(run.device) for value in examples(graph).values()]
                 run.add(work, "torch.compile", run.device_ms(_call(run, net, inputs, half=True)))
                 run.add(work, "torch.compile graph", run.device_ms(_recorded(net, inputs)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +45,8 @@ class Letterbox:
         """Resize (H, W, C) uint8 to the content's size; padding is the engine's business."""
         if self.content_size == (self.width, self.height):
             return image
+        import cv2  # only who resizes needs it: an engine may do that on its own device
+
         # INTER_AREA would be kinder to large pictures, but the models were trained on bilinear ones.
         return np.asarray(cv2.resize(image, self.content_size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -59,6 +60,8 @@ class Letterbox:
 
     def logits_to_picture(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """(S, S) low-resolution logits over the whole square to (H, W) float32 over the picture, bilinear."""
+        import cv2
+
         step = logits.shape[1] / self.side
         sx, sy = self.scale[0] * step, self.scale[1] * step
         # (picture + 0.5) * s - 0.5, sampled with one affine map

@@ -22,7 +22,7 @@ from engines.store import GraphStore
 try:
     import torch
 
-    from engines.models.graphs import module
+    from engines.models.graphs import module, own_module
 except ImportError as error:
     raise EngineUnavailable("torch is not installed; pip install torch") from error
 
@@ -109,7 +109,7 @@ class CudaRuntime:
         self._store, self._half = store, precision == "f16"
 
     def _captured(self, graph: EncoderGraph | DecoderGraph) -> _Captured:
-        return _Captured(module(self._store.sam(), graph).cuda(), self._half)
+        return _Captured(own_module(self._store.sam(), graph).cuda(), self._half)
 
     def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
         """See `Runtime.encoder`."""

@@ -101,12 +101,17 @@ class DecodeWithMasks(Decode):
 
 
 def module(sam: Sam, graph: Graph) -> nn.Module:
-    """The torch module that computes a graph."""
+    """The torch module that computes a graph; it shares weights with the model."""
     if isinstance(graph, EncoderGraph):
         built: nn.Module = EncodeAndPrepare(sam, graph)
     else:
         built = (DecodeWithMasks if graph.masks_in else Decode)(sam, graph)
     return built.eval().requires_grad_(False)
+
+
+def own_module(sam: Sam, graph: Graph) -> nn.Module:
+    """The same with weights of its own, so that it can be moved to a device and the model stays where it is."""
+    return copy.deepcopy(module(sam, graph))
 
 
 def examples(graph: Graph) -> dict[str, Tensor]:

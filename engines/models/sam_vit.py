@@ -37,7 +37,7 @@ SHAPES = {
 
 def relative(side: int, table: Tensor) -> Tensor:
     """(2 * side - 1, D) learned offsets to (side, side, D), indexed by query and key."""
-    places = torch.arange(side)
+    places = torch.arange(side, device=table.device)
     return table[places[:, None] - places[None] + side - 1]
 
 

@@ -291,3 +291,14 @@ def test_damaged_weights_are_refused(damage, tmp_path, weights_folder):
 def test_every_vit_that_can_be_pulled_can_be_built():
     names = {entry.name for entry in weights.registry() if entry.name.startswith("sam_")}
     assert names == set(SHAPES)
+
+
+@pytest.mark.parametrize(
+    "graph", [EncoderGraph(126, 224), DecoderGraph(8, 14, 1, 2, False), DecoderGraph(8, 14, 1, 2, True)], ids=repr
+)
+def test_a_graph_can_be_moved_to_a_device_without_its_model(sam, graph):
+    for _ in range(2):
+        net = graphs.own_module(sam, graph).to("meta")
+        assert {part.device.type for part in (*net.parameters(), *net.buffers())} == {"meta"}
+    recorded = [buffer for beyond, _ in sam.recorded.values() for buffer in beyond.buffers()]
+    assert {part.device.type for part in (*sam.parameters(), *sam.buffers(), *recorded)} == {"cpu"}
