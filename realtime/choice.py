@@ -1,7 +1,7 @@
 """Which mask is meant: of a decoder's candidates, the one that agrees with what was on show while the eyes stay.
 
 SAM answers a point with several masks, from part to whole, and its own ranking flips from frame to frame. Everything
-here is on the decoder's low-resolution grid over the keyframe, so that choosing costs well under a millisecond.
+here is on small grids, so that choosing costs about a millisecond.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Candidates, Letterbox
+from engines import Candidates
 
 Floats = NDArray[np.float32]
 
@@ -25,7 +25,7 @@ class ChoiceSettings:
     coverage: weight of the share of the gaze's error disc that lies inside.
     runaway_area: share of the picture above which a mask is taken to have run away to the background.
     runaway: penalty for that.
-    support: weight, in a vote, of how far the other points offer the same mask.
+    support: weight of how far other points within the gaze's error offer the same mask, once they have voted.
     """
 
     agreement: float = 0.5
@@ -39,49 +39,16 @@ class ChoiceSettings:
 class Choice:
     """The chosen candidate.
 
-    confidence: 0..1, the predicted IoU times the agreement with what was on show (1 when nothing was); of a vote, see
-        there.
+    confidence: 0..1; what the vote says, else the predicted IoU times the agreement with what was on show (1 when
+        nothing was).
     agreement: IoU with what was on show, None when nothing was.
+    level: its granularity, 0 part to 2 whole; None for the mask that SAM means for several points.
     """
 
     index: int
     confidence: float
     agreement: float | None
-
-
-def iou(a: Floats, b: Floats) -> float:
-    """Intersection over union of two maps of 0..1 (Ruzicka similarity when they are soft); 1 when both are empty."""
-    union = float(np.maximum(a, b).sum())
-    return float(np.minimum(a, b).sum()) / union if union > 0 else 1.0
-
-
-def gaze_disc(point_px: tuple[float, float], radius_px: float, letterbox: Letterbox, side: int = 256) -> Floats:
-    """(side, side) float32 over the letterboxed square: 1 within `radius_px` of a place in the picture."""
-    step = side / letterbox.side
-    x, y = (letterbox.to_model(np.array([point_px], np.float32))[0] + 0.5) * step - 0.5
-    r = max(1.0, radius_px * letterbox.scale[0] * step)
-    rows, columns = np.ogrid[:side, :side]
-    return np.asarray((columns - x) ** 2 + (rows - y) ** 2 <= r * r, np.float32)
-
-
-def choose(
-    candidates: Candidates,
-    point_px: tuple[float, float],
-    radius_px: float,
-    shown: Floats | None = None,
-    settings: ChoiceSettings | None = None,
-) -> Choice:
-    """Choose one of a prompt's candidates.
-
-    point_px, radius_px: the gaze in the keyframe and its error radius.
-    shown: (256, 256) float32 of 0..1, what was on show, carried into the keyframe (`Chain.back_to_logits`); None after
-        a saccade to something else, when nothing was on show, or when its chain cannot be trusted.
-    """
-    masks = candidates.logits > 0
-    disc = gaze_disc(point_px, radius_px, candidates.letterbox, masks.shape[-1])
-    width, height = candidates.letterbox.content_size
-    picture = width * height * (masks.shape[-1] / candidates.letterbox.side) ** 2
-    return pick(masks, candidates.predicted_iou, disc, shown, picture, settings)
+    level: int | None
 
 
 def pick(
@@ -91,14 +58,36 @@ def pick(
     shown: Floats | NDArray[np.bool_] | None,
     picture: float,
     settings: ChoiceSettings | None = None,
+    *,
+    voted: Floats | None = None,
+    level: int | None = None,
 ) -> Choice:
-    """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area."""
+    """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area.
+
+    voted: (K,) their `support`, where there was a vote. level: 0 part to 2 whole, the only one that is wanted.
+    """
     weigh = settings or ChoiceSettings()
     score, agreement = _scored(masks, predicted_iou, disc, shown, picture, weigh)
-    index = int(np.argmax(score))
-    predicted = min(max(float(predicted_iou[index]), 0.0), 1.0)
+    if voted is not None:
+        score = score + weigh.support * voted
+    ranks = levels(masks)
+    index = int(np.argmax(score)) if level is None or level not in ranks else ranks.index(level)
     agreed = None if agreement is None else float(agreement[index])
-    return Choice(index, predicted * (1.0 if agreed is None else agreed), agreed)
+    if voted is not None:
+        confidence = float(voted[index])
+    else:
+        confidence = min(max(float(predicted_iou[index]), 0.0), 1.0) * (1.0 if agreed is None else agreed)
+    return Choice(index, confidence, agreed, ranks[index])
+
+
+def levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:
+    """The granularity of each of (K, h, w) candidates, 0 part to 2 whole, by area; None for SAM's first of four."""
+    if len(masks) < 2:
+        return (None,) * len(masks)
+    order = np.argsort([np.count_nonzero(mask) for mask in masks[1:]], kind="stable")
+    ranks = np.empty(len(order), int)
+    ranks[order] = np.arange(len(order))
+    return (None, *ranks.tolist())
 
 
 def _scored(
@@ -126,39 +115,23 @@ def _scored(
     return score, agreement
 
 
-def vote(
-    answers: Sequence[Candidates],
-    point_px: tuple[float, float],
-    radius_px: float,
-    shown: Floats | None = None,
-    settings: ChoiceSettings | None = None,
-) -> tuple[int, Choice]:
-    """Choose among the candidates of several points within the gaze's error disc on one keyframe: (answer, choice).
+def support(answer: Candidates, others: Sequence[Candidates]) -> Floats:
+    """(K,) 0..1: how far other points within the gaze's error offer the same masks as an answer.
 
-    A mask is supported by the other points to the degree that each of them offers one like it: the mean over points of
-    the best IoU times predicted IoU. `Choice.confidence` is this support: of all that was tried it follows the true
-    IoU best (rank correlation 0.63 on six clips, against 0.56 for the predicted IoU). The masks themselves are no
-    better than those of one point, so that a vote is worth its decodes only where that confidence is.
+    A mask is supported by another point to the degree that it offers one like it: the best of IoU times predicted IoU;
+    the mean over all points. Of all that was tried it follows the true IoU best.
     """
-    weigh = settings or ChoiceSettings()
-    box = answers[0].letterbox
-    # Every other logit is enough to compare by.
-    masks = np.stack([answer.logits[:, ::2, ::2] > 0 for answer in answers])
-    points, kinds, side = masks.shape[0], masks.shape[1], masks.shape[-1]
-    disc = gaze_disc(point_px, radius_px, box, side)
-    picture = box.content_size[0] * box.content_size[1] * (side / box.side) ** 2
-    seen = None if shown is None else np.asarray(shown[::2, ::2], np.float32)
-    scored = [
-        _scored(mask, answer.predicted_iou, disc, seen, picture, weigh)
-        for mask, answer in zip(masks, answers, strict=True)
-    ]
-    predicted = np.clip(np.concatenate([answer.predicted_iou for answer in answers]), 0.0, 1.0)
-    flat = masks.reshape(points * kinds, -1).astype(np.float32)
-    common, area = flat @ flat.T, flat.sum(1)
-    alike = common / np.maximum(area[:, None] + area[None] - common, 1e-6)
-    support = (alike * predicted).reshape(-1, points, kinds).max(2).mean(1)
-    best = int(np.argmax(np.concatenate([score for score, _ in scored]) + weigh.support * support))
-    answer, index = divmod(best, kinds)
-    agreement = scored[answer][1]
-    agreed = None if agreement is None else float(agreement[index])
-    return answer, Choice(index, float(support[best]), agreed)
+    answers = [answer, *others]
+    width, height = answer.letterbox.content_size
+    step = answer.logits.shape[-1] / answer.letterbox.side
+    rows, columns = max(1, round(height * step)), max(1, round(width * step))
+    # Every other logit is enough to compare by where there are many.
+    every = 2 if rows * columns > 128 * 128 else 1
+    flat = np.stack([(a.logits[:, :rows:every, :columns:every] > 0).reshape(len(a.logits), -1) for a in answers])
+    masks = flat.astype(np.float32)
+    areas = masks.sum(2)
+    common = masks[0] @ masks.reshape(-1, masks.shape[-1]).T
+    union = areas[0][:, None] + areas.reshape(1, -1) - common
+    predicted = np.clip(np.stack([a.predicted_iou for a in answers]), 0.0, 1.0)
+    alike = common / np.maximum(union, 1e-6) * predicted.reshape(1, -1)
+    return np.asarray(alike.reshape(masks.shape[1], len(answers), -1).max(2).mean(1), np.float32)

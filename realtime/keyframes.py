@@ -13,8 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.types import Frame
-
 THUMB = (32, 18)
 
 
@@ -42,11 +40,14 @@ class KeyframeChooser:
         """Forget everything, as after a change of source."""
         self._thumbs.clear()
 
-    def wants(self, frame: Frame, keyframe_index: int | None) -> bool:
-        """Whether `frame` shows something else than the frame that was encoded last (None: there is none yet)."""
-        small = cv2.resize(frame.image, THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
-        thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.float32)  # in floats: rounding is not change
-        self._thumbs[frame.index] = thumb
+    def wants(self, index: int, grey: NDArray[np.uint8], keyframe_index: int | None) -> bool:
+        """Whether frame `index` shows something else than the frame that was encoded last (None: there is none yet).
+
+        grey: (h, w) of the frame, on any grid, the same for all.
+        """
+        # In floats: rounding is not change.
+        thumb = np.asarray(cv2.resize(grey.astype(np.float32), THUMB, interpolation=cv2.INTER_AREA), np.float32)
+        self._thumbs[index] = thumb
         while len(self._thumbs) > self._settings.remember:
             self._thumbs.popitem(last=False)
         encoded = self._thumbs.get(keyframe_index) if keyframe_index is not None else None

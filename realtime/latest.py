@@ -51,6 +51,12 @@ class Latest(Generic[T]):
             return value
 
     @property
+    def waiting(self) -> bool:
+        """Whether a value lies there."""
+        with self._ready:
+            return self._value is not None
+
+    @property
     def replaced(self) -> int:
         """How many values were dropped unseen."""
         with self._ready:

@@ -194,6 +194,8 @@ class Pipeline:
                     self._publish_mask(frame, track, track.message)
                 self._to_draw.put(Shown(frame, track.message))
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
+                if self._every_frame or not self._frames.waiting:
+                    self._tracker.refine()
 
     def _own_keyframe(self, frame: Frame) -> Keyframe | None:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,37 +21,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Candidates, Decoder, Floats, Prompt
+from engines import Decoder, Floats
 from realtime.choice import ChoiceSettings, pick
 from realtime.clean import CleanSettings, sharpen, tidy
 from realtime.dwell import Dwell, DwellSettings, Seen, near
 from realtime.gaze import GazeFilter, GazeSettings, Look
 from realtime.keyframes import KeyframeChooser, KeyframeSettings
 from realtime.motion import Chain, Motion, MotionSettings
+from realtime.prompter import Prompter, PrompterSettings
 from realtime.types import Frame, GazeSample, Keyframe, Mask, State
 from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
-
-RECENT = 1024
-"""Samples remembered, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
     """The settings of every part, as they stand in the configuration file.
 
-    keyframe_gaze_s: samples this close round a keyframe's time, together, say where the eyes were in it; a frame's
-        exposure and interval are about as long.
-    reprompt_radii: a look that has moved on its object by so many error radii is asked about anew.
     frame_share: edges are sharpened while a mask is done within this share of the time between frames.
     """
 
-    keyframe_gaze_s: float = 0.05
-    reprompt_radii: float = 0.5
     frame_share: float = 0.7
 
     gaze: GazeSettings = field(default_factory=GazeSettings)
     motion: MotionSettings = field(default_factory=MotionSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
+    prompter: PrompterSettings = field(default_factory=PrompterSettings)
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
     clean: CleanSettings = field(default_factory=CleanSettings)
     dwell: DwellSettings = field(default_factory=DwellSettings)
@@ -102,18 +95,6 @@ class Track:
     keyframe_captured_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
-    """What the decoder said to one prompt on one keyframe."""
-
-    keyframe: Keyframe
-    onset_ns: int
-    sample: GazeSample
-    point_then: tuple[float, float]
-    candidates: Candidates
-    decode_ns: tuple[int, int]
-
-
 class Tracker:
     """Follows what is looked at from frame to frame."""
 
@@ -129,22 +110,22 @@ class Tracker:
 
         clock_ns: the host's clock. frame_time: a frame's own time is now, as for a clip that is played at any speed.
         """
-        self._decoder, self._clock_ns, self._frame_time = decoder, clock_ns, frame_time
+        self._clock_ns, self._frame_time = clock_ns, frame_time
         self._settings = settings or TrackerSettings()
         self._motion = Motion(self._settings.motion)
         self._chooser = KeyframeChooser(self._settings.keyframes)
         self._gaze = GazeFilter(self._settings.gaze)
+        self._prompter = Prompter(decoder, clock_ns, self._settings.prompter)
         self._dwell = Dwell(self._settings.dwell)
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
         self._shown: Masked | None = None
         self._now_ns = 0
         self._since_ns = 0  # when the source last began anew
-        self._answer: _Answer | None = None
         self._interval_ns, self._sharpen_ns = 0.0, 0.0  # between frames; what sharpening an edge costs; running means
-        self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # valid ones, px of their own time
         self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
-        self._level: int | None = None
+        self._level: int | None = None  # of the last decode's choice: 0 part to 2 whole
+        self._wanted: int | None = None  # that the wearer has stepped to
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Track:
         """Take the newest frame, every gaze sample since the last one and the newest keyframe if there is a new one."""
@@ -165,10 +146,14 @@ class Tracker:
         carried = self._carry(since)
         decoded = self._decode(frame, look, carried) if look is not None else None
         message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
-        wants = self._chooser.wants(frame, self._keyframe.index if self._keyframe else None)
+        wants = self._wants_keyframe(frame)
         if message is None or self._behind is None:
             return Track(None, wants)
         return Track(message, wants, self._behind.sample.captured_ns, self._behind.keyframe.captured_ns)
+
+    def refine(self) -> None:
+        """Have the last answer voted on, for the frames to come: what there is time for when nothing else waits."""
+        self._prompter.vote()
 
     # -- 1. motion ----------------------------------------------------------------------------------------------------
 
@@ -181,9 +166,15 @@ class Tracker:
         self._chooser.reset()
         self._gaze.reset()
         self._dwell = Dwell(self._settings.dwell, last_id=self._dwell.last_id)  # another thing must not get an old id
-        self._recent.clear()
-        self._answer = None
+        self._prompter.reset()
         self._frame = self._keyframe = self._shown = self._behind = None
+        self._level = self._wanted = None
+
+    def _wants_keyframe(self, frame: Frame) -> bool:
+        """Whether the picture has changed, or the keyframe lies so far back that soon no chain will reach it."""
+        newest = self._keyframe.index if self._keyframe is not None else None
+        changed = self._chooser.wants(frame.index, self._motion.grey, newest)
+        return changed or newest is None or frame.index - newest > self._settings.motion.ring // 2
 
     def _take_gaze(
         self, samples: Sequence[GazeSample], frame: Frame, before: Frame | None, since: Chain | None
@@ -192,7 +183,7 @@ class Tracker:
             x, y = sample.px(frame.size)
             self._gaze.update(sample, (x, y), frame.size)
             if sample.confidence >= self._settings.gaze.min_confidence and math.isfinite(x + y):
-                self._recent.append((sample, x, y))
+                self._prompter.remember(sample, x, y)
         if since is None or before is None:
             return
         step = since
@@ -220,67 +211,24 @@ class Tracker:
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if keyframe is None or chain is None or not look.steady or not _inside(look.point_px, frame):
             return None
-        answer = self._ask(look, keyframe, chain)
+        answer = self._prompter.ask(look, keyframe, chain)
         candidates = answer.candidates
         logits = chain.sampled(candidates.logits, candidates.letterbox)
+        few = np.s_[..., ::2, ::2]  # enough to choose by
         # After a saccade to something else, agreement with what was on show would only hold the eyes back.
         stayed = carried is not None and near(carried.mask, frame.size, look.point_px, look.radius_px)
         choice = pick(
-            logits > 0, candidates.predicted_iou, chain.disc(look.point_px, look.radius_px),
-            carried.mask if carried is not None and stayed else None, logits[0].size, self._settings.choice,
+            logits[few] > 0, candidates.predicted_iou, chain.disc(look.point_px, look.radius_px)[few],
+            carried.mask[few] if carried is not None and stayed else None, logits[0][few].size, self._settings.choice,
+            voted=answer.support, level=self._wanted if stayed else None,
         )  # fmt: skip
-        self._level = choice.index - 1 if choice.index > 0 else None
+        self._level = choice.level
         score = float(np.clip(candidates.predicted_iou[choice.index], 0, 1))
         x, y = chain.to_now(np.array([answer.point_then], np.float32))[0]
-        return Masked(
-            logits[choice.index],
-            Decode(
-                keyframe,
-                answer.sample,
-                (float(x), float(y)),
-                look.radius_px,
-                score,
-                choice.confidence,
-                answer.decode_ns,
-            ),
+        decode = Decode(
+            keyframe, answer.sample, (float(x), float(y)), look.radius_px, score, choice.confidence, answer.decode_ns
         )
-
-    def _ask(self, look: Look, keyframe: Keyframe, chain: Chain) -> _Answer:
-        """The decoder's answer for this look on this keyframe: the one it gave before, if the prompt is still that."""
-        sample, then_px = self._point_then(look, keyframe, chain)
-        answer = self._answer
-        if (
-            answer is not None
-            and answer.keyframe is keyframe
-            and answer.onset_ns == look.onset_ns
-            and math.dist(answer.point_then, then_px) <= self._settings.reprompt_radii * look.radius_px
-        ):
-            return answer
-        begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*then_px)])[0]
-        self._answer = _Answer(keyframe, look.onset_ns, sample, then_px, candidates, (begin_ns, self._clock_ns()))
-        return self._answer
-
-    def _point_then(self, look: Look, keyframe: Keyframe, chain: Chain) -> tuple[GazeSample, tuple[float, float]]:
-        """Where the thing that is looked at was in the keyframe, and the sample that says so.
-
-        Eyes that have rested on it since before the keyframe say so themselves, better than any flow can: they follow
-        it. Only what was looked at later has to be carried back.
-        """
-        half_ns = round(self._settings.keyframe_gaze_s * 5e8)
-        about = [
-            (sample, x, y)
-            for sample, x, y in self._recent
-            if abs(sample.captured_ns - keyframe.captured_ns) <= half_ns and sample.captured_ns >= look.onset_ns
-        ]
-        if about and look.onset_ns <= keyframe.captured_ns:
-            places = np.array([(x, y) for _, x, y in about])
-            x, y = map(float, np.median(places, axis=0))
-            sample = min(about, key=lambda item: abs(item[0].captured_ns - keyframe.captured_ns))[0]
-        else:
-            x, y = map(float, chain.to_then(np.array([look.point_px], np.float32))[0])
-            sample = look.sample
-        return sample, (min(max(x, 0.0), keyframe.size[0] - 1.0), min(max(y, 0.0), keyframe.size[1] - 1.0))
+        return Masked(logits[choice.index], decode)
 
     # -- 5. decide ----------------------------------------------------------------------------------------------------
 
@@ -293,15 +241,21 @@ class Tracker:
                 frame.size, level=self._level, broken=broken,
             )
         )  # fmt: skip
+        self._wanted = verdict.wanted_level
         shown = {"decoded": decoded, "carried": carried, "nothing": None}[verdict.source]
         self._shown = shown
         if shown is not None:
             self._behind = shown.decode
             mask = self._cleaned(shown, frame)
-            return self._message(frame, shown.decode, verdict.object, verdict.state, mask)
+            # A mask is no better than the motion that brought it here.
+            chain = self._motion.chain(shown.decode.keyframe.index)
+            confidence = shown.decode.confidence * (chain.trust_in(shown.mask) if chain is not None else 0.0)
+            return self._message(frame, shown.decode, verdict.object, verdict.state, mask, confidence)
         if self._behind is None:
             self._behind = decoded.decode if decoded is not None else None
-        return self._message(frame, self._behind, verdict.object, "lost", None) if self._behind is not None else None
+        if self._behind is None:
+            return None
+        return self._message(frame, self._behind, verdict.object, "lost", None, 0.0)
 
     def _cleaned(self, shown: Masked, frame: Frame) -> Mask:
         """(H, W) bool: the mask without specks and, where there is time, with its edge where the newest frame has one.
@@ -324,7 +278,9 @@ class Tracker:
         self._sharpen_ns += 0.2 * (self._clock_ns() - begin_ns - self._sharpen_ns)
         return mask
 
-    def _message(self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None) -> MaskMessage:
+    def _message(
+        self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None, confidence: float
+    ) -> MaskMessage:
         sample = decode.sample
         return MaskMessage(
             frame=FrameRef(frame.index, frame.timestamp, *frame.size),
@@ -334,7 +290,7 @@ class Tracker:
             object=thing,
             state=state,
             score=decode.score,
-            confidence=decode.confidence,
+            confidence=confidence,
             mask=mask,
             timing_ns=TimingNs(sample.received_ns, frame.received_ns, *decode.decode_ns),
         )

@@ -107,6 +107,7 @@ class Tracked:
         """One frame."""
         self._now_ns = frame.captured_ns
         track = self._tracker.step(frame, samples, keyframe)
+        self._tracker.refine()
         message = track.message
         if message is None:
             return Answer(None, 0.0, None, track.wants_keyframe)

@@ -10,10 +10,13 @@
                                                      lost: `lost_s` without eyes on it, or the picture's chain broke
 
 "On it" is a fresh decode that agrees with the mask on show, or, while there is none, a look (or a saccade in flight)
-within the error radius of that mask. A decode that disagrees replaces the mask only after `switch_s`: as the same thing
+within the error radius of that mask. A decode that disagrees replaces the mask after `switch_s`: as the same thing
 seen otherwise (a part, a whole) when the eyes did not leave, else as another thing, with the id it had if it is
-remembered, and its dwell if it was left for less than `lost_s`. In `lost` the id is that of the thing that was lost (0
-at first), so that a reader knows what is gone; a thing found again by its place gets its id back.
+remembered, and its dwell if it was left for less than `lost_s`. The time counts from when it was first seen otherwise,
+and where the eyes are clear of the mask from when they left it. If the eyes did not leave but the mask was carried away
+from under them, it is replaced at once: that is motion's error, and no hysteresis is due to it. In `lost` the id is
+that of the thing that was lost (0 at first), so that a reader knows what is gone; a thing found again by its place gets
+its id back.
 """
 
 from __future__ import annotations
@@ -166,13 +169,16 @@ class Dwell:
         if self._on(seen, thing, fresh):
             return self._rest(seen, thing, fresh, elapsed_ns)
         self._was_on = False
-        if seen.look is not None and fresh is not None and self._ripe(seen, seen.look, fresh, self._settings.switch_s):
-            if self._stayed(seen.look):
+        if seen.look is not None and fresh is not None:
+            clear, stayed = self._clear(seen, seen.look), self._stayed(seen.look)
+            ripe = self._ripe(seen, seen.look, fresh, self._settings.switch_s, clear)
+            if stayed and (ripe or clear):
                 self._counts["refinements"] += 1
                 return self._rest(seen, thing, fresh, elapsed_ns, changed=True)
-            self._counts["switches"] += 1
-            self._lay_down()
-            return self._take(seen, seen.look, fresh)
+            if ripe:
+                self._counts["switches"] += 1
+                self._lay_down()
+                return self._take(seen, seen.look, fresh)
         if seen.carried is None or seen.now_ns - thing.seen_ns >= self._settings.lost_s * 1e9:
             self._counts["losts"] += 1
             self._rival = None
@@ -199,13 +205,20 @@ class Dwell:
         """Whether the eyes are where they last rested on the thing: no saccade, or none worth the name."""
         return look.onset_ns == self._onset_ns or math.dist(look.point_px, self._at_px) <= look.radius_px
 
-    def _ripe(self, seen: Seen, look: Look, fresh: Trace, after_s: float) -> bool:
+    @staticmethod
+    def _clear(seen: Seen, look: Look) -> bool:
+        """Whether the eyes are certainly not on the mask on show."""
+        return seen.carried is None or not near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
+
+    def _ripe(self, seen: Seen, look: Look, fresh: Trace, after_s: float, clear: bool = False) -> bool:
         """Whether the eyes have rested on this other thing for long enough."""
         since_ns = look.onset_ns if self._thing is None else max(look.onset_ns, self._thing.seen_ns)
         assert seen.decoded is not None
         rival, same_iou = self._rival, self._settings.same_iou
         if rival is not None and rival.trace.on(seen.decoded, seen.frame_size).iou >= same_iou:
             since_ns = rival.since_ns
+        if clear and self._thing is not None:
+            since_ns = min(since_ns, self._thing.seen_ns)
         self._rival = _Rival(fresh, since_ns)
         return seen.now_ns - since_ns >= after_s * 1e9
 
@@ -249,8 +262,10 @@ class Dwell:
 
     def _step(self, seen: Seen, thing: _Thing, look: Look) -> None:
         """A fixation held on purpose asks for the next granularity, up to the whole and down again."""
+        if look.kind != "fixation":  # eyes that follow something are not held on purpose
+            self._step_ns = seen.now_ns
         self._step_ns = max(self._step_ns, look.onset_ns)
-        if not self._settings.steps or not look.steady or thing.dwell_ns < self._settings.lock_s * 1e9:
+        if not self._settings.steps or thing.dwell_ns < self._settings.lock_s * 1e9:
             return
         if seen.now_ns - self._step_ns < self._settings.step_s * 1e9:
             return

@@ -85,19 +85,6 @@ class Chain:
         return np.array([w / self.size[0], h / self.size[1]], np.float32)
 
     @cached_property
-    def _back(self) -> Floats:
-        """The inverse displacement, older to newer, on the working grid.
-
-        Fixed-point iteration d <- -D(p + d) (Chen et al., "A simple fixed-point approach to invert a deformation
-        field", Medical Physics 2008); it is exact where the motion is smooth, and four rounds leave < 0.1 px there.
-        """
-        places = grid(self.displacement.shape)
-        back = -self.displacement
-        for _ in range(4):
-            back = -sample(self.displacement, places + back)
-        return back
-
-    @cached_property
     def similarity(self) -> Floats:
         """(h / 2, w / 2) over the newest frame: how like it the older one looks where the map points."""
         h, w = self.displacement.shape[:2]
@@ -145,7 +132,8 @@ class Chain:
     def to_now(self, points_px: Floats) -> Floats:
         """(N, 2) places in the older frame -> where they are; clamped to the newest frame.
 
-        Inverts the map at these places alone, by the same iteration as `_back` does everywhere.
+        Inverts the map at these places alone, by fixed-point iteration d <- -D(p + d) (Chen et al., "A simple
+        fixed-point approach to invert a deformation field", Medical Physics 2008); it is exact where motion is smooth.
         """
         if not len(points_px):
             return np.zeros((0, 2), np.float32)
@@ -159,13 +147,6 @@ class Chain:
         """Working pixels -> frame pixels within the frame."""
         out = (work + 0.5) / self._scale - 0.5
         return np.asarray(np.clip(out, 0, np.array(self.size, np.float32) - 1), np.float32)
-
-    def carry(self, mask: Mask) -> Mask:
-        """(H, W) bool in the older frame -> (H, W) bool in the newest, at full resolution."""
-        h, w = self.displacement.shape[:2]
-        at = (grid((h, w)) + self.displacement + 0.5) / self._scale - 0.5
-        full = np.asarray(cv2.resize(at, self.size, interpolation=cv2.INTER_LINEAR), np.float32)
-        return np.asarray(sample(mask.astype(np.float32), full) > 0.5, np.bool_)
 
     def sampled(self, logits: Floats, letterbox: Letterbox) -> Floats:
         """(K, S, S) logits of the older frame -> (K, h, w) float32 on the working grid of the newest, K at most 4."""
@@ -186,26 +167,3 @@ class Chain:
         rows, columns = np.ogrid[:h, :w]
         r = max(1.0, radius_px * float(self._scale[0]))
         return np.asarray((columns - x) ** 2 + (rows - y) ** 2 <= r * r, np.float32)
-
-    def carry_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
-        """(S, S) logits of the older frame -> (H, W) float32 in the newest frame; above 0 is inside.
-
-        Sampled on the working grid and enlarged from there: a logit covers several pixels, so that nothing is lost.
-        """
-        h, w = self.displacement.shape[:2]
-        step = np.array(letterbox.scale, np.float32) * (logits.shape[1] / letterbox.side)
-        at = (grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
-        return np.asarray(cv2.resize(sample(logits, at), self.size, interpolation=cv2.INTER_LINEAR), np.float32)
-
-    def back_to_logits(self, now: Floats | Mask, letterbox: Letterbox, side: int = 256) -> Floats:
-        """(H, W) mask or map in the newest frame -> (side, side) float32 over the older frame's letterboxed square.
-
-        Padding is 0, so that a mask stays a mask. Used to compare with candidates and as a dense prompt.
-        """
-        h, w = self.displacement.shape[:2]
-        small = cv2.resize(now.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-        there = sample(np.asarray(small, np.float32), grid((h, w)) + self._back)
-        out = np.zeros((side, side), np.float32)
-        cw, ch = (max(1, round(c * side / letterbox.side)) for c in letterbox.content_size)
-        out[:ch, :cw] = cv2.resize(there, (cw, ch), interpolation=cv2.INTER_AREA)
-        return out

@@ -91,7 +91,7 @@ class Motion:
     def __init__(self, settings: MotionSettings | None = None) -> None:
         self._settings = settings or MotionSettings()
         self._ring: OrderedDict[int, _Step] = OrderedDict()
-        self._chains: dict[int, tuple[int, Floats, float]] = {}  # then -> (now, displacement, weakest)
+        self._chains: dict[int, Chain] = {}  # by `then`; each to whatever frame was the newest when it was asked for
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         # One level finer than the preset; its variational refinement costs more than it gains for carried masks.
         self._flow.setFinestScale(1)
@@ -100,6 +100,11 @@ class Motion:
     def now(self) -> int | None:
         """Index of the newest frame."""
         return next(reversed(self._ring)) if self._ring else None
+
+    @property
+    def grey(self) -> Grey:
+        """(h, w) uint8: the newest frame on the working grid. Push one first."""
+        return next(reversed(self._ring.values())).grey
 
     def push(self, frame: Frame) -> float:
         """Take the newest frame; returns the trust of the step to it, 0..1 (1 for the first).
@@ -131,18 +136,21 @@ class Motion:
         newest = self.now
         if newest is None or then not in self._ring:
             return None
-        since, displacement, weakest = self._chains.get(then) or (then, None, 1.0)
-        for step in [s for i, s in self._ring.items() if i > since]:
-            displacement = step.flow if displacement is None else self._extended(step.flow, displacement)
-            weakest = min(weakest, step.trust)
-        now = self._ring[newest]
-        if displacement is None:
-            displacement = np.zeros_like(now.flow)
         # Kept, so that a keyframe asked for every frame costs one composition a frame.
-        self._chains[then] = (newest, displacement, weakest)
-        if weakest < self._settings.cut_trust:
-            return None
-        return Chain(then, newest, now.size, displacement, weakest, (self._ring[then].grey, now.grey))
+        known = self._chains.get(then)
+        if known is None or known.now != newest:
+            since, displacement, weakest = then, None, 1.0
+            if known is not None:
+                since, displacement, weakest = known.now, known.displacement, known.weakest
+            for step in [s for i, s in self._ring.items() if i > since]:
+                displacement = step.flow if displacement is None else self._extended(step.flow, displacement)
+                weakest = min(weakest, step.trust)
+            now = self._ring[newest]
+            if displacement is None:
+                displacement = np.zeros_like(now.flow)
+            known = Chain(then, newest, now.size, displacement, weakest, (self._ring[then].grey, now.grey))
+            self._chains[then] = known
+        return known if known.weakest >= self._settings.cut_trust else None
 
     @staticmethod
     def _extended(flow: Floats, older: Floats) -> Floats:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engines import Candidates, Floats, Letterbox
-from realtime.choice import ChoiceSettings, choose, gaze_disc, iou, vote
+from realtime.choice import Choice, ChoiceSettings, levels, pick, support
 
 BOX = Letterbox(640, 360)
 PART, THING, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
@@ -24,6 +28,16 @@ def shown(area: tuple[slice, slice]) -> Floats:
 
 def candidates(predicted: list[float], *areas: tuple[slice, slice]) -> Candidates:
     return Candidates(logits(*areas), np.array(predicted, np.float32), BOX)
+
+
+def choose(
+    found: Candidates, gaze: tuple[float, float], radius_px: float, on_show: Floats | None = None,
+    settings: ChoiceSettings | None = None, **more: Any,
+) -> Choice:  # fmt: skip
+    rows, columns = np.ogrid[:256, :256]
+    x, y = gaze[0] / 2.5, gaze[1] / 2.5
+    disc = ((columns - x) ** 2 + (rows - y) ** 2 <= (radius_px / 2.5) ** 2).astype(np.float32)
+    return pick(found.logits > 0, found.predicted_iou, disc, on_show, 144 * 256, settings, **more)
 
 
 FOUR = candidates([0.99, 0.9, 0.88, 0.86], THING, PART, THING, GROUP)
@@ -72,34 +86,40 @@ def test_a_predicted_iou_that_is_nonsense_is_held_within_bounds() -> None:
     assert 0 <= choose(candidates([3.0, -2.0, 0.5, 7.0], PART, PART, THING, GROUP), GAZE, 10).confidence <= 1
 
 
-def test_the_gaze_disc_is_where_the_eyes_are() -> None:
-    disc = gaze_disc((320, 180), 50, BOX)
-    rows, columns = np.nonzero(disc)
-    step = 256 / 640
-    assert rows.mean() == pytest.approx((180 + 0.5) * step - 0.5, abs=0.2)
-    assert columns.mean() == pytest.approx((320 + 0.5) * step - 0.5, abs=0.2)
-    assert disc.sum() == pytest.approx(np.pi * (50 * step) ** 2, rel=0.05)
-    assert gaze_disc((0, 0), 0, BOX).sum() >= 1
+@pytest.mark.parametrize(("wanted", "index"), [(0, 1), (1, 2), (2, 3)])
+def test_a_wearer_who_asks_for_a_part_or_the_whole_gets_it(wanted: int, index: int) -> None:
+    choice = choose(FOUR, GAZE, 10, shown(PART), level=wanted)
+    assert (choice.index, choice.level) == (index, wanted)
 
 
-def test_iou_of_nothing_with_nothing_is_one() -> None:
-    empty = np.zeros((4, 4), np.float32)
-    assert iou(empty, empty) == 1
-    assert iou(empty, empty + 1) == 0
+def test_granularity_goes_by_area_whatever_the_order() -> None:
+    areas = [np.asarray(logits(area)[0] > 0) for area in (THING, GROUP, PART, THING)]
+    assert levels(np.stack(areas)) == (None, 2, 0, 1)
+    assert levels(np.stack(areas[:1])) == (None,)
 
 
-def test_a_vote_takes_what_most_points_offer() -> None:
-    odd = candidates([0.2, 0.99, 0.3, 0.3], PART, FLOOD, PART, PART)
-    lone = candidates([0.2, 0.95, 0.3, 0.3], PART, PART, PART, PART)
-    usual = candidates([0.2, 0.9, 0.3, 0.3], THING, THING, GROUP, GROUP)
-    answer, choice = vote([lone, odd, usual, usual], GAZE, 10)
-    assert answer >= 2
-    assert choice.index == 1
-    assert 0 < choice.confidence < 0.9
+def test_a_vote_supports_what_most_points_offer() -> None:
+    mine = candidates([0.2, 0.95, 0.9, 0.3], PART, FLOOD, THING, GROUP)
+    usual = candidates([0.2, 0.9, 0.3, 0.3], THING, THING, PART, GROUP)
+    voted = support(mine, [usual] * 3)
+    assert voted[2] > 0.85
+    assert voted[1] < 0.6
+    choice = choose(mine, GAZE, 10, voted=voted)
+    assert choice.index == 2
+    assert choice.confidence == pytest.approx(float(voted[2]))
 
 
-def test_a_vote_of_one_mind_is_sure_and_a_vote_remembers() -> None:
-    assert vote([FOUR] * 4, GAZE, 10)[1].confidence == pytest.approx(0.9, abs=0.1)
-    _, choice = vote([FOUR] * 4, GAZE, 10, shown(GROUP))
-    assert choice.index == 3
-    assert choice.agreement == pytest.approx(1, abs=0.05)
+def test_a_vote_of_one_mind_is_sure() -> None:
+    np.testing.assert_allclose(support(FOUR, [FOUR] * 3), [0.99, 0.9, 0.99, 0.86], atol=1e-6)
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=0, max_size=3))
+def test_support_stays_within_bounds(predicted: list[list[float]]) -> None:
+    others = [candidates(scores, PART, THING, GROUP, FLOOD) for scores in predicted]
+    voted = support(FOUR, others)
+    assert ((voted >= 0) & (voted <= 1)).all()
+
+
+def test_support_of_empty_masks_is_none() -> None:
+    nothing = Candidates(np.full((4, 256, 256), -5, np.float32), np.ones(4, np.float32), BOX)
+    assert support(nothing, [FOUR]).max() == 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines import Image, Letterbox
-from realtime.motion import Motion, MotionSettings, similarity
+from realtime.motion import Chain, Motion, MotionSettings, similarity
 from realtime.types import Frame, Mask
 
 WIDTH, HEIGHT = 640, 360
@@ -99,17 +99,24 @@ def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
     np.testing.assert_allclose(late.to_then(INNER), INNER + shift(36, -16), atol=1.0)
 
 
+def small(mask: np.ndarray, chain: Chain) -> np.ndarray:
+    h, w = chain.displacement.shape[:2]
+    return cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) - 0.5
+
+
 def test_masks_and_logits_are_carried_to_where_the_thing_is_now() -> None:
     chain = motion_of(view(0), view(20, 6), view(41, 11)).chain(0)
     assert chain is not None
     before, now = disc(340, 190, 60), disc(340 - 41, 190 - 11, 60)
-    assert iou(chain.carry(before), now) > 0.96
-    box = Letterbox(WIDTH, HEIGHT)
-    logits = chain.back_to_logits(now, box) * 8 - 4
-    rows = round(HEIGHT * 256 / WIDTH)
-    assert not (logits[rows:] + 4).any()
-    assert iou(box.logits_to_picture(logits.astype(np.float32)) > 0, before) > 0.94
-    assert iou(chain.carry_logits(logits.astype(np.float32), box) > 0, now) > 0.94
+    assert iou(chain.moved(small(before, chain)) > 0, small(now, chain) > 0) > 0.95
+    box = Letterbox(WIDTH, HEIGHT, picture_side=768)
+    rows, columns = round(HEIGHT * 192 / WIDTH), 192
+    logits = np.full((4, 256, 256), -4, np.float32)
+    logits[2, :rows, :columns] = cv2.resize(before.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    logits[2, :rows, :columns] = logits[2, :rows, :columns] * 8 - 4
+    carried = chain.sampled(logits, box) > 0
+    assert iou(carried[2], small(now, chain) > 0) > 0.94
+    assert not carried[[0, 1, 3]].any()
 
 
 def test_a_still_picture_costs_nothing_and_moves_nothing() -> None:
@@ -184,10 +191,9 @@ def test_odd_sizes_work(width: int, height: int) -> None:
     images = [np.ascontiguousarray(cv2.resize(view(2 * i), (width, height))) for i in range(2)]
     chain = motion_of(*images).chain(0)
     assert chain is not None
-    mask = np.zeros((height, width), bool)
-    mask[height // 4 : height // 2, width // 4 : width // 2] = True
-    assert chain.carry(mask).shape == mask.shape
-    assert chain.carry_logits(np.zeros((256, 256), np.float32), Letterbox(width, height)).shape == mask.shape
+    grid = chain.displacement.shape[:2]
+    assert chain.moved(np.zeros(grid, np.float32)).shape == grid
+    assert chain.sampled(np.zeros((4, 256, 256), np.float32), Letterbox(width, height)).shape == (4, *grid)
     assert chain.to_then(np.zeros((0, 2), np.float32)).shape == (0, 2)
 
 

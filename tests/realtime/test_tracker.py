@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from engines import EngineSettings, load
-from realtime.tracker import Tracker
+from realtime.dwell import DwellSettings
+from realtime.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample, Keyframe
 from tests.realtime import scene
 
@@ -16,10 +17,10 @@ SPEED = 4.0
 class World:
     """Plays the scene to a tracker: frames, gaze, and keyframes that arrive `age` frames late, every `age` frames."""
 
-    def __init__(self, age=4, speed=SPEED):
+    def __init__(self, age=4, speed=SPEED, settings=None):
         self.encoder, decoder = load(EngineSettings(backend="fake"), None)
         self.now_ns = 10_000_000_000
-        self.tracker = Tracker(decoder, lambda: self.now_ns)
+        self.tracker = Tracker(decoder, lambda: self.now_ns, settings)
         self.age, self.speed, self.index = age, speed, 0
         self._frames = {}
 
@@ -173,3 +174,46 @@ def test_a_thing_after_a_restart_does_not_get_an_old_id():
     world.index = 0
     world._frames.clear()
     assert world.run(30).object > before.object
+
+
+def test_in_a_still_picture_another_thing_can_be_looked_at_after_a_long_time():
+    """Nothing new is encoded while nothing changes, but a keyframe that no chain reaches is of no use."""
+    world = World(age=2, speed=0.0)
+    wanted = [track.wants_keyframe for _, track in world.play(8)]
+    assert not wanted[-1]
+    keyframe, world._keyframe = world._keyframe, lambda: None
+    wanted = [track.wants_keyframe for _, track in world.play(100)]
+    assert wanted.count(True) > 50
+    world._keyframe = keyframe
+    list(world.play(4))
+    world._keyframe = lambda: None
+    x, y = scene.centre(world.index, 0.0)
+    message = world.run(20, look_at=(x, y))
+    assert message.state in ("preview", "locked")
+
+
+def test_a_vote_lowers_the_confidence_of_a_look_at_an_edge_and_leaves_the_mask():
+    voted, alone = World(speed=0.0), World(speed=0.0)
+    x, y = scene.centre(0, 0.0)
+    newest = []
+    for at in ((x, y), (x + 36, y)):  # the disc's radius is 40 px
+        for step in zip(voted.play(30, look_at=at), alone.play(30, look_at=at), strict=True):
+            voted.tracker.refine()
+            both = [track.message for _, track in step]
+        newest.append(both)
+        np.testing.assert_array_equal(both[0].mask, both[1].mask)
+    (sure, _), (doubtful, unvoted) = newest
+    assert sure.confidence > 0.9
+    assert doubtful.confidence < unvoted.confidence - 0.1
+
+
+def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off():
+    for steps in (True, False):
+        world = World(age=2, speed=0.0, settings=TrackerSettings(dwell=DwellSettings(steps=steps)))
+        picture = scene.picture(0, 0.0)
+        cv2.circle(picture, tuple(map(round, scene.centre(0, 0.0))), 20, (60, 60, 255), -1)
+        tracks = [track for _, track in world.play(24 * 6, image=picture)]
+        tracks = [track for track in tracks if track.message is not None and track.message.mask is not None]
+        areas = [track.message.mask.sum() for track in tracks]
+        assert (max(areas) > 1.3 * min(areas)) == steps
+        assert len({track.message.object for track in tracks}) == 1

@@ -101,7 +101,8 @@ def test_another_thing_takes_over_after_the_hysteresis():
     shown = scene.play("fist", 400)
     assert states(shown) == [("held", 1), ("preview", 2)]
     switched = next(k for k, s in enumerate(shown) if s.object == 2)
-    assert 120 <= switched * 1e3 / 120 <= 120 + 1e3 / 120 + 1e-6
+    since_left_ms = (switched + 1) * 1e3 / 120  # the last frame on the mug is one before these
+    assert 120 <= since_left_ms <= 120 + 1e3 / 120 + 1e-6
     assert (shown[switched - 1].mask == mug.mask).all()
     assert (shown[switched].mask == disc(*PLACES["fist"])).all()
     assert shown[switched].changed
