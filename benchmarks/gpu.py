@@ -32,6 +32,8 @@ class Run:
 
     def __init__(self, device: str, rounds: int, seconds: float) -> None:
         self.device, self.rounds, self.seconds = device, rounds, seconds
+        self.file: Path | None = None
+        """Where the result goes after every part, so that what is cut short is not lost."""
         self.result: dict[str, Any] = {
             "date": datetime.now(UTC).date().isoformat(), "machine": platform.platform(), "gpu": None,
             "versions": {"python": platform.python_version()}, "weights": "", "ceiling_tflops": None,
@@ -49,6 +51,8 @@ class Run:
             reason = (str(error).strip().splitlines() or [""])[0][:300]
             self.left_out(f"{name}: {type(error).__name__}: {reason}")
         print(f"  {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+        if self.file is not None:
+            self.file.write_text(json.dumps(self.result, indent=2) + "\n")
 
     def left_out(self, reason: str) -> None:
         """Write down what was not done, and why."""
@@ -99,9 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(run.result))
     if run.result["gpu"] is None:
         return 0 if args.rehearse else 1
-    file = args.out or ROOT / "results" / file_name(run.result["gpu"]["name"])
-    file.write_text(json.dumps(run.result, indent=2) + "\n")
-    print(f"written to {file}")
+    print(f"written to {run.file}")
     return 0 if all(gate["passed"] for gate in run.result["gates"]) else 1
 
 
@@ -124,6 +126,7 @@ def measure(args: argparse.Namespace) -> Run:
         return run
     if not args.rehearse:
         _describe(run)
+        run.file = args.out or ROOT / "results" / file_name(run.result["gpu"]["name"])
     with tempfile.TemporaryDirectory() as folder:
         store = gpu_engines.open_store(run, args.weights, Path(folder))
         gpu_engines.measure_parts(run, store)
@@ -131,6 +134,8 @@ def measure(args: argparse.Namespace) -> Run:
             gpu_engines.measure_copies(run)
             gpu_engines.measure_plans(run, store)
         gpu_engines.measure_engines(run, store, args.pictures)
+        if not args.rehearse:
+            gpu_engines.measure_compiled(run, store)
     return run
 
 
@@ -146,6 +151,7 @@ def _describe(run: Run) -> None:
     }  # fmt: skip
     run.result["versions"]["cuda"] = str(torch.version.cuda)
     with run.part("the ceiling of matrix products"):
+        torch.manual_seed(0)
         a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.float16) for _ in range(2))
         times = sorted(run.device_ms(lambda: a @ b))
         run.result["ceiling_tflops"] = round(2 * 8192**3 / times[len(times) // 2] / 1e9, 1)

@@ -72,7 +72,7 @@ def _cached() -> Path | None:
 
 
 def measure_parts(run: Run, store: GraphStore) -> None:
-    """The encoder and decoder as torch has them: plain, compiled, and recorded as CUDA graphs."""
+    """The encoder and decoder as torch has them: plain, and recorded as CUDA graphs."""
     graphs = square_graphs()
     for work, graph in graphs.items():
         with run.part(f"torch, {work}"):
@@ -83,14 +83,16 @@ def measure_parts(run: Run, store: GraphStore) -> None:
             if run.device == "cuda":
                 run.add(work, "torch graph", run.device_ms(_recorded(net, inputs)))
             del net
-    for work, graph in graphs.items():
-        if run.device == "cuda":
-            with run.part(f"torch.compile, {work}"):
-                net = torch.compile(own_module(store.sam(), graph).to(run.device))
-                inputs = [value.to(run.device) for value in examples(graph).values()]
-                run.add(work, "torch.compile", run.device_ms(_call(run, net, inputs, half=True)))
-                run.add(work, "torch.compile graph", run.device_ms(_recorded(net, inputs)))
-                del net
+
+
+def measure_compiled(run: Run, store: GraphStore) -> None:
+    """The same by torch.compile, last because compiling takes its time."""
+    for work, graph in square_graphs().items():
+        with run.part(f"torch.compile, {work}"):
+            net = torch.compile(own_module(store.sam(), graph).to(run.device))
+            inputs = [value.to(run.device) for value in examples(graph).values()]
+            run.add(work, "torch.compile", run.device_ms(_call(run, net, inputs, half=True)))
+            run.add(work, "torch.compile graph", run.device_ms(_recorded(net, inputs)))
 
 
 def square_graphs() -> dict[str, EncoderGraph | DecoderGraph]:

@@ -43,6 +43,16 @@ def test_a_part_that_fails_is_left_out_with_its_reason():
     assert len(run.result["rows"]) == 1
 
 
+def test_what_is_cut_short_is_not_lost(tmp_path):
+    run = gpu.Run("cpu", 2, 1.0)
+    run.file = tmp_path / "gpu-x.json"
+    with run.part("one"):
+        run.add("encoder", "somebody", [1.0])
+    with pytest.raises(KeyboardInterrupt), run.part("two"):
+        raise KeyboardInterrupt
+    assert json.loads(run.file.read_text())["rows"][0]["ms"] == 1.0
+
+
 def test_a_row_says_which_share_of_the_ceiling_it_is():
     row = gpu_report.row("encoder", "tensorrt", [1.0, 0.9, 5.0], 100.0, "device")
     assert (row["ms"], row["p99_ms"], row["tflops"], row["share"]) == (1.0, 5.0, 77.5, 0.775)

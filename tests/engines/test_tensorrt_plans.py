@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,8 +26,17 @@ GPU = Gpu("Fake 9000", "8.9", "580.65")
 GRAPH = DecoderGraph(9, 14, 1, 2, False)
 
 
+@pytest.fixture(scope="module")
+def exported(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds nothing but the exported graph."""
+    root = tmp_path_factory.mktemp("exported")
+    GraphStore(weights_folder, "mobile_sam", root, lambda line: None).onnx(GRAPH)
+    return root
+
+
 @pytest.fixture
-def store(weights_folder: Path, tmp_path: Path) -> GraphStore:
+def store(weights_folder: Path, exported: Path, tmp_path: Path) -> GraphStore:
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
     return GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
 
 
@@ -333,3 +343,40 @@ def test_work_that_fails_ends_the_recording(record):
 def test_a_driver_that_refuses_is_told(record):
     with pytest.raises(ModelError, match="cannot be recorded or launched: 1"):
         record(Driver("cuGraphInstantiate"), 77, lambda: None)
+
+
+# -- gazecast engine build --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("precision", "refused"), [("auto", False), ("int8", True)])
+def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monkeypatch, precision, refused):
+    from engines import EngineSettings, workshop
+    from engines.backends import tensorrt
+    from engines.gate import GateRefused
+
+    monkeypatch.setattr(tensorrt, "find_library", fake.fake_library)
+    monkeypatch.setattr(tensorrt, "open_device", fake.HostDevice)
+
+    def verify(*args: object, **more: object) -> dict[str, str]:
+        if refused:
+            raise GateRefused("best-of-four IoU 0.1")
+        return {"gate": "passed"}
+
+    monkeypatch.setattr(workshop, "verify", verify)
+    monkeypatch.setattr("engines.models.beyond.PICTURES", 1)  # decides values and no shapes
+    settings = EngineSettings("tensorrt", precision=precision, picture_side=224, cache_dir=tmp_path)
+    picture = np.random.default_rng(0).integers(0, 256, (180, 320, 3)).astype(np.uint8)
+    if refused:
+        with pytest.raises(GateRefused):
+            workshop.build(settings, weights_folder, (320, 180), [picture])
+    else:
+        assert workshop.build(settings, weights_folder, (320, 180), [picture]) == {"gate": "passed"}
+    numbers = "f16" if precision == "auto" else precision
+    names = {entry["name"] for entry in workshop.list_engines(tmp_path) if entry["file"].endswith(".plan")}
+    assert names == {
+        f"encoder-126x224-{numbers}-plan", "letterbox-180x320-126x224-f32-plan", "decoder-masks-8x14-b1-n2-f16-plan",
+        *(f"decoder-8x14-b{batch}-n2-f16-plan" for batch in (1, 4, 8)),
+    }  # fmt: skip
+    store = GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
+    # What was refused cannot be opened: it has no ranges any more.
+    assert not store.has_ranges(EncoderGraph(126, 224))
