@@ -38,6 +38,10 @@ def build(
     Returns the engine's description with `gate`. Raises `GateRefused` with the figures.
     """
     tell = report or (lambda line: None)
+    if settings.backend == "tensorrt":
+        from engines.backends.tensorrt import require
+
+        require()
     root = settings.cache_dir or default_cache_dir()
     store = GraphStore(weights, settings.model, root, tell)
     letterbox = _letterbox(settings, frame_size)

@@ -42,6 +42,12 @@ def open_engine(
     return pair
 
 
+def require() -> None:
+    """Raise `EngineUnavailable` where there is no TensorRT or no GPU, before anything slow is done for them."""
+    library, device = find_library(), open_device()
+    library.capability(device.gpu.compute)
+
+
 def build_plans(settings: EngineSettings, store: GraphStore, graphs: Sequence[AnyGraph], *, force: bool) -> None:
     """Build the plans of graphs for this machine's GPU; `force` builds anew what is there."""
     library, device = find_library(), open_device()
