@@ -12,7 +12,7 @@ from pathlib import Path
 from engines.base import PromptError
 from engines.letterbox import Letterbox
 
-GRAPH_VERSION = 6
+GRAPH_VERSION = 7
 """Raised whenever an exported graph changes, so that no cache serves an old one."""
 TOKEN_PX = 16
 GRID = 64

@@ -66,8 +66,8 @@ class EncodeAndPrepare(nn.Module):
             if size not in sam.recorded:
                 sam.recorded[size] = record(sam.image_encoder, normalised, *size)
             self.beyond, embedding = sam.recorded[size]
-            self.height = rows * TOKEN_PX + Beyond.STEM_PX * self.beyond.below
-            self.width = columns * TOKEN_PX + Beyond.STEM_PX * self.beyond.right
+            self.height = self.beyond.rows * TOKEN_PX + Beyond.STEM_PX * self.beyond.below
+            self.width = self.beyond.columns * TOKEN_PX + Beyond.STEM_PX * self.beyond.right
             around = self.blocks(embedding)
             self.register_buffer("beside", around[:, :rows, columns:].clone())
             self.register_buffer("under", around[:, rows:].clone())
@@ -80,7 +80,8 @@ class EncodeAndPrepare(nn.Module):
         if self.beyond is None:
             x = self.blocks(self.encoder(x))
         else:
-            x = torch.cat([self.encoder(x, self.beyond), self.beside], 2)
+            rows, columns = self.tokens
+            x = torch.cat([self.encoder(x, self.beyond)[:, :rows, :columns], self.beside], 2)
             x = torch.cat([x, self.under], 1)
         return self.preparation(x.reshape(-1, WIDTH))
 

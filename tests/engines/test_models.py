@@ -173,7 +173,7 @@ def test_blocks_of_padding_end_with_the_square(tokens):
     assert all(0 < end - begin <= SURROUND for begin, end in pairwise(borders))
 
 
-@pytest.mark.parametrize(("height", "width"), [(576, 1024), (1024, 683), (378, 672), (448, 336)])
+@pytest.mark.parametrize(("height", "width"), [(576, 1024), (1024, 683), (378, 672), (288, 512), (448, 336)])
 def test_recorded_surroundings_stand_for_the_padding(sam, height, width):
     content = torch.from_numpy(natural_noise(21, height, width))
     graph = EncoderGraph(height, width)
@@ -187,8 +187,8 @@ def test_recorded_surroundings_stand_for_the_padding(sam, height, width):
     padded = graphs.normalised(content)[:, :, : rows * 16, : columns * 16]
     bare = sam.image_encoder(padded)[0]
     without = torch.linalg.norm(bare - truth[tokens]) / torch.linalg.norm(truth[tokens])
-    assert error < 0.1
-    assert error < without / 2
+    assert error < 0.03
+    assert error < without / 10
 
 
 def published_tiny_vit_state(seed: int = 3) -> dict:
