@@ -20,7 +20,7 @@ demo: setup ## See it work on a real clip in about a minute: pictures, a video a
 	@$(BIN)/gazecast demo $(ARGS)
 	@$(MAKE) --no-print-directory tune || echo "gazecast runs without it: the encoder works in bfloat16 or float32"
 
-tune: setup ## Build the int8 encoder for 16:9 frames, twice as fast where it passes its gate; some minutes, once
+tune: setup ## Build the int8 encoder for 16:9 frames, a quarter faster than bfloat16; a minute or two, once
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine build --precision int8
 

@@ -1,6 +1,6 @@
 """How good one look is as a prompt: mIoU of a click, a box, a click with the last mask, under errors of the gaze.
 
-    python benchmarks/prompt_quality.py DATA [--weights FOLDER] [--backend openvino] [--out FILE]
+    python benchmarks/prompt_quality.py DATA [--weights FOLDER] [--backend openvino] [--picture-side PX ...]
 
 DATA holds `stills/` (images/, annotations.json with a polygon for each object) and `video/` (DAVIS layout).
 
@@ -10,7 +10,8 @@ frame of a clip. The click is the object's deepest point (the maximum of the Euc
 object, as gaze does. "top" is the mask with the best predicted IoU of SAM's last three, "best of four" the candidate
 nearest the truth. "dense" clicks again at the same place with the top mask's logits as SAM's mask prompt. "box" is the
 object's bounding box with every side moved by a normal error of that many px (sd); 0 px is the true box. Means are over
-objects, all alike.
+objects, all alike; "by_area" has those of the true click and the true box by the object's share of the picture. All of
+it at each of the sides at which pictures are encoded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -33,6 +35,9 @@ from engines import Candidates, EngineSettings, Image, Mask, Prompt, load, weigh
 ERRORS_PX = (0, 5, 10, 20, 40)
 LEAST_AREA = 0.001
 KINDS = ("top", "best_of_four", "dense", "box")
+SIDES_PX = (512, 672, 1024)
+SHARES = (0.001, 0.01, 0.05, 1.0)
+"""Of the picture, where classes of objects begin and end."""
 
 
 def stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
@@ -88,11 +93,13 @@ def prompts_for(name: str, index: int, mask: Mask) -> tuple[list[Prompt], list[P
 
 def measure(encoder, decoder, pictures) -> dict:
     rows = {kind: {error: [] for error in ERRORS_PX} for kind in KINDS}
+    areas = []
     for name, image, masks in pictures:
         embedding = encoder.encode(image)
         for index, mask in enumerate(masks):
             if mask.mean() < LEAST_AREA:
                 continue
+            areas.append(float(mask.mean()))
             clicks, boxes = prompts_for(name, index, mask)
             found = decoder.decode(embedding, clicks)
             again = [
@@ -105,9 +112,19 @@ def measure(encoder, decoder, pictures) -> dict:
                 rows["best_of_four"][error].append(max(values))
                 rows["dense"][error].append(ious(more, mask)[more.top])
                 rows["box"][error].append(ious(box, mask)[box.top])
-    count = len(rows["top"][0])
     means = {k: {str(e): round(float(np.mean(v)), 4) for e, v in by.items()} for k, by in rows.items()}
-    return {"objects": count, "miou": means}
+    return {"objects": len(areas), "miou": means, "by_area": by_area(areas, {k: by[0] for k, by in rows.items()})}
+
+
+def by_area(areas: list[float], values: dict[str, list[float]]) -> dict:
+    """Means over the objects of each class of area that has some."""
+    found = {}
+    for low, high in pairwise(SHARES):
+        chosen = [index for index, area in enumerate(areas) if low <= area < high or area == high == 1.0]
+        if chosen:
+            means = {kind: round(float(np.mean([all_[index] for index in chosen])), 4) for kind, all_ in values.items()}
+            found[f"{low:g} to {high:g}"] = {"objects": len(chosen), "miou": means}
+    return found
 
 
 def main() -> None:
@@ -116,25 +133,38 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--backend", default="openvino")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--picture-side", type=int, nargs="+", default=list(SIDES_PX), metavar="PX")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "prompt_quality.json")
     args = parser.parse_args()
-    settings = EngineSettings(args.backend, precision=args.precision)
-    encoder, decoder = load(settings, args.weights or weights.path("mobile_sam"), report=print)
+    sides = {}
+    for side in args.picture_side:
+        settings = EngineSettings(args.backend, precision=args.precision, picture_side=side)
+        encoder, decoder = load(settings, args.weights or weights.path("mobile_sam"), report=print)
+        info = encoder.info
+        sides[str(side)] = {
+            "stills": measure(encoder, decoder, stills(args.data / "stills")),
+            "video": measure(encoder, decoder, clips(args.data / "video")),
+        }
+        encoder.close()
+        decoder.close()
+        tell(side, sides[str(side)])
     out = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {encoder.info.device}",
-        "engine": f"{encoder.info.backend} {encoder.info.precision}",
-        "versions": encoder.info.versions,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {info.device}",
+        "engine": f"{info.backend} {info.precision}",
+        "versions": info.versions,
         "protocol": " ".join(__doc__.split("The click protocol.")[1].split()),
         "errors_px": list(ERRORS_PX),
-        "stills": measure(encoder, decoder, stills(args.data / "stills")),
-        "video": measure(encoder, decoder, clips(args.data / "video")),
+        "picture_side": sides,
     }
     args.out.write_text(json.dumps(out, indent=2) + "\n")
-    for part in ("stills", "video"):
-        print(f"{part}, {out[part]['objects']} objects")
-        for kind, by in out[part]["miou"].items():
-            print(f"  {kind:14s}", "  ".join(f"{error:>3s} px {value:.3f}" for error, value in by.items()))
+
+
+def tell(side: int, parts: dict) -> None:
+    for part, found in parts.items():
+        print(f"{side} px, {part}, {found['objects']} objects")
+        for kind, by in found["miou"].items():
+            print(f"  {kind:14s}", "  ".join(f"{error:>3s} px {value:.3f}" for error, value in by.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def bench(
     return {
         "engine": info.backend,
         "precision": info.precision,
+        "picture_side": info.picture_side,
         "threads": info.threads,
         "encoder_ms": round(medians["encoder"], 2),
         "prep_ms": 0.0,
