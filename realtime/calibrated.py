@@ -111,7 +111,8 @@ class CalibratedGaze(GazeSource):
         at = self._table.at(x, y)
         dx, dy = self._drift.decayed(sample.received_ns / 1e9).offset_deg
         radius = max(at.radius_px, LEAST_RADIUS_DEG * at.deg_px)
-        return replace(sample, x=at.x + dx * at.deg_px, y=at.y + dy * at.deg_px, unit="px", radius_px=radius)
+        x, y = at.x + dx * at.deg_px, at.y + dy * at.deg_px
+        return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.deg_px)
 
     def chosen(self, message: MaskMessage, now_ns: int) -> None:
         """Learn from a published mask: once from each thing that is locked, while it is looked at."""

@@ -25,6 +25,7 @@ class ChoiceSettings:
     coverage: weight of the share of the gaze's error disc that lies inside.
     runaway_area: share of the picture above which a mask is taken to have run away to the background.
     runaway: penalty for that.
+    fate: weight of how far motion changes along the edge, see `realtime.motion.fate`.
     support: weight of how far other points within the gaze's error offer the same mask, once they have voted.
     """
 
@@ -32,6 +33,7 @@ class ChoiceSettings:
     coverage: float = 0.1
     runaway_area: float = 0.4
     runaway: float = 0.5
+    fate: float = 0.4
     support: float = 0.5
 
 
@@ -59,15 +61,19 @@ def pick(
     picture: float,
     settings: ChoiceSettings | None = None,
     *,
+    fate: Floats | None = None,
     voted: Floats | None = None,
     level: int | None = None,
 ) -> Choice:
     """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area.
 
-    voted: (K,) their `support`, where there was a vote. level: 0 part to 2 whole, the only one that is wanted.
+    fate: (K,) their `common_fate`, where it is known. voted: (K,) their `support`, where there was a vote.
+    level: 0 part to 2 whole, the only one that is wanted.
     """
     weigh = settings or ChoiceSettings()
     score, agreement = _scored(masks, predicted_iou, disc, shown, picture, weigh)
+    if fate is not None:
+        score = score + weigh.fate * fate
     if voted is not None:
         score = score + weigh.support * voted
     ranks = levels(masks)

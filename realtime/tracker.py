@@ -27,10 +27,13 @@ from realtime.clean import CleanSettings, sharpen, tidy
 from realtime.dwell import Dwell, DwellSettings, Seen, near
 from realtime.gaze import GazeFilter, GazeSettings, Look
 from realtime.keyframes import KeyframeChooser, KeyframeSettings
-from realtime.motion import Chain, Motion, MotionSettings
+from realtime.motion import Chain, Motion, MotionSettings, common_fate
 from realtime.prompter import Prompter, PrompterSettings
 from realtime.types import Frame, GazeSample, Keyframe, Mask, State
 from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+
+FATE_NS = 40_000_000
+"""Over this long things move apart by what flow can tell, at any frame rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ class Tracker:
     ) -> None:
         for sample in samples:
             x, y = sample.px(frame.size)
-            self._gaze.update(sample, (x, y), frame.size)
+            self._gaze.update(sample, (x, y), frame.size, sample.px_per_degree)
             if sample.confidence >= self._settings.gaze.min_confidence and math.isfinite(x + y):
                 self._prompter.remember(sample, x, y)
         if since is None or before is None:
@@ -217,10 +220,11 @@ class Tracker:
         few = np.s_[..., ::2, ::2]  # enough to choose by
         # After a saccade to something else, agreement with what was on show would only hold the eyes back.
         stayed = carried is not None and near(carried.mask, frame.size, look.point_px, look.radius_px)
+        masks = logits[few] > 0
         choice = pick(
-            logits[few] > 0, candidates.predicted_iou, chain.disc(look.point_px, look.radius_px)[few],
-            carried.mask[few] if carried is not None and stayed else None, logits[0][few].size, self._settings.choice,
-            voted=answer.support, level=self._wanted if stayed else None,
+            masks, candidates.predicted_iou, chain.disc(look.point_px, look.radius_px)[few],
+            carried.mask[few] if carried is not None and stayed else None, masks[0].size, self._settings.choice,
+            fate=self._fate(masks), voted=answer.support, level=self._wanted if stayed else None,
         )  # fmt: skip
         self._level = choice.level
         score = float(np.clip(candidates.predicted_iou[choice.index], 0, 1))
@@ -229,6 +233,14 @@ class Tracker:
             keyframe, answer.sample, (float(x), float(y)), look.radius_px, score, choice.confidence, answer.decode_ns
         )
         return Masked(logits[choice.index], decode)
+
+    def _fate(self, masks: NDArray[np.bool_]) -> Floats | None:
+        """Common fate of candidates on every other pixel of the working grid, by what moved over `FATE_NS`."""
+        steps = max(1, round(FATE_NS / self._interval_ns)) if self._interval_ns else 1
+        chain = self._motion.back(steps)
+        if chain is None or self._settings.choice.fate == 0:
+            return None
+        return common_fate(masks, np.asarray(chain.displacement[::2, ::2] / 2, np.float32))
 
     # -- 5. decide ----------------------------------------------------------------------------------------------------
 

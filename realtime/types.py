@@ -45,7 +45,7 @@ class GazeSample:
     x, y: `unit` "norm" is 0..1 of the frame with the origin top left, "px" is frame pixels. Both are in the distorted
     picture as captured. May lie outside the frame; is never NaN.
     confidence: 0..1; 0 during blinks.
-    radius_px: error radius if the source or a calibration knows it.
+    radius_px, px_per_degree: error radius and the picture's scale there, where a calibration knows them.
     """
 
     x: float
@@ -56,6 +56,7 @@ class GazeSample:
     captured_ns: int
     received_ns: int
     radius_px: float | None = None
+    px_per_degree: float | None = None
 
     def px(self, size: tuple[int, int]) -> tuple[float, float]:
         """The look in pixels of a frame of (width, height)."""

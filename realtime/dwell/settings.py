@@ -34,13 +34,11 @@ class DwellSettings:
     """Most things remembered."""
     remember_s: float = 30.0
     """How long they are; what is carried along without being seen drifts off."""
-    steps: bool = False
-    """Whether one long, unbroken fixation steps from part to whole and back.
-
-    Off unless the wearer asks: a mask that changes while nothing else does is what a robot least expects.
-    """
+    steps: bool = True
+    """Whether one long, unbroken fixation steps from part to whole and back; a wearer can turn it off."""
     step_s: float = 1.5
-    """The fixation that makes one step; everyday fixations last 0.2 to 0.5 s, so this is meant."""
+    """The fixation that makes one step; everyday fixations last 0.2 to 0.5 s, so this is meant. Eyes that follow
+    something that moves make none."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

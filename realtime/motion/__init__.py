@@ -5,6 +5,7 @@ older frame is then brought to now by sampling it there, without holes, and a ga
 """
 
 from realtime.motion.chain import Chain, similarity
+from realtime.motion.fate import common_fate
 from realtime.motion.flow import Motion, MotionSettings
 
-__all__ = ["Chain", "Motion", "MotionSettings", "similarity"]
+__all__ = ["Chain", "Motion", "MotionSettings", "common_fate", "similarity"]

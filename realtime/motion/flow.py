@@ -152,6 +152,11 @@ class Motion:
             self._chains[then] = known
         return known if known.weakest >= self._settings.cut_trust else None
 
+    def back(self, frames: int) -> Chain | None:
+        """`chain` to the frame that came so many before the newest; None when the ring does not reach there."""
+        indices = list(self._ring)[-1 - frames :]
+        return self.chain(indices[0]) if len(indices) > frames else None
+
     @staticmethod
     def _extended(flow: Floats, older: Floats) -> Floats:
         """Newest -> before by `flow`, and before -> then by `older`."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines import Image, Letterbox
-from realtime.motion import Chain, Motion, MotionSettings, similarity
+from realtime.motion import Chain, Motion, MotionSettings, common_fate, similarity
 from realtime.types import Frame, Mask
 
 WIDTH, HEIGHT = 640, 360
@@ -201,3 +201,28 @@ def test_similarity_is_one_for_the_same_and_low_for_another() -> None:
     a, b = (np.ascontiguousarray(view(0, wide=w)[..., 0]) for w in (WIDE, OTHER))
     assert similarity(a, a).min() > 0.999
     assert similarity(a, b).mean() < 0.5
+
+
+def moving(
+    area: NDArray[np.bool_], x: float, y: float, ground: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.float32]:
+    field = np.empty((*area.shape, 2), np.float32)
+    field[:] = ground
+    field[area] = x, y
+    return field
+
+
+@pytest.mark.parametrize("ground", [(0.0, 0.0), (3.0, -1.0)], ids=["still camera", "pan"])
+def test_what_moves_by_itself_ends_where_motion_changes(ground: tuple[float, float]) -> None:
+    thing, part, group = (disc(320, 180, r)[::4, ::4] for r in (60, 25, 120))
+    field = moving(thing, ground[0] + 1.0, ground[1] - 1.0, ground)
+    fates = common_fate(np.stack([part, thing, group, ~thing]), field)
+    np.testing.assert_allclose(fates, [0, 1, 0, 1], atol=0.05)
+
+
+def test_in_a_still_picture_and_for_slivers_fate_says_nothing() -> None:
+    thing = disc(320, 180, 60)[::4, ::4]
+    assert common_fate(thing[None], moving(thing, 0.0, 0.0))[0] == 0
+    sliver = np.zeros_like(thing)
+    sliver[40, 40] = True
+    assert not common_fate(np.stack([sliver, np.zeros_like(thing), np.ones_like(thing)]), moving(thing, 5.0, 0.0)).any()
