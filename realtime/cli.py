@@ -91,9 +91,12 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from realtime.demo import run_demo
+    from realtime.demo import run_demo, view_demo
 
-    run_demo(_config(args), args.out, video=args.video, gaze=args.gaze)
+    if args.view:
+        view_demo(_config(args), video=args.video, gaze=args.gaze)
+    else:
+        run_demo(_config(args), args.out, video=args.video, gaze=args.gaze)
     return 0
 
 
@@ -137,12 +140,16 @@ def _config(args: argparse.Namespace) -> Config:
     }.items():  # fmt: skip
         if value is not None:
             _put(flags, key, value)
+    if getattr(args, "view", False):
+        _put(flags, "view.enabled", True)
     for pair in args.set:
         key, equals, text = pair.partition("=")
         if not equals:
             raise SettingsError(f"--set wants KEY=VALUE, got {pair!r}")
         _put(flags, key.strip(), _value(text.strip()))
-    return load_config(args.config, flags)
+    # Somebody who wants to see something and names no camera has one in the browser.
+    defaults = Config(source="browser:") if getattr(args, "view", False) else None
+    return load_config(args.config, flags, defaults)
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -180,6 +187,8 @@ def _parser() -> argparse.ArgumentParser:
     _config_flags(run)
     run.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
     run.add_argument("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
+    run.add_argument("--view", action="store_true", help="serve the live page and print its address; its camera is "
+                     "the source and its mouse the gaze if there are no others")  # fmt: skip
     run.add_argument("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
 
     config = add("config", _show_config, "print the configuration that `run` would have, as a file for --config")
@@ -210,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo-out"), help="where to leave them (default demo-out)")
     demo.add_argument("--video", type=Path, help="another clip")
     demo.add_argument("--gaze", help="a trace for it, or wander")
+    demo.add_argument("--view", action="store_true", help="serve the live page instead, until Ctrl-C")
 
     doctor = add("doctor", _doctor, "say what this machine can run, and what to install for more")
     doctor.add_argument("--json", action="store_true", help="as JSON")
@@ -244,8 +254,12 @@ def _config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -> N
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as "
                         "engine.decoder_threads=2")  # fmt: skip
     if sources:
-        parser.add_argument("--source", metavar="SPEC", help="pupil://HOST:PORT, camera:N, file:PATH, rtsp://...")
-        parser.add_argument("--gaze", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source")
+        parser.add_argument(
+            "--source", metavar="SPEC", help="pupil://HOST:PORT, camera:N, file:PATH, rtsp://..., browser:"
+        )
+        parser.add_argument(
+            "--gaze", metavar="SPEC", help="pupil://HOST:PORT, trace:FILE.csv, browser:; default: the source"
+        )
     else:
         parser.set_defaults(source=None)
 

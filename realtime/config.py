@@ -12,6 +12,7 @@ from engines import EngineSettings
 from realtime.settings import flattened, merged, read_toml
 from realtime.subscriber import DEFAULT_ENDPOINT
 from realtime.tracker import TrackerSettings
+from realtime.viewer.settings import ViewSettings
 from realtime.wire import Encoding
 
 
@@ -55,11 +56,12 @@ class Config:
     publish: PublishConfig = field(default_factory=PublishConfig)
     engine: EngineSettings = field(default_factory=EngineSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    view: ViewSettings = field(default_factory=ViewSettings)
 
 
-def load_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
+def load_config(file: Path | None, flags: Mapping[str, Any], defaults: Config | None = None) -> Config:
     """Defaults, then the file, then the flags (nested maps); raises `SettingsError` for whatever does not fit."""
-    config = Config()
+    config = defaults or Config()
     if file is not None:
         config = merged(config, read_toml(file), str(file))
     return merged(config, flags, "flags")

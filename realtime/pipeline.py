@@ -17,13 +17,15 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import TypedDict
 
 import cv2
 
 from engines import Decoder, Encoder
 from realtime.clock import now_ns
+from realtime.controls import STEERING, VERBS, Command, Commands, Steered, Verb, steer
 from realtime.drawing import draw
 from realtime.health import Signs, judge
 from realtime.latest import Backlog, Latest
@@ -55,6 +57,15 @@ class Shown:
     message: MaskMessage | None
 
 
+class Hooks(TypedDict, total=False):
+    """Those arguments of a `Pipeline` that a viewer or a recorder wants to be in."""
+
+    on_gaze: Callable[[GazeSample], None]
+    commands: Commands
+    on_command: Callable[[Command, Shown], None]
+    dropped_elsewhere: Callable[[], Mapping[str, int]]
+
+
 class Pipeline:
     """Runs from `start` to `stop`; trouble with one frame, sample or message never ends it, but is counted and told."""
 
@@ -74,6 +85,10 @@ class Pipeline:
         jpeg_quality: int = 80,
         on_health: Callable[[HealthMessage], None] = lambda health: None,
         on_shown: Callable[[Shown], None] = lambda shown: None,
+        on_gaze: Callable[[GazeSample], None] = lambda sample: None,
+        commands: Commands | None = None,
+        on_command: Callable[[Command, Shown], None] = lambda command, shown: None,
+        dropped_elsewhere: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """Take the parts; nothing runs yet.
 
@@ -81,14 +96,19 @@ class Pipeline:
             a recording is not played to nobody.
         every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
         cancelled: asked while it starts; when true, `start` raises KeyboardInterrupt.
-        overlay_wanted: asked for every frame. on_health, on_shown: called once a second and once a frame, on threads
-            of the pipeline's.
+        overlay_wanted: asked for every frame. on_health, on_shown, on_gaze: called once a second, once a frame and
+            with every look, on threads of the pipeline's and of the gaze's.
+        commands: what users ask for, obeyed between two frames. on_command: called with what is not the tracker's to
+            do, and the frame that it came to, on the thread that tracks: it returns at once.
+        dropped_elsewhere: what was lost further on, by name, for `health`.
         """
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
         self._every_frame, self._cancelled = every_frame, cancelled
         self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
-        self._on_health, self._on_shown = on_health, on_shown
+        self._on_health, self._on_shown, self._on_gaze = on_health, on_shown, on_gaze
+        self._commands, self._on_command = commands or Commands(), on_command
+        self._dropped_elsewhere = dropped_elsewhere
         self._metrics = Metrics()
         self._frames: Latest[Frame] = Latest()
         self._gaze: Backlog[GazeSample] = Backlog(GAZE_BACKLOG)
@@ -157,6 +177,12 @@ class Pipeline:
         """Whether the frames have come to their end, as those of a file do, or to nothing."""
         return self._frame_source.status().state in ("ended", "failed")
 
+    @property
+    def obeys(self) -> tuple[Verb, ...]:
+        """The commands that it can do something about; known once it has started."""
+        steered = self._ready.is_set() and isinstance(self._tracker, Steered)
+        return tuple(verb for verb in VERBS if steered or verb not in STEERING)
+
     def _spawn(self, name: str, loop: Callable[[], None]) -> None:
         thread = threading.Thread(target=loop, name=f"gazecast-{name}", daemon=True)
         self._threads.append(thread)
@@ -179,23 +205,47 @@ class Pipeline:
         self._metrics.tick("gaze", now_ns())
         if self._ready.is_set():
             self._gaze.put(sample)
+        self._on_gaze(sample)
 
     # -- track --------------------------------------------------------------------------------------------------------
 
     def _track(self) -> None:
-        while (frame := self._frames.take()) is not None:
+        while (frame := self._frames.take()) is not None or not self._frames.closed:
             with self._guard("track"):
+                if frame is None:
+                    self._use_pause()
+                    continue
                 begun_ns = now_ns()
                 keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.take(0)
+                left = self._steer(self._commands.take_all())
                 track = self._tracker.step(frame, self._gaze.take_all(), keyframe)
                 if track.wants_keyframe and not self._every_frame:
                     self._to_encode.put(frame)
                 if track.message is not None:
                     self._publish_mask(frame, track, track.message)
-                self._to_draw.put(Shown(frame, track.message))
+                shown = Shown(frame, track.message)
+                self._to_draw.put(shown)
+                for command in left:
+                    self._on_command(command, shown)
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
-                if self._every_frame or not self._frames.waiting:
-                    self._tracker.refine()
+                self._use_pause()
+
+    def _use_pause(self) -> None:
+        """Between two frames: ask about a new keyframe before the next frame comes, have answers voted on."""
+        if not self._every_frame:
+            if not self._frames.waiting and (keyframe := self._keyframes.take(0)) is not None:
+                self._tracker.prepare(keyframe)
+            if self._frames.waiting:
+                return
+        self._tracker.refine()
+
+    def _steer(self, commands: list[Command]) -> list[Command]:
+        """Have the tracker do what is its to do; gives the rest."""
+        tracker: object = self._tracker
+        for command in commands:
+            if command.verb in STEERING and isinstance(tracker, Steered):
+                steer(tracker, command)
+        return [command for command in commands if command.verb not in STEERING]
 
     def _own_keyframe(self, frame: Frame) -> Keyframe | None:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""
@@ -242,6 +292,7 @@ class Pipeline:
                 done_ns - begun_ns, done_ns,
             )
         )  # fmt: skip
+        self._frames.wake()
         encode_ms = (done_ns - begun_ns) / 1e6
         self._metrics.tick("keyframes", done_ns)
         self._metrics.observe("encode", encode_ms, done_ns)
@@ -296,6 +347,7 @@ class Pipeline:
         dropped["gaze.overflow"] = self._gaze.lost
         for name, source in (("frames", frames), ("gaze", gaze)):
             dropped.update({f"{name}.{why}": count for why, count in source.dropped.items()})
+        dropped.update(self._dropped_elsewhere())
         engine = asdict(self._decoder.info) if self._ready.is_set() else {}
         health = HealthMessage(
             state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -15,19 +16,23 @@ from realtime.clock import now_ns
 from realtime.config import Config
 from realtime.drawing import draw
 from realtime.latest import Latest
-from realtime.pipeline import Pipeline, Shown
+from realtime.pipeline import Hooks, Pipeline, Shown
 from realtime.progress import Progress, Report
 from realtime.publishing import Broadcast
 from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze
-from realtime.sources.base import GazeSource, SourceStatus
+from realtime.sources.base import FrameSource, GazeSource, SourceStatus
+from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.recording import ClipFrames
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
 from realtime.view import View
 from realtime.window import MouseGaze, Window
 from realtime.wire import HealthMessage
+
+if TYPE_CHECKING:
+    from realtime.viewer.live import LivePage
 
 SETTLE_S = 0.3
 """After a file's last frame, the time that its mask gets to be published."""
@@ -49,6 +54,10 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             stack.callback(screen.close)
         frames = open_frames(config.source)
         gaze: GazeSource = mouse or open_gaze(_gaze_spec(config), frames)
+        page = _page(config, frames, gaze)
+        if page is not None:
+            stack.callback(page.close)
+            view.page(page.address)
         publisher = Publisher(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
         latest: Latest[Shown] = Latest()
@@ -56,7 +65,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         calibration = load_gaze(config.calibration, config.source) if config.calibration else None
         if calibration is not None:
             gaze = _calibrated(gaze, calibration, config, clip)
-        watch = _Watch(calibration, gaze, latest if screen else None)
+        watch = _Watch(calibration, gaze, latest if screen else None, page)
         at_any_speed = clip is not None and not clip.clock.real_time
         pipeline = Pipeline(
             frames,
@@ -72,11 +81,14 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
-            on_health=lambda health: _tell(view, health, stop),
+            on_health=lambda health: _tell(view, page, health, stop),
             on_shown=watch,
+            **_hooks(page),
         )
         stack.callback(pipeline.stop)
         pipeline.start()
+        if page is not None:
+            page.allow([verb for verb in pipeline.obeys if verb != "record"])
         view.ready(config.source, publisher.endpoint)
         while not (stop.is_set() or interrupts.asked or pipeline.ended or watch.refused):
             if screen is None:
@@ -116,10 +128,12 @@ class _Watched:
 
 
 class _Watch:
-    """Sees each frame with its mask: for the window, for what has slipped, and for frames of a wrong size."""
+    """Sees each frame with its mask: for window and page, for what has slipped, and for frames of a wrong size."""
 
-    def __init__(self, calibration: Loaded | None, gaze: GazeSource, screen: Latest[Shown] | None) -> None:
-        self._calibration, self._screen = calibration, screen
+    def __init__(
+        self, calibration: Loaded | None, gaze: GazeSource, screen: Latest[Shown] | None, page: LivePage | None
+    ) -> None:
+        self._calibration, self._screen, self._page = calibration, screen, page
         self._gaze = gaze if isinstance(gaze, CalibratedGaze) else None
         self.refused = ""
 
@@ -139,18 +153,51 @@ class _Watch:
             self._gaze.chosen(shown.message, now_ns())
         if self._screen is not None:
             self._screen.put(shown)
+        if self._page is not None:
+            self._page.put(shown)
 
 
 def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: ClipFrames | None) -> GazeSource:
     """The source as its calibration corrects it; refused for a mouse and for frames of another size."""
-    if isinstance(gaze, MouseGaze):
+    if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("the mouse is where it is; leave out --calibration, or give --gaze")
     calibration.check(clip.size if clip is not None else None)
     return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift)
 
 
-def _tell(view: View, health: HealthMessage, stop: threading.Event) -> None:
+def _page(config: Config, frames: FrameSource, gaze: GazeSource) -> LivePage | None:
+    """The live page, where one is wanted; raises `SettingsError` where one is needed and is not."""
+    frames_there = frames if isinstance(frames, BrowserFrames) else None
+    gaze_there = gaze if isinstance(gaze, BrowserGaze) else None
+    if not config.view.enabled:
+        if frames_there or gaze_there:
+            raise SettingsError("browser: is what the page sends; add --view to serve it")
+        return None
+    from realtime.viewer.live import LivePage
+
+    return LivePage(
+        config.view,
+        frames=frames_there,
+        gaze=gaze_there,
+        stream=config.publish.stream,
+        source=config.source,
+        least_confidence=config.tracker.gaze.min_confidence,
+    )
+
+
+def _hooks(page: LivePage | None) -> Hooks:
+    """What the pipeline tells the page, and is told by it."""
+    if page is None:
+        return {}
+    return {
+        "on_gaze": page.look, "commands": page.commands, "on_command": page.obey, "dropped_elsewhere": page.dropped,
+    }  # fmt: skip
+
+
+def _tell(view: View, page: LivePage | None, health: HealthMessage, stop: threading.Event) -> None:
     """Show the health; a reader that has gone ends the run, as it ends any program in a pipe."""
+    if page is not None:
+        page.health(health)
     try:
         view.health(health)
     except OSError:
@@ -183,7 +230,9 @@ def _gaze_spec(config: Config) -> str:
         return config.gaze
     if config.source.startswith("pupil:"):
         return config.source
+    if config.view.enabled:
+        return "browser:"
     raise SettingsError(
         f"{config.source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv, "
-        "or --window to use the mouse"
+        "or --view or --window to use the mouse"
     )

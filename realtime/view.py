@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class View(Protocol):
         """Where progress of the start goes."""
         ...
 
+    def page(self, address: str) -> None:
+        """Hear where the live page is, before the engine is opened."""
+        ...
+
     def ready(self, source: str, endpoint: str) -> None:
         """Hear that masks of `source` are published at `endpoint` from now on."""
         ...
@@ -37,6 +42,10 @@ class JsonView:
 
     def __init__(self) -> None:
         self.progress: Progress = Quiet()
+
+    def page(self, address: str) -> None:
+        """Say it on stderr: stdout is for health."""
+        print(f"open {address}", file=sys.stderr, flush=True)
 
     def ready(self, source: str, endpoint: str) -> None:
         """Say nothing: `health` does."""
@@ -54,6 +63,10 @@ class LineView:
         self.progress: Progress = self._terminal
         self._live: Live | None = None
         self._said = ("", float("-inf"))
+
+    def page(self, address: str) -> None:
+        """Say what to open."""
+        self.progress.line(f"open {address}")
 
     def ready(self, source: str, endpoint: str) -> None:
         """Say where to listen."""

@@ -34,7 +34,7 @@ HOMES = {
     "pycuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
-    "aiohttp": ("realtime/",),
+    "aiohttp": ("realtime/viewer/",),
 }
 """Heavy libraries and where alone they may be imported."""
 HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags"}

@@ -55,7 +55,9 @@ class Host:
                 raise DemoError(f"the pipeline has said nothing for {timeout_s:.0f} s; try: gazecast doctor")
             if said[0] == "ready":
                 return str(said[1])
-            if said[0] == "line":
+            if said[0] == "page":
+                self._progress.line(f"open {said[1]}")
+            elif said[0] == "line":
                 self._progress.line(said[1])
             elif said[0] == "bar":
                 self._progress.bar(*said[1])
@@ -98,6 +100,10 @@ class _PipeView:
     def steps(self, done: int, total: int, text: str) -> None:
         """Pass it on."""
         self.tell("steps", (done, total, text))
+
+    def page(self, address: str) -> None:
+        """Pass it on."""
+        self.tell("page", address)
 
     def ready(self, source: str, endpoint: str) -> None:
         """Say where to subscribe."""

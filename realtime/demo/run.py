@@ -20,6 +20,7 @@ from realtime.demo.host import DemoError, Host
 from realtime.demo.report import Watched, Watching, bar, draw_report, summary, table
 from realtime.demo.seen import Seen
 from realtime.progress import Terminal
+from realtime.signals import Interrupts
 from realtime.simulate import Simulator
 from realtime.sources.video import Clip
 from realtime.subscriber import DEFAULT_ENDPOINT, MaskSubscriber
@@ -66,6 +67,19 @@ def run_demo(
         terminal.line(f"left            {path}")
 
 
+def view_demo(config: Config, *, video: Path | None = None, gaze: str | None = None) -> None:
+    """Play the demo's clip, or `video`, again and again to the live page, until interrupted; errors as `run_demo`'s."""
+    terminal = Terminal(Console(highlight=False))
+    with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch, ExitStack() as stack:
+        played = _choose(video, gaze, Path(scratch))
+        host, _ = _start(config, played, terminal, stack)
+        terminal.line("Ctrl-C stops")
+        interrupts = stack.enter_context(Interrupts())
+        while not interrupts.asked:
+            host.check()
+            time.sleep(0.2)
+
+
 def _choose(video: Path | None, gaze: str | None, scratch: Path) -> Played:
     own = video is None
     clip = Clip(media.clip() if video is None else video)
@@ -87,24 +101,30 @@ def _make_folder(out: Path) -> None:
 def _watch(config: Config, played: Played, terminal: Terminal, watch_s: float) -> Watched:
     """Play, segment and listen."""
     with ExitStack() as stack:
-        device = Simulator(played.clip.path, played.gaze, port=0, noise_px=NOISE_PX)
-        stack.callback(device.stop)
-        device.start()
-        # another gazecast may publish at the default port, and nobody needs to know the demo's
-        endpoint = ANY_PORT if config.publish.endpoint == DEFAULT_ENDPOINT else config.publish.endpoint
-        config = replace(
-            config,
-            source=f"pupil://127.0.0.1:{device.port}",
-            gaze="",
-            publish=replace(config.publish, endpoint=endpoint, stream="demo"),
-        )
-        terminal.line(f"opening the engine {config.engine.backend} ({config.engine.model})")
-        host = stack.enter_context(Host(config, terminal))
-        endpoint = host.wait_until_ready(READY_S)
-        terminal.line(f"device {config.source}  ->  gazecast run  ->  subscriber of {endpoint}")
+        host, endpoint = _start(config, played, terminal, stack)
         subscriber = stack.enter_context(MaskSubscriber(endpoint, ("mask", "keyframe", "health")))
         with bar(terminal.console, "watching", watch_s) as told:
             return _listen(host, subscriber, watch_s, told)
+
+
+def _start(config: Config, played: Played, terminal: Terminal, stack: ExitStack) -> tuple[Host, str]:
+    """The device and the pipeline, to be ended by `stack`, and where masks are published."""
+    device = Simulator(played.clip.path, played.gaze, port=0, noise_px=NOISE_PX)
+    stack.callback(device.stop)
+    device.start()
+    # another gazecast may publish at the default port, and nobody needs to know the demo's
+    endpoint = ANY_PORT if config.publish.endpoint == DEFAULT_ENDPOINT else config.publish.endpoint
+    config = replace(
+        config,
+        source=f"pupil://127.0.0.1:{device.port}",
+        gaze="",
+        publish=replace(config.publish, endpoint=endpoint, stream="demo"),
+    )
+    terminal.line(f"opening the engine {config.engine.backend} ({config.engine.model})")
+    host = stack.enter_context(Host(config, terminal))
+    endpoint = host.wait_until_ready(READY_S)
+    terminal.line(f"device {config.source}  ->  gazecast run  ->  subscriber of {endpoint}")
+    return host, endpoint
 
 
 def _listen(host: Host, subscriber: MaskSubscriber, watch_s: float, told: Watching) -> Watched:

@@ -13,8 +13,10 @@ from realtime.sources.base import FrameSource, GazeSource, SourceError, SourceSt
 
 __all__ = ["FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_frames", "open_gaze"]
 
-FRAME_SPECS = "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), rtsp://HOST/PATH"
-GAZE_SPECS = "pupil://HOST:PORT, trace:FILE.csv (with frames from file:)"
+FRAME_SPECS = (
+    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), rtsp://HOST/PATH, browser: (with --view)"
+)
+GAZE_SPECS = "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), browser: (with --view)"
 _REMOTE_PORT = 50020
 
 
@@ -23,6 +25,7 @@ def open_frames(spec: str) -> FrameSource:
 
     pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
     file:PATH[?loop=1&realtime=0&fps=24] - must be there; fps is for folders. rtsp://... - may appear later.
+    browser: - what the live page's camera or clip sends; whoever serves the page feeds it.
     """
     kind, rest = _split(spec)
     if kind == "pupil":
@@ -35,6 +38,10 @@ def open_frames(spec: str) -> FrameSource:
         return _recording(spec, rest)
     if kind in ("rtsp", "rtsps"):
         return _stream(spec)
+    if spec.strip().lower() == "browser:":
+        from realtime.sources.browser import BrowserFrames
+
+        return BrowserFrames()
     raise SourceError(f"{spec!r} is no source of frames; expected one of {FRAME_SPECS}")
 
 
@@ -54,6 +61,10 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
                 f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
             )
         return TraceGaze(_path(spec, rest), frames.clock)
+    if spec.strip().lower() == "browser:":
+        from realtime.sources.browser import BrowserGaze
+
+        return BrowserGaze()
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
 
 

@@ -1,0 +1,178 @@
+"""How late and how right masks are on the screen: a real browser, its pixels read back. Prints a table, keeps JSON.
+
+    python -m benchmarks.viewer                             two viewers, the fake engine, a camera with a known scene
+    python -m benchmarks.viewer --data CLIPS --clip dog     MobileSAM on a clip that the page plays
+
+Age: from when a frame was captured (given to the page by its camera or clip, or due by the clip's clock) until it, or
+a newer one, was drawn with that frame's mask. IoU: between the pixels that are drawn as the thing and the thing in the
+very picture that is on the screen under them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from realtime.demo.video import OverlayWriter
+from tests.chrome import Chrome, Tab
+from tests.realtime.viewer.showing import look_at_red, place_of, red, seen, write_camera
+
+FPS = 24.0
+MODES = ("matched", "carried", "late")
+
+
+@contextmanager
+def running(*flags: str) -> Iterator[str]:
+    """`gazecast run --view` in a process of its own; gives the page's address."""
+    command = [sys.executable, "-m", "realtime", "run", "--view", "--publish", "tcp://127.0.0.1:0",
+               "--set", "view.port=0", *flags]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                if line.startswith("open http"):
+                    yield line.split()[1]
+                    return
+            raise SystemExit("gazecast did not start")
+        finally:
+            process.terminate()
+            process.stderr.close()
+            process.wait(10)
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 95, 99)} | {"masks": len(values)}
+
+
+def measure(tab: Tab, others: list[Tab], seconds: float, follow: Any, truth: Any) -> dict[str, Any]:
+    """Ages while only the hand moves, then overlaps while pixels are read back."""
+    for each in (tab, *others):
+        each.do("gazecast.forget()")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        follow()
+        tab.do("new Promise((done) => setTimeout(done, 60))")
+    ages = [percentiles([age for age in each.do("gazecast.ages()") if age is not None]) for each in (tab, *others)]
+    overlaps = {name: [] for name in ("this", "other")[: 1 + bool(others)]}
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        follow()
+        for name, each in zip(overlaps, (tab, *others), strict=False):
+            overlap = truth(each)
+            if overlap is not None:
+                overlaps[name].append(overlap)
+    said = {name: {"mean": round(float(np.mean(found)), 3), "p5": round(float(np.percentile(found, 5)), 3)}
+            for name, found in overlaps.items() if found}  # fmt: skip
+    return {"age_ms": ages, "iou": said, "health": tab.do("gazecast.state.health.latency_ms"),
+            "rates": tab.do("gazecast.state.health.rates")}  # fmt: skip
+
+
+def iou(a: Any, b: Any) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def known_scene(seconds: float, folder: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """Two viewers: one whose camera and mouse it is, one that watches."""
+
+    def truth(tab: Tab) -> float | None:
+        found = seen(tab)
+        return None if found is None or not found.drawn.any() else iou(found.drawn, red(found.picture))
+
+    out = {}
+    with running("--engine", "fake") as address, Chrome(write_camera(folder / "camera.mjpeg", size=size)) as chrome:
+        tab = chrome.open(address, (1280, 800))
+        tab.until("window.gazecast?.state.hello")
+        tab.click("#start-camera")
+        tab.until("gazecast.state.view")
+        other = chrome.open(address, (960, 640))
+        until = time.monotonic() + 20
+        while not (look_at_red(tab) and tab.do("gazecast.state.latest?.outlines.length")):
+            assert time.monotonic() < until, tab.complaints()
+        other.until("window.gazecast?.state.shown")
+        for mode in MODES:
+            tab.click(f"[data-mode={mode}]")
+            out[mode] = measure(tab, [other], seconds, lambda: look_at_red(tab), truth)
+    return out
+
+
+def clip(data: Path, name: str, seconds: float, folder: Path, engine: list[str]) -> dict[str, Any]:
+    """A clip that the page plays; the mouse goes to the middle of the thing in the newest frame, as well as it can."""
+    frames = sorted((data / name / "frames").glob("*.jpg"))
+    masks = [
+        cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127 for path in sorted((data / name / "masks").glob("*.png"))
+    ]
+    size = masks[0].shape[1], masks[0].shape[0]
+    with OverlayWriter(folder / name, size, FPS) as writer:
+        for number, path in enumerate(frames):
+            image = cv2.imread(str(path))
+            assert image is not None
+            writer.write(image, number / FPS)
+    places = []
+    for mask in masks:
+        depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        places.append(((x + 0.5) / size[0], (y + 0.5) / size[1]))
+    small = [cv2.resize(mask.astype(np.uint8), (427, 240), interpolation=cv2.INTER_AREA) > 0 for mask in masks]
+    out = {}
+    with running(*engine) as address, Chrome() as chrome:
+        tab = chrome.open(address, (1280, 800))
+        tab.until("window.gazecast?.state.hello")
+        tab.choose_file("#file", writer.path)
+        tab.until("gazecast.state.view")
+
+        def number(media_s: float) -> int:
+            return min(len(masks) - 1, max(0, round(media_s * FPS)))
+
+        def follow() -> None:
+            tab.mouse("mouseMoved", *place_of(tab, *places[number(tab.do("gazecast.local.newest?.mediaS ?? 0"))]))
+
+        def truth(each: Tab) -> float | None:
+            found = seen(each, (427, 240))
+            if found is None or not found.drawn.any():
+                return None
+            own = each.do("gazecast.state.mode") == "matched"
+            return iou(found.drawn, small[number(found.said["own" if own else "media"] or 0)])
+
+        until = time.monotonic() + 120
+        while not tab.do("gazecast.state.latest?.outlines.length && gazecast.state.health?.state === 'running'"):
+            follow()
+            assert time.monotonic() < until, tab.complaints()
+        for mode in MODES:
+            tab.click(f"[data-mode={mode}]")
+            out[mode] = measure(tab, [], seconds, follow, truth)
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="clips: NAME/frames/*.jpg and NAME/masks/*.png")
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), help="of the camera's known scene, px")
+    parser.add_argument("--clip", default="dog")
+    parser.add_argument("--engine", nargs="*", default=[], help="flags for gazecast run, such as --engine=openvino")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--out", type=Path, help="keep the figures as JSON")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = clip(args.data, args.clip, args.seconds, folder, args.engine) if args.data else known_scene(
+            args.seconds, folder, tuple(args.size)
+        )  # fmt: skip
+    for mode, figures in found.items():
+        print(f"{mode:8} iou {figures['iou']}  age {figures['age_ms']}  frames {figures['rates'].get('frames')}/s")
+    if args.out:
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

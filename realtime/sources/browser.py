@@ -1,0 +1,118 @@
+"""Frames and gaze from a page in a browser: its camera or clip, and its mouse or finger.
+
+Whoever serves the page puts in what the page sends; nothing here knows how it came.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from realtime.clock import now_ns
+from realtime.latest import Latest
+from realtime.sources.base import FrameSource, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus, Tally
+from realtime.sources.pupil_messages import jpeg_size
+from realtime.types import Frame, GazeSample
+
+MOST_PIXELS = 4096 * 2160
+"""Decoding costs three bytes a pixel, however small the JPEG."""
+SILENCE_NS = 1_000_000_000
+NOBODY = "open the page and start its camera or a clip"
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A frame as the page sent it. `timestamp` is the page's clock in seconds, `captured_ns` the host's."""
+
+    jpeg: bytes
+    index: int
+    timestamp: float
+    captured_ns: int
+    received_ns: int
+
+
+class BrowserFrames(FrameSource):
+    """Decodes the newest frame on a thread of its own, so that whoever offers it goes on at once."""
+
+    def __init__(self) -> None:
+        self._tally = Tally("connecting", NOBODY)
+        self._shots: Latest[Shot] = Latest()
+        self._on_frame: OnFrame = lambda frame: None
+        self._last_ns = 0
+        self._thread = threading.Thread(target=self._decode, name="frames browser", daemon=True)
+
+    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
+        """Begin, whether a page is there yet or not."""
+        self._on_frame, self._tally.on_event = on_frame, on_event
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End within a second."""
+        self._shots.close()
+        if self._thread.is_alive():
+            self._thread.join(0.9)
+
+    def status(self) -> SourceStatus:
+        """`dropped` counts what was superseded by a newer frame before it was decoded, and what was no JPEG."""
+        if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
+            self._tally.enter("waiting", "the page sends no frames; is it hidden or asleep?")
+        found = self._tally.status()
+        superseded = {"superseded": self._shots.replaced} if self._shots.replaced else {}
+        return SourceStatus(found.state, found.reason, found.received, {**found.dropped, **superseded})
+
+    def offer(self, shot: Shot) -> None:
+        """Take a frame; never blocks."""
+        self._shots.put(shot)
+
+    def left(self) -> None:
+        """The page that was the source is so no longer."""
+        self._last_ns = 0
+        self._tally.enter("connecting", NOBODY)
+
+    def _decode(self) -> None:
+        while (shot := self._shots.take()) is not None:
+            size = jpeg_size(shot.jpeg)
+            if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS:
+                self._tally.dropped("no jpeg" if size is None else "size")
+                continue
+            image = cv2.imdecode(np.frombuffer(shot.jpeg, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            if image is None or image.shape[:2] != (size[1], size[0]):
+                self._tally.dropped("undecodable")
+                continue
+            self._last_ns = now_ns()
+            self._tally.received()
+            self._tally.enter("running")
+            picture = np.asarray(image, np.uint8)
+            self._on_frame(Frame(picture, shot.index, shot.timestamp, shot.captured_ns, shot.received_ns))
+
+
+class BrowserGaze(GazeSource):
+    """The mouse or finger over the page's picture: 0..1 of the frame, confidence 0 when it has left."""
+
+    def __init__(self) -> None:
+        self._tally = Tally("waiting", "move the mouse or a finger over the page's picture")
+        self._on_gaze: OnGaze | None = None
+
+    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
+        """Begin to give samples to `on_gaze`."""
+        self._tally.on_event = on_event
+        self._on_gaze = on_gaze
+
+    def stop(self) -> None:
+        """Give no more samples."""
+        self._on_gaze = None
+
+    def status(self) -> SourceStatus:
+        """Running once there was a look."""
+        return self._tally.status()
+
+    def offer(self, sample: GazeSample) -> None:
+        """Take a look; called from one thread."""
+        give = self._on_gaze
+        if give is not None:
+            self._tally.received()
+            self._tally.enter("running")
+            give(sample)

@@ -1,0 +1,268 @@
+"""The live page's server: one thread with an event loop, joined on `close`.
+
+    /                the page
+    /ws              what it shows and says, see `messages`
+    /overlay.mjpeg   frames with the mask drawn, for whatever shows MJPEG
+    /edges.mjpeg     the mask's edge on black, for see-through displays; ?homography=a,...,i&size=WxH as in the settings
+    /edges           the same as a page, drawn by the browser and some 50 ms younger
+
+Requests from other sites' pages are refused: what names another host than it came to, or comes from another origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hmac
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import resources
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from realtime.settings import SettingsError
+from realtime.viewer.desk import Desk
+from realtime.viewer.hub import Hub, Order
+from realtime.viewer.messages import MOST_BYTES, pack_text
+from realtime.viewer.settings import ViewSettings, check_homography
+from realtime.viewer.visit import Stream, Visit
+
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob: mediastream:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEARTBEAT_S = 5.0
+START_S = 5.0
+
+
+class ViewError(SettingsError):
+    """The page cannot be served; the message says what to do."""
+
+
+class Server:
+    """Serves a hub and a desk between `__init__` and `close`."""
+
+    def __init__(self, settings: ViewSettings, hub: Hub, desk: Desk, hello: Mapping[str, object]) -> None:
+        """Bind and begin. `hello` is told to every page that opens. Raises `ViewError`."""
+        self._settings, self._hub, self._desk, self._hello = settings, hub, desk, hello
+        self._files = _page_files()
+        self._tls = _tls(settings)
+        self._visits: set[Visit | Stream] = set()
+        self._health = ""
+        self.refused = 0
+        self._failure: OSError | None = None
+        self._loop = asyncio.new_event_loop()
+        self._up, self._end = threading.Event(), asyncio.Event()
+        self.port = settings.port
+        self._thread = threading.Thread(target=self._run, name="gazecast-viewer", daemon=True)
+        self._thread.start()
+        self._up.wait(START_S)
+        if self._failure is not None:
+            self._thread.join(START_S)
+            raise ViewError(_why(self._failure, settings))
+
+    @property
+    def address(self) -> str:
+        """What to open, token and all."""
+        host = self._settings.host.strip("[]")
+        host = f"[{host}]" if ":" in host else host
+        token = f"?token={self._settings.token}" if self._settings.token else ""
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}/{token}"
+
+    def health(self, text: str) -> None:
+        """Send everybody the health, as a packed message, and who comes later at once; any thread."""
+        self._health = text
+        self.tell_all(text)
+
+    def tell_all(self, text: str) -> None:
+        """Send everybody a packed message; any thread."""
+        self._soon(self._tell_all, text)
+
+    def close(self) -> None:
+        """Send everybody off, free the port; within a second. Twice is fine."""
+        self._soon(self._end.set)
+        self._thread.join(0.9)
+
+    def counts(self) -> dict[str, int]:
+        """What was refused or passed over, by reason."""
+        return {"refused": self.refused, **self._desk.dropped}
+
+    # -- the event loop's thread --------------------------------------------------------------------------------------
+
+    def _soon(self, call: Callable[..., object], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(call, *args)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._up.set()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/ws", self._socket)
+        app.router.add_get("/overlay.mjpeg", self._overlay)
+        app.router.add_get("/edges.mjpeg", self._edges)
+        app.router.add_get("/{name:.*}", self._file)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3, handle_signals=False)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._settings.host.strip("[]"), self._settings.port, ssl_context=self._tls)
+            await site.start()
+            self.port = int(runner.addresses[0][1])
+            self._up.set()
+            await self._end.wait()
+            for visit in list(self._visits):
+                visit.dismiss()
+        finally:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Let in who names this server and knows its token, and send the page with headers that keep others out."""
+        reason = self._refusal(request)
+        if reason:
+            self.refused += 1
+            return web.Response(status=403, text=f"{reason}\n")
+        return await handler(request)
+
+    def _refusal(self, request: web.Request) -> str:
+        """Why not; empty for welcome."""
+        settings, host = self._settings, request.host
+        if settings.loopback and _host_name(host) not in ("localhost", "127.0.0.1", "::1", settings.host.strip("[]")):
+            return f"this page is at {settings.host}, not at {host[:80]}"
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return "pages of other sites may not look in"
+        if settings.token and request.path not in self._files:
+            given = request.query.get("token", "")
+            if not hmac.compare_digest(given.encode(), settings.token.encode()):
+                return "the address needs ?token=..., as gazecast printed it"
+        return ""
+
+    async def _file(self, request: web.Request) -> web.Response:
+        found = self._files.get({"/": "/index.html", "/edges": "/edges.html"}.get(request.path, request.path))
+        if found is None:
+            return web.Response(status=404, text="there is no such page; try /\n")
+        kind, body = found
+        headers = {
+            "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-cache", "Permissions-Policy": "camera=(self)",
+        }  # fmt: skip
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        if self._full():
+            return _no_room()
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_BYTES, compress=False)
+        await socket.prepare(request)
+        visit = Visit(socket, self._hub, self._desk, self._loop)
+        self._visits.add(visit)
+        try:
+            visit.tell(pack_text("hello", **self._hello))
+            if self._health:
+                visit.tell(self._health)
+            self.refused += await visit.stay()
+        finally:
+            self._visits.discard(visit)
+        return socket
+
+    def _full(self) -> bool:
+        full = len(self._visits) >= self._settings.max_viewers
+        self.refused += full
+        return full
+
+    def _tell_all(self, text: str) -> None:
+        for visit in self._visits:
+            visit.tell(text)
+
+    async def _overlay(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, Order("overlay"))
+
+    async def _edges(self, request: web.Request) -> web.StreamResponse:
+        try:
+            order = edges_order(request.query.get("homography"), request.query.get("size"), self._settings)
+        except ValueError as error:
+            self.refused += 1
+            return web.Response(status=400, text=f"{error}\n")
+        return await self._stream(request, order)
+
+    async def _stream(self, request: web.Request, order: Order) -> web.StreamResponse:
+        if self._full():
+            return _no_room()
+        stream = Stream(self._hub, self._loop)
+        self._visits.add(stream)
+        try:
+            return await stream.send(request, order)
+        finally:
+            self._visits.discard(stream)
+
+
+def edges_order(homography: str | None, size: str | None, settings: ViewSettings) -> Order:
+    """The order for edges with what an address asks for, or else the settings; `ValueError` says what is wrong."""
+    numbers, display = settings.homography, settings.display_size
+    if homography is not None:
+        try:
+            numbers = tuple(float(part) for part in homography[:400].split(","))
+        except ValueError:
+            raise ValueError(f"homography={homography[:80]} is not nine numbers with commas between them") from None
+        check_homography(numbers)
+    if size is not None:
+        wide, _, high = size.partition("x")
+        if not (wide.isdecimal() and high.isdecimal() and len(size) < 12 and 0 < int(wide) <= 8192 >= int(high) > 0):
+            raise ValueError(f"size={size[:40]} is not WIDTHxHEIGHT of 1 to 8192")
+        display = int(wide), int(high)
+    return Order("edges", numbers, display)
+
+
+def _no_room() -> web.Response:
+    return web.Response(status=503, text="there are viewers enough; close one, or --set view.max_viewers=N\n")
+
+
+def _page_files() -> dict[str, tuple[str, bytes]]:
+    """Every file of the page by its path; nothing else is ever sent."""
+    found = {}
+    for file in resources.files("realtime.viewer").joinpath("page").iterdir():
+        kind = TYPES.get(f".{file.name.rpartition('.')[2]}")
+        if kind is not None:
+            found[f"/{file.name}"] = kind, file.read_bytes()
+    return found
+
+
+def _tls(settings: ViewSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        said = error.strerror or str(error)
+        raise ViewError(f"view.tls_cert {settings.tls_cert} and view.tls_key {settings.tls_key}: {said}") from None
+    return context
+
+
+def _why(error: OSError, settings: ViewSettings) -> str:
+    hint = {
+        errno.EADDRINUSE: "the port is in use; stop the program that holds it, or --set view.port=0 for a free one",
+        errno.EACCES: "ports below 1024 are the system's; choose another with --set view.port=N",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot serve the page at {settings.host}:{settings.port}: {hint}"
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    return urlsplit(f"//{host}").hostname or ""

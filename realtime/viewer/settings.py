@@ -1,0 +1,92 @@
+"""Settings of the live page; refused unless they are safe. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Homography = tuple[float, ...]
+IDENTITY: Homography = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+LEAST_TOKEN = 16
+_LEAST_DETERMINANT = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSettings:
+    """What `--view` serves, and to whom.
+
+    enabled: serve the page; what `--view` sets.
+    host, port: where to listen; port 0 takes a free one. Beyond this machine only with a token and TLS.
+    token: a secret that every request must carry as `?token=`; empty for none.
+    tls_cert, tls_key: PEM files.
+    jpeg_quality: of frames and overlays, 1 to 100.
+    max_viewers: beyond them nobody is let in.
+    homography: nine numbers, row by row, from a frame's pixels to a see-through display's, for masks alone.
+    display_size: (width, height) px of that display; 0, 0 for the frame's own.
+    snapshots: the folder that snapshots are left in.
+    """
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    jpeg_quality: int = 80
+    max_viewers: int = 16
+    homography: Homography = IDENTITY
+    display_size: tuple[int, int] = (0, 0)
+    snapshots: Path = Path("gazecast-snapshots")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, and what would show a camera to strangers."""
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must be 0 to 65535, got {self.port}")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality must be 1 to 100, got {self.jpeg_quality}")
+        if not 1 <= self.max_viewers <= 256:
+            raise ValueError(f"max_viewers must be 1 to 256, got {self.max_viewers}")
+        if min(self.display_size) < 0 or max(self.display_size) > 8192 or (0 in self.display_size) != (
+            self.display_size == (0, 0)
+        ):  # fmt: skip
+            raise ValueError(f"display_size must be two numbers of 1 to 8192, or 0, 0, got {self.display_size}")
+        if self.token and (len(self.token) < LEAST_TOKEN or not (self.token.isascii() and self.token.isalnum())):
+            raise ValueError(f"token must be at least {LEAST_TOKEN} ASCII letters and digits, got {len(self.token)}")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together, got one of them")
+        check_homography(self.homography)
+        if not self.loopback and not (self.token and self.tls_cert):
+            missing = " and ".join(
+                name for name, there in (("token", self.token), ("tls_cert with tls_key", self.tls_cert)) if not there
+            )
+            raise ValueError(
+                f"host {self.host} can be reached from other machines, which needs {missing}; make them with "
+                f'python -c "import secrets; print(secrets.token_hex(16))" and openssl req -x509 -newkey rsa:2048 '
+                "-nodes -days 365 -subj /CN=gazecast -keyout key.pem -out cert.pem, or stay on 127.0.0.1"
+            )
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the host."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+def check_homography(numbers: Homography) -> NDArray[np.float64]:
+    """(3, 3) float64 from nine numbers; `ValueError` unless it can be inverted."""
+    if len(numbers) != 9 or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"homography must be nine finite numbers, row by row, got {numbers!r:.200}")
+    matrix = np.array(numbers, np.float64).reshape(3, 3)
+    scale = float(np.abs(matrix).max())
+    if not scale or abs(float(np.linalg.det(matrix / scale))) < _LEAST_DETERMINANT:
+        raise ValueError(f"homography {numbers!r:.200} cannot be inverted; it would map the picture to a line")
+    return matrix

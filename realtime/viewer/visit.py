@@ -1,0 +1,185 @@
+"""One viewer at the other end: a page with a WebSocket, or a reader of MJPEG. On the event loop's thread.
+
+What goes out is bounded: one picture, and a few texts. A viewer that does not read is left waiting, then sent off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from realtime.clock import now_ns
+from realtime.controls import Command
+from realtime.viewer.desk import Desk, Page
+from realtime.viewer.hub import Hub, Order, Seat
+from realtime.viewer.messages import Ack, Looks, PageError, Source, Sync, Want, pack_text, read_picture, read_text
+
+PROBE_EVERY_S = 2.0
+MOST_BAD = 20
+"""Messages that make no sense before a page is shown the door."""
+MOST_A_SECOND = 2000
+"""Far more than a page sends: 60 frames, 60 packets of looks, 60 acknowledgements."""
+MOST_TEXTS = 32
+STALLED_S = 10.0
+"""A reader of MJPEG that takes nothing for so long has its place given to others; a WebSocket is pinged."""
+
+
+class Visit:
+    """One WebSocket. Texts wait in a short queue; of pictures there is one, the newest."""
+
+    def __init__(self, socket: web.WebSocketResponse, hub: Hub, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+        self._socket, self._hub, self._desk, self._loop = socket, hub, desk, loop
+        self._texts: list[str] = []
+        self._picture: bytes | None = None
+        self._seat: Seat | None = None
+        self._news = asyncio.Event()
+        self._page = Page(self.tell)
+        self._task: asyncio.Task[object] | None = None
+        self._bad = 0
+        self._second, self._in_second = 0, 0
+
+    def tell(self, text: str) -> None:
+        """Send a text when the socket has room; beyond `MOST_TEXTS` the oldest is lost."""
+        self._texts.append(text)
+        del self._texts[:-MOST_TEXTS]
+        self._news.set()
+
+    def dismiss(self) -> None:
+        """The server ends."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def stay(self) -> int:
+        """Serve until the page goes; gives how many of its messages were refused."""
+        self._task = asyncio.current_task()
+        self._desk.enter(self._page)
+        jobs = [asyncio.ensure_future(job) for job in (self._send(), self._probe())]
+        try:
+            await self._receive()
+        except asyncio.CancelledError:
+            await self._socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+        finally:
+            for job in jobs:
+                job.cancel()
+            if self._seat is not None:
+                self._hub.leave(self._seat)
+            self._desk.leave(self._page)
+            await asyncio.gather(*jobs, return_exceptions=True)
+        return self._bad
+
+    async def _receive(self) -> None:
+        async for message in self._socket:
+            at_ns = now_ns()
+            if self._flooding(at_ns):
+                self._bad += 1
+                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+                return
+            try:
+                if message.type == WSMsgType.TEXT:
+                    self._hear(message.data, at_ns)
+                elif message.type == WSMsgType.BINARY:
+                    self._desk.picture(self._page, read_picture(message.data), at_ns)
+            except PageError as error:
+                self._bad += 1
+                self.tell(pack_text("refused", reason=str(error)))
+                if self._bad >= MOST_BAD:
+                    await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"messages that make no sense")
+                    return
+
+    def _flooding(self, at_ns: int) -> bool:
+        if at_ns - self._second > 1_000_000_000:
+            self._second, self._in_second = at_ns, 0
+        self._in_second += 1
+        return self._in_second > MOST_A_SECOND
+
+    def _hear(self, text: str, at_ns: int) -> None:
+        match read_text(text):
+            case Want(kind):
+                if self._seat is None:
+                    self._seat = self._hub.join(Order(kind), self._deliver)
+                else:
+                    self._hub.change(self._seat, Order(kind))
+            case Ack(seq):
+                if self._seat is not None:
+                    self._hub.ack(self._seat, seq)
+            case Sync() as sync:
+                self._page.answered(sync, at_ns)
+            case Source() as source:
+                self._desk.source(self._page, source)
+            case Looks() as looks:
+                self._desk.looks(self._page, looks, at_ns)
+            case Command() as command:
+                self._desk.command(command)
+
+    def _deliver(self, seq: int, picture: bytes) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._show, picture)
+
+    def _show(self, picture: bytes) -> None:
+        self._picture = picture
+        self._news.set()
+
+    async def _send(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                texts, self._texts = self._texts, []
+                picture, self._picture = self._picture, None
+                for text in texts:
+                    await self._socket.send_str(text)
+                if picture is not None:
+                    await self._socket.send_bytes(picture)
+
+    async def _probe(self) -> None:
+        while True:
+            self._page.ask(now_ns())
+            await asyncio.sleep(PROBE_EVERY_S)
+
+
+class Stream:
+    """One reader of MJPEG: multipart/x-mixed-replace, the next picture when the last has left."""
+
+    def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop) -> None:
+        self._hub, self._loop = hub, loop
+        self._task: asyncio.Task[object] | None = None
+        self._next: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()  # holds one: the hub waits for the ack
+
+    def tell(self, text: str) -> None:
+        """A picture cannot be told anything."""
+
+    def dismiss(self) -> None:
+        """The server ends."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def send(self, request: web.Request, order: Order) -> web.StreamResponse:
+        """Send until the reader goes."""
+        self._task = asyncio.current_task()
+        headers = {
+            "Content-Type": "multipart/x-mixed-replace; boundary=frame", "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }  # fmt: skip
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        seat = self._hub.join(order, self._deliver)
+        try:
+            while True:
+                seq, jpeg = await self._next.get()
+                part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+                await asyncio.wait_for(response.write(part + jpeg + b"\r\n"), STALLED_S)
+                self._hub.ack(seat, seq)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        except (ConnectionError, asyncio.CancelledError):
+            return response
+        finally:
+            self._hub.leave(seat)
+
+    def _deliver(self, seq: int, jpeg: bytes) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._next.put_nowait, (seq, jpeg))

@@ -1,0 +1,208 @@
+"""A headless Chromium over its DevTools protocol, through two pipes: no driver, no port, no other package.
+
+https://chromedevtools.github.io/devtools-protocol/; messages are JSON, each ended by a NUL, on descriptors 3 and 4.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def installed() -> str | None:
+    """Where a Chromium is; None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class ChromeError(RuntimeError):
+    """The browser did not do what it was told."""
+
+
+class Chrome:
+    """One browser in a `with` block; its processes and its folder are gone afterwards.
+
+    camera: a file of concatenated JPEGs (.mjpeg) that the page's camera shows, again and again.
+    """
+
+    def __init__(self, camera: Path | None = None, size: tuple[int, int] = (1280, 800)) -> None:
+        path = installed()
+        if path is None:
+            raise ChromeError(f"no browser; install one of {', '.join(NAMES)}")
+        self._folder = tempfile.TemporaryDirectory(prefix="chrome-", ignore_cleanup_errors=True)
+        arguments = [
+            path, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={self._folder.name}",
+            "--no-first-run", "--disable-gpu", "--hide-scrollbars", f"--window-size={size[0]},{size[1]}",
+            "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
+            "--disable-backgrounding-occluded-windows", "--use-fake-ui-for-media-stream", "--mute-audio",
+        ]  # fmt: skip
+        if os.geteuid() == 0:
+            arguments.append("--no-sandbox")
+        if camera is not None:
+            # Without the whole path and the second flag it shows a test pattern.
+            arguments += [
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera.resolve()}",
+            ]
+        theirs_in, self._out = os.pipe()
+        self._in, theirs_out = os.pipe()
+        # away from 3 and 4, so that neither is overwritten before it is copied
+        high_in, high_out = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (theirs_in, theirs_out))
+        null = os.open(os.devnull, os.O_RDWR)
+        places = ((null, 0), (null, 1), (null, 2), (high_in, 3), (high_out, 4))
+        self._pid = os.posix_spawn(
+            path, [*arguments, "about:blank"], os.environ, setpgroup=0,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, place) for fd, place in places],
+        )  # fmt: skip
+        for fd in (theirs_in, theirs_out, high_in, high_out, null):
+            os.close(fd)
+        self._buffer, self._number = b"", 0
+        self.events: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Chrome:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.suppress(ChromeError, OSError):
+            self.call("Browser.close", timeout_s=3)
+        os.close(self._out)
+        until = time.monotonic() + 5
+        while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > until:
+                os.killpg(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+                break
+            select.select([], [], [], 0.02)
+        os.close(self._in)
+        self._folder.cleanup()
+
+    def call(self, method: str, session: str | None = None, timeout_s: float = 30, **params: Any) -> dict[str, Any]:
+        """Call a method and return its result."""
+        self._number += 1
+        number = self._number
+        message: dict[str, Any] = {"id": number, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        until = time.monotonic() + timeout_s
+        while True:
+            answer = self._read(until - time.monotonic(), method)
+            if answer.get("id") != number:
+                self.events = [*self.events[-499:], answer]
+            elif "error" in answer:
+                raise ChromeError(f"{method}: {answer['error']}")
+            else:
+                return dict(answer["result"])
+
+    def _read(self, wait_s: float, what: str) -> dict[str, Any]:
+        until = time.monotonic() + wait_s
+        while b"\0" not in self._buffer:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self._in], [], [], left)[0]:
+                raise ChromeError(f"no answer to {what} within {wait_s:.0f} s")
+            chunk = os.read(self._in, 1 << 20)
+            if not chunk:
+                raise ChromeError(f"the browser has gone; it was asked for {what}")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        return dict(json.loads(line))
+
+    def open(self, address: str, size: tuple[int, int] | None = None, *, phone: bool = False) -> Tab:
+        """Open an address in a window of its own, so that several are drawn at once."""
+        target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        tab = Tab(self, target, session)
+        for domain in ("Page", "Runtime", "Log"):
+            tab.call(f"{domain}.enable")
+        if size is not None:
+            tab.call("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1],
+                     deviceScaleFactor=2 if phone else 1, mobile=phone)  # fmt: skip
+            if phone:
+                tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
+        tab.call("Page.navigate", url=address)
+        return tab
+
+
+class Tab:
+    """One page."""
+
+    def __init__(self, chrome: Chrome, target: str, session: str) -> None:
+        self._chrome, self._target, self._session = chrome, target, session
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method on this page."""
+        return self._chrome.call(method, self._session, **params)
+
+    def do(self, script: str) -> Any:
+        """The value of a JavaScript expression, awaited if it is a promise."""
+        found = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        if "exceptionDetails" in found:
+            raise ChromeError(f"{script:.200}: {found['exceptionDetails']}")
+        return found["result"].get("value")
+
+    def until(self, script: str, within_s: float = 20) -> Any:
+        """Look again until the expression is true; gives its value."""
+        until = time.monotonic() + within_s
+        while not (found := self.do(script)):
+            if time.monotonic() > until:
+                raise ChromeError(f"not true within {within_s:g} s: {script:.300}; {self.complaints()}")
+            self.do("new Promise((done) => setTimeout(done, 20))")
+        return found
+
+    def click(self, selector: str) -> None:
+        """Press a button as a hand would."""
+        x, y = self.do(
+            f"(() => {{ const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
+
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        """mouseMoved, mousePressed or mouseReleased at a place of the page."""
+        button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+    def key(self, text: str) -> None:
+        """Press a letter."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=text, text=text if kind == "keyDown" else "")
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """What a file dialog would have done."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path.resolve())])
+
+    def picture(self, path: Path) -> None:
+        """Leave a PNG of what is shown."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+    def complaints(self) -> list[str]:
+        """What the page has said in its console, and errors that nobody caught."""
+        said = []
+        for event in self._chrome.events:
+            if event.get("sessionId") != self._session:
+                continue
+            params = event.get("params", {})
+            if event["method"] == "Runtime.exceptionThrown":
+                details = params["exceptionDetails"]
+                said.append(details.get("exception", {}).get("description", details["text"]))
+            elif event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
+                said.append(" ".join(str(one.get("value", one.get("description"))) for one in params["args"]))
+            elif event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error":
+                said.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+        return said

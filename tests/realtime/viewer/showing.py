@@ -1,0 +1,120 @@
+"""What a live page really shows, read back from its canvases, and a hand that follows a thing in it."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engines import Image, Mask
+from tests.chrome import Tab
+
+TINTED = 56
+"""Alpha of the overlay from which on a pixel is drawn as the thing: its tint is 66, its glow fades from 125 to 0."""
+RADIUS = 70
+SCENE = (640, 480)
+_READ = """(() => {
+  const { view, shown } = window.gazecast.state, { local } = window.gazecast;
+  if (!view || !shown) return null;
+  const out = [];
+  for (const id of ["picture", "overlay"]) {
+    const to = new OffscreenCanvas(%d, %d).getContext("2d", { willReadFrequently: true });
+    to.drawImage(document.getElementById(id), view.x, view.y, view.width * view.scale, view.height * view.scale,
+                 0, 0, to.canvas.width, to.canvas.height);
+    const data = to.getImageData(0, 0, to.canvas.width, to.canvas.height).data;
+    let text = "";
+    for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
+    out.push(btoa(text));
+  }
+  return { picture: out[0], overlay: out[1], shown, media: local.newest?.mediaS ?? null,
+           own: window.gazecast.state.latest?.frame?.mediaS ?? null };
+})()"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """picture: (h, w, 3) BGR as shown. drawn: (h, w) bool, where the mask is. said: what the page knows of it."""
+
+    picture: Image
+    drawn: Mask
+    said: dict[str, Any]
+
+
+def seen(tab: Tab, size: tuple[int, int] = (320, 240)) -> Seen | None:
+    """Both canvases at one instant, cut to the frame and scaled to (width, height); None while nothing is shown."""
+    said = tab.do(_READ % size)
+    if said is None:
+        return None
+    picture, overlay = (
+        np.frombuffer(base64.b64decode(said.pop(name)), np.uint8).reshape(size[1], size[0], 4)
+        for name in ("picture", "overlay")
+    )
+    return Seen(np.ascontiguousarray(picture[:, :, 2::-1]), overlay[:, :, 3] >= TINTED, said)
+
+
+def red(picture: Image) -> Mask:
+    """Where the known thing is in a picture: nothing else there is red."""
+    blue, green, red = (picture[:, :, channel].astype(int) for channel in range(3))
+    return np.asarray((red > 125) & (green < 90) & (blue < 90))
+
+
+def place_of(tab: Tab, x: float, y: float) -> tuple[float, float]:
+    """Where on the page the place (x, y) in 0..1 of the frame is."""
+    left, top, ratio, view = tab.do(
+        "(() => { const box = document.getElementById('stage').getBoundingClientRect(), view = gazecast.state.view;"
+        " return [box.x, box.y, document.getElementById('picture').width / box.width, view]; })()"
+    )
+    return (
+        left + (view["x"] + x * view["width"] * view["scale"]) / ratio,
+        top + (view["y"] + y * view["height"] * view["scale"]) / ratio,
+    )
+
+
+def look_at_red(tab: Tab) -> bool:
+    """Move the mouse onto the red thing; False while there is none."""
+    now = seen(tab, (160, 120))
+    if now is None:
+        where = tab.do(_READ.replace("if (!view || !shown)", "if (!view)") % (160, 120))
+        if where is None:
+            return False
+        picture = np.frombuffer(base64.b64decode(where["picture"]), np.uint8).reshape(120, 160, 4)[:, :, 2::-1]
+    else:
+        picture = now.picture
+    rows, columns = np.nonzero(red(picture))
+    if len(rows) < 20:
+        return False
+    tab.mouse("mouseMoved", *place_of(tab, (columns.mean() + 0.5) / 160, (rows.mean() + 0.5) / 120))
+    return True
+
+
+def scene(index: int, count: int, size: tuple[int, int] = SCENE) -> Image:
+    """(height, width, 3) BGR: grey-green texture that stands still, and a textured red disc that goes round."""
+    unit = size[1] / SCENE[1]
+    rng = np.random.default_rng(7)
+    ground = cv2.GaussianBlur(rng.integers(60, 120, size[::-1], np.uint8), (0, 0), 3 * unit)
+    image = np.ascontiguousarray(np.dstack([ground, ground + 20, ground]), np.uint8)
+    turn = 2 * math.pi * index / count
+    x, y = size[0] / 2 + 150 * unit * math.sin(turn), size[1] / 2 + 60 * unit * math.cos(turn)
+    _disc(image, x, y, RADIUS * unit, (30, 30, 200))
+    for angle in range(0, 360, 40):
+        dx, dy = 42 * unit * math.cos(math.radians(angle)), 42 * unit * math.sin(math.radians(angle))
+        _disc(image, x + dx, y + dy, 7 * unit, (30, 30, 165))
+    return image
+
+
+def _disc(image: Image, x: float, y: float, radius: float, colour: tuple[int, int, int]) -> None:
+    cv2.circle(image, (round(x * 16), round(y * 16)), round(radius * 16), colour, -1, cv2.LINE_AA, 4)
+
+
+def write_camera(path: Path, frames: int = 120, size: tuple[int, int] = SCENE) -> Path:
+    """The scene as concatenated JPEGs, as Chromium's camera plays them, 30 a second and again and again."""
+    with path.open("wb") as file:
+        for index in range(frames):
+            jpeg = cv2.imencode(".jpg", scene(index, frames, size), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+            file.write(jpeg.tobytes())
+    return path
