@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 class CleanSettings:
     """How edges are found. Lengths are pixels of a picture that is `side_px` on its longest side.
 
-    side_px: the scale to work at; half of an 854 px frame, as `MotionSettings.side_px`.
+    side_px: the scale to work at, half of an 854 px frame.
     area: the most pixels to work on; a thing that fills the frame is done more coarsely, so that the cost is bounded.
     band, band_per_frame: half the width of the uncertain band along the edge, fresh and for every frame of age.
     doubt: how much wider the band is where the carried picture is nothing like the newest one.

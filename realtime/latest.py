@@ -21,7 +21,7 @@ class Latest(Generic[T]):
     def __init__(self) -> None:
         self._ready = threading.Condition()
         self._value: T | None = None
-        self._closed = False
+        self._closed = self._woken = False
         self._replaced = 0
 
     def put(self, value: T) -> None:
@@ -43,12 +43,25 @@ class Latest(Generic[T]):
                 self._ready.notify_all()
 
     def take(self, timeout_s: float | None = None) -> T | None:
-        """Wait for a value and remove it; None after the timeout or when closed."""
+        """Wait for a value and remove it; None after the timeout, when woken without one or when closed."""
         with self._ready:
-            self._ready.wait_for(lambda: self._value is not None or self._closed, timeout_s)
+            self._ready.wait_for(lambda: self._value is not None or self._closed or self._woken, timeout_s)
+            self._woken = False
             value, self._value = self._value, None
             self._ready.notify_all()
             return value
+
+    def wake(self) -> None:
+        """Let whoever waits, or comes next, go on without a value: there is something else to do."""
+        with self._ready:
+            self._woken = True
+            self._ready.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing will come any more."""
+        with self._ready:
+            return self._closed
 
     @property
     def waiting(self) -> bool:

@@ -140,8 +140,7 @@ class Tracker:
             interval_ns = frame.captured_ns - before.captured_ns
             self._interval_ns += (0.2 if self._interval_ns else 1.0) * (interval_ns - self._interval_ns)
         self._motion.push(frame)
-        if keyframe is not None and keyframe.received_ns >= self._since_ns:  # not one of before a restart
-            self._keyframe = keyframe
+        self._take_keyframe(keyframe)
         since = self._motion.chain(before.index) if before is not None else None
         self._take_gaze(samples, frame, before, since)
         self._now_ns = frame.captured_ns if self._frame_time else self._clock_ns()
@@ -153,6 +152,18 @@ class Tracker:
         if message is None or self._behind is None:
             return Track(None, wants)
         return Track(message, wants, self._behind.sample.captured_ns, self._behind.keyframe.captured_ns)
+
+    def prepare(self, keyframe: Keyframe) -> None:
+        """Take a new keyframe between two frames, and ask about what the eyes rest on before the next one comes."""
+        self._take_keyframe(keyframe)
+        look = self._gaze.look(self._now_ns)
+        chain = self._motion.chain(keyframe.index)
+        if self._keyframe is keyframe and look is not None and look.steady and chain is not None:
+            self._prompter.ask(look, keyframe, chain)
+
+    def _take_keyframe(self, keyframe: Keyframe | None) -> None:
+        if keyframe is not None and keyframe.received_ns >= self._since_ns:  # not one of before a restart
+            self._keyframe = keyframe
 
     def refine(self) -> None:
         """Have the last answer voted on, for the frames to come: what there is time for when nothing else waits."""

@@ -85,3 +85,17 @@ def test_a_backlog_keeps_order_and_counts_what_it_loses():
         backlog.put(value)
     assert (backlog.take_all(), backlog.lost) == ([2, 3, 4], 2)
     assert backlog.take_all() == []
+
+
+def test_a_waker_lets_one_waiter_go_on_without_a_value():
+    slot: Latest[int] = Latest()
+    slot.wake()
+    assert slot.take() is None  # would wait for ever
+    assert not slot.closed
+    slot.put(3)
+    assert slot.waiting
+    assert slot.take() == 3
+    assert not slot.waiting
+    slot.close()
+    assert slot.closed
+    assert slot.take() is None

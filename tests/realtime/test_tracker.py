@@ -217,3 +217,21 @@ def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off()
         areas = [track.message.mask.sum() for track in tracks]
         assert (max(areas) > 1.3 * min(areas)) == steps
         assert len({track.message.object for track in tracks}) == 1
+
+
+def test_a_keyframe_that_comes_between_two_frames_is_asked_about_before_the_next():
+    world = World(age=2)
+    asked = []
+    decoder = world.tracker._prompter._decoder
+    honest = decoder.decode
+    decoder.decode = lambda embedding, prompts: asked.append(len(prompts)) or honest(embedding, prompts)
+    list(world.play(20))
+    keyframe, world._keyframe = world._keyframe(), lambda: None
+    before = len(asked)
+    world.tracker.prepare(keyframe)
+    assert len(asked) == before + 1
+    message = world.run(1)
+    assert len(asked) == before + 1
+    assert message.keyframe.index == keyframe.index
+    world.tracker.refine()
+    assert asked[before:] == [1, 3]
