@@ -220,7 +220,7 @@ def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off()
 
 
 def test_a_keyframe_that_comes_between_two_frames_is_asked_about_before_the_next():
-    world = World(age=2)
+    world = World(age=2, speed=1.0)
     asked = []
     decoder = world.tracker._prompter._decoder
     honest = decoder.decode
