@@ -127,6 +127,8 @@ class Server:
                 visit.dismiss()
         finally:
             await runner.cleanup()
+            for _ in range(3):  # what was cut off closes its socket on a later turn of the loop
+                await asyncio.sleep(0)
 
     @web.middleware
     async def _guard(

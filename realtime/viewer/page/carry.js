@@ -7,6 +7,7 @@
 export const WIDTH = 160;
 const STEPS = 12;
 const ENOUGH = 12;
+const MOST_OFF = 24; // grey levels that the thing may differ on average, where it was found again
 
 /** A grey picture and its halves: [{grey: Float32Array, width, height}], finest first. */
 export function pyramid(rgba, width, height) {
@@ -48,21 +49,26 @@ function sample({ grey, width, height }, x, y) {
 
 /**
  * The similarity {a, b, x, y} that moves the thing: (x, y) -> centre + (1 + a, -b; b, 1 + a)(x - cx, y - cy) + (x, y).
- * points: [x, y, ...] of the mask on the finest level of `before`. null where the picture does not tell.
+ * points: [x, y, ...] of the mask on the finest level of `before`. guess: [x, y], how far it may have gone by now.
+ * null where the picture does not tell.
  */
-export function follow(before, after, points) {
+export function follow(before, after, points, guess = [0, 0]) {
   if (points.length < 2) return null;
   if (points.length < 8 * ENOUGH) points = widened(points);
   const n = points.length / 2;
   let cx = 0, cy = 0;
   for (let i = 0; i < n; i++) { cx += points[2 * i] / n; cy += points[2 * i + 1] / n; }
-  let move = { a: 0, b: 0, x: 0, y: 0 };
-  for (let level = before.length - 1; level >= 0; level--) {
-    const scale = 2 ** level;
-    move = align(before[level], after[level], points, cx, cy, scale, move);
-    if (move === null) return null;
+  const coarse = before.length - 1;
+  let move = null;
+  for (const [x, y] of [[0, 0], guess]) {
+    const found = align(before[coarse], after[coarse], points, cx, cy, 2 ** coarse, { a: 0, b: 0, x, y });
+    if (found && !(found.off >= move?.off)) move = found;
   }
-  const far = Math.hypot(move.x, move.y) > WIDTH / 4 || Math.abs(move.a) > 0.3 || Math.abs(move.b) > 0.4;
+  for (let level = coarse - 1; level >= 0 && move; level--) {
+    move = align(before[level], after[level], points, cx, cy, 2 ** level, move);
+  }
+  if (!move || move.off > MOST_OFF) return null;
+  const far = Math.hypot(move.x, move.y) > WIDTH / 3 || Math.abs(move.a) > 0.3 || Math.abs(move.b) > 0.4;
   return far ? null : { ...move, cx, cy };
 }
 
@@ -90,26 +96,28 @@ function align(from, to, points, cx, cy, scale, start) {
     jacobians.push(j); values.push(value); places.push(dx, dy);
     for (let r = 0; r < 4; r++) for (let c = 0; c < 4; c++) hessian[4 * r + c] += j[r] * j[c];
   }
-  if (jacobians.length < ENOUGH) return start;
+  if (jacobians.length < ENOUGH) return start.off === undefined ? null : start;
   // Shift is told by any texture, turning and growing only by much of it.
   const damp = 1e-3 * (hessian[10] + hessian[15]) + 1e-3;
   for (let r = 0; r < 4; r++) hessian[5 * r] += r < 2 ? damp * jacobians.length : damp;
-  let { a, b, x: tx, y: ty } = start;
+  let { a, b, x: tx, y: ty } = start, off = 255;
   for (let step = 0; step < STEPS; step++) {
     const right = [0, 0, 0, 0];
-    let seen = 0;
+    let seen = 0, sum = 0;
     for (let i = 0; i < jacobians.length; i++) {
       const dx = places[2 * i], dy = places[2 * i + 1];
       const x = (cx + (1 + a) * dx - b * dy + tx + 0.5) / scale - 0.5, y = (cy + b * dx + (1 + a) * dy + ty + 0.5) / scale - 0.5;
       const error = sample(to, x, y) - values[i];
       if (Number.isNaN(error)) continue;
       seen++;
+      sum += Math.abs(error);
       const bounded = Math.max(-25, Math.min(25, error)); // what is covered or lit otherwise must not pull
       for (let r = 0; r < 4; r++) right[r] += jacobians[i][r] * bounded;
     }
     if (seen < ENOUGH) return null;
+    off = sum / seen;
     const delta = solve(hessian, right);
-    if (delta === null) return start;
+    if (delta === null) break;
     // W <- W o W(delta)^-1
     const [da, db, dx, dy] = delta;
     const norm = (1 + da) ** 2 + db ** 2;
@@ -120,7 +128,7 @@ function align(from, to, points, cx, cy, scale, start) {
     a = na - 1; b = nb; tx = nx; ty = ny;
     if (Math.abs(dx) + Math.abs(dy) < 0.01 * scale) break;
   }
-  return { a, b, x: tx, y: ty };
+  return { a, b, x: tx, y: ty, off };
 }
 
 /** Solve the 4 x 4 system by Gauss; null where it is singular. */

@@ -18,7 +18,7 @@ const state = {
   hello: null, health: null, source: { yours: false, taken: false, label: "" }, open: false,
   latest: null, // {head, outlines, path, arrived, bitmap, frame, points}: the newest from the server
   mode: "carried", drawnSeq: -1, drawn: 0, dirty: true, view: null, image: null, on: { hold: false, record: false },
-  shown: null, carry: null, label: "",
+  shown: null, carry: null, pace: [0, 0], label: "",
 };
 
 const link = new Link({
@@ -145,8 +145,10 @@ function choose() {
 function carried(latest, newest) {
   if (state.carry?.from === latest && state.carry.to === newest) return state.carry.move;
   latest.points ??= inside(latest);
-  const found = follow(latest.frame.levels, newest.levels, latest.points);
+  const ms = newest.ms - latest.frame.ms, pace = state.pace;
+  const found = follow(latest.frame.levels, newest.levels, latest.points, [pace[0] * ms, pace[1] * ms]);
   let move = null;
+  state.pace = found ? [found.x / ms, found.y / ms] : [0, 0];
   if (found) {
     const k = newest.picture.width / WIDTH;
     move = { ...found, cx: (found.cx + 0.5) * k, cy: (found.cy + 0.5) * k, x: found.x * k, y: found.y * k };

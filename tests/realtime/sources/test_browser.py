@@ -1,0 +1,108 @@
+"""Frames and looks as a page offers them: decoded elsewhere, newest first, and hostile ones counted."""
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from realtime.clock import now_ns
+from realtime.sources import FrameSource, GazeSource, open_frames, open_gaze
+from realtime.sources.browser import BrowserFrames, BrowserGaze, Shot
+from realtime.types import GazeSample
+from tests.realtime.patience import eventually
+
+
+def jpeg(width=64, height=48, value=90):
+    return cv2.imencode(".jpg", np.full((height, width, 3), value, np.uint8))[1].tobytes()
+
+
+def shot(data, index=0):
+    return Shot(data, index, index / 30, now_ns(), now_ns())
+
+
+@pytest.fixture
+def frames():
+    source = BrowserFrames()
+    yield source
+    source.stop()
+
+
+def test_they_are_sources_and_open_by_name():
+    assert isinstance(open_frames("browser:"), BrowserFrames | FrameSource)
+    assert isinstance(open_gaze("browser:"), BrowserGaze | GazeSource)
+
+
+def test_a_frame_is_decoded_and_keeps_its_index_and_times(frames):
+    got = []
+    frames.start(got.append)
+    assert frames.status().state == "connecting"
+    sent = shot(jpeg(), 7)
+    frames.offer(sent)
+    eventually(lambda: got, "a frame")
+    assert (got[0].index, got[0].timestamp, got[0].captured_ns) == (7, sent.timestamp, sent.captured_ns)
+    assert got[0].size == (64, 48)
+    assert abs(int(got[0].image.mean()) - 90) < 3
+    assert frames.status().state == "running"
+    frames.left()
+    assert "start its camera" in frames.status().reason
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "no jpeg"),
+        (b"\x89PNG not a jpeg", "no jpeg"),
+        (jpeg()[:-2], "no jpeg"),  # cut off
+        (jpeg().replace(b"\x00\x30\x00\x40", b"\xff\xff\xff\xff", 1), "size"),  # says that it is 65535 x 65535
+    ],
+)
+def test_what_is_no_picture_is_counted_and_the_next_is_taken(frames, data, why):
+    got = []
+    frames.start(got.append)
+    frames.offer(shot(data))
+    eventually(lambda: frames.status().dropped.get(why) == 1, why)
+    frames.offer(shot(jpeg()))
+    eventually(lambda: got, "the next frame")
+
+
+def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(frames):
+    hold, got = threading.Event(), []
+
+    def read(frame):
+        got.append(frame.index)
+        hold.wait(10)
+
+    frames.start(read)
+    frames.offer(shot(jpeg(), 0))
+    eventually(lambda: got == [0], "the first frame")
+    for index in range(1, 6):
+        frames.offer(shot(jpeg(), index))
+    hold.set()
+    eventually(lambda: got[-1] == 5, "the newest frame")
+    assert got == [0, 5]
+    assert frames.status().dropped["superseded"] == 4
+
+
+def test_stop_joins_and_is_quick(frames):
+    frames.start(lambda frame: None)
+    begun = time.monotonic()
+    frames.stop()
+    frames.stop()
+    assert time.monotonic() - begun < 1
+    assert not any(thread.name == "frames browser" for thread in threading.enumerate())
+
+
+def test_looks_are_handed_on_between_start_and_stop():
+    gaze, got = BrowserGaze(), []
+    sample = GazeSample(0.5, 0.5, "norm", 1.0, 1.0, 1, 1)
+    gaze.offer(sample)
+    assert gaze.status().state == "waiting"
+    gaze.start(got.append)
+    gaze.offer(sample)
+    assert got == [sample]
+    assert (gaze.status().state, gaze.status().received) == ("running", 1)
+    gaze.stop()
+    gaze.offer(sample)
+    assert len(got) == 1

@@ -1,0 +1,470 @@
+"""The page's server over real sockets: who gets in, what nonsense does, and who waits for whom."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import aiohttp
+import cv2
+import numpy as np
+import pytest
+
+from realtime.clock import now_ns
+from realtime.controls import Command
+from realtime.sources.browser import BrowserFrames, BrowserGaze
+from realtime.viewer.live import LivePage
+from realtime.viewer.server import ViewError
+from realtime.viewer.settings import ViewSettings
+from realtime.viewer.visit import MOST_A_SECOND, MOST_BAD
+from realtime.wire import HealthMessage
+from tests.realtime.patience import eventually
+from tests.realtime.sources.test_browser import jpeg
+from tests.realtime.viewer.test_hub import head, shown
+
+TOKEN = "0123456789abcdef"
+HEALTH = HealthMessage("running", "", {"frames": 30.0}, {}, {}, 100.0, {"backend": "fake"})
+
+
+@contextlib.contextmanager
+def serving(**changes):
+    parts = {name: changes.pop(name) for name in ("frames", "gaze") if name in changes}
+    page = LivePage(ViewSettings(enabled=True, port=0, **changes), **parts)
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+@contextlib.contextmanager
+def feeding(page, rate_hz=100):
+    """Frames for as long as it lasts."""
+    stop = threading.Event()
+
+    def feed():
+        index = 0
+        while not stop.wait(1 / rate_hz):
+            page.put(shown(index))
+            index += 1
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def visiting(page, visit, trust=True):
+    """Run `visit(session, base)` against the page; `trust` is a TLS context."""
+
+    async def run():
+        connector = aiohttp.TCPConnector(ssl=trust)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20), connector=connector) as session:
+            return await visit(session, page.address.partition("?")[0])
+
+    return asyncio.run(run())
+
+
+async def texts(ws, kind):
+    """The next text of a kind, other messages passed over."""
+    while True:
+        message = await ws.receive(timeout=10)
+        assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
+        if message.type == aiohttp.WSMsgType.TEXT and json.loads(message.data)["t"] == kind:
+            return json.loads(message.data)
+
+
+async def pictures(ws, count, ack=True):
+    """The next pictures as (arrival ns, head)."""
+    got = []
+    while len(got) < count:
+        message = await ws.receive(timeout=10)
+        if message.type == aiohttp.WSMsgType.BINARY:
+            got.append((now_ns(), head(message.data)))
+            if ack:
+                await ws.send_str(json.dumps({"t": "ack", "seq": got[-1][1]["seq"]}))
+        else:
+            assert message.type == aiohttp.WSMsgType.TEXT, message
+    return got
+
+
+def test_every_file_of_the_page_is_served_and_nothing_else():
+    async def visit(session, base):
+        for path in ("", "main.js", "frames.js", "style.css", "edges", "icon.svg"):
+            async with session.get(base + path) as answer:
+                assert answer.status == 200, path
+                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+                text = await answer.text()
+                assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+                assert "https://" not in text
+        for path in ("server.py", "../server.py", "%2e%2e/server.py", "page/../../server.py", "/etc/passwd", "a\0b"):
+            async with session.get(base + path) as answer:
+                assert answer.status in (400, 404), path
+
+    with serving() as page:
+        visiting(page, visit)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Host": "192.168.1.5:8765"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+)
+@pytest.mark.parametrize("path", ["ws", "overlay.mjpeg", "edges.mjpeg", ""])
+def test_other_sites_may_not_look_in(headers, path):
+    async def visit(session, base):
+        async with session.get(base + path, headers=headers) as answer:
+            assert answer.status == 403
+
+    with serving() as page:
+        visiting(page, visit)
+        assert page.dropped()["view.refused"] == 1
+
+
+def test_the_token_opens_what_shows_something():
+    async def visit(session, base):
+        for query in ("", "?token=", "?token=0123456789abcdee", f"?token={TOKEN}x", "?token=%ff"):
+            async with session.get(base + "overlay.mjpeg" + query) as answer:
+                assert answer.status == 403
+        async with session.ws_connect(f"{base}ws?token={TOKEN}") as ws:
+            assert (await texts(ws, "hello"))["stream"] == "gazecast"
+
+    with serving(token=TOKEN) as page:
+        assert page.address.endswith(f"/?token={TOKEN}")
+        visiting(page, visit)
+
+
+def test_beyond_this_machine_over_tls(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gazecast",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)  # fmt: skip
+
+    async def visit(session, base):
+        base = base.replace("0.0.0.0", "127.0.0.1")
+        assert base.startswith("https://")
+        async with session.ws_connect(f"{base}ws?token={TOKEN}") as ws:
+            await texts(ws, "hello")
+        async with session.ws_connect(f"{base}ws?token={TOKEN}", headers={"Host": "robot.local"}) as ws:
+            await texts(ws, "hello")  # by whatever name it is known there
+
+    trust = ssl.create_default_context(cafile=str(cert))
+    trust.check_hostname = False
+    with serving(host="0.0.0.0", token=TOKEN, tls_cert=cert, tls_key=key) as page:
+        visiting(page, visit, trust=trust)
+
+
+def test_what_cannot_be_served_is_said(tmp_path):
+    with serving() as page, socket.socket() as other:
+        port = int(page.address.rsplit(":", 1)[1].strip("/"))
+        with pytest.raises(ViewError, match=f"127.0.0.1:{port}: the port is in use; stop the program"):
+            LivePage(ViewSettings(port=port))
+        other.close()
+    missing = {"tls_cert": tmp_path / "c.pem", "tls_key": tmp_path / "k.pem"}
+    with pytest.raises(ViewError, match="No such file"):
+        LivePage(ViewSettings(port=0, **missing))
+    for path in missing.values():
+        path.write_text("no certificate")
+    with pytest.raises(ViewError, match=r"view\.tls_cert"):
+        LivePage(ViewSettings(port=0, **missing))
+
+
+def test_close_is_quick_frees_the_port_and_leaves_no_thread():
+    before = set(threading.enumerate())
+    page = LivePage(ViewSettings(port=0))
+    port = int(page.address.rsplit(":", 1)[1].strip("/"))
+    done = threading.Event()
+
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws, session.get(base + "overlay.mjpeg") as stream:
+            await texts(ws, "hello")
+            done.set()
+            while (await ws.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
+                pass
+            with contextlib.suppress(aiohttp.ClientError):
+                assert await stream.content.read() == b""
+
+    visitor = threading.Thread(target=visiting, args=(page, visit))
+    visitor.start()
+    assert done.wait(10)
+    begun = time.monotonic()
+    page.close()
+    page.close()
+    assert time.monotonic() - begun < 1.0
+    visitor.join(10)
+    assert set(threading.enumerate()) <= before
+    LivePage(ViewSettings(port=port)).close()
+
+
+def test_a_page_hears_how_it_is_at_once_and_what_it_may_press():
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            assert (await texts(ws, "hello"))["can"] == ["hold", "snapshot"]
+            assert (await texts(ws, "health"))["state"] == "running"
+
+    with serving() as page:
+        page.allow(["snapshot", "hold"])
+        page.health(HEALTH)
+        visiting(page, visit)
+
+
+BAD = ["", "{", "[]", '{"t":"want","kind":"all"}', '{"t":"command","verb":"reboot"}', b"", b"\xff" * 40,
+       (5).to_bytes(4, "little") + b"\xff\xfe\xfd\xfc\xfbrest"]  # fmt: skip
+
+
+def test_hostile_messages_are_counted_and_hurt_nobody():
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
+            await good.send_str('{"t":"want","kind":"masks"}')
+            for message in BAD:
+                await (bad.send_bytes if isinstance(message, bytes) else bad.send_str)(message)
+            assert "refused" in (await texts(bad, "refused"))["t"]
+            await bad.send_str('{"t":"want","kind":"masks"}')
+            await pictures(bad, 2)  # it may make up for it
+            for _ in range(MOST_BAD):
+                await bad.send_str("nonsense")
+            while (message := await bad.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
+                pass
+            assert message.data == aiohttp.WSCloseCode.POLICY_VIOLATION
+            await pictures(good, 3)
+
+    with serving() as page, feeding(page):
+        visiting(page, visit)
+        eventually(lambda: page.dropped().get("view.refused", 0) >= MOST_BAD, "the count")
+
+
+@pytest.mark.parametrize("much", ["large", "many"])
+def test_too_much_closes_only_the_one_who_sends_it(much):
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
+            await good.send_str('{"t":"want","kind":"masks"}')
+            with contextlib.suppress(ConnectionError):
+                if much == "large":
+                    await bad.send_bytes(bytes(5 * 2**20))
+                else:
+                    for _ in range(2 * MOST_A_SECOND):
+                        await bad.send_str('{"t":"ack","seq":1}')
+            with contextlib.suppress(ConnectionError):
+                while (await bad.receive(timeout=10)).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
+                    pass
+            await pictures(good, 3)
+
+    with serving() as page, feeding(page):
+        visiting(page, visit)
+
+
+def test_viewers_beyond_the_limit_are_sent_off_and_come_back_in_when_one_leaves():
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws"), session.get(base + "overlay.mjpeg"):
+            for path in ("ws", "overlay.mjpeg"):
+                async with session.get(base + path) as answer:
+                    assert answer.status in (400, 503), path
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                await session.ws_connect(base + "ws")
+        for _ in range(200):
+            with contextlib.suppress(aiohttp.WSServerHandshakeError):
+                async with session.ws_connect(base + "ws"):
+                    return
+            await asyncio.sleep(0.02)
+        pytest.fail("no place became free")
+
+    with serving(max_viewers=2) as page, feeding(page):
+        visiting(page, visit)
+
+
+def test_mjpeg_shows_the_overlay_and_the_edges():
+    async def first(session, address):
+        async with session.get(address) as answer:
+            assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace; boundary=frame")
+            assert await answer.content.readline() == b"--frame\r\n"
+            await answer.content.readline()
+            length = int((await answer.content.readline()).split()[1])
+            await answer.content.readline()
+            return cv2.imdecode(np.frombuffer(await answer.content.readexactly(length), np.uint8), cv2.IMREAD_COLOR)
+
+    async def visit(session, base):
+        overlay = await first(session, base + "overlay.mjpeg")
+        assert overlay.shape == (120, 160, 3)
+        assert abs(int(overlay[2, 150].mean()) - 90) < 6
+        edges = await first(session, base + "edges.mjpeg")
+        assert edges.shape == (120, 160, 3)
+        assert not edges[60, 80].any()
+        assert edges.max() > 150
+        doubled = await first(session, base + "edges.mjpeg?size=320x240&homography=2,0,0,0,2,0,0,0,1")
+        assert doubled.shape == (240, 320, 3)
+        rows, columns = np.nonzero(doubled.max(axis=2) > 150)
+        assert abs(np.hypot(columns - 160, rows - 120).mean() - 60) < 2
+        for query in ("homography=1,2", "homography=x", "homography=0,0,0,0,0,0,0,0,0", "size=1", "size=99999x1"):
+            async with session.get(f"{base}edges.mjpeg?{query}") as answer:
+                assert answer.status == 400
+                assert len(await answer.text()) < 400
+
+    with serving() as page, feeding(page):
+        visiting(page, visit)
+
+
+def test_a_stalled_viewer_delays_nobody():
+    """Two viewers, then the same two beside four that read nothing: p99 of the pictures' age moves by < 5 ms."""
+
+    async def ages(session, base):
+        async def one():
+            async with session.ws_connect(base + "ws") as ws:
+                await ws.send_str('{"t":"want","kind":"frames"}')
+                return [(at - told["frame"]["captured_ms"] * 1e6) / 1e6 for at, told in await pictures(ws, 150)]
+
+        return [age for found in await asyncio.gather(one(), one()) for age in found]
+
+    async def visit(session, base):
+        alone, beside = [], []
+        for _ in range(3):
+            alone.append(np.percentile(await ages(session, base), 99))
+            stalled = [_stall(base, path) for path in ("/ws", "/ws", "/overlay.mjpeg", "/edges.mjpeg")]
+            beside.append(np.percentile(await ages(session, base), 99))
+            for one in stalled:
+                one.close()
+        return min(beside) - min(alone)  # other programs' bursts are not the viewers' doing
+
+    with serving() as page, feeding(page, 150):
+        assert visiting(page, visit) < 5
+
+
+def _stall(base, path):
+    """A viewer that asks for everything and never reads."""
+    host, port = base.removeprefix("http://").strip("/").split(":")
+    one = socket.create_connection((host, int(port)))
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    upgrade = (
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    )
+    one.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{upgrade if path == '/ws' else ''}\r\n".encode())
+    if path == "/ws":
+        text = b'{"t":"want","kind":"frames"}'
+        one.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)  # masked with zeros
+    return one
+
+
+def picture(index, data=None):
+    told = json.dumps({"index": index, "ms": 1000.0 + index}).encode()
+    return len(told).to_bytes(4, "little") + told + (data or jpeg())
+
+
+def test_the_pages_camera_and_hand_become_frames_and_looks():
+    frames, gaze = BrowserFrames(), BrowserGaze()
+    got, looks = [], []
+    frames.start(got.append)
+    gaze.start(looks.append)
+
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            for _ in range(4):
+                sync = await texts(ws, "sync")
+                await ws.send_str(json.dumps({"t": "sync", "n": sync["n"], "ms": time.monotonic() * 1e3 - 5e6}))
+            clock = await texts(ws, "clock")
+            assert abs(clock["host_ms"] - 5e6) < 50
+            await ws.send_bytes(picture(0))  # nobody has said that it is the source
+            await texts(ws, "got")
+            await ws.send_str('{"t":"source","on":true,"label":"camera"}')
+            while not (await texts(ws, "source"))["yours"]:
+                pass
+            await ws.send_bytes(picture(1))
+            assert (await texts(ws, "got"))["index"] == 1
+            at_ms = time.monotonic() * 1e3 - 5e6
+            await ws.send_str(json.dumps({"t": "looks", "looks": [[0.25, 0.5, at_ms, 1]], "moved": True}))
+            await ws.send_str(json.dumps({"t": "looks", "looks": [[0.25, 0.5, at_ms + 1, 0]], "moved": False}))
+            async with session.ws_connect(base + "ws") as other:  # a hand that is not over the source's picture
+                await other.send_str('{"t":"looks","looks":[[0.9,0.9,5,1]],"moved":true}')
+                await other.send_str("?")
+                await texts(other, "refused")
+            await ws.send_str("?")
+            await texts(ws, "refused")
+
+    with serving(frames=frames, gaze=gaze) as page:
+        visiting(page, visit)
+        eventually(lambda: got, "a frame")
+        assert page.dropped()["view.not the source"] == 1
+        assert page.dropped()["view.not the hand"] == 1
+    frames.stop()
+    assert [frame.index for frame in got] == [1]
+    assert got[0].timestamp == pytest.approx(1.001)
+    assert [(look.x, look.y, look.unit, look.confidence) for look in looks] == [
+        (0.25, 0.5, "norm", 1.0),
+        (0.25, 0.5, "norm", 0.0),
+    ]
+    assert abs(looks[0].captured_ns - looks[0].received_ns) < 100e6
+
+
+def test_the_newest_page_is_the_source_and_leaving_gives_it_up():
+    frames = BrowserFrames()
+
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as first:
+            await first.send_str('{"t":"source","on":true,"label":"one"}')
+            while not (await texts(first, "source"))["yours"]:
+                pass
+            async with session.ws_connect(base + "ws") as second:
+                await second.send_str('{"t":"source","on":true,"label":"two"}')
+                told = await texts(first, "source")
+                while told["yours"]:
+                    told = await texts(first, "source")
+                assert (told["taken"], told["label"]) == (True, "two")
+            assert not (await texts(first, "source"))["taken"]
+
+    with serving(frames=frames) as page:
+        visiting(page, visit)
+    frames.stop()
+
+
+def test_buttons_become_commands():
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            await ws.send_str('{"t":"command","verb":"hold","on":true}')
+            await ws.send_str('{"t":"command","verb":"part"}')
+            await ws.send_str("?")
+            await texts(ws, "refused")
+
+    with serving() as page:
+        visiting(page, visit)
+        assert page.commands.take_all() == [Command("hold", True), Command("part", True)]
+
+
+def test_a_snapshot_is_left_in_its_folder_and_told(tmp_path):
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            await texts(ws, "hello")
+            page.obey(Command("snapshot"), shown(4))
+            return (await texts(ws, "notice"))["text"]
+
+    folder = tmp_path / "new" / "shots"
+    with serving(snapshots=folder) as page:
+        first, second = visiting(page, visit), visiting(page, visit)
+    assert first.startswith("saved ")
+    assert second != first
+    left = sorted(path.name.partition("-")[2].partition("-")[2] for path in folder.iterdir())
+    assert len(left) == 8
+    mask = cv2.imread(str(next(folder.glob("*-mask.png"))), cv2.IMREAD_GRAYSCALE)
+    assert set(np.unique(mask)) == {0, 255}
+    told = json.loads(next(folder.glob("*.json")).read_text())
+    assert told["state"] == "locked"
+    assert "mask" not in told
+
+
+def test_a_snapshot_that_cannot_be_left_is_told_and_ends_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            await texts(ws, "hello")
+            page.obey(Command("snapshot"), shown(4))
+            return (await texts(ws, "notice"))["text"]
+
+    with serving(snapshots=tmp_path / "file") as page:
+        for _ in range(2):
+            assert visiting(page, visit).startswith("cannot leave a snapshot in")
