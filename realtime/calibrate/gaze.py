@@ -24,6 +24,7 @@ from calibration.gaze import (
 from calibration.gaze.choreography import Role
 from realtime.calibrate import report_gaze
 from realtime.calibrate.looking import Headless, Press, Scene, Stage, look
+from realtime.calibrate.outputs import check_outputs, report_stem
 from realtime.calibrate.report import Page
 from realtime.calibrate.report_gaze import Found
 from realtime.calibrated import camera_name
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the flags say; raises our errors."""
     if args.marker is not None:
         return _write_marker(args.marker)
+    check_outputs(args.out, args.report)
     choreography, scene = collect(args, ("fit", "check"), lambda size: view_of(args.camera, size))
     view = view_of(args.camera, scene.size)
     calibration, fit, targets = calibrate(choreography.pairs("fit"), view)
@@ -159,7 +161,7 @@ def finish(found: Found, args: argparse.Namespace, out: Path, device: str) -> in
     """Write record and report, say what came of it; `RunFailed` where it must not be used, and then no record."""
     calibration, date = found.calibration, datetime.now(UTC).isoformat(timespec="seconds")
     page = report_gaze.page(found, date)
-    written = [str(path) for path in page.save(args.report or out.with_name(out.stem + "-report"))]
+    written = [str(path) for path in page.save(report_stem(out, args.report))]
     if page.verdict != "refuse":
         save(out, calibration, device, camera_name(args.source), date, report_gaze.facts(found))
         written.insert(0, str(out))

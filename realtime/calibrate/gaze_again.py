@@ -16,6 +16,7 @@ from calibration.gaze.drift import BOUND_DEG
 from realtime.calibrate import report_gaze
 from realtime.calibrate.gaze import add_flags, collect, finish, missed, save, stage_of
 from realtime.calibrate.looking import look
+from realtime.calibrate.outputs import check_outputs
 from realtime.calibrate.report_gaze import Found
 from realtime.calibrated import Loaded, load_gaze
 from realtime.signals import RunFailed
@@ -40,6 +41,7 @@ def add_drift(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def validate(args: argparse.Namespace) -> int:
     """Look at the other targets and judge; raises our errors, `RunFailed` where it must not be used any more."""
     loaded = load_gaze(args.calibration, args.source, refused=True)
+    check_outputs(args.calibration, args.report)
     choreography, scene = collect(args, ("check",), loaded.check)
     checks = choreography.every_look("check")
     calibration = loaded.calibration.validated(checks)
@@ -55,6 +57,7 @@ def validate(args: argparse.Namespace) -> int:
 def drift(args: argparse.Namespace) -> int:
     """Look at one target; the offset goes into the file. Raises our errors."""
     loaded = load_gaze(args.calibration, args.source)
+    check_outputs(args.calibration, args.report)
     steps = moving_steps(("fit",)) if args.method == "head" else screen_steps(5, ("fit",))[:1]
     if args.headless and args.method == "screen":
         steps = screen_steps(9)  # whichever is shown

@@ -20,6 +20,7 @@ from calibration.hand_eye import HandEye, Method, Setup, Station, solve
 from calibration.pose import find_pose, project_board
 from calibration.stations import RobotPose, parse_poses
 from realtime.calibrate import report_handeye
+from realtime.calibrate.outputs import check_outputs, report_stem
 from realtime.calibrate.report import Page
 from realtime.calibrate.report_handeye import Pictured
 from realtime.settings import SettingsError
@@ -61,6 +62,7 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the flags say; raises our errors."""
+    check_outputs(args.out, args.report)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     file, folder = _where(args.poses, args.images)
     poses = parse_poses(str(file), _text(file))
@@ -73,8 +75,7 @@ def run(args: argparse.Namespace) -> int:
         f"{name}{' on ' + args.robot if args.robot else ''}, {date}",
         result, used, _pictured(result, used, seen, camera), skipped, _compared(result, used),
     )  # fmt: skip
-    stem = args.report or args.out.with_name(args.out.stem + "-report")
-    written = [str(path) for path in page.save(stem)]
+    written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, skipped, page.verdict)
     if page.verdict != "refuse":
         records.save(args.out, records.Record("handeye", args.robot, name, camera.size, date, body))
