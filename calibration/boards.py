@@ -68,7 +68,12 @@ class Board:
                 raise CalibrationError(
                     f"the markers ({self.marker_m} m) must be smaller than the squares ({self.square_m} m)"
                 )
-            marker_dictionary(self.dictionary)
+            there = len(marker_dictionary(self.dictionary).bytesList)
+            if there < self.columns * self.rows // 2:
+                raise CalibrationError(
+                    f"{self.dictionary} has {there} markers, a board of {self.columns} x {self.rows} squares needs "
+                    f"{self.columns * self.rows // 2}; take a larger dictionary or a smaller board"
+                )
 
     @property
     def corners(self) -> tuple[int, int]:

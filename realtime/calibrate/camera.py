@@ -18,11 +18,14 @@ from calibration.boards import EXPECTED, Board, Detection, parse_board
 from calibration.formats import read_camera, to_camera_info
 from calibration.intrinsics import Intrinsics, Lens, View, calibrate
 from realtime.calibrate import report_camera
+from realtime.calibrate.outputs import check_outputs, report_stem
 from realtime.progress import Terminal
 from realtime.settings import SettingsError
 from realtime.signals import RunFailed
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+LEAST_KNOWN = 0.5
+"""Of the picture; a camera that is worth importing knows nearly all of it."""
 EPILOG = """
   gazecast calibrate camera --images photos/ --board chessboard:9x6:25mm --out camera.json
   gazecast calibrate camera --source camera:0 --board charuco:5x7:40mm:20mm:6X6_250 --window
@@ -58,6 +61,7 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the flags say; raises our errors."""
+    check_outputs(args.out, args.report, args.ros)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     if args.imported is not None:
         return _import(args, date)
@@ -68,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
     result = calibrate(views, lens=args.lens, drop=not args.keep_all)
     name = args.name or (args.source or args.images.resolve().name)
     page = report_camera.page(name, date, result, unseen)
-    stem = args.report or args.out.with_name(args.out.stem + "-report")
-    written = [str(path) for path in page.save(stem)]
+    written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, args.board, page.verdict)
     if page.verdict != "refuse":
         records.save(args.out, records.Record("camera", "", name, result.camera.size, date, body))
@@ -141,6 +144,11 @@ def _import(args: argparse.Namespace, date: str) -> int:
     name, camera = read_camera(args.imported, size)
     name = args.name or name
     share = report_camera.known_share(camera)
+    if share < LEAST_KNOWN:
+        raise SettingsError(
+            f"{args.imported}: its model knows a ray for {100 * share:.0f} % of the picture only; check its size, the "
+            "name of its model and the order of its coefficients"
+        )
     body = {"camera": camera.to_dict(), "imported_from": args.imported.name}
     records.save(args.out, records.Record("camera", "", name, camera.size, date, body))
     written = [str(args.out), *_write_ros(args.ros, name, camera)]

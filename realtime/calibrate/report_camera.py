@@ -162,16 +162,16 @@ def _fit(result: Intrinsics) -> list[Finding]:
 
 
 def _views(result: Intrinsics, unseen: tuple[View, ...]) -> list[Finding]:
-    found = [
-        Finding("pass", f"{view.name} was dropped: {view.reason}.", "Take it again, sharper and nearer, if you can.")
-        for view in result.dropped
-    ]
+    found = []
+    for view in result.dropped:
+        do = "Take it again, sharper and nearer, if you can." if math.isfinite(view.rms_px) else "Leave it out."
+        found.append(Finding("pass", f"{view.name} was dropped: {view.reason}.", do))
     if unseen:
         names = ", ".join(view.name for view in unseen[:6]) + (" ..." if len(unseen) > 6 else "")
         found.append(
             Finding(
                 "pass",
-                f"No board in {len(unseen)} pictures: {names}.",
+                f"No board in {len(unseen)} picture{'s' * (len(unseen) > 1)}: {names}.",
                 "A chessboard must be seen whole; a ChArUco board needs 6 corners.",
             )
         )

@@ -44,6 +44,7 @@ def test_boards_are_named(spec: str, expected: Board) -> None:
         "", "chessboard", "chessboard:9x6", "chessboard:9x6:25inch", "chessboard:9:25mm", "chessboard:9x6:25mm:1",
         "charuco:5x7:40mm:20mm", "charuco:5x7:40mm:20mm:7X7_99", "charuco:5x7:20mm:40mm:6X6_250", "circles:4x11:20mm",
         "chessboard:2x6:25mm", "chessboard:9x999:25mm", "chessboard:9x6:25", "chessboard:9x6:0mm",
+        "charuco:10x11:40mm:20mm:6X6_50",
     ],
 )  # fmt: skip
 def test_what_is_no_board_is_refused(spec: str) -> None:

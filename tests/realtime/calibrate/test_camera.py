@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from calibration.formats import read_camera
+from calibration.formats import read_camera, to_camera_info
 from calibration.record import load
 from realtime.cli import main
 from tests.calibration.cameras import CORE_WIDE, WEBCAM
@@ -112,6 +112,17 @@ def test_pupils_file_becomes_ours(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "equidistant" in (tmp_path / "info.yaml").read_text()
     assert calibrate("--import", path, "--size", "640x480", "--out", out) == 2
     assert "not 640 x 480" in capsys.readouterr().err
+
+
+def test_a_foreign_model_that_knows_no_ray_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = to_camera_info("scene", WEBCAM)
+    path, out = tmp_path / "info.yaml", tmp_path / "camera.json"
+    path.write_text(text.replace(str(WEBCAM.coefficients[0]), "1e30"))
+    assert calibrate("--import", path, "--out", out) == 2
+    assert "knows a ray for 0 % of the picture only" in capsys.readouterr().err
+    assert not out.exists()
+    path.write_text(text)
+    assert calibrate("--import", path, "--out", out) == 0
 
 
 @pytest.mark.parametrize(

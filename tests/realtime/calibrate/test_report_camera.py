@@ -50,7 +50,7 @@ def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: Int
     text = said(worse, (View("wall", 0, math.nan, math.nan, "no board found"),))
     assert verdict(judge(worse)) == "pass"
     assert "left02 was dropped" in text
-    assert "No board in 1 pictures: wall" in text
+    assert "No board in 1 picture: wall" in text
 
 
 def test_a_part_of_the_picture_that_is_not_known_is_said(good: Intrinsics) -> None:
