@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from calibration.gaze import Advice, Choreography
@@ -22,6 +22,10 @@ from realtime.sources.recording import ClipFrames
 from realtime.types import Frame, GazeSample
 
 WAIT_S = 0.03
+SILENT_S = 1.0
+"""Without a picture for so long, it is said what the source waits for."""
+STUCK_S = 3.0
+"""Without a window a hint is said once it has stood for so long; those that come and go are no trouble."""
 Key = Literal["repeat", "skip", "leave"]
 
 
@@ -48,14 +52,19 @@ class Stage(Protocol):
 
 
 class Headless:
-    """Says how far it has come, and knows presses beforehand."""
+    """Says how far it has come and what it waits for, and knows presses beforehand."""
 
-    def __init__(self, progress: Progress, presses: tuple[Press, ...] = ()) -> None:
+    def __init__(
+        self, progress: Progress, presses: tuple[Press, ...] = (), clock_ns: Callable[[], int] = now_ns
+    ) -> None:
         self._progress, self._waiting = progress, sorted(presses, key=lambda press: press.time_s)
         self._done, self._now = 0, ""
+        self._clock_ns, self._since_ns, self._said = clock_ns, clock_ns(), False
+        self._standing: tuple[str, int, float] | tuple[()] = ()
 
     def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
-        """Say which target was looked at, whenever one more is done."""
+        """Say which target was looked at, whenever one more is done, and what is in the way."""
+        self._say_if_stuck(advice)
         if advice.done != self._done and frame is not None:
             self._progress.line(f"{advice.done}/{advice.total} {self._now}")
             self._done = advice.done
@@ -65,6 +74,15 @@ class Headless:
         while self._waiting and frame is not None and self._waiting[0].time_s <= frame.timestamp:
             due.append(self._waiting.pop(0))
         return due
+
+    def _say_if_stuck(self, advice: Advice) -> None:
+        standing = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
+        now = self._clock_ns()
+        if standing != self._standing:
+            self._standing, self._said, self._since_ns = standing, False, now
+        elif standing and not self._said and now - self._since_ns > STUCK_S * 1e9:
+            self._said = True
+            self._progress.line(advice.hint)
 
     def close(self) -> None:
         """There is no screen."""
@@ -104,7 +122,7 @@ def look(
             until_ns = now_ns() + round(timeout_s * 1e9)
             while not (interrupts.asked or run.over):
                 frame = slot.take(WAIT_S)
-                run.step(frame, on_clip_time=patient)
+                run.step(frame, on_clip_time=patient, waiting=_waits_for(frames))
                 if frame is None and frames.status().state in ("ended", "failed"):
                     break
                 if now_ns() > until_ns:
@@ -132,13 +150,13 @@ class _Run:
     ) -> None:
         self._choreography, self._stage, self._backlog = choreography, stage, backlog
         self._enough, self._last, self._shift_s = enough, 0.0, 0.0
-        self._check = check
+        self._check, self._framed_ns = check, now_ns()
         self.scene: Scene | None = None
         self.looked = 0
         self.over = False
 
-    def step(self, frame: Frame | None, *, on_clip_time: bool) -> None:
-        """Take what came, find markers, show, and do what was pressed."""
+    def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
+        """Take what came, find markers, show, and do what was pressed. waiting: why no pictures come, if none do."""
         size = frame.size if frame is not None else self.scene.size if self.scene is not None else None
         if frame is not None:
             if self.scene is not None and self.scene.size != frame.size:
@@ -158,6 +176,10 @@ class _Run:
             self._last = now_s = frame.captured_ns / 1e9
             self._choreography.see(now_s, find_markers(frame.image), frame.size)
         advice = self._choreography.advice(now_s)
+        if frame is not None:
+            self._framed_ns = now_ns()
+        elif waiting and now_ns() - self._framed_ns > SILENT_S * 1e9:
+            advice = replace(advice, hint=f"no pictures come: {waiting}")
         self._do(self._stage.show(advice, frame))
         pressing = not self._choreography.steps or self._choreography.steps[0].marker < 0
         enough = self._enough is not None and advice.done >= self._enough
@@ -190,6 +212,11 @@ def _started(
         slot.close()
         looks.stop()
         frames.stop()
+
+
+def _waits_for(frames: FrameSource) -> str:
+    status = frames.status()
+    return status.reason or status.state
 
 
 def _gaze_spec(source: str, gaze: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.gaze import Choreography, FlatView, calibrate, screen_steps
+from realtime.calibrate import looking
 from realtime.calibrate.looking import Headless, Press, _Run
 from realtime.calibrate.markers import find_markers
 from realtime.calibrate.stage import coarse, screen
@@ -100,3 +101,37 @@ def test_without_a_window_presses_come_when_their_time_has_come():
     assert [press.role for press in at(1.2)] == ["check"]
     assert [press.role for press in at(9.0)] == ["fit"]
     assert stage.show(advice, None) == []
+
+
+class Said(Quiet):
+    """Keeps the lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+def test_without_a_window_what_stands_in_the_way_is_said_once():
+    said, clock = Said(), [0]
+    stage, choreography = Headless(said, clock_ns=lambda: clock[0]), Choreography(screen_steps(5), led=False)
+    for _ in range(100):
+        clock[0] += 100_000_000
+        stage.show(choreography.advice(clock[0] / 1e9), None)
+    assert len(said.lines) == 1
+    assert "does not see the marker" in said.lines[0]
+
+
+def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):
+    stage, now = Mirror(), [0]
+    monkeypatch.setattr(looking, "now_ns", lambda: now[0])
+    run = _Run(Choreography(screen_steps(5), led=False), stage, Backlog(10), None, lambda size: None)
+    image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    run.step(None, on_clip_time=False, waiting="no answer from host:1")
+    assert "no pictures" not in stage.advice.hint
+    now[0] += 2_000_000_000
+    run.step(None, on_clip_time=False, waiting="no answer from host:1")
+    assert stage.advice.hint == "no pictures come: no answer from host:1"
+    run.step(Frame(image, 0, 2.0, now[0], now[0]), on_clip_time=False, waiting="no answer from host:1")
+    assert "no pictures" not in stage.advice.hint
