@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from calibration import RecordError
 from calibration.gaze import Drift, GazeCalibration, LookTable, object_sd_deg
+from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
 from calibration.record import Record, load
 from realtime.clock import now_ns
 from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
@@ -65,6 +67,11 @@ class Loaded:
     def __init__(self, path: Path, record: Record, calibration: GazeCalibration) -> None:
         self.path, self.record, self.calibration = path, record, calibration
 
+    def age_s(self, now: datetime) -> float:
+        """How long ago it was made, or last validated or corrected; 0 for one from the future."""
+        made = datetime.fromisoformat(self.record.made_at)
+        return max(0.0, (now - (made if made.tzinfo else made.replace(tzinfo=UTC))).total_seconds())
+
     def check(self, size: tuple[int, int] | None) -> None:
         """Raise `RecordError` if frames of (width, height) are not those that it was made for."""
         if size is not None and size != self.record.size:
@@ -78,12 +85,18 @@ class Loaded:
 class CalibratedGaze(GazeSource):
     """Corrects every sample of another source, which it starts and stops."""
 
-    def __init__(self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True) -> None:
-        """`learn`: from what the wearer chooses while it runs; see `chosen`."""
+    def __init__(
+        self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True, age_s: float = math.inf
+    ) -> None:
+        """`learn`: from what the wearer chooses while it runs; see `chosen`. age_s: of the calibration.
+
+        One that was just made is better than what a thing's middle says, and is hardly moved by it.
+        """
         self._source, self._size = source, calibration.view.size
         # What had slipped when somebody looked at a target is forgotten like all drift, from now on.
         self._table, self._learn = LookTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
-        self._drift = Drift(calibration.drift_deg, at_s=now_ns() / 1e9)
+        sd_deg = Drift(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decayed(age_s).sd_deg
+        self._drift = Drift(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
         self._last_object: int | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,8 @@ def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: Cli
     if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("the mouse is where it is; leave out --calibration, or give --gaze")
     calibration.check(clip.size if clip is not None else None)
-    return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift)
+    age_s = calibration.age_s(datetime.now(UTC))
+    return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift, age_s=age_s)
 
 
 def _page(config: Config, frames: FrameSource, gaze: GazeSource) -> LivePage | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calibration.gaze import FlatView, GazeCalibration, GazeMap
-from realtime.calibrated import LEAST_RADIUS_DEG, CalibratedGaze, camera_name
+from calibration.record import Record
+from realtime.calibrated import LEAST_RADIUS_DEG, CalibratedGaze, Loaded, camera_name
 from realtime.sources.base import SourceStatus
 from realtime.types import GazeSample
 from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
@@ -92,6 +96,26 @@ def test_things_that_are_chosen_tell_what_has_slipped():
     assert gaze.drift.taken == 6
     assert gaze.drift.offset_deg == pytest.approx((1.2, -0.5), abs=0.25)
     assert gaze.corrected(sample(500.0, 300.0, at_ns=now_ns)).x == pytest.approx(532.0, abs=3)
+
+
+def test_a_calibration_that_was_just_made_is_hardly_moved_by_a_thing():
+    """A thing of 4 degrees that is looked at 1.5 degrees off its middle."""
+    moved = {}
+    for age_s in (0.0, 600.0, math.inf):
+        gaze = CalibratedGaze(Eyes(), calibration(expected_deg=0.4), age_s=age_s)
+        gaze.chosen(looked((480, 280, 520, 320), (485.0, 300.0)), round(gaze.drift.at_s * S))
+        assert gaze.drift.taken == 1
+        moved[age_s] = gaze.drift.offset_deg[0]
+    assert moved[0.0] < 0.2 < moved[600.0] < 0.8 < moved[math.inf] < 1.5
+
+
+def test_the_age_of_a_calibration():
+    made = Record("gaze", "", "file", SIZE, "2026-11-22T14:00:00+00:00", {})
+    loaded = Loaded(Path("gaze.json"), made, calibration())
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert [loaded.age_s(noon + timedelta(hours=h)) for h in (0, 3)] == [0.0, 3600.0]
+    naive = Loaded(Path("gaze.json"), replace(made, made_at="2026-11-22T14:00:00"), calibration())
+    assert naive.age_s(noon + timedelta(hours=3)) == 3600.0
 
 
 BOX = (490, 290, 510, 310)
