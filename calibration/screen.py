@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ HOLD_S = 0.3
 MOST_ERROR_PX = 3.0
 FEWEST_MARKERS = 3
 APRILTAG = "APRILTAG_36h11"
+_MOST_SIGHTS = 64
+"""Half a second of the fastest cameras: trackers say where somebody looked up to some 100 ms after the picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +79,7 @@ class ScreenTracker:
 
     def __init__(self, camera: Camera, screen: Screen) -> None:
         self._camera, self._screen = camera, screen
-        self._newest: tuple[float, Floats] | None = None
+        self._sights: deque[tuple[float, Floats]] = deque(maxlen=_MOST_SIGHTS)
         self.reason = "no markers seen yet"
         """Why the newest frame gave no place of the screen, "" where it did."""
         self.error_px = math.nan
@@ -103,25 +106,27 @@ class ScreenTracker:
                 "another marker of the same number, a bent screen, or wrong measures"
             )
             return False
-        if self._newest is None or at_s >= self._newest[0]:
-            self._newest = at_s, np.asarray(np.linalg.inv(homography), np.float64)
+        if not self._sights or at_s > self._sights[-1][0]:
+            self._sights.append((at_s, np.asarray(np.linalg.inv(homography), np.float64)))
         self.reason = ""
         return True
 
     def look(self, gaze_px: tuple[float, float], at_s: float) -> ScreenGaze | None:
         """Where on the screen a look falls, in pixels of the frame as captured; None where that is not known.
 
-        The newest sight of the markers is held for `HOLD_S`; before it, and after that, nothing is said.
+        Each sight of the markers is held until the next, for `HOLD_S` at most; before the first, and after that,
+        nothing is said. A look that comes later than a newer frame has the sight of its own time.
         """
-        if self._newest is None or not 0 <= at_s - self._newest[0] <= HOLD_S:
+        sight = next((sight for sight in reversed(self._sights) if sight[0] <= at_s), None)
+        if sight is None or at_s - sight[0] > HOLD_S:
             return None
         plane = self._camera.plane([gaze_px])
-        weights = np.append(plane[0], 1.0) @ self._newest[1].T
+        weights = np.append(plane[0], 1.0) @ sight[1].T
         if not np.isfinite(weights).all() or weights[2] <= 0:
             return None  # outside the picture, or beyond the horizon of the screen's plane
         x, y = float(weights[0] / weights[2]), float(weights[1] / weights[2])
         inside = 0 <= x <= self._screen.size[0] and 0 <= y <= self._screen.size[1]
-        return ScreenGaze(x, y, inside, at_s - self._newest[0])
+        return ScreenGaze(x, y, inside, at_s - sight[0])
 
 
 def find_markers(image: NDArray[np.uint8], dictionary: str = APRILTAG) -> dict[int, Floats]:

@@ -75,6 +75,23 @@ def test_the_sight_is_held_and_then_let_go() -> None:
         assert tracker.look(gaze, at) is None
 
 
+def test_a_look_that_comes_late_has_the_sight_of_its_own_time() -> None:
+    """The head turns between two frames; the look belongs to the first and comes after the second."""
+    before = pose(NEON)
+    after = Rigid.from_rotvec([0, 0.05, 0], [0, 0, 0]) @ before
+    tracker = ScreenTracker(NEON, SCREEN)
+    gaze = look_at(NEON, before, (0.2, 0.1))
+    assert tracker.see(seen(NEON, before), 1.0)
+    assert tracker.see(seen(NEON, after), 1.033)
+    late, now = tracker.look(gaze, 1.02), tracker.look(gaze, 1.04)
+    assert late is not None
+    assert now is not None
+    assert (late.x, late.y) == pytest.approx((0.2, 0.1), abs=1e-5)
+    assert late.age_s == pytest.approx(0.02)
+    assert math.hypot(now.x - 0.2, now.y - 0.1) > 0.01
+    assert tracker.look(gaze, 0.99) is None
+
+
 def test_a_marker_that_does_not_fit_the_others_is_refused() -> None:
     """By 30 px: most of what one of four markers is off by, the homography takes up."""
     where = pose(NEON)
