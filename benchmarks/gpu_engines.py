@@ -232,7 +232,7 @@ def _tensorrt_runtime(run: Run, store: GraphStore) -> Any:
     library, device = find_library(), open_device()
     library.capability(device.gpu.compute)
     run.result["versions"][library.name] = library.version
-    return TensorRtRuntime(library, device, PlanStore(library, device.gpu, store, "f16"))
+    return TensorRtRuntime(library, device, PlanStore(library, device.gpu, store, "f16", current=device.current))
 
 
 def _tensorrt_engine(run: Run, store: GraphStore, size: tuple[int, int]) -> Pair:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ Key = Mapping[str, str]
 
 
 SUFFIXES = (".onnx", ".xml", ".npz", ".plan")
+REBUILD = "run `gazecast engine build --force`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,25 @@ def file_hash(file: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def writing(file: Path) -> Iterator[Path]:
+    """Gives the name to write to, in place of that of a file that is to appear only when it is complete.
+
+    Raises `ModelError` where it cannot be written.
+    """
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    try:
+        try:
+            yield partial
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)  # what is incomplete must not go on filling the disk
+    except OSError as error:
+        raise ModelError(
+            f"cannot write {file}: {error.strerror or error}; make room, or set GAZECAST_CACHE to another folder"
+        ) from error
+
+
 def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> Note:
     """Write the note of a finished file; until then the file does not count."""
     note = Note(
@@ -71,7 +92,7 @@ def read_note(path: Path) -> Note:
     return note
 
 
-def find(file: Path, key: Key, *, rebuild: str = "run `gazecast engine build --force`") -> Note | None:
+def find(file: Path, key: Key, *, rebuild: str = REBUILD) -> Note | None:
     """The note of a file that is whole and made for `key`; None where there is no finished file.
 
     rebuild: what the user is told to do about a file that may not be used.

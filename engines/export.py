@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
 import torch
 
-from engines.base import ModelError
+from engines import cache
 from engines.graphs import EncoderGraph, Graph
 from engines.models.checkpoint import Sam
 from engines.models.graphs import ENCODER_OUTPUTS, examples, module
@@ -20,20 +19,11 @@ OPSET = 20
 def export(sam: Sam, graph: Graph, file: Path) -> None:
     """Write `graph` with the weights of `sam` to `file`, which appears only when it is complete."""
     inputs = examples(graph)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with warnings.catch_warnings(), torch.inference_mode():
-            # The tracer warns of every shape that becomes a constant, which is what we want, and of its age.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module(sam, graph), tuple(inputs.values()), str(partial), dynamo=False, opset_version=OPSET,
-                input_names=list(inputs), do_constant_folding=True,
-                output_names=list(ENCODER_OUTPUTS) if isinstance(graph, EncoderGraph) else ["logits_out", "iou"],
-            )  # fmt: skip
-        partial.replace(file)
-    except OSError as error:
-        raise ModelError(
-            f"cannot write {file}: {error.strerror or error}; make room, or set GAZECAST_CACHE to another folder"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)  # what is incomplete must not go on filling the disk
+    with cache.writing(file) as partial, warnings.catch_warnings(), torch.inference_mode():
+        # The tracer warns of every shape that becomes a constant, which is what we want, and of its age.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module(sam, graph), tuple(inputs.values()), str(partial), dynamo=False, opset_version=OPSET,
+            input_names=list(inputs), do_constant_folding=True,
+            output_names=list(ENCODER_OUTPUTS) if isinstance(graph, EncoderGraph) else ["logits_out", "iou"],
+        )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,10 +60,12 @@ class GraphStore:
             cache.write_note(file, graph.name, key)
         return file
 
-    def typed(self, graph: Graph | LetterboxGraph, numbers: NumberFormat, *, force: bool = False) -> Path:
+    def typed(
+        self, graph: Graph | LetterboxGraph, numbers: NumberFormat, *, force: bool = False, rebuild: str = cache.REBUILD
+    ) -> Path:
         """The graph's ONNX file with its number formats written in, as strongly typed runtimes want it.
 
-        Raises `EngineUnavailable` for a quantised encoder whose ranges were not measured.
+        rebuild: see `cache.find`. Raises `EngineUnavailable` for a quantised encoder whose ranges were not measured.
         """
         if numbers == "f32" and not isinstance(graph, LetterboxGraph):
             return self.onnx(graph, force=force)
@@ -74,7 +75,7 @@ class GraphStore:
             ranges = self._ranges(graph)
             key["ranges"] = hashlib.sha256(repr(sorted(ranges.items())).encode()).hexdigest()
         file = cache.place(self.root, f"{self.model}-{graph.name}-{numbers}", key, ".onnx")
-        if force or cache.find(file, key) is None:
+        if force or cache.find(file, key, rebuild=rebuild) is None:
             import onnx
 
             from engines.letterbox_graph import letterbox_graph
@@ -85,12 +86,8 @@ class GraphStore:
             else:
                 model = typed(onnx.load(self.onnx(graph, force=force)), numbers, ranges)
             self.root.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(f".{os.getpid()}.partial")
-            try:
+            with cache.writing(file) as partial:
                 onnx.save(model, partial)
-                partial.replace(file)
-            finally:
-                partial.unlink(missing_ok=True)
             cache.write_note(file, f"{graph.name}-{numbers}", key)
         return file
 

@@ -150,7 +150,9 @@ class IBuilderConfig:
         self.targets[index] = compute_capability
         return True
 
-    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache:
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
+        if serialized_timing_cache == b"damaged":
+            return None
         return ITimingCache(serialized_timing_cache)
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
@@ -164,14 +166,21 @@ class IBuilderConfig:
 
 
 class Builder:
-    """failure: what the log says when the next builds give nothing. parser_refuses: what its parsers do."""
+    """failure: what the log says when the next builds give nothing. parser_refuses: what its parsers do.
 
+    starts: whether the driver is new enough.
+    """
+
+    starts = True
     failure: str | None = None
     parser_refuses = False
     last_config: IBuilderConfig | None = None
     builds = 0
 
     def __init__(self, logger: ILogger) -> None:
+        if not Builder.starts:
+            logger.log(ILogger.Severity.WARNING, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self._logger = logger
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
@@ -285,14 +294,20 @@ class ICudaEngine:
 
 
 class IExecutionContext:
-    """capturable: what `is_stream_capturable` says. fails: what the log says when the next run fails."""
+    """capturable: what `is_stream_capturable` says. fails: what the log says when the next run fails.
+
+    grumbles: what it says when one is made.
+    """
 
     made: list[IExecutionContext] = []  # noqa: RUF012 - a register on purpose
     capturable = True
     fails: str | None = None
+    grumbles: str | None = None
 
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
+        if IExecutionContext.grumbles is not None:
+            engine.logger.log(ILogger.Severity.ERROR, IExecutionContext.grumbles)
         self._addresses: dict[str, int] = {}
         self._scratch = 0
         self.kernels: IRuntimeCache | None = None
@@ -344,7 +359,14 @@ class IExecutionContext:
 
 
 class Runtime:
+    """starts: whether the driver is new enough."""
+
+    starts = True
+
     def __init__(self, logger: ILogger) -> None:
+        if not Runtime.starts:
+            logger.log(ILogger.Severity.WARNING, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self._logger = logger
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:

@@ -22,7 +22,8 @@ CLASSES = [
 
 def own(kind: type) -> dict[str, object]:
     """What the stand-in shows of itself; its registers and switches are not the interface's."""
-    extra = {"content", "parser_refuses", "failure", "last_config", "builds", "made", "capturable", "fails"}
+    extra = {"content", "parser_refuses", "failure", "last_config", "builds", "made", "capturable", "fails", "starts",
+             "grumbles"}  # fmt: skip
     return {name: value for name, value in vars(kind).items() if not name.startswith("_") and name not in extra}
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,17 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines import EngineUnavailable, ModelError, PromptError, cache
-from engines.backends.tensorrt.build import Progress
+from engines.backends.tensorrt import device as gpu
 from engines.backends.tensorrt.device import DeviceArray, open_device
 from engines.backends.tensorrt.library import find_library
 from engines.backends.tensorrt.plans import Gpu, PlanStore
+from engines.backends.tensorrt.progress import Progress
 from engines.backends.tensorrt.runner import TensorRtRuntime
-from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.letterbox import Letterbox
 from engines.store import GraphStore
+from realtime.cli import _parser
 from tests.engines import fake_tensorrt as fake
 
 GPU = Gpu("Fake 9000", "8.9", "580.65")
 GRAPH = DecoderGraph(9, 14, 1, 2, False)
+PARSER = _parser()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +50,7 @@ def store(weights_folder: Path, exported: Path, tmp_path: Path) -> GraphStore:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("failure", "parser_refuses", "builds"):
+    for name in ("failure", "parser_refuses", "builds", "starts"):
         monkeypatch.setattr(fake.Builder, name, getattr(fake.Builder, name))
     monkeypatch.setattr(fake.Builder, "builds", 0)
 
@@ -79,18 +87,33 @@ def test_a_plan_from_elsewhere_is_refused_with_the_command(store, there, here, s
     with pytest.raises(ModelError) as caught:
         plans(store, **here).plan(GRAPH)
     assert said in str(caught.value)
-    command = "run `gazecast engine build --engine tensorrt --precision f16 --frame 224x144 --force`"
+    command = "run `gazecast engine build --engine tensorrt --precision f16 --picture-side 224 --frame 224x144 --force`"
     assert command in str(caught.value)
     assert "\n" not in str(caught.value)
     assert fake.Builder.builds == 1
 
 
-def test_the_command_is_one_that_the_program_understands(store):
-    from realtime.cli import _parser
-
-    words = plans(store)._command(GRAPH).split("`")[1].split()
-    args = _parser().parse_args(words[1:])
-    assert (args.backend, args.precision, args.frame, args.force) == ("tensorrt", "f16", "224x144", True)
+@given(
+    width=st.integers(64, 4000), height=st.integers(64, 4000), side=st.sampled_from([224, 500, 512, 672, 1000, 1024]),
+    batch=st.sampled_from(BATCHES),
+)  # fmt: skip
+def test_the_command_builds_the_plan_that_was_refused(width, height, side, batch):
+    chosen = PlanStore(fake.fake_library(), GPU, SimpleNamespace(model="mobile_sam"), "f16")
+    box = Letterbox(width, height, picture_side=side)
+    columns, rows = box.content_size
+    wanted = (
+        EncoderGraph.of(box), DecoderGraph.of(box, batch, 2, False), LetterboxGraph(height, width, rows, columns),
+    )  # fmt: skip
+    for graph in wanted:
+        words = chosen._command(graph).split("`")[1].split()
+        args = PARSER.parse_args(words[1:])
+        assert (args.backend, args.precision, args.force) == ("tensorrt", "f16", True)
+        there = Letterbox(*map(int, args.frame.split("x")), picture_side=args.picture_side or 1024)
+        columns, rows = there.content_size
+        assert graph in (
+            EncoderGraph.of(there), DecoderGraph.of(there, batch, 2, False),
+            LetterboxGraph(there.height, there.width, rows, columns),
+        )  # fmt: skip
 
 
 def test_a_plan_of_another_graph_is_refused(store, monkeypatch):
@@ -106,6 +129,15 @@ def test_a_damaged_plan_is_refused(store):
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ModelError, match=r"is damaged.*--engine tensorrt"):
         plans(store).plan(GRAPH)
+
+
+def test_a_damaged_graph_behind_a_plan_is_refused_with_the_same_command(store):
+    file = store.typed(GRAPH, "f16")
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ModelError, match=r"\.onnx is damaged.*--engine tensorrt --precision f16.*--force"):
+        plans(store).plan(GRAPH)
+    plans(store).plan(GRAPH, force=True)  # as the command does
+    plans(store).plan(GRAPH)
 
 
 def test_precisions_and_libraries_do_not_meet(store):
@@ -156,6 +188,44 @@ def test_a_builder_that_gives_nothing_is_a_failure_with_its_reason(store, failur
     assert fake.Builder.builds == 1
 
 
+def test_a_full_disk_is_told_and_left_as_it_was(store, tmp_path, monkeypatch):
+    def full(file: Path, content: bytes) -> int:
+        with file.open("wb") as stream:
+            stream.write(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    chosen = plans(store)
+    store.typed(GRAPH, "f16")
+    before = sorted(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(ModelError, match=r"cannot write .*\.plan: No space left on device; make room"):
+            chosen.plan(GRAPH)
+    assert sorted(tmp_path.iterdir()) == before
+    assert chosen.plan(GRAPH).is_file()
+
+
+def test_a_driver_that_is_too_old_is_told_in_one_line(store):
+    fake.Builder.starts = False
+    with pytest.raises(EngineUnavailable, match=r"cannot start: CUDA initialization failure .*35; is the driver new"):
+        plans(store).plan(GRAPH)
+
+
+def test_a_plan_is_built_in_the_gpus_context(store):
+    """Which belongs to a thread, and a plan is built on one of its own."""
+    inside = []
+
+    @contextmanager
+    def current():
+        inside.append(threading.current_thread())
+        yield
+        inside.append(fake.Builder.builds)
+
+    PlanStore(fake.fake_library(), GPU, store, "f16", current=current).plan(GRAPH)
+    assert inside[0] is not threading.current_thread()
+    assert inside[1:] == [1]
+
+
 def test_an_operator_that_is_not_supported_is_named(store):
     fake.Builder.parser_refuses = True
     with pytest.raises(ModelError, match=r"operator Slice \(/Slice_8\): a shape tensor must have type Int64"):
@@ -168,9 +238,10 @@ def test_timings_are_kept_from_one_build_to_the_next(store, tmp_path):
     assert file.read_bytes() == b"t"
     plans(store).plan(GRAPH, force=True)
     assert file.read_bytes() == b"tt"
-    file.write_bytes(b"foreign")
-    plans(store).plan(GRAPH, force=True)
-    assert file.read_bytes() == b"t"
+    for useless in (b"foreign", b"damaged"):
+        file.write_bytes(useless)
+        plans(store).plan(GRAPH, force=True)
+        assert file.read_bytes() == b"t"
 
 
 def test_rtx_is_told_its_target_and_that_memory_is_ours(store, tmp_path):
@@ -250,6 +321,15 @@ def test_a_missing_library_is_told_in_one_line(there, said):
         find_library(loader(**there))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_driver_is_the_same_whichever_library_asks(tmp_path, monkeypatch):
+    file, empty = tmp_path / "version", tmp_path / "empty"
+    empty.touch()
+    monkeypatch.setattr(gpu, "DRIVER_FILES", (tmp_path / "none", empty, file))
+    assert [gpu.driver_version(number) for number in (13020, 12080, 0)] == ["CUDA 13.2", "CUDA 12.8", ""]
+    file.write_text("580.65.06\n")
+    assert {gpu.driver_version(number) for number in (13020, 12080, 0)} == {"580.65.06"}
 
 
 def test_memory_is_the_first_that_works_or_the_one_that_is_named(monkeypatch):

@@ -15,6 +15,7 @@ from engines.backends.tensorrt.library import Library, find_library
 from engines.backends.tensorrt.plans import AnyGraph, PlanStore
 from engines.backends.tensorrt.runner import TensorRtRuntime
 from engines.base import Prompt
+from engines.graphs import BATCHES
 from engines.number_formats import NumberFormat
 from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings
@@ -52,9 +53,8 @@ def build_plans(settings: EngineSettings, store: GraphStore, graphs: Sequence[An
     """Build the plans of graphs for this machine's GPU; `force` builds anew what is there."""
     library, device = find_library(), open_device()
     plans = _plans(settings, store, library, device)
-    with device.current():
-        for graph in graphs:
-            plans.plan(graph, force=force)
+    for graph in graphs:
+        plans.plan(graph, force=force)
 
 
 def precision(settings: EngineSettings) -> NumberFormat:
@@ -63,13 +63,15 @@ def precision(settings: EngineSettings) -> NumberFormat:
 
 
 def _plans(settings: EngineSettings, store: GraphStore, library: Library, device: Device) -> PlanStore:
-    return PlanStore(library, device.gpu, store, precision(settings), getattr(store.report, "steps", None))
+    steps = getattr(store.report, "steps", None)
+    return PlanStore(library, device.gpu, store, precision(settings), current=device.current, steps=steps)
 
 
 def _record(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:
-    """Run everything once for every slot, so that the first frames find their graphs recorded."""
+    """Run everything once for every slot, so that the first frames find their plans built and their graphs recorded."""
     width, height = frame_size
     grey = np.full((height, width, 3), 128, np.uint8)
     held = [encoder.encode(grey), encoder.encode(grey)]
     for embedding in held:
-        decoder.decode(embedding, [Prompt.click(width // 2, height // 2)])
+        for count in BATCHES:  # a look, and the votes on it
+            decoder.decode(embedding, [Prompt.click(width // 2, height // 2)] * count)

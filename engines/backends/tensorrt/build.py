@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from engines import cache
 from engines.backends.tensorrt.layers import misfits, read_layers
 from engines.backends.tensorrt.library import Library, make_logger, reason
+from engines.backends.tensorrt.progress import Steps, make_monitor
 from engines.base import EngineUnavailable, ModelError
 from engines.number_formats import NumberFormat
 
-Steps = Callable[[int, int, str], None]
-"""Is told that so many steps of so many are done, of what."""
 MEMORY_WORDS = ("out of memory", "outofmemory", "insufficient memory", "failed to allocate", "mem_alloc", "allocation")
 
 
@@ -25,34 +27,75 @@ def build_plan(
     targets: Sequence[Any] = (),
     timing: Path | None = None,
     steps: Steps | None = None,
+    current: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> bytes:
-    """Build the graph in `file` into a plan.
+    """Build the graph in `file` into a plan; Ctrl-C stops it.
 
     targets: of `Library.capability`; without them the plan is for the GPU of this machine. timing: where the timings of
-    kernels are kept from one build to the next. steps: is told the progress, and may raise to stop the build.
+    kernels are kept from one build to the next. steps: is told the progress, and may raise to stop the build. current:
+    makes the GPU's context that of the thread that builds.
     Raises `ModelError` for a graph that cannot be built, `EngineUnavailable` where this machine is not up to it.
     """
+    monitor = make_monitor(library.trt, steps)
+
+    def work() -> bytes:
+        with current():
+            return _build(library, file, numbers, targets, timing, monitor)
+
+    return _apart(work, monitor)
+
+
+def _apart(work: Callable[[], bytes], monitor: Any) -> bytes:
+    """Build on a thread of its own, and stop the build if this one is interrupted.
+
+    Ctrl-C raises in the main thread, wherever that is. In a call from the builder, its log's for one, the exception
+    would be printed and forgotten.
+    """
+    done: Future[bytes] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="build-plan", daemon=True).start()
+    try:
+        # Not by joining: a join that was interrupted takes the thread for ended. Not for ever: on Windows nothing
+        # interrupts that.
+        while not done.done():
+            wait([done], timeout=0.1)
+    except BaseException:
+        monitor.stopped = True
+        wait([done])
+        raise
+    return done.result()
+
+
+def _build(
+    library: Library, file: Path, numbers: NumberFormat, targets: Sequence[Any], timing: Path | None, monitor: Any
+) -> bytes:
     trt = library.trt
     log = make_logger(trt)
-    builder = trt.Builder(log)
-    if builder is None:
-        raise EngineUnavailable(f"{library.name} cannot start: {reason(log)}")
+    builder = library.start("Builder", log)
     network = parse(library, builder, log, file)
     wrong = misfits(read_layers(trt, network), numbers)
     if wrong:
         raise ModelError(f"{file.name} is not {numbers} as it was meant: {wrong[0]} ({len(wrong)} such layers)")
     config = builder.create_builder_config()
-    monitor = _monitor(trt, steps)
     config.progress_monitor = monitor
     _configure(library, config, numbers, targets)
     kept = _take_timings(library, config, timing)
+    log.lines.clear()  # of timings that do not fit; not the reason of any later failure
     plan = builder.build_serialized_network(network, config)
     if monitor.raised is not None:
         raise monitor.raised
     if plan is None:
         raise _failure(library, file, reason(log))
     if kept is not None and timing is not None:
-        _write(timing, bytes(config.get_timing_cache().serialize()))
+        # Without them the next build is slower and nothing else.
+        with suppress(ModelError), cache.writing(timing) as partial:
+            partial.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
@@ -91,16 +134,10 @@ def _take_timings(library: Library, config: Any, file: Path | None) -> Any | Non
     if library.rtx or file is None:
         return None
     cache = config.create_timing_cache(file.read_bytes() if file.is_file() else b"")
-    if not config.set_timing_cache(cache, ignore_mismatch=False):
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
-
-
-def _write(file: Path, content: bytes) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(file)
 
 
 def _failure(library: Library, file: Path, why: str) -> Exception:
@@ -114,77 +151,3 @@ def _failure(library: Library, file: Path, why: str) -> Exception:
     if "fp8" in said:
         return EngineUnavailable(f"this GPU has no fp8 (Ada and newer have); choose precision f16 or int8 ({why})")
     return ModelError(f"{library.name} {library.version} did not build {file.name}: {why}")
-
-
-def _monitor(trt: Any, steps: Steps | None) -> Any:
-    """The builder's progress monitor: tells the share that is done of the outermost phases.
-
-    An exception of `steps` cannot pass through the builder: it stops the build and is kept as `raised`.
-    """
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.raised: BaseException | None = None
-            self._progress = Progress()
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._progress.start(phase_name, parent_phase, num_steps)
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            self._progress.step(phase_name, step)
-            return self._tell(phase_name)
-
-        def phase_finish(self, phase_name: str) -> None:
-            self._progress.finish(phase_name)
-            self._tell(phase_name)
-
-        def _tell(self, phase_name: str) -> bool:
-            if steps is None or self.raised is not None:
-                return self.raised is None
-            try:
-                steps(round(1000 * self._progress.share), 1000, phase_name)
-            except BaseException as error:  # it goes on its way when the builder has returned
-                self.raised = error
-            return self.raised is None
-
-    return Monitor()
-
-
-class Progress:
-    """The share that is done of nested phases: a phase's steps count equally, and a phase inside a step fills it.
-
-    share: 0 to 1, never falling.
-    """
-
-    def __init__(self) -> None:
-        self.share = 0.0
-        self._phases: dict[str, tuple[str | None, int, int]] = {}
-
-    def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins inside a step of its parent."""
-        self._phases[name] = (parent if parent in self._phases else None, max(1, steps), 0)
-
-    def step(self, name: str, index: int) -> None:
-        """The step of that index is done."""
-        if name in self._phases:
-            parent, steps, _ = self._phases[name]
-            self._phases[name] = (parent, steps, min(steps, index + 1))
-            self._update(name)
-
-    def finish(self, name: str) -> None:
-        """A phase has ended, perhaps early."""
-        if name in self._phases:
-            parent, steps, _ = self._phases[name]
-            self._phases[name] = (parent, steps, steps)
-            self._update(name)
-            del self._phases[name]
-
-    def _update(self, name: str) -> None:
-        parent, steps, done = self._phases[name]
-        share = done / steps
-        while parent is not None and parent in self._phases:
-            grand, steps, done = self._phases[parent]
-            share = min(1.0, (done + share) / steps)
-            parent = grand
-        self.share = max(self.share, min(1.0, share))

@@ -6,10 +6,12 @@ Memory is allocated when an engine opens and never while it runs.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +23,11 @@ from engines.base import EngineUnavailable, PromptError
 MEMORY = {"torch": "engines.backends.tensorrt.torch_memory", "pycuda": "engines.backends.tensorrt.pycuda_memory"}
 CHOICE = "GAZECAST_CUDA_MEMORY"
 """Environment variable that names one of `MEMORY`; else the first that works is taken."""
+RECORDING = threading.Lock()
+"""Held while a graph is recorded and while the whole device is waited for, of which neither may happen during the other
+on any thread: CUDA then refuses both."""
+DRIVER_FILES = (Path("/sys/module/nvidia/version"), Path("/etc/nv_tegra_release"))
+"""The driver's kernel module, and Jetson's system, which holds its driver."""
 
 
 class Stream(Protocol):
@@ -101,6 +108,19 @@ class Device(Protocol):
         None where graphs cannot be recorded.
         """
         ...
+
+
+def driver_version(cuda: int) -> str:
+    """The driver's version as the system says it, whichever library asks, because plans are kept by it.
+
+    cuda: the newest CUDA of the driver as it counts, 13000 for 13.0; taken where the system says nothing.
+    """
+    for file in DRIVER_FILES:
+        try:
+            return file.read_text().splitlines()[0].strip()
+        except (OSError, IndexError):
+            continue
+    return f"CUDA {cuda // 1000}.{cuda % 1000 // 10}" if cuda else ""
 
 
 def open_device(load: Callable[[str], Any] = import_module) -> Device:

@@ -46,6 +46,15 @@ class Library:
             )
         return found
 
+    def start(self, kind: str, log: Any) -> Any:
+        """TensorRT's "Builder" or "Runtime"; raises `EngineUnavailable` where it gives none, as without a driver."""
+        try:
+            return getattr(self.trt, kind)(log)
+        except TypeError as error:  # what pybind11 makes of C++ that returns nothing
+            raise EngineUnavailable(
+                f"{self.name} {self.version} cannot start: {reason(log)}; is the driver new enough for it?"
+            ) from error
+
 
 def find_library(load: Callable[[str], Any] = import_module) -> Library:
     """The first TensorRT that can be imported; raises `EngineUnavailable` with what to do in one line."""
@@ -92,8 +101,13 @@ def make_logger(trt: Any) -> Any:
 
 
 def reason(log: Any) -> str:
-    """Why the last step failed, by a logger of `make_logger`: its first error, of which later ones only follow."""
-    errors = [line for is_error, line in log.lines if is_error]
-    warnings = [line for is_error, line in log.lines if not is_error]
+    """Why the last step failed, by a logger of `make_logger`: its first error, of which later ones only follow.
+
+    The logger forgets what it had, so that nothing is told twice.
+    """
+    lines = list(log.lines)
+    log.lines.clear()
+    errors = [line for is_error, line in lines if is_error]
+    warnings = [line for is_error, line in lines if not is_error]
     said = errors[0] if errors else warnings[-1] if warnings else "TensorRT gave no reason"
     return said if len(said) <= 400 else f"{said[:400]}..."

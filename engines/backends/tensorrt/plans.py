@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engines import cache
-from engines.backends.tensorrt.build import Steps, build_plan
+from engines.backends.tensorrt.build import build_plan
 from engines.backends.tensorrt.library import Library
+from engines.backends.tensorrt.progress import Steps
+from engines.base import ModelError
 from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.letterbox import MODEL_SIDE
 from engines.number_formats import NumberFormat
 from engines.store import GraphStore
 
@@ -31,10 +35,12 @@ class PlanStore:
     """The plans of one model in one precision, for one GPU and one TensorRT."""
 
     def __init__(
-        self, library: Library, gpu: Gpu, store: GraphStore, precision: NumberFormat, steps: Steps | None = None
-    ) -> None:
+        self, library: Library, gpu: Gpu, store: GraphStore, precision: NumberFormat, *,
+        current: Callable[[], AbstractContextManager[Any]] = nullcontext, steps: Steps | None = None,
+    ) -> None:  # fmt: skip
+        """Make it. current, steps: see `build_plan`."""
         self.library, self._gpu, self._store, self._precision = library, gpu, store, precision
-        self._steps = steps
+        self._current, self._steps = current, steps
 
     def plan(self, graph: AnyGraph, *, force: bool = False) -> Path:
         """The plan of a graph; `force` builds it anew.
@@ -42,10 +48,11 @@ class PlanStore:
         Raises `ModelError` for one that is damaged or was made for something else, with the command that rebuilds it.
         """
         numbers = self.numbers(graph)
-        typed = self._store.typed(graph, numbers, force=force)
+        command = self._command(graph)
+        typed = self._store.typed(graph, numbers, force=force, rebuild=command)
         key = self._key(graph, numbers, typed)
         file = self._place(graph, numbers)
-        if not force and cache.find(file, key, rebuild=self._command(graph)) is not None:
+        if not force and cache.find(file, key, rebuild=command) is not None:
             return file
         self._build(graph, numbers, typed, file)
         cache.write_note(file, f"{graph.name}-{numbers}-plan", key)
@@ -82,22 +89,27 @@ class PlanStore:
             library, typed, numbers,
             targets=() if capability is None else (capability,),
             timing=self._store.root / f"timings-{_plain(f'{library.version}-{compute}')}.cache", steps=tell,
+            current=self._current,
         )  # fmt: skip
         # The note goes first: a file without one does not count, so that what is cut short is not used.
         cache.note_of(file).unlink(missing_ok=True)
         kernels_of(file).unlink(missing_ok=True)
-        file.write_bytes(plan)
+        with cache.writing(file) as partial:
+            partial.write_bytes(plan)
 
     def _command(self, graph: AnyGraph) -> str:
         """What the user types to have a plan rebuilt; an engine is made for a frame's proportions, not for its size."""
         if isinstance(graph, DecoderGraph):
-            width, height = graph.columns * TOKEN_PX, graph.rows * TOKEN_PX
+            size = content = graph.columns * TOKEN_PX, graph.rows * TOKEN_PX
+        elif isinstance(graph, EncoderGraph):
+            size = content = graph.width, graph.height
         else:
-            width, height = graph.width, graph.height
+            size, content = (graph.width, graph.height), (graph.content_width, graph.content_height)
         model = "" if self._store.model == "mobile_sam" else f" --model {self._store.model}"
+        side = "" if max(content) >= MODEL_SIDE else f" --picture-side {max(content)}"
         return (
-            f"run `gazecast engine build --engine tensorrt{model} --precision {self._precision} "
-            f"--frame {width}x{height} --force`"
+            f"run `gazecast engine build --engine tensorrt{model} --precision {self._precision}{side} "
+            f"--frame {size[0]}x{size[1]} --force`"
         )
 
 
@@ -115,10 +127,8 @@ def read_kernels(plan: Path) -> bytes:
 
 def write_kernels(plan: Path, content: bytes) -> None:
     """Keep compiled kernels; without them the next start is slower and nothing else."""
-    with suppress(OSError):
-        partial = kernels_of(plan).with_suffix(".kernels.partial")
+    with suppress(ModelError), cache.writing(kernels_of(plan)) as partial:
         partial.write_bytes(content)
-        partial.replace(kernels_of(plan))
 
 
 def _plain(text: str) -> str:

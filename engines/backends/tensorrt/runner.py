@@ -10,176 +10,21 @@ each pair of run and slot is a CUDA graph of its own.
 
 from __future__ import annotations
 
-import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engines.backends.tensorrt.device import Block, Device, DeviceArray, Stream
-from engines.backends.tensorrt.library import Library, make_logger, reason
-from engines.backends.tensorrt.plans import AnyGraph, PlanStore, read_kernels, write_kernels
-from engines.base import EngineError, Floats, Image, ModelError, PromptError
+from engines.backends.tensorrt.contexts import Plan, Recorded
+from engines.backends.tensorrt.device import RECORDING, Block, Device, DeviceArray, Stream
+from engines.backends.tensorrt.library import Library, make_logger
+from engines.backends.tensorrt.plans import AnyGraph, PlanStore
+from engines.backends.tensorrt.slots import Prepared, Slot, Slots
+from engines.base import Floats, Image, PromptError
 from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
 
-log = logging.getLogger(__name__)
-SLOTS, MOST_SLOTS = 2, 8
-"""Embeddings that have their memory from the start, and those that may be held at once."""
 FRAME_SHAPES = 4
 """Shapes of frames whose letterboxes are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output of a plan."""
-
-    name: str
-    shape: tuple[int, ...]
-    nbytes: int
-    dtype: Any
-    is_input: bool
-
-
-class Plan:
-    """A plan that can run: its tensors, and a context with scratch memory of its own."""
-
-    def __init__(self, library: Library, runtime: Any, log: Any, file: Path, device: Device) -> None:
-        self._library, self._log, self._file = library, log, file
-        trt = library.trt
-        self._engine = runtime.deserialize_cuda_engine(file.read_bytes())
-        if self._engine is None:
-            raise ModelError(
-                f"{library.name} cannot use {file.name}: {reason(log)}; "
-                "run `gazecast engine build --engine tensorrt --force`"
-            )
-        self.tensors = {tensor.name: tensor for tensor in _tensors(trt, self._engine)}
-        self._kernels: Any = None
-        self._context = self._make_context(trt)
-        if self._context is None:
-            raise ModelError(f"{library.name} cannot make a context for {file.name}: {reason(log)}")
-        self._scratch = device.allocate(max(256, int(self._engine.device_memory_size_v2)))
-        self._context.set_device_memory(self._scratch.address, self._scratch.nbytes)
-
-    def _make_context(self, trt: Any) -> Any:
-        managed = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        if not self._library.rtx:
-            return self._engine.create_execution_context(managed)
-        config = self._engine.create_runtime_config()
-        config.set_execution_context_allocation_strategy(managed)
-        config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # the whole run is recorded here, not each plan
-        self._kernels = config.create_runtime_cache()
-        if kept := read_kernels(self._file):
-            self._kernels.deserialize(kept)  # what does not fit is refused by itself, and compiled anew
-        config.set_runtime_cache(self._kernels)
-        return self._engine.create_execution_context(config)
-
-    def keep_kernels(self) -> None:
-        """Write down what TensorRT-RTX has compiled by now, for the next start."""
-        if self._kernels is not None:
-            write_kernels(self._file, bytes(self._kernels.serialize()))
-
-    def records(self, stream: Stream) -> bool:
-        """Whether a run can become part of a graph; TensorRT can always, for shapes that are fixed."""
-        asks = getattr(self._context, "is_stream_capturable", None)
-        return asks is None or bool(asks(stream.handle))
-
-    def run(self, addresses: Mapping[str, int], stream: Stream) -> None:
-        """Give the stream one run on memory at these addresses, by tensor name."""
-        for name, address in addresses.items():
-            if not self._context.set_tensor_address(name, address):
-                raise ModelError(f"{self._file.name} has no tensor {name}: {reason(self._log)}")
-        if not self._context.execute_async_v3(stream.handle):
-            raise EngineError(f"{self._library.name} failed to run {self._file.name}: {reason(self._log)}")
-
-
-def _tensors(trt: Any, engine: Any) -> list[Tensor]:
-    found = []
-    for index in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(index)
-        shape, kind = tuple(int(side) for side in engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
-        # numpy has no bfloat16; its bits will do
-        dtype = np.dtype(np.uint16 if kind == trt.DataType.BF16 else trt.nptype(kind))
-        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-        found.append(Tensor(name, shape, int(np.prod(shape)) * dtype.itemsize, dtype, is_input))
-    return found
-
-
-class Recorded:
-    """Work on a stream that is the same every time: run once as it is, then recorded, then launched."""
-
-    def __init__(self, device: Device, stream: Stream, work: Callable[[], None], plans: Sequence[Plan]) -> None:
-        self._device, self._stream, self._work, self._plans = device, stream, work, plans
-        self._launch: Callable[[], None] | None = None
-
-    def __call__(self) -> None:
-        """Do it, and wait until it is done."""
-        if self._launch is None:
-            # Once as it is, since libraries choose and load kernels at first, which cannot be recorded.
-            self._work()
-            self._stream.synchronize()
-            for plan in self._plans:
-                plan.keep_kernels()
-            self._launch = self._recorded() or self._work
-            return
-        self._launch()
-        self._stream.synchronize()
-
-    def _recorded(self) -> Callable[[], None] | None:
-        if not all(plan.records(self._stream) for plan in self._plans):
-            return None
-        try:
-            return self._device.record(self._stream, self._work)
-        except (EngineError, RuntimeError) as error:  # a slower engine is better than none
-            log.warning("running without CUDA graphs: %s", error)
-            return None
-
-
-class Slot:
-    """Memory for one embedding."""
-
-    def __init__(self, device: Device, tensors: Sequence[Tensor]) -> None:
-        self.blocks = {tensor.name: device.allocate(tensor.nbytes) for tensor in tensors}
-        self.tensors = {tensor.name: tensor for tensor in tensors}
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes on the device."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
-
-
-class Prepared:
-    """An embedding on the device; whoever holds it keeps its slot from being written again."""
-
-    def __init__(self, slot: Slot) -> None:
-        self.slot = slot
-
-    def __getitem__(self, index: int) -> tuple[Slot, str]:
-        """The embedding's tensor of that number, for `TensorRtRuntime.array`."""
-        return self.slot, tuple(self.slot.tensors)[index]
-
-
-class Slots:
-    """The slots of one encoder."""
-
-    def __init__(self, make: Callable[[], Slot]) -> None:
-        self._make = make
-        self._all = [make() for _ in range(SLOTS)]
-        self._free = list(self._all)
-
-    def take(self) -> Prepared:
-        """One that nobody holds; raises `EngineError` where all that there may be are held."""
-        if not self._free:
-            if len(self._all) >= MOST_SLOTS:
-                raise EngineError(f"{len(self._all)} embeddings are held at once; let some go before encoding more")
-            self._all.append(self._make())
-            self._free.append(self._all[-1])
-        slot = self._free.pop()
-        prepared = Prepared(slot)
-        weakref.finalize(prepared, self._free.append, slot).atexit = False
-        return prepared
 
 
 class TensorRtRuntime:
@@ -191,7 +36,7 @@ class TensorRtRuntime:
         self._library, self.device, self._plans = library, device, plans
         self._log = make_logger(library.trt)
         with device.current():
-            self._runtime = library.trt.Runtime(self._log)
+            self._runtime = library.start("Runtime", self._log)
             self.encoding, self.decoding = device.stream(urgent=False), device.stream(urgent=True)
 
     def plan(self, graph: AnyGraph) -> Plan:
@@ -281,7 +126,8 @@ class _Frames:
         if given.shape != self._shape or given.typestr != "|u1":
             raise PromptError(f"a picture must be {self._shape} of |u1, got {given.shape} of {given.typestr}")
         if given.waits:
-            self._device.finish()  # whoever wrote it may still be writing, on a stream of its own
+            with RECORDING:
+                self._device.finish()  # whoever wrote it may still be writing, on a stream of its own
         self._device.copy(self._frame, given.address, given.nbytes, self._stream)
 
     def _work(self, slot: Slot, on_device: bool) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.backends.tensorrt.device import driver_version
 from engines.backends.tensorrt.plans import Gpu
 from engines.base import EngineUnavailable
 
@@ -139,11 +140,5 @@ def _bytes(host: NDArray[Any]) -> Any:
 
 
 def _driver() -> str:
-    """The driver's version as its kernel module says it, or Jetson's system, which holds its driver."""
-    for place in ("/sys/module/nvidia/version", "/etc/nv_tegra_release"):
-        try:
-            with open(place) as file:
-                return file.readline().strip()
-        except OSError:
-            continue
-    return ""
+    ask = getattr(torch._C, "_cuda_getDriverVersion", None)  # private, but torch has no other name for it
+    return driver_version(int(ask()) if ask is not None else 0)

@@ -1,0 +1,125 @@
+"""A plan that can run: its tensors, its context with scratch memory; and runs, recorded once and launched again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.backends.tensorrt.device import RECORDING, Device, Stream
+from engines.backends.tensorrt.library import Library, reason
+from engines.backends.tensorrt.plans import read_kernels, write_kernels
+from engines.base import EngineError, ModelError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a plan."""
+
+    name: str
+    shape: tuple[int, ...]
+    nbytes: int
+    dtype: Any
+    is_input: bool
+
+
+class Plan:
+    """A plan that can run: its tensors, and a context with scratch memory of its own."""
+
+    def __init__(self, library: Library, runtime: Any, log: Any, file: Path, device: Device) -> None:
+        self._library, self._log, self._file = library, log, file
+        trt = library.trt
+        self._engine = runtime.deserialize_cuda_engine(file.read_bytes())
+        if self._engine is None:
+            raise ModelError(
+                f"{library.name} cannot use {file.name}: {reason(log)}; "
+                "run `gazecast engine build --engine tensorrt --force`"
+            )
+        self.tensors = {tensor.name: tensor for tensor in _tensors(trt, self._engine)}
+        self._kernels: Any = None
+        self._context = self._make_context(trt)
+        if self._context is None:
+            raise ModelError(f"{library.name} cannot make a context for {file.name}: {reason(log)}")
+        self._scratch = device.allocate(max(256, int(self._engine.device_memory_size_v2)))
+        self._context.set_device_memory(self._scratch.address, self._scratch.nbytes)
+        log.lines.clear()  # of kernels that were refused and compiled anew; not the reason of any later failure
+
+    def _make_context(self, trt: Any) -> Any:
+        managed = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not self._library.rtx:
+            return self._engine.create_execution_context(managed)
+        config = self._engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(managed)
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # the whole run is recorded here, not each plan
+        self._kernels = config.create_runtime_cache()
+        if kept := read_kernels(self._file):
+            self._kernels.deserialize(kept)  # what does not fit is refused by itself, and compiled anew
+        config.set_runtime_cache(self._kernels)
+        return self._engine.create_execution_context(config)
+
+    def keep_kernels(self) -> None:
+        """Write down what TensorRT-RTX has compiled by now, for the next start."""
+        if self._kernels is not None:
+            write_kernels(self._file, bytes(self._kernels.serialize()))
+
+    def records(self, stream: Stream) -> bool:
+        """Whether a run can become part of a graph; TensorRT can always, for shapes that are fixed."""
+        asks = getattr(self._context, "is_stream_capturable", None)
+        return asks is None or bool(asks(stream.handle))
+
+    def run(self, addresses: Mapping[str, int], stream: Stream) -> None:
+        """Give the stream one run on memory at these addresses, by tensor name."""
+        for name, address in addresses.items():
+            if not self._context.set_tensor_address(name, address):
+                raise ModelError(f"{self._file.name} has no tensor {name}: {reason(self._log)}")
+        if not self._context.execute_async_v3(stream.handle):
+            raise EngineError(f"{self._library.name} failed to run {self._file.name}: {reason(self._log)}")
+
+
+def _tensors(trt: Any, engine: Any) -> list[Tensor]:
+    found = []
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        shape, kind = tuple(int(side) for side in engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
+        # numpy has no bfloat16; its bits will do
+        dtype = np.dtype(np.uint16 if kind == trt.DataType.BF16 else trt.nptype(kind))
+        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        found.append(Tensor(name, shape, int(np.prod(shape)) * dtype.itemsize, dtype, is_input))
+    return found
+
+
+class Recorded:
+    """Work on a stream that is the same every time: run once as it is, then recorded, then launched."""
+
+    def __init__(self, device: Device, stream: Stream, work: Callable[[], None], plans: Sequence[Plan]) -> None:
+        self._device, self._stream, self._work, self._plans = device, stream, work, plans
+        self._launch: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        """Do it, and wait until it is done."""
+        if self._launch is None:
+            # Once as it is, since libraries choose and load kernels at first, which cannot be recorded.
+            self._work()
+            self._stream.synchronize()
+            for plan in self._plans:
+                plan.keep_kernels()
+            self._launch = self._recorded() or self._work
+            return
+        self._launch()
+        self._stream.synchronize()
+
+    def _recorded(self) -> Callable[[], None] | None:
+        if not all(plan.records(self._stream) for plan in self._plans):
+            return None
+        try:
+            with RECORDING:
+                return self._device.record(self._stream, self._work)
+        except (EngineError, RuntimeError) as error:  # a slower engine is better than none
+            log.warning("running without CUDA graphs: %s", error)
+            return None
