@@ -99,6 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of the pipeline at each rate (default 20)")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, to see that it works")
     args = parser.parse_args(argv)
+    if args.out is not None and not args.out.parent.is_dir():
+        parser.error(f"--out: there is no folder {args.out.parent}")  # now, not after half an hour
+    if not args.seconds > 0:
+        parser.error(f"--seconds must be more than 0, got {args.seconds}")
     run = measure(args)
     print(table(run.result))
     if run.result["gpu"] is None:

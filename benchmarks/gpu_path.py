@@ -123,6 +123,8 @@ def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float)
     masks = pipeline.masks - before[1]
     gaze_ms, frame_ms = kept.gaze_ms[before[0] :], kept.frame_ms[before[0] :]
     pipeline.stop()
+    if not gaze_ms or not kept.encode_ms:
+        raise RuntimeError(f"no mask of a look was published in {seconds * 4 / 5:.0f} s; give it more --seconds")
     return {
         "by": by, "fps": fps, "gaze_hz": GAZE_HZ, "seconds": seconds,
         "gaze_to_mask_ms": percentiles(gaze_ms), "frame_to_mask_ms": percentiles(frame_ms),

@@ -33,6 +33,39 @@ def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path, capsys):
     assert "GPU" in said
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--out", "nowhere/x.json"], "--out: there is no folder nowhere"),
+        (["--seconds", "0"], "--seconds must be more than 0, got 0.0"),
+    ],
+)
+def test_wrong_flags_are_told_before_anything_is_measured(flags, said, capsys):
+    with pytest.raises(SystemExit):
+        gpu.main([*flags, "--rehearse"])
+    assert said in capsys.readouterr().err
+
+
+def test_a_gate_without_masks_is_left_out(monkeypatch, picture):
+    """A mean of nothing is no figure, and no failure either."""
+    from benchmarks import gpu_engines
+
+    monkeypatch.setattr(gpu_engines, "_torch_engine", lambda *args: open_fake())
+    run = gpu.Run("cpu", 1, 1.0)
+    gpu_engines._gate(run, None, "fake", open_fake(), [np.zeros_like(picture)])
+    assert run.result["gates"] == []
+    assert "the gate for fake: ValueError: no mask on these pictures" in run.result["left_out"][0]
+    gpu_engines._gate(run, None, "fake", open_fake(), [picture])
+    assert run.result["gates"][0]["iou"] == 1.0
+
+
+def test_a_pipeline_without_masks_is_no_figure():
+    from benchmarks.gpu_path import run_path
+
+    with pytest.raises(RuntimeError, match=r"no mask of a look was published in 0 s; give it more --seconds"):
+        run_path(open_fake(), "fake", 30, 0.001)
+
+
 def test_a_part_that_fails_is_left_out_with_its_reason():
     run = gpu.Run("cpu", 2, 1.0)
     with run.part("dividing"):
