@@ -18,7 +18,7 @@ def line(health: HealthMessage) -> str:
         f"masks {rates.get('masks', 0):.0f}/s  keyframes {rates.get('keyframes', 0):.1f}/s",
         f"gaze to mask {_percentiles(latency.get('gaze_to_mask'))}",
         f"keyframe age {_p50(latency.get('keyframe_age'))}",
-        f"dropped {sum(health.dropped.values())}",
+        f"dropped {sum(n for name, n in health.dropped.items() if name != 'view.skipped')}",
     ]
     return "  |  ".join(parts)
 

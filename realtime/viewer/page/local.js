@@ -5,7 +5,8 @@ import { pack } from "./link.js";
 
 const REMEMBER = 24; // most of a second at 30 fps
 const BUSY = 3; // frames that the worker may have; a slow machine skips some
-const ANSWER_MS = 1000;
+const ANSWER_MS = 250; // while the engine is opened, no frame is answered
+const AHEAD_MS = 20; // about what a frame takes to be encoded and sent up
 
 export class LocalVideo {
   /** handlers: {frame(), ended()}; a frame is {index, ms, mediaS, picture, levels}, `ms` on the page's clock. */
@@ -20,6 +21,8 @@ export class LocalVideo {
     this.running = false;
     this.index = 0;
     this.waitingSince = null; // when a frame went up that has not been answered
+    this.sentMs = 0;
+    this.answerMs = ANSWER_MS; // how long masks take to come, on average
     this.skipped = 0;
   }
 
@@ -87,10 +90,16 @@ export class LocalVideo {
       this.skipped++;
       return;
     }
-    const encode = this.waitingSince === null || performance.now() - this.waitingSince > ANSWER_MS;
-    if (encode) this.waitingSince = performance.now();
+    // The next frame goes when the last one's mask is here, or about to be: sooner it would only wait, and be older when
+    // it is done.
+    const due = Math.min(ANSWER_MS, this.answerMs - AHEAD_MS);
+    const encode = this.waitingSince === null || performance.now() - this.waitingSince > due;
     const id = this.index++;
-    this.pending.set(id, { index: id, ms, mediaS });
+    if (encode) {
+      this.waitingSince = performance.now();
+      this.sentMs = ms;
+    }
+    this.pending.set(id, { index: id, ms, mediaS, sentAt: encode ? performance.now() : null });
     const frame = globalThis.VideoFrame
       ? new VideoFrame(this.video, { timestamp: Math.round(ms * 1000) })
       : await createImageBitmap(this.video);
@@ -113,9 +122,11 @@ export class LocalVideo {
     this.handlers.frame();
   }
 
-  /** The server has a frame; the next may go. */
-  got() {
-    this.waitingSince = null;
+  /** The frame that was taken at `ms` is done; the next may go. */
+  answered(ms) {
+    const frame = this.at(ms);
+    if (frame?.sentAt) this.answerMs += 0.1 * (Math.min(performance.now() - frame.sentAt, 2 * ANSWER_MS) - this.answerMs);
+    if (ms > this.sentMs - 0.5) this.waitingSince = null;
   }
 
   /** The frame that was taken at `ms`; null when it is forgotten. */

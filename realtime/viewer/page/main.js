@@ -47,8 +47,7 @@ function hear(message) {
       panel.notice(message.taken ? `${message.label} of another page is the source now` : "the source has stopped");
     }
     state.source = message;
-  } else if (message.t === "got") local.got(message.index);
-  else if (message.t === "recording") state.on.record = message.on;
+  } else if (message.t === "recording") state.on.record = message.on;
   else if (message.t === "notice") panel.notice(message.text);
   refresh();
 }
@@ -64,6 +63,7 @@ async function receive(head, outlines, jpeg) {
     }
   } else if (local.running) {
     latest.frame = local.at(head.frame.timestamp * 1000);
+    local.answered(head.frame.timestamp * 1000);
   }
   if (!(state.latest && state.latest.head.seq > head.seq)) {
     if (state.latest?.bitmap !== latest.bitmap) state.latest?.bitmap?.close();

@@ -46,7 +46,9 @@ export function refresh({ state, local, hand }) {
     $("r-masks").textContent = rate("masks");
     $("r-keyframes").textContent = rate("keyframes", 1);
     const dropped = Object.entries(health.dropped);
-    $("r-dropped").textContent = String(dropped.reduce((sum, [, count]) => sum + count, 0));
+    // what viewers skip is theirs: the loop has lost nothing
+    const lost = dropped.filter(([name]) => name !== "view.skipped");
+    $("r-dropped").textContent = String(lost.reduce((sum, [, count]) => sum + count, 0));
     $("r-dropped").title = dropped.map(([name, count]) => `${name}: ${count}`).join("\n");
     const { backend, model, precision } = health.engine;
     $("engine").textContent = backend ? `${backend} · ${model} · ${precision}, ${Math.round(health.memory_mib)} MiB · rates in Hz` : "";
@@ -81,7 +83,7 @@ function warn(state, local, now) {
   let text = "";
   if (!state.open) text = "The connection is gone; trying again";
   else if (latest?.old) text = `No new ${local.running ? "mask" : "picture"} for ${Math.round((now - latest.arrived) / 1000)} s`;
-  else if (!local.running && !latest && state.health?.state === "starting") text = "Opening the engine…";
+  else if (!latest && state.health?.state === "starting" && (local.running || !state.hello?.page_frames)) text = "Opening the engine…";
   $("warning").hidden = !text;
   $("warning").textContent = text;
 }

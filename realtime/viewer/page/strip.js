@@ -42,7 +42,7 @@ export function plot(canvas, series, now) {
   ctx.clearRect(0, 0, width, height);
   const values = series.flatMap((one) => one.recent(now).map(([, value]) => value));
   const high = ceiling(percentiles(values)?.p99 ?? 50);
-  const top = 6 * ratio, bottom = height - 16 * ratio, left = 30 * ratio;
+  const top = 6 * ratio, bottom = height - 16 * ratio, left = 34 * ratio;
   const x = (ms) => left + (width - left) * (1 - (now - ms) / SPAN_MS);
   const y = (value) => bottom - (bottom - top) * Math.min(1, value / high);
   ctx.font = `${11 * ratio}px system-ui, "DejaVu Sans", sans-serif`;

@@ -1,0 +1,69 @@
+"""`--view` from the command line: what is refused before the start, and the demo to look at."""
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from realtime.cli import main
+from tests.realtime import scene
+
+ANY = ("--publish", "tcp://127.0.0.1:0", "--engine", "fake")
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("run", "--source", "browser:", *ANY), "browser: has no gaze of its own; add --gaze"),
+        (("run", "--source", "browser:", "--gaze", "browser:", *ANY), "browser: is what the page sends; add --view"),
+        (("run", "--source", "camera:0", "--gaze", "browser:", *ANY), "add --view to serve it"),
+        (
+            ("run", "--view", "--set", "view.host=0.0.0.0", *ANY),
+            "can be reached from other machines, which needs token",
+        ),
+        (("run", "--view", "--set", "view.port=99999", *ANY), "view.port must be 0 to 65535"),
+        (("run", "--view", "--source", "carrier:pigeon", *ANY), "rtsp://HOST/PATH, browser: (with --view)"),
+    ],
+)
+def test_what_cannot_run_is_said_in_one_line(capsys, argv, says):
+    assert main(list(argv)) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_view_alone_takes_the_browsers_camera_and_hand(capsys):
+    assert main(["config", "--source", "pupil://h:1"]) == 0
+    assert "enabled = false" in capsys.readouterr().out
+
+
+def opened(process):
+    """The address that it prints, once the page answers there."""
+    for line in process.stderr:
+        if found := re.search(r"open (http://\S+)", line):
+            with urllib.request.urlopen(found[1], timeout=10) as answer:
+                assert b"<title>gazecast</title>" in answer.read()
+            return found[1]
+    pytest.fail("no address")
+
+
+@pytest.mark.parametrize("verb", ["run", "demo"])
+def test_one_address_is_printed_and_ctrl_c_ends_it(tmp_path, verb):
+    clip, _ = scene.write_clip(tmp_path, 24)
+    more = ("--video", str(clip), "--gaze", "wander") if verb == "demo" else ()
+    command = [sys.executable, "-m", "realtime", verb, "--view", "--set", "view.port=0", *ANY, *more]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = opened(process)
+            for line in process.stderr:
+                if "Ctrl-C stops" in line:
+                    break
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address, timeout=5)
