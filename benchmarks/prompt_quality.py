@@ -4,14 +4,15 @@
 
 DATA holds `stills/` (images/, annotations.json with a polygon for each object) and `video/` (DAVIS layout).
 
-The click protocol. An object is one polygon of a still of at least 0.1 % of the picture, or the mask of every tenth
-frame of a clip. The click is the object's deepest point (the maximum of the Euclidean distance transform), moved by
-`error` px of the picture in a direction drawn once for each object, and kept inside the picture; it may leave the
-object, as gaze does. "top" is the mask with the best predicted IoU of SAM's last three, "best of four" the candidate
-nearest the truth. "dense" clicks again at the same place with the top mask's logits as SAM's mask prompt. "box" is the
-object's bounding box with every side moved by a normal error of that many px (sd); 0 px is the true box. Means are over
-objects, all alike; "by_area" has those of the true click and the true box by the object's share of the picture. All of
-it at each of the sides at which pictures are encoded.
+The click protocol. Every picture is cut to 16:9 in the middle and brought to 854 x 480. An object is one polygon of a
+still, what is left of it, of at least 0.1 % of the picture, or the mask of every tenth frame of a clip. The click is the
+object's deepest point (the maximum of the Euclidean distance transform), moved by `error` px of the picture in a
+direction drawn once for each object, and kept inside the picture; it may leave the object, as gaze does. "top" is the
+mask with the best predicted IoU of SAM's last three, "best of four" the candidate nearest the truth. "dense" clicks
+again at the same place with the top mask's logits as SAM's mask prompt. "box" is the object's bounding box with every
+side moved by a normal error of that many px (sd); 0 px is the true box. Means are over objects, all alike; "by_area" has
+those of the true click and the true box by the object's share of the picture. All of it at each of the sides at which
+pictures are encoded.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ import cv2
 import numpy as np
 
 from engines import Candidates, EngineSettings, Image, Mask, Prompt, load, weights
+from engines.pictures import fitted
 
 ERRORS_PX = (0, 5, 10, 20, 40)
 LEAST_AREA = 0.001
+FRAME = (854, 480)
 KINDS = ("top", "best_of_four", "dense", "box")
 SIDES_PX = (512, 672, 1024)
 SHARES = (0.001, 0.01, 0.05, 1.0)
@@ -47,8 +50,8 @@ def stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
         for thing in entry["objects"]:
             mask = np.zeros(image.shape[:2], np.uint8)
             cv2.fillPoly(mask, [np.round(np.array(thing["polygon"])).astype(np.int32)], 1)
-            masks.append(mask > 0)
-        yield entry["image"], image, masks
+            masks.append(cut(mask))
+        yield entry["image"], fitted(image, FRAME), masks
 
 
 def clips(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
@@ -56,7 +59,12 @@ def clips(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
         frames = sorted((clip / "frames").glob("*.jpg"))
         for frame in frames[::10]:
             mask = cv2.imread(str(clip / "masks" / f"{frame.stem}.png"), cv2.IMREAD_GRAYSCALE) > 127
-            yield f"{clip.name}/{frame.stem}", cv2.imread(str(frame)), [mask]
+            yield f"{clip.name}/{frame.stem}", fitted(cv2.imread(str(frame)), FRAME), [cut(mask)]
+
+
+def cut(mask: np.ndarray) -> Mask:
+    """(H, W), nonzero on the object, as the picture is cut."""
+    return fitted((mask > 0).astype(np.uint8)[..., None] * np.uint8(255), FRAME) > 127
 
 
 def deepest(mask: Mask) -> np.ndarray:
@@ -120,7 +128,7 @@ def by_area(areas: list[float], values: dict[str, list[float]]) -> dict:
     """Means over the objects of each class of area that has some."""
     found = {}
     for low, high in pairwise(SHARES):
-        chosen = [index for index, area in enumerate(areas) if low <= area < high or area == high == 1.0]
+        chosen = [index for index, area in enumerate(areas) if low <= area < high or low < area == high]
         if chosen:
             means = {kind: round(float(np.mean([all_[index] for index in chosen])), 4) for kind, all_ in values.items()}
             found[f"{low:g} to {high:g}"] = {"objects": len(chosen), "miou": means}
@@ -139,7 +147,8 @@ def main() -> None:
     sides = {}
     for side in args.picture_side:
         settings = EngineSettings(args.backend, precision=args.precision, picture_side=side)
-        encoder, decoder = load(settings, args.weights or weights.path("mobile_sam"), report=print)
+        folder = args.weights or weights.path("mobile_sam")
+        encoder, decoder = load(settings, folder, frame_size=FRAME, report=print)
         info = encoder.info
         sides[str(side)] = {
             "stills": measure(encoder, decoder, stills(args.data / "stills")),
