@@ -19,7 +19,7 @@ Key = Mapping[str, str]
 
 
 SUFFIXES = (".onnx", ".xml", ".npz", ".plan")
-REBUILD = "run `gazecast engine build --force`"
+REBUILD = "run `gazecast engine build --force` with the --engine, --precision and --frame that you use"
 
 
 @dataclass(frozen=True, slots=True)

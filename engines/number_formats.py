@@ -57,7 +57,9 @@ def typed(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = 
         return model
     if wanted in QUANTISED and any(output.name == "keys" for output in model.graph.output):
         if not ranges:
-            raise EngineUnavailable(f"a {wanted} encoder needs measured ranges; run `gazecast engine build`")
+            raise EngineUnavailable(
+                f"a {wanted} encoder needs measured ranges; run `gazecast engine build --engine tensorrt`"
+            )
         _Quantiser(model.graph, wanted, ranges).run()
     _Retyper(model, REDUCED[wanted]).run()
     return model
@@ -91,7 +93,9 @@ class _Quantiser:
         layers = linear_layers(self._graph)
         missing = sorted(set(layers) - set(self._ranges))
         if missing:
-            raise EngineUnavailable(f"no range was measured for {missing[0]}; run `gazecast engine build --force`")
+            raise EngineUnavailable(
+                f"no range was measured for {missing[0]}; run `gazecast engine build --engine tensorrt --force`"
+            )
         before: dict[str, list[onnx.NodeProto]] = {}
         for name, product in layers.items():
             before[product.name] = self._operands(name, product)

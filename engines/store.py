@@ -47,11 +47,11 @@ class GraphStore:
             self._sam = read_model(self.weights, self.model)
         return self._sam
 
-    def onnx(self, graph: Graph, *, force: bool = False) -> Path:
-        """The graph's ONNX file, exported if it is not there yet; `force` exports it anew."""
+    def onnx(self, graph: Graph, *, force: bool = False, rebuild: str = cache.REBUILD) -> Path:
+        """The graph's ONNX file, exported if it is not there or if `force` is set. rebuild: see `cache.find`."""
         key = self.key(format="onnx", shape=graph.name)
         file = cache.place(self.root, f"{self.model}-{graph.name}", key, ".onnx")
-        if force or cache.find(file, key) is None:
+        if force or cache.find(file, key, rebuild=rebuild) is None:
             self.report(f"building the graph {graph.name}")
             from engines.export import export
 
@@ -68,7 +68,7 @@ class GraphStore:
         rebuild: see `cache.find`. Raises `EngineUnavailable` for a quantised encoder whose ranges were not measured.
         """
         if numbers == "f32" and not isinstance(graph, LetterboxGraph):
-            return self.onnx(graph, force=force)
+            return self.onnx(graph, force=force, rebuild=rebuild)
         key = self.key(format="onnx", shape=graph.name, numbers=numbers, typed=TYPED_VERSION)
         ranges = None
         if numbers in ("int8", "fp8") and isinstance(graph, EncoderGraph):
@@ -84,7 +84,7 @@ class GraphStore:
             if isinstance(graph, LetterboxGraph):
                 model = letterbox_graph(graph)
             else:
-                model = typed(onnx.load(self.onnx(graph, force=force)), numbers, ranges)
+                model = typed(onnx.load(self.onnx(graph, force=force, rebuild=rebuild)), numbers, ranges)
             self.root.mkdir(parents=True, exist_ok=True)
             with cache.writing(file) as partial:
                 onnx.save(model, partial)

@@ -131,13 +131,14 @@ def test_a_damaged_plan_is_refused(store):
         plans(store).plan(GRAPH)
 
 
-def test_a_damaged_graph_behind_a_plan_is_refused_with_the_same_command(store):
-    file = store.typed(GRAPH, "f16")
+@pytest.mark.parametrize("precision", ["f32", "f16"])
+def test_a_damaged_graph_behind_a_plan_is_refused_with_the_same_command(store, precision):
+    file = store.typed(GRAPH, precision)
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(ModelError, match=r"\.onnx is damaged.*--engine tensorrt --precision f16.*--force"):
-        plans(store).plan(GRAPH)
-    plans(store).plan(GRAPH, force=True)  # as the command does
-    plans(store).plan(GRAPH)
+    with pytest.raises(ModelError, match=rf"\.onnx is damaged.*--engine tensorrt --precision {precision}.*--force"):
+        plans(store, precision=precision).plan(GRAPH)
+    plans(store, precision=precision).plan(GRAPH, force=True)  # as the command does
+    plans(store, precision=precision).plan(GRAPH)
 
 
 def test_precisions_and_libraries_do_not_meet(store):
