@@ -20,6 +20,8 @@ from calibration.errors import CalibrationError
 from calibration.rigid import Rigid
 
 MOST = 2000
+MOST_M = 50.0
+"""No robot reaches so far: farther away it is millimetres."""
 _COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw")
 
 
@@ -41,7 +43,17 @@ def parse_poses(origin: str, text: str) -> list[RobotPose]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise CalibrationError(f"{origin} names {', '.join(twice[:5])} more than once; each pose needs its own name")
+    for pose in poses:
+        away_m = max(_away_m(pose.base_from_gripper), _away_m(pose.camera_from_board))
+        if away_m > MOST_M:
+            raise CalibrationError(
+                f"{origin}: pose {pose.name} lies {away_m:.4g} m away; expected metres: divide millimetres by 1000"
+            )
     return poses
+
+
+def _away_m(pose: Rigid | None) -> float:
+    return 0.0 if pose is None else math.hypot(*pose.translation_m)
 
 
 def _from_json(origin: str, text: str) -> list[RobotPose]:
@@ -54,6 +66,8 @@ def _from_json(origin: str, text: str) -> list[RobotPose]:
         raise CalibrationError(f'{origin} holds no poses; expected a list, or {{"poses": [...]}}')
     poses = []
     for number, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise CalibrationError(f"{origin}, pose {number} is {item!r:.40}; expected an object")
         try:
             name = str(item.get("name", item.get("image", number)))
             board = item.get("camera_from_board")
@@ -104,4 +118,6 @@ def _row(where: str, row: Mapping[str, str], prefix: str) -> Rigid:
     length = math.hypot(*numbers[3:])
     if not 0.9 < length < 1.1:
         raise CalibrationError(f"{where}: the quaternion has length {length:.3g}, expected 1, in the order qx qy qz qw")
+    if not all(map(math.isfinite, numbers)):
+        raise CalibrationError(f"{where}: a pose has 7 finite numbers, {prefix}x to {prefix}qw, got {numbers}")
     return Rigid.from_quaternion(numbers[3:], numbers[:3])

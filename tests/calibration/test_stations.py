@@ -17,6 +17,7 @@ from calibration.stations import parse_poses
 HAND = Rigid.from_rotvec([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
 BOARD = Rigid.from_rotvec([2.1, 0.2, 0.3], [0, 0.1, 0.7])
 HEAD = "name,x,y,z,qx,qy,qz,qw"
+BOARD_HEAD = ",".join("board_" + name for name in HEAD.split(",")[1:])
 
 
 def line(name: str, *poses: Rigid) -> str:
@@ -57,7 +58,9 @@ def test_csv_with_and_without_the_board() -> None:
         ('[{"base_from_gripper": {"matrix": [[1, 2], [3]]}}]', "4 x 4"), (f"{HEAD}\na,1,2", "line 2"),
         (f"{HEAD}\na,0,0,0,0,0,0,0", "length 0"), (f"{HEAD}\na,0,0,0,1,2,3,x", "7 numbers"),
         (f"{HEAD}\n{line('a', HAND)}\n{line('a', HAND)}", "more than once"),
-        (f"{HEAD}\na,nan,0,0,0,0,0,1", "finite"), ("[" * 100_000, "JSON"), 
+        (f"{HEAD}\na,nan,0,0,0,0,0,1", "line 2.*finite"),
+        (f"{HEAD}\na,400,20,9,0,0,0,1", "divide millimetres"), ("[" * 100_000, "JSON"), 
+        (f"{HEAD},{BOARD_HEAD}\na,0,0,0,0,0,0,1,0,0,700,0,0,0,1", "divide millimetres"),
         ("\r0", "no CSV"), ("name,x\n\r0", "columns"),
     ],
 )  # fmt: skip
