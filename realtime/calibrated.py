@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from calibration import RecordError
+from calibration import CalibrationError, RecordError
 from calibration.gaze import Drift, GazeCalibration, LookTable, object_sd_deg
 from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
 from calibration.record import Record, load
@@ -52,7 +52,10 @@ def load_gaze(
         raise RecordError(
             f"{path} was made with the frames of {record.camera!r}, these are of {camera!r}; calibrate again for them"
         )
-    calibration = GazeCalibration.from_dict(record.body)
+    try:
+        calibration = GazeCalibration.from_dict(record.body)
+    except CalibrationError as error:
+        raise RecordError(f"{path}: {error}") from None
     if calibration.view.size != record.size:
         raise RecordError(f"{path} contradicts itself about the size of the pictures; calibrate again")
     checked = calibration.validation

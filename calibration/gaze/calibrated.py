@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import CalibrationError
+from calibration.gaze.drift import BOUND_DEG
 from calibration.gaze.mapping import GazeFit, GazeMap, fit_gaze
 from calibration.gaze.matching import Pairs, strays
 from calibration.gaze.quality import Validation, validate
@@ -81,7 +83,7 @@ class GazeCalibration:
         try:
             checked = fields["validation"]
             dx, dy = (float(value) for value in fields["drift_deg"])
-            return cls(
+            made = cls(
                 view_from_dict(fields["view"]),
                 GazeMap.from_dict(fields["map"]),
                 float(fields["expected_deg"]),
@@ -90,6 +92,12 @@ class GazeCalibration:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(f"this is no gaze calibration: {error!s:.80}; calibrate again") from None
+        if not (math.hypot(dx, dy) <= BOUND_DEG * 1.001 and 0 <= made.radius_deg < math.inf):
+            raise CalibrationError(
+                f"this is no gaze calibration: its drift is {dx:g}, {dy:g} and its error {made.radius_deg:g} degrees; "
+                "calibrate again"
+            )
+        return made
 
 
 _MOST_GROWTH = 4.0

@@ -248,6 +248,8 @@ class Choreography:
         kept = self._kept[step]
         if step.marker == MOVING_MARKER and now_s - kept.last_s > AWAY_S:
             return f"eyes on the marker; turn your head until it is in the ring, {step.name}"
+        if now_s - kept.last_s > AWAY_S and not self._led:
+            return "none of the markers that are still wanted is in the pictures; waiting for one"
         if now_s - kept.last_s > AWAY_S:
             return "the scene camera does not see the marker: turn towards it, come nearer, or make it brighter"
         if now_s - self._newest > AWAY_S:

@@ -33,6 +33,7 @@ HUBER, OUTLIER, LEAST_SD_DEG = 2.0, 4.5, 0.3
 
 The standard deviation is taken to be at least this: eyes are no better, and a polynomial is no better a tracker.
 """
+_MOST_CORRECTION_DEG = 180.0
 _ROUNDS = 6
 _MOST_SHARE_OUT = 0.34
 _TERMS = {"offset": 1, "affine": 3, "quadratic": 6}
@@ -100,7 +101,10 @@ class GazeMap:
             raise GazeFitError(f"this is no gaze map: kind {kind!r:.40} with {count} terms")
         if (arrays["scale_deg"] <= 0).any():
             raise GazeFitError("this is no gaze map: scale_deg must be above 0")
-        return cls(kind, **arrays)
+        made = cls(kind, **arrays)
+        if not np.abs(made.apply(made.hull_deg) - made.hull_deg).max() < _MOST_CORRECTION_DEG:
+            raise GazeFitError(f"this is no gaze map: it corrects by more than {_MOST_CORRECTION_DEG:g} degrees")
+        return made
 
 
 _ARRAYS = ("centre_deg", "scale_deg", "weights", "covariance", "hull_deg")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,8 @@ def read_presses(path: Path) -> tuple[Press, ...]:
             time_s, x, y = (float(row[name]) for name in ("timestamp", "x", "y"))
         except (KeyError, TypeError, ValueError):
             raise SettingsError(f"{path} line {line}: expected numbers for timestamp,x,y, got {row}") from None
+        if not all(map(math.isfinite, (time_s, x, y))):
+            raise SettingsError(f"{path} line {line}: expected finite numbers for timestamp,x,y, got {row}")
         if role not in ("fit", "check"):
             raise SettingsError(f"{path} line {line}: role is {role!r}; expected fit or check")
         out.append(Press(time_s, x, y, "fit" if role == "fit" else "check"))

@@ -22,6 +22,7 @@ from realtime.sources.recording import ClipFrames
 from realtime.types import Frame, GazeSample
 
 WAIT_S = 0.03
+MOST_TIMEOUT_S = 86_400.0
 SILENT_S = 1.0
 """Without a picture for so long, it is said what the source waits for."""
 STUCK_S = 3.0
@@ -66,7 +67,7 @@ class Headless:
         """Say which target was looked at, whenever one more is done, and what is in the way."""
         self._say_if_stuck(advice)
         if advice.done != self._done and frame is not None:
-            self._progress.line(f"{advice.done}/{advice.total} {self._now}")
+            self._progress.line(f"{advice.done}/{advice.total} {self._now}".rstrip())
             self._done = advice.done
         if advice.step is not None and advice.progress > 0:
             self._now = advice.step.name
@@ -111,6 +112,8 @@ def look(
     enough: stop after so many targets. check: called with the first frame's size; may raise. Raises `SourceError`,
     `SettingsError`, and `RunFailed` where no picture or no gaze came.
     """
+    if not 0 < timeout_s <= MOST_TIMEOUT_S:
+        raise SettingsError(f"--timeout must be above 0 and at most {MOST_TIMEOUT_S:g} seconds, got {timeout_s:g}")
     frames = open_frames(source)
     looks = open_gaze(_gaze_spec(source, gaze), frames)
     slot: Latest[Frame] = Latest()

@@ -66,10 +66,23 @@ def test_written_and_read_it_says_the_same(made):
     assert read.radius_deg == calibration.radius_deg
 
 
-@pytest.mark.parametrize("change", [{"drift_deg": [1]}, {"view": {}}, {"map": {"kind": "offset"}}, {"validation": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"drift_deg": [1]}, {"view": {}}, {"map": {"kind": "offset"}}, {"validation": 3}, {"drift_deg": [900, 1]},
+        {"expected_deg": -1, "validation": None}, {"expected_deg": 1e999, "validation": None},
+    ],
+)  # fmt: skip
 def test_what_is_no_calibration_is_refused(made, change):
     with pytest.raises(CalibrationError, match=r"no gaze|neither a camera|no validation"):
         GazeCalibration.from_dict(made[0].to_dict() | change)
+
+
+def test_a_map_that_throws_looks_out_of_the_world_is_refused(made):
+    fields = made[0].to_dict()
+    wild = fields["map"] | {"weights": [[1e300, 1e300] for _ in fields["map"]["weights"]]}
+    with pytest.raises(CalibrationError, match="more than 180 degrees"):
+        GazeCalibration.from_dict(fields | {"map": wild})
 
 
 def test_the_table_says_what_the_calibration_says(made):

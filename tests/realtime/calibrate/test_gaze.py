@@ -13,8 +13,10 @@ import pytest
 
 from calibration import Pinhole, RecordError
 from calibration import record as records
+from realtime.calibrate.gaze import read_presses
 from realtime.calibrated import LEAST_RADIUS_DEG, load_gaze
 from realtime.cli import main
+from realtime.settings import SettingsError
 from realtime.transport import Publisher, Subscription
 from realtime.wearer import TARGET_S, EyeError, TargetClip
 from realtime.wire import read
@@ -143,6 +145,14 @@ def test_things_that_were_looked_at_and_pressed(clip, tmp_path, capsys):
     assert body["validation"]["accuracy_deg"] < 0.5
 
 
+@pytest.mark.parametrize("row", ["1,2", "1,2,inf,fit", "nan,2,3,fit", "1,2,3,both"])
+def test_points_that_are_none_are_refused_with_their_line(tmp_path, row):
+    points = tmp_path / "points.csv"
+    points.write_text(f"timestamp,x,y,role\n1,2,3,fit\n{row}\n")
+    with pytest.raises(SettingsError, match="line 3"):
+        read_presses(points)
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
@@ -151,6 +161,8 @@ def test_things_that_were_looked_at_and_pressed(clip, tmp_path, capsys):
         (("gaze", "--headless", "--source", "file:/nowhere.mp4", "--gaze", "trace:x.csv"), "there is no /nowhere.mp4"),
         (("gaze", "--headless", "--method", "press", "--source", "pupil://h:1"), "needs --points FILE.csv"),
         (("drift", "--headless", "--source", "pupil://h:1", "--calibration", "/nowhere.json"), "cannot read /nowhere"),
+        (("gaze", "--headless", "--source", "pupil://127.0.0.1:9", "--timeout", "nan"), "--timeout must be above 0"),
+        (("gaze", "--headless", "--source", "pupil://127.0.0.1:9", "--timeout", "0"), "--timeout must be above 0"),
     ],
 )
 def test_wrong_use_is_one_line(capsys, argv, says):

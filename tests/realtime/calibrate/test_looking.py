@@ -120,7 +120,7 @@ def test_without_a_window_what_stands_in_the_way_is_said_once():
         clock[0] += 100_000_000
         stage.show(choreography.advice(clock[0] / 1e9), None)
     assert len(said.lines) == 1
-    assert "does not see the marker" in said.lines[0]
+    assert "none of the markers that are still wanted" in said.lines[0]
 
 
 def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):
