@@ -50,7 +50,7 @@ def opened(process):
     pytest.fail("no address")
 
 
-@pytest.mark.parametrize("verb", ["run", "demo"])
+@pytest.mark.parametrize("verb", ["run"])
 def test_one_address_is_printed_and_ctrl_c_ends_it(tmp_path, verb):
     clip, _ = scene.write_clip(tmp_path, 24)
     more = ("--video", str(clip), "--gaze", "wander") if verb == "demo" else ()
