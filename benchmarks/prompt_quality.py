@@ -5,13 +5,14 @@
 DATA holds `stills/` (images/, annotations.json with a polygon for each object) and `video/` (DAVIS layout).
 
 The click protocol. Every picture is cut to 16:9 in the middle and brought to 854 x 480. An object is one polygon of a
-still, what is left of it, of at least 0.1 % of the picture, or the mask of every tenth frame of a clip. The click is the
+still, what is left of it, of at least 0.1 % of the picture, or the mask of every tenth frame of a clip. The click is an
 object's deepest point (the maximum of the Euclidean distance transform), moved by `error` px of the picture in a
 direction drawn once for each object, and kept inside the picture; it may leave the object, as gaze does. "top" is the
 mask with the best predicted IoU of SAM's last three, "best of four" the candidate nearest the truth. "dense" clicks
 again at the same place with the top mask's logits as SAM's mask prompt. "box" is the object's bounding box with every
-side moved by a normal error of that many px (sd); 0 px is the true box. Means are over objects, all alike; "by_area" has
-those of the true click and the true box by the object's share of the picture. All of it at each of the sides at which
+side moved by a normal error of that many px (sd); 0 px is the true box. Means are over objects, all alike; "by_area"
+has those of the true click and the true box by the object's share of the picture. All of it at each of the
+sides at which
 pictures are encoded.
 """
 
