@@ -87,7 +87,7 @@ def known_scene(seconds: float, folder: Path, size: tuple[int, int]) -> dict[str
 
     def truth(tab: Tab) -> float | None:
         found = seen(tab)
-        return None if found is None or not found.drawn.any() else iou(found.drawn, red(found.picture))
+        return None if found is None or not found.said["masked"] else iou(found.drawn, red(found.picture))
 
     out = {}
     with running("--engine", "fake") as address, Chrome(write_camera(folder / "camera.mjpeg", size=size)) as chrome:
@@ -139,7 +139,7 @@ def clip(data: Path, name: str, seconds: float, folder: Path, engine: list[str])
 
         def truth(each: Tab) -> float | None:
             found = seen(each, (427, 240))
-            if found is None or not found.drawn.any():
+            if found is None or not found.said["masked"]:
                 return None
             own = each.do("gazecast.state.mode") == "matched"
             return iou(found.drawn, small[number(found.said["own" if own else "media"] or 0)])

@@ -32,13 +32,17 @@ _READ = """(() => {
     out.push(btoa(text));
   }
   return { picture: out[0], overlay: out[1], shown, media: local.newest?.mediaS ?? null,
-           own: window.gazecast.state.latest?.frame?.mediaS ?? null };
+           own: window.gazecast.state.latest?.frame?.mediaS ?? null,
+           masked: window.gazecast.state.latest?.outlines.length > 0 };
 })()"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """picture: (h, w, 3) BGR as shown. drawn: (h, w) bool, where the mask is. said: what the page knows of it."""
+    """picture: (h, w, 3) BGR as shown. drawn: (h, w) bool, where the mask is. said: what the page knows of it.
+
+    `said["masked"]`: whether there is a mask to draw; else the gaze alone is what is drawn.
+    """
 
     picture: Image
     drawn: Mask
@@ -111,7 +115,7 @@ def _disc(image: Image, x: float, y: float, radius: float, colour: tuple[int, in
     cv2.circle(image, (round(x * 16), round(y * 16)), round(radius * 16), colour, -1, cv2.LINE_AA, 4)
 
 
-def write_camera(path: Path, frames: int = 120, size: tuple[int, int] = SCENE) -> Path:
+def write_camera(path: Path, frames: int = 240, size: tuple[int, int] = SCENE) -> Path:
     """The scene as concatenated JPEGs, as Chromium's camera plays them, 30 a second and again and again."""
     with path.open("wb") as file:
         for index in range(frames):

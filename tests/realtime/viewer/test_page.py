@@ -89,7 +89,7 @@ def overlaps(tab, count, follow):
     while len(found) < count and time.monotonic() < until:
         follow()
         shown = seen(tab)
-        if shown is not None and shown.drawn.any():
+        if shown is not None and shown.said["masked"]:
             found.append(scene.iou(shown.drawn, red(shown.picture)))
     assert len(found) == count, f"{len(found)} masks in 30 s; {tab.complaints()}"
     return np.array(found)
