@@ -25,7 +25,7 @@ from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze
 from realtime.sources.base import FrameSource, GazeSource, SourceStatus
 from realtime.sources.browser import BrowserFrames, BrowserGaze
-from realtime.sources.recording import ClipFrames
+from realtime.sources.clip import ClipFrames
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
 from realtime.view import View

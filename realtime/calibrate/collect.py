@@ -12,7 +12,7 @@ from realtime.latest import Latest
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames
 from realtime.sources.base import FrameSource, SourceStatus
-from realtime.sources.recording import ClipFrames
+from realtime.sources.clip import ClipFrames
 from realtime.types import Frame
 from realtime.window import Window
 

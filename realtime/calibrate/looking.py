@@ -18,7 +18,7 @@ from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze
 from realtime.sources.base import FrameSource, GazeSource
-from realtime.sources.recording import ClipFrames
+from realtime.sources.clip import ClipFrames
 from realtime.types import Frame, GazeSample
 
 WAIT_S = 0.03

@@ -53,7 +53,7 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
 
         return PupilGaze(*_host_and_port(spec))
     if kind == "trace" and rest:
-        from realtime.sources.recording import ClipFrames
+        from realtime.sources.clip import ClipFrames
         from realtime.sources.trace import TraceGaze
 
         if not isinstance(frames, ClipFrames):
@@ -111,7 +111,7 @@ def _recording(spec: str, rest: str) -> FrameSource:
             raise SourceError(f"{spec!r}: {name} is {flags[name]!r}; expected 0 or 1")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected file:PATH")
-    from realtime.sources.recording import ClipFrames
+    from realtime.sources.clip import ClipFrames
 
     return ClipFrames(
         _path(spec, path),

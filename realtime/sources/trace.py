@@ -10,7 +10,7 @@ from pathlib import Path
 
 from realtime.clock import now_ns
 from realtime.sources.base import OnEvent, OnGaze, SourceError, SourceStatus, Tally
-from realtime.sources.recording import ClipClock
+from realtime.sources.clip import ClipClock
 from realtime.types import GazeSample
 
 HEADER = "timestamp,x,y,confidence"

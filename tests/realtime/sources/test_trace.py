@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.sources.base import SourceError
-from realtime.sources.recording import ClipFrames
+from realtime.sources.clip import ClipFrames
 from realtime.sources.trace import TraceGaze, TracePoint, read_trace
 from realtime.types import Frame, GazeSample
 from tests.realtime.patience import eventually

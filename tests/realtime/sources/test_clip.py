@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from realtime.sources.base import SourceStatus
-from realtime.sources.recording import ClipFrames
+from realtime.sources.clip import ClipFrames
 from realtime.types import Frame
 from tests.realtime.patience import eventually
 from tests.realtime.sources.clips import make_folder, make_video, number_in
