@@ -7,9 +7,18 @@ from types import TracebackType
 from typing import Literal, overload
 
 from realtime.transport import Subscription
-from realtime.wire import HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, WireError, read
+from realtime.wire import (
+    HealthMessage,
+    KeyframeMessage,
+    MaskMessage,
+    Message,
+    Object3dMessage,
+    OverlayMessage,
+    WireError,
+    read,
+)
 
-Topic = Literal["mask", "overlay", "keyframe", "health"]
+Topic = Literal["mask", "overlay", "keyframe", "health", "object3d"]
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5571"
 
 
@@ -33,6 +42,8 @@ class MaskSubscriber:
     def newest(self, topic: Literal["keyframe"], timeout_s: float = 1.0) -> KeyframeMessage | None: ...
     @overload
     def newest(self, topic: Literal["health"], timeout_s: float = 1.0) -> HealthMessage | None: ...
+    @overload
+    def newest(self, topic: Literal["object3d"], timeout_s: float = 1.0) -> Object3dMessage | None: ...
 
     def newest(self, topic: Topic = "mask", timeout_s: float = 1.0) -> Message | None:
         """Wait for the newest unread message of `topic`; None when none came in time or it was bad."""

@@ -9,8 +9,6 @@ from realtime.wire.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, 
 from realtime.wire.masks import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
 from realtime.wire.messages import (
     MESSAGES,
-    STATES,
-    FrameRef,
     GazeRef,
     HealthMessage,
     KeyframeMessage,
@@ -21,6 +19,8 @@ from realtime.wire.messages import (
     TimingNs,
     read,
 )
+from realtime.wire.objects import DepthRef, Method3d, Object3dMessage, Place
+from realtime.wire.references import STATES, FrameRef
 
 __all__ = [
     "ENCODINGS",
@@ -29,6 +29,7 @@ __all__ = [
     "MESSAGES",
     "STATES",
     "VERSION",
+    "DepthRef",
     "Encoding",
     "FrameRef",
     "GazeRef",
@@ -37,7 +38,10 @@ __all__ = [
     "KeyframeRef",
     "MaskMessage",
     "Message",
+    "Method3d",
+    "Object3dMessage",
     "OverlayMessage",
+    "Place",
     "TimingNs",
     "WireError",
     "decode_mask",

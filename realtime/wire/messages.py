@@ -8,25 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from realtime.types import Mask, State
 from realtime.wire.envelope import WireError, map_of, number, unpack, whole
 from realtime.wire.masks import Encoding, decode_mask, encode_mask
-
-STATES: tuple[State, ...] = get_args(State)
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRef:
-    """The frame that a message is about."""
-
-    index: int
-    timestamp: float
-    width: int
-    height: int
+from realtime.wire.objects import Object3dMessage
+from realtime.wire.references import STATES, FrameRef, envelope, frame_ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +96,7 @@ class MaskMessage:
         if (mask is None) != (state == "lost"):
             raise WireError(f"state {state} {'without' if mask is None else 'with'} a mask")
         return cls(
-            frame=_frame_ref(frame),
+            frame=frame_ref(frame),
             keyframe=KeyframeRef(whole(keyframe, "index", "keyframe"), number(keyframe, "timestamp", "keyframe")),
             gaze=GazeRef(*(number(gaze, key, "gaze") for key in ("timestamp", "x", "y", "confidence", "radius"))),
             carried_ms=number(fields, "carried_ms", "mask"),
@@ -116,7 +106,7 @@ class MaskMessage:
             confidence=number(fields, "confidence", "mask"),
             mask=None if mask is None else decode_mask(map_of(fields, "mask")),
             timing_ns=TimingNs(*(whole(timing, key, "timing_ns") for key in TimingNs.__slots__)),
-            **_envelope(fields),
+            **envelope(fields),
         )
 
     @property
@@ -146,7 +136,7 @@ class OverlayMessage:
         jpeg = fields.get("jpeg")
         if not isinstance(jpeg, bytes):
             raise WireError(f"overlay.jpeg must be bytes, got {type(jpeg).__name__}")
-        return cls(_frame_ref(map_of(fields, "frame")), jpeg, **_envelope(fields))
+        return cls(frame_ref(map_of(fields, "frame")), jpeg, **envelope(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +156,7 @@ class KeyframeMessage:
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> KeyframeMessage:
         """Read a map; raises `WireError`."""
-        return cls(_frame_ref(map_of(fields, "frame")), number(fields, "encode_ms", "keyframe"), **_envelope(fields))
+        return cls(frame_ref(map_of(fields, "frame")), number(fields, "encode_ms", "keyframe"), **envelope(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +193,14 @@ class HealthMessage:
             dropped=map_of(fields, "dropped"),
             memory_mib=number(fields, "memory_mib", "health"),
             engine=map_of(fields, "engine"),
-            **_envelope(fields),
+            **envelope(fields),
         )
 
 
-Message = MaskMessage | OverlayMessage | KeyframeMessage | HealthMessage
+Message = MaskMessage | OverlayMessage | KeyframeMessage | HealthMessage | Object3dMessage
 MESSAGES: dict[str, type[Message]] = {
     "mask": MaskMessage, "overlay": OverlayMessage, "keyframe": KeyframeMessage, "health": HealthMessage,
+    "object3d": Object3dMessage,
 }  # fmt: skip
 
 
@@ -232,19 +223,3 @@ def _shape_of(mask: Mask | None) -> tuple[list[int] | None, int, list[float] | N
     area = int(columns.sum())
     centroid = [float(columns @ np.arange(len(columns)) / area), float(rows @ np.arange(len(rows)) / area)]
     return [int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1], area, centroid
-
-
-def _envelope(fields: Mapping[str, Any]) -> dict[str, Any]:
-    stream = fields.get("stream")
-    if not isinstance(stream, str):
-        raise WireError(f"stream must be a string, got {type(stream).__name__}")
-    return {
-        "stream": stream,
-        "seq": whole(fields, "seq", "message"),
-        "published_ns": whole(fields, "published_ns", "message"),
-    }
-
-
-def _frame_ref(fields: Mapping[str, Any]) -> FrameRef:
-    index, width, height = (whole(fields, key, "frame") for key in ("index", "width", "height"))
-    return FrameRef(index, number(fields, "timestamp", "frame"), width, height)
