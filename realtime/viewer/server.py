@@ -171,16 +171,21 @@ class Server:
             return _no_room()
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_BYTES, compress=False)
         await socket.prepare(request)
-        visit = Visit(socket, self._hub, self._desk, self._loop)
+        visit = Visit(
+            socket, self._hub, self._desk, self._loop, refused=self._refuse, cut_off=lambda: _cut_off(request)
+        )
         self._visits.add(visit)
         try:
             visit.tell(pack_text("hello", **self._hello))
             if self._health:
                 visit.tell(self._health)
-            self.refused += await visit.stay()
+            await visit.stay()
         finally:
             self._visits.discard(visit)
         return socket
+
+    def _refuse(self) -> None:
+        self.refused += 1
 
     def _full(self) -> bool:
         full = len(self._visits) >= self._settings.max_viewers
@@ -228,6 +233,11 @@ def edges_order(homography: str | None, size: str | None, settings: ViewSettings
             raise ValueError(f"size={size[:40]} is not WIDTHxHEIGHT of 1 to 8192")
         display = int(wide), int(high)
     return Order("edges", numbers, display)
+
+
+def _cut_off(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _no_room() -> web.Response:

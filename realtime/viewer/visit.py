@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -22,6 +23,8 @@ MOST_BAD = 20
 MOST_A_SECOND = 2000
 """Far more than a page sends: 60 frames, 60 packets of looks, 60 acknowledgements."""
 MOST_TEXTS = 32
+FAREWELL_S = 2.0
+"""For a page to answer that it is sent off; one that does not is cut off, or it would hold its place."""
 STALLED_S = 10.0
 """A reader of MJPEG that takes nothing for so long has its place given to others; a WebSocket is pinged."""
 
@@ -29,8 +32,19 @@ STALLED_S = 10.0
 class Visit:
     """One WebSocket. Texts wait in a short queue; of pictures there is one, the newest."""
 
-    def __init__(self, socket: web.WebSocketResponse, hub: Hub, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        hub: Hub,
+        desk: Desk,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        refused: Callable[[], None],
+        cut_off: Callable[[], None],
+    ) -> None:
+        """refused: called for every message that is. cut_off: ends the connection without another word."""
         self._socket, self._hub, self._desk, self._loop = socket, hub, desk, loop
+        self._refused, self._cut_off = refused, cut_off
         self._texts: list[str] = []
         self._picture: bytes | None = None
         self._seat: Seat | None = None
@@ -51,15 +65,15 @@ class Visit:
         if self._task is not None:
             self._task.cancel()
 
-    async def stay(self) -> int:
-        """Serve until the page goes; gives how many of its messages were refused."""
+    async def stay(self) -> None:
+        """Serve until the page goes or is sent off."""
         self._task = asyncio.current_task()
         self._desk.enter(self._page)
         jobs = [asyncio.ensure_future(job) for job in (self._send(), self._probe())]
         try:
             await self._receive()
         except asyncio.CancelledError:
-            await self._socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+            await self._send_off(WSCloseCode.GOING_AWAY)
         finally:
             for job in jobs:
                 job.cancel()
@@ -67,14 +81,13 @@ class Visit:
                 self._hub.leave(self._seat)
             self._desk.leave(self._page)
             await asyncio.gather(*jobs, return_exceptions=True)
-        return self._bad
 
     async def _receive(self) -> None:
         async for message in self._socket:
             at_ns = now_ns()
             if self._flooding(at_ns):
-                self._bad += 1
-                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+                self._refused()
+                await self._send_off(WSCloseCode.POLICY_VIOLATION, b"too many messages")
                 return
             try:
                 if message.type == WSMsgType.TEXT:
@@ -83,10 +96,18 @@ class Visit:
                     self._desk.picture(self._page, read_picture(message.data), at_ns)
             except PageError as error:
                 self._bad += 1
+                self._refused()
                 self.tell(pack_text("refused", reason=str(error)))
                 if self._bad >= MOST_BAD:
-                    await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"messages that make no sense")
+                    await self._send_off(WSCloseCode.POLICY_VIOLATION, b"messages that make no sense")
                     return
+
+    async def _send_off(self, code: WSCloseCode, why: bytes = b"") -> None:
+        """Say why and hang up; a peer that neither reads nor answers cannot make this last."""
+        try:
+            await asyncio.wait_for(self._socket.close(code=code, message=why, drain=False), FAREWELL_S)
+        except TimeoutError:
+            self._cut_off()
 
     def _flooding(self, at_ns: int) -> bool:
         if at_ns - self._second > 1_000_000_000:
