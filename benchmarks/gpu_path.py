@@ -113,7 +113,7 @@ def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float)
 
     kept = Kept()
     pipeline = Pipeline(
-        Paced(fps, frame), Paced(GAZE_HZ, gaze), lambda size: engine, lambda decoder: Tracker(decoder, now_ns),
+        Paced(fps, frame), Paced(GAZE_HZ, gaze), lambda size: engine, Tracker,
         Broadcast(kept, "benchmark", now_ns), overlay_wanted=lambda: False,
     )  # fmt: skip
     pipeline.start()

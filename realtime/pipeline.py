@@ -25,7 +25,7 @@ import cv2
 
 from engines import Decoder, Encoder
 from realtime.clock import now_ns
-from realtime.controls import STEERING, VERBS, Command, Commands, Steered, Verb, steer
+from realtime.controls import STEERING, VERBS, Command, Commands, Verb
 from realtime.drawing import draw
 from realtime.health import Signs, judge
 from realtime.latest import Backlog, Latest
@@ -34,6 +34,7 @@ from realtime.publishing import Broadcast
 from realtime.sources.base import FrameSource, GazeSource
 from realtime.status import memory_mib
 from realtime.tracker import Track, Tracker
+from realtime.turns import Turn, Turns
 from realtime.types import Frame, GazeSample, Keyframe
 from realtime.wire import Encoding, FrameRef, HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage
 
@@ -60,10 +61,13 @@ class Shown:
 class Hooks(TypedDict, total=False):
     """Those arguments of a `Pipeline` that a viewer or a recorder wants to be in."""
 
+    on_frame: Callable[[Frame], None]
     on_gaze: Callable[[GazeSample], None]
+    on_turn: Callable[[Turn], None]
     commands: Commands
     on_command: Callable[[Command, Shown], None]
     dropped_elsewhere: Callable[[], Mapping[str, int]]
+    trouble_elsewhere: Callable[[], str]
 
 
 class Pipeline:
@@ -74,7 +78,7 @@ class Pipeline:
         frames: FrameSource,
         gaze: GazeSource,
         open_engine: OpenEngine,
-        make_tracker: Callable[[Decoder], Tracker],
+        make_tracker: Callable[[Decoder, Callable[[], int]], Tracker],
         broadcast: Broadcast,
         *,
         frame_size: tuple[int, int] | None = None,
@@ -85,10 +89,13 @@ class Pipeline:
         jpeg_quality: int = 80,
         on_health: Callable[[HealthMessage], None] = lambda health: None,
         on_shown: Callable[[Shown], None] = lambda shown: None,
+        on_frame: Callable[[Frame], None] = lambda frame: None,
         on_gaze: Callable[[GazeSample], None] = lambda sample: None,
+        on_turn: Callable[[Turn], None] = lambda turn: None,
         commands: Commands | None = None,
         on_command: Callable[[Command, Shown], None] = lambda command, shown: None,
         dropped_elsewhere: Callable[[], Mapping[str, int]] = dict,
+        trouble_elsewhere: Callable[[], str] = str,
     ) -> None:
         """Take the parts; nothing runs yet.
 
@@ -96,19 +103,22 @@ class Pipeline:
             a recording is not played to nobody.
         every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
         cancelled: asked while it starts; when true, `start` raises KeyboardInterrupt.
-        overlay_wanted: asked for every frame. on_health, on_shown, on_gaze: called once a second, once a frame and
-            with every look, on threads of the pipeline's and of the gaze's.
+        make_tracker: gets the decoder and the host's clock.
+        overlay_wanted: asked for every frame. on_health, on_shown: called once a second and once a frame, on threads of
+            the pipeline's. on_frame, on_gaze: with every frame and look that comes, on the sources' threads, before
+            anything is done with it. on_turn: with all that the tracker was given, turn by turn, on its thread.
         commands: what users ask for, obeyed between two frames. on_command: called with what is not the tracker's to
             do, and the frame that it came to, on the thread that tracks: it returns at once.
-        dropped_elsewhere: what was lost further on, by name, for `health`.
+        dropped_elsewhere, trouble_elsewhere: what was lost further on, by name, and what is wrong there, for `health`.
         """
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
         self._every_frame, self._cancelled = every_frame, cancelled
         self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
-        self._on_health, self._on_shown, self._on_gaze = on_health, on_shown, on_gaze
+        self._on_health, self._on_shown, self._on_turn = on_health, on_shown, on_turn
+        self._on_frame, self._on_gaze = on_frame, on_gaze
         self._commands, self._on_command = commands or Commands(), on_command
-        self._dropped_elsewhere = dropped_elsewhere
+        self._dropped_elsewhere, self._trouble_elsewhere = dropped_elsewhere, trouble_elsewhere
         self._metrics = Metrics()
         self._frames: Latest[Frame] = Latest()
         self._gaze: Backlog[GazeSample] = Backlog(GAZE_BACKLOG)
@@ -134,7 +144,10 @@ class Pipeline:
                 if self._cancelled():
                     raise KeyboardInterrupt
         self._encoder, self._decoder = self._open_engine(self._frame_size)
-        self._tracker = self._make_tracker(self._decoder)
+        self._turns = Turns(
+            lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._broadcast, now_ns,
+            encoding=self._encoding, on_turn=self._on_turn,
+        )  # fmt: skip
         for name, loop in (("track", self._track), ("encode", self._encode), ("overlay", self._overlay)):
             self._spawn(name, loop)
         self._ready.set()
@@ -180,7 +193,7 @@ class Pipeline:
     @property
     def obeys(self) -> tuple[Verb, ...]:
         """The commands that it can do something about; known once it has started."""
-        steered = self._ready.is_set() and isinstance(self._tracker, Steered)
+        steered = self._ready.is_set() and self._turns.steered
         return tuple(verb for verb in VERBS if steered or verb not in STEERING)
 
     def _spawn(self, name: str, loop: Callable[[], None]) -> None:
@@ -196,6 +209,7 @@ class Pipeline:
         self._first_frame.set()
         if not self._ready.is_set():
             return  # nobody is there to take it: not a drop, but a start
+        self._on_frame(frame)
         if self._every_frame:
             self._frames.put_when_empty(frame)
         else:
@@ -203,9 +217,9 @@ class Pipeline:
 
     def _take_gaze(self, sample: GazeSample) -> None:
         self._metrics.tick("gaze", now_ns())
+        self._on_gaze(sample)
         if self._ready.is_set():
             self._gaze.put(sample)
-        self._on_gaze(sample)
 
     # -- track --------------------------------------------------------------------------------------------------------
 
@@ -217,16 +231,17 @@ class Pipeline:
                     continue
                 begun_ns = now_ns()
                 keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.take(0)
-                left = self._steer(self._commands.take_all())
-                track = self._tracker.step(frame, self._gaze.take_all(), keyframe)
+                commands = self._commands.take_all()
+                track, stamp = self._turns.frame(frame, self._gaze.take_all(), keyframe, commands)
                 if track.wants_keyframe and not self._every_frame:
                     self._to_encode.put(frame)
-                if track.message is not None:
-                    self._publish_mask(frame, track, track.message)
+                if track.message is not None and stamp is not None:
+                    self._count_mask(frame, track, track.message, stamp.published_ns)
                 shown = Shown(frame, track.message)
                 self._to_draw.put(shown)
-                for command in left:
-                    self._on_command(command, shown)
+                for command in commands:
+                    if command.verb not in STEERING:
+                        self._on_command(command, shown)
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
                 self._use_pause()
 
@@ -234,18 +249,10 @@ class Pipeline:
         """Between two frames: ask about a new keyframe before the next frame comes, have answers voted on."""
         if not self._every_frame:
             if not self._frames.waiting and (keyframe := self._keyframes.take(0)) is not None:
-                self._tracker.prepare(keyframe)
+                self._turns.keyframe(keyframe)
             if self._frames.waiting:
                 return
-        self._tracker.refine()
-
-    def _steer(self, commands: list[Command]) -> list[Command]:
-        """Have the tracker do what is its to do; gives the rest."""
-        tracker: object = self._tracker
-        for command in commands:
-            if command.verb in STEERING and isinstance(tracker, Steered):
-                steer(tracker, command)
-        return [command for command in commands if command.verb not in STEERING]
+        self._turns.pause()
 
     def _own_keyframe(self, frame: Frame) -> Keyframe | None:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""
@@ -255,10 +262,7 @@ class Pipeline:
             self._encoded.wait()
         return self._keyframes.take(0)
 
-    def _publish_mask(self, frame: Frame, track: Track, message: MaskMessage) -> None:
-        fields = message.fields(self._encoding)  # packing takes its time, and the age is that at publication
-        fields["carried_ms"] = (now_ns() - message.timing_ns.decode_end) / 1e6
-        published_ns = self._broadcast.send("mask", fields)
+    def _count_mask(self, frame: Frame, track: Track, message: MaskMessage, published_ns: int) -> None:
         self._masks += message.mask is not None
         self._metrics.tick("masks", published_ns)
         if self._every_frame:
@@ -311,8 +315,8 @@ class Pipeline:
                 ok, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
                 if ok:
                     reference = FrameRef(shown.frame.index, shown.frame.timestamp, *shown.frame.size)
-                    at = self._broadcast.send("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
-                    self._metrics.tick("overlays", at)
+                    sent = self._broadcast.send("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
+                    self._metrics.tick("overlays", sent.published_ns)
 
     # -- health -------------------------------------------------------------------------------------------------------
 
@@ -326,7 +330,7 @@ class Pipeline:
     def _publish_health(self) -> None:
         at_ns = now_ns()
         since_ns = self._encoding_since_ns
-        troubles = list(self._trouble.values())
+        troubles = [*self._trouble.values(), *filter(None, [self._trouble_elsewhere()])]
         if since_ns and at_ns - since_ns > STUCK_NS:
             troubles.append(f"encode: busy with one frame for {(at_ns - since_ns) / 1e9:.0f} s")
         frames, gaze = self._frame_source.status(), self._gaze_source.status()

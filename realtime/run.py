@@ -74,7 +74,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             lambda size: open_engine(
                 config.engine, config.models, watch.checked(size), _Watched(view.progress, interrupts)
             ),
-            lambda decoder: Tracker(decoder, now_ns, config.tracker, frame_time=at_any_speed),
+            lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=at_any_speed),
             Broadcast(publisher, config.publish.stream, now_ns),
             frame_size=clip.size if clip is not None else None,
             every_frame=at_any_speed,

@@ -42,7 +42,7 @@ class Running:
         self.healths = []
         self.pipeline = Pipeline(
             open_frames(f"pupil://127.0.0.1:{port}"), open_gaze(f"pupil://127.0.0.1:{port}"), open_engine,
-            lambda decoder: Tracker(decoder, now_ns), Broadcast(self.publisher, "test", now_ns),
+            Tracker, Broadcast(self.publisher, "test", now_ns),
             on_health=self.healths.append, **options,
         )  # fmt: skip
         self.subscriber = MaskSubscriber(self.publisher.endpoint, ("mask", "overlay", "keyframe", "health"))

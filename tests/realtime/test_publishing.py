@@ -13,7 +13,7 @@ class Sent(list):
 def test_numbers_are_per_topic_and_stamps_come_from_the_clock():
     sent = Sent()
     broadcast = Broadcast(sent, "s", iter(range(10, 99)).__next__)
-    assert [broadcast.send(topic, {"a": 1}) for topic in ("mask", "health", "mask")] == [10, 11, 12]
+    assert [broadcast.send(topic, {"a": 1}) for topic in ("mask", "health", "mask")] == [(0, 10), (0, 11), (1, 12)]
     assert [(topic, f["seq"], f["published_ns"], f["stream"], f["v"], f["a"]) for topic, f in sent] == [
         ("mask", 0, 10, "s", 1, 1),
         ("health", 0, 11, "s", 1, 1),
