@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -36,7 +38,8 @@ class Host:
         self._theirs = theirs
 
     def __enter__(self) -> Host:
-        self._process.start()
+        with _deaf():
+            self._process.start()
         self._theirs.close()  # so that its end is seen here
         return self
 
@@ -80,6 +83,19 @@ class Host:
         if said[0] == "error":
             raise DemoError(said[1])
         return said
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started meanwhile does not hear Ctrl-C, which a terminal sends to both: the one that waits ends both."""
+    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _PipeView:
@@ -132,3 +148,5 @@ def _serve(config: Config, pipe: Connection) -> None:
         run(config, view, stop=stop)
     except (SettingsError, SourceError, TransportError, EngineError) as error:
         view.tell("error", str(error))
+    except KeyboardInterrupt:
+        pass  # the other end has heard it too, and will be gone

@@ -69,12 +69,12 @@ def run_demo(
 
 def view_demo(config: Config, *, video: Path | None = None, gaze: str | None = None) -> None:
     """Play the demo's clip, or `video`, again and again to the live page, until interrupted; errors as `run_demo`'s."""
-    terminal = Terminal(Console(highlight=False))
+    terminal = Terminal()
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch, ExitStack() as stack:
         played = _choose(video, gaze, Path(scratch))
         host, _ = _start(config, played, terminal, stack)
+        interrupts = stack.enter_context(Interrupts())  # before it is said, or a quick hand is not heard
         terminal.line("Ctrl-C stops")
-        interrupts = stack.enter_context(Interrupts())
         while not interrupts.asked:
             host.check()
             time.sleep(0.2)
