@@ -15,7 +15,7 @@ from typing import Any
 
 from calibration import CalibrationError
 from engines import EngineError, weights
-from realtime import calibrate, engine_verbs
+from realtime import calibrate, engine_verbs, recording_verbs
 from realtime.config import Config, load_config, to_toml
 from realtime.progress import Terminal
 from realtime.settings import SettingsError
@@ -130,12 +130,12 @@ def _models_path(args: argparse.Namespace) -> int:
 # -- flags ------------------------------------------------------------------------------------------------------------
 
 
-def _config(args: argparse.Namespace) -> Config:
+def _config(args: argparse.Namespace, defaults: Config | None = None) -> Config:
     """Defaults, file, flags, and last what `--set` says."""
     flags: dict[str, Any] = {}
     for key, value in {
         "source": args.source, "gaze": getattr(args, "gaze", None), "models": args.models,
-        "calibration": getattr(args, "calibration", None),
+        "calibration": getattr(args, "calibration", None), "record.file": getattr(args, "record", None),
         "engine.backend": args.engine, "publish.endpoint": args.publish,
     }.items():  # fmt: skip
         if value is not None:
@@ -148,7 +148,8 @@ def _config(args: argparse.Namespace) -> Config:
             raise SettingsError(f"--set wants KEY=VALUE, got {pair!r}")
         _put(flags, key.strip(), _value(text.strip()))
     # Somebody who wants to see something and names no camera has one in the browser.
-    defaults = Config(source="browser:") if getattr(args, "view", False) else None
+    if defaults is None and getattr(args, "view", False):
+        defaults = Config(source="browser:")
     return load_config(args.config, flags, defaults)
 
 
@@ -187,6 +188,8 @@ def _parser() -> argparse.ArgumentParser:
     _config_flags(run)
     run.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
     run.add_argument("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
+    run.add_argument("--record", type=Path, metavar="FILE", help="record it all, to `replay` and `export` later; into "
+                     "a new file of it if it is a folder")  # fmt: skip
     run.add_argument("--view", action="store_true", help="serve the live page and print its address; its camera is "
                      "the source and its mouse the gaze if there are no others")  # fmt: skip
     run.add_argument("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
@@ -220,6 +223,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--video", type=Path, help="another clip")
     demo.add_argument("--gaze", help="a trace for it, or wander")
     demo.add_argument("--view", action="store_true", help="serve the live page instead, until Ctrl-C")
+
+    recording_verbs.add_verbs(add, lambda parser: _config_flags(parser, sources=False), _config)
 
     doctor = add("doctor", _doctor, "say what this machine can run, and what to install for more")
     doctor.add_argument("--json", action="store_true", help="as JSON")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from engines import EngineSettings
+from realtime.recording.settings import RecordSettings
 from realtime.settings import flattened, merged, read_toml
 from realtime.subscriber import DEFAULT_ENDPOINT
 from realtime.tracker import TrackerSettings
@@ -57,6 +58,7 @@ class Config:
     engine: EngineSettings = field(default_factory=EngineSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
+    record: RecordSettings = field(default_factory=RecordSettings)
 
 
 def load_config(file: Path | None, flags: Mapping[str, Any], defaults: Config | None = None) -> Config:
@@ -65,6 +67,12 @@ def load_config(file: Path | None, flags: Mapping[str, Any], defaults: Config | 
     if file is not None:
         config = merged(config, read_toml(file), str(file))
     return merged(config, flags, "flags")
+
+
+def kept(config: Config) -> Config:
+    """What a recording keeps: all that decides its masks; no address, token or place on this machine."""
+    publish = replace(PublishConfig(), stream=config.publish.stream, encoding=config.publish.encoding)
+    return Config(publish=publish, engine=config.engine, tracker=config.tracker)
 
 
 def to_toml(config: Config) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,20 +15,24 @@ from calibration import CalibrationError
 from engines import Decoder, Encoder, EngineSettings, load, weights
 from realtime.calibrated import CalibratedGaze, Loaded, load_gaze
 from realtime.clock import now_ns
-from realtime.config import Config
+from realtime.config import Config, kept, to_toml
+from realtime.controls import Command
 from realtime.drawing import draw
 from realtime.latest import Latest
 from realtime.pipeline import Hooks, Pipeline, Shown
 from realtime.progress import Progress, Report
 from realtime.publishing import Broadcast
+from realtime.recording.deck import Deck
+from realtime.recording.format import About, RecordingError
 from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
-from realtime.sources import open_frames, open_gaze
+from realtime.sources import open_frames, open_gaze, without_password
 from realtime.sources.base import FrameSource, GazeSource, SourceStatus
 from realtime.sources.browser import BrowserFrames, BrowserGaze
-from realtime.sources.clip import ClipFrames
+from realtime.sources.clip import Player
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
+from realtime.types import GazeSample
 from realtime.view import View
 from realtime.window import MouseGaze, Window
 from realtime.wire import HealthMessage
@@ -49,7 +54,8 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
     stop = stop or threading.Event()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        mouse = MouseGaze() if window and not config.gaze and not config.source.startswith("pupil:") else None
+        own_gaze = config.source.startswith(("pupil:", "recording:"))
+        mouse = MouseGaze() if window and not config.gaze and not own_gaze else None
         screen = Window("gazecast", mouse) if window else None
         if screen is not None:
             stack.callback(screen.close)
@@ -59,15 +65,17 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         if page is not None:
             stack.callback(page.close)
             view.page(page.address)
+        at_any_speed = isinstance(frames, Player) and not frames.clock.real_time
+        deck = _deck(config, view, page, at_any_speed)
+        stack.callback(deck.stop)
         publisher = Publisher(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
         latest: Latest[Shown] = Latest()
-        clip = frames if isinstance(frames, ClipFrames) else None
+        clip = frames if isinstance(frames, Player) else None
         calibration = load_gaze(config.calibration, config.source) if config.calibration else None
         if calibration is not None:
             gaze = _calibrated(gaze, calibration, config, clip)
         watch = _Watch(calibration, gaze, latest if screen else None, page)
-        at_any_speed = clip is not None and not clip.clock.real_time
         pipeline = Pipeline(
             frames,
             gaze,
@@ -75,21 +83,23 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
                 config.engine, config.models, watch.checked(size), _Watched(view.progress, interrupts)
             ),
             lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=at_any_speed),
-            Broadcast(publisher, config.publish.stream, now_ns),
+            Broadcast(deck.sender(publisher), config.publish.stream, now_ns),
             frame_size=clip.size if clip is not None else None,
             every_frame=at_any_speed,
             cancelled=lambda: interrupts.asked,
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
-            on_health=lambda health: _tell(view, page, health, stop),
+            on_health=lambda health: _tell(view, page, deck, health, stop),
             on_shown=watch,
-            **_hooks(page),
+            **_hooks(page, deck),
         )
         stack.callback(pipeline.stop)
+        if config.record.file is not None:
+            view.progress.line(f"recording into {deck.start(config.record.file)}")
         pipeline.start()
         if page is not None:
-            page.allow([verb for verb in pipeline.obeys if verb != "record"])
+            page.allow(pipeline.obeys)
         view.ready(config.source, publisher.endpoint)
         while not (stop.is_set() or interrupts.asked or pipeline.ended or watch.refused):
             if screen is None:
@@ -158,7 +168,7 @@ class _Watch:
             self._page.put(shown)
 
 
-def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: ClipFrames | None) -> GazeSource:
+def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: Player | None) -> GazeSource:
     """The source as its calibration corrects it; refused for a mouse and for frames of another size."""
     if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("the mouse is where it is; leave out --calibration, or give --gaze")
@@ -187,17 +197,61 @@ def _page(config: Config, frames: FrameSource, gaze: GazeSource) -> LivePage | N
     )
 
 
-def _hooks(page: LivePage | None) -> Hooks:
-    """What the pipeline tells the page, and is told by it."""
+def _deck(config: Config, view: View, page: LivePage | None, at_any_speed: bool) -> Deck:
+    """What records, and tells the user and the page of it."""
+    about = About(
+        config=to_toml(kept(config)), source=without_password(config.source), frame_time=at_any_speed,
+        encoding=config.publish.encoding, stream=config.publish.stream, program=version("gazecast"),
+    )  # fmt: skip
     if page is None:
-        return {}
-    return {
-        "on_gaze": page.look, "commands": page.commands, "on_command": page.obey, "dropped_elsewhere": page.dropped,
+        return Deck(config.record, about, now_ns, view.progress.line)
+    return Deck(config.record, about, now_ns, page.notice, page.recording)
+
+
+def _hooks(page: LivePage | None, deck: Deck) -> Hooks:
+    """What the pipeline tells the page and the recorder, and is told by them."""
+    hooks: Hooks = {
+        "on_frame": deck.frame, "on_gaze": deck.sample, "on_turn": deck.turn, "trouble_elsewhere": deck.trouble,
+        "dropped_elsewhere": deck.dropped,
     }  # fmt: skip
+    if page is None:
+        return hooks
+    there = page
+
+    def on_gaze(sample: GazeSample) -> None:
+        deck.sample(sample)
+        there.look(sample)
+
+    def on_command(command: Command, shown: Shown) -> None:
+        if command.verb == "record":
+            # Ending a file takes as long as the disk does.
+            threading.Thread(target=_record, args=(deck, there, command.on), name="record", daemon=True).start()
+        else:
+            there.obey(command, shown)
+
+    more: Hooks = {
+        "on_gaze": on_gaze, "on_command": on_command, "commands": page.commands,
+        "dropped_elsewhere": lambda: {**there.dropped(), **deck.dropped()},
+    }  # fmt: skip
+    return {**hooks, **more}
 
 
-def _tell(view: View, page: LivePage | None, health: HealthMessage, stop: threading.Event) -> None:
+def _record(deck: Deck, page: LivePage, on: bool) -> None:
+    """Start or stop at a page's wish."""
+    try:
+        if on:
+            page.notice(f"recording into {deck.start()}")
+        elif (path := deck.stop()) is not None:
+            page.notice(f"saved {path}")
+    except RecordingError as error:
+        page.notice(str(error))
+        page.recording(False)
+
+
+def _tell(view: View, page: LivePage | None, deck: Deck, health: HealthMessage, stop: threading.Event) -> None:
     """Show the health; a reader that has gone ends the run, as it ends any program in a pipe."""
+    if health.engine:
+        deck.knows(health.engine)
     if page is not None:
         page.health(health)
     try:
@@ -230,7 +284,7 @@ def open_engine(
 def _gaze_spec(config: Config) -> str:
     if config.gaze:
         return config.gaze
-    if config.source.startswith("pupil:"):
+    if config.source.startswith(("pupil:", "recording:")):
         return config.source
     if config.view.enabled:
         return "browser:"

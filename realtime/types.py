@@ -20,13 +20,17 @@ State = Literal["preview", "locked", "held", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of the scene. `index` and `timestamp` as the source sent them; `captured_ns` mapped to this host."""
+    """One picture of the scene. `index` and `timestamp` as the source sent them; `captured_ns` mapped to this host.
+
+    jpeg: what the image was decoded from, where the source sent that: a recording then keeps the very same picture.
+    """
 
     image: Image
     index: int
     timestamp: float
     captured_ns: int
     received_ns: int
+    jpeg: bytes | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -35,6 +35,7 @@ HOMES = {
     "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
     "aiohttp": ("realtime/viewer/",),
+    "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py"),
 }
 """Heavy libraries and where alone they may be imported."""
 HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags"}

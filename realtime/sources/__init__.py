@@ -11,12 +11,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 from realtime.sources.base import FrameSource, GazeSource, SourceError, SourceStatus
 
-__all__ = ["FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_frames", "open_gaze"]
+__all__ = ["FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_frames", "open_gaze", "without_password"]
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), rtsp://HOST/PATH, browser: (with --view)"
+    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH, "
+    "browser: (with --view)"
 )
-GAZE_SPECS = "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), browser: (with --view)"
+GAZE_SPECS = (
+    "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
+    "browser: (with --view)"
+)
 _REMOTE_PORT = 50020
 
 
@@ -25,6 +29,7 @@ def open_frames(spec: str) -> FrameSource:
 
     pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
     file:PATH[?loop=1&realtime=0&fps=24] - must be there; fps is for folders. rtsp://... - may appear later.
+    recording:FILE.mcap[?realtime=0] - what `gazecast run --record` wrote; its looks are `recording:`.
     browser: - what the live page's camera or clip sends; whoever serves the page feeds it.
     """
     kind, rest = _split(spec)
@@ -36,6 +41,8 @@ def open_frames(spec: str) -> FrameSource:
         return _camera(spec, rest)
     if kind == "file":
         return _recording(spec, rest)
+    if kind == "recording" and rest:
+        return _recorded(spec, rest)
     if kind in ("rtsp", "rtsps"):
         return _stream(spec)
     if spec.strip().lower() == "browser:":
@@ -61,11 +68,23 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
                 f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
             )
         return TraceGaze(_path(spec, rest), frames.clock)
+    if kind == "recording":
+        from realtime.sources.recorded import RecordedFrames, RecordedGaze
+
+        if not isinstance(frames, RecordedFrames):
+            raise SourceError(f"{spec} are the looks of a recording; they need its frames, from recording:FILE.mcap")
+        return RecordedGaze(frames)
     if spec.strip().lower() == "browser:":
         from realtime.sources.browser import BrowserGaze
 
         return BrowserGaze()
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
+
+
+def without_password(spec: str) -> str:
+    """The spec as it may be shown and kept: a stream's user and password left out."""
+    kind, slashes, rest = spec.partition("://")
+    return f"{kind}://{rest.rpartition('@')[2]}" if slashes else spec
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -119,6 +138,16 @@ def _recording(spec: str, rest: str) -> FrameSource:
         real_time=flags["realtime"] == "1",
         fps=_within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
     )
+
+
+def _recorded(spec: str, rest: str) -> FrameSource:
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    real_time = _options(spec, query, "realtime").get("realtime", "1")
+    if real_time not in ("0", "1"):
+        raise SourceError(f"{spec!r}: realtime is {real_time!r}; expected 0 or 1")
+    from realtime.sources.recorded import RecordedFrames
+
+    return RecordedFrames(_path(spec, path), real_time=real_time == "1")
 
 
 def _path(spec: str, text: str) -> Path:

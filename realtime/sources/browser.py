@@ -86,7 +86,8 @@ class BrowserFrames(FrameSource):
             self._tally.received()
             self._tally.enter("running")
             picture = np.asarray(image, np.uint8)
-            self._on_frame(Frame(picture, shot.index, shot.timestamp, shot.captured_ns, shot.received_ns))
+            times = shot.timestamp, shot.captured_ns, shot.received_ns
+            self._on_frame(Frame(picture, shot.index, *times, shot.jpeg))
 
 
 class BrowserGaze(GazeSource):

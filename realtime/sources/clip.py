@@ -59,32 +59,27 @@ class ClipClock:
         self.period_s, self.turns = period_s, self.turns + 1
 
 
-class ClipFrames:
-    """A `FrameSource` over a video file or a folder of pictures.
+class Player:
+    """A `FrameSource` that plays what was recorded before, on a clock of its own; what it plays is its heirs' to say.
 
-    `real_time`: each frame is given when its time has come, and `captured_ns` is that time; a reader that falls
-    behind by more than 0.25 s makes the clip go slower. Else frames follow each other as fast as `on_frame` returns,
-    which may block as long as it likes.
+    In real time each frame is given when its time has come; a reader that falls behind by more than 0.25 s makes it go
+    slower. Else frames follow each other as fast as `on_frame` returns, which may block as long as it likes.
     """
 
-    def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
-        """`fps` is for folders. `SourceError` unless a first picture can be read."""
-        self._clip = Clip(path, fps=fps)
-        self._loop = loop
+    def __init__(self, name: str, *, real_time: bool) -> None:
         self.clock = ClipClock(real_time=real_time)
-        self._tally = Tally("connecting", f"opening {path}")
+        self._tally = Tally("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
-        self._index = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._guard, name="frames file", daemon=True)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the first picture, px."""
-        return self._clip.size
+        raise NotImplementedError
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
-        """Begin to play; start a trace that plays along before this."""
+        """Begin to play; start gaze that plays along before this."""
         self._on_frame, self._tally.on_event = on_frame, on_event
         self._thread.start()
 
@@ -95,8 +90,12 @@ class ClipFrames:
             self._thread.join(0.9)
 
     def status(self) -> SourceStatus:
-        """`dropped` counts pictures of a folder that could not be decoded."""
+        """`dropped` counts pictures that could not be decoded."""
         return self._tally.status()
+
+    def _play(self) -> None:
+        """Play to the end, with `_due` and `_give`, then `_ended`."""
+        raise NotImplementedError
 
     def _guard(self) -> None:
         try:
@@ -106,29 +105,8 @@ class ClipFrames:
         except Exception as error:
             self._tally.enter("failed", f"{type(error).__name__}: {error}")
 
-    def _play(self) -> None:
-        start_s = 0.0
-        for _ in itertools.count():
-            last_s, before = -1 / self._clip.fps, self._clip.undecodable
-            for at_s, image in self._clip.frames():
-                if not self._show(start_s + at_s, image):
-                    return
-                last_s = at_s
-            self._tally.dropped("undecodable", self._clip.undecodable - before)
-            if last_s < 0:
-                raise SourceError(f"{self._clip.path} no longer has a picture that can be decoded")
-            period_s = last_s + 1 / self._clip.fps
-            if not self._loop:
-                break
-            start_s += period_s
-            self.clock.repeat(period_s)
-        self.clock.end_s = start_s + period_s
-        if not self.clock.real_time:
-            self.clock.advance(self.clock.end_s, now_ns())
-        self._tally.enter("ended", f"{self._clip.path} was played to its end, {self._index} frames")
-
-    def _show(self, clip_s: float, image: Image) -> bool:
-        """Give the frame when its time has come; False when stopped."""
+    def _due(self, clip_s: float) -> bool:
+        """Wait until that second has come; False when stopped."""
         if self.clock.real_time:
             due_ns = self.clock.host_ns(clip_s)
             if due_ns is None or now_ns() - due_ns > LATE_NS:
@@ -137,14 +115,54 @@ class ClipFrames:
                 return False
         else:
             self.clock.advance(clip_s, now_ns())
-        if self._stop.is_set():
-            return False
+        return not self._stop.is_set()
+
+    def _give(self, image: Image, index: int, timestamp: float, captured_s: float, jpeg: bytes | None = None) -> None:
+        """Hand on a frame that is due."""
         received_ns = now_ns()
-        captured_ns = self.clock.host_ns(clip_s) or received_ns
+        captured_ns = self.clock.host_ns(captured_s) or received_ns
         if self.clock.real_time:
             captured_ns = min(received_ns, captured_ns)
         self._tally.received()
         self._tally.enter("running")
-        self._on_frame(Frame(image, self._index, clip_s, captured_ns, received_ns))
-        self._index += 1
-        return True
+        self._on_frame(Frame(image, index, timestamp, captured_ns, received_ns, jpeg))
+
+    def _ended(self, end_s: float, said: str) -> None:
+        self.clock.end_s = end_s
+        if not self.clock.real_time:
+            self.clock.advance(end_s, now_ns())
+        self._tally.enter("ended", said)
+
+
+class ClipFrames(Player):
+    """A `FrameSource` over a video file or a folder of pictures; `captured_ns` is when a frame's time had come."""
+
+    def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
+        """`fps` is for folders. `SourceError` unless a first picture can be read."""
+        super().__init__(str(path), real_time=real_time)
+        self._clip = Clip(path, fps=fps)
+        self._loop = loop
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the first picture, px."""
+        return self._clip.size
+
+    def _play(self) -> None:
+        start_s, index = 0.0, 0
+        for _ in itertools.count():
+            last_s, before = -1 / self._clip.fps, self._clip.undecodable
+            for at_s, image in self._clip.frames():
+                if not self._due(start_s + at_s):
+                    return
+                self._give(image, index, start_s + at_s, start_s + at_s)
+                index, last_s = index + 1, at_s
+            self._tally.dropped("undecodable", self._clip.undecodable - before)
+            if last_s < 0:
+                raise SourceError(f"{self._clip.path} no longer has a picture that can be decoded")
+            period_s = last_s + 1 / self._clip.fps
+            if not self._loop:
+                break
+            start_s += period_s
+            self.clock.repeat(period_s)
+        self._ended(start_s + period_s, f"{self._clip.path} was played to its end, {index} frames")

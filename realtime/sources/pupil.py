@@ -231,7 +231,8 @@ class PupilFrames:
             return
         captured_ns = self._link.captured_ns(head.timestamp, received_ns)
         self._link.good(received_ns)
-        self._on_frame(Frame(image, head.index, head.timestamp, captured_ns, received_ns))
+        jpeg = raw if head.format == "jpeg" else None
+        self._on_frame(Frame(image, head.index, head.timestamp, captured_ns, received_ns, jpeg))
 
     def _head(self, parts: list[bytes]) -> FrameHead | None:
         try:

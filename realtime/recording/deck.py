@@ -1,0 +1,136 @@
+"""Where a run's recording is started and stopped while it goes on, and what hands it everything that happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from realtime.publishing import Sender
+from realtime.recording.format import About
+from realtime.recording.recorder import Recorder
+from realtime.recording.settings import RecordSettings
+from realtime.turns import Turn
+from realtime.types import Frame, GazeSample
+
+SUFFIX = ".mcap"
+
+
+class Deck:
+    """At most one recording at a time; any thread. What comes while there is none goes by."""
+
+    def __init__(
+        self,
+        settings: RecordSettings,
+        about: About,
+        clock_ns: Callable[[], int],
+        notice: Callable[[str], None] = lambda text: None,
+        on_change: Callable[[bool], None] = lambda on: None,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ) -> None:
+        """`notice` is told what a user should know, `on_change` whether it records; `now` names files."""
+        self._settings, self._about, self._clock_ns = settings, about, clock_ns
+        self._notice, self._on_change, self._now = notice, on_change, now
+        self._lock = threading.Lock()
+        self._recorder: Recorder | None = None
+        self._begun = False
+        self._lost: Counter[str] = Counter()
+        self._trouble = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that is being written."""
+        recorder = self._recorder
+        return recorder.path if recorder is not None and not recorder.failure else None
+
+    def start(self, file: Path | None = None) -> Path:
+        """Begin; into `file`, or a new one of it if it is a folder. Gives the file; raises `RecordingError`."""
+        with self._lock:
+            if self.path is not None:
+                return self.path
+            now = self._now()
+            path = self._settings.folder if file is None else file
+            if file is None or path.is_dir() or str(file).endswith("/"):
+                path = path / f"gazecast-{now:%Y%m%d-%H%M%S}{SUFFIX}"
+            wall_ns = time.time_ns() - self._clock_ns()
+            about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
+            self._recorder = Recorder(path, about, self._settings, self._clock_ns, self._failed)
+            self._trouble = ""
+        self._on_change(True)
+        return path
+
+    def stop(self) -> Path | None:
+        """End the recording, if there is one; gives its file."""
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
+            if recorder is None:
+                return None
+            recorder.close()
+            self._lost.update(recorder.lost)
+        self._on_change(False)
+        return None if recorder.failure else recorder.path
+
+    def knows(self, engine: Mapping[str, Any]) -> None:
+        """Learn what engine the run has."""
+        if engine == self._about.engine:
+            return
+        self._about = replace(self._about, engine=dict(engine))
+        if (recorder := self._recorder) is not None:
+            recorder.tell(engine=dict(engine))
+
+    def frame(self, frame: Frame) -> None:
+        """A frame came."""
+        self._begun = True
+        if (recorder := self._recorder) is not None:
+            recorder.frame(frame)
+
+    def sample(self, sample: GazeSample) -> None:
+        """A look came."""
+        if (recorder := self._recorder) is not None:
+            recorder.sample(sample)
+
+    def turn(self, turn: Turn) -> None:
+        """The loop did something."""
+        if (recorder := self._recorder) is not None:
+            recorder.turn(turn)
+
+    def sender(self, inside: Sender) -> Sender:
+        """A sender that records what it sends."""
+        return _Tee(inside, self)
+
+    def message(self, topic: str, payload: bytes) -> None:
+        """Something was published."""
+        if (recorder := self._recorder) is not None:
+            recorder.message(topic, payload)
+
+    def dropped(self) -> dict[str, int]:
+        """What the disk was too slow for, for `health`."""
+        recorder, lost = self._recorder, Counter(self._lost)
+        if recorder is not None:
+            lost.update(recorder.lost)
+        return {f"record.{topic}": count for topic, count in lost.items()}
+
+    def trouble(self) -> str:
+        """Why it no longer records; empty if nothing is wrong."""
+        return self._trouble
+
+    def _failed(self, reason: str) -> None:
+        self._trouble = reason
+        self._on_change(False)
+        self._notice(reason)
+
+
+class _Tee:
+    """Sends, and lets what was sent be recorded."""
+
+    def __init__(self, inside: Sender, deck: Deck) -> None:
+        self._inside, self._deck = inside, deck
+
+    def send(self, topic: str, payload: bytes) -> bool:
+        self._deck.message(topic, payload)
+        return self._inside.send(topic, payload)

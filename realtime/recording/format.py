@@ -1,0 +1,253 @@
+"""What a recording holds, as values and as bytes. Pure.
+
+Files may be broken, or made by others: whatever does not fit is a `RecordingError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+import cv2
+import msgpack
+import numpy as np
+
+from realtime.controls import VERBS, Command
+from realtime.publishing import Stamp
+from realtime.sources.base import SourceError
+from realtime.turns import Call, Encoded, FrameKey, Turn
+from realtime.types import Frame, GazeSample
+
+FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
+VERSION = 1
+SAMPLE = (
+    "x", "y", "unit", "confidence", "timestamp", "captured_ns", "received_ns", "radius_px", "px_per_degree",
+)  # fmt: skip
+"""The order of a look's fields."""
+MOST_PIXELS = 1 << 26
+PictureFormat = Literal["jpeg", "png"]
+
+
+class RecordingError(SourceError):
+    """A recording that cannot be written or read; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a recording says of itself.
+
+    config: as TOML. source: as it was named. started: wall clock, ISO 8601 with its zone.
+    wall_ns: wall clock minus the host's monotonic clock when it began. from_start: whether it has the run from its
+        first frame on. frame_time: whether a frame's own time was now, as for a clip that is played at any speed.
+    encoding: of masks. stream: their name. engine: what `health` says of it; known once the engine is open.
+    """
+
+    config: str = ""
+    source: str = ""
+    started: str = ""
+    wall_ns: int = 0
+    from_start: bool = True
+    frame_time: bool = False
+    encoding: str = "packbits+zstd"
+    stream: str = "gazecast"
+    program: str = ""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, str]:
+        """As a file's metadata, which knows texts only."""
+        return {"version": str(VERSION), **{name: json.dumps(value) for name, value in asdict(self).items()}}
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> About:
+        """Read a file's metadata; raises `RecordingError`."""
+        if texts.get("version") != str(VERSION):
+            raise RecordingError(f"version {texts.get('version')!r:.20} of a recording; this program reads {VERSION}")
+        try:
+            found = {name: json.loads(texts[name]) for name in cls.__slots__ if name in texts}
+        except (ValueError, RecursionError) as error:
+            raise RecordingError(f"what the recording says of itself cannot be read: {error}") from None
+        plain = cls()
+        for name, value in found.items():
+            wanted = dict if name == "engine" else type(getattr(plain, name))
+            if type(value) is not wanted:
+                raise RecordingError(f"the recording's {name} is {value!r:.40}; expected {wanted.__name__}")
+        return cls(**found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedFrame:
+    """A frame as it lies in the file, its picture still packed.
+
+    exact: whether the picture has the very pixels that the run saw.
+    """
+
+    index: int
+    timestamp: float
+    captured_ns: int
+    received_ns: int
+    format: PictureFormat
+    exact: bool
+    data: bytes
+
+    @property
+    def key(self) -> FrameKey:
+        """How turns name it."""
+        return FrameKey(self.index, self.received_ns)
+
+    def frame(self) -> Frame:
+        """With its picture; raises `RecordingError`."""
+        packed = np.frombuffer(self.data, np.uint8)
+        image = cv2.imdecode(packed, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(packed) else None
+        if image is None or image.shape[0] * image.shape[1] > MOST_PIXELS:
+            raise RecordingError(f"frame {self.index} of the recording has no picture that can be decoded")
+        jpeg = self.data if self.format == "jpeg" else None
+        times = self.timestamp, self.captured_ns, self.received_ns
+        return Frame(np.asarray(image, np.uint8), self.index, *times, jpeg)
+
+
+def pack_frame(frame: Frame, lossy: bool, jpeg_quality: int) -> bytes:
+    """A frame; the JPEG that it came from, or else one of ours, or a PNG, which changes no pixel."""
+    if frame.jpeg is not None:
+        kind, data = "jpeg", frame.jpeg
+    else:
+        kind = "jpeg" if lossy else "png"
+        how = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if lossy else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        ok, packed = cv2.imencode(f".{kind}", frame.image, how)
+        if not ok:
+            raise RecordingError(f"frame {frame.index} of {frame.image.shape} cannot be packed as {kind}")
+        data = packed.tobytes()
+    fields = {
+        "index": frame.index, "timestamp": frame.timestamp, "captured_ns": frame.captured_ns,
+        "received_ns": frame.received_ns, "format": kind, "exact": frame.jpeg is not None or not lossy, "data": data,
+    }  # fmt: skip
+    return _pack(fields)
+
+
+def read_frame(data: bytes) -> RecordedFrame:
+    """Read a frame; raises `RecordingError`."""
+    fields = _unpack(data, dict)
+    kind = fields.get("format")
+    if kind not in get_args(PictureFormat) or not isinstance(fields.get("data"), bytes):
+        raise RecordingError("a frame of the recording has no picture")
+    return RecordedFrame(
+        _int(fields.get("index")), _float(fields.get("timestamp")), _int(fields.get("captured_ns")),
+        _int(fields.get("received_ns")), kind, fields.get("exact") is True, fields["data"],
+    )  # fmt: skip
+
+
+def pack_sample(sample: GazeSample) -> bytes:
+    """A look."""
+    return _pack(_sample(sample))
+
+
+def read_sample(data: bytes) -> GazeSample:
+    """Read a look; raises `RecordingError`."""
+    return _read_sample(_unpack(data, list))
+
+
+def pack_turn(turn: Turn) -> bytes:
+    """A turn."""
+    keyframe = turn.keyframe
+    fields = {
+        "call": turn.call,
+        "frame": _key(turn.frame) if turn.frame else None,
+        "samples": [_sample(sample) for sample in turn.samples],
+        "keyframe": [*_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns] if keyframe else None,
+        "commands": [asdict(command) for command in turn.commands],
+        "clock_ns": turn.clock_ns,
+        "published": turn.published,
+    }
+    return _pack(fields)
+
+
+def read_turn(data: bytes) -> Turn:
+    """Read a turn; raises `RecordingError`."""
+    fields = _unpack(data, dict)
+    call = fields.get("call")
+    if call not in get_args(Call):
+        raise RecordingError(f"a turn of the recording is {call!r:.40}; known are {', '.join(get_args(Call))}")
+    frame, keyframe, published = fields.get("frame"), fields.get("keyframe"), fields.get("published")
+    if (call == "frame") != (frame is not None) or (call == "keyframe" and keyframe is None):
+        raise RecordingError(f"a turn of the recording, {call}, is not complete")
+    encoded = None
+    if keyframe is not None:
+        index, received_ns, encode_ns, encoded_ns = _ints(keyframe, 4)
+        encoded = Encoded(FrameKey(index, received_ns), encode_ns, encoded_ns)
+    return Turn(
+        call,
+        FrameKey(*_ints(frame, 2)) if frame is not None else None,
+        tuple(map(_read_sample, _list(fields.get("samples")))),
+        encoded,
+        tuple(map(_read_command, _list(fields.get("commands")))),
+        tuple(_ints(fields.get("clock_ns"))),
+        Stamp(*_ints(published, 2)) if published is not None else None,
+    )
+
+
+def _key(key: FrameKey) -> list[int]:
+    return [key.index, key.received_ns]
+
+
+def _sample(sample: GazeSample) -> list[Any]:
+    return [getattr(sample, name) for name in SAMPLE]
+
+
+def _read_sample(values: Any) -> GazeSample:
+    if not isinstance(values, list) or len(values) < len(SAMPLE) or values[2] not in ("norm", "px"):
+        raise RecordingError(f"a look of the recording is {values!r:.60}; expected {', '.join(SAMPLE)}")
+    x, y, unit, confidence, timestamp, captured_ns, received_ns, radius, scale = values[: len(SAMPLE)]
+    return GazeSample(
+        _float(x), _float(y), unit, _float(confidence), _float(timestamp), _int(captured_ns), _int(received_ns),
+        None if radius is None else _float(radius), None if scale is None else _float(scale),
+    )  # fmt: skip
+
+
+def _read_command(values: Any) -> Command:
+    try:
+        command = Command(**values)
+    except TypeError:
+        raise RecordingError(f"a command of the recording is {values!r:.60}") from None
+    if command.verb not in VERBS:
+        raise RecordingError(f"a command of the recording is {command.verb!r:.40}; known are {', '.join(VERBS)}")
+    return command
+
+
+def _pack(values: Any) -> bytes:
+    return bytes(msgpack.packb(values, use_bin_type=True))
+
+
+def _unpack(data: bytes, wanted: type) -> Any:
+    try:
+        found = msgpack.unpackb(data, raw=False, max_ext_len=0)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise RecordingError(f"a message of the recording is not msgpack ({error or type(error).__name__})") from None
+    if not isinstance(found, wanted):
+        raise RecordingError(f"a message of the recording is a {type(found).__name__}; expected {wanted.__name__}")
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise RecordingError(f"expected a list in the recording, got {value!r:.40}")
+    return value
+
+
+def _ints(values: Any, count: int | None = None) -> list[int]:
+    found = [_int(value) for value in _list(values)]
+    if count is not None and len(found) != count:
+        raise RecordingError(f"expected {count} numbers in the recording, got {len(found)}")
+    return found
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RecordingError(f"expected a whole number in the recording, got {value!r:.40}")
+    return value
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordingError(f"expected a number in the recording, got {value!r:.40}")
+    return float(value)

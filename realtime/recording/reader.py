@@ -1,0 +1,194 @@
+"""Reads recordings, whole ones and such as were cut off by a kill, a full disk or a pulled plug.
+
+A file is gone through by the heads of its records, which needs neither an index nor an end; then chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.records import Chunk, Message, Metadata
+from mcap.stream_reader import breakup_chunk
+
+from realtime.recording.format import (
+    FRAME,
+    GAZE,
+    TURN,
+    About,
+    RecordedFrame,
+    RecordingError,
+    read_frame,
+    read_sample,
+    read_turn,
+)
+from realtime.recording.writer import ABOUT, TOPICS
+from realtime.turns import Turn
+from realtime.types import GazeSample
+from realtime.wire import MaskMessage, WireError, read
+
+MAGIC = b"\x89MCAP0\r\n"
+MOST_CHUNK_BYTES = 1 << 28
+"""A chunk ends with the message that makes it large, and no message is larger than this by far."""
+_HEAD = struct.Struct("<BQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message as it lies in the file. log_ns: wall clock."""
+
+    topic: str
+    log_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A chunk: where its record's content lies, and the wall-clock times of its first and last message."""
+
+    at: int
+    length: int
+    start_ns: int
+    end_ns: int
+
+
+class Recording:
+    """A recording on disk. Each iterator opens the file anew, so that several may run.
+
+    complete: whether the file has its end; else it was cut off, and holds what was flushed before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Look through the file; raises `RecordingError` where there is none, or nothing of use in it."""
+        self.path = path
+        self.damaged = 0
+        self.complete = False
+        self._channels: dict[int, str] = {}
+        self._places: list[_Place] = []
+        said: dict[str, str] | None = None
+        try:
+            with path.open("rb") as file:
+                said = self._survey(file)
+        except OSError as error:
+            raise RecordingError(f"cannot read {path}: {error.strerror or error}") from None
+        if said is None:
+            raise RecordingError(f"{path} is no recording of gazecast, or was cut off before it began")
+        try:
+            self.about = About.of(said)
+        except RecordingError as error:
+            raise RecordingError(f"{path}: {error}") from None
+        if not self._places:
+            raise RecordingError(f"{path} holds nothing: it was cut off within its first half second")
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """Wall-clock times of the first and the last message."""
+        return min(place.start_ns for place in self._places), max(place.end_ns for place in self._places)
+
+    def entries(
+        self, topics: Collection[str] | None = None, *, from_ns: int | None = None, to_ns: int | None = None
+    ) -> Iterator[Entry]:
+        """Messages in the order in which they were recorded, of these topics and wall-clock times.
+
+        A chunk that is damaged is passed over and counted in `damaged`.
+        """
+        self.damaged = 0
+        with self.path.open("rb") as file:
+            for place in self._places:
+                if (from_ns is not None and place.end_ns < from_ns) or (to_ns is not None and place.start_ns > to_ns):
+                    continue
+                for entry in self._chunk(file, place):
+                    early = from_ns is not None and entry.log_ns < from_ns
+                    if early or (to_ns is not None and entry.log_ns > to_ns):
+                        continue
+                    if topics is None or entry.topic in topics:
+                        yield entry
+
+    def frames(self, *, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[RecordedFrame]:
+        """The frames as they came, pictures still packed."""
+        for entry in self.entries((FRAME,), from_ns=from_ns, to_ns=to_ns):
+            yield read_frame(entry.data)
+
+    def samples(self) -> Iterator[GazeSample]:
+        """The looks as they came."""
+        for entry in self.entries((GAZE,)):
+            yield read_sample(entry.data)
+
+    def turns(self) -> Iterator[Turn]:
+        """What the loop did."""
+        for entry in self.entries((TURN,)):
+            yield read_turn(entry.data)
+
+    def masks(self) -> Iterator[MaskMessage]:
+        """The masks as they were published; raises `RecordingError` for one that cannot be read."""
+        for entry in self.entries(("mask",)):
+            yield self.mask(entry)
+
+    def mask(self, entry: Entry) -> MaskMessage:
+        """Read one of them."""
+        try:
+            message = read("mask", entry.data)
+        except WireError as error:
+            raise RecordingError(f"{self.path}: {error}") from None
+        assert isinstance(message, MaskMessage)
+        return message
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def _survey(self, file: BinaryIO) -> dict[str, str] | None:
+        """Find the chunks, the topics and what the recording says of itself, last."""
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        said: dict[str, str] | None = None
+        if file.read(len(MAGIC)) != MAGIC:
+            return None
+        at = len(MAGIC)
+        while at + _HEAD.size <= size:
+            file.seek(at)
+            kind, length = _HEAD.unpack(file.read(_HEAD.size))
+            at += _HEAD.size
+            if at + length > size:
+                break
+            if kind == Opcode.CHUNK and 40 <= length <= MOST_CHUNK_BYTES:
+                self._places.append(_Place(at, length, *struct.unpack("<QQ", file.read(16))))
+            elif kind == Opcode.METADATA and length <= 1 << 24:
+                said = self._metadata(file.read(length)) or said
+            elif kind == Opcode.FOOTER:
+                self.complete = True
+                break
+            at += length
+        return said
+
+    def _metadata(self, content: bytes) -> dict[str, str] | None:
+        """What the recording says of itself, if that is what it is; topics are kept."""
+        try:
+            metadata = Metadata.read(ReadDataStream(io.BytesIO(content)))
+        except (McapError, ValueError, struct.error):
+            return None
+        if metadata.name == TOPICS:
+            self._channels.update(
+                {int(number): topic for number, topic in metadata.metadata.items() if number.isdecimal()}
+            )
+        return dict(metadata.metadata) if metadata.name == ABOUT else None
+
+    def _chunk(self, file: BinaryIO, place: _Place) -> Iterator[Entry]:
+        file.seek(place.at)
+        try:
+            chunk = Chunk.read(ReadDataStream(io.BytesIO(file.read(place.length))))
+            if chunk.uncompressed_size > MOST_CHUNK_BYTES:
+                raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
+            records = breakup_chunk(chunk, validate_crc=True)
+        except (McapError, zstandard.ZstdError, ValueError, struct.error, MemoryError):
+            self.damaged += 1
+            return
+        for record in records:
+            if isinstance(record, Message) and record.channel_id in self._channels:
+                yield Entry(self._channels[record.channel_id], record.log_time, record.data)

@@ -1,0 +1,143 @@
+"""Frames and looks from a recording, as they came then: `recording:FILE`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from realtime.clock import now_ns
+from realtime.recording.format import RecordedFrame, RecordingError
+from realtime.recording.reader import Recording
+from realtime.sources.base import OnEvent, OnGaze, SourceStatus, Tally
+from realtime.sources.clip import Player
+from realtime.types import GazeSample
+
+
+class RecordedFrames(Player):
+    """A `FrameSource`: index and timestamp as they were, host times moved to now.
+
+    In real time a frame is given as long after the first one as it was received then, and is as old as it was then.
+    Else its time is that at which it was captured.
+    """
+
+    def __init__(self, path: Path, *, real_time: bool = True) -> None:
+        """Raises `RecordingError` unless a first frame can be read."""
+        super().__init__(str(path), real_time=real_time)
+        self.recording = Recording(path)
+        first = next(self.recording.frames(), None)
+        if first is None:
+            raise RecordingError(f"{path} holds no frames")
+        self._first = first
+        self._size = first.frame().size
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the first picture, px."""
+        return self._size
+
+    @property
+    def begins_ns(self) -> int:
+        """Host time, of then, at which its clock begins."""
+        return self._first.received_ns if self.clock.real_time else self._first.captured_ns
+
+    def _play(self) -> None:
+        count, at_s = 0, 0.0
+        for packed in self.recording.frames():
+            try:
+                frame = packed.frame()
+            except RecordingError:
+                self._tally.dropped("undecodable")
+                continue
+            at_s, captured_s = self._seconds(packed)
+            if not self._due(at_s):
+                return
+            self._give(frame.image, frame.index, frame.timestamp, captured_s, frame.jpeg)
+            count += 1
+        self._tally.dropped("damaged chunks", self.recording.damaged)
+        self._ended(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
+
+    def _seconds(self, packed: RecordedFrame) -> tuple[float, float]:
+        """When it is due and when it was captured, on the recording's clock."""
+        captured_s = (packed.captured_ns - self.begins_ns) / 1e9
+        return ((packed.received_ns - self.begins_ns) / 1e9 if self.clock.real_time else captured_s), captured_s
+
+
+class RecordedGaze:
+    """A `GazeSource` that plays the looks of a recording along with its frames. Start it before them."""
+
+    def __init__(self, frames: RecordedFrames) -> None:
+        self._frames, self._clock = frames, frames.clock
+        self._tally = Tally("connecting", "waiting for the frames to begin")
+        self._on_gaze: OnGaze = lambda sample: None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._samples: Iterator[GazeSample] = frames.recording.samples()
+        self._next: GazeSample | None = None  # taken from the recording, and not yet due
+
+    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
+        """Begin to play along."""
+        self._on_gaze, self._tally.on_event = on_gaze, on_event
+        if self._clock.real_time:
+            self._thread = threading.Thread(target=self._guard, name="gaze recording", daemon=True)
+            self._thread.start()
+        else:
+            self._clock.follow(self._catch_up)
+
+    def stop(self) -> None:
+        """End within a second."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join(0.9)
+
+    def status(self) -> SourceStatus:
+        """How it is doing."""
+        return self._tally.status()
+
+    def _guard(self) -> None:
+        try:
+            for sample in self._samples:
+                at_s = (sample.received_ns - self._frames.begins_ns) / 1e9
+                if not self._wait(at_s):
+                    return
+                self._give(sample, at_s, now_ns())
+            self._tally.enter("ended", "the recording has no more looks")
+        except Exception as error:
+            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+
+    def _wait(self, at_s: float) -> bool:
+        """Wait until that second of the recording has come; False when stopped, or when the frames have ended."""
+        while not self._stop.is_set():
+            due_ns = self._clock.host_ns(at_s)
+            if due_ns is not None and due_ns <= now_ns():
+                return True
+            if self._clock.end_s is not None and at_s > self._clock.end_s:
+                return False
+            self._stop.wait(0.01 if due_ns is None else min(0.05, max(0, due_ns - now_ns()) / 1e9))
+        return False
+
+    def _catch_up(self, clip_s: float) -> None:
+        """Give all that was captured by `clip_s`."""
+        while not self._stop.is_set():
+            sample = self._next or next(self._samples, None)
+            if sample is None:
+                self._tally.enter("ended", "the recording has no more looks")
+                return
+            at_s = (sample.captured_ns - self._frames.begins_ns) / 1e9
+            self._next = sample if at_s > clip_s else None
+            if self._next is not None:
+                return
+            self._give(sample, at_s, None)
+
+    def _give(self, sample: GazeSample, at_s: float, received_ns: int | None) -> None:
+        """received_ns: now; None where only the recording's own time counts."""
+        due_ns = self._clock.host_ns(at_s) or now_ns()
+        if received_ns is None:
+            moved = replace(sample, captured_ns=due_ns, received_ns=due_ns)
+        else:
+            lag_ns = sample.received_ns - sample.captured_ns
+            moved = replace(sample, captured_ns=min(received_ns, due_ns - lag_ns), received_ns=received_ns)
+        self._tally.received()
+        self._tally.enter("running")
+        self._on_gaze(moved)
