@@ -5,6 +5,7 @@ Imports nothing of ours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,16 +59,24 @@ class Letterbox:
         """(N, 2) model pixels to picture pixels."""
         return np.asarray((points_model + 0.5) / np.array(self.scale) - 0.5, np.float32)
 
-    def logits_to_picture(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(S, S) low-resolution logits over the whole square to (H, W) float32 over the picture, bilinear."""
+    def logits_to_picture(
+        self, logits: NDArray[np.float32], part: tuple[int, int, int, int] | None = None
+    ) -> NDArray[np.float32]:
+        """(S, S) low-resolution logits over the whole square to (H, W) float32 over the picture, bilinear.
+
+        part: x0, y0, x1, y1 px, of the picture, x1 and y1 excluded: only that is wanted.
+        """
         import cv2
 
         step = logits.shape[1] / self.side
+        # What lies in the padding is no neighbour of the picture's last row and column.
+        columns, rows = (max(1, math.ceil(side * step)) for side in self.content_size)
         sx, sy = self.scale[0] * step, self.scale[1] * step
+        x0, y0, x1, y1 = part or (0, 0, self.width, self.height)
         # (picture + 0.5) * s - 0.5, sampled with one affine map
-        affine = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5]])
+        affine = np.array([[sx, 0, (x0 + 0.5) * sx - 0.5], [0, sy, (y0 + 0.5) * sy - 0.5]])
         out = cv2.warpAffine(
-            logits, affine, (self.width, self.height),
+            logits[:rows, :columns], affine, (x1 - x0, y1 - y0),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         return np.asarray(out, np.float32)
