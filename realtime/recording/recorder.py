@@ -119,13 +119,17 @@ class Recorder:
                 return
             if about:
                 self._about = replace(self._about, **about)
-            full = len(self._items) >= MOST_ITEMS or (item.bytes and self._bytes + item.bytes > MOST_BYTES)
-            if full:
+            if self._about.frame_time:  # time does not press, so that nothing need be lost
+                self._wake.wait_for(lambda: self._room(item) or self._ending or bool(self.failure))
+            if not self._room(item):
                 self._lost[item.topic] += 1
                 return
             self._bytes += item.bytes
             self._items.append(item)
             self._wake.notify_all()
+
+    def _room(self, item: _Item) -> bool:
+        return len(self._items) < MOST_ITEMS and (not self._items or self._bytes + item.bytes <= MOST_BYTES)
 
     # -- the recorder's thread ----------------------------------------------------------------------------------------
 
@@ -141,6 +145,7 @@ class Recorder:
             with self._wake:
                 self._items.clear()
                 self._bytes = 0
+                self._wake.notify_all()
                 self.failure = f"the recording has stopped after {self.seconds:.0f} s, {self.path}: {said}"
             log.warning("%s", self.failure, exc_info=log.isEnabledFor(logging.DEBUG))
             self._on_failure(self.failure)
@@ -153,6 +158,7 @@ class Recorder:
             item = self._items.popleft() if self._items else None
             if item is not None:
                 self._bytes -= item.bytes
+                self._wake.notify_all()
             ended = self._ending and item is None
         if item is not None:
             self._write(item)

@@ -1,0 +1,109 @@
+"""Files as they are left behind: whole, cut off anywhere, damaged, and not recordings at all."""
+
+import pytest
+from mcap.reader import make_reader
+
+from realtime.recording.format import FRAME, GAZE, RecordingError
+from realtime.recording.reader import Recording
+from realtime.recording.writer import RecordingFile
+from tests.realtime.recording import made
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "a.mcap"
+    return path, made.write(path)
+
+
+def test_all_of_it_comes_back_in_order(whole):
+    recording = Recording(whole[0])
+    assert recording.complete
+    assert recording.about == made.ABOUT
+    assert [frame.index for frame in recording.frames()] == list(range(30))
+    assert list(recording.samples()) == [made.sample(index) for index in range(90)]
+    entries = list(recording.entries())
+    assert [entry.topic for entry in entries[:5]] == [FRAME, GAZE, GAZE, GAZE, FRAME]
+    assert recording.span_ns == (min(e.log_ns for e in entries), max(e.log_ns for e in entries))
+    assert recording.damaged == 0
+
+
+def test_any_reader_of_mcap_reads_it(whole):
+    with whole[0].open("rb") as file:
+        reader = make_reader(file)
+        summary = reader.get_summary()
+        assert {channel.topic for channel in summary.channels.values()} == {FRAME, GAZE}
+        assert summary.statistics.message_count == 120
+        assert len(summary.chunk_indexes) == 3
+        assert sum(1 for _ in reader.iter_messages()) == 120
+
+
+def test_a_part_is_found_without_reading_the_rest(whole):
+    recording = Recording(whole[0])
+    frames = [made.frame(index) for index in range(30)]
+    from_ns, to_ns = (frames[n].received_ns + made.WALL_NS for n in (12, 15))
+    assert [f.index for f in recording.frames(from_ns=from_ns, to_ns=to_ns)] == [12, 13, 14, 15]
+
+
+def test_cut_off_anywhere_it_holds_all_that_was_flushed(whole, tmp_path):
+    path, ends = whole
+    data, cut = path.read_bytes(), tmp_path / "cut.mcap"
+    for length in [*range(ends[0], len(data), 997), *ends, *(end - 1 for end in ends[1:]), len(data) - 1]:
+        cut.write_bytes(data[:length])
+        recording, chunks = Recording(cut), sum(end <= length for end in ends)
+        found = [frame.index for frame in recording.frames()]
+        assert found == list(range(10 * len(recording._places)))
+        assert len(found) >= 10 * chunks
+        assert recording.damaged == 0
+
+
+def test_cut_off_before_its_first_chunk_it_says_so(whole, tmp_path):
+    path, ends = whole
+    cut = tmp_path / "cut.mcap"
+    for length in range(0, ends[0] // 2, 997):
+        cut.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(RecordingError, match=r"no recording of gazecast|holds nothing"):
+            Recording(cut)
+
+
+def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
+    path, _ = whole
+    data = bytearray(path.read_bytes())
+    for place in (Recording(path)._places[0], Recording(path)._places[1]):
+        hurt = bytearray(data)
+        hurt[place.at + place.length // 2] ^= 0xFF
+        broken = tmp_path / "broken.mcap"
+        broken.write_bytes(hurt)
+        recording = Recording(broken)
+        assert len(list(recording.frames())) == 20
+        assert recording.damaged == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is no recording of gazecast"),
+        (b"RIFF" + bytes(100), "is no recording of gazecast"),
+        (b"\x89MCAP0\r\n" + bytes(100), "is no recording of gazecast"),
+        (b"\x89MCAP0\r\n" + b"\x06" + (2**63).to_bytes(8, "little"), "is no recording of gazecast"),
+    ],
+)
+def test_what_is_no_recording_is_said_to_be_none(tmp_path, content, says):
+    path = tmp_path / "x.mcap"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=says):
+        Recording(path)
+    with pytest.raises(RecordingError, match=r"cannot read .*: No such file"):
+        Recording(tmp_path / "none.mcap")
+    with pytest.raises(RecordingError, match="Is a directory"):
+        Recording(tmp_path)
+
+
+def test_nothing_is_recorded_over(whole, tmp_path):
+    with pytest.raises(RecordingError, match="exists; give the recording another name"):
+        RecordingFile(whole[0], made.ABOUT)
+    with pytest.raises(RecordingError, match="cannot record into"):
+        RecordingFile(whole[0] / "b.mcap", made.ABOUT)
+    made_in = tmp_path / "new" / "folder" / "b.mcap"
+    RecordingFile(made_in, made.ABOUT).close()
+    with pytest.raises(RecordingError, match="holds nothing"):
+        Recording(made_in)

@@ -1,0 +1,208 @@
+"""The recorder under a disk that is slow, full or gone, and under twenty kills."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+import realtime.recording.recorder as recorder_module
+from realtime.clock import now_ns
+from realtime.recording.deck import Deck
+from realtime.recording.format import FRAME, GAZE, TURN, RecordingError
+from realtime.recording.reader import Recording
+from realtime.recording.recorder import Recorder
+from realtime.recording.settings import RecordSettings
+from realtime.recording.writer import RecordingFile
+from realtime.turns import Turn
+from realtime.types import Frame
+from tests.realtime.patience import eventually
+from tests.realtime.recording import made
+
+PNG = RecordSettings(frames="png")
+
+
+def test_what_is_handed_over_is_in_the_file_in_its_order(tmp_path):
+    recorder = Recorder(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
+    for index in range(5):
+        recorder.frame(made.frame(index))
+        recorder.sample(made.sample(index))
+        recorder.turn(Turn("pause", clock_ns=(index,)))
+        recorder.message("mask", bytes([index]))
+        recorder.message("overlay", bytes([index]))
+    recorder.tell(engine={"backend": "fake"})
+    recorder.close()
+    recorder.close()
+    recorder.frame(made.frame(9))  # too late, and no harm
+    recording = Recording(recorder.path)
+    assert [entry.topic for entry in recording.entries()] == [FRAME, GAZE, TURN, "mask", "overlay"] * 5
+    assert [entry.data for entry in recording.entries(("mask",))] == [bytes([index]) for index in range(5)]
+    assert recording.about.engine == {"backend": "fake"}
+    assert recording.complete
+    assert recorder.lost == {}
+
+
+def test_a_slow_disk_costs_pictures_that_are_counted_and_no_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder_module, "MOST_BYTES", 20 * made.frame(0).image.nbytes)
+    begun, go_on, put = threading.Event(), threading.Event(), RecordingFile.put
+
+    def slow(self, topic, log_ns, data):
+        begun.set()
+        assert go_on.wait(30)
+        put(self, topic, log_ns, data)
+
+    monkeypatch.setattr(RecordingFile, "put", slow)
+    recorder = Recorder(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
+    recorder.frame(made.frame(0))
+    assert begun.wait(10)
+    for index in range(1, 31):  # of these 20 may wait
+        recorder.frame(made.frame(index))
+        recorder.sample(made.sample(index))
+    assert recorder.lost == {FRAME: 10}
+    go_on.set()
+    recorder.close()
+    recording = Recording(recorder.path)
+    assert [frame.index for frame in recording.frames()] == list(range(21))
+    assert [sample.timestamp for sample in recording.samples()] == [index / 100 for index in range(1, 31)]
+
+
+def test_where_time_does_not_press_nothing_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder_module, "MOST_BYTES", 1)
+    recorder = Recorder(tmp_path / "a.mcap", replace(made.ABOUT, frame_time=True), PNG, now_ns)
+    for index in range(40):
+        recorder.frame(made.frame(index))
+    recorder.close()
+    assert [frame.index for frame in Recording(recorder.path).frames()] == list(range(40))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small disk")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
+    told, states, tenths = [], [], itertools.count()
+    deck = Deck(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append, states.append)
+    path = deck.start(small_disk)
+    image, index = made.frame(0, (200, 150)).image, 0
+    while deck.path is not None and index < 100:  # 90 kB each
+        deck.frame(Frame(image, index, 0.0, 0, index))
+        index += 1
+        eventually(lambda: deck.path is None or not deck._recorder._items, "the queue to empty")
+    eventually(lambda: told, "somebody to be told")
+    assert "No space left on device" in told[0]
+    assert str(path) in told[0]
+    assert deck.trouble() == told[0]
+    assert states == [True, False]
+    assert deck.stop() is None
+    frames = [frame.index for frame in Recording(path).frames()]
+    assert frames == list(range(len(frames)))
+    assert 10 <= len(frames) < index < 100
+    path.unlink()  # there is room again
+    again = deck.start(small_disk / "b.mcap")
+    assert deck.trouble() == ""
+    deck.frame(made.frame(0))
+    assert deck.stop() == again
+    assert Recording(again).complete
+
+
+def test_a_recording_can_begin_late_and_says_so(tmp_path):
+    changes, now = [], datetime(2026, 5, 4, 3, 2, 1).astimezone()
+    deck = Deck(RecordSettings(folder=tmp_path), made.ABOUT, now_ns, on_change=changes.append, now=lambda: now)
+    deck.frame(made.frame(0))
+    path = deck.start()
+    assert path == tmp_path / "gazecast-20260504-030201.mcap"
+    assert deck.start() == path  # it is going already
+    deck.knows({"backend": "fake"})
+    deck.frame(made.frame(1))
+    assert deck.stop() == path
+    assert deck.stop() is None
+    recording = Recording(path)
+    assert not recording.about.from_start
+    assert recording.about.engine == {"backend": "fake"}
+    assert [frame.index for frame in recording.frames()] == [1]
+    assert changes == [True, False]
+    with pytest.raises(RecordingError, match="exists; give the recording another name"):
+        deck.start()
+
+
+CHILD = """
+import mmap, os, struct, sys, time
+from pathlib import Path
+from realtime.clock import now_ns
+from realtime.recording.recorder import Recorder
+from realtime.recording.settings import RecordSettings
+from realtime.types import Frame
+from tests.realtime.recording import made
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+for number in range(count):
+    if os.fork():
+        continue
+    with open(folder / f"{number}.told", "r+b") as file:
+        told = mmap.mmap(file.fileno(), 16)
+    image = made.frame(number).image
+    recorder, index = Recorder(folder / f"{number}.mcap", made.ABOUT, RecordSettings(), now_ns), 0
+    while True:
+        at_ns = now_ns()
+        recorder.frame(Frame(image, index, 0.0, at_ns, at_ns))
+        told[:] = struct.pack("<qq", index, os.getpid())
+        index += 1
+        time.sleep(0.05)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
+    """Every file opens, and all that was handed over a second before the kill is in it."""
+    kills, random_ = 20, random.Random(5)
+    for number in range(kills):
+        (tmp_path / f"{number}.told").write_bytes(bytes(16))
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path), str(kills)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+
+        def told(number):
+            return struct.unpack("<qq", (tmp_path / f"{number}.told").read_bytes())
+
+        eventually(lambda: all(told(number)[0] > 5 for number in range(kills)), "all to record", 60)
+        before: dict[int, list[tuple[float, int]]] = {number: [] for number in range(kills)}
+        dies = {number: time.monotonic() + random_.uniform(1.2, 3.0) for number in range(kills)}
+        last = {}
+        while dies:
+            now = time.monotonic()
+            for number in list(dies):
+                before[number].append((now, told(number)[0]))
+                if now >= dies[number]:
+                    os.kill(told(number)[1], signal.SIGKILL)
+                    last[number] = time.monotonic()
+                    del dies[number]
+            time.sleep(0.01)
+        parent.stdin.close()
+    for number in range(kills):
+        recording = Recording(tmp_path / f"{number}.mcap")
+        frames = [frame.index for frame in recording.frames()]
+        assert not recording.complete
+        assert frames == list(range(len(frames)))
+        second_before = max(index for at, index in before[number] if at <= last[number] - 1.0)
+        assert frames[-1] >= second_before, f"kill {number}"
