@@ -24,7 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.demo.video import OverlayWriter
+from realtime.film import OverlayWriter
 from tests.chrome import Chrome, Tab
 from tests.realtime.viewer.showing import look_at_red, place_of, red, seen, write_camera
 

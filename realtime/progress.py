@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -13,9 +15,22 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.progress import Progress as RichProgress
+
+Watching = Callable[[float], None]
+"""Is told how far something has come."""
+
+
+@contextmanager
+def bar(console: Console, what: str, total: float) -> Iterator[Watching]:
+    """A progress bar from 0 to `total`, gone from the terminal's hands however the block ends."""
+    columns = (TextColumn(f"{what} {{task.percentage:>3.0f}} %"), BarColumn(40), TimeRemainingColumn())
+    with RichProgress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 class Progress(Protocol):

@@ -22,7 +22,7 @@ ROOMS = {
 """Each room and the rooms that it may import from."""
 HOMES = {
     "zmq": ("realtime/transport.py",),
-    "av": ("realtime/demo/video.py",),
+    "av": ("realtime/film.py",),
     "openvino": ("engines/",),
     "onnxruntime": ("engines/",),
     "torch": ("engines/",),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from engines import Image
@@ -17,15 +15,13 @@ from realtime.demo import pictures
 from realtime.demo.looks import Look
 from realtime.demo.media import MediaError
 from realtime.demo.seen import Seen, clip_second, moments, samples, shares
-from realtime.demo.video import OverlayWriter
 from realtime.doctor import processor
 from realtime.drawing import draw
+from realtime.film import OverlayWriter
 from realtime.metrics import percentiles
+from realtime.progress import bar
 from realtime.sources.video import Clip
 from realtime.wire import HealthMessage
-
-Watching = Callable[[float], None]
-"""Is told how far it has come."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,19 +33,10 @@ class Watched:
     encode_ms: Sequence[float]
 
 
-@contextmanager
-def bar(console: Console, what: str, total: float) -> Iterator[Watching]:
-    """A progress bar from 0 to `total`."""
-    columns = (TextColumn(f"{what} {{task.percentage:>3.0f}} %"), BarColumn(40), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
-
-
 def draw_report(
     watched: Watched, clip: Clip, frames: int, looks: Sequence[Look], out: Path, console: Console
 ) -> list[Path]:  # fmt: skip
-    """Write the three files into `out` and return their paths; raises `MediaError` when one cannot be written.
+    """Write the three files into `out` and return their paths; raises `SourceError` when one cannot be written.
 
     frames: how many the clip has. looks: what the gaze was authored from, if it was.
     """

@@ -17,9 +17,9 @@ from realtime.clock import now_ns
 from realtime.config import Config
 from realtime.demo import looks, media
 from realtime.demo.host import DemoError, Host
-from realtime.demo.report import Watched, Watching, bar, draw_report, summary, table
+from realtime.demo.report import Watched, draw_report, summary, table
 from realtime.demo.seen import Seen
-from realtime.progress import Terminal
+from realtime.progress import Terminal, Watching, bar
 from realtime.signals import Interrupts
 from realtime.simulate import Simulator
 from realtime.sources.video import Clip

@@ -14,7 +14,7 @@ from realtime.config import load_config
 from realtime.demo.host import DemoError, Host
 from realtime.demo.media import MediaError
 from realtime.demo.run import run_demo
-from realtime.demo.video import OverlayWriter
+from realtime.film import OverlayWriter
 from realtime.progress import Quiet
 from realtime.sources.base import SourceError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.demo.media import MediaError
+from realtime.sources.base import SourceError
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -26,6 +27,10 @@ FORMATS: tuple[Format, ...] = (
 """(codec, container, its options, the container's): H.264 first, VP9 where a build lacks it."""
 
 
+class FilmError(SourceError):
+    """A video cannot be written; the message says why and what to do."""
+
+
 class OverlayWriter:
     """Frames at their own times into `stem`.mp4 (H.264) or `stem`.webm (VP9), under its name only once it is whole.
 
@@ -33,10 +38,10 @@ class OverlayWriter:
     """
 
     def __init__(self, stem: Path, size: tuple[int, int], fps: float, *, codec: str | None = None) -> None:
-        """Open the file; size is (width, height) px. Raises `MediaError` without a usable encoder or on a bad path."""
+        """Open the file; size is (width, height) px. Raises `FilmError` without a usable encoder or on a bad path."""
         name, container, options, container_options = _format(codec)
-        self.path = stem.with_suffix(f".{container}")
-        self._part = stem.with_suffix(f".part.{container}")
+        self.path = stem.with_name(f"{stem.name}.{container}")
+        self._part = stem.with_name(f"{stem.name}.part.{container}")
         self._size = size
         self._last_tick = -1
         self.frames = self.late = 0
@@ -44,7 +49,7 @@ class OverlayWriter:
             self._part.touch()  # PyAV opens the file at the first frame only, which is late to learn of a bad folder
             self._out = av.open(str(self._part), "w", format=container, options=container_options)
         except (OSError, av.FFmpegError) as error:
-            raise MediaError(f"cannot write {self.path}: {error}; choose another folder with --out") from error
+            raise FilmError(f"cannot write {self.path}: {error}; choose another folder") from error
         stream = cast("VideoStream", self._out.add_stream(name, rate=max(1, round(fps)), options=options))
         # chroma is stored at half the size, so that both sides must be even
         stream.width, stream.height = (side + side % 2 for side in size)
@@ -55,7 +60,7 @@ class OverlayWriter:
     def write(self, image: Image, at_s: float) -> None:
         """Add an (H, W, 3) uint8 BGR frame of the video's size; one that is not later than the last is counted only.
 
-        Raises `ValueError` for another size, `MediaError` when the disk is full.
+        Raises `ValueError` for another size, `FilmError` when the disk is full.
         """
         if (image.shape[1], image.shape[0]) != self._size:
             raise ValueError(f"the video is {self._size}, got a frame of {(image.shape[1], image.shape[0])}")
@@ -78,14 +83,16 @@ class OverlayWriter:
             self._mux(None)
             self._out.close()
             self._part.replace(self.path)
-        except (OSError, av.FFmpegError) as error:
-            raise MediaError(f"cannot finish {self.path}: {error}") from error
+        except (OSError, av.FFmpegError, FilmError) as error:
+            self.discard()
+            raise FilmError(f"cannot finish {self.path}: {error}") from error
         return self.path
 
     def discard(self) -> None:
         """Remove what was written so far."""
         try:
-            self._out.close()
+            with contextlib.suppress(OSError, av.FFmpegError):  # nothing of it is wanted
+                self._out.close()
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -94,7 +101,7 @@ class OverlayWriter:
             for packet in self._stream.encode(frame):
                 self._out.mux(packet)
         except (OSError, av.FFmpegError) as error:
-            raise MediaError(f"cannot write {self.path}: {error}; is the disk full?") from error
+            raise FilmError(f"cannot write {self.path}: {error}; is the disk full?") from error
 
     def __enter__(self) -> OverlayWriter:
         return self
@@ -116,4 +123,4 @@ def _format(codec: str | None) -> Format:
                 continue
             return row
     names = " or ".join(row[0] for row in FORMATS) if codec is None else codec
-    raise MediaError(f"PyAV has no encoder {names}; install its own wheel: pip install --force-reinstall av")
+    raise FilmError(f"PyAV has no encoder {names}; install its own wheel: pip install --force-reinstall av")

@@ -8,8 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from realtime.demo.media import MediaError
-from realtime.demo.video import OverlayWriter
+from realtime.film import FilmError, OverlayWriter
 
 
 def grey(level: int, width: int = 96, height: int = 64) -> np.ndarray:
@@ -58,7 +57,7 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_bad_folder_and_a_bad_codec_are_told(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="--out"):
+    with pytest.raises(FilmError, match="another folder"):
         OverlayWriter(tmp_path / "absent" / "film", (96, 64), 25)
-    with pytest.raises(MediaError, match="no encoder nonsense"):
+    with pytest.raises(FilmError, match="no encoder nonsense"):
         OverlayWriter(tmp_path / "film", (96, 64), 25, codec="nonsense")
