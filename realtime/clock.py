@@ -34,6 +34,11 @@ def now_ns() -> int:
     return time.monotonic_ns()
 
 
+def wall_ns() -> int:
+    """The wall clock minus `now_ns`: what makes a time of ours one of day. Changes when the wall clock is set."""
+    return time.time_ns() - now_ns()
+
+
 @dataclass(frozen=True, slots=True)
 class ClockStatus:
     """How well a device's clock is known.

@@ -24,7 +24,7 @@ from typing import TypedDict
 import cv2
 
 from engines import Decoder, Encoder
-from realtime.clock import now_ns
+from realtime.clock import now_ns, wall_ns
 from realtime.controls import STEERING, VERBS, Command, Commands, Verb
 from realtime.drawing import draw
 from realtime.health import Signs, judge
@@ -361,6 +361,7 @@ class Pipeline:
             {k: v for k, v in dropped.items() if v},
             memory_mib(),
             engine,
+            wall_ns(),
         )
         self._broadcast.send("health", health.fields())
         self._on_health(health)

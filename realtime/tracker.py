@@ -316,6 +316,7 @@ class Tracker:
             confidence=confidence,
             mask=mask,
             timing_ns=TimingNs(sample.received_ns, frame.received_ns, *decode.decode_ns),
+            captured_ns=frame.captured_ns,
         )
 
 

@@ -50,7 +50,10 @@ class TimingNs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskMessage:
-    """`mask`: what is being looked at, in `frame`'s pixels. `mask` is None exactly when `state` is lost."""
+    """`mask`: what is being looked at, in `frame`'s pixels. `mask` is None exactly when `state` is lost.
+
+    captured_ns: when the frame was taken, the publishing host's monotonic clock; 0 from a publisher that does not say.
+    """
 
     frame: FrameRef
     keyframe: KeyframeRef
@@ -62,6 +65,7 @@ class MaskMessage:
     confidence: float
     mask: Mask | None
     timing_ns: TimingNs
+    captured_ns: int = 0
     stream: str = ""
     seq: int = 0
     published_ns: int = 0
@@ -83,6 +87,7 @@ class MaskMessage:
             "centroid": centroid,
             "mask": None if self.mask is None else encode_mask(self.mask, encoding),
             "timing_ns": asdict(self.timing_ns),
+            "captured_ns": self.captured_ns,
         }
 
     @classmethod
@@ -106,6 +111,7 @@ class MaskMessage:
             confidence=number(fields, "confidence", "mask"),
             mask=None if mask is None else decode_mask(map_of(fields, "mask")),
             timing_ns=TimingNs(*(whole(timing, key, "timing_ns") for key in TimingNs.__slots__)),
+            captured_ns=whole(fields, "captured_ns", "mask") if "captured_ns" in fields else 0,
             **envelope(fields),
         )
 
@@ -161,7 +167,11 @@ class KeyframeMessage:
 
 @dataclass(frozen=True, slots=True)
 class HealthMessage:
-    """`health`, once a second: how the publisher is. `rates` in Hz, `latency_ms` percentiles by name."""
+    """`health`, once a second: how the publisher is. `rates` in Hz, `latency_ms` percentiles by name.
+
+    wall_ns: the host's wall clock minus its monotonic clock, which makes a `_ns` a time of day; 0 from a publisher that
+        does not say.
+    """
 
     state: Literal["starting", "running", "degraded", "stopping"]
     reason: str
@@ -170,6 +180,7 @@ class HealthMessage:
     dropped: dict[str, int]
     memory_mib: float
     engine: dict[str, Any]
+    wall_ns: int = 0
     stream: str = ""
     seq: int = 0
     published_ns: int = 0
@@ -177,7 +188,7 @@ class HealthMessage:
     def fields(self) -> dict[str, Any]:
         """The map as published, envelope fields excepted."""
         return {key: getattr(self, key) for key in
-                ("state", "reason", "rates", "latency_ms", "dropped", "memory_mib", "engine")}  # fmt: skip
+                ("state", "reason", "rates", "latency_ms", "dropped", "memory_mib", "engine", "wall_ns")}  # fmt: skip
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> HealthMessage:
@@ -193,6 +204,7 @@ class HealthMessage:
             dropped=map_of(fields, "dropped"),
             memory_mib=number(fields, "memory_mib", "health"),
             engine=map_of(fields, "engine"),
+            wall_ns=whole(fields, "wall_ns", "health") if "wall_ns" in fields else 0,
             **envelope(fields),
         )
 

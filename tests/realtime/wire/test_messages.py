@@ -36,6 +36,7 @@ def message(**change):
     values = dict(
         frame=FRAME, keyframe=KeyframeRef(5, 1.0), gaze=GazeRef(1.2, 3.0, 1.5, 0.9, 8.0), carried_ms=12.5, object=3,
         state="locked", score=0.9, confidence=0.8, mask=a_mask(), timing_ns=TimingNs(1, 2, 3, 4),
+        captured_ns=6,
     )  # fmt: skip
     return MaskMessage(**{**values, **change})
 
@@ -48,7 +49,8 @@ def test_mask_round_trip_keeps_every_field():
     back = through("mask", message())
     assert isinstance(back, MaskMessage)
     np.testing.assert_array_equal(back.mask, a_mask())
-    for field in ("frame", "keyframe", "gaze", "carried_ms", "object", "state", "score", "confidence", "timing_ns"):
+    for field in ("frame", "keyframe", "gaze", "carried_ms", "object", "state", "score", "confidence", "timing_ns",
+                  "captured_ns"):  # fmt: skip
         assert getattr(back, field) == getattr(message(), field)
     assert (back.stream, back.seq, back.published_ns) == ("s", 4, 5)
 
@@ -69,7 +71,7 @@ def test_lost_has_no_mask_and_no_box():
     [
         ("overlay", OverlayMessage(FRAME, b"jpeg")),
         ("keyframe", KeyframeMessage(FRAME, 80.5)),
-        ("health", HealthMessage("running", "", {"frames": 24.0}, {"gaze": {"p50": 1.0}}, {"late": 2}, 300.0, {})),
+        ("health", HealthMessage("running", "", {"frames": 24.0}, {"gaze": {"p50": 1.0}}, {"late": 2}, 300.0, {}, 9)),
     ],
 )
 def test_the_other_messages_round_trip(topic, value):
@@ -92,6 +94,12 @@ def test_the_other_messages_round_trip(topic, value):
 def test_wrong_fields_are_named(change, says):
     with pytest.raises(WireError, match=says):
         read("mask", pack({**ENVELOPE, **message().fields(), **change}))
+
+
+def test_fields_that_came_later_may_be_missing():
+    fields = {**ENVELOPE, **message().fields()}
+    del fields["captured_ns"]
+    assert read("mask", pack(fields)).captured_ns == 0
 
 
 def test_unknown_fields_are_ignored():
