@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from realtime.clock import now_ns
 from realtime.controls import VERBS, Command, Commands, Verb
@@ -12,12 +12,13 @@ from realtime.latest import Latest
 from realtime.pipeline import Shown
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
-from realtime.viewer.desk import Desk
-from realtime.viewer.hub import Hub
-from realtime.viewer.messages import pack_text
+from realtime.viewer.desk import Desk, Page
+from realtime.viewer.hub import Hub, Order, Seat
+from realtime.viewer.messages import Ack, Looks, Source, Sync, Want, pack_text, read_picture, read_text
 from realtime.viewer.server import Server
 from realtime.viewer.settings import ViewSettings
 from realtime.viewer.snapshot import SnapshotError, save
+from realtime.viewer.talk import Answer, Line
 from realtime.wire import HealthMessage
 
 
@@ -49,7 +50,7 @@ class LivePage:
         }  # fmt: skip
         self._snapshots: Latest[Shown] = Latest()
         self._snapper = threading.Thread(target=self._snap, name="gazecast-snapshots", daemon=True)
-        self._server = Server(settings, self._hub, Desk(frames, gaze, self.commands), self._hello)
+        self._server = Server(settings, LiveHost(self._hub, Desk(frames, gaze, self.commands), self._hello))
         self._hub.start()
         self._snapper.start()
 
@@ -110,3 +111,73 @@ class LivePage:
                 self.notice(f"saved {left[0].with_suffix('')}-*.png")
             except SnapshotError as error:
                 self.notice(str(error))
+
+
+class LiveHost:
+    """Lets pages in at a hub and a desk."""
+
+    page = "index.html"
+
+    def __init__(self, hub: Hub, desk: Desk, hello: Mapping[str, object]) -> None:
+        """hello: what every page is told when it opens, as it is then."""
+        self.streams, self._desk, self._hello = hub, desk, hello
+
+    def hello(self) -> Mapping[str, object]:
+        """What it is about, and what can be done."""
+        return self._hello
+
+    def enter(self, line: Line) -> LiveTalk:
+        """A page has opened."""
+        return LiveTalk(line, self.streams, self._desk)
+
+    def answer(self, path: str, query: Mapping[str, str]) -> Answer | None:
+        """There is nothing to fetch."""
+        return None
+
+    def counts(self) -> Mapping[str, int]:
+        """What of pages was not wanted."""
+        return dict(self._desk.dropped)
+
+
+class LiveTalk:
+    """What a live page says goes to the hub or the desk."""
+
+    def __init__(self, line: Line, hub: Hub, desk: Desk) -> None:
+        self._line, self._hub, self._desk = line, hub, desk
+        self._seat: Seat | None = None
+        self._page = Page(line.tell)
+        desk.enter(self._page)
+
+    def hear(self, text: str, at_ns: int) -> None:
+        """Take a text; raises `PageError`."""
+        match read_text(text):
+            case Want(kind):
+                if self._seat is None:
+                    self._seat = self._hub.join(Order(kind), self._line.deliver)
+                else:
+                    self._hub.change(self._seat, Order(kind))
+            case Ack(seq):
+                if self._seat is not None:
+                    self._hub.ack(self._seat, seq)
+            case Sync() as sync:
+                self._page.answered(sync, at_ns)
+            case Source() as source:
+                self._desk.source(self._page, source)
+            case Looks() as looks:
+                self._desk.looks(self._page, looks, at_ns)
+            case Command() as command:
+                self._desk.command(command)
+
+    def take(self, data: bytes, at_ns: int) -> None:
+        """Take a frame of the page's camera; raises `PageError`."""
+        self._desk.picture(self._page, read_picture(data), at_ns)
+
+    def probe(self, at_ns: int) -> None:
+        """Ask for the page's time."""
+        self._page.ask(at_ns)
+
+    def leave(self) -> None:
+        """The page has gone."""
+        if self._seat is not None:
+            self._hub.leave(self._seat)
+        self._desk.leave(self._page)

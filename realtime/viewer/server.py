@@ -17,17 +17,18 @@ import errno
 import hmac
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from realtime.settings import SettingsError
-from realtime.viewer.desk import Desk
-from realtime.viewer.hub import Hub, Order
-from realtime.viewer.messages import MOST_BYTES, pack_text
+from realtime.viewer.hub import Order
+from realtime.viewer.messages import MOST_BYTES, PageError, pack_text
 from realtime.viewer.settings import ViewSettings, check_homography
+from realtime.viewer.talk import Host
 from realtime.viewer.visit import Stream, Visit
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -37,7 +38,7 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 HEARTBEAT_S = 5.0
-START_S = 5.0
+START_S = 30.0
 
 
 class ViewError(SettingsError):
@@ -45,12 +46,13 @@ class ViewError(SettingsError):
 
 
 class Server:
-    """Serves a hub and a desk between `__init__` and `close`."""
+    """Serves a host's page between `__init__` and `close`."""
 
-    def __init__(self, settings: ViewSettings, hub: Hub, desk: Desk, hello: Mapping[str, object]) -> None:
-        """Bind and begin. `hello` is told to every page that opens. Raises `ViewError`."""
-        self._settings, self._hub, self._desk, self._hello = settings, hub, desk, hello
-        self._files = _page_files()
+    def __init__(self, settings: ViewSettings, host: Host) -> None:
+        """Bind and begin; raises `ViewError`."""
+        self._settings, self._host = settings, host
+        self._files = _page_files(host.page)
+        self._answers = ThreadPoolExecutor(1, "gazecast-viewer-answers")
         self._tls = _tls(settings)
         self._visits: set[Visit | Stream] = set()
         self._health = ""
@@ -90,7 +92,7 @@ class Server:
 
     def counts(self) -> dict[str, int]:
         """What was refused or passed over, by reason."""
-        return {"refused": self.refused, **self._desk.dropped}
+        return {"refused": self.refused, **self._host.counts()}
 
     # -- the event loop's thread --------------------------------------------------------------------------------------
 
@@ -106,6 +108,7 @@ class Server:
             self._failure = error
         finally:
             self._up.set()
+            self._answers.shutdown(wait=False, cancel_futures=True)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
@@ -156,9 +159,9 @@ class Server:
         return ""
 
     async def _file(self, request: web.Request) -> web.Response:
-        found = self._files.get({"/": "/index.html", "/edges": "/edges.html"}.get(request.path, request.path))
+        found = self._files.get(request.path)
         if found is None:
-            return web.Response(status=404, text="there is no such page; try /\n")
+            return await self._answer(request)
         kind, body = found
         headers = {
             "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
@@ -166,17 +169,29 @@ class Server:
         }  # fmt: skip
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
+    async def _answer(self, request: web.Request) -> web.Response:
+        """What the host has at this address."""
+        try:
+            answer = await self._loop.run_in_executor(
+                self._answers, self._host.answer, request.path, dict(request.query)
+            )
+        except PageError as error:
+            self.refused += 1
+            return web.Response(status=400, text=f"{error}\n")
+        if answer is None:
+            return web.Response(status=404, text="there is no such page; try /\n")
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        return web.Response(body=answer.body, content_type=answer.kind, headers=headers)
+
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if self._full():
             return _no_room()
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_BYTES, compress=False)
         await socket.prepare(request)
-        visit = Visit(
-            socket, self._hub, self._desk, self._loop, refused=self._refuse, cut_off=lambda: _cut_off(request)
-        )
+        visit = Visit(socket, self._host, self._loop, refused=self._refuse, cut_off=lambda: _cut_off(request))
         self._visits.add(visit)
         try:
-            visit.tell(pack_text("hello", **self._hello))
+            visit.tell(pack_text("hello", **self._host.hello()))
             if self._health:
                 visit.tell(self._health)
             await visit.stay()
@@ -208,9 +223,12 @@ class Server:
         return await self._stream(request, order)
 
     async def _stream(self, request: web.Request, order: Order) -> web.StreamResponse:
+        hub = self._host.streams
+        if hub is None:
+            return web.Response(status=404, text="there is no stream here; try /\n")
         if self._full():
             return _no_room()
-        stream = Stream(self._hub, self._loop)
+        stream = Stream(hub, self._loop)
         self._visits.add(stream)
         try:
             return await stream.send(request, order)
@@ -244,14 +262,14 @@ def _no_room() -> web.Response:
     return web.Response(status=503, text="there are viewers enough; close one, or --set view.max_viewers=N\n")
 
 
-def _page_files() -> dict[str, tuple[str, bytes]]:
-    """Every file of the page by its path; nothing else is ever sent."""
+def _page_files(page: str) -> dict[str, tuple[str, bytes]]:
+    """Every file of the pages by its path, and `page` as `/`."""
     found = {}
     for file in resources.files("realtime.viewer").joinpath("page").iterdir():
         kind = TYPES.get(f".{file.name.rpartition('.')[2]}")
         if kind is not None:
             found[f"/{file.name}"] = kind, file.read_bytes()
-    return found
+    return {**found, "/": found[f"/{page}"], "/edges": found["/edges.html"]}
 
 
 def _tls(settings: ViewSettings) -> ssl.SSLContext | None:

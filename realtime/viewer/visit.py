@@ -12,10 +12,9 @@ from collections.abc import Callable
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime.clock import now_ns
-from realtime.controls import Command
-from realtime.viewer.desk import Desk, Page
-from realtime.viewer.hub import Hub, Order, Seat
-from realtime.viewer.messages import Ack, Looks, PageError, Source, Sync, Want, pack_text, read_picture, read_text
+from realtime.viewer.hub import Hub, Order
+from realtime.viewer.messages import PageError, pack_text
+from realtime.viewer.talk import Host
 
 PROBE_EVERY_S = 2.0
 MOST_BAD = 20
@@ -35,21 +34,18 @@ class Visit:
     def __init__(
         self,
         socket: web.WebSocketResponse,
-        hub: Hub,
-        desk: Desk,
+        host: Host,
         loop: asyncio.AbstractEventLoop,
         *,
         refused: Callable[[], None],
         cut_off: Callable[[], None],
     ) -> None:
         """refused: called for every message that is. cut_off: ends the connection without another word."""
-        self._socket, self._hub, self._desk, self._loop = socket, hub, desk, loop
+        self._socket, self._host, self._loop = socket, host, loop
         self._refused, self._cut_off = refused, cut_off
         self._texts: list[str] = []
         self._picture: bytes | None = None
-        self._seat: Seat | None = None
         self._news = asyncio.Event()
-        self._page = Page(self.tell)
         self._task: asyncio.Task[object] | None = None
         self._bad = 0
         self._second, self._in_second = 0, 0
@@ -60,6 +56,11 @@ class Visit:
         del self._texts[:-MOST_TEXTS]
         self._news.set()
 
+    def deliver(self, seq: int, picture: bytes) -> None:
+        """Send a picture in place of one that has not left yet; any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._show, picture)
+
     def dismiss(self) -> None:
         """The server ends."""
         if self._task is not None:
@@ -68,7 +69,7 @@ class Visit:
     async def stay(self) -> None:
         """Serve until the page goes or is sent off."""
         self._task = asyncio.current_task()
-        self._desk.enter(self._page)
+        self._talk = self._host.enter(self)
         jobs = [asyncio.ensure_future(job) for job in (self._send(), self._probe())]
         try:
             await self._receive()
@@ -77,9 +78,7 @@ class Visit:
         finally:
             for job in jobs:
                 job.cancel()
-            if self._seat is not None:
-                self._hub.leave(self._seat)
-            self._desk.leave(self._page)
+            self._talk.leave()
             await asyncio.gather(*jobs, return_exceptions=True)
 
     async def _receive(self) -> None:
@@ -91,9 +90,9 @@ class Visit:
                 return
             try:
                 if message.type == WSMsgType.TEXT:
-                    self._hear(message.data, at_ns)
+                    self._talk.hear(message.data, at_ns)
                 elif message.type == WSMsgType.BINARY:
-                    self._desk.picture(self._page, read_picture(message.data), at_ns)
+                    self._talk.take(message.data, at_ns)
             except PageError as error:
                 self._bad += 1
                 self._refused()
@@ -115,29 +114,6 @@ class Visit:
         self._in_second += 1
         return self._in_second > MOST_A_SECOND
 
-    def _hear(self, text: str, at_ns: int) -> None:
-        match read_text(text):
-            case Want(kind):
-                if self._seat is None:
-                    self._seat = self._hub.join(Order(kind), self._deliver)
-                else:
-                    self._hub.change(self._seat, Order(kind))
-            case Ack(seq):
-                if self._seat is not None:
-                    self._hub.ack(self._seat, seq)
-            case Sync() as sync:
-                self._page.answered(sync, at_ns)
-            case Source() as source:
-                self._desk.source(self._page, source)
-            case Looks() as looks:
-                self._desk.looks(self._page, looks, at_ns)
-            case Command() as command:
-                self._desk.command(command)
-
-    def _deliver(self, seq: int, picture: bytes) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._show, picture)
-
     def _show(self, picture: bytes) -> None:
         self._picture = picture
         self._news.set()
@@ -156,7 +132,7 @@ class Visit:
 
     async def _probe(self) -> None:
         while True:
-            self._page.ask(now_ns())
+            self._talk.probe(now_ns())
             await asyncio.sleep(PROBE_EVERY_S)
 
 

@@ -9,6 +9,7 @@ from realtime.controls import Commands
 from realtime.viewer import visit
 from realtime.viewer.desk import Desk
 from realtime.viewer.hub import Hub
+from realtime.viewer.live import LiveHost
 
 
 class Deaf:
@@ -47,8 +48,8 @@ def test_a_peer_that_does_not_answer_is_cut_off_and_counted_all_along(monkeypatc
 
     async def stay():
         loop = asyncio.get_running_loop()
-        hub, desk = Hub(80, lambda: 0), Desk(None, None, Commands())
-        one = visit.Visit(socket, hub, desk, loop, refused=lambda: refused.append(1), cut_off=lambda: cut.append(1))
+        host = LiveHost(Hub(80, lambda: 0), Desk(None, None, Commands()), {})
+        one = visit.Visit(socket, host, loop, refused=lambda: refused.append(1), cut_off=lambda: cut.append(1))
         staying = asyncio.ensure_future(one.stay())
         while len(socket.seen) <= 3:
             await asyncio.sleep(0)
