@@ -19,7 +19,7 @@ class RecordedFrames(Player):
     """A `FrameSource`: index and timestamp as they were, host times moved to now.
 
     In real time a frame is given as long after the first one as it was received then, and is as old as it was then.
-    Else its time is that at which it was captured.
+    Else, and where the run itself went at any speed, its time is that at which it was captured.
     """
 
     def __init__(self, path: Path, *, real_time: bool = True) -> None:
@@ -29,18 +29,22 @@ class RecordedFrames(Player):
         first = next(self.recording.frames(), None)
         if first is None:
             raise RecordingError(f"{path} holds no frames")
-        self._first = first
+        self._by_capture = self.recording.about.frame_time or not real_time
         self._size = first.frame().size
+        self._begins_ns = self.due_ns(first)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the first picture, px."""
         return self._size
 
-    @property
-    def begins_ns(self) -> int:
-        """Host time, of then, at which its clock begins."""
-        return self._first.received_ns if self.clock.real_time else self._first.captured_ns
+    def due_ns(self, item: RecordedFrame | GazeSample) -> int:
+        """When a frame or look is due, host time of then."""
+        return item.captured_ns if self._by_capture else item.received_ns
+
+    def seconds(self, then_ns: int) -> float:
+        """Host time of then as seconds on its clock."""
+        return (then_ns - self._begins_ns) / 1e9
 
     def _play(self) -> None:
         count, at_s = 0, 0.0
@@ -50,18 +54,13 @@ class RecordedFrames(Player):
             except RecordingError:
                 self._tally.dropped("undecodable")
                 continue
-            at_s, captured_s = self._seconds(packed)
+            at_s = self.seconds(self.due_ns(packed))
             if not self._due(at_s):
                 return
-            self._give(frame.image, frame.index, frame.timestamp, captured_s, frame.jpeg)
+            self._give(frame.image, frame.index, frame.timestamp, self.seconds(packed.captured_ns), frame.jpeg)
             count += 1
         self._tally.dropped("damaged chunks", self.recording.damaged)
         self._ended(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
-
-    def _seconds(self, packed: RecordedFrame) -> tuple[float, float]:
-        """When it is due and when it was captured, on the recording's clock."""
-        captured_s = (packed.captured_ns - self.begins_ns) / 1e9
-        return ((packed.received_ns - self.begins_ns) / 1e9 if self.clock.real_time else captured_s), captured_s
 
 
 class RecordedGaze:
@@ -98,7 +97,7 @@ class RecordedGaze:
     def _guard(self) -> None:
         try:
             for sample in self._samples:
-                at_s = (sample.received_ns - self._frames.begins_ns) / 1e9
+                at_s = self._frames.seconds(self._frames.due_ns(sample))
                 if not self._wait(at_s):
                     return
                 self._give(sample, at_s, now_ns())
@@ -124,7 +123,7 @@ class RecordedGaze:
             if sample is None:
                 self._tally.enter("ended", "the recording has no more looks")
                 return
-            at_s = (sample.captured_ns - self._frames.begins_ns) / 1e9
+            at_s = self._frames.seconds(sample.captured_ns)
             self._next = sample if at_s > clip_s else None
             if self._next is not None:
                 return
@@ -136,7 +135,7 @@ class RecordedGaze:
         if received_ns is None:
             moved = replace(sample, captured_ns=due_ns, received_ns=due_ns)
         else:
-            lag_ns = sample.received_ns - sample.captured_ns
+            lag_ns = self._frames.due_ns(sample) - sample.captured_ns
             moved = replace(sample, captured_ns=min(received_ns, due_ns - lag_ns), received_ns=received_ns)
         self._tally.received()
         self._tally.enter("running")
