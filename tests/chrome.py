@@ -144,6 +144,10 @@ class Tab:
         """Call a method on this page."""
         return self._chrome.call(method, self._session, **params)
 
+    def close(self) -> None:
+        """Leave."""
+        self.call("Page.close")
+
     def do(self, script: str) -> Any:
         """The value of a JavaScript expression, awaited if it is a promise."""
         found = self.call(

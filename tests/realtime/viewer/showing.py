@@ -89,10 +89,16 @@ def look_at_red(tab: Tab) -> bool:
         picture = np.frombuffer(base64.b64decode(where["picture"]), np.uint8).reshape(120, 160, 4)[:, :, 2::-1]
     else:
         picture = now.picture
+    return point_at_red(tab, picture)
+
+
+def point_at_red(tab: Tab, picture: Image) -> bool:
+    """Move the mouse to where the red thing is in a picture; False where there is none."""
     rows, columns = np.nonzero(red(picture))
-    if len(rows) < 20:
+    high, wide = picture.shape[:2]
+    if len(rows) < 1e-3 * high * wide:
         return False
-    tab.mouse("mouseMoved", *place_of(tab, (columns.mean() + 0.5) / 160, (rows.mean() + 0.5) / 120))
+    tab.mouse("mouseMoved", *place_of(tab, (columns.mean() + 0.5) / wide, (rows.mean() + 0.5) / high))
     return True
 
 
