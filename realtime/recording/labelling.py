@@ -1,0 +1,56 @@
+"""The labels of a recording while people change them: each change is saved at once, and the last can be undone."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from pathlib import Path
+
+from realtime.recording.labels import Label, Labels, load_labels, save_labels
+
+MOST_UNDONE = 200
+
+
+class Labelling:
+    """Any thread; a change takes as long as the disk."""
+
+    def __init__(self, recording: Path) -> None:
+        """Begin with what is there; raises `RecordingError` for a file of labels that cannot be read."""
+        self.recording = recording
+        self._lock = threading.Lock()
+        self._labels = load_labels(recording)
+        self._before: deque[tuple[int, Label]] = deque(maxlen=MOST_UNDONE)
+
+    @property
+    def labels(self) -> Labels:
+        """As they are now."""
+        return self._labels
+
+    @property
+    def undoable(self) -> int:
+        """How many changes can be undone."""
+        return len(self._before)
+
+    def change(self, thing: int, label: Label) -> bool:
+        """Say something of an object; False if that was said already. Raises `RecordingError` and changes nothing."""
+        with self._lock:
+            before = self._labels.of(thing)
+            if label == before:
+                return False
+            self._save(self._labels.named(thing, label))
+            self._before.append((thing, before))
+            return True
+
+    def undo(self) -> int | None:
+        """Take the last change back; gives its object, None if there was none. Raises `RecordingError`."""
+        with self._lock:
+            if not self._before:
+                return None
+            thing, label = self._before[-1]
+            self._save(self._labels.named(thing, label))
+            self._before.pop()
+            return thing
+
+    def _save(self, labels: Labels) -> None:
+        save_labels(self.recording, labels)
+        self._labels = labels
