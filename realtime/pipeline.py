@@ -17,9 +17,8 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import cv2
 
@@ -33,6 +32,7 @@ from realtime.metrics import Metrics
 from realtime.publishing import Broadcast
 from realtime.sources.base import FrameSource, GazeSource
 from realtime.status import memory_mib
+from realtime.taps import Shown, Tap
 from realtime.tracker import Track, Tracker
 from realtime.turns import Turn, Turns
 from realtime.types import Frame, GazeSample, Keyframe
@@ -48,26 +48,6 @@ ENCODER_NICE = 10
 
 OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
 """Opens the engine for frames of (width, height), or of unknown size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A frame and the mask that fits it, for whoever draws; None while nothing was looked at yet."""
-
-    frame: Frame
-    message: MaskMessage | None
-
-
-class Hooks(TypedDict, total=False):
-    """Those arguments of a `Pipeline` that a viewer or a recorder wants to be in."""
-
-    on_frame: Callable[[Frame], None]
-    on_gaze: Callable[[GazeSample], None]
-    on_turn: Callable[[Turn], None]
-    commands: Commands
-    on_command: Callable[[Command, Shown], None]
-    dropped_elsewhere: Callable[[], Mapping[str, int]]
-    trouble_elsewhere: Callable[[], str]
 
 
 class Pipeline:
@@ -87,15 +67,8 @@ class Pipeline:
         cancelled: Callable[[], bool] = lambda: False,
         overlay_wanted: Callable[[], bool] = lambda: True,
         jpeg_quality: int = 80,
-        on_health: Callable[[HealthMessage], None] = lambda health: None,
-        on_shown: Callable[[Shown], None] = lambda shown: None,
-        on_frame: Callable[[Frame], None] = lambda frame: None,
-        on_gaze: Callable[[GazeSample], None] = lambda sample: None,
-        on_turn: Callable[[Turn], None] = lambda turn: None,
         commands: Commands | None = None,
-        on_command: Callable[[Command, Shown], None] = lambda command, shown: None,
-        dropped_elsewhere: Callable[[], Mapping[str, int]] = dict,
-        trouble_elsewhere: Callable[[], str] = str,
+        taps: Sequence[Tap] = (),
     ) -> None:
         """Take the parts; nothing runs yet.
 
@@ -103,22 +76,14 @@ class Pipeline:
             a recording is not played to nobody.
         every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
         cancelled: asked while it starts; when true, `start` raises KeyboardInterrupt.
-        make_tracker: gets the decoder and the host's clock.
-        overlay_wanted: asked for every frame. on_health, on_shown: called once a second and once a frame, on threads of
-            the pipeline's. on_frame, on_gaze: with every frame and look that comes, on the sources' threads, before
-            anything is done with it. on_turn: with all that the tracker was given, turn by turn, on its thread.
-        commands: what users ask for, obeyed between two frames. on_command: called with what is not the tracker's to
-            do, and the frame that it came to, on the thread that tracks: it returns at once.
-        dropped_elsewhere, trouble_elsewhere: what was lost further on, by name, and what is wrong there, for `health`.
+        make_tracker: gets the decoder and the host's clock. overlay_wanted: asked for every frame.
+        commands: what users ask for, obeyed between two frames. taps: who else takes part.
         """
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
         self._every_frame, self._cancelled = every_frame, cancelled
         self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
-        self._on_health, self._on_shown, self._on_turn = on_health, on_shown, on_turn
-        self._on_frame, self._on_gaze = on_frame, on_gaze
-        self._commands, self._on_command = commands or Commands(), on_command
-        self._dropped_elsewhere, self._trouble_elsewhere = dropped_elsewhere, trouble_elsewhere
+        self._commands, self._taps = commands or Commands(), tuple(taps)
         self._metrics = Metrics()
         self._frames: Latest[Frame] = Latest()
         self._gaze: Backlog[GazeSample] = Backlog(GAZE_BACKLOG)
@@ -146,7 +111,7 @@ class Pipeline:
         self._encoder, self._decoder = self._open_engine(self._frame_size)
         self._turns = Turns(
             lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._broadcast, now_ns,
-            encoding=self._encoding, on_turn=self._on_turn,
+            encoding=self._encoding, on_turn=self._tell_turn,
         )  # fmt: skip
         for name, loop in (("track", self._track), ("encode", self._encode), ("overlay", self._overlay)):
             self._spawn(name, loop)
@@ -209,7 +174,9 @@ class Pipeline:
         self._first_frame.set()
         if not self._ready.is_set():
             return  # nobody is there to take it: not a drop, but a start
-        self._on_frame(frame)
+        for tap in self._taps:
+            with self._guard(tap.name):
+                tap.frame(frame)
         if self._every_frame:
             self._frames.put_when_empty(frame)
         else:
@@ -217,7 +184,9 @@ class Pipeline:
 
     def _take_gaze(self, sample: GazeSample) -> None:
         self._metrics.tick("gaze", now_ns())
-        self._on_gaze(sample)
+        for tap in self._taps:
+            with self._guard(tap.name):
+                tap.look(sample)
         if self._ready.is_set():
             self._gaze.put(sample)
 
@@ -241,7 +210,7 @@ class Pipeline:
                 self._to_draw.put(shown)
                 for command in commands:
                     if command.verb not in STEERING:
-                        self._on_command(command, shown)
+                        self._pass_on(command, shown)
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
                 self._use_pause()
 
@@ -253,6 +222,16 @@ class Pipeline:
             if self._frames.waiting:
                 return
         self._turns.pause()
+
+    def _tell_turn(self, turn: Turn) -> None:
+        for tap in self._taps:
+            with self._guard(tap.name):
+                tap.turn(turn)
+
+    def _pass_on(self, command: Command, shown: Shown) -> None:
+        for tap in self._taps:
+            with self._guard(tap.name):
+                tap.command(command, shown)
 
     def _own_keyframe(self, frame: Frame) -> Keyframe | None:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""
@@ -308,7 +287,9 @@ class Pipeline:
     def _overlay(self) -> None:
         while (shown := self._to_draw.take()) is not None:
             with self._guard("overlay"):
-                self._on_shown(shown)
+                for tap in self._taps:
+                    with self._guard(tap.name):
+                        tap.shown(shown)
                 if not self._overlay_wanted():
                     continue
                 drawn = draw(shown.frame.image, shown.message)
@@ -330,7 +311,7 @@ class Pipeline:
     def _publish_health(self) -> None:
         at_ns = now_ns()
         since_ns = self._encoding_since_ns
-        troubles = [*self._trouble.values(), *filter(None, [self._trouble_elsewhere()])]
+        troubles = [*self._trouble.values(), *filter(None, (tap.trouble() for tap in self._taps))]
         if since_ns and at_ns - since_ns > STUCK_NS:
             troubles.append(f"encode: busy with one frame for {(at_ns - since_ns) / 1e9:.0f} s")
         frames, gaze = self._frame_source.status(), self._gaze_source.status()
@@ -351,7 +332,8 @@ class Pipeline:
         dropped["gaze.overflow"] = self._gaze.lost
         for name, source in (("frames", frames), ("gaze", gaze)):
             dropped.update({f"{name}.{why}": count for why, count in source.dropped.items()})
-        dropped.update(self._dropped_elsewhere())
+        for tap in self._taps:
+            dropped.update(tap.dropped())
         engine = asdict(self._decoder.info) if self._ready.is_set() else {}
         health = HealthMessage(
             state,
@@ -364,7 +346,9 @@ class Pipeline:
             wall_ns(),
         )
         self._broadcast.send("health", health.fields())
-        self._on_health(health)
+        for tap in self._taps:
+            with self._guard(tap.name):
+                tap.health(health)
 
     def _guard(self, stage: str) -> _Guard:
         return _Guard(stage, self._metrics, self._trouble)

@@ -16,23 +16,22 @@ from engines import Decoder, Encoder, EngineSettings, load, weights
 from realtime.calibrated import CalibratedGaze, Loaded, load_gaze
 from realtime.clock import now_ns
 from realtime.config import Config, kept, to_toml
-from realtime.controls import Command
 from realtime.drawing import draw
 from realtime.latest import Latest
-from realtime.pipeline import Hooks, Pipeline, Shown
+from realtime.pipeline import Pipeline
 from realtime.progress import Progress, Report
 from realtime.publishing import Broadcast
 from realtime.recording.deck import Deck
-from realtime.recording.format import About, RecordingError
+from realtime.recording.format import About
 from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze, without_password
 from realtime.sources.base import FrameSource, GazeSource, SourceStatus
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.clip import Player
+from realtime.taps import Shown, Tap, Tee
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
-from realtime.types import GazeSample
 from realtime.view import View
 from realtime.window import MouseGaze, Window
 from realtime.wire import HealthMessage
@@ -61,21 +60,23 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             stack.callback(screen.close)
         frames = open_frames(config.source)
         gaze: GazeSource = mouse or open_gaze(_gaze_spec(config), frames)
+        clip = frames if isinstance(frames, Player) else None
         page = _page(config, frames, gaze)
         if page is not None:
             stack.callback(page.close)
             view.page(page.address)
-        at_any_speed = isinstance(frames, Player) and not frames.clock.real_time
-        deck = _deck(config, view, page, at_any_speed)
-        stack.callback(deck.stop)
         publisher = Publisher(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
-        latest: Latest[Shown] = Latest()
-        clip = frames if isinstance(frames, Player) else None
         calibration = load_gaze(config.calibration, config.source) if config.calibration else None
         if calibration is not None:
             gaze = _calibrated(gaze, calibration, config, clip)
-        watch = _Watch(calibration, gaze, latest if screen else None, page)
+        at_any_speed = clip is not None and not clip.clock.real_time
+        deck = _deck(config, view, page, at_any_speed)
+        stack.callback(deck.stop)
+        watch, latest = _Watch(calibration, gaze), _Newest()
+        taps: list[Tap] = [deck, watch, _Told(view, stop)]
+        taps += [latest] if screen is not None else []
+        taps += [page] if page is not None else []
         pipeline = Pipeline(
             frames,
             gaze,
@@ -83,16 +84,15 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
                 config.engine, config.models, watch.checked(size), _Watched(view.progress, interrupts)
             ),
             lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=at_any_speed),
-            Broadcast(deck.sender(publisher), config.publish.stream, now_ns),
+            Broadcast(Tee(publisher, taps), config.publish.stream, now_ns),
             frame_size=clip.size if clip is not None else None,
             every_frame=at_any_speed,
             cancelled=lambda: interrupts.asked,
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
-            on_health=lambda health: _tell(view, page, deck, health, stop),
-            on_shown=watch,
-            **_hooks(page, deck),
+            commands=page.commands if page is not None else None,
+            taps=taps,
         )
         stack.callback(pipeline.stop)
         if config.record.file is not None:
@@ -105,7 +105,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             if screen is None:
                 stop.wait(0.1)
                 continue
-            if (shown := latest.take(0)) is not None:
+            if (shown := latest.slot.take(0)) is not None:
                 screen.show(draw(shown.frame.image, shown.message))
             if not screen.poll():
                 stop.set()
@@ -138,13 +138,13 @@ class _Watched:
         self._inside.steps(done, total, text)
 
 
-class _Watch:
-    """Sees each frame with its mask: for window and page, for what has slipped, and for frames of a wrong size."""
+class _Watch(Tap):
+    """Sees each frame with its mask, for what has slipped and for frames of a wrong size."""
 
-    def __init__(
-        self, calibration: Loaded | None, gaze: GazeSource, screen: Latest[Shown] | None, page: LivePage | None
-    ) -> None:
-        self._calibration, self._screen, self._page = calibration, screen, page
+    name = "calibration"
+
+    def __init__(self, calibration: Loaded | None, gaze: GazeSource) -> None:
+        self._calibration = calibration
         self._gaze = gaze if isinstance(gaze, CalibratedGaze) else None
         self.refused = ""
 
@@ -154,18 +154,43 @@ class _Watch:
             self._calibration.check(size)
         return size
 
-    def __call__(self, shown: Shown) -> None:
-        """Take a frame; called by the pipeline."""
+    def shown(self, shown: Shown) -> None:
+        """Look at a frame and its mask."""
         try:
             self.checked(shown.frame.size)
         except CalibrationError as error:
             self.refused = str(error)
         if self._gaze is not None and shown.message is not None:
             self._gaze.chosen(shown.message, now_ns())
-        if self._screen is not None:
-            self._screen.put(shown)
-        if self._page is not None:
-            self._page.put(shown)
+
+
+class _Newest(Tap):
+    """Keeps the newest frame for the window, which belongs to the main thread."""
+
+    name = "window"
+
+    def __init__(self) -> None:
+        self.slot: Latest[Shown] = Latest()
+
+    def shown(self, shown: Shown) -> None:
+        """Keep it."""
+        self.slot.put(shown)
+
+
+class _Told(Tap):
+    """Tells the view; a reader of it that has gone ends the run, as it ends any program in a pipe."""
+
+    name = "terminal"
+
+    def __init__(self, view: View, stop: threading.Event) -> None:
+        self._view, self._stop = view, stop
+
+    def health(self, health: HealthMessage) -> None:
+        """Show it."""
+        try:
+            self._view.health(health)
+        except OSError:
+            self._stop.set()
 
 
 def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: Player | None) -> GazeSource:
@@ -206,58 +231,6 @@ def _deck(config: Config, view: View, page: LivePage | None, at_any_speed: bool)
     if page is None:
         return Deck(config.record, about, now_ns, view.progress.line)
     return Deck(config.record, about, now_ns, page.notice, page.recording)
-
-
-def _hooks(page: LivePage | None, deck: Deck) -> Hooks:
-    """What the pipeline tells the page and the recorder, and is told by them."""
-    hooks: Hooks = {
-        "on_frame": deck.frame, "on_gaze": deck.sample, "on_turn": deck.turn, "trouble_elsewhere": deck.trouble,
-        "dropped_elsewhere": deck.dropped,
-    }  # fmt: skip
-    if page is None:
-        return hooks
-    there = page
-
-    def on_gaze(sample: GazeSample) -> None:
-        deck.sample(sample)
-        there.look(sample)
-
-    def on_command(command: Command, shown: Shown) -> None:
-        if command.verb == "record":
-            # Ending a file takes as long as the disk does.
-            threading.Thread(target=_record, args=(deck, there, command.on), name="record", daemon=True).start()
-        else:
-            there.obey(command, shown)
-
-    more: Hooks = {
-        "on_gaze": on_gaze, "on_command": on_command, "commands": page.commands,
-        "dropped_elsewhere": lambda: {**there.dropped(), **deck.dropped()},
-    }  # fmt: skip
-    return {**hooks, **more}
-
-
-def _record(deck: Deck, page: LivePage, on: bool) -> None:
-    """Start or stop at a page's wish."""
-    try:
-        if on:
-            page.notice(f"recording into {deck.start()}")
-        elif (path := deck.stop()) is not None:
-            page.notice(f"saved {path}")
-    except RecordingError as error:
-        page.notice(str(error))
-        page.recording(False)
-
-
-def _tell(view: View, page: LivePage | None, deck: Deck, health: HealthMessage, stop: threading.Event) -> None:
-    """Show the health; a reader that has gone ends the run, as it ends any program in a pipe."""
-    if health.engine:
-        deck.knows(health.engine)
-    if page is not None:
-        page.health(health)
-    try:
-        view.health(health)
-    except OSError:
-        stop.set()
 
 
 def _explain(frames: SourceStatus, masks: int) -> None:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from realtime.publishing import Sender
-from realtime.recording.format import About
+from realtime.controls import Command
+from realtime.recording.format import About, RecordingError
 from realtime.recording.recorder import Recorder
 from realtime.recording.settings import RecordSettings
+from realtime.taps import Shown, Tap
 from realtime.turns import Turn
 from realtime.types import Frame, GazeSample
+from realtime.wire import HealthMessage
 
 SUFFIX = ".mcap"
 
 
-class Deck:
+class Deck(Tap):
     """At most one recording at a time; any thread. What comes while there is none goes by."""
+
+    name = "record"
 
     def __init__(
         self,
@@ -75,21 +78,13 @@ class Deck:
         self._on_change(False)
         return None if recorder.failure else recorder.path
 
-    def knows(self, engine: Mapping[str, Any]) -> None:
-        """Learn what engine the run has."""
-        if engine == self._about.engine:
-            return
-        self._about = replace(self._about, engine=dict(engine))
-        if (recorder := self._recorder) is not None:
-            recorder.tell(engine=dict(engine))
-
     def frame(self, frame: Frame) -> None:
         """A frame came."""
         self._begun = True
         if (recorder := self._recorder) is not None:
             recorder.frame(frame)
 
-    def sample(self, sample: GazeSample) -> None:
+    def look(self, sample: GazeSample) -> None:
         """A look came."""
         if (recorder := self._recorder) is not None:
             recorder.sample(sample)
@@ -99,14 +94,23 @@ class Deck:
         if (recorder := self._recorder) is not None:
             recorder.turn(turn)
 
-    def sender(self, inside: Sender) -> Sender:
-        """A sender that records what it sends."""
-        return _Tee(inside, self)
-
-    def message(self, topic: str, payload: bytes) -> None:
+    def published(self, topic: str, payload: bytes) -> None:
         """Something was published."""
         if (recorder := self._recorder) is not None:
             recorder.message(topic, payload)
+
+    def health(self, health: HealthMessage) -> None:
+        """Learn what engine the run has."""
+        if not health.engine or health.engine == self._about.engine:
+            return
+        self._about = replace(self._about, engine=dict(health.engine))
+        if (recorder := self._recorder) is not None:
+            recorder.tell(engine=dict(health.engine))
+
+    def command(self, command: Command, shown: Shown) -> None:
+        """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
+        if command.verb == "record":
+            threading.Thread(target=self._obey, args=(command.on,), name="gazecast-record", daemon=True).start()
 
     def dropped(self) -> dict[str, int]:
         """What the disk was too slow for, for `health`."""
@@ -124,13 +128,12 @@ class Deck:
         self._on_change(False)
         self._notice(reason)
 
-
-class _Tee:
-    """Sends, and lets what was sent be recorded."""
-
-    def __init__(self, inside: Sender, deck: Deck) -> None:
-        self._inside, self._deck = inside, deck
-
-    def send(self, topic: str, payload: bytes) -> bool:
-        self._deck.message(topic, payload)
-        return self._inside.send(topic, payload)
+    def _obey(self, on: bool) -> None:
+        try:
+            if on:
+                self._notice(f"recording into {self.start()}")
+            elif (path := self.stop()) is not None:
+                self._notice(f"saved {path}")
+        except RecordingError as error:
+            self._notice(str(error))
+            self._on_change(False)

@@ -18,7 +18,7 @@ import numpy as np
 
 from engines import Image
 from realtime.drawing import draw
-from realtime.pipeline import Shown
+from realtime.taps import Shown
 from realtime.types import GazeSample
 from realtime.viewer.messages import pack_picture
 from realtime.viewer.outline import edges, outlines

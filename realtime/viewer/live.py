@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from realtime.clock import now_ns
 from realtime.controls import VERBS, Command, Commands, Verb
 from realtime.latest import Latest
-from realtime.pipeline import Shown
 from realtime.sources.browser import BrowserFrames, BrowserGaze
+from realtime.taps import Shown, Tap
 from realtime.types import GazeSample
 from realtime.viewer.desk import Desk, Page
 from realtime.viewer.hub import Hub, Order, Seat
@@ -22,8 +22,10 @@ from realtime.viewer.talk import Answer, Line
 from realtime.wire import HealthMessage
 
 
-class LivePage:
+class LivePage(Tap):
     """Serves from `__init__` to `close`; everything that is put in returns at once."""
+
+    name = "view"
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class LivePage:
         """What to open in a browser."""
         return self._server.address
 
-    def put(self, shown: Shown) -> None:
+    def shown(self, shown: Shown) -> None:
         """Show a frame with its mask."""
         self._hub.put(shown)
 
@@ -87,7 +89,7 @@ class LivePage:
         self._hello["recording"] = on
         self._server.tell_all(pack_text("recording", on=on))
 
-    def obey(self, command: Command, shown: Shown) -> None:
+    def command(self, command: Command, shown: Shown) -> None:
         """Do what is the page's own to do with the frame that a command came to."""
         if command.verb == "snapshot":
             self._snapshots.put(shown)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from realtime.drawing import draw
-from realtime.pipeline import Shown
 from realtime.settings import SettingsError
+from realtime.taps import Shown
 
 
 class SnapshotError(SettingsError):

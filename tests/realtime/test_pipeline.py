@@ -8,11 +8,13 @@ import pytest
 from engines import EngineSettings, ModelError, load
 from engines.fake import open_fake
 from realtime.clock import now_ns
+from realtime.controls import Command, Commands
 from realtime.pipeline import Pipeline
 from realtime.publishing import Broadcast
 from realtime.simulate import Simulator
 from realtime.sources import open_frames, open_gaze
 from realtime.subscriber import MaskSubscriber
+from realtime.taps import Tap
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
 from tests.realtime import scene
@@ -34,18 +36,23 @@ def device(clip):
     simulator.stop()
 
 
-class Running:
+class Running(Tap):
     """A pipeline on a device, with its publisher and a subscriber."""
 
-    def __init__(self, port, open_engine=lambda size: load(FAKE, None), endpoint="tcp://127.0.0.1:0", **options):
+    def __init__(
+        self, port, open_engine=lambda size: load(FAKE, None), endpoint="tcp://127.0.0.1:0", taps=(), **options
+    ):
         self.publisher = Publisher(endpoint)
         self.healths = []
         self.pipeline = Pipeline(
             open_frames(f"pupil://127.0.0.1:{port}"), open_gaze(f"pupil://127.0.0.1:{port}"), open_engine,
             Tracker, Broadcast(self.publisher, "test", now_ns),
-            on_health=self.healths.append, **options,
+            taps=[self, *taps], **options,
         )  # fmt: skip
         self.subscriber = MaskSubscriber(self.publisher.endpoint, ("mask", "overlay", "keyframe", "health"))
+
+    def health(self, health):
+        self.healths.append(health)
 
     def __enter__(self):
         return self
@@ -213,14 +220,23 @@ def test_stop_does_not_wait_for_a_slow_encoder(device):
     Publisher(running.publisher.endpoint).close()
 
 
-def test_a_view_that_fails_does_not_end_health(device):
-    def refuse(health):
+class Failing(Tap):
+    name = "a guest"
+
+    def fail(self, *args):
         raise OSError("the pipe is closed")
 
-    with Running(device.port) as running:
-        running.pipeline._on_health = refuse
+    frame = look = turn = shown = command = health = fail
+
+
+def test_a_tap_that_fails_costs_nothing_and_is_told(device):
+    commands = Commands()
+    with Running(device.port, taps=[Failing()], commands=commands) as running:
         running.pipeline.start()
-        first = running.newest("health")
+        running.newest(when=lambda m: m.state in ("preview", "locked"))
+        commands.put(Command("snapshot"))
+        first = running.newest("health", lambda h: "a guest: the pipe is closed" in h.reason)
+        assert first.dropped["a guest.failed"] > 5
         running.newest("health", lambda h: h.seq >= first.seq + 2)
 
 

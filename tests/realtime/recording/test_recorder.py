@@ -25,6 +25,7 @@ from realtime.recording.settings import RecordSettings
 from realtime.recording.writer import RecordingFile
 from realtime.turns import Turn
 from realtime.types import Frame
+from realtime.wire import HealthMessage
 from tests.realtime.patience import eventually
 from tests.realtime.recording import made
 
@@ -130,7 +131,7 @@ def test_a_recording_can_begin_late_and_says_so(tmp_path):
     path = deck.start()
     assert path == tmp_path / "gazecast-20260504-030201.mcap"
     assert deck.start() == path  # it is going already
-    deck.knows({"backend": "fake"})
+    deck.health(HealthMessage("running", "", {}, {}, {}, 1.0, {"backend": "fake"}))
     deck.frame(made.frame(1))
     assert deck.stop() == path
     assert deck.stop() is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from realtime.clock import now_ns
-from realtime.pipeline import Shown
+from realtime.taps import Shown
 from realtime.types import Frame, GazeSample
 from realtime.viewer.hub import Hub, Order
 from tests.realtime.patience import eventually
