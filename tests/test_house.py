@@ -35,10 +35,13 @@ HOMES = {
     "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
     "aiohttp": ("realtime/viewer/",),
-    "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py"),
+    "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/ros2/bag.py"),
+    "rosbags": ("realtime/ros2/store.py",),
+    "foxglove": ("realtime/ros2/foxglove.py",),
 }
 """Heavy libraries and where alone they may be imported."""
-HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags"}
+HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
+         "foxglove"}  # fmt: skip
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",
     "realtime.wire", "realtime.config", "realtime.subscriber", "realtime.doctor", "realtime.cli",

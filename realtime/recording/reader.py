@@ -89,6 +89,11 @@ class Recording:
             raise RecordingError(f"{path} holds nothing: it was cut off within its first half second")
 
     @property
+    def topics(self) -> frozenset[str]:
+        """What it has, or had, messages of."""
+        return frozenset(self._channels.values())
+
+    @property
     def span_ns(self) -> tuple[int, int]:
         """Wall-clock times of the first and the last message."""
         return min(place.start_ns for place in self._places), max(place.end_ns for place in self._places)
