@@ -1,10 +1,13 @@
-"""Waiting for what threads do: looks again and again until a deadline, so that a test takes as long as it must."""
+"""Waiting for what threads do, and what waits for nobody: neither asks for a machine that has nothing else to do."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+TICK_S = 0.005
 
 
 def eventually(condition: Callable[[], bool], what: str = "the condition", within_s: float = 10.0) -> None:
@@ -13,4 +16,34 @@ def eventually(condition: Callable[[], bool], what: str = "the condition", withi
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < until, f"{what} did not come true within {within_s:g} s"
-        pause.wait(0.005)
+        pause.wait(TICK_S)
+
+
+@contextlib.contextmanager
+def quick(limit_s: float) -> Iterator[None]:
+    """Fail when the block takes longer, not counting what the machine keeps for others.
+
+    How much that is, a thread tells that only sleeps: as much as it wakes too late.
+    """
+    done, kept_s = threading.Event(), [0.0]
+
+    def sleep() -> None:
+        at_s = time.monotonic()
+        while not done.wait(TICK_S):
+            now_s = time.monotonic()
+            kept_s[0] += max(0.0, now_s - at_s - TICK_S)
+            at_s = now_s
+        kept_s[0] += max(0.0, time.monotonic() - at_s - TICK_S)
+
+    sleeper = threading.Thread(target=sleep, name="sleeper")
+    begun_s = time.monotonic()
+    sleeper.start()
+    try:
+        yield
+    finally:
+        taken_s = time.monotonic() - begun_s
+        done.set()
+        sleeper.join()
+    assert taken_s - kept_s[0] < limit_s, (
+        f"took {taken_s:.2f} s, {kept_s[0]:.2f} s of it the machine's; expected < {limit_s:g} s"
+    )

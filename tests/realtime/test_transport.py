@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -16,7 +15,7 @@ from realtime.transport import (
     Subscription,
     TransportError,
 )
-from tests.realtime.patience import eventually
+from tests.realtime.patience import eventually, quick
 
 FREE = "tcp://127.0.0.1:0"
 
@@ -77,10 +76,9 @@ def test_slow_reader_never_slows_the_publisher() -> None:
     asleep = Subscription(publisher.endpoint, "overlay", newest_only=False, queue=1)
     reaches(publisher, asleep, "overlay")
     payload = bytes(200_000)
-    started = time.monotonic()
-    for _ in range(500):
-        publisher.send("overlay", payload)
-    assert time.monotonic() - started < 2.0
+    with quick(2.0):
+        for _ in range(500):
+            publisher.send("overlay", payload)
     asleep.close()
     publisher.close()
 
@@ -117,10 +115,9 @@ def test_port_is_free_as_soon_as_close_returns() -> None:
         endpoint = publisher.endpoint
         subscription = Subscription(endpoint, "mask")
         reaches(publisher, subscription)
-        started = time.monotonic()
-        publisher.close()
-        publisher.close()
-        assert time.monotonic() - started < 1.0
+        with quick(1.0):
+            publisher.close()
+            publisher.close()
         subscription.close()
 
 
@@ -199,10 +196,8 @@ def test_nobody_there_is_no_answer_in_time() -> None:
     publisher.close()
     remote = Remote(publisher.endpoint, timeout_s=0.1)
     for _ in range(3):
-        started = time.monotonic()
-        with pytest.raises(NoAnswer):
+        with quick(1.0), pytest.raises(NoAnswer):
             remote.ask("t")
-        assert time.monotonic() - started < 1.0
     remote.close()
 
 

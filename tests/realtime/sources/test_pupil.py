@@ -19,7 +19,7 @@ from realtime.sources.base import SourceStatus
 from realtime.sources.pupil import PupilFrames, PupilGaze
 from realtime.transport import DeviceServer, Publisher, Remote
 from realtime.types import Frame, GazeSample
-from tests.realtime.patience import eventually
+from tests.realtime.patience import eventually, quick
 from tests.realtime.sources.clips import make_folder, number_in, picture
 from tests.realtime.sources.test_pupil_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
 
@@ -99,9 +99,8 @@ def eyes() -> Iterator[Callable[[int], Eyes]]:
 
     yield open_at
     for each in opened:
-        started = time.monotonic()
-        each.source.stop()
-        assert time.monotonic() - started < 1.0
+        with quick(1.0):
+            each.source.stop()
 
 
 @pytest.fixture
@@ -117,9 +116,8 @@ def frames() -> Iterator[Callable[..., tuple[PupilFrames, list[Frame]]]]:
 
     yield open_at
     for source in opened:
-        started = time.monotonic()
-        source.stop()
-        assert time.monotonic() - started < 1.0
+        with quick(1.0):
+            source.stop()
 
 
 def test_frames_and_gaze_of_the_simulator(
@@ -132,6 +130,11 @@ def test_frames_and_gaze_of_the_simulator(
     source, got = frames(simulator.port)
     gazer = eyes(simulator.port)
     eventually(lambda: len(got) > 24 and len(gazer.samples) > 100)
+
+    def late_ms() -> float:
+        return float(np.median([(s.received_ns - s.captured_ns) / 1e6 for s in gazer.samples[-50:]]))
+
+    eventually(lambda: late_ms() < 50)  # a clock that is wrong is off by seconds
     assert [frame.index for frame in got] == list(range(got[0].index, got[0].index + len(got)))
     assert all(number_in(frame.image) == frame.index % 24 for frame in got)
     assert got[0].size == (64, 48)
@@ -141,9 +144,7 @@ def test_frames_and_gaze_of_the_simulator(
         assert source_status.dropped == {}
         assert source_status.clock is not None
         assert abs(source_status.clock.offset_s - (simulator.clock_s() - time.monotonic())) < 0.01
-    late_ms = [(s.received_ns - s.captured_ns) / 1e6 for s in gazer.samples]
-    assert min(late_ms) >= 0
-    assert float(np.median(late_ms)) < 50
+    assert all(s.received_ns >= s.captured_ns for s in gazer.samples)
     simulator.stop()
 
 
@@ -188,9 +189,8 @@ def test_device_that_restarts_on_the_same_port_with_another_feed(eyes: Callable[
             feeds.add(opened.server.publish_port)
             opened.epoch_s = 1000.0 * len(feeds)
             gazer = gazer or eyes(port)
-            started = time.monotonic()
-            gazer.sees(opened)
-            assert time.monotonic() - started < 4.0
+            with quick(4.0):
+                gazer.sees(opened)
             offset_s = opened.epoch_s
             source = gazer.source
             eventually(
@@ -373,8 +373,7 @@ def test_stop_is_quick_while_nobody_answers() -> None:
     source = PupilFrames(HOST, int(publisher.endpoint.rpartition(":")[2]))
     source.start(lambda frame: None)
     eventually(lambda: "no answer" in source.status().reason)
-    started = time.monotonic()
-    source.stop()
-    source.stop()
-    assert time.monotonic() - started < 1.0
+    with quick(1.0):
+        source.stop()
+        source.stop()
     publisher.close()
