@@ -10,15 +10,16 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, RecordingError, read_frame
 from realtime.recording.labels import Labels
-from realtime.recording.looks import Look, Thing, looks_of, things_of
+from realtime.recording.looks import Look, Thing, looks_of, picture, things_of
 from realtime.recording.reader import Entry, Recording
 from realtime.recording.sights import Event, Sight, events
-from realtime.types import State
+from realtime.types import Frame, State
 from realtime.wire import MaskMessage
 
 TELL_EVERY = 256
@@ -63,7 +64,7 @@ class Reel:
     def __init__(self, path: Path) -> None:
         """Raises `RecordingError` where there is no recording, or no frame in it."""
         self.recording = Recording(path)
-        self._fetched = Recording(path)  # a reader counts the damage of one pass at a time
+        self._fetched, self._pictured = copy(self.recording), copy(self.recording)  # each counts its own pass's damage
         self.begins_ns, self.ends_ns = self.recording.span_ns
         self.trouble = ""
         self.done = False
@@ -132,6 +133,10 @@ class Reel:
         until_ns = (self.ends_ns if last else self._frames[number + 1]) - self.begins_ns
         message, own = self._mask(number)
         return Moment(number, at_ns - self.begins_ns, until_ns, read_frame(entry.data), message, own)
+
+    def best(self, thing: Thing) -> tuple[Frame, MaskMessage]:
+        """The picture and mask that show an object best; one call at a time. Raises `RecordingError`."""
+        return picture(self._pictured, thing.best)
 
     def _mask(self, number: int) -> tuple[MaskMessage | None, bool]:
         """That of the frame, or the newest one before it that is not too old; and whether it is its own."""

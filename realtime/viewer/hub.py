@@ -23,6 +23,7 @@ from realtime.types import GazeSample
 from realtime.viewer.messages import pack_picture
 from realtime.viewer.outline import edges, outlines
 from realtime.viewer.settings import IDENTITY, Homography, check_homography
+from realtime.wire import MaskMessage
 
 log = logging.getLogger(__name__)
 TRAIL_NS = 500_000_000
@@ -207,11 +208,16 @@ def head(shown: Shown, seq: int, shown_ns: int, trail: list[list[float]]) -> Map
         "looks": trail,
         "target": None,
     }  # fmt: skip
-    if message is None:
-        return fields
+    if message is not None:
+        fields["target"] = target(message, shown_ns)
+    return fields
+
+
+def target(message: MaskMessage, shown_ns: int) -> Mapping[str, Any]:
+    """What a page is told about a mask; shown_ns: when it was ready to be shown, host clock."""
     timing = message.timing_ns
     fresh = message.state in ("preview", "locked")
-    fields["target"] = {
+    return {
         "object": message.object,
         "state": message.state,
         "score": round(message.score, 3),
@@ -223,4 +229,3 @@ def head(shown: Shown, seq: int, shown_ns: int, trail: list[list[float]]) -> Map
         "keyframe_age_ms": round((message.frame.timestamp - message.keyframe.timestamp) * 1e3, 1) if fresh else None,
         "decode_ms": round((timing.decode_end - timing.decode_start) / 1e6, 1) if fresh else None,
     }
-    return fields

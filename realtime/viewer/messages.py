@@ -3,12 +3,16 @@
 The page sends JSON maps with `t`, and camera frames as bytes. It gets JSON maps, and bytes for every frame with its
 mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, then what the map describes.
 
-    page sends    want {kind}, ack {seq}, sync {n, ms}, source {on, label}, looks {looks, moved}, command {verb, on}
+    page sends    want {kind}, ack {seq}, sync {n, ms}, source {on, label}, looks {looks, moved}, command {verb, on},
+                  label {object, text, keep}, undo
                   bytes: {index, ms}, JPEG
     page gets     hello, can, health, sync {n}, clock {host_ms}, source {yours, taken, label}, got {index},
-                  recording {on}, notice {text}, refused {reason}
+                  recording {on, file, s}, labels {of, said, undo}, notice {text}, refused {reason}
                   bytes: {seq, frame, looks, target, outline}, outlines as x, y pairs of uint16, JPEG if frames are
                   wanted
+
+The page of a recording sends ack, label, undo, and show {n} or show {ms}: a frame by its number or by the time since
+the beginning. It gets hello, film {share, frames}, labels, notice, refused, and bytes as above with n, ms, until_ms.
 
 `ms` is the page's own clock, `host_ms` what to add to it for the server's. A page's looks are [x, y, ms, confidence]
 with x, y in 0..1 of the frame, origin top left; those it gets are [x, y, age in ms], px of the frame.
@@ -23,10 +27,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from realtime.controls import VERBS, Command
+from realtime.recording.labels import Label
 from realtime.viewer.outline import Points
 
 Kind = Literal["frames", "masks"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+KNOWN = "want, ack, sync, source, looks, command, show, label or undo"
 MOST_TEXT = 16 * 1024
 MOST_BYTES = 4 * 2**20
 """A camera frame of 1920 x 1080 as JPEG is a tenth of this."""
@@ -98,7 +104,28 @@ class Picture:
     jpeg: bytes
 
 
-FromPage = Want | Ack | Sync | Source | Looks | Command
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Show the frame `n` of a recording, or that of `ms` since its beginning; the other one is None."""
+
+    n: int | None
+    ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Object `object` is this, from now on."""
+
+    object: int
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take the last change of a label back."""
+
+
+FromPage = Want | Ack | Sync | Source | Looks | Command | Show | Say | Undo
 
 
 def read_text(text: str) -> FromPage:
@@ -128,8 +155,14 @@ def read_text(text: str) -> FromPage:
             if verb not in VERBS:
                 raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(VERBS)}")
             return Command(verb, _flag(fields, "on"))
+        case "show":
+            return Show(_whole(fields, "n"), None) if "n" in fields else Show(None, _ms(fields.get("ms")))
+        case "label":
+            return Say(_whole(fields, "object"), _label(fields))
+        case "undo":
+            return Undo()
         case other:
-            raise PageError(f"message {other!r:.40}; expected want, ack, sync, source, looks or command")
+            raise PageError(f"message {other!r:.40}; expected {KNOWN}")
 
 
 def read_picture(data: bytes) -> Picture:
@@ -185,6 +218,16 @@ def _looks(fields: Mapping[str, Any]) -> Looks:
             raise PageError(f"a look at {x:.3g}, {y:.3g} with confidence {confidence:.3g}; expected 0..1 of the frame")
         found.append(PageLook(x, y, _ms(value[2]), confidence))
     return Looks(tuple(found), _flag(fields, "moved"))
+
+
+def _label(fields: Mapping[str, Any]) -> Label:
+    text = fields.get("text", "")
+    if not isinstance(text, str):
+        raise PageError("a label's text is no text")
+    try:
+        return Label(" ".join(text.split()), _flag(fields, "keep"))
+    except ValueError as error:
+        raise PageError(str(error)) from None
 
 
 def _number(value: object) -> float:

@@ -1,0 +1,143 @@
+"""Shows moments of a recording to viewers, each the one that it asks for, and never waits for any of them.
+
+A viewer has one picture in flight: what it asks for meanwhile waits, the newest wish wins, and it gets the next picture
+when it says that it has shown the last. Pictures are the recorded ones; only PNG is sent as JPEG.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from realtime.recording.format import RecordedFrame, RecordingError
+from realtime.recording.reel import Moment, Reel
+from realtime.viewer.hub import target
+from realtime.viewer.messages import Show, pack_picture
+from realtime.viewer.outline import outlines
+
+
+class Chair:
+    """One viewer."""
+
+    def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
+        self.deliver = deliver
+        self.wish: Show | None = None
+        self.ready, self.sent, self.skipped = True, 0, 0
+
+
+class Projector:
+    """Takes wishes from any thread and answers them, each viewer in turn, on its own, between `start` and `stop`."""
+
+    def __init__(self, reel: Reel, jpeg_quality: int) -> None:
+        self._reel, self._quality = reel, jpeg_quality
+        self._wake = threading.Condition()
+        self._chairs: list[Chair] = []
+        self._skipped = self._failed = 0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="gazecast-projector", daemon=True)
+
+    def start(self) -> None:
+        """Begin to show."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; nobody gets anything more."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(0.9)
+
+    def join(self, deliver: Callable[[int, bytes], None]) -> Chair:
+        """Seat a viewer. `deliver(seq, picture)` is called on the projector's thread and must return at once."""
+        chair = Chair(deliver)
+        with self._wake:
+            self._chairs.append(chair)
+        return chair
+
+    def leave(self, chair: Chair) -> None:
+        """Forget a viewer."""
+        with self._wake:
+            if chair in self._chairs:
+                self._chairs.remove(chair)
+                self._skipped += chair.skipped
+
+    def show(self, chair: Chair, wish: Show) -> None:
+        """The viewer wants to see this; what it wanted before and has not got is skipped."""
+        with self._wake:
+            chair.skipped += chair.wish is not None
+            chair.wish = wish
+            self._wake.notify_all()
+
+    def ack(self, chair: Chair, seq: int) -> None:
+        """The viewer has shown picture `seq`; one that is not in flight is nobody's."""
+        with self._wake:
+            if seq == chair.sent and not chair.ready:
+                chair.ready = True
+                self._wake.notify_all()
+
+    def counts(self) -> dict[str, int]:
+        """Wishes that were overtaken by newer ones, and pictures that could not be read."""
+        with self._wake:
+            return {"skipped": self._skipped + sum(chair.skipped for chair in self._chairs), "failed": self._failed}
+
+    def _next(self) -> Chair | None:
+        return next((chair for chair in self._chairs if chair.ready and chair.wish is not None), None)
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopped or self._next() is not None)
+                chair = self._next()
+                if self._stopped or chair is None:
+                    return
+                wish, chair.wish = chair.wish, None
+                chair.ready, chair.sent = False, chair.sent + 1
+                seq = chair.sent
+                self._chairs.remove(chair)  # to the end of the row
+                self._chairs.append(chair)
+            if wish is not None:
+                chair.deliver(seq, self._picture(wish, seq))
+
+    def _picture(self, wish: Show, seq: int) -> bytes:
+        reel = self._reel
+        number = reel.at(round((wish.ms or 0.0) * 1e6)) if wish.n is None else min(wish.n, len(reel) - 1)
+        try:
+            moment = reel.moment(number)
+            jpeg = self._jpeg(moment.frame)
+        except (RecordingError, OSError, IndexError) as error:
+            with self._wake:
+                self._failed += 1
+            return pack_picture({"seq": seq, "n": max(0, number), "trouble": str(error)}, [], b"")
+        mask = moment.message.mask if moment.message is not None else None
+        return pack_picture(_head(moment, seq), outlines(mask) if mask is not None else [], jpeg)
+
+    def _jpeg(self, frame: RecordedFrame) -> bytes:
+        if frame.format == "jpeg":
+            return frame.data
+        ok, data = cv2.imencode(".jpg", frame.frame().image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        if not ok:
+            raise RecordingError(f"frame {frame.index} cannot be packed as JPEG")
+        return np.asarray(data).tobytes()
+
+
+def _head(moment: Moment, seq: int) -> Mapping[str, Any]:
+    """What a page is told about a moment; times in ms since the recording began."""
+    frame, message = moment.frame, moment.message
+    fields: dict[str, Any] = {
+        "seq": seq,
+        "n": moment.number,
+        "ms": round(moment.at_ns / 1e6, 2),
+        "until_ms": round(moment.until_ns / 1e6, 2),
+        "frame": {"index": frame.index, "timestamp": frame.timestamp},
+        "own": moment.own,
+        "target": None,
+    }
+    if message is not None:
+        fields["target"] = target(message, message.published_ns)
+        fields["frame"] |= {"width": message.frame.width, "height": message.frame.height}
+    return fields
