@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,7 @@ PAPER: Colour = (255, 255, 255)
 SCALE = 2
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAP_HEIGHT = 21.0  # of the font at scale 1, px
+_SPELT = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "–": "-"})
 
 
 class Canvas:
@@ -70,11 +72,22 @@ class Canvas:
         end = round((x + width) * SCALE) - 1, round((y + height) * SCALE) - 1
         cv2.rectangle(self._pixels, start, end, colour, -1)
 
+    def area(self, corners: Sequence[tuple[float, float]], colour: Colour) -> None:
+        """Fill a polygon."""
+        whole = np.array([[round(x * SCALE * 8), round(y * SCALE * 8)] for x, y in corners], np.int32)
+        cv2.fillPoly(self._pixels, [whole], colour, cv2.LINE_AA, shift=3)
+
     def image(self, x: int, y: int, width: int, height: int, picture: Image) -> None:
         """Place a BGR picture."""
         method = cv2.INTER_AREA if picture.shape[1] > width * SCALE else cv2.INTER_CUBIC
         scaled = cv2.resize(picture, (width * SCALE, height * SCALE), interpolation=method)
         self._pixels[y * SCALE : (y + height) * SCALE, x * SCALE : (x + width) * SCALE] = scaled
+
+
+def plain(text: str) -> str:
+    """A text in the letters that OpenCV's font has, which are ASCII's: without accents, and `?` for what has none."""
+    known = unicodedata.normalize("NFKD", text.translate(_SPELT))
+    return "".join(c for c in known if not unicodedata.combining(c)).encode("ascii", "replace").decode("ascii")
 
 
 def text_width(text: str, height: float) -> float:

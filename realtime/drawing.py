@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from engines import Image
+from realtime.canvas import plain
 from realtime.types import State
 from realtime.wire import MaskMessage
 
@@ -19,10 +20,11 @@ COLOURS: dict[State, tuple[int, int, int]] = {
 _TINT = 0.42
 
 
-def draw(image: Image, message: MaskMessage | None, *, label: bool = True) -> Image:
+def draw(image: Image, message: MaskMessage | None, *, label: bool = True, name: str = "") -> Image:
     """Return a copy of the (H, W, 3) BGR frame with the mask tinted and outlined, the gaze marked, the state named.
 
     The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.
+    name: of the object, where somebody has given it one.
     """
     if message is None:
         return image
@@ -40,7 +42,8 @@ def draw(image: Image, message: MaskMessage | None, *, label: bool = True) -> Im
         cv2.drawContours(out, outlines, -1, colour, unit, cv2.LINE_AA)
     _cross(out, message.gaze.x, message.gaze.y, unit)
     if label:
-        _label(out, f"{message.object}  {message.state}", colour, unit)
+        words = (str(message.object), plain(name), message.state)
+        _label(out, "  ".join(word for word in words if word), colour, unit)
     return out
 
 

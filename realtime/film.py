@@ -42,7 +42,7 @@ class OverlayWriter:
         name, container, options, container_options = _format(codec)
         self.path = stem.with_name(f"{stem.name}.{container}")
         self._part = stem.with_name(f"{stem.name}.part.{container}")
-        self._size = size
+        self.size = size
         self._last_tick = -1
         self.frames = self.late = 0
         try:
@@ -62,14 +62,14 @@ class OverlayWriter:
 
         Raises `ValueError` for another size, `FilmError` when the disk is full.
         """
-        if (image.shape[1], image.shape[0]) != self._size:
-            raise ValueError(f"the video is {self._size}, got a frame of {(image.shape[1], image.shape[0])}")
+        if (image.shape[1], image.shape[0]) != self.size:
+            raise ValueError(f"the video is {self.size}, got a frame of {(image.shape[1], image.shape[0])}")
         tick = round(at_s * TICKS_PER_S)
         if tick <= self._last_tick:
             self.late += 1
             return
         self._last_tick = tick
-        right, below = self._size[0] % 2, self._size[1] % 2
+        right, below = self.size[0] % 2, self.size[1] % 2
         if right or below:
             image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")

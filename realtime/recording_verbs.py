@@ -1,8 +1,9 @@
-"""`gazecast replay`: what there is to do with a recording."""
+"""`gazecast replay`, `export` and `plot`: what there is to do with a recording."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from realtime.settings import SettingsError
 
 Load = Callable[[argparse.Namespace, Config], Config]
 """The configuration as flags and file change it, from the one that is given."""
+BESIDE = Path()
+"""A flag without a name: the recording's own, with another ending."""
 
 
 def add_verbs(
@@ -29,6 +32,26 @@ def add_verbs(
     replay.add_argument("--out", type=Path, metavar="FILE", help="record it anew into this file")
     replay.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
     replay.add_argument("--view", action="store_true", help="serve the live page and print its address")
+
+    export = add("export", _export, "make a video, a table of looks and a labelled data set of a recording")
+    export.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
+    for flag, name, what in (
+        ("--video", "OUT.mp4", "every frame with its mask drawn; default NAME.mp4"),
+        ("--csv", "OUT.csv", "a line for each look; default NAME.csv"),
+        ("--coco", "DIR", "pictures and masks as COCO with SA-1B's fields; default NAME-coco"),
+    ):
+        export.add_argument(flag, nargs="?", type=Path, const=BESIDE, metavar=name, help=what)
+    export.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
+                        "each so many seconds (default 1); 0 for all")  # fmt: skip
+    export.add_argument(
+        "--sa1b", action="store_true", help="with --coco, also one JSON of SA-1B's form for each picture"
+    )
+    export.add_argument("--force", action="store_true", help="replace what is there")
+
+    plot = add("plot", _plot, "draw a recording: lateness, states, objects, where the eyes were")
+    plot.add_argument("file", type=Path, help="what `run --record` wrote")
+    plot.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")
+    plot.add_argument("--force", action="store_true", help="replace what is there")
 
 
 def _replay(args: argparse.Namespace, load: Load) -> int:
@@ -48,3 +71,43 @@ def _replay(args: argparse.Namespace, load: Load) -> int:
     source = f"recording:{args.file}" + ("?realtime=0" if args.fast else "")
     run(replace(config, source=source, gaze="recording:", record=replace(config.record, file=args.out)), view)
     return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from realtime.recording.export import Wanted, export
+    from realtime.recording.labels import load_labels
+    from realtime.recording.reader import Recording
+    from realtime.recording.replay import described
+
+    if not (args.video or args.csv or args.coco):
+        raise SettingsError("say what to export: --video, --csv, --coco, or several of them")
+    if args.coco is None and (args.sa1b or args.every is not None):
+        raise SettingsError("--every and --sa1b are about the data set of --coco, which is not asked for")
+    every_s = 1.0 if args.every is None else args.every
+    if not 0 <= every_s < math.inf:
+        raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")
+    recording = Recording(args.file)
+    labels, console = load_labels(args.file), Console(stderr=True, highlight=False)
+    console.print(described(recording), markup=False, soft_wrap=True)
+    endings = {".mp4": args.video, ".csv": args.csv, "-coco": args.coco}
+    video, csv, coco = (_beside(args.file, end) if asked is BESIDE else asked for end, asked in endings.items())
+    wanted = Wanted(video, csv, coco, args.video is BESIDE, every_s, args.sa1b, args.force)
+    for line in export(recording, labels, wanted, console):
+        print(line, flush=True)
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from realtime.recording.labels import load_labels
+    from realtime.recording.plot import plot
+    from realtime.recording.reader import Recording
+
+    recording = Recording(args.file)
+    print(plot(recording, load_labels(args.file), args.out or _beside(args.file, ".png"), force=args.force))
+    return 0
+
+
+def _beside(recording: Path, ending: str) -> Path:
+    return recording.with_name(recording.stem + ending)

@@ -146,7 +146,7 @@ def picture(recording: Recording, best: Best) -> tuple[Frame, MaskMessage]:
 
 def looks_of(passing: Iterable[Event], about: About, labels: Labels) -> Iterator[Look]:
     """The looks of masks and samples as they pass; pure."""
-    sure = _least_confidence(about)
+    sure = least_confidence(about)
     samples: deque[GazeSample] = deque(maxlen=_MOST_SAMPLES)
     run: _Run | None = None
     for event in passing:
@@ -242,7 +242,7 @@ def _pair(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[fl
     return float(values[0]), float(values[1])
 
 
-def _least_confidence(about: About) -> float:
+def least_confidence(about: About) -> float:
     """The confidence from which on the run used a sample."""
     try:
         said = tomllib.loads(about.config)["tracker"]["gaze"]["min_confidence"]

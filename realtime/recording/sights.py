@@ -136,8 +136,11 @@ def _sight(
         width, height = (max(1, whole(frame, side, "frame")) for side in ("width", "height"))
         place = _numbers(fields, "box", 4), _numbers(fields, "centroid", 2)
         box, centroid = place if state != "lost" else (None, None)
+        said_ns = fields.get("captured_ns")
+        late_ns = said_ns if type(said_ns) is int and said_ns > 0 else key.received_ns - lag_ns
+        at_ns = captured.get(key, late_ns)
         return Sight(
-            entry, key, key in captured, captured.get(key, key.received_ns - lag_ns), looked.get(looked_ns, looked_ns),
+            entry, key, key in captured, at_ns, looked.get(looked_ns, looked_ns),
             whole(fields, "published_ns", "mask"), number(frame, "timestamp", "frame"),
             number(keyframe, "timestamp", "keyframe"), (width, height), whole(fields, "object", "mask"), state,
             number(fields, "score", "mask"), number(fields, "confidence", "mask"),

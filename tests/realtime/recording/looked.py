@@ -1,0 +1,128 @@
+"""Recordings in which something was looked at, for tests: a red disc and a blue square, masks whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines import Image, Mask
+from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
+from realtime.recording.writer import RecordingFile
+from realtime.types import Frame, GazeSample, State
+from realtime.wire import (
+    FrameRef,
+    GazeRef,
+    HealthMessage,
+    KeyframeRef,
+    MaskMessage,
+    TimingNs,
+    pack,
+)
+
+WALL_NS = 1_700_000_000_000_000_000
+BEGIN_NS = 5_000_000_000
+STEP_NS = 40_000_000
+SIZE = (64, 48)
+ABOUT = About(source="camera:0", started="2023-11-14T22:13:25+00:00", wall_ns=WALL_NS, program="test")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is published for a frame: None for `object` and there is no mask."""
+
+    object: int | None = None
+    state: State = "locked"
+    confidence: float = 0.8
+    score: float = 0.9
+
+
+def run(count: int, thing: int | None, state: State = "locked", **fields: float) -> list[Shown]:
+    """As many frames alike."""
+    return [Shown(thing, state, **fields)] * count
+
+
+def mask_of(thing: int, size: tuple[int, int] = SIZE) -> Mask:
+    """(H, W) bool: another place for every object."""
+    out = np.zeros((size[1], size[0]), np.uint8)
+    cv2.circle(out, (14 + 12 * (thing % 4), 24), 6 + thing % 3, 1, -1)
+    return out > 0
+
+
+def image_of(number: int, size: tuple[int, int] = SIZE) -> Image:
+    """Grey that grows lighter from frame to frame."""
+    return np.full((size[1], size[0], 3), 20 + number % 200, np.uint8)
+
+
+def frame_of(number: int, *, index: int | None = None, jpeg: bool = True) -> Frame:
+    """The `number`th frame, 25 a second."""
+    image, at_ns = image_of(number), BEGIN_NS + number * STEP_NS
+    packed = cv2.imencode(".jpg", image)[1].tobytes() if jpeg else None
+    return Frame(image, number if index is None else index, 100 + number / 25, at_ns, at_ns + 3_000_000, packed)
+
+
+def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
+    """Its mask."""
+    thing = shown.object or 0
+    sample_ns = frame.captured_ns - 6_000_000
+    return MaskMessage(
+        FrameRef(frame.index, frame.timestamp, *frame.size), KeyframeRef(frame.index - 2, frame.timestamp - 0.08),
+        GazeRef(frame.timestamp - 0.01, 14 + 12 * (thing % 4), 24.0, 0.9, 5.0), 4.0, thing, shown.state, shown.score,
+        shown.confidence, None if shown.state == "lost" else mask_of(thing),
+        TimingNs(sample_ns + 1_000_000, frame.received_ns, frame.received_ns, frame.received_ns + 5_000_000),
+        stream="test", seq=seq, published_ns=frame.received_ns + 17_000_000,
+    )  # fmt: skip
+
+
+def record(
+    path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True, about: About = ABOUT,
+    every: int = 10, cut: bool = False,
+) -> Path:  # fmt: skip
+    """Write a frame for each, its mask two frames later as in a run, four looks to a frame, health every second.
+
+    restart_at: from there on indices begin anew. every: frames to a chunk. cut: leave out the file's end.
+    """
+    file = RecordingFile(path, about)
+    late: list[tuple[Frame, Shown, int]] = []
+    for number, one in enumerate(shown):
+        index = number - restart_at if restart_at is not None and number >= restart_at else number
+        frame = frame_of(number, index=index, jpeg=jpeg)
+        file.put(FRAME, frame.received_ns + WALL_NS, pack_frame(frame, False, 90))
+        for part in range(4):
+            at_ns = frame.captured_ns - 6_000_000 + part * 10_000_000
+            xy = (14 + 12 * ((one.object or 0) % 4)) / SIZE[0], 0.5
+            sample = GazeSample(*xy, "norm", 0.9, at_ns / 1e9, at_ns, at_ns + 1_000_000)
+            file.put(GAZE, sample.received_ns + WALL_NS, pack_sample(sample))
+        late.append((frame, one, number))
+        if len(late) > 2:
+            _publish(file, *late.pop(0))
+        if number % 25 == 24:
+            file.put("health", frame.received_ns + WALL_NS, pack(_health(number, frame.received_ns)))
+        if number % every == every - 1:
+            file.flush()
+    for rest in late:
+        _publish(file, *rest)
+    if cut:
+        file.flush()
+        file.abandon()
+    else:
+        file.close()
+    return path
+
+
+def _publish(file: RecordingFile, frame: Frame, shown: Shown, number: int) -> None:
+    if shown.object is not None:
+        message = message_of(frame, shown, number)
+        head = {"v": 1, "stream": "test", "seq": number, "published_ns": message.published_ns}
+        file.put("mask", message.published_ns + WALL_NS, pack({**head, **message.fields()}))
+
+
+def _health(number: int, at_ns: int) -> dict[str, object]:
+    seq = number // 25
+    message = HealthMessage(
+        "running", "", {"frames": 25.0, "masks": 24.0, "gaze": 100.0}, {}, {"frames.superseded": seq}, 100.0, {}
+    )
+    return {"v": 1, "stream": "test", "seq": seq, "published_ns": at_ns, **message.fields()}
