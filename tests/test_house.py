@@ -21,7 +21,7 @@ ROOMS = {
 }
 """Each room and the rooms that it may import from."""
 HOMES = {
-    "zmq": ("realtime/transport.py",),
+    "zmq": ("realtime/transport/",),
     "av": ("realtime/film.py",),
     "openvino": ("engines/",),
     "onnxruntime": ("engines/",),

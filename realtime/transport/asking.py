@@ -1,0 +1,85 @@
+"""Sockets that ask, and one that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zmq
+
+from realtime.transport.sockets import (
+    NoAnswer,
+    TransportError,
+    bind,
+    check_endpoint,
+    connect,
+    whole_ms,
+)
+
+
+class Remote:
+    """Requests to a peer that answers one at a time (REQ to REP), used by one thread.
+
+    After a timeout the socket is built anew: a REQ socket whose answer got lost would wait for it for ever.
+    """
+
+    def __init__(self, endpoint: str, *, timeout_s: float = 0.5, max_bytes: int = 64 * 1024) -> None:
+        """`timeout_s` bounds every request, and so how long a thread that asks can keep its owner from stopping."""
+        self._endpoint, self._timeout_s, self._max_bytes = check_endpoint(endpoint), timeout_s, max_bytes
+        self._socket: zmq.Socket[bytes] | None = None
+
+    def ask(self, request: str) -> str:
+        """Send a text and return the answer's; `NoAnswer` after the timeout."""
+        return self.exchange([request.encode()]).decode(errors="replace")
+
+    def tell(self, topic: str, payload: bytes) -> str:
+        """Send a message of two parts and return the answer's text; `NoAnswer` after the timeout."""
+        return self.exchange([topic.encode(), payload]).decode(errors="replace")
+
+    def exchange(self, parts: list[bytes]) -> bytes:
+        """Send a message and return the answer's first part; `NoAnswer` after the timeout."""
+        if self._socket is None:
+            self._socket = zmq.Context.instance().socket(zmq.REQ)
+            self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
+            connect(self._socket, self._endpoint)
+        self._socket.send_multipart(parts)
+        if not self._socket.poll(whole_ms(self._timeout_s)):
+            self.close()
+            raise NoAnswer(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
+        return self._socket.recv_multipart()[0]
+
+    def close(self) -> None:
+        """Disconnect; the next request connects again."""
+        if self._socket is not None:
+            self._socket.close(0)
+            self._socket = None
+
+
+class Answers:
+    """A bound REP socket: one request at a time is answered, used by one thread."""
+
+    def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20) -> None:
+        """Bind; port 0 takes a free one, which `endpoint` then names. `TransportError` where that cannot be."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.REP)
+        self._socket.set(zmq.MAXMSGSIZE, max_bytes)
+        # Who asked and has gone must not keep others waiting.
+        self._socket.set(zmq.SNDTIMEO, 1000)
+        self._socket.set(zmq.LINGER, 0)
+        try:
+            self.endpoint = bind(self._socket, endpoint)
+        except TransportError:
+            self.close()
+            raise
+
+    def answer(self, reply: Callable[[list[bytes]], bytes], timeout_s: float) -> bool:
+        """Wait for one request and answer it; False when none came."""
+        if not self._socket.poll(whole_ms(timeout_s)):
+            return False
+        self._socket.send(reply(self._socket.recv_multipart()))
+        return True
+
+    def close(self) -> None:
+        """Close and free the port before returning; closing twice is fine."""
+        if not self._socket.closed:
+            self._socket.close(100)
+            self._context.term()

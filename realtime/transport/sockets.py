@@ -1,0 +1,69 @@
+"""What all sockets share: addresses, limits, errors, binding and connecting."""
+
+from __future__ import annotations
+
+import errno
+import math
+import re
+
+import zmq
+
+MAX_MESSAGE_BYTES = 64 * 2**20
+"""The largest message taken from anybody: four times a 1920 x 1080 BGR picture, with room."""
+
+_ADDRESS = re.compile(r"tcp://(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):(\d{1,5}|\*)")
+
+
+class TransportError(Exception):
+    """An address that cannot be used, or a peer that does not answer; the message says what to do."""
+
+
+class NoAnswer(TransportError):
+    """The peer did not answer in time; the next request starts afresh."""
+
+
+def check_endpoint(endpoint: str, *, bind: bool = False) -> str:
+    """The endpoint itself; `TransportError` unless it is tcp://HOST:PORT (port 0 or * only where one may be chosen)."""
+    found = _ADDRESS.fullmatch(endpoint)
+    port = found.group(2) if found else ""
+    usable = found is not None and (bind if port in ("*", "0") else 0 < int(port) < 65536)
+    if not usable:
+        raise TransportError(f"{endpoint!r} is no address; expected tcp://HOST:PORT with a port of 1 to 65535")
+    return endpoint
+
+
+def whole_ms(wait_s: float) -> int:
+    """Whole milliseconds, rounded up so that a wait never turns into a busy loop."""
+    return max(0, math.ceil(wait_s * 1000))
+
+
+def bind(socket: zmq.Socket[bytes], endpoint: str) -> str:
+    """Bind and return the address with the real port."""
+    socket.set(zmq.IPV6, int("[" in endpoint))
+    try:
+        socket.bind(check_endpoint(endpoint, bind=True))
+    except zmq.ZMQError as error:
+        hint = {
+            zmq.EADDRINUSE: "the port is in use; stop the program that holds it or choose another port",
+            zmq.EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own",
+            errno.ENODEV: "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own",
+        }.get(error.errno or 0, f"{error.strerror}; expected an address of this machine and a free port above 1023")
+        raise TransportError(f"cannot listen on {endpoint}: {hint}") from error
+    return socket.get_string(zmq.LAST_ENDPOINT)
+
+
+def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    """Connect, with all that notices a peer that has gone."""
+    socket.set(zmq.IPV6, int("[" in endpoint))
+    for option, value in (
+        (zmq.LINGER, 0),
+        (zmq.RECONNECT_IVL, 100),
+        (zmq.RECONNECT_IVL_MAX, 1000),
+        (zmq.HEARTBEAT_IVL, 1000),  # a cable that is pulled sends no goodbye
+        (zmq.HEARTBEAT_TIMEOUT, 3000),
+    ):
+        socket.set(option, value)
+    try:
+        socket.connect(check_endpoint(endpoint))
+    except zmq.ZMQError as error:
+        raise TransportError(f"cannot connect to {endpoint}: {error.strerror}; expected tcp://HOST:PORT") from error
