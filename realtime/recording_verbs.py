@@ -1,4 +1,4 @@
-"""`gazecast replay`, `export` and `plot`: what there is to do with a recording."""
+"""`gazecast replay`, `review`, `export` and `plot`: what there is to do with a recording."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def add_verbs(
     replay.add_argument("--out", type=Path, metavar="FILE", help="record it anew into this file")
     replay.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
     replay.add_argument("--view", action="store_true", help="serve the live page and print its address")
+
+    review = add(
+        "review", lambda args: _review(args, load), "play a recording in the browser, name and drop its objects"
+    )
+    review.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
+    review.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
+    review.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8766")
+    review.set_defaults(source=None, models=None, engine=None, publish=None)
 
     export = add("export", _export, "make a video, a table of looks and a labelled data set of a recording")
     export.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
@@ -70,6 +78,14 @@ def _replay(args: argparse.Namespace, load: Load) -> int:
         raise SettingsError(f"{args.file}: give the file a name without a question mark")
     source = f"recording:{args.file}" + ("?realtime=0" if args.fast else "")
     run(replace(config, source=source, gaze="recording:", record=replace(config.record, file=args.out)), view)
+    return 0
+
+
+def _review(args: argparse.Namespace, load: Load) -> int:
+    from realtime.progress import Terminal
+    from realtime.reviewing import review
+
+    review(load(args, Config()).view, args.file, Terminal())
     return 0
 
 

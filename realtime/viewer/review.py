@@ -155,7 +155,7 @@ class ReviewHost:
             {
                 "object": thing.object, "seconds": round(thing.seconds, 2), "masks": thing.masks, "looks": thing.looks,
                 "first_ms": round((thing.first_ns - reel.begins_ns) / 1e6),
-                "best_ms": round((thing.best.frame_log_ns - reel.begins_ns) / 1e6, 3),
+                "best_n": reel.at(thing.best.frame_log_ns - reel.begins_ns),
                 "version": thing.best.mask_log_ns % 10**9,
             }
             for thing in reel.things()

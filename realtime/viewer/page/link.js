@@ -7,7 +7,7 @@ export class Link {
   constructor(handlers) {
     this.handlers = handlers;
     this.hostMs = null; // what to add to performance.now() for the server's clock
-    this.kind = "frames";
+    this.kind = "frames"; // what to ask for when it opens; null for nothing
     this.socket = null;
     this.connect();
   }
@@ -20,7 +20,7 @@ export class Link {
     socket.onopen = () => {
       this.socket = socket;
       this.handlers.open();
-      this.want(this.kind);
+      if (this.kind) this.want(this.kind);
     };
     socket.onmessage = (event) => {
       if (typeof event.data === "string") this.hear(JSON.parse(event.data));
