@@ -11,6 +11,7 @@ import numpy as np
 
 from engines import Image, Mask
 from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
+from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, GazeSample, State
 from realtime.wire import (
@@ -111,6 +112,14 @@ def record(
     else:
         file.close()
     return path
+
+
+def damage(path: Path, chunk: int = 2) -> None:
+    """Turn a byte of a chunk around."""
+    place = Recording(path)._places[chunk]
+    raw = bytearray(path.read_bytes())
+    raw[place.at + place.length // 2] ^= 0xFF
+    path.write_bytes(raw)
 
 
 def _publish(file: RecordingFile, frame: Frame, shown: Shown, number: int) -> None:

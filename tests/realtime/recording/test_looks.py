@@ -14,7 +14,7 @@ from realtime.recording.labels import Label, Labels
 from realtime.recording.looks import looks, picture, things
 from realtime.recording.reader import Recording
 from realtime.recording.sights import paired, sights
-from tests.realtime.recording.looked import ABOUT, BEGIN_NS, STEP_NS, WALL_NS, Shown, mask_of, record, run
+from tests.realtime.recording.looked import ABOUT, BEGIN_NS, STEP_NS, WALL_NS, Shown, damage, mask_of, record, run
 
 CUP = Labels(MappingProxyType({1: Label("cup"), 2: Label("", keep=False)}))
 
@@ -78,9 +78,7 @@ def test_masks_find_their_frames_also_when_indices_come_again(tmp_path: Path) ->
 
 def test_a_damaged_chunk_costs_only_what_is_in_it(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(60, 1), every=10)
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 0xFF
-    path.write_bytes(raw)
+    damage(path)
     recording = Recording(path)
     seen = list(sights(recording))
     assert recording.damaged == 1
