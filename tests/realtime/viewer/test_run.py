@@ -44,12 +44,14 @@ def test_view_alone_takes_the_browsers_camera_and_hand(capsys):
 
 def opened(process):
     """The address that it prints, once the page answers there."""
+    said = []
     for line in process.stderr:
+        said.append(line)
         if found := re.search(r"open (http://\S+)", line):
             with urllib.request.urlopen(found[1], timeout=10) as answer:
                 assert b"<title>gazecast</title>" in answer.read()
             return found[1]
-    pytest.fail("no address")
+    pytest.fail(f"no address in {said}")
 
 
 @pytest.mark.parametrize("verb", ["run", "demo"])
