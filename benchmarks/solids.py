@@ -1,0 +1,74 @@
+"""Boxes before a wall, as a depth camera would see them: noise, holes, and masks that bleed. The truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import Camera, Rigid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solid:
+    """A box: camera_from_box, its sides along its own x, y, z, m."""
+
+    pose: Rigid
+    sides_m: tuple[float, float, float]
+
+    @property
+    def visible(self) -> NDArray[np.bool_]:
+        """(3,) for each axis, whether one of its two faces is seen (and with it, whether the others' length is)."""
+        facing = np.abs(self.pose.rotation.T @ self.pose.translation_m) > np.array(self.sides_m) / 2
+        return np.asarray(facing)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """depth: (H, W) float32 m with noise and holes, 0 for none. mask: as given, bleeding; exact: the true one."""
+
+    depth: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    exact: NDArray[np.bool_]
+
+
+def see(
+    camera: Camera,
+    solid: Solid,
+    rng: np.random.Generator,
+    *,
+    wall_m: float = 1.5,
+    noise_m: float = 0.002,
+    holes: float = 0.02,
+    bleed_px: int = 4,
+) -> Sight:
+    """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges."""
+    wide, high = camera.size
+    x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
+    plane = camera.plane(np.column_stack([x.ravel(), y.ravel()]))
+    rays = np.column_stack([plane, np.ones(len(plane))])
+    turn = solid.pose.rotation.T
+    origin, along = turn @ -solid.pose.translation_m, rays @ turn.T
+    half = np.array(solid.sides_m) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        near, far = (-half - origin) / along, (half - origin) / along
+    enter, leave = np.minimum(near, far).max(1), np.maximum(near, far).min(1)
+    hit = (enter < leave) & (enter > 0)
+    z = np.where(hit, enter, wall_m).reshape(high, wide)
+    exact = hit.reshape(high, wide)
+    # Stereo and structured light smear edges over a pixel or two: points that hang between thing and wall.
+    edge = cv2.morphologyEx(exact.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    smeared = cv2.blur(z, (3, 3))
+    z = np.where(edge & (rng.random(z.shape) < 0.3), smeared, z)
+    depth = z + rng.normal(0, noise_m, z.shape)
+    patches = cv2.GaussianBlur(rng.normal(size=z.shape), (0, 0), 4)
+    depth[patches > np.quantile(patches, 1 - holes / 2)] = 0
+    depth[rng.random(z.shape) < holes / 2] = 0
+    mask = exact if not bleed_px else cv2.dilate(exact.astype(np.uint8), _disc(bleed_px)) > 0
+    return Sight(depth.astype(np.float32), mask, exact)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2), np.uint8)

@@ -1,0 +1,258 @@
+"""The points of one thing: from its mask and a depth image, without what lies behind it or hangs in the air.
+
+Frames of reference: the camera's optical one, metres. A depth image is (H, W) float32 in metres **along the camera's
+axis** (REP 118, not the distance), 0 or NaN where nothing was measured, its pixels those of the camera and the mask.
+
+Masks bleed by a few pixels onto what lies behind, and depth cameras put "flying" points between the two. So a core is
+taken (the mask, eroded; near its median depth; in connected surfaces), and grown back as far as its surface goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.camera import Camera
+from calibration.errors import CalibrationError
+
+Depth = NDArray[np.float32]
+Points = NDArray[np.float32]
+_LEAST = 30
+"""Pixels below which there is no surface to speak of."""
+_ROUNDED_M = 0.0003
+"""Standard deviation of what was rounded to millimetres."""
+_MOST_CELLS = 4_000_000
+"""Of the box around the thing, empty ones included."""
+_NICE = (1, 1.5, 2, 3, 5, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """How points are taken.
+
+    erode_px: how far masks may bleed. least_valid: share of the mask's pixels that must have depth.
+    voxel_m: side of the cells that points are averaged in; 0 chooses one that gives some `cells` of them.
+    most_pixels: a larger thing is looked at in every second pixel, or third.
+    """
+
+    erode_px: int = 3
+    least_valid: float = 0.1
+    voxel_m: float = 0.0
+    cells: int = 1500
+    most_pixels: int = 30_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not 0 <= self.erode_px <= 50:
+            raise ValueError(f"erode_px must be 0 to 50, got {self.erode_px}")
+        if not 0 < self.least_valid <= 1:
+            raise ValueError(f"least_valid must be above 0 and at most 1, got {self.least_valid:g}")
+        if not (self.voxel_m == 0 or 1e-4 <= self.voxel_m <= 1):
+            raise ValueError(f"voxel_m must be 0.0001 to 1, or 0 to choose one, got {self.voxel_m:g}")
+        if not 100 <= self.cells <= 20_000 or not 1000 <= self.most_pixels <= 10_000_000:
+            raise ValueError(f"cells must be 100 to 20000 and most_pixels 1000 to 10000000, got {self}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """The points of one thing, m.
+
+    pixels: (N, 3), one for each pixel that was kept. cells: (M, 3), means over cells of `voxel_m`.
+    valid: share of the mask's pixels with depth; kept: share of the mask's pixels that `pixels` stand for.
+    noise_m: standard deviation of depth from pixel to pixel. pitch_m: distance of neighbouring pixels on the thing.
+    """
+
+    pixels: Points
+    cells: Points
+    voxel_m: float
+    valid: float
+    kept: float
+    noise_m: float
+    pitch_m: float
+
+
+class NoCloud(CalibrationError):
+    """There is no surface: too little depth in the mask, or none that hangs together. `valid` as in `Cloud`."""
+
+    def __init__(self, reason: str, valid: float) -> None:
+        super().__init__(reason)
+        self.valid = valid
+
+
+def metres(image: NDArray[np.generic]) -> Depth:
+    """A depth image as drivers give it, (H, W): uint16 millimetres or float metres, to float32 metres, 0 for none."""
+    if image.ndim != 2 or image.dtype not in (np.uint16, np.float32, np.float64):
+        raise CalibrationError(
+            f"a depth image must be (H, W) of 16-bit millimetres (16UC1) or float metres (32FC1), got {image.shape} of "
+            f"{image.dtype}"
+        )
+    if image.dtype == np.uint16:
+        return np.asarray(image.astype(np.float32) * np.float32(1e-3))
+    depth = image.astype(np.float32)
+    return np.asarray(np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0)))
+
+
+@functools.lru_cache(maxsize=4)
+def sight_lines(camera: Camera) -> NDArray[np.float32]:
+    """(H, W, 2) x / z and y / z of each pixel's ray, for the camera's whole picture; NaN where the lens knows none."""
+    wide, high = camera.size
+    x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
+    plane = camera.plane(np.column_stack([x.ravel(), y.ravel()])).reshape(high, wide, 2)
+    lines = plane.astype(np.float32)
+    lines.flags.writeable = False
+    return lines
+
+
+def find_cloud(mask: NDArray[np.bool_], depth: Depth, camera: Camera, settings: CloudSettings | None = None) -> Cloud:
+    """The points of what the (H, W) mask covers in the depth image; raises `NoCloud` where there is no surface.
+
+    Mask, depth and camera must have the same size: register depth of another camera first.
+    """
+    settings = settings or CloudSettings()
+    if mask.shape != depth.shape or mask.shape[::-1] != camera.size:
+        raise CalibrationError(
+            f"mask {mask.shape[::-1]}, depth {depth.shape[::-1]} and camera {camera.size} must be of one size; "
+            "depth of another camera must be registered first"
+        )
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        raise NoCloud("the mask is empty", 0.0)
+    step = max(1, math.ceil(math.sqrt(np.count_nonzero(mask) / settings.most_pixels)))
+    crop = slice(rows[0], rows[-1] + 1, step), slice(columns[0], columns[-1] + 1, step)
+    inside, near = mask[crop].astype(np.uint8), np.ascontiguousarray(depth[crop])
+    lines = np.ascontiguousarray(sight_lines(camera)[crop]).reshape(-1, 2)
+    measured = ((near > 0) & np.isfinite(lines[:, 0]).reshape(near.shape)).astype(np.uint8) & inside
+    size, there = int(np.count_nonzero(inside)), int(np.count_nonzero(measured))
+    valid = there / size
+    if valid < settings.least_valid or there < _LEAST:
+        raise NoCloud(
+            f"{100 * valid:.0f} % of the mask has depth, {100 * settings.least_valid:.0f} % are needed", valid
+        )
+    per_px = step / math.sqrt(camera.fx * camera.fy)
+    keep, noise_m, pitch_m = _surface(inside, measured, near, per_px, -(-settings.erode_px // step))
+    found = np.flatnonzero(keep)
+    if len(found) < _LEAST:
+        raise NoCloud("the depth in the mask does not hang together", valid)
+    points = np.empty((len(found), 3), np.float32)
+    points[:, 2] = near.ravel().take(found)
+    points[:, :2] = lines.take(found, axis=0) * points[:, 2:]
+    voxel_m = settings.voxel_m or _voxel(len(points) * pitch_m**2, settings.cells)
+    cells, kept, voxel_m = _cells(points, voxel_m)
+    return Cloud(points[kept], cells, voxel_m, valid, float(kept.sum()) / size, noise_m, pitch_m)
+
+
+def _surface(
+    inside: NDArray[np.uint8], measured: NDArray[np.uint8], depth: Depth, per_px: float, erode_px: int
+) -> tuple[NDArray[np.bool_], float, float]:
+    """(H, W) which pixels are the thing's; the noise from pixel to pixel, m; the pixels' distance on it, m."""
+    core = _eroded(inside, measured, erode_px)
+    middle, spread = _middle(depth[core > 0])
+    pitch_m = per_px * middle
+    across = math.hypot(*inside.shape) * pitch_m
+    # A thing may be as deep as it is wide; what hangs together is judged below.
+    half = max(4 * spread, across) + 0.01
+    gated = measured & (np.abs(depth - np.float32(middle)) <= half)
+    noise_m = _noise(depth, gated)
+    # A surface that leans by 76 degrees goes back by 4 pixels' width a pixel; two pixels make a difference.
+    jump = np.float32(8 * pitch_m + 6 * noise_m)
+    smooth = gated & (_relief(depth, gated) <= jump)
+    keep = _joined(smooth, _large_parts(smooth & core))
+    for _ in range(2):  # over the pixels at steps, on this side of them
+        weight = cv2.blur(keep.astype(np.float32), (3, 3))
+        mean = cv2.blur(depth * keep, (3, 3)) / np.maximum(weight, 1e-6)
+        keep |= gated & (weight > 1e-3) & (np.abs(depth - mean) <= jump / 2)
+    return keep.astype(bool), noise_m, pitch_m
+
+
+def _eroded(inside: NDArray[np.uint8], measured: NDArray[np.uint8], erode_px: int) -> NDArray[np.uint8]:
+    """The measured pixels at least so far from the mask's edge; nearer ones where little would be left."""
+    least = max(_LEAST, 0.3 * np.count_nonzero(measured))
+    padded = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    away = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    for pixels in range(erode_px, 0, -1):
+        core = measured & (away > pixels)
+        if np.count_nonzero(core) >= least:
+            return np.asarray(core, np.uint8)
+    return measured
+
+
+def _noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
+    """Standard deviation of depth from its neighbours' line, which slopes do not change: from second differences."""
+    bend = depth[:, :-2] - 2 * depth[:, 1:-1] + depth[:, 2:]
+    whole = (gated[:, :-2] & gated[:, 1:-1] & gated[:, 2:]) > 0
+    if np.count_nonzero(whole) < _LEAST:
+        return 0.002
+    return max(_ROUNDED_M, _middle(bend[whole])[1] / math.sqrt(6))
+
+
+def _middle(values: Depth) -> tuple[float, float]:
+    """Median and robust standard deviation (from the median deviation), of some thousands of them."""
+    some = values[:: 1 + len(values) // 3000]
+    middle = float(np.median(some))
+    return middle, 1.4826 * float(np.median(np.abs(some - np.float32(middle))))
+
+
+def _relief(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
+    """Greatest difference among the measured pixels of each 3 x 3."""
+    window = np.ones((3, 3), np.uint8)
+    there = gated > 0
+    high = cv2.dilate(np.where(there, depth, np.float32(-1e9)), window)
+    low = cv2.erode(np.where(there, depth, np.float32(1e9)), window)
+    return np.asarray(high - low, np.float32)
+
+
+def _large_parts(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Connected parts of at least a tenth of the largest: things are cut in two by what lies before them."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=4, ltype=cv2.CV_32S)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    good = areas >= 0.1 * areas.max(initial=1)
+    good[0] = False
+    return np.asarray(good[labels], np.uint8)
+
+
+def _joined(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The connected parts of `pixels` that reach into the core: handles are too thin to be part of it."""
+    count, labels = cv2.connectedComponents(pixels, connectivity=4, ltype=cv2.CV_32S)
+    good = np.zeros(count, bool)
+    good[labels[core > 0]] = True
+    good[0] = False
+    return np.asarray(good[labels], np.uint8)
+
+
+def _voxel(area_m2: float, cells: int) -> float:
+    """A round side, m, such that a surface of that area has at most so many cells."""
+    wanted = math.sqrt(area_m2 / cells)
+    scale = 10 ** math.floor(math.log10(wanted))
+    return float(next((nice * scale for nice in _NICE if nice * scale >= wanted), 10 * scale))
+
+
+def _cells(points: Points, voxel_m: float) -> tuple[Points, NDArray[np.bool_], float]:
+    """Means of the points in each occupied cell that has neighbours; (N,) which points lie in those; the cells' side.
+
+    Neighbours are counted in a cube of 5 x 5 x 5 cells; a cell with a fifth of the usual number hangs in the air.
+    """
+    index = [np.floor(column / np.float32(voxel_m)).astype(np.int64) for column in points.T]
+    # Two empty cells on each side, for the count of neighbours.
+    index = [places - (int(places.min()) - 2) for places in index]
+    shape = [int(places.max()) + 3 for places in index]
+    if math.prod(shape) > _MOST_CELLS:
+        return _cells(points, 2 * voxel_m)
+    key = (index[0] * shape[1] + index[1]) * shape[2] + index[2]
+    count = np.bincount(key, minlength=math.prod(shape))
+    occupied = np.flatnonzero(count)
+    around = (count > 0).astype(np.uint8).reshape(shape)
+    for axis in range(3):
+        around = sum((np.roll(around, shift, axis) for shift in (-2, -1, 1, 2)), around)
+    crowd = around.ravel()[occupied]
+    good = crowd >= max(3.0, 0.2 * float(np.median(crowd)))
+    place = np.zeros(len(count), np.int32)  # 0 is the place of cells that are left out
+    place[occupied[good]] = np.arange(1, int(good.sum()) + 1)
+    cell = place[key]
+    sums = np.column_stack([np.bincount(cell, weights=column)[1:] for column in points.T])
+    return (sums / count[occupied[good]][:, None]).astype(np.float32), cell > 0, voxel_m
