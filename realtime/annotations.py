@@ -1,4 +1,4 @@
-"""Masks as COCO's JSON with the fields of SA-1B, for `gazecast segment` and for exports. Pure, but for `write_json`.
+"""Masks as COCO's JSON with the fields of SA-1B, for `gazecast segment` and for exports. Pure, but for what writes.
 
 COCO: T.-Y. Lin et al., "Microsoft COCO", ECCV 2014; SA-1B: Kirillov et al., "Segment Anything", ICCV 2023. A file of
 either is one map; `dataset` makes a map that readers of both understand.
@@ -148,10 +148,15 @@ def write_json(path: Path, fields: Mapping[str, Any]) -> None:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"{path.name} cannot be written as JSON: {error}") from None
-    handle, staged = tempfile.mkstemp(prefix=".annotations-", dir=path.parent)
+    write_whole(path, f"{text}\n".encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, in place of one that is there; raises OSError."""
+    handle, staged = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         os.chmod(staged, 0o644)
         os.replace(staged, path)
     except BaseException:

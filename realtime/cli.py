@@ -15,7 +15,7 @@ from typing import Any
 
 from calibration import CalibrationError
 from engines import EngineError, weights
-from realtime import calibrate, engine_verbs, recording_verbs
+from realtime import calibrate, engine_verbs, recording_verbs, segment_verb
 from realtime.config import Config, load_config, to_toml
 from realtime.progress import Terminal
 from realtime.settings import SettingsError
@@ -234,6 +234,8 @@ def _parser() -> argparse.ArgumentParser:
 
     engine = verbs.add_parser("engine", help="build, check and time engines")
     engine_verbs.add_verbs(engine.add_subparsers(metavar="VERB", required=True))
+
+    segment_verb.add_verb(verbs)
 
     models = verbs.add_parser("models", help="the networks' weights").add_subparsers(metavar="VERB", required=True)
     for name, verb, about in (

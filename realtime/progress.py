@@ -97,6 +97,12 @@ class Terminal:
         """Draw the bar of steps anew; a full one is done with."""
         self._draw(done, total, text, (TaskProgressColumn(), TimeElapsedColumn()))
 
+    def stop(self) -> None:
+        """Leave a bar as it is; for who gives up before it is full, and would leave a terminal without its cursor."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
     def _draw(self, done: int, total: int, text: str, figures: tuple[ProgressColumn, ...]) -> None:
         if self._bar is None or self._task is None:
             self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(), *figures, console=self.console)
