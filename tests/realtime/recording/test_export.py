@@ -55,7 +55,7 @@ def tinted(image: np.ndarray, thing: int) -> bool:
 
 
 def test_the_video_has_every_frame_at_its_time_with_its_mask(tmp_path: Path) -> None:
-    shown = [*run(5, None), *run(10, 1), *run(5, 2), *run(5, 3, "preview"), *run(5, 3, "lost")]
+    shown = [*run(5, None), *run(10, 1), *run(5, 2), *run(5, 3, "lost"), *run(5, 3, "preview")]
     path = record(tmp_path / "a.mcap", shown, restart_at=12)
     assert exported(path, Wanted(video=tmp_path / "my.film.mp4")) == [
         f"{tmp_path / 'my.film.mp4'}: 30 frames in 1.2 s, 15 with a mask"
