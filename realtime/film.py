@@ -28,7 +28,11 @@ FORMATS: tuple[Format, ...] = (
 
 
 class FilmError(SourceError):
-    """A video cannot be written; the message says why and what to do."""
+    """A video cannot be written; the message says why and what to do. begun: whether it went well for a while."""
+
+    def __init__(self, message: str, *, begun: bool = False) -> None:
+        super().__init__(message)
+        self.begun = begun
 
 
 class OverlayWriter:
@@ -85,7 +89,7 @@ class OverlayWriter:
             self._part.replace(self.path)
         except (OSError, av.FFmpegError, FilmError) as error:
             self.discard()
-            raise FilmError(f"cannot finish {self.path}: {error}") from error
+            raise FilmError(f"cannot finish {self.path}: {error}", begun=True) from error
         return self.path
 
     def discard(self) -> None:
@@ -101,7 +105,7 @@ class OverlayWriter:
             for packet in self._stream.encode(frame):
                 self._out.mux(packet)
         except (OSError, av.FFmpegError) as error:
-            raise FilmError(f"cannot write {self.path}: {error}; is the disk full?") from error
+            raise FilmError(f"cannot write {self.path}: {error}; is the disk full?", begun=True) from error
 
     def __enter__(self) -> OverlayWriter:
         return self

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from realtime.film import FilmError
 from realtime.progress import bar
 from realtime.recording.export_coco import ANNOTATIONS, gather
 from realtime.recording.export_table import table
@@ -20,7 +21,7 @@ from realtime.recording.labels import Labels
 from realtime.recording.looks import looks_of, things_of
 from realtime.recording.reader import Recording
 from realtime.recording.sights import Event, Sight, events
-from realtime.signals import Interrupts
+from realtime.signals import Interrupts, RunFailed
 from realtime.types import GazeSample
 
 
@@ -42,7 +43,7 @@ class Wanted:
 
 
 def export(recording: Recording, labels: Labels, wanted: Wanted, console: Console) -> Iterator[str]:
-    """Write what is wanted, a line about each when it is done; raises `RecordingError` and OSError.
+    """Write what is wanted, a line about each when it is done; raises `RecordingError`, and `RunFailed` of a disk.
 
     Nothing is begun unless every target is free; Ctrl-C leaves what is whole, and nothing else.
     """
@@ -64,12 +65,23 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
                     last_ns = host_ns
                     told(done * (end_ns - start_ns) + host_ns - start_ns)
 
-                return write(at)
+                try:
+                    return write(at)
+                except FilmError as error:
+                    if error.begun:
+                        raise RunFailed(f"{error}; nothing of it is left") from error
+                    raise
+                except OSError as error:
+                    where = f"{error.filename}: " if error.filename else ""
+                    said = (
+                        f"the {what.strip()} cannot be written: {where}{error.strerror or error}; nothing of it is left"
+                    )
+                    raise RunFailed(said) from error
 
         if wanted.video is not None:
-            yield watched("drawing  ", 1, lambda told: _video(recording, labels, wanted, told))
+            yield watched("video    ", 1, lambda told: _video(recording, labels, wanted, told))
         if wanted.csv is not None:
-            yield watched("looks    ", 1, lambda told: _csv(recording, labels, wanted, told))
+            yield watched("table    ", 1, lambda told: _csv(recording, labels, wanted, told))
         if wanted.coco is not None:
             yield watched("data set ", 2, lambda told: _coco(recording, labels, wanted, told))
 

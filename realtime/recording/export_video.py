@@ -37,7 +37,7 @@ def film(
     recording: Recording, labels: Labels, out: Path, told: Callable[[int], None], *, any_format: bool = False,
     replacing: bool = False,
 ) -> Filmed:  # fmt: skip
-    """Write the video, whole or not at all; raises `RecordingError`, or `FilmError` where it cannot be written.
+    """Write the video, whole or not at all; raises `RecordingError`, and `FilmError` where it cannot be written.
 
     told: is given the host time of each frame, and may raise to end it. any_format: another ending than that of `out`
     may do, where there is no encoder for that.
@@ -65,13 +65,13 @@ def film(
             shown = sight if sight is not None and labels.of(sight.object).keep and sight.size == frame.size else None
             masked += shown is not None and shown.state != "lost"
             writer.write(fitted(_drawn(recording, frame.image, shown, labels), writer.size), last_s)
+        if writer is None:
+            raise RecordingError(f"{recording.path} holds no frame that can be shown")
+        return Filmed(writer.close(), writer.frames, masked, broken, last_s)
     except BaseException:
         if writer is not None:
             writer.discard()
         raise
-    if writer is None:
-        raise RecordingError(f"{recording.path} holds no frame that can be shown")
-    return Filmed(writer.close(), writer.frames, masked, broken, last_s)
 
 
 def _drawn(recording: Recording, image: Image, sight: Sight | None, labels: Labels) -> Image:

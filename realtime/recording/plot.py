@@ -18,7 +18,7 @@ from realtime.recording.labels import Label, Labels
 from realtime.recording.looks import FRESH, GAP_S, least_confidence
 from realtime.recording.reader import Recording
 from realtime.recording.sights import Event, Sight, events
-from realtime.signals import Interrupts
+from realtime.signals import Interrupts, RunFailed
 from realtime.types import GazeSample, State
 from realtime.wire import HealthMessage
 
@@ -65,7 +65,7 @@ class Story:
 
 
 def plot(recording: Recording, labels: Labels, out: Path, *, force: bool = False) -> str:
-    """Draw a recording into a PNG and say so; raises `RecordingError` and OSError."""
+    """Draw a recording into a PNG and say so; raises `RecordingError`, and `RunFailed` of a disk."""
     from realtime.recording.plot_picture import drawn
     from realtime.recording.replay import described
 
@@ -80,14 +80,17 @@ def plot(recording: Recording, labels: Labels, out: Path, *, force: bool = False
                 yield event
 
         story = told(passing(), recording.about)
-        story.picture = _picture(recording, story)
         notes = [described(recording)]
         if recording.damaged:
             notes.append(f"{recording.damaged} damaged chunks, half a second each, are missing")
+        story.picture = _picture(recording)
         interrupts.check()
         ok, packed = cv2.imencode(".png", drawn(story, labels.objects, notes))
     assert ok
-    write_whole(out, packed.tobytes())
+    try:
+        write_whole(out, packed.tobytes())
+    except OSError as error:
+        raise RunFailed(f"cannot write {out}: {error.strerror or error}") from error
     seen = len({span.object for span in story.spans if span.object})
     said = f"{out}: {story.span_s:.1f} s, {seen} objects, {story.samples} looks of the eyes"
     return "; ".join([said, *notes[1:]])
@@ -223,7 +226,7 @@ def name_of(thing: int, labels: Mapping[int, Label]) -> str:
     return f"{thing} {label.text}".strip() + ("" if label.keep else " (dropped)")
 
 
-def _picture(recording: Recording, story: Story) -> Image | None:
+def _picture(recording: Recording) -> Image | None:
     """The frame in the middle of the recording, or the nearest after it that can be decoded."""
     start_ns, end_ns = recording.span_ns
     for from_ns in ((start_ns + end_ns) // 2, start_ns):

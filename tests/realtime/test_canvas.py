@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from realtime.canvas import PAPER, Axes, Canvas, text_width, ticks
+from realtime.canvas import PAPER, Axes, Canvas, plain, text_width, ticks
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,16 @@ def test_pictures_keep_their_colours() -> None:
     canvas.image(10, 5, 20, 10, np.full((50, 100, 3), (10, 200, 90), np.uint8))
     assert canvas.finished()[10, 20].tolist() == [10, 200, 90]
     assert canvas.finished()[20, 20].tolist() == [255, 255, 255]
+
+
+def test_texts_are_written_in_letters_that_the_font_has() -> None:
+    assert plain("Tür, café, Ørsted, straße") == "Tur, cafe, Orsted, strasse"
+    assert plain("杯 cup") == "? cup"
+
+
+def test_areas_are_filled() -> None:
+    canvas = Canvas(40, 40)
+    canvas.area([(10, 10), (30, 10), (30, 30), (10, 30)], (0, 0, 0))
+    picture = canvas.finished()
+    assert picture[20, 20].max() == 0
+    assert picture[5, 20].min() == 255

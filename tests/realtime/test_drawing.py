@@ -34,3 +34,11 @@ def test_a_mask_at_the_border_stays_in_the_picture():
     mask = np.zeros((80, 120), bool)
     mask[-1, -1] = mask[0, 0] = True
     assert draw(np.zeros((80, 120, 3), np.uint8), message(mask), label=False)[79, 119].any()
+
+
+def test_the_name_of_the_object_is_written():
+    image = np.zeros((80, 300, 3), np.uint8)
+    written = [
+        np.flatnonzero(draw(image, message(None, "lost"), name=name)[:20].any((0, 2))).max() for name in ("", "cup")
+    ]
+    assert written[1] > written[0] + 20

@@ -30,6 +30,7 @@ from realtime.recording.format import FRAME, RecordingError, read_frame
 from realtime.recording.labels import Label, Labels, save_labels
 from realtime.recording.reader import Entry, Recording
 from realtime.recording.sights import sights
+from realtime.signals import RunFailed
 from realtime.types import State
 from tests.realtime.recording.looked import Shown, damage, mask_of, record, run
 
@@ -210,7 +211,7 @@ def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest
         return write(self, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(RunFailed, match="No space left"):
         exported(path, wanted)
     assert left(tmp_path) == ["a.csv", "a.mcap"]  # the table was whole before
 
