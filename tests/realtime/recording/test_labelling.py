@@ -1,0 +1,40 @@
+"""A change of a label is on the disk when it is done, and can be taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from realtime.recording.format import RecordingError
+from realtime.recording.labelling import Labelling
+from realtime.recording.labels import Label, labels_path, load_labels
+
+
+def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    labelling = Labelling(path)
+    said = [(3, Label("cup")), (3, Label("cup", keep=False)), (5, Label("Käse"))]
+    for thing, label in said:
+        assert labelling.change(thing, label)
+        assert load_labels(path).of(thing) == label
+    assert not labelling.change(5, Label("Käse"))  # says nothing new
+    assert labelling.undoable == 3
+    again = Labelling(path)  # another program sees what was said, and has nothing to undo
+    assert (again.labels, again.undo()) == (labelling.labels, None)
+    assert [labelling.undo(), labelling.undo()] == [5, 3]
+    assert [load_labels(path).of(thing) for thing in (3, 5)] == [Label("cup"), Label()]
+    assert [labelling.undo(), labelling.undo()] == [3, None]
+
+
+def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    labelling = Labelling(path)
+    labelling.change(1, Label("cup"))
+    labels_path(path).unlink()
+    labels_path(path).mkdir()
+    for change in (lambda: labelling.change(1, Label("cat")), labelling.undo):
+        with pytest.raises(RecordingError, match="cannot write the labels"):
+            change()
+    assert (labelling.labels.of(1), labelling.undoable) == (Label("cup"), 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.labels.json"]
