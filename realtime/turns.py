@@ -13,24 +13,11 @@ from typing import Literal
 from realtime.controls import STEERING, Command, Steered, steer
 from realtime.publishing import Broadcast, Stamp
 from realtime.tracker import Track, Tracker
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.types import Frame, FrameKey, GazeSample, Keyframe
 from realtime.wire import Encoding, MaskMessage
 
 Call = Literal["frame", "keyframe", "pause"]
 """frame: a step to a new frame. keyframe: one is looked at between two frames. pause: answers are voted on."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameKey:
-    """Which frame: an index may come again when a device restarts, at another time."""
-
-    index: int
-    received_ns: int
-
-    @classmethod
-    def of(cls, frame: Frame | Keyframe) -> FrameKey:
-        """That of a frame, or of the frame that was encoded."""
-        return cls(frame.index, frame.received_ns)
 
 
 @dataclass(frozen=True, slots=True)

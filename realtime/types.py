@@ -83,3 +83,16 @@ class Keyframe:
     embedding: Embedding
     encode_ns: int
     encoded_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameKey:
+    """Which frame: an index may come again when a device restarts, at another time."""
+
+    index: int
+    received_ns: int
+
+    @classmethod
+    def of(cls, frame: Frame | Keyframe) -> FrameKey:
+        """That of a frame, or of the frame that was encoded."""
+        return cls(frame.index, frame.received_ns)

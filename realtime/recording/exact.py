@@ -15,8 +15,8 @@ from realtime.publishing import Broadcast
 from realtime.recording.format import FRAME, TURN, RecordedFrame, read_frame, read_turn
 from realtime.recording.reader import Entry, Recording
 from realtime.tracker import Tracker
-from realtime.turns import Encoded, FrameKey, Turn, Turns
-from realtime.types import Frame, Keyframe
+from realtime.turns import Encoded, Turn, Turns
+from realtime.types import Frame, FrameKey, Keyframe
 from realtime.wire import Encoding
 
 KEPT = 1024

@@ -14,7 +14,7 @@ from realtime.recording.labels import Labels
 from realtime.recording.looks import FRESH
 from realtime.recording.reader import Recording
 from realtime.recording.sights import Sight, paired, sights
-from realtime.turns import FrameKey
+from realtime.types import FrameKey
 
 ANNOTATIONS, IMAGES = "annotations.json", "images"
 

@@ -17,8 +17,8 @@ import numpy as np
 from realtime.controls import VERBS, Command
 from realtime.publishing import Stamp
 from realtime.sources.base import SourceError
-from realtime.turns import Call, Encoded, FrameKey, Turn
-from realtime.types import Frame, GazeSample
+from realtime.turns import Call, Encoded, Turn
+from realtime.types import Frame, FrameKey, GazeSample
 
 FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
 VERSION = 1

@@ -19,8 +19,7 @@ from realtime.recording.format import GAZE, About, RecordingError, read_frame
 from realtime.recording.labels import Labels
 from realtime.recording.reader import Recording
 from realtime.recording.sights import Event, Sight, events
-from realtime.turns import FrameKey
-from realtime.types import Frame, GazeSample, State
+from realtime.types import Frame, FrameKey, GazeSample, State
 from realtime.wire import MaskMessage
 
 GAP_S = 1.0

@@ -12,8 +12,7 @@ from typing import Any
 
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, RecordingError, read_frame, read_sample
 from realtime.recording.reader import Entry, Recording
-from realtime.turns import FrameKey
-from realtime.types import GazeSample, State
+from realtime.types import FrameKey, GazeSample, State
 from realtime.wire import STATES, GazeRef, HealthMessage, WireError, read
 from realtime.wire.envelope import map_of, number, unpack, whole
 

@@ -20,8 +20,8 @@ from realtime.recording.format import (
     read_sample,
     read_turn,
 )
-from realtime.turns import Encoded, FrameKey, Turn
-from realtime.types import GazeSample
+from realtime.turns import Encoded, Turn
+from realtime.types import FrameKey, GazeSample
 from tests.realtime.recording import made
 
 NS = st.integers(-(2**62), 2**62)
