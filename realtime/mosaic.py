@@ -27,7 +27,7 @@ def mosaic(image: Image, found: Sequence[Found], prompt: Prompt | None = None) -
         x, y, width, height = found[index].box_xywh
         tint[y : y + height, x : x + width][found[index].part] = colour(index)
     out = np.asarray(cv2.addWeighted(image, 1 - _TINT, tint, _TINT, 0), np.uint8)
-    unit = max(1, round(min(image.shape[:2]) / 480))  # line width that reads the same on any size
+    unit = max(1, round(min(image.shape[:2]) / 320))  # line width that reads the same on any size
     for index in order:
         x, y, _, _ = found[index].box_xywh
         part = found[index].part.astype(np.uint8)

@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
 
@@ -66,9 +67,12 @@ def _segment(args: argparse.Namespace) -> int:
     prompt, settings = _prompt(args), _settings(args)
     targets = _targets(args.images, args.out)
     terminal = Terminal()
-    encoder, decoder = _engine(args, _read(args.images[0]), terminal)
     masks = 0
-    try:
+    with ExitStack() as stack:
+        stack.callback(terminal.stop)
+        encoder, decoder = _engine(args, _read(args.images[0]), terminal)
+        stack.callback(encoder.close)
+        stack.callback(decoder.close)
         for file, target in targets.items():
             begin = time.perf_counter()
             image = _read(file)
@@ -79,10 +83,6 @@ def _segment(args: argparse.Namespace) -> int:
             _write(file, image, found, prompt, target, _info(encoder, prompt, settings))
             masks += len(found)
             _say(file, target, len(found), time.perf_counter() - begin, args.json)
-    finally:
-        terminal.stop()
-        encoder.close()
-        decoder.close()
     if not masks:
         lower = "lower --least-predicted-iou or --least-stability" if prompt is None else "choose another place"
         raise RunFailed(f"nothing was found; {lower}")
