@@ -20,6 +20,7 @@ from engines.base import (
 from engines.letterbox import Letterbox
 from engines.load import load
 from engines.settings import EngineSettings
+from engines.shared import SharedDecoder
 
 __all__ = [
     "Candidates",
@@ -39,5 +40,6 @@ __all__ = [
     "ModelError",
     "Prompt",
     "PromptError",
+    "SharedDecoder",
     "load",
 ]

@@ -22,7 +22,7 @@ from dataclasses import asdict
 
 import cv2
 
-from engines import Decoder, Encoder
+from engines import Decoder, Encoder, SharedDecoder
 from realtime.clock import now_ns, wall_ns
 from realtime.controls import STEERING, VERBS, Command, Commands, Verb
 from realtime.drawing import draw
@@ -108,7 +108,10 @@ class Pipeline:
             while not self._first_frame.wait(0.05) and now_ns() < until_ns:
                 if self._cancelled():
                     raise KeyboardInterrupt
-        self._encoder, self._decoder = self._open_engine(self._frame_size)
+        self._encoder, decoder = self._open_engine(self._frame_size)
+        self._decoder = SharedDecoder(decoder)
+        for tap in self._taps:
+            tap.opened(self._decoder.aside)
         self._turns = Turns(
             lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._broadcast, now_ns,
             encoding=self._encoding, on_turn=self._tell_turn,
@@ -269,13 +272,15 @@ class Pipeline:
         begun_ns = self._encoding_since_ns = now_ns()
         embedding = self._encoder.encode(frame.image)
         done_ns = now_ns()
-        self._keyframes.put(
-            Keyframe(
-                frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding,
-                done_ns - begun_ns, done_ns,
-            )
+        keyframe = Keyframe(
+            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding,
+            done_ns - begun_ns, done_ns,
         )  # fmt: skip
+        self._keyframes.put(keyframe)
         self._frames.wake()
+        for tap in self._taps:
+            with self._guard(tap.name):
+                tap.keyframe(keyframe)
         encode_ms = (done_ns - begun_ns) / 1e6
         self._metrics.tick("keyframes", done_ns)
         self._metrics.observe("encode", encode_ms, done_ns)

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engines import Decoder
 from realtime.controls import Command
 from realtime.publishing import Sender
 from realtime.turns import Turn
-from realtime.types import Frame, GazeSample
+from realtime.types import Frame, GazeSample, Keyframe
 from realtime.wire import HealthMessage, MaskMessage
 
 
@@ -30,6 +31,12 @@ class Tap:
 
     name = "tap"
     """What it is called in `health`."""
+
+    def opened(self, decoder: Decoder) -> None:
+        """The engine is open; whoever uses its decoder waits for the tracker, and keeps each call short."""
+
+    def keyframe(self, keyframe: Keyframe) -> None:
+        """A frame was encoded; on the encoder's thread."""
 
     def frame(self, frame: Frame) -> None:
         """Every frame that came, before anything is done with it; on the source's thread."""

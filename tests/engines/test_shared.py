@@ -1,0 +1,68 @@
+"""Who may not wait goes first, and only one is inside at a time."""
+
+import threading
+
+from engines import SharedDecoder
+from tests.realtime.patience import eventually
+
+
+class Slow:
+    """Notes who is inside; each call lasts until it is let go."""
+
+    info = None
+
+    def __init__(self):
+        self.calls, self.inside, self.most = [], 0, 0
+        self.gates = []
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def decode(self, embedding, prompts):
+        gate = threading.Event()
+        with self._lock:
+            self.calls.append(embedding)
+            self.gates.append(gate)
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        assert gate.wait(10)
+        with self._lock:
+            self.inside -= 1
+        if embedding == "bad":
+            raise ValueError("bad")
+        return (embedding,)
+
+    def close(self):
+        self.closed = True
+
+
+def test_the_first_user_goes_before_those_aside_and_nobody_meets():
+    slow = Slow()
+    shared = SharedDecoder(slow)
+    answers = []
+
+    def aside(name):
+        try:
+            answers.append(shared.aside.decode(name, []))
+        except ValueError as error:
+            answers.append(str(error))
+
+    threads = [threading.Thread(target=aside, args=(name,)) for name in ("bad", "aside 2")]
+    threads[0].start()
+    eventually(lambda: slow.calls == ["bad"])
+    threads[1].start()
+    threads.append(threading.Thread(target=lambda: answers.append(shared.decode("first", []))))
+    threads[2].start()
+    eventually(lambda: shared._waiting == 1)
+    for count in range(1, 4):
+        eventually(lambda count=count: len(slow.gates) == count)
+        slow.gates[count - 1].set()
+    for thread in threads:
+        thread.join(10)
+    assert slow.calls == ["bad", "first", "aside 2"]
+    assert slow.most == 1
+    assert "bad" in answers
+    assert ("first",) in answers
+    shared.aside.close()
+    assert not slow.closed
+    shared.close()
+    assert slow.closed
