@@ -75,6 +75,11 @@ def minimal_box(cloud: Cloud, last: Floats | None = None) -> Box:
     return _fitted(cloud, _closest(some, tried + _kept(points, last, floor)), middle)
 
 
+def box_along(cloud: Cloud, axes: Floats) -> Box:
+    """The box with sides along (3, 3) orthonormal rows."""
+    return _fitted(cloud, axes, cloud.cells.mean(0, dtype=np.float64))
+
+
 def _centred(cells: Points) -> tuple[Floats, Points, Points]:
     """The cells' middle; the cells from there; some of them, for what needs no more."""
     middle = cells.mean(0, dtype=np.float64)

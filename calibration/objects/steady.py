@@ -26,6 +26,8 @@ _FORGET_S = 0.25
 _ODD_RAD, _ODD_LOG = math.radians(15), math.log(1.3)
 """Turns and sides that differ more from the last ones are another reading of the shape, believed when they stay."""
 _BELIEVE = 5
+_OTHER_AREA = 1.5
+"""A surface that is so many times as large, or small, from one frame to the next is another part of the thing."""
 _ALIKE = 0.02
 """Sides this much apart are of one length: which one is longer changes with the noise, the axes' names must not."""
 
@@ -57,7 +59,7 @@ class PoseFilter:
         self._offset = np.zeros(3)
         self._turn = np.eye(3)
         self._sides = np.ones(3)
-        self._surprise = 0.0
+        self._surprise = self._area_m2 = 0.0
         self._lively = False
 
     @property
@@ -65,16 +67,30 @@ class PoseFilter:
         """(3, 3) camera_from_object as it is believed, for whoever fits the next box; None before the first."""
         return None if self._at_s is None else self._turn
 
-    def update(self, at_s: float, box: Box, centroid_m: Floats, noise_m: float) -> Steady:
-        """Take a box and the mean of its points, seen at `at_s`; noise_m: of that mean, from frame to frame."""
-        if self._at_s is None or not 0 < at_s - self._at_s <= MOST_GAP_S:
+    def update(self, at_s: float, box: Box, centroid_m: Floats, noise_m: float, area_m2: float = 0.0) -> Steady:
+        """Take a box and the mean of its points, seen at `at_s`.
+
+        noise_m: of that mean, from frame to frame. area_m2: of the surface that was seen, 0 where that is not known;
+        where it or the place jumps, the mask has gone from a part to the whole, or back: nothing has moved.
+        """
+        gone = self._at_s is None or not 0 < at_s - self._at_s <= MOST_GAP_S
+        if gone or self._jumped(at_s, box, centroid_m, area_m2):
             self._begin(at_s, box, centroid_m, noise_m)
         else:
             self._follow(at_s - self._at_s, centroid_m, noise_m)
             self._shape(at_s - self._at_s, box, centroid_m)
-        self._at_s = at_s
+        self._at_s, self._area_m2 = at_s, area_m2
         self._count += 1
         return self._said(at_s)
+
+    def _jumped(self, at_s: float, box: Box, centroid_m: Floats, area_m2: float) -> bool:
+        """Whether it is another part that is seen."""
+        step_s = at_s - (self._at_s or at_s)
+        expected = self._state[:3] + step_s * self._state[3:]
+        away_m = float(np.linalg.norm(centroid_m - expected))
+        grown = area_m2 / self._area_m2 if area_m2 > 0 and self._area_m2 > 0 else 1.0
+        furthest_m = max(0.02, 0.2 * float(box.extents_m[0])) + LIVELY_M_S2 * step_s**2
+        return away_m > furthest_m or not 1 / _OTHER_AREA < grown < _OTHER_AREA
 
     def _begin(self, at_s: float, box: Box, centroid_m: Floats, noise_m: float) -> None:
         self._began_s, self._count, self._odd, self._surprise, self._lively = at_s, 0, 0, 0.0, False

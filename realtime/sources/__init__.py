@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from realtime.sources.base import FrameSource, GazeSource, SourceError, SourceStatus
 
-__all__ = ["FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_frames", "open_gaze", "without_password"]
+if TYPE_CHECKING:
+    from realtime.sources.depth import DepthSource
+
+__all__ = [
+    "FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_depth", "open_frames", "open_gaze",
+    "without_password",
+]  # fmt: skip
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH, "
@@ -20,6 +27,9 @@ FRAME_SPECS = (
 GAZE_SPECS = (
     "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
     "browser: (with --view)"
+)
+DEPTH_SPECS = (
+    "pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (a folder or a video, with frames from file:)"
 )
 _REMOTE_PORT = 50020
 
@@ -85,6 +95,40 @@ def without_password(spec: str) -> str:
     """The spec as it may be shown and kept: a stream's user and password left out."""
     kind, slashes, rest = spec.partition("://")
     return f"{kind}://{rest.rpartition('@')[2]}" if slashes else spec
+
+
+def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
+    """The source of depth named by `spec`, for the `frames` that `frames_spec` named; `SourceError` as above.
+
+    pupil: - `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another one.
+    file:PATH[?fps=24] - a folder of 16-bit PNGs (mm) or float TIFFs (m), or a 16-bit video, beside frames from file:.
+    """
+    kind, rest = _split(spec)
+    if kind == "pupil":
+        from realtime.sources.pupil import PupilDepth
+
+        own = not rest.strip("/")
+        if own and not frames_spec.startswith("pupil:"):
+            raise SourceError(f"{spec!r} is the frames' own device, and frames come from {frames_spec}; name its host")
+        host, port = _host_and_port(frames_spec if own else spec)
+        same = own or (frames_spec.startswith("pupil:") and _host_and_port(frames_spec) == (host, port))
+        return PupilDepth(host, port, same_clock=same)
+    if kind == "file" and rest:
+        return _depth_file(spec, rest, frames)
+    raise SourceError(f"{spec!r} is no source of depth; expected one of {DEPTH_SPECS}")
+
+
+def _depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
+    from realtime.sources.clip import ClipFrames
+    from realtime.sources.depth import FileDepth, VideoDepth
+
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    options = _options(spec, query, "fps")
+    if not isinstance(frames, ClipFrames):
+        raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
+    fps = _within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else frames.fps
+    place = _path(spec, path)
+    return VideoDepth(place, frames.clock) if place.is_file() else FileDepth(place, frames.clock, fps)
 
 
 def _split(spec: str) -> tuple[str, str]:

@@ -144,6 +144,11 @@ class ClipFrames(Player):
         self._loop = loop
 
     @property
+    def fps(self) -> float:
+        """Pictures a second, as the file says or as a folder is played."""
+        return self._clip.fps
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the first picture, px."""
         return self._clip.size

@@ -14,7 +14,17 @@ import msgpack
 
 from realtime.clock import ClockMap, now_ns
 from realtime.sources.base import OnEvent, OnFrame, OnGaze, SourceStatus, Tally
-from realtime.sources.pupil_messages import MAX_TIME_S, FrameHead, Malformed, read_frame_head, read_gaze, read_pixels
+from realtime.sources.depth import DepthFrame, LiveDepth, usable
+from realtime.sources.pupil_messages import (
+    DEPTH_FORMATS,
+    MAX_TIME_S,
+    FrameHead,
+    Malformed,
+    read_depth,
+    read_frame_head,
+    read_gaze,
+    read_pixels,
+)
 from realtime.transport import MAX_MESSAGE_BYTES, DeviceFeed, NoAnswer, Remote, check_endpoint
 from realtime.types import Frame, GazeSample
 
@@ -273,3 +283,40 @@ class PupilGaze:
         captured_ns = self._link.captured_ns(look.timestamp, received_ns)
         self._link.good(received_ns)
         self._on_gaze(GazeSample(look.x, look.y, "norm", look.confidence, look.timestamp, captured_ns, received_ns))
+
+
+class PupilDepth(LiveDepth):
+    """`frame.depth` of a device at `host`:`port`. A `DepthSource`; format `depth16` (mm) or `depth32f` (m).
+
+    same_clock: the frames come from the same device, so that timestamps say which belong together.
+    """
+
+    def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool) -> None:
+        super().__init__(same_clock=same_clock)
+        self._link = _Link(host, port, "frame.depth", queue=8)
+
+    def start(self) -> None:
+        """Begin, whether the device is there yet or not."""
+        self._link.start(self._take, None)
+
+    def stop(self) -> None:
+        """End within a second."""
+        self.close()
+        self._link.stop()
+
+    def status(self) -> SourceStatus:
+        """`dropped` counts malformed messages by reason."""
+        return self._link.status()
+
+    def _take(self, feed: DeviceFeed, parts: list[bytes]) -> None:
+        received_ns = now_ns()
+        self._link.tally.received()
+        try:
+            head = read_frame_head(parts, DEPTH_FORMATS)
+            depth = usable(read_depth(head, parts[2]))
+        except Malformed as error:
+            self._link.tally.dropped(str(error))
+            return
+        captured_ns = self._link.captured_ns(head.timestamp, received_ns)
+        self._link.good(received_ns)
+        self.put(DepthFrame(depth, head.timestamp, captured_ns))

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import cv2
 import msgpack
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Image
 
@@ -22,6 +23,7 @@ MAX_MAP_BYTES = 2**20
 MAX_SIDE_PX = 16_384
 MAX_PIXELS = 40_000_000
 """More than 8K video; a JPEG of some kB may unfold to gigabytes."""
+DEPTH_FORMATS = ("depth16", "depth32f")
 MAX_TIME_S = 1e11
 MAX_INDEX = 2**53
 MAX_NORM = 1e4
@@ -53,8 +55,8 @@ class Look:
     timestamp: float
 
 
-def read_frame_head(parts: Sequence[bytes]) -> FrameHead:
-    """Read and check all of a `frame.world` message but its pixels."""
+def read_frame_head(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHead:
+    """Read and check all of a `frame.world` message, or of another kind of frame, but its pixels."""
     if len(parts) < 3:
         raise Malformed("truncated")
     fields = _read_map(parts)
@@ -67,7 +69,7 @@ def read_frame_head(parts: Sequence[bytes]) -> FrameHead:
     )
     if not (head.width and head.height and head.width * head.height <= MAX_PIXELS):
         raise Malformed("size")
-    if head.format not in ("jpeg", "bgr", "gray"):
+    if head.format not in formats:
         raise Malformed("format")
     return head
 
@@ -86,6 +88,16 @@ def read_pixels(head: FrameHead, raw: bytes) -> Image:
         raise Malformed("size")
     pixels = np.frombuffer(raw, np.uint8).reshape(head.height, head.width, channels)
     return np.repeat(pixels, 3, axis=2) if channels == 1 else pixels.copy()
+
+
+def read_depth(head: FrameHead, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
+    """(H, W) of a `frame.depth` message: `depth16` little-endian millimetres, `depth32f` little-endian metres."""
+    if len(raw) != head.width * head.height * (2 if head.format == "depth16" else 4):
+        raise Malformed("size")
+    shape = head.height, head.width
+    if head.format == "depth16":
+        return np.frombuffer(raw, "<u2").astype(np.uint16, copy=False).reshape(shape)
+    return np.frombuffer(raw, "<f4").astype(np.float32, copy=False).reshape(shape)
 
 
 def read_gaze(parts: Sequence[bytes]) -> Look:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 # FFmpeg and OpenCV write to the terminal what is returned or raised anyway, each second while a camera is missing.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -90,6 +91,31 @@ class Clip:
                 self.undecodable += 1
             else:
                 yield number / self.fps, np.asarray(image, np.uint8)
+
+
+def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
+    """(seconds since the first picture, (H, W) millimetres) of a video with 16 bits a pixel, such as FFV1 gray16le.
+
+    `SourceError` where it cannot be opened or has pictures of another kind.
+    """
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_CONVERT_RGB, 0])
+    try:
+        first_s = None
+        while True:
+            ok, image = capture.read() if capture.isOpened() else (False, None)
+            if not ok or image is None:
+                if first_s is None:
+                    raise SourceError(f"{path} cannot be opened as a video of depth; expected FFV1 gray16le in MKV, mm")
+                return
+            if image.dtype != np.uint16 or image.ndim != 2:
+                raise SourceError(
+                    f"{path} has pictures of {image.dtype} {image.shape}; depth is one channel of 16 bits"
+                )
+            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            first_s = at_s if first_s is None else first_s
+            yield at_s - first_s, image
+    finally:
+        capture.release()
 
 
 class Capture(Protocol):

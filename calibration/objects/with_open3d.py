@@ -1,0 +1,35 @@
+"""The same box by Open3D: its voxels, its statistical outliers, its smallest box. The only module that imports it."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+
+from calibration.errors import CalibrationError
+from calibration.lens import Floats
+from calibration.objects.boxes import Box, box_along
+from calibration.objects.cloud import Cloud
+
+_NEIGHBOURS, _SIGMAS = 20, 2.0
+
+
+def open3d_box(cloud: Cloud, last: Floats | None = None) -> Box:
+    """The box of the smallest volume, whatever its faces; the sides are measured as by `minimal_box`.
+
+    last is not looked at. Raises `CalibrationError` where Open3D is missing or finds no box, as in flat points.
+    """
+    try:
+        open3d = importlib.import_module("open3d")
+    except (ImportError, OSError) as error:  # libusb may be missing
+        raise CalibrationError(
+            f"Open3D cannot be used ({error}); pip install 'gazecast[robotics]', and libusb-1.0-0 from the system"
+        ) from None
+    points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.pixels.astype(np.float64)))
+    points = points.voxel_down_sample(cloud.voxel_m)
+    points, _ = points.remove_statistical_outlier(_NEIGHBOURS, _SIGMAS)
+    try:
+        axes = np.asarray(points.get_minimal_oriented_bounding_box().R, np.float64).T
+    except RuntimeError as error:
+        raise CalibrationError(f"Open3D finds no box: {error}") from None
+    return box_along(cloud, axes)

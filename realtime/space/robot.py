@@ -1,0 +1,67 @@
+"""Where the camera is in a robot's frame: from a file of `calibrate handeye`, or from a board that both know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from calibration import CalibrationError, Uncertain
+from calibration.headset import SharedBoard
+from calibration.pose import BoardPose
+from calibration.record import Record, load
+
+
+class Robot(Protocol):
+    """Says where the camera is in the robot's frame `frame_id`."""
+
+    frame_id: str
+
+    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> Uncertain:
+        """For a frame of that time, in which the board was seen or not; raises `CalibrationError` where unknown."""
+        ...
+
+
+class Mounted:
+    """A camera that stands beside the robot (`base`), or sits on its gripper (`gripper`)."""
+
+    def __init__(self, robot_from_camera: Uncertain, frame_id: str) -> None:
+        self._pose, self.frame_id = robot_from_camera, frame_id
+
+    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> Uncertain:
+        """Always the same."""
+        return self._pose
+
+
+class Worn:
+    """A camera that is carried about, and sees the board whose place in the robot's base is known."""
+
+    def __init__(self, base_from_board: Uncertain, frame_id: str) -> None:
+        self._board, self.frame_id = SharedBoard(base_from_board), frame_id
+
+    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> Uncertain:
+        """By the newest sight of the board; raises `BoardLost` where that is too old."""
+        if board is not None:
+            self._board.see(board, captured_s)
+        return self._board.at(captured_s)
+
+
+def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> Robot:
+    """From a file of `calibrate handeye`; `CalibrationError` where it is for another camera or has no board.
+
+    camera: the name of the camera of the frames; only by the board may it be another one than the file's.
+    """
+    record = load(path, "handeye", camera=None if by_board else camera)
+    if by_board:
+        return Worn(_transform(path, record, "base_from_board"), frame_id or "base")
+    name = "base_from_camera" if "base_from_camera" in record.body else "gripper_from_camera"
+    return Mounted(_transform(path, record, name), frame_id or name.partition("_")[0])
+
+
+def _transform(path: Path, record: Record, name: str) -> Uncertain:
+    fields = record.body.get(name)
+    if not isinstance(fields, dict):
+        raise CalibrationError(f"{path} has no {name}; calibrate the robot again with that setup")
+    try:
+        return Uncertain.from_dict(fields)
+    except CalibrationError as error:
+        raise CalibrationError(f"{path}: {name}: {error}") from None
