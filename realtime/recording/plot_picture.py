@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
-
-import cv2
-import numpy as np
 
 from engines import Image
 from realtime.canvas import FAINT, GRID, Axes, Canvas, Colour, plain, text_width, ticks
@@ -14,18 +10,17 @@ from realtime.drawing import COLOURS
 from realtime.metrics import percentiles
 from realtime.recording.labels import Label
 from realtime.recording.plot import Points, Span, Story, name_of
+from realtime.recording.plot_figures import TICKS, ceiling, columns_of, heated, lanes_of, runs, windows
 from realtime.wire import STATES
 
 # blue, vermillion, green, purple, sky (after Okabe & Ito, 2008), blue-green-red
 INKS: tuple[Colour, ...] = ((178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (233, 180, 86))
 LATE = (("gaze_to_mask", "Gaze to mask"), ("frame_to_mask", "Frame to mask"), ("keyframe_age", "Keyframe age"))
-WIDTH, LEFT, RIGHT = 1180, 150, 1000
-MOST_LANES, LANE = 24, 22
+WIDTH, LEFT, RIGHT = 1180, 170, 1000
+LANE = 22
 MAP_WIDTH = 560
-TICKS = 3
 MINUTES_FROM_S = 600.0
 PALE = 0.78
-T = TypeVar("T")
 
 
 def drawn(story: Story, labels: Mapping[int, Label], notes: Sequence[str]) -> Image:
@@ -44,31 +39,6 @@ def drawn(story: Story, labels: Mapping[int, Label], notes: Sequence[str]) -> Im
         band(canvas, top)
         top += height
     return canvas.finished()
-
-
-def windows(points: Points, span_s: float) -> list[tuple[float, dict[str, float]]]:
-    """The percentiles of each stretch of time that has values, and its middle: sixty stretches, of 0.5 s at least."""
-    width_s = max(0.5, span_s / 60)
-    found: dict[int, list[float]] = {}
-    for at_s, value in points:
-        found.setdefault(int(at_s / width_s), []).append(value)
-    return [((number + 0.5) * width_s, percentiles(found[number])) for number in sorted(found)]
-
-
-def lanes_of(spans: Sequence[Span]) -> list[tuple[tuple[int, ...], list[Span]]]:
-    """The objects of each lane and what is on it, by first look: the longest have one each, the others share one."""
-    by_object: dict[int, list[Span]] = {}
-    for span in spans:
-        if span.state != "lost":
-            by_object.setdefault(span.object, []).append(span)
-    longest = sorted(by_object, key=lambda thing: -sum(span.end_s - span.start_s for span in by_object[thing]))
-    own = set(longest) if len(longest) <= MOST_LANES else set(longest[: MOST_LANES - 1])
-    lanes: list[tuple[tuple[int, ...], list[Span]]]
-    lanes = [((thing,), found) for thing, found in by_object.items() if thing in own]
-    others = tuple(thing for thing in by_object if thing not in own)
-    if others:
-        lanes.append((others, [span for thing in others for span in by_object[thing]]))
-    return lanes
 
 
 def _title(canvas: Canvas, top: float, notes: Sequence[str]) -> None:
@@ -95,12 +65,12 @@ def _lateness(canvas: Canvas, top: float, story: Story) -> None:
 def _late(canvas: Canvas, top: float, story: Story, key: str, title: str, ink: Colour, *, last: bool) -> None:
     points = story.late_ms.get(key, [])
     found = windows(points, story.span_s)
-    axes = _axes(story, top, 84, _ceiling([parts["p99"] for _, parts in found]))
+    axes = _axes(story, top, 84, ceiling([parts["p99"] for _, parts in found]))
     _frame(canvas, axes, story, title, "ms", numbers=last)
     if not found:
         canvas.text(LEFT + 10, top + 46, "there was no such mask", height=8.5, colour=FAINT)
     gap_s = 1.5 * max(0.5, story.span_s / 60)
-    for run in _runs([(at_s, parts) for at_s, parts in found], gap_s):
+    for run in runs([(at_s, parts) for at_s, parts in found], gap_s):
         line = {name: [axes.at(at_s, parts[name]) for at_s, parts in run] for name in ("p50", "p95", "p99")}
         if len(run) == 1:
             for name in ("p50", "p95", "p99"):
@@ -131,8 +101,7 @@ def _states(canvas: Canvas, top: float, story: Story) -> None:
         x += 17 + text_width(words, 8.5) + 28
     axes = _axes(story, top + 28, 24, 1.0)
     canvas.box(axes.left, axes.top, axes.width, axes.height, GRID)
-    for span in story.spans:
-        _bar(canvas, axes, span, axes.top, axes.height)
+    _strip(canvas, axes, story.spans, axes.top, axes.height)
     _times(canvas, axes, story)
 
 
@@ -149,17 +118,21 @@ def _objects(
         y = axes.top + LANE * number
         canvas.line([(axes.left, y + LANE - 2), (RIGHT, y + LANE - 2)], GRID, 1)
         words = name_of(things[0], labels) if len(things) == 1 else f"{len(things)} others"
-        canvas.text(LEFT - 10, y + LANE - 8, _short(plain(words), LEFT - 30), height=8.5, anchor="right")
-        for span in spans:
-            _bar(canvas, axes, span, y + 3, LANE - 8)
+        canvas.text(LEFT - 10, y + LANE - 8, _short(plain(words), LEFT - 50), height=8.5, anchor="right")
+        _strip(canvas, axes, spans, y + 3, LANE - 8)
         seconds = sum(span.end_s - span.start_s for span in spans)
         canvas.text(RIGHT + 150, y + LANE - 8, f"{seconds:.1f}", height=8.5, anchor="right")
     _times(canvas, axes, story)
 
 
-def _bar(canvas: Canvas, axes: Axes, span: Span, top: float, height: float) -> None:
-    x0, x1 = axes.at(span.start_s, 0)[0], axes.at(span.end_s, 0)[0]
-    canvas.box(x0, top, max(1.0, x1 - x0), height, COLOURS[span.state])
+def _strip(canvas: Canvas, axes: Axes, spans: Sequence[Span], top: float, height: float) -> None:
+    """What states there were when; where several share a column, each has its share of the height."""
+    for x, shares in columns_of(spans, axes.x_range[1], round(axes.width)):
+        y = top
+        for state in STATES:
+            if (share := shares.get(state, 0.0)) > 0:
+                canvas.box(axes.left + x, y, 1, share * height, COLOURS[state])
+                y += share * height
 
 
 # -- gaze, rates and drops --------------------------------------------------------------------------------------------
@@ -194,33 +167,18 @@ def _gaze(canvas: Canvas, top: float, story: Story) -> None:
         _lines(canvas, story, (left, top + 165), "Dropped in a second", "", list(story.dropped.items()))
 
 
-def heated(story: Story) -> Image:
-    """The frame in grey with the gaze as colour over it: the brighter, the more of the time was spent there."""
-    assert story.picture is not None
-    height, width = story.picture.shape[:2]
-    grey = np.repeat(cv2.cvtColor(story.picture, cv2.COLOR_BGR2GRAY)[..., None], 3, 2).astype(np.float32) * 0.75
-    if story.gaze is None or not story.gaze.any():
-        return grey.astype(np.uint8)
-    heat = cv2.GaussianBlur(story.gaze, (0, 0), max(0.8, story.radius), borderType=cv2.BORDER_CONSTANT)
-    heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-    share = np.sqrt(heat / max(1e-9, float(heat.max())))  # else one long look hides all others
-    colour = cv2.applyColorMap((60 + 195 * share).astype(np.uint8), cv2.COLORMAP_INFERNO).astype(np.float32)
-    opacity = np.clip(share * 1.6 - 0.08, 0, 0.85)[..., None]
-    return np.asarray(grey * (1 - opacity) + colour * opacity, np.uint8)
-
-
 def _lines(
     canvas: Canvas, story: Story, place: tuple[float, float], title: str, unit: str, found: list[tuple[str, Points]]
 ) -> None:
     """A chart of several things over time, the largest first, at most as many as there are inks."""
     left, top = place
     shown = sorted(found, key=lambda item: -sum(value for _, value in item[1]))[: len(INKS)]
-    high = _ceiling([value for _, points in shown for _, value in points])
+    high = ceiling([value for _, points in shown for _, value in points])
     axes = Axes(left, top + 26, WIDTH - 40 - left, 84, (0.0, _scale(story)[0]), (0.0, high))
     _frame(canvas, axes, story, title, unit, numbers=True, x_ticks=6)
     x, y = left, top + 26 + 84 + 34.0
     for ink, (name, points) in zip(INKS, shown, strict=False):
-        for run in _runs(points, 3.0):
+        for run in runs(points, 3.0):
             corners = [axes.at(at_s, value) for at_s, value in run]
             canvas.line(corners, ink, 1.6)
             if len(run) == 1:
@@ -270,24 +228,6 @@ def _times(canvas: Canvas, axes: Axes, story: Story, about: int = 10) -> None:
         canvas.line([(x, bottom), (x, bottom + 4)], FAINT, 1)
         canvas.text(x, bottom + 16, f"{value:g} {unit}" if value == 0 else f"{value:g}", height=8, colour=FAINT,
                     anchor="centre")  # fmt: skip
-
-
-def _ceiling(values: Sequence[float]) -> float:
-    """A round number above nearly all values; a single hiccup must not flatten the rest."""
-    high = max(1.0, float(np.percentile(values, 98)) * 1.15) if values else 1.0
-    step = ticks(0, high, TICKS)[1]
-    return step * float(np.ceil(high / step - 1e-9))
-
-
-def _runs(points: Sequence[tuple[float, T]], gap_s: float) -> list[list[tuple[float, T]]]:
-    """Points that lie no further apart than the gap, so that no line is drawn where nothing was."""
-    runs: list[list[tuple[float, T]]] = []
-    for point in points:
-        if runs and point[0] - runs[-1][-1][0] <= gap_s:
-            runs[-1].append(point)
-        else:
-            runs.append([point])
-    return runs
 
 
 def _paler(ink: Colour, share: float = PALE) -> Colour:

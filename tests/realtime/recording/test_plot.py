@@ -14,7 +14,8 @@ from realtime.cli import main
 from realtime.drawing import COLOURS
 from realtime.recording.labels import Label
 from realtime.recording.plot import GRID, Span, Story, name_of, told
-from realtime.recording.plot_picture import MOST_LANES, drawn, heated, lanes_of, windows
+from realtime.recording.plot_figures import MOST_LANES, columns_of, heated, lanes_of, windows
+from realtime.recording.plot_picture import drawn
 from realtime.recording.reader import Recording
 from realtime.recording.sights import events
 from tests.realtime.recording.looked import ABOUT, SIZE, damage, record, run
@@ -70,6 +71,13 @@ def test_objects_beyond_the_lanes_share_one() -> None:
     assert (40,) in [things for things, _ in lanes]
     assert sum(len(things) for things, _ in lanes) == 50
     assert len(lanes[-1][0]) == 50 - MOST_LANES + 1
+
+
+def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
+    spans = [Span(0, 2.5, 1, "locked"), Span(2.5, 2.75, 1, "held"), Span(2.75, 3, 2, "preview"), Span(9, 10, 2, "lost")]
+    assert columns_of(spans, 10.0, 10) == [
+        (0, {"locked": 1}), (1, {"locked": 1}), (2, {"locked": 0.5, "held": 0.25, "preview": 0.25}), (9, {"lost": 1}),
+    ]  # fmt: skip
 
 
 def test_objects_are_called_by_their_labels() -> None:
