@@ -230,7 +230,8 @@ def _deck(config: Config, view: View, page: LivePage | None, at_any_speed: bool)
     )  # fmt: skip
     if page is None:
         return Deck(config.record, about, now_ns, view.progress.line)
-    return Deck(config.record, about, now_ns, page.notice, page.recording)
+    deck = Deck(config.record, about, now_ns, page.notice, lambda on: page.recording(deck.path))
+    return deck
 
 
 def _explain(frames: SourceStatus, masks: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 
 from realtime.clock import now_ns
 from realtime.controls import VERBS, Command, Commands, Verb
@@ -14,7 +15,22 @@ from realtime.taps import Shown, Tap
 from realtime.types import GazeSample
 from realtime.viewer.desk import Desk, Page
 from realtime.viewer.hub import Hub, Order, Seat
-from realtime.viewer.messages import Ack, Looks, Source, Sync, Want, pack_text, read_picture, read_text
+from realtime.viewer.labeller import Labeller
+from realtime.viewer.messages import (
+    Ack,
+    Looks,
+    PageError,
+    Say,
+    Show,
+    Source,
+    Sync,
+    Undo,
+    Want,
+    pack_text,
+    read_picture,
+    read_text,
+)
+from realtime.viewer.roll import Roll
 from realtime.viewer.server import Server
 from realtime.viewer.settings import ViewSettings
 from realtime.viewer.snapshot import SnapshotError, save
@@ -52,7 +68,16 @@ class LivePage(Tap):
         }  # fmt: skip
         self._snapshots: Latest[Shown] = Latest()
         self._snapper = threading.Thread(target=self._snap, name="gazecast-snapshots", daemon=True)
-        self._server = Server(settings, LiveHost(self._hub, Desk(frames, gaze, self.commands), self._hello))
+        self._recorded: Path | None = None
+        self._recording_since_ns: int | None = None
+        self._roll = Roll()
+        self._labeller = Labeller(lambda text: self._server.tell_all(text))
+        host = LiveHost(self._hub, Desk(frames, gaze, self.commands), self._hello, self._of_recording, self._label)
+        try:
+            self._server = Server(settings, host)
+        except BaseException:
+            self._labeller.close()
+            raise
         self._hub.start()
         self._snapper.start()
 
@@ -64,6 +89,8 @@ class LivePage(Tap):
     def shown(self, shown: Shown) -> None:
         """Show a frame with its mask."""
         self._hub.put(shown)
+        if self._roll.add(shown):
+            self._tell_things()
 
     def look(self, sample: GazeSample) -> None:
         """Show a look of the eyes."""
@@ -74,6 +101,7 @@ class LivePage(Tap):
         said = {key: health.fields()[key] for key in ("state", "reason", "rates", "latency_ms", "dropped")}
         engine = {key: health.engine.get(key, "") for key in ("backend", "model", "precision")}
         self._server.health(pack_text("health", **said, memory_mib=health.memory_mib, engine=engine))
+        self._tell_things()
 
     def allow(self, verbs: Collection[Verb]) -> None:
         """Let pages offer the buttons of these verbs."""
@@ -84,10 +112,16 @@ class LivePage(Tap):
         """Tell every page a short text."""
         self._server.tell_all(pack_text("notice", text=text))
 
-    def recording(self, on: bool) -> None:
-        """Tell every page whether what happens is being recorded."""
-        self._hello["recording"] = on
-        self._server.tell_all(pack_text("recording", on=on))
+    def recording(self, file: Path | None) -> None:
+        """Tell every page into which file what happens is being recorded; None for no longer."""
+        if file is None:
+            self._recording_since_ns = None
+            self._roll.end()
+        else:
+            self._recorded, self._recording_since_ns = file, now_ns()
+            self._roll.begin()
+            self._labeller.take(file)
+        self._server.tell_all(self._recording())
 
     def command(self, command: Command, shown: Shown) -> None:
         """Do what is the page's own to do with the frame that a command came to."""
@@ -97,14 +131,36 @@ class LivePage(Tap):
     def dropped(self) -> dict[str, int]:
         """What viewers missed and what was refused of them, for `health`."""
         counts = {**self._hub.counts(), **self._server.counts(), "commands lost": self.commands.lost}
+        counts["labels lost"] = self._labeller.lost
         return {f"view.{name}": count for name, count in counts.items() if count}
 
     def close(self) -> None:
         """Send everybody off and free the port, within a second."""
         self._snapshots.close()
+        self._labeller.close()
         self._server.close()
         self._hub.stop()
         self._snapper.join(0.9)
+
+    def _recording(self) -> str:
+        since_ns = self._recording_since_ns
+        lasted_s = (now_ns() - since_ns) / 1e9 if since_ns is not None else 0.0
+        name = self._recorded.name if self._recorded is not None else ""
+        return pack_text("recording", on=since_ns is not None, file=name, s=round(lasted_s, 2))
+
+    def _tell_things(self) -> None:
+        if changes := self._roll.changes():
+            self._server.tell_all(pack_text("things", things=changes))
+
+    def _of_recording(self) -> Iterable[str]:
+        """What a page that opens is told of the recording."""
+        return self._recording(), self._labeller.said(), pack_text("things", things=self._roll.everything())
+
+    def _label(self, wish: Say | Undo) -> None:
+        """Name or drop an object, or take that back; raises `PageError`."""
+        if isinstance(wish, Say) and not self._roll.knows(wish.object):
+            raise PageError(f"object {wish.object} was not on show in a recording of this run")
+        self._labeller.take(wish)
 
     def _snap(self) -> None:
         while (shown := self._snapshots.take()) is not None:
@@ -120,9 +176,19 @@ class LiveHost:
 
     page = "index.html"
 
-    def __init__(self, hub: Hub, desk: Desk, hello: Mapping[str, object]) -> None:
-        """hello: what every page is told when it opens, as it is then."""
-        self.streams, self._desk, self._hello = hub, desk, hello
+    def __init__(
+        self,
+        hub: Hub,
+        desk: Desk,
+        hello: Mapping[str, object],
+        more: Callable[[], Iterable[str]] = tuple,
+        label: Callable[[Say | Undo], None] = lambda wish: None,
+    ) -> None:
+        """hello: what every page is told when it opens, as it is then; more: packed messages that follow it.
+
+        label: called with what pages say of objects; raises `PageError`.
+        """
+        self.streams, self._desk, self._hello, self._more, self._label = hub, desk, hello, more, label
 
     def hello(self) -> Mapping[str, object]:
         """What it is about, and what can be done."""
@@ -130,7 +196,9 @@ class LiveHost:
 
     def enter(self, line: Line) -> LiveTalk:
         """A page has opened."""
-        return LiveTalk(line, self.streams, self._desk)
+        for text in self._more():
+            line.tell(text)
+        return LiveTalk(line, self.streams, self._desk, self._label)
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer | None:
         """There is nothing to fetch."""
@@ -144,8 +212,8 @@ class LiveHost:
 class LiveTalk:
     """What a live page says goes to the hub or the desk."""
 
-    def __init__(self, line: Line, hub: Hub, desk: Desk) -> None:
-        self._line, self._hub, self._desk = line, hub, desk
+    def __init__(self, line: Line, hub: Hub, desk: Desk, label: Callable[[Say | Undo], None]) -> None:
+        self._line, self._hub, self._desk, self._label = line, hub, desk, label
         self._seat: Seat | None = None
         self._page = Page(line.tell)
         desk.enter(self._page)
@@ -169,6 +237,10 @@ class LiveTalk:
                 self._desk.looks(self._page, looks, at_ns)
             case Command() as command:
                 self._desk.command(command)
+            case Say() | Undo() as wish:
+                self._label(wish)
+            case Show():
+                raise PageError("this page is live; there is nothing to look up")
 
     def take(self, data: bytes, at_ns: int) -> None:
         """Take a frame of the page's camera; raises `PageError`."""

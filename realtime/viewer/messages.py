@@ -7,7 +7,7 @@ mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, the
                   label {object, text, keep}, undo
                   bytes: {index, ms}, JPEG
     page gets     hello, can, health, sync {n}, clock {host_ms}, source {yours, taken, label}, got {index},
-                  recording {on, file, s}, labels {of, said, undo}, notice {text}, refused {reason}
+                  recording {on, file, s}, things {things}, labels {of, said, undo}, notice {text}, refused {reason}
                   bytes: {seq, frame, looks, target, outline}, outlines as x, y pairs of uint16, JPEG if frames are
                   wanted
 

@@ -5,6 +5,7 @@ import { Hand } from "./hand.js";
 import { Link } from "./link.js";
 import { LocalVideo } from "./local.js";
 import * as panel from "./panel.js";
+import { Recording } from "./recording.js";
 import { drawGaze, drawMask, fit, maskPath } from "./scene.js";
 import { Series } from "./strip.js";
 
@@ -32,14 +33,13 @@ const local = new LocalVideo(link, {
   ended() { state.latest = null; state.dirty = true; refresh(); },
 });
 const hand = new Hand(stage, link, locate);
+const recording = new Recording(link, panel.notice);
 
 // -- what the server says ----------------------------------------------------------------------------------------------
 
 function hear(message) {
-  if (message.t === "hello") {
-    state.hello = message;
-    state.on.record = message.recording ?? false;
-  } else if (message.t === "can") state.hello.can = message.can;
+  if (message.t === "hello") state.hello = message;
+  else if (message.t === "can") state.hello.can = message.can;
   else if (message.t === "health") state.health = message;
   else if (message.t === "source") {
     if (state.source.yours && !message.yours && local.running) {
@@ -47,7 +47,7 @@ function hear(message) {
       panel.notice(message.taken ? `${message.label} of another page is the source now` : "the source has stopped");
     }
     state.source = message;
-  } else if (message.t === "recording") state.on.record = message.on;
+  } else if (recording.hear(message)) state.on.record = recording.on;
   else if (message.t === "notice") panel.notice(message.text);
   refresh();
 }
@@ -186,6 +186,8 @@ function drawTarget(mask, base) {
   over.scale(k, k);
   drawMask(over, mask.path, target.state, pixelSize() / k);
   over.restore();
+  const own = mask.frame?.picture ?? mask.bitmap;
+  if (own) recording.see(mask.head, own, mask.path, mask.outlines);
 }
 
 function drawEyes(base, now) {
@@ -237,7 +239,7 @@ function locate(clientX, clientY) {
 
 // -- what the hand does ------------------------------------------------------------------------------------------------
 
-const parts = { state, local, hand, gazeSeries, screenSeries, keySeries };
+const parts = { state, local, hand, recording, gazeSeries, screenSeries, keySeries };
 
 function refresh() {
   panel.refresh(parts);
@@ -272,7 +274,7 @@ addEventListener("pagehide", () => local.stop());
 
 // for measurements from outside
 window.gazecast = {
-  state, local, link,
+  state, local, link, recording,
   ages: () => screenSeries.points.map(([, value]) => value),
   forget: () => { screenSeries.points.length = 0; },
 };

@@ -56,7 +56,7 @@ export function refresh({ state, local, hand }) {
 }
 
 /** Five times a second: what need not be of this very frame. */
-export function slow({ state, local, gazeSeries, screenSeries, keySeries }) {
+export function slow({ state, local, recording, gazeSeries, screenSeries, keySeries }) {
   const now = performance.now();
   const over5 = (series) => said(percentiles(series.recent(now, 5000).map(([, value]) => value)));
   const gaze = state.health?.latency_ms.gaze_to_mask;
@@ -68,11 +68,12 @@ export function slow({ state, local, gazeSeries, screenSeries, keySeries }) {
   $("card").hidden = !target;
   if (target) {
     $("card").style.setProperty("--target", rgb(target.state));
-    $("card-object").textContent = target.object ? `object ${target.object}` : "nothing yet";
+    $("card-object").textContent = target.object ? recording.things.name(target.object) : "nothing yet";
     $("card-state").textContent = target.state;
     $("card-sure").textContent = target.state === "lost" ? "" : `${Math.round(100 * target.confidence)} % sure`;
     $("card-bar").firstElementChild.style.width = `${Math.round(100 * target.confidence)}%`;
   }
+  recording.tick(target);
   if (state.view) stage.style.setProperty("--aspect", `${state.view.width} / ${state.view.height}`);
   warn(state, local, now);
   if (now > noticeUntil) $("notice").hidden = true;
@@ -98,7 +99,7 @@ export function notice(text) {
 }
 
 /** Buttons and keys, wired once. handlers: {camera(), clip(file), command(verb), mode(name)}. */
-export function wire({ state, local }, handlers) {
+export function wire({ state, local, recording }, handlers) {
   $("camera").onclick = $("start-camera").onclick = handlers.camera;
   $("clip").onclick = $("start-clip").onclick = () => $("file").click();
   $("file").onchange = () => {
@@ -112,9 +113,10 @@ export function wire({ state, local }, handlers) {
   for (const button of document.querySelectorAll("[data-verb]")) button.onclick = () => press(button.dataset.verb);
   for (const button of document.querySelectorAll("[data-mode]")) button.onclick = () => handlers.mode(button.dataset.mode);
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches("input")) return;
     const key = event.key.toLowerCase();
-    if (KEYS[key]) press(KEYS[key]);
+    if (recording.key(key)) event.preventDefault();
+    else if (KEYS[key]) press(KEYS[key]);
     else if (key === "m" && local.running) {
       const modes = Object.keys(MODES);
       handlers.mode(modes[(modes.indexOf(state.mode) + 1) % modes.length]);

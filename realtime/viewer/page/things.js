@@ -3,9 +3,13 @@
 import { inkOf } from "./film.js";
 
 export class Things {
-  /** handlers: {see(thing), say(object, text, keep)}. thumbnail(thing) gives a picture's address, or null for none. */
-  constructor(list, names, handlers, thumbnail) {
+  /**
+   * handlers: {see(thing), say(object, text, keep)}; see is null where there is nothing to see. thumbnail(thing) gives a
+   * picture's address, or null for none. newest: the newest comes first.
+   */
+  constructor(list, names, handlers, thumbnail, newest = false) {
     this.list = list;
+    this.newest = newest;
     this.names = names;
     this.handlers = handlers;
     this.thumbnail = thumbnail;
@@ -29,7 +33,8 @@ export class Things {
       row.thing = thing;
       if (row.says.textContent !== thing.says) row.says.textContent = thing.says;
       const address = this.thumbnail(thing);
-      if (row.image && address && row.image.getAttribute("src") !== address) row.image.src = address;
+      row.image.hidden = !address;
+      if (address && row.image.getAttribute("src") !== address) row.image.src = address;
     }
     const known = new Set(things.map(({ object }) => object));
     for (const [object, row] of this.rows) {
@@ -45,8 +50,11 @@ export class Things {
     const { object } = thing, item = make("li");
     item.style.setProperty("--ink-of", inkOf(object));
     item.dataset.object = object;
-    const see = make("button", { type: "button", className: "see", title: "Its best moment" });
-    see.setAttribute("aria-label", `See object ${object} at its best`);
+    const see = make(this.handlers.see ? "button" : "div", { className: "see" });
+    if (this.handlers.see) {
+      Object.assign(see, { type: "button", title: "Its best moment", onclick: () => this.handlers.see(row.thing) });
+      see.setAttribute("aria-label", `See object ${object} at its best`);
+    }
     const image = make("img", { alt: "", loading: "lazy", decoding: "async" });
     see.append(image, make("span", { textContent: `${object}` }));
     const input = make("input", { maxLength: 80, placeholder: `object ${object}`, autocomplete: "off", enterKeyHint: "done" });
@@ -55,7 +63,6 @@ export class Things {
     const keep = make("button", { type: "button", className: "keep" }), says = make("small");
     item.append(see, input, keep, says);
     const row = { thing, item, image, input, keep, says };
-    see.onclick = () => this.handlers.see(row.thing);
     input.onchange = () => this.handlers.say(object, input.value, this.label(object).keep);
     input.onkeydown = (event) => {
       if (event.key === "Escape") input.value = this.label(object).text;
@@ -63,7 +70,8 @@ export class Things {
     };
     keep.onclick = () => this.toggle(object);
     this.rows.set(object, row);
-    this.list.append(item);
+    if (this.newest) this.list.prepend(item);
+    else this.list.append(item);
     return row;
   }
 

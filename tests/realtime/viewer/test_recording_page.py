@@ -1,0 +1,138 @@
+"""Recording from the live page in a real browser: R, a red mark, names while it goes on, and a file that opens."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+
+import pytest
+
+from realtime.config import load_config
+from realtime.recording.labels import Label, load_labels
+from realtime.recording.looks import things
+from realtime.recording.reader import Recording
+from realtime.recording.writer import RecordingFile
+from realtime.run import run
+from tests import chrome
+from tests.realtime.patience import eventually
+from tests.realtime.viewer.running import LONG_S, View, started, until_masked
+from tests.realtime.viewer.showing import look_at_red
+
+pytestmark = [
+    pytest.mark.skipif(
+        chrome.installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
+    ),
+    pytest.mark.timeout(180),
+]
+NOTICE = "document.getElementById('notice').textContent"
+MARKED = "!document.getElementById('record-mark').hidden"
+ON_SHOW = "gazecast.recording.onShow"
+
+
+@contextlib.contextmanager
+def serving(source, folder, gaze=""):
+    """`gazecast run --view` that records into `folder` when asked to; gives the page's address."""
+    config = load_config(None, {
+        "source": source, "gaze": gaze, "publish": {"endpoint": "tcp://127.0.0.1:0"}, "engine": {"backend": "fake"},
+        "view": {"enabled": True, "port": 0}, "record": {"folder": str(folder)},
+    })  # fmt: skip
+    told, stop = View(), threading.Event()
+    thread = threading.Thread(target=run, args=(config, told), kwargs={"stop": stop})
+    thread.start()
+    try:
+        eventually(lambda: bool(told.address), "an address", LONG_S)
+        yield told.address
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("recordings") / "new"
+
+
+@pytest.fixture(scope="module")
+def tab(browser, folder):
+    with serving("browser:", folder) as address:
+        tab = started(browser, address)
+        until_masked(tab)
+        yield tab
+        tab.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tab, folder):
+    """A recording that was made, named and ended from the page."""
+    assert tab.do("document.getElementById('said').hidden")
+    tab.key("r")
+    tab.until(MARKED)
+    eventually(lambda: look_at_red(tab) and tab.do(f"{ON_SHOW} !== null"), "an object in the list", LONG_S)
+    (path,) = folder.glob("*.mcap")
+    assert tab.do("document.getElementById('record-file').textContent") == path.name
+    assert tab.do(NOTICE) == f"recording into {path}"
+    thing = tab.do(ON_SHOW)
+    tab.key("n")
+    tab.call("Input.insertText", text="rocks and trees")  # with letters that are keys elsewhere
+    for kind in ("rawKeyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key="Enter")
+    eventually(lambda: load_labels(path).of(thing) == Label("rocks and trees"), "a name in the file", LONG_S)
+    tab.do(f"gazecast.recording.things.toggle({thing})")
+    eventually(lambda: not load_labels(path).of(thing).keep, "that it is dropped", LONG_S)
+    tab.until("document.querySelector('#things li.dropped') !== null")
+    tab.key("u")
+    eventually(lambda: load_labels(path).of(thing).keep, "that it is kept again", LONG_S)
+    tab.until("gazecast.recording.pictures.size > 0 && document.querySelector('#things img').naturalWidth === 128")
+    tab.click("[data-verb=record]")
+    tab.until(f"!({MARKED})")
+    tab.until(f"{NOTICE} === 'saved {path}'")
+    assert tab.complaints() == []
+    return path, thing
+
+
+def test_what_the_page_recorded_opens_and_knows_its_names(recorded, tab):
+    path, thing = recorded
+    recording = Recording(path)
+    assert recording.complete
+    named = {one.object: (one.label, one.keep) for one in things(recording, load_labels(path))}
+    assert named[thing] == ("rocks and trees", True)
+    assert sum(1 for _ in recording.frames()) > 3
+    assert tab.do("document.getElementById('said-of').textContent") == f"Recorded: {path.name}"
+
+
+def test_it_says_why_it_cannot_record_and_why_it_has_stopped(recorded, tab, folder, monkeypatch):
+    before = set(folder.iterdir())
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    folder.write_text("a file where the folder was")
+    tab.key("r")
+    tab.until(f"{NOTICE}.startsWith('cannot record into ')")
+    assert not tab.do(MARKED)
+    folder.unlink()
+    aside.rename(folder)
+
+    def full(self, topic, log_ns, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RecordingFile, "put", full)
+    tab.key("r")
+    tab.until(f"{NOTICE}.includes('No space left on device')")
+    tab.until(f"!({MARKED})")
+    assert tab.do(f"{NOTICE}.startsWith('the recording has stopped after ')")
+    assert tab.do("document.querySelector('[data-verb=record]').getAttribute('aria-pressed')") == "false"
+    tab.until("document.getElementById('reason').textContent.includes('No space left on device')")
+    assert set(folder.iterdir()) >= before
+
+
+def test_a_replay_is_watched_and_asks_for_no_camera(recorded, browser, tmp_path):
+    path, _ = recorded
+    with serving(f"recording:{path}", tmp_path) as address:
+        tab = browser.open("about:blank")
+        tab.call("Page.addScriptToEvaluateOnNewDocument", source="navigator.mediaDevices.getUserMedia = () => fail();")
+        tab.call("Page.navigate", url=address)
+        tab.until("window.gazecast?.state.shown")
+        assert tab.do("['start', 'sources', 'modes'].every((id) => document.getElementById(id).hidden)")
+        assert tab.complaints() == []
+        tab.close()
