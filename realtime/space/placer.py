@@ -70,6 +70,16 @@ class Placer:
         self._steady: Steady | None = None
         self._quaternions: dict[str, Floats] = {}
 
+    @property
+    def camera(self) -> Camera:
+        """Whose pictures masks and rays belong to."""
+        return self._camera
+
+    @property
+    def frame_id(self) -> str:
+        """The name of its optical frame."""
+        return self._frame_id
+
     def place(self, frame: Frame, message: MaskMessage, depth: DepthFrame | None, missing: str) -> Object3dMessage:
         """The message for a mask of this frame; missing: why there is no depth. Raises `CalibrationError`.
 

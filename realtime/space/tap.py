@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 
-from calibration import CalibrationError, Rigid
+from calibration import CalibrationError, Camera, Rigid
 from calibration.boards import parse_board
 from calibration.formats import read_camera
 from realtime.latest import Latest
@@ -51,6 +51,11 @@ class Space(Tap):
         self._trouble = ""
         self._failed = 0
         self._thread = threading.Thread(target=self._work, name="gazecast-object3d", daemon=True)
+
+    @property
+    def reference(self) -> tuple[Camera, str]:
+        """The camera that all is said of, and the name of its optical frame."""
+        return self._placer.camera, self._placer.frame_id
 
     def start(self) -> None:
         """Begin to receive depth and to work."""
