@@ -69,11 +69,12 @@ class Prompter:
         self._decoder, self._clock_ns, self._settings = decoder, clock_ns, settings
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # px of their own time
         self._answer: Answer | None = None
+        self._again: Answer | None = None
 
     def reset(self) -> None:
         """Forget everything, as after a change of source."""
         self._recent.clear()
-        self._answer = None
+        self._answer = self._again = None
 
     def remember(self, sample: GazeSample, x: float, y: float) -> None:
         """Take a valid sample; x and y are pixels of the frame of its own time."""
@@ -98,6 +99,23 @@ class Prompter:
         decode_ns = (begin_ns, self._clock_ns())
         self._answer = Answer(keyframe, look.onset_ns, sample, then_px, look.radius_px, candidates, decode_ns)
         return self._answer
+
+    def ask_again(self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe) -> Answer:
+        """The answer for a thing that is kept, once a keyframe.
+
+        prompt: with its point first. sample, radius_px: of the look that it was found by.
+        """
+        if self._again is None or self._again.keyframe is not keyframe:
+            begin_ns = self._clock_ns()
+            candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
+            decode_ns = (begin_ns, self._clock_ns())
+            x, y = map(float, prompt.points_px[0])
+            self._again = Answer(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns)
+        return self._again
+
+    def let_go(self) -> None:
+        """What was kept is not any more, or something else is."""
+        self._again = None
 
     def vote(self) -> None:
         """Have the last answer voted on, if it was not; a few milliseconds."""

@@ -7,30 +7,34 @@
     4. of the candidates, the one that agrees with what was on show is carried to this frame
     5. dwell decides whether it is the same thing, another one, or whether the last mask goes on
 
-One object, one thread, no sockets, no clock of its own: what it is given decides what it says.
+One object, one thread, no sockets, no clock of its own: what it is given decides what it says. What a hand asks for
+between two frames (`want`, `hold`, `clear`) changes which of this counts, see `steering`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import Decoder, Floats
 from realtime.choice import ChoiceSettings, pick
-from realtime.clean import CleanSettings, sharpen, tidy
-from realtime.dwell import Dwell, DwellSettings, Seen, near
+from realtime.clean import CleanSettings
+from realtime.controls import Known, NotDone
+from realtime.dwell import Dwell, DwellSettings, Seen, moved_together, near
+from realtime.finishing import Finishing
 from realtime.gaze import GazeFilter, GazeSettings, Look
+from realtime.keeping import asked_again
 from realtime.keyframes import KeyframeChooser, KeyframeSettings
+from realtime.masked import Decode, Masked
 from realtime.motion import Chain, Motion, MotionSettings, common_fate
 from realtime.prompter import Prompter, PrompterSettings
-from realtime.types import Frame, GazeSample, Keyframe, Mask, State
-from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+from realtime.steering import Steering, stepped
+from realtime.types import Frame, GazeSample, Keyframe
+from realtime.wire import MaskMessage
 
 FATE_NS = 40_000_000
 """Over this long things move apart by what flow can tell, at any frame rate."""
@@ -52,35 +56,6 @@ class TrackerSettings:
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
     clean: CleanSettings = field(default_factory=CleanSettings)
     dwell: DwellSettings = field(default_factory=DwellSettings)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decode:
-    """Where a mask comes from; stays with it while it is only carried on.
-
-    point_px: the gaze that prompted it, in the newest frame. decode_ns: begin and end, host.
-    """
-
-    keyframe: Keyframe
-    sample: GazeSample
-    point_px: tuple[float, float]
-    radius_px: float
-    score: float
-    confidence: float
-    decode_ns: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Masked:
-    """A mask on the working grid of the newest frame, as logits, and where it comes from."""
-
-    logits: Floats
-    decode: Decode
-
-    @property
-    def mask(self) -> Mask:
-        """(h, w) bool."""
-        return np.asarray(self.logits > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +95,13 @@ class Tracker:
         self._gaze = GazeFilter(self._settings.gaze)
         self._prompter = Prompter(decoder, clock_ns, self._settings.prompter)
         self._dwell = Dwell(self._settings.dwell)
+        self._finishing = Finishing(clock_ns, self._settings.clean, self._settings.frame_share, hurry=not frame_time)
+        self._steering = Steering()
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
         self._shown: Masked | None = None
         self._now_ns = 0
         self._since_ns = 0  # when the source last began anew
-        self._interval_ns, self._sharpen_ns = 0.0, 0.0  # between frames; what sharpening an edge costs; running means
         self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
         self._level: int | None = None  # of the last decode's choice: 0 part to 2 whole
         self._wanted: int | None = None  # that the wearer has stepped to
@@ -136,17 +112,18 @@ class Tracker:
             self._restart()
             self._since_ns = frame.received_ns
         before, self._frame = self._frame, frame
-        if before is not None and frame.captured_ns > before.captured_ns:
-            interval_ns = frame.captured_ns - before.captured_ns
-            self._interval_ns += (0.2 if self._interval_ns else 1.0) * (interval_ns - self._interval_ns)
+        self._finishing.pace(before, frame)
         self._motion.push(frame)
         self._take_keyframe(keyframe)
         since = self._motion.chain(before.index) if before is not None else None
         self._take_gaze(samples, frame, before, since)
         self._now_ns = frame.captured_ns if self._frame_time else self._clock_ns()
-        look = self._gaze.look(self._now_ns)
+        look = self._look()
         carried = self._carry(since)
-        decoded = self._decode(frame, look, carried) if look is not None else None
+        if self._steering.kept:
+            decoded = self._kept(carried)
+        else:
+            decoded = self._decode(frame, look, carried) if look is not None else None
         message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
         wants = self._wants_keyframe(frame)
         if message is None or self._behind is None:
@@ -156,9 +133,14 @@ class Tracker:
     def prepare(self, keyframe: Keyframe) -> None:
         """Take a new keyframe between two frames, and ask about what the eyes rest on before the next one comes."""
         self._take_keyframe(keyframe)
-        look = self._gaze.look(self._now_ns)
+        if self._keyframe is not keyframe:
+            return
+        if self._steering.kept:
+            self._kept(self._shown)
+            return
+        look = self._look()
         chain = self._motion.chain(keyframe.index)
-        if self._keyframe is keyframe and look is not None and look.steady and chain is not None:
+        if look is not None and look.steady and chain is not None:
             self._prompter.ask(look, keyframe, chain)
 
     def _take_keyframe(self, keyframe: Keyframe | None) -> None:
@@ -167,7 +149,52 @@ class Tracker:
 
     def refine(self) -> None:
         """Have the last answer voted on, for the frames to come: what there is time for when nothing else waits."""
-        self._prompter.vote()
+        if not self._steering.kept:
+            self._prompter.vote()
+
+    # -- what a hand asks for -----------------------------------------------------------------------------------------
+
+    def want(self, step: int) -> None:
+        """Show something smaller (-1) or larger (1) than what is on show, from the next frame on and while it is.
+
+        Another thing that is looked at is chosen freely again. Nothing happens while nothing is on show.
+        """
+        found = stepped(self._shown.answer.candidates, self._shown.index, step) if self._shown is not None else None
+        if found is not None:
+            index, self._wanted = found
+            self._dwell.want(self._wanted)
+            self._steering = replace(self._steering, chosen=index)
+
+    def hold(self, on: bool, thing: int | None = None) -> int:
+        """Keep what is on show whatever the eyes do, or follow them again; gives the id of what was shown last.
+
+        What is lost, because a cut took it or it left the picture, is let go. Raises `NotDone` where there is nothing
+        to keep, or something else than `thing`.
+        """
+        shown = self._dwell.shown_id
+        if on and (self._shown is None or thing not in (None, shown)):
+            there = "nothing is" if self._shown is None else f"{shown} is"
+            raise NotDone(f"object {thing} is not on show, {there}" if thing is not None else "nothing is on show")
+        self._prompter.let_go()
+        self._steering = replace(self._steering, kept=on)
+        return shown
+
+    def clear(self) -> None:
+        """Show nothing until the eyes rest anew: what they rest on now does not count."""
+        self._steering = Steering(cleared_ns=self._now_ns)
+        self._dwell.clear()
+        self._shown = self._level = self._wanted = None
+
+    def know(self, known: Known) -> list[int | None]:
+        """Remember things that others found; gives their ids, None for what could not be carried to this frame."""
+        chain = self._motion.chain(known.frame.index) if known.frame.received_ns >= self._since_ns else None
+        if self._frame is None or chain is None:
+            return [None] * len(known.traces)
+        moved = iter(moved_together([trace for trace in known.traces if trace is not None], chain.places_now))
+        now = [None if trace is None else next(moved) for trace in known.traces]
+        there = [trace for trace in now if trace is not None]
+        ids = iter(self._dwell.introduce(there, self._frame.size, self._now_ns))
+        return [None if trace is None else next(ids) for trace in now]
 
     # -- 1. motion ----------------------------------------------------------------------------------------------------
 
@@ -183,6 +210,7 @@ class Tracker:
         self._prompter.reset()
         self._frame = self._keyframe = self._shown = self._behind = None
         self._level = self._wanted = None
+        self._steering = Steering()
 
     def _wants_keyframe(self, frame: Frame) -> bool:
         """Whether the picture has changed, or the keyframe lies so far back that soon no chain will reach it."""
@@ -208,14 +236,19 @@ class Tracker:
         self._gaze.move(to_now, before.captured_ns, frame.captured_ns)
         self._dwell.move(to_now)
 
+    def _look(self) -> Look | None:
+        """What the eyes do, unless they did it before all was cleared."""
+        look = self._gaze.look(self._now_ns)
+        return look if look is not None and look.onset_ns > self._steering.cleared_ns else None
+
     def _carry(self, since: Chain | None) -> Masked | None:
-        """What was on show, in the newest frame."""
+        """What was on show, or what was chosen instead, in the newest frame."""
+        chosen, self._steering = self._steering.chosen, replace(self._steering, chosen=None)
         if self._shown is None or since is None:
             return None
-        decode = self._shown.decode
-        x, y = since.to_now(np.array([decode.point_px], np.float32))[0]
-        decode = dataclasses.replace(decode, point_px=(float(x), float(y)))
-        return Masked(since.moved(self._shown.logits), decode)
+        carried = self._shown.moved(since)
+        chain = self._motion.chain(carried.answer.keyframe.index)
+        return carried if chosen is None or chain is None else carried.instead(chosen, chain)
 
     # -- 2. to 4. decode ----------------------------------------------------------------------------------------------
 
@@ -243,11 +276,20 @@ class Tracker:
         decode = Decode(
             keyframe, answer.sample, (float(x), float(y)), look.radius_px, score, choice.confidence, answer.decode_ns
         )
-        return Masked(logits[choice.index], decode)
+        return Masked(logits[choice.index], decode, answer, choice.index)
+
+    def _kept(self, shown: Masked | None) -> Masked | None:
+        """What is kept, as a newer keyframe has it; None where there is nothing new."""
+        keyframe = self._keyframe
+        chain = self._motion.chain(keyframe.index) if keyframe is not None else None
+        if shown is None or keyframe is None or chain is None:
+            return None
+        return asked_again(shown, keyframe, chain, self._prompter)
 
     def _fate(self, masks: NDArray[np.bool_]) -> Floats | None:
         """Common fate of candidates on every other pixel of the working grid, by what moved over `FATE_NS`."""
-        steps = max(1, round(FATE_NS / self._interval_ns)) if self._interval_ns else 1
+        interval_ns = self._finishing.interval_ns
+        steps = max(1, round(FATE_NS / interval_ns)) if interval_ns else 1
         chain = self._motion.back(steps)
         if chain is None or self._settings.choice.fate == 0:
             return None
@@ -261,7 +303,7 @@ class Tracker:
         verdict = self._dwell.update(
             Seen(
                 self._now_ns, look, decoded.mask if decoded else None, carried.mask if carried else None,
-                frame.size, level=self._level, broken=broken,
+                frame.size, level=self._level, broken=broken, keep=self._steering.kept,
             )
         )  # fmt: skip
         self._wanted = verdict.wanted_level
@@ -269,55 +311,17 @@ class Tracker:
         self._shown = shown
         if shown is not None:
             self._behind = shown.decode
-            mask = self._cleaned(shown, frame)
             # A mask is no better than the motion that brought it here.
             chain = self._motion.chain(shown.decode.keyframe.index)
+            mask = self._finishing.finish(shown, frame, chain)
             confidence = shown.decode.confidence * (chain.trust_in(shown.mask) if chain is not None else 0.0)
-            return self._message(frame, shown.decode, verdict.object, verdict.state, mask, confidence)
+            return shown.decode.message(frame, verdict.object, verdict.state, mask, confidence, self._clock_ns())
+        self._steering = replace(self._steering, kept=False)
         if self._behind is None:
             self._behind = decoded.decode if decoded is not None else None
         if self._behind is None:
             return None
-        return self._message(frame, self._behind, verdict.object, "lost", None, 0.0)
-
-    def _cleaned(self, shown: Masked, frame: Frame) -> Mask:
-        """(H, W) bool: the mask without specks and, where there is time, with its edge where the newest frame has one.
-
-        A sharp edge on a frame that comes late is worth less than the next frame in time.
-        """
-        settings, decode = self._settings.clean, shown.decode
-        begin_ns = self._clock_ns()
-        late = begin_ns - frame.received_ns + self._sharpen_ns > self._settings.frame_share * self._interval_ns
-        if late and not self._frame_time:
-            # Cheaper on the working grid. The estimate fades, so that it is tried again when the load has gone.
-            self._sharpen_ns *= 0.98
-            w, h = shown.logits.shape[1] / frame.size[0], shown.logits.shape[0] / frame.size[1]
-            small = tidy(shown.mask, (decode.point_px[0] * w, decode.point_px[1] * h), settings.speck)
-            return np.asarray(cv2.resize(small.astype(np.float32), frame.size, interpolation=cv2.INTER_LINEAR) > 0.5)
-        chain = self._motion.chain(decode.keyframe.index)
-        similarity = chain.similarity if chain is not None else None
-        mask = sharpen(shown.mask, frame.image, frame.index - decode.keyframe.index, similarity, settings)
-        mask = tidy(mask, decode.point_px, settings.speck)
-        self._sharpen_ns += 0.2 * (self._clock_ns() - begin_ns - self._sharpen_ns)
-        return mask
-
-    def _message(
-        self, frame: Frame, decode: Decode, thing: int, state: State, mask: Mask | None, confidence: float
-    ) -> MaskMessage:
-        sample = decode.sample
-        return MaskMessage(
-            frame=FrameRef(frame.index, frame.timestamp, *frame.size),
-            keyframe=KeyframeRef(decode.keyframe.index, decode.keyframe.timestamp),
-            gaze=GazeRef(sample.timestamp, *decode.point_px, sample.confidence, decode.radius_px),
-            carried_ms=(self._clock_ns() - decode.decode_ns[1]) / 1e6,
-            object=thing,
-            state=state,
-            score=decode.score,
-            confidence=confidence,
-            mask=mask,
-            timing_ns=TimingNs(sample.received_ns, frame.received_ns, *decode.decode_ns),
-            captured_ns=frame.captured_ns,
-        )
+        return self._behind.message(frame, verdict.object, "lost", None, 0.0, self._clock_ns())
 
 
 def _inside(point_px: tuple[float, float], frame: Frame) -> bool:

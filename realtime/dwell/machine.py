@@ -5,7 +5,7 @@
     lost      nothing on show, no mask               preview: eyes rest `preview_s` on something
     preview   eyes rest on it                        locked: `lock_s` of rest; held: eyes off it, blink, saccade
     locked    rested on for long                     held: the same
-    held      eyes off it, mask carried on           preview or locked, as before: eyes are back on it
+    held      eyes off it, mask carried on; or kept  preview or locked, as before: eyes are back on it
                                                      preview of another: eyes rest `switch_s` on that one
                                                      lost: `lost_s` without eyes on it, or the picture's chain broke
 
@@ -16,71 +16,28 @@ remembered, and its dwell if it was left for less than `lost_s`. The time counts
 and where the eyes are clear of the mask from when they left it. If the eyes did not leave but the mask was carried away
 from under them, it is replaced at once: that is motion's error, and no hysteresis is due to it. In `lost` the id is
 that of the thing that was lost (0 at first), so that a reader knows what is gone; a thing found again by its place gets
-its id back.
+its id back. What is kept on purpose (`Seen.keep`) is `held` whatever the eyes do, until it is lost or let go.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
+from realtime.dwell.seen import Seen, Shown
 from realtime.dwell.settings import DwellSettings
-from realtime.dwell.trace import Mapper, Trace, agreement, near
+from realtime.dwell.trace import Mapper, Trace, agreement, moved_together, near
 from realtime.gaze.look import Look
 from realtime.types import Mask, State
 
 WHOLE = 2
 """Granularities run from 0, a part, to 2, the whole, as SAM orders its masks 1 to 3."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What is known when a frame is about to be published.
-
-    look: what the eyes do, in the newest frame's pixels.
-    decoded: the newest decode carried to the newest frame; None unless it was prompted by the present look. Any
-        resolution that covers the frame, the same for both masks.
-    carried: the mask shown last, carried to the newest frame; None where that failed.
-    frame_size: (width, height) of the newest frame.
-    iou: of decoded and carried, if it is known already.
-    level: granularity of `decoded`, 0 part to 2 whole, if known.
-    broken: the chain to the newest frame has broken since the last frame: what was carried fits no more.
-    """
-
-    now_ns: int
-    look: Look | None
-    decoded: Mask | None
-    carried: Mask | None
-    frame_size: tuple[int, int]
-    iou: float | None = None
-    level: int | None = None
-    broken: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """What to publish.
-
-    source: whose decode's `gaze`, score and times go with the mask: the fresh one's or the carried one's.
-    object: 0 only before anything was shown.
-    dwell_s: rest on this thing so far.
-    wanted_level: granularity the wearer has stepped to, to be chosen among the next candidates; None: choose freely.
-    changed: another thing, or the same seen otherwise, than in the last frame: forget dense prompts made of it.
-    """
-
-    source: Literal["decoded", "carried", "nothing"]
-    mask: Mask | None
-    object: int
-    state: State
-    dwell_s: float
-    wanted_level: int | None
-    changed: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +50,10 @@ class _Thing:
     dwell_ns: int = 0
     level: int | None = None
     rising: bool = True
+    settled: bool = False
+    """Its level was asked for, and steps no more by itself."""
+    told: bool = False
+    """By others: nobody has looked at it yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -127,8 +88,13 @@ class Dwell:
         return self._last_id
 
     @property
+    def shown_id(self) -> int:
+        """That of the thing that is, or was last, on show; 0 at first."""
+        return self._shown_id
+
+    @property
     def counts(self) -> Mapping[str, int]:
-        """Events so far: objects, switches, recalls, refinements, losts, breaks, steps; read only."""
+        """Events so far: objects, switches, recalls, refinements, losts, breaks, steps, wants, clears; read only."""
         return MappingProxyType(self._counts)
 
     def move(self, mapping: Mapper) -> None:
@@ -136,17 +102,50 @@ class Dwell:
         if self._rival is not None:
             trace = self._rival.trace.moved(mapping)
             self._rival = None if trace is None else replace(self._rival, trace=trace)
-        kept = []
-        for thing in self._memory:
-            trace = thing.trace.moved(mapping)
-            if trace is not None:
-                kept.append(replace(thing, trace=trace))
-        self._memory = kept
+        moved = moved_together([thing.trace for thing in self._memory], mapping)
+        pairs = zip(self._memory, moved, strict=True)
+        self._memory = [replace(thing, trace=trace) for thing, trace in pairs if trace is not None]
         if self._thing is not None:
             self._thing.trace = self._thing.trace.moved(mapping) or self._thing.trace
         if math.isfinite(self._at_px[0]):
             x, y = np.asarray(mapping(np.array([self._at_px], np.float64)))[0]
             self._at_px = float(x), float(y)
+
+    def want(self, level: int) -> None:
+        """Have the thing on show at this granularity from now on."""
+        if self._thing is not None:
+            self._thing.level, self._thing.settled = level, True
+            self._counts["wants"] += 1
+
+    def clear(self) -> None:
+        """Lay down what is on show; its id is remembered, its dwell is not."""
+        if self._thing is not None:
+            self._thing.dwell_ns = 0
+            self._counts["clears"] += 1
+        self._rival = None
+        self._lay_down()
+
+    def introduce(self, traces: Sequence[Trace], frame_size: tuple[int, int], now_ns: int) -> list[int]:
+        """Ids of things that others found in the newest frame; eyes that come to one will find it under its id.
+
+        What is on show or remembered keeps the id that it has.
+        """
+        known = [
+            (thing, thing.trace.painted(frame_size)) for thing in [self._thing, *self._memory] if thing is not None
+        ]
+        ids = []
+        for trace in traces:
+            lies = [(trace.on(mask, frame_size, thing.trace).iou, thing) for thing, mask in known]
+            iou, same = max(lies, key=lambda pair: pair[0], default=(0.0, None))
+            if same is None or iou < self._settings.recall_iou:
+                self._last_id += 1
+                self._counts["told"] += 1
+                same = _Thing(self._last_id, trace, now_ns, told=True)
+                self._memory.append(same)
+            elif same is not self._thing:
+                same.seen_ns = now_ns
+            ids.append(same.id)
+        return ids
 
     def update(self, seen: Seen) -> Shown:
         """Decide what this frame shows."""
@@ -166,6 +165,8 @@ class Dwell:
             if seen.look is None or fresh is None or not self._ripe(seen, seen.look, fresh, self._settings.preview_s):
                 return self._nothing()
             return self._take(seen, seen.look, fresh)
+        if seen.keep:
+            return self._keep(seen, thing)
         if self._on(seen, thing, fresh):
             return self._rest(seen, thing, fresh, elapsed_ns)
         self._was_on = False
@@ -180,12 +181,29 @@ class Dwell:
                 self._lay_down()
                 return self._take(seen, seen.look, fresh)
         if seen.carried is None or seen.now_ns - thing.seen_ns >= self._settings.lost_s * 1e9:
-            self._counts["losts"] += 1
-            self._rival = None
-            self._lay_down()
-            return self._nothing()
+            return self._lose()
         self._see(thing, seen.carried, seen.frame_size)
-        return Shown("carried", seen.carried, thing.id, "held", thing.dwell_ns * 1e-9, thing.level, False)
+        return self._held("carried", seen.carried, thing)
+
+    def _keep(self, seen: Seen, thing: _Thing) -> Shown:
+        """The thing on show stays there: as it was decoded anew, or else carried on."""
+        self._was_on, self._rival = False, None
+        mask = seen.carried if seen.decoded is None else seen.decoded
+        if mask is None:
+            return self._lose()
+        thing.seen_ns = seen.now_ns
+        self._see(thing, mask, seen.frame_size)
+        return self._held("carried" if seen.decoded is None else "decoded", mask, thing)
+
+    def _lose(self) -> Shown:
+        self._counts["losts"] += 1
+        self._rival = None
+        self._lay_down()
+        return self._nothing()
+
+    @staticmethod
+    def _held(source: Literal["decoded", "carried"], mask: Mask, thing: _Thing) -> Shown:
+        return Shown(source, mask, thing.id, "held", thing.dwell_ns * 1e-9, thing.level, False)
 
     def _on(self, seen: Seen, thing: _Thing, fresh: Trace | None) -> bool:
         """Whether the eyes rest on the thing on show."""
@@ -265,7 +283,7 @@ class Dwell:
         if look.kind != "fixation":  # eyes that follow something are not held on purpose
             self._step_ns = seen.now_ns
         self._step_ns = max(self._step_ns, look.onset_ns)
-        if not self._settings.steps or thing.dwell_ns < self._settings.lock_s * 1e9:
+        if not self._settings.steps or thing.settled or thing.dwell_ns < self._settings.lock_s * 1e9:
             return
         if seen.now_ns - self._step_ns < self._settings.step_s * 1e9:
             return
@@ -294,20 +312,26 @@ class Dwell:
         if broken_ns is not None and seen.now_ns - broken_ns >= limits.lost_s * 1e9:
             oldest_ns = max(oldest_ns, broken_ns)
         self._memory = [thing for thing in self._memory if thing.seen_ns > oldest_ns]
-        self._memory = self._memory[max(len(self._memory) - limits.remember, 0) :]
+        for told, most in ((False, limits.remember), (True, limits.remember_told)):
+            extra = [thing for thing in self._memory if thing.told is told][: -most or None]
+            if extra:
+                self._memory = [thing for thing in self._memory if thing not in extra]
 
     def _recall(self, seen: Seen) -> _Thing | None:
         """The remembered thing that lies where the fresh mask does, taken out of memory; the best if several do."""
         assert seen.decoded is not None
         limits, best, best_iou = self._settings, None, -1.0
+        shown = Trace.of(seen.decoded, seen.frame_size)
         for thing in self._memory:
-            lies = thing.trace.on(seen.decoded, seen.frame_size)
+            lies = thing.trace.on(seen.decoded, seen.frame_size, shown)
             ratio = max(lies.area_ratio, 1.0 / lies.area_ratio) if lies.area_ratio > 0 else math.inf
             within = max(lies.inside, lies.inside / lies.area_ratio) if ratio < math.inf else 0.0
             nested = within >= limits.recall_inside and ratio <= limits.recall_area_ratio
             if (lies.iou >= limits.recall_iou or nested) and lies.iou > best_iou:
                 best, best_iou = thing, lies.iou
         self._memory = [thing for thing in self._memory if thing is not best]
+        if best is not None:
+            best.told = False
         return best
 
     def _nothing(self) -> Shown:

@@ -31,7 +31,9 @@ class DwellSettings:
     recall_area_ratio: float = 3.0
     """Part and whole are one thing up to this ratio; beyond it, a thing lying on another is not recalled as it."""
     remember: int = 8
-    """Most things remembered."""
+    """Most things remembered of those that were looked at."""
+    remember_told: int = 256
+    """Most things remembered of those that others made known; a picture's everything."""
     remember_s: float = 30.0
     """How long they are; what is carried along without being seen drifts off."""
     steps: bool = True
@@ -49,13 +51,16 @@ class DwellSettings:
                     raise DwellSettingsError(f"dwell setting steps must be true or false, got {value!r}")
             elif not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
                 raise DwellSettingsError(f"dwell setting {name} must be a finite number, got {value!r}")
-            elif value < 0 or (value == 0 and name not in ("preview_s", "switch_s", "lock_s", "remember")):
+            elif value < 0 or (
+                value == 0 and name not in ("preview_s", "switch_s", "lock_s", "remember", "remember_told")
+            ):
                 raise DwellSettingsError(f"dwell setting {name} must be above 0, got {value!r}")
         for name in ("same_iou", "recall_iou", "recall_inside"):
             if getattr(self, name) > 1:
                 raise DwellSettingsError(f"dwell setting {name} must be within 0..1, got {getattr(self, name)!r}")
-        if not isinstance(self.remember, int):
-            raise DwellSettingsError(f"dwell setting remember must be a whole number, got {self.remember!r}")
+        for name in ("remember", "remember_told"):
+            if not isinstance(getattr(self, name), int):
+                raise DwellSettingsError(f"dwell setting {name} must be a whole number, got {getattr(self, name)!r}")
         if self.recall_area_ratio < 1:
             raise DwellSettingsError(f"dwell setting recall_area_ratio must be >= 1, got {self.recall_area_ratio!r}")
         if self.lost_s <= self.switch_s:

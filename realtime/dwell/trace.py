@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ class Trace:
     kept: float = 1.0
 
     @classmethod
-    def of(cls, mask: Mask, frame_size: tuple[int, int]) -> Trace | None:
+    def of(cls, mask: Mask, frame_size: tuple[int, int], most: int = MOST_POINTS) -> Trace | None:
         """The trace of an (h, w) mask of any resolution over a frame of (width, height); None if it is empty."""
         stride = max(1, max(mask.shape) // COLUMNS)
         while True:
@@ -52,13 +54,16 @@ class Trace:
         if not len(rows):
             return None
         scale = _scale(mask, frame_size)
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int)
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)
         points = np.stack([columns[chosen], rows[chosen]], axis=1) * stride + 0.5
         return cls(points * scale - 0.5, len(rows) * stride**2 * float(scale.prod()))
 
     def moved(self, mapping: Mapper) -> Trace | None:
         """The trace in the newest frame's pixels; None when most of it was not mapped to anything finite."""
-        points = np.asarray(mapping(self.points_px), np.float64)
+        return self.at(np.asarray(mapping(self.points_px), np.float64))
+
+    def at(self, points: NDArray[np.float64]) -> Trace | None:
+        """The trace where its points, in their order, now are; NaN: not known."""
         known = np.isfinite(points).all(axis=1)
         kept = self.kept * float(known.mean())
         if kept < LEAST_KEPT:
@@ -67,12 +72,15 @@ class Trace:
         grown = (after / before) ** 2 if before > 0 and after > 0 else 1.0
         return Trace(points[known], self.area_px * grown, kept)
 
-    def on(self, mask: Mask, frame_size: tuple[int, int]) -> Overlap:
-        """How the trace lies on a mask of the newest frame; nothing overlaps when too little of it is in view."""
+    def on(self, mask: Mask, frame_size: tuple[int, int], shown: Trace | None = None) -> Overlap:
+        """How the trace lies on a mask of the newest frame; nothing overlaps when too little of it is in view.
+
+        shown: the mask's own trace, if it is known already.
+        """
         height, width = mask.shape
         at = np.floor((self.points_px + 0.5) / _scale(mask, frame_size))
         seen = ((at >= 0) & (at < (width, height))).all(axis=1)
-        shown = Trace.of(mask, frame_size)
+        shown = shown or Trace.of(mask, frame_size)
         if shown is None or seen.mean() * self.kept < LEAST_KEPT:
             return Overlap(0.0, 0.0, 0.0)
         columns, rows = at[seen].astype(int).T
@@ -80,6 +88,26 @@ class Trace:
         area = self.area_px * float(seen.mean())
         shared = min(inside * area, shown.area_px)
         return Overlap(shared / (area + shown.area_px - shared), inside, shown.area_px / area)
+
+    def painted(self, frame_size: tuple[int, int]) -> Mask:
+        """A small (h, w) mask over the frame, about where the thing is: a disc round each point, of its share."""
+        wide = min(COLUMNS, frame_size[0])
+        small = np.zeros((max(1, round(wide * frame_size[1] / frame_size[0])), wide), np.uint8)
+        scale = _scale(small > 0, frame_size)
+        reach = math.sqrt(self.area_px / len(self.points_px)) / 2 / float(scale[0])
+        for x, y in (self.points_px + 0.5) / scale - 0.5:
+            corners = [(round(x - reach), round(y - reach)), (round(x + reach), round(y + reach))]
+            cv2.rectangle(small, corners[0], corners[1], 1, -1)
+        return small > 0
+
+
+def moved_together(traces: Sequence[Trace], mapping: Mapper) -> list[Trace | None]:
+    """Each of many moved, with one call of the mapping."""
+    if not traces:
+        return []
+    points = np.asarray(mapping(np.concatenate([trace.points_px for trace in traces])), np.float64)
+    ends = np.cumsum([len(trace.points_px) for trace in traces])[:-1]
+    return [trace.at(part) for trace, part in zip(traces, np.split(points, ends), strict=True)]
 
 
 def agreement(one: Mask, other: Mask) -> float:

@@ -143,6 +143,10 @@ class Chain:
             back = -sample(self.displacement, (work + back)[None])[0]
         return self._framed(work + back)
 
+    def places_now(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`to_now` of (N, 2) float64."""
+        return self.to_now(points_px.astype(np.float32)).astype(np.float64)
+
     def _framed(self, work: Floats) -> Floats:
         """Working pixels -> frame pixels within the frame."""
         out = (work + 0.5) / self._scale - 0.5

@@ -14,7 +14,8 @@ import cv2
 import msgpack
 import numpy as np
 
-from realtime.controls import VERBS, Command
+from realtime.controls import ALL_VERBS, Command, Known
+from realtime.dwell import Trace
 from realtime.publishing import Stamp
 from realtime.sources.base import SourceError
 from realtime.turns import Call, Encoded, Turn
@@ -155,7 +156,7 @@ def pack_turn(turn: Turn) -> bytes:
         "frame": _key(turn.frame) if turn.frame else None,
         "samples": [_sample(sample) for sample in turn.samples],
         "keyframe": [*_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns] if keyframe else None,
-        "commands": [asdict(command) for command in turn.commands],
+        "commands": [_command(command) for command in turn.commands],
         "clock_ns": turn.clock_ns,
         "published": turn.published,
     }
@@ -204,14 +205,35 @@ def _read_sample(values: Any) -> GazeSample:
     )  # fmt: skip
 
 
+def _command(command: Command) -> dict[str, Any]:
+    fields: dict[str, Any] = {"verb": command.verb, "on": command.on, "object": command.object, "known": None}
+    if command.known is not None:
+        traces = [None if t is None else [t.points_px.tobytes(), t.area_px, t.kept] for t in command.known.traces]
+        fields["known"] = {"frame": _key(command.known.frame), "traces": traces}
+    return fields
+
+
 def _read_command(values: Any) -> Command:
-    try:
-        command = Command(**values)
-    except TypeError:
-        raise RecordingError(f"a command of the recording is {values!r:.60}") from None
-    if command.verb not in VERBS:
-        raise RecordingError(f"a command of the recording is {command.verb!r:.40}; known are {', '.join(VERBS)}")
-    return command
+    if not isinstance(values, dict) or values.get("verb") not in ALL_VERBS:
+        raise RecordingError(f"a command of the recording is {values!r:.60}; known are {', '.join(ALL_VERBS)}")
+    thing, known = values.get("object"), values.get("known")
+    if known is not None and not isinstance(known, dict):
+        raise RecordingError(f"a command of the recording knows {known!r:.60}")
+    return Command(
+        values["verb"], values.get("on") is True, None if thing is None else _int(thing),
+        None if known is None else Known(
+            FrameKey(*_ints(known.get("frame"), 2)), tuple(map(_read_trace, _list(known.get("traces"))))
+        ),
+    )  # fmt: skip
+
+
+def _read_trace(values: Any) -> Trace | None:
+    if values is None:
+        return None
+    points, area_px, kept = [*_list(values), None, None, None][:3]
+    if not isinstance(points, bytes) or not points or len(points) % 16:
+        raise RecordingError(f"a thing of the recording is {values!r:.60}")
+    return Trace(np.frombuffer(points, np.float64).reshape(-1, 2), _float(area_px), _float(kept))
 
 
 def _pack(values: Any) -> bytes:

@@ -1,8 +1,9 @@
-"""Sockets that ask, and one that answers."""
+"""A socket that asks, and one that answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from typing import NewType
 
 import zmq
 
@@ -54,29 +55,43 @@ class Remote:
             self._socket = None
 
 
+Asker = NewType("Asker", bytes)
+"""Who asked, as the socket knows them."""
+
+
 class Answers:
-    """A bound REP socket: one request at a time is answered, used by one thread."""
+    """A bound socket that answers REQ sockets, many at a time and in any order; used by one thread.
+
+    Who has gone, or asked anew instead of waiting, gets no answer and keeps nobody waiting.
+    """
 
     def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20) -> None:
         """Bind; port 0 takes a free one, which `endpoint` then names. `TransportError` where that cannot be."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.REP)
+        self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.MAXMSGSIZE, max_bytes)
-        # Who asked and has gone must not keep others waiting.
-        self._socket.set(zmq.SNDTIMEO, 1000)
         self._socket.set(zmq.LINGER, 0)
+        self.refused = 0
         try:
             self.endpoint = bind(self._socket, endpoint)
         except TransportError:
             self.close()
             raise
 
-    def answer(self, reply: Callable[[list[bytes]], bytes], timeout_s: float) -> bool:
-        """Wait for one request and answer it; False when none came."""
+    def receive(self, timeout_s: float) -> tuple[Asker, bytes] | None:
+        """The next request, or None after the timeout; what is not of one part from a REQ socket is counted only."""
         if not self._socket.poll(whole_ms(timeout_s)):
-            return False
-        self._socket.send(reply(self._socket.recv_multipart()))
-        return True
+            return None
+        parts = self._socket.recv_multipart()
+        if len(parts) != 3 or parts[1]:
+            self.refused += 1
+            return None
+        return Asker(parts[0]), parts[2]
+
+    def reply(self, asker: Asker, payload: bytes) -> None:
+        """Answer."""
+        with contextlib.suppress(zmq.Again):  # it reads nothing
+            self._socket.send_multipart([asker, b"", payload], zmq.NOBLOCK)
 
     def close(self) -> None:
         """Close and free the port before returning; closing twice is fine."""

@@ -1,6 +1,7 @@
 """Commands reach the tracker when it can be steered, and the run otherwise, between two frames."""
 
-from realtime.controls import MOST, STEERING, VERBS, Command, Commands, Steered, steer
+from realtime.controls import MOST, STEERING, VERBS, Command, Commands, Known, NotDone, Steered, steer
+from realtime.types import FrameKey
 
 
 class Tracker:
@@ -10,19 +11,38 @@ class Tracker:
     def want(self, step):
         self.told.append(("want", step))
 
-    def hold(self, on):
+    def hold(self, on, thing=None):
         self.told.append(("hold", on))
+        if thing == 9:
+            raise NotDone("object 9 is not on show, 4 is")
+        return 4
 
     def clear(self):
         self.told.append(("clear",))
+
+    def know(self, known):
+        self.told.append(("know", known))
+        return [5]
+
+
+KNOWN = Known(FrameKey(1, 2), (None,))
 
 
 def test_each_steering_verb_is_one_call():
     tracker = Tracker()
     assert isinstance(tracker, Steered)
     for verb in STEERING:
-        steer(tracker, Command(verb, on=False))
-    assert tracker.told == [("want", -1), ("want", 1), ("hold", False), ("clear",)]
+        steer(tracker, Command(verb, on=False, known=KNOWN))
+    assert tracker.told == [("want", -1), ("want", 1), ("hold", False), ("clear",), ("know", KNOWN)]
+
+
+def test_who_waits_is_told_what_came_of_it():
+    said = []
+    for command in (Command("hold"), Command("hold", object=9), Command("know", known=KNOWN), Command("clear")):
+        steer(Tracker(), command.answered(said.append))
+    assert said[0] == 4
+    assert isinstance(said[1], NotDone)
+    assert said[2:] == [[5], None]
 
 
 def test_what_is_not_the_trackers_is_left_alone():

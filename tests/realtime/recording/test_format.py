@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.controls import VERBS, Command
+from realtime.controls import VERBS, Command, Known
+from realtime.dwell import Trace
 from realtime.publishing import Stamp
 from realtime.recording.format import (
     About,
@@ -55,6 +56,19 @@ JUNK = st.recursive(
 def test_looks_and_turns_come_back(sample, turn):
     assert read_sample(pack_sample(sample)) == sample
     assert read_turn(pack_turn(turn)) == turn
+
+
+def test_what_was_made_known_comes_back():
+    mask = np.zeros((48, 64), bool)
+    mask[10:30, 20:40] = True
+    known = Known(FrameKey(3, 4), (Trace.of(mask, (64, 48)), None))
+    turn = Turn("frame", FrameKey(5, 6), commands=(Command("know", known=known, answer=print),))
+    again = read_turn(pack_turn(turn)).commands[0]
+    assert again.known.frame == known.frame
+    assert np.array_equal(again.known.traces[0].points_px, known.traces[0].points_px)
+    assert again.known.traces[0].area_px == known.traces[0].area_px
+    assert again.known.traces[1] is None
+    assert again.answer is None
 
 
 @pytest.mark.parametrize(("lossy", "same"), [(False, True), (True, False)])

@@ -1,0 +1,268 @@
+"""Answers requests beside the loop: quick ones at once, slow ones on a thread of their own, in turn.
+
+Takes part in a run as a tap; the loop never waits for it. The tracker is asked through commands, which it
+obeys between two frames.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engines import Decoder, EngineError
+from engines.everything import Found, everything, finished, segment
+from realtime.controls import Command, Commands, Known
+from realtime.dwell import Trace
+from realtime.requests.messages import (
+    MOST_BYTES,
+    MOST_SECONDS,
+    Everything,
+    History,
+    Hold,
+    Release,
+    Segment,
+    Snapshot,
+    Status,
+    key_fields,
+    pack_answer,
+    pack_refusal,
+    read_ask,
+    thing_fields,
+)
+from realtime.taps import Shown, Tap
+from realtime.transport import Answers
+from realtime.transport.asking import Asker
+from realtime.types import FrameKey, Keyframe
+from realtime.wire import WireError, unpack
+
+LOOK_S = 0.02
+"""How long a finished slow answer may wait for the socket's thread."""
+TRACKER_S = 2.0
+MOST_WAITING = 4
+MOST_HISTORY_BYTES = 64 << 20
+MOST_KNOWN = 256
+"""Things that are made known to the stream at a time, the surest first; the others are answered without an id."""
+KNOWN_POINTS = 24
+"""Of each, carried along with every frame."""
+
+
+class Refused(Exception):
+    """What was asked cannot be done; the message says why."""
+
+
+class Requests(Tap):
+    """Serves from `__init__` to `close`."""
+
+    name = "requests"
+
+    def __init__(self, endpoint: str, stream: str, commands: Commands, clock_ns: Callable[[], int]) -> None:
+        """Bind; raises `TransportError`."""
+        self._stream, self._commands, self._clock_ns = stream, commands, clock_ns
+        self._socket = Answers(endpoint, max_bytes=MOST_BYTES)
+        self.endpoint = self._socket.endpoint
+        self._shown: Shown | None = None
+        self._held = False
+        self._decoder: Decoder | None = None
+        self._keyframe: Keyframe | None = None
+        self._history: deque[tuple[int, bytes]] = deque()
+        self._history_bytes = 0
+        self._lock = threading.Lock()
+        self._slow: queue.Queue[tuple[Asker, Segment | Everything] | None] = queue.Queue(MOST_WAITING)
+        self._done: deque[tuple[Asker, bytes]] = deque()
+        self._refused = 0
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=work, name=f"gazecast-requests-{name}", daemon=True)
+            for name, work in (("socket", self._serve), ("work", self._work))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End within a second; what is still being worked out is not answered. Twice is fine."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(0.5)
+
+    # -- what happens in the run --------------------------------------------------------------------------------------
+
+    def opened(self, decoder: Decoder) -> None:
+        """Know the decoder; calls to it must be short."""
+        self._decoder = decoder
+
+    def keyframe(self, keyframe: Keyframe) -> None:
+        """Know the newest keyframe."""
+        self._keyframe = keyframe
+
+    def shown(self, shown: Shown) -> None:
+        """Know the newest frame."""
+        self._shown = shown
+
+    def published(self, topic: str, payload: bytes) -> None:
+        """Remember masks."""
+        if topic != "mask":
+            return
+        now_ns = self._clock_ns()
+        with self._lock:
+            self._history.append((now_ns, payload))
+            self._history_bytes += len(payload)
+            oldest_ns = now_ns - round(MOST_SECONDS * 1e9)
+            while self._history[0][0] < oldest_ns or self._history_bytes > MOST_HISTORY_BYTES:
+                self._history_bytes -= len(self._history.popleft()[1])
+
+    def dropped(self) -> dict[str, int]:
+        """What was asked and could not be read or done."""
+        refused = self._refused + self._socket.refused
+        return {"requests.refused": refused} if refused else {}
+
+    # -- the socket's thread ------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            while not self._stop.is_set():
+                while self._done:
+                    self._socket.reply(*self._done.popleft())
+                asked = self._socket.receive(LOOK_S)
+                if asked is not None:
+                    self._take(*asked)
+        finally:
+            self._socket.close()
+
+    def _take(self, asker: Asker, payload: bytes) -> None:
+        try:
+            ask = read_ask(payload)
+            if isinstance(ask, Segment | Everything):
+                self._slow.put_nowait((asker, ask))
+                return
+            answer = self._answer(ask)
+        except queue.Full:
+            answer = self._refuse(f"{MOST_WAITING} requests are waiting already; ask again later")
+        except (WireError, Refused) as error:
+            answer = self._refuse(str(error))
+        except Exception as error:  # one request that goes wrong must not be the last
+            answer = self._refuse(f"{type(error).__name__}: {error}")
+        self._socket.reply(asker, answer)
+
+    def _refuse(self, why: str) -> bytes:
+        self._refused += 1
+        return pack_refusal(why)
+
+    def _answer(self, ask: Status | Hold | Release | Snapshot | History) -> bytes:
+        if isinstance(ask, Status):
+            return pack_answer(**self._status())
+        if isinstance(ask, Hold):
+            thing = self._steered(Command("hold", True, object=ask.object))
+            self._held = True
+            return pack_answer(object=thing)
+        if isinstance(ask, Release):
+            thing = self._steered(Command("hold", False))
+            self._held = False
+            return pack_answer(object=thing)
+        if isinstance(ask, Snapshot):
+            return pack_answer(**self._snapshot(ask))
+        return pack_answer(masks=self._remembered(ask))
+
+    def _status(self) -> dict[str, Any]:
+        shown, keyframe = self._shown, self._keyframe
+        message = shown.message if shown is not None else None
+        return {
+            "stream": self._stream,
+            "object": message.object if message is not None else None,
+            "state": message.state if message is not None else None,
+            "held": self._held,
+            "keyframe": None if keyframe is None else {"index": keyframe.index, "timestamp": keyframe.timestamp},
+        }
+
+    def _snapshot(self, ask: Snapshot) -> dict[str, Any]:
+        shown = self._shown
+        if shown is None:
+            raise Refused("there is no frame yet; is the source running?")
+        frame, message = shown.frame, shown.message
+        if ask.format == "jpeg" and frame.jpeg is not None:
+            data = frame.jpeg
+        else:
+            ok, packed = cv2.imencode(f".{ask.format}", frame.image)
+            if not ok:
+                raise Refused(f"the frame cannot be packed as {ask.format}")
+            data = np.asarray(packed).tobytes()
+        key = key_fields(FrameKey.of(frame), frame.timestamp, frame.size)
+        mask = message.fields() if message is not None else None
+        return {"frame": key, "format": ask.format, "data": data, "mask": mask}
+
+    def _remembered(self, ask: History) -> list[bytes]:
+        since_ns = self._clock_ns() - round(ask.seconds * 1e9)
+        with self._lock:
+            found = [payload for at_ns, payload in self._history if at_ns >= since_ns]
+        masks = [payload for payload in found if unpack(payload).get("object") == ask.object]
+        if not masks:
+            raise Refused(f"object {ask.object} was not published in the last {ask.seconds:g} s")
+        return masks
+
+    def _steered(self, command: Command) -> Any:
+        """What the tracker says to a command; raises `Refused` when it does not come to it, or cannot do it."""
+        said: queue.Queue[Any] = queue.Queue(1)
+        self._commands.put(command.answered(said.put_nowait))
+        try:
+            answer = said.get(timeout=TRACKER_S)
+        except queue.Empty:
+            raise Refused(f"no frame came within {TRACKER_S:g} s; is the source running?") from None
+        if isinstance(answer, Exception):
+            raise Refused(str(answer))
+        return answer
+
+    # -- the worker's thread ------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                job = self._slow.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if job is None:
+                return
+            asker, ask = job
+            try:
+                answer = self._segmented(ask)
+            except (Refused, EngineError, WireError) as error:
+                answer = self._refuse(str(error))
+            except Exception as error:
+                answer = self._refuse(f"{type(error).__name__}: {error}")
+            self._done.append((asker, answer))
+
+    def _segmented(self, ask: Segment | Everything) -> bytes:
+        decoder, keyframe = self._decoder, self._keyframe
+        if decoder is None or keyframe is None:
+            raise Refused("nothing is encoded yet; is the source running?")
+        found: tuple[Found, ...]
+        if isinstance(ask, Segment):
+            found = (segment(decoder, keyframe.embedding, ask.prompt),)
+            if not found[0].area_px:
+                raise Refused("there is nothing there: the mask is empty")
+        else:
+            steps = everything(decoder, keyframe.embedding, ask.settings)
+            found = finished(steps, lambda step: self._go_on())
+        ids = self._known(keyframe, found)
+        return pack_answer(
+            frame=key_fields(FrameKey.of(keyframe), keyframe.timestamp, keyframe.size),
+            keyframe={"index": keyframe.index, "timestamp": keyframe.timestamp},
+            things=[thing_fields(each, thing) for each, thing in zip(found, ids, strict=True)],
+        )
+
+    def _known(self, keyframe: Keyframe, found: tuple[Found, ...]) -> list[int | None]:
+        """Ids by which the stream will call things, None for what it could not take."""
+        if not found:
+            return []
+        traces = tuple(Trace.of(each.mask, keyframe.size, KNOWN_POINTS) for each in found[:MOST_KNOWN])
+        known = Known(FrameKey.of(keyframe), traces)
+        ids = self._steered(Command("know", known=known))
+        return [*ids, *[None] * (len(found) - len(ids))]
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Refused("the run is ending")
