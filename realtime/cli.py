@@ -137,6 +137,9 @@ def _config(args: argparse.Namespace, defaults: Config | None = None) -> Config:
         "source": args.source, "gaze": getattr(args, "gaze", None), "models": args.models,
         "calibration": getattr(args, "calibration", None), "record.file": getattr(args, "record", None),
         "engine.backend": args.engine, "publish.endpoint": args.publish,
+        "depth.source": getattr(args, "depth", None), "objects.camera": getattr(args, "camera", None),
+        "objects.robot": getattr(args, "robot", None),
+        "publish.foxglove": getattr(args, "foxglove", None), "publish.lerobot": getattr(args, "lerobot", None),
     }.items():  # fmt: skip
         if value is not None:
             _put(flags, key, value)
@@ -190,6 +193,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
     run.add_argument("--record", type=Path, metavar="FILE", help="record it all, to `replay` and `export` later; into "
                      "a new file of it if it is a folder")  # fmt: skip
+    run.add_argument("--foxglove", nargs="?", const="127.0.0.1:8765", metavar="HOST:PORT", help="serve ROS 2 messages "
+                     "to Foxglove, by default at 127.0.0.1:8765")  # fmt: skip
+    run.add_argument("--lerobot", metavar="tcp://HOST:PORT", help="be a ZeroMQ camera of LeRobot's that shows overlays")
+    run.add_argument("--camera", type=Path, metavar="FILE", help="of `calibrate camera`: publish `object3d`")
+    run.add_argument("--depth", metavar="SPEC", help="for `object3d`: pupil: (the same device), pupil://HOST:PORT, "
+                     "file:FOLDER of 16-bit PNGs or file:VIDEO beside a clip")  # fmt: skip
+    run.add_argument("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
     run.add_argument("--view", action="store_true", help="serve the live page and print its address; its camera is "
                      "the source and its mouse the gaze if there are no others")  # fmt: skip
     run.add_argument("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")

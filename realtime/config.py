@@ -11,6 +11,7 @@ from typing import Any
 from engines import EngineSettings
 from realtime.recording.settings import RecordSettings
 from realtime.settings import flattened, merged, read_toml
+from realtime.space.settings import DepthSettings, ObjectSettings
 from realtime.subscriber import DEFAULT_ENDPOINT
 from realtime.tracker import TrackerSettings
 from realtime.viewer.settings import ViewSettings
@@ -22,7 +23,8 @@ class PublishConfig:
     """What is published and how.
 
     stream: a name that every message carries. encoding: of masks. overlay: draw and publish `overlay` too.
-    jpeg_quality: of overlays, 1 to 100.
+    jpeg_quality: of overlays, 1 to 100. foxglove: HOST:PORT where Foxglove finds ROS 2 messages; empty for nowhere.
+    lerobot: tcp://HOST:PORT of a camera of LeRobot's that shows overlays; empty for none.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -30,6 +32,8 @@ class PublishConfig:
     encoding: Encoding = "packbits+zstd"
     overlay: bool = True
     jpeg_quality: int = 80
+    foxglove: str = ""
+    lerobot: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a name that a reader may not show and a quality that JPEG does not have."""
@@ -59,6 +63,8 @@ class Config:
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
     record: RecordSettings = field(default_factory=RecordSettings)
+    depth: DepthSettings = field(default_factory=DepthSettings)
+    objects: ObjectSettings = field(default_factory=ObjectSettings)
 
 
 def load_config(file: Path | None, flags: Mapping[str, Any], defaults: Config | None = None) -> Config:

@@ -17,6 +17,7 @@ from realtime.calibrated import CalibratedGaze, Loaded, load_gaze
 from realtime.clock import now_ns
 from realtime.config import Config, kept, to_toml
 from realtime.drawing import draw
+from realtime.formats import open_formats
 from realtime.latest import Latest
 from realtime.pipeline import Pipeline
 from realtime.progress import Progress, Report
@@ -29,6 +30,7 @@ from realtime.sources import open_frames, open_gaze, without_password
 from realtime.sources.base import FrameSource, GazeSource, SourceStatus
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.clip import Player
+from realtime.space.tap import open_space
 from realtime.taps import Shown, Tap, Tee
 from realtime.tracker import Tracker
 from realtime.transport import Publisher
@@ -77,6 +79,16 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         taps: list[Tap] = [deck, watch, _Told(view, stop)]
         taps += [latest] if screen is not None else []
         taps += [page] if page is not None else []
+        broadcast = Broadcast(Tee(publisher, taps), config.publish.stream, now_ns)
+        space = open_space(
+            config.depth, config.objects, config.source, frames, broadcast,
+            every_frame=at_any_speed, refuse=watch.refuse,
+        )  # fmt: skip
+        if space is not None:
+            stack.callback(space.stop)
+            space.start()
+            taps.append(space)
+        taps += open_formats(config, space, stack, view.progress.line)
         pipeline = Pipeline(
             frames,
             gaze,
@@ -84,7 +96,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
                 config.engine, config.models, watch.checked(size), _Watched(view.progress, interrupts)
             ),
             lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=at_any_speed),
-            Broadcast(Tee(publisher, taps), config.publish.stream, now_ns),
+            broadcast,
             frame_size=clip.size if clip is not None else None,
             every_frame=at_any_speed,
             cancelled=lambda: interrupts.asked,
@@ -153,6 +165,10 @@ class _Watch(Tap):
         if self._calibration is not None:
             self._calibration.check(size)
         return size
+
+    def refuse(self, why: str) -> None:
+        """End the run for this reason."""
+        self.refused = why
 
     def shown(self, shown: Shown) -> None:
         """Look at a frame and its mask."""
