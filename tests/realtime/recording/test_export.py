@@ -30,9 +30,10 @@ from realtime.recording.format import FRAME, RecordingError, read_frame
 from realtime.recording.labels import Label, Labels, save_labels
 from realtime.recording.reader import Entry, Recording
 from realtime.recording.sights import sights
+from realtime.recording.writer import RecordingFile
 from realtime.signals import RunFailed
 from realtime.types import State
-from tests.realtime.recording.looked import Shown, damage, mask_of, record, run
+from tests.realtime.recording.looked import ABOUT, Shown, damage, mask_of, record, run
 
 LABELS = Labels(MappingProxyType({1: Label("cup"), 2: Label("", keep=False)}))
 QUIET = Console(quiet=True)
@@ -269,3 +270,16 @@ def test_wall_clock_times_are_iso_8601(wall_ns: int) -> None:
     from datetime import datetime
 
     assert abs(datetime.fromisoformat(iso(wall_ns)).timestamp() - wall_ns / 1e9) < 0.0011
+
+
+def test_pictures_that_cannot_be_decoded_are_left_out_and_told(tmp_path: Path) -> None:
+    file = RecordingFile(tmp_path / "a.mcap", ABOUT)
+    for entry in Recording(record(tmp_path / "b.mcap", run(20, 1))).entries():
+        broken = entry.topic == FRAME and read_frame(entry.data).index in (3, 4)
+        file.put(entry.topic, entry.log_ns, entry.data.replace(b"\xff\xd8\xff", b"no!") if broken else entry.data)
+    file.close()
+    said = exported(tmp_path / "a.mcap", Wanted(tmp_path / "a.mp4", coco=tmp_path / "set", every_s=0))
+    assert "18 frames" in said[0]
+    assert "18 pictures" in said[1]
+    assert all("2 pictures could not be decoded" in line for line in said)
+    assert len(list((tmp_path / "set" / "images").iterdir())) == 18
