@@ -1,6 +1,6 @@
 """Time and streams: sources, clocks, gaze, keyframes, motion, tracking, pipeline, wire, command.
 
-`realtime.MaskSubscriber` is what a consumer of the published masks needs.
+`realtime.MaskSubscriber` is what a consumer of the published masks needs, `realtime.Requester` one that asks back.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from realtime.requests.client import Requester
     from realtime.subscriber import MaskSubscriber
 
-__all__ = ["MaskSubscriber"]
+__all__ = ["MaskSubscriber", "Requester"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from realtime.subscriber import MaskSubscriber
 
         return MaskSubscriber
+    if name == "Requester":
+        from realtime.requests.client import Requester
+
+        return Requester
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

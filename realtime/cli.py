@@ -136,6 +136,7 @@ def _config(args: argparse.Namespace, defaults: Config | None = None) -> Config:
     for key, value in {
         "source": args.source, "gaze": getattr(args, "gaze", None), "models": args.models,
         "calibration": getattr(args, "calibration", None), "record.file": getattr(args, "record", None),
+        "requests": getattr(args, "requests", None),
         "engine.backend": args.engine, "publish.endpoint": args.publish,
         "depth.source": getattr(args, "depth", None), "objects.camera": getattr(args, "camera", None),
         "objects.robot": getattr(args, "robot", None),
@@ -200,6 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--depth", metavar="SPEC", help="for `object3d`: pupil: (the same device), pupil://HOST:PORT, "
                      "file:FOLDER of 16-bit PNGs or file:VIDEO beside a clip")  # fmt: skip
     run.add_argument("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
+    run.add_argument("--requests", nargs="?", const="tcp://127.0.0.1:5572", metavar="tcp://HOST:PORT",
+                     help="answer what other programs ask, by default at tcp://127.0.0.1:5572")  # fmt: skip
     run.add_argument("--view", action="store_true", help="serve the live page and print its address; its camera is "
                      "the source and its mouse the gaze if there are no others")  # fmt: skip
     run.add_argument("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")

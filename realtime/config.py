@@ -49,6 +49,7 @@ class Config:
 
     source: where frames come from. gaze: where gaze comes from; empty for the same device as the frames.
     calibration: a file of `gazecast calibrate gaze`, applied to every look; None for gaze as the tracker gives it.
+    requests: tcp://HOST:PORT where other programs may ask to hold, segment and so on; empty for nowhere.
     learn_drift: while calibrated, let small things that the wearer dwells on tell what has slipped.
     models: a folder with one folder of weights per model; None for the user's cache.
     """
@@ -58,6 +59,7 @@ class Config:
     calibration: Path | None = None
     learn_drift: bool = True
     models: Path | None = None
+    requests: str = ""
     publish: PublishConfig = field(default_factory=PublishConfig)
     engine: EngineSettings = field(default_factory=EngineSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)

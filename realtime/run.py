@@ -16,6 +16,7 @@ from engines import Decoder, Encoder, EngineSettings, load, weights
 from realtime.calibrated import CalibratedGaze, Loaded, load_gaze
 from realtime.clock import now_ns
 from realtime.config import Config, kept, to_toml
+from realtime.controls import Commands
 from realtime.drawing import draw
 from realtime.formats import open_formats
 from realtime.latest import Latest
@@ -24,6 +25,7 @@ from realtime.progress import Progress, Report
 from realtime.publishing import Broadcast
 from realtime.recording.deck import Deck
 from realtime.recording.format import About
+from realtime.requests.server import Requests
 from realtime.settings import SettingsError
 from realtime.signals import Interrupts, RunFailed
 from realtime.sources import open_frames, open_gaze, without_password
@@ -89,6 +91,12 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             space.start()
             taps.append(space)
         taps += open_formats(config, space, stack, view.progress.line)
+        commands = page.commands if page is not None else Commands()
+        if config.requests:
+            requests = Requests(config.requests, config.publish.stream, commands, now_ns)
+            stack.callback(requests.close)
+            view.progress.line(f"answering requests at {requests.endpoint}")
+            taps.append(requests)
         pipeline = Pipeline(
             frames,
             gaze,
@@ -103,7 +111,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
-            commands=page.commands if page is not None else None,
+            commands=commands,
             taps=taps,
         )
         stack.callback(pipeline.stop)

@@ -1,0 +1,97 @@
+"""Requests are read as meant, or refused with what was expected."""
+
+import contextlib
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.requests.messages import (
+    Everything,
+    History,
+    Hold,
+    Release,
+    Segment,
+    Snapshot,
+    Status,
+    pack_answer,
+    pack_ask,
+    pack_refusal,
+    read_answer,
+    read_ask,
+)
+from realtime.wire import WireError
+
+
+@pytest.mark.parametrize(
+    ("fields", "meant"),
+    [
+        ({"ask": "status"}, Status()),
+        ({"ask": "release"}, Release()),
+        ({"ask": "hold"}, Hold()),
+        ({"ask": "hold", "object": 4}, Hold(4)),
+        ({"ask": "snapshot"}, Snapshot("png")),
+        ({"ask": "snapshot", "format": "jpeg"}, Snapshot("jpeg")),
+        ({"ask": "history", "object": 2}, History(2, 5.0)),
+        ({"ask": "history", "object": 2, "seconds": 9}, History(2, 9.0)),
+    ],
+)
+def test_requests_are_read(fields, meant):
+    assert read_ask(pack_ask(**fields)) == meant
+
+
+def test_prompts_and_grids_are_read():
+    asked = read_ask(pack_ask("segment", points=[[1, 2], [3, 4.5]], labels=[1, 0]))
+    assert isinstance(asked, Segment)
+    assert asked.prompt.points_px.tolist() == [[1, 2], [3, 4.5]]
+    assert asked.prompt.labels.tolist() == [1, 0]
+    assert read_ask(pack_ask("segment", points=[[1, 2]])).prompt.labels.tolist() == [1]
+    assert read_ask(pack_ask("segment", box=[1, 2, 3, 4])).prompt.box_px.tolist() == [1, 2, 3, 4]
+    asked = read_ask(pack_ask("everything", points_per_side=8, least_stability=0.5))
+    assert isinstance(asked, Everything)
+    assert (asked.settings.points_per_side, asked.settings.least_stability) == (8, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"ask": "reboot"}, "ask is 'reboot'; known are status, hold"),
+        ({"ask": "hold", "object": "cup"}, "object is 'cup'; expected a whole number"),
+        ({"ask": "history"}, "object is None; expected a whole number"),
+        ({"ask": "history", "object": 1, "seconds": 1e9}, "seconds is .*; expected a number above 0, at most 60"),
+        ({"ask": "snapshot", "format": "gif"}, "format is 'gif'; expected png or jpeg"),
+        ({"ask": "segment"}, "needs either a box"),
+        ({"ask": "segment", "box": [1, 2, 3, 4], "points": [[1, 2]]}, "needs either a box"),
+        ({"ask": "segment", "box": [3, 2, 1, 4]}, "expected x0 < x1"),
+        ({"ask": "segment", "box": [1, 2, 3]}, "expected 4 numbers"),
+        ({"ask": "segment", "points": []}, "expected 1 to 64"),
+        ({"ask": "segment", "points": [[1, float("nan")]]}, "expected 2 numbers"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": [1, 1]}, "for each of the points"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": [7]}, "for each of the points"),
+        ({"ask": "everything", "points_per_side": 1000}, "points_per_side must be 1 to"),
+        ({"ask": "everything", "points_per_side": 2.5}, "points_per_side is 2.5"),
+        ({"ask": "everything", "least_stability": 7}, "least_stability must be 0 to 1"),
+    ],
+)
+def test_what_is_wrong_is_said(fields, says):
+    with pytest.raises(WireError, match=says):
+        read_ask(pack_ask(**fields))
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=40) | st.dictionaries(
+    st.sampled_from(["v", "ask", "object", "points", "box", "labels"]),
+    st.sampled_from([1, "segment", "hold", None, [], [[1]], [[None, 2]], {}, b"x", 1e300, True]),
+).map(msgpack.packb))  # fmt: skip
+def test_nonsense_is_refused_by_name(payload):
+    with contextlib.suppress(WireError):
+        read_ask(payload)
+
+
+def test_answers_are_read_and_refusals_raised():
+    assert read_answer(pack_answer(object=3))["object"] == 3
+    with pytest.raises(WireError, match="nothing is on show"):
+        read_answer(pack_refusal("nothing is on show"))
+    with pytest.raises(WireError, match="expected a msgpack map"):
+        read_answer(b"\x01")
