@@ -66,8 +66,10 @@ export class Lane {
     ctx.fillStyle = GROUND;
     ctx.fillRect(0, 0, width, height);
     const top = 6 * ratio, middle = Math.round(height * 0.5), low = Math.round(height * 0.66);
-    for (const [start, end, object, state] of spans) {
-      const left = x(start), wide = Math.max(ratio, x(end) - left);
+    // the chosen object last and never too narrow to be seen, however long the recording is
+    const order = selected === null ? spans : [...spans].sort((a, b) => (a[2] === selected) - (b[2] === selected));
+    for (const [start, end, object, state] of order) {
+      const left = x(start), wide = Math.max(object === selected ? 3 * ratio : ratio, x(end) - left);
       if (states[state] !== "lost") {
         ctx.globalAlpha = selected !== null && selected !== object ? 0.4 : 1;
         ctx.fillStyle = kept(object) ? inkOf(object) : DROPPED;

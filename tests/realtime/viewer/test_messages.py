@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.controls import Command
+from realtime.recording.labels import Label
 from realtime.viewer.messages import (
     MOST_LOOKS,
     MOST_TEXT,
@@ -16,8 +17,11 @@ from realtime.viewer.messages import (
     Looks,
     PageError,
     PageLook,
+    Say,
+    Show,
     Source,
     Sync,
+    Undo,
     Want,
     pack_picture,
     read_picture,
@@ -36,6 +40,11 @@ from realtime.viewer.messages import (
         ('{"t":"looks","looks":[[0.5,1,3,1]],"moved":true}', Looks((PageLook(0.5, 1.0, 3.0, 1.0),), True)),
         ('{"t":"command","verb":"hold","on":false}', Command("hold", False)),
         ('{"t":"command","verb":"clear"}', Command("clear", True)),
+        ('{"t":"show","n":7}', Show(7, None)),
+        ('{"t":"show","ms":7.5}', Show(None, 7.5)),
+        ('{"t":"label","object":3,"text":" a\\n cup "}', Say(3, Label("a cup"))),
+        ('{"t":"label","object":3,"keep":false}', Say(3, Label("", keep=False))),
+        ('{"t":"undo"}', Undo()),
     ],
 )
 def test_what_a_page_says(text, means):
