@@ -41,12 +41,13 @@ def add_verbs(
     review.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8766")
     review.set_defaults(source=None, models=None, engine=None, publish=None)
 
-    export = add("export", _export, "make a video, a table of looks and a labelled data set of a recording")
+    export = add("export", _export, "make a video, a table of looks, a labelled data set, a bag of ROS 2")
     export.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
     for flag, name, what in (
         ("--video", "OUT.mp4", "every frame with its mask drawn; default NAME.mp4"),
         ("--csv", "OUT.csv", "a line for each look; default NAME.csv"),
         ("--coco", "DIR", "pictures and masks as COCO with SA-1B's fields; default NAME-coco"),
+        ("--ros2", "OUT.mcap", "a bag that ROS 2 and Foxglove open; default NAME-ros2.mcap"),
     ):
         export.add_argument(flag, nargs="?", type=Path, const=BESIDE, metavar=name, help=what)
     export.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
@@ -97,8 +98,8 @@ def _export(args: argparse.Namespace) -> int:
     from realtime.recording.reader import Recording
     from realtime.recording.replay import described
 
-    if not (args.video or args.csv or args.coco):
-        raise SettingsError("say what to export: --video, --csv, --coco, or several of them")
+    if not (args.video or args.csv or args.coco or args.ros2):
+        raise SettingsError("say what to export: --video, --csv, --coco, --ros2, or several of them")
     if args.coco is None and (args.sa1b or args.every is not None):
         raise SettingsError("--every and --sa1b are about the data set of --coco, which is not asked for")
     every_s = 1.0 if args.every is None else args.every
@@ -107,9 +108,9 @@ def _export(args: argparse.Namespace) -> int:
     recording = Recording(args.file)
     labels, console = load_labels(args.file), Console(stderr=True, highlight=False)
     console.print(described(recording), markup=False, soft_wrap=True)
-    endings = {".mp4": args.video, ".csv": args.csv, "-coco": args.coco}
-    video, csv, coco = (_beside(args.file, end) if asked is BESIDE else asked for end, asked in endings.items())
-    wanted = Wanted(video, csv, coco, args.video is BESIDE, every_s, args.sa1b, args.force)
+    endings = {".mp4": args.video, ".csv": args.csv, "-coco": args.coco, "-ros2.mcap": args.ros2}
+    video, csv, coco, ros2 = (_beside(args.file, end) if asked is BESIDE else asked for end, asked in endings.items())
+    wanted = Wanted(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
     for line in export(recording, labels, wanted, console):
         print(line, flush=True)
     return 0

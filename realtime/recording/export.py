@@ -1,4 +1,4 @@
-"""`gazecast export`: a recording as a video, a table of looks and a data set; each whole or not there at all."""
+"""`gazecast export`: a recording as a video, a table, a data set, a bag of ROS 2; each whole or not there at all."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from realtime.recording.labels import Labels
 from realtime.recording.looks import looks_of, things_of
 from realtime.recording.reader import Recording
 from realtime.recording.sights import Event, Sight, events
+from realtime.ros2.bag import write_bag
+from realtime.ros2.store import check as check_ros2
 from realtime.signals import Interrupts, RunFailed
 from realtime.types import GazeSample
 
@@ -36,6 +38,7 @@ class Wanted:
     video: Path | None = None
     csv: Path | None = None
     coco: Path | None = None
+    ros2: Path | None = None
     any_film: bool = False
     every_s: float = 1.0
     sa1b: bool = False
@@ -47,7 +50,9 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
 
     Nothing is begun unless every target is free; Ctrl-C leaves what is whole, and nothing else.
     """
-    for target in (wanted.video, wanted.csv, wanted.coco):
+    if wanted.ros2 is not None:
+        check_ros2()
+    for target in (wanted.video, wanted.csv, wanted.coco, wanted.ros2):
         if target is not None:
             check_target(target, recording, force=wanted.force, folder=target == wanted.coco)
     start_ns, end_ns = (at_ns - recording.about.wall_ns for at_ns in recording.span_ns)
@@ -84,6 +89,8 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
             yield watched("table    ", 1, lambda told: _csv(recording, labels, wanted, told))
         if wanted.coco is not None:
             yield watched("data set ", 2, lambda told: _coco(recording, labels, wanted, told))
+        if wanted.ros2 is not None:
+            yield watched("bag      ", 1, lambda told: _ros2(recording, labels, wanted, told))
 
 
 def check_target(path: Path, recording: Recording, *, force: bool, folder: bool = False) -> None:
@@ -145,6 +152,13 @@ def _coco(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[
         shutil.rmtree(part, ignore_errors=True)
     said = f"{wanted.coco}: {done.images} pictures, {done.annotations} masks of {', '.join(done.categories)}"
     return said + (f"; {done.broken} pictures could not be decoded" if done.broken else "") + _damage(recording)
+
+
+def _ros2(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+    assert wanted.ros2 is not None
+    done = write_bag(recording, wanted.ros2, labels, told)
+    said = f"{done.path}: {sum(done.counts.values())} messages on {len(done.counts)} topics of ROS 2"
+    return said + (f"; {done.undated} overlays have no frame" if done.undated else "") + _damage(recording)
 
 
 def _place(part: Path, out: Path) -> None:

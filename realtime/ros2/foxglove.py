@@ -57,6 +57,8 @@ class Foxglove(Tap):
             import foxglove
         except ImportError:
             raise Ros2Error("Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'") from None
+        if not log.isEnabledFor(logging.DEBUG):  # clients come and go as they like, which it calls errors
+            logging.getLogger("foxglove").setLevel(logging.CRITICAL)
         self._context = context = foxglove.Context()  # kept: without it the server knows of no channel
         self._channels = {topic: _channel(foxglove, context, stream, topic) for topic in TOPICS}
         try:

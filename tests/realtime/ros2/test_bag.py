@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from realtime.cli import main
 from realtime.publishing import Broadcast
 from realtime.recording.format import FRAME, About, pack_frame
 from realtime.recording.labels import Label, Labels
@@ -146,3 +147,11 @@ def test_what_is_broken_off_leaves_nothing(recording: Recording, tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         write_bag(recording, tmp_path / "out.mcap", told=told)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_it(recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.mcap"
+    assert main(["export", str(recording.path), "--ros2", str(out)]) == 0
+    assert f"{out}: {FRAMES * len(TOPICS)} messages on {len(TOPICS)} topics" in capsys.readouterr().out
+    assert main(["export", str(recording.path), "--ros2", str(out)]) == 2
+    assert "--force" in capsys.readouterr().err
