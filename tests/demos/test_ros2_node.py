@@ -1,0 +1,90 @@
+"""The node, with a stand-in for rclpy: what it publishes where, as bytes."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from realtime.publishing import Broadcast
+from realtime.ros2 import store
+from realtime.ros2.topics import TOPICS, full_name
+from realtime.transport import Publisher
+from realtime.wire import HealthMessage
+from tests.realtime.patience import eventually
+from tests.realtime.ros2.said import FRAME_ID, WALL_NS, captured_ns, mask, solid
+
+pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")
+
+DEMO = Path(__file__).parents[2] / "demos" / "ros2_node.py"
+HEALTH = HealthMessage("running", "", {}, {}, {}, 1.0, {}, WALL_NS)
+UNREAD = {"camera_info", "label", "image/compressed", "overlay/compressed"}
+
+
+class Ros:
+    """As much of rclpy as the node uses."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, tuple[str, bytes]] = {}
+        self.over = threading.Event()
+
+    def create_publisher(self, kind: str, topic: str, profile: Any) -> Any:
+        def publish(message: bytes) -> None:
+            assert isinstance(message, bytes)
+            self.published[topic] = kind, message
+
+        count = 0 if topic in {full_name("gazecast", unread) for unread in UNREAD} else 1
+        return SimpleNamespace(publish=publish, get_subscription_count=lambda: count)
+
+    def get_logger(self) -> Any:
+        return SimpleNamespace(info=lambda text, once: None)
+
+    def modules(self) -> dict[str, ModuleType]:
+        parts: dict[str, dict[str, Any]] = {
+            "rclpy": {"init": lambda: None, "ok": lambda: not self.over.is_set()},
+            "rclpy.node": {"Node": lambda name: self},
+            "rclpy.qos": {"QoSProfile": lambda depth: depth},
+            "rosidl_runtime_py": {},
+            "rosidl_runtime_py.utilities": {"get_message": lambda name: name},
+        }
+        made = {name: ModuleType(name) for name in parts}
+        for name, values in parts.items():
+            vars(made[name]).update(values)
+        return made
+
+
+def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    ros = Ros()
+    for name, module in ros.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    publisher = Publisher("tcp://127.0.0.1:*")
+    broadcast = Broadcast(publisher, "eyes", lambda: 0)
+    thread = threading.Thread(target=runpy.run_path(str(DEMO))["main"], args=(publisher.endpoint,), daemon=True)
+    thread.start()
+    expected = {full_name("gazecast", topic) for topic in TOPICS.keys() - UNREAD}
+
+    def said() -> bool:
+        for topic, message in (("health", HEALTH), ("mask", mask(1)), ("object3d", solid(1))):
+            broadcast.send(topic, message.fields())
+        return ros.published.keys() == expected
+
+    try:
+        eventually(said, "all was published", 20)
+    finally:
+        ros.over.set()
+        thread.join(20)
+        publisher.close()
+    assert not thread.is_alive()
+    kind, data = ros.published["/gazecast/mask"]
+    assert kind == "sensor_msgs/msg/Image"
+    image = store._store().deserialize_cdr(data, kind)
+    assert image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + WALL_NS
+    np.testing.assert_array_equal(image.data.reshape(image.height, image.width) > 0, mask(1).mask)
+    kind, data = ros.published["/gazecast/object/pose"]
+    assert store._store().deserialize_cdr(data, kind).header.frame_id == FRAME_ID
