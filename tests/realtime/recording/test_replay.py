@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engines import EngineSettings, load
+from realtime import Requester
 from realtime.cli import main
 from realtime.config import load_config
 from realtime.progress import Quiet
@@ -40,13 +41,18 @@ def live(clip, tmp_path_factory):
     device.start()
     config = load_config(None, {
         "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "record": {"file": str(path)},
-        "publish": {"endpoint": "tcp://127.0.0.1:0", "stream": "a test"},
+        "publish": {"endpoint": "tcp://127.0.0.1:0", "stream": "a test"}, "requests": "tcp://127.0.0.1:0",
     })  # fmt: skip
     stop, view = threading.Event(), Counting()
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:
-        eventually(lambda: view.masks() > 30, "masks", 60)
+        eventually(lambda: view.masks() > 15, "masks", 60)
+        with Requester(view.answers(), timeout_s=20) as robot:  # others take part in what is shown
+            robot.everything(points_per_side=6)
+            robot.hold()
+            eventually(lambda: view.masks() > 30, "masks", 60)
+            robot.release()
     finally:
         stop.set()
         thread.join(20)
@@ -58,7 +64,8 @@ class Counting:
     """A view that counts masks by their rate."""
 
     def __init__(self):
-        self.progress, self._healths = Quiet(), []
+        self.progress, self._healths, self._lines = Quiet(), [], []
+        self.progress.line = self._lines.append
 
     def page(self, address):
         pass
@@ -68,6 +75,10 @@ class Counting:
 
     def health(self, health):
         self._healths.append(health.rates.get("masks", 0.0))
+
+    def answers(self):
+        """Where it answers requests."""
+        return next(line for line in self._lines if line.startswith("answering")).split()[-1]
 
     def masks(self):
         return sum(self._healths)
@@ -106,6 +117,9 @@ def test_what_was_recorded_is_what_happened(live):
         numbers = [unpack(entry.data)["seq"] for entry in entries if entry.topic == topic]
         assert numbers == list(range(len(numbers)))
     assert all(frame.exact for frame in live.frames())
+    commands = [command.verb for turn in live.turns() for command in turn.commands]
+    assert commands == ["know", "hold", "hold"]
+    assert "held" in {mask.state for mask in live.masks()}
     frames = {frame.key for frame in live.frames()}
     assert {turn.frame for turn in live.turns() if turn.frame} <= frames
 
