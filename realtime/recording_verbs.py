@@ -38,7 +38,7 @@ def add_verbs(
     )
     review.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
     review.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
-    review.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8766")
+    review.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
     review.set_defaults(source=None, models=None, engine=None, publish=None)
 
     export = add("export", _export, "make a video, a table of looks, a labelled data set, a bag of ROS 2")

@@ -33,7 +33,7 @@ class ViewSettings:
 
     enabled: bool = False
     host: str = "127.0.0.1"
-    port: int = 8765
+    port: int = 8770
     token: str = ""
     tls_cert: Path | None = None
     tls_key: Path | None = None
