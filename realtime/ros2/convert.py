@@ -41,7 +41,7 @@ def time(stamp_ns: int) -> Message:
 
 def mask_image(message: MaskMessage, head: Header) -> Message:
     """sensor_msgs/Image, mono8: 255 on the object, 0 elsewhere; all 0 while it is lost."""
-    return _image(head, "mono8", _mask(message).astype(np.uint8) * 255)
+    return _image(head, "mono8", _mask(message).astype(np.uint8) * np.uint8(255))
 
 
 def label_image(message: MaskMessage, head: Header) -> Message:
@@ -108,8 +108,8 @@ def _image(head: Header, encoding: str, pixels: NDArray[Any]) -> Message:
 def detections_2d(message: MaskMessage, head: Header, name: str = OBJECT) -> Message:
     """vision_msgs/Detection2DArray: the object, or none while it is lost. Its `id` is ours, its score `confidence`."""
     detections = []
-    if message.box is not None:
-        x0, y0, x1, y1 = message.box
+    if (edges := message.box) is not None:
+        x0, y0, x1, y1 = edges
         middle = make("vision_msgs/msg/Point2D", x=(x0 + x1 - 1) / 2, y=(y0 + y1 - 1) / 2)
         centre = make("vision_msgs/msg/Pose2D", position=middle, theta=0.0)
         box = make("vision_msgs/msg/BoundingBox2D", center=centre, size_x=float(x1 - x0), size_y=float(y1 - y0))
