@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -22,15 +23,20 @@ def centre(index: int, speed: float = 2.0) -> tuple[float, float]:
 
 def picture(index: int, speed: float = 2.0) -> Image:
     """(H, W, 3) BGR: grey-green texture that stands still, and the disc, textured too so that it has motion."""
-    rng = np.random.default_rng(7)
-    ground = cv2.GaussianBlur(rng.integers(60, 120, (SIZE[1], SIZE[0]), np.uint8), (0, 0), 2)
-    image = np.dstack([ground, ground + 20, ground])
+    image = _ground().copy()
     x, y = centre(index, speed)
     cv2.circle(image, (round(x), round(y)), RADIUS, (30, 30, 200), -1, cv2.LINE_AA)
     for angle in range(0, 360, 40):
         dx, dy = 0.6 * RADIUS * np.cos(np.radians(angle)), 0.6 * RADIUS * np.sin(np.radians(angle))
         cv2.circle(image, (round(x + dx), round(y + dy)), 4, (30, 30, 180), -1, cv2.LINE_AA)
-    return np.ascontiguousarray(image, np.uint8)
+    return image
+
+
+@cache
+def _ground() -> Image:
+    rng = np.random.default_rng(7)
+    ground = cv2.GaussianBlur(rng.integers(60, 120, (SIZE[1], SIZE[0]), np.uint8), (0, 0), 2)
+    return np.ascontiguousarray(np.dstack([ground, ground + 20, ground]), np.uint8)
 
 
 def truth(index: int, speed: float = 2.0) -> Mask:
