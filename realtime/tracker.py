@@ -15,62 +15,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import Decoder, Floats
-from realtime.choice import ChoiceSettings, pick
-from realtime.clean import CleanSettings
+from realtime.choice import pick
 from realtime.controls import Known, NotDone
-from realtime.dwell import Dwell, DwellSettings, Seen, moved_together, near
+from realtime.dwell import Dwell, Seen, moved_together, near
 from realtime.finishing import Finishing
-from realtime.gaze import GazeFilter, GazeSettings, Look
+from realtime.gaze import GazeFilter, Look
 from realtime.keeping import asked_again
-from realtime.keyframes import KeyframeChooser, KeyframeSettings
+from realtime.keyframes import KeyframeChooser
 from realtime.masked import Decode, Masked
-from realtime.motion import Chain, Motion, MotionSettings, common_fate
-from realtime.prompter import Prompter, PrompterSettings
+from realtime.motion import Chain, Motion, common_fate
+from realtime.prompter import Prompter
 from realtime.steering import Steering, stepped
+from realtime.tracked import Track, TrackerSettings
 from realtime.types import Frame, GazeSample, Keyframe
 from realtime.wire import MaskMessage
 
+__all__ = ["Track", "Tracker", "TrackerSettings"]
+
 FATE_NS = 40_000_000
 """Over this long things move apart by what flow can tell, at any frame rate."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerSettings:
-    """The settings of every part, as they stand in the configuration file.
-
-    frame_share: edges are sharpened while a mask is done within this share of the time between frames.
-    """
-
-    frame_share: float = 0.7
-
-    gaze: GazeSettings = field(default_factory=GazeSettings)
-    motion: MotionSettings = field(default_factory=MotionSettings)
-    keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
-    prompter: PrompterSettings = field(default_factory=PrompterSettings)
-    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
-    clean: CleanSettings = field(default_factory=CleanSettings)
-    dwell: DwellSettings = field(default_factory=DwellSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What one frame gave.
-
-    message: to be published, or None while nothing was looked at yet.
-    wants_keyframe: whether this frame is worth encoding when the encoder is free.
-    gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind the message.
-    """
-
-    message: MaskMessage | None
-    wants_keyframe: bool
-    gaze_captured_ns: int = 0
-    keyframe_captured_ns: int = 0
 
 
 class Tracker:
