@@ -35,7 +35,7 @@ HOLDS_NS = 500_000_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch in which one object was on show in one state; times since the recording began."""
+    """A stretch in which one object was on show in one state; times as those of a `Moment`."""
 
     start_ns: int
     end_ns: int
@@ -45,7 +45,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """A frame, still packed, and what was on show. until_ns: when the next frame came; times since the beginning.
+    """A frame, still packed, and what was on show. at_ns, until_ns: when it came, and when the next one did.
+
+    Times are since the recording began. Where frames had a time of their own, as those of a clip that was run as fast
+    as it went, it is theirs, since the first frame.
 
     message: the newest mask that there was by then, None without one; own: whether it is that of this very frame.
     """
@@ -69,10 +72,12 @@ class Reel:
         self.trouble = ""
         self.done = False
         self._lock = threading.Lock()
-        self._frames: list[int] = []  # wall clock ns of each
+        self._frames: list[int] = []  # where each lies, wall clock ns
+        self._at: list[int] = []  # when it is shown, ns since the beginning
         self._masks: list[int] = []  # where its mask lies, wall clock ns; 0 for none
         self._spans: list[Span] = []
         self._last_ns = 0
+        self._first_ns: int | None = None
         self._things: list[Thing] = []
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
         if next(self.recording.frames(), None) is None:
@@ -104,8 +109,16 @@ class Reel:
 
     @property
     def length_ns(self) -> int:
-        """From the first message to the last, ns."""
-        return self.ends_ns - self.begins_ns
+        """From the beginning to the end, ns; where frames have a time of their own, to the end of what was read."""
+        if not self.recording.about.frame_time:
+            return self.ends_ns - self.begins_ns
+        at = self._at[: len(self)]
+        return at[-1] + (at[-1] - at[-2] if len(at) > 1 else 0) if at else 0
+
+    @property
+    def read_ns(self) -> int:
+        """Until when it was read."""
+        return self.length_ns if self.done else self._at[len(self) - 1] if len(self) else 0
 
     def spans(self) -> list[Span]:
         """What was on show when, in order."""
@@ -118,21 +131,24 @@ class Reel:
 
     def at(self, since_ns: int) -> int:
         """The number of the newest frame by a time since the beginning; the first one before it."""
-        return max(0, bisect_right(self._frames, since_ns + self.begins_ns, hi=len(self)) - 1)
+        return max(0, bisect_right(self._at, since_ns, hi=len(self)) - 1)
+
+    def number(self, frame_log_ns: int) -> int:
+        """The number of the frame that lies there, or of the one before."""
+        return max(0, bisect_right(self._frames, frame_log_ns, hi=len(self)) - 1)
 
     def moment(self, number: int) -> Moment:
         """A frame with its mask; raises `RecordingError` where it cannot be read, IndexError where there is none."""
         if not 0 <= number < len(self):
             raise IndexError(f"frame {number} of {len(self)}")
         block = self._block(number // BLOCK)
-        at_ns = self._frames[number]
-        entry = block.frames.get(at_ns)
+        entry = block.frames.get(self._frames[number])
         if entry is None:
             raise RecordingError(f"frame {number} of {self.recording.path} cannot be read")
         last = number + 1 >= len(self)
-        until_ns = (self.ends_ns if last else self._frames[number + 1]) - self.begins_ns
+        until_ns = self.length_ns if last else self._at[number + 1]
         message, own = self._mask(number)
-        return Moment(number, at_ns - self.begins_ns, until_ns, read_frame(entry.data), message, own)
+        return Moment(number, self._at[number], until_ns, read_frame(entry.data), message, own)
 
     def best(self, thing: Thing) -> tuple[Frame, MaskMessage]:
         """The picture and mask that show an object best; one call at a time. Raises `RecordingError`."""
@@ -140,8 +156,8 @@ class Reel:
 
     def _mask(self, number: int) -> tuple[MaskMessage | None, bool]:
         """That of the frame, or the newest one before it that is not too old; and whether it is its own."""
-        at_ns, before = self._frames[number], number
-        while before >= 0 and at_ns - self._frames[before] <= CARRIED_NS:
+        at_ns, before = self._at[number], number
+        while before >= 0 and at_ns - self._at[before] <= CARRIED_NS:
             entry = self._block(before // BLOCK).masks.get(self._masks[before])
             if entry is not None:
                 with contextlib.suppress(RecordingError):
@@ -168,19 +184,28 @@ class Reel:
     def _noted(self, found: list[Look], go_on: Callable[[float], bool]) -> Iterator[Event]:
         for event in events(self.recording, (FRAME, GAZE, "mask")):
             if isinstance(event, RecordedFrame):
-                self._note_frame(event.received_ns + self.recording.about.wall_ns)
+                self._note_frame(event)
                 if len(self) % TELL_EVERY == 0:
                     self._things = things_of(found)
-                    if not go_on(min(0.999, (self._frames[-1] - self.begins_ns) / max(1, self.length_ns))):
+                    whole_ns = max(1, self.ends_ns - self.begins_ns)
+                    if not go_on(min(0.999, (self._frames[-1] - self.begins_ns) / whole_ns)):
                         return
             elif isinstance(event, Sight):
                 self._note_mask(event)
             yield event
 
-    def _note_frame(self, at_ns: int) -> None:
-        if self._frames and at_ns <= self._frames[-1]:
+    def _note_frame(self, frame: RecordedFrame) -> None:
+        about = self.recording.about
+        log_ns = frame.received_ns + about.wall_ns
+        if about.frame_time:
+            self._first_ns = frame.captured_ns if self._first_ns is None else self._first_ns
+            at_ns = frame.captured_ns - self._first_ns
+        else:
+            at_ns = log_ns - self.begins_ns
+        if self._frames and (log_ns <= self._frames[-1] or at_ns <= self._at[-1]):
             return  # of a file that is not in order; there is no way to seek to it
-        self._frames.append(at_ns)
+        self._frames.append(log_ns)
+        self._at.append(at_ns)
         self._masks.append(0)
 
     def _note_mask(self, sight: Sight) -> None:
@@ -189,7 +214,7 @@ class Reel:
         if number < 0 or self._frames[number] != frame_ns:
             return
         self._masks[number] = sight.entry.log_ns
-        since_ns = frame_ns - self.begins_ns
+        since_ns = self._at[number]
         with self._lock:
             last = self._spans[-1] if self._spans else None
             if last is not None:

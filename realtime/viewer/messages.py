@@ -12,7 +12,7 @@ mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, the
                   wanted
 
 The page of a recording sends ack, label, undo, and show {n} or show {ms}: a frame by its number or by the time since
-the beginning. It gets hello, film {share, frames}, labels, notice, refused, and bytes as above with n, ms, until_ms.
+the beginning. It gets hello, film {frames ...}, labels, notice, refused, and bytes as above with n, ms, until_ms.
 
 `ms` is the page's own clock, `host_ms` what to add to it for the server's. A page's looks are [x, y, ms, confidence]
 with x, y in 0..1 of the frame, origin top left; those it gets are [x, y, age in ms], px of the frame.

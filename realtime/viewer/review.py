@@ -110,8 +110,7 @@ class ReviewHost:
         recording, engine = self._reel.recording, self._reel.recording.about.engine
         return {
             "file": recording.path.name, "source": recording.about.source, "started": recording.about.started,
-            "length_ms": round(self._reel.length_ns / 1e6), "complete": recording.complete,
-            "from_start": recording.about.from_start, "states": STATES,
+            "complete": recording.complete, "from_start": recording.about.from_start, "states": STATES,
             "engine": " ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
         }  # fmt: skip
 
@@ -119,8 +118,8 @@ class ReviewHost:
         """How far it was read, as a packed message."""
         reel = self._reel
         return pack_text(
-            "film", share=round(self.share, 3), frames=len(reel), things=len(reel.things()), damaged=reel.damaged,
-            trouble=reel.trouble,
+            "film", share=round(self.share, 3), length_ms=round(reel.length_ns / 1e6),
+            read_ms=round(reel.read_ns / 1e6), frames=len(reel), things=len(reel.things()), damaged=reel.damaged, trouble=reel.trouble,
         )  # fmt: skip
 
     def enter(self, line: Line) -> ReviewTalk:
@@ -154,8 +153,7 @@ class ReviewHost:
         things = [
             {
                 "object": thing.object, "seconds": round(thing.seconds, 2), "masks": thing.masks, "looks": thing.looks,
-                "first_ms": round((thing.first_ns - reel.begins_ns) / 1e6),
-                "best_n": reel.at(thing.best.frame_log_ns - reel.begins_ns),
+                "best_n": reel.number(thing.best.frame_log_ns),
                 "version": thing.best.mask_log_ns % 10**9,
             }
             for thing in reel.things()

@@ -11,7 +11,7 @@ const stage = $("stage"), picture = $("picture"), overlay = $("overlay");
 const under = picture.getContext("2d", { alpha: false }), over = overlay.getContext("2d");
 
 const state = {
-  hello: null, open: false, film: { share: 0, frames: 0, damaged: 0, trouble: "" }, spans: [], things: [], undo: 0,
+  hello: null, open: false, film: { share: 0, length_ms: 0, read_ms: 0, frames: 0, damaged: 0, trouble: "" }, spans: [], things: [], undo: 0,
   shown: null, // {head, path, bitmap}: what is in the picture
   positionMs: 0, playing: false, speed: 1, since: null, // since: {now, ms} of when it began to play
   asked: null, wish: null, // what is in flight, and what is wanted next: {n} or {ms}
@@ -117,7 +117,7 @@ function ask(wish) {
 }
 
 function seek(ms) {
-  state.positionMs = Math.min(state.hello?.length_ms ?? 0, Math.max(0, ms));
+  state.positionMs = Math.min(state.film.length_ms, Math.max(0, ms));
   if (state.playing) state.since = { now: performance.now(), ms: state.positionMs };
   state.dirty = true;
   ask({ ms: state.positionMs });
@@ -130,8 +130,8 @@ function step(frames) {
 }
 
 function play() {
-  if (!state.hello || !state.open) return;
-  if (state.positionMs >= state.hello.length_ms - 1) state.positionMs = 0;
+  if (!state.film.frames || !state.open) return;
+  if (state.positionMs >= state.film.length_ms - 1) state.positionMs = 0;
   state.playing = true;
   state.since = { now: performance.now(), ms: state.positionMs };
   refresh();
@@ -145,12 +145,12 @@ function pause() {
 }
 
 function go(now) {
-  const { since, speed, shown, hello } = state;
-  state.positionMs = Math.min(hello.length_ms, since.ms + (now - since.now) * speed);
+  const { since, speed, shown, film } = state;
+  state.positionMs = Math.min(film.length_ms, since.ms + (now - since.now) * speed);
   state.dirty = true;
   const due = !shown || state.positionMs >= shown.head.until_ms || state.positionMs < shown.head.ms;
   if (due && !state.asked) ask({ ms: state.positionMs });
-  if (state.positionMs >= hello.length_ms) {
+  if (state.positionMs >= film.length_ms) {
     state.playing = false;
     refresh();
   }
@@ -167,11 +167,11 @@ function draw(now) {
   state.dirty = false;
   if (state.hello) {
     lane.draw({
-      spans: state.spans, states: state.hello.states, lengthMs: state.hello.length_ms, positionMs: state.positionMs,
-      readMs: state.film.share * state.hello.length_ms, kept: (object) => things.label(object).keep, selected: state.selected,
+      spans: state.spans, states: state.hello.states, lengthMs: state.film.length_ms, positionMs: state.positionMs,
+      readMs: state.film.read_ms, kept: (object) => things.label(object).keep, selected: state.selected,
     });
     $("time").textContent = clock(state.positionMs);
-    $("length").textContent = `of ${clock(state.hello.length_ms)}`;
+    $("length").textContent = `of ${clock(state.film.length_ms)}`;
   }
   if (state.shown) drawShown(state.shown);
 }
@@ -288,7 +288,7 @@ const KEYS = {
   ArrowUp: () => beside(-1),
   ArrowDown: () => beside(1),
   Home: () => { pause(); seek(0); },
-  End: () => { pause(); seek(state.hello?.length_ms ?? 0); },
+  End: () => { pause(); seek(state.film.length_ms); },
   n: () => things.ask(current()),
   k: () => things.toggle(current()),
   u: () => link.say({ t: "undo" }),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_frame_that_was_passed_over_shows_the_mask_before_it_for_a_moment(tmp_
     carried = [moment.number for moment in told if moment.message is not None and not moment.own]
     assert carried == [number for number in range(5, 25) if (number - 4) * STEP_NS <= CARRIED_NS]
     assert all(moment.message is None for moment in told[carried[-1] + 1 :])
+
+
+def test_frames_with_a_time_of_their_own_are_shown_in_it(tmp_path: Path) -> None:
+    """As those of a clip that was run as fast as it went, or as slowly."""
+    about = replace(looked.ABOUT, frame_time=True)
+    reel = read(recorded(tmp_path / "a.mcap", run(25, 1), about=about))
+    assert [reel.moment(number).at_ns for number in (0, 7, 24)] == [0, 7 * STEP_NS, 24 * STEP_NS]
+    assert reel.moment(24).until_ns == reel.length_ns == reel.read_ns == 25 * STEP_NS
+    assert [(span.start_ns, span.end_ns) for span in reel.spans()] == [(0, 24 * STEP_NS)]
+    assert reel.number(reel.things()[0].best.frame_log_ns) == 0
 
 
 def test_spans_tell_what_was_on_show_when(tmp_path: Path) -> None:

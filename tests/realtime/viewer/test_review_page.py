@@ -101,7 +101,7 @@ def test_it_plays_to_its_end_and_the_lane_seeks(tab):
     for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
         tab.mouse(kind, left + width / 2, top + height / 2)
     half = shown(tab)["n"]
-    length = tab.do("gazecast.state.hello.length_ms")
+    length = tab.do("gazecast.state.film.length_ms")
     assert abs(half - (length / 2 - 8) // 40) <= 1
     tab.do("window.seen = []; setInterval(() => seen.push(gazecast.state.shown.head.n), 5)")
     tab.do("document.querySelector('[data-speed=\"2\"]').click()")
