@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Camera, Rigid
+from calibration.objects import sight_lines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +47,7 @@ def see(
 ) -> Sight:
     """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges."""
     wide, high = camera.size
-    x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
-    plane = camera.plane(np.column_stack([x.ravel(), y.ravel()]))
-    rays = np.column_stack([plane, np.ones(len(plane))])
+    rays = np.dstack([sight_lines(camera), np.ones((high, wide))]).reshape(-1, 3)
     turn = solid.pose.rotation.T
     origin, along = turn @ -solid.pose.translation_m, rays @ turn.T
     half = np.array(solid.sides_m) / 2

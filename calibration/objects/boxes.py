@@ -33,7 +33,7 @@ _CLOSENESS = 0.5
 _LAST = 0.85
 """What the volume of the last picture's box is multiplied by, so that boxes do not flicker between equals."""
 _PLANES = 64
-_TRIM = 0.0006
+_TRIM = 0.0003
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,7 +223,14 @@ def _fitted(cloud: Cloud, axes: Floats, middle: Floats) -> Box:
     """The box along these axes (rows), with sides from all pixels and not from cells, which end too early."""
     pixels = cloud.pixels[:: 1 + len(cloud.pixels) // 12_000]
     along = (pixels - middle.astype(np.float32)) @ axes.T.astype(np.float32)
-    ends = np.array([_ends(column, cloud.noise_m) for column in np.ascontiguousarray(along.T)])
+    view = middle / max(float(np.linalg.norm(middle)), 1e-9)
+    along_view = np.abs(axes @ view)
+    ends = np.array(
+        [
+            _ends(column, cloud.noise_m, cloud.noise_m * share)
+            for column, share in zip(np.ascontiguousarray(along.T), along_view.tolist(), strict=True)
+        ]
+    )
     extents = ends[:, 1] - ends[:, 0]
     order = np.argsort(-extents)
     turn = axes[order].T
@@ -232,26 +239,34 @@ def _fitted(cloud: Cloud, axes: Floats, middle: Floats) -> Box:
     return Box(Rigid(turn, middle + axes.T @ ends.mean(1)), extents[order])
 
 
-def _ends(along: NDArray[np.float32], noise_m: float) -> tuple[float, float]:
-    """Where points end, both ways, along one axis.
+def _ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tuple[float, float]:
+    """Where points end, both ways, along one axis, along which their noise is sigma_m.
 
     Where a face is seen from the front its points lie round it by their noise, and the middle of that layer is the
-    end, not its outermost point. Elsewhere the surface just ends, there where (nearly) the last point is.
+    end, not its outermost point. Elsewhere the surface just ends; an even row of points that ends somewhere has, once
+    there is noise, 0.4 sigma of its length beyond that place (the mean of the positive half of a normal error).
     """
     count = len(along)
-    trim = int(_TRIM * count)
     ordered = np.sort(along)
+    trim = int(_TRIM * count)
     low, high = float(ordered[trim]), float(ordered[count - 1 - trim])
-    layer = 6 * noise_m
-    extent = high - low
+    extent, layer = high - low, 6 * noise_m
     if extent <= 2 * layer:  # about as thin as its noise, which is taken off its spread
         spread = float(ordered[int(0.84 * (count - 1))] - ordered[int(0.16 * (count - 1))]) / 2
         half = math.sqrt(3 * max(0.0, spread * spread - noise_m * noise_m))  # of an even spread of that deviation
         return (low + high) / 2 - half, (low + high) / 2 + half
     least = max(0.05, 4 * layer / extent) * count
-    below = int(np.searchsorted(ordered, low + layer))
-    above = count - int(np.searchsorted(ordered, high - layer))
-    return (
-        float(ordered[below // 2]) if below > least else low,
-        float(ordered[count - 1 - above // 2]) if above > least else high,
-    )
+    return _end(ordered, low, layer, least, sigma_m), -_end(-ordered[::-1], -high, layer, least, sigma_m)
+
+
+def _end(ordered: NDArray[np.float32], low: float, layer: float, least: float, sigma_m: float) -> float:
+    """The lower end of sorted numbers whose lowest is about `low`."""
+    inside = int(np.searchsorted(ordered, low + layer))
+    if inside > least:
+        return float(ordered[inside // 2])
+    row = max(4 * sigma_m, 0.5 * layer)  # beyond the end, as long as this is all of the row
+    density = (
+        int(np.searchsorted(ordered, low + 2 * sigma_m + row)) - int(np.searchsorted(ordered, low + 2 * sigma_m))
+    ) / row
+    beyond = int(0.4 * density * sigma_m)
+    return max(low, float(ordered[min(beyond, len(ordered) - 1)]))
