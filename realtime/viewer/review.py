@@ -119,7 +119,8 @@ class ReviewHost:
         reel = self._reel
         return pack_text(
             "film", share=round(self.share, 3), length_ms=round(reel.length_ns / 1e6),
-            read_ms=round(reel.read_ns / 1e6), frames=len(reel), things=len(reel.things()), damaged=reel.damaged, trouble=reel.trouble,
+            read_ms=round(reel.read_ns / 1e6), frames=len(reel), things=len(reel.things()), damaged=reel.damaged,
+            trouble=reel.trouble,
         )  # fmt: skip
 
     def enter(self, line: Line) -> ReviewTalk:
