@@ -30,30 +30,15 @@ from typing import Literal
 
 import numpy as np
 
+from realtime.dwell.memory import Memory, Thing
 from realtime.dwell.seen import Seen, Shown
 from realtime.dwell.settings import DwellSettings
-from realtime.dwell.trace import Mapper, Trace, agreement, moved_together, near
+from realtime.dwell.trace import Mapper, Trace, agreement, near
 from realtime.gaze.look import Look
 from realtime.types import Mask, State
 
 WHOLE = 2
 """Granularities run from 0, a part, to 2, the whole, as SAM orders its masks 1 to 3."""
-
-
-@dataclass(slots=True, eq=False)
-class _Thing:
-    """One thing that is, or was, on show."""
-
-    id: int
-    trace: Trace
-    seen_ns: int
-    dwell_ns: int = 0
-    level: int | None = None
-    rising: bool = True
-    settled: bool = False
-    """Its level was asked for, and steps no more by itself."""
-    told: bool = False
-    """By others: nobody has looked at it yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,21 +56,20 @@ class Dwell:
         """Begin with nothing on show; ids are counted on from `last_id`."""
         self._settings = settings or DwellSettings()
         self._counts: Counter[str] = Counter()
-        self._thing: _Thing | None = None
+        self._thing: Thing | None = None
         self._rival: _Rival | None = None
-        self._memory: list[_Thing] = []
-        self._last_id, self._shown_id = last_id, 0
+        self._memory = Memory(self._settings, last_id)
+        self._shown_id = 0
         self._now_ns: int | None = None
         self._was_on = False
         self._onset_ns = 0
         self._step_ns = 0
-        self._broken_ns: int | None = None
         self._at_px = (math.nan, math.nan)
 
     @property
     def last_id(self) -> int:
         """The newest id given to a thing."""
-        return self._last_id
+        return self._memory.last_id
 
     @property
     def shown_id(self) -> int:
@@ -102,9 +86,7 @@ class Dwell:
         if self._rival is not None:
             trace = self._rival.trace.moved(mapping)
             self._rival = None if trace is None else replace(self._rival, trace=trace)
-        moved = moved_together([thing.trace for thing in self._memory], mapping)
-        pairs = zip(self._memory, moved, strict=True)
-        self._memory = [replace(thing, trace=trace) for thing, trace in pairs if trace is not None]
+        self._memory.move(mapping)
         if self._thing is not None:
             self._thing.trace = self._thing.trace.moved(mapping) or self._thing.trace
         if math.isfinite(self._at_px[0]):
@@ -126,32 +108,14 @@ class Dwell:
         self._lay_down()
 
     def introduce(self, traces: Sequence[Trace], frame_size: tuple[int, int], now_ns: int) -> list[int]:
-        """Ids of things that others found in the newest frame; eyes that come to one will find it under its id.
-
-        What is on show or remembered keeps the id that it has.
-        """
-        known = [
-            (thing, thing.trace.painted(frame_size)) for thing in [self._thing, *self._memory] if thing is not None
-        ]
-        ids = []
-        for trace in traces:
-            lies = [(trace.on(mask, frame_size, thing.trace).iou, thing) for thing, mask in known]
-            iou, same = max(lies, key=lambda pair: pair[0], default=(0.0, None))
-            if same is None or iou < self._settings.recall_iou:
-                self._last_id += 1
-                self._counts["told"] += 1
-                same = _Thing(self._last_id, trace, now_ns, told=True)
-                self._memory.append(same)
-            elif same is not self._thing:
-                same.seen_ns = now_ns
-            ids.append(same.id)
-        return ids
+        """Ids of things that others found in the newest frame; eyes that come to one will find it under its id."""
+        return self._memory.introduce(traces, self._thing, frame_size, now_ns)
 
     def update(self, seen: Seen) -> Shown:
         """Decide what this frame shows."""
         elapsed_ns = max(seen.now_ns - self._now_ns, 0) if self._now_ns is not None else 0
         self._now_ns = seen.now_ns
-        self._forget(seen)
+        self._memory.forget(seen.now_ns, broken=seen.broken)
         if seen.carried is not None and not seen.carried.any():
             seen = replace(seen, carried=None)
         decoded = seen.decoded if seen.look is not None and seen.look.steady else None
@@ -185,7 +149,7 @@ class Dwell:
         self._see(thing, seen.carried, seen.frame_size)
         return self._held("carried", seen.carried, thing)
 
-    def _keep(self, seen: Seen, thing: _Thing) -> Shown:
+    def _keep(self, seen: Seen, thing: Thing) -> Shown:
         """The thing on show stays there: as it was decoded anew, or else carried on."""
         self._was_on, self._rival = False, None
         mask = seen.carried if seen.decoded is None else seen.decoded
@@ -202,10 +166,10 @@ class Dwell:
         return self._nothing()
 
     @staticmethod
-    def _held(source: Literal["decoded", "carried"], mask: Mask, thing: _Thing) -> Shown:
+    def _held(source: Literal["decoded", "carried"], mask: Mask, thing: Thing) -> Shown:
         return Shown(source, mask, thing.id, "held", thing.dwell_ns * 1e-9, thing.level, False)
 
-    def _on(self, seen: Seen, thing: _Thing, fresh: Trace | None) -> bool:
+    def _on(self, seen: Seen, thing: Thing, fresh: Trace | None) -> bool:
         """Whether the eyes rest on the thing on show."""
         look = seen.look
         if look is None or look.kind in ("blink", "none"):
@@ -240,7 +204,7 @@ class Dwell:
         self._rival = _Rival(fresh, since_ns)
         return seen.now_ns - since_ns >= after_s * 1e9
 
-    def _rest(self, seen: Seen, thing: _Thing, fresh: Trace | None, elapsed_ns: int, changed: bool = False) -> Shown:
+    def _rest(self, seen: Seen, thing: Thing, fresh: Trace | None, elapsed_ns: int, changed: bool = False) -> Shown:
         """The eyes are on the thing: count it, and show the fresh mask where there is one."""
         assert seen.look is not None
         if self._was_on:
@@ -259,12 +223,12 @@ class Dwell:
     def _take(self, seen: Seen, look: Look, fresh: Trace) -> Shown:
         """Another thing comes on show: one that is remembered, or a new one."""
         since_ns = self._rival.since_ns if self._rival is not None else look.onset_ns
-        dwell_ns = max(seen.now_ns - max(since_ns, self._broken_ns or since_ns), 0)
-        thing = self._recall(seen)
+        dwell_ns = max(seen.now_ns - max(since_ns, self._memory.broken_ns or since_ns), 0)
+        assert seen.decoded is not None
+        thing = self._memory.recall(seen.decoded, seen.frame_size)
         if thing is None:
-            self._last_id += 1
             self._counts["objects"] += 1
-            thing = _Thing(self._last_id, fresh, seen.now_ns)
+            thing = self._memory.new(fresh, seen.now_ns)
         else:
             self._counts["recalls"] += 1
             if seen.now_ns - thing.seen_ns < self._settings.lost_s * 1e9:
@@ -272,13 +236,13 @@ class Dwell:
         self._thing, self._shown_id, thing.dwell_ns = thing, thing.id, dwell_ns
         return self._rest(seen, thing, fresh, 0, changed=True)
 
-    def _settle(self, seen: Seen, thing: _Thing, look: Look) -> None:
+    def _settle(self, seen: Seen, thing: Thing, look: Look) -> None:
         """Note where and when the eyes rested on the thing."""
         self._was_on, self._rival, thing.seen_ns = True, None, seen.now_ns
         if look.steady:
             self._onset_ns, self._at_px = look.onset_ns, look.point_px
 
-    def _step(self, seen: Seen, thing: _Thing, look: Look) -> None:
+    def _step(self, seen: Seen, thing: Thing, look: Look) -> None:
         """A fixation held on purpose asks for the next granularity, up to the whole and down again."""
         if look.kind != "fixation":  # eyes that follow something are not held on purpose
             self._step_ns = seen.now_ns
@@ -293,46 +257,15 @@ class Dwell:
         self._step_ns = seen.now_ns
         self._counts["steps"] += 1
 
-    def _see(self, thing: _Thing, mask: Mask, frame_size: tuple[int, int]) -> None:
+    def _see(self, thing: Thing, mask: Mask, frame_size: tuple[int, int]) -> None:
         """Keep the trace on what is shown."""
         thing.trace = Trace.of(mask, frame_size) or thing.trace
 
     def _lay_down(self) -> None:
         """Nothing is on show any more; what was is remembered."""
         if self._thing is not None:
-            self._memory.append(self._thing)
+            self._memory.keep(self._thing)
         self._thing, self._was_on = None, False
-
-    def _forget(self, seen: Seen) -> None:
-        """Drop what is too old, too many, or was not carried over a break for longer than a look away."""
-        if seen.broken:
-            self._broken_ns = seen.now_ns
-        limits, broken_ns = self._settings, self._broken_ns
-        oldest_ns = seen.now_ns - limits.remember_s * 1e9
-        if broken_ns is not None and seen.now_ns - broken_ns >= limits.lost_s * 1e9:
-            oldest_ns = max(oldest_ns, broken_ns)
-        self._memory = [thing for thing in self._memory if thing.seen_ns > oldest_ns]
-        for told, most in ((False, limits.remember), (True, limits.remember_told)):
-            extra = [thing for thing in self._memory if thing.told is told][: -most or None]
-            if extra:
-                self._memory = [thing for thing in self._memory if thing not in extra]
-
-    def _recall(self, seen: Seen) -> _Thing | None:
-        """The remembered thing that lies where the fresh mask does, taken out of memory; the best if several do."""
-        assert seen.decoded is not None
-        limits, best, best_iou = self._settings, None, -1.0
-        shown = Trace.of(seen.decoded, seen.frame_size)
-        for thing in self._memory:
-            lies = thing.trace.on(seen.decoded, seen.frame_size, shown)
-            ratio = max(lies.area_ratio, 1.0 / lies.area_ratio) if lies.area_ratio > 0 else math.inf
-            within = max(lies.inside, lies.inside / lies.area_ratio) if ratio < math.inf else 0.0
-            nested = within >= limits.recall_inside and ratio <= limits.recall_area_ratio
-            if (lies.iou >= limits.recall_iou or nested) and lies.iou > best_iou:
-                best, best_iou = thing, lies.iou
-        self._memory = [thing for thing in self._memory if thing is not best]
-        if best is not None:
-            best.told = False
-        return best
 
     def _nothing(self) -> Shown:
         return Shown("nothing", None, self._shown_id, "lost", 0.0, None, False)
