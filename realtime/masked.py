@@ -45,6 +45,7 @@ class Decode:
             confidence=confidence,
             mask=mask,
             timing_ns=TimingNs(self.sample.received_ns, frame.received_ns, *self.decode_ns),
+            captured_ns=frame.captured_ns,
         )
 
 

@@ -54,7 +54,8 @@ class Bag:
     def _channel(self, topic: str) -> int:
         kind = TOPICS[topic]
         schema = self._writer.register_schema(kind, "ros2msg", definition(kind).encode())
-        told = {"topic_type_hash": type_hash(kind)}
+        # Who plays the bag chooses the quality of service: there was no publisher to take it from.
+        told = {"offered_qos_profiles": "[]", "topic_type_hash": type_hash(kind)}
         return self._writer.register_channel(full_name(self._stream, topic), "cdr", schema, told)
 
     def __enter__(self) -> Bag:

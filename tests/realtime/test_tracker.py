@@ -68,6 +68,7 @@ def test_a_mask_of_an_old_keyframe_fits_the_newest_frame():
             fits.append(overlap(world, index, message))
             stale.append(scene.iou(scene.truth(message.keyframe.index, SPEED), scene.truth(index, SPEED)))
             assert message.frame.index == index
+            assert message.captured_ns == world._frames[index].captured_ns
             assert index - 8 <= message.keyframe.index <= index - 4
     assert len(fits) == 19
     assert np.mean(fits) > 0.8

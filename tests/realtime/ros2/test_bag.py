@@ -120,6 +120,7 @@ def test_mcap_reads_it_and_the_types_are_those_of_ros(bag: Path) -> None:
         for schema, channel, said, message in reader.iter_decoded_messages():
             topic = names[channel.topic]
             index = seen[topic] = seen.get(topic, -1) + 1
+            assert channel.metadata["offered_qos_profiles"] == "[]"
             assert (schema.encoding, channel.message_encoding, said.sequence) == ("ros2msg", "cdr", index)
             if schema.name in PUBLISHED:
                 assert channel.metadata["topic_type_hash"] == f"RIHS01_{PUBLISHED[schema.name]}"
