@@ -92,7 +92,7 @@ def metres(image: NDArray[np.generic]) -> Depth:
             f"{image.dtype}"
         )
     if image.dtype == np.uint16:
-        return np.asarray(image.astype(np.float32) * np.float32(1e-3))
+        return np.asarray(image.astype(np.float32) / np.float32(1000))
     depth = image.astype(np.float32)
     return np.asarray(np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0)))
 
@@ -157,7 +157,7 @@ def _surface(
     # A thing may be as deep as it is wide; what hangs together is judged below.
     half = max(4 * spread, across) + 0.01
     gated = measured & (np.abs(depth - np.float32(middle)) <= half)
-    noise_m = _noise(depth, gated)
+    noise_m = min(_noise(depth, gated), 0.01 + 0.01 * middle)  # what is worse than that is no surface
     # A surface that leans by 76 degrees goes back by 4 pixels' width a pixel; two pixels make a difference.
     jump = np.float32(8 * pitch_m + 6 * noise_m)
     smooth = gated & (_relief(depth, gated) <= jump)

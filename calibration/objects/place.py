@@ -124,7 +124,7 @@ def by_size(mask: NDArray[np.bool_], camera: Camera, size_m: float) -> Spot:
     hull = cv2.convexHull(np.concatenate(contours)).reshape(-1, 2).astype(np.float64)
     gaps = np.linalg.norm(hull[:, None] - hull[None], axis=2)
     a, b = np.unravel_index(int(gaps.argmax()), gaps.shape)
-    length_px = float(gaps[a, b]) + 1  # from the outer edge of one pixel to that of the other
+    length_px = float(gaps[a, b]) + 0.5  # to the outer edges: nothing where many directions are tried, 1 with few
     first, second = camera.unproject(hull[[a, b]])
     angle = math.atan2(float(np.linalg.norm(np.cross(first, second))), float(first @ second)) * length_px / gaps[a, b]
     if length_px < 8 or not math.isfinite(angle):

@@ -18,7 +18,7 @@ from calibration.lens import Floats
 from calibration.objects.boxes import Box
 from calibration.rigid import Rigid, rotation_from_rotvec, rotvec_from_rotation
 
-CALM_M_S2, LIVELY_M_S2 = 0.05, 5.0
+CALM_M_S2, LIVELY_M_S2 = 0.02, 5.0
 """Standard deviations of acceleration for what stands and for what is carried by a hand."""
 MOST_GAP_S = 0.6
 """After this long nothing is known of a thing's pose any more."""

@@ -1,0 +1,126 @@
+"""Which points of a depth image are a thing's: what bled, what flies, what was not measured."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.solids import Solid, see
+from calibration import CalibrationError, Fisheye, Pinhole, Rigid
+from calibration.objects import CloudSettings, NoCloud, find_cloud, metres, registered, sight_lines, spot_of
+
+CAMERA = Pinhole((320, 240), 260, 260, 159.5, 119.5)
+BOX = Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 0.12))
+
+
+def test_depth_of_drivers_is_metres_and_0_where_there_is_none():
+    assert metres(np.array([[0, 1500]], np.uint16)).tolist() == [[0, 1.5]]
+    assert metres(np.array([[np.nan, -1, np.inf, 2]], np.float32)).tolist() == [[0, 0, 0, 2]]
+    with pytest.raises(CalibrationError, match="16UC1"):
+        metres(np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("camera", [
+    Pinhole((320, 240), 260, 262, 158, 121, (-0.2, 0.05, 0.001, -0.002, 0.0)), Fisheye((320, 240), 150, 150, 160, 120),
+])  # fmt: skip
+def test_points_project_back_onto_their_pixels(camera):
+    mask = np.zeros((240, 320), bool)
+    mask[60:180, 80:240] = True
+    cloud = find_cloud(mask, np.full((240, 320), 0.7, np.float32), camera)
+    assert cloud.pixels[:, 2] == pytest.approx(0.7)  # along the axis, not the distance
+    pixels = camera.project(cloud.pixels.astype(float))
+    assert np.abs(pixels - np.rint(pixels)).max() < 0.01
+    assert len(cloud.pixels) == mask.sum()
+
+
+def test_a_mask_that_bleeds_onto_the_wall_gives_the_things_points():
+    sight = see(CAMERA, BOX, np.random.default_rng(0), bleed_px=6, holes=0.1)
+    cloud = find_cloud(sight.mask, sight.depth, CAMERA)
+    inside = np.abs(BOX.pose.inverse().apply(cloud.pixels)) < np.array(BOX.sides_m) / 2 + 0.01
+    assert inside.all(1).mean() > 0.995
+    assert len(cloud.pixels) > 0.9 * (sight.exact & (sight.depth > 0)).sum()
+    assert cloud.valid == pytest.approx((sight.depth[sight.mask] > 0).mean())
+    assert cloud.noise_m == pytest.approx(0.002, rel=0.2)
+
+
+def test_handles_too_thin_for_the_eroded_mask_are_kept():
+    depth = np.full((240, 320), 1.5, np.float32)
+    mask = np.zeros((240, 320), bool)
+    mask[100:160, 100:160] = True
+    mask[128:132, 160:220] = True  # 4 px thick
+    depth[mask] = 0.8
+    assert len(find_cloud(mask, depth, CAMERA).pixels) > 0.97 * mask.sum()
+
+
+def test_a_thing_that_is_cut_in_two_by_what_lies_before_it_stays_whole():
+    depth = np.full((240, 320), 0.8, np.float32)
+    mask = np.zeros((240, 320), bool)
+    mask[60:180, 60:140] = mask[60:180, 170:240] = True
+    depth[:, 145:165] = 0.7
+    across = np.ptp(find_cloud(mask, depth, CAMERA).pixels[:, 0])
+    assert across == pytest.approx(0.8 * 179 / 260, rel=0.02)
+
+
+def test_a_large_thing_is_looked_at_in_fewer_pixels():
+    mask = np.ones((240, 320), bool)
+    settings = CloudSettings(most_pixels=5000)
+    cloud = find_cloud(mask, np.full(mask.shape, 2.0, np.float32), CAMERA, settings)
+    assert len(cloud.pixels) < 5500
+    assert spot_of(cloud).point_m == pytest.approx([0, 0, 2], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("depth", "says"), [(0.0, "0 % of the mask has depth, 10 % are needed"), (None, "hang together")]
+)
+def test_no_surface_is_said_to_be_none(depth, says):
+    mask = np.zeros((240, 320), bool)
+    mask[100:140, 100:140] = True
+    image = np.full((240, 320), depth or 0, np.float32)
+    if depth is None:
+        image = np.random.default_rng(0).uniform(0.3, 9, (240, 320)).astype(np.float32)
+    with pytest.raises(NoCloud, match=says):
+        find_cloud(mask, image, CAMERA)
+
+
+def test_what_does_not_fit_together_is_refused():
+    with pytest.raises(CalibrationError, match="must be registered first"):
+        find_cloud(np.ones((240, 320), bool), np.ones((480, 640), np.float32), CAMERA)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.5, 0.98]), st.integers(1, 60))
+def test_any_depth_under_any_mask_gives_points_or_says_why_not(seed, holes, side):
+    rng = np.random.default_rng(seed)
+    depth = rng.choice(np.array([0, 0.001, 0.5, 50, 1e6], np.float32), (240, 320)) * rng.random((240, 320), np.float32)
+    depth[rng.random(depth.shape) < holes] = 0
+    mask = np.zeros((240, 320), bool)
+    mask[120 : 120 + side, 100 : 100 + 2 * side] = True
+    try:
+        cloud = find_cloud(mask, depth, CAMERA)
+    except NoCloud:
+        return
+    assert np.isfinite(cloud.pixels).all()
+    assert np.isfinite(cloud.cells).all()
+
+
+def test_registration_sees_with_the_other_cameras_eyes():
+    """A near board before a wall, from a depth camera 5 cm to the side: nearest wins, nothing shines through."""
+    beside, colour = Pinhole((160, 120), 130, 130, 79.5, 59.5), CAMERA
+    depth = np.full((120, 160), 2.0, np.float32)
+    depth[40:80, 60:100] = 1.0
+    seen = registered(depth, beside, colour, Rigid.from_rotvec([0, 0, 0], [0.05, 0, 0]))
+    x = colour.project([[(np.array([60, 99]) - 79.5)[i] / 130 + 0.05, 0, 1.0] for i in (0, 1)])[:, 0]
+    board = seen[100:140, int(x[0]) + 2 : int(x[1]) - 1]
+    assert board == pytest.approx(1.0)
+    assert set(np.unique(seen).tolist()) <= {0.0, 1.0, 2.0}
+    shadow = seen[100:140, int(x[0]) - 8 : int(x[0]) - 1]  # the wall's part that the depth camera did not see
+    assert (shadow == 0).any()
+
+
+def test_registration_with_itself_changes_nothing():
+    depth = np.random.default_rng(3).uniform(0.5, 2, (240, 320)).astype(np.float32)
+    assert np.array_equal(registered(depth, CAMERA, CAMERA, Rigid.identity()), depth)
+
+
+def test_sight_lines_are_those_of_the_camera():
+    assert sight_lines(CAMERA)[7, 9] == pytest.approx([(9 - 159.5) / 260, (7 - 119.5) / 260])
