@@ -122,6 +122,8 @@ class Foxglove(Tap):
         while not self._shown.closed:
             shown = self._shown.take()
             payload = self._space.take(0)
+            if shown is None and payload is None:
+                continue
             try:
                 if shown is not None:
                     self._show(shown)

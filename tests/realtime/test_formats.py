@@ -10,6 +10,7 @@ import pytest
 from realtime.cli import main
 from realtime.config import Config, PublishConfig
 from realtime.formats import open_formats
+from tests.realtime.patience import eventually
 from tests.realtime.scene import write_clip
 
 
@@ -26,8 +27,8 @@ def test_what_is_asked_for_is_opened_told_and_closed() -> None:
         foxglove, lerobot = open_formats(config, None, stack, told.append)
         assert told == [f"for Foxglove: {foxglove.address}", f"for LeRobot: camera gazecast at {lerobot.endpoint}"]
         assert foxglove.address.startswith("ws://127.0.0.1:")
-    assert not foxglove._thread.is_alive()
-    assert not lerobot._thread.is_alive()
+    for tap in (foxglove, lerobot):
+        eventually(lambda tap=tap: not tap._thread.is_alive(), "ended", 20)
 
 
 def test_a_port_that_is_taken_ends_the_run_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

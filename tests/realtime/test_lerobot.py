@@ -60,24 +60,13 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
         assert np.abs(image.astype(int) - shown(index).frame.image).mean() > 10
 
 
-def test_a_reader_that_comes_back_gets_the_newest(camera: LeRobotCamera, reader: zmq.Socket[bytes]) -> None:
-    for index in range(3):
-        camera.shown(shown(index))
-        eventually(lambda: not camera._shown.waiting, "taken", 20)
-    times = set()
-    eventually(lambda: times.add(json.loads(reader.recv_string())["timestamps"]["gaze"]) or len(times) >= 1)
-    if (captured_ns(2) + WALL_NS) / 1e9 not in times:  # it was still under way
-        times.add(json.loads(reader.recv_string())["timestamps"]["gaze"])
-    assert max(times) == (captured_ns(2) + WALL_NS) / 1e9
-
-
 def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera, "_send", lambda shown: pytest.fail("sent"))
     camera.shown(shown(0))
     eventually(lambda: not camera._shown.waiting, "taken", 20)
     camera.close()
     assert camera.trouble() == ""
-    assert not camera._thread.is_alive()
+    eventually(lambda: not camera._thread.is_alive(), "ended", 20)
 
 
 def test_a_port_in_use_is_told(camera: LeRobotCamera) -> None:
