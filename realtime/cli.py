@@ -73,18 +73,28 @@ def _show_config(args: argparse.Namespace) -> int:
 
 def _simulate(args: argparse.Namespace) -> int:
     from realtime.simulate import Simulator
+    from realtime.table import TableClip, write_calibrations
     from realtime.wearer import EyeError, TargetClip
 
     gaze = args.gaze if args.gaze == "wander" else Path(args.gaze.removeprefix("trace:"))
     wide, _, high = args.size.partition("x")
     if not (wide.isdecimal() and high.isdecimal()):
         raise SettingsError(f"--size wants WIDTHxHEIGHT, such as 1280x720, got {args.size!r}")
-    shown = args.video or TargetClip(args.targets, (int(wide), int(high)))
+    shown: Path | TargetClip | TableClip
+    if args.scene:
+        shown, what = TableClip(args.seed), "a table with boxes, and its depth,"
+        for path in write_calibrations(args.calibrations) if args.calibrations else ():
+            print(f"wrote {path}", file=sys.stderr)
+    elif args.calibrations:
+        raise SettingsError("--calibrations belongs to --scene, whose camera is known; a clip's is not")
+    elif args.targets:
+        shown, what = TargetClip(args.targets, (int(wide), int(high))), f"{args.targets} targets and 4 others"
+    else:
+        shown, what = args.video, args.video
     device = Simulator(
         shown, gaze, host=args.host, port=args.port, rate_hz=args.rate, loop=not args.once,
         noise_px=args.noise_px, seed=args.seed, error=EyeError(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
     )  # fmt: skip
-    what = args.video or f"{args.targets} targets and 4 others"
     print(f"playing {what} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
     device.serve()
     return 0
@@ -216,6 +226,10 @@ def _parser() -> argparse.ArgumentParser:
     played.add_argument(
         "--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes look at"
     )
+    played.add_argument("--scene", choices=("table",), help="boxes on a table instead, with depth, and eyes that dwell "
+                        "on one after another")  # fmt: skip
+    simulate.add_argument("--calibrations", type=Path, metavar="DIR", help="with --scene: write its camera.json and "
+                          "robot.json there")  # fmt: skip
     simulate.add_argument("--size", default="1280x720", metavar="WxH", help="of the pictures with targets")
     simulate.add_argument("--gaze", default="wander", metavar="TRACE|wander", help="CSV timestamp,x,y,confidence; or "
                           "wander, eyes that follow what moves (default)")  # fmt: skip

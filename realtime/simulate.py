@@ -13,20 +13,20 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import msgpack
 import numpy as np
 
-from engines import Image
+from realtime.shots import Shot, shots
 from realtime.sources.base import SourceError
 from realtime.sources.trace import read_trace
 from realtime.sources.video import Clip
+from realtime.table import TableClip
 from realtime.transport import DeviceServer
-from realtime.wander import Aim, Wander
+from realtime.wander import Aim
 from realtime.wearer import EyeError, TargetClip
 
 VERSION = "3.6.7.0"
@@ -40,33 +40,18 @@ _LATE_S = 0.25
 _NOISE_MEMORY = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class _Shot:
-    """A frame ready to be sent, `at_s` into a pass of the clip that began at `start_s`; the aim is in its pixels."""
-
-    start_s: float
-    at_s: float
-    jpeg: bytes
-    size: tuple[int, int]
-    aim: Aim | None
-
-    @property
-    def due_s(self) -> float:
-        """When it is shown, in seconds since the first frame of all."""
-        return self.start_s + self.at_s
-
-
 class Simulator:
     """The device. `start` it, read `port`, `stop` it; or `serve` until interrupted.
 
     Its gaze is a trace file's points at their own times, or "wander" (see `realtime.wander`) at `rate_hz`; to both are
     added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). A `TargetClip` in
-    place of the video is looked at as a wearer does who calibrates. `error` is how far off the tracker is.
+    place of the video is looked at as a wearer does who calibrates, a `TableClip` as one does who wants things
+    fetched, and has depth: `frame.depth`. `error` is how far off the tracker is.
     """
 
     def __init__(
         self,
-        video: Path | TargetClip,
+        video: Path | TargetClip | TableClip,
         gaze: Path | Literal["wander"] = "wander",
         *,
         host: str = "127.0.0.1",
@@ -83,7 +68,7 @@ class Simulator:
             raise SourceError(f"a gaze rate of {rate_hz:g} Hz; expected 1 to 2000")
         if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
             raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
-        self._clip = video if isinstance(video, TargetClip) else Clip(video)
+        self._clip = video if isinstance(video, TargetClip | TableClip) else Clip(video)
         self._error = error or EyeError()
         self._trace = None if gaze == "wander" else read_trace(Path(gaze))
         self._rate_hz, self._loop, self._seed = rate_hz, loop, seed
@@ -92,7 +77,7 @@ class Simulator:
         self._epoch_s = float(self._random.uniform(-5e3, 5e3))
         self._noise = np.zeros(2)
         self._started_s = 0.0
-        self._shots: queue.Queue[_Shot | None] = queue.Queue(_AHEAD)
+        self._shots: queue.Queue[Shot | None] = queue.Queue(_AHEAD)
         self._forward: deque[list[bytes]] = deque(maxlen=64)
         self._failure: SourceError | None = None
         self._stop, self._ended = threading.Event(), threading.Event()
@@ -171,7 +156,7 @@ class Simulator:
         finally:
             self._put(None)
 
-    def _put(self, shot: _Shot | None) -> bool:
+    def _put(self, shot: Shot | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._shots.put(shot, timeout=0.1)
@@ -180,7 +165,7 @@ class Simulator:
             return True
         return False
 
-    def _next_shot(self) -> _Shot | None:
+    def _next_shot(self) -> Shot | None:
         while not self._stop.is_set():
             try:
                 return self._shots.get(timeout=0.1)
@@ -188,13 +173,13 @@ class Simulator:
                 continue
         return None
 
-    def _all_shots(self) -> Iterator[_Shot]:
+    def _all_shots(self) -> Iterator[Shot]:
         """Every frame of every repetition; the first pass is kept if it fits into `CACHE_BYTES`."""
-        start_s, kept, cached = 0.0, list[_Shot](), False
+        start_s, kept, cached = 0.0, list[Shot](), False
         while True:
             last_s, size = 0.0, 0
-            for shot in kept if cached else self._encoded():
-                last_s, size = shot.at_s, size + len(shot.jpeg)
+            for shot in kept if cached else shots(self._clip, self._seed if self._trace is None else None):
+                last_s, size = shot.at_s, size + shot.nbytes
                 if not cached and size <= CACHE_BYTES:
                     kept.append(shot)
                 elif not cached:
@@ -204,16 +189,6 @@ class Simulator:
             start_s += last_s + 1 / self._clip.fps
             if not self._loop:
                 return
-
-    def _encoded(self) -> Iterator[_Shot]:
-        if isinstance(self._clip, TargetClip):
-            for at_s, image, target in self._clip.aims():
-                yield _Shot(0.0, at_s, _encode(image), self._clip.size, None if self._trace is not None else target)
-            return
-        wander = Wander(self._seed) if self._trace is None else None
-        for at_s, image in self._clip.frames():
-            aim = wander.look(image, at_s) if wander else None
-            yield _Shot(0.0, at_s, _encode(image), (image.shape[1], image.shape[0]), aim)
 
     def _play(self) -> None:
         """Send frames and gaze when they are due."""
@@ -242,7 +217,7 @@ class Simulator:
             self._started_s += late_s
         return not self._stop.wait(max(0.0, -late_s))
 
-    def _looks(self, shot: _Shot, coming: _Shot | None, until_s: float) -> Iterator[tuple[float, float, float, float]]:
+    def _looks(self, shot: Shot, coming: Shot | None, until_s: float) -> Iterator[tuple[float, float, float, float]]:
         """(due second, x px, y px, confidence) of the gaze while `shot` is on show."""
         if self._trace is not None:
             first = bisect_left(self._trace, shot.at_s, key=lambda point: point.timestamp)
@@ -262,16 +237,20 @@ class Simulator:
             part = min(1.0, max(0.0, 1 - (until_s - due_s) / lasts_s))
             yield due_s, here.x + part * (there.x - here.x), here.y + part * (there.y - here.y), CONFIDENCE
 
-    def _send_frame(self, shot: _Shot) -> None:
-        head = {
-            "topic": "frame.world",
-            "width": shot.size[0],
-            "height": shot.size[1],
-            "index": self.frames_sent,
-            "timestamp": self._started_s + shot.due_s + self._epoch_s,
-            "format": "jpeg",
-        }
-        self._server.send([b"frame.world", msgpack.packb(head), shot.jpeg])
+    def _send_frame(self, shot: Shot) -> None:
+        kinds = [("frame.world", "jpeg", shot.jpeg), ("frame.depth", "depth16", shot.depth)]
+        for topic, form, pixels in kinds:
+            if pixels is None:
+                continue
+            head = {
+                "topic": topic,
+                "width": shot.size[0],
+                "height": shot.size[1],
+                "index": self.frames_sent,
+                "timestamp": self._started_s + shot.due_s + self._epoch_s,
+                "format": form,
+            }
+            self._server.send([topic.encode(), msgpack.packb(head), pixels])
         self.frames_sent += 1
 
     def _send_gaze(self, size: tuple[int, int], due_s: float, x: float, y: float, confidence: float) -> None:
@@ -294,7 +273,3 @@ class Simulator:
         message = {"topic": "gaze.2d.01.", **datum, "base_data": pupils}
         self._server.send([b"gaze.2d.01.", msgpack.packb(message)])
         self.gaze_sent += 1
-
-
-def _encode(image: Image) -> bytes:
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
