@@ -59,7 +59,7 @@ class Deck(Tap):
             now = self._now()
             path = self._settings.folder if file is None else file
             if file is None or path.is_dir() or str(file).endswith("/"):
-                path = path / f"gazecast-{now:%Y%m%d-%H%M%S}{SUFFIX}"
+                path = _free(path, f"gazecast-{now:%Y%m%d-%H%M%S}")
             wall_ns = time.time_ns() - self._clock_ns()
             about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
             self._recorder = Recorder(path, about, self._settings, self._clock_ns, self._failed)
@@ -137,3 +137,11 @@ class Deck(Tap):
         except RecordingError as error:
             self._notice(str(error))
             self._on_change(False)
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A file of this name in the folder, numbered if there is one already, of this very second."""
+    number, free = 1, name
+    while (folder / f"{free}{SUFFIX}").exists():
+        number, free = number + 1, f"{name}-{number + 1}"
+    return folder / f"{free}{SUFFIX}"

@@ -70,8 +70,9 @@ export class Recording {
   /** A picture of what is on show: image of width `frame.width` times k, the mask as a path and its outlines. */
   see({ target, frame }, image, path, outlines) {
     const last = this.pictures.get(target.object), now = performance.now();
-    if (!this.on || target.state !== "locked" || !this.seconds.has(target.object)) return;
-    if (last && (now - last.ms < AGAIN_MS || target.confidence < last.sure + SURER)) return;
+    const sure = target.confidence + (target.state === "locked"); // a mask that is only carried along shows it less well
+    if (!this.on || target.state === "held" || !this.seconds.has(target.object)) return;
+    if (last && (now - last.ms < AGAIN_MS || sure < last.sure + SURER)) return;
     const { canvas } = this, k = image.width / frame.width, [x0, y0, x1, y1] = boxOf(outlines);
     const wide = Math.min(frame.width, (frame.height * WIDTH) / HEIGHT, Math.max(ROOM * (x1 - x0), (ROOM * (y1 - y0) * WIDTH) / HEIGHT, 48));
     const high = (wide * HEIGHT) / WIDTH, scale = WIDTH / wide;
@@ -83,7 +84,7 @@ export class Recording {
     canvas.strokeStyle = rgb(target.state);
     canvas.lineWidth = 2 / scale;
     canvas.stroke(path);
-    this.pictures.set(target.object, { address: last?.address, sure: target.confidence, ms: now });
+    this.pictures.set(target.object, { address: last?.address, sure, ms: now });
     this.keep(target.object, this.file, canvas.canvas.convertToBlob({ type: "image/jpeg", quality: 0.8 }));
   }
 

@@ -330,7 +330,7 @@ for (const name of ["preview", "locked", "held", "lost"]) {
 }
 
 // for measurements from outside
-window.gazecast = { state, link, things };
+window.gazecast = { state, link, things, seek };
 
 refresh();
 requestAnimationFrame(draw);

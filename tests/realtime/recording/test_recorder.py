@@ -140,8 +140,10 @@ def test_a_recording_can_begin_late_and_says_so(tmp_path):
     assert recording.about.engine == {"backend": "fake"}
     assert [frame.index for frame in recording.frames()] == [1]
     assert changes == [True, False]
+    assert deck.start() == tmp_path / "gazecast-20260504-030201-2.mcap"  # within the same second
+    deck.stop()
     with pytest.raises(RecordingError, match="exists; give the recording another name"):
-        deck.start()
+        deck.start(path)
 
 
 CHILD = """

@@ -103,15 +103,21 @@ def test_it_plays_to_its_end_and_the_lane_seeks(tab):
     half = shown(tab)["n"]
     length = tab.do("gazecast.state.film.length_ms")
     assert abs(half - (length / 2 - 8) // 40) <= 1
+    tab.click("[data-speed='2']")
     tab.do("window.seen = []; setInterval(() => seen.push(gazecast.state.shown.head.n), 5)")
-    tab.do("document.querySelector('[data-speed=\"2\"]').click()")
-    press(tab, " ")
-    tab.until("gazecast.state.playing")
-    tab.until("!gazecast.state.playing")
-    assert shown(tab)["n"] == 59
-    seen = tab.do("seen")
-    assert seen == sorted(seen)
-    assert len(set(seen)) >= 4  # how many, the machine decides; never one that is not due
+    between = f"seen.some((n) => n > {half} && n < 59)"
+    for _ in range(20):  # a machine that does something else meanwhile skips frames, which is right
+        tab.do(f"seen.length = 0; gazecast.seek({length} / 2)")
+        assert shown(tab)["n"] == half
+        press(tab, " ")
+        tab.until("gazecast.state.playing || seen.includes(59)")
+        tab.until("!gazecast.state.playing")
+        assert shown(tab)["n"] == 59
+        seen = tab.do("seen")
+        assert seen[seen.index(half) :] == sorted(seen[seen.index(half) :])
+        if tab.do(between):
+            break
+    assert tab.do(between)
     press(tab, "Home")
     assert shown(tab)["n"] == 0
 
@@ -130,7 +136,7 @@ def test_names_and_what_is_dropped_are_saved_and_undone(tab, path):
     assert shown(tab)["tint"][0] < 30  # the disc of the gaze alone
     assert tab.do("document.getElementById('count').textContent") == "2, 1 dropped"
     tab.click("#undo")
-    tab.until("!document.querySelector('#things li.dropped') !== null")
+    tab.until("document.querySelector('#things li.dropped') === null")
     assert shown(tab)["tint"][0] > 50
     assert json.loads(path.with_suffix(".labels.json").read_text())["objects"]["1"] == {
         "label": "red cup",
@@ -153,6 +159,6 @@ def test_a_phone_has_it_all(browser, tab):
     phone.do("document.querySelector('#things li:nth-child(2) .keep').click()")
     tab.until("document.querySelector('#things li:nth-child(2).dropped') !== null")  # everybody sees it
     phone.do("document.getElementById('undo').click()")
-    tab.until("!document.querySelector('#things li.dropped') !== null")
+    tab.until("document.querySelector('#things li.dropped') === null")
     assert phone.complaints() == []
     phone.close()
