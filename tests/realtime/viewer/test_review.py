@@ -173,3 +173,23 @@ def test_strangers_see_nothing(path, address):
 
     with serving(path, token=TOKEN) as page:
         visiting(page, visit)
+
+
+def test_png_goes_out_as_jpeg_and_a_file_that_has_gone_is_said(tmp_path):
+    path = looked.record(tmp_path / "b.mcap", run(60, 1), jpeg=False)
+
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            head, _, jpeg = await shown(ws, n=9)
+            picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            assert (jpeg[:2], abs(int(picture[5, 5, 0]) - 29) <= 2) == (b"\xff\xd8", True)
+            path.unlink()
+            await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
+            head, _, jpeg = await shown(ws, n=55)
+            assert ("No such file" in head["trouble"], head["n"], jpeg) == (True, 55, b"")
+            await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
+            assert (await shown(ws, n=10))[0]["n"] == 10  # which was fetched with the ninth
+
+    with serving(path) as page:
+        visiting(page, visit)
+        assert page.counts()["failed"] == 1
