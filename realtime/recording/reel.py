@@ -92,10 +92,11 @@ class Reel:
         try:
             for look in looks_of(self._noted(found, go_on), self.recording.about, Labels()):
                 found.append(look)
-        except RecordingError as error:
+        except (RecordingError, OSError) as error:
             self.trouble = str(error)
-        self._things = things_of(found)
-        self.done = True
+        finally:
+            self._things = things_of(found)
+            self.done = True
         go_on(1.0)
 
     def __len__(self) -> int:

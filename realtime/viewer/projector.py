@@ -6,6 +6,7 @@ when it says that it has shown the last. Pictures are the recorded ones; only PN
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ from realtime.recording.reel import Moment, Reel
 from realtime.viewer.hub import target
 from realtime.viewer.messages import Show, pack_picture
 from realtime.viewer.outline import outlines
+
+log = logging.getLogger(__name__)
 
 
 class Chair:
@@ -109,12 +112,13 @@ class Projector:
         try:
             moment = reel.moment(number)
             jpeg = self._jpeg(moment.frame)
-        except (RecordingError, OSError, IndexError) as error:
+            mask = moment.message.mask if moment.message is not None else None
+            return pack_picture(_head(moment, seq), outlines(mask) if mask is not None else [], jpeg)
+        except Exception as error:  # files may be broken in ways of their own; one moment must not be the last
+            log.info("a moment of a recording failed", exc_info=log.isEnabledFor(logging.DEBUG))
             with self._wake:
                 self._failed += 1
-            return pack_picture({"seq": seq, "n": max(0, number), "trouble": str(error)}, [], b"")
-        mask = moment.message.mask if moment.message is not None else None
-        return pack_picture(_head(moment, seq), outlines(mask) if mask is not None else [], jpeg)
+            return pack_picture({"seq": seq, "n": max(0, number), "trouble": f"frame {number + 1}: {error}"}, [], b"")
 
     def _jpeg(self, frame: RecordedFrame) -> bytes:
         if frame.format == "jpeg":

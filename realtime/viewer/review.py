@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -26,6 +27,7 @@ from realtime.viewer.talk import Answer, Line
 from realtime.viewer.thumbnail import thumbnail
 from realtime.wire import STATES
 
+log = logging.getLogger(__name__)
 TELL_FIRST_S, TELL_LAST_S = 0.5, 5.0
 """While a long file is read, pages are told how far it is, and fetch what there is: less and less often."""
 THUMBNAILS_KEPT = 512
@@ -89,8 +91,10 @@ class ReviewPage:
 
         try:
             self.reel.read(go_on)
-        except OSError as error:
-            self.reel.trouble = f"cannot read {self.reel.recording.path}: {error.strerror or error}"
+        except Exception as error:  # files may be broken in ways of their own; what was read is there
+            log.info("a recording was not read to its end", exc_info=log.isEnabledFor(logging.DEBUG))
+            self.reel.trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self._host.share = 1.0
             self._tell_all(self._host.film())
 
 
@@ -167,8 +171,8 @@ class ReviewHost:
         if made is None:
             try:
                 frame, message = self._reel.best(thing)
-            except (RecordingError, OSError) as error:
-                raise PageError(f"object {thing.object} has no picture: {error}") from None
+            except (RecordingError, OSError, cv2.error) as error:
+                raise PageError(f"object {thing.object} has no picture: {str(error)[:200]}") from None
             image, mask = frame.image, message.mask
             if mask is None or mask.shape != image.shape[:2]:
                 mask = np.zeros(image.shape[:2], np.bool_)
