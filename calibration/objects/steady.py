@@ -73,19 +73,18 @@ class PoseFilter:
         noise_m: of that mean, from frame to frame. area_m2: of the surface that was seen, 0 where that is not known;
         where it or the place jumps, the mask has gone from a part to the whole, or back: nothing has moved.
         """
-        gone = self._at_s is None or not 0 < at_s - self._at_s <= MOST_GAP_S
-        if gone or self._jumped(at_s, box, centroid_m, area_m2):
+        step_s = math.inf if self._at_s is None else at_s - self._at_s
+        if not 0 < step_s <= MOST_GAP_S or self._jumped(step_s, box, centroid_m, area_m2):
             self._begin(at_s, box, centroid_m, noise_m)
         else:
-            self._follow(at_s - self._at_s, centroid_m, noise_m)
-            self._shape(at_s - self._at_s, box, centroid_m)
+            self._follow(step_s, centroid_m, noise_m)
+            self._shape(step_s, box, centroid_m)
         self._at_s, self._area_m2 = at_s, area_m2
         self._count += 1
         return self._said(at_s)
 
-    def _jumped(self, at_s: float, box: Box, centroid_m: Floats, area_m2: float) -> bool:
+    def _jumped(self, step_s: float, box: Box, centroid_m: Floats, area_m2: float) -> bool:
         """Whether it is another part that is seen."""
-        step_s = at_s - (self._at_s or at_s)
         expected = self._state[:3] + step_s * self._state[3:]
         away_m = float(np.linalg.norm(centroid_m - expected))
         grown = area_m2 / self._area_m2 if area_m2 > 0 and self._area_m2 > 0 else 1.0

@@ -113,7 +113,7 @@ def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
                 )
             at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             first_s = at_s if first_s is None else first_s
-            yield at_s - first_s, image
+            yield at_s - first_s, np.asarray(image, np.uint16)
     finally:
         capture.release()
 
