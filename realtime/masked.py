@@ -72,9 +72,10 @@ class Masked:
         decode = dataclasses.replace(self.decode, point_px=(float(x), float(y)))
         return dataclasses.replace(self, logits=since.moved(self.logits), decode=decode)
 
-    def instead(self, index: int, chain: Chain) -> Masked:
-        """Another candidate of the same answer; `chain` goes from the newest frame to its keyframe."""
-        candidates = self.answer.candidates
+    def instead(self, answer: Answer, index: int, chain: Chain) -> Masked:
+        """A candidate of the same or another answer about it; `chain` goes from the newest frame to its keyframe."""
+        candidates = answer.candidates
         score = float(np.clip(candidates.predicted_iou[index], 0, 1))
         logits = chain.sampled(candidates.logits[index : index + 1], candidates.letterbox)[0]
-        return Masked(logits, dataclasses.replace(self.decode, score=score), self.answer, index)
+        decode = dataclasses.replace(self.decode, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns)
+        return Masked(logits, decode, answer, index)

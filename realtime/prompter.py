@@ -50,6 +50,7 @@ class Answer:
     sample, point_then: the gaze behind the prompt, and where it was put in the keyframe, px.
     support: (K,) of each candidate by the voters, 0..1; None before the vote.
     decode_ns: begin and end, host.
+    boxed: whether a box went with the point; candidates do not reach beyond it.
     """
 
     keyframe: Keyframe
@@ -60,6 +61,11 @@ class Answer:
     candidates: Candidates
     decode_ns: tuple[int, int]
     support: Floats | None = None
+    boxed: bool = False
+
+    def area(self, index: int) -> int:
+        """Of one of the candidates, in logits."""
+        return int(np.count_nonzero(self.candidates.logits[index] > 0))
 
 
 class Prompter:
@@ -110,8 +116,14 @@ class Prompter:
             candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
             decode_ns = (begin_ns, self._clock_ns())
             x, y = map(float, prompt.points_px[0])
-            self._again = Answer(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns)
+            self._again = Answer(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, boxed=True)
         return self._again
+
+    def unboxed(self, answer: Answer) -> Answer:
+        """The answer to its point alone, which may as well mean something larger."""
+        begin_ns = self._clock_ns()
+        candidates = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*answer.point_then)])[0]
+        return replace(answer, candidates=candidates, decode_ns=(begin_ns, self._clock_ns()), boxed=False)
 
     def let_go(self) -> None:
         """What was kept is not any more, or something else is."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from engines import Candidates
 from realtime.choice import levels
+from realtime.prompter import Answer
 
 GROWN = 1.05
 """A step goes on to a mask whose area differs by so much: SAM often says the same twice."""
@@ -21,19 +22,20 @@ class Steering:
     """What is asked for now.
 
     kept: what is on show stays whatever the eyes do.
-    chosen: of the candidates of the mask on show, the one to show from the next frame on; None: as it is.
+    chosen: the answer and which of its candidates to show instead from the next frame on; None: as it is.
     cleared_ns: looks that began until then are passed over.
     """
 
     kept: bool = False
-    chosen: int | None = None
+    chosen: tuple[Answer, int] | None = None
     cleared_ns: int = 0
 
 
-def stepped(candidates: Candidates, index: int, step: int) -> tuple[int, int] | None:
-    """The candidate and the level of the next smaller (step -1) or larger (1) mask than candidate `index`.
+def stepped(candidates: Candidates, area: int, step: int) -> tuple[int, int] | None:
+    """The candidate and the level of the next mask that is smaller (step -1) or larger (1) than an area.
 
-    The end of the row when there is none; None from a decoder that gives but one mask.
+    area: in logits, as `Answer.area`. The end of the row when there is none; None from a decoder that gives but one
+    mask.
     """
     masks = candidates.logits > 0
     areas = [int(np.count_nonzero(mask)) for mask in masks]
@@ -41,7 +43,7 @@ def stepped(candidates: Candidates, index: int, step: int) -> tuple[int, int] | 
     if not ranked:
         return None
     if step < 0:
-        found = next(((k, level) for level, k in reversed(ranked) if areas[k] * GROWN <= areas[index]), None)
+        found = next(((k, level) for level, k in reversed(ranked) if areas[k] * GROWN <= area), None)
         return found or ranked[0][::-1]
-    found = next(((k, level) for level, k in ranked if areas[k] >= GROWN * areas[index]), None)
+    found = next(((k, level) for level, k in ranked if areas[k] >= GROWN * area), None)
     return found or ranked[-1][::-1]

@@ -128,11 +128,15 @@ class Tracker:
 
         Another thing that is looked at is chosen freely again. Nothing happens while nothing is on show.
         """
-        found = stepped(self._shown.answer.candidates, self._shown.index, step) if self._shown is not None else None
+        if self._shown is None:
+            return
+        now, at = self._steering.chosen or (self._shown.answer, self._shown.index)
+        answer = self._prompter.unboxed(now) if now.boxed else now
+        found = stepped(answer.candidates, now.area(at), step)
         if found is not None:
             index, self._wanted = found
             self._dwell.want(self._wanted)
-            self._steering = replace(self._steering, chosen=index)
+            self._steering = replace(self._steering, chosen=(answer, index))
 
     def hold(self, on: bool, thing: int | None = None) -> int:
         """Keep what is on show whatever the eyes do, or follow them again; gives the id of what was shown last.
@@ -216,8 +220,8 @@ class Tracker:
         if self._shown is None or since is None:
             return None
         carried = self._shown.moved(since)
-        chain = self._motion.chain(carried.answer.keyframe.index)
-        return carried if chosen is None or chain is None else carried.instead(chosen, chain)
+        chain = self._motion.chain(chosen[0].keyframe.index) if chosen is not None else None
+        return carried if chosen is None or chain is None else carried.instead(*chosen, chain)
 
     # -- 2. to 4. decode ----------------------------------------------------------------------------------------------
 
@@ -249,11 +253,10 @@ class Tracker:
 
     def _kept(self, shown: Masked | None) -> Masked | None:
         """What is kept, as a newer keyframe has it; None where there is nothing new."""
-        keyframe = self._keyframe
-        chain = self._motion.chain(keyframe.index) if keyframe is not None else None
-        if shown is None or keyframe is None or chain is None:
+        chain = self._motion.chain(self._keyframe.index) if self._keyframe is not None else None
+        if shown is None or self._keyframe is None or chain is None:
             return None
-        return asked_again(shown, keyframe, chain, self._prompter)
+        return asked_again(shown, self._keyframe, chain, self._prompter)
 
     def _fate(self, masks: NDArray[np.bool_]) -> Floats | None:
         """Common fate of candidates on every other pixel of the working grid, by what moved over `FATE_NS`."""

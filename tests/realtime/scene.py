@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def picture(index: int, speed: float = 2.0) -> Image:
     return image
 
 
+def ringed(index: int, speed: float = 2.0) -> Image:
+    """The same with another, brighter disc of half the size in the middle of its disc: a part and a whole."""
+    image = picture(index, speed)
+    x, y = centre(index, speed)
+    return np.asarray(cv2.circle(image, (round(x), round(y)), RADIUS // 2, (60, 60, 255), -1), np.uint8)
+
+
 @cache
 def _ground() -> Image:
     rng = np.random.default_rng(7)
@@ -52,12 +60,14 @@ def iou(a: Mask, b: Mask) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def write_clip(folder: Path, frames: int, fps: float = 24.0, speed: float = 2.0) -> tuple[Path, Path]:
+def write_clip(
+    folder: Path, frames: int, fps: float = 24.0, speed: float = 2.0, draw: Callable[[int, float], Image] = picture
+) -> tuple[Path, Path]:
     """Write a folder of pictures and the trace that follows the disc; returns both paths."""
     clip = folder / "clip"
     clip.mkdir(parents=True)
     for index in range(frames):
-        cv2.imwrite(str(clip / f"{index:04d}.png"), picture(index, speed))
+        cv2.imwrite(str(clip / f"{index:04d}.png"), draw(index, speed))
     rows = ["timestamp,x,y,confidence"]
     for sample in range(int(frames / fps * 100)):
         at_s = sample / 100

@@ -40,14 +40,7 @@ def candidates(*areas):
     ],
 )
 def test_a_step_goes_to_the_next_mask_that_differs(areas, index, step, found):
-    assert stepped(candidates(*areas), index, step) == found
-
-
-def ringed(index, speed):
-    """The scene with another, brighter disc in the middle of its disc: a part and a whole."""
-    picture = scene.picture(index, speed)
-    cv2.circle(picture, tuple(map(round, scene.centre(index, speed))), 20, (60, 60, 255), -1)
-    return picture
+    assert stepped(candidates(*areas), areas[index], step) == found
 
 
 class Ringed(World):
@@ -55,7 +48,7 @@ class Ringed(World):
 
     def play(self, frames, **how):
         for _ in range(frames):
-            yield from super().play(1, image=ringed(self.index, self.speed), **how)
+            yield from super().play(1, image=scene.ringed(self.index, self.speed), **how)
 
 
 def area(message):
@@ -78,6 +71,22 @@ def test_part_and_whole_are_chosen_at_once_and_stay_while_the_thing_does():
         sizes[step] = area(shown[-1])
     assert sizes[1] > 2 * sizes[-1]
     assert free in range(round(0.9 * sizes[-1]), round(1.1 * sizes[1]))
+
+
+def test_two_steps_between_two_frames_are_two():
+    once, twice = Ringed(age=2, speed=0.0), Ringed(age=2, speed=0.0)
+    for world in (once, twice):
+        world.run(WITHIN)
+        world.tracker.want(-1)
+        world.tracker.want(-1)
+        small = area(world.run(1))
+        world.tracker.want(1)
+        if world is once:
+            world.run(1)
+        world.tracker.want(1)
+    areas = [area(world.run(1)) for world in (once, twice)]
+    assert areas[1] == pytest.approx(areas[0], rel=0.02)
+    assert areas[1] > 2 * small
 
 
 def test_a_step_counts_for_what_is_on_show_while_the_eyes_are_away():
@@ -129,6 +138,20 @@ def test_what_is_held_stays_while_the_eyes_go_elsewhere_and_does_not_wear_off():
     world.tracker.hold(False)
     after = world.run(16, look_at=AWAY)
     assert after.object != before.object
+
+
+def test_what_is_held_can_be_made_larger_than_it_was_asked_for_again():
+    """It is asked for with a box round it, beyond which no candidate reaches."""
+    world = Ringed(age=2, speed=2.0)
+    world.run(WITHIN)
+    world.tracker.hold(True)
+    areas = []
+    for step in (-1, -1, 1, 1):
+        world.tracker.want(step)
+        shown = masked(world.play(6, look_at=AWAY))
+        assert {m.state for m in shown} == {"held"}
+        areas.append(area(shown[-1]))
+    assert areas[-1] > 2 * areas[1]
 
 
 def test_what_was_held_is_followed_by_the_eyes_again_under_its_id():

@@ -9,6 +9,7 @@ import { Recording } from "./recording.js";
 import { drawGaze, drawMask, fit, maskPath } from "./scene.js";
 import { Series } from "./strip.js";
 
+const HELD_MS = 1000; // by when what is on show is held, if there was something to hold
 const OLD_MS = 700; // a mask older than this is not shown, a picture older than this is greyed
 const $ = (id) => document.getElementById(id);
 const stage = $("stage"), picture = $("picture"), overlay = $("overlay");
@@ -19,6 +20,7 @@ const state = {
   hello: null, health: null, source: { yours: false, taken: false, label: "" }, open: false,
   latest: null, // {head, outlines, path, arrived, bitmap, frame, points}: the newest from the server
   mode: "carried", drawnSeq: -1, drawn: 0, dirty: true, view: null, image: null, on: { hold: false, record: false },
+  heldSince: 0,
   shown: null, carry: null, pace: [0, 0], label: "",
 };
 
@@ -86,6 +88,10 @@ document.addEventListener("visibilitychange", () => {
 
 function measure({ head }) {
   const now = performance.now(), target = head.target;
+  if (state.on.hold && (target?.state ?? "lost") === "lost" && now - state.heldSince > HELD_MS) {
+    state.on.hold = false; // what is lost is let go
+    refresh();
+  }
   if (!target) return;
   gazeSeries.add(now, target.gaze_to_mask_ms ?? NaN);
   keySeries.add(now, target.keyframe_age_ms ?? NaN);
@@ -261,7 +267,9 @@ panel.wire(parts, {
   command(verb) {
     const toggle = verb === "hold" || verb === "record";
     const on = toggle ? !state.on[verb] : true;
-    if (link.say({ t: "command", verb, on }) && verb === "hold") state.on.hold = on; // a recording says itself that it is one
+    const said = link.say({ t: "command", verb, on });
+    if (said && verb === "hold") [state.on.hold, state.heldSince] = [on, performance.now()]; // a recording says itself
+    if (said && verb === "clear") state.on.hold = false;
     refresh();
   },
   mode(name) {
