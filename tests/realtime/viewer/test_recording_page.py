@@ -17,6 +17,7 @@ from realtime.recording.writer import RecordingFile
 from realtime.run import run
 from tests import chrome
 from tests.realtime.patience import eventually
+from tests.realtime.recording import looked
 from tests.realtime.viewer.running import LONG_S, View, started, until_masked
 from tests.realtime.viewer.showing import look_at_red
 
@@ -125,13 +126,13 @@ def test_it_says_why_it_cannot_record_and_why_it_has_stopped(recorded, tab, fold
     assert set(folder.iterdir()) >= before
 
 
-def test_a_replay_is_watched_and_asks_for_no_camera(recorded, browser, tmp_path):
-    path, _ = recorded
+def test_a_replay_is_watched_and_asks_for_no_camera(browser, tmp_path):
+    path = looked.record(tmp_path / "a.mcap", looked.run(1500, 1), every=50)  # a minute, so that it lasts
     with serving(f"recording:{path}", tmp_path) as address:
         tab = browser.open("about:blank")
         tab.call("Page.addScriptToEvaluateOnNewDocument", source="navigator.mediaDevices.getUserMedia = () => fail();")
         tab.call("Page.navigate", url=address)
-        tab.until("window.gazecast?.state.shown")
+        tab.until("Boolean(window.gazecast?.state.latest?.bitmap)", 60)
         assert tab.do("['start', 'sources', 'modes'].every((id) => document.getElementById(id).hidden)")
         assert tab.complaints() == []
         tab.close()
