@@ -1,0 +1,99 @@
+"""What stands for a robot in fetch_it.py: a gripper that knows of no obstacles, its grasp of a box, and a drawing."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.polynomial.polynomial import polyder, polyval
+
+from calibration import Rigid
+from realtime.canvas import GRID, INK, Axes, Canvas
+from realtime.requests.client import Picture
+from realtime.wire import Object3dMessage
+
+HOME_M, OPEN_M, STANDOFF_M, MOST_M_S = np.array([0.15, 0.0, 0.3]), 0.14, 0.08, 0.5
+CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T - 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grasp:
+    """Of a box: above it, where the fingers still pass it; at its centre; fingers, (2, 3), when closed."""
+
+    thing: Object3dMessage
+    frame_id: str
+    centre_m: np.ndarray
+    above_m: np.ndarray
+    width_m: float
+    fingers_m: np.ndarray
+    corners_m: np.ndarray
+
+    @classmethod
+    def of(cls, thing: Object3dMessage, frame_id: str = "") -> Self | None:
+        """From above in the robot's frame, from where the camera is in the camera's; None without a pose in it."""
+        place = next((p for p in (thing.robot, thing.place) if p and frame_id in ("", p.frame_id)), None)
+        if place is None or place.position is None or place.orientation is None or thing.extents is None:
+            return None
+        pose, extents_m = Rigid.from_quaternion(place.orientation, place.position), np.array(thing.extents)
+        up = np.array([0.0, 0.0, 1.0]) if place is thing.robot else -pose.translation_m
+        down = int(np.abs(up @ pose.rotation).argmax())  # of the box's axes, the one that the fingers come along
+        along = min({0, 1, 2} - {down}, key=lambda axis: extents_m[axis])  # and the one that they close on
+        approach = pose.rotation[:, down] * np.sign(up @ pose.rotation[:, down])
+        above_m = pose.translation_m + approach * (extents_m[down] / 2 + STANDOFF_M)
+        corners_m, ends = pose.apply(CORNERS * extents_m), np.outer([-0.5, 0.5], np.eye(3)[along] * extents_m)
+        return cls(thing, place.frame_id, pose.translation_m, above_m, extents_m[along], pose.apply(ends), corners_m)
+
+
+class Gripper:
+    """A point between two fingers, which goes with the least jerk from any place and speed (Flash and Hogan, 1985)."""
+
+    def __init__(self) -> None:
+        self.path_m, self.plans, self.opening_m, self.goal_m = [HOME_M], 0, OPEN_M, HOME_M
+        self._curve, self._began_s, self._lasts_s = np.vstack([HOME_M, np.zeros((5, 3))]), 0.0, 1.0
+
+    def aim(self, goal_m: np.ndarray) -> None:
+        """From now on go there, without a jerk."""
+        part, lasts_s = self._part(), self._lasts_s
+        place, speed, push = (polyval(part, polyder(self._curve, m)) / lasts_s**m for m in range(3))
+        lasts_s = max(0.3, 1.875 * float(np.linalg.norm(goal_m - place)) / MOST_M_S)
+        start = np.array([place, speed * lasts_s, push * lasts_s**2 / 2])
+        ends = goal_m - start.sum(0), -start[1] - 2 * start[2], -2 * start[2]
+        self._curve = np.vstack([start, np.linalg.solve([[1, 1, 1], [3, 4, 5], [6, 12, 20]], ends)])
+        self._began_s, self._lasts_s, self.goal_m, self.plans = time.monotonic(), lasts_s, goal_m, self.plans + 1
+
+    def move(self) -> bool:
+        """Be where it is time to be; False when it has arrived."""
+        part = self._part()
+        self.path_m.append(polyval(part, self._curve))
+        return part < 1
+
+    def go_home(self) -> None:
+        """Go there and open."""
+        self.aim(HOME_M)
+        while self.move():
+            time.sleep(0.02)
+        self.path_m, self.plans, self.opening_m = [HOME_M], 0, OPEN_M
+
+    def _part(self) -> float:
+        return min(1.0, (time.monotonic() - self._began_s) / self._lasts_s)
+
+
+def draw(out: Path, picture: Picture, grasp: Grasp, gripper: Gripper) -> bool:
+    """Write what the camera saw, and the way there from two sides, as a PNG."""
+    canvas = Canvas(1260, 440)
+    canvas.text(30, 34, f"in {grasp.frame_id}, closed to {1000 * gripper.opening_m:.0f} mm", height=11, bold=True)
+    light = np.where(picture.mask if picture.mask is not None else True, 1.0, 0.45)[..., None]
+    canvas.image(30, 70, 440, 330, (picture.image * light).astype(np.uint8))
+    middle_m, half_m = (HOME_M + grasp.centre_m) / 2, np.abs(HOME_M - grasp.centre_m).max() / 2 + 0.1
+    for left, x, y in ((540, 0, 1), (920, 0, 2)):
+        ranges = [(middle_m[axis] - half_m, middle_m[axis] + half_m) for axis in (x, y)]
+        axes = Axes(left, 70, 320, 320, *ranges)
+        axes.draw(canvas, title=f"{'xyz'[x]} and {'xyz'[y]}, m", x_label="", y_label="", x_ticks=5)
+        outline_m = cv2.convexHull(grasp.corners_m[:, [x, y]].astype(np.float32))[:, 0]
+        canvas.area([axes.at(*corner) for corner in outline_m], GRID)
+        canvas.line([axes.at(row[x], row[y]) for row in gripper.path_m], (140, 120, 20))
+        for place_m in (*grasp.fingers_m, HOME_M):
+            canvas.dot(*axes.at(place_m[x], place_m[y]), INK if place_m is HOME_M else (30, 140, 230), 4)
+    return out.write_bytes(cv2.imencode(".png", canvas.finished())[1].tobytes()) > 0
