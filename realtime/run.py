@@ -76,7 +76,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             gaze = _calibrated(gaze, calibration, config, clip)
         at_any_speed = clip is not None and not clip.clock.real_time
         deck = _deck(config, view, page, at_any_speed)
-        stack.callback(deck.stop)
+        stack.callback(deck.close)
         watch, latest = _Watch(calibration, gaze), _Newest()
         taps: list[Tap] = [deck, watch, _Told(view, stop)]
         taps += [latest] if screen is not None else []

@@ -39,7 +39,8 @@ class Deck(Tap):
         """`notice` is told what a user should know, `on_change` whether it records; `now` names files."""
         self._settings, self._about, self._clock_ns = settings, about, clock_ns
         self._notice, self._on_change, self._now = notice, on_change, now
-        self._lock = threading.Lock()
+        self._lock, self._obeying = threading.Lock(), threading.Lock()
+        self._wanted = False
         self._recorder: Recorder | None = None
         self._begun = False
         self._lost: Counter[str] = Counter()
@@ -52,13 +53,13 @@ class Deck(Tap):
         return recorder.path if recorder is not None and not recorder.failure else None
 
     def start(self, file: Path | None = None) -> Path:
-        """Begin; into `file`, or a new one of it if it is a folder. Gives the file; raises `RecordingError`."""
+        """Begin; into `file`, or a new one of it if it is a folder or has no ending. Raises `RecordingError`."""
         with self._lock:
             if self.path is not None:
                 return self.path
             now = self._now()
             path = self._settings.folder if file is None else file
-            if file is None or path.is_dir() or str(file).endswith("/"):
+            if file is None or path.is_dir() or not path.suffix:
                 path = _free(path, f"gazecast-{now:%Y%m%d-%H%M%S}")
             wall_ns = time.time_ns() - self._clock_ns()
             about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
@@ -110,7 +111,14 @@ class Deck(Tap):
     def command(self, command: Command, shown: Shown) -> None:
         """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
         if command.verb == "record":
-            threading.Thread(target=self._obey, args=(command.on,), name="gazecast-record", daemon=True).start()
+            self._wanted = command.on
+            threading.Thread(target=self._obey, name="gazecast-record", daemon=True).start()
+
+    def close(self) -> None:
+        """End the recording, and begin none for wishes that still wait."""
+        with self._obeying:
+            self._wanted = False
+            self.stop()
 
     def dropped(self) -> dict[str, int]:
         """What the disk was too slow for, for `health`."""
@@ -128,15 +136,16 @@ class Deck(Tap):
         self._on_change(False)
         self._notice(reason)
 
-    def _obey(self, on: bool) -> None:
-        try:
-            if on:
-                self._notice(f"recording into {self.start()}")
-            elif (path := self.stop()) is not None:
-                self._notice(f"saved {path}")
-        except RecordingError as error:
-            self._notice(str(error))
-            self._on_change(False)
+    def _obey(self) -> None:
+        with self._obeying:  # one after another; of wishes that overtake each other the last counts
+            try:
+                if self._wanted:
+                    self._notice(f"recording into {self.start()}")
+                elif (path := self.stop()) is not None:
+                    self._notice(f"saved {path}")
+            except RecordingError as error:
+                self._notice(str(error))
+                self._on_change(False)
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -11,7 +11,8 @@ from typing import Literal
 class RecordSettings:
     """How recordings are made.
 
-    file: record from the start into this file, or into a new one of this folder; None to record when asked to.
+    file: record from the start into this file, or into a new one of this folder, which is what has no ending; None to
+        record when asked to.
     folder: where recordings go that are started from the page.
     frames: `jpeg` or `png` for pictures that did not come as JPEG; only those that did, and PNG, are recorded as they
         were seen, so that an exact replay gives the masks of the run itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import IO, Any, cast
@@ -62,8 +63,10 @@ class RecordingFile:
         self._whole = self._stream.tell()
 
     def sync(self) -> None:
-        """Have the disk keep what was flushed, also if the power goes."""
+        """Have the disk keep what was flushed, also if the power goes; `OSError` when the file was removed."""
         os.fsync(self._stream.descriptor)
+        if not os.fstat(self._stream.descriptor).st_nlink:
+            raise OSError(errno.ENOENT, "somebody has removed the file")
 
     def close(self) -> None:
         """Write the index and close. `OSError` when the disk is full."""

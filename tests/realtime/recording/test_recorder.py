@@ -12,17 +12,21 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
+import realtime.recording.deck as deck_module
 import realtime.recording.recorder as recorder_module
 from realtime.clock import now_ns
+from realtime.controls import Command
 from realtime.recording.deck import Deck
 from realtime.recording.format import FRAME, GAZE, TURN, RecordingError
 from realtime.recording.reader import Recording
 from realtime.recording.recorder import Recorder
 from realtime.recording.settings import RecordSettings
 from realtime.recording.writer import RecordingFile
+from realtime.taps import Shown
 from realtime.turns import Turn
 from realtime.types import Frame
 from realtime.wire import HealthMessage
@@ -144,6 +148,38 @@ def test_a_recording_can_begin_late_and_says_so(tmp_path):
     deck.stop()
     with pytest.raises(RecordingError, match="exists; give the recording another name"):
         deck.start(path)
+
+
+def test_of_wishes_that_overtake_each_other_the_last_counts(tmp_path, monkeypatch):
+    waiting = []
+    late = SimpleNamespace(Thread=lambda target, **how: SimpleNamespace(start=lambda: waiting.append(target)))
+    deck = Deck(RecordSettings(folder=tmp_path / "page"), made.ABOUT, now_ns)
+    monkeypatch.setattr(deck_module, "threading", late)
+    for on in (True, False):
+        deck.command(Command("record", on), Shown(made.frame(0), None))
+    for obey in reversed(waiting):
+        obey()
+    assert deck.path is None
+    deck.command(Command("record", True), Shown(made.frame(0), None))
+    waiting[0]()
+    assert deck.path is not None
+    deck.command(Command("record", True), Shown(made.frame(0), None))
+    deck.close()
+    waiting[-1]()  # which comes after the run has ended
+    assert deck.path is None
+    assert len(list((tmp_path / "page").iterdir())) == 1
+
+
+def test_a_file_that_is_taken_away_ends_the_recording_and_says_so(tmp_path):
+    told, tenths = [], itertools.count()
+    deck = Deck(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append)
+    path = deck.start(tmp_path / "new")  # a name without an ending is a folder
+    assert path.parent == tmp_path / "new"
+    shutil.rmtree(path.parent)
+    deck.frame(made.frame(0))
+    assert deck.stop() is None
+    assert deck.trouble() == told[0]
+    assert told[0].endswith(f"{path}: somebody has removed the file")
 
 
 CHILD = """
