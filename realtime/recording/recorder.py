@@ -80,7 +80,9 @@ class Recorder:
 
     def sample(self, sample: GazeSample) -> None:
         """A look as it came."""
-        self._put(_Item(GAZE, sample.received_ns, sample))
+        # Where a clip's own time counts, looks are received in it, and frames are not.
+        at_ns = self._clock_ns() if self._about.frame_time else sample.received_ns
+        self._put(_Item(GAZE, at_ns, sample))
 
     def turn(self, turn: Turn) -> None:
         """What the loop did."""
