@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration import CalibrationError, Camera, Rigid, Uncertain
 from calibration.boards import Board
@@ -17,6 +18,7 @@ from calibration.lens import Floats
 from calibration.objects import (
     Box,
     Cloud,
+    Depth,
     NoCloud,
     PoseFilter,
     Spot,
@@ -119,7 +121,7 @@ class Placer:
         if depth is None or message.mask is None:
             return replace(said, reason=missing)
         try:
-            cloud = find_cloud(message.mask, self._aligned(depth), self._camera, self._settings.cloud)
+            cloud = find_cloud(message.mask, self._aligned(depth, message.mask), self._camera, self._settings.cloud)
         except NoCloud as error:
             return replace(said, reason=str(error), valid=error.valid)
         except CalibrationError as error:
@@ -169,10 +171,13 @@ class Placer:
             return open3d_box(cloud, self._filter.axes), "minimal"
         return minimal_box(cloud, self._filter.axes), "minimal"
 
-    def _aligned(self, depth: DepthFrame) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def _aligned(self, depth: DepthFrame, mask: Mask) -> Depth:
+        """The depth in the colour camera's picture, as far as the mask goes."""
         if self._beside is None:
             return depth.depth
-        return registered(depth.depth, self._beside.camera, self._camera, self._beside.colour_from_depth)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        within = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        return registered(depth.depth, self._beside.camera, self._camera, self._beside.colour_from_depth, within)
 
     def _without_depth(self, said: Object3dMessage, mask: Mask, board: BoardPose | None) -> Object3dMessage:
         """By the size that was told, else by the board's plane, else only the line of sight."""
@@ -250,9 +255,7 @@ def _carried(place: Place, robot_from_camera: Uncertain, frame_id: str) -> Place
     )
 
 
-def _thinned(
-    points: np.ndarray[tuple[int, ...], np.dtype[np.float32]], most: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _thinned(points: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     """At most so many, evenly taken."""
     return points[:: math.ceil(len(points) / most)] if most else points[:0]
 

@@ -122,5 +122,19 @@ def test_registration_with_itself_changes_nothing():
     assert np.array_equal(registered(depth, CAMERA, CAMERA, Rigid.identity()), depth)
 
 
+def test_a_part_is_registered_as_it_is_in_the_whole():
+    rng = np.random.default_rng(4)
+    depth = rng.uniform(0.5, 2, (120, 160)).astype(np.float32)
+    beside = Pinhole((160, 120), 120, 120, 80, 60)
+    camera, shift = (
+        Pinhole((320, 240), 260, 262, 158, 121, (-0.2, 0.05, 0, 0)),
+        Rigid.from_rotvec([0, 0.05, 0], [0.05, 0, 0]),
+    )
+    whole = registered(depth, beside, camera, shift)
+    part = registered(depth, beside, camera, shift, (100, 80, 180, 140))
+    assert np.array_equal(part[80:140, 100:180], whole[80:140, 100:180])
+    assert np.count_nonzero(part) < 0.5 * np.count_nonzero(whole)
+
+
 def test_sight_lines_are_those_of_the_camera():
     assert sight_lines(CAMERA)[7, 9] == pytest.approx([(9 - 159.5) / 260, (7 - 119.5) / 260])

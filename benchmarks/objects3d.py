@@ -1,0 +1,319 @@
+"""How right and how fast masks become things in space. Prints tables, keeps JSON, draws the boxes.
+
+    python -m benchmarks.objects3d [--data BIN] [--draw FOLDER] [--skip-looks] [--out FILE]
+
+Boxes: `benchmarks.solids` at 640x480, f 520 px, 0.7 to 1 m away: noise of 2 mm, 4 % holes, masks that bleed by 4 px,
+depth that is smeared over edges. Of each box at least two faces are seen from less than 70 degrees, so that every side
+is. "moving" is the quick box of one picture, "locked" the smallest one through the pose filter over ten pictures. Turns
+are between the nearest namings of the axes.
+BIN: `arc2017_bin` (color.png, depth_mm.png, instances.png, meta.json). Its true masks: the mean of the points against
+that of all that hang together in space, and the sides against a slow search for the smallest box round all kept pixels
+(`tests/calibration/objects/slow.py`). One look each: the picture as a clip, eyes that rest at the mask's deepest point,
+the whole pipeline with its engine; right is an IoU of 0.5 with the true mask, errors are against the true mask's.
+Times: medians of the thread's CPU time, which other programs lengthen less than the clock's, and of the clock's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.solids import Solid, see
+from calibration import Camera, Pinhole, Rigid, record
+from calibration.objects import (
+    Box,
+    Depth,
+    PoseFilter,
+    find_cloud,
+    metres,
+    minimal_box,
+    quick_box,
+    registered,
+    sight_lines,
+    spot_of,
+)
+from realtime.config import load_config
+from realtime.recording.reader import Recording
+from realtime.run import run
+from realtime.wire import MaskMessage, Object3dMessage, read
+from tests.calibration.objects import slow
+
+CAMERA = Pinhole((640, 480), 520, 520, 319.5, 239.5)
+NOISE_M, HOLES, BLEED_PX = 0.002, 0.04, 4
+PICTURES = 10
+RESULTS = Path(__file__).parent / "results" / "objects3d.json"
+COLOURS = ((60, 220, 60), (60, 160, 255), (255, 120, 60), (220, 60, 220), (60, 220, 220), (255, 220, 60),
+           (120, 120, 255), (200, 200, 200))  # fmt: skip
+QUANTILES = (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
+
+
+def solids(count: int) -> list[Solid]:
+    rng = np.random.default_rng(3)
+    found: list[Solid] = []
+    while len(found) < count:
+        sides = tuple(rng.uniform(0.07, 0.32, 3).tolist())
+        place = [rng.uniform(-0.1, 0.1), rng.uniform(-0.08, 0.08), rng.uniform(0.7, 1.0)]
+        solid = Solid(Rigid.from_rotvec(rng.normal(size=3) * 1.2, place), sides)
+        eye = solid.pose.rotation.T @ -solid.pose.translation_m
+        from_faces = eye - np.diag(np.sign(eye) * np.array(sides) / 2)
+        slants = np.diag(from_faces) * np.sign(eye) / np.linalg.norm(from_faces, axis=1)
+        if (slants > math.cos(math.radians(70))).sum() >= 2:
+            found.append(solid)
+    return found
+
+
+def against(box: Box, solid: Solid) -> tuple[float, float]:
+    """Degrees, and the worst side's error as a share of it."""
+    best = (math.inf, math.inf)
+    for order, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)):
+        named = np.zeros((3, 3))
+        named[list(order), range(3)] = signs
+        if np.linalg.det(named) > 0:
+            turned = Rigid(box.pose.rotation @ named, solid.pose.translation_m)
+            sides = box.extents_m[list(order)] / np.array(solid.sides_m) - 1
+            best = min(best, (math.degrees(turned.away_from(solid.pose)[1]), float(np.abs(sides).max())))
+    return best
+
+
+def boxes(count: int) -> dict[str, Any]:
+    rng = np.random.default_rng(4)
+    found: dict[str, list[tuple[float, float]]] = {"moving": [], "locked": []}
+    for solid in solids(count):
+        steady = PoseFilter()
+        for picture in range(PICTURES):
+            sight = see(CAMERA, solid, rng, noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
+            cloud = find_cloud(sight.mask, sight.depth, CAMERA)
+            if not picture:
+                found["moving"].append(against(quick_box(cloud), solid))
+            said = steady.update(picture / 30, minimal_box(cloud, steady.axes), spot_of(cloud).point_m, 0.001)
+        found["locked"].append(against(Box(said.pose, said.extents_m), solid))
+    return {name: spread(pairs) for name, pairs in found.items()}
+
+
+def spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    degrees, sides = np.array(pairs).T
+    return {
+        "boxes": len(pairs),
+        "turn_deg": {name: round(float(np.quantile(degrees, q)), 2) for name, q in QUANTILES},
+        "worst_side": {name: round(float(np.quantile(sides, q)), 4) for name, q in QUANTILES},
+    }
+
+
+def speed() -> dict[str, Any]:
+    """Milliseconds of each step, for a thing that covers about 30 000 of 640x480 pixels."""
+    solid = Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [0.05, 0.02, 0.75]), (0.28, 0.18, 0.12))
+    sight = see(CAMERA, solid, np.random.default_rng(0), noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
+    cloud = find_cloud(sight.mask, sight.depth, CAMERA)
+    steady = PoseFilter()
+
+    def place(fit: Callable[..., Box]) -> None:
+        points = find_cloud(sight.mask, sight.depth, CAMERA)
+        steady.update(time.monotonic(), fit(points, steady.axes), spot_of(points).point_m, 0.001)
+
+    beside = Pinhole((640, 480), 500, 500, 319.5, 239.5)
+    shift = Rigid.from_rotvec([0, 0, 0], [0.05, 0, 0])
+    rows, columns = np.flatnonzero(sight.mask.any(1)), np.flatnonzero(sight.mask.any(0))
+    within = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    steps: dict[str, Callable[[], object]] = {
+        "points": lambda: find_cloud(sight.mask, sight.depth, CAMERA),
+        "quick box": lambda: quick_box(cloud),
+        "smallest box": lambda: minimal_box(cloud),
+        "an object, moving": lambda: place(quick_box),
+        "an object, locked": lambda: place(minimal_box),
+        "registration, the mask's part": lambda: registered(sight.depth, beside, CAMERA, shift, within),
+    }
+    return {"mask_px": float(sight.mask.sum())} | {name: timed(step) for name, step in steps.items()}
+
+
+def timed(step: Callable[[], object]) -> dict[str, float]:
+    step()
+    taken = []
+    for _ in range(60):
+        begun = time.thread_time(), time.perf_counter()
+        step()
+        taken.append((time.thread_time() - begun[0], time.perf_counter() - begun[1]))
+    cpu, clock = (1000 * np.median(taken, axis=0)).round(2).tolist()
+    return {"cpu": cpu, "clock": clock}
+
+
+class Bin:
+    """A bin of real things, with their true masks."""
+
+    def __init__(self, folder: Path) -> None:
+        meta = json.loads((folder / "meta.json").read_text())
+        self.picture = cv2.imread(str(folder / "color.png"))
+        self.depth: Depth = metres(cv2.imread(str(folder / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
+        self.depth_file = folder / "depth_mm.png"
+        self.labels = cv2.imread(str(folder / "instances.png"), cv2.IMREAD_UNCHANGED)
+        self.camera: Camera = Pinhole.from_matrix((640, 480), meta["K"], meta["D"])
+        self.names = {thing["id"]: thing["category"] for thing in meta["objects"]}
+
+    def box(self, thing: int) -> tuple[Box, np.ndarray]:
+        """Of its true mask: the smallest box, and the mean of its points."""
+        cloud = find_cloud(self.labels == thing, self.depth, self.camera)
+        return minimal_box(cloud), spot_of(cloud).point_m
+
+
+def true_masks(things: Bin) -> list[dict[str, Any]]:
+    points = np.dstack([sight_lines(things.camera) * things.depth[..., None], things.depth])
+    rows = []
+    for thing, name in things.names.items():
+        mask = things.labels == thing
+        cloud = find_cloud(mask, things.depth, things.camera)
+        box, sides = minimal_box(cloud), slow.smallest_box(cloud.pixels.astype(float))
+        whole = slow.surface(points[mask & (things.depth > 0)].astype(float))
+        rows.append({
+            "thing": name, "valid": round(cloud.valid, 2),
+            "centroid_mm": round(1000 * float(np.linalg.norm(spot_of(cloud).point_m - whole.mean(0))), 1),
+            "sides_mm": (1000 * box.extents_m).round(1).tolist(), "slow_mm": (1000 * sides).round(1).tolist(),
+            "worst_side": round(float(np.abs(box.extents_m / sides - 1).max()), 3),
+            "worst_side_mm": round(1000 * float(np.abs(box.extents_m - sides).max()), 1),
+        })  # fmt: skip
+    return rows
+
+
+class Quiet:
+    """A view that shows nothing."""
+
+    def __init__(self) -> None:
+        self.progress = self
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: None
+
+
+def looks(things: Bin) -> list[dict[str, Any]]:
+    """One look at each thing, through the whole pipeline."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "clip").mkdir()
+        (folder / "depth").mkdir()
+        for number in range(36):
+            cv2.imwrite(str(folder / "clip" / f"{number:03d}.png"), things.picture)
+        (folder / "depth" / "0.png").write_bytes(things.depth_file.read_bytes())
+        made = datetime.now(UTC).isoformat()
+        body = {"camera": things.camera.to_dict()}
+        record.save(folder / "camera.json", record.Record("camera", "", "bin", things.camera.size, made, body))
+        for thing in things.names:
+            masks, placed = look_at(folder, things.labels == thing, thing)
+            rows.append(judged(things, thing, masks, placed))
+    return rows
+
+
+def look_at(folder: Path, truth: np.ndarray, thing: int) -> tuple[list[MaskMessage], list[Object3dMessage]]:
+    inside = cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 5)
+    y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+    rows = "".join(f"{sample / 100},{x},{y},1.0\n" for sample in range(150))
+    (folder / "gaze.csv").write_text("timestamp,x,y,confidence\n" + rows)
+    file = folder / f"{thing}.mcap"
+    flags = {
+        "source": f"file:{folder / 'clip'}?realtime=0", "gaze": f"trace:{folder / 'gaze.csv'}",
+        "objects": {"camera": str(folder / "camera.json")}, "depth": {"source": f"file:{folder / 'depth'}"},
+        "publish": {"endpoint": "tcp://127.0.0.1:0", "overlay": False}, "record": {"file": str(file)},
+        "tracker": {"dwell": {"steps": False}},
+    }  # fmt: skip
+    run(load_config(None, flags), Quiet())  # type: ignore[arg-type]
+    said = [read(entry.topic, entry.data) for entry in Recording(file).entries(("mask", "object3d"))]
+    return [m for m in said if isinstance(m, MaskMessage)], [m for m in said if isinstance(m, Object3dMessage)]
+
+
+def judged(things: Bin, thing: int, masks: list[MaskMessage], placed: list[Object3dMessage]) -> dict[str, Any]:
+    row: dict[str, Any] = {"thing": things.names[thing]}
+    if not placed:
+        return {**row, "iou": 0.0, "right": False}
+    last = placed[-1]
+    mask = next(m.mask for m in masks if m.frame.index == last.frame.index and m.mask is not None)
+    truth = things.labels == thing
+    iou = float((mask & truth).sum() / (mask | truth).sum())
+    row |= {"iou": round(iou, 2), "right": iou >= 0.5, "method": last.method, "state": last.state}
+    if (
+        last.method == "depth"
+        and last.place.centroid
+        and last.extents
+        and last.place.position
+        and last.place.orientation
+    ):
+        box, centroid = things.box(thing)
+        row |= {
+            "centroid_mm": round(1000 * float(np.linalg.norm(centroid - last.place.centroid)), 1),
+            "sides_mm": [round(1000 * side, 1) for side in last.extents],
+            "worst_side": round(float(np.abs(np.array(last.extents) / box.extents_m - 1).max()), 3),
+            "pose": {"position": last.place.position, "orientation": last.place.orientation},
+        }
+    return row
+
+
+def draw(things: Bin, rows: list[dict[str, Any]], folder: Path) -> None:
+    """Boxes of true masks, and beside them those of one look each where it was right."""
+    left, right = things.picture.copy(), things.picture.copy()
+    for thing in things.names:
+        colour = COLOURS[(thing - 1) % len(COLOURS)]
+        mask = things.labels == thing
+        left[mask] = (0.65 * left[mask] + 0.35 * np.array(colour)).astype(np.uint8)
+        edges(left, things.camera, things.box(thing)[0], colour)
+        row = next((row for row in rows if row["thing"] == things.names[thing] and "pose" in row), None)
+        if row is not None:
+            pose = Rigid.from_quaternion(row["pose"]["orientation"], row["pose"]["position"])
+            edges(right, things.camera, Box(pose, np.array(row["sides_mm"]) / 1000), colour, 2 if row["right"] else 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "objects3d.jpg"), np.hstack([left, right])[100:], [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def edges(picture: np.ndarray, camera: Camera, box: Box, colour: tuple[int, ...], thick: int = 2) -> None:
+    pixels = camera.project(box.corners, margin_px=500)
+    for one, other in itertools.combinations(range(8), 2):
+        if (one ^ other).bit_count() == 1 and np.isfinite(pixels[[one, other]]).all():
+            ends = [tuple(np.rint(pixels[end]).astype(int).tolist()) for end in (one, other)]
+            cv2.line(picture, *ends, colour, thick, cv2.LINE_AA)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="BIN")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER")
+    parser.add_argument("--boxes", type=int, default=40)
+    parser.add_argument("--skip-looks", action="store_true")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    kept: dict[str, Any] = {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+    }
+    kept["speed_ms"] = speed()
+    print(json.dumps(kept["speed_ms"], indent=1))
+    kept["boxes"] = boxes(args.boxes)
+    print(json.dumps(kept["boxes"], indent=1))
+    if args.data is not None:
+        things = Bin(args.data)
+        kept["true_masks"] = true_masks(things)
+        for row in kept["true_masks"]:
+            print(row)
+        kept["looks"] = [] if args.skip_looks else looks(things)
+        for row in kept["looks"]:
+            print({key: value for key, value in row.items() if key != "pose"})
+        if args.draw is not None:
+            draw(things, kept["looks"], args.draw)
+    args.out.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
