@@ -254,7 +254,13 @@ def _deck(config: Config, view: View, page: LivePage | None, at_any_speed: bool)
     )  # fmt: skip
     if page is None:
         return Deck(config.record, about, now_ns, view.progress.line)
-    deck = Deck(config.record, about, now_ns, page.notice, lambda on: page.recording(deck.path))
+    there = page
+
+    def notice(text: str) -> None:
+        there.notice(text)
+        view.progress.line(text)
+
+    deck = Deck(config.record, about, now_ns, notice, lambda on: there.recording(deck.path))
     return deck
 
 
