@@ -23,7 +23,7 @@ def open3d_box(cloud: Cloud, last: Floats | None = None) -> Box:
         open3d = importlib.import_module("open3d")
     except (ImportError, OSError) as error:  # libusb may be missing
         raise CalibrationError(
-            f"Open3D cannot be used ({error}); pip install 'gazecast[robotics]', and libusb-1.0-0 from the system"
+            f"Open3D cannot be used ({error}); pip install 'gazecast[open3d]', and libusb-1.0-0 from the system"
         ) from None
     points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.pixels.astype(np.float64)))
     points = points.voxel_down_sample(cloud.voxel_m)
