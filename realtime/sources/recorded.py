@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from realtime.clock import now_ns
 from realtime.recording.format import RecordedFrame, RecordingError
 from realtime.recording.reader import Recording
-from realtime.sources.base import OnEvent, OnGaze, SourceStatus, Tally
+from realtime.sources.along import AlongGaze
 from realtime.sources.clip import Player
 from realtime.types import GazeSample
 
@@ -63,47 +62,22 @@ class RecordedFrames(Player):
         self._ended(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
 
 
-class RecordedGaze:
-    """A `GazeSource` that plays the looks of a recording along with its frames. Start it before them."""
+class RecordedGaze(AlongGaze):
+    """A `GazeSource` that plays the looks of a recording along with its frames."""
 
     def __init__(self, frames: RecordedFrames) -> None:
-        self._frames, self._clock = frames, frames.clock
-        self._tally = Tally("connecting", "waiting for the frames to begin")
-        self._on_gaze: OnGaze = lambda sample: None
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__(frames.clock, "waiting for the frames to begin")
+        self._frames = frames
         self._samples: Iterator[GazeSample] = frames.recording.samples()
         self._next: GazeSample | None = None  # taken from the recording, and not yet due
 
-    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Begin to play along."""
-        self._on_gaze, self._tally.on_event = on_gaze, on_event
-        if self._clock.real_time:
-            self._thread = threading.Thread(target=self._guard, name="gaze recording", daemon=True)
-            self._thread.start()
-        else:
-            self._clock.follow(self._catch_up)
-
-    def stop(self) -> None:
-        """End within a second."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join(0.9)
-
-    def status(self) -> SourceStatus:
-        """How it is doing."""
-        return self._tally.status()
-
-    def _guard(self) -> None:
-        try:
-            for sample in self._samples:
-                at_s = self._frames.seconds(self._frames.due_ns(sample))
-                if not self._wait(at_s):
-                    return
-                self._give(sample, at_s, now_ns())
-            self._tally.enter("ended", "the recording has no more looks")
-        except Exception as error:
-            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+    def _play(self) -> None:
+        for sample in self._samples:
+            at_s = self._frames.seconds(self._frames.due_ns(sample))
+            if not self._wait(at_s):
+                return
+            self._give(sample, at_s, now_ns())
+        self._tally.enter("ended", "the recording has no more looks")
 
     def _wait(self, at_s: float) -> bool:
         """Wait until that second of the recording has come; False when stopped, or when the frames have ended."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.clock import now_ns
-from realtime.sources.base import OnEvent, OnGaze, SourceError, SourceStatus, Tally
+from realtime.sources.along import AlongGaze
+from realtime.sources.base import SourceError
 from realtime.sources.clip import ClipClock
 from realtime.types import GazeSample
 
@@ -74,55 +74,25 @@ def _read_row(path: Path, number: int, row: dict[str, str]) -> tuple[float, floa
     return values[0], values[1], values[2], values[3]
 
 
-class TraceGaze:
-    """A `GazeSource` that plays a trace on the clock of a clip, and again whenever the clip is repeated.
-
-    In real time every sample is given when its time has come. Else all samples up to a frame's time are given just
-    before that frame, on the clip's thread. Start it before the clip.
-    """
+class TraceGaze(AlongGaze):
+    """A `GazeSource` that plays a trace on the clock of a clip, and again whenever the clip is repeated."""
 
     def __init__(self, path: Path, clip: ClipClock) -> None:
         """`SourceError` unless every row of the trace can be used."""
+        super().__init__(clip, "waiting for the clip to begin")
         self._points = read_trace(path)
-        self._clip = clip
-        self._tally = Tally("connecting", "waiting for the clip to begin")
-        self._on_gaze: OnGaze = lambda sample: None
         self._turn = self._next = 0
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Begin to play along."""
-        self._on_gaze, self._tally.on_event = on_gaze, on_event
-        if self._clip.real_time:
-            self._thread = threading.Thread(target=self._guard, name="gaze trace", daemon=True)
-            self._thread.start()
-        else:
-            self._clip.follow(self._catch_up)
-
-    def stop(self) -> None:
-        """End within a second."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join(0.9)
-
-    def status(self) -> SourceStatus:
-        """How it is doing."""
-        return self._tally.status()
-
-    def _guard(self) -> None:
-        try:
-            while not self._stop.is_set() and self._tally.status().state != "ended":
-                due_s = self._due_s()
-                due_ns = None if due_s is None else self._clip.host_ns(due_s)
-                if due_ns is None:
-                    self._stop.wait(0.01)  # the clip has not begun, or it will tell soon whether it begins again
-                elif due_ns > now_ns():
-                    self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be held up meanwhile
-                else:
-                    self._give()
-        except Exception as error:
-            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+    def _play(self) -> None:
+        while not self._stop.is_set() and self._tally.status().state != "ended":
+            due_s = self._due_s()
+            due_ns = None if due_s is None else self._clock.host_ns(due_s)
+            if due_ns is None:
+                self._stop.wait(0.01)  # the clip has not begun, or it will tell soon whether it begins again
+            elif due_ns > now_ns():
+                self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be held up meanwhile
+            else:
+                self._give()
 
     def _catch_up(self, clip_s: float) -> None:
         """Give all that is due by `clip_s`."""
@@ -133,7 +103,7 @@ class TraceGaze:
 
     def _due_s(self) -> float | None:
         """When on the clip's clock the next point is due; None while there is none."""
-        clip, start_s = self._clip, self._turn * (self._clip.period_s or 0.0)
+        clip, start_s = self._clock, self._turn * (self._clock.period_s or 0.0)
         due_s = start_s + self._points[self._next].timestamp if self._next < len(self._points) else None
         if clip.turns > self._turn + 1 and (due_s is None or due_s >= start_s + (clip.period_s or 0.0)):
             self._turn, self._next = self._turn + 1, 0
@@ -146,9 +116,9 @@ class TraceGaze:
     def _give(self) -> None:
         point, received_ns = self._points[self._next], now_ns()
         self._next += 1
-        clip_s = self._turn * (self._clip.period_s or 0.0) + point.timestamp
-        captured_ns = self._clip.host_ns(clip_s) or received_ns
-        if self._clip.real_time:
+        clip_s = self._turn * (self._clock.period_s or 0.0) + point.timestamp
+        captured_ns = self._clock.host_ns(clip_s) or received_ns
+        if self._clock.real_time:
             captured_ns = min(received_ns, captured_ns)
         else:
             received_ns = captured_ns  # a clip that is not played in real time has no other time to be received at
