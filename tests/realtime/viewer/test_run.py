@@ -57,7 +57,8 @@ def opened(process):
 @pytest.mark.parametrize("verb", ["run", "demo"])
 def test_one_address_is_printed_and_ctrl_c_ends_it(tmp_path, verb):
     clip, _ = scene.write_clip(tmp_path, 24)
-    more = ("--video", str(clip), "--gaze", "wander") if verb == "demo" else ()
+    # A run that waits for a page's camera opens its engine only when it has waited long enough for a frame's size.
+    more = ("--video", str(clip), "--gaze", "wander") if verb == "demo" else ("--source", f"file:{clip}?loop=1")
     command = [sys.executable, "-m", "realtime", verb, "--view", "--set", "view.port=0", *ANY, *more]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
