@@ -18,6 +18,7 @@ from realtime.controls import ALL_VERBS, Command, Known
 from realtime.dwell import Trace
 from realtime.publishing import Stamp
 from realtime.sources.base import SourceError
+from realtime.sources.pupil_messages import jpeg_size
 from realtime.turns import Call, Encoded, Turn
 from realtime.types import Frame, FrameKey, GazeSample
 
@@ -99,13 +100,22 @@ class RecordedFrame:
 
     def frame(self) -> Frame:
         """With its picture; raises `RecordingError`."""
-        packed = np.frombuffer(self.data, np.uint8)
-        image = cv2.imdecode(packed, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(packed) else None
-        if image is None or image.shape[0] * image.shape[1] > MOST_PIXELS:
+        width, height = _picture_size(self.data)  # before anything of that size is made
+        packed, image = np.frombuffer(self.data, np.uint8), None
+        if 0 < width * height <= MOST_PIXELS:
+            image = cv2.imdecode(packed, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is None:
             raise RecordingError(f"frame {self.index} of the recording has no picture that can be decoded")
         jpeg = self.data if self.format == "jpeg" else None
         times = self.timestamp, self.captured_ns, self.received_ns
         return Frame(np.asarray(image, np.uint8), self.index, *times, jpeg)
+
+
+def _picture_size(data: bytes) -> tuple[int, int]:
+    """(width, height) that a JPEG or PNG says it has; zeros where it is neither."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    return jpeg_size(data) or (0, 0)
 
 
 def pack_frame(frame: Frame, lossy: bool, jpeg_quality: int) -> bytes:

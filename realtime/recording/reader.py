@@ -17,7 +17,7 @@ from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Chunk, Message, Metadata
-from mcap.stream_reader import breakup_chunk
+from mcap.stream_reader import get_chunk_data_stream
 
 from realtime.recording.format import (
     FRAME,
@@ -188,12 +188,35 @@ class Recording:
         file.seek(place.at)
         try:
             chunk = Chunk.read(ReadDataStream(io.BytesIO(file.read(place.length))))
-            if chunk.uncompressed_size > MOST_CHUNK_BYTES:
-                raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
-            records = breakup_chunk(chunk, validate_crc=True)
-        except (McapError, zstandard.ZstdError, ValueError, struct.error, MemoryError):
+            records = _messages(chunk)
+        except (
+            McapError,
+            zstandard.ZstdError,
+            RuntimeError,
+            ValueError,
+            struct.error,
+            MemoryError,
+        ):  # lz4's is Runtime
             self.damaged += 1
             return
         for record in records:
-            if isinstance(record, Message) and record.channel_id in self._channels:
+            if record.channel_id in self._channels:
                 yield Entry(self._channels[record.channel_id], record.log_time, record.data)
+
+
+def _messages(chunk: Chunk) -> list[Message]:
+    """The messages of a chunk; raises for one that would unpack to more than it says, or holds what no chunk does."""
+    packed = zstandard.frame_content_size(chunk.data) if chunk.compression == "zstd" else -1  # which is unknown
+    if chunk.uncompressed_size > MOST_CHUNK_BYTES or packed not in (-1, chunk.uncompressed_size):
+        raise ValueError(f"a chunk of {max(packed, chunk.uncompressed_size)} bytes")
+    stream, length = get_chunk_data_stream(chunk, validate_crc=True)
+    found = []
+    while stream.count < length:
+        kind, size = stream.read1(), stream.read8()
+        if kind == Opcode.MESSAGE:
+            found.append(Message.read(stream, size))
+        elif kind in (Opcode.SCHEMA, Opcode.CHANNEL):
+            stream.read(size)
+        else:
+            raise ValueError(f"a record of kind {kind} in a chunk")
+    return found

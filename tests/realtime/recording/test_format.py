@@ -1,6 +1,8 @@
 """What a recording holds comes back as it was, and nonsense is refused by name."""
 
 import contextlib
+import struct
+from dataclasses import replace
 
 import msgpack
 import numpy as np
@@ -87,6 +89,19 @@ def test_frames_come_back_and_say_whether_they_are_exact(lossy, same):
         assert twice.exact
         assert twice.data == packed.data
         assert np.array_equal(twice.frame().image, again.image)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_a_picture_that_says_it_is_huge_is_not_decoded(kind):
+    packed = read_frame(pack_frame(made.frame(0), kind == "jpeg", 90))
+    if kind == "jpeg":
+        at = packed.data.index(b"\xff\xc0") + 5
+        size = struct.pack(">HH", 65500, 65500)
+    else:
+        at, size = 16, struct.pack(">II", 100_000, 100_000)
+    huge = packed.data[:at] + size + packed.data[at + len(size) :]
+    with pytest.raises(RecordingError, match="no picture that can be decoded"):
+        replace(packed, data=huge).frame()
 
 
 @settings(max_examples=100)

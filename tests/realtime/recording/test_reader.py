@@ -1,7 +1,10 @@
 """Files as they are left behind: whole, cut off anywhere, damaged, and not recordings at all."""
 
 import pytest
+import zstandard
+from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
+from mcap.records import Chunk
 
 from realtime.recording.format import FRAME, GAZE, RecordingError
 from realtime.recording.reader import Recording
@@ -76,6 +79,26 @@ def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
         recording = Recording(broken)
         assert len(list(recording.frames())) == 20
         assert recording.damaged == 1
+
+
+@pytest.mark.parametrize(
+    ("compression", "data", "says"),
+    [
+        ("zstd", zstandard.compress(bytes(64 << 20)), 1000),  # unpacks to more than it says
+        ("zstd", zstandard.compress(bytes(64 << 20)), 64 << 20),  # records without a kind, millions of them
+        ("lz4", b"no lz4", 100),
+        ("", b"no record", 9),
+    ],
+)
+def test_a_chunk_that_is_not_what_it_says_costs_neither_time_nor_memory(whole, tmp_path, compression, data, says):
+    path, ends = whole
+    built = RecordBuilder()
+    Chunk(compression, data, 0, 2**62, 0, says).write(built)
+    odd = tmp_path / "odd.mcap"
+    odd.write_bytes(path.read_bytes()[: ends[0]] + built.end())
+    recording = Recording(odd)
+    assert len(list(recording.frames())) == 10
+    assert recording.damaged == 1
 
 
 @pytest.mark.parametrize(
