@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ def fetched(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: fl
         print(f"given up: {reason}", file=sys.stderr)
         return False
     finally:  # whatever happened, Ctrl-C too
-        run.release()
+        with suppress(WireError):
+            run.release()
         gripper.go_home()
 
 
@@ -91,8 +93,7 @@ def follow(stream: MaskSubscriber, gripper: Gripper, grasp: Grasp, where: str) -
 
 if __name__ == "__main__":
     try:
-        main()
+        with suppress(KeyboardInterrupt):
+            main()
     except (TransportError, OSError) as error:
         sys.exit(f"fetch_it: {error}; is there a run with --requests?")
-    except KeyboardInterrupt:
-        print("released, and done", file=sys.stderr)

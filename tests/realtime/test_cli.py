@@ -66,6 +66,7 @@ def said(capsys, *argv):
         (("run", "--set", "engine.decoder_threads=-3"), "engine.decoder_threads must be at least 1, got -3"),
         (("run", "--config", "/nowhere.toml"), "cannot read /nowhere.toml"),
         (("simulate", "--video", "/nowhere.mp4"), "there is no /nowhere.mp4"),
+        (("simulate", "--video", "a.mp4", "--calibrations", "here"), "--calibrations belongs to --scene"),
         (("models", "pull", "sam_vit_z"), "no model is called 'sam_vit_z'; known: mobile_sam"),
         (("models", "pull", "mobile_sam", "--from", "/nowhere"), "/nowhere is not a folder"),
     ],

@@ -1,0 +1,157 @@
+"""The whole demo: a simulated table, a run that answers, and where the gripper stopped; and what it does on its own."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from realtime import Requester
+from realtime.config import load_config
+from realtime.progress import Quiet
+from realtime.run import run
+from realtime.simulate import Simulator
+from realtime.table import BOARD, BOXES, TableClip, write_calibrations
+from realtime.wire import FrameRef, Object3dMessage, Place
+from tests.realtime.patience import eventually
+
+DEMOS = Path(__file__).parents[2] / "demos"
+NEAR_M = 0.01
+"""How far from the true centre the gripper may stop, with masks of the fake engine; 1 to 4 mm are usual."""
+
+
+class View:
+    """Knows where the run is, once it is there."""
+
+    def __init__(self):
+        self.progress, self.endpoint, self.lines = Quiet(), "", []
+        self.progress.line = self.lines.append
+
+    def ready(self, source, endpoint):
+        self.endpoint = endpoint
+
+    def health(self, health):
+        pass
+
+
+def fetch(*flags):
+    command = [sys.executable, str(DEMOS / "fetch_it.py"), *map(str, flags)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=100, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+
+
+def test_the_gripper_stops_at_what_is_looked_at(tmp_path):
+    camera, robot = write_calibrations(tmp_path)
+    device, stop, view = Simulator(TableClip(), port=0, blink_every_s=0), threading.Event(), View()
+    config = load_config(None, {
+        "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "requests": "tcp://127.0.0.1:0",
+        "publish": {"endpoint": "tcp://127.0.0.1:0"}, "depth": {"source": "pupil:", "wait_ms": 500.0},
+        "objects": {"camera": camera, "robot": robot, "board": BOARD, "robot_by_board": True},
+        "tracker": {"dwell": {"steps": False}},
+    })  # fmt: skip
+    thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
+    device.start()
+    thread.start()
+    try:
+        eventually(lambda: view.endpoint, "the run", 30)
+        answers = next(line for line in view.lines if "answering" in line).split()[-1]
+        out = tmp_path / "fetch.png"
+        done = fetch("--stream", view.endpoint, "--requests", answers, "--look", 0.3, "--once", "--out", out)
+        with Requester(answers, timeout_s=20) as asked:
+            assert not asked.status()["held"]  # it has let go
+    finally:
+        stop.set()
+        thread.join(20)
+        device.stop()
+    assert done.returncode == 0, done.stderr
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert row["frame_id"] == "base"
+    away_m = [float(np.linalg.norm(row["at_m"] - box.base_from_box.translation_m)) for box in BOXES]
+    nearest = BOXES[int(np.argmin(away_m))]
+    assert min(away_m) < NEAR_M
+    assert row["width_m"] == pytest.approx(min(nearest.sides_m[:2]), abs=NEAR_M)
+    assert cv2.imread(str(out)).shape == (440, 1260, 3)
+
+
+@pytest.fixture
+def demo(monkeypatch):
+    """The demo's modules, as they find each other when it is run."""
+    monkeypatch.syspath_prepend(str(DEMOS))
+    import fetch_it
+    import gripper
+
+    now_s = [0.0]
+    monkeypatch.setattr(gripper.time, "monotonic", lambda: now_s[0])
+    yield SimpleNamespace(fetch=fetch_it, arm=gripper, now_s=now_s)
+    for name in ("fetch_it", "gripper"):
+        monkeypatch.delitem(sys.modules, name)
+
+
+def thing(x_m, state="held", *, robot=True, number=1):
+    """A box of 12 x 7 x 6 cm that lies on its largest side, in both frames where it says so."""
+    base = Place("base", position=(x_m, 0.1, 0.03), orientation=(0.0, 0.0, 0.0, 1.0)) if robot else None
+    seen = Place("c_optical_frame", position=(0.0, 0.0, 0.8), orientation=(1.0, 0.0, 0.0, 0.0))
+    return Object3dMessage(
+        FrameRef(1, 0.0, 640, 480), 0, number, state, "depth", seen, extents=(0.12, 0.07, 0.06), robot=base
+    )
+
+
+class Stream:
+    """What the stream says next, a fiftieth of a second after the last; None where it says nothing."""
+
+    def __init__(self, said, now_s):
+        self.said, self.now_s = said, now_s
+
+    def newest(self, topic, timeout_s):
+        self.now_s[0] += 0.02
+        return next(self.said, None)
+
+
+def test_it_comes_from_above_and_closes_on_the_shorter_side(demo):
+    grasp = demo.arm.Grasp.of(thing(0.4))
+    np.testing.assert_allclose(grasp.centre_m, [0.4, 0.1, 0.03])
+    np.testing.assert_allclose(grasp.above_m, [0.4, 0.1, 0.06 + demo.arm.STANDOFF_M])
+    assert grasp.width_m == 0.07
+    np.testing.assert_allclose(sorted(grasp.fingers_m[:, 1]), [0.065, 0.135])
+    seen = demo.arm.Grasp.of(thing(0.4, robot=False))
+    np.testing.assert_allclose(seen.above_m, [0, 0, 0.8 - 0.03 - demo.arm.STANDOFF_M], atol=1e-9)  # towards the camera
+    assert demo.arm.Grasp.of(thing(0.4, robot=False), "base") is None  # frames are not mixed on the way
+
+
+def test_what_moves_is_followed_without_a_jerk(demo):
+    arm, places = demo.arm.Gripper(), iter([thing(0.4)] * 20 + [thing(0.5)] * 20 + [thing(0.45)] * 200)
+    grasp = demo.fetch.follow(Stream(places, demo.now_s), arm, demo.arm.Grasp.of(thing(0.4)), "centre_m")
+    np.testing.assert_allclose(arm.path_m[-1], [0.45, 0.1, 0.03], atol=1e-9)
+    assert grasp.centre_m[0] == 0.45
+    assert arm.plans == 3
+    steps_m_s = np.diff(arm.path_m, axis=0) / 0.02
+    assert np.linalg.norm(steps_m_s, axis=1).max() < 2 * demo.arm.MOST_M_S
+    assert np.abs(np.diff(steps_m_s, axis=0)).max() < 0.1  # no leap in speed, neither where plans change
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ([thing(0.4)] * 5 + [thing(0.4, "lost")], "object 1 was lost"),
+        ([thing(0.4)] * 5 + [thing(0.4, number=2)], "object 1 was lost"),
+        ([thing(0.9)] * 5, "nothing was heard of object 1 for 1 s"),
+        ([thing(0.9)] * 5 + [thing(0.9, robot=False)] * 200, "nothing was heard of object 1 for 1 s"),
+    ],
+)
+def test_what_is_lost_is_given_up(demo, said, reason):
+    with pytest.raises(LookupError, match=reason):
+        demo.fetch.follow(Stream(iter(said), demo.now_s), demo.arm.Gripper(), demo.arm.Grasp.of(thing(0.9)), "centre_m")
+
+
+def test_without_a_run_it_says_so():
+    done = fetch("--stream", "nowhere")
+    assert done.returncode == 1
+    assert "'nowhere' is no address" in done.stderr
+    assert "Traceback" not in done.stderr
