@@ -210,10 +210,9 @@ def test_a_vote_lowers_the_confidence_of_a_look_at_an_edge_and_leaves_the_mask()
 
 def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off():
     for steps in (True, False):
-        world = World(age=2, speed=0.0, settings=TrackerSettings(dwell=DwellSettings(steps=steps)))
-        picture = scene.picture(0, 0.0)
-        cv2.circle(picture, tuple(map(round, scene.centre(0, 0.0))), 20, (60, 60, 255), -1)
-        tracks = [track for _, track in world.play(24 * 6, image=picture)]
+        dwell = DwellSettings(steps=steps, lock_s=0.3, step_s=0.4)
+        world = World(age=2, speed=0.0, settings=TrackerSettings(dwell=dwell))
+        tracks = [track for _, track in world.play(48, image=scene.ringed(0, 0.0))]
         tracks = [track for track in tracks if track.message is not None and track.message.mask is not None]
         areas = [track.message.mask.sum() for track in tracks]
         assert (max(areas) > 1.3 * min(areas)) == steps
