@@ -34,10 +34,12 @@ class Labelling:
     def change(self, thing: int, label: Label) -> bool:
         """Say something of an object; False if that was said already. Raises `RecordingError` and changes nothing."""
         with self._lock:
-            before = self._labels.of(thing)
+            labels = load_labels(self.recording)  # another program may have said something meanwhile
+            before = labels.of(thing)
             if label == before:
+                self._labels = labels
                 return False
-            self._save(self._labels.named(thing, label))
+            self._save(labels.named(thing, label))
             self._before.append((thing, before))
             return True
 
@@ -47,7 +49,7 @@ class Labelling:
             if not self._before:
                 return None
             thing, label = self._before[-1]
-            self._save(self._labels.named(thing, label))
+            self._save(load_labels(self.recording).named(thing, label))
             self._before.pop()
             return thing
 

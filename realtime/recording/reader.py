@@ -189,14 +189,8 @@ class Recording:
         try:
             chunk = Chunk.read(ReadDataStream(io.BytesIO(file.read(place.length))))
             records = _messages(chunk)
-        except (
-            McapError,
-            zstandard.ZstdError,
-            RuntimeError,
-            ValueError,
-            struct.error,
-            MemoryError,
-        ):  # lz4's is Runtime
+        # lz4 raises RuntimeError.
+        except (McapError, zstandard.ZstdError, RuntimeError, ValueError, struct.error, MemoryError):
             self.damaged += 1
             return
         for record in records:

@@ -31,10 +31,26 @@ def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     labelling = Labelling(path)
     labelling.change(1, Label("cup"))
-    labels_path(path).unlink()
-    labels_path(path).mkdir()
+    part = labels_path(path).with_suffix(".part")
+    part.mkdir()  # so that it cannot be written
     for change in (lambda: labelling.change(1, Label("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot write the labels"):
             change()
     assert (labelling.labels.of(1), labelling.undoable) == (Label("cup"), 1)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.labels.json"]
+    assert load_labels(path) == labelling.labels
+    part.rmdir()
+    labels_path(path).write_text("mine")
+    for change in (lambda: labelling.change(1, Label("cat")), labelling.undo):
+        with pytest.raises(RecordingError, match="cannot read the labels"):
+            change()
+    assert labels_path(path).read_text() == "mine"
+
+
+def test_two_programs_that_name_objects_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    one, two = Labelling(path), Labelling(path)
+    one.change(1, Label("cup"))
+    two.change(2, Label("cat"))
+    one.change(3, Label("dog"))
+    assert one.undo() == 3
+    assert load_labels(path).objects == {1: Label("cup"), 2: Label("cat"), 3: Label()}
