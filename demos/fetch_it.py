@@ -1,7 +1,8 @@
-"""Fetch what is looked at for long enough, in the robot's frame where the stream has it, with a simulated gripper.
+r"""Fetch what is looked at for long enough, in the robot's frame where the stream has it: a simulated gripper.
 
-gazecast simulate --scene table --calibrations table                                         # in three terminals
-gazecast run --source pupil://127.0.0.1:50020 --camera table/camera.json --depth pupil: --requests
+gazecast simulate --scene table --calibrations table                               # each in a terminal of its own
+gazecast run --source pupil://127.0.0.1:50020 --camera table/camera.json --depth pupil: --requests \
+    --set tracker.dwell.steps=false                                          # the box, however long it is looked at
 python demos/fetch_it.py --once --out fetch.png
 """
 
@@ -45,9 +46,8 @@ def fetched(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: fl
         for where in ("above_m", "centre_m"):
             grasp = follow(stream, gripper, grasp, where)
         gripper.opening_m = grasp.width_m
-        row = {"object": grasp.thing.object, "frame": grasp.thing.frame.index, "frame_id": grasp.frame_id,
-               "at_m": gripper.path_m[-1].tolist(), "width_m": grasp.width_m, "plans": gripper.plans}  # fmt: skip
-        print(json.dumps(row), flush=True)
+        print(json.dumps({"object": grasp.thing.object, "frame": grasp.thing.frame.index, "frame_id": grasp.frame_id,
+                          "at_m": gripper.path_m[-1].tolist(), "width_m": grasp.width_m}), flush=True)  # fmt: skip
         return out is None or draw(out, picture, grasp, gripper)
     except (LookupError, WireError) as reason:
         print(f"given up: {reason}", file=sys.stderr)
