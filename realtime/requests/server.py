@@ -101,8 +101,10 @@ class Requests(Tap):
         self._keyframe = keyframe
 
     def shown(self, shown: Shown) -> None:
-        """Know the newest frame."""
+        """Know the newest frame, and whether what was held is lost."""
         self._shown = shown
+        if shown.message is not None and shown.message.state == "lost":
+            self._held = False
 
     def published(self, topic: str, payload: bytes) -> None:
         """Remember masks."""
