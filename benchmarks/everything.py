@@ -6,10 +6,10 @@ DATA holds `images/` and `annotations.json` with a polygon for each object.
 
 The protocol. Every picture in its own size, all of its labelled objects. An object is found if one of the masks has an
 IoU with its polygon of 0.5 or more; recall is the share that is found, "best" the mean IoU of the nearest masks.
-Settings are SAM's: 32 x 32 clicks, no crops. Seconds are of one picture, encoding and all, with its graphs built; the
-two generators take turns on each of the `beside` pictures and have the same number of threads. "box" is the mean IoU of
-the mask for each object's bounding box: SAM's own for prompts that are not ambiguous, and the best-scored of its other
-three.
+Settings are SAM's unless "settings" says otherwise; no crops. Seconds are of one picture, encoding and all, with its
+graphs built; the two generators take turns on each of the `beside` pictures and have the same number of threads. "box"
+is the mean IoU of the mask for each object's bounding box: SAM's own for prompts that are not ambiguous, and the
+best-scored of its other three.
 
 The other side is `SamAutomaticMaskGenerator` of the package segment-anything 1.0, with its own prompt encoder and mask
 decoder and the same weights in them, in float32 torch at 1024 px. Two things in it are ours: MobileSAM's TinyViT as the
@@ -75,18 +75,27 @@ def best_ious(found: list[Mask], truths: list[Mask]) -> list[float]:
 class Ours:
     """Our generator, at one side of pictures."""
 
-    def __init__(self, backend: str, precision: str, folder: Path, side: int, threads: int) -> None:
-        settings = EngineSettings(
-            backend, precision=precision, picture_side=side, encoder_threads=threads, decoder_threads=threads
+    def __init__(self, args: argparse.Namespace, folder: Path, side: int) -> None:
+        engine = EngineSettings(
+            args.backend,
+            precision=args.precision,
+            picture_side=side,
+            encoder_threads=args.threads,
+            decoder_threads=args.threads,
         )
-        self.encoder, self.decoder = load(settings, folder, report=print)
+        self.settings = EverythingSettings(
+            points_per_side=args.points_per_side,
+            least_predicted_iou=args.least_predicted_iou,
+            least_stability=args.least_stability,
+        )
+        self.encoder, self.decoder = load(engine, folder, report=print)
         self.info = self.encoder.info
 
     def __call__(self, image: Image) -> tuple[list[Mask], float]:
         """Masks and seconds."""
         finished(everything_in(self.encoder, self.decoder, image, WARM))
         begin = time.perf_counter()
-        found = finished(everything_in(self.encoder, self.decoder, image))
+        found = finished(everything_in(self.encoder, self.decoder, image, self.settings))
         return [each.mask for each in found], time.perf_counter() - begin
 
     def boxes(self, image: Image, truths: list[Mask]) -> dict[str, list[float]]:
@@ -155,7 +164,7 @@ def stand_in_for_torchvision() -> None:
 class Theirs:
     """segment-anything's generator with MobileSAM's weights."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         if "torchvision" not in sys.modules:
             stand_in_for_torchvision()
         import torch
@@ -180,8 +189,10 @@ class Theirs:
         prompt.load_state_dict(ours.prompt_encoder.state_dict())
         decoder.load_state_dict(ours.mask_decoder.state_dict())
         # fewer clicks at once than its 64, which take gigabytes; results are the same
-        self.generator = SamAutomaticMaskGenerator(Sam(Encoder(), prompt, decoder).eval(), points_per_batch=16)
-        torch.set_num_threads(threads)
+        self.generator = SamAutomaticMaskGenerator(
+            Sam(Encoder(), prompt, decoder).eval(), points_per_batch=16, points_per_side=args.points_per_side
+        )
+        torch.set_num_threads(args.threads)
 
     def __call__(self, image: Image) -> tuple[list[Mask], float]:
         """Masks and seconds."""
@@ -245,14 +256,17 @@ def main() -> None:
     parser.add_argument("--picture-side", type=int, nargs="+", default=list(SIDES_PX), metavar="PX")
     parser.add_argument("--pictures", type=int, default=40, help="how many, evenly taken")
     parser.add_argument("--beside", type=int, default=8, help="of these, how many the other generator sees, too")
+    parser.add_argument("--points-per-side", type=int, default=32, help="of either")
+    parser.add_argument("--least-predicted-iou", type=float, default=WARM.least_predicted_iou, help="of ours")
+    parser.add_argument("--least-stability", type=float, default=WARM.least_stability, help="of ours")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of either; default: all cores")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "everything.json")
     args = parser.parse_args()
     folder = args.weights or weights.path("mobile_sam")
     pictures = list(stills(args.data, args.pictures))
     chosen = {name for name, _, _ in evenly(pictures, args.beside)}
-    ours = {side: Ours(args.backend, args.precision, folder, side, args.threads) for side in args.picture_side}
-    theirs = Theirs(folder, args.threads) if chosen else None
+    ours = {side: Ours(args, folder, side) for side in args.picture_side}
+    theirs = Theirs(args, folder) if chosen else None
     all_of, beside = {side: Tally() for side in ours}, {side: Tally() for side in [*ours, THEIRS]}
     boxes: dict[int, dict[str, list[float]]] = {side: {} for side in ours}
     # with the other generator first, so that a run that is stopped has something to say
@@ -268,6 +282,11 @@ def main() -> None:
             beside[THEIRS].add(*theirs(image), truths)
         out = {
             **about(ours[args.picture_side[0]].info, args.threads),
+            "settings": {
+                "points_per_side": args.points_per_side,
+                "ours, least_predicted_iou": args.least_predicted_iou,
+                "ours, least_stability": args.least_stability,
+            },
             "all": {f"{side} px": tally.figures() for side, tally in all_of.items()},
             "beside": {str(side): tally.figures() for side, tally in beside.items() if tally.seconds},
             "box": {f"{side} px": {kind: mean(ious) for kind, ious in by.items()} for side, by in boxes.items()},
