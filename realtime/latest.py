@@ -103,6 +103,15 @@ class Backlog(Generic[T]):
             self._values.clear()
             return values
 
+    def withdraw(self, value: T) -> bool:
+        """Take back this very value; False if it was taken, or lost."""
+        with self._lock:
+            for place, each in enumerate(self._values):
+                if each is value:
+                    del self._values[place]
+                    return True
+            return False
+
     @property
     def lost(self) -> int:
         """How many values were dropped unseen."""

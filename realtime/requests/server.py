@@ -1,4 +1,4 @@
-"""Answers requests beside the loop: quick ones at once, slow ones on a thread of their own, in turn.
+"""Answers requests beside the loop: quick ones at once; those that the tracker must come to, and slow ones, in turn.
 
 Takes part in a run as a tap; the loop never waits for it. The tracker is asked through commands, which it
 obeys between two frames.
@@ -6,6 +6,7 @@ obeys between two frames.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -41,10 +42,13 @@ from realtime.transport.asking import Asker
 from realtime.types import FrameKey, Keyframe
 from realtime.wire import WireError, unpack
 
+_Jobs = queue.Queue[tuple[Asker, Segment | Everything | Hold | Release]]
+WAIT_S = 0.1
+_NOTHING: Any = object()
 LOOK_S = 0.02
 """How long a finished slow answer may wait for the socket's thread."""
 TRACKER_S = 2.0
-MOST_WAITING = 4
+MOST_WAITING, MOST_STEERING = 4, 32
 MOST_HISTORY_BYTES = 64 << 20
 MOST_KNOWN = 256
 """Things that are made known to the stream at a time, the surest first; the others are answered without an id."""
@@ -73,13 +77,18 @@ class Requests(Tap):
         self._history: deque[tuple[int, bytes]] = deque()
         self._history_bytes = 0
         self._lock = threading.Lock()
-        self._slow: queue.Queue[tuple[Asker, Segment | Everything] | None] = queue.Queue(MOST_WAITING)
+        self._slow: _Jobs = queue.Queue(MOST_WAITING)
+        self._steering: _Jobs = queue.Queue(MOST_STEERING)
         self._done: deque[tuple[Asker, bytes]] = deque()
         self._refused = 0
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=work, name=f"gazecast-requests-{name}", daemon=True)
-            for name, work in (("socket", self._serve), ("work", self._work))
+            threading.Thread(target=work, args=jobs, name=f"gazecast-requests-{name}", daemon=True)
+            for name, work, jobs in (
+                ("socket", self._serve, ()),
+                ("work", self._work, (self._slow,)),
+                ("steering", self._work, (self._steering,)),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -139,12 +148,12 @@ class Requests(Tap):
     def _take(self, asker: Asker, payload: bytes) -> None:
         try:
             ask = read_ask(payload)
-            if isinstance(ask, Segment | Everything):
-                self._slow.put_nowait((asker, ask))
+            if isinstance(ask, Segment | Everything | Hold | Release):
+                (self._slow if isinstance(ask, Segment | Everything) else self._steering).put_nowait((asker, ask))
                 return
             answer = self._answer(ask)
         except queue.Full:
-            answer = self._refuse(f"{MOST_WAITING} requests are waiting already; ask again later")
+            answer = self._refuse("too many requests are waiting already; ask again later")
         except (WireError, Refused) as error:
             answer = self._refuse(str(error))
         except Exception as error:  # one request that goes wrong must not be the last
@@ -155,17 +164,9 @@ class Requests(Tap):
         self._refused += 1
         return pack_refusal(why)
 
-    def _answer(self, ask: Status | Hold | Release | Snapshot | History) -> bytes:
+    def _answer(self, ask: Status | Snapshot | History) -> bytes:
         if isinstance(ask, Status):
             return pack_answer(**self._status())
-        if isinstance(ask, Hold):
-            thing = self._steered(Command("hold", True, object=ask.object))
-            self._held = True
-            return pack_answer(object=thing)
-        if isinstance(ask, Release):
-            thing = self._steered(Command("hold", False))
-            self._held = False
-            return pack_answer(object=thing)
         if isinstance(ask, Snapshot):
             return pack_answer(**self._snapshot(ask))
         return pack_answer(masks=self._remembered(ask))
@@ -206,36 +207,48 @@ class Requests(Tap):
             raise Refused(f"object {ask.object} was not published in the last {ask.seconds:g} s")
         return masks
 
-    def _steered(self, command: Command) -> Any:
-        """What the tracker says to a command; raises `Refused` when it does not come to it, or cannot do it."""
-        said: queue.Queue[Any] = queue.Queue(1)
-        self._commands.put(command.answered(said.put_nowait))
-        try:
-            answer = said.get(timeout=TRACKER_S)
-        except queue.Empty:
-            raise Refused(f"no frame came within {TRACKER_S:g} s; is the source running?") from None
-        if isinstance(answer, Exception):
-            raise Refused(str(answer))
-        return answer
+    # -- the workers' threads -----------------------------------------------------------------------------------------
 
-    # -- the worker's thread ------------------------------------------------------------------------------------------
-
-    def _work(self) -> None:
+    def _work(self, jobs: _Jobs) -> None:
         while not self._stop.is_set():
             try:
-                job = self._slow.get(timeout=0.1)
+                asker, ask = jobs.get(timeout=WAIT_S)
             except queue.Empty:
                 continue
-            if job is None:
-                return
-            asker, ask = job
             try:
-                answer = self._segmented(ask)
+                answer = self._segmented(ask) if isinstance(ask, Segment | Everything) else self._held_or_not(ask)
             except (Refused, EngineError, WireError) as error:
                 answer = self._refuse(str(error))
             except Exception as error:
                 answer = self._refuse(f"{type(error).__name__}: {error}")
             self._done.append((asker, answer))
+
+    def _held_or_not(self, ask: Hold | Release) -> bytes:
+        on = isinstance(ask, Hold)
+        thing = self._steered(Command("hold", on, object=ask.object if isinstance(ask, Hold) else None))
+        self._held = on
+        return pack_answer(object=thing)
+
+    def _steered(self, command: Command) -> Any:
+        """What the tracker says to a command; raises `Refused` when it does not come to it, or cannot do it."""
+        said: queue.Queue[Any] = queue.Queue(1)
+        command = command.answered(said.put_nowait)
+        self._commands.put(command)
+        left_s, answer = TRACKER_S, _NOTHING
+        while answer is _NOTHING and left_s > 0:
+            self._go_on()
+            with contextlib.suppress(queue.Empty):
+                answer = said.get(timeout=WAIT_S)
+            left_s -= WAIT_S
+        # What is refused must not be done later; what the tracker has come to is being done.
+        if answer is _NOTHING and not self._commands.withdraw(command):
+            with contextlib.suppress(queue.Empty):
+                answer = said.get(timeout=WAIT_S)
+        if answer is _NOTHING:
+            raise Refused(f"no frame came within {TRACKER_S:g} s; is the source running?")
+        if isinstance(answer, Exception):
+            raise Refused(str(answer))
+        return answer
 
     def _segmented(self, ask: Segment | Everything) -> bytes:
         decoder, keyframe = self._decoder, self._keyframe

@@ -6,6 +6,7 @@ import msgpack
 import numpy as np
 import pytest
 
+import realtime.requests.server as server_module
 from realtime import MaskSubscriber, Requester
 from realtime.clock import now_ns
 from realtime.config import load_config
@@ -140,6 +141,33 @@ def test_nonsense_is_answered_and_the_next_request_too(running, robot):
             read_answer(raw.exchange([payload]))
     assert robot.status()["stream"] == "gazecast"
     raw.close()
+
+
+def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was_refused(monkeypatch):
+    commands, held = Commands(), []
+    requests = Requests("tcp://127.0.0.1:0", "s", commands, now_ns)
+
+    def hold():
+        with Requester(requests.endpoint, timeout_s=60) as robot:
+            held.append(robot.hold())
+
+    waiting = threading.Thread(target=hold)
+    try:
+        with Requester(requests.endpoint, timeout_s=20) as robot:
+            monkeypatch.setattr(server_module, "TRACKER_S", 1000.0)
+            waiting.start()
+            eventually(lambda: commands._values, "a hold to wait")
+            assert not robot.status()["held"]
+            commands.take_all()[0].answer(7)
+            waiting.join(20)
+            assert held == [7]
+            assert robot.status()["held"]
+            monkeypatch.setattr(server_module, "TRACKER_S", 0.2)
+            with pytest.raises(WireError, match="no frame came"):
+                robot.hold()
+            assert commands.take_all() == []
+    finally:
+        requests.close()
 
 
 def test_without_a_run_the_reason_is_given():
