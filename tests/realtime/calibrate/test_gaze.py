@@ -20,7 +20,7 @@ from realtime.settings import SettingsError
 from realtime.transport import Publisher, Subscription
 from realtime.wearer import TARGET_S, EyeError, TargetClip
 from realtime.wire import read
-from tests.realtime.calibrate.wearer import DEG_PX, SIZE, calibrate, record, said, trace
+from tests.realtime.calibrate.wearer import DEG_PX, FPS, SIZE, calibrate, record, said, trace
 from tests.realtime.patience import eventually
 
 BIAS = EyeError((14.0, -9.0), 3.0)
@@ -198,7 +198,7 @@ def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_
     steady, errors = [], tmp_path / "errors.txt"
     subscription = Subscription(free.endpoint, "mask", newest_only=False, queue=1000)
     flags = ["--engine", "fake", "--publish", free.endpoint, "--json", "--calibration", str(made[0])]
-    source = ["--source", f"file:{clip}?realtime=0&fps=24&loop=1", "--gaze", f"trace:{gaze}"]
+    source = ["--source", f"file:{clip}?realtime=0&fps={FPS}&loop=1", "--gaze", f"trace:{gaze}"]
     command = [sys.executable, "-m", "realtime", "run", *source, *flags, "--set", "learn_drift=false"]
     with errors.open("w") as log, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log) as process:
         try:
