@@ -26,14 +26,14 @@ from calibration.lens import Floats
 from calibration.objects.cloud import Cloud, Points
 from calibration.rigid import Rigid
 
-_NEARLY = 1.5
+_NEARLY = 1.1
 """Boxes up to this much larger than the smallest are judged by how close points lie to their faces, too."""
 _CLOSENESS = 0.5
 """Its weight: 0 would be the volume alone. Half the distance to the faces makes up for 1.4 times the volume."""
 _LAST = 0.85
 """What the volume of the last picture's box is multiplied by, so that boxes do not flicker between equals."""
 _PLANES = 64
-_TRIM = 0.0003
+_TRIM = 0.00015
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,4 +269,5 @@ def _end(ordered: NDArray[np.float32], low: float, layer: float, least: float, s
         int(np.searchsorted(ordered, low + 2 * sigma_m + row)) - int(np.searchsorted(ordered, low + 2 * sigma_m))
     ) / row
     beyond = int(0.4 * density * sigma_m)
-    return max(low, float(ordered[min(beyond, len(ordered) - 1)]))
+    # Noise carries hardly any point farther than 2.5 sigma; what tapers off to its end is not shortened by more.
+    return min(max(low, float(ordered[min(beyond, len(ordered) - 1)])), low + 2.5 * sigma_m)

@@ -161,7 +161,18 @@ def _surface(
     # A surface that leans by 76 degrees goes back by 4 pixels' width a pixel; two pixels make a difference.
     jump = np.float32(8 * pitch_m + 6 * noise_m)
     smooth = gated & (_relief(depth, gated) <= jump)
-    keep = _joined(smooth, _large_parts(smooth & core))
+    # A mask that bleeds by a pixel more than it was eroded leaves lines one pixel wide.
+    parts = _large_parts(smooth & core)
+    keep = np.asarray(cv2.morphologyEx(parts, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    if not keep.any():
+        keep = parts
+    # Of the rim beside the core only what goes on as the core ends: bled onto a table, it hangs together with it.
+    # Farther away, as in handles, what hangs together is the thing's.
+    reach = max(2, 2 * erode_px)
+    beside = (cv2.distanceTransform(1 - keep, cv2.DIST_L2, 3) <= reach) & (core == 0)
+    bent = np.abs(depth - _continued(keep, depth, reach + 2)) > 3 * noise_m + pitch_m
+    gated &= ~(beside & bent)
+    keep = _joined(smooth & gated, keep)
     for _ in range(2):  # over the pixels at steps, on this side of them
         weight = cv2.blur(keep.astype(np.float32), (3, 3))
         mean = cv2.blur(depth * keep, (3, 3)) / np.maximum(weight, 1e-6)
@@ -206,6 +217,30 @@ def _relief(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
     high = cv2.dilate(np.where(there, depth, np.float32(-1e9)), window)
     low = cv2.erode(np.where(there, depth, np.float32(1e9)), window)
     return np.asarray(high - low, np.float32)
+
+
+def _continued(core: NDArray[np.uint8], depth: Depth, radius: int) -> Depth:
+    """(H, W) the depth that the core's surface would have there: of the plane through what of it is within `radius`.
+
+    In squares round each pixel, by sums over squares; where there is too little for a plane, the mean; NaN without any.
+    """
+    y, x = np.mgrid[: core.shape[0], : core.shape[1]].astype(np.float32)
+    x, y, z = x - np.float32(core.shape[1] / 2), y - np.float32(core.shape[0] / 2), depth
+
+    def total(of: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.asarray(cv2.boxFilter(of, cv2.CV_64F, (2 * radius + 1,) * 2, normalize=False,
+                                        borderType=cv2.BORDER_CONSTANT))  # fmt: skip
+
+    there = core.astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = total(there)
+        mx, my, mz = (total(there * of) / count for of in (x, y, z))
+        xx, xy, yy = total(there * x * x) / count - mx * mx, total(there * x * y) / count - mx * my, total(
+            there * y * y) / count - my * my  # fmt: skip
+        xz, yz = total(there * x * z) / count - mx * mz, total(there * y * z) / count - my * mz
+        spread = xx * yy - xy * xy
+        plane = mz + ((xz * yy - yz * xy) * (x - mx) + (yz * xx - xz * xy) * (y - my)) / spread
+        return np.asarray(np.where((count >= 9) & (spread > 0.5), plane, mz), np.float32)
 
 
 def _large_parts(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
