@@ -169,7 +169,8 @@ def _surface(
     # Of the rim beside the core only what goes on as the core ends: bled onto a table, it hangs together with it.
     # Farther away, as in handles, what hangs together is the thing's.
     reach = max(2, 2 * erode_px)
-    beside = (cv2.distanceTransform(1 - keep, cv2.DIST_L2, 3) <= reach) & (core == 0)
+    rim = (core == 0) | (parts > keep)
+    beside = (cv2.distanceTransform(1 - keep, cv2.DIST_L2, 3) <= reach) & rim
     bent = np.abs(depth - _continued(keep, depth, reach + 2)) > 3 * noise_m + pitch_m
     gated &= ~(beside & bent)
     keep = _joined(smooth & gated, keep)
