@@ -11,6 +11,7 @@ between the picture and the constants (`RING`; frames of DAVIS 2016).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -108,9 +109,15 @@ def natural_noise(seed: int, height: int, width: int) -> Floats:
 
     Field, "Relations between the statistics of natural images and the response properties of cortical cells", 1987.
     """
+    return _noise(seed)[:height, :width].copy()
+
+
+@lru_cache(maxsize=4)
+def _noise(seed: int) -> Floats:
+    """The whole square; the same pictures are wanted for every shape."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None]) + 1 / SIDE
     layers = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(SIDE, SIDE))) / frequency).real for _ in range(4)]
     grey, *colours = [(layer - layer.mean()) / layer.std() for layer in layers]
     picture = 118 + 50 * (0.8 * grey[..., None] + 0.5 * np.stack(colours, -1))
-    return np.asarray(np.clip(picture[:height, :width], 0, 255).astype(np.uint8))
+    return np.asarray(np.clip(picture, 0, 255).astype(np.uint8))

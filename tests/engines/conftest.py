@@ -1,5 +1,6 @@
 """Weights, pictures and opened engines, shared by the whole session: opening is slow, using is not."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,20 @@ FRAME = (320, 180)
 
 
 @pytest.fixture(scope="session")
-def weights_folder() -> Path:
+def one_surrounding() -> Iterator[None]:
+    """What lies round a picture is recorded from one picture instead of three: three encodes less for every graph.
+
+    Near enough for whatever is tried here; `test_models` tries how near three come.
+    """
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ImportError):
+        patch.setattr("engines.models.beyond.PICTURES", 1)
+        yield
+        return
+    yield  # nothing is recorded without torch
+
+
+@pytest.fixture(scope="session")
+def weights_folder(one_surrounding: None) -> Path:
     try:
         return weights.path("mobile_sam")
     except ModelError as error:
