@@ -44,8 +44,12 @@ def see(
     noise_m: float = 0.002,
     holes: float = 0.02,
     bleed_px: int = 4,
+    floor: Rigid | None = None,
 ) -> Sight:
-    """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges."""
+    """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges.
+
+    floor: camera_from_floor, which the box stands on: the plane z = 0, before the wall.
+    """
     wide, high = camera.size
     rays = np.dstack([sight_lines(camera), np.ones((high, wide))]).reshape(-1, 3)
     turn = solid.pose.rotation.T
@@ -55,7 +59,13 @@ def see(
         near, far = (-half - origin) / along, (half - origin) / along
     enter, leave = np.minimum(near, far).max(1), np.maximum(near, far).min(1)
     hit = (enter < leave) & (enter > 0)
-    z = np.where(hit, enter, wall_m).reshape(high, wide)
+    behind = np.full(len(rays), wall_m)
+    if floor is not None:
+        up = floor.rotation[:, 2]
+        with np.errstate(divide="ignore"):
+            ground = (up @ floor.translation_m) / (rays @ up)
+        behind = np.where(ground > 0, np.minimum(ground, wall_m), wall_m)
+    z = np.where(hit, enter, behind).reshape(high, wide)
     exact = hit.reshape(high, wide)
     # Stereo and structured light smear edges over a pixel or two: points that hang between thing and wall.
     edge = cv2.morphologyEx(exact.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0

@@ -72,6 +72,17 @@ def test_a_box_that_shows_two_faces_is_not_turned_across_them():
     assert np.abs(relative).max() < 0.03
 
 
+@pytest.mark.parametrize(("bleed_px", "most"), [(0, 0.02), (2, 0.06), (4, 0.15)])
+def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, most):
+    """Where thing and floor touch, depth says nothing about which is which, only how the surface leans."""
+    camera_from_floor = Rigid.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
+    solid = Solid(camera_from_floor @ Rigid.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
+    sight = see(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
+    degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
+    assert degrees < 2
+    assert np.abs(relative).max() < most
+
+
 def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
     solid = Solid(Rigid.from_rotvec([0, 0, 0.4], [0, 0, 0.6]), (0.2, 0.12, 0.1))  # seen from the front: one face
     sight = see(CAMERA, solid, np.random.default_rng(1))
