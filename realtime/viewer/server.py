@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import errno
 import hmac
+import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
@@ -71,7 +72,7 @@ class Server:
     @property
     def address(self) -> str:
         """What to open, token and all."""
-        host = self._settings.host.strip("[]")
+        host = _reachable(self._settings.host.strip("[]"))
         host = f"[{host}]" if ":" in host else host
         token = f"?token={self._settings.token}" if self._settings.token else ""
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}/{token}"
@@ -291,6 +292,17 @@ def _why(error: OSError, settings: ViewSettings) -> str:
         errno.EADDRNOTAVAIL: "this machine has no such address",
     }.get(error.errno or 0, error.strerror or str(error))
     return f"cannot serve the page at {settings.host}:{settings.port}: {hint}"
+
+
+def _reachable(host: str) -> str:
+    """Where others find a host that listens at all addresses of this machine; itself where there is no network."""
+    elsewhere = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}.get(host)  # noqa: S104
+    if elsewhere is None:
+        return host
+    with contextlib.suppress(OSError), socket.socket(elsewhere[0], socket.SOCK_DGRAM) as probe:
+        probe.connect((elsewhere[1], 9))  # which sends nothing, but chooses an address
+        return str(probe.getsockname()[0])
+    return host
 
 
 def _host_name(host: str) -> str:

@@ -19,7 +19,7 @@ from realtime.clock import now_ns
 from realtime.controls import Command
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.viewer.live import LivePage
-from realtime.viewer.server import ViewError
+from realtime.viewer.server import ViewError, _reachable
 from realtime.viewer.settings import ViewSettings
 from realtime.viewer.visit import MOST_A_SECOND, MOST_BAD
 from realtime.wire import HealthMessage
@@ -67,7 +67,11 @@ def visiting(page, visit, trust=True):
     async def run():
         connector = aiohttp.TCPConnector(ssl=trust)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20), connector=connector) as session:
-            return await visit(session, page.address.partition("?")[0])
+            found = await visit(session, page.address.partition("?")[0])
+        async with asyncio.timeout(10):  # TLS says farewell after `close`, and complains of a loop that ends before
+            while len(asyncio.get_running_loop()._selector.get_map()) > 1:
+                await asyncio.sleep(0.01)
+        return found
 
     return asyncio.run(run())
 
@@ -148,8 +152,8 @@ def test_beyond_this_machine_over_tls(tmp_path):
                     "-keyout", key, "-out", cert], check=True, capture_output=True)  # fmt: skip
 
     async def visit(session, base):
-        base = base.replace("0.0.0.0", "127.0.0.1")
         assert base.startswith("https://")
+        base = f"https://127.0.0.1:{base.rsplit(':', 1)[1]}"
         async with session.ws_connect(f"{base}ws?token={TOKEN}") as ws:
             await texts(ws, "hello")
         async with session.ws_connect(f"{base}ws?token={TOKEN}", headers={"Host": "robot.local"}) as ws:
@@ -159,6 +163,20 @@ def test_beyond_this_machine_over_tls(tmp_path):
     trust.check_hostname = False
     with serving(host="0.0.0.0", token=TOKEN, tls_cert=cert, tls_key=key) as page:
         visiting(page, visit, trust=trust)
+
+
+def test_the_address_that_is_told_is_one_that_others_can_open(monkeypatch):
+    class Routed(socket.socket):
+        def connect(self, address):
+            if address[0] != "192.0.2.1":
+                raise OSError("no network")
+
+        def getsockname(self):
+            return "10.1.2.3", 9
+
+    monkeypatch.setattr(socket, "socket", Routed)
+    told = {host: _reachable(host) for host in ("0.0.0.0", "::", "127.0.0.1", "robot.local")}
+    assert told == {"0.0.0.0": "10.1.2.3", "::": "::", "127.0.0.1": "127.0.0.1", "robot.local": "robot.local"}
 
 
 def test_what_cannot_be_served_is_said(tmp_path):
