@@ -86,7 +86,8 @@ class Recording:
         except RecordingError as error:
             raise RecordingError(f"{path}: {error}") from None
         if not self._places:
-            raise RecordingError(f"{path} holds nothing: it was cut off within its first half second")
+            why = "ended before anything came" if self.complete else "cut off within its first half second"
+            raise RecordingError(f"{path} holds nothing: it was {why}")
 
     @property
     def topics(self) -> frozenset[str]:

@@ -68,6 +68,12 @@ def test_cut_off_before_its_first_chunk_it_says_so(whole, tmp_path):
             Recording(cut)
 
 
+def test_ended_before_anything_came_it_says_so(tmp_path):
+    made.write(tmp_path / "a.mcap", 0)
+    with pytest.raises(RecordingError, match="ended before anything came"):
+        Recording(tmp_path / "a.mcap")
+
+
 def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
     path, _ = whole
     data = bytearray(path.read_bytes())
