@@ -69,6 +69,8 @@ def _replay(args: argparse.Namespace, load: Load) -> int:
     from realtime.run import run
     from realtime.view import JsonView, LineView
 
+    if args.exact and (args.view or args.json):
+        raise SettingsError("--exact computes and compares; there is nothing live for --view or --json, leave them out")
     recording = Recording(args.file)
     view = JsonView() if args.json else LineView()
     view.progress.line(described(recording))
