@@ -103,6 +103,20 @@ def boxes(count: int) -> dict[str, Any]:
     return {name: spread(pairs) for name, pairs in found.items()}
 
 
+def on_floors(count: int, bleed_px: int) -> dict[str, Any]:
+    """Boxes that stand on a floor, seen from 35 to 55 degrees above; the smallest box of one picture."""
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(count):
+        down = Rigid.from_rotvec([-math.pi / 2 - math.radians(rng.uniform(35, 55)), 0, 0], np.zeros(3))
+        floor = Rigid(down.rotation, np.array([rng.uniform(-0.05, 0.05), 0.05, 0.85]))
+        sides = tuple(rng.uniform(0.1, 0.25, 3).tolist())
+        solid = Solid(floor @ Rigid.from_rotvec([0, 0, rng.uniform(0, math.pi)], [0, 0, sides[2] / 2]), sides)
+        sight = see(CAMERA, solid, rng, wall_m=3, noise_m=NOISE_M, holes=HOLES, bleed_px=bleed_px, floor=floor)
+        found.append(against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid))
+    return spread(found)
+
+
 def spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
     degrees, sides = np.array(pairs).T
     return {
@@ -301,6 +315,7 @@ def main() -> None:
     kept["speed_ms"] = speed()
     print(json.dumps(kept["speed_ms"], indent=1))
     kept["boxes"] = boxes(args.boxes)
+    kept["boxes"] |= {f"on a floor, bleeding {px} px": on_floors(args.boxes, px) for px in (0, 2, 4)}
     print(json.dumps(kept["boxes"], indent=1))
     if args.data is not None:
         things = Bin(args.data)
@@ -312,6 +327,8 @@ def main() -> None:
             print({key: value for key, value in row.items() if key != "pose"})
         if args.draw is not None:
             draw(things, kept["looks"], args.draw)
+        for row in kept["looks"]:
+            row.pop("pose", None)
     args.out.write_text(json.dumps(kept, indent=1) + "\n")
 
 
