@@ -182,38 +182,52 @@ def test_a_file_that_is_taken_away_ends_the_recording_and_says_so(tmp_path):
     assert told[0].endswith(f"{path}: somebody has removed the file")
 
 
-CHILD = """
-import mmap, os, struct, sys, time
+CHILD = '''
+import mmap, os, struct, sys, threading, time
 from pathlib import Path
 from realtime.clock import now_ns
-from realtime.recording.recorder import Recorder
+from realtime.recording.recorder import NICE, Recorder
 from realtime.recording.settings import RecordSettings
 from realtime.types import Frame
 from tests.realtime.recording import made
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
+
+def watch(told, worst=0.0):
+    """How late the machine wakes a thread as nice as the recorder's."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    while True:
+        due = time.monotonic() + 0.02
+        time.sleep(0.02)
+        worst = max(worst, time.monotonic() - due)
+        told[16:] = struct.pack("<dd", worst, time.monotonic())
+
 for number in range(count):
     if os.fork():
         continue
     with open(folder / f"{number}.told", "r+b") as file:
-        told = mmap.mmap(file.fileno(), 16)
+        told = mmap.mmap(file.fileno(), 32)
+    threading.Thread(target=watch, args=(told,), daemon=True).start()
     image = made.frame(number).image
     recorder, index = Recorder(folder / f"{number}.mcap", made.ABOUT, RecordSettings(), now_ns), 0
     while True:
         at_ns = now_ns()
         recorder.frame(Frame(image, index, 0.0, at_ns, at_ns))
-        told[:] = struct.pack("<qq", index, os.getpid())
+        told[:16] = struct.pack("<qq", index, os.getpid())
         index += 1
         time.sleep(0.05)
 print("ready", flush=True)
 sys.stdin.read()
-"""
+'''
 
 
 def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
-    """Every file opens, and all that was handed over a second before the kill is in it."""
+    """Every file opens, and all that was handed over a second before the kill is in it.
+
+    A machine that does not let the recorder's thread run keeps it from its work: for how long, a thread like it tells.
+    """
     kills, random_ = 20, random.Random(5)
     for number in range(kills):
-        (tmp_path / f"{number}.told").write_bytes(bytes(16))
+        (tmp_path / f"{number}.told").write_bytes(bytes(32))
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(tmp_path), str(kills)],
         stdin=subprocess.PIPE,
@@ -222,7 +236,7 @@ def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
     ) as parent:
 
         def told(number):
-            return struct.unpack("<qq", (tmp_path / f"{number}.told").read_bytes())
+            return struct.unpack("<qqdd", (tmp_path / f"{number}.told").read_bytes())
 
         eventually(lambda: all(told(number)[0] > 5 for number in range(kills)), "all to record", 60)
         before: dict[int, list[tuple[float, int]]] = {number: [] for number in range(kills)}
@@ -243,5 +257,7 @@ def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
         frames = [frame.index for frame in recording.frames()]
         assert not recording.complete
         assert frames == list(range(len(frames)))
-        second_before = max(index for at, index in before[number] if at <= last[number] - 1.0)
+        _, _, worst, woke = told(number)
+        stalled = max(worst, last[number] - woke)
+        second_before = max((index for at, index in before[number] if at <= last[number] - 1.0 - stalled), default=-1)
         assert frames[-1] >= second_before, f"kill {number}"
