@@ -117,6 +117,10 @@ def open_sam(
 G = TypeVar("G")
 R = TypeVar("R")
 
+LIVE = ((1, 2), (4, 2), (1, 4))
+"""What a run asks of a decoder: a click, a vote of clicks, a thing by a point and its box. To make a graph takes a
+second, which must not be the one in which somebody looks at something."""
+
 
 class Kept(Generic[G, R]):
     """What was compiled for the last few graphs; one more takes the place of the oldest."""
@@ -195,11 +199,11 @@ class SamDecoder:
         self._table = table
         self._runs: Kept[DecoderGraph, DecoderRun] = Kept(self.KEPT, runtime.decoder)
 
-    def prepare(self, frame_size: tuple[int, int], batches: Sequence[int] = (1,), masks_in: bool = False) -> None:
-        """Have the graphs for clicks on frames of (width, height) ready."""
-        for batch in batches:
-            letterbox = Letterbox(*frame_size, picture_side=self.info.picture_side)
-            self._runs(DecoderGraph.of(letterbox, batch, 2, masks_in))
+    def prepare(self, frame_size: tuple[int, int], uses: Sequence[tuple[int, int]] = LIVE) -> None:
+        """Have the graphs for frames of (width, height) ready; uses: (prompts at once, tokens of each)."""
+        letterbox = Letterbox(*frame_size, picture_side=self.info.picture_side)
+        for batch, tokens in uses:
+            self._runs(DecoderGraph.of(letterbox, batch, tokens, False))
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
         """See `Decoder.decode`."""

@@ -16,7 +16,6 @@ from engines.everything.found import Found, pack
 from engines.everything.judge import Cells, judged, window
 from engines.everything.overlap import Boxes, was_cut, without_duplicates, without_specks
 from engines.everything.settings import Crop, EverythingSettings, crops, grid
-from engines.graphs import BATCHES
 from engines.letterbox import Letterbox
 
 
@@ -137,8 +136,9 @@ def _look(
     x0, y0, x1, y1 = part.crop
     points = grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
     kept: list[_Kept] = []
-    for begin in range(0, len(points), BATCHES[-1]):
-        batch = [(x, y) for x, y in points[begin : begin + BATCHES[-1]]]
+    count = settings.clicks_at_once
+    for begin in range(0, len(points), count):
+        batch = [(x, y) for x, y in points[begin : begin + count]]
         answers = decoder.decode(embedding, [Prompt.click(x, y) for x, y in batch])
         for point, answer in zip(batch, answers, strict=True):
             for one in _passed(answer, point, (x0, y0), settings):

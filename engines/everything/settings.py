@@ -29,6 +29,7 @@ class EverythingSettings:
     crop_points_divisor: the crops of layer n have points_per_side / divisor ** n clicks a side.
     crop_duplicate_iou: the same as duplicate_iou between crops, where what a smaller crop shows stays.
     crop_edge_px: a mask of a crop that comes so near to its edge, where that is not the picture's, was cut and goes.
+    clicks_at_once: as many as the decoder takes in one call; fewer let others have it sooner.
     smallest_region_px: holes and islands with fewer pixels are filled and dropped; 0 leaves them.
     """
 
@@ -42,12 +43,14 @@ class EverythingSettings:
     crop_points_divisor: int = 1
     crop_duplicate_iou: float = 0.7
     crop_edge_px: float = 20.0
+    clicks_at_once: int = 8
     smallest_region_px: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what would find nothing, or never end."""
         for name, low, high in (
-            ("points_per_side", 1, 256), ("crop_layers", 0, 4), ("crop_points_divisor", 1, 16),
+            ("points_per_side", 1, 256), ("clicks_at_once", 1, 64), ("crop_layers", 0, 4),
+            ("crop_points_divisor", 1, 16),
             ("least_predicted_iou", 0, 1), ("least_stability", 0, 1), ("duplicate_iou", 0, 1),
             ("crop_duplicate_iou", 0, 1), ("stability_offset", 0, 100), ("crop_edge_px", 0, math.inf),
             ("smallest_region_px", 0, math.inf),

@@ -37,6 +37,8 @@ MOST_BYTES = 64 * 1024
 """A request is small; an answer may hold a picture."""
 MOST_POINTS = 64
 MOST_SECONDS = 60.0
+AT_ONCE = 4
+"""Clicks of `everything`, whose graph a run has made for its votes; eight would keep the tracker waiting longer."""
 GRID = ("points_per_side", "least_predicted_iou", "least_stability")
 
 
@@ -183,7 +185,7 @@ def _everything(fields: Mapping[str, Any]) -> Everything:
             chosen[GRID[0]] = int(chosen[GRID[0]])
             if chosen[GRID[0]] > 64:
                 raise ValueError(f"points_per_side must be 1 to 64, got {chosen[GRID[0]]}")
-        return Everything(EverythingSettings(**chosen))
+        return Everything(EverythingSettings(**chosen, clicks_at_once=AT_ONCE))
     except ValueError as error:
         raise WireError(str(error)) from None
 
