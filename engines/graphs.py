@@ -21,6 +21,11 @@ SURROUND = 8
 """Tokens along each side of a block of padding that the decoder sees as one."""
 BATCHES = (1, 4, 8)
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
+LIVE = ((1, 2), (4, 2), (1, 4))
+"""What a run asks of a decoder, (prompts at once, points of each): a click, a vote of clicks, a thing by a point and
+its box. To make a graph takes a second, which must not be the one in which somebody looks at something."""
+BUILT = (*LIVE, (8, 2))
+"""What is built ahead where building takes longer."""
 ABSENT = -1e9
 """Added to the attention scores of a token that only fills its batch's shape."""
 

@@ -22,7 +22,7 @@ from engines.base import (
     check_image,
     check_prompts,
 )
-from engines.graphs import BATCHES, DecoderGraph, EncoderGraph
+from engines.graphs import BATCHES, LIVE, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
 from engines.settings import EngineSettings, default_cache_dir, picture_side
@@ -117,10 +117,6 @@ def open_sam(
 G = TypeVar("G")
 R = TypeVar("R")
 
-LIVE = ((1, 2), (4, 2), (1, 4))
-"""What a run asks of a decoder: a click, a vote of clicks, a thing by a point and its box. To make a graph takes a
-second, which must not be the one in which somebody looks at something."""
-
 
 class Kept(Generic[G, R]):
     """What was compiled for the last few graphs; one more takes the place of the oldest."""
@@ -200,10 +196,10 @@ class SamDecoder:
         self._runs: Kept[DecoderGraph, DecoderRun] = Kept(self.KEPT, runtime.decoder)
 
     def prepare(self, frame_size: tuple[int, int], uses: Sequence[tuple[int, int]] = LIVE) -> None:
-        """Have the graphs for frames of (width, height) ready; uses: (prompts at once, tokens of each)."""
+        """Have the graphs for frames of (width, height) ready; uses: (prompts at once, points of each)."""
         letterbox = Letterbox(*frame_size, picture_side=self.info.picture_side)
-        for batch, tokens in uses:
-            self._runs(DecoderGraph.of(letterbox, batch, tokens, False))
+        for batch, points in uses:
+            self._runs(DecoderGraph.of(letterbox, batch, points, False))
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
         """See `Decoder.decode`."""

@@ -11,7 +11,7 @@ from typing import Any
 from engines import cache
 from engines.base import Decoder, Encoder, EngineUnavailable, Image
 from engines.gate import GateRefused, judge
-from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, Graph, LetterboxGraph
+from engines.graphs import BUILT, DecoderGraph, EncoderGraph, Graph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.load import load
 from engines.pictures import evenly, fitted
@@ -46,7 +46,7 @@ def build(
     store = GraphStore(weights, settings.model, root, tell)
     letterbox = _letterbox(settings, frame_size)
     store.prompt_table(force=force)
-    decoders = [DecoderGraph.of(letterbox, batch, 2, False) for batch in BATCHES]
+    decoders = [DecoderGraph.of(letterbox, batch, points, False) for batch, points in BUILT]
     graphs: list[Graph] = [EncoderGraph.of(letterbox), *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
     for graph in graphs:
         store.onnx(graph, force=force)

@@ -23,7 +23,7 @@ from engines.backends.tensorrt.library import find_library
 from engines.backends.tensorrt.plans import Gpu, PlanStore
 from engines.backends.tensorrt.progress import Progress
 from engines.backends.tensorrt.runner import TensorRtRuntime
-from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.graphs import BATCHES, BUILT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.store import GraphStore
 from realtime.cli import _parser

@@ -246,6 +246,15 @@ def test_the_build_can_be_stopped(library, store):
     assert told[-1] < 1000
 
 
+@pytest.fixture
+def heard():
+    """Signals are heard, also where the suite runs in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_stops_a_build_and_is_not_lost_in_it(library, store, capfd):
     def steps(done: int, total: int, text: str) -> None:
         if done > 300 and not sent:

@@ -14,7 +14,7 @@ from engines import EngineError, EngineSettings, EngineUnavailable, Prompt, Prom
 from engines.backends import tensorrt
 from engines.backends.tensorrt import device as gpu
 from engines.backends.tensorrt import slots
-from engines.graphs import BATCHES, DecoderGraph, EncoderGraph
+from engines.graphs import BUILT, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.reference import iou
 from tests.engines import fake_tensorrt as fake
@@ -92,7 +92,7 @@ def test_encoding_and_decoding_have_streams_of_their_own(opened, picture):
     decoder.decode(encoder.encode(picture), [CLICK])
     encoding, decoding = (stream.handle for stream in device.streams)
     used = sorted(sorted(context.streams) for context in fake.IExecutionContext.made)
-    assert used == [[encoding], [encoding], *[[decoding]] * len(BATCHES)]
+    assert used == [[encoding], [encoding], *[[decoding]] * len(BUILT)]
     assert [stream.urgent for stream in device.streams] == [False, True]
 
 
@@ -248,7 +248,7 @@ def test_kernels_that_rtx_compiled_are_kept(opened, picture, engine_cache):
     opened(rtx=True)
     assert [kept.read_bytes() for kept in engine_cache.glob("*.kernels")]
     opened(rtx=True)
-    assert all(context.kernels.given == b"kernels" for context in fake.IExecutionContext.made[2 + len(BATCHES) :])
+    assert all(context.kernels.given == b"kernels" for context in fake.IExecutionContext.made[2 + len(BUILT) :])
 
 
 def test_encoder_and_decoder_run_at_once(opened, picture, wanted):
@@ -273,7 +273,7 @@ def test_a_frame_of_the_contents_size_needs_no_resizing(opened):
     frame[40:80, 60:100] = 240
     (found,) = decoder.decode(encoder.encode(frame), [Prompt.click(80, 60)])
     assert found.letterbox.logits_to_picture(found.logits[found.top])[60, 80] > 0
-    assert len(fake.IExecutionContext.made) == 1 + len(BATCHES)
+    assert len(fake.IExecutionContext.made) == 1 + len(BUILT)
 
 
 def test_the_progress_of_a_build_is_told_and_may_stop_it(opened, tmp_path, weights_folder, monkeypatch):

@@ -67,6 +67,10 @@ def _plans(settings: EngineSettings, store: GraphStore, library: Library, device
     return PlanStore(library, device.gpu, store, precision(settings), current=device.current, steps=steps)
 
 
+_BOXED = Prompt(np.zeros((1, 2), np.float32), np.ones(1, np.int8), np.array([0, 0, 1, 1], np.float32))
+"""A thing by a point and its box, as one that is held is asked for."""
+
+
 def _record(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:
     """Run everything once for every slot, so that the first frames find their plans built and their graphs recorded."""
     width, height = frame_size
@@ -75,3 +79,4 @@ def _record(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int
     for embedding in held:
         for count in BATCHES:  # a look, and the votes on it
             decoder.decode(embedding, [Prompt.click(width // 2, height // 2)] * count)
+        decoder.decode(embedding, [_BOXED])
