@@ -456,7 +456,7 @@ def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monk
     names = {entry["name"] for entry in workshop.list_engines(tmp_path) if entry["file"].endswith(".plan")}
     assert names == {
         f"encoder-126x224-{numbers}-plan", "letterbox-180x320-126x224-f32-plan", "decoder-masks-8x14-b1-n2-f16-plan",
-        *(f"decoder-8x14-b{batch}-n2-f16-plan" for batch in (1, 4, 8)),
+        *(f"decoder-8x14-b{batch}-n{points}-f16-plan" for batch, points in BUILT),
     }  # fmt: skip
     store = GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
     # What was refused cannot be opened: it has no ranges any more.
