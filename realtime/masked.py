@@ -35,7 +35,7 @@ class Decode:
     ) -> MaskMessage:
         """What is published for the newest frame. mask: (H, W) bool, its."""
         return MaskMessage(
-            frame=FrameRef(frame.index, frame.timestamp, *frame.size),
+            frame=FrameRef.of(frame),
             keyframe=KeyframeRef(self.keyframe.index, self.keyframe.timestamp),
             gaze=GazeRef(self.sample.timestamp, *self.point_px, self.sample.confidence, self.radius_px),
             carried_ms=(now_ns - self.decode_ns[1]) / 1e6,

@@ -11,10 +11,7 @@ Nothing queues without a bound: between two threads lies a `Latest`, or for gaze
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -37,6 +34,7 @@ from realtime.tracker import Track, Tracker
 from realtime.turns import Turn, Turns
 from realtime.types import Frame, GazeSample, Keyframe
 from realtime.wire import Encoding, FrameRef, HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage
+from realtime.yielding import yield_to_others
 
 log = logging.getLogger(__name__)
 GAZE_BACKLOG = 4096  # ten seconds at 400 Hz: only a stopped tracker thread loses gaze
@@ -177,9 +175,7 @@ class Pipeline:
         self._first_frame.set()
         if not self._ready.is_set():
             return  # nobody is there to take it: not a drop, but a start
-        for tap in self._taps:
-            with self._guard(tap.name):
-                tap.frame(frame)
+        self._tell(lambda tap: tap.frame(frame))
         if self._every_frame:
             self._frames.put_when_empty(frame)
         else:
@@ -187,9 +183,7 @@ class Pipeline:
 
     def _take_gaze(self, sample: GazeSample) -> None:
         self._metrics.tick("gaze", now_ns())
-        for tap in self._taps:
-            with self._guard(tap.name):
-                tap.look(sample)
+        self._tell(lambda tap: tap.look(sample))
         if self._ready.is_set():
             self._gaze.put(sample)
 
@@ -227,14 +221,10 @@ class Pipeline:
         self._turns.pause()
 
     def _tell_turn(self, turn: Turn) -> None:
-        for tap in self._taps:
-            with self._guard(tap.name):
-                tap.turn(turn)
+        self._tell(lambda tap: tap.turn(turn))
 
     def _pass_on(self, command: Command, shown: Shown) -> None:
-        for tap in self._taps:
-            with self._guard(tap.name):
-                tap.command(command, shown)
+        self._tell(lambda tap: tap.command(command, shown))
 
     def _own_keyframe(self, frame: Frame) -> Keyframe | None:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""
@@ -261,7 +251,7 @@ class Pipeline:
     # -- encode -------------------------------------------------------------------------------------------------------
 
     def _encode(self) -> None:
-        _yield_to_others()
+        yield_to_others(ENCODER_NICE)  # a keyframe 10 ms late is not seen, a mask 10 ms late is
         while (frame := self._to_encode.take()) is not None:
             with self._guard("encode"):
                 self._encode_one(frame)
@@ -278,13 +268,11 @@ class Pipeline:
         )  # fmt: skip
         self._keyframes.put(keyframe)
         self._frames.wake()
-        for tap in self._taps:
-            with self._guard(tap.name):
-                tap.keyframe(keyframe)
+        self._tell(lambda tap: tap.keyframe(keyframe))
         encode_ms = (done_ns - begun_ns) / 1e6
         self._metrics.tick("keyframes", done_ns)
         self._metrics.observe("encode", encode_ms, done_ns)
-        reference = FrameRef(frame.index, frame.timestamp, *frame.size)
+        reference = FrameRef.of(frame)
         self._broadcast.send("keyframe", KeyframeMessage(reference, encode_ms).fields())
 
     # -- overlay ------------------------------------------------------------------------------------------------------
@@ -292,15 +280,13 @@ class Pipeline:
     def _overlay(self) -> None:
         while (shown := self._to_draw.take()) is not None:
             with self._guard("overlay"):
-                for tap in self._taps:
-                    with self._guard(tap.name):
-                        tap.shown(shown)
+                self._tell(lambda tap: tap.shown(shown))
                 if not self._overlay_wanted():
                     continue
                 drawn = draw(shown.frame.image, shown.message)
                 ok, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
                 if ok:
-                    reference = FrameRef(shown.frame.index, shown.frame.timestamp, *shown.frame.size)
+                    reference = FrameRef.of(shown.frame)
                     sent = self._broadcast.send("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
                     self._metrics.tick("overlays", sent.published_ns)
 
@@ -351,19 +337,16 @@ class Pipeline:
             wall_ns(),
         )
         self._broadcast.send("health", health.fields())
+        self._tell(lambda tap: tap.health(health))
+
+    def _tell(self, what: Callable[[Tap], None]) -> None:
+        """Tell every tap; what goes wrong with one is its own."""
         for tap in self._taps:
             with self._guard(tap.name):
-                tap.health(health)
+                what(tap)
 
     def _guard(self, stage: str) -> _Guard:
         return _Guard(stage, self._metrics, self._trouble)
-
-
-def _yield_to_others() -> None:
-    """Let this thread run only where no other wants to: a keyframe 10 ms late is not seen, a mask 10 ms late is."""
-    if sys.platform == "linux":  # elsewhere priorities belong to processes
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENCODER_NICE)
 
 
 class _Guard:

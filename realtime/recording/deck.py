@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from realtime.controls import Command
+from realtime.names import free_name
 from realtime.recording.format import About, RecordingError
 from realtime.recording.recorder import Recorder
 from realtime.recording.settings import RecordSettings
@@ -60,7 +61,7 @@ class Deck(Tap):
             now = self._now()
             path = self._settings.folder if file is None else file
             if file is None or path.is_dir() or not path.suffix:
-                path = _free(path, f"gazecast-{now:%Y%m%d-%H%M%S}")
+                path = path / (free_name(path, f"gazecast-{now:%Y%m%d-%H%M%S}", SUFFIX) + SUFFIX)
             wall_ns = time.time_ns() - self._clock_ns()
             about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
             self._recorder = Recorder(path, about, self._settings, self._clock_ns, self._failed)
@@ -146,11 +147,3 @@ class Deck(Tap):
             except RecordingError as error:
                 self._notice(str(error))
                 self._on_change(False)
-
-
-def _free(folder: Path, name: str) -> Path:
-    """A file of this name in the folder, numbered if there is one already, of this very second."""
-    number, free = 1, name
-    while (folder / f"{free}{SUFFIX}").exists():
-        number, free = number + 1, f"{name}-{number + 1}"
-    return folder / f"{free}{SUFFIX}"

@@ -7,8 +7,6 @@ the recording ends with what it has, and the run goes on.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -30,6 +28,7 @@ from realtime.recording.settings import RecordSettings
 from realtime.recording.writer import RecordingFile
 from realtime.turns import Turn
 from realtime.types import Frame, GazeSample
+from realtime.yielding import yield_to_others
 
 log = logging.getLogger(__name__)
 FLUSH_NS, SYNC_NS = 500_000_000, 1_000_000_000
@@ -136,7 +135,7 @@ class Recorder:
     # -- the recorder's thread ----------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        _yield_to_others()
+        yield_to_others(NICE)  # a picture that is written later is not seen later
         try:
             while self._some():
                 pass
@@ -193,9 +192,3 @@ class Recorder:
         else:
             data = value
         self._file.put(item.topic, item.at_ns + self._about.wall_ns, data)
-
-
-def _yield_to_others() -> None:
-    """A picture that is written later is not seen later."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -30,7 +30,6 @@ import numpy as np
 
 from engines import Prompt, PromptError
 from engines.everything import EverythingSettings, Found
-from realtime.types import FrameKey
 from realtime.wire import VERSION, WireError, encode_mask
 
 MOST_BYTES = 64 * 1024
@@ -147,11 +146,6 @@ def thing_fields(found: Found, thing: int | None) -> dict[str, Any]:
         "object": thing, "predicted_iou": found.predicted_iou, "stability": found.stability_score,
         "box": [x, y, x + width, y + height], "area": found.area_px, "mask": encode_mask(found.mask),
     }  # fmt: skip
-
-
-def key_fields(key: FrameKey, timestamp: float, size: tuple[int, int]) -> dict[str, Any]:
-    """The frame that an answer is about, as in `mask`."""
-    return {"index": key.index, "timestamp": timestamp, "width": size[0], "height": size[1]}
 
 
 def _prompt(fields: Mapping[str, Any]) -> Prompt:

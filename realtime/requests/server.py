@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import cv2
@@ -30,7 +31,6 @@ from realtime.requests.messages import (
     Segment,
     Snapshot,
     Status,
-    key_fields,
     pack_answer,
     pack_refusal,
     read_ask,
@@ -40,7 +40,7 @@ from realtime.taps import Shown, Tap
 from realtime.transport import Answers
 from realtime.transport.asking import Asker
 from realtime.types import FrameKey, Keyframe
-from realtime.wire import WireError, unpack
+from realtime.wire import FrameRef, WireError, unpack
 
 _Jobs = queue.Queue[tuple[Asker, Segment | Everything | Hold | Release]]
 WAIT_S = 0.1
@@ -194,9 +194,8 @@ class Requests(Tap):
             if not ok:
                 raise Refused(f"the frame cannot be packed as {ask.format}")
             data = np.asarray(packed).tobytes()
-        key = key_fields(FrameKey.of(frame), frame.timestamp, frame.size)
         mask = message.fields() if message is not None else None
-        return {"frame": key, "format": ask.format, "data": data, "mask": mask}
+        return {"frame": asdict(FrameRef.of(frame)), "format": ask.format, "data": data, "mask": mask}
 
     def _remembered(self, ask: History) -> list[bytes]:
         since_ns = self._clock_ns() - round(ask.seconds * 1e9)
@@ -264,7 +263,7 @@ class Requests(Tap):
             found = finished(steps, lambda step: self._go_on())
         ids = self._known(keyframe, found)
         return pack_answer(
-            frame=key_fields(FrameKey.of(keyframe), keyframe.timestamp, keyframe.size),
+            frame=asdict(FrameRef.of(keyframe)),
             keyframe={"index": keyframe.index, "timestamp": keyframe.timestamp},
             things=[thing_fields(each, thing) for each, thing in zip(found, ids, strict=True)],
         )

@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 
 from realtime.drawing import draw
+from realtime.names import free_name
 from realtime.settings import SettingsError
 from realtime.taps import Shown
+from realtime.wire import FrameRef
 
 
 class SnapshotError(SettingsError):
@@ -31,7 +33,7 @@ def save(shown: Shown, folder: Path, name: str) -> list[Path]:
         pictures["mask"] = message.mask.astype(np.uint8) * 255
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        name = _free(folder, name)
+        name = free_name(folder, name, ".json")
         left = [folder / f"{name}.json"]
         left[0].write_text(json.dumps(_said(shown), indent=1, allow_nan=False) + "\n")
         for what, picture in pictures.items():
@@ -43,19 +45,10 @@ def save(shown: Shown, folder: Path, name: str) -> list[Path]:
     return left
 
 
-def _free(folder: Path, name: str) -> str:
-    number, free = 1, name
-    while (folder / f"{free}.json").exists():
-        number, free = number + 1, f"{name}-{number + 1}"
-    return free
-
-
 def _said(shown: Shown) -> dict[str, Any]:
     """What `mask` publishes, without the mask."""
-    frame = shown.frame
     if shown.message is None:
-        return {"frame": {"index": frame.index, "timestamp": frame.timestamp, "width": frame.size[0],
-                          "height": frame.size[1]}}  # fmt: skip
+        return {"frame": asdict(FrameRef.of(shown.frame))}
     fields = shown.message.fields()
     del fields["mask"]
     return {**fields, "timing_ns": asdict(shown.message.timing_ns)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from realtime.types import State
+from realtime.types import Frame, Keyframe, State
 from realtime.wire.envelope import WireError, number, whole
 
 STATES: tuple[State, ...] = get_args(State)
@@ -20,6 +20,11 @@ class FrameRef:
     timestamp: float
     width: int
     height: int
+
+    @classmethod
+    def of(cls, frame: Frame | Keyframe) -> FrameRef:
+        """That of a frame, or of the frame that was encoded."""
+        return cls(frame.index, frame.timestamp, *frame.size)
 
 
 def frame_ref(fields: Mapping[str, Any]) -> FrameRef:

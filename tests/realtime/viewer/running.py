@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,12 @@ class View:
 
 
 @contextlib.contextmanager
-def serving(source: str, **view: object) -> Iterator[str]:
-    """Run it; gives the page's address."""
+def serving(source: str, folder: Path | None = None, **view: object) -> Iterator[str]:
+    """Run it; gives the page's address. folder: where it records when asked to."""
     config = load_config(None, {
         "source": source, "gaze": "", "publish": {"endpoint": "tcp://127.0.0.1:0"},
         "engine": {"backend": "fake"}, "view": {"enabled": True, "port": 0, **view},
+        "record": {} if folder is None else {"folder": str(folder)},
     })  # fmt: skip
     told, stop = View(), threading.Event()
     thread = threading.Thread(target=run, args=(config, told), kwargs={"stop": stop})
@@ -54,7 +56,7 @@ def serving(source: str, **view: object) -> Iterator[str]:
         yield told.address
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(20)
 
 
 def started(browser: Chrome, address: str, size: tuple[int, int] = (1280, 800), *, phone: bool = False) -> Tab:

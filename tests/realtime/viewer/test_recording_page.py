@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import threading
 
 import pytest
 
-from realtime.config import load_config
 from realtime.recording.labels import Label, load_labels
 from realtime.recording.looks import things
 from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile
-from realtime.run import run
 from tests import chrome
 from tests.realtime.patience import eventually
 from tests.realtime.recording import looked
-from tests.realtime.viewer.running import LONG_S, View, started, until_masked
+from tests.realtime.viewer.running import LONG_S, serving, started, until_masked
 from tests.realtime.viewer.showing import look_at_red
 
 pytestmark = [
@@ -30,24 +26,6 @@ pytestmark = [
 NOTICE = "document.getElementById('notice').textContent"
 MARKED = "!document.getElementById('record-mark').hidden"
 NAMING = "document.activeElement.matches('#things input')"
-
-
-@contextlib.contextmanager
-def serving(source, folder, gaze=""):
-    """`gazecast run --view` that records into `folder` when asked to; gives the page's address."""
-    config = load_config(None, {
-        "source": source, "gaze": gaze, "publish": {"endpoint": "tcp://127.0.0.1:0"}, "engine": {"backend": "fake"},
-        "view": {"enabled": True, "port": 0}, "record": {"folder": str(folder)},
-    })  # fmt: skip
-    told, stop = View(), threading.Event()
-    thread = threading.Thread(target=run, args=(config, told), kwargs={"stop": stop})
-    thread.start()
-    try:
-        eventually(lambda: bool(told.address), "an address", LONG_S)
-        yield told.address
-    finally:
-        stop.set()
-        thread.join(20)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,13 @@
+"""Names for files that must not take the place of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def free_name(folder: Path, name: str, ending: str) -> str:
+    """The name, numbered from 2 on if the folder has a file of that name and ending already."""
+    number, free = 1, name
+    while (folder / f"{free}{ending}").exists():
+        number, free = number + 1, f"{name}-{number + 1}"
+    return free
