@@ -48,10 +48,9 @@ _serial = itertools.count(1)  # an embedding belongs to the pair that was opened
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """What the fake sees in a picture: its colours on the logits' grid, and which cells the picture fills."""
+    """What the fake sees in a picture: three planes of CIE Lab, (3, h, w) on the cells of the logits' grid it fills."""
 
     lab: Floats
-    filled: Mask
 
 
 class FakeEncoder:
@@ -77,10 +76,8 @@ class FakeEncoder:
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         # a little smoothing, so that noise and texture do not end a region
         colours = cv2.cvtColor(cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32) / 255.0, cv2.COLOR_BGR2Lab)
-        lab = np.zeros((LOGITS_SIDE, LOGITS_SIDE, 3), np.float32)
-        filled = np.zeros((LOGITS_SIDE, LOGITS_SIDE), np.bool_)
-        lab[:height, :width], filled[:height, :width] = colours, True
-        return Embedding(self._info.engine_id, letterbox, _Scene(lab, filled), lab.nbytes + filled.nbytes)
+        planes = np.ascontiguousarray(colours.transpose(2, 0, 1))
+        return Embedding(self._info.engine_id, letterbox, _Scene(planes), planes.nbytes)
 
     def close(self) -> None:
         """Refuse further use."""
@@ -113,18 +110,24 @@ class FakeDecoder:
 
     def _candidates(self, embedding: Embedding, prompt: Prompt) -> Candidates:
         scene: _Scene = embedding.tensors
-        seeds, repelled = _cells(embedding.letterbox, prompt, 1), _cells(embedding.letterbox, prompt, 0)
-        inside = scene.filled & _box_cells(embedding.letterbox, prompt)
+        letterbox, shape = embedding.letterbox, scene.lab.shape[1:]
+        seeds, repelled = _cells(letterbox, prompt, 1), _cells(letterbox, prompt, 0)
+        inside = _box_cells(letterbox, prompt, shape)
         if not len(seeds) and prompt.box_px is not None:
             seeds = _spread(inside)
-        distance = _distance(scene, seeds) if len(seeds) else np.zeros(inside.shape, np.float32)
+        distance = _distance(scene, seeds) if len(seeds) else np.zeros(shape, np.float32)
         if len(repelled):
             inside &= distance <= _distance(scene, repelled)
         if prompt.mask_logits is not None:
-            distance = (distance - PRIOR_DELTA_E * np.tanh(prompt.mask_logits / 2)).astype(np.float32)
+            prior = prompt.mask_logits[: shape[0], : shape[1]]
+            distance = (distance - PRIOR_DELTA_E * np.tanh(prior / 2)).astype(np.float32)
         tolerances = (UNAMBIGUOUS_TOLERANCE, *TOLERANCES)[: self._info.masks]
-        maps, scores = zip(*(_grow(distance, inside, seeds, repelled, t) for t in tolerances), strict=True)
-        return Candidates(np.stack(maps), np.array(scores, np.float32), embedding.letterbox)
+        # the picture's cells alone are worked on: what lies beyond it is never in a mask
+        maps = np.full((len(tolerances), LOGITS_SIDE, LOGITS_SIDE), -LOGIT_LIMIT, np.float32)
+        scores = []
+        for logits, tolerance in zip(maps[:, : shape[0], : shape[1]], tolerances, strict=True):
+            scores.append(_grow(logits, distance, inside, seeds, repelled, tolerance))
+        return Candidates(maps, np.array(scores, np.float32), letterbox)
 
 
 def _cells(letterbox: Letterbox, prompt: Prompt, label: int) -> NDArray[np.intp]:
@@ -136,15 +139,15 @@ def _cells(letterbox: Letterbox, prompt: Prompt, label: int) -> NDArray[np.intp]
     return np.asarray(np.clip(cells, 0, np.maximum(last, 0)))
 
 
-def _box_cells(letterbox: Letterbox, prompt: Prompt) -> Mask:
-    """Which cells have their centre in the prompt's box; all of them without a box."""
+def _box_cells(letterbox: Letterbox, prompt: Prompt, shape: tuple[int, ...]) -> Mask:
+    """Which of the picture's cells have their centre in the prompt's box; all of them without a box."""
     if prompt.box_px is None:
-        return np.ones((LOGITS_SIDE, LOGITS_SIDE), np.bool_)
+        return np.ones(shape, np.bool_)
     corners = letterbox.to_model(prompt.box_px.reshape(2, 2)) + 0.5
     (x0, y0), (x1, y1) = corners * (LOGITS_SIDE / letterbox.side)
-    centres = np.arange(LOGITS_SIDE) + 0.5
-    across = (centres >= min(x0, x1 - 1)) & (centres <= max(x1, x0 + 1))
-    down = (centres >= min(y0, y1 - 1)) & (centres <= max(y1, y0 + 1))
+    rows, columns = (np.arange(count) + 0.5 for count in shape)
+    across = (columns >= min(x0, x1 - 1)) & (columns <= max(x1, x0 + 1))
+    down = (rows >= min(y0, y1 - 1)) & (rows <= max(y1, y0 + 1))
     return np.asarray(down[:, None] & across[None, :])
 
 
@@ -159,50 +162,52 @@ def _spread(inside: Mask) -> NDArray[np.intp]:
 
 
 def _distance(scene: _Scene, cells: NDArray[np.intp]) -> Floats:
-    """(256, 256) least distance in colour, and a little in place, from any of the cells."""
-    best = np.full((LOGITS_SIDE, LOGITS_SIDE), FAR, np.float32)
-    rows, columns = np.ogrid[:LOGITS_SIDE, :LOGITS_SIDE]
+    """(h, w) least distance in colour, and a little in place, from any of the cells."""
+    shape = scene.lab.shape[1:]
+    best = np.full(shape, FAR, np.float32)
+    rows, columns = (np.arange(count, dtype=np.float32) for count in shape)
     for x, y in cells:
-        away = scene.lab - scene.lab[y, x]
-        colour = np.sqrt(np.einsum("ijk,ijk->ij", away, away))
-        place = np.sqrt((columns - x) ** 2 + (rows - y) ** 2, dtype=np.float32) * DISTANCE_PER_CELL
+        lightness, a, b = (np.square(plane - plane[y, x]) for plane in scene.lab)
+        colour = np.sqrt(lightness + a + b)
+        place = np.sqrt(np.square(rows - y)[:, None] + np.square(columns - x)[None, :]) * np.float32(DISTANCE_PER_CELL)
         np.minimum(best, colour + place, out=best)
     return best
 
 
 def _grow(
-    distance: Floats, inside: Mask, seeds: NDArray[np.intp], repelled: NDArray[np.intp], tolerance: float
-) -> tuple[Floats, float]:  # fmt: skip
-    """Logits of the region that hangs together with the seeds, and how much to trust it, 0..1."""
+    logits: Floats, distance: Floats, inside: Mask, seeds: NDArray[np.intp], repelled: NDArray[np.intp],
+    tolerance: float,
+) -> float:  # fmt: skip
+    """Fill in (h, w) logits of the region that hangs together with the seeds; gives how much to trust it, 0..1."""
     region = _connected(inside & (distance < tolerance), seeds)
-    logits = np.clip((tolerance - distance) * LOGIT_PER_DELTA_E, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
-    logits = np.where(region, np.maximum(logits, 0.1), -np.maximum(np.abs(logits), 0.1))
+    certain = np.clip(np.abs(tolerance - distance) * LOGIT_PER_DELTA_E, 0.1, LOGIT_LIMIT)
+    np.copysign(certain, region - np.float32(0.5), out=logits)
     logits[~inside] = np.minimum(logits[~inside], -1.0)
     for cells, sign in ((seeds, 1.0), (repelled, -1.0)):
         for x, y in cells:
             # the point's neighbours too: bilinear upscaling must not undo what the user clicked
             around = logits[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
             around[...] = sign * np.maximum(sign * around, 1.0)
-    return logits.astype(np.float32), _trust(distance, inside, seeds, tolerance, region)
+    return _trust(distance, inside, seeds, tolerance, region)
 
 
 def _trust(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: float, region: Mask) -> float:
     """After SAM's stability score: the area over the area at a lenient threshold; less for a whole picture."""
-    area = float(region.sum())
-    lenient = float(_connected(inside & (distance < tolerance + 3), seeds).sum())
-    share = area / max(1.0, float(inside.sum()))
-    return area / max(1.0, lenient) * (1 - 0.5 * share)
+    area = np.count_nonzero(region)
+    lenient = np.count_nonzero(_connected(inside & (distance < tolerance + 3), seeds))
+    share = area / max(1, np.count_nonzero(inside))
+    return area / max(1, lenient) * (1 - 0.5 * share)
 
 
 def _connected(region: Mask, seeds: NDArray[np.intp]) -> Mask:
     """The parts of a region that hold a seed; all of it without seeds."""
     if not len(seeds):
         return region
-    count, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=4, ltype=cv2.CV_16U)
-    wanted = np.zeros(count, np.bool_)
-    wanted[labels[seeds[:, 1], seeds[:, 0]]] = True
-    wanted[0] = False
-    return np.asarray(wanted[labels])
+    parts = region.view(np.uint8)
+    for x, y in seeds:
+        if parts[y, x] == 1:
+            cv2.floodFill(parts, None, (int(x), int(y)), 2, flags=4)
+    return np.asarray(parts == 2)
 
 
 def open_fake(
