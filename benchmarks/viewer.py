@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def measure(tab: Tab, others: list[Tab], seconds: float, follow: Any, truth: Any
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         follow()
-        tab.do("new Promise((done) => setTimeout(done, 60))")
+        tab.do("new Promise((done) => setTimeout(done, 80))")
     ages = [percentiles([age for age in each.do("gazecast.ages()") if age is not None]) for each in (tab, *others)]
     overlaps = {name: [] for name in ("this", "other")[: 1 + bool(others)]}
     until = time.monotonic() + seconds
@@ -82,7 +82,9 @@ def iou(a: Any, b: Any) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def known_scene(seconds: float, folder: Path, size: tuple[int, int]) -> dict[str, Any]:
+def known_scene(
+    seconds: float, folder: Path, size: tuple[int, int], windows: Sequence[tuple[int, int]]
+) -> dict[str, Any]:  # fmt: skip
     """Two viewers: one whose camera and mouse it is, one that watches."""
 
     def truth(tab: Tab) -> float | None:
@@ -91,11 +93,11 @@ def known_scene(seconds: float, folder: Path, size: tuple[int, int]) -> dict[str
 
     out = {}
     with running("--engine", "fake") as address, Chrome(write_camera(folder / "camera.mjpeg", size=size)) as chrome:
-        tab = chrome.open(address, (1280, 800))
+        tab = chrome.open(address, windows[0])
         tab.until("window.gazecast?.state.hello")
         tab.click("#start-camera")
         tab.until("gazecast.state.view")
-        other = chrome.open(address, (960, 640))
+        other = chrome.open(address, windows[1])
         until = time.monotonic() + 20
         while not (look_at_red(tab) and tab.do("gazecast.state.latest?.outlines.length")):
             assert time.monotonic() < until, tab.complaints()
@@ -158,6 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="clips: NAME/frames/*.jpg and NAME/masks/*.png")
     parser.add_argument("--size", type=int, nargs=2, default=(640, 480), help="of the camera's known scene, px")
+    parser.add_argument("--windows", type=int, nargs=4, default=(1280, 800, 960, 640), help="of the two viewers, px")
     parser.add_argument("--clip", default="dog")
     parser.add_argument("--engine", nargs="*", default=[], help="flags for gazecast run, such as --engine=openvino")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
@@ -166,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = clip(args.data, args.clip, args.seconds, folder, args.engine) if args.data else known_scene(
-            args.seconds, folder, tuple(args.size)
+            args.seconds, folder, tuple(args.size), (args.windows[:2], args.windows[2:])
         )  # fmt: skip
     for mode, figures in found.items():
         print(f"{mode:8} iou {figures['iou']}  age {figures['age_ms']}  frames {figures['rates'].get('frames')}/s")

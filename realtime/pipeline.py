@@ -26,6 +26,7 @@ from realtime.drawing import draw
 from realtime.health import Signs, judge
 from realtime.latest import Backlog, Latest
 from realtime.metrics import Metrics
+from realtime.pauses import Pauses
 from realtime.publishing import Broadcast
 from realtime.sources.base import FrameSource, GazeSource
 from realtime.status import memory_mib
@@ -94,6 +95,7 @@ class Pipeline:
         self._trouble: dict[str, str] = {}
         self._masks = 0
         self._encoding_since_ns = 0
+        self._pauses = Pauses()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -196,6 +198,7 @@ class Pipeline:
                     self._use_pause()
                     continue
                 begun_ns = now_ns()
+                self._pauses.frame(frame.received_ns)
                 keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.take(0)
                 commands = self._commands.take_all()
                 track, stamp = self._turns.frame(frame, self._gaze.take_all(), keyframe, commands)
@@ -213,12 +216,15 @@ class Pipeline:
 
     def _use_pause(self) -> None:
         """Between two frames: ask about a new keyframe before the next frame comes, have answers voted on."""
-        if not self._every_frame:
-            if not self._frames.waiting and (keyframe := self._keyframes.take(0)) is not None:
-                self._turns.keyframe(keyframe)
-            if self._frames.waiting:
-                return
-        self._turns.pause()
+        if self._every_frame:
+            self._turns.pause()
+            return
+        if not self._frames.waiting and (keyframe := self._keyframes.take(0)) is not None:
+            self._turns.keyframe(keyframe)
+        if self._frames.waiting or not self._pauses.enough(begun_ns := now_ns()):
+            return
+        if self._turns.pause():
+            self._pauses.used(begun_ns, now_ns())
 
     def _tell_turn(self, turn: Turn) -> None:
         self._tell(lambda tap: tap.turn(turn))

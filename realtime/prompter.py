@@ -129,16 +129,17 @@ class Prompter:
         """What was kept is not any more, or something else is."""
         self._again = None
 
-    def vote(self) -> None:
-        """Have the last answer voted on, if it was not; a few milliseconds."""
+    def vote(self) -> bool:
+        """Have the last answer voted on, if it was not; a few milliseconds. False when there was nothing to do."""
         answer, count = self._answer, self._settings.voters
         if answer is None or answer.support is not None or count == 0:
-            return
+            return False
         turns = np.arange(count) * (2 * np.pi / count)
         round_it = answer.point_then + answer.radius_px * np.stack([np.cos(turns), np.sin(turns)], 1)
         points = np.clip(round_it, 0, np.array(answer.keyframe.size) - 1.0)
         others = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*map(float, point)) for point in points])
         self._answer = replace(answer, support=support(answer.candidates, others))
+        return True
 
     def _point_then(self, look: Look, keyframe: Keyframe, chain: Chain) -> tuple[GazeSample, tuple[float, float]]:
         """The sample that says where the thing looked at was in the keyframe, and the place.

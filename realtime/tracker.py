@@ -116,10 +116,9 @@ class Tracker:
         if keyframe is not None and keyframe.received_ns >= self._since_ns:  # not one of before a restart
             self._keyframe = keyframe
 
-    def refine(self) -> None:
-        """Have the last answer voted on, for the frames to come: what there is time for when nothing else waits."""
-        if not self._steering.kept:
-            self._prompter.vote()
+    def refine(self) -> bool:
+        """Have the last answer voted on, for the frames to come, where there is time; False when there was no need."""
+        return not self._steering.kept and self._prompter.vote()
 
     # -- what a hand asks for -----------------------------------------------------------------------------------------
 

@@ -115,11 +115,11 @@ class Turns:
         finally:
             self._on_turn(Turn("keyframe", keyframe=_encoded(keyframe), clock_ns=self._tape.rewind()))
 
-    def pause(self) -> None:
-        """Have answers voted on."""
+    def pause(self) -> bool:
+        """Have answers voted on; False when there was no need."""
         self._tape.rewind()
         try:
-            self._tracker.refine()
+            return self._tracker.refine()
         finally:
             self._on_turn(Turn("pause", clock_ns=self._tape.rewind()))
 

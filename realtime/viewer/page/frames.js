@@ -1,11 +1,19 @@
 // A worker: one frame of the camera or clip becomes a picture to draw, a grey pyramid to measure motion on, and, when
-// one is wanted, a JPEG to send up. Off the page's own thread, which has the screen to serve.
+// it is its turn, a JPEG to send up. Off the page's own thread, which has the screen to serve.
+//
+// It is given frames one by one, {frame, ms, mediaS}, or a camera's {stream} of them to read itself; and {answered: ms}
+// or {again: true}, see Pace. It gives {ms, mediaS, picture, levels} and perhaps, after that, {ms, jpeg}. All times are
+// on the page's clock, as {origin} says.
 
 import { WIDTH, pyramid } from "./carry.js";
+import { Pace } from "./pace.js";
 
 const SHOWN_SIDE = 1280, SENT_SIDE = 854; // the longest side of what is shown and of what is sent, px
 const QUALITY = 0.85;
+const CLOCKS = 300; // frames by which a stream's clock is known
 const shown = context(false), sent = context(false), small = context(true);
+const pace = new Pace();
+let origin = performance.timeOrigin; // of the page's clock
 
 function context(read) {
   return new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: read, alpha: false });
@@ -19,20 +27,48 @@ function draw(to, from, width, height, side) {
   return to.canvas;
 }
 
-onmessage = async ({ data: { frame, id, width, height, encode } }) => {
-  const picture = draw(shown, frame, width, height, SHOWN_SIDE);
+function clock() {
+  return performance.now() + performance.timeOrigin - origin;
+}
+
+onmessage = ({ data }) => {
+  if (data.origin) origin = data.origin;
+  if (data.stream) read(data.stream);
+  else if (data.frame) make(data.frame, data.ms, data.mediaS);
+  else if (data.again) pace.again();
+  else if (data.answered) pace.answered(data.answered, clock());
+};
+
+/** Take a camera's frames as they come; those that come meanwhile are passed over by the stream itself. */
+async function read(stream) {
+  const reader = stream.getReader(), behind = [];
+  for (;;) {
+    const { value: frame, done } = await reader.read();
+    if (done) return;
+    // The stream's clock is another one; the frame that took least from there to here tells how they differ.
+    const ms = frame.timestamp / 1000;
+    behind.push(clock() - ms);
+    if (behind.length > CLOCKS) behind.shift();
+    make(frame, ms + Math.min(...behind), null);
+  }
+}
+
+async function make(frame, ms, mediaS) {
+  const picture = draw(shown, frame, frame.displayWidth ?? frame.width, frame.displayHeight ?? frame.height, SHOWN_SIDE);
   frame.close();
-  const work = draw(sent, picture, picture.width, picture.height, SENT_SIDE);
+  const { width, height } = picture;
+  const due = pace.due(clock());
+  // before anything is awaited, or the next frame would be in the canvas
+  const jpeg = due ? draw(sent, picture, width, height, SENT_SIDE).convertToBlob({ type: "image/jpeg", quality: QUALITY }) : null;
+  if (due) pace.sent(ms, clock());
   const w = WIDTH, h = Math.max(8, Math.round((WIDTH * height) / width));
   if (small.canvas.width !== w || small.canvas.height !== h) Object.assign(small.canvas, { width: w, height: h });
-  small.drawImage(work, 0, 0, w, h);
+  small.drawImage(picture, 0, 0, w, h);
   const levels = pyramid(small.getImageData(0, 0, w, h).data, w, h);
-  // before anything is awaited, or the next frame would be in the canvas
-  const jpeg = encode ? work.convertToBlob({ type: "image/jpeg", quality: QUALITY }) : null;
   const bitmap = shown.canvas.transferToImageBitmap();
-  postMessage({ id, picture: bitmap, levels }, [bitmap, ...levels.map(({ grey }) => grey.buffer)]);
+  postMessage({ ms, mediaS, picture: bitmap, levels }, [bitmap, ...levels.map(({ grey }) => grey.buffer)]);
   if (jpeg) {
     const bytes = await (await jpeg).arrayBuffer();
-    postMessage({ id, jpeg: bytes }, [bytes]);
+    postMessage({ ms, jpeg: bytes }, [bytes]);
   }
-};
+}

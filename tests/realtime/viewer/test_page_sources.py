@@ -61,3 +61,45 @@ def test_a_finger_on_a_phone(browser):
         tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         tab.until("gazecast.state.latest.head.looks.length === 0")
         tab.close()
+
+
+def test_a_camera_in_a_browser_that_gives_its_frames_to_the_page_alone(browser):
+    """Firefox has no MediaStreamTrackProcessor: the page's own thread takes the frames."""
+    with serving("browser:") as address:
+        tab = browser.open(address)
+        tab.until("window.gazecast?.state.hello")
+        tab.do("void (window.MediaStreamTrackProcessor = undefined)")
+        tab.click("#start-camera")
+        tab.until("gazecast.state.view")
+        until_masked(tab)
+        assert np.median(overlaps(tab, tab)) >= 0.75
+        assert tab.complaints() == []
+        tab.click("#camera")
+        tab.until("!gazecast.local.running && !gazecast.local.video.srcObject")
+        tab.click("#camera")  # and once more
+        tab.until("gazecast.state.view && gazecast.local.newest")
+        tab.close()
+
+
+PACE = """(async () => {
+  const { Pace } = await import("/pace.js"), pace = new Pace(), said = [];
+  const at = (now) => said.push(pace.due(now));
+  at(0); pace.sent(0, 0);
+  at(100);                        // not answered: it would only wait
+  at(260);                        // nobody answers: the engine is being opened
+  pace.sent(260, 260);
+  pace.answered(0, 261); at(270); // the first one, which was given up: not this one's answer
+  pace.answered(260, 290); at(291);
+  for (let now = 300, i = 0; i < 80; i++, now += 40) { pace.sent(now, now); pace.answered(now, now + 35); }
+  pace.sent(5000, 5000); at(5010); at(5020); // about to be answered
+  pace.again(); at(5020);
+  return said;
+})()"""
+
+
+def test_frames_go_up_when_the_last_ones_mask_is_here_or_about_to_be(browser):
+    with serving("browser:") as address:
+        tab = browser.open(address)
+        tab.until("window.gazecast?.state.hello")
+        assert tab.do(PACE) == [True, False, True, False, True, False, True, True]
+        tab.close()
