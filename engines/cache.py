@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +107,8 @@ def find(file: Path, key: Key, *, rebuild: str = REBUILD) -> Note | None:
         raise ModelError(f"{file} was made for {pairs}; {rebuild}")
     if not _whole(file, note):
         raise ModelError(f"{file} is damaged: it is not the file that its note describes; {rebuild}")
+    with suppress(OSError):  # a cache that is only read
+        os.utime(note_of(file))  # when it was last used
     return note
 
 

@@ -76,7 +76,7 @@ class FakeEncoder:
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         # a little smoothing, so that noise and texture do not end a region
         colours = cv2.cvtColor(cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32) / 255.0, cv2.COLOR_BGR2Lab)
-        planes = np.ascontiguousarray(colours.transpose(2, 0, 1))
+        planes = np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)
         return Embedding(self._info.engine_id, letterbox, _Scene(planes), planes.nbytes)
 
     def close(self) -> None:
@@ -193,9 +193,9 @@ def _grow(
 
 def _trust(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: float, region: Mask) -> float:
     """After SAM's stability score: the area over the area at a lenient threshold; less for a whole picture."""
-    area = np.count_nonzero(region)
-    lenient = np.count_nonzero(_connected(inside & (distance < tolerance + 3), seeds))
-    share = area / max(1, np.count_nonzero(inside))
+    area = int(np.count_nonzero(region))
+    lenient = int(np.count_nonzero(_connected(inside & (distance < tolerance + 3), seeds)))
+    share = area / max(1, int(np.count_nonzero(inside)))
     return area / max(1, lenient) * (1 - 0.5 * share)
 
 

@@ -14,6 +14,8 @@ from engines.letterbox import Letterbox
 
 GRAPH_VERSION = 7
 """Raised whenever an exported graph changes, so that no cache serves an old one."""
+TYPED_VERSION = "1"
+"""Raised whenever `engines.number_formats` or `engines.letterbox_graph` make another file of the same graph."""
 TOKEN_PX = 16
 GRID = 64
 """Tokens along each side of the model's input."""

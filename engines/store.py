@@ -11,16 +11,14 @@ import numpy as np
 
 from engines import cache
 from engines.base import EngineUnavailable
-from engines.graphs import GRAPH_VERSION, EncoderGraph, Graph, LetterboxGraph, weights_hash
+from engines.graphs import GRAPH_VERSION, TYPED_VERSION, EncoderGraph, Graph, LetterboxGraph, weights_hash
 from engines.prompts import PromptTable
+from engines.tidying import make_room
 from engines.weight_files import weight_files
 
 if TYPE_CHECKING:
     from engines.models.checkpoint import Sam
     from engines.number_formats import NumberFormat, Ranges
-
-TYPED_VERSION = "1"
-"""Raised whenever `engines.number_formats` or `engines.letterbox_graph` make another file of the same graph."""
 
 
 class GraphStore:
@@ -57,7 +55,7 @@ class GraphStore:
 
             self.root.mkdir(parents=True, exist_ok=True)
             export(self.sam(), graph, file)
-            cache.write_note(file, graph.name, key)
+            self._keep(file, graph.name, key)
         return file
 
     def typed(
@@ -88,8 +86,15 @@ class GraphStore:
             self.root.mkdir(parents=True, exist_ok=True)
             with cache.writing(file) as partial:
                 onnx.save(model, partial)
-            cache.write_note(file, f"{graph.name}-{numbers}", key)
+            self._keep(file, f"{graph.name}-{numbers}", key)
         return file
+
+    def _keep(self, file: Path, name: str, key: dict[str, str]) -> None:
+        """Let an exported graph count; every new shape of pictures brings some, so that old ones make room."""
+        cache.write_note(file, name, key)
+        if gone := make_room(self.root):
+            size = sum(graph.bytes for graph in gone) / 2**20
+            self.report(f"made room: removed {len(gone)} graphs that were not used for longest, {size:.0f} MiB")
 
     def _ranges_place(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
         key = self.key(format="ranges", shape=graph.name)

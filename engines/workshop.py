@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engines import cache
+from engines import cache, tidying
 from engines.base import Decoder, Encoder, EngineUnavailable, Image
 from engines.gate import GateRefused, judge
 from engines.graphs import BUILT, DecoderGraph, EncoderGraph, Graph, LetterboxGraph
@@ -176,6 +176,11 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
         {**asdict(note), "file": str(file), "bytes": size, "state": state}
         for note, file, size, state in cache.inventory(root)
     ]
+
+
+def leftovers(unused_days: float | None = None, cache_dir: Path | None = None) -> Iterator[tidying.Leftover]:
+    """What of the cache may go, see `tidying.leftovers`."""
+    yield from tidying.leftovers(cache_dir or default_cache_dir(), unused_days=unused_days)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`gazecast engine build|list|verify|bench`: make engines, prove them on real pictures, time them."""
+"""`gazecast engine build|verify|bench|list|clean`: make engines, prove them on real pictures, time them, clear up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_FRAME = "1280x720"
 
 
 def add_verbs(engine: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the four verbs to the parser of `gazecast engine`."""
+    """Add the verbs to the parser of `gazecast engine`."""
     verbs = (
         ("build", _build, "build an engine, compare it with the reference, keep it if it is good enough"),
         ("verify", _verify, "compare an engine with the reference on real pictures"),
@@ -56,6 +56,11 @@ def add_verbs(engine: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     sub = engine.add_parser("list", help=about, description=about)
     sub.set_defaults(verb=_list)
     sub.add_argument("--json", action="store_true", help="as JSON")
+    about = "remove from the cache what is damaged, unfinished or made by another version"
+    sub = engine.add_parser("clean", help=about, description=about)
+    sub.set_defaults(verb=_clean)
+    sub.add_argument("--unused-days", type=_days, metavar="N", help="and what was not used for so many days")
+    sub.add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -113,6 +118,34 @@ def _list(args: argparse.Namespace) -> int:
     if not found:
         print("no engines yet; they are built when they are first used, or by: gazecast engine build")
     return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    from engines import workshop
+
+    count, size, failed = 0, 0, False
+    for found in workshop.leftovers(args.unused_days):
+        if not args.dry_run:
+            try:
+                found.remove()
+            except OSError as error:
+                print(f"cannot remove {error.filename}: {error.strerror or error}")
+                failed = True
+                continue
+        count, size = count + 1, size + found.bytes
+        print(f"{found.bytes / 2**20:6.1f} MiB  {found.files[-1].name}: {found.why}")
+    print(f"{'would remove' if args.dry_run else 'removed'} {count}, {size / 2**20:.0f} MiB")
+    return int(failed)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number of days, 0 or more, got {text!r}")
+    return days
 
 
 def _parts(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:

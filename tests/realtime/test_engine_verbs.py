@@ -1,9 +1,11 @@
 """What the flags of `gazecast engine` become."""
 
 import argparse
+import os
 
 import pytest
 
+from engines.settings import default_cache_dir
 from realtime import engine_verbs
 from realtime.settings import SettingsError
 
@@ -46,3 +48,27 @@ def test_the_side_is_the_machines_own_choice_by_default(parts):
 def test_what_no_engine_can_be_is_refused(parts, flags, why):
     with pytest.raises(SettingsError, match=why):
         parts(*flags)
+
+
+def test_clean_says_what_goes_and_what_would_go(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GAZECAST_CACHE", str(tmp_path))
+    root = default_cache_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    part = root / "m-encoder-1.99.partial"
+    part.write_bytes(bytes(3 << 20))
+    os.utime(part, (1, 1))
+
+    def clean(*flags):
+        parser = argparse.ArgumentParser()
+        engine_verbs.add_verbs(parser.add_subparsers())
+        args = parser.parse_args(["clean", *flags])
+        return args.verb(args), capsys.readouterr().out
+
+    assert clean("--dry-run") == (0, "   3.0 MiB  m-encoder-1.99.partial: not finished\nwould remove 1, 3 MiB\n")
+    assert part.exists()
+    assert clean()[1].endswith("removed 1, 3 MiB\n")
+    assert not part.exists()
+    assert clean() == (0, "removed 0, 0 MiB\n")
+    with pytest.raises(SystemExit):
+        clean("--unused-days", "-1")
+    assert "0 or more, got '-1'" in capsys.readouterr().err

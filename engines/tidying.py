@@ -1,0 +1,110 @@
+"""What of the engines' cache need not stay: what no engine opens any more, and what has lain there for longest."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import cache
+from engines.graphs import GRAPH_VERSION, TYPED_VERSION
+
+DAY_S = 86_400.0
+FRESH_S = 3600.0
+"""What was used so recently may be in use."""
+MOST_BYTES = 3 << 30
+"""Of exported graphs, some 100 MB for each shape of picture, which take seconds to make anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Files that belong together and may go. bytes: their size. why: for people."""
+
+    files: tuple[Path, ...]
+    bytes: int
+    why: str
+
+    def remove(self) -> None:
+        """Delete them, the note first: without it the others do not count. Raises `OSError`."""
+        for file in self.files:
+            file.unlink(missing_ok=True)
+
+
+def leftovers(root: Path, *, unused_days: float | None = None, now_s: float | None = None) -> Iterator[Leftover]:
+    """What may go: damaged or half written, made by another version, or not used for so many days.
+
+    now_s: seconds since 1970. What was touched within the last hour stays.
+    """
+    now_s = time.time() if now_s is None else now_s
+    known: set[Path] = set()
+    for note, file, _, state in cache.inventory(root):
+        path = cache.note_of(file)
+        files = _of(path)
+        known.update(files)
+        idle_s = now_s - _used_s(path)
+        if idle_s < FRESH_S:
+            continue
+        if state == "damaged":
+            why = "damaged"
+        elif _outdated(note):
+            why = "made by another version of gazecast"
+        elif unused_days is not None and idle_s > unused_days * DAY_S:
+            why = f"not used for {idle_s / DAY_S:.0f} days"
+        else:
+            continue
+        yield Leftover(files, _bytes(files), why)
+    ours = (*cache.SUFFIXES, ".bin", ".json", ".partial", ".note")
+    for file in sorted(root.glob("*")):
+        if file not in known and file.suffix in ours and file.is_file() and now_s - _used_s(file) >= FRESH_S:
+            yield Leftover((file,), _bytes((file,)), "not finished")
+
+
+def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None = None) -> list[Leftover]:
+    """Remove the exported graphs that were not used for longest, until what stays of them is at most `most_bytes`.
+
+    What takes minutes to build, such as int8 engines and TensorRT's plans, stays, and so does what was used within the
+    last hour. Gives what was removed; what cannot be removed is left.
+    """
+    now_s = time.time() if now_s is None else now_s
+    graphs = []
+    for path, note in cache.notes(root):
+        files = _of(path)
+        if note.key.get("format") == "onnx":
+            graphs.append((_used_s(path), Leftover(files, _bytes(files), "not used for longest")))
+    over = sum(graph.bytes for _, graph in graphs) - most_bytes
+    gone = []
+    for used_s, graph in sorted(graphs, key=lambda pair: pair[0]):
+        if over <= 0 or now_s - used_s < FRESH_S:
+            break
+        with contextlib.suppress(OSError):
+            graph.remove()
+            gone.append(graph)
+            over -= graph.bytes
+    return gone
+
+
+def _outdated(note: cache.Note) -> bool:
+    return note.key.get("graphs", "") != str(GRAPH_VERSION) or note.key.get("typed", TYPED_VERSION) != TYPED_VERSION
+
+
+def _of(note: Path) -> tuple[Path, ...]:
+    """A note and the files that belong to it."""
+    parts = (note.with_suffix(suffix) for suffix in (*cache.SUFFIXES, ".bin"))
+    return (note, *(part for part in parts if part.is_file()))
+
+
+def _used_s(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return time.time()  # somebody else has just removed it, or is about to write it
+
+
+def _bytes(files: tuple[Path, ...]) -> int:
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size
+    return total
