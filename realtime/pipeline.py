@@ -11,7 +11,6 @@ Nothing queues without a bound: between two threads lies a `Latest`, or for gaze
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from engines import Decoder, Encoder, SharedDecoder
 from realtime.clock import now_ns, wall_ns
 from realtime.controls import STEERING, VERBS, Command, Commands, Verb
 from realtime.drawing import draw
+from realtime.guards import Guards
 from realtime.health import Signs, judge
 from realtime.latest import Backlog, Latest
 from realtime.metrics import Metrics
@@ -37,7 +37,6 @@ from realtime.types import Frame, GazeSample, Keyframe
 from realtime.wire import Encoding, FrameRef, HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage
 from realtime.yielding import yield_to_others
 
-log = logging.getLogger(__name__)
 GAZE_BACKLOG = 4096  # ten seconds at 400 Hz: only a stopped tracker thread loses gaze
 FIRST_FRAME_S = 3.0  # how long the engine's opening waits to learn the frames' size
 HEALTH_S = 1.0
@@ -92,7 +91,7 @@ class Pipeline:
         self._first_frame, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._encoded = threading.Event()
         self._frame_size = frame_size
-        self._trouble: dict[str, str] = {}
+        self._guard = Guards(self._metrics.drop)
         self._masks = 0
         self._encoding_since_ns = 0
         self._pauses = Pauses()
@@ -308,7 +307,7 @@ class Pipeline:
     def _publish_health(self) -> None:
         at_ns = now_ns()
         since_ns = self._encoding_since_ns
-        troubles = [*self._trouble.values(), *filter(None, (tap.trouble() for tap in self._taps))]
+        troubles = [*self._guard.troubles(), *filter(None, (tap.trouble() for tap in self._taps))]
         if since_ns and at_ns - since_ns > STUCK_NS:
             troubles.append(f"encode: busy with one frame for {(at_ns - since_ns) / 1e9:.0f} s")
         frames, gaze = self._frame_source.status(), self._gaze_source.status()
@@ -350,29 +349,3 @@ class Pipeline:
         for tap in self._taps:
             with self._guard(tap.name):
                 what(tap)
-
-    def _guard(self, stage: str) -> _Guard:
-        return _Guard(stage, self._metrics, self._trouble)
-
-
-class _Guard:
-    """Turns whatever goes wrong with one item into a counted drop and a reason in `health`, until one goes well."""
-
-    def __init__(self, stage: str, metrics: Metrics, trouble: dict[str, str]) -> None:
-        self._stage, self._metrics, self._trouble = stage, metrics, trouble
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> bool:
-        if error is None:
-            self._trouble.pop(self._stage, None)
-            return False
-        if not isinstance(error, Exception):
-            return False
-        said = f"{self._stage}: {error or type(error).__name__}"
-        if self._trouble.get(self._stage) != said:  # once per trouble, not once per frame
-            log.warning("%s", said, exc_info=log.isEnabledFor(logging.DEBUG))
-        self._trouble[self._stage] = said
-        self._metrics.drop(f"{self._stage}.failed")
-        return True
