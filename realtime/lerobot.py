@@ -71,7 +71,7 @@ class LeRobotCamera(Tap):
                     self._send(shown)
                 self._trouble = ""
             except Exception as error:  # one picture must not end the others
-                self._trouble = f"lerobot: {error or type(error).__name__}"
+                self._trouble = f"lerobot: {str(error) or type(error).__name__}"
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _send(self, shown: Shown) -> None:

@@ -254,7 +254,8 @@ def _unpack(data: bytes, wanted: type) -> Any:
     try:
         found = msgpack.unpackb(data, raw=False, max_ext_len=0)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise RecordingError(f"a message of the recording is not msgpack ({error or type(error).__name__})") from None
+        why = str(error) or type(error).__name__
+        raise RecordingError(f"a message of the recording is not msgpack ({why})") from None
     if not isinstance(found, wanted):
         raise RecordingError(f"a message of the recording is a {type(found).__name__}; expected {wanted.__name__}")
     return found

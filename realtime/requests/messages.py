@@ -188,7 +188,7 @@ def _map(payload: bytes) -> dict[str, Any]:
     try:
         fields = msgpack.unpackb(payload, raw=False, max_ext_len=0)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(f"not msgpack ({error or type(error).__name__})") from None
+        raise WireError(f"not msgpack ({str(error) or type(error).__name__})") from None
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise WireError(f"expected a msgpack map with v: {VERSION}, got {fields!r:.60}")
     return fields

@@ -134,7 +134,7 @@ class Foxglove(Tap):
                 self._trouble = ""
             except Exception as error:  # one message must not end the others
                 self._failed["foxglove.failed"] += 1
-                self._trouble = f"foxglove: {error or type(error).__name__}"
+                self._trouble = f"foxglove: {str(error) or type(error).__name__}"
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _show(self, shown: Shown) -> None:

@@ -106,7 +106,7 @@ class Space(Tap):
                 self._refuse(str(error))
             except Exception as error:  # one frame's trouble must not end the others
                 self._failed += 1
-                if self._trouble != (told := f"object3d: {error or type(error).__name__}"):
+                if self._trouble != (told := f"object3d: {str(error) or type(error).__name__}"):
                     log.warning("%s", told, exc_info=log.isEnabledFor(logging.DEBUG))
                 self._trouble = told
 

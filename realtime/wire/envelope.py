@@ -36,7 +36,7 @@ def unpack(payload: bytes) -> dict[str, Any]:
     try:
         fields = msgpack.unpackb(payload, raw=False, strict_map_key=True, max_ext_len=0)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(f"the payload is not msgpack ({error or type(error).__name__})") from None
+        raise WireError(f"the payload is not msgpack ({str(error) or type(error).__name__})") from None
     if not isinstance(fields, dict):
         raise WireError(f"expected a msgpack map, got {type(fields).__name__}")
     if fields.get("v") != VERSION:
