@@ -143,6 +143,8 @@ def find_cloud(mask: NDArray[np.bool_], depth: Depth, camera: Camera, settings: 
     points[:, :2] = lines.take(found, axis=0) * points[:, 2:]
     voxel_m = settings.voxel_m or _voxel(len(points) * pitch_m**2, settings.cells)
     cells, kept, voxel_m = _cells(points, voxel_m)
+    if np.count_nonzero(kept) < _LEAST:
+        raise NoCloud("the depth in the mask does not hang together", valid)
     return Cloud(points[kept], cells, voxel_m, valid, float(kept.sum()) / size, noise_m, pitch_m)
 
 

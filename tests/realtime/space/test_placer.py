@@ -101,6 +101,15 @@ def test_without_depth_there_is_a_ray_and_the_reason(state, image, missing, meth
     assert (said.place.ray_direction is None) == (method == "none")
 
 
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(100, 103)])
+def test_a_thread_of_pixels_with_a_little_depth_is_a_ray_not_a_frame_without_a_word(rows):
+    mask, image = np.zeros((240, 320), bool), np.zeros((240, 320), np.float32)
+    mask[rows], image[:, ::7] = True, 0.8
+    now = frame()
+    said = placer().place(now, message(now, mask), depth(now, image), "")
+    assert (said.method, said.reason) == ("ray", "the depth in the mask does not hang together")
+
+
 def test_a_known_size_places_what_has_no_depth():
     now = frame()
     y, x = np.mgrid[:240, :320]
