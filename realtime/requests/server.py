@@ -128,9 +128,9 @@ class Requests(Tap):
                 self._history_bytes -= len(self._history.popleft()[1])
 
     def dropped(self) -> dict[str, int]:
-        """What was asked and could not be read or done."""
-        refused = self._refused + self._socket.refused
-        return {"requests.refused": refused} if refused else {}
+        """What was asked and could not be read or done, and answers that nobody read."""
+        counts = {"requests.refused": self._refused + self._socket.refused, "requests.unread": self._socket.unread}
+        return {name: count for name, count in counts.items() if count}
 
     # -- the socket's thread ------------------------------------------------------------------------------------------
 

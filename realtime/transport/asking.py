@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import NewType
 
 import zmq
@@ -57,12 +56,15 @@ class Remote:
 
 Asker = NewType("Asker", bytes)
 """Who asked, as the socket knows them."""
+WAITING_ANSWERS, WAITING_ASKS = 4, 32
+"""That may wait for one peer, and of one peer; a REQ socket has one of each."""
 
 
 class Answers:
     """A bound socket that answers REQ sockets, many at a time and in any order; used by one thread.
 
-    Who has gone, or asked anew instead of waiting, gets no answer and keeps nobody waiting.
+    Who has gone, or asked anew instead of waiting, gets no answer and keeps nobody waiting. Who asks without reading
+    the answers loses those that do not fit into a short queue: one may be as large as a minute of masks.
     """
 
     def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20) -> None:
@@ -71,7 +73,10 @@ class Answers:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.MAXMSGSIZE, max_bytes)
         self._socket.set(zmq.LINGER, 0)
-        self.refused = 0
+        self._socket.set(zmq.SNDHWM, WAITING_ANSWERS)
+        self._socket.set(zmq.RCVHWM, WAITING_ASKS)
+        self._socket.set(zmq.ROUTER_MANDATORY, 1)  # else what does not fit is dropped without a word
+        self.refused = self.unread = 0
         try:
             self.endpoint = bind(self._socket, endpoint)
         except TransportError:
@@ -89,9 +94,13 @@ class Answers:
         return Asker(parts[0]), parts[2]
 
     def reply(self, asker: Asker, payload: bytes) -> None:
-        """Answer."""
-        with contextlib.suppress(zmq.Again):  # it reads nothing
+        """Answer; what its asker does not read, or is not there for any more, is counted."""
+        try:
             self._socket.send_multipart([asker, b"", payload], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            self.unread += 1
 
     def close(self) -> None:
         """Close and free the port before returning; closing twice is fine."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+import zmq
 
 from realtime.transport import (
+    Answers,
     DeviceFeed,
     DeviceServer,
     NoAnswer,
@@ -245,3 +247,29 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
     thread.join(2)
     for caller in (*callers, listener):
         caller.close()
+
+
+def test_who_asks_and_asks_without_reading_costs_a_few_answers_and_nobody_else() -> None:
+    """Answers may be as large as a minute of masks: a thousand that wait would be the machine's memory."""
+    answers, context = Answers("tcp://127.0.0.1:0"), zmq.Context()
+    greedy = context.socket(zmq.DEALER)
+    try:
+        greedy.set(zmq.RCVHWM, 1)
+        greedy.connect(answers.endpoint)
+        for _ in range(30):
+            greedy.send_multipart([b"", b"all of it"])
+        for _ in range(30):
+            asked = answers.receive(10)
+            assert asked is not None
+            answers.reply(asked[0], bytes(2 << 20))
+        assert answers.unread > 10
+        polite = context.socket(zmq.REQ)
+        polite.connect(answers.endpoint)
+        polite.send(b"a little")
+        asked = answers.receive(10)
+        assert asked is not None
+        answers.reply(asked[0], b"here")
+        assert polite.poll(10_000)
+    finally:
+        context.destroy(0)
+        answers.close()
