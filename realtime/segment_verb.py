@@ -195,13 +195,6 @@ def _everything(
 
 
 def _prompted(encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path) -> tuple[Found, ...]:
-    height, width = image.shape[:2]
-    if prompt.box_px is not None:
-        x0, y0, x1, y1 = prompt.box_px.tolist()
-        if x1 < 0 or y1 < 0 or x0 >= width or y0 >= height:
-            raise SettingsError(f"{file}: the box {[x0, y0, x1, y1]} is outside the {width} x {height} picture")
-        inside = np.clip(prompt.box_px, 0, np.array([width, height] * 2) - 1).astype(np.float32)
-        prompt = dataclasses.replace(prompt, box_px=inside)
     try:
         found = segment(decoder, encoder.encode(image), prompt)
     except PromptError as error:

@@ -116,9 +116,9 @@ def segment(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> Found:
     """The one mask that is meant by a click, several clicks, a box, or a box with clicks; it may be empty.
 
     For one click that is the best of SAM's three from part to whole. Several clicks or a box are not ambiguous, and
-    SAM has a mask of its own for these.
+    SAM has a mask of its own for these. Of a box, what lies in the picture is taken; one beside it is a `PromptError`.
     """
-    (offered,) = decoder.decode(embedding, [prompt])
+    (offered,) = decoder.decode(embedding, [_in_picture(prompt, embedding.letterbox)])
     single = prompt.box_px is None and len(prompt.points_px) == 1
     index = offered.top if single else 0
     logits, letterbox = offered.logits[index], offered.letterbox
@@ -127,6 +127,18 @@ def segment(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> Found:
     stability = judged(logits, letterbox, EverythingSettings().stability_offset).stability
     points = tuple((float(x), float(y)) for x, y in prompt.points_px[prompt.labels == 1])
     return Found(size, box, area, float(offered.predicted_iou[index]), stability, points, (0, 0, *size), packed)
+
+
+def _in_picture(prompt: Prompt, letterbox: Letterbox) -> Prompt:
+    """The prompt with its box cut to the picture."""
+    if prompt.box_px is None:
+        return prompt
+    wide, high = letterbox.width, letterbox.height
+    x0, y0, x1, y1 = prompt.box_px.tolist()
+    if x1 < 0 or y1 < 0 or x0 >= wide or y0 >= high:
+        raise PromptError(f"the box {[x0, y0, x1, y1]} is outside the {wide} x {high} picture")
+    inside = np.clip(prompt.box_px, 0, np.array([wide, high] * 2) - 1).astype(np.float32)
+    return replace(prompt, box_px=inside)
 
 
 def _look(

@@ -95,10 +95,9 @@ class Requester:
         labels: Sequence[int] | None = None,
         box: tuple[float, float, float, float] | None = None,
     ) -> Segmented:
-        """What is meant by points (labels: 1 on it, 0 not) or a box, px of the newest keyframe."""
-        fields: dict[str, Any] = {"box": list(box)} if box is not None else {}
-        if points is not None:
-            fields |= {"points": [list(point) for point in points], "labels": list(labels) if labels else None}
+        """What is meant by points (labels: 1 on it, 0 not) or a box, px of the newest keyframe; arrays are fine."""
+        given = {"points": points, "labels": labels, "box": box}
+        fields = {name: list(values) for name, values in given.items() if values is not None}
         return self._things(self._ask(self._remote, "segment", **fields))[0]
 
     def everything(self, **settings: float) -> list[Segmented]:

@@ -39,6 +39,16 @@ MOST_SECONDS = 60.0
 AT_ONCE = 4
 """Clicks of `everything`, whose graph a run has made for its votes; eight would keep the tracker waiting longer."""
 GRID = ("points_per_side", "least_predicted_iou", "least_stability")
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "status": (),
+    "hold": ("object",),
+    "release": (),
+    "snapshot": ("format",),
+    "history": ("object", "seconds"),
+    "segment": ("box", "points", "labels"),
+    "everything": GRID,
+}
+"""What may stand in each request besides `v` and `ask`: a name that is mistyped must not mean the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,11 @@ def read_ask(payload: bytes) -> Ask:
     """Read a request; raises `WireError` that says what came and what was expected."""
     fields = _map(payload)
     ask = fields.get("ask")
+    if not isinstance(ask, str) or ask not in FIELDS:
+        raise WireError(f"ask is {ask!r:.40}; known are {', '.join(FIELDS)}")
+    if unknown := fields.keys() - {"v", "ask", *FIELDS[ask]}:
+        some = f"{', '.join(sorted(map(repr, unknown)))}"
+        raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(FIELDS[ask]) or 'no fields'}")
     match ask:
         case "status":
             return Status()
@@ -110,15 +125,16 @@ def read_ask(payload: bytes) -> Ask:
             return History(_whole(fields, "object"), _number(fields, "seconds", 5.0, 0.0, MOST_SECONDS))
         case "segment":
             return Segment(_prompt(fields))
-        case "everything":
+        case _:
             return _everything(fields)
-    known = "status, hold, release, snapshot, history, segment, everything"
-    raise WireError(f"ask is {ask!r:.40}; known are {known}")
 
 
 def pack_ask(ask: str, **fields: Any) -> bytes:
-    """A request."""
-    return bytes(msgpack.packb({"v": VERSION, "ask": ask, **fields}, use_bin_type=True))
+    """A request; arrays and numbers of numpy are fine. Raises `WireError` for what msgpack cannot say."""
+    try:
+        return bytes(msgpack.packb({"v": VERSION, "ask": ask, **fields}, use_bin_type=True, default=_plain))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"{ask} cannot be asked so: {error}") from None
 
 
 def pack_answer(**fields: Any) -> bytes:
@@ -157,12 +173,16 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
             x0, y0, x1, y1 = _numbers(box, "box", 4)
             if not (x0 < x1 and y0 < y1):
                 raise WireError(f"box is {[x0, y0, x1, y1]}; expected x0 < x1 and y0 < y1")
+            if fields.get("labels") is not None:
+                raise WireError("labels are for points; a box has none")
             return Prompt.box(x0, y0, x1, y1)
         if not isinstance(points, list) or not 1 <= len(points) <= MOST_POINTS:
             raise WireError(f"points are {points!r:.60}; expected 1 to {MOST_POINTS} of [x, y]")
-        labels = fields.get("labels") or [1] * len(points)
+        labels = [1] * len(points) if fields.get("labels") is None else fields["labels"]
         if not isinstance(labels, list) or len(labels) != len(points) or any(label not in (0, 1) for label in labels):
             raise WireError(f"labels are {labels!r:.60}; expected a 1 (on it) or 0 (not) for each of the points")
+        if not any(labels):
+            raise WireError("labels are all 0; a thing needs a point that is on it")
         places = np.array([_numbers(point, "points", 2) for point in points], np.float32)
         return Prompt(places, np.array(labels, np.int8))
     except PromptError as error:
@@ -172,8 +192,8 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
 def _everything(fields: Mapping[str, Any]) -> Everything:
     chosen = {name: fields[name] for name in GRID if fields.get(name) is not None}
     for name, value in chosen.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or (name == GRID[0] and value != int(value)):
-            raise WireError(f"{name} is {value!r:.40}; expected a number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or (name == GRID[0] and value % 1 != 0):
+            raise WireError(f"{name} is {value!r:.40}; expected a {'whole ' if name == GRID[0] else ''}number")
     try:
         if GRID[0] in chosen:
             chosen[GRID[0]] = int(chosen[GRID[0]])
@@ -182,6 +202,12 @@ def _everything(fields: Mapping[str, Any]) -> Everything:
         return Everything(EverythingSettings(**chosen, clicks_at_once=AT_ONCE))
     except ValueError as error:
         raise WireError(str(error)) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{value!r:.40} is no number, text or list")
 
 
 def _map(payload: bytes) -> dict[str, Any]:

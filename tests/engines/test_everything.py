@@ -255,6 +255,17 @@ def test_one_prompt_is_one_mask(blocks, prompt):
     assert found.point_coords == tuple((float(x), float(y)) for x, y in prompt.points_px[prompt.labels == 1])
 
 
+def test_a_box_is_cut_to_the_picture_and_refused_beside_it(blocks):
+    encoder, decoder = open_fake()
+    embedding = encoder.encode(blocks)
+    x0, y0 = BLOCKS[0][:2]
+    beyond, within = (segment(decoder, embedding, Prompt.box(*edges, 80, 70)) for edges in ((-900, -900), (0, 0)))
+    assert np.array_equal(beyond.mask, within.mask)
+    assert within.mask[y0 + 5, x0 + 5]
+    with pytest.raises(PromptError, match="outside the 200 x 160 picture"):
+        segment(decoder, embedding, Prompt.box(200, 5, 300, 50))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 300)])
 def test_the_smallest_pictures_and_engines_with_one_mask_are_fine(size):
     encoder, decoder = open_fake(masks=1)

@@ -3,6 +3,7 @@
 import contextlib
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,6 +54,15 @@ def test_prompts_and_grids_are_read():
     assert (asked.settings.points_per_side, asked.settings.least_stability) == (8, 0.5)
 
 
+def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
+    asked = read_ask(pack_ask("segment", points=list(np.array([[1, 2], [3, 4]])), labels=np.array([1, 0], np.int8)))
+    assert (asked.prompt.points_px.tolist(), asked.prompt.labels.tolist()) == ([[1, 2], [3, 4]], [1, 0])
+    assert read_ask(pack_ask("history", object=np.int64(3), seconds=np.float32(2))) == History(3, 2.0)
+    for wrong in (object(), 1 << 70):
+        with pytest.raises(WireError, match="hold cannot be asked so"):
+            pack_ask("hold", object=wrong)
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -69,6 +79,13 @@ def test_prompts_and_grids_are_read():
         ({"ask": "segment", "points": [[1, float("nan")]]}, "expected 2 numbers"),
         ({"ask": "segment", "points": [[1, 2]], "labels": [1, 1]}, "for each of the points"),
         ({"ask": "segment", "points": [[1, 2]], "labels": [7]}, "for each of the points"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": [0]}, "needs a point that is on it"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": []}, "for each of the points"),
+        ({"ask": "segment", "box": [1, 2, 3, 4], "labels": [1]}, "labels are for points"),
+        ({"ask": "everything", "point_per_side": 2}, "knows no 'point_per_side'; it knows points_per_side, least_pre"),
+        ({"ask": "status", "object": 3}, "status knows no 'object'; it knows no fields"),
+        ({"ask": "everything", "points_per_side": float("inf")}, "points_per_side is inf; expected a whole number"),
+        ({"ask": "everything", "points_per_side": float("nan")}, "points_per_side is nan; expected a whole number"),
         ({"ask": "everything", "points_per_side": 1000}, "points_per_side must be 1 to"),
         ({"ask": "everything", "points_per_side": 2.5}, "points_per_side is 2.5"),
         ({"ask": "everything", "least_stability": 7}, "least_stability must be 0 to 1"),

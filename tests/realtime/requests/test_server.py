@@ -111,7 +111,7 @@ def test_what_a_point_or_a_box_means_has_the_streams_id(robot):
     truth = scene.truth(found.frame.index % 96)
     assert scene.iou(found.mask, truth) > 0.7
     assert found.object == robot.status()["object"]
-    boxed = robot.segment(box=(x - 45, y - 45, x + 45, y + 45))
+    boxed = robot.segment(box=np.array([x - 45, y - 45, x + 45, y + 45]))
     assert scene.iou(boxed.mask, scene.truth(boxed.frame.index % 96)) > 0.7
     x0, y0, x1, y1 = found.box
     assert found.mask[y0:y1, x0:x1].sum() == found.mask.sum()
@@ -136,6 +136,7 @@ def test_nonsense_is_answered_and_the_next_request_too(running, robot):
         msgpack.packb({"v": 1}),
         msgpack.packb([1]),
         pack_ask("segment", points=[[1e5, 1e5]]),
+        pack_ask("segment", box=[-500, -500, -400, -400]),
     ):
         with pytest.raises(WireError):
             read_answer(raw.exchange([payload]))
