@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -67,22 +67,31 @@ def _segment(args: argparse.Namespace) -> int:
     prompt, settings = _prompt(args), _settings(args)
     targets = _targets(args.images, args.out)
     terminal = Terminal()
-    masks = 0
+    masks = left_out = 0
     with ExitStack() as stack:
         stack.callback(terminal.stop)
-        encoder, decoder = _engine(args, _read(args.images[0]), terminal)
+        encoder, decoder = _engine(args, _first(args.images), terminal)
         stack.callback(encoder.close)
         stack.callback(decoder.close)
         for file, target in targets.items():
             begin = time.perf_counter()
-            image = _read(file)
-            if prompt is None:
-                found = _everything(encoder, decoder, image, settings, file.name, terminal)
-            else:
-                found = _prompted(encoder, decoder, image, prompt, file)
+            try:
+                image = _read(file)
+                if prompt is None:
+                    found = _everything(encoder, decoder, image, settings, file.name, terminal)
+                else:
+                    found = _prompted(encoder, decoder, image, prompt, file)
+            except (RunFailed, SettingsError) as error:  # one picture of many must not end the others
+                if len(targets) == 1:
+                    raise
+                terminal.line(f"gazecast: {error}")
+                left_out += 1
+                continue
             _write(file, image, found, prompt, target, _info(encoder, prompt, settings))
             masks += len(found)
             _say(file, target, len(found), time.perf_counter() - begin, args.json)
+    if left_out:
+        raise RunFailed(f"{left_out} of {len(targets)} pictures were left out")
     if not masks:
         lower = "lower --least-predicted-iou or --least-stability" if prompt is None else "choose another place"
         raise RunFailed(f"nothing was found; {lower}")
@@ -165,8 +174,16 @@ def _read(file: Path) -> Image:
     except cv2.error as error:  # more pixels than OpenCV will decode
         raise RunFailed(f"{file} cannot be read: {error.err}") from None
     if image is None:
-        raise RunFailed(f"{file} cannot be read; the file is damaged")
+        raise RunFailed(f"{file} cannot be read; it is damaged, or its pixels are not 8 or 16 bit colours or greys")
     return np.asarray(image, np.uint8)
+
+
+def _first(files: Sequence[Path]) -> Image:
+    """The first that can be read, whose shape the engine is made ready for."""
+    for file in files[:-1]:
+        with suppress(RunFailed):
+            return _read(file)
+    return _read(files[-1])
 
 
 def _engine(args: argparse.Namespace, first: Image, terminal: Terminal) -> tuple[Encoder, Decoder]:

@@ -157,3 +157,15 @@ def test_nothing_found_is_told_and_a_damaged_picture_too(capsys, cup, tmp_path):
     cup.write_bytes(cup.read_bytes()[:60])
     code, _, err = run(capsys, cup, *EVERYTHING, "--out", tmp_path / "out")
     assert (code, "is damaged" in err) == (1, True)
+
+
+def test_one_picture_of_many_that_cannot_be_done_does_not_end_the_others(capsys, cup, tmp_path):
+    damaged, small, other = tmp_path / "damaged.png", tmp_path / "small.png", tmp_path / "other.png"
+    damaged.write_bytes(cup.read_bytes()[:60])
+    cv2.imwrite(str(small), np.zeros((9, 9, 3), np.uint8))
+    other.write_bytes(cup.read_bytes())
+    code, said, err = run(capsys, damaged, cup, small, other, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
+    assert (code, said.count("1 mask")) == (1, 2), err
+    for told in ("damaged.png cannot be read", "are outside the 9 x 9 picture", "2 of 4 pictures were left out"):
+        assert told in err
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["cup.json", "other.json"]
