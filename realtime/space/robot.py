@@ -54,6 +54,11 @@ def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -
     if by_board:
         return Worn(_transform(path, record, "base_from_board"), frame_id or "base")
     name = "base_from_camera" if "base_from_camera" in record.body else "gripper_from_camera"
+    if name not in record.body and "base_from_board" in record.body:
+        raise CalibrationError(
+            f"{path} says where a board lies, not where the camera sits; give --set objects.robot_by_board=true and "
+            "--set objects.board=..."
+        )
     return Mounted(_transform(path, record, name), frame_id or name.partition("_")[0])
 
 

@@ -65,12 +65,15 @@ class ObjectSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.frame_id and not re.fullmatch(r"[A-Za-z0-9_/]{1,56}_optical_frame", self.frame_id):
+        if self.frame_id and not re.fullmatch(r"(?!/)[A-Za-z0-9_/]{1,56}_optical_frame", self.frame_id):
             raise ValueError(
-                f"frame_id must be a name that ends with _optical_frame (REP 103), got {self.frame_id!r:.80}"
+                "frame_id must be a name that ends with _optical_frame (REP 103) and begins with no / (tf2), got "
+                f"{self.frame_id!r:.80}"
             )
-        if not re.fullmatch(r"[A-Za-z0-9_/]{0,64}", self.robot_frame):
-            raise ValueError(f"robot_frame must be letters, digits, _ and /, got {self.robot_frame!r:.80}")
+        if not re.fullmatch(r"(?!/)[A-Za-z0-9_/]{0,64}", self.robot_frame):
+            raise ValueError(
+                f"robot_frame must be letters, digits, _ and /, and begin with no / (tf2), got {self.robot_frame!r:.80}"
+            )
         if not (self.size_m == 0 or (math.isfinite(self.size_m) and 0.001 <= self.size_m <= 100)):
             raise ValueError(f"size_m must be 0.001 to 100 metres, or 0 where it is not known, got {self.size_m:g}")
         if not 0 <= self.most_points <= 100_000:

@@ -182,6 +182,6 @@ def test_a_robots_file_says_which_frame_it_is(tmp_path):
     worn = load_robot(handeye(tmp_path / "c.json", {"base_from_board": pose}), "headset", by_board=True)
     with pytest.raises(CalibrationError, match="has not been seen yet"):
         worn.robot_from_camera(1.0, None)
-    for file, camera, says in (("a.json", "other", "was made with camera"), ("c.json", "world", "has no gripper_from")):
+    for file, camera, says in (("a.json", "other", "was made with camera"), ("c.json", "world", "robot_by_board=true")):
         with pytest.raises(CalibrationError, match=says):
             load_robot(tmp_path / file, camera, by_board=False)

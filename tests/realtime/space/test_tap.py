@@ -163,6 +163,8 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
         (("--camera", "/nowhere.json"), "cannot read /nowhere.json"),
         (("--set", "objects.size_m=3"), "need the camera's calibration"),
         (("--set", "objects.frame_id=head"), "ends with _optical_frame"),
+        (("--set", "objects.frame_id=/head_optical_frame"), "begins with no /"),
+        (("--set", "objects.robot_frame=/base"), "begin with no /"),
         (("--set", "depth.camera=d.json"), "camera and colour_from_depth belong together"),
         (("--set", "objects.cloud.erode_px=-1"), "erode_px must be 0 to 50"),
     ],
