@@ -53,7 +53,7 @@ def fetched(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: fl
         print(f"given up: {reason}", file=sys.stderr)
         return False
     finally:  # whatever happened, Ctrl-C too
-        with suppress(WireError):
+        with suppress(WireError, TransportError):
             run.release()
         gripper.go_home()
 
@@ -96,4 +96,4 @@ if __name__ == "__main__":
         with suppress(KeyboardInterrupt):
             main()
     except (TransportError, OSError) as error:
-        sys.exit(f"fetch_it: {error}; is there a run with --requests?")
+        sys.exit(f"fetch_it: {error}" + "; is there a run with --requests?" * isinstance(error, TransportError))

@@ -18,6 +18,7 @@ from realtime.progress import Quiet
 from realtime.run import run
 from realtime.simulate import Simulator
 from realtime.table import BOARD, BOXES, TableClip, write_calibrations
+from realtime.transport import NoAnswer
 from realtime.wire import FrameRef, Object3dMessage, Place
 from tests.realtime.patience import eventually
 
@@ -148,6 +149,20 @@ def test_what_moves_is_followed_without_a_jerk(demo):
 def test_what_is_lost_is_given_up(demo, said, reason):
     with pytest.raises(LookupError, match=reason):
         demo.fetch.follow(Stream(iter(said), demo.now_s), demo.arm.Gripper(), demo.arm.Grasp.of(thing(0.9)), "centre_m")
+
+
+def test_when_the_run_dies_on_the_way_it_goes_home_all_the_same(demo, monkeypatch, capsys):
+    def gone():
+        raise NoAnswer("no answer")
+
+    monkeypatch.setattr(demo.arm.time, "sleep", lambda seconds: demo.now_s.__setitem__(0, demo.now_s[0] + seconds))
+    arm = demo.arm.Gripper()
+    stream = Stream(iter([thing(0.4, "locked")] * 9), demo.now_s)
+    dying = SimpleNamespace(hold=lambda thing: thing, snapshot=lambda: None, release=gone)
+    assert not demo.fetch.fetched(stream, dying, arm, 0.0, None)
+    assert "nothing was heard of object 1" in capsys.readouterr().err
+    assert arm.goal_m is demo.arm.HOME_M
+    assert not arm.move()
 
 
 def test_without_a_run_it_says_so():
