@@ -19,20 +19,24 @@ from realtime.ros2.topics import TOPICS, Translator, full_name
 def main(*endpoint: str) -> None:
     """Publish until ROS shuts down."""
     rclpy.init()
-    node = Node("gazecast")
-    outputs = {
-        topic: node.create_publisher(get_message(kind), full_name("gazecast", topic), QoSProfile(depth=5))
-        for topic, kind in TOPICS.items()
-    }
+    node, outputs, last = Node("gazecast"), {}, -1
     with MaskSubscriber(*endpoint, topics=("mask", "object3d", "health")) as stream:
-        while (health := stream.newest("health")) is None:  # what makes its times those of day
-            node.get_logger().info("waiting for gazecast run", once=True)
-        # Stamps are times of capture: this machine's wall clock must agree with that of the one that runs gazecast.
-        translator = Translator(health.wall_ns, wanted=lambda topic: outputs[topic].get_subscription_count() > 0)
         while rclpy.ok():
+            health = stream.newest("health", timeout_s=0 if outputs else 1)
+            if health and not outputs:
+                for topic, kind in TOPICS.items():
+                    name = full_name(health.stream, topic)
+                    outputs[topic] = node.create_publisher(get_message(kind), name, QoSProfile(depth=5))
+            if health and not 0 <= last <= health.seq:  # a run begins, perhaps as its machine did: its clock is another
+                # Stamps are times of capture: this machine's wall clock must agree with that of the run's machine.
+                said = Translator(health.wall_ns, wanted=lambda topic: outputs[topic].get_subscription_count() > 0)
+            last = health.seq if health else last
+            if not outputs:
+                node.get_logger().info("waiting for gazecast run", once=True)
+                continue
             mask, thing = stream.newest("mask", timeout_s=0.05), stream.newest("object3d", timeout_s=0)
-            for said in (*(translator.mask(mask) if mask else ()), *(translator.object3d(thing) if thing else ())):
-                outputs[said.topic].publish(said.cdr)  # rclpy takes bytes as they are
+            for message in (*(said.mask(mask) if mask else ()), *(said.object3d(thing) if thing else ())):
+                outputs[message.topic].publish(message.cdr)  # rclpy takes bytes as they are
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import runpy
 import sys
 import threading
@@ -39,7 +40,7 @@ class Ros:
             assert isinstance(message, bytes)
             self.published[topic] = kind, message
 
-        count = 0 if topic in {full_name("gazecast", unread) for unread in UNREAD} else 1
+        count = 0 if topic in {full_name("eyes", unread) for unread in UNREAD} else 1
         return SimpleNamespace(publish=publish, get_subscription_count=lambda: count)
 
     def get_logger(self) -> Any:
@@ -64,27 +65,38 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
     for name, module in ros.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     publisher = Publisher("tcp://127.0.0.1:*")
-    broadcast = Broadcast(publisher, "eyes", lambda: 0)
+    broadcasts = [Broadcast(publisher, "eyes", lambda: 0)]
+    for _ in range(9):  # unheard, so that this run's numbers are above those of the next
+        broadcasts[0].send("health", HEALTH.fields())
     thread = threading.Thread(target=runpy.run_path(str(DEMO))["main"], args=(publisher.endpoint,), daemon=True)
     thread.start()
-    expected = {full_name("gazecast", topic) for topic in TOPICS.keys() - UNREAD}
+    expected = {full_name("eyes", topic) for topic in TOPICS.keys() - UNREAD}
 
     def said() -> bool:
         for topic, message in (("health", HEALTH), ("mask", mask(1)), ("object3d", solid(1))):
-            broadcast.send(topic, message.fields())
+            broadcasts[-1].send(topic, message.fields())
         return ros.published.keys() == expected
+
+    def stamped(wall_ns: int) -> bool:
+        broadcasts[-1].send("mask", mask(1).fields())
+        image = store._store().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
+        return image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + wall_ns
 
     try:
         eventually(said, "all was published", 20)
+        assert stamped(WALL_NS)
+        broadcasts.append(Broadcast(publisher, "eyes", lambda: 0))
+        rebooted = WALL_NS + 86_400 * 10**9
+        broadcasts[-1].send("health", dataclasses.replace(HEALTH, wall_ns=rebooted).fields())
+        eventually(lambda: stamped(rebooted), "the stamps of the next run", 20)
     finally:
         ros.over.set()
         thread.join(20)
         publisher.close()
     assert not thread.is_alive()
-    kind, data = ros.published["/gazecast/mask"]
+    kind, data = ros.published["/eyes/mask"]
     assert kind == "sensor_msgs/msg/Image"
     image = store._store().deserialize_cdr(data, kind)
-    assert image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + WALL_NS
     np.testing.assert_array_equal(image.data.reshape(image.height, image.width) > 0, mask(1).mask)
-    kind, data = ros.published["/gazecast/object/pose"]
+    kind, data = ros.published["/eyes/object/pose"]
     assert store._store().deserialize_cdr(data, kind).header.frame_id == FRAME_ID
