@@ -85,14 +85,17 @@ class NoCloud(CalibrationError):
 
 
 def metres(image: NDArray[np.generic]) -> Depth:
-    """A depth image as drivers give it, (H, W): uint16 millimetres or float metres, to float32 metres, 0 for none."""
+    """A depth image as drivers give it, (H, W): uint16 millimetres or float metres, to float32 metres, 0 for none.
+
+    In millimetres 65535 is none, too: what is too far to measure ends there where float metres were infinite.
+    """
     if image.ndim != 2 or image.dtype not in (np.uint16, np.float32, np.float64):
         raise CalibrationError(
             f"a depth image must be (H, W) of 16-bit millimetres (16UC1) or float metres (32FC1), got {image.shape} of "
             f"{image.dtype}"
         )
     if image.dtype == np.uint16:
-        return np.asarray(image.astype(np.float32) / np.float32(1000))
+        return np.asarray(np.where(image != 65535, image, 0).astype(np.float32) / np.float32(1000))
     depth = image.astype(np.float32)
     return np.asarray(np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +15,22 @@ from calibration.objects.cloud import Cloud
 _NEIGHBOURS, _SIGMAS = 20, 2.0
 
 
+def library() -> Any:
+    """Open3D itself; raises `CalibrationError` where it is missing."""
+    try:
+        return importlib.import_module("open3d")
+    except (ImportError, OSError) as error:  # libusb may be missing
+        raise CalibrationError(
+            f"Open3D cannot be used ({error}); pip install 'gazecast[open3d]', and libusb-1.0-0 from the system"
+        ) from None
+
+
 def open3d_box(cloud: Cloud, last: Floats | None = None) -> Box:
     """The box of the smallest volume, whatever its faces; the sides are measured as by `minimal_box`.
 
     last is not looked at. Raises `CalibrationError` where Open3D is missing or finds no box, as in flat points.
     """
-    try:
-        open3d = importlib.import_module("open3d")
-    except (ImportError, OSError) as error:  # libusb may be missing
-        raise CalibrationError(
-            f"Open3D cannot be used ({error}); pip install 'gazecast[open3d]', and libusb-1.0-0 from the system"
-        ) from None
+    open3d = library()
     points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.pixels.astype(np.float64)))
     points = points.voxel_down_sample(cloud.voxel_m)
     points, _ = points.remove_statistical_outlier(_NEIGHBOURS, _SIGMAS)

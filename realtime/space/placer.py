@@ -168,7 +168,10 @@ class Placer:
         if self._settings.library == "open3d":
             from calibration.objects.with_open3d import open3d_box
 
-            return open3d_box(cloud, self._filter.axes), "minimal"
+            try:
+                return open3d_box(cloud, self._filter.axes), "minimal"
+            except CalibrationError:  # of flat points it finds none
+                return quick_box(cloud, self._filter.axes), "pca"
         return minimal_box(cloud, self._filter.axes), "minimal"
 
     def _aligned(self, depth: DepthFrame, mask: Mask) -> Depth:

@@ -131,6 +131,10 @@ def open_space(
         if depth.source:
             raise SettingsError("depth needs the calibration of the frames' camera: give --camera FILE")
         return None
+    if objects.library == "open3d":
+        from calibration.objects.with_open3d import library
+
+        library()
     name, camera = read_camera(objects.camera)
     frame_id = objects.frame_id or f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_') or 'camera'}_optical_frame"
     beside = _beside(depth) if depth.camera is not None else None

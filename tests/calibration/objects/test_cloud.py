@@ -14,7 +14,7 @@ BOX = Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 
 
 
 def test_depth_of_drivers_is_metres_and_0_where_there_is_none():
-    assert metres(np.array([[0, 1500]], np.uint16)).tolist() == [[0, 1.5]]
+    assert metres(np.array([[0, 1500, 65535]], np.uint16)).tolist() == [[0, 1.5, 0]]
     assert metres(np.array([[np.nan, -1, np.inf, 2]], np.float32)).tolist() == [[0, 0, 0, 2]]
     with pytest.raises(CalibrationError, match="16UC1"):
         metres(np.zeros((4, 4), np.uint8))

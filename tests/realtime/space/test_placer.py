@@ -10,6 +10,7 @@ import pytest
 from benchmarks.solids import Solid, see
 from calibration import CalibrationError, Pinhole, Rigid, Uncertain, record
 from calibration.boards import parse_board
+from calibration.objects import with_open3d
 from realtime.sources.depth import DepthFrame
 from realtime.space.placer import DepthCamera, Placer
 from realtime.space.robot import Mounted, load_robot
@@ -108,6 +109,16 @@ def test_a_thread_of_pixels_with_a_little_depth_is_a_ray_not_a_frame_without_a_w
     now = frame()
     said = placer().place(now, message(now, mask), depth(now, image), "")
     assert (said.method, said.reason) == ("ray", "the depth in the mask does not hang together")
+
+
+def test_a_box_that_open3d_does_not_find_is_the_quick_one(monkeypatch):
+    def none(cloud, last=None):
+        raise CalibrationError("Open3D finds no box")
+
+    monkeypatch.setattr(with_open3d, "open3d_box", none)
+    now = frame()
+    said = placer(ObjectSettings(library="open3d")).place(now, message(now), depth(now), "")
+    assert (said.method, said.box) == ("depth", "pca")
 
 
 def test_a_known_size_places_what_has_no_depth():

@@ -1,5 +1,6 @@
 """The thread that places: beside the loop, never in its way; and the whole of it as a user starts it."""
 
+import sys
 import threading
 import time
 
@@ -165,11 +166,13 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
         (("--set", "objects.frame_id=head"), "ends with _optical_frame"),
         (("--set", "objects.frame_id=/head_optical_frame"), "begins with no /"),
         (("--set", "objects.robot_frame=/base"), "begin with no /"),
+        (("--camera", "c.json", "--set", "objects.library=open3d"), "Open3D cannot be used"),
         (("--set", "depth.camera=d.json"), "camera and colour_from_depth belong together"),
         (("--set", "objects.cloud.erode_px=-1"), "erode_px must be 0 to 50"),
     ],
 )
-def test_what_cannot_be_is_told_before_the_start(argv, says, capsys):
+def test_what_cannot_be_is_told_before_the_start(argv, says, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
     assert main(["run", "--source", "pupil://127.0.0.1:1", "--engine", "fake", "--publish", "tcp://127.0.0.1:0",
                  *argv]) == 2  # fmt: skip
     assert says in capsys.readouterr().err
