@@ -42,6 +42,8 @@ from realtime.wire.objects import Vector
 
 JITTER_M = 0.001
 """Of a mean of points from frame to frame, at one metre: the mask's edge moves more than the depth does."""
+BOARD_JITTER_M = 0.002
+"""Of a mean of points carried by a board's pose, from frame to frame."""
 _BOARD_PX = 3.0
 
 
@@ -68,7 +70,7 @@ class Placer:
     ) -> None:
         self._camera, self._frame_id, self._settings = camera, frame_id, settings
         self._beside, self._robot, self._board = beside, robot, board
-        self._filter, self._object = PoseFilter(), -1
+        self._filter, self._there, self._object = PoseFilter(), PoseFilter(), -1
         self._steady: Steady | None = None
         self._quaternions: dict[str, Floats] = {}
 
@@ -98,7 +100,7 @@ class Placer:
             camera=self._camera,
         )  # fmt: skip
         if message.object != self._object:
-            self._filter, self._object, self._steady = PoseFilter(), message.object, None
+            self._filter, self._there, self._object, self._steady = PoseFilter(), PoseFilter(), message.object, None
             self._quaternions.clear()
         if message.mask is None or not message.mask.any():
             return replace(said, reason="the thing was lost")
@@ -226,12 +228,20 @@ class Placer:
         if robot.position is not None and robot.orientation is not None:
             pose = Rigid.from_quaternion(robot.orientation, robot.position)
             robot = replace(robot, orientation=self._continued("robot", pose))
+            if isinstance(self._robot, Worn):
+                robot = replace(robot, velocity=self._velocity_there(captured_s, said, robot, pose))
         return replace(
             said,
             robot=robot,
             robot_from_camera_m=_tuple(known.pose.translation_m),
             robot_from_camera_xyzw=_tuple(known.pose.quaternion_xyzw),
         )
+
+    def _velocity_there(self, captured_s: float, said: Object3dMessage, robot: Place, pose: Rigid) -> Vector | None:
+        """In the base of a robot, by the places there: of what stands, a head that moves sees a velocity."""
+        box = Box(pose, np.array(said.extents))
+        steady = self._there.update(captured_s, box, np.array(robot.centroid), BOARD_JITTER_M)
+        return None if steady.velocity_m_s is None else _tuple(steady.velocity_m_s)
 
 
 def _carried(place: Place, robot_from_camera: Uncertain, frame_id: str) -> Place:

@@ -13,7 +13,7 @@ from calibration.boards import parse_board
 from calibration.objects import with_open3d
 from realtime.sources.depth import DepthFrame
 from realtime.space.placer import DepthCamera, Placer
-from realtime.space.robot import Mounted, load_robot
+from realtime.space.robot import Mounted, Worn, load_robot
 from realtime.space.settings import ObjectSettings
 from realtime.types import Frame
 from realtime.wire import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
@@ -162,6 +162,25 @@ def test_all_of_it_in_the_robots_frame():
         np.reshape(said.place.centroid_covariance, (3, 3))
     )
     assert said.robot_from_camera_m == pytest.approx((1.0, 0, 0.5))
+
+
+class Walking(Worn):
+    """On a head that goes to the right with 0.3 m/s, and has the board in view."""
+
+    def robot_from_camera(self, captured_s, board):
+        return Uncertain(Rigid.from_rotvec([0, 0, 0], [0.3 * (captured_s - 10), 0, 0.5]), np.diag([1e-6] * 6))
+
+
+def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_moves():
+    place, rng = placer(robot=Walking(BASE_FROM_CAMERA, "base")), np.random.default_rng(0)
+    for number in range(14):
+        now = frame(number)
+        x_m = 0.07 - 0.3 * (now.captured_ns / 1e9 - 10)
+        sight = see(CAMERA, Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [x_m, 0.01, 0.8]), BOX.sides_m), rng, noise_m=1e-3)
+        said = place.place(now, message(now, sight.mask), depth(now, sight.depth), "")
+    assert said.place.velocity == pytest.approx((-0.3, 0, 0), abs=0.06)
+    assert said.moving
+    assert said.robot.velocity == pytest.approx((0, 0, 0), abs=0.03)
 
 
 def test_depth_of_a_camera_beside_is_registered():
