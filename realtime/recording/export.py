@@ -17,7 +17,7 @@ from realtime.recording.export_coco import ANNOTATIONS, gather
 from realtime.recording.export_table import table
 from realtime.recording.export_video import film
 from realtime.recording.format import GAZE, RecordingError
-from realtime.recording.labels import Labels
+from realtime.recording.labels import Labels, labels_path
 from realtime.recording.looks import looks_of, things_of
 from realtime.recording.reader import Recording
 from realtime.recording.sights import Event, Sight, events
@@ -52,9 +52,11 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
     """
     if wanted.ros2 is not None:
         check_ros2()
-    for target in (wanted.video, wanted.csv, wanted.coco, wanted.ros2):
-        if target is not None:
-            check_target(target, recording, force=wanted.force, folder=target == wanted.coco)
+    targets = [target for target in (wanted.video, wanted.csv, wanted.coco, wanted.ros2) if target is not None]
+    for number, target in enumerate(targets):
+        check_target(target, recording, force=wanted.force, folder=target is wanted.coco)
+        for other in targets[:number]:
+            check_apart(other, target)
     start_ns, end_ns = (at_ns - recording.about.wall_ns for at_ns in recording.span_ns)
     with Interrupts() as interrupts:
 
@@ -103,12 +105,21 @@ def check_target(path: Path, recording: Recording, *, force: bool, folder: bool 
         return
     if path.samefile(recording.path):
         raise RecordingError(f"{path} is the recording itself; name another target")
+    if (labels := labels_path(recording.path)).exists() and path.samefile(labels):
+        raise RecordingError(f"{path} holds the recording's labels; name another target")
     fit = path.is_dir() and (path / ANNOTATIONS).is_file() if folder else path.is_file()
     if not fit:
         what = "no data set of an export" if folder else "no plain file"
         raise RecordingError(f"{path} is there and is {what}; it is not replaced, name another target")
     if not force:
         raise RecordingError(f"{path} exists; replace it with --force, or name another target")
+
+
+def check_apart(one: Path, other: Path) -> None:
+    """Refuse two targets of which the later would replace the earlier; raises `RecordingError`."""
+    first, second = one.resolve(), other.resolve()
+    if first == second or first in second.parents or second in first.parents:
+        raise RecordingError(f"{one} and {other} are in each other's place; name another target")
 
 
 def write_whole(path: Path, data: bytes) -> None:

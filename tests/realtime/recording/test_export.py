@@ -188,6 +188,9 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
         (Wanted(coco=other, force=True), "no data set"),
         (Wanted(csv=other, force=True), "no plain file"),
         (Wanted(csv=path, force=True), "the recording itself"),
+        (Wanted(csv=save_labels(path, LABELS), force=True), "the recording's labels"),
+        (Wanted(csv=tmp_path / "b.csv", video=tmp_path / "b.csv"), "in each other's place"),
+        (Wanted(csv=tmp_path / "new" / "b.csv", coco=tmp_path / "new"), "in each other's place"),
     ):
         with pytest.raises(RecordingError, match=said):
             exported(path, wanted)
@@ -196,7 +199,7 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
     exported(path, Wanted(coco=target, csv=tmp_path / "a.csv", video=tmp_path / "a.mp4", force=True))
     assert not (target / "images" / "old.jpg").exists()
     assert (tmp_path / "a.csv").stat().st_mtime_ns > before.st_mtime_ns
-    assert left(tmp_path) == ["a.csv", "a.mcap", "a.mp4", "other", "set"]
+    assert left(tmp_path) == ["a.csv", "a.labels.json", "a.mcap", "a.mp4", "other", "set"]
 
 
 def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
