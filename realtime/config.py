@@ -80,7 +80,7 @@ def load_config(file: Path | None, flags: Mapping[str, Any], defaults: Config | 
 def kept(config: Config) -> Config:
     """What a recording keeps: all that decides its masks; no address, token or place on this machine."""
     publish = replace(PublishConfig(), stream=config.publish.stream, encoding=config.publish.encoding)
-    return Config(publish=publish, engine=config.engine, tracker=config.tracker)
+    return Config(publish=publish, engine=replace(config.engine, cache_dir=None), tracker=config.tracker)
 
 
 def to_toml(config: Config) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from engines import Decoder
 from realtime.clock import now_ns
-from realtime.config import Config
+from realtime.config import Config, kept
 from realtime.progress import Progress
 from realtime.recording.exact import Account, Replay
 from realtime.recording.format import RecordingError
@@ -27,10 +27,13 @@ ENGINE = ("backend", "model", "precision", "device")
 
 
 def recorded_config(recording: Recording) -> Config:
-    """The settings of the run that was recorded; what this version does not know is a `RecordingError`."""
+    """The settings of the run that was recorded; what this version does not know is a `RecordingError`.
+
+    Only those that a recording keeps: one that others made opens no port and names no file of this machine.
+    """
     try:
         values = tomllib.loads(recording.about.config)
-        return merged(Config(), values, f"the configuration in {recording.path}")
+        return kept(merged(Config(), values, f"the configuration in {recording.path}"))
     except (tomllib.TOMLDecodeError, SettingsError) as error:
         raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None
 

@@ -9,7 +9,7 @@ import pytest
 from engines import EngineSettings, load
 from realtime import Requester
 from realtime.cli import main
-from realtime.config import load_config
+from realtime.config import Config, load_config
 from realtime.progress import Quiet
 from realtime.recording.exact import Replay
 from realtime.recording.format import RecordingError, pack_turn, read_turn
@@ -203,6 +203,27 @@ def test_a_run_that_was_cut_off_is_done_again_up_to_there(quick, tmp_path):
     assert not recording.complete
     _, account = again(recording)
     assert account.masks == account.same > 0
+
+
+def test_what_others_recorded_opens_no_port_and_names_no_file(tmp_path):
+    path = tmp_path / "gift.mcap"
+    config = """requests = "tcp://0.0.0.0:5572"
+publish.endpoint = "tcp://0.0.0.0:5571"
+publish.stream = "theirs"
+view.enabled = true
+view.snapshots = "/etc"
+engine.backend = "fake"
+engine.cache_dir = "/theirs"
+tracker.gaze.min_confidence = 0.25
+"""
+    file = RecordingFile(path, replace(made.ABOUT, config=config))
+    file.put("mask", 1, b"")
+    file.close()
+    found = recorded_config(Recording(path))
+    assert (found.publish.stream, found.engine.backend) == ("theirs", "fake")
+    assert found.tracker.gaze.min_confidence == 0.25
+    assert (found.requests, found.publish.endpoint) == (Config().requests, Config().publish.endpoint)
+    assert (found.view, found.engine.cache_dir) == (Config().view, None)
 
 
 def test_what_cannot_be_replayed_is_said(tmp_path, capsys):
