@@ -27,10 +27,11 @@ class RecordingFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = _Stream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+        except FileExistsError:
+            if not path.parent.is_dir():
+                raise RecordingError(f"cannot record into {path}: {path.parent} is no folder") from None
+            raise RecordingError(f"{path} exists; give the recording another name, or remove it first") from None
         except OSError as error:
-            if isinstance(error, FileExistsError) and path.exists():
-                said = f"{path} exists; give the recording another name, or remove it first"
-                raise RecordingError(said) from None
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
         # Pictures are packed already; what is left for zstd is small and packs well at any level.
         self._writer = Writer(cast("IO[Any]", self._stream), chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)

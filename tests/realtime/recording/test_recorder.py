@@ -148,6 +148,9 @@ def test_a_recording_can_begin_late_and_says_so(tmp_path):
     deck.stop()
     with pytest.raises(RecordingError, match="exists; give the recording another name"):
         deck.start(path)
+    (tmp_path / "typo").touch()
+    with pytest.raises(RecordingError, match="typo is no folder"):
+        deck.start(tmp_path / "typo")
 
 
 def test_of_wishes_that_overtake_each_other_the_last_counts(tmp_path, monkeypatch):
