@@ -2,18 +2,19 @@
 // it is its turn, a JPEG to send up. Off the page's own thread, which has the screen to serve.
 //
 // It is given frames one by one, {frame, ms, mediaS}, or a camera's {stream} of them to read itself; and {answered: ms}
-// or {again: true}, see Pace. It gives {ms, mediaS, picture, levels} and perhaps, after that, {ms, jpeg}. All times are
-// on the page's clock, as {origin} says.
+// or {again: true}, see Pace. It gives {ms, mediaS, picture, levels}, is told that the page {took} it, and gives
+// perhaps, after that, {ms, jpeg}. All times are on the page's clock, as {origin} says.
 
 import { WIDTH, pyramid } from "./carry.js";
-import { Pace } from "./pace.js";
+import { Pace, StreamClock } from "./pace.js";
 
 const SHOWN_SIDE = 1280, SENT_SIDE = 854; // the longest side of what is shown and of what is sent, px
 const QUALITY = 0.85;
-const CLOCKS = 300; // frames by which a stream's clock is known
+const UNTAKEN = 3; // pictures that wait for a page that is busy; more would only fill memory
 const shown = context(false), sent = context(false), small = context(true);
 const pace = new Pace();
 let origin = performance.timeOrigin; // of the page's clock
+let untaken = 0;
 
 function context(read) {
   return new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: read, alpha: false });
@@ -35,21 +36,20 @@ onmessage = ({ data }) => {
   if (data.origin) origin = data.origin;
   if (data.stream) read(data.stream);
   else if (data.frame) make(data.frame, data.ms, data.mediaS);
+  else if (data.took) untaken--;
   else if (data.again) pace.again();
   else if (data.answered) pace.answered(data.answered, clock());
 };
 
 /** Take a camera's frames as they come; those that come meanwhile are passed over by the stream itself. */
 async function read(stream) {
-  const reader = stream.getReader(), behind = [];
+  const reader = stream.getReader(), times = new StreamClock();
   for (;;) {
     const { value: frame, done } = await reader.read();
     if (done) return;
-    // The stream's clock is another one; the frame that took least from there to here tells how they differ.
-    const ms = frame.timestamp / 1000;
-    behind.push(clock() - ms);
-    if (behind.length > CLOCKS) behind.shift();
-    make(frame, ms + Math.min(...behind), null);
+    const ms = times.here(frame.timestamp / 1000, clock());
+    if (ms === null || untaken >= UNTAKEN) frame.close();
+    else make(frame, ms, null);
   }
 }
 
@@ -66,6 +66,7 @@ async function make(frame, ms, mediaS) {
   small.drawImage(picture, 0, 0, w, h);
   const levels = pyramid(small.getImageData(0, 0, w, h).data, w, h);
   const bitmap = shown.canvas.transferToImageBitmap();
+  untaken++;
   postMessage({ ms, mediaS, picture: bitmap, levels }, [bitmap, ...levels.map(({ grey }) => grey.buffer)]);
   if (jpeg) {
     const bytes = await (await jpeg).arrayBuffer();

@@ -7,7 +7,7 @@ const REMEMBER = 24; // most of a second at 30 fps
 const BUSY = 3; // frames that the worker may have; a slow machine skips some
 
 export class LocalVideo {
-  /** handlers: {frame(), ended()}; a frame is {index, ms, mediaS, picture, levels}, `ms` on the page's clock. */
+  /** handlers: {frame(), ended(why)}; a frame is {index, ms, mediaS, picture, levels}, `ms` on the page's clock. */
   constructor(link, handlers) {
     this.link = link;
     this.handlers = handlers;
@@ -28,7 +28,9 @@ export class LocalVideo {
     const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, facingMode: { ideal: "environment" } };
     const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
     const [track] = stream.getVideoTracks();
-    track.onended = () => this.stop();
+    track.onended = () => {
+      if (this.stream === stream) this.stop("The camera has gone: unplugged, or its permission was taken back.");
+    };
     this.stop();
     this.stream = stream;
     if (globalThis.MediaStreamTrackProcessor) {
@@ -79,7 +81,8 @@ export class LocalVideo {
     this.link.say({ t: "source", on: true, label });
   }
 
-  stop() {
+  /** why: what to say of it; nothing when it was wished. */
+  stop(why = "") {
     this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = null;
     if (this.video.src) URL.revokeObjectURL(this.video.src);
@@ -93,7 +96,7 @@ export class LocalVideo {
     this.frames = [];
     this.link.say({ t: "source", on: false });
     this.link.want("frames");
-    this.handlers.ended();
+    this.handlers.ended(why);
   }
 
   async take(ms, mediaS) {
@@ -115,6 +118,7 @@ export class LocalVideo {
       return;
     }
     if (this.busy) this.busy--;
+    this.worker.postMessage({ took: true });
     this.frames.push({ index: this.index++, ms, mediaS, picture, levels });
     while (this.frames.length > REMEMBER) this.frames.shift().picture.close();
     this.handlers.frame();

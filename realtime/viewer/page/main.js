@@ -20,7 +20,7 @@ const state = {
   hello: null, health: null, source: { yours: false, taken: false, label: "" }, open: false,
   latest: null, // {head, outlines, path, arrived, bitmap, frame, points}: the newest from the server
   mode: "carried", drawnSeq: -1, drawn: 0, dirty: true, view: null, image: null, on: { hold: false, record: false },
-  heldSince: 0,
+  heldSince: 0, frozen: false, // the page's own camera or clip gives nothing new
   shown: null, carry: null, pace: [0, 0], label: "",
 };
 
@@ -32,7 +32,7 @@ const link = new Link({
 });
 const local = new LocalVideo(link, {
   frame() { state.dirty = true; },
-  ended() { state.latest = null; state.dirty = true; refresh(); },
+  ended(why) { state.latest = null; state.dirty = true; if (why) panel.notice(why); refresh(); },
 });
 const hand = new Hand(stage, link, locate);
 const recording = new Recording(link, panel.notice);
@@ -105,10 +105,12 @@ function draw(now) {
   if (fitCanvases()) state.dirty = true;
   const aged = state.latest && !state.latest.old && now - state.latest.arrived > OLD_MS;
   if (aged) state.latest.old = state.dirty = true;
+  const frozen = Boolean(local.running && local.newest && now - local.newest.ms > OLD_MS);
+  if (frozen !== state.frozen) [state.frozen, state.dirty] = [frozen, true];
   if (!state.dirty && !hand.stirred(now)) return;
   state.dirty = false;
   const base = choose();
-  stage.classList.toggle("still", !base || (!local.running && Boolean(state.latest?.old)));
+  stage.classList.toggle("still", !base || (local.running ? frozen : Boolean(state.latest?.old)));
   over.setTransform(1, 0, 0, 1, 0, 0);
   over.clearRect(0, 0, overlay.width, overlay.height);
   if (!base) {
@@ -255,8 +257,9 @@ async function begin(start, label) {
   try {
     state.label = label;
     await start();
+    panel.sorry(null);
   } catch (error) {
-    panel.sorry(error);
+    panel.sorry(error, label);
   }
   refresh();
 }

@@ -80,10 +80,12 @@ export function slow({ state, local, recording, gazeSeries, screenSeries, keySer
 }
 
 function warn(state, local, now) {
-  const latest = state.latest;
+  const latest = state.latest, idle = state.hello?.page_frames && !state.source.taken;
+  const since = (ms) => `${Math.round((now - ms) / 1000)} s`;
   let text = "";
   if (!state.open) text = "The connection is gone; trying again";
-  else if (latest?.old) text = `No new ${local.running ? "mask" : "picture"} for ${Math.round((now - latest.arrived) / 1000)} s`;
+  else if (state.frozen && local.newest) text = `No new picture for ${since(local.newest.ms)}`;
+  else if (latest?.old && !idle) text = `No new ${local.running ? "mask" : "picture"} for ${since(latest.arrived)}`;
   else if (!latest && state.health?.state === "starting" && (local.running || !state.hello?.page_frames)) text = "Opening the engine…";
   $("warning").hidden = !text;
   $("warning").textContent = text;
@@ -124,9 +126,16 @@ export function wire({ state, local, recording }, handlers) {
   });
 }
 
-/** Why there is no camera or clip. */
-export function sorry(error) {
-  const text = error.name === "NotAllowedError" ? "The browser was not allowed to use the camera." : error.message;
+const SORRY = {
+  NotAllowedError: () => "The browser was not allowed to use the camera; allow it beside the address.",
+  NotFoundError: () => "This device has no camera; plug one in, or choose a clip.",
+  NotReadableError: () => "The camera is taken; close what else uses it.",
+  NotSupportedError: (what) => `This browser cannot play ${what}; choose an MP4 or WebM video.`,
+};
+
+/** Why there is no camera or clip, as `what` is called; null when there is. */
+export function sorry(error, what = "") {
+  const text = error ? SORRY[error.name]?.(what) ?? error.message : "";
   $("start-note").textContent = text;
-  notice(text);
+  if (text) notice(text);
 }

@@ -103,3 +103,74 @@ def test_frames_go_up_when_the_last_ones_mask_is_here_or_about_to_be(browser):
         tab.until("window.gazecast?.state.hello")
         assert tab.do(PACE) == [True, False, True, False, True, False, True, True]
         tab.close()
+
+
+SLOWER = """(async () => {
+  const { Pace } = await import("/pace.js"), pace = new Pace(), sent = [];
+  let away = [];
+  for (let ms = 0; ms < 12000; ms += 33) {
+    const takes = ms < 4000 ? 30 : 100; // then something else wants the machine
+    for (const one of away.filter((one) => one + takes <= ms)) pace.answered(one, one + takes);
+    away = away.filter((one) => one + takes > ms);
+    if (pace.due(ms)) { pace.sent(ms, ms); away.push(ms); sent.push(ms); }
+  }
+  const within = (from, to) => sent.filter((ms) => ms >= from && ms < to).length;
+  return [within(3000, 4000), within(11000, 12000)];
+})()"""
+
+STARTING = """(async () => {
+  const { StreamClock } = await import("/pace.js"), times = new StreamClock();
+  const came = [[0, 1120], [33, 1043], [66, 1076], [99, 1109], [132, 1162], [165, 1175]];
+  return came.map(([stream, now]) => times.here(stream, now));
+})()"""
+
+UNTAKEN = """(async () => {
+  const worker = new Worker("/frames.js", { type: "module" }), canvas = new OffscreenCanvas(64, 48);
+  canvas.getContext("2d");
+  let given = 0, frame = 0, told = () => {};
+  worker.onmessage = ({ data }) => { if (data.picture) { given++; told(); } };
+  const readable = new ReadableStream({
+    async pull(stream) {
+      stream.enqueue(new VideoFrame(canvas, { timestamp: 33333 * frame++ }));
+    },
+  }, { highWaterMark: 0 });
+  worker.postMessage({ stream: readable }, [readable]);
+  const until = async (done) => { while (!done()) await new Promise((go) => setTimeout(go, 10)); };
+  await until(() => frame > 30);
+  const before = given;
+  worker.postMessage({ took: true });
+  await until(() => given > before);
+  worker.terminate();
+  return [before, given];
+})()"""
+
+
+def test_a_page_or_a_run_that_is_slow_is_not_sent_more_than_it_takes(browser):
+    with serving("browser:") as address:
+        tab = browser.open(address)
+        tab.until("window.gazecast?.state.hello")
+        usual, slower = tab.do(SLOWER)
+        assert usual >= 28
+        assert slower <= 11  # one for each answer, and not all that then wait for it
+        assert tab.do(STARTING) == [1120, None, None, None, 1142, 1175]
+        assert tab.do(UNTAKEN) == [3, 4]
+        tab.close()
+
+
+def test_what_the_page_shows_of_its_own_is_new_or_said_to_be_old(browser, tmp_path):
+    (tmp_path / "clip.mp4").write_text("no clip")
+    with serving("browser:") as address:
+        tab = browser.open(address)
+        tab.until("window.gazecast?.state.hello")
+        tab.choose_file("#file", tmp_path / "clip.mp4")
+        tab.until("document.getElementById('start-note').textContent.startsWith('This browser cannot play clip.mp4')")
+        tab.click("#start-camera")
+        tab.until("gazecast.state.view && !document.getElementById('start-note').textContent")
+        assert not tab.do("document.getElementById('stage').classList.contains('still')")
+        tab.do("void (gazecast.local.worker.onmessage = null)")  # as a camera that another program has taken
+        tab.until("document.getElementById('stage').classList.contains('still')")
+        tab.until("document.getElementById('warning').textContent.startsWith('No new picture')")
+        tab.do("void gazecast.local.stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+        tab.until("document.getElementById('notice').textContent.startsWith('The camera has gone')")
+        tab.until("!gazecast.local.running && !document.getElementById('start').hidden")
+        tab.close()
