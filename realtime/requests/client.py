@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,17 @@ class Picture:
     object: int | None
 
 
+@contextmanager
+def _as_agreed(ask: str) -> Iterator[None]:
+    """Raise `WireError` for an answer that is none to what was asked, such as that of another program."""
+    try:
+        yield
+    except WireError:
+        raise
+    except (LookupError, TypeError, ValueError, cv2.error) as error:
+        raise WireError(f"the answer to {ask} is not understood ({type(error).__name__}: {error})") from None
+
+
 class Requester:
     """Asks a run that was started with `--requests`; one thread, best in a `with` block.
 
@@ -61,7 +73,8 @@ class Requester:
 
     def hold(self, thing: int | None = None) -> int:
         """Keep what is on show, whatever the eyes do; refused if that is not `thing`. Gives its id."""
-        return int(self._ask(self._remote, "hold", object=thing)["object"])
+        with _as_agreed("hold"):
+            return int(self._ask(self._remote, "hold", object=thing)["object"])
 
     def release(self) -> None:
         """Follow the eyes again."""
@@ -69,23 +82,23 @@ class Requester:
 
     def snapshot(self) -> Picture:
         """The newest frame, every pixel of it, and its mask."""
-        said = self._ask(self._remote, "snapshot")
-        image = cv2.imdecode(np.frombuffer(said["data"], np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise WireError("the snapshot has no picture that can be decoded")
-        fields = said["mask"]
-        there = fields is not None and fields["mask"] is not None
-        mask = decode_mask(fields["mask"]) if there else None
-        return Picture(
-            FrameRef(**said["frame"]), np.asarray(image, np.uint8), mask, fields["object"] if there else None
-        )
+        with _as_agreed("snapshot"):
+            said = self._ask(self._remote, "snapshot")
+            image = cv2.imdecode(np.frombuffer(said["data"], np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise WireError("the snapshot has no picture that can be decoded")
+            fields = said["mask"]
+            there = fields is not None and fields["mask"] is not None
+            mask = decode_mask(fields["mask"]) if there else None
+            return Picture(
+                FrameRef(**said["frame"]), np.asarray(image, np.uint8), mask, fields["object"] if there else None
+            )
 
     def history(self, thing: int, seconds: float = 5.0) -> list[MaskMessage]:
         """The masks of an object, of the last seconds, oldest first."""
-        found = [
-            read("mask", payload)
-            for payload in self._ask(self._remote, "history", object=thing, seconds=seconds)["masks"]
-        ]
+        with _as_agreed("history"):
+            said = self._ask(self._remote, "history", object=thing, seconds=seconds)
+            found = [read("mask", payload) for payload in said["masks"]]
         return [message for message in found if isinstance(message, MaskMessage)]
 
     def segment(
@@ -98,11 +111,13 @@ class Requester:
         """What is meant by points (labels: 1 on it, 0 not) or a box, px of the newest keyframe; arrays are fine."""
         given = {"points": points, "labels": labels, "box": box}
         fields = {name: list(values) for name, values in given.items() if values is not None}
-        return self._things(self._ask(self._remote, "segment", **fields))[0]
+        with _as_agreed("segment"):
+            return self._things(self._ask(self._remote, "segment", **fields))[0]
 
     def everything(self, **settings: float) -> list[Segmented]:
         """All there is on the newest keyframe; takes seconds. Settings: points_per_side, least_predicted_iou ..."""
-        return self._things(self._ask(self._patient, "everything", **settings))
+        with _as_agreed("everything"):
+            return self._things(self._ask(self._patient, "everything", **settings))
 
     def close(self) -> None:
         """Disconnect."""
