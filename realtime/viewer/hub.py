@@ -1,15 +1,17 @@
 """Deals out the newest frame with its mask to every viewer that is ready for one, and never waits for any of them.
 
 A viewer has one picture in flight: it gets the next when it says that it has shown the last, and always the newest
-there is then. What it missed is counted. What several viewers want alike is made once, on this module's own thread.
+there is then. What it missed is counted. What several viewers want alike is made once, on this module's own threads:
+one for pages, one for what is drawn here for displays, as that takes long where a display is large.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +37,7 @@ GONE_NS = 250_000_000
 What = Literal["masks", "frames", "edges", "overlay"]
 """masks: outlines alone. frames: with the frame as JPEG. edges, overlay: JPEG, for displays that cannot draw."""
 _ORDER: tuple[What, ...] = ("masks", "frames", "edges", "overlay")  # the cheapest first
+_TOGETHER = (_ORDER[:2], _ORDER[2:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Seat:
 
 
 class Hub:
-    """Takes pictures from the pipeline's threads and gives them to seats, on one thread between `start` and `stop`."""
+    """Takes pictures from the pipeline's threads and gives them to seats, on its own between `start` and `stop`."""
 
     def __init__(self, jpeg_quality: int, clock_ns: Callable[[], int], *, least_confidence: float = 0.5) -> None:
         """least_confidence: of looks that are shown; below it the eyes are closed."""
@@ -66,19 +69,25 @@ class Hub:
         self._shown_ns, self._seq, self._skipped, self._failed = 0, 0, 0, 0
         self._looks: deque[GazeSample] = deque(maxlen=512)
         self._stopped = False
-        self._thread = threading.Thread(target=self._deal, name="gazecast-viewer-hub", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._deal, args=(kinds,), name=f"gazecast-viewer-hub {kinds[0]}", daemon=True)
+            for kinds in _TOGETHER
+        ]
 
     def start(self) -> None:
         """Begin to deal."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """End; seats get nothing more."""
         with self._wake:
             self._stopped = True
             self._wake.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(0.9)
+        until_s = time.monotonic() + 0.9
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until_s - time.monotonic()))
 
     def put(self, shown: Shown) -> None:
         """Take the newest frame and its mask; returns at once."""
@@ -93,7 +102,7 @@ class Hub:
                 self._looks.append(sample)
 
     def join(self, order: Order, deliver: Callable[[int, bytes], None]) -> Seat:
-        """Seat a viewer. `deliver(seq, picture)` is called on the hub's thread and must return at once."""
+        """Seat a viewer. `deliver(seq, picture)` is called on a thread of the hub's and must return at once."""
         seat = Seat(order, deliver)
         with self._wake:
             self._seats.append(seat)
@@ -130,16 +139,17 @@ class Hub:
         """What came last."""
         return self._shown
 
-    def _due(self) -> list[Seat]:
-        return [seat for seat in self._seats if seat.ready and seat.seen < self._seq]
+    def _due(self, kinds: Collection[What]) -> list[Seat]:
+        waiting = (seat for seat in self._seats if seat.ready and seat.seen < self._seq)
+        return [seat for seat in waiting if seat.order.what in kinds]
 
-    def _deal(self) -> None:
+    def _deal(self, kinds: Collection[What]) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._stopped or self._due())
+                self._wake.wait_for(lambda: self._stopped or self._due(kinds))
                 if self._stopped or self._shown is None:
                     return
-                due, shown, shown_ns, seq = self._due(), self._shown, self._shown_ns, self._seq
+                due, shown, shown_ns, seq = self._due(kinds), self._shown, self._shown_ns, self._seq
                 for seat in due:
                     seat.skipped += seq - seat.seen - 1 if seat.seen else 0
                     seat.ready, seat.seen, seat.sent = False, seq, seq

@@ -60,6 +60,27 @@ def test_a_viewer_gets_the_newest_and_nothing_more_before_it_says_so(hub):
     assert hub.counts()["skipped"] == 4
 
 
+def test_a_large_display_keeps_no_page_waiting(hub, monkeypatch):
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def slow(*what):
+        drawing.set()
+        assert go_on.wait(30)
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("realtime.viewer.hub.edges", slow)
+    display = Viewer(hub, Order("edges", size=(8192, 8192)))
+    hub.put(shown(0))
+    eventually(drawing.is_set, "the display's picture to be drawn")
+    page = Viewer(hub, Order("masks"))
+    for index in range(1, 4):
+        hub.put(shown(index))
+        eventually(lambda: page.got and head(page.got[-1][1])["frame"]["index"] == index, "a picture for the page")  # noqa: B023
+    assert not display.got
+    go_on.set()
+    eventually(lambda: display.got, "the display's picture")
+
+
 def test_an_ack_of_something_else_is_nobodys(hub):
     viewer = Viewer(hub, Order("masks"), acks=False)
     hub.put(shown(0))
@@ -139,4 +160,4 @@ def test_stop_joins():
     hub = Hub(80, now_ns)
     hub.start()
     hub.stop()
-    assert not any(thread.name == "gazecast-viewer-hub" for thread in threading.enumerate())
+    assert not any(thread.name.startswith("gazecast-viewer-hub") for thread in threading.enumerate())
