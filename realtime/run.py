@@ -133,7 +133,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             raise RunFailed(watch.refused)
         if pipeline.ended:
             stop.wait(SETTLE_S)
-            _explain(frames.status(), pipeline.masks)
+            _explain(frames.status(), pipeline.masks, isinstance(gaze, MouseGaze | BrowserGaze))
 
 
 class _Watched:
@@ -264,12 +264,16 @@ def _deck(config: Config, view: View, page: LivePage | None, at_any_speed: bool)
     return deck
 
 
-def _explain(frames: SourceStatus, masks: int) -> None:
-    """Raise `RunFailed` if the frames did not end as those of a clip do, or nothing came of them."""
+def _explain(frames: SourceStatus, masks: int, by_hand: bool) -> None:
+    """Raise `RunFailed` if the frames did not end as those of a clip do, or nothing came of them.
+
+    by_hand: whether the gaze was a mouse or finger.
+    """
     if frames.state == "failed":
         raise RunFailed(f"the frames ended: {frames.reason}")
     if not masks:
-        raise RunFailed("the clip ended before anything was looked at; is the trace on its clock, in its pixels?")
+        hint = "move the mouse over its picture in time" if by_hand else "is the trace on its clock, in its pixels?"
+        raise RunFailed(f"the clip ended before anything was looked at; {hint}")
 
 
 def open_engine(

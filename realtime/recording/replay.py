@@ -46,7 +46,7 @@ def described(recording: Recording) -> str:
     parts = [f"{(end_ns - start_ns) / 1e9:.1f} s of {recording.about.source or 'a run'}"]
     parts += [f"recorded {recording.about.started[:19].replace('T', ' ')}"] if recording.about.started else []
     parts += [f"with {what}"] if what else []
-    parts += [] if recording.complete else ["cut off at its end"]
+    parts += [] if recording.complete else ["cut off at its end, or still being written"]
     parts += [] if recording.about.from_start else ["begun in the middle of a run"]
     return f"{recording.path}: {', '.join(parts)}"
 
@@ -105,9 +105,12 @@ def _reasons(account: Account, recording: Recording, engine: Mapping[str, Any], 
     if account.packed:
         said.append(f"{account.packed} pictures were packed anew; record with --set record.frames=png to keep them")
     if account.missing:
-        said.append(f"{account.missing} turns have no frame: the disk was too slow for it, or the file is damaged")
+        why = "the disk was too slow for it, or the file is damaged"
+        early = "" if about.from_start else "it came before the recording began, or "
+        said.append(f"{account.missing} turns have no frame: {early}{why}")
     if account.adrift:
-        said.append(f"the program is another one: it asked the clock otherwise in {account.adrift} turns")
+        why = "the program is another one, or knew something else"
+        said.append(f"the clock was asked otherwise in {account.adrift} turns: {why}")
     if recording.damaged:
         said.append(f"{recording.damaged} chunks of the file are damaged")
     return said

@@ -223,7 +223,7 @@ function refresh() {
     $("about").textContent = [hello.source, day, hello.engine].filter(Boolean).join(" · ");
     $("about").title = $("about").textContent;
     const wrong = [];
-    if (!hello.complete) wrong.push("This recording was cut off. Everything up to there is here.");
+    if (!hello.complete) wrong.push("This recording was cut off, or is still being written. Everything up to there is here.");
     if (film.damaged) wrong.push(`${count(film.damaged, "piece")} of half a second cannot be read and ${film.damaged === 1 ? "is" : "are"} missing.`);
     if (film.trouble) wrong.push(`It was read no further: ${film.trouble}`);
     $("cut").hidden = !wrong.length;
