@@ -29,24 +29,32 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, C
         data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
     except OSError as error:
         raise CalibrationError(f"cannot read {path}: {error.strerror or error}") from None
-    start = data[:200].lstrip()
-    if start.startswith(b"{") and b"gazecast-calibration" in start:
-        loaded = record.load(path, "camera")
-        name, camera = loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
-    elif start.startswith(b"{"):
-        name, camera = neon.from_json(str(path), data)
-    elif neon.is_binary(data):
-        name, camera = neon.from_binary(str(path), data)
-    elif pupil.is_intrinsics(data):
-        name, camera = pupil.from_intrinsics(str(path), data, size)
-        name = name or path.stem
-    elif b"camera_matrix" in data or b"distortion_model" in data:
-        name, camera = ros.from_camera_info(str(path), data)
-    else:
-        raise CalibrationError(f"{path} is no camera that is known here; expected {KNOWN}")
+    try:
+        name, camera = _read(path, data, size)
+    except CalibrationError as error:
+        if str(path) in str(error):
+            raise
+        raise CalibrationError(f"{path}: {error}") from None
     if size is not None and camera.size != tuple(size):
         raise CalibrationError(
             f"{path} is for {camera.size[0]} x {camera.size[1]}, the pictures are {size[0]} x {size[1]}; give the file "
             "for that resolution or calibrate again"
         )
     return name, camera
+
+
+def _read(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, Camera]:
+    start = data[:200].lstrip()
+    if start.startswith(b"{") and b"gazecast-calibration" in start:
+        loaded = record.load(path, "camera")
+        return loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
+    if start.startswith(b"{"):
+        return neon.from_json(str(path), data)
+    if neon.is_binary(data):
+        return neon.from_binary(str(path), data)
+    if pupil.is_intrinsics(data):
+        name, camera = pupil.from_intrinsics(str(path), data, size)
+        return name or path.stem, camera
+    if b"camera_matrix" in data or b"distortion_model" in data:
+        return ros.from_camera_info(str(path), data)
+    raise CalibrationError(f"{path} is no camera that is known here; expected {KNOWN}")

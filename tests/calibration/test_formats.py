@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,9 @@ def test_our_own_file_is_read_too(tmp_path: Path) -> None:
     assert read_camera(path) == ("world", CORE_WIDE)
     with pytest.raises(CalibrationError, match="1920 x 1080"):
         read_camera(path, (640, 480))
+    path.write_text(path.read_text().replace('"fx": ', '"fx": -'))
+    with pytest.raises(CalibrationError, match=f"^{re.escape(str(path))}: focal lengths must be above 0"):
+        read_camera(path)
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode), st.just(b"")))
