@@ -41,7 +41,7 @@ class Deck(Tap):
         self._settings, self._about, self._clock_ns = settings, about, clock_ns
         self._notice, self._on_change, self._now = notice, on_change, now
         self._lock, self._obeying = threading.Lock(), threading.Lock()
-        self._wanted = False
+        self._wanted = self._waiting = False
         self._recorder: Recorder | None = None
         self._begun = False
         self._lost: Counter[str] = Counter()
@@ -113,6 +113,9 @@ class Deck(Tap):
         """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
         if command.verb == "record":
             self._wanted = command.on
+            if self._waiting:  # whoever waits already does what is wanted then, however often it was asked for
+                return
+            self._waiting = True
             threading.Thread(target=self._obey, name="gazecast-record", daemon=True).start()
 
     def close(self) -> None:
@@ -139,6 +142,7 @@ class Deck(Tap):
 
     def _obey(self) -> None:
         with self._obeying:  # one after another; of wishes that overtake each other the last counts
+            self._waiting = False
             try:
                 if self._wanted:
                     self._notice(f"recording into {self.start()}")
