@@ -101,7 +101,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             frames,
             gaze,
             lambda size: open_engine(
-                config.engine, config.models, watch.checked(size), _Watched(view.progress, interrupts)
+                config.engine, config.models, watch.checked(size), Watched(view.progress, interrupts)
             ),
             lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=at_any_speed),
             broadcast,
@@ -136,7 +136,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             _explain(frames.status(), pipeline.masks, isinstance(gaze, MouseGaze | BrowserGaze))
 
 
-class _Watched:
+class Watched:
     """Progress that ends what it is told of when an interrupt was asked for: between two files, two graphs."""
 
     def __init__(self, inside: Progress, interrupts: Interrupts) -> None:

@@ -18,7 +18,7 @@ from realtime.recording.exact import Account, Replay
 from realtime.recording.format import RecordingError
 from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile
-from realtime.run import open_engine
+from realtime.run import Watched, open_engine
 from realtime.settings import SettingsError, merged
 from realtime.signals import Interrupts
 from realtime.tracker import Tracker
@@ -61,7 +61,8 @@ def replay_exactly(recording: Recording, config: Config, progress: Progress, out
         raise RecordingError(f"{recording.path} holds no frames")
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        encoder, decoder = open_engine(config.engine, config.models, first.frame().size, progress)
+        watched = Watched(progress, interrupts)
+        encoder, decoder = open_engine(config.engine, config.models, first.frame().size, watched)
         stack.callback(encoder.close)
         stack.callback(decoder.close)
         engine = dataclasses.asdict(decoder.info)

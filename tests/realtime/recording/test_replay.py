@@ -1,6 +1,8 @@
 """A run is recorded, played again, and done exactly again: by the command, with the fake engine."""
 
+import os
 import re
+import signal
 import threading
 from dataclasses import replace
 
@@ -176,6 +178,16 @@ def test_the_command_says_why_it_is_not(quick, capsys):
     code, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY, *changed)
     assert code == 0
     assert "the tracker's settings are not those of the run" in text
+
+
+def test_ctrl_c_while_an_engine_is_built_ends_the_replay(quick, monkeypatch):
+    def build(settings, models, size, progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        progress.line("the next graph, for minutes")
+        pytest.fail("it went on building")
+
+    monkeypatch.setattr("realtime.recording.replay.open_engine", build)
+    assert main(["replay", str(quick), "--exact"]) == 130
 
 
 @pytest.mark.parametrize("how", ["--fast", "--view"])
