@@ -80,6 +80,11 @@ class Placer:
         return self._camera
 
     @property
+    def depth_camera(self) -> Camera:
+        """Whose pictures depth must be."""
+        return self._camera if self._beside is None else self._beside.camera
+
+    @property
     def frame_id(self) -> str:
         """The name of its optical frame."""
         return self._frame_id

@@ -23,6 +23,8 @@ from realtime.taps import Shown, Tap
 
 log = logging.getLogger(__name__)
 JOIN_S = 0.5
+ALONE_S = 2.0
+"""After so long without any depth that is near in time, this is somebody's trouble, not a frame's."""
 
 
 class Space(Tap):
@@ -48,8 +50,10 @@ class Space(Tap):
         self._tolerance_s, self._wait_s = settings.tolerance_ms / 1000, settings.wait_ms / 1000
         self._every_frame, self._refuse = every_frame, refuse
         self._slot: Latest[Shown] = Latest()
-        self._trouble = ""
+        self._trouble = self._misfit = ""
         self._failed = 0
+        self._alone_since_ns: int | None = None
+        self._alone_s = 0.0
         self._thread = threading.Thread(target=self._work, name="gazecast-object3d", daemon=True)
 
     @property
@@ -91,7 +95,9 @@ class Space(Tap):
         """Why there is no depth, and what went wrong last."""
         status = self._depth.status() if self._depth is not None else None
         silent = "" if status is None or status.state == "running" else f"depth: {status.reason or status.state}"
-        return "; ".join(filter(None, (silent, self._trouble)))
+        if not silent and self._alone_s > ALONE_S:
+            silent = f"depth: none within {1000 * self._tolerance_s:g} ms of a frame for {self._alone_s:.0f} s"
+        return "; ".join(filter(None, (silent, self._misfit, self._trouble)))
 
     def _work(self) -> None:
         while (shown := self._slot.take()) is not None or not self._slot.closed:
@@ -113,8 +119,14 @@ class Space(Tap):
     def _depth_of(self, shown: Shown) -> tuple[DepthFrame | None, str]:
         if self._depth is None or shown.message is None or shown.message.mask is None:
             return None, ""
-        found = self._depth.at(shown.frame, self._tolerance_s, self._wait_s)
-        return found, "" if found else f"no depth within {1000 * self._tolerance_s:g} ms of this frame"
+        found, at_ns = self._depth.at(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
+        if found is not None:
+            self._alone_since_ns, self._alone_s = None, 0.0
+            self._misfit = _misfit(found.depth.shape[1::-1], self._placer.depth_camera.size)
+            return found, ""
+        self._alone_since_ns = at_ns if self._alone_since_ns is None else self._alone_since_ns
+        self._alone_s = (at_ns - self._alone_since_ns) / 1e9
+        return None, f"no depth within {1000 * self._tolerance_s:g} ms of this frame"
 
 
 def open_space(
@@ -147,13 +159,19 @@ def open_space(
     placer = Placer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
     opened = open_depth(depth.source, frames, source) if depth.source else None
     size = getattr(opened, "size", None)
-    expected = camera.size if beside is None else beside.camera.size
-    if size is not None and size != expected:
-        raise SourceError(
-            f"depth is {size[0]} x {size[1]}, its camera {expected[0]} x {expected[1]}; align it with the picture, or "
-            "give depth.camera and depth.colour_from_depth"
-        )
+    if size is not None and (misfit := _misfit(size, placer.depth_camera.size)):
+        raise SourceError(misfit)
     return Space(placer, opened, depth, broadcast, every_frame=every_frame, refuse=refuse)
+
+
+def _misfit(size: tuple[int, ...], expected: tuple[int, int]) -> str:
+    """What is wrong with depth pictures of that (width, height), "" where nothing is."""
+    if tuple(size) == expected:
+        return ""
+    return (
+        f"depth is {size[0]} x {size[1]}, its camera {expected[0]} x {expected[1]}; align it with the picture, or "
+        "give depth.camera and depth.colour_from_depth"
+    )
 
 
 def _beside(depth: DepthSettings) -> DepthCamera:

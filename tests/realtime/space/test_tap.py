@@ -16,6 +16,7 @@ from realtime.recording.reader import Recording
 from realtime.run import run
 from realtime.settings import SettingsError
 from realtime.sources.base import SourceError, SourceStatus
+from realtime.sources.depth import DepthFrame
 from realtime.space.settings import DepthSettings, ObjectSettings
 from realtime.space.tap import Space, open_space
 from realtime.taps import Shown
@@ -40,6 +41,7 @@ class SlowPlacer:
     def __init__(self):
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.error = None
+        self.depth_camera = Pinhole(scene.SIZE, 260.0, 260.0, 159.5, 119.5)
 
     def place(self, now, mask, found, missing):
         self.entered.set()
@@ -51,7 +53,7 @@ class SlowPlacer:
 
 class NoDepth:
     def __init__(self):
-        self.found = None
+        self.found, self.state = None, "connecting"
 
     def start(self):
         pass
@@ -63,7 +65,7 @@ class NoDepth:
         return self.found
 
     def status(self):
-        return SourceStatus("connecting", "no device", dropped={"size": 2})
+        return SourceStatus(self.state, "no device", dropped={"size": 2})
 
 
 @pytest.fixture
@@ -112,6 +114,23 @@ def test_one_frames_trouble_is_counted_and_ends_nothing(space):
     placer.error = CalibrationError("the camera's file is for another size")
     tap.shown(shown(2))
     eventually(lambda: refused == ["the camera's file is for another size"])
+
+
+def test_depth_that_never_fits_is_told_until_it_does(space):
+    tap, placer, sent, _ = space
+    placer.go_on.set()
+    tap._depth.state = "running"
+    for count, (number, found, says) in enumerate([
+        (0, None, ""),
+        (70, None, "depth: none within 25 ms of a frame for 2 s"),
+        (71, (120, 160), "depth is 160 x 120, its camera 320 x 240; align it"),
+        (72, (240, 320), ""),
+    ], 1):  # fmt: skip
+        tap._depth.found = found and DepthFrame(np.zeros(found, np.float32), 0.0, 0)
+        tap.shown(shown(number))
+        eventually(lambda count=count: len(sent.messages) == count)
+        assert tap.trouble().startswith(says)
+        assert bool(says) == bool(tap.trouble())
 
 
 def camera_file(path, size=scene.SIZE):
