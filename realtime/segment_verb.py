@@ -170,7 +170,13 @@ def _targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
 
 def _read(file: Path) -> Image:
     try:
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        data = file.read_bytes()
+        # A JPEG without its end would be grey from there on, and that be segmented.
+        if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+            raise RunFailed(f"{file} is damaged: its end is missing")
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except OSError as error:
+        raise RunFailed(f"{file} cannot be read: {error.strerror or error}") from None
     except cv2.error as error:  # more pixels than OpenCV will decode
         raise RunFailed(f"{file} cannot be read: {error.err}") from None
     if image is None:

@@ -169,3 +169,17 @@ def test_one_picture_of_many_that_cannot_be_done_does_not_end_the_others(capsys,
     for told in ("damaged.png cannot be read", "are outside the 9 x 9 picture", "2 of 4 pictures were left out"):
         assert told in err
     assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["cup.json", "other.json"]
+
+
+def test_a_jpeg_is_turned_as_its_camera_says_and_refused_without_its_end(capsys, cup, tmp_path):
+    whole = cv2.imencode(".jpg", cv2.imread(str(cup)))[1].tobytes()
+    turned, cut = tmp_path / "turned.jpg", tmp_path / "cut.jpg"
+    right_up = bytes.fromhex("ffe1 0022 457869660000 49492a0008000000 0100 12010300010000000600 0000 00000000")
+    turned.write_bytes(whole[:2] + right_up + whole[2:])
+    cut.write_bytes(turned.read_bytes()[: len(whole) // 2])
+    code, said, err = run(capsys, turned, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
+    assert (code, "1 mask" in said) == (0, True), err
+    picture = json.loads((tmp_path / "out" / "turned.json").read_text())["image"]
+    assert (picture["width"], picture["height"]) == (160, 200)
+    code, _, err = run(capsys, cut, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
+    assert (code, "cut.jpg is damaged: its end is missing" in err) == (1, True), err
