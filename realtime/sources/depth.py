@@ -227,7 +227,7 @@ def _times(table: Path, files: list[Path]) -> list[tuple[float, Path]]:
     names = {path.name: path for path in files}
     found = []
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
                 if row.get("name") in names:
                     found.append((float(row["timestamp"]), names[row["name"]]))

@@ -68,7 +68,7 @@ def test_a_clip_that_repeats_finds_its_depth_again(tmp_path: Path) -> None:
 
 def test_a_table_of_times_says_more_than_names(tmp_path: Path) -> None:
     path = folder(tmp_path / "depth", [1, 2])
-    (path / "timestamps.csv").write_text("name,timestamp\ndepth_00002.png,0.5\ndepth_00001.png,0.9\n")
+    (path / "timestamps.csv").write_text("\ufeffname,timestamp\ndepth_00002.png,0.5\ndepth_00001.png,0.9\n")
     source = FileDepth(path, ClipClock(real_time=True), fps=30)
     assert number_of(source.at(at(0.5), 0.01, 0)) == 2
     assert number_of(source.at(at(0.89), 0.02, 0)) == 1
