@@ -11,13 +11,14 @@ import { Series } from "./strip.js";
 
 const HELD_MS = 1000; // by when what is on show is held, if there was something to hold
 const OLD_MS = 700; // a mask older than this is not shown, a picture older than this is greyed
+const NOBODY = { yours: false, taken: false, label: "" };
 const $ = (id) => document.getElementById(id);
 const stage = $("stage"), picture = $("picture"), overlay = $("overlay");
 const under = picture.getContext("2d", { alpha: false }), over = overlay.getContext("2d");
 const gazeSeries = new Series("#3cc8ff"), screenSeries = new Series("#e69f00"), keySeries = new Series("#7fd1a0");
 
 const state = {
-  hello: null, health: null, source: { yours: false, taken: false, label: "" }, open: false,
+  hello: null, health: null, source: NOBODY, open: false,
   latest: null, // {head, outlines, path, arrived, bitmap, frame, points}: the newest from the server
   mode: "carried", drawnSeq: -1, drawn: 0, dirty: true, view: null, image: null, on: { hold: false, record: false },
   heldSince: 0, frozen: false, // the page's own camera or clip gives nothing new
@@ -26,7 +27,11 @@ const state = {
 
 const link = new Link({
   open() { state.open = true; local.announce(state.label); },
-  gone() { state.open = false; state.latest = null; state.health = null; state.dirty = true; refresh(); },
+  gone() {
+    // Whose frames come is said anew, and first that they are nobody's: no reason to stop the camera.
+    Object.assign(state, { open: false, latest: null, health: null, source: NOBODY, dirty: true });
+    refresh();
+  },
   text: hear,
   picture: receive,
 });

@@ -81,6 +81,21 @@ def test_a_camera_in_a_browser_that_gives_its_frames_to_the_page_alone(browser):
         tab.close()
 
 
+def test_a_camera_goes_on_when_the_connection_was_lost_or_the_run_is_another(browser):
+    with serving("browser:") as address:
+        tab = started(browser, address)
+        until_masked(tab)
+        tab.do("void gazecast.link.socket.close()")
+        tab.until("!gazecast.state.open")
+        tab.until("gazecast.state.source.yours && gazecast.state.latest?.frame")
+    tab.until("!gazecast.state.open")
+    with serving("browser:", port=int(address.rsplit(":", 1)[1].strip("/"))):
+        tab.until("gazecast.state.source.yours && gazecast.state.latest?.frame")
+        assert tab.do("gazecast.local.running && Boolean(gazecast.local.stream)")
+        until_masked(tab)
+        tab.close()
+
+
 PACE = """(async () => {
   const { Pace } = await import("/pace.js"), pace = new Pace(), said = [];
   const at = (now) => said.push(pace.due(now));
