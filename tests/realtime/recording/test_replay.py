@@ -200,7 +200,7 @@ def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
     before, after = Recording(quick), Recording(out)
     assert [(f.index, f.timestamp) for f in after.frames()] == [(f.index, f.timestamp) for f in before.frames()]
     overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in after.masks() if m.mask is not None]
-    assert len(overlaps) > 20
+    assert len(overlaps) > (5 if how == "--view" else 20)  # in real time a busy machine passes frames over
     assert sorted(overlaps)[len(overlaps) // 2] > 0.75
     looks = [sample.x for sample in after.samples()]
     assert looks == [sample.x for sample in before.samples()][: len(looks)]
