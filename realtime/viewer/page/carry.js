@@ -41,7 +41,8 @@ function half({ grey, width, height }) {
   return { grey: out, width: w, height: h };
 }
 
-function sample({ grey, width, height }, x, y) {
+/** Bilinear; NaN beyond the border. */
+function sample(grey, width, height, x, y) {
   if (!(x >= 0 && y >= 0 && x <= width - 1.001 && y <= height - 1.001)) return NaN;
   const x0 = x | 0, y0 = y | 0, fx = x - x0, fy = y - y0, i = y0 * width + x0;
   return (grey[i] * (1 - fx) + grey[i + 1] * fx) * (1 - fy) + (grey[i + width] * (1 - fx) + grey[i + width + 1] * fx) * fy;
@@ -81,41 +82,59 @@ function widened(points) {
   return out;
 }
 
+// Of each pixel that is aligned: its brightness, its place from the centre, and how that brightness changes with a, b, x
+// and y. Kept, as memory that is asked for anew thirty times a second is collected as often.
+const MOST = 1800;
+const values = new Float64Array(MOST), places = new Float64Array(2 * MOST), slopes = new Float64Array(4 * MOST);
+
 function align(from, to, points, cx, cy, scale, start) {
-  const jacobians = [], values = [], places = [];
   const hessian = new Float64Array(16);
-  const stride = 2 * Math.max(1, Math.floor(points.length / 2 / 900));
-  for (let i = 0; i < points.length; i += stride) {
+  const stride = 2 * Math.max(1, Math.floor(points.length / MOST));
+  let count = 0;
+  for (let i = 0; i < points.length && count < MOST; i += stride) {
     const x = (points[i] + 0.5) / scale - 0.5, y = (points[i + 1] + 0.5) / scale - 0.5;
-    const gx = (sample(from, x + 1, y) - sample(from, x - 1, y)) / 2, gy = (sample(from, x, y + 1) - sample(from, x, y - 1)) / 2;
-    const value = sample(from, x, y);
+    const { grey, width, height } = from;
+    const gx = (sample(grey, width, height, x + 1, y) - sample(grey, width, height, x - 1, y)) / (2 * scale);
+    const gy = (sample(grey, width, height, x, y + 1) - sample(grey, width, height, x, y - 1)) / (2 * scale);
+    const value = sample(grey, width, height, x, y);
     if (Number.isNaN(gx + gy + value)) continue;
     const dx = points[i] - cx, dy = points[i + 1] - cy;
+    values[count] = value;
+    places[2 * count] = dx;
+    places[2 * count + 1] = dy;
     // of the brightness by a, b, x, y, all in pixels of the finest level
-    const j = [(gx * dx + gy * dy) / scale, (gy * dx - gx * dy) / scale, gx / scale, gy / scale];
-    jacobians.push(j); values.push(value); places.push(dx, dy);
-    for (let r = 0; r < 4; r++) for (let c = 0; c < 4; c++) hessian[4 * r + c] += j[r] * j[c];
+    slopes[4 * count] = gx * dx + gy * dy;
+    slopes[4 * count + 1] = gy * dx - gx * dy;
+    slopes[4 * count + 2] = gx;
+    slopes[4 * count + 3] = gy;
+    for (let r = 0; r < 4; r++) for (let c = r; c < 4; c++) hessian[4 * r + c] += slopes[4 * count + r] * slopes[4 * count + c];
+    count++;
   }
-  if (jacobians.length < ENOUGH) return start.off === undefined ? null : start;
+  if (count < ENOUGH) return start.off === undefined ? null : start;
+  for (let r = 1; r < 4; r++) for (let c = 0; c < r; c++) hessian[4 * r + c] = hessian[4 * c + r];
   // Shift is told by any texture, turning and growing only by much of it.
   const damp = 1e-3 * (hessian[10] + hessian[15]) + 1e-3;
-  for (let r = 0; r < 4; r++) hessian[5 * r] += r < 2 ? damp * jacobians.length : damp;
+  for (let r = 0; r < 4; r++) hessian[5 * r] += r < 2 ? damp * count : damp;
   let { a, b, x: tx, y: ty } = start, off = 255;
+  const right = [0, 0, 0, 0], { grey, width, height } = to;
   for (let step = 0; step < STEPS; step++) {
-    const right = [0, 0, 0, 0];
-    let seen = 0, sum = 0;
-    for (let i = 0; i < jacobians.length; i++) {
+    let seen = 0, sum = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
+    for (let i = 0; i < count; i++) {
       const dx = places[2 * i], dy = places[2 * i + 1];
       const x = (cx + (1 + a) * dx - b * dy + tx + 0.5) / scale - 0.5, y = (cy + b * dx + (1 + a) * dy + ty + 0.5) / scale - 0.5;
-      const error = sample(to, x, y) - values[i];
+      const error = sample(grey, width, height, x, y) - values[i];
       if (Number.isNaN(error)) continue;
       seen++;
       sum += Math.abs(error);
       const bounded = Math.max(-25, Math.min(25, error)); // what is covered or lit otherwise must not pull
-      for (let r = 0; r < 4; r++) right[r] += jacobians[i][r] * bounded;
+      r0 += slopes[4 * i] * bounded;
+      r1 += slopes[4 * i + 1] * bounded;
+      r2 += slopes[4 * i + 2] * bounded;
+      r3 += slopes[4 * i + 3] * bounded;
     }
     if (seen < ENOUGH) return null;
     off = sum / seen;
+    [right[0], right[1], right[2], right[3]] = [r0, r1, r2, r3];
     const delta = solve(hessian, right);
     if (delta === null) break;
     // W <- W o W(delta)^-1

@@ -4,10 +4,11 @@ const MOST = 32; // in one message
 const TRAIL_MS = 500;
 
 export class Hand {
-  /** locate(clientX, clientY) gives [x, y] in 0..1 of the frame, or null. */
-  constructor(stage, link, locate) {
+  /** locate(clientX, clientY) gives [x, y] in 0..1 of the frame, or null; stirs() is called when the hand does. */
+  constructor(stage, link, locate, stirs) {
     this.link = link;
     this.locate = locate;
+    this.stirs = stirs;
     this.active = false;
     this.place = null;
     this.looks = [];
@@ -34,6 +35,7 @@ export class Hand {
       if (place) this.add(place, Math.min(one.timeStamp, performance.now()));
     }
     this.moved = true;
+    this.stirs();
   }
 
   add(place, ms) {
@@ -48,6 +50,12 @@ export class Hand {
     if (this.place) this.stirredMs = performance.now();
     this.place = null;
     this.looks = [];
+    this.stirs();
+  }
+
+  /** Whether there is a place to tell with every frame of the screen. */
+  get rests() {
+    return this.active && this.place !== null;
   }
 
   /** Once a frame of the screen. */

@@ -10,6 +10,7 @@ import { drawGaze, drawMask, fit, maskPath } from "./scene.js";
 import { Series } from "./strip.js";
 
 const HELD_MS = 1000; // by when what is on show is held, if there was something to hold
+const TRAIL_EVERY_MS = 30; // a trail that fades while nothing else happens needs no more
 const OLD_MS = 700; // a mask older than this is not shown, a picture older than this is greyed
 const NOBODY = { yours: false, taken: false, label: "" };
 const $ = (id) => document.getElementById(id);
@@ -20,7 +21,8 @@ const gazeSeries = new Series("#3cc8ff"), screenSeries = new Series("#e69f00"), 
 const state = {
   hello: null, health: null, source: NOBODY, open: false,
   latest: null, // {head, outlines, path, arrived, bitmap, frame, points}: the newest from the server
-  mode: "carried", drawnSeq: -1, drawn: 0, dirty: true, view: null, image: null, on: { hold: false, record: false },
+  mode: "carried", drawnSeq: -1, drawn: 0, drawnMs: -1e9, dirty: true, awake: false,
+  view: null, image: null, on: { hold: false, record: false },
   heldSince: 0, frozen: false, // the page's own camera or clip gives nothing new
   shown: null, carry: null, pace: [0, 0], label: "",
 };
@@ -29,17 +31,18 @@ const link = new Link({
   open() { state.open = true; local.announce(state.label); },
   gone() {
     // Whose frames come is said anew, and first that they are nobody's: no reason to stop the camera.
-    Object.assign(state, { open: false, latest: null, health: null, source: NOBODY, dirty: true });
+    Object.assign(state, { open: false, latest: null, health: null, source: NOBODY });
+    redraw();
     refresh();
   },
   text: hear,
   picture: receive,
 });
 const local = new LocalVideo(link, {
-  frame() { state.dirty = true; },
-  ended(why) { state.latest = null; state.dirty = true; if (why) panel.notice(why); refresh(); },
+  frame: redraw,
+  ended(why) { state.latest = null; redraw(); if (why) panel.notice(why); refresh(); },
 });
-const hand = new Hand(stage, link, locate);
+const hand = new Hand(stage, link, locate, wake);
 const recording = new Recording(link, panel.notice);
 
 // -- what the server says ----------------------------------------------------------------------------------------------
@@ -75,7 +78,7 @@ async function receive(head, outlines, jpeg) {
   if (!(state.latest && state.latest.head.seq > head.seq)) {
     if (state.latest?.bitmap !== latest.bitmap) state.latest?.bitmap?.close();
     state.latest = latest;
-    state.dirty = true;
+    redraw();
     measure(latest);
   } else latest.bitmap?.close();
   ack(head.seq);
@@ -104,16 +107,31 @@ function measure({ head }) {
 
 // -- drawing -----------------------------------------------------------------------------------------------------------
 
+/** Have what is new drawn with the screen's next frame. */
+function redraw() {
+  state.dirty = true;
+  wake();
+}
+
+/** Look with the screen's next frame whether there is something to draw: a page on which nothing happens rests. */
+function wake() {
+  if (!state.awake) requestAnimationFrame(draw);
+  state.awake = true;
+}
+
 function draw(now) {
-  requestAnimationFrame(draw);
+  state.awake = false;
   hand.tick(now);
+  const stirred = hand.stirred(now);
+  if (hand.rests || stirred) wake();
   if (fitCanvases()) state.dirty = true;
   const aged = state.latest && !state.latest.old && now - state.latest.arrived > OLD_MS;
   if (aged) state.latest.old = state.dirty = true;
   const frozen = Boolean(local.running && local.newest && now - local.newest.ms > OLD_MS);
   if (frozen !== state.frozen) [state.frozen, state.dirty] = [frozen, true];
-  if (!state.dirty && !hand.stirred(now)) return;
+  if (!state.dirty && !(stirred && now - state.drawnMs > TRAIL_EVERY_MS)) return;
   state.dirty = false;
+  state.drawnMs = now;
   const base = choose();
   stage.classList.toggle("still", !base || (local.running ? frozen : Boolean(state.latest?.old)));
   over.setTransform(1, 0, 0, 1, 0, 0);
@@ -282,7 +300,7 @@ panel.wire(parts, {
   },
   mode(name) {
     state.mode = name;
-    state.dirty = true;
+    redraw();
     refresh();
   },
 });
@@ -296,5 +314,8 @@ window.gazecast = {
 };
 
 refresh();
-setInterval(() => panel.slow(parts), 200);
-requestAnimationFrame(draw);
+setInterval(() => {
+  panel.slow(parts);
+  wake(); // something may have become old, or have another size
+}, 200);
+wake();
