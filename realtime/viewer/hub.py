@@ -8,11 +8,10 @@ one for pages, one for what is drawn here for displays, as that takes long where
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import cv2
@@ -24,6 +23,7 @@ from realtime.taps import Shown
 from realtime.types import GazeSample
 from realtime.viewer.messages import pack_picture
 from realtime.viewer.outline import edges, outlines
+from realtime.viewer.seats import Seat, Seats
 from realtime.viewer.settings import IDENTITY, Homography, check_homography
 from realtime.wire import MaskMessage
 
@@ -49,105 +49,65 @@ class Order:
     size: tuple[int, int] = (0, 0)
 
 
-class Seat:
-    """One viewer. `skipped` counts the pictures that came and went while one was in flight."""
+class Viewer(Seat):
+    """Somebody who watches. `seen`: the number of the last picture that came while it was ready."""
 
     def __init__(self, order: Order, deliver: Callable[[int, bytes], None]) -> None:
-        self.order, self.deliver = order, deliver
-        self.ready, self.seen, self.sent, self.skipped = True, 0, 0, 0
+        super().__init__(deliver)
+        self.order, self.seen = order, 0
 
 
-class Hub:
-    """Takes pictures from the pipeline's threads and gives them to seats, on its own between `start` and `stop`."""
+class Hub(Seats[Viewer]):
+    """Takes pictures from the pipeline's threads and gives them to viewers, on its own between `start` and `stop`."""
 
     def __init__(self, jpeg_quality: int, clock_ns: Callable[[], int], *, least_confidence: float = 0.5) -> None:
         """least_confidence: of looks that are shown; below it the eyes are closed."""
+        super().__init__()
         self._quality, self._clock_ns, self._least = jpeg_quality, clock_ns, least_confidence
-        self._wake = threading.Condition()
-        self._seats: list[Seat] = []
         self._shown: Shown | None = None
-        self._shown_ns, self._seq, self._skipped, self._failed = 0, 0, 0, 0
+        self._shown_ns, self._seq = 0, 0
         self._looks: deque[GazeSample] = deque(maxlen=512)
-        self._stopped = False
-        self._threads = [
-            threading.Thread(target=self._deal, args=(kinds,), name=f"gazecast-viewer-hub {kinds[0]}", daemon=True)
-            for kinds in _TOGETHER
-        ]
 
     def start(self) -> None:
         """Begin to deal."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """End; seats get nothing more."""
-        with self._wake:
-            self._stopped = True
-            self._wake.notify_all()
-        until_s = time.monotonic() + 0.9
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(0.0, until_s - time.monotonic()))
+        for kinds in _TOGETHER:
+            self.work(f"viewer-hub {kinds[0]}", partial(self._deal, kinds))
 
     def put(self, shown: Shown) -> None:
         """Take the newest frame and its mask; returns at once."""
-        with self._wake:
+        with self.wake:
             self._shown, self._shown_ns, self._seq = shown, self._clock_ns(), self._seq + 1
-            self._wake.notify_all()
+            self.wake.notify_all()
 
     def look(self, sample: GazeSample) -> None:
         """Take a look of the eyes, for the trail; returns at once."""
         if sample.confidence >= self._least:
-            with self._wake:
+            with self.wake:
                 self._looks.append(sample)
 
-    def join(self, order: Order, deliver: Callable[[int, bytes], None]) -> Seat:
+    def join(self, order: Order, deliver: Callable[[int, bytes], None]) -> Viewer:
         """Seat a viewer. `deliver(seq, picture)` is called on a thread of the hub's and must return at once."""
-        seat = Seat(order, deliver)
-        with self._wake:
-            self._seats.append(seat)
-            self._wake.notify_all()
-        return seat
+        return self.take(Viewer(order, deliver))
 
-    def leave(self, seat: Seat) -> None:
-        """Forget a viewer."""
-        with self._wake:
-            if seat in self._seats:
-                self._seats.remove(seat)
-                self._skipped += seat.skipped
-
-    def change(self, seat: Seat, order: Order) -> None:
+    def change(self, seat: Viewer, order: Order) -> None:
         """Send something else from the next picture on."""
-        with self._wake:
+        with self.wake:
             seat.order = order
-
-    def ack(self, seat: Seat, seq: int) -> None:
-        """The viewer has shown picture `seq`; one that is not in flight is nobody's."""
-        with self._wake:
-            if seq == seat.sent and not seat.ready:
-                seat.ready = True
-                self._wake.notify_all()
-
-    def counts(self) -> dict[str, int]:
-        """Pictures that viewers missed, since the start, and ones that could not be made."""
-        with self._wake:
-            skipped = self._skipped + sum(seat.skipped for seat in self._seats)
-            return {"skipped": skipped, "failed": self._failed}
 
     @property
     def newest(self) -> Shown | None:
         """What came last."""
         return self._shown
 
-    def _due(self, kinds: Collection[What]) -> list[Seat]:
-        waiting = (seat for seat in self._seats if seat.ready and seat.seen < self._seq)
+    def _due(self, kinds: Collection[What]) -> list[Viewer]:
+        waiting = (seat for seat in self.seated if seat.ready and seat.seen < self._seq)
         return [seat for seat in waiting if seat.order.what in kinds]
 
     def _deal(self, kinds: Collection[What]) -> None:
         while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._stopped or self._due(kinds))
-                if self._stopped or self._shown is None:
+            with self.wake:
+                self.wake.wait_for(lambda: self.stopped or self._due(kinds))
+                if self.stopped or self._shown is None:
                     return
                 due, shown, shown_ns, seq = self._due(kinds), self._shown, self._shown_ns, self._seq
                 for seat in due:
@@ -163,14 +123,13 @@ class Hub:
                     seat.deliver(seq, made[order])
                 except Exception:  # one picture that cannot be made must not be the last
                     log.warning("a picture for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
-                    with self._wake:
-                        self._failed += 1
-                        seat.ready = True
+                    self.failed()
+                    self.ack(seat, seq)  # there is nothing to show
 
     def _trail(self, shown: Shown) -> list[list[float]]:
         """[x, y, age in ms] of the newest looks, oldest first, px of the frame; empty when there are none any more."""
         now_ns = self._clock_ns()
-        with self._wake:
+        with self.wake:
             looks = [look for look in self._looks if now_ns - look.captured_ns < TRAIL_NS]
         if not looks or now_ns - looks[-1].received_ns > GONE_NS:
             return []

@@ -14,7 +14,7 @@ from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.taps import Shown, Tap
 from realtime.types import GazeSample
 from realtime.viewer.desk import Desk, Page
-from realtime.viewer.hub import Hub, Order, Seat
+from realtime.viewer.hub import Hub, Order, Viewer
 from realtime.viewer.labeller import Labeller
 from realtime.viewer.messages import (
     Ack,
@@ -214,7 +214,7 @@ class LiveTalk:
 
     def __init__(self, line: Line, hub: Hub, desk: Desk, label: Callable[[Say | Undo], None]) -> None:
         self._line, self._hub, self._desk, self._label = line, hub, desk, label
-        self._seat: Seat | None = None
+        self._seat: Viewer | None = None
         self._page = Page(line.tell)
         desk.enter(self._page)
 

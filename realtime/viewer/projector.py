@@ -7,7 +7,6 @@ when it says that it has shown the last. Pictures are the recorded ones; only PN
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,90 +18,56 @@ from realtime.recording.reel import Moment, Reel
 from realtime.viewer.hub import target
 from realtime.viewer.messages import Show, pack_picture
 from realtime.viewer.outline import outlines
+from realtime.viewer.seats import Seat, Seats
 
 log = logging.getLogger(__name__)
 
 
-class Chair:
-    """One viewer."""
+class Chair(Seat):
+    """One viewer. `wish`: what it wants to see next."""
 
     def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
-        self.deliver = deliver
+        super().__init__(deliver)
         self.wish: Show | None = None
-        self.ready, self.sent, self.skipped = True, 0, 0
 
 
-class Projector:
+class Projector(Seats[Chair]):
     """Takes wishes from any thread and answers them, each viewer in turn, on its own, between `start` and `stop`."""
 
     def __init__(self, reel: Reel, jpeg_quality: int) -> None:
+        super().__init__()
         self._reel, self._quality = reel, jpeg_quality
-        self._wake = threading.Condition()
-        self._chairs: list[Chair] = []
-        self._skipped = self._failed = 0
-        self._stopped = False
-        self._thread = threading.Thread(target=self._work, name="gazecast-projector", daemon=True)
 
     def start(self) -> None:
         """Begin to show."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; nobody gets anything more."""
-        with self._wake:
-            self._stopped = True
-            self._wake.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(0.9)
+        self.work("projector", self._work)
 
     def join(self, deliver: Callable[[int, bytes], None]) -> Chair:
         """Seat a viewer. `deliver(seq, picture)` is called on the projector's thread and must return at once."""
-        chair = Chair(deliver)
-        with self._wake:
-            self._chairs.append(chair)
-        return chair
-
-    def leave(self, chair: Chair) -> None:
-        """Forget a viewer."""
-        with self._wake:
-            if chair in self._chairs:
-                self._chairs.remove(chair)
-                self._skipped += chair.skipped
+        return self.take(Chair(deliver))
 
     def show(self, chair: Chair, wish: Show) -> None:
         """The viewer wants to see this; what it wanted before and has not got is skipped."""
-        with self._wake:
+        with self.wake:
             chair.skipped += chair.wish is not None
             chair.wish = wish
-            self._wake.notify_all()
-
-    def ack(self, chair: Chair, seq: int) -> None:
-        """The viewer has shown picture `seq`; one that is not in flight is nobody's."""
-        with self._wake:
-            if seq == chair.sent and not chair.ready:
-                chair.ready = True
-                self._wake.notify_all()
-
-    def counts(self) -> dict[str, int]:
-        """Wishes that were overtaken by newer ones, and pictures that could not be read."""
-        with self._wake:
-            return {"skipped": self._skipped + sum(chair.skipped for chair in self._chairs), "failed": self._failed}
+            self.wake.notify_all()
 
     def _next(self) -> Chair | None:
-        return next((chair for chair in self._chairs if chair.ready and chair.wish is not None), None)
+        return next((chair for chair in self.seated if chair.ready and chair.wish is not None), None)
 
     def _work(self) -> None:
         while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._stopped or self._next() is not None)
+            with self.wake:
+                self.wake.wait_for(lambda: self.stopped or self._next() is not None)
                 chair = self._next()
-                if self._stopped or chair is None:
+                if self.stopped or chair is None:
                     return
                 wish, chair.wish = chair.wish, None
                 chair.ready, chair.sent = False, chair.sent + 1
                 seq = chair.sent
-                self._chairs.remove(chair)  # to the end of the row
-                self._chairs.append(chair)
+                self.seated.remove(chair)  # to the end of the row
+                self.seated.append(chair)
             if wish is not None:
                 chair.deliver(seq, self._picture(wish, seq))
 
@@ -116,8 +81,7 @@ class Projector:
             return pack_picture(_head(moment, seq), outlines(mask) if mask is not None else [], jpeg)
         except Exception as error:  # files may be broken in ways of their own; one moment must not be the last
             log.info("a moment of a recording failed", exc_info=log.isEnabledFor(logging.DEBUG))
-            with self._wake:
-                self._failed += 1
+            self.failed()
             return pack_picture({"seq": seq, "n": max(0, number), "trouble": f"frame {number + 1}: {error}"}, [], b"")
 
     def _jpeg(self, frame: RecordedFrame) -> bytes:
