@@ -9,20 +9,24 @@ const canvas = document.getElementById("edges");
 const ctx = canvas.getContext("2d", { desynchronized: true });
 const query = new URLSearchParams(location.search);
 let matrix = numbers(query.get("homography"), 9), size = numbers(query.get("size"), 2);
-let newest = null, drawn = null;
+let newest = null, drawn = null, awake = false, aging = 0;
 
 const link = new Link({
   text(message) {
     if (message.t !== "hello") return;
     matrix ??= message.homography;
     if (!size && message.display_size[0]) size = message.display_size;
+    wake();
   },
   picture(head, outlines) {
     newest = { head, outlines, ms: performance.now() };
+    wake();
+    clearTimeout(aging);
+    aging = setTimeout(wake, OLD_MS + 20);
     if (!document.hidden) link.say({ t: "ack", seq: head.seq });
   },
   open() {},
-  gone() { newest = null; },
+  gone() { newest = null; wake(); },
 });
 link.kind = "masks";
 document.addEventListener("visibilitychange", () => {
@@ -48,8 +52,15 @@ function mapped(points) {
   return out;
 }
 
-function draw(now) {
-  requestAnimationFrame(draw);
+/** Draw with the screen's next frame; a display on which nothing changes rests. */
+function wake() {
+  if (!awake) requestAnimationFrame(draw);
+  awake = true;
+}
+
+function draw() {
+  awake = false;
+  const now = performance.now();
   const showable = newest && matrix && now - newest.ms < OLD_MS ? newest : null; // nothing stale is shown as new
   if (showable === drawn) return;
   drawn = showable;
@@ -63,4 +74,3 @@ function draw(now) {
   const pixel = Math.max(1, Math.min(canvas.width, canvas.height) / 480);
   drawEdge(ctx, maskPath(showable.outlines.map(mapped).filter(Boolean)), showable.head.target.state, pixel);
 }
-requestAnimationFrame(draw);
