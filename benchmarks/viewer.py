@@ -108,7 +108,9 @@ def known_scene(
     return out
 
 
-def clip(data: Path, name: str, seconds: float, folder: Path, engine: list[str]) -> dict[str, Any]:
+def clip(
+    data: Path, name: str, seconds: float, folder: Path, engine: list[str], window: tuple[int, int]
+) -> dict[str, Any]:  # fmt: skip
     """A clip that the page plays; the mouse goes to the middle of the thing in the newest frame, as well as it can."""
     frames = sorted((data / name / "frames").glob("*.jpg"))
     masks = [
@@ -128,7 +130,7 @@ def clip(data: Path, name: str, seconds: float, folder: Path, engine: list[str])
     small = [cv2.resize(mask.astype(np.uint8), (427, 240), interpolation=cv2.INTER_AREA) > 0 for mask in masks]
     out = {}
     with running(*engine) as address, Chrome() as chrome:
-        tab = chrome.open(address, (1280, 800))
+        tab = chrome.open(address, window)
         tab.until("window.gazecast?.state.hello")
         tab.choose_file("#file", writer.path)
         tab.until("gazecast.state.view")
@@ -168,9 +170,11 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = clip(args.data, args.clip, args.seconds, folder, args.engine) if args.data else known_scene(
-            args.seconds, folder, tuple(args.size), (args.windows[:2], args.windows[2:])
-        )  # fmt: skip
+        first, second = args.windows[:2], args.windows[2:]
+        if args.data:
+            found = clip(args.data, args.clip, args.seconds, folder, args.engine, first)
+        else:
+            found = known_scene(args.seconds, folder, tuple(args.size), (first, second))
     for mode, figures in found.items():
         print(f"{mode:8} iou {figures['iou']}  age {figures['age_ms']}  frames {figures['rates'].get('frames')}/s")
     if args.out:
