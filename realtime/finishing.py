@@ -10,6 +10,7 @@ import numpy as np
 from realtime.clean import CleanSettings, sharpen, tidy
 from realtime.masked import Masked
 from realtime.motion import Chain
+from realtime.pauses import running_mean
 from realtime.types import Frame, Mask
 
 
@@ -31,8 +32,7 @@ class Finishing:
     def pace(self, before: Frame | None, frame: Frame) -> None:
         """Take note of when frames come."""
         if before is not None and frame.captured_ns > before.captured_ns:
-            interval_ns = frame.captured_ns - before.captured_ns
-            self._interval_ns += (0.2 if self._interval_ns else 1.0) * (interval_ns - self._interval_ns)
+            self._interval_ns = running_mean(self._interval_ns, frame.captured_ns - before.captured_ns)
 
     def finish(self, shown: Masked, frame: Frame, chain: Chain | None) -> Mask:
         """(H, W) bool of the newest frame; `chain` goes from it to the mask's keyframe.

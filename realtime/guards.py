@@ -8,6 +8,11 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 
+def in_words(error: Exception) -> str:
+    """What an error says, or what kind it is where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 class Guards:
     """Gives a guard for each stage of the loop; from any thread."""
 
@@ -30,7 +35,7 @@ class Guards:
 
     def failed(self, stage: str, error: Exception) -> None:
         """The last item of that stage is lost."""
-        said = f"{stage}: {str(error) or type(error).__name__}"
+        said = f"{stage}: {in_words(error)}"
         if self._troubles.get(stage) != said:  # once per trouble, not once per frame
             log.warning("%s", said, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
         self._troubles[stage] = said

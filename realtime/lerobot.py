@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import cv2
 
 from realtime.drawing import draw
+from realtime.guards import in_words
 from realtime.latest import Latest
 from realtime.taps import Shown, Tap
 from realtime.transport import Publisher
@@ -71,7 +72,7 @@ class LeRobotCamera(Tap):
                     self._send(shown)
                 self._trouble = ""
             except Exception as error:  # one picture must not end the others
-                self._trouble = f"lerobot: {str(error) or type(error).__name__}"
+                self._trouble = f"lerobot: {in_words(error)}"
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _send(self, shown: Shown) -> None:

@@ -19,7 +19,7 @@ class Pauses:
     def frame(self, received_ns: int) -> None:
         """A frame was taken up that had come at that time, host."""
         if self._last_ns is not None and received_ns > self._last_ns:
-            self._interval_ns = _mean(self._interval_ns, received_ns - self._last_ns)
+            self._interval_ns = running_mean(self._interval_ns, received_ns - self._last_ns)
         self._last_ns = received_ns
 
     def enough(self, now_ns: int) -> bool:
@@ -30,9 +30,10 @@ class Pauses:
 
     def used(self, begun_ns: int, now_ns: int) -> None:
         """It was done."""
-        self._cost_ns = _mean(self._cost_ns, now_ns - begun_ns)
+        self._cost_ns = running_mean(self._cost_ns, now_ns - begun_ns)
         self._used_ns = now_ns
 
 
-def _mean(mean: float, value: float) -> float:
+def running_mean(mean: float, value: float) -> float:
+    """Of one more value; 0 is a mean of nothing yet."""
     return mean + (WEIGHT if mean else 1.0) * (value - mean)

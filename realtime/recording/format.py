@@ -21,6 +21,7 @@ from realtime.sources.base import SourceError
 from realtime.sources.pupil_messages import jpeg_size
 from realtime.turns import Call, Encoded, Turn
 from realtime.types import Frame, FrameKey, GazeSample
+from realtime.wire import WireError, unpacked
 
 FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
 VERSION = 1
@@ -252,10 +253,9 @@ def _pack(values: Any) -> bytes:
 
 def _unpack(data: bytes, wanted: type) -> Any:
     try:
-        found = msgpack.unpackb(data, raw=False, max_ext_len=0)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        why = str(error) or type(error).__name__
-        raise RecordingError(f"a message of the recording is not msgpack ({why})") from None
+        found = unpacked(data)
+    except WireError as error:
+        raise RecordingError(f"a message of the recording is {error}") from None
     if not isinstance(found, wanted):
         raise RecordingError(f"a message of the recording is a {type(found).__name__}; expected {wanted.__name__}")
     return found

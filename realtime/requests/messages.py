@@ -30,7 +30,7 @@ import numpy as np
 
 from engines import Prompt, PromptError
 from engines.everything import EverythingSettings, Found
-from realtime.wire import VERSION, WireError, encode_mask
+from realtime.wire import VERSION, WireError, encode_mask, unpacked
 
 MOST_BYTES = 64 * 1024
 """A request is small; an answer may hold a picture."""
@@ -211,10 +211,7 @@ def _plain(value: Any) -> Any:
 
 
 def _map(payload: bytes) -> dict[str, Any]:
-    try:
-        fields = msgpack.unpackb(payload, raw=False, max_ext_len=0)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(f"not msgpack ({str(error) or type(error).__name__})") from None
+    fields = unpacked(payload)
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise WireError(f"expected a msgpack map with v: {VERSION}, got {fields!r:.60}")
     return fields

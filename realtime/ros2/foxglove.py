@@ -17,6 +17,7 @@ import cv2
 
 from calibration import Camera
 from realtime.drawing import draw
+from realtime.guards import in_words
 from realtime.latest import Latest
 from realtime.ros2.store import Ros2Error, check, definition
 from realtime.ros2.topics import CAMERA_FRAME, TOPICS, Outgoing, Translator, full_name
@@ -134,7 +135,7 @@ class Foxglove(Tap):
                 self._trouble = ""
             except Exception as error:  # one message must not end the others
                 self._failed["foxglove.failed"] += 1
-                self._trouble = f"foxglove: {str(error) or type(error).__name__}"
+                self._trouble = f"foxglove: {in_words(error)}"
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _show(self, shown: Shown) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from calibration import CalibrationError, Camera, Rigid
 from calibration.boards import parse_board
 from calibration.formats import read_camera
+from realtime.guards import in_words
 from realtime.latest import Latest
 from realtime.publishing import Broadcast
 from realtime.settings import SettingsError
@@ -112,7 +113,7 @@ class Space(Tap):
                 self._refuse(str(error))
             except Exception as error:  # one frame's trouble must not end the others
                 self._failed += 1
-                if self._trouble != (told := f"object3d: {str(error) or type(error).__name__}"):
+                if self._trouble != (told := f"object3d: {in_words(error)}"):
                     log.warning("%s", told, exc_info=log.isEnabledFor(logging.DEBUG))
                 self._trouble = told
 

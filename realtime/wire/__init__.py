@@ -5,7 +5,7 @@ its fields. Whatever is wrong with a message from a peer is a `WireError`; unkno
 publishers can add some.
 """
 
-from realtime.wire.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, split, unpack
+from realtime.wire.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, split, unpack, unpacked
 from realtime.wire.masks import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
 from realtime.wire.messages import (
     MESSAGES,
@@ -50,4 +50,5 @@ __all__ = [
     "read",
     "split",
     "unpack",
+    "unpacked",
 ]

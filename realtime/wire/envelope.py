@@ -29,14 +29,22 @@ def split(raw: bytes) -> tuple[str, bytes]:
     return head.decode(), payload
 
 
+def unpacked(data: bytes) -> Any:
+    """What msgpack holds, whoever packed it; a `WireError` says that it is "not msgpack" and why."""
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(f"not msgpack ({str(error) or type(error).__name__})") from None
+
+
 def unpack(payload: bytes) -> dict[str, Any]:
     """The map of one payload; raises `WireError` for anything that is not one of our version."""
     if len(payload) > MAX_MESSAGE_BYTES:
         raise WireError(f"message of {len(payload)} bytes, at most {MAX_MESSAGE_BYTES} are read")
     try:
-        fields = msgpack.unpackb(payload, raw=False, strict_map_key=True, max_ext_len=0)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(f"the payload is not msgpack ({str(error) or type(error).__name__})") from None
+        fields = unpacked(payload)
+    except WireError as error:
+        raise WireError(f"the payload is {error}") from None
     if not isinstance(fields, dict):
         raise WireError(f"expected a msgpack map, got {type(fields).__name__}")
     if fields.get("v") != VERSION:

@@ -3,14 +3,16 @@
 
 import { Link } from "./link.js";
 import { drawEdge, maskPath } from "./scene.js";
+import { withNextFrame } from "./screen.js";
 
 const OLD_MS = 500;
 const canvas = document.getElementById("edges");
 const ctx = canvas.getContext("2d", { desynchronized: true });
 const query = new URLSearchParams(location.search);
 let matrix = numbers(query.get("homography"), 9), size = numbers(query.get("size"), 2);
-let newest = null, drawn = null, awake = false, aging = 0;
+let newest = null, drawn = null, aging = 0;
 
+const wake = withNextFrame(draw);
 const link = new Link({
   text(message) {
     if (message.t !== "hello") return;
@@ -52,14 +54,7 @@ function mapped(points) {
   return out;
 }
 
-/** Draw with the screen's next frame; a display on which nothing changes rests. */
-function wake() {
-  if (!awake) requestAnimationFrame(draw);
-  awake = true;
-}
-
 function draw() {
-  awake = false;
   const now = performance.now();
   const showable = newest && matrix && now - newest.ms < OLD_MS ? newest : null; // nothing stale is shown as new
   if (showable === drawn) return;

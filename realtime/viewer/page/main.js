@@ -7,6 +7,7 @@ import { LocalVideo } from "./local.js";
 import * as panel from "./panel.js";
 import { Recording } from "./recording.js";
 import { drawGaze, drawMask, fit, maskPath } from "./scene.js";
+import { withNextFrame } from "./screen.js";
 import { Series } from "./strip.js";
 
 const HELD_MS = 1000; // by when what is on show is held, if there was something to hold
@@ -21,12 +22,13 @@ const gazeSeries = new Series("#3cc8ff"), screenSeries = new Series("#e69f00"), 
 const state = {
   hello: null, health: null, source: NOBODY, open: false,
   latest: null, // {head, outlines, path, arrived, bitmap, frame, points}: the newest from the server
-  mode: "carried", drawnSeq: -1, drawn: 0, drawnMs: -1e9, dirty: true, awake: false,
+  mode: "carried", drawnSeq: -1, drawn: 0, drawnMs: -1e9, dirty: true,
   view: null, image: null, on: { hold: false, record: false },
   heldSince: 0, frozen: false, // the page's own camera or clip gives nothing new
   shown: null, carry: null, pace: [0, 0], label: "",
 };
 
+const wake = withNextFrame(draw); // to look whether there is something to draw
 const link = new Link({
   open() { state.open = true; local.announce(state.label); },
   gone() {
@@ -113,14 +115,7 @@ function redraw() {
   wake();
 }
 
-/** Look with the screen's next frame whether there is something to draw: a page on which nothing happens rests. */
-function wake() {
-  if (!state.awake) requestAnimationFrame(draw);
-  state.awake = true;
-}
-
 function draw(now) {
-  state.awake = false;
   hand.tick(now);
   const stirred = hand.stirred(now);
   if (hand.rests || stirred) wake();
