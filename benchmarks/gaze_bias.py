@@ -1,7 +1,7 @@
 """What masks are worth with a tracker that is off, and what its calibration gives back.
 
 The calibration is made as a user makes it: `gazecast calibrate gaze` against a virtual wearer whose tracker has the
-same bias and noise. Then clips (as `benchmarks.keeping_up` takes them) are played with gaze that is shifted by it.
+same bias and noise. Then clips (as `benchmarks.tracker_ablation` takes them) are played with gaze that is shifted by it.
 
     python -m benchmarks.gaze_bias --data CLIPS                                stepped, free of the machine's noise
     python -m benchmarks.gaze_bias --data CLIPS --bench PATH/streaming.py      in real time, by a benchmark that plays
@@ -26,19 +26,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fit import scoring
-from benchmarks.fit.clips import Clip, load
-from benchmarks.fit.looks import looks
-from benchmarks.fit.played import Played
-from benchmarks.fit.stepping import Answer, Encodings, RememberingDecoder, Stepped, step_through
+from benchmarks.streaming_eval import scoring
+from benchmarks.streaming_eval.clips import Clip, load
+from benchmarks.streaming_eval.looks import looks
+from benchmarks.streaming_eval.played import Played
+from benchmarks.streaming_eval.stepping import Answer, Encodings, RememberingDecoder, Stepped, step_through
 from engines import Decoder, EngineSettings, weights
 from engines import load as load_engine
-from realtime.calibrated import CalibratedGaze, load_gaze
-from realtime.simulate import Simulator
+from realtime.simulation.calibration_wearer import EyeError, TargetClip
+from realtime.simulation.device import Simulator
 from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
-from realtime.tracker import Tracker
+from realtime.sources.calibrated import CalibratedGaze, load_gaze
+from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, GazeSample, Keyframe
-from realtime.wearer import EyeError, TargetClip
 
 RUN = f"{shlex.quote(sys.executable)} -m realtime run --source {{source}} --publish {{publish}}"
 Shift = tuple[float, float]

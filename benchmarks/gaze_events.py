@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.gaze import GazeFilter, GazeSettings
+from realtime.tracking.gaze import GazeFilter, GazeSettings
 from realtime.types import GazeSample
 
 SIZE, DEG = (1600, 1200), 15.6

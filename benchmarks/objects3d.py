@@ -45,10 +45,10 @@ from calibration.objects import (
     sight_lines,
     spot_of,
 )
-from realtime.config import load_config
+from realtime.comms import MaskMessage, Object3dMessage, read
+from realtime.config.schema import load_config
 from realtime.recording.reader import Recording
-from realtime.run import run
-from realtime.wire import MaskMessage, Object3dMessage, read
+from realtime.session.run import run
 from tests.calibration.objects import slow
 
 CAMERA = Pinhole((640, 480), 520, 520, 319.5, 239.5)

@@ -8,7 +8,7 @@ seed by seed, so that all of them share the same minutes: `gazecast`, `disc` (no
 gaze), `stock` (newest frame, encode, newest gaze, decode, with the published graphs in ONNX Runtime), and whatever
 --program NAME='COMMAND with {source} and {publish}' adds. Nothing else may run on the machine.
 
-fit: streaming J&F (`benchmarks.fit.scoring`), each mask against the frame that it names, stability (`steady`), latency.
+fit: streaming J&F (`benchmarks.streaming_eval.scoring`), each mask against the frame that it names, stability (`steady`), latency.
 errors: streaming J&F against the error of the gaze. switches: two clips side by side, the eyes going to and fro.
 """
 
@@ -25,12 +25,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fit import pictures, scoring, steady, switches
-from benchmarks.fit.clips import Clip, load, neighbours
-from benchmarks.fit.device import NoMasks
-from benchmarks.fit.looks import looks
-from benchmarks.fit.played import Arrival, Played
-from benchmarks.fit.programs import Command, Disc, Program, Stock, measure
+from benchmarks.streaming_eval import pictures, scoring, steady, switches
+from benchmarks.streaming_eval.clips import Clip, load, neighbours
+from benchmarks.streaming_eval.device import NoMasks
+from benchmarks.streaming_eval.looks import looks
+from benchmarks.streaming_eval.played import Arrival, Played
+from benchmarks.streaming_eval.programs import Command, Disc, Program, Stock, measure
 from engines import EngineError, weights
 
 RESULTS = Path(__file__).parent / "results" / "streaming.json"

@@ -24,8 +24,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.film import OverlayWriter
-from tests.chrome import Chrome, Tab
+from realtime.media.video_writer import OverlayWriter
+from tests.browser import Chrome, Tab
 from tests.realtime.viewer.showing import look_at_red, place_of, red, seen, write_camera
 
 FPS = 24.0

@@ -7,7 +7,7 @@ from calibration.camera import Camera, Fisheye, Pinhole, angles_deg, camera_from
 from calibration.errors import CalibrationError, RecordError
 from calibration.record import Record
 from calibration.rigid import Rigid
-from calibration.uncertain import Uncertain
+from calibration.uncertain_transform import Uncertain
 
 __all__ = [
     "CalibrationError",

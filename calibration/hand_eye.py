@@ -21,7 +21,7 @@ import numpy as np
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 from calibration.rigid import Rigid, mean_pose, rotation_from_rotvec, rotvecs_from_rotations
-from calibration.uncertain import Uncertain
+from calibration.uncertain_transform import Uncertain
 
 Setup = Literal["eye-in-hand", "eye-to-hand"]
 Method = Literal["joint", "tsai", "park", "horaud", "andreff", "daniilidis"]

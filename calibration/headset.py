@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calibration.errors import CalibrationError
 from calibration.pose import BoardPose
-from calibration.uncertain import Uncertain
+from calibration.uncertain_transform import Uncertain
 
 MOST_AGE_S = 0.1
 MOST_RMS_PX = 3.0

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
 from calibration import Rigid
-from realtime.canvas import GRID, INK, Axes, Canvas
-from realtime.requests.client import Picture
-from realtime.wire import Object3dMessage
+from realtime.comms import Object3dMessage
+from realtime.comms.request_client import Picture
+from realtime.media.chart import GRID, INK, Axes, Canvas
 
 HOME_M, OPEN_M, STANDOFF_M, MOST_M_S = np.array([0.15, 0.0, 0.3]), 0.14, 0.08, 0.5
 CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T - 0.5

@@ -13,7 +13,7 @@ from rclpy.qos import QoSProfile
 from rosidl_runtime_py.utilities import get_message
 
 from realtime import MaskSubscriber
-from realtime.ros2.topics import TOPICS, Translator, full_name
+from realtime.robotics.ros2.topics import TOPICS, Translator, full_name
 
 
 def main(*endpoint: str) -> None:

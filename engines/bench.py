@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from engines.base import EngineUnavailable, Image, Prompt
+from engines.build import GATE_PICTURES, Report, opened
 from engines.graphs import BATCHES
 from engines.letterbox import MODEL_SIDE
 from engines.pictures import evenly, fitted
 from engines.settings import EngineSettings
-from engines.workshop import GATE_PICTURES, Report, opened
 
 Timings = dict[str, list[float]]
 

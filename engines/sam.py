@@ -22,11 +22,11 @@ from engines.base import (
     check_image,
     check_prompts,
 )
+from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, LIVE, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
 from engines.settings import EngineSettings, default_cache_dir, picture_side
-from engines.store import GraphStore
 
 _serial = itertools.count(1)
 """Makes the id of every opened engine its own."""

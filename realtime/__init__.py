@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realtime.requests.client import Requester
-    from realtime.subscriber import MaskSubscriber
+    from realtime.comms.mask_subscriber import MaskSubscriber
+    from realtime.comms.request_client import Requester
 
 __all__ = ["MaskSubscriber", "Requester"]
 
@@ -17,11 +17,11 @@ __all__ = ["MaskSubscriber", "Requester"]
 def __getattr__(name: str) -> Any:
     """Import on first use: every module of this package runs this file, and most need no sockets."""
     if name == "MaskSubscriber":
-        from realtime.subscriber import MaskSubscriber
+        from realtime.comms.mask_subscriber import MaskSubscriber
 
         return MaskSubscriber
     if name == "Requester":
-        from realtime.requests.client import Requester
+        from realtime.comms.request_client import Requester
 
         return Requester
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

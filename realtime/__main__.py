@@ -10,7 +10,7 @@ import threading
 def main() -> int:
     """Run the command; 130 when it is interrupted, also while it is still being imported."""
     try:
-        from realtime.cli import main as command
+        from realtime.commands.main import main as command
 
         code = command()
     except KeyboardInterrupt:

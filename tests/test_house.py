@@ -21,8 +21,8 @@ ROOMS = {
 }
 """Each room and the rooms that it may import from."""
 HOMES = {
-    "zmq": ("realtime/transport/",),
-    "av": ("realtime/film.py",),
+    "zmq": ("realtime/comms/sockets/",),
+    "av": ("realtime/media/video_writer.py",),
     "openvino": ("engines/",),
     "onnxruntime": ("engines/",),
     "torch": ("engines/",),
@@ -35,16 +35,17 @@ HOMES = {
     "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
     "aiohttp": ("realtime/viewer/",),
-    "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/ros2/bag.py"),
-    "rosbags": ("realtime/ros2/store.py",),
-    "foxglove": ("realtime/ros2/foxglove.py",),
+    "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
+    "rosbags": ("realtime/robotics/ros2/message_types.py",),
+    "foxglove": ("realtime/robotics/ros2/foxglove.py",),
 }
 """Heavy libraries and where alone they may be imported."""
 HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
          "foxglove"}  # fmt: skip
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",
-    "realtime.wire", "realtime.config", "realtime.subscriber", "realtime.doctor", "realtime.cli",
+    "realtime.comms", "realtime.config.schema", "realtime.comms.mask_subscriber", "realtime.commands.doctor", 
+    "realtime.commands.main",
 )  # fmt: skip
 """Modules that anybody may import without paying for a library that was not chosen."""
 
@@ -127,8 +128,8 @@ def test_the_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
     """A flat layout tests the working tree by default; here the wheel's own files answer."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import engines, realtime.cli, calibration;"
-        "print(engines.__file__, realtime.__file__, calibration.__file__); realtime.cli.main(['--help'])"
+        "import sys; sys.path.insert(0, sys.argv[1]); import engines, realtime.commands.main, calibration;"
+        "print(engines.__file__, realtime.__file__, calibration.__file__); realtime.commands.main.main(['--help'])"
     )
     command = [sys.executable, "-I", "-c", code, str(tmp_path / "site")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)

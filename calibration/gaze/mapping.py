@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
+from calibration.gaze.bayesian_regression import fit_shrunk
 from calibration.gaze.hull import hull_of, nearest_within, width_of
-from calibration.gaze.shrunk import fit_shrunk
 
 Array = NDArray[np.float64]
 Kind = Literal["offset", "affine", "quadratic", "regularised"]

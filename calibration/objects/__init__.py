@@ -7,8 +7,8 @@ for (`calibration.objects.with_open3d`).
 from calibration.objects.boxes import Box, minimal_box, quick_box
 from calibration.objects.cloud import Cloud, CloudSettings, Depth, NoCloud, find_cloud, metres, sight_lines
 from calibration.objects.place import NoPlace, Spot, by_size, on_plane, sight, spot_of
+from calibration.objects.pose_filter import PoseFilter, Steady
 from calibration.objects.register import registered
-from calibration.objects.steady import PoseFilter, Steady
 
 __all__ = [
     "Box",

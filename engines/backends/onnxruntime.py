@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from engines.base import EngineUnavailable, Floats, Image, ModelError
+from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings
-from engines.store import GraphStore
 
 try:
     import onnxruntime as ort

@@ -10,11 +10,11 @@ import numpy as np
 
 from engines import cache
 from engines.base import EngineUnavailable, Floats, Image, ModelError
+from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, picture_side
-from engines.store import GraphStore
 
 try:
     import openvino as ov

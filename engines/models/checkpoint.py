@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from engines.base import ModelError
-from engines.models.beyond import Beyond
 from engines.models.mask_decoder import MaskDecoder
+from engines.models.padding_constants import Beyond
 from engines.models.prompt import PromptEncoder
 from engines.models.tiny_vit import DEPTHS, HEAD_WIDTH, HEADS, WINDOWS, TinyViT
 from engines.weight_files import weight_files

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from engines.graphs import GRID, TOKEN_PX, DecoderGraph, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
-from engines.models.beyond import Beyond, record
 from engines.models.checkpoint import Sam
 from engines.models.fast_decoder import HEAD, Blocks, FastDecoder, Preparation
 from engines.models.mask_decoder import HEADS
+from engines.models.padding_constants import Beyond, record
 from engines.models.prompt import WIDTH
 from engines.models.tiny_vit import TinyViT
 from engines.prompts import PromptTable

@@ -14,14 +14,14 @@ import cv2
 import msgpack
 import numpy as np
 
-from realtime.controls import ALL_VERBS, Command, Known
-from realtime.dwell import Trace
-from realtime.publishing import Stamp
+from realtime.comms import WireError, unpacked
+from realtime.pipeline.control import ALL_VERBS, Command, Known
+from realtime.pipeline.publisher import Stamp
+from realtime.pipeline.tracker_log import Call, Encoded, Turn
 from realtime.sources.base import SourceError
 from realtime.sources.pupil_messages import jpeg_size
-from realtime.turns import Call, Encoded, Turn
+from realtime.tracking.dwell import Trace
 from realtime.types import Frame, FrameKey, GazeSample
-from realtime.wire import WireError, unpacked
 
 FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
 VERSION = 1

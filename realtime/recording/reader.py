@@ -19,6 +19,8 @@ from mcap.opcode import Opcode
 from mcap.records import Chunk, Message, Metadata
 from mcap.stream_reader import get_chunk_data_stream
 
+from realtime.comms import MaskMessage, WireError, read
+from realtime.pipeline.tracker_log import Turn
 from realtime.recording.format import (
     FRAME,
     GAZE,
@@ -31,9 +33,7 @@ from realtime.recording.format import (
     read_turn,
 )
 from realtime.recording.writer import ABOUT, TOPICS
-from realtime.turns import Turn
 from realtime.types import GazeSample
-from realtime.wire import MaskMessage, WireError, read
 
 MAGIC = b"\x89MCAP0\r\n"
 MOST_CHUNK_BYTES = 1 << 28

@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from realtime.config.recording import RecordSettings
+from realtime.infra.threads import yield_to_others
+from realtime.pipeline.tracker_log import Turn
 from realtime.recording.format import (
     FRAME,
     GAZE,
@@ -24,11 +27,8 @@ from realtime.recording.format import (
     pack_sample,
     pack_turn,
 )
-from realtime.recording.settings import RecordSettings
 from realtime.recording.writer import RecordingFile
-from realtime.turns import Turn
 from realtime.types import Frame, GazeSample
-from realtime.yielding import yield_to_others
 
 log = logging.getLogger(__name__)
 FLUSH_NS, SYNC_NS = 500_000_000, 1_000_000_000

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from realtime.clock import ClockStatus
+from realtime.infra.clock import ClockStatus
 from realtime.types import Frame, GazeSample
 
 SourceState = Literal["connecting", "running", "waiting", "ended", "failed"]

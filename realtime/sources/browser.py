@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realtime.clock import now_ns
-from realtime.latest import Latest
+from realtime.infra.channels import Latest
+from realtime.infra.clock import now_ns
 from realtime.sources.base import FrameSource, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus, Tally
 from realtime.sources.pupil_messages import jpeg_size
 from realtime.types import Frame, GazeSample

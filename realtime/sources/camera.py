@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from realtime.clock import now_ns
+from realtime.infra.clock import now_ns
 from realtime.sources.base import OnEvent, OnFrame, SourceStatus, Tally
-from realtime.sources.video import Capture
+from realtime.sources.opencv_capture import Capture
 from realtime.types import Frame
 
 RETRY_S = 1.0

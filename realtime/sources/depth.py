@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError
 from calibration.objects import Depth, metres
-from realtime.clock import now_ns
+from realtime.infra.clock import now_ns
 from realtime.sources.base import SourceError, SourceStatus, Tally
-from realtime.sources.clip import ClipClock
-from realtime.sources.video import depth_frames
+from realtime.sources.opencv_capture import depth_frames
+from realtime.sources.video_file import ClipClock
 from realtime.types import Frame
 
 KEPT = 8

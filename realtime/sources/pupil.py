@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import msgpack
 
-from realtime.clock import ClockMap, now_ns
+from realtime.comms.sockets import MAX_MESSAGE_BYTES, DeviceFeed, NoAnswer, Remote, check_endpoint
+from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.base import OnEvent, OnFrame, OnGaze, SourceStatus, Tally
 from realtime.sources.depth import DepthFrame, LiveDepth, usable
 from realtime.sources.pupil_messages import (
@@ -25,7 +26,6 @@ from realtime.sources.pupil_messages import (
     read_gaze,
     read_pixels,
 )
-from realtime.transport import MAX_MESSAGE_BYTES, DeviceFeed, NoAnswer, Remote, check_endpoint
 from realtime.types import Frame, GazeSample
 
 DEFAULT_PORT = 50020

@@ -25,12 +25,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from realtime.settings import SettingsError
-from realtime.viewer.hub import Order
-from realtime.viewer.messages import MOST_BYTES, PageError, pack_text
-from realtime.viewer.settings import ViewSettings, check_homography
-from realtime.viewer.talk import Host
-from realtime.viewer.visit import Stream, Visit
+from realtime.config.loader import SettingsError
+from realtime.config.viewer import ViewSettings, check_homography
+from realtime.viewer.connections import Stream, Visit
+from realtime.viewer.frame_broadcaster import Order
+from realtime.viewer.interfaces import Host
+from realtime.viewer.page_messages import MOST_BYTES, PageError, pack_text
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.drawing import draw
-from realtime.names import free_name
-from realtime.settings import SettingsError
-from realtime.taps import Shown
-from realtime.wire import FrameRef
+from realtime.comms import FrameRef
+from realtime.config.loader import SettingsError
+from realtime.media.files import free_name
+from realtime.media.overlay import draw
+from realtime.pipeline.observers import Shown
 
 
 class SnapshotError(SettingsError):

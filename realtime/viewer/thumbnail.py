@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.drawing import COLOURS
+from realtime.media.overlay import COLOURS
 from realtime.types import Mask, State
 
 SIZE = (192, 144)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fit.clips import Clip, back_and_forth, load, neighbours, side_by_side
-from benchmarks.fit.looks import GAZE_HZ, STAY_S, closed, looks
+from benchmarks.streaming_eval.clips import Clip, back_and_forth, load, neighbours, side_by_side
+from benchmarks.streaming_eval.looks import GAZE_HZ, STAY_S, closed, looks
 from tests.benchmarks.drawn import SHAPE, disc
 
 FPS = 24.0

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fit.clips import Clip
-from benchmarks.fit.device import moments
-from benchmarks.fit.looks import looks
-from benchmarks.fit.played import Arrival, Played, Sent
-from benchmarks.fit.scoring import iou, j_and_f, percentiles, score, together
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.device import moments
+from benchmarks.streaming_eval.looks import looks
+from benchmarks.streaming_eval.played import Arrival, Played, Sent
+from benchmarks.streaming_eval.scoring import iou, j_and_f, percentiles, score, together
 from tests.benchmarks.drawn import blob, disc, random_masks
 
 FPS = 24.0

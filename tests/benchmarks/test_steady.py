@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fit.clips import Clip
-from benchmarks.fit.played import Arrival, Moment, Played, Sent
-from benchmarks.fit.scoring import iou
-from benchmarks.fit.steady import motion, score, steadiness, warped
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.played import Arrival, Moment, Played, Sent
+from benchmarks.streaming_eval.scoring import iou
+from benchmarks.streaming_eval.steady import motion, score, steadiness, warped
 from engines import Mask
 from tests.benchmarks.drawn import SHAPE, disc, random_masks, turned
 

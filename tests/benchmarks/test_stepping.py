@@ -6,15 +6,23 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.fit.clips import Clip
-from benchmarks.fit.looks import looks
-from benchmarks.fit.played import Played
-from benchmarks.fit.scoring import score
-from benchmarks.fit.stepping import Answer, Encodings, Plain, RememberingDecoder, Stepped, Tracked, step_through
-from benchmarks.keeping_up import ABLATIONS, tries, without
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.looks import looks
+from benchmarks.streaming_eval.played import Played
+from benchmarks.streaming_eval.scoring import score
+from benchmarks.streaming_eval.stepping import (
+    Answer,
+    Encodings,
+    Plain,
+    RememberingDecoder,
+    Stepped,
+    Tracked,
+    step_through,
+)
+from benchmarks.tracker_ablation import ABLATIONS, tries, without
 from engines import Decoder, EngineSettings, Prompt, load
-from realtime.settings import SettingsError
-from realtime.tracker import TrackerSettings
+from realtime.config.loader import SettingsError
+from realtime.tracking.tracker import TrackerSettings
 from realtime.types import Frame, GazeSample, Keyframe
 from tests.benchmarks.test_clips import moving
 

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import keeping_up, streaming
-from benchmarks.fit import pictures
-from benchmarks.fit.clips import Clip
-from benchmarks.fit.device import NoMasks
-from benchmarks.fit.looks import looks
-from benchmarks.fit.programs import Command, Disc, Program, measure
-from benchmarks.fit.scoring import score
+from benchmarks import streaming, tracker_ablation
+from benchmarks.streaming_eval import pictures
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.device import NoMasks
+from benchmarks.streaming_eval.looks import looks
+from benchmarks.streaming_eval.programs import Command, Disc, Program, measure
+from benchmarks.streaming_eval.scoring import score
 from tests.benchmarks.test_clips import moving
 
 FPS = 24.0
@@ -103,7 +103,7 @@ def test_tables_tell_what_is_not_known() -> None:
     assert "| gazecast | 0.6 |" in text
     assert "200 / -" in text
     assert "| disc | 0.250 | 0.150 |" in text
-    assert "| y | 0.6 |  |" in keeping_up.table(RESULTS)
+    assert "| y | 0.6 |  |" in tracker_ablation.table(RESULTS)
 
 
 def test_nothing_to_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

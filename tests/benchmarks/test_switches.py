@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.fit.clips import Clip
-from benchmarks.fit.played import WARM, Arrival, Moment, Played, Sent, Stay
-from benchmarks.fit.switches import NOTHING, score, sits_on, together
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.played import WARM, Arrival, Moment, Played, Sent, Stay
+from benchmarks.streaming_eval.switches import NOTHING, score, sits_on, together
 from engines import Mask
 from tests.benchmarks.drawn import SHAPE, disc
 

@@ -14,7 +14,7 @@ from calibration.headset import BoardLost
 from calibration.pose import project_board
 from calibration.record import Record, save
 from calibration.rigid import Rigid
-from calibration.uncertain import Uncertain
+from calibration.uncertain_transform import Uncertain
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.render import facing, photograph
 from tests.calibration.test_screen import SCREEN, look_at, pose, seen

@@ -12,7 +12,7 @@ from calibration.boards import parse_board
 from calibration.headset import BoardLost, SharedBoard, base_from_headset
 from calibration.pose import BoardPose, find_pose, project_board
 from calibration.rigid import Rigid, rotvec_from_rotation
-from calibration.uncertain import Uncertain
+from calibration.uncertain_transform import Uncertain
 from tests.calibration.cameras import NEON
 from tests.calibration.render import facing
 

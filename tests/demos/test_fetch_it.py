@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from realtime import Requester
-from realtime.config import load_config
-from realtime.progress import Quiet
-from realtime.run import run
-from realtime.simulate import Simulator
-from realtime.table import BOARD, BOXES, TableClip, write_calibrations
-from realtime.transport import NoAnswer
-from realtime.wire import FrameRef, Object3dMessage, Place
-from tests.realtime.patience import eventually
+from realtime.comms import FrameRef, Object3dMessage, Place
+from realtime.comms.sockets import NoAnswer
+from realtime.config.schema import load_config
+from realtime.infra.progress import Quiet
+from realtime.session.run import run
+from realtime.simulation.device import Simulator
+from realtime.simulation.table_scene import BOARD, BOXES, TableClip, write_calibrations
+from tests.realtime.waiting import eventually
 
 DEMOS = Path(__file__).parents[2] / "demos"
 NEAR_M = 0.01

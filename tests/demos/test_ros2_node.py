@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from realtime.publishing import Broadcast
-from realtime.ros2 import store
-from realtime.ros2.topics import TOPICS, full_name
-from realtime.transport import Publisher
-from realtime.wire import HealthMessage
-from tests.realtime.patience import eventually
-from tests.realtime.ros2.said import FRAME_ID, WALL_NS, captured_ns, mask, solid
+from realtime.comms import HealthMessage
+from realtime.comms.sockets import Publisher
+from realtime.pipeline.publisher import Broadcast
+from realtime.robotics.ros2 import message_types
+from realtime.robotics.ros2.topics import TOPICS, full_name
+from tests.realtime.robotics.ros2.cdr_reader import FRAME_ID, WALL_NS, captured_ns, mask, solid
+from tests.realtime.waiting import eventually
 
 pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")
 
@@ -79,7 +79,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
 
     def stamped(wall_ns: int) -> bool:
         broadcasts[-1].send("mask", mask(1).fields())
-        image = store._store().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
+        image = message_types._store().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
         return image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + wall_ns
 
     try:
@@ -96,7 +96,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
     assert not thread.is_alive()
     kind, data = ros.published["/eyes/mask"]
     assert kind == "sensor_msgs/msg/Image"
-    image = store._store().deserialize_cdr(data, kind)
+    image = message_types._store().deserialize_cdr(data, kind)
     np.testing.assert_array_equal(image.data.reshape(image.height, image.width) > 0, mask(1).mask)
     kind, data = ros.published["/eyes/object/pose"]
-    assert store._store().deserialize_cdr(data, kind).header.frame_id == FRAME_ID
+    assert message_types._store().deserialize_cdr(data, kind).header.frame_id == FRAME_ID

@@ -21,7 +21,7 @@ def one_surrounding() -> Iterator[None]:
     Near enough for whatever is tried here; `test_models` tries how near three come.
     """
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ImportError):
-        patch.setattr("engines.models.beyond.PICTURES", 1)
+        patch.setattr("engines.models.padding_constants.PICTURES", 1)
         yield
         return
     yield  # nothing is recorded without torch

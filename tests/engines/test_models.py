@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch")
 from engines import weights  # noqa: E402
 from engines.graphs import ABSENT, SURROUND, DecoderGraph, EncoderGraph, edges  # noqa: E402
 from engines.models import checkpoint, graphs  # noqa: E402
-from engines.models.beyond import natural_noise  # noqa: E402
 from engines.models.fast_decoder import Blocks, FastDecoder, Preparation  # noqa: E402
+from engines.models.padding_constants import natural_noise  # noqa: E402
 from engines.models.sam_vit import SHAPES, SamVit, VitShape  # noqa: E402
 from engines.models.tiny_vit import TinyViT  # noqa: E402
 from engines.prompts import model_points  # noqa: E402
@@ -178,7 +178,7 @@ def test_blocks_of_padding_end_with_the_square(tokens):
 @pytest.mark.parametrize(("height", "width"), [(576, 1024), (1024, 683), (378, 672)])
 def test_recorded_surroundings_stand_for_the_padding(sam, height, width, monkeypatch):
     """Below, beside, and both; with tokens that the picture's edge goes through."""
-    monkeypatch.setattr("engines.models.beyond.PICTURES", 3)  # as outside of the tests
+    monkeypatch.setattr("engines.models.padding_constants.PICTURES", 3)  # as outside of the tests
     monkeypatch.setattr(sam, "recorded", {})
     content = torch.from_numpy(natural_noise(21, height, width))
     graph = EncoderGraph(height, width)

@@ -10,13 +10,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engines import EngineUnavailable, ModelError
+from engines.graph_store import GraphStore
 from engines.graphs import ABSENT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.letterbox_graph import letterbox_graph
-from engines.models.beyond import natural_noise
+from engines.models.padding_constants import natural_noise
 from engines.models.ranges import measure
 from engines.number_formats import linear_layers, typed
-from engines.store import GraphStore
 
 ort = pytest.importorskip("onnxruntime")
 ENCODER, DECODER = EncoderGraph(126, 224), DecoderGraph(8, 14, 1, 2, False)

@@ -3,7 +3,7 @@
 import threading
 
 from engines import SharedDecoder
-from tests.realtime.patience import eventually
+from tests.realtime.waiting import eventually
 
 
 class Slow:

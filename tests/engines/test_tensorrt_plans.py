@@ -23,10 +23,10 @@ from engines.backends.tensorrt.library import find_library
 from engines.backends.tensorrt.plans import Gpu, PlanStore
 from engines.backends.tensorrt.progress import Progress
 from engines.backends.tensorrt.runner import TensorRtRuntime
+from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, BUILT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
-from engines.store import GraphStore
-from realtime.cli import _parser
+from realtime.commands.main import _parser
 from tests.engines import fake_tensorrt as fake
 
 GPU = Gpu("Fake 9000", "8.9", "580.65")
@@ -431,9 +431,9 @@ def test_a_driver_that_refuses_is_told(record):
 
 @pytest.mark.parametrize(("precision", "refused"), [("auto", False), ("int8", True)])
 def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monkeypatch, precision, refused):
-    from engines import EngineSettings, workshop
+    from engines import EngineSettings, build
+    from engines.acceptance import GateRefused
     from engines.backends import tensorrt
-    from engines.gate import GateRefused
 
     monkeypatch.setattr(tensorrt, "find_library", fake.fake_library)
     monkeypatch.setattr(tensorrt, "open_device", fake.HostDevice)
@@ -443,17 +443,17 @@ def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monk
             raise GateRefused("best-of-four IoU 0.1")
         return {"gate": "passed"}
 
-    monkeypatch.setattr(workshop, "verify", verify)
-    monkeypatch.setattr("engines.models.beyond.PICTURES", 1)  # decides values and no shapes
+    monkeypatch.setattr(build, "verify", verify)
+    monkeypatch.setattr("engines.models.padding_constants.PICTURES", 1)  # decides values and no shapes
     settings = EngineSettings("tensorrt", precision=precision, picture_side=224, cache_dir=tmp_path)
     picture = np.random.default_rng(0).integers(0, 256, (180, 320, 3)).astype(np.uint8)
     if refused:
         with pytest.raises(GateRefused):
-            workshop.build(settings, weights_folder, (320, 180), [picture])
+            build.build(settings, weights_folder, (320, 180), [picture])
     else:
-        assert workshop.build(settings, weights_folder, (320, 180), [picture]) == {"gate": "passed"}
+        assert build.build(settings, weights_folder, (320, 180), [picture]) == {"gate": "passed"}
     numbers = "f16" if precision == "auto" else precision
-    names = {entry["name"] for entry in workshop.list_engines(tmp_path) if entry["file"].endswith(".plan")}
+    names = {entry["name"] for entry in build.list_engines(tmp_path) if entry["file"].endswith(".plan")}
     assert names == {
         f"encoder-126x224-{numbers}-plan", "letterbox-180x320-126x224-f32-plan", "decoder-masks-8x14-b1-n2-f16-plan",
         *(f"decoder-8x14-b{batch}-n{points}-f16-plan" for batch, points in BUILT),

@@ -19,9 +19,9 @@ from engines import EngineSettings, EngineUnavailable, ModelError, load
 from engines.backends.tensorrt.build import build_plan, parse
 from engines.backends.tensorrt.layers import FLOATS, QUANTISED, misfits, read_layers
 from engines.backends.tensorrt.library import Library, find_library, make_logger
+from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.number_formats import LESS_MEAN, linear_layers, typed
-from engines.store import GraphStore
 
 trt = pytest.importorskip("tensorrt_rtx_bindings")
 torch = pytest.importorskip("torch")

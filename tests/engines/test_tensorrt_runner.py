@@ -13,7 +13,7 @@ import pytest
 from engines import EngineError, EngineSettings, EngineUnavailable, Prompt, PromptError, load
 from engines.backends import tensorrt
 from engines.backends.tensorrt import device as gpu
-from engines.backends.tensorrt import slots
+from engines.backends.tensorrt import embedding_slots
 from engines.graphs import BUILT, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.reference import iou
@@ -131,7 +131,7 @@ def test_an_embedding_that_is_held_is_not_written_again(opened, picture, wanted)
 def test_memory_of_embeddings_that_were_let_go_is_used_again(opened, picture):
     encoder, _, device = opened()
     before = device.counts["allocate"]
-    for _ in range(3 * slots.SLOTS):
+    for _ in range(3 * embedding_slots.SLOTS):
         encoder.encode(picture)
         gc.collect()
     assert device.counts["allocate"] == before
@@ -139,7 +139,7 @@ def test_memory_of_embeddings_that_were_let_go_is_used_again(opened, picture):
 
 def test_embeddings_cannot_be_hoarded(opened, picture):
     encoder, _, _ = opened()
-    held = [encoder.encode(picture) for _ in range(slots.MOST_SLOTS)]
+    held = [encoder.encode(picture) for _ in range(embedding_slots.MOST_SLOTS)]
     with pytest.raises(EngineError, match="8 embeddings are held at once"):
         encoder.encode(picture)
     held.pop()

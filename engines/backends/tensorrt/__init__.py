@@ -15,11 +15,11 @@ from engines.backends.tensorrt.library import Library, find_library
 from engines.backends.tensorrt.plans import AnyGraph, PlanStore
 from engines.backends.tensorrt.runner import TensorRtRuntime
 from engines.base import Prompt
+from engines.graph_store import GraphStore
 from engines.graphs import BATCHES
 from engines.number_formats import NumberFormat
 from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings
-from engines.store import GraphStore
 
 Report = Callable[[str], None]
 

@@ -14,10 +14,10 @@ from engines.backends.tensorrt.build import build_plan
 from engines.backends.tensorrt.library import Library
 from engines.backends.tensorrt.progress import Steps
 from engines.base import ModelError
+from engines.graph_store import GraphStore
 from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import MODEL_SIDE
 from engines.number_formats import NumberFormat
-from engines.store import GraphStore
 
 AnyGraph = EncoderGraph | DecoderGraph | LetterboxGraph
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engines.backends.tensorrt.contexts import Plan, Recorded
 from engines.backends.tensorrt.device import RECORDING, Block, Device, DeviceArray, Stream
+from engines.backends.tensorrt.embedding_slots import Prepared, Slot, Slots
+from engines.backends.tensorrt.execution import Plan, Recorded
 from engines.backends.tensorrt.library import Library, make_logger
 from engines.backends.tensorrt.plans import AnyGraph, PlanStore
-from engines.backends.tensorrt.slots import Prepared, Slot, Slots
 from engines.base import Floats, Image, PromptError
 from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
 

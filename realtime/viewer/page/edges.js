@@ -1,9 +1,9 @@
 // A see-through display: the mask's edge on black, mapped by the homography of the settings or of the address
 // (?homography=a,b,c,d,e,f,g,h,i&size=WxH).
 
-import { Link } from "./link.js";
-import { drawEdge, maskPath } from "./scene.js";
-import { withNextFrame } from "./screen.js";
+import { Link } from "./connection.js";
+import { drawEdge, maskPath } from "./canvas.js";
+import { withNextFrame } from "./animation.js";
 
 const OLD_MS = 500;
 const canvas = document.getElementById("edges");

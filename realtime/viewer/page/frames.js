@@ -5,8 +5,8 @@
 // or {again: true}, see Pace. It gives {ms, mediaS, picture, levels}, is told that the page {took} it, and gives
 // perhaps, after that, {ms, jpeg}. All times are on the page's clock, as {origin} says.
 
-import { WIDTH, pyramid } from "./carry.js";
-import { Pace, StreamClock } from "./pace.js";
+import { WIDTH, pyramid } from "./mask_motion.js";
+import { Pace, StreamClock } from "./flow_control.js";
 
 const SHOWN_SIDE = 1280, SENT_SIDE = 854; // the longest side of what is shown and of what is sent, px
 const QUALITY = 0.85;

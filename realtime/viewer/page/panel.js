@@ -1,7 +1,7 @@
 // What stands around the picture: state, buttons, keys, latency. It reads `state` and says what was pressed.
 
-import { rgb } from "./scene.js";
-import { percentiles, plot, said } from "./strip.js";
+import { rgb } from "./canvas.js";
+import { percentiles, plot, said } from "./latency_chart.js";
 
 const NOTICE_MS = 4000;
 const $ = (id) => document.getElementById(id);

@@ -1,8 +1,8 @@
 // While it records: a red mark, and the objects of the recording, to be named and dropped as they are looked at.
 
-import { clock } from "./film.js";
-import { rgb } from "./scene.js";
-import { Things } from "./things.js";
+import { clock } from "./timeline.js";
+import { rgb } from "./canvas.js";
+import { Things } from "./object_list.js";
 
 const WIDTH = 128, HEIGHT = 96; // of a thumbnail, px
 const ROOM = 1.3; // of it, round the thing

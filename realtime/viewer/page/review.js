@@ -1,9 +1,9 @@
 // The page of a recording: plays its frames with their recorded masks; its objects are named, kept and dropped.
 
-import { clock, Lane } from "./film.js";
-import { Link } from "./link.js";
-import { drawGaze, drawMask, fit, maskPath, rgb } from "./scene.js";
-import { Things } from "./things.js";
+import { clock, Lane } from "./timeline.js";
+import { Link } from "./connection.js";
+import { drawGaze, drawMask, fit, maskPath, rgb } from "./canvas.js";
+import { Things } from "./object_list.js";
 
 const NOTICE_MS = 5000;
 const $ = (id) => document.getElementById(id);

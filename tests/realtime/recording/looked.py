@@ -10,11 +10,7 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
-from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
-from realtime.recording.reader import Recording
-from realtime.recording.writer import RecordingFile
-from realtime.types import Frame, GazeSample, State
-from realtime.wire import (
+from realtime.comms import (
     FrameRef,
     GazeRef,
     HealthMessage,
@@ -23,6 +19,10 @@ from realtime.wire import (
     TimingNs,
     pack,
 )
+from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
+from realtime.recording.reader import Recording
+from realtime.recording.writer import RecordingFile
+from realtime.types import Frame, GazeSample, State
 
 WALL_NS = 1_700_000_000_000_000_000
 BEGIN_NS = 5_000_000_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.controls import VERBS, Command, Known
-from realtime.dwell import Trace
-from realtime.publishing import Stamp
+from realtime.pipeline.control import VERBS, Command, Known
+from realtime.pipeline.publisher import Stamp
+from realtime.pipeline.tracker_log import Encoded, Turn
 from realtime.recording.format import (
     About,
     RecordingError,
@@ -23,7 +23,7 @@ from realtime.recording.format import (
     read_sample,
     read_turn,
 )
-from realtime.turns import Encoded, Turn
+from realtime.tracking.dwell import Trace
 from realtime.types import FrameKey, GazeSample
 from tests.realtime.recording import made
 

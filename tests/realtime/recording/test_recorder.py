@@ -16,22 +16,22 @@ from types import SimpleNamespace
 
 import pytest
 
-import realtime.recording.deck as deck_module
+import realtime.recording.controller as deck_module
 import realtime.recording.recorder as recorder_module
-from realtime.clock import now_ns
-from realtime.controls import Command
-from realtime.recording.deck import Deck
+from realtime.comms import HealthMessage
+from realtime.config.recording import RecordSettings
+from realtime.infra.clock import now_ns
+from realtime.pipeline.control import Command
+from realtime.pipeline.observers import Shown
+from realtime.pipeline.tracker_log import Turn
+from realtime.recording.controller import Deck
 from realtime.recording.format import FRAME, GAZE, TURN, RecordingError
 from realtime.recording.reader import Recording
 from realtime.recording.recorder import Recorder
-from realtime.recording.settings import RecordSettings
 from realtime.recording.writer import RecordingFile
-from realtime.taps import Shown
-from realtime.turns import Turn
 from realtime.types import Frame
-from realtime.wire import HealthMessage
-from tests.realtime.patience import eventually
 from tests.realtime.recording import made
+from tests.realtime.waiting import eventually
 
 PNG = RecordSettings(frames="png")
 
@@ -188,9 +188,9 @@ def test_a_file_that_is_taken_away_ends_the_recording_and_says_so(tmp_path):
 CHILD = '''
 import mmap, os, struct, sys, threading, time
 from pathlib import Path
-from realtime.clock import now_ns
+from realtime.infra.clock import now_ns
 from realtime.recording.recorder import NICE, Recorder
-from realtime.recording.settings import RecordSettings
+from realtime.config.recording import RecordSettings
 from realtime.types import Frame
 from tests.realtime.recording import made
 folder, count = Path(sys.argv[1]), int(sys.argv[2])

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.clock import now_ns
-from realtime.sources import FrameSource, GazeSource, open_frames, open_gaze
+from realtime.infra.clock import now_ns
+from realtime.session.inputs import FrameSource, GazeSource, open_frames, open_gaze
 from realtime.sources.browser import BrowserFrames, BrowserGaze, Shot
 from realtime.types import GazeSample
-from tests.realtime.patience import eventually, quick
+from tests.realtime.waiting import eventually, quick
 
 
 def jpeg(width=64, height=48, value=90):

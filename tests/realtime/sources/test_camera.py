@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from engines import Image
-from realtime.clock import now_ns
-from realtime.sources import camera as module
+from realtime.infra.clock import now_ns
+from realtime.session.inputs import camera as module
 from realtime.sources.base import SourceStatus
 from realtime.sources.camera import LiveFrames
-from realtime.sources.video import Capture
+from realtime.sources.opencv_capture import Capture
 from realtime.types import Frame
-from tests.realtime.patience import eventually, quick
 from tests.realtime.sources.clips import picture
+from tests.realtime.waiting import eventually, quick
 
 
 class Script:

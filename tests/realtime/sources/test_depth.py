@@ -11,17 +11,17 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.clock import now_ns
-from realtime.sources import open_depth, open_frames
+from realtime.infra.clock import now_ns
+from realtime.session.inputs import open_depth, open_frames
 from realtime.sources.base import SourceError
-from realtime.sources.clip import ClipClock
 from realtime.sources.depth import DepthFrame, DepthSource, FileDepth, LiveDepth, VideoDepth, usable
 from realtime.sources.pupil import PupilDepth
 from realtime.sources.pupil_messages import DEPTH_FORMATS, Malformed, read_depth, read_frame_head
+from realtime.sources.video_file import ClipClock
 from realtime.types import Frame
-from tests.realtime.patience import eventually, quick
 from tests.realtime.sources.clips import make_folder
 from tests.realtime.sources.test_pupil import HOST, Device
+from tests.realtime.waiting import eventually, quick
 
 SIZE = (8, 6)
 

@@ -13,15 +13,15 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.clock import now_ns
-from realtime.simulate import Simulator
+from realtime.comms.sockets import DeviceServer, Publisher, Remote
+from realtime.infra.clock import now_ns
+from realtime.simulation.device import Simulator
 from realtime.sources.base import SourceStatus
 from realtime.sources.pupil import PupilFrames, PupilGaze
-from realtime.transport import DeviceServer, Publisher, Remote
 from realtime.types import Frame, GazeSample
-from tests.realtime.patience import eventually, quick
 from tests.realtime.sources.clips import make_folder, number_in, picture
 from tests.realtime.sources.test_pupil_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
+from tests.realtime.waiting import eventually, quick
 
 HOST = "127.0.0.1"
 
@@ -344,7 +344,7 @@ def test_consumer_that_is_slow_gets_the_newest_frame(frames: Callable[..., tuple
 def test_oversize_frame_is_counted_and_frames_go_on(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.sources import pupil
+    from realtime.session.inputs import pupil
 
     monkeypatch.setattr(pupil, "MAX_MESSAGE_BYTES", 100_000)
     with device() as opened:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import chrome
+from tests.browser import Chrome, installed
 from tests.realtime.viewer.running import CAMERA
 from tests.realtime.viewer.showing import write_camera
 
 
 @pytest.fixture(scope="package")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chrome.Chrome]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """Its camera shows `showing.scene`."""
-    if chrome.installed() is None:
+    if installed() is None:
         pytest.skip("no Chromium; .ci/setup or apt-get install chromium brings it")
     # Slow, so that the hand keeps up with the thing on a busy machine too.
     camera = write_camera(tmp_path_factory.mktemp("camera") / "scene.mjpeg", frames=480, size=CAMERA)
-    with chrome.Chrome(camera) as one:
+    with Chrome(camera) as one:
         yield one

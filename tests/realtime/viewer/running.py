@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.config import load_config
-from realtime.progress import Quiet
-from realtime.run import run
-from tests.chrome import Chrome, Tab
+from realtime.config.schema import load_config
+from realtime.infra.progress import Quiet
+from realtime.session.run import run
+from tests.browser import Chrome, Tab
 from tests.realtime import scene
-from tests.realtime.patience import eventually
 from tests.realtime.viewer.showing import look_at_red, point_at_red, red, seen
+from tests.realtime.waiting import eventually
 
 CAMERA = (320, 240)
 LONG_S = 30

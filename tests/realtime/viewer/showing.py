@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
-from tests.chrome import Tab
+from tests.browser import Tab
 
 TINTED = 56
 """Alpha of the overlay from which on a pixel is drawn as the thing: its tint is 66, its glow fades from 125 to 0."""

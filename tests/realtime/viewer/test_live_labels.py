@@ -3,8 +3,8 @@
 import json
 
 from realtime.recording.labels import Label, load_labels
-from tests.realtime.viewer.test_roll import shown
 from tests.realtime.viewer.test_server import serving, texts, visiting
+from tests.realtime.viewer.test_shown_objects import shown
 
 
 def test_objects_of_this_recording_are_named_and_others_refused(tmp_path):

@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.clock import now_ns
-from tests import chrome
-from tests.realtime.patience import eventually
+from realtime.infra.clock import now_ns
+from tests.browser import Tab, installed
 from tests.realtime.viewer.running import ages, held_back, overlaps, serving, started, until_masked
 from tests.realtime.viewer.showing import look_at_red
+from tests.realtime.waiting import eventually
 
 pytestmark = [
-    pytest.mark.skipif(
-        chrome.installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
-    ),
+    pytest.mark.skipif(installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
     pytest.mark.timeout(600),
 ]
 IOU = 0.8
@@ -27,7 +25,7 @@ class Live:
     """A page whose camera and mouse are the source, and where its snapshots go."""
 
     address: str
-    tab: chrome.Tab
+    tab: Tab
     shots: Path
 
 

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 
-from tests import chrome
+from tests.browser import installed
 from tests.realtime import scene
 from tests.realtime.viewer.running import CAMERA, overlaps, serving, started, until_masked
 from tests.realtime.viewer.showing import place_of
 
 pytestmark = [
-    pytest.mark.skipif(
-        chrome.installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
-    ),
+    pytest.mark.skipif(installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
     pytest.mark.timeout(600),
 ]
 
@@ -32,7 +30,7 @@ def test_a_clip_of_the_servers_with_the_pages_mouse_is_found_again_after_a_resta
 
 
 def test_a_clip_of_the_pages(browser, tmp_path):
-    from realtime.film import OverlayWriter
+    from realtime.media.video_writer import OverlayWriter
 
     with OverlayWriter(tmp_path / "clip", scene.SIZE, 24) as writer:
         for index in range(48):
@@ -97,7 +95,7 @@ def test_a_camera_goes_on_when_the_connection_was_lost_or_the_run_is_another(bro
 
 
 PACE = """(async () => {
-  const { Pace } = await import("/pace.js"), pace = new Pace(), said = [];
+  const { Pace } = await import("/flow_control.js"), pace = new Pace(), said = [];
   const at = (now) => said.push(pace.due(now));
   at(0); pace.sent(0, 0);
   at(100);                        // not answered: it would only wait
@@ -113,7 +111,7 @@ PACE = """(async () => {
 
 
 SLOWER = """(async () => {
-  const { Pace } = await import("/pace.js"), pace = new Pace(), sent = [];
+  const { Pace } = await import("/flow_control.js"), pace = new Pace(), sent = [];
   let away = [];
   for (let ms = 0; ms < 12000; ms += 33) {
     const takes = ms < 4000 ? 30 : 100; // then something else wants the machine
@@ -126,7 +124,7 @@ SLOWER = """(async () => {
 })()"""
 
 STARTING = """(async () => {
-  const { StreamClock } = await import("/pace.js"), times = new StreamClock();
+  const { StreamClock } = await import("/flow_control.js"), times = new StreamClock();
   const came = [[0, 1120], [33, 1043], [66, 1076], [99, 1109], [132, 1162], [165, 1175]];
   return came.map(([stream, now]) => times.here(stream, now));
 })()"""

@@ -2,16 +2,14 @@
 
 import pytest
 
-from tests import chrome
+from tests.browser import installed
 from tests.realtime import scene
-from tests.realtime.patience import eventually
 from tests.realtime.viewer.running import serving
 from tests.realtime.viewer.showing import place_of, seen
+from tests.realtime.waiting import eventually
 
 pytestmark = [
-    pytest.mark.skipif(
-        chrome.installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
-    ),
+    pytest.mark.skipif(installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
     pytest.mark.timeout(300),
 ]
 TARGET = "gazecast.state.latest?.head.target"

@@ -8,19 +8,17 @@ import os
 import pytest
 
 from realtime.recording.labels import Label, load_labels
-from realtime.recording.looks import things
 from realtime.recording.reader import Recording
+from realtime.recording.visits import things
 from realtime.recording.writer import RecordingFile
-from tests import chrome
-from tests.realtime.patience import eventually
+from tests.browser import installed
 from tests.realtime.recording import looked
 from tests.realtime.viewer.running import LONG_S, serving, started, until_masked
 from tests.realtime.viewer.showing import look_at_red
+from tests.realtime.waiting import eventually
 
 pytestmark = [
-    pytest.mark.skipif(
-        chrome.installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
-    ),
+    pytest.mark.skipif(installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
     pytest.mark.timeout(180),
 ]
 NOTICE = "document.getElementById('notice').textContent"

@@ -1,164 +1,194 @@
-"""A recording in a real browser: its pixels are read back, its objects named and dropped by hand."""
+"""The page of a recording over real sockets: it shows what was recorded, what is said is saved, nonsense is refused."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 
+import aiohttp
+import cv2
+import numpy as np
 import pytest
 
-from realtime.recording.labels import Label, load_labels
-from realtime.viewer.review import ReviewPage
-from realtime.viewer.settings import ViewSettings
-from tests import chrome
-from tests.realtime.patience import eventually
+from realtime.config.viewer import ViewSettings
+from realtime.recording.labels import Label, labels_path, load_labels
+from realtime.viewer.review_page import ReviewPage
 from tests.realtime.recording import looked
-from tests.realtime.recording.looked import run
-
-pytestmark = [
-    pytest.mark.skipif(
-        chrome.installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
-    ),
-    pytest.mark.timeout(180),
-]
-FIRST, SECOND = range(20, 50), range(50, 60)
-"""The frames with object 1, and with object 2."""
-ANSWERED = "!gazecast.state.asked && !gazecast.state.wish"
-_LOOK = """(() => {
-  const { view, shown } = gazecast.state, at = (id, x, y) => document.getElementById(id).getContext("2d")
-    .getImageData(Math.floor(view.x + (x + 0.5) * view.scale), Math.floor(view.y + (y + 0.5) * view.scale), 1, 1).data;
-  return { n: shown.head.n, grey: at("picture", 2, 2)[0], tint: [26, 38].map((x) => at("overlay", x, 24 - 4)[3]) };
-})()"""
+from tests.realtime.recording.looked import frame_of, mask_of, run
+from tests.realtime.viewer.test_server import TOKEN, texts, visiting
+from tests.realtime.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    """Cut off, and with ten frames' damage: twenty frames of nothing, then object 1, then object 2."""
-    path = tmp_path_factory.mktemp("review") / "kitchen.mcap"
-    looked.record(path, [*run(20, None), *run(30, 1), *run(20, 2, "held")], cut=True)
-    looked.damage(path, 6)  # frames 60 to 69
-    return path
+@contextlib.contextmanager
+def serving(path, **settings):
+    page = ReviewPage(ViewSettings(port=0, **settings), path)
+    try:
+        eventually(lambda: page.reel.done, "the end of the file", 30)
+        yield page
+    finally:
+        page.close()
 
 
-@pytest.fixture(scope="module")
-def tab(browser, path):
-    page = ReviewPage(ViewSettings(port=0), path)
-    tab = browser.open(page.address, (1100, 760))
-    tab.until("window.gazecast?.state.shown && gazecast.state.film.share === 1 && gazecast.state.things.length === 2")
-    yield tab
-    tab.close()
-    page.close()
+@pytest.fixture
+def path(tmp_path):
+    """Twenty frames of nothing, thirty of object 1, ten of object 2."""
+    return looked.record(tmp_path / "a.mcap", [*run(20, None), *run(30, 1), *run(10, 2, "held")])
 
 
-def shown(tab):
-    """What is in the picture: the frame's number, its grey, and the overlay's alpha within objects 1 and 2."""
-    tab.until(ANSWERED)
-    tab.do("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return tab.do(_LOOK)
+async def shown(ws, **what):
+    """Ask for a moment: (head, outlines, JPEG)."""
+    await ws.send_str(json.dumps({"t": "show", **what}))
+    while True:
+        message = await ws.receive(timeout=10)
+        if message.type == aiohttp.WSMsgType.BINARY:
+            return unpacked(message.data)
 
 
-def press(tab, key):
-    """A key that has a name."""
-    for kind in ("rawKeyDown", "keyUp"):
-        tab.call("Input.dispatchKeyEvent", type=kind, key=key)
+def unpacked(data):
+    length = int.from_bytes(data[:4], "little")
+    head, at, lines = json.loads(data[4 : 4 + length]), 4 + length, []
+    for count in head["outline"]:
+        lines.append(np.frombuffer(data, "<u2", 2 * count, at).reshape(-1, 2))
+        at += 4 * count
+    return head, lines, data[at:]
 
 
-def test_it_says_that_it_was_cut_off_and_shows_what_there_is(tab):
-    said = tab.do("document.getElementById('cut').textContent")
-    assert "was cut off, or is still being written. Everything up to there is here. 1 piece of half a second" in said
-    assert tab.do("document.getElementById('state').textContent") == "cut off"
-    assert tab.do("gazecast.state.film.frames") == 60
-    rows = "[...document.querySelectorAll('#things li')]"
-    told = tab.do(f"{rows}.map((row) => row.querySelector('small').textContent)")
-    assert told == ["1.2 s · 30 masks · 1 look", "0.8 s · 10 masks · 1 look"]
-    tab.until(f"{rows}.every((row) => row.querySelector('img').naturalWidth === 192)")
-    assert tab.complaints() == []
+def test_a_page_sees_the_recorded_frames_with_their_recorded_masks(path):
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            hello, film = await texts(ws, "hello"), await texts(ws, "film")
+            assert (hello["file"], hello["source"], hello["complete"]) == ("a.mcap", "camera:0", True)
+            assert (film["frames"], film["share"], film["damaged"]) == (60, 1, 0)
+            for number in (0, 30, 55, 21):
+                head, lines, jpeg = await shown(ws, n=number)
+                assert (head["n"], jpeg) == (number, frame_of(number).jpeg)
+                drawn = np.zeros((48, 64), np.uint8)
+                cv2.fillPoly(drawn, [line.astype(np.int32) for line in lines], 1)
+                thing = 0 if number < 20 else 1 if number < 50 else 2
+                assert (drawn > 0).tolist() == (mask_of(thing) & (thing > 0)).tolist()
+                assert (head["target"] or {"object": 0})["object"] == thing
+                await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
+            by_time, _, _ = await shown(ws, ms=head["until_ms"] + 0.5)
+            assert (by_time["n"], by_time["frame"]["timestamp"]) == (22, pytest.approx(100.88))
+            async with session.get(base + "film.json") as answer:
+                found = await answer.json()
+            assert [(one["object"], one["masks"], one["looks"]) for one in found["things"]] == [(1, 30, 1), (2, 10, 1)]
+            assert [span[2] for span in found["spans"]] == [1, 2]
+            async with session.get(base + "thumbnail.jpg?object=2") as answer:
+                picture = cv2.imdecode(np.frombuffer(await answer.read(), np.uint8), cv2.IMREAD_COLOR)
+                assert answer.headers["Content-Type"] == "image/jpeg"
+            assert picture.shape == (144, 192, 3)
+            assert np.ptp(picture.astype(int).max(axis=2)) > 60  # grey, and an edge in lilac
+
+    with serving(path) as page:
+        visiting(page, visit)
 
 
-def test_every_step_is_the_next_frame_and_a_click_on_an_object_its_best_moment(tab):
-    tab.click("#things li:nth-child(1) .see")
-    tab.until("gazecast.state.selected === 1")
-    best = shown(tab)
-    assert best["n"] in FIRST
-    assert best["tint"][0] > 50 > 30 > best["tint"][1]
-    for key, by in (("ArrowRight", 1), ("ArrowRight", 1), ("ArrowLeft", -1)):
-        before = shown(tab)
-        press(tab, key)
-        after = shown(tab)
-        assert after["n"] == before["n"] + by
-        assert abs(after["grey"] - (20 + after["n"])) <= 3  # every frame has a grey of its own
-    press(tab, "ArrowDown")
-    tab.until("gazecast.state.selected === 2")
-    other = shown(tab)
-    assert other["n"] in SECOND
-    assert other["tint"][1] > 50 > 30 > other["tint"][0]
+def test_one_picture_is_in_flight_and_the_newest_wish_wins(path):
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws, session.ws_connect(base + "ws") as other:
+            first, _, _ = await shown(ws, n=0)
+            for number in range(1, 40):
+                await ws.send_str(json.dumps({"t": "show", "n": number}))
+            await ws.send_str('{"t":"ack","seq":77}')  # of nobody's
+            assert (await shown(other, n=7))[0]["n"] == 7  # who stalls delays nobody
+            await ws.send_str(json.dumps({"t": "ack", "seq": first["seq"]}))
+            while (message := await ws.receive(timeout=10)).type != aiohttp.WSMsgType.BINARY:
+                pass
+            assert unpacked(message.data)[0]["n"] == 39
+
+    with serving(path) as page:
+        visiting(page, visit)
+        assert page.counts()["skipped"] == 38
 
 
-def test_it_plays_to_its_end_and_the_lane_seeks(tab):
-    left, top, width, height = tab.do(
-        "(() => { const b = document.getElementById('lane').getBoundingClientRect();"
-        " return [b.x, b.y, b.width, b.height]; })()"
-    )
-    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-        tab.mouse(kind, left + width / 2, top + height / 2)
-    half = shown(tab)["n"]
-    length = tab.do("gazecast.state.film.length_ms")
-    assert abs(half - (length / 2 - 8) // 40) <= 1
-    tab.click("[data-speed='2']")
-    tab.do("window.seen = []; setInterval(() => seen.push(gazecast.state.shown.head.n), 5)")
-    between = f"seen.some((n) => n > {half} && n < 59)"
-    for _ in range(20):  # a machine that does something else meanwhile skips frames, which is right
-        tab.do(f"seen.length = 0; gazecast.seek({length} / 2)")
-        assert shown(tab)["n"] == half
-        press(tab, " ")
-        tab.until("gazecast.state.playing || seen.includes(59)")
-        tab.until("!gazecast.state.playing")
-        assert shown(tab)["n"] == 59
-        seen = tab.do("seen")
-        assert seen[seen.index(half) :] == sorted(seen[seen.index(half) :])
-        if tab.do(between):
-            break
-    assert tab.do(between)
-    press(tab, "Home")
-    assert shown(tab)["n"] == 0
+def test_what_is_said_is_saved_told_to_all_and_undone(path):
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws, session.ws_connect(base + "ws") as other:
+            for one in (ws, other):
+                assert (await texts(one, "labels"))["said"] == {"2": ["dog", False]}
+            await ws.send_str('{"t":"label","object":1,"text":"  red\\tcup ","keep":true}')
+            for one in (ws, other):
+                told = await texts(one, "labels")
+                assert (told["said"], told["undo"]) == ({"1": ["red cup", True], "2": ["dog", False]}, 1)
+            assert load_labels(path).of(1) == Label("red cup")
+            await other.send_str('{"t":"undo"}')
+            assert (await texts(ws, "labels"))["said"]["1"] == ["", True]
+            labels_path(path).with_suffix(".part").mkdir()  # so that they cannot be written
+            await ws.send_str('{"t":"label","object":1,"text":"cat"}')
+            assert "cannot write the labels" in (await texts(ws, "notice"))["text"]
+            assert (await texts(ws, "labels"))["said"]["1"] == ["", True]
+
+    labels_path(path).write_text('{"version":1,"objects":{"2":{"label":"dog","keep":false}}}')
+    with serving(path) as page:
+        visiting(page, visit)
 
 
-def test_names_and_what_is_dropped_are_saved_and_undone(tab, path):
-    tab.click("#things li:nth-child(1) .see")
-    tab.click("#things li:nth-child(1) input")
-    tab.call("Input.insertText", text="red cup")
-    press(tab, "Enter")
-    eventually(lambda: load_labels(path).of(1) == Label("red cup"), "a name in the file")
-    tab.until("document.getElementById('card-object').textContent === 'red cup'")
-    assert shown(tab)["tint"][0] > 50
-    press(tab, "k")
-    eventually(lambda: load_labels(path).of(1) == Label("red cup", keep=False), "that it is dropped in the file")
-    tab.until("document.querySelector('#things li.dropped') !== null")
-    assert shown(tab)["tint"][0] < 30  # the disc of the gaze alone
-    assert tab.do("document.getElementById('count').textContent") == "2, 1 dropped"
-    tab.click("#undo")
-    tab.until("document.querySelector('#things li.dropped') === null")
-    assert shown(tab)["tint"][0] > 50
-    assert json.loads(path.with_suffix(".labels.json").read_text())["objects"]["1"] == {
-        "label": "red cup",
-        "keep": True,
-    }
-    assert tab.complaints() == []
+NONSENSE = (
+    '{"t":"label","object":3,"text":"x"}', '{"t":"label","object":1,"text":1}', '{"t":"label","text":"x"}',
+    '{"t":"label","object":1,"text":"' + "x" * 81 + '"}', '{"t":"label","object":1,"text":"\\u202e"}',
+    '{"t":"label","object":1,"keep":"no"}', '{"t":"show"}', '{"t":"show","n":-1}', '{"t":"show","n":1.5}',
+    '{"t":"show","ms":1e999}', '{"t":"show","ms":-1}', '{"t":"want","kind":"frames"}',
+    '{"t":"command","verb":"record"}', '{"t":"looks","looks":[],"moved":true}', '{"t":"source","on":true}', "{",
+)  # fmt: skip
 
 
-def test_a_phone_has_it_all(browser, tab):
-    phone = browser.open(tab.do("location.href"), (390, 844), phone=True)
-    phone.until("window.gazecast?.state.things.length === 2 && gazecast.state.shown")
-    assert phone.do("document.documentElement.scrollWidth") <= 390
-    for what in ("#lane", "#play", "[data-speed='4']", "#things .see", "#things input", "#things .keep", "#undo"):
-        box = phone.do(
-            f"(() => {{ const b = document.querySelector({json.dumps(what)}).getBoundingClientRect();"
-            " return [b.left, b.right, b.height]; })()"
-        )
-        assert 0 <= box[0] < box[1] <= 390, what
-        assert box[2] >= (38 if what == "#undo" else 42), what
-    phone.do("document.querySelector('#things li:nth-child(2) .keep').click()")
-    tab.until("document.querySelector('#things li:nth-child(2).dropped') !== null")  # everybody sees it
-    phone.do("document.getElementById('undo').click()")
-    tab.until("document.querySelector('#things li.dropped') === null")
-    assert phone.complaints() == []
-    phone.close()
+def test_nonsense_is_refused_and_counted_and_far_off_moments_are_the_last(path):
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            for nonsense in NONSENSE:
+                await ws.send_str(nonsense)
+                assert len((await texts(ws, "refused"))["reason"]) < 300, nonsense
+            await ws.send_bytes(b"\x02\0\0\0{}jpeg")
+            await texts(ws, "refused")
+            head, _, _ = await shown(ws, n=2**53)
+            assert head["n"] == 59
+            await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
+            assert (await shown(ws, ms=1e12))[0]["n"] == 59
+        for address in ("thumbnail.jpg", "thumbnail.jpg?object=9", "thumbnail.jpg?object=-1", "thumbnail.jpg?object=x"):
+            async with session.get(base + address) as answer:
+                assert (answer.status, len(await answer.text()) < 200) == (400, True)
+        for address in ("overlay.mjpeg", "edges.mjpeg", "a.mcap", "../a.mcap"):
+            async with session.get(base + address) as answer:
+                assert answer.status == 404
+
+    with serving(path) as page:
+        visiting(page, visit)
+        assert page.counts()["refused"] == len(NONSENSE) + 1 + 4
+        assert not labels_path(path).exists()
+
+
+@pytest.mark.parametrize("address", ["ws", "film.json", "thumbnail.jpg?object=1"])
+def test_strangers_see_nothing(path, address):
+    async def visit(session, base):
+        mine = f"{address}{'&' if '?' in address else '?'}token={TOKEN}"
+        for query, headers in (
+            (address, {}), (mine[:-1], {}), (mine, {"Origin": "http://evil.example"}), (mine, {"Host": "evil.example"}),
+        ):  # fmt: skip
+            async with session.get(base + query, headers=headers) as answer:
+                assert answer.status == 403, (query, headers)
+        async with session.get(base + mine) as answer:
+            assert answer.status == (400 if address == "ws" else 200)  # no handshake
+
+    with serving(path, token=TOKEN) as page:
+        visiting(page, visit)
+
+
+def test_png_goes_out_as_jpeg_and_a_file_that_has_gone_is_said(tmp_path):
+    path = looked.record(tmp_path / "b.mcap", run(60, 1), jpeg=False)
+
+    async def visit(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            head, _, jpeg = await shown(ws, n=9)
+            picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            assert (jpeg[:2], abs(int(picture[5, 5, 0]) - 29) <= 2) == (b"\xff\xd8", True)
+            path.unlink()
+            await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
+            head, _, jpeg = await shown(ws, n=55)
+            assert ("No such file" in head["trouble"], head["n"], jpeg) == (True, 55, b"")
+            await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
+            assert (await shown(ws, n=10))[0]["n"] == 10  # which was fetched with the ninth
+
+    with serving(path) as page:
+        visiting(page, visit)
+        assert page.counts()["failed"] == 1

@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.clock import now_ns
-from realtime.controls import Command
+from realtime.comms import HealthMessage
+from realtime.config.viewer import ViewSettings
+from realtime.infra.clock import now_ns
+from realtime.pipeline.control import Command
 from realtime.sources.browser import BrowserFrames, BrowserGaze
-from realtime.viewer.live import LivePage
+from realtime.viewer.connections import MOST_A_SECOND, MOST_BAD
+from realtime.viewer.live_page import LivePage
 from realtime.viewer.server import ViewError, _reachable
-from realtime.viewer.settings import ViewSettings
-from realtime.viewer.visit import MOST_A_SECOND, MOST_BAD
-from realtime.wire import HealthMessage
-from tests.realtime.patience import eventually, quick
 from tests.realtime.sources.test_browser import jpeg
-from tests.realtime.viewer.test_hub import head, shown
+from tests.realtime.viewer.test_frame_broadcaster import head, shown
+from tests.realtime.waiting import eventually, quick
 
 TOKEN = "0123456789abcdef"
 HEALTH = HealthMessage("running", "", {"frames": 30.0}, {}, {}, 100.0, {"backend": "fake"})
@@ -101,7 +101,7 @@ async def pictures(ws, count, ack=True):
 
 def test_every_file_of_the_page_is_served_and_nothing_else():
     async def visit(session, base):
-        for path in ("", "main.js", "frames.js", "style.css", "edges", "icon.svg"):
+        for path in ("", "live.js", "frames.js", "style.css", "edges", "icon.svg"):
             async with session.get(base + path) as answer:
                 assert answer.status == 200, path
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

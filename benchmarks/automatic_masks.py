@@ -1,0 +1,315 @@
+"""How much of what is labelled in pictures `everything` finds, beside segment-anything's own generator.
+
+    python -m benchmarks.automatic_masks DATA [--picture-side PX ...] [--beside 8] [--pictures 40]
+
+DATA holds `images/` and `annotations.json` with a polygon for each object.
+
+The protocol. Every picture in its own size, all of its labelled objects. An object is found if one of the masks has an
+IoU with its polygon of 0.5 or more; recall is the share that is found, "best" the mean IoU of the nearest masks.
+Settings are SAM's unless "settings" says otherwise; no crops. Seconds are of one picture, encoding and all, with its
+graphs built; the two generators take turns on each of the `beside` pictures and have the same number of threads. "box"
+is the mean IoU of the mask for each object's bounding box: SAM's own for prompts that are not ambiguous, and the
+best-scored of its other three.
+
+The other side is `SamAutomaticMaskGenerator` of the package segment-anything 1.0, with its own prompt encoder and mask
+decoder and the same weights in them, in float32 torch at 1024 px. Two things in it are ours: MobileSAM's TinyViT as the
+image encoder, which the package does not have, and, because it imports torchvision for four small functions and for
+nothing else, a stand-in for these: `resize` and `to_pil_image` by Pillow, as torchvision has them, `batched_nms` of one
+class and `box_area` in numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import types
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engines import EngineInfo, EngineSettings, Image, Mask, Prompt, load, weights
+from engines.automatic_masks import EverythingSettings, everything_in, finished
+from engines.pictures import evenly
+
+SIDES_PX = (512, 1024)
+THEIRS = "segment-anything"
+WARM = EverythingSettings(points_per_side=4)  # whole batches, so that no graph is built for less
+BATCH = 8
+SHARES = (0.0, 0.001, 0.01, 0.05, 1.0)
+"""Of the picture, where classes of objects begin and end."""
+
+
+def stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mask]]]:
+    for entry in evenly(json.loads((folder / "annotations.json").read_text())["images"], limit):
+        image = cv2.imread(str(folder / "images" / entry["image"]))
+        masks = []
+        for thing in entry["objects"]:
+            mask = np.zeros(image.shape[:2], np.uint8)
+            cv2.fillPoly(mask, [np.round(np.array(thing["polygon"])).astype(np.int32)], 1)
+            masks.append(mask > 0)
+        yield entry["image"], image, masks
+
+
+def best_ious(found: list[Mask], truths: list[Mask]) -> list[float]:
+    if not found:
+        return [0.0] * len(truths)
+    a = np.stack([mask.ravel() for mask in truths]).astype(np.float32)
+    b = np.stack([mask.ravel() for mask in found]).astype(np.float32)
+    common = a @ b.T
+    union = a.sum(1)[:, None] + b.sum(1)[None] - common
+    return (common / np.maximum(union, 1)).max(1).tolist()
+
+
+# -- ours --------------------------------------------------------------------------------------------------------------
+
+
+class Ours:
+    """Our generator, at one side of pictures."""
+
+    def __init__(self, args: argparse.Namespace, folder: Path, side: int) -> None:
+        engine = EngineSettings(
+            args.backend,
+            precision=args.precision,
+            picture_side=side,
+            encoder_threads=args.threads,
+            decoder_threads=args.threads,
+        )
+        self.settings = EverythingSettings(
+            points_per_side=args.points_per_side,
+            least_predicted_iou=args.least_predicted_iou,
+            least_stability=args.least_stability,
+        )
+        self.encoder, self.decoder = load(engine, folder, report=print)
+        self.info = self.encoder.info
+
+    def __call__(self, image: Image) -> tuple[list[Mask], float]:
+        """Masks and seconds."""
+        finished(everything_in(self.encoder, self.decoder, image, WARM))
+        begin = time.perf_counter()
+        found = finished(everything_in(self.encoder, self.decoder, image, self.settings))
+        return [each.mask for each in found], time.perf_counter() - begin
+
+    def boxes(self, image: Image, truths: list[Mask]) -> dict[str, list[float]]:
+        """IoUs of the masks for the objects' boxes."""
+        embedding = self.encoder.encode(image)
+        prompts = [Prompt.box(*box_of(truth)) for truth in truths]
+        filled = prompts + prompts[-1:] * (-len(prompts) % BATCH)  # so that one graph does
+        out: dict[str, list[float]] = {"single": [], "best of three": []}
+        for answer, truth in zip(self.decoder.decode(embedding, filled), truths, strict=False):
+            for name, index in (("single", 0), ("best of three", answer.top)):
+                mask = answer.letterbox.logits_to_picture(answer.logits[index]) > 0
+                out[name].append(float((mask & truth).sum() / max(1, (mask | truth).sum())))
+        return out
+
+    def close(self) -> None:
+        """Free the engine."""
+        self.encoder.close()
+        self.decoder.close()
+
+
+def box_of(mask: Mask) -> tuple[float, float, float, float]:
+    rows, columns = np.nonzero(mask)
+    return float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())
+
+
+# -- theirs ------------------------------------------------------------------------------------------------------------
+
+
+def stand_in_for_torchvision() -> None:
+    """The four functions that segment-anything takes from torchvision, where that is not installed."""
+    import PIL.Image
+    import torch
+
+    def batched_nms(boxes: Any, scores: Any, classes: Any, iou_threshold: float) -> Any:
+        x0, y0, x1, y1 = boxes.double().numpy().T
+        areas = (x1 - x0) * (y1 - y0)
+        order = np.argsort(-scores.double().numpy(), kind="stable")
+        kept = []
+        while len(order):
+            first, order = order[0], order[1:]
+            kept.append(int(first))
+            wide = np.clip(np.minimum(x1[first], x1[order]) - np.maximum(x0[first], x0[order]), 0, None)
+            tall = np.clip(np.minimum(y1[first], y1[order]) - np.maximum(y0[first], y0[order]), 0, None)
+            with np.errstate(invalid="ignore"):
+                iou = wide * tall / (areas[first] + areas[order] - wide * tall)
+            order = order[~(iou > iou_threshold)]
+        return torch.tensor(kept, dtype=torch.int64)
+
+    functions = {
+        "torchvision.ops.boxes": {
+            "batched_nms": batched_nms,
+            "box_area": lambda boxes: (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]),
+        },
+        "torchvision.transforms.functional": {
+            "to_pil_image": PIL.Image.fromarray,
+            "resize": lambda image, size: image.resize(size[::-1], PIL.Image.Resampling.BILINEAR),
+        },
+    }
+    for name in ("torchvision", "torchvision.ops", "torchvision.transforms", *functions):
+        sys.modules.setdefault(name, types.ModuleType(name))
+    for name, entries in functions.items():
+        for key, function in entries.items():
+            setattr(sys.modules[name], key, function)
+
+
+class Theirs:
+    """segment-anything's generator with MobileSAM's weights."""
+
+    def __init__(self, args: argparse.Namespace, folder: Path) -> None:
+        if "torchvision" not in sys.modules:
+            stand_in_for_torchvision()
+        import torch
+        from segment_anything import SamAutomaticMaskGenerator
+        from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+        from engines.models.checkpoint import read_model
+
+        ours = read_model(folder, "mobile_sam")
+
+        class Encoder(torch.nn.Module):
+            img_size = 1024
+
+            def forward(self, x: Any) -> Any:
+                return ours.image_encoder(x).permute(0, 3, 1, 2)
+
+        prompt = PromptEncoder(
+            embed_dim=256, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=16
+        )
+        transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
+        decoder = MaskDecoder(num_multimask_outputs=3, transformer=transformer, transformer_dim=256)
+        prompt.load_state_dict(ours.prompt_encoder.state_dict())
+        decoder.load_state_dict(ours.mask_decoder.state_dict())
+        # fewer clicks at once than its 64, which take gigabytes; results are the same
+        self.generator = SamAutomaticMaskGenerator(
+            Sam(Encoder(), prompt, decoder).eval(), points_per_batch=16, points_per_side=args.points_per_side
+        )
+        torch.set_num_threads(args.threads)
+
+    def __call__(self, image: Image) -> tuple[list[Mask], float]:
+        """Masks and seconds."""
+        begin = time.perf_counter()
+        found = self.generator.generate(np.ascontiguousarray(image[..., ::-1]))
+        return [each["segmentation"] for each in found], time.perf_counter() - begin
+
+
+# -- the figures -------------------------------------------------------------------------------------------------------
+
+
+class Tally:
+    """What was found of a set of pictures."""
+
+    def __init__(self) -> None:
+        self.ious: list[float] = []
+        self.shares: list[float] = []
+        self.seconds: list[float] = []
+        self.masks: list[int] = []
+
+    def add(self, found: list[Mask], seconds: float, truths: list[Mask]) -> None:
+        """Count one picture."""
+        self.ious += best_ious(found, truths)
+        self.shares += [float(truth.mean()) for truth in truths]
+        self.seconds.append(seconds)
+        self.masks.append(len(found))
+
+    def line(self) -> str:
+        """For the terminal."""
+        if not self.ious:
+            return "-"
+        return f"recall {np.mean(np.array(self.ious) >= 0.5):.3f}, {self.seconds[-1]:.1f} s, {self.masks[-1]} masks"
+
+    def figures(self) -> dict[str, Any]:
+        """What goes into the file."""
+        ious, shares = np.array(self.ious), np.array(self.shares)
+        by_share = {}
+        for low, high in pairwise(SHARES):
+            chosen = (shares >= low) & ((shares < high) | (high == SHARES[-1]))
+            if chosen.any():
+                recall = round(float((ious[chosen] >= 0.5).mean()), 3)
+                by_share[f"{low:g} to {high:g}"] = {"objects": int(chosen.sum()), "recall": recall}
+        return {
+            "pictures": len(self.seconds),
+            "objects": len(ious),
+            "recall": round(float((ious >= 0.5).mean()), 4),
+            "best": round(float(ious.mean()), 4),
+            "masks a picture": round(float(np.mean(self.masks)), 1),
+            "seconds, median": round(float(np.median(self.seconds)), 2),
+            "seconds, least": round(min(self.seconds), 2),
+            "recall by share of the picture": by_share,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--backend", default="openvino")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--picture-side", type=int, nargs="+", default=list(SIDES_PX), metavar="PX")
+    parser.add_argument("--pictures", type=int, default=40, help="how many, evenly taken")
+    parser.add_argument("--beside", type=int, default=8, help="of these, how many the other generator sees, too")
+    parser.add_argument("--points-per-side", type=int, default=32, help="of either")
+    parser.add_argument("--least-predicted-iou", type=float, default=WARM.least_predicted_iou, help="of ours")
+    parser.add_argument("--least-stability", type=float, default=WARM.least_stability, help="of ours")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of either; default: all cores")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "automatic_masks.json")
+    args = parser.parse_args()
+    folder = args.weights or weights.path("mobile_sam")
+    pictures = list(stills(args.data, args.pictures))
+    chosen = {name for name, _, _ in evenly(pictures, args.beside)}
+    ours = {side: Ours(args, folder, side) for side in args.picture_side}
+    theirs = Theirs(args, folder) if chosen else None
+    all_of, beside = {side: Tally() for side in ours}, {side: Tally() for side in [*ours, THEIRS]}
+    boxes: dict[int, dict[str, list[float]]] = {side: {} for side in ours}
+    # with the other generator first, so that a run that is stopped has something to say
+    for name, image, truths in sorted(pictures, key=lambda picture: picture[0] not in chosen):
+        for side, generator in ours.items():
+            found, seconds = generator(image)
+            all_of[side].add(found, seconds, truths)
+            if name in chosen:
+                beside[side].add(found, seconds, truths)
+            for kind, ious in generator.boxes(image, truths).items():
+                boxes[side].setdefault(kind, []).extend(ious)
+        if name in chosen and theirs is not None:
+            beside[THEIRS].add(*theirs(image), truths)
+        out = {
+            **about(ours[args.picture_side[0]].info, args.threads),
+            "settings": {
+                "points_per_side": args.points_per_side,
+                "ours, least_predicted_iou": args.least_predicted_iou,
+                "ours, least_stability": args.least_stability,
+            },
+            "all": {f"{side} px": tally.figures() for side, tally in all_of.items()},
+            "beside": {str(side): tally.figures() for side, tally in beside.items() if tally.seconds},
+            "box": {f"{side} px": {kind: mean(ious) for kind, ious in by.items()} for side, by in boxes.items()},
+        }
+        args.out.write_text(json.dumps(out, indent=2) + "\n")
+        print(name, *(f"{side}: {tally.line()};" for side, tally in (all_of | beside).items()), flush=True)
+    for generator in ours.values():
+        generator.close()
+
+
+def about(info: EngineInfo, threads: int) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {info.device}; {threads} thread(s) used",
+        "engine": f"{info.backend} {info.precision}",
+        "versions": {**info.versions, "segment-anything": "1.0"},
+        "protocol": " ".join(__doc__.split("The protocol.")[1].split()),
+    }
+
+
+def mean(values: list[float]) -> float:
+    return round(float(np.mean(values)), 4)
+
+
+if __name__ == "__main__":
+    main()

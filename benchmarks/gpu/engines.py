@@ -1,0 +1,296 @@
+"""The parts of `benchmarks.gpu`: our networks in torch, the engines as they are served, the gate, and the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from benchmarks.gpu.report import GATE
+from engines import Decoder, Encoder, EngineSettings, Image, Letterbox, ModelError, Prompt, weights
+from engines.graph_store import GraphStore
+from engines.graphs import DecoderGraph, EncoderGraph
+from engines.models.checkpoint import Sam
+from engines.models.graphs import examples, own_module
+from engines.models.tiny_vit import TinyViT
+from engines.reference import AREA, grid, inside, iou
+from engines.sam import SamDecoder, SamEncoder, open_sam
+
+if TYPE_CHECKING:
+    from benchmarks.gpu.run import Run
+
+ROOT = Path(__file__).parent.parent.parent
+SQUARE = (1024, 1024)
+FRAME = (1280, 720)
+PROMPTS = (1, 4, 8)
+FPS = (30, 60, 120)
+Pair = tuple[SamEncoder, SamDecoder]
+
+
+class RandomStore(GraphStore):
+    """Graphs of random weights: as fast as real ones, and of no use."""
+
+    def __init__(self, root: Path) -> None:
+        self.model, self.root, self.weights_hash = "mobile_sam", root, "random"
+        self.report: Callable[[str], None] = lambda line: None
+        torch.manual_seed(0)
+        sam = Sam(TinyViT()).eval().requires_grad_(False)
+        for parameter in sam.parameters():
+            torch.nn.init.normal_(parameter, std=0.02)
+        self._sam = sam
+
+    def release(self) -> None:
+        """Keep them: there is no file to read them from again."""
+
+
+def open_store(run: Run, folder: Path | None, root: Path) -> GraphStore:
+    """The first weights that are there, else random ones. root: for engines, so that every run builds its own."""
+    for place in (folder, _cached(), ROOT / ".weights"):
+        if place is not None:
+            try:
+                store = GraphStore(place, "mobile_sam", root, lambda line: None)
+            except ModelError:
+                continue
+            run.result["weights"] = "MobileSAM"
+            return store
+    run.result["weights"] = "random"
+    run.left_out("the gate: MobileSAM's weights are not here (--weights FOLDER)")
+    return RandomStore(root)
+
+
+def _cached() -> Path | None:
+    try:
+        return weights.path("mobile_sam")
+    except ModelError:
+        return None
+
+
+# -- networks in torch ------------------------------------------------------------------------------------------------
+
+
+def measure_parts(run: Run, store: GraphStore) -> None:
+    """The encoder and decoder as torch has them: plain, and recorded as CUDA graphs."""
+    graphs = square_graphs()
+    for work, graph in graphs.items():
+        with run.part(f"torch, {work}"):
+            net = own_module(store.sam(), graph).to(run.device)
+            inputs = [value.to(run.device) for value in examples(graph).values()]
+            run.add(work, "torch f32", run.device_ms(_call(run, net, inputs, half=False)))
+            run.add(work, "torch f16", run.device_ms(_call(run, net, inputs, half=True)))
+            if run.device == "cuda":
+                run.add(work, "torch graph", run.device_ms(_recorded(net, inputs)))
+            del net
+
+
+def measure_compiled(run: Run, store: GraphStore) -> None:
+    """The same by torch.compile, last because compiling takes its time."""
+    for work, graph in square_graphs().items():
+        with run.part(f"torch.compile, {work}"):
+            net = torch.compile(own_module(store.sam(), graph).to(run.device))
+            inputs = [value.to(run.device) for value in examples(graph).values()]
+            run.add(work, "torch.compile", run.device_ms(_call(run, net, inputs, half=True)))
+            run.add(work, "torch.compile graph", run.device_ms(_recorded(net, inputs)))
+
+
+def square_graphs() -> dict[str, EncoderGraph | DecoderGraph]:
+    """What the roofline is for: the whole square, and so many prompts at once."""
+    letterbox = Letterbox(*SQUARE)
+    return {"encoder": EncoderGraph.of(letterbox)} | {
+        f"decoder, {count} prompt{'s' * (count > 1)}": DecoderGraph.of(letterbox, count, 2, False) for count in PROMPTS
+    }
+
+
+def _call(run: Run, net: Any, inputs: Sequence[Any], *, half: bool) -> Callable[[], Any]:
+    reduced = torch.float16 if run.device == "cuda" else torch.bfloat16
+
+    def call() -> Any:
+        with torch.inference_mode(), torch.autocast(run.device, reduced, enabled=half):
+            return net(*inputs)
+
+    return call
+
+
+def _recorded(net: Any, inputs: Sequence[Any]) -> Callable[[], Any]:
+    """A CUDA graph of a network in float16, launched on the current stream."""
+    side = torch.cuda.Stream()
+    with torch.inference_mode(), torch.autocast("cuda", torch.float16, cache_enabled=False):
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                net(*inputs)
+        side.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=side):
+            kept = net(*inputs)
+
+    def launch(kept: Any = kept) -> None:
+        graph.replay()
+
+    return launch
+
+
+def measure_plans(run: Run, store: GraphStore) -> None:
+    """TensorRT's plans by themselves, launched anew and recorded."""
+    runtime: Any = None
+    with run.part("TensorRT"):
+        runtime = _tensorrt_runtime(run, store)
+    for work, graph in square_graphs().items() if runtime is not None else ():
+        with run.part(f"TensorRT, {work}"):
+            _time_plan(run, runtime, work, graph)
+
+
+def _time_plan(run: Run, runtime: Any, work: str, graph: EncoderGraph | DecoderGraph) -> None:
+    plan, device, stream = runtime.plan(graph), runtime.device, runtime.encoding
+    blocks = {name: device.allocate(tensor.nbytes) for name, tensor in plan.tensors.items()}
+    places = {name: block.address for name, block in blocks.items()}
+    events = getattr(stream, "torch", None)  # pycuda's streams take none of torch's events
+    if events is None:
+        run.left_out(f"TensorRT, {work}: device events need torch's streams (GAZECAST_CUDA_MEMORY=torch)")
+        return
+    run.add(work, "tensorrt, no graph", run.device_ms(lambda: plan.run(places, stream), events))
+    if plan.records(stream):
+        run.add(work, "tensorrt", run.device_ms(device.record(stream, lambda: plan.run(places, stream)), events))
+    else:
+        run.left_out(f"TensorRT, {work}, recorded: its stream cannot be captured")
+    stream.synchronize()
+
+
+def measure_copies(run: Run) -> None:
+    """What goes up and down for every frame and every decode."""
+    with run.part("copies"):
+        frame = torch.zeros(FRAME[1] * FRAME[0] * 3, dtype=torch.uint8).pin_memory()
+        masks = torch.zeros(4 * 256 * 256, dtype=torch.float32).pin_memory()
+        there = [value.cuda() for value in (frame, masks)]
+        run.add("frame up, 1280x720", "copy", run.device_ms(lambda: there[0].copy_(frame, non_blocking=True)))
+        run.add("four masks down", "copy", run.device_ms(lambda: masks.copy_(there[1], non_blocking=True)))
+
+
+# -- engines as they are served ---------------------------------------------------------------------------------------
+
+
+def measure_engines(run: Run, store: GraphStore, pictures: Path | None) -> None:
+    """The gate, the times that a caller sees, memory, and the whole path, for every engine that runs here."""
+    looked_at = _pictures(run, pictures) if run.result["weights"] == "MobileSAM" else []
+    if run.device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    for by, opener in _openers(run, store).items():
+        with run.part(f"engine {by}"):
+            encoder, decoder = opener(FRAME)
+            if looked_at:
+                _gate(run, store, by, (encoder, decoder), looked_at)
+            _times(run, by, encoder, decoder)
+            if run.device == "cuda":
+                free, total = torch.cuda.mem_get_info()
+                run.result["memory_mib"][f"{by}, torch's peak"] = torch.cuda.max_memory_allocated() / 2**20
+                run.result["memory_mib"][f"{by}, device in use"] = (total - free) / 2**20
+            encoder.close()
+            decoder.close()
+        for fps in FPS[:1] if run.device == "cpu" else FPS:
+            with run.part(f"pipeline with {by} at {fps} fps"):
+                try:
+                    from benchmarks.gpu.path import run_path
+                except ImportError as error:
+                    raise RuntimeError(f"{error}; pip install zstandard msgpack opencv-python-headless") from error
+                run.result["path"].append(run_path(opener(FRAME), by, fps, run.seconds))
+
+
+def _gate(run: Run, store: GraphStore, by: str, engine: Pair, pictures: Sequence[Image]) -> None:
+    """A part of its own, so that the engine is timed whatever comes of it."""
+    with run.part(f"the gate for {by}"):
+        agreement, points = agree(_torch_engine(run, store, "f32", FRAME), engine, pictures)
+        if not points:
+            raise ValueError("no mask on these pictures is large enough to compare; give other --pictures")
+        run.result["gates"].append(
+            {"by": by, "iou": round(agreement, 4), "points": points, "passed": agreement >= GATE}
+        )
+
+
+def _openers(run: Run, store: GraphStore) -> dict[str, Callable[[tuple[int, int]], Pair]]:
+    found: dict[str, Callable[[tuple[int, int]], Pair]] = {
+        "torch graph": lambda size: _torch_engine(run, store, "f16", size)
+    }
+    if run.device == "cpu":
+        run.left_out("TensorRT: it needs a GPU")
+    elif any(name.startswith("TensorRT") for name in run.result["versions"]):
+        found["tensorrt"] = lambda size: _tensorrt_engine(run, store, size)
+    return found
+
+
+def _torch_engine(run: Run, store: GraphStore, precision: str, size: tuple[int, int]) -> Pair:
+    from engines.backends.torch import CudaRuntime, TorchRuntime
+
+    settings = EngineSettings("torch", encoder_threads=2, decoder_threads=2)
+    runtime = CudaRuntime(store, precision) if run.device == "cuda" else TorchRuntime(store, settings, "f32")
+    pair = open_sam(
+        settings, store, runtime,
+        precision=precision, device=run.device, versions={}, frame_size=size, on_gpu=run.device == "cuda",
+    )  # fmt: skip
+    return pair
+
+
+def _tensorrt_runtime(run: Run, store: GraphStore) -> Any:
+    """As in `engines.backends.tensorrt.open_engine`, on this run's weights."""
+    from engines.backends.tensorrt.device import open_device
+    from engines.backends.tensorrt.library import find_library
+    from engines.backends.tensorrt.plans import PlanStore
+    from engines.backends.tensorrt.runner import TensorRtRuntime
+
+    library, device = find_library(), open_device()
+    library.capability(device.gpu.compute)
+    run.result["versions"][library.name] = library.version
+    return TensorRtRuntime(library, device, PlanStore(library, device.gpu, store, "f16", current=device.current))
+
+
+def _tensorrt_engine(run: Run, store: GraphStore, size: tuple[int, int]) -> Pair:
+    runtime = _tensorrt_runtime(run, store)
+    return open_sam(
+        EngineSettings("tensorrt"), store, runtime,
+        precision="f16", device=runtime.device.gpu.name, versions={}, frame_size=size, on_gpu=True,
+    )  # fmt: skip
+
+
+def _times(run: Run, by: str, encoder: Encoder, decoder: Decoder) -> None:
+    """What a caller waits for, copies included."""
+    image = np.full((FRAME[1], FRAME[0], 3), 128, np.uint8)
+    embedding = encoder.encode(image)
+    encoder.encode(image)
+    run.add("encode a frame, 1280x720", f"{by}, host", run.host_ms(lambda: encoder.encode(image)), "host")
+    for count in PROMPTS:
+        prompts = [Prompt.click(200 + 100 * index, 300) for index in range(count)]
+        decoder.decode(embedding, prompts)
+        name = f"decode {count} prompt{'s' * (count > 1)}"
+        run.add(name, f"{by}, host", run.host_ms(lambda prompts=prompts: decoder.decode(embedding, prompts)), "host")
+
+
+def agree(
+    exact: tuple[Encoder, Decoder], other: tuple[Encoder, Decoder], pictures: Sequence[Image]
+) -> tuple[float, int]:
+    """Mean IoU of the other engine's nearest mask with the one that the exact engine chooses, and of how many."""
+    found = []
+    for image in pictures:
+        ours, theirs = exact[0].encode(image), other[0].encode(image)
+        prompts = [Prompt.click(*point) for point in grid(image.shape[1], image.shape[0])]
+        for wanted, offered in zip(exact[1].decode(ours, prompts), other[1].decode(theirs, prompts), strict=True):
+            mask = inside(wanted)[wanted.top]
+            if AREA[0] <= mask.mean() <= AREA[1]:
+                found.append(max(iou(mask, each) for each in inside(offered)))
+    return float(np.mean(found)) if found else float("nan"), len(found)
+
+
+def _pictures(run: Run, place: Path | None) -> list[Image]:
+    from engines.pictures import evenly, fitted, read_pictures
+
+    found: list[Image] = []
+    with run.part("pictures for the gate"):
+        if place is not None:
+            found = read_pictures(place, 8)
+        else:
+            import cv2
+
+            strip = np.asarray(cv2.imread(str(ROOT / "docs" / "looked-at.jpg")), np.uint8)
+            third = strip.shape[1] // 3
+            found = [strip[:, index * third : (index + 1) * third] for index in range(3)]
+    return [fitted(picture, FRAME) for picture in evenly(found, 2 if run.device == "cpu" else 8)]

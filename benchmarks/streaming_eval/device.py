@@ -1,0 +1,143 @@
+"""Plays clips and gaze in real time over a Pupil-compatible endpoint, on a clock of its own, and notes what it sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgpack
+import numpy as np
+
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.looks import GAZE_HZ, Looks, closed
+from benchmarks.streaming_eval.played import WARM, Moment, Played, Sent, Stay
+from realtime.comms.sockets import DeviceServer
+
+SETTLE_S = 0.3
+QUEUE = 8
+"""Messages kept for a reader that is late, as a device with little memory does."""
+
+
+class NoMasks(Exception):
+    """The program ended, or gave no mask in time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Newest:
+    """What a loop in this process sees: the newest frame and the newest gaze with open eyes."""
+
+    index: int
+    jpeg: bytes
+    shape: tuple[int, int]
+    gaze_px: tuple[float, float]
+    gaze_s: float
+
+
+class Device:
+    """`port` is the remote's. `run` plays everything; `stop` is set when it is over."""
+
+    def __init__(self, clips: Sequence[Clip], looks: dict[str, Looks], fps: float, seed: int) -> None:
+        self.stop = threading.Event()
+        self.newest: Newest | None = None
+        self.played = Played(fps, float(np.random.default_rng(seed).uniform(-5e3, 5e3)))
+        self._clips, self._looks, self._fps = clips, looks, fps
+        self._server = DeviceServer("127.0.0.1", 0, queue=QUEUE)
+        self.port = self._server.port
+        self._index = self._samples = self._plays = 0
+        self._remote = threading.Thread(target=self._answer, name="remote", daemon=True)
+        self._remote.start()
+
+    def run(self, ready: Callable[[], bool], dead: Callable[[], bool], timeout_s: float) -> None:
+        """Repeat the first clip until `ready`, then play every clip once, scored; `NoMasks` if that never is."""
+        end_s = time.monotonic() + timeout_s
+        while not ready():
+            if dead():
+                raise NoMasks("the program ended before its first mask")
+            if time.monotonic() > end_s:
+                raise NoMasks(f"no mask within {timeout_s:.0f} s")
+            self._play(self._clips[0], scored=False)
+        for clip in self._clips:
+            self._play(clip, scored=True)
+        time.sleep(SETTLE_S)
+        self.stop.set()
+
+    def close(self) -> None:
+        """Free the ports."""
+        self.stop.set()
+        self._remote.join(1.0)
+        self._server.close()
+
+    def _clock_s(self) -> float:
+        return time.monotonic() + self.played.epoch_s
+
+    def _answer(self) -> None:
+        fixed = {"SUB_PORT": str(self._server.publish_port), "PUB_PORT": str(self._server.publish_port), "v": "3.6.7.0"}
+
+        def reply(parts: list[bytes]) -> str:
+            if len(parts) > 1:
+                return "Message forwarded."
+            asked = parts[0].decode(errors="replace")
+            return repr(self._clock_s()) if asked == "t" else fixed.get(asked, "Unknown command.")
+
+        while not self.stop.is_set():
+            self._server.answer(reply, 0.1)
+
+    def _play(self, clip: Clip, *, scored: bool) -> None:
+        """Frames when they are due, and gaze at its rate; returns when the last frame's time is over."""
+        self._plays += 1
+        looks, start_s = self._looks[clip.name], time.monotonic()
+        if scored:
+            self.played.moments += moments(clip, looks, self._fps, start_s, self._plays)
+            self.played.stays += stays(looks, len(clip) / self._fps, start_s, self._plays)
+        number, sample = -1, 0
+        while not self.stop.is_set():
+            now_s = time.monotonic() - start_s
+            while number + 1 < len(clip) and (number + 1) / self._fps <= now_s:
+                number += 1
+                self._send_frame(clip, number)
+            if number + 1 >= len(clip) and now_s >= len(clip) / self._fps:
+                return
+            self._send_gaze(clip, looks, max(0, number), sample)
+            sample += 1
+            time.sleep(max(0.0, start_s + sample / GAZE_HZ - time.monotonic()))
+
+    def _send_frame(self, clip: Clip, number: int) -> None:
+        width, height = clip.size
+        head = {
+            "topic": "frame.world", "width": width, "height": height, "index": self._index,
+            "timestamp": self._clock_s(), "format": "jpeg",
+        }  # fmt: skip
+        self.played.sent[self._index] = Sent(time.monotonic(), clip, number, self._plays)
+        self._server.send([b"frame.world", msgpack.packb(head), clip.jpegs[number]])
+        self._index += 1
+
+    def _send_gaze(self, clip: Clip, looks: Looks, number: int, sample: int) -> None:
+        x, y = map(float, looks.points_px[min(sample, len(looks.points_px) - 1)])
+        (width, height), blinks, at_s = clip.size, closed(self._samples), self._clock_s()
+        self.played.gaze_s.add(round(at_s, 4))
+        datum = {
+            "topic": "gaze.2d.01.", "norm_pos": [x / width, 1 - y / height], "confidence": 0.0 if blinks else 0.95,
+            "timestamp": at_s, "base_data": [],
+        }  # fmt: skip
+        self._server.send([b"gaze.2d.01.", msgpack.packb(datum)])
+        if blinks and self.newest is not None:
+            x, y = self.newest.gaze_px
+        self.newest = Newest(self._index - 1, clip.jpegs[number], (height, width), (x, y), at_s)
+        self._samples += 1
+
+
+def moments(clip: Clip, looks: Looks, fps: float, start_s: float, play: int) -> list[Moment]:
+    """When each frame that counts is scored, in a clip that starts at `start_s`."""
+    ends = [(number, (number + 1) / fps) for number in range(WARM, len(clip))]
+    return [Moment(start_s + end_s, clip, number, looks.thing_at(end_s), play) for number, end_s in ends]
+
+
+def stays(looks: Looks, length_s: float, start_s: float, play: int) -> list[Stay]:
+    """The stays of the eyes in a clip that starts at `start_s` and lasts `length_s`."""
+    ends = [at_s for at_s, _ in looks.landings[1:]] + [length_s]
+    return [
+        Stay(play, thing, start_s + at_s, start_s + end_s, first=at_s == 0)
+        for (at_s, thing), end_s in zip(looks.landings, ends, strict=True)
+    ]

@@ -1,0 +1,98 @@
+"""What was sent and what came back, with host times; scored when all is over."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.streaming_eval.clips import Clip
+from engines import Mask
+
+WARM = 8
+"""Frames at the start of a clip that are not scored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """A frame: when it was sent, and which frame of which clip it is; `play` counts the clips played."""
+
+    at_s: float
+    clip: Clip
+    number: int
+    play: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """The end of a frame's time on show, when what is seen is compared with thing `thing` of that frame."""
+
+    at_s: float
+    clip: Clip
+    number: int
+    thing: int
+    play: int
+
+    @property
+    def truth(self) -> Mask:
+        """(H, W) bool: the thing that is looked at."""
+        return self.clip.things[self.thing][self.number]
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The eyes on one thing, from their landing to the next saccade's or the clip's end. first: no saccade before."""
+
+    play: int
+    thing: int
+    landed_s: float
+    until_s: float
+    first: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A message as it was received. frame: the index that it names. gaze_s: its gaze's time, on the device's clock."""
+
+    at_s: float
+    mask: Mask | None
+    frame: int
+    gaze_s: float
+    object: int | None = None
+
+
+@dataclass(slots=True)
+class Played:
+    """All that was sent. epoch_s: the device's clock less the host's. gaze_s: device times of the samples."""
+
+    fps: float
+    epoch_s: float = 0.0
+    sent: dict[int, Sent] = field(default_factory=dict)
+    moments: list[Moment] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
+    gaze_s: set[float] = field(default_factory=set)
+
+    @property
+    def begin_s(self) -> float:
+        """When the first scored clip began."""
+        return self.moments[0].at_s - (WARM + 1) / self.fps
+
+    @property
+    def frames(self) -> int:
+        """How many frames the scored clips have."""
+        return sum({moment.play: len(moment.clip) for moment in self.moments}.values())
+
+
+def newest(arrivals: Sequence[Arrival], at_s: float) -> Arrival | None:
+    """The newest message received before then; `arrivals` are in the order of their times."""
+    found = bisect_left(arrivals, at_s, key=lambda arrival: arrival.at_s) - 1
+    return arrivals[found] if found >= 0 else None
+
+
+def by_frame(played: Played, arrivals: Sequence[Arrival]) -> dict[int, Arrival]:
+    """The first message for each frame that was sent, from the first scored clip on."""
+    out: dict[int, Arrival] = {}
+    for arrival in arrivals:
+        if arrival.at_s >= played.begin_s and arrival.frame in played.sent:
+            out.setdefault(arrival.frame, arrival)
+    return out

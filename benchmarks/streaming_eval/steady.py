@@ -1,0 +1,109 @@
+"""Temporal stability: whether successive masks are the same thing, apart from how the thing moved.
+
+The earlier mask is brought to the later frame by the motion of the *true* masks, the affine map that best lays the one
+truth's signed distance over the other's (Evangelidis & Psarakis, "Parametric Image Alignment Using Enhanced Correlation
+Coefficient Maximization", TPAMI 2008), and compared with the later mask by IoU. Where even the true mask so moved does
+not agree with the next one (limbs, what comes from behind something), the thing has changed in a way that no such map
+explains: those pixels are left out. So a mask that stays the same share of the thing scores 1, right or wrong, the
+truth itself scores exactly 1, and flicker between part and whole, or between something and nothing, falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.played import Arrival, Played, by_frame
+from benchmarks.streaming_eval.scoring import iou
+from engines import Mask
+
+FAR_PX = 3.0
+"""Distances are cut off here, in half-size pixels. The criterion does not see brightness: of distances that go on,
+something grown would look like something brighter.
+"""
+_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+
+Floats = NDArray[np.float32]
+
+
+def motion(before: Mask, after: Mask) -> Floats:
+    """(2, 3) float32 affine map from pixels of `after` to pixels of `before`, as `cv2.WARP_INVERSE_MAP` wants it.
+
+    The translation between the centroids where the truths do not say more; identity where one of them is empty.
+    """
+    still: Floats = np.eye(2, 3, dtype=np.float32)
+    if not before.any() or not after.any() or np.array_equal(before, after):
+        return still
+    moved = still.copy()
+    moved[:, 2] = (np.argwhere(before).mean(0) - np.argwhere(after).mean(0))[::-1]
+    half = moved.copy()
+    half[:, 2] /= 2
+    try:
+        _, way = cv2.findTransformECC(_distance(after), _distance(before), half, cv2.MOTION_AFFINE, _STOP)
+    except cv2.error:  # it did not converge
+        return moved
+    found: Floats = np.array(way, np.float32)
+    found[:, 2] *= 2  # every other pixel was taken, so that x = 2 x_half
+    best = max((still, moved, found), key=lambda way: iou(warped(before, way), after))
+    return np.asarray(best, np.float32)
+
+
+def warped(mask: Mask, way: Floats) -> Mask:
+    """A mask moved by what `motion` returned."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(mask.astype(np.float32), way, mask.shape[::-1], flags=flags) > 0.5)
+
+
+def steadiness(before: Mask, after: Mask, truth_before: Mask, truth_after: Mask) -> float | None:
+    """IoU of the moved earlier mask with the later, 0..1; None where nothing was on show at either time."""
+    return _compared(before, after, motion(truth_before, truth_after), truth_before, truth_after)
+
+
+def _compared(before: Mask, after: Mask, way: Floats, truth_before: Mask, truth_after: Mask) -> float | None:
+    if not before.any() and not after.any():
+        return None
+    explained = warped(truth_before, way) == truth_after
+    earlier, later = warped(before, way) & explained, after & explained
+    return iou(earlier, later) if before.any() and after.any() else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _motion_of(clip: Clip, before: int, after: int) -> Floats:
+    """`motion` between two frames of a clip, which every program's masks are compared by."""
+    return motion(clip.things[0][before], clip.things[0][after])
+
+
+def score(played: Played, arrivals: Sequence[Arrival]) -> list[float]:
+    """Steadiness of every two successive masks (each frame's first) of a clip with one thing, unscored frames too."""
+    out = []
+    masks = sorted(by_frame(played, arrivals).items())
+    for (a, earlier), (b, later) in pairwise(masks):
+        one, two = played.sent[a], played.sent[b]
+        if one.play != two.play or len(one.clip.things) != 1:
+            continue
+        truths = one.clip.things[0][one.number], two.clip.things[0][two.number]
+        empty = np.zeros_like(truths[0])
+        before, after = (empty if m is None else _sized(m, empty) for m in (earlier.mask, later.mask))
+        value = _compared(before, after, _motion_of(one.clip, one.number, two.number), *truths)
+        if value is not None:
+            out.append(value)
+    return out
+
+
+def _distance(mask: Mask) -> Floats:
+    """Signed distance to the mask's edge at half the size, cut off; positive within."""
+    small = np.ascontiguousarray(mask[::2, ::2], np.uint8)
+    inside, outside = (cv2.distanceTransform(m, cv2.DIST_L2, 5) for m in (small, 1 - small))
+    return np.asarray(np.clip(inside - outside, -FAR_PX, FAR_PX), np.float32)
+
+
+def _sized(mask: Mask, like: Mask) -> Mask:
+    if mask.shape == like.shape:
+        return mask
+    return np.asarray(cv2.resize(mask.astype(np.uint8), like.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)

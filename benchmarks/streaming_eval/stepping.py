@@ -1,0 +1,222 @@
+"""Clips stepped frame by frame with an encoder that takes so many frames: no clock, so no noise of the machine.
+
+The encoder takes the newest frame that is worth it when it is free, and its keyframe is there so many frames later; the
+keyframe behind a mask is then that to twice that old. A mask is there as soon as its frame, and every sample of gaze
+until then has been seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+
+from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.device import moments, stays
+from benchmarks.streaming_eval.looks import GAZE_HZ, Looks, closed
+from benchmarks.streaming_eval.played import Arrival, Played, Sent
+from benchmarks.streaming_eval.scoring import iou
+from engines import Candidates, Decoder, Embedding, Encoder, Prompt
+from engines.base import Mask
+from realtime.tracking.motion import Motion
+from realtime.tracking.tracker import Tracker, TrackerSettings
+from realtime.types import Frame, GazeSample, Keyframe
+
+APART_S = 1.0
+"""Between two clips."""
+REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What is shown on a frame. gaze_s: time of the sample behind it."""
+
+    mask: Mask | None
+    gaze_s: float
+    object: int | None
+    wants_keyframe: bool
+
+
+class Follower(Protocol):
+    """Something that makes masks, frame by frame."""
+
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+        """As `Tracker.step`; None before the first mask, when a keyframe is always wanted."""
+
+
+class RememberingDecoder:
+    """A decoder that does not compute the same twice: several followers ask the same of one keyframe."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._known: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
+        self.info = decoder.info
+        self.asked, self.spent_s = 0, 0.0
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+        """Answer each prompt; batches are computed as batches."""
+        self.asked += 1
+        keys = [(id(embedding), p.points_px.tobytes(), p.labels.tobytes()) for p in prompts]
+        plain = all(p.mask_logits is None and p.box_px is None for p in prompts)
+        if plain and all(key in self._known for key in keys):
+            return tuple(self._known[key] for key in keys)
+        begun = time.thread_time()
+        found = self._decoder.decode(embedding, prompts)
+        self.spent_s += time.thread_time() - begun
+        if plain:
+            self._known.update(zip(keys, found, strict=True))
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    def forget(self) -> None:
+        """Embeddings are told apart by where they lie in memory: forget before that is used for others."""
+        self._known.clear()
+
+    def close(self) -> None:
+        """Close the decoder."""
+        self._decoder.close()
+
+
+class Encodings:
+    """Embeddings of one clip's frames, each computed once."""
+
+    def __init__(self, encoder: Encoder, clip: Clip) -> None:
+        self._encoder, self._clip = encoder, clip
+        self._known: dict[int, Embedding] = {}
+
+    def __getitem__(self, number: int) -> Embedding:
+        if number not in self._known:
+            self._known[number] = self._encoder.encode(self._clip.pictures[number])
+        return self._known[number]
+
+
+class Tracked:
+    """The product's tracker, on the clips' time."""
+
+    def __init__(self, decoder: Decoder, settings: TrackerSettings) -> None:
+        self._now_ns = 0
+        self._tracker = Tracker(decoder, lambda: self._now_ns, settings, frame_time=True)
+
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+        """One frame."""
+        self._now_ns = frame.captured_ns
+        track = self._tracker.step(frame, samples, keyframe)
+        self._tracker.refine()
+        message = track.message
+        if message is None:
+            return Answer(None, 0.0, None, track.wants_keyframe)
+        return Answer(message.mask, message.gaze.timestamp, message.object, track.wants_keyframe)
+
+
+class Plain:
+    """What the tracker is to be compared with: no filter, no memory, one click at the newest gaze.
+
+    "old": the keyframe's mask where it was. "warped": carried to the newest frame, top-scored. "best": carried, of the
+    four candidates the one nearest the truth, which nobody knows: an upper mark for choosing.
+    """
+
+    def __init__(self, decoder: Decoder, way: Literal["old", "warped", "best"], truths: Sequence[Mask]) -> None:
+        self._decoder, self._way, self._truths = decoder, way, truths
+        self._motion = Motion()
+        self._keyframe: Keyframe | None = None
+        self._look: GazeSample | None = None
+        self._count = -1
+
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+        """One frame."""
+        self._count += 1
+        self._motion.push(frame)
+        self._keyframe = keyframe or self._keyframe
+        self._look = next((sample for sample in reversed(samples) if sample.confidence > 0), self._look)
+        if self._keyframe is None or self._look is None:
+            return None
+        chain = self._motion.chain(self._keyframe.index)
+        if chain is None:
+            return None
+        point = np.array([self._look.px(frame.size)], np.float32)
+        then = point if self._way == "old" else chain.to_then(point)
+        found = self._decoder.decode(self._keyframe.embedding, [Prompt.click(*map(float, then[0]))])[0]
+        if self._way == "old":
+            mask = np.asarray(found.letterbox.logits_to_picture(found.logits[found.top]) > 0)
+        else:
+            carried = chain.sampled(found.logits, found.letterbox)
+            masks = [
+                np.asarray(cv2.resize(logits, frame.size, interpolation=cv2.INTER_LINEAR) > 0) for logits in carried
+            ]
+            truth = self._truths[self._count]
+            mask = max(masks, key=lambda m: iou(m, truth)) if self._way == "best" else masks[found.top]
+        return Answer(mask, self._look.timestamp, None, True)
+
+
+@dataclass(slots=True)
+class Stepped:
+    """step_ms: CPU time of each step's thread, decodes apart. decodes: how many it asked for."""
+
+    played: Played
+    arrivals: list[Arrival] = field(default_factory=list)
+    step_ms: list[float] = field(default_factory=list)
+    decodes: int = 0
+
+
+def step_through(
+    stepped: Stepped,
+    clip: Clip,
+    looks: Looks,
+    encodings: Encodings,
+    decoder: RememberingDecoder,
+    make: Callable[[Decoder, Clip], Follower],
+    late: int,
+) -> None:
+    """Play one clip to a new follower; `late`: frames that encoding takes. Adds to `stepped`."""
+    played = stepped.played
+    play = len({sent.play for sent in played.sent.values()})
+    last_s = max((sent.at_s for sent in played.sent.values()), default=0.0)
+    start_s, first = last_s + APART_S, len(played.sent)
+    played.moments += moments(clip, looks, played.fps, start_s, play)
+    played.stays += stays(looks, len(clip) / played.fps, start_s, play)
+    follower, before = make(decoder, clip), decoder.asked
+    waiting: Frame | None = None
+    coming: Frame | None = None
+    sample = 0
+    for number, picture in enumerate(clip.pictures):
+        at_s = start_s + number / played.fps
+        frame = Frame(picture, first + number, at_s, round(at_s * 1e9), round(at_s * 1e9))
+        played.sent[frame.index] = Sent(at_s, clip, number, play)
+        end = min(len(looks.points_px), int(number / played.fps * GAZE_HZ + 1e-6) + 1)
+        samples = [_sample(looks, k, start_s, len(played.gaze_s) + k - sample) for k in range(sample, end)]
+        played.gaze_s |= {round(s.timestamp, 4) for s in samples}
+        sample = end
+        ready = None
+        if coming is not None and frame.index - coming.index >= late:
+            ready, coming = _keyframe(coming, frame, encodings[coming.index - first]), None
+        begun = time.thread_time() - decoder.spent_s
+        answer = follower.step(frame, samples, ready)
+        stepped.step_ms.append((time.thread_time() - decoder.spent_s - begun) * 1e3)
+        if answer is not None and answer.gaze_s:
+            stepped.arrivals.append(Arrival(at_s, answer.mask, frame.index, answer.gaze_s, answer.object))
+        waiting = frame if answer is None or answer.wants_keyframe else waiting
+        if coming is None and waiting is not None:
+            coming, waiting = waiting, None
+    stepped.decodes += decoder.asked - before
+
+
+def _sample(looks: Looks, number: int, start_s: float, sent: int) -> GazeSample:
+    x, y = map(float, looks.points_px[number])
+    at_s = start_s + number / GAZE_HZ
+    at_ns = round(at_s * 1e9)
+    # The eyes close on the device's count, which goes on from clip to clip.
+    return GazeSample(x, y, "px", 0.0 if closed(sent) else 0.95, at_s, at_ns, at_ns)
+
+
+def _keyframe(frame: Frame, now: Frame, embedding: Embedding) -> Keyframe:
+    took_ns = now.captured_ns - frame.captured_ns
+    return Keyframe(
+        frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding, took_ns,
+        now.captured_ns,
+    )  # fmt: skip

@@ -1,0 +1,246 @@
+"""What each part of the tracker is worth, free of the machine's noise: clips stepped frame by frame.
+
+    python -m benchmarks.tracker_ablation --data CLIPS [--parts late ablations] [--out FILE.json] [--draw docs]
+
+CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Scored as `streaming` is.
+
+late: J&F against the frames that encoding takes, for the tracker and for plain ways.
+ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, CPU time of a step
+without its decodes (they are counted), and on clips side by side what becomes of it when the eyes go to
+another thing (`benchmarks.streaming_eval.switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.streaming_eval import pictures, scoring, steady, switches
+from benchmarks.streaming_eval.clips import Clip, load, neighbours
+from benchmarks.streaming_eval.looks import looks
+from benchmarks.streaming_eval.played import Played
+from benchmarks.streaming_eval.stepping import (
+    Encodings,
+    Follower,
+    Plain,
+    RememberingDecoder,
+    Stepped,
+    Tracked,
+    step_through,
+)
+from engines import Decoder, Encoder, EngineSettings, weights
+from engines import load as load_engine
+from realtime.config.loader import merged
+from realtime.tracking.tracker import TrackerSettings
+
+RESULTS = Path(__file__).parent / "results" / "tracker_ablation.json"
+PAIR_S = 6.0
+Make = Callable[[Decoder, Clip], Follower]
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "agreement with what was on show": {"choice.agreement": 0.0},
+    "coverage of the gaze": {"choice.coverage": 0.0},
+    "runaway penalty": {"choice.runaway": 0.0},
+    "common fate": {"choice.fate": 0.0},
+    "vote": {"prompter.voters": 0},
+    "part and whole by the eyes": {"dwell.steps": False},
+    "prompt where the eyes rested": {"prompter.keyframe_gaze_s": 0.0},
+    "one answer for one rest": {"prompter.reprompt_radii": 0.0},
+    "dropping specks": {"clean.speck": 0.0},
+    "blink gate": {"gaze.min_confidence": 0.0, "gaze.blink_before_s": 0.0, "gaze.blink_after_s": 0.0},
+    "saccades": {"gaze.saccade_deg_per_s": 1e6},
+    "median of a fixation": {"gaze.window_s": 0.005},
+    "One Euro": {"gaze.min_cutoff_hz": 1e6},
+    "flow the other way": {"motion.doubt_trust": 0.0},
+    "cuts": {"motion.cut_trust": 0.0, "motion.cut_histogram": []},
+    "starts from a pan": {"motion.pan_share": 9.0},
+    "preview dwell": {"dwell.preview_s": 0.0},
+    "hysteresis of a switch": {"dwell.switch_s": 0.0},
+    "memory of things": {"dwell.remember": 0},
+    "still frames left out": {"keyframes.changed_levels": 0.0},
+}
+"""Part -> settings that turn it off."""
+COLUMNS = {
+    "jf": "J&F", "stability": "stability", "switch_jf": "J&F, two things", "first_right_ms": "first right, ms",
+    "stale": "on the wrong thing", "strays": "strays a stay", "renamed": "renamed a stay",
+    "elsewhere": "on neither", "recalled": "ids recalled", "decodes": "decodes a frame", "step_ms": "CPU ms a frame",
+}  # fmt: skip
+DRAWN = ("jf", "stability", "switch_jf", "first_right_ms", "step_ms")
+LESS_IS_BETTER = ("first_right_ms", "stale", "elsewhere", "strays", "renamed", "decodes", "step_ms")
+
+
+def without(changes: dict[str, Any], name: str) -> TrackerSettings:
+    """Settings with "section.key": value laid over the defaults; `SettingsError` for a key that is not there."""
+    tree: dict[str, Any] = {}
+    for key, value in changes.items():
+        *sections, leaf = key.split(".")
+        here = tree
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[leaf] = value
+    return merged(TrackerSettings(), tree, f"without {name}")
+
+
+def tracked(settings: TrackerSettings) -> Make:
+    return lambda decoder, clip: Tracked(decoder, settings)
+
+
+def plain(way: Any) -> Make:
+    return lambda decoder, clip: Plain(decoder, way, clip.things[0])
+
+
+WAYS: dict[str, Make] = {
+    "gazecast": tracked(TrackerSettings()),
+    "warped by flow, top-scored mask": plain("warped"),
+    "the old frame's mask on the new frame": plain("old"),
+    "best of four candidates (an upper mark)": plain("best"),
+}
+
+
+def through(
+    clips: Sequence[Clip], makes: dict[tuple[str, int], Make], args: argparse.Namespace,
+    engine: tuple[Encoder, RememberingDecoder],
+) -> dict[tuple[str, int], list[Stepped]]:  # fmt: skip
+    """Every (name, frames that encoding takes) through all clips -> one `Stepped` a seed."""
+    out: dict[tuple[str, int], list[Stepped]] = {key: [] for key in makes}
+    encoder, decoder = engine
+    for key in makes:
+        out[key] = [Stepped(Played(args.fps)) for _ in args.seeds]
+    for clip in clips:
+        encodings = Encodings(encoder, clip)
+        for k, seed in enumerate(args.seeds):
+            gaze = looks(clip, args.fps, args.noise_px, seed)
+            for key, make in makes.items():
+                step_through(out[key][k], clip, gaze, encodings, decoder, make, key[1])
+        decoder.forget()
+        print(clip.name, file=sys.stderr, flush=True)
+    return out
+
+
+def late(clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]) -> dict[str, Any]:
+    runs = through(clips, {(way, e): make for way, make in WAYS.items() for e in args.late}, args, engine)
+    fits = {key: scoring.together([scoring.score(s.played, s.arrivals) for s in of]) for key, of in runs.items()}
+    return {
+        "streaming_jf": {way: {str(e): fits[way, e]["streaming_jf"] for e in args.late} for way in WAYS},
+        "clips_jf": {f"{way}, {e}": found["clips"] for (way, e), found in fits.items()},
+    }
+
+
+def ablations(
+    clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]
+) -> dict[str, Any]:
+    off = {"whole": {}, **ABLATIONS, **tries(args.trying)}
+    makes = {(name, args.taking): tracked(without(changes, name)) for name, changes in off.items()}
+    single = through(clips, makes, args, engine)
+    pairs = neighbours(clips, round(PAIR_S * args.fps))[::2] if len(clips) > 1 else []
+    double = through(pairs, makes, args, engine)
+    rows = {name: row(single[name, args.taking], double[name, args.taking] if pairs else []) for name in off}
+    return {
+        "taking": args.taking, "columns": COLUMNS, "drawn": DRAWN, "less_is_better": LESS_IS_BETTER, "rows": rows,
+        "settings": {name: changes for name, changes in off.items() if name != "whole"},
+    }  # fmt: skip
+
+
+def row(single: Sequence[Stepped], double: Sequence[Stepped]) -> dict[str, Any]:
+    """The figures of one ablation."""
+    steadiness = [value for s in single for value in steady.score(s.played, s.arrivals)]
+    steps = [ms for s in single for ms in s.step_ms]
+    found: dict[str, Any] = {
+        "jf": scoring.together([scoring.score(s.played, s.arrivals) for s in single])["streaming_jf"],
+        "stability": scoring.rounded(np.mean(steadiness)),
+        "decodes": scoring.rounded(sum(s.decodes for s in single) / len(steps), 2),
+        "step_ms": scoring.rounded(np.median(steps), 1),
+    }
+    if double:
+        seen = switches.together([switches.score(s.played, s.arrivals) for s in double])
+        found |= {key: seen[key] for key in ("stale", "elsewhere", "strays", "renamed", "recalled", "never_right")}
+        found["first_right_ms"] = seen["first_right_ms"]["p50"]
+        found["switch_jf"] = scoring.together([scoring.score(s.played, s.arrivals) for s in double])["streaming_jf"]
+    return found
+
+
+def tries(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """NAME=KEY=VALUE,KEY=VALUE -> {NAME: {KEY: VALUE}}, values as TOML has them."""
+    out = {}
+    for text in given:
+        name, _, pairs = text.partition("=")
+        lines = [pair.partition("=") for pair in pairs.split(",")]
+        out[name] = {key.strip(): tomllib.loads(f"value = {value}")["value"] for key, _, value in lines}
+    return out
+
+
+def table(results: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = []
+    if "late" in results:
+        curves = results["late"]["streaming_jf"]
+        frames = list(next(iter(curves.values())))
+        lines += ["", "| frames that encoding takes | " + " | ".join(frames) + " |", "|---" * (len(frames) + 1) + "|"]
+        lines += [
+            f"| {way} | " + " | ".join(f"{v:.3f}" for v in curve.values()) + " |" for way, curve in curves.items()
+        ]
+    if "ablations" in results:
+        part = results["ablations"]
+        lines += ["", "| without | " + " | ".join(part["columns"].values()) + " |"]
+        lines += ["|---" * (len(part["columns"]) + 1) + "|"]
+        for name, found in part["rows"].items():
+            cells = ["" if found.get(key) is None else f"{found[key]:g}" for key in part["columns"]]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="CLIPS")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="default: the cache")
+    parser.add_argument("--parts", nargs="*", choices=("late", "ablations"), default=["late", "ablations"])
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to take")
+    parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 3, 4, 6, 8])
+    parser.add_argument("--taking", type=int, default=4, help="frames that encoding takes in the ablations")
+    parser.add_argument("--try", dest="trying", action="append", default=[], metavar="NAME=KEY=VALUE")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1])
+    parser.add_argument("--fps", type=float, default=24.0)
+    parser.add_argument("--noise-px", type=float, default=10.0)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep what stands there")
+    parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figures; without --data only that")
+    return parser
+
+
+def main() -> None:
+    args = arguments().parse_args()
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    if args.data is not None:
+        cv2.setNumThreads(1)
+        clips = load(args.data, args.only)
+        folder = args.weights or weights.path("mobile_sam")
+        encoder, decoder = load_engine(EngineSettings(decoder_threads=1), folder, frame_size=clips[0].size)
+        engine = encoder, RememberingDecoder(decoder)
+        head = {
+            "date": datetime.now(UTC).isoformat(timespec="minutes"),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {encoder.info.device}, {encoder.info.precision}",
+            "seeds": args.seeds, "noise_px": args.noise_px, "fps": args.fps, "clips": [clip.name for clip in clips],
+        }  # fmt: skip
+        for part in args.parts:
+            results[part] = head | (late if part == "late" else ablations)(clips, args, engine)
+            args.out.write_text(json.dumps(results, indent=1) + "\n")
+    elif args.draw is None or not results:
+        raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")
+    print(table(results))
+    if args.draw is not None:
+        for path in pictures.draw(results, args.draw):
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Masks of low-resolution logits: how steady one is, where it is, and the mask itself at the picture's size. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.automatic_masks.found import bounds
+from engines.automatic_masks.settings import Crop
+from engines.base import LOGITS_SIDE, Floats
+from engines.letterbox import Letterbox
+
+JUDGED_SIDE = 1024
+"""Larger pictures are judged at this size, and only masks that stay are brought to their own: logits know no more."""
+OUTSIDE = -32.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """stability: 0..1, IoU of the mask cut at logits of +offset and -offset. box: x0 y0 x1 y1 px, None of no mask."""
+
+    stability: float
+    box: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Logits round a mask, in half the bytes: (h, w) float16 whose first is at `corner` (column, row) of 256 x 256."""
+
+    corner: tuple[int, int]
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float16]]
+
+    @classmethod
+    def of(cls, logits: Floats) -> Cells:
+        """What decides the mask of (256, 256) logits: the cells above 0 and those round them."""
+        x, y, width, height = bounds(logits > 0)
+        left, top = max(0, x - 1), max(0, y - 1)
+        part = logits[top : y + height + 1, left : x + width + 1]
+        return cls((left, top), part.astype(np.float16))
+
+    def logits(self) -> Floats:
+        """(256, 256) float32 with the same mask."""
+        whole = np.full((LOGITS_SIDE, LOGITS_SIDE), OUTSIDE, np.float32)
+        (left, top), (height, width) = self.corner, self.values.shape
+        whole[top : top + height, left : left + width] = self.values
+        return whole
+
+
+def judged(logits: Floats, letterbox: Letterbox, offset: float) -> Judgement:
+    """Judge a mask from its (256, 256) logits, at the picture's size or at `JUDGED_SIDE` if that is less."""
+    size = letterbox.width, letterbox.height
+    shrink = min(1.0, JUDGED_SIDE / max(size))
+    small = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
+    frame = Letterbox(small[0], small[1], picture_side=letterbox.picture_side)
+    x0, y0, x1, y1 = window(logits, frame, -offset)
+    fine = frame.logits_to_picture(logits, (x0, y0, x1, y1))
+    inner, outer = (int(np.count_nonzero(fine > cut)) for cut in (offset, -offset))
+    x, y, width, height = bounds(fine > 0)
+    if not width:
+        return Judgement(0.0, None)
+    across, down = size[0] / small[0], size[1] / small[1]
+    left, top = (x0 + x) * across, (y0 + y) * down
+    return Judgement(inner / outer, (left, top, left + width * across, top + height * down))
+
+
+def window(logits: Floats, letterbox: Letterbox, floor: float) -> Crop:
+    """The part of the picture outside of which no interpolated logit is above `floor`; at least one pixel."""
+    x, y, width, height = bounds(logits > floor)
+    step = logits.shape[1] / letterbox.side
+    x0, x1 = _pixels(x, width, letterbox.scale[0] * step, letterbox.width)
+    y0, y1 = _pixels(y, height, letterbox.scale[1] * step, letterbox.height)
+    return x0, y0, x1, y1
+
+
+def _pixels(first: int, count: int, scale: float, limit: int) -> tuple[int, int]:
+    """The pixels along one side that have one of `count` cells among the two that they are interpolated from."""
+    low = math.floor((first - 0.5) / scale - 0.5)
+    high = math.ceil((first + count + 0.5) / scale - 0.5) + 1
+    low = min(max(low, 0), limit - 1)
+    return low, min(max(high, low + 1), limit)

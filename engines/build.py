@@ -1,0 +1,196 @@
+"""Build, list and verify engines. What `gazecast engine` calls; returns data and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engines import cache, cache_cleanup
+from engines.acceptance import GateRefused, judge
+from engines.base import Decoder, Encoder, EngineUnavailable, Image
+from engines.graph_store import GraphStore
+from engines.graphs import BUILT, DecoderGraph, EncoderGraph, Graph, LetterboxGraph
+from engines.letterbox import Letterbox
+from engines.load import load
+from engines.pictures import evenly, fitted
+from engines.settings import EngineSettings, default_cache_dir, picture_side
+
+Report = Callable[[str], None]
+GATE_PICTURES = 8
+"""Pictures that the gate looks at: fifteen points on each, some ten seconds of the reference."""
+
+
+def build(
+    settings: EngineSettings,
+    weights: Path,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    *,
+    force: bool = False,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Build the graphs for frames of (width, height), judge the engine on real pictures and keep its note.
+
+    Precisions int8 and fp8 quantise the encoder on the same pictures; where it fails the gate nothing is left of it.
+    Returns the engine's description with `gate`. Raises `GateRefused` with the figures.
+    """
+    tell = report or (lambda line: None)
+    if settings.backend == "tensorrt":
+        from engines.backends.tensorrt import require
+
+        require()
+    root = settings.cache_dir or default_cache_dir()
+    store = GraphStore(weights, settings.model, root, tell)
+    letterbox = _letterbox(settings, frame_size)
+    store.prompt_table(force=force)
+    decoders = [DecoderGraph.of(letterbox, batch, points, False) for batch, points in BUILT]
+    graphs: list[Graph] = [EncoderGraph.of(letterbox), *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
+    for graph in graphs:
+        store.onnx(graph, force=force)
+    if settings.backend == "tensorrt":
+        return _build_tensorrt(settings, weights, frame_size, pictures, store, graphs, force)
+    if settings.precision != "int8":
+        return verify(settings, weights, frame_size, pictures, report=report)
+    return _build_int8(settings, weights, frame_size, pictures, store, force)
+
+
+def _letterbox(settings: EngineSettings, frame_size: tuple[int, int]) -> Letterbox:
+    """Where the exported graphs will put the picture."""
+    return Letterbox(*frame_size, picture_side=picture_side(settings, on_gpu=settings.backend == "tensorrt"))
+
+
+def _build_tensorrt(
+    settings: EngineSettings,
+    weights: Path,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    store: GraphStore,
+    graphs: Sequence[Graph],
+    force: bool,
+) -> dict[str, Any]:
+    from engines.backends.tensorrt import build_plans
+
+    letterbox = _letterbox(settings, frame_size)
+    encoder = EncoderGraph.of(letterbox)
+    quantised = settings.precision in ("int8", "fp8")
+    if quantised and (force or not store.has_ranges(encoder)):
+        from engines.models.ranges import measure
+
+        store.report("measuring how large the encoder's numbers get")
+        store.keep_ranges(encoder, measure(store.sam(), encoder, pictures))
+    resize = (
+        []
+        if letterbox.content_size == frame_size
+        else [LetterboxGraph(frame_size[1], frame_size[0], encoder.height, encoder.width)]
+    )
+    build_plans(settings, store, [*graphs, *resize], force=force)
+    try:
+        return verify(settings, weights, frame_size, pictures, report=store.report)
+    except GateRefused:
+        if quantised:
+            store.forget_ranges(encoder)
+        raise
+
+
+def _build_int8(
+    settings: EngineSettings,
+    weights: Path,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    store: GraphStore,
+    force: bool,
+) -> dict[str, Any]:
+    if settings.backend != "openvino":
+        raise EngineUnavailable(
+            f"int8 engines are OpenVINO's and TensorRT's; choose backend openvino or tensorrt, not {settings.backend}"
+        )
+    from engines.backends.openvino import OpenVinoRuntime, save
+    from engines.backends.openvino_int8 import quantise
+
+    graph = EncoderGraph.of(_letterbox(settings, frame_size))
+    runtime = OpenVinoRuntime(store, settings)
+    file, key = runtime.int8_place(graph)
+    if not force and cache.find(file, key) is not None:
+        return verify(settings, weights, frame_size, pictures, report=store.report)
+    # The note goes first: a file without one does not count, so that a build that is cut short leaves nothing in use.
+    cache.note_of(file).unlink(missing_ok=True)
+    store.report(f"quantising the encoder for {frame_size[0]} x {frame_size[1]}; this takes a minute or two")
+    save(quantise(runtime.core.read_model(store.onnx(graph)), graph, pictures), file)
+    try:
+        cache.write_note(file, f"{graph.name}-int8", key)
+        return verify(settings, weights, frame_size, pictures, report=store.report)
+    except BaseException:
+        for part in (cache.note_of(file), file, file.with_suffix(".bin")):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def verify(
+    settings: EngineSettings,
+    weights: Path,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    *,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Compare an engine with the torch reference on real pictures and write its note.
+
+    Returns its description with `gate`; raises `GateRefused` with the figures where it falls short.
+    """
+    from engines.reference import Reference, compare
+
+    tell = report or (lambda line: None)
+    root = settings.cache_dir or default_cache_dir()
+    store = GraphStore(weights, settings.model, root, tell)
+    same_shape = [fitted(picture, frame_size) for picture in evenly(pictures, GATE_PICTURES)]
+    with opened(settings, weights, frame_size, tell) as (encoder, decoder):
+        tell(f"comparing {encoder.info.backend} {encoder.info.precision} with the reference")
+        figures = judge(compare(Reference(store.sam()), encoder, decoder, same_shape), encoder.info.precision)
+        described = asdict(encoder.info)
+    described["frame_size"] = list(frame_size)
+    described["gate"] = figures
+    if not figures["passed"]:
+        raise GateRefused(
+            f"the {described['precision']} engine of {described['backend']} was refused: {figures['why']}"
+        )
+    letterbox = Letterbox(*frame_size, picture_side=described["picture_side"])
+    key = store.key(
+        format="gate", backend=described["backend"], precision=described["precision"], device=described["device"],
+        versions=str(sorted(described["versions"].items())), shape=EncoderGraph.of(letterbox).name,
+    )  # fmt: skip
+    name = f"{settings.model}-{described['backend']}-{described['precision']}-{frame_size[0]}x{frame_size[1]}"
+    cache.write_verdict(root, name, key, figures)
+    return described
+
+
+def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
+    """Everything in the cache, oldest first: its note, its file, size in bytes, and `state`.
+
+    State: "verdict" for a gate's result alone, "whole", or "damaged" for a file that is not what its note says.
+    """
+    root = cache_dir or default_cache_dir()
+    return [
+        {**asdict(note), "file": str(file), "bytes": size, "state": state}
+        for note, file, size, state in cache.inventory(root)
+    ]
+
+
+def leftovers(unused_days: float | None = None, cache_dir: Path | None = None) -> Iterator[cache_cleanup.Leftover]:
+    """What of the cache may go, see `tidying.leftovers`."""
+    yield from cache_cleanup.leftovers(cache_dir or default_cache_dir(), unused_days=unused_days)
+
+
+@contextmanager
+def opened(
+    settings: EngineSettings, weights: Path, frame_size: tuple[int, int], report: Report
+) -> Iterator[tuple[Encoder, Decoder]]:
+    """An engine for a while."""
+    encoder, decoder = load(settings, weights, frame_size=frame_size, report=report)
+    try:
+        yield encoder, decoder
+    finally:
+        encoder.close()
+        decoder.close()

@@ -1,0 +1,58 @@
+"""`gazecast calibrate board`: draw a board to print, at its true size."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+from pathlib import Path
+
+import cv2
+
+from calibration.boards import EXPECTED, Board, parse_board
+from realtime.config.loader import SettingsError
+from realtime.infra.interrupts import RunFailed
+
+DEFAULT = "charuco:5x7:36mm:26mm:5X5_100"
+"""Fits A4 and US letter with a rim."""
+_PX_PER_M = 12_000.0  # some 300 dots per inch
+
+
+def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `board` to the parser of `gazecast calibrate`."""
+    about = "draw a board to print and calibrate with"
+    verb = calibrate.add_parser("board", help=about, description=about)
+    verb.set_defaults(verb=run)
+    verb.add_argument("--board", metavar="BOARD", default=DEFAULT, help=f"(default {DEFAULT}); {EXPECTED}")
+    verb.add_argument("--out", type=Path, default=Path("board.svg"), help="SVG, in true millimetres, or PNG for a "
+                      "screen (default board.svg)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file and say how to print it."""
+    board = parse_board(args.board)
+    ending = args.out.suffix.lower()
+    if ending not in (".svg", ".png"):
+        raise SettingsError(f"--out {args.out} must end in .svg or .png")
+    done, data = cv2.imencode(".png", board.draw(min(_PX_PER_M, 8000 / _longest_m(board))))
+    if not done:
+        raise RunFailed(f"OpenCV cannot encode a picture of {args.board}")
+    args.out.write_bytes(as_svg(board, data.tobytes()).encode() if ending == ".svg" else data.tobytes())
+    print(f"wrote {args.out}: print it at 100 %, glue it onto something flat and stiff, and measure a square;")
+    print(f"if one is not {1000 * board.square_m:g} mm, give the measured lengths to --board {args.board}")
+    return 0
+
+
+def as_svg(board: Board, png: bytes) -> str:
+    """The board's picture in an SVG of its true size, its rim of one square included."""
+    columns, rows = (side + 2 if board.kind == "charuco" else side + 3 for side in (board.columns, board.rows))
+    wide, high = (f"{1000 * side * board.square_m:g}mm" for side in (columns, rows))
+    picture = base64.b64encode(png).decode()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {columns} {rows}">'
+        f'<image width="{columns}" height="{rows}" href="data:image/png;base64,{picture}" '
+        'style="image-rendering:pixelated" preserveAspectRatio="none"/></svg>\n'
+    )
+
+
+def _longest_m(board: Board) -> float:
+    return (max(board.columns, board.rows) + 3) * board.square_m

@@ -1,0 +1,78 @@
+"""Collect views of a board from a live source, guided by a window or by lines of text. A thin shell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from calibration.boards import Board, Detection
+from calibration.collecting import Collector
+from realtime.commands.calibrate.board_guide import draw_guidance
+from realtime.infra.channels import Latest
+from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.session.inputs import open_frames
+from realtime.sources.base import FrameSource, SourceStatus
+from realtime.sources.video_file import ClipFrames
+from realtime.types import Frame
+from realtime.viewer.desktop_window import Window
+
+WAIT_S = 0.05
+
+
+def collect(spec: str, board: Board, *, window: bool, most_views: int, say: Callable[[str], None]) -> list[Detection]:
+    """Steady, new views of the board until they suffice, the source ends, or the user asks to stop.
+
+    Raises `SourceError`, `WindowError`, and `RunFailed` where the source fails before it gave a picture.
+    """
+    slot: Latest[Frame] = Latest()
+    source = open_frames(spec)
+    shown = Window("gazecast: calibrate camera", None) if window else None
+    collector: Collector | None = None
+    try:
+        with _started(source, slot, say), Interrupts() as interrupts:
+            for frame in _frames(source, slot, lambda: interrupts.asked or (shown is not None and not shown.poll())):
+                collector = collector or Collector(frame.size, most_views=most_views)
+                detection = board.find(frame.image, f"{frame.index:05}", quick=True)
+                taken = collector.offer(detection)
+                if shown is not None:
+                    shown.show(draw_guidance(frame.image, collector.coverage, detection, taken))
+                if taken == "taken":
+                    share = f"{100 * collector.coverage.share:.0f} %"
+                    say(f"{len(collector.views)} views, {share}: {collector.coverage.next or 'enough'}")
+                if collector.done:
+                    break
+    finally:
+        if shown is not None:
+            shown.close()
+    if collector is None:
+        status = source.status()
+        raise RunFailed(f"{spec} gave no picture: {status.reason or status.state}")
+    return collector.views
+
+
+@contextlib.contextmanager
+def _started(source: FrameSource, slot: Latest[Frame], say: Callable[[str], None]) -> Iterator[None]:
+    """The source, playing into the slot; a clip that is not played in real time waits for each frame to be seen."""
+    patient = isinstance(source, ClipFrames) and not source.clock.real_time
+
+    def tell(status: SourceStatus) -> None:
+        if status.reason:
+            say(f"{status.state}: {status.reason}")
+
+    source.start(slot.put_when_empty if patient else slot.put, tell)
+    try:
+        yield
+    finally:
+        slot.close()
+        source.stop()
+
+
+def _frames(source: FrameSource, slot: Latest[Frame], stop: Callable[[], bool]) -> Iterator[Frame]:
+    """Every frame that there is time for, until the source is over or `stop` says so."""
+    while not stop():
+        ended = source.status().state in ("ended", "failed")  # asked first, so that the last frame is not missed
+        frame = slot.take(WAIT_S)
+        if frame is not None:
+            yield frame
+        elif ended:
+            return

@@ -1,0 +1,187 @@
+"""`gazecast calibrate camera`: intrinsics from pictures, from a live source, or from another program's file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+
+from calibration import Camera
+from calibration import record as records
+from calibration.boards import EXPECTED, Board, Detection, parse_board
+from calibration.formats import read_camera, to_camera_info
+from calibration.intrinsics import Intrinsics, Lens, View, calibrate
+from realtime.commands.calibrate import report_camera
+from realtime.commands.calibrate.outputs import check_outputs, report_stem
+from realtime.config.loader import SettingsError
+from realtime.infra.interrupts import RunFailed
+from realtime.infra.progress import Terminal
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+LEAST_KNOWN = 0.5
+"""Of the picture; a camera that is worth importing knows nearly all of it."""
+EPILOG = """
+  gazecast calibrate camera --images photos/ --board chessboard:9x6:25mm --out camera.json
+  gazecast calibrate camera --source camera:0 --board charuco:5x7:40mm:20mm:6X6_250 --window
+  gazecast calibrate camera --import world.intrinsics --size 1280x720 --ros camera_info.yaml
+"""
+
+
+def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `camera` to the parser of `gazecast calibrate`."""
+    about = "measure a camera's lens with a chessboard or ChArUco board, or read it from another program's file"
+    verb = calibrate.add_parser(
+        "camera", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verb.set_defaults(verb=run)
+    source = verb.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", type=Path, metavar="FOLDER", help="pictures of the board")
+    source.add_argument("--source", metavar="SPEC", help="camera:0, pupil://HOST:PORT, file:CLIP.mp4, rtsp://...")
+    source.add_argument("--import", dest="imported", type=Path, metavar="FILE", help="Pupil's .intrinsics, Neon's "
+                        "calibration.bin or scene_camera.json, a camera_info YAML")  # fmt: skip
+    verb.add_argument("--board", metavar="BOARD", help=EXPECTED)
+    verb.add_argument("--lens", choices=get_args(Lens), default="pinhole5", help="pinhole8 for wide lenses up to 110 "
+                      "degrees, fisheye beyond (default pinhole5)")  # fmt: skip
+    verb.add_argument("--name", metavar="NAME", default="", help="of the camera, as the calibration will be asked for")
+    verb.add_argument("--keep-all", action="store_true", help="drop no view, however bad")
+    verb.add_argument("--size", metavar="WxH", help="with --import: which resolution of the file")
+    verb.add_argument("--window", action="store_true", help="with --source: show what is still missing")
+    verb.add_argument("--most-views", type=int, default=40, metavar="N", help="with --source: enough (default 40)")
+    verb.add_argument("--out", type=Path, default=Path("camera.json"), help="(default camera.json)")
+    verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
+    verb.add_argument("--ros", type=Path, metavar="FILE.yaml", help="write camera_info for ROS, too")
+    verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the flags say; raises our errors."""
+    check_outputs(args.out, args.report, args.ros)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    if args.imported is not None:
+        return _import(args, date)
+    if args.board is None:
+        raise SettingsError(f"--board is missing; expected {EXPECTED}")
+    board = parse_board(args.board)
+    views, unseen = _from_folder(args.images, board) if args.images else _live(args, board)
+    result = calibrate(views, lens=args.lens, drop=not args.keep_all)
+    name = args.name or (args.source or args.images.resolve().name)
+    page = report_camera.page(name, date, result, unseen)
+    written = [str(path) for path in page.save(report_stem(args.out, args.report))]
+    body = result_body(result, args.board, page.verdict)
+    if page.verdict != "refuse":
+        records.save(args.out, records.Record("camera", "", name, result.camera.size, date, body))
+        written.insert(0, str(args.out))
+        written += _write_ros(args.ros, name, result.camera)
+    if args.json:
+        print(json.dumps({"name": name, **body, "written": written}))
+    else:
+        _say(result, unseen, page.headline, written)
+        for finding in page.findings:
+            print(f"{finding.level:8} {finding.what} {finding.do}")
+    if page.verdict == "refuse":
+        raise RunFailed(f"no calibration was written: {page.findings[0].what} {page.findings[0].do}")
+    return 0
+
+
+def result_body(result: Intrinsics, board: str, verdict: str) -> dict[str, Any]:
+    """What is written as the record's body."""
+    hull = cv2.convexHull(result.points_px.astype(np.float32))[:, 0]
+    return {
+        "camera": result.camera.to_dict(),
+        "lens": result.lens,
+        "board": board,
+        "verdict": verdict,
+        "rms_px": result.rms_px,
+        "std": result.std,
+        "every_view": {"rms_px": result.every_view[0], "fx": result.every_view[1]},
+        "hull_px": np.round(hull, 1).tolist(),
+        "views": [
+            {"name": v.name, "corners": v.corners, "dropped": v.reason}
+            | ({"rms_px": v.rms_px, "worst_px": v.worst_px} if math.isfinite(v.rms_px) else {})
+            for v in result.views
+        ],
+    }
+
+
+def _from_folder(folder: Path, board: Board) -> tuple[list[Detection], tuple[View, ...]]:
+    """The board in every picture of a folder, and the pictures without it."""
+    if not folder.is_dir():
+        raise SettingsError(f"--images {folder} is no folder")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    if not paths:
+        raise SettingsError(f"no pictures in {folder}; expected {', '.join(sorted(ENDINGS))}")
+    views, unseen, terminal = list[Detection](), list[View](), Terminal()
+    for number, path in enumerate(paths, 1):
+        # The pixels as the camera sees them, not turned as a viewer would show them.
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        found = None if image is None else board.find(np.asarray(image, np.uint8), path.stem)
+        said = "no picture that OpenCV reads" if image is None else "no board found"
+        terminal.line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else said}")
+        if found is None:
+            unseen.append(View(path.stem, 0, math.nan, math.nan, said))
+        else:
+            views.append(found)
+    return views, tuple(unseen)
+
+
+def _live(args: argparse.Namespace, board: Board) -> tuple[list[Detection], tuple[View, ...]]:
+    from realtime.commands.calibrate.board_views import collect
+
+    if args.most_views < 3:
+        raise SettingsError(f"--most-views must be 3 or more, got {args.most_views}")
+    views = collect(args.source, board, window=args.window, most_views=args.most_views, say=Terminal().line)
+    return views, ()
+
+
+def _import(args: argparse.Namespace, date: str) -> int:
+    size = _size(args.size) if args.size else None
+    name, camera = read_camera(args.imported, size)
+    name = args.name or name
+    share = report_camera.known_share(camera)
+    if share < LEAST_KNOWN:
+        raise SettingsError(
+            f"{args.imported}: its model knows a ray for {100 * share:.0f} % of the picture only; check its size, the "
+            "name of its model and the order of its coefficients"
+        )
+    body = {"camera": camera.to_dict(), "imported_from": args.imported.name}
+    records.save(args.out, records.Record("camera", "", name, camera.size, date, body))
+    written = [str(args.out), *_write_ros(args.ros, name, camera)]
+    if args.json:
+        print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
+        return 0
+    print(f"{name}: {camera.model}, {camera.size[0]} x {camera.size[1]} px, {camera.px_per_degree():.1f} px per degree")
+    if share < report_camera.ALL:
+        print(f"the model knows a ray for {100 * share:.1f} % of the picture; the rest is invalid")
+    print(f"wrote {', '.join(written)}")
+    return 0
+
+
+def _write_ros(path: Path | None, name: str, camera: Camera) -> list[str]:
+    if path is None:
+        return []
+    path.write_text(to_camera_info(name, camera), encoding="utf-8")
+    return [str(path)]
+
+
+def _say(result: Intrinsics, unseen: tuple[View, ...], headline: str, written: list[str]) -> None:
+    print(headline)
+    for name, value in report_camera.facts(result):
+        print(f"  {name:26} {value}")
+    print(f"  {'view':26} {'corners':>7} {'rms px':>8} {'worst px':>9}")
+    for view in (*result.views, *unseen):
+        numbers = f"{view.rms_px:8.2f} {view.worst_px:9.2f}" if math.isfinite(view.rms_px) else " " * 18
+        print(f"  {view.name:26} {view.corners:7} {numbers}  {view.reason and 'left out: ' + view.reason}".rstrip())
+    print(f"wrote {', '.join(written)}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    wide, _, high = text.lower().partition("x")
+    if not (wide.isdigit() and high.isdigit()):
+        raise SettingsError(f"--size wants WIDTHxHEIGHT such as 1280x720, got {text!r}")
+    return int(wide), int(high)

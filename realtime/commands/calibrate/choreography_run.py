@@ -1,0 +1,230 @@
+"""Run a choreography against live or recorded sources, in a window or without one. A thin shell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from calibration.gaze import Advice, Choreography
+from calibration.gaze.choreography import Role
+from calibration.gaze.markers import find_markers
+from engines import Image
+from realtime.config.loader import SettingsError
+from realtime.infra.channels import Backlog, Latest
+from realtime.infra.clock import now_ns
+from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.infra.progress import Progress
+from realtime.session.inputs import open_frames, open_gaze
+from realtime.sources.base import FrameSource, GazeSource
+from realtime.sources.video_file import ClipFrames
+from realtime.types import Frame, GazeSample
+
+WAIT_S = 0.03
+MOST_TIMEOUT_S = 86_400.0
+SILENT_S = 1.0
+"""Without a picture for so long, it is said what the source waits for."""
+STUCK_S = 3.0
+"""Without a window a hint is said once it has stood for so long; those that come and go are no trouble."""
+Key = Literal["repeat", "skip", "leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """The wearer has looked at (x, y) px of the frame of `time_s` until then."""
+
+    time_s: float
+    x: float
+    y: float
+    role: Role
+
+
+class Stage(Protocol):
+    """What the wearer sees and can press."""
+
+    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+        """Show it, take a few milliseconds for that, and return what was pressed."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen."""
+        ...
+
+
+class Headless:
+    """Says how far it has come and what it waits for, and knows presses beforehand."""
+
+    def __init__(
+        self, progress: Progress, presses: tuple[Press, ...] = (), clock_ns: Callable[[], int] = now_ns
+    ) -> None:
+        self._progress, self._waiting = progress, sorted(presses, key=lambda press: press.time_s)
+        self._done, self._now = 0, ""
+        self._clock_ns, self._since_ns, self._said = clock_ns, clock_ns(), False
+        self._standing: tuple[str, int, float] | tuple[()] = ()
+
+    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+        """Say which target was looked at, whenever one more is done, and what is in the way."""
+        self._say_if_stuck(advice)
+        if advice.done != self._done and frame is not None:
+            self._progress.line(f"{advice.done}/{advice.total} {self._now}".rstrip())
+            self._done = advice.done
+        if advice.step is not None and advice.progress > 0:
+            self._now = advice.step.name
+        due: list[Key | Press] = []
+        while self._waiting and frame is not None and self._waiting[0].time_s <= frame.timestamp:
+            due.append(self._waiting.pop(0))
+        return due
+
+    def _say_if_stuck(self, advice: Advice) -> None:
+        standing = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
+        now = self._clock_ns()
+        if standing != self._standing:
+            self._standing, self._said, self._since_ns = standing, False, now
+        elif standing and not self._said and now - self._since_ns > STUCK_S * 1e9:
+            self._said = True
+            self._progress.line(advice.hint)
+
+    def close(self) -> None:
+        """There is no screen."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What the pictures were: size (width, height) px, and one of them for the report."""
+
+    size: tuple[int, int]
+    picture: Image
+
+
+def look(
+    source: str,
+    gaze: str,
+    choreography: Choreography,
+    stage: Stage,
+    *,
+    timeout_s: float,
+    enough: int | None = None,
+    check: Callable[[tuple[int, int]], object] = lambda size: None,
+) -> Scene:
+    """Lead through the choreography until it is done, left, timed out, or the recording has ended.
+
+    enough: stop after so many targets. check: called with the first frame's size; may raise. Raises `SourceError`,
+    `SettingsError`, and `RunFailed` where no picture or no gaze came.
+    """
+    if not 0 < timeout_s <= MOST_TIMEOUT_S:
+        raise SettingsError(f"--timeout must be above 0 and at most {MOST_TIMEOUT_S:g} seconds, got {timeout_s:g}")
+    frames = open_frames(source)
+    looks = open_gaze(_gaze_spec(source, gaze), frames)
+    slot: Latest[Frame] = Latest()
+    backlog: Backlog[GazeSample] = Backlog(20_000)
+    run = _Run(choreography, stage, backlog, enough, check)
+    patient = isinstance(frames, ClipFrames) and not frames.clock.real_time
+    try:
+        with _started(frames, looks, slot, backlog), Interrupts() as interrupts:
+            until_ns = now_ns() + round(timeout_s * 1e9)
+            while not (interrupts.asked or run.over):
+                frame = slot.take(WAIT_S)
+                run.step(frame, on_clip_time=patient, waiting=_waits_for(frames))
+                if frame is None and frames.status().state in ("ended", "failed"):
+                    break
+                if now_ns() > until_ns:
+                    break
+            interrupts.check()  # who is done early presses q; who interrupts wants nothing written
+    finally:
+        stage.close()
+    if run.scene is None:
+        raise RunFailed(f"{source} gave no picture: {frames.status().reason or frames.status().state}")
+    if not run.looked:
+        raise RunFailed(f"no gaze came: {looks.status().reason or looks.status().state}")
+    return run.scene
+
+
+class _Run:
+    """What goes on from frame to frame."""
+
+    def __init__(
+        self,
+        choreography: Choreography,
+        stage: Stage,
+        backlog: Backlog[GazeSample],
+        enough: int | None,
+        check: Callable[[tuple[int, int]], object],
+    ) -> None:
+        self._choreography, self._stage, self._backlog = choreography, stage, backlog
+        self._enough, self._last, self._shift_s = enough, 0.0, 0.0
+        self._check, self._framed_ns = check, now_ns()
+        self.scene: Scene | None = None
+        self.looked = 0
+        self.over = False
+
+    def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
+        """Take what came, find markers, show, and do what was pressed. waiting: why no pictures come, if none do."""
+        size = frame.size if frame is not None else self.scene.size if self.scene is not None else None
+        if frame is not None:
+            if self.scene is not None and self.scene.size != frame.size:
+                raise RunFailed(
+                    f"the pictures changed from {self.scene.size} to {frame.size}; calibrate one resolution"
+                )
+            if self.scene is None:
+                self._check(frame.size)
+            self.scene = Scene(frame.size, frame.image)
+            self._shift_s = frame.captured_ns / 1e9 - frame.timestamp
+        for sample in self._backlog.take_all() if size is not None else ():
+            x, y = sample.px(size) if size is not None else (0.0, 0.0)
+            self._choreography.look(sample.captured_ns / 1e9, x, y, sample.confidence)
+            self.looked += 1
+        now_s = self._last if on_clip_time else now_ns() / 1e9
+        if frame is not None:
+            self._last = now_s = frame.captured_ns / 1e9
+            self._choreography.see(now_s, find_markers(frame.image), frame.size)
+        advice = self._choreography.advice(now_s)
+        if frame is not None:
+            self._framed_ns = now_ns()
+        elif waiting and now_ns() - self._framed_ns > SILENT_S * 1e9:
+            advice = replace(advice, hint=f"no pictures come: {waiting}")
+        self._do(self._stage.show(advice, frame))
+        pressing = not self._choreography.steps or self._choreography.steps[0].marker < 0
+        enough = self._enough is not None and advice.done >= self._enough
+        self.over = self.over or enough or (self._choreography.finished and not pressing)
+
+    def _do(self, commands: list[Key | Press]) -> None:
+        for command in commands:
+            if isinstance(command, Press):
+                self._choreography.press(command.time_s + self._shift_s, command.x, command.y, command.role)
+            elif command == "repeat":
+                self._choreography.repeat()
+            elif command == "skip":
+                self._choreography.skip()
+            else:
+                self._choreography.leave()
+                self.over = True
+
+
+@contextlib.contextmanager
+def _started(
+    frames: FrameSource, looks: GazeSource, slot: Latest[Frame], backlog: Backlog[GazeSample]
+) -> Iterator[None]:
+    """Both sources, playing; a clip that is not played in real time waits for each frame to be seen."""
+    patient = isinstance(frames, ClipFrames) and not frames.clock.real_time
+    looks.start(backlog.put)  # first, as a trace follows the clip that it plays along with
+    frames.start(slot.put_when_empty if patient else slot.put)
+    try:
+        yield
+    finally:
+        slot.close()
+        looks.stop()
+        frames.stop()
+
+
+def _waits_for(frames: FrameSource) -> str:
+    status = frames.status()
+    return status.reason or status.state
+
+
+def _gaze_spec(source: str, gaze: str) -> str:
+    if gaze:
+        return gaze
+    if source.startswith("pupil:"):
+        return source
+    raise SettingsError(f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv")

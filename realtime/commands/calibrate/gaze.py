@@ -1,0 +1,214 @@
+"""`gazecast calibrate gaze`: lead a wearer from target to target, fit the map, judge it on others, write it down."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from calibration import camera_from_dict
+from calibration import record as records
+from calibration.gaze import (
+    CameraView,
+    Choreography,
+    FlatView,
+    GazeCalibration,
+    View,
+    calibrate,
+    moving_steps,
+    screen_steps,
+)
+from calibration.gaze.choreography import Role
+from realtime.commands.calibrate import report_gaze
+from realtime.commands.calibrate.choreography_run import Headless, Press, Scene, Stage, look
+from realtime.commands.calibrate.outputs import check_outputs, report_stem
+from realtime.commands.calibrate.report import Page
+from realtime.commands.calibrate.report_gaze import Found
+from realtime.config.loader import SettingsError
+from realtime.infra.interrupts import RunFailed
+from realtime.infra.progress import Terminal
+from realtime.sources.calibrated import camera_name
+
+METHODS = ("screen", "head", "press")
+EPILOG = """
+screen  targets come one after the other on a full screen in front of the scene camera; look at each until its ring is
+        full. Keys: r repeats the last one, s skips, q leaves.
+head    one marker (gazecast calibrate gaze --marker marker.png, printed or on a telephone); keep the eyes on it and
+        turn the head, so that it wanders through the rings in the scene picture.
+press   no marker: look at something, press space, click in the frozen picture what it was; c: from now on to check.
+
+  gazecast calibrate gaze --source pupil://127.0.0.1:50020 --camera camera.json --out gaze.json
+  gazecast calibrate gaze --source file:CLIP.mp4?realtime=0 --gaze trace:GAZE.csv --headless
+  gazecast simulate --targets 9 --gaze-bias 30 -20    a virtual wearer to try it with, headless
+"""
+
+
+def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `gaze` to the parser of `gazecast calibrate`."""
+    about = "find where the eyes are from what the tracker says, and measure the error that is left"
+    verb = verbs.add_parser(
+        "gaze", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verb.set_defaults(verb=run)
+    add_flags(verb)
+    verb.add_argument(
+        "--targets", type=int, choices=(5, 9), default=9, help="on the screen (default 9); 4 others follow"
+    )
+    verb.add_argument(
+        "--camera", type=Path, metavar="FILE", help="of `calibrate camera`; without it degrees are guessed"
+    )
+    verb.add_argument("--device", default="", metavar="NAME", help="of the tracker, for the record")
+    verb.add_argument("--out", type=Path, default=Path("gaze.json"), metavar="FILE", help="(default gaze.json)")
+    verb.add_argument("--marker", type=Path, metavar="FILE.png", help="write the marker for --method head, and end")
+
+
+def add_flags(verb: argparse.ArgumentParser) -> None:
+    """Add what all verbs that look at targets have in common."""
+    verb.add_argument("--source", metavar="SPEC", help="of frames: pupil://HOST:PORT, camera:N, file:PATH, rtsp://...")
+    verb.add_argument(
+        "--gaze", default="", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source"
+    )
+    verb.add_argument("--method", choices=METHODS, default="screen", help="what to look at; see below (default screen)")
+    verb.add_argument("--points", type=Path, metavar="FILE.csv", help="with --method press and --headless: what was "
+                      "looked at, as timestamp,x,y,role (fit or check); seconds of the frames, px")  # fmt: skip
+    verb.add_argument("--headless", action="store_true", help="no window; somebody else shows the markers, or they are "
+                      "in the recording")  # fmt: skip
+    verb.add_argument("--small", action="store_true", help="a window instead of the full screen")
+    verb.add_argument("--timeout", type=float, default=180.0, metavar="S", help="at most so long (default 180)")
+    verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: beside the file)")
+    verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the flags say; raises our errors."""
+    if args.marker is not None:
+        return _write_marker(args.marker)
+    check_outputs(args.out, args.report)
+    choreography, scene = collect(args, ("fit", "check"), lambda size: view_of(args.camera, size))
+    view = view_of(args.camera, scene.size)
+    calibration, fit, targets = calibrate(choreography.pairs("fit"), view)
+    checks = choreography.every_look("check")
+    if any(pairs.usable for pairs in checks):
+        calibration = calibration.validated(checks)
+    found = Found(
+        calibration, fit, targets, choreography.pairs("fit"), checks,
+        report_gaze.uncalibrated(checks, calibration), missed(choreography), scene.picture, args.source, str(args.out),
+    )  # fmt: skip
+    return finish(found, args, args.out, args.device or camera_name(args.gaze or args.source))
+
+
+def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[Choreography, Scene]:
+    """Run the choreography of the flags for the targets of `roles`; `check` is called with the pictures' size."""
+    if not args.source:
+        raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
+    steps = screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
+    if args.method == "head":
+        steps = moving_steps(roles)
+    choreography = Choreography(steps, led=args.method == "screen" and not args.headless)
+    scene = look(args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, check=check)
+    return choreography, scene
+
+
+def stage_of(args: argparse.Namespace) -> Stage:
+    """A window, or none."""
+    if not args.headless:
+        from realtime.commands.calibrate.target_window import WindowStage
+
+        return WindowStage(args.method, full=not args.small)
+    if args.method == "press" and args.points is None:
+        raise SettingsError("--method press without a window needs --points FILE.csv")
+    presses = read_presses(args.points) if args.points is not None and args.method == "press" else ()
+    return Headless(Terminal(), presses)
+
+
+def read_presses(path: Path) -> tuple[Press, ...]:
+    """Read timestamp,x,y[,role]; raises `SettingsError` with the line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"cannot read {path}: {error}; expected a CSV with timestamp,x,y,role") from None
+    out: list[Press] = []
+    for line, row in enumerate(rows, 2):
+        role = (row.get("role") or "fit").strip()
+        try:
+            time_s, x, y = (float(row[name]) for name in ("timestamp", "x", "y"))
+        except (KeyError, TypeError, ValueError):
+            raise SettingsError(f"{path} line {line}: expected numbers for timestamp,x,y, got {row}") from None
+        if not all(map(math.isfinite, (time_s, x, y))):
+            raise SettingsError(f"{path} line {line}: expected finite numbers for timestamp,x,y, got {row}")
+        if role not in ("fit", "check"):
+            raise SettingsError(f"{path} line {line}: role is {role!r}; expected fit or check")
+        out.append(Press(time_s, x, y, "fit" if role == "fit" else "check"))
+    return tuple(out)
+
+
+def view_of(camera: Path | None, size: tuple[int, int]) -> View:
+    """How pixels are degrees: through the camera's calibration, which must be of this size, or by a guess."""
+    if camera is None:
+        return FlatView(size)
+    record = records.load(camera, "camera", size=size)
+    return CameraView(camera_from_dict(record.body.get("camera", {})))
+
+
+def missed(choreography: Choreography) -> tuple[str, ...]:
+    """Names of the targets that gave too little."""
+    return tuple(step.name for step in choreography.missed())
+
+
+def finish(found: Found, args: argparse.Namespace, out: Path, device: str) -> int:
+    """Write record and report, say what came of it; `RunFailed` where it must not be used, and then no record."""
+    calibration, date = found.calibration, datetime.now(UTC).isoformat(timespec="seconds")
+    page = report_gaze.page(found, date)
+    written = [str(path) for path in page.save(report_stem(out, args.report))]
+    if page.verdict != "refuse":
+        save(out, calibration, device, camera_name(args.source), date, report_gaze.facts(found))
+        written.insert(0, str(out))
+    if args.json:
+        body = {"verdict": page.verdict, **calibration.to_dict(), "written": written}
+        print(json.dumps(body))
+    else:
+        say(page, written)
+    if page.verdict == "refuse":
+        raise RunFailed(f"no calibration was written: {page.headline}. {page.findings[0].do}")
+    return 0
+
+
+def save(
+    out: Path,
+    calibration: GazeCalibration,
+    device: str,
+    camera: str,
+    date: str,
+    facts: tuple[tuple[str, str], ...] = (),
+) -> None:
+    """Write the record."""
+    body = calibration.to_dict() | {"facts": dict(facts)}
+    records.save(out, records.Record("gaze", device, camera, calibration.view.size, date, body))
+
+
+def say(page: Page, written: list[str]) -> None:
+    """Print the page for a terminal."""
+    print(page.headline)
+    for name, value in page.facts:
+        print(f"  {name:40} {value}")
+    for finding in page.findings:
+        print(f"{finding.level:8} {finding.what} {finding.do}")
+    print(f"wrote {', '.join(written)}")
+
+
+def _write_marker(path: Path) -> int:
+    import cv2
+
+    from calibration.gaze.choreography import MOVING_MARKER
+    from calibration.gaze.markers import draw_marker
+
+    done, data = cv2.imencode(".png", draw_marker(MOVING_MARKER, 1200))
+    assert done
+    path.write_bytes(data.tobytes())
+    print(f"wrote {path}; print it 8 to 15 cm wide, or show it on a telephone")
+    return 0

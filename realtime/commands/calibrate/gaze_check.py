@@ -1,0 +1,104 @@
+"""`gazecast calibrate validate` and `drift`: judge a calibration anew, and take out what has slipped since."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from calibration.gaze import Choreography, Drift, moving_steps, screen_steps, summarised
+from calibration.gaze.drift import BOUND_DEG
+from realtime.commands.calibrate import report_gaze
+from realtime.commands.calibrate.choreography_run import look
+from realtime.commands.calibrate.gaze import add_flags, collect, finish, missed, save, stage_of
+from realtime.commands.calibrate.outputs import check_outputs
+from realtime.commands.calibrate.report_gaze import Found
+from realtime.infra.interrupts import RunFailed
+from realtime.sources.calibrated import Loaded, load_gaze
+
+
+def add_validate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `validate` to the parser of `gazecast calibrate`."""
+    about = "measure a gaze calibration on targets that it was not made with, now, and keep the result in its file"
+    verb = verbs.add_parser("validate", help=about, description=about)
+    verb.set_defaults(verb=validate)
+    _add_flags(verb)
+
+
+def add_drift(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `drift` to the parser of `gazecast calibrate`."""
+    about = f"look at one target: what the headset has slipped since is taken out, up to {BOUND_DEG:g} degrees"
+    verb = verbs.add_parser("drift", help=about, description=about)
+    verb.set_defaults(verb=drift)
+    _add_flags(verb)
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Look at the other targets and judge; raises our errors, `RunFailed` where it must not be used any more."""
+    loaded = load_gaze(args.calibration, args.source, refused=True)
+    check_outputs(args.calibration, args.report)
+    choreography, scene = collect(args, ("check",), loaded.check)
+    checks = choreography.every_look("check")
+    calibration = loaded.calibration.validated(checks)
+    found = Found(
+        calibration, None, None, (), checks, report_gaze.uncalibrated(checks, calibration), missed(choreography),
+        scene.picture, args.source, str(args.calibration),
+    )  # fmt: skip
+    if calibration.validation is not None and calibration.validation.verdict == "refuse":
+        _keep(loaded, args.calibration, found)  # so that nobody runs with it
+    return finish(found, args, args.calibration, loaded.record.device)
+
+
+def drift(args: argparse.Namespace) -> int:
+    """Look at one target; the offset goes into the file. Raises our errors."""
+    loaded = load_gaze(args.calibration, args.source)
+    check_outputs(args.calibration, args.report)
+    steps = moving_steps(("fit",)) if args.method == "head" else screen_steps(5, ("fit",))[:1]
+    if args.headless and args.method == "screen":
+        steps = screen_steps(9)  # whichever is shown
+    choreography = Choreography(() if args.method == "press" else steps, led=not args.headless)
+    look(
+        args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1, check=loaded.check
+    )  # fmt: skip
+    calibration = loaded.calibration
+    pairs = [*choreography.pairs("fit"), *choreography.pairs("check")]
+    targets = summarised(pairs, calibration.view)
+    if not targets.names:
+        raise RunFailed("no target was looked at long enough; look at one for two seconds")
+    seen = calibration.corrected_deg(targets.look_deg)
+    error = np.median(targets.target_deg - seen, axis=0)
+    was = Drift(calibration.drift_deg)
+    now = was.observed(0.0, (float(error[0]), float(error[1])))
+    size = math.hypot(*map(float, error))
+    if now.refused:
+        raise RunFailed(f"gaze is off by {size:.1f} degrees at {targets.names[0]}; that is no slip: calibrate again")
+    calibration = replace(calibration, drift_deg=now.offset_deg)
+    left = float(np.linalg.norm(error + was.offset_deg - np.array(now.offset_deg)))
+    save(
+        args.calibration, calibration, loaded.record.device, loaded.record.camera,
+        datetime.now(UTC).isoformat(timespec="seconds"), tuple(loaded.record.body.get("facts", {}).items()),
+    )  # fmt: skip
+    result = {"target": targets.names[0], "error_deg": size, "left_deg": left, "drift_deg": list(now.offset_deg)}
+    said = (
+        f"{size:.2f} degrees off at {targets.names[0]}; corrected by ({now.offset_deg[0]:+.2f}, "
+        f"{now.offset_deg[1]:+.2f}) degrees in all, {left:.2f} left there; wrote {args.calibration}"
+    )
+    print(json.dumps(result) if args.json else said)
+    return 0
+
+
+def _add_flags(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--calibration", type=Path, required=True, metavar="FILE", help="of `calibrate gaze`")
+    add_flags(verb)
+
+
+def _keep(loaded: Loaded, path: Path, found: Found) -> None:
+    save(
+        path, found.calibration, loaded.record.device, loaded.record.camera,
+        datetime.now(UTC).isoformat(timespec="seconds"), report_gaze.facts(found),
+    )  # fmt: skip

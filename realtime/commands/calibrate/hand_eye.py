@@ -1,0 +1,208 @@
+"""`gazecast calibrate handeye`: where a camera sits on a robot or beside it, from recorded poses and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+
+from calibration import CalibrationError, Camera
+from calibration import record as records
+from calibration.boards import EXPECTED, Board, Detection, parse_board
+from calibration.formats import read_camera
+from calibration.hand_eye import HandEye, Method, Setup, Station, solve
+from calibration.pose import find_pose, project_board
+from calibration.robot_poses import RobotPose, parse_poses
+from realtime.commands.calibrate import report_hand_eye
+from realtime.commands.calibrate.outputs import check_outputs, report_stem
+from realtime.commands.calibrate.report import Page
+from realtime.commands.calibrate.report_hand_eye import Pictured
+from realtime.config.loader import SettingsError
+from realtime.infra.interrupts import RunFailed
+
+MOST_RMS_PX = 3.0
+NAMES = ("poses.json", "poses.csv")
+EPILOG = """
+--poses is a JSON or CSV file, or a folder that holds poses.json or poses.csv and the pictures.
+CSV: name,x,y,z,qx,qy,qz,qw (base_from_gripper, metres) and, where the board's pose is known already,
+board_x ... board_qw (camera_from_board).
+JSON: [{"name": "01.png", "base_from_gripper": {"translation_m": [..], "quaternion_xyzw": [..]}}, ...].
+
+  gazecast calibrate handeye --poses recorded/ --board charuco:5x7:40mm:20mm:6X6_250 --camera camera.json
+"""
+
+
+def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `handeye` to the parser of `gazecast calibrate`."""
+    about = "find where a camera sits on a robot's gripper, or beside the robot, with the error known"
+    verb = calibrate.add_parser(
+        "handeye", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verb.set_defaults(verb=run)
+    verb.add_argument("--poses", type=Path, required=True, metavar="FILE|FOLDER", help="of the robot; see below")
+    verb.add_argument("--camera", type=Path, required=True, metavar="FILE", help="the camera's calibration")
+    verb.add_argument("--setup", choices=get_args(Setup), default="eye-in-hand", help="camera on the gripper (default) "
+                      "or beside the robot, with the board on the gripper")  # fmt: skip
+    verb.add_argument("--board", metavar="BOARD", help=EXPECTED)
+    verb.add_argument("--images", type=Path, metavar="FOLDER", help="the poses' pictures (default: beside the poses)")
+    verb.add_argument("--method", choices=get_args(Method), default="joint", help="joint (default) is ours; the others "
+                      "are OpenCV's, where it has them")  # fmt: skip
+    verb.add_argument("--keep-all", action="store_true", help="drop no pose, however bad")
+    verb.add_argument("--robot", default="", metavar="NAME", help="of the robot, to be written down")
+    verb.add_argument("--out", type=Path, default=Path("handeye.json"), help="(default handeye.json)")
+    verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
+    verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the flags say; raises our errors."""
+    check_outputs(args.out, args.report)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    file, folder = _where(args.poses, args.images)
+    poses = parse_poses(str(file), _text(file))
+    name, camera = read_camera(args.camera)
+    board = parse_board(args.board) if args.board else None
+    stations, seen, skipped = _stations(poses, folder, board, camera)
+    result = solve(stations, args.setup, method=args.method, drop=not args.keep_all)
+    used = [station for station in stations if station.name in {residual.name for residual in result.kept}]
+    page = report_hand_eye.page(
+        f"{name}{' on ' + args.robot if args.robot else ''}, {date}",
+        result, used, _pictured(result, used, seen, camera), skipped, _compared(result, used),
+    )  # fmt: skip
+    written = [str(path) for path in page.save(report_stem(args.out, args.report))]
+    body = result_body(result, skipped, page.verdict)
+    if page.verdict != "refuse":
+        records.save(args.out, records.Record("handeye", args.robot, name, camera.size, date, body))
+        written.insert(0, str(args.out))
+    _say(result, page, body, written, as_json=args.json)
+    if page.verdict == "refuse":
+        raise RunFailed(f"no calibration was written: {page.findings[0].what} {page.findings[0].do}")
+    return 0
+
+
+def result_body(result: HandEye, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:
+    """What is written as the record's body; each transform under its own name, with its covariance."""
+    return {
+        "setup": result.setup,
+        "method": result.method,
+        "verdict": verdict,
+        result.names[0]: result.x.to_dict(),
+        result.names[1]: result.y.to_dict(),
+        "rms_m": result.rms_m,
+        "rms_rad": result.rms_rad,
+        "residuals": [
+            {"name": r.name, "metres": r.metres, "radians": r.radians, "dropped": r.reason} for r in result.residuals
+        ],
+        "skipped": [{"name": name, "reason": reason} for name, reason in skipped],
+    }
+
+
+def _where(poses: Path, images: Path | None) -> tuple[Path, Path]:
+    """The poses' file and the folder of their pictures."""
+    if not poses.is_dir():
+        return poses, images or poses.parent
+    there = [poses / name for name in NAMES if (poses / name).is_file()]
+    if not there:
+        raise SettingsError(f"{poses} holds neither {' nor '.join(NAMES)}")
+    return there[0], images or poses
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is no text; expected JSON or CSV") from None
+
+
+def _stations(
+    poses: list[RobotPose], folder: Path, board: Board | None, camera: Camera
+) -> tuple[list[Station], dict[str, Detection], list[tuple[str, str]]]:
+    """Every pose with a board: as recorded, or found in its picture; and the others with the reason."""
+    if board is not None and not board.knows_its_top:
+        raise SettingsError(
+            f"a chessboard of {board.columns} x {board.rows} corners looks the same upside down and fixes no pose; use "
+            "ChArUco, or one with an odd and an even number of corners"
+        )
+    stations, seen, skipped = list[Station](), dict[str, Detection](), list[tuple[str, str]]()
+    for pose in poses:
+        if pose.camera_from_board is not None:
+            stations.append(Station(pose.name, pose.base_from_gripper, pose.camera_from_board))
+            continue
+        if board is None:
+            raise SettingsError(
+                f"pose {pose.name} has no camera_from_board; give it, or --board to find it in pictures"
+            )
+        found = _look(folder / pose.name, board, camera)
+        if isinstance(found, str):
+            skipped.append((pose.name, found))
+            continue
+        try:
+            sight = find_pose(camera, found.object_points, found.points_px)
+        except CalibrationError as error:
+            skipped.append((pose.name, str(error)))
+            continue
+        if sight.rms_px > MOST_RMS_PX:
+            skipped.append((pose.name, f"the board fits to {sight.rms_px:.1f} px only"))
+            continue
+        stations.append(Station(pose.name, pose.base_from_gripper, sight.camera_from_board))
+        seen[pose.name] = found
+    return stations, seen, skipped
+
+
+def _look(path: Path, board: Board, camera: Camera) -> Detection | str:
+    """The board in a picture, or why there is none."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if path.is_file() else None
+    if image is None:
+        return "no such picture"
+    if image.shape[1::-1] != camera.size:
+        return f"is {image.shape[1]} x {image.shape[0]}, the camera {camera.size[0]} x {camera.size[1]}"
+    return board.find(np.asarray(image, np.uint8), path.stem) or "no board found"
+
+
+def _pictured(result: HandEye, stations: list[Station], seen: dict[str, Detection], camera: Camera) -> Pictured | None:
+    """Corners found, and where robot and result put them; None where there were no pictures."""
+    found, predicted = [], []
+    for station in stations:
+        if station.name not in seen:
+            continue
+        hand = station.base_from_gripper
+        carried = hand.inverse() if result.setup == "eye-in-hand" else hand
+        camera_from_board = result.x.pose.inverse() @ carried @ result.y.pose
+        found.append(seen[station.name].points_px)
+        predicted.append(project_board(camera, camera_from_board, seen[station.name].object_points))
+    return Pictured(camera, np.concatenate(found), np.concatenate(predicted)) if found else None
+
+
+def _compared(result: HandEye, stations: list[Station]) -> tuple[str, float, float] | None:
+    """How far OpenCV's Park is from the result; None where this OpenCV has none, or it was the method."""
+    if result.method == "park":
+        return None
+    try:
+        other = solve(stations, result.setup, method="park", drop=False)
+    except CalibrationError:
+        return None
+    return "OpenCV's Park", *result.x.pose.away_from(other.x.pose)
+
+
+def _say(result: HandEye, page: Page, body: dict[str, Any], written: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**body, "written": written}))
+        return
+    print(page.headline)
+    for name, value in page.facts:
+        print(f"  {name:32} {value}")
+    print(f"  {'pose':32} {'mm':>8} {'degrees':>9}")
+    for r in result.residuals:
+        off = f"{1000 * r.metres:8.2f} {math.degrees(r.radians):9.3f}"
+        print(f"  {r.name:32} {off}  {r.reason and 'left out: ' + r.reason}".rstrip())
+    print(f"wrote {', '.join(written)}")
+    for finding in page.findings:
+        print(f"{finding.level:8} {finding.what} {finding.do}")

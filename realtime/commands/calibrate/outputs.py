@@ -1,0 +1,37 @@
+"""Whether what a verb will write can be written: asked before somebody has looked at targets for a minute."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from realtime.config.loader import SettingsError
+
+
+def report_stem(out: Path, stem: Path | None) -> Path:
+    """Where the report of a result in `out` goes, without its ending: where the user said, or beside it."""
+    return stem or out.with_name(out.stem + "-report")
+
+
+def check_outputs(out: Path, stem: Path | None, *more: Path | None) -> None:
+    """Raise `SettingsError` unless `out`, its report and `more` can be written; leaves nothing behind."""
+    report = report_stem(out, stem)
+    for path in (out, report.with_name(report.name + ".png"), report.with_name(report.name + ".html"), *more):
+        if path is not None:
+            _check(path)
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder; name a file to write")
+    folder = next(parent for parent in (path.absolute().parent, *path.absolute().parents) if parent.exists())
+    if not folder.is_dir():
+        raise SettingsError(f"cannot write {path}: {folder} is no folder")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(f"cannot write {path}: {folder}: {error.strerror or error}") from None
+    if path.exists() and not os.access(path, os.W_OK):
+        raise SettingsError(f"cannot write {path}: it is write-protected")

@@ -1,0 +1,236 @@
+"""What a camera calibration says of itself: verdict, findings, and the page. Pure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from calibration.camera import Camera
+from calibration.coverage import ENOUGH_CORNERS
+from calibration.intrinsics import Intrinsics, View
+from engines import Image
+from realtime.commands.calibrate.report import Finding, Page, Panel, Verdict
+from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, Picture, bars, cells, error_map, histogram
+from realtime.media.chart import FAINT
+
+GOOD_RMS_PX, MOST_RMS_PX = 0.5, 1.5
+GOOD_FOCAL, MOST_FOCAL = 0.005, 0.05
+"""Standard deviation of the focal length, as a share of it."""
+ALL = 0.9995
+"""A share of the picture that leaves nothing out."""
+_ARROWS = 600
+
+
+def judge(result: Intrinsics, unseen: tuple[View, ...] = ()) -> tuple[Finding, ...]:
+    """What was found and what to do, the worst first. unseen: pictures without a board, with the reason."""
+    found = [*_fit(result), *_views(result, unseen), *_reach(result)]
+    if not found:
+        found = [
+            Finding("pass", "Nothing is missing.", "Keep focus, zoom and resolution as they are; they belong to it.")
+        ]
+    order: list[Verdict] = ["refuse", "warn", "pass"]
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+def verdict(findings: tuple[Finding, ...]) -> Verdict:
+    """The worst of them."""
+    return findings[0].level
+
+
+def page(name: str, date: str, result: Intrinsics, unseen: tuple[View, ...] = ()) -> Page:
+    """The report's page."""
+    camera, findings = result.camera, judge(result, unseen)
+    wide, high = camera.size
+    sizes = np.hypot(*result.errors_px.T)
+    step = max(1, len(sizes) // _ARROWS)
+    shown = [view for view in result.views if view.rms_px == view.rms_px]
+    median = float(np.median(sizes))
+    return Page(
+        title="Camera calibration",
+        subtitle=f"{name}, {wide} x {high} px, {result.lens}, {date}",
+        verdict=verdict(findings),
+        headline=f"{result.rms_px:.2f} px rms over {len(sizes)} corners in {len(result.kept)} views",
+        facts=facts(result),
+        panels=(
+            Panel(
+                "Error over the picture",
+                error_map(camera.size, result.points_px[::step], result.errors_px[::step]),
+                "Found minus projected. Where neighbours all point one way, the model misses the lens.",
+            ),
+            Panel(
+                "How large the errors are",
+                histogram(
+                    sizes,
+                    x_label="found minus projected, px",
+                    marks=((median, f"median {median:.2f}"), (float(np.percentile(sizes, 95)), "95 % are smaller")),
+                ),
+            ),
+            Panel(
+                "Each view",
+                bars(
+                    [view.name for view in shown],
+                    [view.rms_px for view in shown],
+                    unit="rms, px",
+                    marked=[view.name for view in shown if view.reason],
+                ),
+                "A view that stands out was dropped.",
+            ),
+            Panel(
+                "Corners in each part of the picture",
+                cells(camera.size, result.coverage.counts, ENOUGH_CORNERS, unit="corners"),
+                "The lens is known only where there were corners.",
+            ),
+            Panel("What the lens does", lens_figure(camera), "Straight lines in the world, 10 degrees apart."),
+            Panel("Where corners were found", _corners(result), "Each dot is a corner of a view that was kept."),
+        ),
+        findings=findings,
+    )
+
+
+def facts(result: Intrinsics) -> tuple[tuple[str, str], ...]:
+    """(name, value with its unit and standard deviation) of everything that was measured."""
+    camera, std = result.camera, result.std
+    rows = [
+        ("rms", f"{result.rms_px:.3f} px in {len(result.kept)} of {len(result.views)} views"),
+        ("with every view in it", f"{result.every_view[0]:.3f} px, fx {result.every_view[1]:.1f} px"),
+    ]
+    numbers = (camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients)
+    for (name, sigma), value in zip(std.items(), numbers, strict=True):
+        rows.append((name, f"{value:.2f} ± {sigma:.2f} px" if name[0] in "fc" else f"{value:.5f} ± {sigma:.5f}"))
+    tilts = ", ".join(f"{tilt} {count}" for tilt, count in result.coverage.tilts.items())
+    rows += [
+        ("field of view", _field(camera)),
+        ("resolution at the centre", f"{camera.px_per_degree():.1f} px per degree"),
+        ("far edge of the board", tilts),
+    ]
+    return tuple(rows)
+
+
+def lens_figure(camera: Camera) -> Image:
+    """Lines 10 degrees apart as the camera shows them; pixels that no ray reaches are dotted red."""
+    picture = Picture(camera.size)
+    for x, y in _grid(camera, 40)[~_known(camera, 40)]:
+        picture.dot(float(x), float(y), RED, 1.6)
+    reach = math.degrees(min(camera.limit_rad, math.radians(80)))
+    along = np.radians(np.linspace(-reach, reach, 161))
+    for degrees in range(-80, 81, 10):
+        side = math.tan(math.radians(degrees))
+        colour = AMBER if degrees == 0 else BLUE
+        for flip in (False, True):
+            line = np.column_stack([np.full(161, side), np.tan(along), np.ones(161)])
+            pixels = camera.project(line[:, [1, 0, 2]] if flip else line)
+            _stretches(picture, pixels, colour)
+    picture.legend([(BLUE, "10 degrees apart"), (AMBER, "the optical axis"), (RED, "not covered by the model")])
+    return picture.finished()
+
+
+def known_share(camera: Camera) -> float:
+    """0..1: the share of the picture's pixels that the model gives a ray."""
+    return float(_known(camera, 60).mean())
+
+
+def _fit(result: Intrinsics) -> list[Finding]:
+    found = []
+    if result.rms_px > MOST_RMS_PX:
+        found.append(
+            Finding(
+                "refuse",
+                f"The model misses the corners by {result.rms_px:.2f} px.",
+                "Check the board's columns and rows, that it is flat, and that pictures are sharp; "
+                "for a wide lens try --lens pinhole8 or --lens fisheye.",
+            )
+        )
+    elif result.rms_px > GOOD_RMS_PX:
+        found.append(
+            Finding(
+                "warn",
+                f"The model misses the corners by {result.rms_px:.2f} px; good is {GOOD_RMS_PX}.",
+                "Use a stiff, flat board and hold it still; for a wide lens try --lens pinhole8 or fisheye.",
+            )
+        )
+    share = max(result.std["fx"] / result.camera.fx, result.std["fy"] / result.camera.fy)
+    if share > GOOD_FOCAL:
+        found.append(
+            Finding(
+                "refuse" if share > MOST_FOCAL else "warn",
+                f"The focal length is known to {100 * share:.1f} % only; good is {100 * GOOD_FOCAL:g} %.",
+                "Take more views with the board leaning by 20 to 40 degrees, left, right, up and down.",
+            )
+        )
+    return found
+
+
+def _views(result: Intrinsics, unseen: tuple[View, ...]) -> list[Finding]:
+    found = []
+    for view in result.dropped:
+        do = "Take it again, sharper and nearer, if you can." if math.isfinite(view.rms_px) else "Leave it out."
+        found.append(Finding("pass", f"{view.name} was dropped: {view.reason}.", do))
+    if unseen:
+        names = ", ".join(view.name for view in unseen[:6]) + (" ..." if len(unseen) > 6 else "")
+        found.append(
+            Finding(
+                "pass",
+                f"No board in {len(unseen)} picture{'s' * (len(unseen) > 1)}: {names}.",
+                "A chessboard must be seen whole; a ChArUco board needs 6 corners.",
+            )
+        )
+    cover = result.coverage
+    if cover.next:
+        found.append(
+            Finding("warn", f"The views cover {100 * cover.share:.0f} % of what is wanted.", f"Next: {cover.next}.")
+        )
+    return found
+
+
+def _reach(result: Intrinsics) -> list[Finding]:
+    share = known_share(result.camera)
+    if share > ALL:
+        return []
+    return [
+        Finding(
+            "pass" if share > 0.98 else "warn",
+            f"The model knows a ray for {100 * share:.1f} % of the picture; the rest is invalid.",
+            "Take views with the board in the corners of the picture, or try another --lens.",
+        )
+    ]
+
+
+def _field(camera: Camera) -> str:
+    wide, high = camera.size
+    ends = [(-0.5, camera.cy), (wide - 0.5, camera.cy), (camera.cx, -0.5), (camera.cx, high - 0.5)]
+    rays = camera.unproject(ends)
+    angles = np.degrees(np.arctan2(np.hypot(rays[:, 0], rays[:, 1]), rays[:, 2]))
+    across, down = float(angles[0] + angles[1]), float(angles[2] + angles[3])
+    return " x ".join(f"{angle:.1f}°" if math.isfinite(angle) else "unknown" for angle in (across, down))
+
+
+def _corners(result: Intrinsics) -> Image:
+    picture = Picture(result.camera.size)
+    for x, y in result.points_px:
+        picture.dot(float(x), float(y), BLUE, 2.2, 0.5)
+    picture.legend([(BLUE, f"{len(result.points_px)} corners"), (FAINT, "empty parts: the model is a guess there")])
+    return picture.finished()
+
+
+def _grid(camera: Camera, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    wide, high = camera.size
+    x, y = np.meshgrid(np.linspace(-0.5, wide - 0.5, count), np.linspace(-0.5, high - 0.5, count))
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+def _known(camera: Camera, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.asarray(np.isfinite(camera.unproject(_grid(camera, count))).all(1))
+
+
+def _stretches(
+    picture: Picture, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]], colour: tuple[int, int, int]
+) -> None:
+    """Draw a line that comes and goes: one stretch for each run of pixels that are in the picture."""
+    run: list[tuple[float, float]] = []
+    for x, y in [*pixels, (math.nan, math.nan)]:
+        if math.isfinite(x):
+            run.append((float(x), float(y)))
+        else:
+            picture.line(run, colour, 1.2)
+            run = []

@@ -1,0 +1,221 @@
+"""What a hand-eye calibration says of itself: verdict, findings, and the page. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.camera import Camera
+from calibration.hand_eye import GOOD_POSES, HandEye, Station
+from calibration.lens import Floats
+from calibration.uncertain_transform import Uncertain
+from engines import Image
+from realtime.commands.calibrate.report import PANEL, Finding, Page, Panel, Verdict
+from realtime.commands.calibrate.report_figures import AMBER, BLUE, bars, error_map, histogram
+from realtime.media.chart import FAINT, GRID, Axes, Canvas
+
+GOOD_SIGMA_M, MOST_SIGMA_M = 0.002, 0.01
+GOOD_RMS_M, MOST_RMS_M = 0.003, 0.015
+GOOD_SECOND_TURN_RAD = math.radians(10)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictured:
+    """Corners as the camera found them, and as the robot's poses and the result predict them: (N, 2) px each."""
+
+    camera: Camera
+    found_px: Floats
+    predicted_px: Floats
+
+
+def judge(result: HandEye, skipped: Sequence[tuple[str, str]] = ()) -> tuple[Finding, ...]:
+    """What was found and what to do, the worst first. skipped: (name, reason) of poses without a board."""
+    found = [*_errors(result), *_poses(result)]
+    found += [
+        Finding("pass", f"{residual.name} was dropped: {residual.reason}.", "Let the robot stand before each picture.")
+        for residual in result.residuals
+        if residual.reason
+    ]
+    if skipped:
+        names = ", ".join(f"{name} ({reason})" for name, reason in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
+        found.append(Finding("pass", f"Not used: {names}.", "Show the whole board, sharp and larger in the picture."))
+    if not found:
+        found = [Finding("pass", "Nothing is missing.", "Calibrate again when the camera or the board was touched.")]
+    order: list[Verdict] = ["refuse", "warn", "pass"]
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+def page(
+    subtitle: str,
+    result: HandEye,
+    stations: Sequence[Station],
+    pictured: Pictured | None = None,
+    skipped: Sequence[tuple[str, str]] = (),
+    compared: tuple[str, float, float] | None = None,
+) -> Page:
+    """The report's page. compared: another method, and how far its result is from this one, m and rad."""
+    findings = judge(result, skipped)
+    names = [residual.name for residual in result.residuals]
+    marked = [residual.name for residual in result.residuals if residual.reason]
+    in_mm = bars(names, [1000 * r.metres for r in result.residuals], unit="mm", marked=marked)
+    in_deg = bars(names, [math.degrees(r.radians) for r in result.residuals], unit="degrees", marked=marked)
+    panels = [
+        Panel("Each pose: place of the board", in_mm, "How far the board was from where the result puts it."),
+        Panel("Each pose: direction of the board", in_deg, "Large turns with small places: a badly seen board."),
+        Panel(
+            "How the gripper turned", turns_figure(stations), "Dots all round fix the result; dots on a line do not."
+        ),
+        Panel("Where the camera was", places_figure(result, stations), "Seen from above the base, in metres."),
+    ]
+    if pictured is not None:
+        errors = pictured.found_px - pictured.predicted_px
+        seen = np.isfinite(errors).all(1)
+        step = max(1, int(seen.sum()) // 500)
+        over = error_map(pictured.camera.size, pictured.predicted_px[seen][::step], errors[seen][::step])
+        sizes = np.hypot(*errors[seen].T)
+        marks = ((float(np.median(sizes)), f"median {np.median(sizes):.2f}"),) if len(sizes) else ()
+        panels += [
+            Panel("Error over the picture", over, "Corners found, minus where robot and result say that they are."),
+            Panel("How large the errors are", histogram(sizes, x_label="found minus predicted, px", marks=marks)),
+        ]
+    return Page(
+        title=f"Hand-eye calibration, {result.setup.replace('-', ' ')}",
+        subtitle=subtitle,
+        verdict=findings[0].level,
+        headline=f"{1000 * result.rms_m:.2f} mm, {math.degrees(result.rms_rad):.3f}° rms over {len(result.kept)} poses",
+        facts=facts(result, compared),
+        panels=tuple(panels),
+        findings=findings,
+    )
+
+
+def facts(result: HandEye, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
+    """(name, value with unit and standard deviation) of what was measured."""
+    turns = f"{math.degrees(result.turn_rad):.0f}°, rms {math.degrees(result.second_turn_rad):.0f}° about other axes"
+    worst = max(result.kept, key=lambda residual: residual.metres)
+    rows = [
+        *_transform(result.names[0], result.x),
+        ("poses", f"{len(result.kept)} of {len(result.residuals)}, by {result.method}"),
+        ("largest turn", turns),
+        *_transform(result.names[1], result.y),
+        ("worst pose that was kept", f"{worst.name}, {1000 * worst.metres:.2f} mm"),
+    ]
+    if compared is not None:
+        rows.append((f"away from {compared[0]}", f"{1000 * compared[1]:.2f} mm, {math.degrees(compared[2]):.3f}°"))
+    return tuple(rows)
+
+
+def turns_figure(stations: Sequence[Station]) -> Image:
+    """The gripper's turns against the first pose: about its x and y axes as place, about z as the size of the dot."""
+    first = stations[0].base_from_gripper.inverse()
+    turns = np.degrees([(first @ station.base_from_gripper).rotvec_rad for station in stations])
+    reach = max(30.0, float(np.abs(turns[:, :2]).max()) * 1.1)
+    return _scatter(turns[:, :2], reach, "about x, degrees", "about y, degrees", 2.5 + np.abs(turns[:, 2]) / 25)
+
+
+def places_figure(result: HandEye, stations: Sequence[Station]) -> Image:
+    """The camera and the board from above: in the base's frame for eye in hand, in the camera's for eye to hand."""
+    if result.setup == "eye-in-hand":
+        places = np.array([(s.base_from_gripper @ result.x.pose).translation_m for s in stations])
+        board = result.y.pose.translation_m
+    else:
+        places = np.array([(result.x.pose @ s.camera_from_board).translation_m for s in stations])
+        board = result.x.pose.translation_m
+    middle = np.append(places, board[None], axis=0)[:, :2].mean(0)
+    reach = max(0.05, float(np.abs(np.append(places, board[None], axis=0)[:, :2] - middle).max()) * 1.15)
+    names = ("camera", "board") if result.setup == "eye-in-hand" else ("board", "camera")
+    return _scatter(
+        places[:, :2],
+        reach,
+        "x of the base, m",
+        "y of the base, m",
+        np.full(len(places), 3.5),
+        middle,
+        board[:2],
+        names,
+    )
+
+
+def _scatter(
+    points: Floats,
+    reach: float,
+    x_label: str,
+    y_label: str,
+    radii: Floats,
+    middle: Floats | None = None,
+    target: Floats | None = None,
+    names: tuple[str, str] = ("", ""),
+) -> Image:
+    """Dots in a square of `reach` round the middle, and a ring at the target."""
+    x, y = (0.0, 0.0) if middle is None else (float(middle[0]), float(middle[1]))
+    canvas, side = Canvas(*PANEL), PANEL[1] - 90
+    left = (PANEL[0] - side) / 2
+    axes = Axes(left, 38, side, side, (x - reach, x + reach), (y - reach, y + reach))
+    axes.draw(canvas, title="", x_label=x_label, y_label=y_label, x_ticks=5)
+    if middle is None:
+        canvas.line([axes.at(-reach, 0), axes.at(reach, 0)], GRID, 2)
+        canvas.line([axes.at(0, -reach), axes.at(0, reach)], GRID, 2)
+    for (px, py), radius in zip(points, radii, strict=True):
+        canvas.dot(*axes.at(float(px), float(py)), BLUE, float(radius), 0.75)
+    if target is not None:
+        canvas.dot(*axes.at(float(target[0]), float(target[1])), AMBER, 7)
+        for number, (colour, name) in enumerate(((BLUE, names[0]), (AMBER, names[1]))):
+            canvas.dot(18, 56 + 22 * number, colour, 5)
+            canvas.text(30, 60 + 22 * number, name, height=8, colour=FAINT)
+    return canvas.finished()
+
+
+def _transform(name: str, known: Uncertain) -> list[tuple[str, str]]:
+    return [
+        (f"{name}, mm", "  ".join(f"{1000 * value:.2f}" for value in known.pose.translation_m)),
+        ("  standard deviations", _sigmas(known)),
+        ("  quaternion x y z w", "  ".join(f"{value:.5f}" for value in known.pose.quaternion_xyzw)),
+    ]
+
+
+def _sigmas(known: Uncertain) -> str:
+    deviations = np.sqrt(np.diag(known.covariance))
+    places = "  ".join(f"{1000 * value:.2f}" for value in deviations[:3])
+    return f"{places} mm, {math.degrees(float(np.linalg.norm(deviations[3:]))):.3f}°"
+
+
+def _errors(result: HandEye) -> list[Finding]:
+    found, sigma = [], result.x.sigma_m
+    if result.rms_m > GOOD_RMS_M:
+        found.append(
+            Finding(
+                "refuse" if result.rms_m > MOST_RMS_M else "warn",
+                f"The poses disagree by {1000 * result.rms_m:.1f} mm; good is {1000 * GOOD_RMS_M:g} mm.",
+                "Check the setup (camera on the gripper, or beside the robot) and the board's measures, that "
+                "quaternions are x y z w and poses base_from_gripper, and that picture and pose are of one moment.",
+            )
+        )
+    if sigma > GOOD_SIGMA_M:
+        found.append(
+            Finding(
+                "refuse" if sigma > MOST_SIGMA_M else "warn",
+                f"{result.names[0]} is known to {1000 * sigma:.1f} mm; good is {1000 * GOOD_SIGMA_M:g} mm.",
+                "Take more poses, nearer to the board and turned more.",
+            )
+        )
+    return found
+
+
+def _poses(result: HandEye) -> list[Finding]:
+    found = []
+    if len(result.kept) < GOOD_POSES:
+        found.append(
+            Finding("warn", f"{len(result.kept)} poses are few; good are {GOOD_POSES} to 15.", "Take more of them.")
+        )
+    if result.second_turn_rad < GOOD_SECOND_TURN_RAD:
+        found.append(
+            Finding(
+                "warn",
+                f"The gripper turned mostly about one axis, by {math.degrees(result.second_turn_rad):.0f}° across it.",
+                "Turn it by 30 degrees and more about a second axis, too.",
+            )
+        )
+    return found

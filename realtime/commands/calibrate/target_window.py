@@ -1,0 +1,138 @@
+"""The window of a gaze calibration: the target on a full screen, or the scene picture to turn or point in."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from calibration.gaze import Advice, Step
+from calibration.gaze.choreography import MOVING_MARKER, Role
+from calibration.gaze.markers import draw_marker
+from engines import Image
+from realtime.commands.calibrate.choreography_run import Key, Press
+from realtime.media.chart import FAINT, INK, PAPER, Canvas, Colour
+from realtime.types import Frame
+from realtime.viewer.desktop_window import Window
+
+Method = Literal["screen", "head", "press"]
+SCREEN = (1280, 720)
+TITLE = "gazecast: calibrate gaze"
+HELP = "r: repeat the last target   s: skip this one   q: leave"
+PRESS_HELP = "look at something, press space, click it   c: from now on to check   r: take back   q: done"
+GROUND: Colour = (214, 214, 214)
+DONE: Colour = (142, 104, 0)
+_MARKER = 0.17  # its share of the screen's height
+_EDGE = 0.1
+_RING_STEPS = 10
+
+
+class WindowStage:
+    """Shows what the method needs, and gives what is pressed. Belongs to the main thread."""
+
+    def __init__(self, method: Method, *, full: bool = True) -> None:
+        """Open the window; `WindowError` where there is none."""
+        self._method: Method = method
+        self._window = Window(TITLE, None)
+        if full and method == "screen":
+            cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
+        self._role: Role = "fit"
+        self._frozen: Frame | None = None
+        self._newest: Frame | None = None
+        self._clicks: list[tuple[float, float]] = []
+        cv2.setMouseCallback(TITLE, self._mouse)
+
+    def _mouse(self, event: int, x: int, y: int, flags: int, data: object) -> None:
+        if event == cv2.EVENT_LBUTTONDOWN:
+            self._clicks.append((float(x), float(y)))
+
+    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+        """Show the screen or the scene; q, Escape and the window's button leave."""
+        self._newest = frame or self._newest
+        if self._method == "screen":
+            self._window.show(screen(coarse(advice)))
+        elif (seen := self._frozen or self._newest) is not None:
+            self._window.show(scene(seen.image, advice, self._method, frozen=self._frozen is not None))
+        return self.pressed(cv2.waitKey(5) & 0xFF)
+
+    def pressed(self, key: int) -> list[Key | Press]:
+        """What a key and the clicks since mean."""
+        clicks, self._clicks = self._clicks, []
+        if key in (ord("q"), 27) or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            return ["leave"]
+        if key == ord("r"):
+            return ["repeat"]
+        if self._method != "press":
+            return ["skip"] if key == ord("s") else []
+        if key == ord("c"):
+            self._role = "check"
+        elif key == ord(" "):
+            self._frozen = self._newest
+        elif clicks and self._frozen is not None:
+            frame, self._frozen = self._frozen, None
+            return [Press(frame.timestamp, *clicks[-1], self._role)]
+        return []
+
+    def close(self) -> None:
+        """Take the window off the screen."""
+        self._window.close()
+
+
+def coarse(advice: Advice) -> Advice:
+    """With progress in steps, so that a screen need not be drawn anew for every sample."""
+    return replace(advice, progress=round(advice.progress * _RING_STEPS) / _RING_STEPS)
+
+
+@functools.lru_cache(maxsize=4)
+def screen(advice: Advice, size: tuple[int, int] = SCREEN) -> Image:
+    """What the wearer's screen shows: the marker with a ring of progress round it, the hint, and the keys."""
+    canvas = Canvas(*size, background=GROUND)
+    wide, high = size
+    if advice.step is not None:
+        x, y = place(advice.step, size)
+        side = round(_MARKER * high)
+        canvas.image(round(x - side / 2), round(y - side / 2), side, side, draw_marker(advice.step.marker, side))
+        _ring(canvas, x, y, side * 0.76, advice.progress)
+    low = advice.step is not None and advice.step.place[1] > 0.6
+    foot = 0.45 * high if low else high - 58.0
+    canvas.text(wide / 2, foot, advice.hint, height=12, anchor="centre")
+    canvas.text(wide / 2, foot + 24, f"{advice.done} of {advice.total} done", height=9, colour=INK, anchor="centre")
+    canvas.text(wide / 2, foot + 44, HELP, height=8, colour=FAINT, anchor="centre")
+    return canvas.finished()
+
+
+def place(step: Step, size: tuple[int, int]) -> tuple[float, float]:
+    """Where a target's middle is on a screen of (width, height), px: far enough from the edge for its marker."""
+    edge = _EDGE * size[1]
+    return edge + step.place[0] * (size[0] - 2 * edge), edge + step.place[1] * (size[1] - 2 * edge)
+
+
+def scene(image: Image, advice: Advice, method: Method, *, frozen: bool = False) -> Image:
+    """The scene picture with what is to be done in it."""
+    out = image.copy()
+    wide, high = out.shape[1], out.shape[0]
+    step = advice.step
+    if method == "head" and step is not None and step.marker == MOVING_MARKER:
+        at = round(step.place[0] * wide), round(step.place[1] * high)
+        cv2.circle(out, at, round(0.09 * wide), (255, 255, 255), 3, cv2.LINE_AA)
+        cv2.ellipse(out, at, (round(0.09 * wide),) * 2, -90, 0, 360 * advice.progress, DONE, 6, cv2.LINE_AA)
+    said = "click what you looked at" if frozen else advice.hint if method == "head" else "look at something"
+    for row, text in enumerate((f"{advice.done} done: {said}", PRESS_HELP if method == "press" else HELP)):
+        for ink, width in (((0, 0, 0), 4), (PAPER, 1)):
+            at = 12, high - 40 + 26 * row
+            cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, width, cv2.LINE_AA)
+    return out
+
+
+def _ring(canvas: Canvas, x: float, y: float, radius: float, share: float) -> None:
+    def arc(part: float) -> list[tuple[float, float]]:
+        turns = np.linspace(-math.pi / 2, -math.pi / 2 + 2 * math.pi * part, 97)
+        return [(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns]
+
+    canvas.line(arc(1.0), (190, 190, 190), 4)
+    if share > 0:
+        canvas.line(arc(share), DONE, 4)

@@ -1,0 +1,203 @@
+"""`gazecast engine build|verify|bench|list|clean`: make engines, prove them on real pictures, time them, clear up."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from engines import EngineError, EngineSettings, Image, load, weights
+from engines.settings import Backend, Precision
+from realtime.config.loader import SettingsError
+from realtime.infra.progress import Report, Terminal
+
+DEFAULT_FRAME = "1280x720"
+"""An engine is made for a frame's proportions, not for its size; most cameras and clips are 16:9."""
+
+
+def add_verbs(engine: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verbs to the parser of `gazecast engine`."""
+    verbs = (
+        ("build", _build, "build an engine, compare it with the reference, keep it if it is good enough"),
+        ("verify", _verify, "compare an engine with the reference on real pictures"),
+        ("bench", _bench, "time an engine against the published graphs in ONNX Runtime; the last line is JSON"),
+    )
+    for name, verb, about in verbs:
+        sub = engine.add_parser(name, help=about, description=about)
+        sub.set_defaults(verb=verb)
+        sub.add_argument(
+            "--engine", "--backend", dest="backend", choices=get_args(Backend), default="openvino",
+            help="openvino (default), tensorrt for NVIDIA GPUs, onnxruntime, torch",
+        )  # fmt: skip
+        sub.add_argument("--model", default="mobile_sam")
+        sub.add_argument(
+            "--precision",
+            choices=get_args(Precision),
+            default="auto",
+            help="int8 takes a quarter less of a CPU's time than bf16, once it is built",
+        )
+        sub.add_argument("--frame", default=DEFAULT_FRAME, metavar="WxH", help=f"proportions (default {DEFAULT_FRAME})")
+        sub.add_argument("--pictures", type=Path, metavar="DIR|VIDEO", help="real pictures; default: the demo's clip")
+        sub.add_argument(
+            "--picture-side", type=int, default=0, metavar="PX",
+            help="longest side at which pictures are encoded, 224 to 1024; default: what suits the threads",
+        )  # fmt: skip
+        sub.add_argument("--threads", type=int, metavar="N", help="of encoder and decoder; default: this machine's")
+        sub.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
+        sub.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
+        if name == "build":
+            sub.add_argument("--force", action="store_true", help="build anew what is there")
+        if name == "bench":
+            sub.add_argument("--rounds", type=int, default=15, help="runs of each, in turns (default 15)")
+    about = "what is in the cache, and whether it may be used"
+    sub = engine.add_parser("list", help=about, description=about)
+    sub.set_defaults(verb=_list)
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    about = "remove from the cache what is damaged, unfinished or made by another version"
+    sub = engine.add_parser("clean", help=about, description=about)
+    sub.set_defaults(verb=_clean)
+    sub.add_argument("--unused-days", type=_days, metavar="N", help="and what was not used for so many days")
+    sub.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def _build(args: argparse.Namespace) -> int:
+    from engines import build
+
+    settings, folder, frame, pictures = _parts(args)
+    if (
+        args.backend == "openvino"
+        and args.precision == "int8"
+        and not args.force
+        and _is_built(settings, folder, frame)
+    ):
+        print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
+        return 0
+    report = build.build(settings, folder, frame, pictures, force=args.force, report=Report(Terminal()))
+    return _say(report, args.json)
+
+
+def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) -> bool:
+    """Whether the engine opens; an int8 one is kept only if it passed its gate."""
+    try:
+        encoder, decoder = load(settings, folder, frame_size=frame)
+    except EngineError:
+        return False
+    encoder.close()
+    decoder.close()
+    return True
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from engines import build
+
+    return _say(build.verify(*_parts(args), report=Report(Terminal())), args.json)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from engines.bench import bench
+
+    result = bench(*_parts(args), rounds=args.rounds, report=Report(Terminal()))
+    if not args.json:
+        _table(result)
+    print(json.dumps(result))
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from engines import build
+
+    found = build.list_engines()
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    for item in found:
+        print(f"{item['state']:8} {item['bytes'] / 2**20:6.1f} MiB  {Path(item['file']).name}")
+    if not found:
+        print("no engines yet; they are built when they are first used, or by: gazecast engine build")
+    return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    from engines import build
+
+    count, size, failed = 0, 0, False
+    for found in build.leftovers(args.unused_days):
+        if not args.dry_run:
+            try:
+                found.remove()
+            except OSError as error:
+                print(f"cannot remove {error.filename}: {error.strerror or error}")
+                failed = True
+                continue
+        count, size = count + 1, size + found.bytes
+        print(f"{found.bytes / 2**20:6.1f} MiB  {found.files[-1].name}: {found.why}")
+    print(f"{'would remove' if args.dry_run else 'removed'} {count}, {size / 2**20:.0f} MiB")
+    return int(failed)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number of days, 0 or more, got {text!r}")
+    return days
+
+
+def _parts(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
+    """Settings, weights, frame size and pictures that the flags name."""
+    from engines.pictures import read_pictures
+
+    try:
+        settings = EngineSettings(args.backend, args.model, args.precision, picture_side=args.picture_side)
+    except ValueError as error:
+        raise SettingsError(f"--picture-side: {error}") from error
+    if args.threads is not None:
+        if args.threads < 1:
+            raise SettingsError(f"--threads must be at least 1, got {args.threads}")
+        settings = dataclasses.replace(settings, encoder_threads=args.threads, decoder_threads=args.threads)
+    frame = _frame(args.frame)
+    folder = weights.pull(args.model, root=args.models, report=Terminal().bar)
+    return settings, folder, frame, read_pictures(args.pictures or _demo_clip())
+
+
+def _demo_clip() -> Path:
+    from realtime.commands.demo import clip
+
+    return clip.clip()
+
+
+def _frame(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise SettingsError(f"--frame wants WIDTHxHEIGHT such as {DEFAULT_FRAME}, got {text!r}")
+    return int(width), int(height)
+
+
+def _say(report: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(report))
+        return 0
+    gate = report["gate"]
+    print(
+        f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four "
+        f"IoU {gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
+    )
+    return 0
+
+
+def _table(result: dict[str, Any]) -> None:
+    decoder: dict[str, float] = result["decoder_ms"]
+    rows: list[tuple[str, Callable[[], str]]] = [
+        ("encoder, ms", lambda: f"{result['encoder_ms']:.1f}   stock {result['stock']['encoder_ms']:.1f}"),
+        ("decoder, ms a prompt, 1 4 8 at once", lambda: "  ".join(f"{ms:.1f}" for ms in decoder.values())),
+        ("decoder, stock, ms", lambda: f"{result['stock']['decoder_ms']:.1f}"),
+        ("ratio to stock", lambda: "  ".join(f"{k} {v:.2f}" for k, v in result["ratio"].items())),
+        ("IoU with the reference", lambda: "  ".join(f"{k} {v:.3f}" for k, v in (result.get("iou") or {}).items())),
+    ]
+    for name, text in rows:
+        print(f"{name:38} {text()}")

@@ -1,0 +1,1 @@
+"""Exports a recording as video, table and COCO data set."""

@@ -1,0 +1,202 @@
+"""`gazecast export`: a recording as a video, a table, a data set, a bag of ROS 2; each whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from realtime.commands.export.coco import ANNOTATIONS, gather
+from realtime.commands.export.csv_table import table
+from realtime.commands.export.video import film
+from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.infra.progress import bar
+from realtime.media.video_writer import FilmError
+from realtime.recording.format import GAZE, RecordingError
+from realtime.recording.labels import Labels, labels_path
+from realtime.recording.mask_events import Event, Sight, events
+from realtime.recording.reader import Recording
+from realtime.recording.visits import looks_of, things_of
+from realtime.robotics.ros2.bag import write_bag
+from realtime.robotics.ros2.message_types import check as check_ros2
+from realtime.types import GazeSample
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to export and whereto; None for what is not wanted.
+
+    any_film: no name was given for the video, so that its ending may follow the encoder. every_s: of every object one
+    picture in so many seconds, 0 for all. sa1b: also a file for each picture. force: replace what is there.
+    """
+
+    video: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    ros2: Path | None = None
+    any_film: bool = False
+    every_s: float = 1.0
+    sa1b: bool = False
+    force: bool = False
+
+
+def export(recording: Recording, labels: Labels, wanted: Wanted, console: Console) -> Iterator[str]:
+    """Write what is wanted, a line about each when it is done; raises `RecordingError`, and `RunFailed` of a disk.
+
+    Nothing is begun unless every target is free; Ctrl-C leaves what is whole, and nothing else.
+    """
+    if wanted.ros2 is not None:
+        check_ros2()
+    targets = [target for target in (wanted.video, wanted.csv, wanted.coco, wanted.ros2) if target is not None]
+    for number, target in enumerate(targets):
+        check_target(target, recording, force=wanted.force, folder=target is wanted.coco)
+        for other in targets[:number]:
+            check_apart(other, target)
+    start_ns, end_ns = (at_ns - recording.about.wall_ns for at_ns in recording.span_ns)
+    with Interrupts() as interrupts:
+
+        def watched(what: str, passes: int, write: Callable[[Callable[[int], None]], str]) -> str:
+            with bar(console, what, passes * max(1, end_ns - start_ns)) as told:
+                done, last_ns = 0, start_ns
+
+                def at(host_ns: int) -> None:
+                    nonlocal done, last_ns
+                    interrupts.check()
+                    if host_ns < last_ns - (end_ns - start_ns) // 2:  # it began again
+                        done += 1
+                    last_ns = host_ns
+                    told(done * (end_ns - start_ns) + host_ns - start_ns)
+
+                try:
+                    return write(at)
+                except FilmError as error:
+                    if error.begun:
+                        raise RunFailed(f"{error}; nothing of it is left") from error
+                    raise
+                except OSError as error:
+                    where = f"{error.filename}: " if error.filename else ""
+                    said = (
+                        f"the {what.strip()} cannot be written: {where}{error.strerror or error}; nothing of it is left"
+                    )
+                    raise RunFailed(said) from error
+
+        if wanted.video is not None:
+            yield watched("video    ", 1, lambda told: _video(recording, labels, wanted, told))
+        if wanted.csv is not None:
+            yield watched("table    ", 1, lambda told: _csv(recording, labels, wanted, told))
+        if wanted.coco is not None:
+            yield watched("data set ", 2, lambda told: _coco(recording, labels, wanted, told))
+        if wanted.ros2 is not None:
+            yield watched("bag      ", 1, lambda told: _ros2(recording, labels, wanted, told))
+
+
+def check_target(path: Path, recording: Recording, *, force: bool, folder: bool = False) -> None:
+    """Refuse a target that is there already, or that may not be replaced even by force; raises `RecordingError`."""
+    if folder and path.is_dir() and not any(path.iterdir()):
+        return
+    if not path.exists():
+        if path.is_symlink():
+            raise RecordingError(f"{path} is a link to nothing; remove it or name another target")
+        return
+    if path.samefile(recording.path):
+        raise RecordingError(f"{path} is the recording itself; name another target")
+    if (labels := labels_path(recording.path)).exists() and path.samefile(labels):
+        raise RecordingError(f"{path} holds the recording's labels; name another target")
+    fit = path.is_dir() and (path / ANNOTATIONS).is_file() if folder else path.is_file()
+    if not fit:
+        what = "no data set of an export" if folder else "no plain file"
+        raise RecordingError(f"{path} is there and is {what}; it is not replaced, name another target")
+    if not force:
+        raise RecordingError(f"{path} exists; replace it with --force, or name another target")
+
+
+def check_apart(one: Path, other: Path) -> None:
+    """Refuse two targets of which the later would replace the earlier; raises `RecordingError`."""
+    first, second = one.resolve(), other.resolve()
+    if first == second or first in second.parents or second in first.parents:
+        raise RecordingError(f"{one} and {other} are in each other's place; name another target")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under its name only once it is whole; OSError from the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _video(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+    assert wanted.video is not None
+    wanted.video.parent.mkdir(parents=True, exist_ok=True)
+    done = film(recording, labels, wanted.video, told, any_format=wanted.any_film, replacing=wanted.force)
+    said = f"{done.path}: {done.frames} frames in {done.seconds:.1f} s, {done.masked} with a mask"
+    return said + (f"; {done.broken} pictures could not be decoded" if done.broken else "") + _damage(recording)
+
+
+def _csv(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+    assert wanted.csv is not None
+    passing = _watched(events(recording, (GAZE, "mask")), told)
+    found = [look for look in looks_of(passing, recording.about, labels) if look.keep]
+    write_whole(wanted.csv, table(found).encode())
+    return f"{wanted.csv}: {len(found)} looks at {len(things_of(found))} objects" + _damage(recording)
+
+
+def _coco(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+    assert wanted.coco is not None
+    out = Path(os.path.abspath(wanted.coco))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
+    try:
+        part.chmod(0o755)
+        done = gather(recording, labels, part, told, every_s=wanted.every_s, sa1b=wanted.sa1b)
+        _place(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    said = f"{wanted.coco}: {done.images} pictures, {done.annotations} masks of {', '.join(done.categories)}"
+    return said + (f"; {done.broken} pictures could not be decoded" if done.broken else "") + _damage(recording)
+
+
+def _ros2(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+    assert wanted.ros2 is not None
+    done = write_bag(recording, wanted.ros2, labels, told)
+    said = f"{done.path}: {sum(done.counts.values())} messages on {len(done.counts)} topics of ROS 2"
+    return said + (f"; {done.undated} overlays have no frame" if done.undated else "") + _damage(recording)
+
+
+def _place(part: Path, out: Path) -> None:
+    """Give the folder its name; what had it before goes only once this one is there."""
+    if not out.is_dir() or not any(out.iterdir()):
+        part.replace(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
+    out.replace(old)
+    try:
+        part.replace(out)
+    except OSError:
+        old.replace(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _damage(recording: Recording) -> str:
+    if not recording.damaged:
+        return ""
+    return f"; {recording.damaged} damaged chunks of the recording, half a second each, are missing"
+
+
+def _watched(passing: Iterable[Event], told: Callable[[int], None]) -> Iterator[Event]:
+    for event in passing:
+        if isinstance(event, GazeSample):
+            told(event.received_ns)
+        elif isinstance(event, Sight):
+            told(event.key.received_ns)
+        yield event

@@ -1,0 +1,1 @@
+"""Draws a recording's latencies, states and gaze over time."""

@@ -1,0 +1,117 @@
+"""`gazecast replay`: run a recording through the pipeline again, or do exactly again what the run did."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from engines import Decoder
+from realtime.config.loader import SettingsError, merged
+from realtime.config.schema import Config, kept
+from realtime.infra.clock import now_ns
+from realtime.infra.interrupts import Interrupts
+from realtime.infra.progress import Progress
+from realtime.recording.exact_replay import Account, Replay
+from realtime.recording.format import RecordingError
+from realtime.recording.reader import Recording
+from realtime.recording.writer import RecordingFile
+from realtime.session.run import Watched, open_engine
+from realtime.tracking.tracker import Tracker
+
+ENGINE = ("backend", "model", "precision", "device")
+
+
+def recorded_config(recording: Recording) -> Config:
+    """The settings of the run that was recorded; what this version does not know is a `RecordingError`.
+
+    Only those that a recording keeps: one that others made opens no port and names no file of this machine.
+    """
+    try:
+        values = tomllib.loads(recording.about.config)
+        return kept(merged(Config(), values, f"the configuration in {recording.path}"))
+    except (tomllib.TOMLDecodeError, SettingsError) as error:
+        raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None
+
+
+def described(recording: Recording) -> str:
+    """A line about a recording."""
+    start_ns, end_ns = recording.span_ns
+    engine = recording.about.engine
+    what = " ".join(str(engine[name]) for name in ENGINE[:3] if engine.get(name))
+    parts = [f"{(end_ns - start_ns) / 1e9:.1f} s of {recording.about.source or 'a run'}"]
+    parts += [f"recorded {recording.about.started[:19].replace('T', ' ')}"] if recording.about.started else []
+    parts += [f"with {what}"] if what else []
+    parts += [] if recording.complete else ["cut off at its end, or still being written"]
+    parts += [] if recording.about.from_start else ["begun in the middle of a run"]
+    return f"{recording.path}: {', '.join(parts)}"
+
+
+def replay_exactly(recording: Recording, config: Config, progress: Progress, out: Path | None = None) -> bool:
+    """Do again what the run did, and say how it compares; False where masks differ and nothing explains it.
+
+    out: a new file for the masks as they come out now.
+    """
+    first = next(recording.frames(), None)
+    if first is None:
+        raise RecordingError(f"{recording.path} holds no frames")
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts())
+        watched = Watched(progress, interrupts)
+        encoder, decoder = open_engine(config.engine, config.models, first.frame().size, watched)
+        stack.callback(encoder.close)
+        stack.callback(decoder.close)
+        engine = dataclasses.asdict(decoder.info)
+        file = RecordingFile(out, dataclasses.replace(recording.about, engine=engine)) if out is not None else None
+        if file is not None:
+            stack.callback(file.close)
+
+        def make_tracker(decoder: Decoder, clock_ns: Callable[[], int]) -> Tracker:
+            return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
+
+        replay, digest, begun_ns = Replay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
+        for again in replay.masks():
+            interrupts.check()
+            digest.update(again.replayed or b"")
+            if file is not None and again.replayed is not None:
+                file.put("mask", again.frame.captured_ns + recording.about.wall_ns, again.replayed)
+    account, took_s = replay.account, (now_ns() - begun_ns) / 1e9
+    progress.line(
+        f"{account.masks} masks again in {took_s:.1f} s, {account.same} of them byte for byte as recorded; "
+        f"sha256 {digest.hexdigest()}"
+    )
+    if account.same == account.masks:
+        return True
+    reasons = _reasons(account, recording, engine, config)
+    for reason in reasons:
+        progress.line(reason)
+    return bool(reasons)
+
+
+def _reasons(account: Account, recording: Recording, engine: Mapping[str, Any], config: Config) -> list[str]:
+    """Why masks are not those of the run, though they are the same at every replay."""
+    about, said = recording.about, []
+    same = [key for key in engine if key != "engine_id"]  # which counts the engines of a process
+    if any(about.engine.get(key) != engine[key] for key in same):
+        then, now = ([str(kind.get(name, "?")) for name in ENGINE] for kind in (about.engine, engine))
+        said.append(f"the engine is another one: then {' '.join(then)}, now {' '.join(now)}")
+    if config.tracker != recorded_config(recording).tracker:
+        said.append("the tracker's settings are not those of the run")
+    if not about.from_start:
+        said.append("the recording began in the middle of the run, and lacks what was known before")
+    if account.packed:
+        said.append(f"{account.packed} pictures were packed anew; record with --set record.frames=png to keep them")
+    if account.missing:
+        why = "the disk was too slow for it, or the file is damaged"
+        early = "" if about.from_start else "it came before the recording began, or "
+        said.append(f"{account.missing} turns have no frame: {early}{why}")
+    if account.adrift:
+        why = "the program is another one, or knew something else"
+        said.append(f"the clock was asked otherwise in {account.adrift} turns: {why}")
+    if recording.damaged:
+        said.append(f"{recording.damaged} chunks of the file are damaged")
+    return said

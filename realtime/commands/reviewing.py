@@ -1,0 +1,30 @@
+"""`gazecast review`: serve the page of a recording until Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from realtime.commands.replay import described
+from realtime.config.viewer import ViewSettings
+from realtime.infra.interrupts import Interrupts
+from realtime.infra.progress import Progress
+from realtime.recording.labels import labels_path
+from realtime.viewer.review_page import ReviewPage
+
+POLL_S = 0.1
+
+
+def review(settings: ViewSettings, file: Path, progress: Progress, *, stop: threading.Event | None = None) -> None:
+    """Serve until interrupted or until `stop` is set; raises `RecordingError` and `ViewError` when it cannot start."""
+    stop = stop or threading.Event()
+    with Interrupts() as interrupts:
+        page = ReviewPage(settings, file)
+        try:
+            progress.line(described(page.reel.recording))
+            progress.line(f"open {page.address}")
+            progress.line(f"names and what is dropped are kept in {labels_path(file)}; Ctrl-C stops")
+            while not (stop.is_set() or interrupts.asked):
+                stop.wait(POLL_S)
+        finally:
+            page.close()

@@ -1,0 +1,1 @@
+"""Segments still pictures from points, boxes, or automatically."""

@@ -1,0 +1,276 @@
+"""`gazecast segment IMAGE ...`: everything in a picture, or what points or a box mean, as COCO's JSON and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+
+from engines import Decoder, Encoder, EngineSettings, Image, Prompt, PromptError, load, weights
+from engines.automatic_masks import EverythingSettings, Found, Step, everything_in, finished, segment
+from engines.letterbox import MODEL_SIDE
+from engines.settings import Backend, Precision
+from realtime.commands.export.coco_json import Annotation, ImageRef, dataset, write_json, write_whole
+from realtime.commands.segment.instance_overlay import mosaic
+from realtime.config.loader import SettingsError
+from realtime.infra.interrupts import RunFailed
+from realtime.infra.progress import Report, Terminal
+
+FOLDER = Path("segment-out")
+_TUNED = {
+    "points_per_side": ("N", "a grid of N x N clicks (default 32)"),
+    "least_predicted_iou": ("X", "keep masks that the model believes to be better (default 0.88)"),
+    "least_stability": ("X", "keep masks that change less with the threshold (default 0.95)"),
+    "crop_layers": ("N", "look again at 4, 16, ... parts of the picture, for small things (default 0)"),
+    "smallest_region_px": ("PX", "fill smaller holes and drop smaller islands (default 0)"),
+}
+"""Fields of `EverythingSettings` that have a flag."""
+
+
+def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `segment` to the verbs of `gazecast`."""
+    about = "segment pictures: everything in them, or what points or a box mean"
+    sub = verbs.add_parser("segment", help=about, description=about)
+    sub.set_defaults(verb=_segment)
+    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="one or more picture files")
+    sub.add_argument("--everything", action="store_true", help="every thing that the model finds")
+    sub.add_argument(
+        "--point", action="append", default=[], metavar="X,Y", help="a pixel of the thing; may be repeated"
+    )
+    sub.add_argument("--not", action="append", default=[], dest="off", metavar="X,Y", help="a pixel that is not of it")
+    sub.add_argument("--box", metavar="X0,Y0,X1,Y1", help="a box round the thing, pixels")
+    sub.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"where NAME.json and NAME.png go "
+                     f"(default {FOLDER})")  # fmt: skip
+    sub.add_argument("--engine", dest="backend", choices=get_args(Backend), default="openvino")
+    sub.add_argument("--model", default="mobile_sam")
+    sub.add_argument("--precision", choices=get_args(Precision), default="auto")
+    sub.add_argument("--picture-side", type=int, default=MODEL_SIDE, metavar="PX", help="longest side at which "
+                     "pictures are encoded, 224 to 1024 (default 1024; 512 takes a third of the time)")  # fmt: skip
+    sub.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
+    sub.add_argument("--json", action="store_true", help="nothing but one line of JSON a picture on stdout")
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(EverythingSettings)}
+    for name, (metavar, text) in _TUNED.items():
+        sub.add_argument(f"--{name.replace('_', '-')}", type=kinds[name], metavar=metavar, help=text)
+
+
+def _segment(args: argparse.Namespace) -> int:
+    prompt, settings = _prompt(args), _settings(args)
+    targets = _targets(args.images, args.out)
+    terminal = Terminal()
+    masks = left_out = 0
+    with ExitStack() as stack:
+        stack.callback(terminal.stop)
+        encoder, decoder = _engine(args, _first(args.images), terminal)
+        stack.callback(encoder.close)
+        stack.callback(decoder.close)
+        for file, target in targets.items():
+            begin = time.perf_counter()
+            try:
+                image = _read(file)
+                if prompt is None:
+                    found = _everything(encoder, decoder, image, settings, file.name, terminal)
+                else:
+                    found = _prompted(encoder, decoder, image, prompt, file)
+            except (RunFailed, SettingsError) as error:  # one picture of many must not end the others
+                if len(targets) == 1:
+                    raise
+                terminal.line(f"gazecast: {error}")
+                left_out += 1
+                continue
+            _write(file, image, found, prompt, target, _info(encoder, prompt, settings))
+            masks += len(found)
+            _say(file, target, len(found), time.perf_counter() - begin, args.json)
+    if left_out:
+        raise RunFailed(f"{left_out} of {len(targets)} pictures were left out")
+    if not masks:
+        lower = "lower --least-predicted-iou or --least-stability" if prompt is None else "choose another place"
+        raise RunFailed(f"nothing was found; {lower}")
+    return 0
+
+
+# -- what the flags mean -----------------------------------------------------------------------------------------------
+
+
+def _prompt(args: argparse.Namespace) -> Prompt | None:
+    """What points and boxes mean, None for everything."""
+    asked = bool(args.point or args.off or args.box)
+    if asked == args.everything:
+        both = "either --everything or points and a box, not both" if asked else "--everything, --point or --box"
+        raise SettingsError(f"say what to segment: {both}")
+    if args.everything:
+        return None
+    if args.off and not (args.point or args.box):
+        raise SettingsError("--not says what is not of the thing; say with --point or --box where it is")
+    on, off = (
+        [_numbers(flag, text, 2) for text in texts] for flag, texts in (("point", args.point), ("not", args.off))
+    )
+    points = np.array(on + off, np.float32).reshape(-1, 2)
+    labels = np.array([1] * len(on) + [0] * len(off), np.int8)
+    box = None if args.box is None else np.array(_numbers("box", args.box, 4), np.float32)
+    return Prompt(points, labels, box)
+
+
+def _numbers(flag: str, text: str, count: int) -> list[float]:
+    wanted = "X,Y" if count == 2 else "X0,Y0,X1,Y1"
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise SettingsError(f"--{flag} wants {wanted} in pixels, got {text!r}")
+    return numbers
+
+
+def _settings(args: argparse.Namespace) -> EverythingSettings:
+    chosen = {name: getattr(args, name) for name in _TUNED if getattr(args, name) is not None}
+    if chosen and not args.everything:
+        raise SettingsError(f"--{next(iter(chosen)).replace('_', '-')} is for --everything")
+    try:
+        return EverythingSettings(**chosen)
+    except ValueError as error:
+        raise SettingsError(f"--{str(error).replace('_', '-', 2)}") from error
+
+
+def _targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
+    """Each picture's JSON and PNG; raises `SettingsError` for what cannot be read, and for what cannot be written."""
+    targets: dict[Path, tuple[Path, Path]] = {}
+    for file in files:
+        if not file.is_file():
+            raise SettingsError(f"there is no picture {file}" if not file.exists() else f"{file} is no file")
+        if not cv2.haveImageReader(str(file)):
+            raise SettingsError(f"{file} is no picture that can be read; expected JPEG, PNG, WebP, TIFF or BMP")
+        pair = out / f"{file.stem}.json", out / f"{file.stem}.png"
+        if any(pair == other for other in targets.values()):
+            raise SettingsError(f"two pictures are called {file.stem}; give each folder's pictures their own --out")
+        targets[file] = pair
+    inputs = {file.resolve() for file in files}
+    for path in (path for pair in targets.values() for path in pair):
+        if path.resolve() in inputs:
+            raise SettingsError(f"{path} would be written over the picture itself; choose another --out")
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder; choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise SettingsError(f"cannot write into {out}: {error.strerror or error}; choose another --out") from None
+    return targets
+
+
+def _read(file: Path) -> Image:
+    try:
+        data = file.read_bytes()
+        # A JPEG without its end would be grey from there on, and that be segmented.
+        if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+            raise RunFailed(f"{file} is damaged: its end is missing")
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except OSError as error:
+        raise RunFailed(f"{file} cannot be read: {error.strerror or error}") from None
+    except cv2.error as error:  # more pixels than OpenCV will decode
+        raise RunFailed(f"{file} cannot be read: {error.err}") from None
+    if image is None:
+        raise RunFailed(f"{file} cannot be read; it is damaged, or its pixels are not 8 or 16 bit colours or greys")
+    return np.asarray(image, np.uint8)
+
+
+def _first(files: Sequence[Path]) -> Image:
+    """The first that can be read, whose shape the engine is made ready for."""
+    for file in files[:-1]:
+        with suppress(RunFailed):
+            return _read(file)
+    return _read(files[-1])
+
+
+def _engine(args: argparse.Namespace, first: Image, terminal: Terminal) -> tuple[Encoder, Decoder]:
+    # encoding and decoding take turns here, so that each may have all cores
+    cores = os.cpu_count() or 1
+    try:
+        settings = EngineSettings(args.backend, args.model, args.precision, cores, cores, args.picture_side)
+    except ValueError as error:
+        raise SettingsError(f"--picture-side: {error}") from error
+    folder = None
+    if args.backend != "fake":
+        folder = weights.pull(args.model, root=args.models, report=terminal.bar)
+    return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=Report(terminal))
+
+
+# -- a picture ---------------------------------------------------------------------------------------------------------
+
+
+def _everything(
+    encoder: Encoder, decoder: Decoder, image: Image, settings: EverythingSettings, name: str, terminal: Terminal
+) -> tuple[Found, ...]:
+    def tell(step: Step) -> None:
+        terminal.steps(step.done, step.total, name)
+
+    return finished(everything_in(encoder, decoder, image, settings), tell)
+
+
+def _prompted(encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path) -> tuple[Found, ...]:
+    try:
+        found = segment(decoder, encoder.encode(image), prompt)
+    except PromptError as error:
+        raise SettingsError(f"{file}: {error}") from error
+    return (found,) if found.area_px else ()
+
+
+def _write(
+    file: Path,
+    image: Image,
+    found: Sequence[Found],
+    prompt: Prompt | None,
+    target: tuple[Path, Path],
+    info: dict[str, Any],
+) -> None:
+    """The picture first: who waits for the JSON finds both."""
+    ok, png = cv2.imencode(".png", mosaic(image, found, prompt))
+    if not ok:
+        raise RunFailed(f"{target[1]} could not be encoded as PNG")
+    write_whole(target[1], png.tobytes())
+    picture = ImageRef(1, file.name, image.shape[1], image.shape[0])
+    write_json(target[0], dataset([picture], _annotations(found), info=info))
+
+
+def _annotations(found: Sequence[Found]) -> Iterator[Annotation]:
+    for number, each in enumerate(found, 1):
+        yield Annotation(
+            1, number, each.mask, predicted_iou=each.predicted_iou, stability_score=each.stability_score,
+            point_coords=each.point_coords, crop_box=each.crop_box,
+        )  # fmt: skip
+
+
+def _info(encoder: Encoder, prompt: Prompt | None, settings: EverythingSettings) -> dict[str, Any]:
+    """How the masks were made, for whoever finds the file later."""
+    engine = encoder.info
+    made = {
+        "description": "masks by gazecast segment",
+        "engine": f"{engine.backend} {engine.precision}",
+        "model": engine.model,
+        "picture_side": engine.picture_side,
+    }
+    if prompt is None:
+        return {**made, "everything": dataclasses.asdict(settings)}
+    asked: dict[str, Any] = {"points": prompt.points_px.tolist(), "labels": prompt.labels.tolist()}
+    if prompt.box_px is not None:
+        asked["box"] = prompt.box_px.tolist()
+    return {**made, "prompt": asked}
+
+
+def _say(file: Path, target: tuple[Path, Path], masks: int, seconds: float, as_json: bool) -> None:
+    if as_json:
+        line = {"image": str(file), "masks": masks, "seconds": round(seconds, 2)}
+        print(json.dumps({**line, "json": str(target[0]), "png": str(target[1])}), flush=True)
+    else:
+        things = "1 mask" if masks == 1 else f"{masks} masks"
+        print(f"{file}: {things} in {seconds:.1f} s, left {target[0]} and {target[1].name}", flush=True)

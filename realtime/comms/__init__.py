@@ -1,0 +1,54 @@
+"""Wire contract v1: bytes <-> values, and nothing else. Pure.
+
+Every message is one part: ASCII topic, NUL, payload (a msgpack map). `pack` and `unpack` move the map, the dataclasses
+its fields. Whatever is wrong with a message from a peer is a `WireError`; unknown fields are ignored, so that newer
+publishers can add some.
+"""
+
+from realtime.comms.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, split, unpack, unpacked
+from realtime.comms.mask_encoding import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
+from realtime.comms.messages import (
+    MESSAGES,
+    GazeRef,
+    HealthMessage,
+    KeyframeMessage,
+    KeyframeRef,
+    MaskMessage,
+    Message,
+    OverlayMessage,
+    TimingNs,
+    read,
+)
+from realtime.comms.object3d import DepthRef, Method3d, Object3dMessage, Place
+from realtime.comms.references import STATES, FrameRef
+
+__all__ = [
+    "ENCODINGS",
+    "MAX_MESSAGE_BYTES",
+    "MAX_PIXELS",
+    "MESSAGES",
+    "STATES",
+    "VERSION",
+    "DepthRef",
+    "Encoding",
+    "FrameRef",
+    "GazeRef",
+    "HealthMessage",
+    "KeyframeMessage",
+    "KeyframeRef",
+    "MaskMessage",
+    "Message",
+    "Method3d",
+    "Object3dMessage",
+    "OverlayMessage",
+    "Place",
+    "TimingNs",
+    "WireError",
+    "decode_mask",
+    "encode_mask",
+    "pack",
+    "read",
+    "split",
+    "unpack",
+    "unpacked",
+]

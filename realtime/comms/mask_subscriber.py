@@ -1,0 +1,76 @@
+"""`MaskSubscriber`: what a consumer of the published stream needs, typed, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Literal, overload
+
+from realtime.comms import (
+    HealthMessage,
+    KeyframeMessage,
+    MaskMessage,
+    Message,
+    Object3dMessage,
+    OverlayMessage,
+    WireError,
+    read,
+)
+from realtime.comms.sockets import Subscription
+
+Topic = Literal["mask", "overlay", "keyframe", "health", "object3d"]
+DEFAULT_ENDPOINT = "tcp://127.0.0.1:5571"
+
+
+class MaskSubscriber:
+    """The newest message of each topic, never a queue of old ones; waits for a publisher that is not there yet.
+
+    One CONFLATE socket per topic, so that a consumer that was away gets the newest of each. What does not follow the
+    contract is counted in `bad` and passed over. Use it from one thread, best in a `with` block.
+    """
+
+    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, topics: Sequence[Topic] = ("mask",)) -> None:
+        """Connect; raises `TransportError` for an address that can never work."""
+        self._subscriptions = {topic: Subscription(endpoint, topic) for topic in topics}
+        self.bad = 0
+
+    @overload
+    def newest(self, topic: Literal["mask"] = "mask", timeout_s: float = 1.0) -> MaskMessage | None: ...
+    @overload
+    def newest(self, topic: Literal["overlay"], timeout_s: float = 1.0) -> OverlayMessage | None: ...
+    @overload
+    def newest(self, topic: Literal["keyframe"], timeout_s: float = 1.0) -> KeyframeMessage | None: ...
+    @overload
+    def newest(self, topic: Literal["health"], timeout_s: float = 1.0) -> HealthMessage | None: ...
+    @overload
+    def newest(self, topic: Literal["object3d"], timeout_s: float = 1.0) -> Object3dMessage | None: ...
+
+    def newest(self, topic: Topic = "mask", timeout_s: float = 1.0) -> Message | None:
+        """Wait for the newest unread message of `topic`; None when none came in time or it was bad."""
+        if topic not in self._subscriptions:
+            raise ValueError(f"not subscribed to {topic!r}, only to {', '.join(self._subscriptions)}")
+        payload = self._subscriptions[topic].receive(timeout_s)
+        if payload is None:
+            return None
+        try:
+            return read(topic, payload)
+        except WireError:
+            self.bad += 1
+            return None
+
+    def masks(self) -> Iterator[MaskMessage]:
+        """Every newest mask for as long as the caller likes; waits in between."""
+        while True:
+            if (message := self.newest("mask")) is not None:
+                yield message
+
+    def close(self) -> None:
+        """Disconnect; closing twice is fine."""
+        for subscription in self._subscriptions.values():
+            subscription.close()
+
+    def __enter__(self) -> MaskSubscriber:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,45 @@
+"""What messages of several kinds share: the frame that they are about, states, the envelope's fields. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from realtime.comms.envelope import WireError, number, whole
+from realtime.types import Frame, Keyframe, State
+
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRef:
+    """The frame that a message is about."""
+
+    index: int
+    timestamp: float
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, frame: Frame | Keyframe) -> FrameRef:
+        """That of a frame, or of the frame that was encoded."""
+        return cls(frame.index, frame.timestamp, *frame.size)
+
+
+def frame_ref(fields: Mapping[str, Any]) -> FrameRef:
+    """Read a frame's map; raises `WireError`."""
+    index, width, height = (whole(fields, key, "frame") for key in ("index", "width", "height"))
+    return FrameRef(index, number(fields, "timestamp", "frame"), width, height)
+
+
+def envelope(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what every message carries; raises `WireError`."""
+    stream = fields.get("stream")
+    if not isinstance(stream, str):
+        raise WireError(f"stream must be a string, got {type(stream).__name__}")
+    return {
+        "stream": stream,
+        "seq": whole(fields, "seq", "message"),
+        "published_ns": whole(fields, "published_ns", "message"),
+    }

@@ -1,0 +1,129 @@
+"""Sockets that subscribe, and come back whatever their peer does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, TransportError, connect, whole_ms
+
+_REFUSAL_S = 0.1
+"""libzmq says CONNECT_RETRIED within a millisecond of losing a peer, and never after it has thrown one out."""
+_REBUILD_EVERY_S = 0.5
+_THROWN_OUT = (
+    zmq.Event.DISCONNECTED,
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.Event.HANDSHAKE_FAILED_AUTH,
+)
+
+
+class Subscriber:
+    """A connected SUB socket that comes back after its peer restarts or sends something beyond the limits.
+
+    libzmq cuts off a peer that sends a part above MAXMSGSIZE or breaks the protocol, and never tries it again. The
+    socket's monitor shows that, so the socket is built anew and the refusal counted.
+    """
+
+    def __init__(self, endpoint: str, prefixes: Sequence[bytes], options: Mapping[int, int]) -> None:
+        self._endpoint, self._prefixes, self._options = endpoint, prefixes, options
+        self.refused = 0
+        self._cut_s: float | None = None
+        self._built_s = 0.0
+        self._build()
+
+    def _build(self) -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+        self._poller = zmq.Poller()
+        self._monitor: zmq.Socket[bytes] | None = None
+        try:
+            for option, value in self._options.items():
+                self._socket.set(option, value)
+            for prefix in self._prefixes:
+                self._socket.subscribe(prefix)
+            self._monitor = self._socket.get_monitor_socket()
+            self._monitor.set(zmq.LINGER, 0)
+            connect(self._socket, self._endpoint)
+        except TransportError:
+            self.close()
+            raise
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        self._cut_s, self._built_s = None, time.monotonic()
+
+    def receive(self, timeout_s: float) -> list[bytes] | None:
+        """The next message's parts, or None after the timeout."""
+        until = time.monotonic() + timeout_s
+        while True:
+            wait_ms = whole_ms(until - time.monotonic())
+            ready = dict(self._poller.poll(wait_ms if self._cut_s is None else min(wait_ms, 20)))
+            if self._socket in ready:
+                return self._socket.recv_multipart()
+            self._watch()
+            if time.monotonic() >= until:
+                return None
+
+    def _watch(self) -> None:
+        """Rebuild the socket when libzmq has thrown the peer out."""
+        now = time.monotonic()
+        while self._monitor is not None and self._monitor.poll(0):
+            event = recv_monitor_message(self._monitor)["event"]
+            if event in _THROWN_OUT:
+                self._cut_s = now
+            elif event == zmq.Event.CONNECT_RETRIED:
+                self._cut_s = None
+        if self._cut_s is not None and now - self._cut_s > _REFUSAL_S and now - self._built_s > _REBUILD_EVERY_S:
+            self.refused += 1
+            self.close()
+            self._build()
+
+    def close(self) -> None:
+        """Disconnect; closing twice is fine."""
+        if not self._socket.closed:
+            if self._monitor is not None:
+                self._socket.disable_monitor()
+                self._monitor.close(0)
+            self._socket.close(0)
+
+
+class Subscription:
+    """Messages of one topic of a `Publisher`, used by one thread.
+
+    `newest_only` (CONFLATE) keeps just the newest; otherwise up to `queue` wait here and those beyond are lost.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        topic: str,
+        *,
+        newest_only: bool = True,
+        queue: int = 64,
+        max_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        """Connect, or wait for the publisher to appear; `TransportError` for an address that can never work."""
+        self._prefix = topic.encode("ascii") + b"\0"
+        options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
+        self._subscriber = Subscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
+
+    def receive(self, timeout_s: float) -> bytes | None:
+        """The payload behind topic and NUL, or None after the timeout; a message of another layout is passed over."""
+        until = time.monotonic() + timeout_s
+        while True:
+            parts = self._subscriber.receive(max(0.0, until - time.monotonic()))
+            if parts is None:
+                return None
+            if len(parts) == 1 and parts[0].startswith(self._prefix):
+                return parts[0][len(self._prefix) :]
+
+    @property
+    def refused(self) -> int:
+        """How often the publisher was cut off for a message above `max_bytes`."""
+        return self._subscriber.refused
+
+    def close(self) -> None:
+        """Disconnect; closing twice is fine."""
+        self._subscriber.close()

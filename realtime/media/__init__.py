@@ -1,0 +1,1 @@
+"""Draws overlays and writes pictures, videos and files."""

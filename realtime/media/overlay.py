@@ -1,0 +1,62 @@
+"""Draw a mask message on its frame: for the overlay topic, the window, the demo and clients. Pure."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from engines import Image
+from realtime.comms import MaskMessage
+from realtime.media.chart import plain
+from realtime.types import State
+
+# Blue, green, red. Told apart without telling red from green: amber, cyan, lilac, grey (after Okabe & Ito, 2008).
+COLOURS: dict[State, tuple[int, int, int]] = {
+    "preview": (0, 159, 230),
+    "locked": (255, 200, 60),
+    "held": (200, 140, 200),
+    "lost": (160, 160, 160),
+}
+_TINT = 0.42
+
+
+def draw(image: Image, message: MaskMessage | None, *, label: bool = True, name: str = "") -> Image:
+    """Return a copy of the (H, W, 3) BGR frame with the mask tinted and outlined, the gaze marked, the state named.
+
+    The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.
+    name: of the object, where somebody has given it one.
+    """
+    if message is None:
+        return image
+    out = image.copy()
+    colour = COLOURS[message.state]
+    unit = max(1, round(min(image.shape[:2]) / 240))  # line width that reads the same on any size
+    box = message.box
+    if message.mask is not None and box is not None:
+        x0, y0, x1, y1 = box
+        part = message.mask[y0:y1, x0:x1].astype(np.uint8)
+        area = out[y0:y1, x0:x1]
+        tinted = cv2.addWeighted(area, 1 - _TINT, np.full_like(area, colour), _TINT, 0)
+        cv2.copyTo(tinted, part, area)
+        outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
+        cv2.drawContours(out, outlines, -1, colour, unit, cv2.LINE_AA)
+    _cross(out, message.gaze.x, message.gaze.y, unit)
+    if label:
+        words = (str(message.object), plain(name), message.state)
+        _label(out, "  ".join(word for word in words if word), colour, unit)
+    return out
+
+
+def _cross(out: Image, x: float, y: float, unit: int) -> None:
+    """Mark where the eyes are: white in a black rim, so that it shows on everything."""
+    size = 5 * unit
+    for colour, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):
+        for dx, dy in ((size, 0), (0, size)):
+            start, end = (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy))
+            cv2.line(out, start, end, colour, width, cv2.LINE_AA)
+
+
+def _label(out: Image, text: str, colour: tuple[int, int, int], unit: int) -> None:
+    scale, place = 0.45 * unit, (6 * unit, 16 * unit)
+    for ink, width in (((0, 0, 0), 3 * unit), (colour, unit)):
+        cv2.putText(out, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, width, cv2.LINE_AA)

@@ -1,0 +1,106 @@
+"""What a user can ask for while it runs; the track thread obeys between two frames. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+from realtime.infra.channels import Backlog
+from realtime.tracking.dwell import Trace
+from realtime.types import FrameKey
+
+Verb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
+ALL_VERBS: tuple[Verb, ...] = get_args(Verb)
+VERBS: tuple[Verb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
+"""Those that a person has buttons for."""
+STEERING: tuple[Verb, ...] = ("part", "whole", "hold", "clear", "know")
+"""What concerns the mask itself, and is the tracker's to do; the rest is the run's."""
+MOST = 64
+
+
+class NotDone(Exception):
+    """A command that cannot be obeyed now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Things that others found on a frame, so that the eyes find them under the ids that these were given.
+
+    traces: None for a thing that has no place in the frame.
+    """
+
+    frame: FrameKey
+    traces: tuple[Trace | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One press of a button.
+
+    part, whole: a step to a smaller or a larger thing. hold: keep what is on show (`on`), or follow the eyes again.
+    clear: show nothing until the eyes rest anew. record: start (`on`) or stop. snapshot: keep this frame and its mask.
+    know: remember what was found by others (`known`).
+
+    object: hold only if this one is on show. answer: is told what came of it, a `NotDone` if nothing did, on the thread
+    that obeys; not for recordings.
+    """
+
+    verb: Verb
+    on: bool = True
+    object: int | None = None
+    known: Known | None = None
+    answer: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
+
+    def answered(self, answer: Callable[[Any], None]) -> Command:
+        """The same, with somebody who waits for what comes of it."""
+        return replace(self, answer=answer)
+
+
+class Commands(Backlog[Command]):
+    """Commands on their way to the track thread; of more than `MOST` the oldest are lost, and counted."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST)
+
+
+@runtime_checkable
+class Steered(Protocol):
+    """A tracker that can be told what to show."""
+
+    def want(self, step: int) -> None:
+        """Show something smaller (-1) or larger (1)."""
+        ...
+
+    def hold(self, on: bool, thing: int | None = None) -> int:
+        """Keep what is on show whatever the eyes do, or no longer; gives its id.
+
+        Raises `NotDone` where nothing is on show, or something else than `thing`.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Show nothing until the eyes rest anew."""
+        ...
+
+    def know(self, known: Known) -> list[int | None]:
+        """Remember things; gives their ids, None for what could not be carried to the newest frame."""
+        ...
+
+
+def steer(tracker: Steered, command: Command) -> None:
+    """Have the tracker do what concerns the mask, and tell whoever waits what came of it."""
+    said: Any = None
+    try:
+        if command.verb in ("part", "whole"):
+            tracker.want(1 if command.verb == "whole" else -1)
+        elif command.verb == "hold":
+            said = tracker.hold(command.on, command.object)
+        elif command.verb == "clear":
+            tracker.clear()
+        elif command.verb == "know" and command.known is not None:
+            said = tracker.know(command.known)
+    except NotDone as error:
+        said = error
+    if command.answer is not None:
+        command.answer(said)

@@ -1,0 +1,135 @@
+"""What the tracking thread does, call by call, so that it can be written down and done again. Pure but for its clock.
+
+Everything that comes into the tracker from outside goes through here: frames, looks, keyframes, commands, and what the
+clock said when it was asked. A `Turn` holds it all; the same turns give the same masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from realtime.comms import Encoding, MaskMessage
+from realtime.pipeline.control import STEERING, Command, Steered, steer
+from realtime.pipeline.publisher import Broadcast, Stamp
+from realtime.tracking.tracker import Track, Tracker
+from realtime.types import Frame, FrameKey, GazeSample, Keyframe
+
+Call = Literal["frame", "keyframe", "pause"]
+"""frame: a step to a new frame. keyframe: one is looked at between two frames. pause: answers are voted on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Which frame was encoded; how long that took and when it was done, host ns."""
+
+    frame: FrameKey
+    encode_ns: int
+    encoded_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One call of the tracker and all that came into it.
+
+    clock_ns: what the clock said, in the order in which it was asked.
+    published: of the mask that was published for it; None if there was none.
+    """
+
+    call: Call
+    frame: FrameKey | None = None
+    samples: tuple[GazeSample, ...] = ()
+    keyframe: Encoded | None = None
+    commands: tuple[Command, ...] = ()
+    clock_ns: tuple[int, ...] = ()
+    published: Stamp | None = None
+
+
+class Tape:
+    """A clock that remembers what it said. One thread."""
+
+    def __init__(self, clock_ns: Callable[[], int]) -> None:
+        self._clock_ns = clock_ns
+        self._said: list[int] = []
+
+    def __call__(self) -> int:
+        """The time, ns."""
+        said = self._clock_ns()
+        self._said.append(said)
+        return said
+
+    def rewind(self) -> tuple[int, ...]:
+        """What it said since the last time this was asked."""
+        said, self._said = tuple(self._said), []
+        return said
+
+
+class Turns:
+    """Calls the tracker, publishes what it gives and tells of each turn. One thread, which is the tracker's too."""
+
+    def __init__(
+        self,
+        make_tracker: Callable[[Callable[[], int]], Tracker],
+        broadcast: Broadcast,
+        clock_ns: Callable[[], int],
+        *,
+        encoding: Encoding = "packbits+zstd",
+        on_turn: Callable[[Turn], None] = lambda turn: None,
+    ) -> None:
+        """`make_tracker` gets the clock that the tracker is to use."""
+        self._tape = Tape(clock_ns)
+        self._tracker = make_tracker(self._tape)
+        self._broadcast, self._encoding, self._on_turn = broadcast, encoding, on_turn
+
+    @property
+    def steered(self) -> bool:
+        """Whether the tracker can be told what to show."""
+        return isinstance(self._tracker, Steered)
+
+    def frame(
+        self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None, commands: Sequence[Command] = ()
+    ) -> tuple[Track, Stamp | None]:
+        """Step to a frame and publish its mask, if there is one."""
+        steering = tuple(command for command in commands if command.verb in STEERING)
+        self._tape.rewind()
+        stamp = None
+        try:
+            tracker: object = self._tracker
+            if isinstance(tracker, Steered):
+                for command in steering:
+                    steer(tracker, command)
+            track = self._tracker.step(frame, samples, keyframe)
+            if track.message is not None:
+                stamp = self._publish(track.message)
+            return track, stamp
+        finally:  # a turn that failed has changed the tracker too
+            key, said = FrameKey.of(frame), self._tape.rewind()
+            self._on_turn(Turn("frame", key, tuple(samples), _encoded(keyframe), steering, said, stamp))
+
+    def keyframe(self, keyframe: Keyframe) -> None:
+        """Ask about a new keyframe before the next frame comes."""
+        self._tape.rewind()
+        try:
+            self._tracker.prepare(keyframe)
+        finally:
+            self._on_turn(Turn("keyframe", keyframe=_encoded(keyframe), clock_ns=self._tape.rewind()))
+
+    def pause(self) -> bool:
+        """Have answers voted on; False when there was no need."""
+        self._tape.rewind()
+        try:
+            return self._tracker.refine()
+        finally:
+            self._on_turn(Turn("pause", clock_ns=self._tape.rewind()))
+
+    def _publish(self, message: MaskMessage) -> Stamp:
+        fields = message.fields(self._encoding)  # packing takes its time, and the age is that at publication
+        fields["carried_ms"] = (self._tape() - message.timing_ns.decode_end) / 1e6
+        return self._broadcast.send("mask", fields)
+
+
+def _encoded(keyframe: Keyframe | None) -> Encoded | None:
+    if keyframe is None:
+        return None
+    return Encoded(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns)

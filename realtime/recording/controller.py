@@ -1,0 +1,153 @@
+"""Where a run's recording is started and stopped while it goes on, and what hands it everything that happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from realtime.comms import HealthMessage
+from realtime.config.recording import RecordSettings
+from realtime.media.files import free_name
+from realtime.pipeline.control import Command
+from realtime.pipeline.observers import Shown, Tap
+from realtime.pipeline.tracker_log import Turn
+from realtime.recording.format import About, RecordingError
+from realtime.recording.recorder import Recorder
+from realtime.types import Frame, GazeSample
+
+SUFFIX = ".mcap"
+
+
+class Deck(Tap):
+    """At most one recording at a time; any thread. What comes while there is none goes by."""
+
+    name = "record"
+
+    def __init__(
+        self,
+        settings: RecordSettings,
+        about: About,
+        clock_ns: Callable[[], int],
+        notice: Callable[[str], None] = lambda text: None,
+        on_change: Callable[[bool], None] = lambda on: None,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ) -> None:
+        """`notice` is told what a user should know, `on_change` whether it records; `now` names files."""
+        self._settings, self._about, self._clock_ns = settings, about, clock_ns
+        self._notice, self._on_change, self._now = notice, on_change, now
+        self._lock, self._obeying = threading.Lock(), threading.Lock()
+        self._wanted = self._waiting = False
+        self._recorder: Recorder | None = None
+        self._begun = False
+        self._lost: Counter[str] = Counter()
+        self._trouble = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that is being written."""
+        recorder = self._recorder
+        return recorder.path if recorder is not None and not recorder.failure else None
+
+    def start(self, file: Path | None = None) -> Path:
+        """Begin; into `file`, or a new one of it if it is a folder or has no ending. Raises `RecordingError`."""
+        with self._lock:
+            if self.path is not None:
+                return self.path
+            now = self._now()
+            path = self._settings.folder if file is None else file
+            if file is None or path.is_dir() or not path.suffix:
+                path = path / (free_name(path, f"gazecast-{now:%Y%m%d-%H%M%S}", SUFFIX) + SUFFIX)
+            wall_ns = time.time_ns() - self._clock_ns()
+            about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
+            self._recorder = Recorder(path, about, self._settings, self._clock_ns, self._failed)
+            self._trouble = ""
+        self._on_change(True)
+        return path
+
+    def stop(self) -> Path | None:
+        """End the recording, if there is one; gives its file."""
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
+            if recorder is None:
+                return None
+            recorder.close()
+            self._lost.update(recorder.lost)
+        self._on_change(False)
+        return None if recorder.failure else recorder.path
+
+    def frame(self, frame: Frame) -> None:
+        """A frame came."""
+        self._begun = True
+        if (recorder := self._recorder) is not None:
+            recorder.frame(frame)
+
+    def look(self, sample: GazeSample) -> None:
+        """A look came."""
+        if (recorder := self._recorder) is not None:
+            recorder.sample(sample)
+
+    def turn(self, turn: Turn) -> None:
+        """The loop did something."""
+        if (recorder := self._recorder) is not None:
+            recorder.turn(turn)
+
+    def published(self, topic: str, payload: bytes) -> None:
+        """Something was published."""
+        if (recorder := self._recorder) is not None:
+            recorder.message(topic, payload)
+
+    def health(self, health: HealthMessage) -> None:
+        """Learn what engine the run has."""
+        if not health.engine or health.engine == self._about.engine:
+            return
+        self._about = replace(self._about, engine=dict(health.engine))
+        if (recorder := self._recorder) is not None:
+            recorder.tell(engine=dict(health.engine))
+
+    def command(self, command: Command, shown: Shown) -> None:
+        """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
+        if command.verb == "record":
+            self._wanted = command.on
+            if self._waiting:  # whoever waits already does what is wanted then, however often it was asked for
+                return
+            self._waiting = True
+            threading.Thread(target=self._obey, name="gazecast-record", daemon=True).start()
+
+    def close(self) -> None:
+        """End the recording, and begin none for wishes that still wait."""
+        with self._obeying:
+            self._wanted = False
+            self.stop()
+
+    def dropped(self) -> dict[str, int]:
+        """What the disk was too slow for, for `health`."""
+        recorder, lost = self._recorder, Counter(self._lost)
+        if recorder is not None:
+            lost.update(recorder.lost)
+        return {f"record.{topic}": count for topic, count in lost.items()}
+
+    def trouble(self) -> str:
+        """Why it no longer records; empty if nothing is wrong."""
+        return self._trouble
+
+    def _failed(self, reason: str) -> None:
+        self._trouble = reason
+        self._on_change(False)
+        self._notice(reason)
+
+    def _obey(self) -> None:
+        with self._obeying:  # one after another; of wishes that overtake each other the last counts
+            self._waiting = False
+            try:
+                if self._wanted:
+                    self._notice(f"recording into {self.start()}")
+                elif (path := self.stop()) is not None:
+                    self._notice(f"saved {path}")
+            except RecordingError as error:
+                self._notice(str(error))
+                self._on_change(False)

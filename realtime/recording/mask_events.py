@@ -1,0 +1,169 @@
+"""What a recording tells, gone through once: frames, looks, health, and masks without their pixels.
+
+A mask's pixels are unpacked only where they are wanted: an hour has a hundred thousand of them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from realtime.comms import STATES, GazeRef, HealthMessage, WireError, read
+from realtime.comms.envelope import map_of, number, unpack, whole
+from realtime.recording.format import FRAME, GAZE, RecordedFrame, RecordingError, read_frame, read_sample
+from realtime.recording.reader import Entry, Recording
+from realtime.types import FrameKey, GazeSample, State
+
+KEPT = 4096
+"""Frames and looks whose times are remembered for the masks to come: ten seconds at 400 Hz."""
+MOST_FRAMES, MOST_BYTES = 512, 256 << 20
+"""Packed frames that wait for their mask. A mask comes within seconds of its frame, or never."""
+EVERYTHING = (FRAME, GAZE, "mask", "health")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """A published mask without its pixels.
+
+    entry: where the whole message is; `Recording.mask` reads it. key: its frame; framed: whether the recording has it.
+    at_ns: host time at which the frame was captured. gaze_ns: that of the look behind the mask. frame_s, keyframe_s:
+    the frames' times on the source's clock. size: (width, height) px.
+    box: x0, y0, x1, y1 px, the last two exclusive, None without a mask or where it is empty; centroid_px likewise.
+    """
+
+    entry: Entry
+    key: FrameKey
+    framed: bool
+    at_ns: int
+    gaze_ns: int
+    published_ns: int
+    frame_s: float
+    keyframe_s: float
+    size: tuple[int, int]
+    object: int
+    state: State
+    score: float
+    confidence: float
+    gaze: GazeRef
+    box: tuple[int, int, int, int] | None
+    area_px: int
+    centroid_px: tuple[float, float] | None
+
+    @property
+    def worth(self) -> float:
+        """How good a picture of its object it is, 0..1: sure of the object, and of its edge."""
+        return self.confidence * self.score
+
+
+Event = RecordedFrame | GazeSample | Sight | HealthMessage
+
+
+def events(recording: Recording, topics: Iterable[str] = EVERYTHING) -> Iterator[Event]:
+    """Everything of these topics in its order; raises `RecordingError` for what cannot be read.
+
+    Frames and looks are always gone through, since masks need their times, but given only if asked for.
+    """
+    wanted = frozenset(topics)
+    captured: OrderedDict[FrameKey, int] = OrderedDict()
+    looked: OrderedDict[int, int] = OrderedDict()  # by the time of arrival
+    lag_ns = 0
+    for entry in recording.entries(wanted | {FRAME, GAZE}):
+        event: Event
+        if entry.topic == FRAME:
+            event = read_frame(entry.data)
+            lag_ns = event.received_ns - event.captured_ns
+            _remember(captured, event.key, event.captured_ns)
+        elif entry.topic == GAZE:
+            event = read_sample(entry.data)
+            _remember(looked, event.received_ns, event.captured_ns)
+        elif entry.topic == "mask":
+            event = _sight(recording, entry, captured, looked, lag_ns)
+        else:
+            event = _health(recording, entry)
+        if entry.topic in wanted:
+            yield event
+
+
+def sights(recording: Recording) -> Iterator[Sight]:
+    """The masks as they were published, in order."""
+    for event in events(recording, ("mask",)):
+        if isinstance(event, Sight):
+            yield event
+
+
+def paired(recording: Recording) -> Iterator[tuple[RecordedFrame, Sight | None]]:
+    """Every frame with its mask, or None where none was published for it; in the order of frames."""
+    waiting: deque[RecordedFrame] = deque()
+    held = 0
+    for event in events(recording, (FRAME, "mask")):
+        if isinstance(event, RecordedFrame):
+            waiting.append(event)
+            held += len(event.data)
+            while len(waiting) > MOST_FRAMES or (held > MOST_BYTES and len(waiting) > 1):
+                frame = waiting.popleft()
+                held -= len(frame.data)
+                yield frame, None
+        elif isinstance(event, Sight) and any(frame.key == event.key for frame in waiting):
+            while (frame := waiting.popleft()).key != event.key:  # those before it were passed over by the run
+                held -= len(frame.data)
+                yield frame, None
+            held -= len(frame.data)
+            yield frame, event
+    for frame in waiting:
+        yield frame, None
+
+
+def _remember(times: OrderedDict[Any, int], key: FrameKey | int, value_ns: int) -> None:
+    times[key] = value_ns
+    while len(times) > KEPT:
+        times.popitem(last=False)
+
+
+def _sight(
+    recording: Recording, entry: Entry, captured: OrderedDict[FrameKey, int], looked: OrderedDict[int, int], lag_ns: int
+) -> Sight:
+    try:
+        fields = unpack(entry.data)
+        frame, keyframe, gaze, timing = (map_of(fields, name) for name in ("frame", "keyframe", "gaze", "timing_ns"))
+        key = FrameKey(whole(frame, "index", "frame"), whole(timing, "frame_received", "timing_ns"))
+        looked_ns = whole(timing, "gaze_received", "timing_ns")
+        state = fields.get("state")
+        if state not in STATES:
+            raise WireError(f"state {state!r:.40}; known are {', '.join(STATES)}")
+        width, height = (max(1, whole(frame, side, "frame")) for side in ("width", "height"))
+        place = _numbers(fields, "box", 4), _numbers(fields, "centroid", 2)
+        box, centroid = place if state != "lost" else (None, None)
+        said_ns = fields.get("captured_ns")
+        late_ns = said_ns if type(said_ns) is int and said_ns > 0 else key.received_ns - lag_ns
+        at_ns = captured.get(key, late_ns)
+        return Sight(
+            entry, key, key in captured, at_ns, looked.get(looked_ns, looked_ns),
+            whole(fields, "published_ns", "mask"), number(frame, "timestamp", "frame"),
+            number(keyframe, "timestamp", "keyframe"), (width, height), whole(fields, "object", "mask"), state,
+            number(fields, "score", "mask"), number(fields, "confidence", "mask"),
+            GazeRef(*(number(gaze, name, "gaze") for name in GazeRef.__slots__)),
+            (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None,
+            whole(fields, "area", "mask") if box else 0, (centroid[0], centroid[1]) if centroid else None,
+        )  # fmt: skip
+    except WireError as error:
+        raise RecordingError(f"{recording.path}: a mask that cannot be read: {error}") from None
+
+
+def _numbers(fields: dict[str, Any], name: str, count: int) -> list[float] | None:
+    values = fields.get(name)
+    if values is None:
+        return None
+    if not isinstance(values, list) or len(values) != count:
+        raise WireError(f"{name} {values!r:.60}; expected {count} numbers")
+    return [number({name: value}, name, "mask") for value in values]
+
+
+def _health(recording: Recording, entry: Entry) -> HealthMessage:
+    try:
+        message = read("health", entry.data)
+    except WireError as error:
+        raise RecordingError(f"{recording.path}: {error}") from None
+    assert isinstance(message, HealthMessage)
+    return message

@@ -1,0 +1,116 @@
+"""Frames and looks from a recording, as they came then: `recording:FILE`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from realtime.infra.clock import now_ns
+from realtime.recording.format import RecordedFrame, RecordingError
+from realtime.recording.reader import Recording
+from realtime.sources.synced_gaze import AlongGaze
+from realtime.sources.video_file import Player
+from realtime.types import GazeSample
+
+
+class RecordedFrames(Player):
+    """A `FrameSource`: index and timestamp as they were, host times moved to now.
+
+    In real time a frame is given as long after the first one as it was received then, and is as old as it was then.
+    Else, and where the run itself went at any speed, its time is that at which it was captured.
+    """
+
+    def __init__(self, path: Path, *, real_time: bool = True) -> None:
+        """Raises `RecordingError` unless a first frame can be read."""
+        super().__init__(str(path), real_time=real_time)
+        self.recording = Recording(path)
+        first = next(self.recording.frames(), None)
+        if first is None:
+            raise RecordingError(f"{path} holds no frames")
+        self._by_capture = self.recording.about.frame_time or not real_time
+        self._size = first.frame().size
+        self._begins_ns = self.due_ns(first)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the first picture, px."""
+        return self._size
+
+    def due_ns(self, item: RecordedFrame | GazeSample) -> int:
+        """When a frame or look is due, host time of then."""
+        return item.captured_ns if self._by_capture else item.received_ns
+
+    def seconds(self, then_ns: int) -> float:
+        """Host time of then as seconds on its clock."""
+        return (then_ns - self._begins_ns) / 1e9
+
+    def _play(self) -> None:
+        count, at_s = 0, 0.0
+        for packed in self.recording.frames():
+            try:
+                frame = packed.frame()
+            except RecordingError:
+                self._tally.dropped("undecodable")
+                continue
+            at_s = self.seconds(self.due_ns(packed))
+            if not self._due(at_s):
+                return
+            self._give(frame.image, frame.index, frame.timestamp, self.seconds(packed.captured_ns), frame.jpeg)
+            count += 1
+        self._tally.dropped("damaged chunks", self.recording.damaged)
+        self._ended(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
+
+
+class RecordedGaze(AlongGaze):
+    """A `GazeSource` that plays the looks of a recording along with its frames."""
+
+    def __init__(self, frames: RecordedFrames) -> None:
+        super().__init__(frames.clock, "waiting for the frames to begin")
+        self._frames = frames
+        self._samples: Iterator[GazeSample] = frames.recording.samples()
+        self._next: GazeSample | None = None  # taken from the recording, and not yet due
+
+    def _play(self) -> None:
+        for sample in self._samples:
+            at_s = self._frames.seconds(self._frames.due_ns(sample))
+            if not self._wait(at_s):
+                return
+            self._give(sample, at_s, now_ns())
+        self._tally.enter("ended", "the recording has no more looks")
+
+    def _wait(self, at_s: float) -> bool:
+        """Wait until that second of the recording has come; False when stopped, or when the frames have ended."""
+        while not self._stop.is_set():
+            due_ns = self._clock.host_ns(at_s)
+            if due_ns is not None and due_ns <= now_ns():
+                return True
+            if self._clock.end_s is not None and at_s > self._clock.end_s:
+                return False
+            self._stop.wait(0.01 if due_ns is None else min(0.05, max(0, due_ns - now_ns()) / 1e9))
+        return False
+
+    def _catch_up(self, clip_s: float) -> None:
+        """Give all that was captured by `clip_s`."""
+        while not self._stop.is_set():
+            sample = self._next or next(self._samples, None)
+            if sample is None:
+                self._tally.enter("ended", "the recording has no more looks")
+                return
+            at_s = self._frames.seconds(sample.captured_ns)
+            self._next = sample if at_s > clip_s else None
+            if self._next is not None:
+                return
+            self._give(sample, at_s, None)
+
+    def _give(self, sample: GazeSample, at_s: float, received_ns: int | None) -> None:
+        """received_ns: now; None where only the recording's own time counts."""
+        due_ns = self._clock.host_ns(at_s) or now_ns()
+        if received_ns is None:
+            moved = replace(sample, captured_ns=due_ns, received_ns=due_ns)
+        else:
+            lag_ns = self._frames.due_ns(sample) - sample.captured_ns
+            moved = replace(sample, captured_ns=min(received_ns, due_ns - lag_ns), received_ns=received_ns)
+        self._tally.received()
+        self._tally.enter("running")
+        self._on_gaze(moved)

@@ -1,0 +1,234 @@
+"""Where frames and gaze come from, opened by a text such as `pupil://127.0.0.1:50020` or `file:clip.mp4`.
+
+What a kind of source needs (ZeroMQ, OpenCV's capture) is imported when that kind is opened.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from realtime.sources.base import FrameSource, GazeSource, SourceError, SourceStatus
+
+if TYPE_CHECKING:
+    from realtime.sources.depth import DepthSource
+
+__all__ = [
+    "FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_depth", "open_frames", "open_gaze",
+    "without_password",
+]  # fmt: skip
+
+FRAME_SPECS = (
+    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH, "
+    "browser: (with --view)"
+)
+GAZE_SPECS = (
+    "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
+    "browser: (with --view)"
+)
+DEPTH_SPECS = (
+    "pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (a folder or a video, with frames from file:)"
+)
+_REMOTE_PORT = 50020
+
+
+def open_frames(spec: str) -> FrameSource:
+    """The source of frames named by `spec`; `SourceError` says what is wrong with it and what is allowed.
+
+    pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
+    file:PATH[?loop=1&realtime=0&fps=24] - must be there; fps is for folders. rtsp://... - may appear later.
+    recording:FILE.mcap[?realtime=0] - what `gazecast run --record` wrote; its looks are `recording:`.
+    browser: - what the live page's camera or clip sends; whoever serves the page feeds it.
+    """
+    kind, rest = _split(spec)
+    if kind == "pupil":
+        from realtime.sources.pupil import PupilFrames
+
+        return PupilFrames(*_host_and_port(spec))
+    if kind == "camera":
+        return _camera(spec, rest)
+    if kind == "file":
+        return _recording(spec, rest)
+    if kind == "recording" and rest:
+        return _recorded(spec, rest)
+    if kind in ("rtsp", "rtsps"):
+        return _stream(spec)
+    if spec.strip().lower() == "browser:":
+        from realtime.sources.browser import BrowserFrames
+
+        return BrowserFrames()
+    raise SourceError(f"{spec!r} is no source of frames; expected one of {FRAME_SPECS}")
+
+
+def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
+    """The source of gaze named by `spec`; a trace needs the `frames` it plays along with. `SourceError` as above."""
+    kind, rest = _split(spec)
+    if kind == "pupil":
+        from realtime.sources.pupil import PupilGaze
+
+        return PupilGaze(*_host_and_port(spec))
+    if kind == "trace" and rest:
+        from realtime.sources.gaze_csv import TraceGaze
+        from realtime.sources.video_file import ClipFrames
+
+        if not isinstance(frames, ClipFrames):
+            raise SourceError(
+                f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
+            )
+        return TraceGaze(_path(spec, rest), frames.clock)
+    if kind == "recording":
+        from realtime.recording.playback import RecordedFrames, RecordedGaze
+
+        if not isinstance(frames, RecordedFrames):
+            raise SourceError(f"{spec} are the looks of a recording; they need its frames, from recording:FILE.mcap")
+        return RecordedGaze(frames)
+    if spec.strip().lower() == "browser:":
+        from realtime.sources.browser import BrowserGaze
+
+        return BrowserGaze()
+    raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
+
+
+def without_password(spec: str) -> str:
+    """The spec as it may be shown and kept: a stream's user and password left out."""
+    kind, slashes, rest = spec.partition("://")
+    return f"{kind}://{rest.rpartition('@')[2]}" if slashes else spec
+
+
+def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
+    """The source of depth named by `spec`, for the `frames` that `frames_spec` named; `SourceError` as above.
+
+    pupil: - `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another one.
+    file:PATH[?fps=24] - a folder of 16-bit PNGs (mm) or float TIFFs (m), or a 16-bit video, beside frames from file:.
+    """
+    kind, rest = _split(spec)
+    if kind == "pupil":
+        from realtime.sources.pupil import PupilDepth
+
+        own = not rest.strip("/")
+        if own and not frames_spec.startswith("pupil:"):
+            raise SourceError(f"{spec!r} is the frames' own device, and frames come from {frames_spec}; name its host")
+        host, port = _host_and_port(frames_spec if own else spec)
+        same = own or (frames_spec.startswith("pupil:") and _host_and_port(frames_spec) == (host, port))
+        return PupilDepth(host, port, same_clock=same)
+    if kind == "file" and rest:
+        return _depth_file(spec, rest, frames)
+    raise SourceError(f"{spec!r} is no source of depth; expected one of {DEPTH_SPECS}")
+
+
+def _depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
+    from realtime.sources.depth import FileDepth, VideoDepth
+    from realtime.sources.video_file import ClipFrames
+
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    options = _options(spec, query, "fps")
+    if not isinstance(frames, ClipFrames):
+        raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
+    fps = _within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else frames.fps
+    place = _path(spec, path)
+    return VideoDepth(place, frames.clock) if place.is_file() else FileDepth(place, frames.clock, fps)
+
+
+def _split(spec: str) -> tuple[str, str]:
+    kind, _, rest = spec.partition(":")
+    return kind.strip().lower(), rest
+
+
+def _host_and_port(spec: str) -> tuple[str, int]:
+    try:
+        url = urlsplit(spec.strip())
+        host, port = url.hostname, url.port if url.port is not None else _REMOTE_PORT
+    except ValueError:
+        host, port = None, 0
+    extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
+    if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
+        raise SourceError(f"{spec!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020")
+    return host, port
+
+
+def _camera(spec: str, rest: str) -> FrameSource:
+    number, _, query = rest.partition("?")
+    options = _options(spec, query, "width", "height", "fps")
+    if not (number.isascii() and number.isdigit() and len(number) < 4):
+        raise SourceError(f"{spec!r}: {number!r} is no camera; expected camera:0, camera:1 ...")
+    numbers = {name: int(_within(spec, name, value, 1, 100_000)) for name, value in options.items()}
+    from realtime.sources.camera import LiveFrames
+    from realtime.sources.opencv_capture import open_camera
+
+    return LiveFrames(
+        f"camera {number}",
+        lambda: open_camera(int(number), **numbers),
+        "plug it in, close what else uses it, or try another number",
+    )
+
+
+def _recording(spec: str, rest: str) -> FrameSource:
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    options = _options(spec, query, "loop", "realtime", "fps")
+    flags = {}
+    for name, default in (("loop", "0"), ("realtime", "1")):
+        flags[name] = options.get(name, default)
+        if flags[name] not in ("0", "1"):
+            raise SourceError(f"{spec!r}: {name} is {flags[name]!r}; expected 0 or 1")
+    if not path:
+        raise SourceError(f"{spec!r} names no file; expected file:PATH")
+    from realtime.sources.video_file import ClipFrames
+
+    return ClipFrames(
+        _path(spec, path),
+        loop=flags["loop"] == "1",
+        real_time=flags["realtime"] == "1",
+        fps=_within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
+    )
+
+
+def _recorded(spec: str, rest: str) -> FrameSource:
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    real_time = _options(spec, query, "realtime").get("realtime", "1")
+    if real_time not in ("0", "1"):
+        raise SourceError(f"{spec!r}: realtime is {real_time!r}; expected 0 or 1")
+    from realtime.recording.playback import RecordedFrames
+
+    return RecordedFrames(_path(spec, path), real_time=real_time == "1")
+
+
+def _path(spec: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{spec!r}: {error}") from None
+
+
+def _stream(spec: str) -> FrameSource:
+    try:
+        url = urlsplit(spec)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise SourceError(f"{spec!r} is no stream; expected rtsp://HOST/PATH or rtsp://USER:PASSWORD@HOST:PORT/PATH")
+    from realtime.sources.camera import LiveFrames
+    from realtime.sources.opencv_capture import open_stream
+
+    shown = f"rtsp://{host}{f':{port}' if port else ''}{url.path}"  # without the password
+    return LiveFrames(shown, lambda: open_stream(spec), "check the address, the password and that it is switched on")
+
+
+def _options(spec: str, query: str, *allowed: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options:
+        if name not in allowed:
+            raise SourceError(f"{spec!r}: unknown option {name!r}; expected {', '.join(allowed)}")
+    return options
+
+
+def _within(spec: str, name: str, text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected a number of {least:g} to {most:g}")
+    return value

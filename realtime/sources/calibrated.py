@@ -1,0 +1,155 @@
+"""A gaze source as its calibration corrects it: every sample where the eyes are, with its error radius.
+
+While it runs, things that the wearer has chosen tell what has slipped: who dwells on something small looks near its
+middle. What they say is bounded and is forgotten again (`calibration.gaze.drift`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from calibration import CalibrationError, RecordError
+from calibration.gaze import Drift, GazeCalibration, LookTable, object_sd_deg
+from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
+from calibration.record import Record, load
+from realtime.comms import MaskMessage
+from realtime.infra.clock import now_ns
+from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
+from realtime.types import GazeSample
+
+LEAST_RADIUS_DEG = 0.5
+"""A validation right after the calibration may find less; held still and looked at briefly, no tracker is better."""
+FRESH_MS = 150.0
+"""Only a mask whose gaze is this young says where the eyes are now."""
+FAR_WIDTHS = 3.0
+
+
+def camera_name(spec: str) -> str:
+    """What a calibration remembers of where its pictures came from: `camera:0`, `pupil`, `rtsp://host/path`, `file`."""
+    kind, _, rest = spec.partition(":")
+    kind = kind.strip().lower()
+    if kind == "camera":
+        return f"camera:{rest.partition('?')[0]}"
+    if kind in ("rtsp", "rtsps"):
+        return f"{kind}:{rest.rpartition('@')[2] if '@' in rest else rest}"
+    return kind
+
+
+def load_gaze(
+    path: Path, source: str | None = None, size: tuple[int, int] | None = None, *, refused: bool = False
+) -> Loaded:
+    """Read a gaze calibration for frames of `source`; `CalibrationError` says why it cannot be used.
+
+    A recording does not say which camera made it, so that of one only the size is compared. refused: read also one
+    that has failed its validation, to validate it again.
+    """
+    record = load(path, "gaze", size=size)
+    camera = camera_name(source) if source is not None else record.camera
+    if "file" not in (camera, record.camera) and camera != record.camera:
+        raise RecordError(
+            f"{path} was made with the frames of {record.camera!r}, these are of {camera!r}; calibrate again for them"
+        )
+    try:
+        calibration = GazeCalibration.from_dict(record.body)
+    except CalibrationError as error:
+        raise RecordError(f"{path}: {error}") from None
+    if calibration.view.size != record.size:
+        raise RecordError(f"{path} contradicts itself about the size of the pictures; calibrate again")
+    checked = calibration.validation
+    if not refused and checked is not None and checked.verdict == "refuse":
+        raise RecordError(f"{path} did not pass its validation: {checked.reason}; calibrate again")
+    return Loaded(path, record, calibration)
+
+
+class Loaded:
+    """A calibration and the file that it came from."""
+
+    def __init__(self, path: Path, record: Record, calibration: GazeCalibration) -> None:
+        self.path, self.record, self.calibration = path, record, calibration
+
+    def age_s(self, now: datetime) -> float:
+        """How long ago it was made, or last validated or corrected; 0 for one from the future."""
+        made = datetime.fromisoformat(self.record.made_at)
+        return max(0.0, (now - (made if made.tzinfo else made.replace(tzinfo=UTC))).total_seconds())
+
+    def check(self, size: tuple[int, int] | None) -> None:
+        """Raise `RecordError` if frames of (width, height) are not those that it was made for."""
+        if size is not None and size != self.record.size:
+            made = self.record.size
+            raise RecordError(
+                f"{self.path} was made for frames of {made[0]} x {made[1]}, these are {size[0]} x {size[1]}; "
+                "capture at that resolution or calibrate again"
+            )
+
+
+class CalibratedGaze(GazeSource):
+    """Corrects every sample of another source, which it starts and stops."""
+
+    def __init__(
+        self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True, age_s: float = math.inf
+    ) -> None:
+        """`learn`: from what the wearer chooses while it runs; see `chosen`. age_s: of the calibration.
+
+        One that was just made is better than what a thing's middle says, and is hardly moved by it.
+        """
+        self._source, self._size = source, calibration.view.size
+        # What had slipped when somebody looked at a target is forgotten like all drift, from now on.
+        self._table, self._learn = LookTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
+        sd_deg = Drift(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decayed(age_s).sd_deg
+        self._drift = Drift(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
+        self._last_object: int | None = None
+
+    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
+        """Start the source; `on_gaze` gets pixels, with an error radius."""
+        self._source.start(lambda sample: on_gaze(self.corrected(sample)), on_event)
+
+    def stop(self) -> None:
+        """Stop the source."""
+        self._source.stop()
+
+    def status(self) -> SourceStatus:
+        """That of the source."""
+        return self._source.status()
+
+    @property
+    def drift(self) -> Drift:
+        """What has been learnt since the start."""
+        return self._drift
+
+    def corrected(self, sample: GazeSample) -> GazeSample:
+        """The sample where the eyes are; one that is nowhere near the picture, or not finite, as it came."""
+        x, y = sample.px(self._size)
+        if not (math.isfinite(x + y) and max(abs(x), abs(y)) < FAR_WIDTHS * max(self._size)):
+            return sample
+        at = self._table.at(x, y)
+        dx, dy = self._drift.decayed(sample.received_ns / 1e9).offset_deg
+        radius = max(at.radius_px, LEAST_RADIUS_DEG * at.deg_px)
+        x, y = at.x + dx * at.deg_px, at.y + dy * at.deg_px
+        return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.deg_px)
+
+    def chosen(self, message: MaskMessage, now_ns: int) -> None:
+        """Learn from a published mask: once from each thing that is locked, while it is looked at."""
+        if not self._learn or message.mask is None or message.state != "locked" or message.carried_ms > FRESH_MS:
+            return
+        box = message.box
+        if message.object == self._last_object or box is None:
+            return
+        self._last_object = message.object
+        deg_px = self._table.at(message.gaze.x, message.gaze.y).deg_px
+        sd_deg = object_sd_deg(max(box[2] - box[0], box[3] - box[1]) / deg_px)
+        if sd_deg is None or _cut(box, (message.frame.width, message.frame.height)):
+            return
+        rows, columns = message.mask.sum(1), message.mask.sum(0)
+        count = max(1, int(rows.sum()))
+        x = float(columns @ range(len(columns))) / count
+        y = float(rows @ range(len(rows))) / count
+        error = (x - message.gaze.x) / deg_px, (y - message.gaze.y) / deg_px
+        self._drift = self._drift.observed(now_ns / 1e9, error, sd_deg)
+
+
+def _cut(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
+    """Whether a thing reaches the picture's edge, so that its middle is not known."""
+    return box[0] <= 1 or box[1] <= 1 or box[2] >= size[0] - 1 or box[3] >= size[1] - 1

@@ -1,0 +1,100 @@
+"""One fixation or pursuit: a bounded window of points, and what they say together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.tracking.gaze.median import geometric_median
+from realtime.types import GazeSample
+
+REFERENCE_SAMPLES = 4
+REFERENCE_S = 0.02
+"""Where the gaze is just now: the mean of at most so many samples, over at most so long."""
+SETTLING_S = 0.01
+"""The first samples after a landing still swing; they are left out once there are enough others."""
+DRIFT_S = 0.06
+"""Over less time than this a drift is not told from noise."""
+KEPT_SAMPLES = 5
+"""Kept however old: a fixation goes on through a blink from where it was."""
+
+
+@dataclass(slots=True, eq=False)
+class Point:
+    """Where a sample lies in the newest frame, px; `move` rewrites x and y."""
+
+    t_ns: int
+    x: float
+    y: float
+    sample: GazeSample
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How a segment moves: px between the means of its older and newer half, and seconds between them."""
+
+    moved_px: float
+    over_s: float
+
+
+class Segment:
+    """Points of one fixation or pursuit, oldest first."""
+
+    def __init__(self, points: list[Point]) -> None:
+        """`points`: at least one, in order of time."""
+        self.points = points
+        self.onset_ns = points[0].t_ns
+
+    @property
+    def newest(self) -> Point:
+        """The last point in time."""
+        return self.points[-1]
+
+    def add(self, point: Point, window_s: float, window_samples: int) -> None:
+        """Put a point at its place in time and forget what left the window."""
+        points = self.points
+        at = len(points)
+        while at and points[at - 1].t_ns > point.t_ns:
+            at -= 1
+        points.insert(at, point)
+        oldest_ns = points[-1].t_ns - round(window_s * 1e9)
+        while len(points) > window_samples or (len(points) > KEPT_SAMPLES and points[0].t_ns < oldest_ns):
+            points.pop(0)
+
+    def reference(self) -> tuple[float, float]:
+        """The mean of the newest few points, px: where the gaze is just now."""
+        near = [self.points[-1]]
+        oldest_ns = near[0].t_ns - round(REFERENCE_S * 1e9)
+        for point in self.points[-2 : -REFERENCE_SAMPLES - 1 : -1]:
+            if point.t_ns < oldest_ns:
+                break
+            near.append(point)
+        return sum(p.x for p in near) / len(near), sum(p.y for p in near) / len(near)
+
+    def table(self) -> NDArray[np.float64]:
+        """(N, 3): seconds since the onset, x and y in px."""
+        return np.array([((p.t_ns - self.onset_ns) * 1e-9, p.x, p.y) for p in self.points])
+
+
+def centre_of(table: NDArray[np.float64]) -> tuple[float, float]:
+    """The geometric median, px, without the swing after the landing where enough is left."""
+    settled = table[table[:, 0] >= SETTLING_S]
+    x, y = geometric_median((settled if len(settled) >= REFERENCE_SAMPLES else table)[:, 1:])
+    return float(x), float(y)
+
+
+def spread_of(table: NDArray[np.float64], point_px: tuple[float, float]) -> float:
+    """Median distance to a point, px."""
+    apart = np.hypot(table[:, 1] - point_px[0], table[:, 2] - point_px[1])
+    return float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
+
+
+def drift_of(table: NDArray[np.float64]) -> Drift | None:
+    """How the window moves; None while there is too little to tell."""
+    if len(table) < 4 or table[-1, 0] - table[0, 0] < DRIFT_S:
+        return None
+    half = len(table) // 2
+    seconds, x, y = table[-half:].mean(axis=0) - table[:half].mean(axis=0)
+    return Drift(float(np.hypot(x, y)), float(seconds))

@@ -1,0 +1,333 @@
+"""`GazeFilter`: what the eyes are doing now, from every sample, one sample after a landing.
+
+A sample that lies farther from where the gaze was just now than speed, smallest saccade and measured noise allow opens
+a saccade; the first two samples that lie together again end it and begin a fixation of their own, so that nothing is
+ever averaged over two objects. A lone sample that comes back was a spike. While a fixation lasts its point is the
+geometric median of a short window; while it drifts steadily (a pursuit, or a turning head in an uncalibrated picture)
+the point is One Euro smoothed. Pure: no clock, no thread, no lock; one thread, or the caller's lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.tracking.gaze.binocular import EyePairing
+from realtime.tracking.gaze.estimate import Look, LookKind
+from realtime.tracking.gaze.fixation import Point, Segment, centre_of, drift_of, spread_of
+from realtime.tracking.gaze.noise import Noise
+from realtime.tracking.gaze.one_euro import OneEuro
+from realtime.tracking.gaze.sample_gate import Gate, Verdict
+from realtime.tracking.gaze.settings import GazeSettings
+from realtime.types import GazeSample
+
+Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+LANDING_BASELINE_NS = 4_000_000
+"""Samples closer in time than this say little about speed."""
+MOST_PENDING = 64
+PURSUIT_NOISE_FACTOR, RETURN_NOISE_FACTOR = 2.5, 3.0
+ALTERNATION_DEG, MOST_STEP_DEG = 0.3, 6.0
+LEAST_DEG_PX, MOST_DEG_PX = 0.5, 1000.0
+"""A camera with fewer or more pixels per degree is miscalibrated and not believed."""
+FAR_WIDTHS = 2.0
+"""Farther than this many frame widths outside is no gaze."""
+
+
+class GazeFilter:
+    """Feed it every sample with `update`, shift it with the picture with `move`, ask it with `look`."""
+
+    def __init__(self, settings: GazeSettings | None = None) -> None:
+        self._settings = settings or GazeSettings()
+        self._counts: Counter[str] = Counter()
+        self._gate = Gate(self._settings, self._counts)
+        self._eyes = EyePairing()
+        self._smooth = OneEuro(
+            self._settings.min_cutoff_hz, self._settings.beta_hz_s_per_deg, self._settings.derivative_cutoff_hz
+        )
+        self._frame_size: tuple[int, int] | None = None
+        self._deg_px = 1.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all gaze, not what was counted."""
+        self._gate.reset()
+        self._eyes.reset()
+        self._smooth.reset()
+        self._noise = Noise()
+        self._segment: Segment | None = None
+        self._previous: Segment | None = None
+        self._pending: list[Point] = []
+        self._estimate: tuple[LookKind, tuple[float, float], float] | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many samples were used or dropped, by reason, and how many events were seen; read only."""
+        return MappingProxyType(self._counts)
+
+    @property
+    def noise_px(self) -> float:
+        """The noise of the gaze as measured, standard deviation per axis."""
+        return self._noise.deviation_deg * self._deg_px
+
+    def update(
+        self,
+        sample: GazeSample,
+        xy_px: tuple[float, float],
+        frame_size: tuple[int, int],
+        px_per_degree: float | None = None,
+    ) -> None:
+        """Take one sample; never raises, whatever the sample.
+
+        xy_px: the sample in pixels of a frame of `frame_size` (width, height), after calibration.
+        px_per_degree: from a calibrated camera; None takes the settings' share of the width.
+        A change of `frame_size` begins anew.
+        """
+        if self._frame_size not in (None, frame_size):
+            self._counts["resized"] += 1
+            self.reset()
+        self._frame_size = frame_size
+        self._scale(frame_size, px_per_degree)
+        self._counts["samples"] += 1
+        x, y = float(xy_px[0]), float(xy_px[1])
+        valid = self._valid(sample, x, y, frame_size)
+        verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
+        if verdict is Verdict.RESET:
+            self.reset()
+            verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
+        if self._gate.withdraw_after_ns is not None:
+            self._withdraw(self._gate.withdraw_after_ns)
+            self._gate.withdraw_after_ns = None
+        if verdict is Verdict.LATE:
+            self._use_late(Point(sample.captured_ns, x, y, sample))
+        elif verdict is Verdict.USE:
+            self._counts["used"] += 1
+            self._use(sample, x, y)
+
+    def _scale(self, frame_size: tuple[int, int], px_per_degree: float | None) -> None:
+        """Take over how many pixels a degree has; a fisheye's depends on where one looks."""
+        before = self._deg_px
+        self._deg_px = max(frame_size[0], 1) * self._settings.frame_width_per_degree
+        if px_per_degree is not None and LEAST_DEG_PX <= px_per_degree <= MOST_DEG_PX:
+            self._deg_px = px_per_degree
+        if self._smooth.position is not None and self._deg_px != before:
+            x, y = self._smooth.position
+            self._smooth.shift((x * before / self._deg_px, y * before / self._deg_px))
+
+    def _valid(self, sample: GazeSample, x: float, y: float, frame_size: tuple[int, int]) -> bool:
+        """Whether the sample says where the eyes look; counts why not."""
+        reason = None
+        if not (math.isfinite(x) and math.isfinite(y)):
+            reason = "not_finite"
+        elif max(abs(x), abs(y)) > (FAR_WIDTHS + 1) * max(frame_size):
+            reason = "far_outside"
+        elif not sample.confidence >= self._settings.min_confidence:
+            reason = "low_confidence"
+        if reason:
+            self._counts[reason] += 1
+        return reason is None
+
+    def _use(self, sample: GazeSample, x: float, y: float) -> None:
+        """A sample in time: average the eyes, then see whether it stays, flies or lands."""
+        if self._gate.away_s:
+            self._eyes.restart()
+        if self._gate.away_s > self._settings.lost_s:
+            self._segment = self._previous = None
+            self._pending = []
+        x, y = self._eyes.update(x, y, ALTERNATION_DEG * self._deg_px, MOST_STEP_DEG * self._deg_px)
+        self._counts["alternating"] += self._eyes.alternating
+        point = Point(sample.captured_ns, x, y, sample)
+        segment = self._segment
+        self._estimate = None
+        if segment is None:
+            self._begin([point])
+        elif len(self._pending) <= 1 and self._near(segment, point):
+            self._counts["spikes"] += len(self._pending)
+            self._pending = []
+            self._stay(segment, point)
+        else:
+            self._fly(segment, point)
+
+    def _near(self, segment: Segment, point: Point) -> bool:
+        """Whether the eyes may have come here without a saccade."""
+        limits, dt_s = self._settings, (point.t_ns - segment.newest.t_ns) * 1e-9
+        by_noise = limits.noise_factor * self._noise.deviation_deg
+        by_speed = limits.saccade_deg_per_s * min(dt_s, limits.velocity_window_s)
+        return _apart(segment.reference(), point) <= max(limits.min_saccade_deg, by_noise, by_speed) * self._deg_px
+
+    def _stay(self, segment: Segment, point: Point) -> None:
+        """One more sample of the same look; what it deviates by is the noise."""
+        residual_px = _apart(segment.reference(), point)
+        step_px = _apart((segment.newest.x, segment.newest.y), point)
+        self._noise.learn(residual_px / self._deg_px, step_px / self._deg_px)
+        dt_s = (point.t_ns - segment.newest.t_ns) * 1e-9
+        segment.add(point, self._settings.window_s, self._settings.window_samples)
+        self._follow(point, dt_s)
+
+    def _follow(self, point: Point, dt_s: float) -> None:
+        """Smooth in degrees, so that the settings fit every camera."""
+        self._smooth.update(point.x / self._deg_px, point.y / self._deg_px, dt_s)
+
+    def _fly(self, segment: Segment, point: Point) -> None:
+        """A sample away from the look: the eyes fly until two lie together, or for as long as a saccade can last."""
+        self._pending = [*self._pending[1 - MOST_PENDING :], point]
+        landed = self._landed()
+        if landed:
+            self._counts["saccades"] += 1
+            if self._returned(segment, landed):
+                for late in landed:
+                    self._stay(segment, late)
+                self._pending = []
+            else:
+                self._begin(landed)
+        elif (point.t_ns - self._pending[0].t_ns) * 1e-9 > self._settings.max_saccade_s:
+            self._counts["forced_landings"] += 1
+            self._noise.raise_to(np.array([(p.x, p.y) for p in self._pending]) / self._deg_px)
+            self._begin(self._pending[-2:])
+
+    def _landed(self) -> list[Point]:
+        """The newest samples in flight that lie together, or none."""
+        newest, limits = self._pending[-1], self._settings
+        for at in range(len(self._pending) - 2, -1, -1):
+            dt_ns = newest.t_ns - self._pending[at].t_ns
+            if dt_ns < LANDING_BASELINE_NS:
+                continue
+            by_noise = limits.landing_step_factor * self._noise.step_deg
+            by_speed = limits.saccade_deg_per_s * min(dt_ns * 1e-9, limits.velocity_window_s)
+            near_px = max(limits.landing_deg, by_noise, by_speed) * self._deg_px
+            here = self._pending[at]
+            return self._pending[at:] if _apart((here.x, here.y), newest) <= near_px else []
+        return []
+
+    def _returned(self, segment: Segment, landed: list[Point]) -> bool:
+        """Whether the eyes are back, at once, where they were."""
+        if (landed[0].t_ns - segment.newest.t_ns) * 1e-9 > self._settings.merge_s:
+            return False
+        centre = centre_of(segment.table())
+        near_deg = max(self._settings.landing_deg, RETURN_NOISE_FACTOR * self._noise.deviation_deg)
+        return all(_apart(centre, point) <= near_deg * self._deg_px for point in landed)
+
+    def _begin(self, points: list[Point]) -> None:
+        """A look of its own; nothing of the last one is mixed in."""
+        self._previous, self._segment, self._pending = self._segment, Segment(points), []
+        self._smooth.reset()
+        for before, point in zip([points[0], *points], points, strict=False):
+            self._follow(point, (point.t_ns - before.t_ns) * 1e-9)
+
+    def _use_late(self, point: Point) -> None:
+        """A sample out of order sharpens the look it belongs to and decides nothing."""
+        segment = self._segment
+        if segment is None or point.t_ns < segment.onset_ns or self._pending:
+            self._counts["late_dropped"] += 1
+        elif any(_same(p.sample, point.sample) for p in segment.points):
+            self._counts["doubled"] += 1
+        elif point.t_ns > segment.newest.t_ns or not self._near(segment, point):
+            self._counts["late_dropped"] += 1
+        else:
+            self._counts["late_used"] += 1
+            self._estimate = None
+            segment.add(point, self._settings.window_s, self._settings.window_samples)
+
+    def _withdraw(self, after_ns: int) -> None:
+        """A gap has begun: take back what half-closed lids may have spoiled, and with it a look that was only that."""
+        self._estimate = None
+        self._pending = [p for p in self._pending if p.t_ns <= after_ns]
+        for segment in (self._segment, self._previous):
+            if segment is not None:
+                kept = [p for p in segment.points if p.t_ns <= after_ns]
+                self._counts["withdrawn"] += len(segment.points) - len(kept)
+                segment.points = kept
+        left = [s for s in (self._segment, self._previous) if s is not None and s.points]
+        self._segment, self._previous = (left[0] if left else None), None
+        if self._segment is not None:
+            x, y = self._segment.reference()
+            self._smooth.reset((x / self._deg_px, y / self._deg_px))
+
+    def move(self, mapping: Mapper, from_ns: int | None = None, to_ns: int | None = None) -> None:
+        """Carry everything remembered from the last frame's pixels to the newest frame's.
+
+        mapping: (N, 2) float64 px to the same; a point mapped to something not finite stays where it was.
+        from_ns, to_ns: when the two frames were captured, if the samples are in the pixels of their own instant: each
+            is then moved only by the share of the way that its own time leaves. Without them every sample is taken to
+            be in the last frame's pixels.
+        """
+        segments = [s.points for s in (self._segment, self._previous) if s is not None]
+        points = [*self._pending, *(p for points in segments for p in points)]
+        if self._segment is None:
+            return
+        now_ns = self._segment.newest.t_ns
+        smooth = self._smooth.position or (0.0, 0.0)
+        loose = [(smooth[0] * self._deg_px, smooth[1] * self._deg_px), *self._eyes.last]
+        places = np.array([*((p.x, p.y) for p in points), *loose])
+        times_ns = np.array([*(p.t_ns for p in points), *(now_ns for _ in loose)], np.float64)
+        share = np.ones(len(places))
+        if from_ns is not None and to_ns is not None and to_ns > from_ns:
+            share = np.clip((to_ns - times_ns) / (to_ns - from_ns), 0.0, 1.0)
+        moved = places + share[:, None] * (np.asarray(mapping(places), np.float64) - places)
+        moved = np.where(np.isfinite(moved).all(axis=1)[:, None], moved, places)
+        for point, (x, y) in zip(points, moved.tolist(), strict=False):
+            point.x, point.y = x, y
+        (x, y), *eyes = moved[len(points) :].tolist()
+        self._smooth.shift((x / self._deg_px, y / self._deg_px))
+        self._eyes.last = [(x, y) for x, y in eyes]
+        self._estimate = None
+
+    def look(self, now_ns: int) -> Look | None:
+        """What the eyes are doing at `now_ns` (host monotonic), or None before the first valid sample."""
+        segment = self._segment
+        if segment is None:
+            return None
+        unseen_s = self._gate.unseen_s(now_ns)
+        if unseen_s > self._settings.lost_s:
+            return self._resting("none", segment)
+        if self._gate.in_gap or unseen_s > max(self._settings.silence_s, self._gate.gap_s):
+            return self._resting("blink", segment)
+        if not self._pending:
+            return self._resting(None, segment)
+        first, newest = self._pending[0], self._pending[-1]
+        if len(self._pending) > 1:
+            return self._at("saccade", first.t_ns, newest)
+        if now_ns - first.sample.received_ns > self._settings.confirm_s * 1e9:
+            return self._at("fixation", first.t_ns, newest)
+        return self._resting(None, segment)
+
+    def _at(self, kind: LookKind, onset_ns: int, point: Point) -> Look:
+        """A look of one sample."""
+        return Look(kind, (point.x, point.y), onset_ns, point.sample, 0.0, self._radius_px(point.sample))
+
+    def _resting(self, kind: LookKind | None, segment: Segment) -> Look:
+        """The look of the segment; `kind` None says itself whether it drifts."""
+        if self._estimate is None:
+            self._estimate = self._estimated(segment)
+        own, point_px, spread_px = self._estimate
+        sample = segment.newest.sample
+        return Look(kind or own, point_px, segment.onset_ns, sample, spread_px, self._radius_px(sample))
+
+    def _estimated(self, segment: Segment) -> tuple[LookKind, tuple[float, float], float]:
+        """Fixation with its geometric median, or pursuit with the smoothed point; and the spread, px."""
+        table, smooth = segment.table(), self._smooth.position
+        drift = drift_of(table)
+        if drift is not None and smooth is not None:
+            by_speed = self._settings.pursuit_deg_per_s * drift.over_s
+            least_px = max(by_speed, PURSUIT_NOISE_FACTOR * self._noise.deviation_deg) * self._deg_px
+            if drift.moved_px > least_px:
+                point_px = smooth[0] * self._deg_px, smooth[1] * self._deg_px
+                return "pursuit", point_px, spread_of(table, point_px)
+        point_px = centre_of(table)
+        return "fixation", point_px, spread_of(table, point_px)
+
+    def _radius_px(self, sample: GazeSample) -> float:
+        return sample.radius_px if sample.radius_px is not None else self._settings.accuracy_deg * self._deg_px
+
+
+def _apart(here: tuple[float, float], there: Point) -> float:
+    return math.hypot(here[0] - there.x, here[1] - there.y)
+
+
+def _same(one: GazeSample, other: GazeSample) -> bool:
+    return (one.captured_ns, one.x, one.y) == (other.captured_ns, other.x, other.y)

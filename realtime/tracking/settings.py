@@ -1,0 +1,47 @@
+"""What the tracker is set up with, and what it gives for a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from realtime.comms import MaskMessage
+from realtime.tracking.dwell import DwellSettings
+from realtime.tracking.gaze import GazeSettings
+from realtime.tracking.keyframe_selection import KeyframeSettings
+from realtime.tracking.mask_refinement import CleanSettings
+from realtime.tracking.mask_selection import ChoiceSettings
+from realtime.tracking.motion import MotionSettings
+from realtime.tracking.prompter import PrompterSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """The settings of every part, as they stand in the configuration file.
+
+    frame_share: edges are sharpened while a mask is done within this share of the time between frames.
+    """
+
+    frame_share: float = 0.7
+
+    gaze: GazeSettings = field(default_factory=GazeSettings)
+    motion: MotionSettings = field(default_factory=MotionSettings)
+    keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
+    prompter: PrompterSettings = field(default_factory=PrompterSettings)
+    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    clean: CleanSettings = field(default_factory=CleanSettings)
+    dwell: DwellSettings = field(default_factory=DwellSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What one frame gave.
+
+    message: to be published, or None while nothing was looked at yet.
+    wants_keyframe: whether this frame is worth encoding when the encoder is free.
+    gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind the message.
+    """
+
+    message: MaskMessage | None
+    wants_keyframe: bool
+    gaze_captured_ns: int = 0
+    keyframe_captured_ns: int = 0

@@ -1,0 +1,81 @@
+"""A mask with where it comes from, as the tracker carries it from frame to frame and as it is published."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines import Floats
+from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+from realtime.tracking.motion import Chain
+from realtime.tracking.prompter import Answer
+from realtime.types import Frame, GazeSample, Keyframe, Mask, State
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decode:
+    """Where a mask comes from; stays with it while it is only carried on.
+
+    point_px: the gaze that prompted it, in the newest frame; of a mask that is kept on purpose and was asked for by
+        itself, the place that it was asked for by. decode_ns: begin and end, host.
+    """
+
+    keyframe: Keyframe
+    sample: GazeSample
+    point_px: tuple[float, float]
+    radius_px: float
+    score: float
+    confidence: float
+    decode_ns: tuple[int, int]
+
+    def message(
+        self, frame: Frame, thing: int, state: State, mask: Mask | None, confidence: float, now_ns: int
+    ) -> MaskMessage:
+        """What is published for the newest frame. mask: (H, W) bool, its."""
+        return MaskMessage(
+            frame=FrameRef.of(frame),
+            keyframe=KeyframeRef(self.keyframe.index, self.keyframe.timestamp),
+            gaze=GazeRef(self.sample.timestamp, *self.point_px, self.sample.confidence, self.radius_px),
+            carried_ms=(now_ns - self.decode_ns[1]) / 1e6,
+            object=thing,
+            state=state,
+            score=self.score,
+            confidence=confidence,
+            mask=mask,
+            timing_ns=TimingNs(self.sample.received_ns, frame.received_ns, *self.decode_ns),
+            captured_ns=frame.captured_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masked:
+    """A mask on the working grid of the newest frame, as logits, and where it comes from.
+
+    answer, index: the decoder's answer that it is a candidate of, and which.
+    """
+
+    logits: Floats
+    decode: Decode
+    answer: Answer
+    index: int
+
+    @property
+    def mask(self) -> Mask:
+        """(h, w) bool."""
+        return np.asarray(self.logits > 0)
+
+    def moved(self, since: Chain) -> Masked:
+        """The same in the next frame, by the motion since the one before it."""
+        x, y = since.to_now(np.array([self.decode.point_px], np.float32))[0]
+        decode = dataclasses.replace(self.decode, point_px=(float(x), float(y)))
+        return dataclasses.replace(self, logits=since.moved(self.logits), decode=decode)
+
+    def instead(self, answer: Answer, index: int, chain: Chain) -> Masked:
+        """A candidate of the same or another answer about it; `chain` goes from the newest frame to its keyframe."""
+        candidates = answer.candidates
+        score = float(np.clip(candidates.predicted_iou[index], 0, 1))
+        logits = chain.sampled(candidates.logits[index : index + 1], candidates.letterbox)[0]
+        decode = dataclasses.replace(self.decode, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns)
+        return Masked(logits, decode, answer, index)

@@ -1,0 +1,49 @@
+"""What a hand asks of the tracker while the eyes go on: something smaller or larger, keep this, show nothing. Pure.
+
+The tracker's one thread obeys between two frames; nothing here asks a clock, so that what was asked can be done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines import Candidates
+from realtime.tracking.mask_selection import levels
+from realtime.tracking.prompter import Answer
+
+GROWN = 1.05
+"""A step goes on to a mask whose area differs by so much: SAM often says the same twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What is asked for now.
+
+    kept: what is on show stays whatever the eyes do.
+    chosen: the answer and which of its candidates to show instead from the next frame on; None: as it is.
+    cleared_ns: looks that began until then are passed over.
+    """
+
+    kept: bool = False
+    chosen: tuple[Answer, int] | None = None
+    cleared_ns: int = 0
+
+
+def stepped(candidates: Candidates, area: int, step: int) -> tuple[int, int] | None:
+    """The candidate and the level of the next mask that is smaller (step -1) or larger (1) than an area.
+
+    area: in logits, as `Answer.area`. The end of the row when there is none; None from a decoder that gives but one
+    mask.
+    """
+    masks = candidates.logits > 0
+    areas = [int(np.count_nonzero(mask)) for mask in masks]
+    ranked = sorted((level, k) for k, level in enumerate(levels(masks)) if level is not None)
+    if not ranked:
+        return None
+    if step < 0:
+        found = next(((k, level) for level, k in reversed(ranked) if areas[k] * GROWN <= area), None)
+        return found or ranked[0][::-1]
+    found = next(((k, level) for level, k in ranked if areas[k] >= GROWN * area), None)
+    return found or ranked[-1][::-1]

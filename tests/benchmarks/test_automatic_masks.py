@@ -1,0 +1,35 @@
+"""What counts as found."""
+
+import numpy as np
+import pytest
+
+from benchmarks.automatic_masks import Tally, best_ious, box_of
+
+
+def patch(x, y, width, height):
+    mask = np.zeros((20, 20), bool)
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def test_the_nearest_mask_counts_for_every_object():
+    truths = [patch(0, 0, 10, 10), patch(12, 12, 4, 4)]
+    found = [patch(0, 0, 10, 5), patch(0, 0, 10, 9), patch(12, 12, 2, 2)]
+    assert best_ious(found, truths) == pytest.approx([0.9, 0.25])
+    assert best_ious([], truths) == [0.0, 0.0]
+
+
+def test_recall_is_of_objects_and_by_their_size():
+    tally = Tally()
+    tally.add([patch(0, 0, 10, 5), patch(12, 12, 3, 1)], 2.0, [patch(0, 0, 10, 10), patch(12, 12, 3, 3)])
+    tally.add([], 4.0, [patch(0, 0, 20, 20)])
+    figures = tally.figures()
+    assert (figures["objects"], figures["recall"], figures["seconds, median"]) == (3, 0.3333, 3.0)
+    assert figures["recall by share of the picture"] == {
+        "0.01 to 0.05": {"objects": 1, "recall": 0.0},
+        "0.05 to 1": {"objects": 2, "recall": 0.5},
+    }
+
+
+def test_a_box_is_of_the_pixels_inside():
+    assert box_of(patch(3, 4, 5, 6)) == (3, 4, 7, 9)

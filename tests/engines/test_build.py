@@ -1,0 +1,98 @@
+import cv2
+import numpy as np
+import pytest
+
+from engines import EngineSettings, EngineUnavailable, PromptError
+from engines.acceptance import GateRefused
+from engines.build import build, list_engines, verify
+from engines.pictures import evenly, fitted, read_pictures
+
+FRAME = (320, 180)
+
+
+def test_pictures_are_read_evenly_from_a_folder(tmp_path):
+    for index in range(10):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((4, 6, 3), index * 10, np.uint8))
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "broken.png").write_bytes(b"no picture either")
+    assert [picture[0, 0, 0] for picture in read_pictures(tmp_path, limit=5)] == [0, 20, 40, 60, 80]
+
+
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_a_place_without_pictures_is_refused(tmp_path, what):
+    with pytest.raises(PromptError, match=r"does not exist|no picture"):
+        read_pictures(tmp_path if what == "empty" else tmp_path / "missing")
+
+
+def test_evenly_takes_at_most_what_there_is():
+    assert evenly([1, 2, 3], 5) == [1, 2, 3]
+    assert evenly(range(100), 4) == [0, 25, 50, 75]
+    assert evenly([], 4) == []
+
+
+@pytest.mark.parametrize("shape", [(100, 100), (50, 400), (400, 50), (1, 1)])
+def test_pictures_are_cut_from_the_middle(shape):
+    picture = np.zeros((*shape, 3), np.uint8)
+    assert fitted(picture, FRAME).shape == (180, 320, 3)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Synthetic scenes: discs and boxes, enough for the gate's points to find things."""
+    rng = np.random.default_rng(3)
+    out = []
+    for _ in range(2):
+        ground = cv2.resize(rng.integers(40, 215, (5, 8, 3)).astype(np.uint8), FRAME, interpolation=cv2.INTER_CUBIC)
+        for column in range(5):
+            for row in range(3):
+                middle = (32 + 64 * column, 30 + 60 * row)
+                colour = tuple(int(value) for value in rng.integers(0, 255, 3))
+                cv2.circle(ground, middle, int(rng.integers(14, 26)), colour, -1)
+        out.append(ground)
+    return out
+
+
+def test_an_engine_is_built_judged_and_listed(weights_folder, engine_cache, pictures):
+    pytest.importorskip("torch")
+    lines: list[str] = []
+    settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache, picture_side=512)
+    built = build(settings, weights_folder, FRAME, pictures, report=lines.append)
+    assert built["gate"]["passed"]
+    assert built["gate"]["best"] > 0.98
+    assert built["picture_side"] == 512
+    assert any("comparing" in line for line in lines)
+    listed = {entry["name"]: entry for entry in list_engines(engine_cache)}
+    assert listed["encoder-288x512"]["state"] == "whole"
+    assert listed["mobile_sam-openvino-f32-320x180"]["gate"]["passed"]
+
+
+def test_an_engine_whose_masks_differ_is_refused(weights_folder, engine_cache, pictures, monkeypatch):
+    pytest.importorskip("torch")
+    from engines.sam import SamDecoder
+
+    honest = SamDecoder.decode
+
+    def shifted(self, embedding, prompts):
+        found = honest(self, embedding, prompts)
+        for candidates in found:
+            candidates.logits[:] = np.roll(candidates.logits, 6, 2)
+        return found
+
+    monkeypatch.setattr(SamDecoder, "decode", shifted)
+    settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache)
+    with pytest.raises(GateRefused, match="best-of-four IoU"):
+        verify(settings, weights_folder, FRAME, pictures[:1])
+
+
+def test_int8_that_was_not_built_is_not_pretended(weights_folder, engine_cache):
+    from engines import load
+
+    settings = EngineSettings("openvino", precision="int8", cache_dir=engine_cache)
+    with pytest.raises(EngineUnavailable, match=r"gazecast engine build --precision int8"):
+        load(settings, weights_folder, frame_size=FRAME)
+
+
+def test_int8_is_openvinos_alone(weights_folder, engine_cache, pictures):
+    settings = EngineSettings("onnxruntime", precision="int8", cache_dir=engine_cache)
+    with pytest.raises(EngineUnavailable, match="choose backend openvino"):
+        build(settings, weights_folder, FRAME, pictures)

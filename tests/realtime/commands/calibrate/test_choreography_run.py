@@ -1,0 +1,137 @@
+"""The loop between what the wearer is shown and what the scene camera sees of it, closed without a camera."""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration.gaze import Choreography, FlatView, calibrate, screen_steps
+from calibration.gaze.markers import find_markers
+from realtime.commands.calibrate import choreography_run
+from realtime.commands.calibrate.choreography_run import Headless, Press, _Run
+from realtime.commands.calibrate.target_window import coarse, screen
+from realtime.infra.channels import Backlog
+from realtime.infra.interrupts import RunFailed
+from realtime.infra.progress import Quiet
+from realtime.types import Frame, GazeSample
+
+FPS = 30
+SIZE = (640, 360)
+
+
+@functools.lru_cache(maxsize=4)
+def small(advice):
+    """The screen as the camera sees it."""
+    return cv2.resize(screen(advice), SIZE, interpolation=cv2.INTER_AREA)
+
+
+class Mirror:
+    """A stage that keeps what it would show; `keys` are pressed one after the other, each on its frame."""
+
+    def __init__(self, keys=()):
+        self.shown, self.advice, self.keys, self.frame = None, None, dict(keys), 0
+
+    def show(self, advice, frame):
+        self.advice = advice
+        self.shown = small(coarse(advice))
+        self.frame += 1
+        return [self.keys.pop(self.frame)] if self.frame in self.keys else []
+
+    def close(self):
+        pass
+
+
+def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
+    """Frames that show the screen, and eyes that look at the marker on it."""
+    for number in range(round(seconds * FPS)):
+        if run.over:
+            return number / FPS
+        at_ns = round((5 + number / FPS) * 1e9)
+        image = stage.shown if stage.shown is not None else np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
+        markers = find_markers(image)
+        for _, (x, y) in markers.items():
+            for part in range(4):
+                t_ns = at_ns - round(part / (4 * FPS) * 1e9)
+                backlog.put(GazeSample(x + off[0], y + off[1], "px", 0.95, t_ns / 1e9, t_ns, t_ns))
+        run.step(Frame(image, number, at_ns / 1e9, at_ns, at_ns), on_clip_time=True)
+    return seconds
+
+
+def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
+    choreography, stage, backlog = Choreography(screen_steps(5)), Mirror(), Backlog(1000)
+    run = _Run(choreography, stage, backlog, None, lambda size: None)
+    took_s = played(run, stage, backlog, 60)
+    assert run.over
+    assert took_s < 25  # nine targets
+    made, _, targets = calibrate(choreography.pairs("fit"), FlatView(SIZE))
+    assert len(targets.names) == 5
+    at = made.apply(np.array([[320.0, 180.0]])).px[0]
+    assert at == pytest.approx((300.0, 192.0), abs=1.0)
+
+
+def test_keys_repeat_skip_and_leave():
+    keys = {100: "repeat", 200: "skip", 300: "leave"}
+    choreography, stage, backlog = Choreography(screen_steps(9)), Mirror(keys), Backlog(1000)
+    run = _Run(choreography, stage, backlog, None, lambda size: None)
+    took_s = played(run, stage, backlog, 60)
+    assert took_s == pytest.approx(10, abs=0.2)
+    assert run.over
+    assert not stage.keys
+    assert 1 <= sum(pairs.usable for pairs in choreography.pairs("fit")) <= 4
+
+
+def test_pictures_that_change_their_size_end_it():
+    run = _Run(Choreography(screen_steps(5)), Mirror(), Backlog(10), None, lambda size: None)
+    run.step(Frame(np.zeros((360, 640, 3), np.uint8), 0, 0.0, 1, 1), on_clip_time=True)
+    with pytest.raises(RunFailed, match="calibrate one resolution"):
+        run.step(Frame(np.zeros((480, 640, 3), np.uint8), 1, 0.1, 2, 2), on_clip_time=True)
+
+
+def test_without_a_window_presses_come_when_their_time_has_come():
+    stage = Headless(Quiet(), (Press(2.0, 5.0, 6.0, "fit"), Press(1.0, 3.0, 4.0, "check")))
+    advice = Choreography(()).advice(0.0)
+
+    def at(seconds):
+        return stage.show(advice, Frame(np.zeros((2, 2, 3), np.uint8), 0, seconds, 0, 0))
+
+    assert at(0.5) == []
+    assert [press.role for press in at(1.2)] == ["check"]
+    assert [press.role for press in at(9.0)] == ["fit"]
+    assert stage.show(advice, None) == []
+
+
+class Said(Quiet):
+    """Keeps the lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+def test_without_a_window_what_stands_in_the_way_is_said_once():
+    said, clock = Said(), [0]
+    stage, choreography = Headless(said, clock_ns=lambda: clock[0]), Choreography(screen_steps(5), led=False)
+    for _ in range(100):
+        clock[0] += 100_000_000
+        stage.show(choreography.advice(clock[0] / 1e9), None)
+    assert len(said.lines) == 1
+    assert "none of the markers that are still wanted" in said.lines[0]
+
+
+def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):
+    stage, now = Mirror(), [0]
+    monkeypatch.setattr(choreography_run, "now_ns", lambda: now[0])
+    run = _Run(Choreography(screen_steps(5), led=False), stage, Backlog(10), None, lambda size: None)
+    image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    run.step(None, on_clip_time=False, waiting="no answer from host:1")
+    assert "no pictures" not in stage.advice.hint
+    now[0] += 2_000_000_000
+    run.step(None, on_clip_time=False, waiting="no answer from host:1")
+    assert stage.advice.hint == "no pictures come: no answer from host:1"
+    run.step(Frame(image, 0, 2.0, now[0], now[0]), on_clip_time=False, waiting="no answer from host:1")
+    assert "no pictures" not in stage.advice.hint

@@ -1,0 +1,48 @@
+"""What cannot be written is said before anything is done, and asking leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from realtime.commands.calibrate.outputs import check_outputs, report_stem
+from realtime.commands.main import main
+from realtime.config.loader import SettingsError
+
+
+def test_what_can_be_written_is_left_as_it_is(tmp_path):
+    (tmp_path / "old.json").write_text("old")
+    check_outputs(tmp_path / "new" / "folder" / "gaze.json", None, tmp_path / "camera.yaml", None)
+    check_outputs(tmp_path / "old.json", tmp_path / "elsewhere" / "page")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert (tmp_path / "old.json").read_text() == "old"
+
+
+def test_the_report_lies_beside_the_result():
+    assert report_stem(Path("a/gaze.json"), None) == Path("a/gaze-report")
+    assert report_stem(Path("a/gaze.json"), Path("b")) == Path("b")
+
+
+def test_what_cannot_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    (tmp_path / "x-report.png").mkdir()
+    for out, says in ((tmp_path, "is a folder"), (file / "gaze.json", "is no folder"), (tmp_path / "x.json", "x-rep")):
+        with pytest.raises(SettingsError, match=says):
+            check_outputs(out, None)
+    with pytest.raises(SettingsError, match="is no folder"):
+        check_outputs(tmp_path / "y.json", None, file / "camera.yaml")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("camera", "--images", ".", "--board", "chessboard:9x6:25mm"),
+        ("gaze", "--headless", "--source", "pupil://127.0.0.1:9"),
+        ("handeye", "--poses", ".", "--camera", "camera.json"),
+    ],
+)
+def test_every_verb_asks_first(tmp_path, capsys, argv):
+    assert main(["calibrate", *argv, "--out", str(tmp_path)]) == 2
+    assert "is a folder; name a file to write" in capsys.readouterr().err

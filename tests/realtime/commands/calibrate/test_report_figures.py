@@ -1,0 +1,86 @@
+"""Figures put things where they belong, whatever the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calibration import CalibrationError
+from realtime.commands.calibrate.report import PANEL
+from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, Picture, bars, cells, error_map, histogram
+from realtime.media.chart import Colour
+
+SIZE = (PANEL[1], PANEL[0], 3)
+
+
+def places(image: np.ndarray, colour: Colour) -> np.ndarray:
+    """(N, 2) x, y of the pixels that have about that colour."""
+    rows, columns = np.nonzero(np.abs(image.astype(int) - colour).sum(2) < 40)
+    return np.column_stack([columns, rows])
+
+
+@given(st.floats(0, 639), st.floats(0, 479))
+@settings(max_examples=20)
+def test_a_pixel_of_the_picture_lies_where_at_says(x: float, y: float) -> None:
+    picture = Picture((640, 480))
+    picture.dot(x, y, RED, 4)
+    middle = places(picture.finished(), RED).mean(0)
+    assert middle == pytest.approx(picture.at(x, y), abs=1.2)
+
+
+def test_lines_leave_out_what_is_not_finite() -> None:
+    picture = Picture((640, 480))
+    picture.line([(float("nan"), 3), (100, 100)], RED)
+    assert not len(places(picture.finished(), RED))
+    picture.line([(100, 100), (float("inf"), 3), (300, 100)], RED)
+    assert len(places(picture.finished(), RED)) > 50
+
+
+def test_errors_are_arrows_and_the_largest_are_red() -> None:
+    points = np.column_stack([np.linspace(50, 590, 30), np.full(30, 200.0)])
+    errors = np.tile([0.0, 0.2], (30, 1))
+    errors[-1] = (0, 2.0)
+    image = error_map((640, 480), points, errors)
+    red = places(image[: PANEL[1] - 50], RED)
+    assert image.shape == SIZE
+    assert len(red)
+    assert red[:, 0].min() > 0.8 * PANEL[0]
+    assert len(places(image[: PANEL[1] - 50], BLUE)) > 100
+
+
+def test_no_errors_at_all_can_be_drawn() -> None:
+    nothing = np.zeros((0, 2))
+    assert error_map((640, 480), nothing, nothing).shape == SIZE
+    assert error_map((640, 480), np.full((3, 2), 5.0), np.zeros((3, 2))).shape == SIZE
+    with pytest.raises(CalibrationError):
+        error_map((640, 480), np.zeros((3, 2)), np.zeros((2, 2)))
+
+
+@given(st.lists(st.floats(0, 1e6, allow_subnormal=False) | st.just(float("nan")), max_size=30))
+@settings(max_examples=15)
+def test_any_numbers_make_a_histogram(values: list[float]) -> None:
+    image = histogram(np.array(values, float), x_label="error, px", marks=((0.5, "half"),))
+    assert image.shape == SIZE
+    assert bool(len(places(image, BLUE))) == bool(np.isfinite(values).any())
+    assert len(places(image, AMBER))
+
+
+def test_bars_are_as_high_as_their_values_and_the_marked_are_red() -> None:
+    image = bars(["a", "b", "c"], [1.0, 2.0, float("nan")], unit="px", limit=1.5, marked=["b"])
+    blue, red = places(image[40:], BLUE), places(image[40:], RED)
+    height = {"blue": np.ptp(blue[:, 1]), "red": np.ptp(red[:, 1])}
+    assert height["red"] == pytest.approx(2 * height["blue"], rel=0.05)
+    assert blue[:, 0].min() < red[:, 0].min()
+    assert len(places(image, AMBER))
+    assert bars([], [], unit="px").shape == SIZE
+
+
+def test_cells_with_enough_are_filled() -> None:
+    counts = np.zeros((4, 6), int)
+    counts[3, 5] = 9
+    blue = places(cells((640, 480), counts, 6, unit="corners")[: PANEL[1] - 40], BLUE)
+    assert len(blue) > 2000
+    assert blue[:, 0].min() > PANEL[0] / 2
+    assert blue[:, 1].min() > PANEL[1] / 2

@@ -1,0 +1,85 @@
+"""What the page says for what was found."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from calibration.gaze import FlatView, Pairs, calibrate
+from realtime.commands.calibrate.report_gaze import Found, judge, magnified, page, uncalibrated
+
+SIZE = (1000, 600)
+VIEW = FlatView(SIZE)
+PLACES = [(x, y) for y in (60, 300, 540) for x in (100, 500, 900)]
+OTHERS = [(300, 180), (700, 180), (700, 420), (300, 420)]
+
+
+def looks_at(places, *, off=(25.0, -10.0), lost=0, seed=0):
+    rng, out = np.random.default_rng(seed), []
+    for x, y in places:
+        looks = rng.normal(np.add((x, y), off), 2, (40, 2))
+        out.append(Pairs(f"at {x} {y}", np.arange(40) / 30, looks, np.full((40, 2), (x, y), float), lost, 40 + lost))
+    return out
+
+
+def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=(), lost=0):
+    pairs, checks = looks_at(places, lost=lost), looks_at(others, seed=1, lost=lost)
+    if spoil is not None:
+        pairs[spoil].look_px[:] += (200, 150)
+    if other_off is not None:
+        checks = looks_at(others, off=other_off, seed=1)
+    made, fit, targets = calibrate(pairs, VIEW)
+    if checks:
+        made = made.validated(checks)
+    picture = np.full((600, 1000, 3), 120, np.uint8)
+    return Found(made, fit, targets, pairs, checks, uncalibrated(checks, made), missed, picture, "camera:0", "g.json")
+
+
+@pytest.mark.parametrize(
+    ("how", "level", "what", "do"),
+    [
+        ({}, "warn", "No camera calibration was given", "gazecast calibrate camera"),
+        ({}, "pass", "gazecast run --source camera:0 --calibration g.json", "gazecast calibrate drift"),
+        ({"others": []}, "warn", "Nobody has measured", "gazecast calibrate validate"),
+        ({"spoil": 4}, "warn", "Not looked at, it seems: at 500 300", "Repeat"),
+        ({"missed": ("upper left",)}, "warn", "Too few samples at: upper left", "Keep them in the picture"),
+        ({"lost": 30}, "warn", "not sure of 43% of the looks", "Adjust the eye cameras"),
+        (
+            {"places": [(0.5 * x + 250, 0.5 * y + 150) for x, y in PLACES]},
+            "warn",
+            "cover 16% of the picture",
+            "Come nearer",
+        ),
+        ({"other_off": (60.0, -10.0)}, "refuse", "of no use", "calibrate again"),
+        ({"other_off": (45.0, -10.0)}, "warn", "is more than 1.5", "Adjust the headset"),
+    ],
+)
+def test_each_finding_says_what_and_what_to_do(how, level, what, do):
+    findings = judge(found(**how))
+    assert any(f.level == level and what in f.what and do in f.do for f in findings), findings
+
+
+def test_the_worst_comes_first_and_what_is_refused_is_not_recommended():
+    findings = judge(found(other_off=(60.0, -10.0)))
+    assert findings[0].level == "refuse"
+    assert not any("gazecast run" in f.what for f in findings)
+
+
+def test_the_page_has_all_figures_and_can_be_drawn():
+    made = page(found(), "2026-01-01")
+    assert [panel.title for panel in made.panels] == [
+        "Before: what the tracker says", "After: the same looks, calibrated", "Error over the picture",
+        "Errors on the other targets",
+    ]  # fmt: skip
+    assert made.png().shape[1] > 1000
+    assert dict(made.facts)["accuracy on other targets"].startswith(("2.6", "2.7"))  # 25 and 10 px of 10 px a degree
+    alone = page(dataclasses.replace(found(others=[]), checks=(), before=None), "2026-01-01")
+    assert len(alone.panels) == 3
+    assert alone.png().size
+
+
+def test_errors_are_enlarged_by_round_numbers():
+    for size, grow in ((100.0, 1), (12.0, 2), (4.0, 5), (1.0, 20)):
+        assert magnified([np.array([[size, 0.0]])], 25.0) == grow

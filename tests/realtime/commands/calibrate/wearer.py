@@ -1,0 +1,54 @@
+"""A recorded wearer who goes through all targets: a folder of pictures and a trace, in a second instead of a minute."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from realtime.commands.main import main
+from realtime.simulation.calibration_wearer import EyeError, TargetClip
+
+SIZE = (480, 320)
+DEG_PX = 4.8  # of a picture of this width where no camera says otherwise
+RATE_HZ = 100
+EVERY = 2
+"""Of the target clip's frames are recorded: 31 a target are enough, and half the work."""
+FPS = TargetClip(5, SIZE).fps / EVERY
+
+
+def record(folder: Path, count: int = 5) -> Path:
+    """The pictures."""
+    folder.mkdir()
+    for number, (_, image) in enumerate(islice(TargetClip(count, SIZE).frames(), 0, None, EVERY)):
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return folder
+
+
+def trace(path: Path, error: EyeError, *, count: int = 5, noise_px: float = 0.5, confidence: float = 0.95) -> Path:
+    """What a tracker that is off says of eyes that rest on each target."""
+    rng = np.random.default_rng(1)
+    rows = ["timestamp,x,y,confidence"]
+    aims = [(at_s, aim) for at_s, _, aim in TargetClip(count, SIZE).aims()]
+    times = np.array([at_s for at_s, _ in aims])
+    for sample in range(int(times[-1] * RATE_HZ)):
+        at_s = sample / RATE_HZ
+        aim = aims[int(np.searchsorted(times, at_s, side="right")) - 1][1]
+        x, y = np.array(error.says(aim.x, aim.y, SIZE)) + rng.normal(0, noise_px, 2)
+        rows.append(f"{at_s:.3f},{x:.3f},{y:.3f},{confidence}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def calibrate(verb: str, clip: Path, gaze: Path, *more: str) -> int:
+    """`gazecast calibrate VERB` on the recording, without a window; the exit code."""
+    sources = ("--source", f"file:{clip}?realtime=0&fps={FPS}", "--gaze", f"trace:{gaze}", "--headless")
+    return main(["calibrate", verb, *sources, *more])
+
+
+def said(capsys) -> dict:
+    """The last JSON that was printed."""
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])

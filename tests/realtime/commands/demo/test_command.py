@@ -1,0 +1,81 @@
+"""The demo itself: everything it promises is there and right, and what can go wrong is said."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from realtime.commands.demo.clip import MediaError
+from realtime.commands.demo.command import run_demo
+from realtime.commands.demo.run_process import DemoError, Host
+from realtime.config.schema import load_config
+from realtime.infra.progress import Quiet
+from realtime.media.video_writer import OverlayWriter
+from realtime.sources.base import SourceError
+
+FAKE = {"engine": {"backend": "fake"}}
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A red disc that moves over a noisy grey ground for a second, and a trace that follows it."""
+    folder = tmp_path_factory.mktemp("film")
+    ground = np.random.default_rng(0).integers(90, 130, (120, 160, 3), np.uint8)
+    with OverlayWriter(folder / "film", (160, 120), 25) as writer:
+        for index in range(25):
+            image = ground.copy()
+            cv2.circle(image, (50 + 2 * index, 60), 22, (30, 30, 220), -1)
+            writer.write(image, index / 25)
+    rows = [f"{n / 100},{50 + n / 2},60,0.95" for n in range(100)]
+    (folder / "trace.csv").write_text("timestamp,x,y,confidence\n" + "\n".join(rows) + "\n")
+    return writer.path
+
+
+def test_leaves_what_it_promises(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "out"
+    run_demo(load_config(None, FAKE), out, video=film, gaze=str(film.parent / "trace.csv"), watch_s=3.0)
+    assert sorted(path.name for path in out.iterdir()) == ["contact-sheet.png", "latency.png", "overlay.mp4"]
+    said = capsys.readouterr().out
+    for words in ("gaze to mask, ms", "masks received", "states", "contact-sheet.png", "fake"):
+        assert words in said
+    with av.open(str(out / "overlay.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 160, 120)
+        frames = [frame.to_ndarray(format="bgr24").astype(int) for frame in video.decode(video=0)]
+    assert len(frames) > 25
+    assert sum(_is_tinted(frame) for frame in frames) > len(frames) / 2
+    for name in ("contact-sheet.png", "latency.png"):
+        assert cv2.imread(str(out / name)) is not None
+
+
+def _is_tinted(frame: np.ndarray) -> bool:
+    """Whether the red disc has the colour of a mask over it: its own green and blue are 30."""
+    red = (frame[..., 2] > 130) & (frame[..., 2] - frame[..., 1] > 40)
+    return bool(red.sum() > 300 and frame[red][:, :2].max(axis=1).mean() > 60)
+
+
+def test_a_clip_or_a_folder_that_is_not_there_is_told(film: Path, tmp_path: Path) -> None:
+    config = load_config(None, FAKE)
+    with pytest.raises(SourceError, match=r"absent\.mp4"):
+        run_demo(config, tmp_path, video=tmp_path / "absent.mp4")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MediaError, match="--out"):
+        run_demo(config, tmp_path / "file" / "out", video=film)
+    with pytest.raises(SourceError, match=r"absent\.csv"):
+        run_demo(config, tmp_path / "out", video=film, gaze=str(tmp_path / "absent.csv"))
+
+
+def test_the_pipelines_own_errors_come_through(tmp_path: Path) -> None:
+    """Its process cannot publish at a port that is taken, and says so here."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        endpoint = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
+        config = load_config(None, FAKE | {"source": "pupil://127.0.0.1:1", "publish": {"endpoint": endpoint}})
+        with Host(config, Quiet()) as host, pytest.raises(DemoError, match=str(holder.getsockname()[1])):
+            host.wait_until_ready(30)

@@ -1,0 +1,69 @@
+"""The pictures show what they are given, whatever it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from realtime.commands.demo.figures import (
+    FRAME_COLOUR,
+    GAZE_COLOUR,
+    KEYFRAME_COLOUR,
+    TILE_WIDTH,
+    Sample,
+    Shot,
+    contact_sheet,
+    latency_plot,
+)
+
+
+def near(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    return np.asarray((np.abs(picture.astype(int) - colour) < 12).all(axis=2))
+
+
+def shot(level: int, height: int = 90, width: int = 160) -> Shot:
+    return Shot(np.full((height, width, 3), level, np.uint8), "thing", level / 10, "locked", 0.8, 31.0)
+
+
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (4, 3, 2), (12, 3, 4)])
+def test_every_shot_has_its_tile(count: int, columns: int, rows: int) -> None:
+    sheet = contact_sheet([shot(100 + 10 * index) for index in range(count)], "title")
+    assert sheet.shape[1] == 2 * 24 + columns * TILE_WIDTH + (columns - 1) * 12
+    assert sheet.shape[0] == 2 * 24 + 30 + rows * (225 + 44) + (rows - 1) * 12
+    for index in range(count):
+        area = near(sheet, (100 + 10 * index,) * 3).sum()
+        assert area > 0.95 * TILE_WIDTH * 225
+
+
+def test_an_empty_sheet_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one shot"):
+        contact_sheet([], "title")
+
+
+def samples(gaze_ms: float | None, frame_ms: float, age_ms: float) -> list[Sample]:
+    return [Sample(index / 25, gaze_ms, frame_ms, age_ms) for index in range(250)]
+
+
+def test_each_curve_lies_at_its_value() -> None:
+    """Of three constants, the line of each lies at the height that its axis gives it."""
+    plot = latency_plot(samples(40, 20, 150), "title", "note")
+    over = plot[110:332, 64:704]
+    rows = {colour: np.nonzero(near(over, colour).sum(axis=1) > 300)[0] for colour in (GAZE_COLOUR, FRAME_COLOUR)}
+    # the axis goes from 0 to 50 over 210 px, its top is 6 px into this part
+    assert rows[GAZE_COLOUR].mean() == pytest.approx(6 + 210 * (1 - 40 / 50), abs=2)
+    assert rows[FRAME_COLOUR].mean() == pytest.approx(6 + 210 * (1 - 20 / 50), abs=2)
+    assert near(plot[420:570, 64:704], KEYFRAME_COLOUR).sum() > 300
+
+
+def test_a_run_without_new_gaze_is_drawn() -> None:
+    plot = latency_plot(samples(None, 20, 150), "title", "note")
+    assert not near(plot[110:332, 64:1120], GAZE_COLOUR).any()
+    assert near(plot[110:332, 64:1120], FRAME_COLOUR).any()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.001, 7.0, 1e7])
+def test_any_scale_can_be_drawn(value: float) -> None:
+    plot = latency_plot([Sample(0.0, value, value, value)], "title", "note")
+    assert plot.shape == (640, 1180, 3)
+    with pytest.raises(ValueError, match="at least one sample"):
+        latency_plot([], "title", "note")

@@ -1,0 +1,121 @@
+"""What is drawn of a recording is what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+import pytest
+
+from realtime.commands.main import main
+from realtime.commands.plot.command import GRID, Span, Story, name_of, told
+from realtime.commands.plot.figures import MOST_LANES, columns_of, heated, lanes_of, windows
+from realtime.commands.plot.page import drawn
+from realtime.media.overlay import COLOURS
+from realtime.recording.labels import Label
+from realtime.recording.mask_events import events
+from realtime.recording.reader import Recording
+from tests.realtime.recording.looked import ABOUT, SIZE, damage, record, run
+
+SHOWN = [*run(5, None), *run(10, 1, "preview"), *run(10, 1), *run(30, 2, "held"), *run(20, 2, "lost")]
+
+
+def story_of(path: Path) -> Story:
+    recording = Recording(path)
+    return told(events(recording), recording.about)
+
+
+def test_the_story_has_the_times_of_the_run(tmp_path: Path) -> None:
+    story = story_of(record(tmp_path / "a.mcap", SHOWN))
+    assert story.span_s == pytest.approx(75 * 0.04, abs=0.05)
+    assert [(span.object, span.state) for span in story.spans] == [
+        (1, "preview"), (1, "locked"), (2, "held"), (2, "lost"),
+    ]  # fmt: skip
+    lasted = [span.end_s - span.start_s for span in story.spans]
+    assert lasted == pytest.approx([0.4, 0.4, 1.2, 19 * 0.04 + 1 / 30])
+    found = {name: [round(value) for _, value in points] for name, points in story.late_ms.items()}
+    assert found["frame_to_mask"] == [20] * 70
+    assert found["gaze_to_mask"] == [26] * 20  # none for what is only carried on
+    assert found["keyframe_age"] == [80] * 20
+    assert [value for _, value in story.rates["masks"]] == [24] * 3
+    assert [value for _, value in story.dropped["frames.superseded"]] == [0, 1, 1]
+    assert story.gaze is not None
+    assert story.gaze.sum() == story.samples == 300
+    row, column = np.unravel_index(int(story.gaze.argmax()), story.gaze.shape)
+    assert (column / GRID, row / story.gaze.shape[0]) == pytest.approx((38.5 / SIZE[0], 0.5), abs=0.02)
+    assert story.radius == pytest.approx(5 * GRID / SIZE[0])
+
+
+def test_lateness_at_any_speed_is_not_drawn(tmp_path: Path) -> None:
+    story = story_of(record(tmp_path / "a.mcap", SHOWN, about=replace(ABOUT, frame_time=True)))
+    assert (story.timed, story.late_ms, story.rates) == (False, {}, {})
+    assert len(story.spans) == 4
+    assert drawn(story, {}, ["at any speed"]).shape[1] == 1180
+
+
+def test_percentiles_are_of_their_window() -> None:
+    points = [(number / 10, 10.0 if number < 50 else 30.0) for number in range(100)]
+    found = windows(points, 10.0)
+    assert [at_s for at_s, _ in found] == pytest.approx([0.25 + n / 2 for n in range(20)])
+    assert [parts["p50"] for _, parts in found] == [10.0] * 10 + [30.0] * 10
+    assert len(windows(points, 600.0)) == 1  # sixty windows, whatever the length
+
+
+def test_objects_beyond_the_lanes_share_one() -> None:
+    spans = [Span(number, number + (2 if number == 40 else 0.5), number, "locked") for number in range(50)]
+    lanes = lanes_of([*spans, Span(50, 99, 7, "lost")])
+    assert len(lanes) == MOST_LANES
+    assert (40,) in [things for things, _ in lanes]
+    assert sum(len(things) for things, _ in lanes) == 50
+    assert len(lanes[-1][0]) == 50 - MOST_LANES + 1
+
+
+def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
+    spans = [Span(0, 2.5, 1, "locked"), Span(2.5, 2.75, 1, "held"), Span(2.75, 3, 2, "preview"), Span(9, 10, 2, "lost")]
+    assert columns_of(spans, 10.0, 10) == [
+        (0, {"locked": 1}), (1, {"locked": 1}), (2, {"locked": 0.5, "held": 0.25, "preview": 0.25}), (9, {"lost": 1}),
+    ]  # fmt: skip
+
+
+def test_objects_are_called_by_their_labels() -> None:
+    labels = MappingProxyType({1: Label("cup"), 2: Label("", keep=False)})
+    assert [name_of(thing, labels) for thing in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
+
+
+def test_the_map_is_bright_where_the_eyes_were() -> None:
+    gaze = np.zeros((180, GRID), np.float32)
+    gaze[45, 80] = 100
+    image = heated(Story(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(int)
+    coloured = (image.max(2) - image.min(2)) > 60
+    rows, columns = np.nonzero(coloured)
+    assert (columns.mean(), rows.mean()) == pytest.approx((161, 91), abs=4)
+    assert not coloured[250:].any()
+
+
+def test_states_have_their_colours_in_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = record(tmp_path / "a.mcap", SHOWN, cut=True)
+    damage(path, 1)
+    assert main(["plot", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "2 objects" in out
+    assert "1 damaged" in out
+    image = cv2.imread(str(tmp_path / "a.png"))
+    for state, colour in COLOURS.items():
+        assert (image == colour).all(2).sum() > 400, state
+    assert main(["plot", str(path)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["plot", str(path), "--force"]) == 0
+    assert main(["plot", str(path), "--out", str(tmp_path / "a.jpg")]) == 2
+    assert ".png" in capsys.readouterr().err
+    (tmp_path / "none.mcap").write_bytes(b"none")
+    assert main(["plot", str(tmp_path / "none.mcap")]) == 2
+
+
+def test_a_recording_without_masks_can_be_drawn_too(tmp_path: Path) -> None:
+    story = story_of(record(tmp_path / "a.mcap", run(5, None)))
+    picture = drawn(story, {}, ["nothing " * 60])
+    assert picture.shape[1] == 1180
+    assert not story.spans

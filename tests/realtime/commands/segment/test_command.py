@@ -1,0 +1,185 @@
+"""`gazecast segment` as a user has it, on the fake engine: files that others read, one line of error, Ctrl-C."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from realtime.commands.main import main
+from realtime.commands.segment import command
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on numpy 2
+
+BLOCKS = ((20, 30, 60, 40), (110, 20, 40, 90), (30, 100, 50, 40))
+FAKE = ("--engine", "fake")
+EVERYTHING = ("--everything", "--points-per-side", "8", *FAKE)
+
+
+@pytest.fixture
+def cup(tmp_path):
+    """A picture of three plain blocks on grey, 200 x 160."""
+    image = np.full((160, 200, 3), 128, np.uint8)
+    for (x, y, width, height), colour in zip(BLOCKS, ((40, 40, 220), (210, 60, 30), (40, 200, 60)), strict=True):
+        image[y : y + height, x : x + width] = colour
+    file = tmp_path / "cup.png"
+    cv2.imwrite(str(file), image)
+    return file
+
+
+def block(index):
+    x, y, width, height = BLOCKS[index]
+    mask = np.zeros((160, 200), bool)
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def iou(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def run(capsys, *argv):
+    code = main(["segment", *map(str, argv)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_everything_is_written_as_coco_and_as_a_picture(capsys, cup, tmp_path):
+    coco = pytest.importorskip("pycocotools.coco")
+    out = tmp_path / "out"
+    code, said, _ = run(capsys, cup, *EVERYTHING, "--out", out)
+    assert code == 0
+    assert f"left {out / 'cup.json'} and cup.png" in said
+    read = coco.COCO(str(out / "cup.json"))
+    masks = [read.annToMask(annotation).astype(bool) for annotation in read.loadAnns(read.getAnnIds())]
+    assert f"{len(masks)} masks" in said
+    for index in range(3):
+        assert sum(iou(mask, block(index)) > 0.8 for mask in masks) == 1
+    written = json.loads((out / "cup.json").read_text())
+    assert written["images"] == [{"id": 1, "file_name": "cup.png", "width": 200, "height": 160}]
+    assert written["info"]["everything"]["points_per_side"] == 8
+    assert {"predicted_iou", "stability_score", "crop_box", "point_coords"} < written["annotations"][0].keys()
+    picture = cv2.imread(str(out / "cup.png"))
+    assert picture.shape == (160, 200, 3)
+    assert (picture != cv2.imread(str(cup))).any()
+    assert sorted(path.name for path in out.iterdir()) == ["cup.json", "cup.png"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--point", "40,45"), ("--point", "30,40", "--point", "70,60", "--not", "120,60"), ("--box", "18,28,82,72")],
+    ids=["point", "points", "box"],
+)
+def test_one_thing_is_one_mask_and_one_line_of_json(capsys, cup, tmp_path, flags):
+    coco = pytest.importorskip("pycocotools.coco")
+    code, said, _ = run(capsys, cup, *flags, *FAKE, "--out", tmp_path / "out", "--json")
+    line = json.loads(said)
+    assert (code, line["masks"], line["image"]) == (0, 1, str(cup))
+    capsys.readouterr()
+    read = coco.COCO(line["json"])
+    (annotation,) = read.loadAnns(read.getAnnIds())
+    assert iou(read.annToMask(annotation).astype(bool), block(0)) > 0.8
+    assert len(annotation["point_coords"]) == flags.count("--point")
+
+
+def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, cup, tmp_path, monkeypatch):
+    second = tmp_path / "jug.png"
+    second.write_bytes(cup.read_bytes())
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "jug.json").write_text("old")
+    assert run(capsys, cup, second, *EVERYTHING, "--out", out)[0] == 0
+    assert json.loads((out / "jug.json").read_text())["annotations"]
+    for file in out.iterdir():
+        file.unlink()
+
+    real, asked = command.finished, []
+
+    def interrupted(steps, tell):
+        asked.append(1)
+        if len(asked) == 2:
+            tell(next(steps))
+            steps.close()
+            raise KeyboardInterrupt
+        return real(steps, tell)
+
+    monkeypatch.setattr(command, "finished", interrupted)
+    code, said, _ = run(capsys, cup, second, *EVERYTHING, "--out", out)
+    assert (code, "cup.png: " in said) == (130, True)
+    assert sorted(path.name for path in out.iterdir()) == ["cup.json", "cup.png"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ((), "say what to segment: --everything, --point or --box"),
+        (("--everything", "--point", "1,2"), "not both"),
+        (("--not", "1,2"), "--not says what is not of the thing"),
+        (("--point", "1"), "--point wants X,Y in pixels, got '1'"),
+        (("--point", "1,nan"), "--point wants X,Y in pixels"),
+        (("--box", "1,2,3"), "--box wants X0,Y0,X1,Y1 in pixels"),
+        (("--box", "9,2,3,4"), "a box must be x0 y0 x1 y1 with x0 <= x1"),
+        (("--box", "300,2,400,4"), "outside the 200 x 160 picture"),
+        (("--point", "200,5"), "outside the 200 x 160 picture"),
+        (("--point", "1,2", "--crop-layers", "1"), "--crop-layers is for --everything"),
+        (("--everything", "--least-stability", "7"), "--least-stability must be 0 to 1, got 7"),
+        (("--everything", "--picture-side", "9"), "--picture-side: picture_side must be 224 to 1024"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line_and_exit_code_2(capsys, cup, tmp_path, flags, says):
+    code, _, err = run(capsys, cup, *flags, *FAKE, "--out", tmp_path / "out")
+    assert (code, says in err, "Traceback" in err) == (2, True, False), err
+
+
+def test_what_cannot_be_read_or_written_is_said_before_anything_is_opened(capsys, cup, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "load", lambda *_, **__: pytest.fail("opened"))
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "cup.jpg").write_bytes(cup.read_bytes())
+    for argv, says in (
+        ((tmp_path / "no.png",), "there is no picture"),
+        ((tmp_path,), "is no file"),
+        ((tmp_path / "text.png",), "no picture that can be read"),
+        ((cup, tmp_path / "other" / "cup.jpg"), "two pictures are called cup"),
+        ((cup, "--out", tmp_path), "over the picture itself"),
+        ((cup, "--out", tmp_path / "text.png"), "cannot write into"),
+    ):
+        code, _, err = run(capsys, *argv, *(() if "--out" in argv else ("--out", tmp_path / "out")), *EVERYTHING)
+        assert (code, says in err, err.count("\n")) == (2, True, 1), err
+
+
+def test_nothing_found_is_told_and_a_damaged_picture_too(capsys, cup, tmp_path):
+    code, _, err = run(
+        capsys, cup, *EVERYTHING, "--least-stability", "1", "--least-predicted-iou", "1", "--out", tmp_path / "out"
+    )
+    assert (code, "nothing was found; lower" in err) == (1, True)
+    assert json.loads((tmp_path / "out" / "cup.json").read_text())["annotations"] == []
+    cup.write_bytes(cup.read_bytes()[:60])
+    code, _, err = run(capsys, cup, *EVERYTHING, "--out", tmp_path / "out")
+    assert (code, "is damaged" in err) == (1, True)
+
+
+def test_one_picture_of_many_that_cannot_be_done_does_not_end_the_others(capsys, cup, tmp_path):
+    damaged, small, other = tmp_path / "damaged.png", tmp_path / "small.png", tmp_path / "other.png"
+    damaged.write_bytes(cup.read_bytes()[:60])
+    cv2.imwrite(str(small), np.zeros((9, 9, 3), np.uint8))
+    other.write_bytes(cup.read_bytes())
+    code, said, err = run(capsys, damaged, cup, small, other, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
+    assert (code, said.count("1 mask")) == (1, 2), err
+    for told in ("damaged.png cannot be read", "are outside the 9 x 9 picture", "2 of 4 pictures were left out"):
+        assert told in err
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["cup.json", "other.json"]
+
+
+def test_a_jpeg_is_turned_as_its_camera_says_and_refused_without_its_end(capsys, cup, tmp_path):
+    whole = cv2.imencode(".jpg", cv2.imread(str(cup)))[1].tobytes()
+    turned, cut = tmp_path / "turned.jpg", tmp_path / "cut.jpg"
+    right_up = bytes.fromhex("ffe1 0022 457869660000 49492a0008000000 0100 12010300010000000600 0000 00000000")
+    turned.write_bytes(whole[:2] + right_up + whole[2:])
+    cut.write_bytes(turned.read_bytes()[: len(whole) // 2])
+    code, said, err = run(capsys, turned, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
+    assert (code, "1 mask" in said) == (0, True), err
+    picture = json.loads((tmp_path / "out" / "turned.json").read_text())["image"]
+    assert (picture["width"], picture["height"]) == (160, 200)
+    code, _, err = run(capsys, cut, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
+    assert (code, "cut.jpg is damaged: its end is missing" in err) == (1, True), err

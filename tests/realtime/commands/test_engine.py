@@ -1,0 +1,74 @@
+"""What the flags of `gazecast engine` become."""
+
+import argparse
+import os
+
+import pytest
+
+from engines.settings import default_cache_dir
+from realtime.commands import engine
+from realtime.config.loader import SettingsError
+
+
+def parsed(*flags: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    engine.add_verbs(parser.add_subparsers())
+    return parser.parse_args(["bench", *flags])
+
+
+@pytest.fixture
+def parts(monkeypatch, tmp_path):
+    """Settings, folder, frame and pictures as the flags name them, without a model or a clip."""
+    monkeypatch.setattr("realtime.commands.engine.weights.pull", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("engines.pictures.read_pictures", lambda folder: [])
+    return lambda *flags: engine._parts(parsed("--pictures", str(tmp_path), *flags))
+
+
+def test_settings_are_what_the_flags_say(parts, tmp_path):
+    settings, folder, frame, _ = parts(
+        "--picture-side", "672", "--precision", "bf16", "--threads", "3", "--frame", "854x480"
+    )
+    assert (settings.picture_side, settings.precision, settings.encoder_threads) == (672, "bf16", 3)
+    assert (folder, frame) == (tmp_path, (854, 480))
+
+
+def test_the_side_is_the_machines_own_choice_by_default(parts):
+    assert parts()[0].picture_side == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("--picture-side", "100"), "--picture-side: .*224 to 1024.*got 100"),
+        (("--picture-side", "2000"), "got 2000"),
+        (("--threads", "0"), "--threads must be at least 1"),
+        (("--frame", "16:9"), "WIDTHxHEIGHT"),
+    ],
+)
+def test_what_no_engine_can_be_is_refused(parts, flags, why):
+    with pytest.raises(SettingsError, match=why):
+        parts(*flags)
+
+
+def test_clean_says_what_goes_and_what_would_go(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GAZECAST_CACHE", str(tmp_path))
+    root = default_cache_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    part = root / "m-encoder-1.99.partial"
+    part.write_bytes(bytes(3 << 20))
+    os.utime(part, (1, 1))
+
+    def clean(*flags):
+        parser = argparse.ArgumentParser()
+        engine.add_verbs(parser.add_subparsers())
+        args = parser.parse_args(["clean", *flags])
+        return args.verb(args), capsys.readouterr().out
+
+    assert clean("--dry-run") == (0, "   3.0 MiB  m-encoder-1.99.partial: not finished\nwould remove 1, 3 MiB\n")
+    assert part.exists()
+    assert clean()[1].endswith("removed 1, 3 MiB\n")
+    assert not part.exists()
+    assert clean() == (0, "removed 0, 0 MiB\n")
+    with pytest.raises(SystemExit):
+        clean("--unused-days", "-1")
+    assert "0 or more, got '-1'" in capsys.readouterr().err

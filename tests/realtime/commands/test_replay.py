@@ -1,0 +1,260 @@
+"""A run is recorded, played again, and done exactly again: by the command, with the fake engine."""
+
+import os
+import re
+import signal
+import threading
+from dataclasses import replace
+
+import pytest
+
+from engines import EngineSettings, load
+from realtime import Requester
+from realtime.commands.main import main
+from realtime.commands.replay import recorded_config
+from realtime.comms import unpack
+from realtime.config.schema import Config, load_config
+from realtime.infra.progress import Quiet
+from realtime.recording.exact_replay import Replay
+from realtime.recording.format import RecordingError, pack_turn, read_turn
+from realtime.recording.playback import RecordedFrames
+from realtime.recording.reader import Recording
+from realtime.recording.writer import RecordingFile
+from realtime.session.run import run
+from realtime.simulation.device import Simulator
+from realtime.tracking.tracker import Tracker
+from tests.realtime import scene
+from tests.realtime.recording import made
+from tests.realtime.waiting import eventually
+
+QUICKLY = ("--engine", "fake", "--publish", "tcp://127.0.0.1:0")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return scene.write_clip(tmp_path_factory.mktemp("scene"), 48)
+
+
+@pytest.fixture(scope="module")
+def live(clip, tmp_path_factory):
+    """A recording of a run in real time on a device that sends JPEG."""
+    path = tmp_path_factory.mktemp("live") / "live.mcap"
+    device = Simulator(clip[0], clip[1], port=0, blink_every_s=0)
+    device.start()
+    config = load_config(None, {
+        "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "record": {"file": str(path)},
+        "publish": {"endpoint": "tcp://127.0.0.1:0", "stream": "a test"}, "requests": "tcp://127.0.0.1:0",
+    })  # fmt: skip
+    stop, view = threading.Event(), Counting()
+    thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
+    thread.start()
+    try:
+        eventually(lambda: view.masks() > 15, "masks", 60)
+        with Requester(view.answers(), timeout_s=20) as robot:  # others take part in what is shown
+            robot.everything(points_per_side=6)
+            robot.hold()
+            eventually(lambda: view.masks() > 30, "masks", 60)
+            robot.release()
+    finally:
+        stop.set()
+        thread.join(20)
+        device.stop()
+    return Recording(path)
+
+
+class Counting:
+    """A view that counts masks by their rate."""
+
+    def __init__(self):
+        self.progress, self._healths, self._lines = Quiet(), [], []
+        self.progress.line = self._lines.append
+
+    def page(self, address):
+        pass
+
+    def ready(self, source, endpoint):
+        pass
+
+    def health(self, health):
+        self._healths.append(health.rates.get("masks", 0.0))
+
+    def answers(self):
+        """Where it answers requests."""
+        return next(line for line in self._lines if line.startswith("answering")).split()[-1]
+
+    def masks(self):
+        return sum(self._healths)
+
+
+@pytest.fixture(scope="module")
+def quick(clip, tmp_path_factory):
+    """A recording of a clip that was played as fast as possible, its pictures unchanged."""
+    path = tmp_path_factory.mktemp("quick") / "quick.mcap"
+    source = ("--source", f"file:{clip[0]}?realtime=0", "--gaze", f"trace:{clip[1]}")
+    assert main(["run", *source, *QUICKLY, "--record", str(path), "--set", "record.frames=png"]) == 0
+    return path
+
+
+def again(recording):
+    """Every mask of an exact replay, and its account."""
+    encoder, decoder = load(EngineSettings(backend="fake"), None)
+    config = recorded_config(recording)
+
+    def make_tracker(decoder, clock_ns):
+        return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
+
+    replay = Replay(recording, encoder, decoder, make_tracker)
+    return list(replay.masks()), replay.account
+
+
+def test_what_was_recorded_is_what_happened(live):
+    assert live.complete
+    assert live.about.from_start
+    assert live.about.engine["backend"] == "fake"
+    assert live.about.stream == "a test"
+    entries = list(live.entries())
+    topics = {entry.topic for entry in entries}
+    assert {"source/frame", "source/gaze", "loop/turn", "mask", "keyframe", "health"} <= topics
+    for topic in ("mask", "keyframe", "health"):  # every one that was published, whole
+        numbers = [unpack(entry.data)["seq"] for entry in entries if entry.topic == topic]
+        assert numbers == list(range(len(numbers)))
+    assert all(frame.exact for frame in live.frames())
+    commands = [command.verb for turn in live.turns() for command in turn.commands]
+    assert commands == ["know", "hold", "hold"]
+    assert "held" in {mask.state for mask in live.masks()}
+    frames = {frame.key for frame in live.frames()}
+    assert {turn.frame for turn in live.turns() if turn.frame} <= frames
+
+
+def test_a_live_run_is_done_again_to_the_byte_twice(live):
+    first, account = again(live)
+    assert account.masks == account.same >= 20
+    assert account.missing == account.adrift == account.failed == 0
+    second, _ = again(live)
+    assert [mask.replayed for mask in second] == [mask.replayed for mask in first]
+    message = next(live.masks())
+    assert unpack(first[0].replayed)["published_ns"] == message.published_ns
+
+
+def test_the_comparison_can_fail(live, tmp_path):
+    """With one look elsewhere the masks are others, and it is seen."""
+    path = tmp_path / "other.mcap"
+    file = RecordingFile(path, live.about)
+    for entry in live.entries():
+        if entry.topic == "loop/turn":
+            file.put(entry.topic, entry.log_ns, moved(entry.data))
+        else:
+            file.put(entry.topic, entry.log_ns, entry.data)
+    file.close()
+    _, account = again(Recording(path))
+    assert account.same < account.masks
+
+
+def moved(data):
+    """A turn with its looks to the right of where they were."""
+    turn = read_turn(data)
+    return pack_turn(replace(turn, samples=tuple(sample.moved(sample.x + 0.02, sample.y) for sample in turn.samples)))
+
+
+def said(capsys, *argv):
+    code = main(list(argv))
+    out = capsys.readouterr()
+    return code, out.out + out.err
+
+
+def test_the_command_says_that_it_is_the_same(quick, capsys, tmp_path):
+    code, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY, "--out", str(tmp_path / "out.mcap"))
+    assert code == 0
+    count, same, digest = re.search(r"(\d+) masks again in .* s, (\d+) of them byte .*sha256 (\w{64})", text).groups()
+    assert int(count) == int(same) >= 30
+    _, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY)
+    assert digest in text
+    masks = [entry.data for entry in Recording(quick).entries(("mask",))]
+    assert [entry.data for entry in Recording(tmp_path / "out.mcap").entries(("mask",))] == masks
+
+
+def test_the_command_says_why_it_is_not(quick, capsys):
+    changed = ("--set", "tracker.motion.side_px=160")
+    code, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY, *changed)
+    assert code == 0
+    assert "the tracker's settings are not those of the run" in text
+
+
+def test_ctrl_c_while_an_engine_is_built_ends_the_replay(quick, monkeypatch):
+    def build(settings, models, size, progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        progress.line("the next graph, for minutes")
+        pytest.fail("it went on building")
+
+    monkeypatch.setattr("realtime.commands.replay.open_engine", build)
+    assert main(["replay", str(quick), "--exact"]) == 130
+
+
+@pytest.mark.parametrize("how", ["--fast", "--view"])
+def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
+    """As fast as possible, and in real time: frames keep index and timestamp, and what is looked at is found again."""
+    out = tmp_path / "again.mcap"
+    more = ("--set", "view.port=0") if how == "--view" else ()
+    code, text = said(capsys, "replay", str(quick), how, *more, *QUICKLY, "--out", str(out))
+    assert code == 0, text
+    before, after = Recording(quick), Recording(out)
+    assert [(f.index, f.timestamp) for f in after.frames()] == [(f.index, f.timestamp) for f in before.frames()]
+    overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in after.masks() if m.mask is not None]
+    assert len(overlaps) > (5 if how == "--view" else 20)  # in real time a busy machine passes frames over
+    assert sorted(overlaps)[len(overlaps) // 2] > 0.75
+    looks = [sample.x for sample in after.samples()]
+    assert looks == [sample.x for sample in before.samples()][: len(looks)]
+    assert len(looks) > 150
+
+
+def test_a_run_that_was_cut_off_is_done_again_up_to_there(live, tmp_path):
+    cut = tmp_path / "cut.mcap"
+    data = live.path.read_bytes()  # of seconds: one that was over within half a second would be in a single piece
+    cut.write_bytes(data[: len(data) // 2])
+    recording = Recording(cut)
+    assert not recording.complete
+    _, account = again(recording)
+    assert account.masks == account.same > 0
+
+
+def test_what_others_recorded_opens_no_port_and_names_no_file(tmp_path):
+    path = tmp_path / "gift.mcap"
+    config = """requests = "tcp://0.0.0.0:5572"
+publish.endpoint = "tcp://0.0.0.0:5571"
+publish.stream = "theirs"
+view.enabled = true
+view.snapshots = "/etc"
+engine.backend = "fake"
+engine.cache_dir = "/theirs"
+tracker.gaze.min_confidence = 0.25
+"""
+    file = RecordingFile(path, replace(made.ABOUT, config=config))
+    file.put("mask", 1, b"")
+    file.close()
+    found = recorded_config(Recording(path))
+    assert (found.publish.stream, found.engine.backend) == ("theirs", "fake")
+    assert found.tracker.gaze.min_confidence == 0.25
+    assert (found.requests, found.publish.endpoint) == (Config().requests, Config().publish.endpoint)
+    assert (found.view, found.engine.cache_dir) == (Config().view, None)
+
+
+def test_what_cannot_be_replayed_is_said(tmp_path, capsys):
+    nothing = tmp_path / "nothing.mcap"
+    nothing.write_text("hello")
+    for argv, says in (
+        (("replay", str(nothing)), "is no recording of gazecast"),
+        (("replay", str(tmp_path / "none.mcap"), "--exact"), "No such file"),
+        (("replay", str(nothing), "--exact", "--view"), "there is nothing live for --view"),
+        (("run", "--source", "recording:" + str(nothing)), "is no recording of gazecast"),
+        (("run", "--source", "camera:0", "--gaze", "recording:"), "they need its frames, from recording:FILE.mcap"),
+        (("run", "--source", "recording:x?realtime=2"), "realtime is '2'; expected 0 or 1"),
+    ):
+        code, text = said(capsys, *argv)
+        assert code == 2
+        assert says in text
+    lonely = tmp_path / "lonely.mcap"
+    file = RecordingFile(lonely, made.ABOUT)
+    file.put("mask", 1, b"")
+    file.close()
+    with pytest.raises(RecordingError, match="holds no frames"):
+        RecordedFrames(lonely)

@@ -1,0 +1,54 @@
+"""`gazecast review` from its start to its end."""
+
+import threading
+import urllib.request
+
+import pytest
+
+from realtime.commands.main import main
+from realtime.commands.reviewing import review
+from realtime.config.viewer import ViewSettings
+from tests.realtime.recording import looked
+from tests.realtime.waiting import eventually
+
+
+class Lines:
+    def __init__(self):
+        self.said = []
+
+    def line(self, text):
+        self.said.append(text)
+
+
+def test_it_says_what_and_where_it_is_and_frees_the_port(tmp_path):
+    path = looked.record(tmp_path / "a.mcap", looked.run(20, 1), cut=True)
+    told, stop, before = Lines(), threading.Event(), set(threading.enumerate())
+    thread = threading.Thread(target=review, args=(ViewSettings(port=0), path, told), kwargs={"stop": stop})
+    thread.start()
+    eventually(lambda: len(told.said) == 3, "three lines", 30)
+    assert "cut off at its end" in told.said[0]
+    assert "a.labels.json; Ctrl-C stops" in told.said[2]
+    address = told.said[1].removeprefix("open ")
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        assert b"<title>gazecast review</title>" in answer.read()
+    stop.set()
+    thread.join(10)
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address, timeout=5)
+
+
+def test_what_cannot_be_shown_is_said_in_a_line(tmp_path, capsys):
+    no_recording, bad_labels = tmp_path / "no.mcap", looked.record(tmp_path / "a.mcap", looked.run(5, 1))
+    no_recording.write_bytes(b"nothing")
+    (tmp_path / "a.labels.json").write_text("{")
+    for argv, says in (
+        ([no_recording], "is no recording of gazecast"),
+        ([tmp_path / "none.mcap"], "No such file"),
+        ([bad_labels, "--set", "view.port=0"], "mend the file or remove it"),
+        ([bad_labels, "--set", "view.host=0.0.0.0"], "can be reached from other machines, which needs token"),
+    ):
+        assert main(["review", *map(str, argv)]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert said.count("\n") == 1

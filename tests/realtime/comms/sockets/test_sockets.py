@@ -1,0 +1,275 @@
+"""Sockets for real, on free ports."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import zmq
+
+from realtime.comms.sockets import (
+    Answers,
+    DeviceFeed,
+    DeviceServer,
+    NoAnswer,
+    Publisher,
+    Remote,
+    Subscription,
+    TransportError,
+)
+from tests.realtime.waiting import eventually, quick
+
+FREE = "tcp://127.0.0.1:0"
+
+
+def reaches(publisher: Publisher, subscription: Subscription, topic: str = "mask") -> None:
+    """Wait until the subscription has joined."""
+    eventually(lambda: publisher.send(topic, b"hello") and subscription.receive(0.01) is not None)
+
+
+def test_message_is_one_part_of_topic_nul_payload() -> None:
+    publisher = Publisher(FREE)
+    feed = DeviceFeed(publisher.endpoint, ["mask"])
+    got: list[list[bytes] | None] = []
+    eventually(lambda: publisher.send("mask", b"\x00payload") and bool(got.append(feed.receive(0.01)) or got[-1]))
+    assert got[-1] == [b"mask\0\x00payload"]
+    feed.close()
+    publisher.close()
+
+
+def test_reader_that_comes_back_gets_only_the_newest_of_its_topic() -> None:
+    publisher = Publisher(FREE)
+    away = Subscription(publisher.endpoint, "mask")
+    witness = Subscription(publisher.endpoint, "mask", newest_only=False)
+    reaches(publisher, away)
+    reaches(publisher, witness)
+    for i in range(100):
+        publisher.send("mask", b"%d" % i)
+        publisher.send("masks", b"another topic that begins alike")
+        eventually(lambda i=i: witness.receive(0.1) == b"%d" % i)  # type: ignore[misc]
+    got: list[bytes | None] = []
+    eventually(lambda: got.append(away.receive(0.1)) or got[-1] == b"99")
+    assert len(got) <= 3
+    assert away.receive(0.05) is None
+    for subscription in (away, witness):
+        subscription.close()
+    publisher.close()
+
+
+def test_bounded_subscription_keeps_order_and_loses_the_rest() -> None:
+    publisher = Publisher(FREE)
+    subscription = Subscription(publisher.endpoint, "mask", newest_only=False, queue=5)
+    reaches(publisher, subscription)
+    while subscription.receive(0.05) is not None:
+        pass
+    for i in range(400):
+        publisher.send("mask", b"%06d" % i + bytes(200_000))
+    got = []
+    while (payload := subscription.receive(0.3)) is not None:
+        got.append(int(payload[:6]))
+    assert got == sorted(got)
+    assert 5 <= len(got) < 200  # both queues and what the system's own buffers hold, not 80 MB
+    subscription.close()
+    publisher.close()
+
+
+def test_slow_reader_never_slows_the_publisher() -> None:
+    publisher = Publisher(FREE)
+    asleep = Subscription(publisher.endpoint, "overlay", newest_only=False, queue=1)
+    reaches(publisher, asleep, "overlay")
+    payload = bytes(200_000)
+    with quick(2.0):
+        for _ in range(500):
+            publisher.send("overlay", payload)
+    asleep.close()
+    publisher.close()
+
+
+def test_threads_may_share_a_publisher_and_be_late() -> None:
+    publisher = Publisher(FREE)
+    subscription = Subscription(publisher.endpoint, "mask", newest_only=False)
+    reaches(publisher, subscription)
+    results: list[bool] = []
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            results.append(publisher.send("mask", b"x" * 100))
+        results.append(publisher.send("mask", b"late"))
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(results) > 200)
+    publisher.close()
+    stop.set()
+    for thread in threads:
+        thread.join(2)
+    assert results[0]
+    assert not results[-1]
+    subscription.close()
+
+
+def test_port_is_free_as_soon_as_close_returns() -> None:
+    endpoint = FREE
+    for _ in range(30):
+        publisher = Publisher(endpoint)
+        endpoint = publisher.endpoint
+        subscription = Subscription(endpoint, "mask")
+        reaches(publisher, subscription)
+        with quick(1.0):
+            publisher.close()
+            publisher.close()
+        subscription.close()
+
+
+def test_subscription_outlives_a_restarted_publisher() -> None:
+    publisher = Publisher(FREE)
+    subscription = Subscription(publisher.endpoint, "mask")
+    reaches(publisher, subscription)
+    publisher.close()
+    publisher = Publisher(publisher.endpoint)
+    reaches(publisher, subscription)
+    subscription.close()
+    publisher.close()
+
+
+def test_port_in_use_is_named_with_what_to_do() -> None:
+    publisher = Publisher(FREE)
+    with pytest.raises(TransportError, match=r"cannot listen on tcp://127\.0\.0\.1:\d+: the port is in use; stop"):
+        Publisher(publisher.endpoint)
+    port = int(publisher.endpoint.rpartition(":")[2])
+    with pytest.raises(TransportError, match="in use"):
+        DeviceServer("127.0.0.1", port)
+    publisher.close()
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", "127.0.0.1:5571", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "udp://127.0.0.1:1", "tcp://:5", "tcp://a b:5"],
+)
+def test_bad_address_is_refused(endpoint: str) -> None:
+    with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
+        Publisher(endpoint)
+    with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
+        Subscription(endpoint, "mask")
+    with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
+        Remote(endpoint)
+
+
+def test_address_of_another_machine_cannot_be_bound() -> None:
+    with pytest.raises(TransportError, match="no such address"):
+        Publisher("tcp://192.0.2.1:5571")
+
+
+def test_remote_recovers_after_lost_answers() -> None:
+    server = DeviceServer("127.0.0.1", 0)
+    remote = Remote(f"tcp://127.0.0.1:{server.port}", timeout_s=0.1)
+    with pytest.raises(NoAnswer, match=r"no answer from tcp://127\.0\.0\.1:\d+ within 0.1 s"):
+        remote.ask("t")
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            server.answer(lambda parts: b"+".join(parts).decode() + "!", 0.05)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    answers = []
+
+    def asked() -> bool:
+        try:
+            answers.append(remote.ask("again"))
+        except NoAnswer:
+            return False
+        return True
+
+    eventually(asked)
+    assert answers == ["again!"]
+    assert remote.tell("notify.x", b"y") == "notify.x+y!"
+    stop.set()
+    thread.join(2)
+    remote.close()
+    server.close()
+
+
+def test_nobody_there_is_no_answer_in_time() -> None:
+    publisher = Publisher(FREE)
+    publisher.close()
+    remote = Remote(publisher.endpoint, timeout_s=0.1)
+    for _ in range(3):
+        with quick(1.0), pytest.raises(NoAnswer):
+            remote.ask("t")
+    remote.close()
+
+
+@pytest.mark.parametrize(
+    "huge", [[b"gaze.", bytes(20_000)], [b"gaze.", bytes(6_000), bytes(6_000)], [b"gaze."] + [b"x"] * 40]
+)
+def test_message_beyond_limits_is_counted_and_others_still_come(huge: list[bytes]) -> None:
+    server = DeviceServer("127.0.0.1", 0)
+    feed = DeviceFeed(f"tcp://127.0.0.1:{server.publish_port}", ["gaze."], max_bytes=10_000)
+
+    def small_comes() -> bool:
+        server.send([b"gaze.2d", b"small"])
+        return feed.receive(0.01) == [b"gaze.2d", b"small"]
+
+    eventually(small_comes)
+    for times in (1, 2):
+        server.send(huge)
+        eventually(lambda times=times: feed.receive(0.01) is None and feed.refused >= times)  # type: ignore[misc]
+        eventually(small_comes)
+        assert feed.refused == times
+    feed.close()
+    server.close()
+
+
+def test_peer_that_speaks_no_zeromq_is_survived() -> None:
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(5)
+    port = listener.getsockname()[1]
+    feed = DeviceFeed(f"tcp://127.0.0.1:{port}", ["gaze."])
+    callers = []
+
+    def serve() -> None:
+        while len(callers) < 2:
+            caller, _ = listener.accept()
+            caller.sendall(b"\xff" * 200)
+            callers.append(caller)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    eventually(lambda: feed.receive(0.02) is None and len(callers) == 2)  # it comes back and asks again
+    assert feed.refused >= 1
+    feed.close()
+    thread.join(2)
+    for caller in (*callers, listener):
+        caller.close()
+
+
+def test_who_asks_and_asks_without_reading_costs_a_few_answers_and_nobody_else() -> None:
+    """Answers may be as large as a minute of masks: a thousand that wait would be the machine's memory."""
+    answers, context = Answers("tcp://127.0.0.1:0"), zmq.Context()
+    greedy = context.socket(zmq.DEALER)
+    try:
+        greedy.set(zmq.RCVHWM, 1)
+        greedy.connect(answers.endpoint)
+        for _ in range(30):
+            greedy.send_multipart([b"", b"all of it"])
+        for _ in range(30):
+            asked = answers.receive(10)
+            assert asked is not None
+            answers.reply(asked[0], bytes(2 << 20))
+        assert answers.unread > 10
+        polite = context.socket(zmq.REQ)
+        polite.connect(answers.endpoint)
+        polite.send(b"a little")
+        asked = answers.receive(10)
+        assert asked is not None
+        answers.reply(asked[0], b"here")
+        assert polite.poll(10_000)
+    finally:
+        context.destroy(0)
+        answers.close()

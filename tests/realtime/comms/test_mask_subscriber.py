@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+import realtime
+from realtime.comms import FrameRef, GazeRef, KeyframeMessage, KeyframeRef, MaskMessage, TimingNs
+from realtime.comms.mask_subscriber import MaskSubscriber
+from realtime.comms.sockets import Publisher, TransportError
+from realtime.pipeline.publisher import Broadcast
+from tests.realtime.waiting import eventually
+
+
+def mask_fields(index):
+    return MaskMessage(
+        FrameRef(index, 0.0, 6, 4), KeyframeRef(0, 0.0), GazeRef(0.0, 1.0, 1.0, 1.0, 1.0), 0.0, 1, "locked", 0.9, 0.9,
+        np.eye(4, 6, dtype=bool), TimingNs(0, 0, 0, 0),
+    ).fields()  # fmt: skip
+
+
+@pytest.fixture
+def publisher():
+    publisher = Publisher("tcp://127.0.0.1:0", queue=100)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def broadcast(publisher):
+    return Broadcast(publisher, "s", lambda: 1)
+
+
+def joined(publisher, *topics):
+    eventually(lambda: all(publisher.wanted(topic) for topic in topics), "the subscription")
+
+
+def test_it_is_public():
+    assert realtime.MaskSubscriber is MaskSubscriber
+
+
+def test_a_reader_that_was_away_gets_the_newest_of_each_topic(publisher, broadcast):
+    with MaskSubscriber(publisher.endpoint, ("mask", "keyframe")) as subscriber:
+        joined(publisher, "mask", "keyframe")
+        broadcast.send("keyframe", KeyframeMessage(FrameRef(5, 0.0, 6, 4), 80.0).fields())
+        for index in range(50):
+            broadcast.send("mask", mask_fields(index))
+        seen = []
+        eventually(lambda: seen.append(subscriber.newest("mask", 0.05)) or (seen[-1] and seen[-1].frame.index == 49))
+        assert subscriber.newest("keyframe", 5).frame.index == 5
+        assert subscriber.newest("mask", 0) is None
+
+
+def test_bad_messages_are_counted_and_passed_over(publisher, broadcast):
+    with MaskSubscriber(publisher.endpoint) as subscriber:
+        joined(publisher, "mask")
+        publisher.send("mask", b"\xc1 not msgpack")
+        eventually(lambda: subscriber.newest("mask", 0.05) is None and subscriber.bad == 1)
+        broadcast.send("mask", mask_fields(7))
+        assert next(subscriber.masks()).frame.index == 7
+
+
+def test_what_is_not_subscribed_is_said(publisher):
+    with (
+        MaskSubscriber(publisher.endpoint) as subscriber,
+        pytest.raises(ValueError, match="not subscribed to 'health', only to mask"),
+    ):
+        subscriber.newest("health")
+
+
+def test_an_address_that_can_never_work_is_refused():
+    with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
+        MaskSubscriber("udp://nowhere")
+
+
+def test_a_publisher_knows_what_is_wanted(publisher):
+    assert not publisher.wanted("overlay")
+    with MaskSubscriber(publisher.endpoint, ("overlay",)):
+        joined(publisher, "overlay")
+        assert not publisher.wanted("mask")
+    eventually(lambda: not publisher.wanted("overlay"), "the unsubscription")

@@ -1,0 +1,149 @@
+from dataclasses import replace
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.comms import (
+    FrameRef,
+    GazeRef,
+    HealthMessage,
+    KeyframeMessage,
+    KeyframeRef,
+    MaskMessage,
+    OverlayMessage,
+    TimingNs,
+    WireError,
+    pack,
+    read,
+    split,
+    unpack,
+)
+
+ENVELOPE = {"v": 1, "stream": "s", "seq": 4, "published_ns": 5}
+FRAME = FrameRef(7, 1.25, 6, 4)
+
+
+def a_mask():
+    mask = np.zeros((4, 6), bool)
+    mask[1:3, 2:5] = True
+    return mask
+
+
+def message(**change):
+    values = dict(
+        frame=FRAME, keyframe=KeyframeRef(5, 1.0), gaze=GazeRef(1.2, 3.0, 1.5, 0.9, 8.0), carried_ms=12.5, object=3,
+        state="locked", score=0.9, confidence=0.8, mask=a_mask(), timing_ns=TimingNs(1, 2, 3, 4),
+        captured_ns=6,
+    )  # fmt: skip
+    return MaskMessage(**{**values, **change})
+
+
+def through(topic, value):
+    return read(topic, pack({**ENVELOPE, **value.fields()}))
+
+
+def test_mask_round_trip_keeps_every_field():
+    back = through("mask", message())
+    assert isinstance(back, MaskMessage)
+    np.testing.assert_array_equal(back.mask, a_mask())
+    for field in ("frame", "keyframe", "gaze", "carried_ms", "object", "state", "score", "confidence", "timing_ns",
+                  "captured_ns"):  # fmt: skip
+        assert getattr(back, field) == getattr(message(), field)
+    assert (back.stream, back.seq, back.published_ns) == ("s", 4, 5)
+
+
+def test_published_shape_describes_the_mask():
+    fields = message().fields()
+    assert (fields["box"], fields["area"], fields["centroid"]) == ([2, 1, 5, 3], 6, [3.0, 1.5])
+
+
+def test_lost_has_no_mask_and_no_box():
+    fields = message(state="lost", mask=None).fields()
+    assert (fields["mask"], fields["box"], fields["area"], fields["centroid"]) == (None, None, 0, None)
+    assert through("mask", message(state="lost", mask=None)).mask is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "value"),
+    [
+        ("overlay", OverlayMessage(FRAME, b"jpeg")),
+        ("keyframe", KeyframeMessage(FRAME, 80.5)),
+        ("health", HealthMessage("running", "", {"frames": 24.0}, {"gaze": {"p50": 1.0}}, {"late": 2}, 300.0, {}, 9)),
+    ],
+)
+def test_the_other_messages_round_trip(topic, value):
+    assert through(topic, value) == replace(value, stream="s", seq=4, published_ns=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"v": 2}, "wire version 2"),
+        ({"state": "asleep"}, "'asleep'"),
+        ({"state": "lost"}, "lost with a mask"),
+        ({"mask": None}, "locked without a mask"),
+        ({"gaze": None}, "gaze must be a map"),
+        ({"score": float("nan")}, "score must be a finite number"),
+        ({"object": 1.5}, "object must be a whole number"),
+        ({"stream": 3}, "stream must be a string"),
+    ],
+)
+def test_wrong_fields_are_named(change, says):
+    with pytest.raises(WireError, match=says):
+        read("mask", pack({**ENVELOPE, **message().fields(), **change}))
+
+
+def test_fields_that_came_later_may_be_missing():
+    fields = {**ENVELOPE, **message().fields()}
+    del fields["captured_ns"]
+    assert read("mask", pack(fields)).captured_ns == 0
+
+
+def test_unknown_fields_are_ignored():
+    assert read("mask", pack({**ENVELOPE, **message().fields(), "later": [1]})).object == 3
+
+
+@pytest.mark.parametrize("raw", [b"", b"mask", b"\0\x80", b"m\xc3\xa4sk\0\x80", b"x" * 65 + b"\0"])
+def test_what_has_no_topic_is_a_wire_error(raw):
+    with pytest.raises(WireError, match="ASCII topic"):
+        split(raw)
+
+
+def test_topic_and_payload_are_split_at_the_first_nul():
+    assert split(b"mask\0a\0b") == ("mask", b"a\0b")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\x93\x01\x02\x03", b"\xc7\x01\x05x", b"\x91" * 5000 + b"\xc0", b"\xdf\xff\xff\xff\xff", b"\x81\x01\x02",
+     b"\x80\x80", b"\x80"],
+)  # fmt: skip
+def test_what_is_no_message_is_a_wire_error(payload):
+    with pytest.raises(WireError, match="mask: "):
+        read("mask", payload)
+
+
+def test_an_unknown_topic_is_named():
+    with pytest.raises(WireError, match="'other'; known are mask"):
+        read("other", msgpack.packb(ENVELOPE))
+
+
+@given(raw=st.binary(max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_random_bytes_never_raise_anything_else(raw):
+    for take in (unpack, split):
+        try:
+            take(raw)
+        except WireError:
+            continue
+
+
+@given(cut=st.integers(0, 400))
+@settings(max_examples=100, deadline=None)
+def test_a_message_cut_anywhere_is_a_wire_error(cut):
+    whole = pack({**ENVELOPE, **message().fields()})
+    with pytest.raises(WireError):
+        read("mask", whole[: min(cut, len(whole) - 1)])

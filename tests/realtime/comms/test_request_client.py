@@ -1,0 +1,21 @@
+"""What somebody else answers is refused by name."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from realtime import Requester
+from realtime.comms import WireError
+from realtime.comms.requests import pack_answer
+
+
+@pytest.mark.parametrize("said", [
+    {}, {"object": None, "data": b"", "frame": 1, "mask": None, "masks": [5], "things": [{}]},
+    {"object": "x", "data": b"png", "frame": {"index": 1}, "mask": [], "masks": 3, "things": []},
+])  # fmt: skip
+def test_an_answer_of_another_program_is_refused(said):
+    with Requester("tcp://127.0.0.1:1") as robot:
+        robot._remote = robot._patient = SimpleNamespace(exchange=lambda parts: pack_answer(**said), close=lambda: None)
+        for ask in (robot.hold, robot.snapshot, lambda: robot.history(1), lambda: robot.segment(points=[(1, 1)])):
+            with pytest.raises(WireError):
+                ask()

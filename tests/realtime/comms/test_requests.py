@@ -1,0 +1,114 @@
+"""Requests are read as meant, or refused with what was expected."""
+
+import contextlib
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.comms import WireError
+from realtime.comms.requests import (
+    Everything,
+    History,
+    Hold,
+    Release,
+    Segment,
+    Snapshot,
+    Status,
+    pack_answer,
+    pack_ask,
+    pack_refusal,
+    read_answer,
+    read_ask,
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "meant"),
+    [
+        ({"ask": "status"}, Status()),
+        ({"ask": "release"}, Release()),
+        ({"ask": "hold"}, Hold()),
+        ({"ask": "hold", "object": 4}, Hold(4)),
+        ({"ask": "snapshot"}, Snapshot("png")),
+        ({"ask": "snapshot", "format": "jpeg"}, Snapshot("jpeg")),
+        ({"ask": "history", "object": 2}, History(2, 5.0)),
+        ({"ask": "history", "object": 2, "seconds": 9}, History(2, 9.0)),
+    ],
+)
+def test_requests_are_read(fields, meant):
+    assert read_ask(pack_ask(**fields)) == meant
+
+
+def test_prompts_and_grids_are_read():
+    asked = read_ask(pack_ask("segment", points=[[1, 2], [3, 4.5]], labels=[1, 0]))
+    assert isinstance(asked, Segment)
+    assert asked.prompt.points_px.tolist() == [[1, 2], [3, 4.5]]
+    assert asked.prompt.labels.tolist() == [1, 0]
+    assert read_ask(pack_ask("segment", points=[[1, 2]])).prompt.labels.tolist() == [1]
+    assert read_ask(pack_ask("segment", box=[1, 2, 3, 4])).prompt.box_px.tolist() == [1, 2, 3, 4]
+    asked = read_ask(pack_ask("everything", points_per_side=8, least_stability=0.5))
+    assert isinstance(asked, Everything)
+    assert (asked.settings.points_per_side, asked.settings.least_stability) == (8, 0.5)
+
+
+def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
+    asked = read_ask(pack_ask("segment", points=list(np.array([[1, 2], [3, 4]])), labels=np.array([1, 0], np.int8)))
+    assert (asked.prompt.points_px.tolist(), asked.prompt.labels.tolist()) == ([[1, 2], [3, 4]], [1, 0])
+    assert read_ask(pack_ask("history", object=np.int64(3), seconds=np.float32(2))) == History(3, 2.0)
+    for wrong in (object(), 1 << 70):
+        with pytest.raises(WireError, match="hold cannot be asked so"):
+            pack_ask("hold", object=wrong)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"ask": "reboot"}, "ask is 'reboot'; known are status, hold"),
+        ({"ask": "hold", "object": "cup"}, "object is 'cup'; expected a whole number"),
+        ({"ask": "history"}, "object is None; expected a whole number"),
+        ({"ask": "history", "object": 1, "seconds": 1e9}, "seconds is .*; expected a number above 0, at most 60"),
+        ({"ask": "snapshot", "format": "gif"}, "format is 'gif'; expected png or jpeg"),
+        ({"ask": "segment"}, "needs either a box"),
+        ({"ask": "segment", "box": [1, 2, 3, 4], "points": [[1, 2]]}, "needs either a box"),
+        ({"ask": "segment", "box": [3, 2, 1, 4]}, "expected x0 < x1"),
+        ({"ask": "segment", "box": [1, 2, 3]}, "expected 4 numbers"),
+        ({"ask": "segment", "points": []}, "expected 1 to 64"),
+        ({"ask": "segment", "points": [[1, float("nan")]]}, "expected 2 numbers"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": [1, 1]}, "for each of the points"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": [7]}, "for each of the points"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": [0]}, "needs a point that is on it"),
+        ({"ask": "segment", "points": [[1, 2]], "labels": []}, "for each of the points"),
+        ({"ask": "segment", "box": [1, 2, 3, 4], "labels": [1]}, "labels are for points"),
+        ({"ask": "everything", "point_per_side": 2}, "knows no 'point_per_side'; it knows points_per_side, least_pre"),
+        ({"ask": "status", "object": 3}, "status knows no 'object'; it knows no fields"),
+        ({"ask": "everything", "points_per_side": float("inf")}, "points_per_side is inf; expected a whole number"),
+        ({"ask": "everything", "points_per_side": float("nan")}, "points_per_side is nan; expected a whole number"),
+        ({"ask": "everything", "points_per_side": 1000}, "points_per_side must be 1 to"),
+        ({"ask": "everything", "points_per_side": 2.5}, "points_per_side is 2.5"),
+        ({"ask": "everything", "least_stability": 7}, "least_stability must be 0 to 1"),
+    ],
+)
+def test_what_is_wrong_is_said(fields, says):
+    with pytest.raises(WireError, match=says):
+        read_ask(pack_ask(**fields))
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=40) | st.dictionaries(
+    st.sampled_from(["v", "ask", "object", "points", "box", "labels"]),
+    st.sampled_from([1, "segment", "hold", None, [], [[1]], [[None, 2]], {}, b"x", 1e300, True]),
+).map(msgpack.packb))  # fmt: skip
+def test_nonsense_is_refused_by_name(payload):
+    with contextlib.suppress(WireError):
+        read_ask(payload)
+
+
+def test_answers_are_read_and_refusals_raised():
+    assert read_answer(pack_answer(object=3))["object"] == 3
+    with pytest.raises(WireError, match="nothing is on show"):
+        read_answer(pack_refusal("nothing is on show"))
+    with pytest.raises(WireError, match="expected a msgpack map"):
+        read_answer(b"\x01")

@@ -1,0 +1,55 @@
+"""One bad item is counted and told once, and forgotten when the next goes well."""
+
+import logging
+from collections import Counter
+
+import pytest
+
+from realtime.infra.error_guard import Guards
+
+
+@pytest.fixture
+def dropped():
+    return Counter()
+
+
+@pytest.fixture
+def guards(dropped):
+    return Guards(lambda why: dropped.update([why]))
+
+
+def fail(guards, stage, error):
+    with guards(stage):
+        raise error
+
+
+def test_what_goes_wrong_is_counted_and_said_until_one_goes_well(guards, dropped):
+    fail(guards, "track", ValueError("no such thing"))
+    fail(guards, "track", ValueError("no such thing"))
+    fail(guards, "encode", MemoryError())
+    assert guards.troubles() == ["track: no such thing", "encode: MemoryError"]
+    assert dropped == {"track.failed": 2, "encode.failed": 1}
+    with guards("track"):
+        pass
+    assert guards.troubles() == ["encode: MemoryError"]
+
+
+def test_the_same_trouble_is_logged_once_and_another_again(guards, caplog):
+    with caplog.at_level(logging.WARNING):
+        for text in ("a", "a", "b", "a"):
+            fail(guards, "track", ValueError(text))
+    assert [record.getMessage() for record in caplog.records] == ["track: a", "track: b", "track: a"]
+    assert all(not record.exc_info for record in caplog.records)
+
+
+def test_with_debug_the_trace_is_there(guards, caplog):
+    with caplog.at_level(logging.DEBUG):
+        fail(guards, "track", ValueError("a"))
+    assert caplog.records[0].exc_info[1].args == ("a",)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_who_wants_to_end_it_may(guards, dropped, error):
+    with pytest.raises(error):
+        fail(guards, "track", error())
+    assert not dropped

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.infra.metrics import WINDOW_NS, Metrics, percentiles
+
+S = 1_000_000_000
+
+
+def test_a_rate_is_events_per_second_of_the_window():
+    metrics = Metrics()
+    for i in range(300):
+        metrics.tick("frames", i * S // 30)
+    assert metrics.snapshot(10 * S).rates["frames"] == pytest.approx(30, rel=0.02)
+
+
+def test_old_events_leave_the_window():
+    metrics = Metrics()
+    metrics.tick("frames", 0)
+    metrics.observe("ms", 3.0, 0)
+    later = metrics.snapshot(2 * WINDOW_NS)
+    assert later.rates == {"frames": 0.0}
+    assert later.latency_ms == {}
+
+
+def test_drops_add_up_from_the_start():
+    metrics = Metrics()
+    metrics.drop("late")
+    metrics.drop("late", 4)
+    assert metrics.snapshot(99 * S).dropped == {"late": 5}
+
+
+def test_age_is_since_the_last_tick():
+    metrics = Metrics()
+    assert metrics.age_ns("gaze", 5) is None
+    metrics.tick("gaze", 5)
+    assert metrics.age_ns("gaze", 12) == 7
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=50))
+def test_percentiles_are_ordered_and_within_the_values(values):
+    p = percentiles(values)
+    assert min(values) - 0.06 <= p["p50"] <= p["p95"] <= p["p99"] <= max(values) + 0.06
+    assert p["p50"] == pytest.approx(float(np.median(values)), abs=0.06)

@@ -1,0 +1,60 @@
+"""Commands reach the tracker when it can be steered, and the run otherwise, between two frames."""
+
+from realtime.pipeline.control import MOST, STEERING, VERBS, Command, Commands, Known, NotDone, Steered, steer
+from realtime.types import FrameKey
+
+
+class Tracker:
+    def __init__(self):
+        self.told = []
+
+    def want(self, step):
+        self.told.append(("want", step))
+
+    def hold(self, on, thing=None):
+        self.told.append(("hold", on))
+        if thing == 9:
+            raise NotDone("object 9 is not on show, 4 is")
+        return 4
+
+    def clear(self):
+        self.told.append(("clear",))
+
+    def know(self, known):
+        self.told.append(("know", known))
+        return [5]
+
+
+KNOWN = Known(FrameKey(1, 2), (None,))
+
+
+def test_each_steering_verb_is_one_call():
+    tracker = Tracker()
+    assert isinstance(tracker, Steered)
+    for verb in STEERING:
+        steer(tracker, Command(verb, on=False, known=KNOWN))
+    assert tracker.told == [("want", -1), ("want", 1), ("hold", False), ("clear",), ("know", KNOWN)]
+
+
+def test_who_waits_is_told_what_came_of_it():
+    said = []
+    for command in (Command("hold"), Command("hold", object=9), Command("know", known=KNOWN), Command("clear")):
+        steer(Tracker(), command.answered(said.append))
+    assert said[0] == 4
+    assert isinstance(said[1], NotDone)
+    assert said[2:] == [[5], None]
+
+
+def test_what_is_not_the_trackers_is_left_alone():
+    tracker = Tracker()
+    for verb in set(VERBS) - set(STEERING):
+        steer(tracker, Command(verb))
+    assert tracker.told == []
+
+
+def test_commands_are_bounded_and_the_lost_are_counted():
+    commands = Commands()
+    for _ in range(MOST + 5):
+        commands.put(Command("clear"))
+    assert commands.lost == 5
+    assert len(commands.take_all()) == MOST

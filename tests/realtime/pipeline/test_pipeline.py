@@ -1,0 +1,251 @@
+"""The whole path with the fake engine: a device in software, real sockets, a subscriber."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from engines import EngineSettings, ModelError, load
+from engines.fake import open_fake
+from realtime.comms.mask_subscriber import MaskSubscriber
+from realtime.comms.sockets import Publisher
+from realtime.infra.clock import now_ns
+from realtime.pipeline.control import Command, Commands
+from realtime.pipeline.observers import Tap
+from realtime.pipeline.pipeline import Pipeline
+from realtime.pipeline.publisher import Broadcast
+from realtime.session.inputs import open_frames, open_gaze
+from realtime.simulation.device import Simulator
+from realtime.tracking.tracker import Tracker
+from tests.realtime import scene
+from tests.realtime.waiting import eventually, quick
+
+FAKE = EngineSettings(backend="fake")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return scene.write_clip(tmp_path_factory.mktemp("scene"), 90)
+
+
+@pytest.fixture
+def device(clip):
+    simulator = Simulator(clip[0], clip[1], port=0, blink_every_s=0)
+    simulator.start()
+    yield simulator
+    simulator.stop()
+
+
+class Running(Tap):
+    """A pipeline on a device, with its publisher and a subscriber."""
+
+    def __init__(
+        self, port, open_engine=lambda size: load(FAKE, None), endpoint="tcp://127.0.0.1:0", taps=(), **options
+    ):
+        self.publisher = Publisher(endpoint)
+        self.healths = []
+        self.pipeline = Pipeline(
+            open_frames(f"pupil://127.0.0.1:{port}"), open_gaze(f"pupil://127.0.0.1:{port}"), open_engine,
+            Tracker, Broadcast(self.publisher, "test", now_ns),
+            taps=[self, *taps], **options,
+        )  # fmt: skip
+        self.subscriber = MaskSubscriber(self.publisher.endpoint, ("mask", "overlay", "keyframe", "health"))
+
+    def health(self, health):
+        self.healths.append(health)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.pipeline.stop()
+        self.publisher.close()
+        self.subscriber.close()
+
+    def newest(self, topic="mask", when=lambda message: True):
+        found = []
+
+        def look():
+            message = self.subscriber.newest(topic, 0.02)
+            if message is not None and when(message):
+                found.append(message)
+            return bool(found)
+
+        eventually(look, f"a {topic} message", 20)
+        return found[-1]
+
+
+def test_what_is_looked_at_is_masked_in_the_frame_that_the_message_names(device):
+    with Running(device.port) as running:
+        running.pipeline.start()
+        overlaps = []
+        for _ in range(12):
+            message = running.newest(when=lambda m: m.state in ("preview", "locked"))
+            assert (message.frame.width, message.frame.height) == scene.SIZE
+            overlaps.append(scene.iou(message.mask, scene.truth(message.frame.index % 90)))
+        assert np.median(overlaps) > 0.75
+        assert message.stream == "test"
+        assert message.object == 1
+        assert 0 <= message.score <= 1
+        assert abs(message.gaze.x - scene.centre(message.frame.index % 90)[0]) < 12
+        assert message.keyframe.index <= message.frame.index
+        timing = message.timing_ns
+        assert timing.decode_start < timing.decode_end <= message.published_ns
+        assert timing.frame_received <= message.published_ns
+
+
+def test_the_other_topics_are_published_too(device):
+    with Running(device.port) as running:
+        running.pipeline.start()
+        assert running.newest("overlay").jpeg[:2] == b"\xff\xd8"
+        assert running.newest("keyframe").encode_ms > 0
+        health = running.newest("health", lambda h: h.state == "running" and h.rates.get("masks", 0) > 0)
+        assert health.engine["backend"] == "fake"
+        assert set(health.latency_ms) >= {"frame_to_mask", "gaze_to_mask", "keyframe_age", "decode", "encode"}
+
+
+def test_an_overlay_is_not_made_when_nobody_subscribes(device):
+    with Running(device.port, overlay_wanted=lambda: False) as running:
+        running.pipeline.start()
+        running.newest("health", lambda h: h.rates.get("masks", 0) > 0)
+        assert "overlays" not in running.healths[-1].rates
+
+
+def test_stop_joins_every_thread_within_a_second_and_frees_the_port(device):
+    before = set(threading.enumerate())
+    running = Running(device.port)
+    running.pipeline.start()
+    running.newest()
+    with quick(1.0):
+        running.__exit__()
+    assert set(threading.enumerate()) <= before
+    Publisher(running.publisher.endpoint).close()
+
+
+def test_health_is_published_from_the_start_and_says_what_is_missing(clip):
+    with Running(1) as running:  # nobody listens there
+        starter = threading.Thread(target=running.pipeline.start)
+        starter.start()
+        health = running.newest("health")
+        assert health.state == "starting"
+        assert "frames: none yet" in health.reason
+        assert "gaze: none yet" in health.reason
+        starter.join(10)
+        health = running.newest("health", lambda h: h.state == "degraded")
+        assert "127.0.0.1:1" in health.reason
+
+
+def test_the_device_may_go_and_come_back_on_its_port(clip, device):
+    with Running(device.port) as running:
+        running.pipeline.start()
+        running.newest(when=lambda m: m.mask is not None)
+        device.stop()
+        running.newest("health", lambda h: h.state == "degraded" and "frames: none for" in h.reason)
+        again = Simulator(clip[0], clip[1], port=device.port, blink_every_s=0)
+        again.start()
+        try:
+            running.newest(when=lambda m: m.mask is not None and m.frame.index < 80)
+            running.newest("health", lambda h: h.state == "running")
+        finally:
+            again.stop()
+
+
+class Flaky:
+    """An encoder or decoder that fails while told to."""
+
+    def __init__(self, inside):
+        self._inside, self.failing = inside, False
+        self.info, self.close = inside.info, inside.close
+
+    def _do(self, name, *args):
+        if self.failing:
+            raise RuntimeError("out of memory")
+        return getattr(self._inside, name)(*args)
+
+    def encode(self, image):
+        return self._do("encode", image)
+
+    def decode(self, embedding, prompts):
+        return self._do("decode", embedding, prompts)
+
+
+@pytest.mark.parametrize("stage", ["encode", "track"])
+def test_an_engine_that_fails_degrades_health_and_the_loop_goes_on(device, stage):
+    encoder, decoder = map(Flaky, load(FAKE, None))
+    with Running(device.port, lambda size: (encoder, decoder)) as running:
+        running.pipeline.start()
+        running.newest(when=lambda m: m.mask is not None)
+        broken = encoder if stage == "encode" else decoder
+        broken.failing = True
+        health = running.newest("health", lambda h: h.state == "degraded")
+        assert f"{stage}: out of memory" in health.reason
+        assert health.dropped[f"{stage}.failed"] > 0
+        broken.failing = False
+        running.newest("health", lambda h: h.state == "running")
+        running.newest(when=lambda m: m.mask is not None)
+
+
+def test_an_engine_that_does_not_open_is_the_callers_to_tell_and_stop_is_still_clean(device):
+    def refuse(size):
+        raise ModelError("no weights")
+
+    before = set(threading.enumerate())
+    with Running(device.port, refuse) as running, pytest.raises(ModelError, match="no weights"):
+        running.pipeline.start()
+    assert set(threading.enumerate()) <= before
+
+
+def test_the_engine_is_opened_for_the_size_of_the_first_frame(device):
+    sizes = []
+
+    def note(size):
+        sizes.append(size)
+        return load(FAKE, None)
+
+    with Running(device.port, note) as running:
+        running.pipeline.start()
+        running.newest()
+    assert sizes == [scene.SIZE]
+
+
+def test_stop_does_not_wait_for_a_slow_encoder(device):
+    encoder, decoder = open_fake(encode_delay_s=30)
+    running = Running(device.port, lambda size: (encoder, decoder))
+    running.pipeline.start()
+    running.newest("health", lambda h: h.state == "running")
+    with quick(1.5):
+        running.__exit__()
+    Publisher(running.publisher.endpoint).close()
+
+
+class Failing(Tap):
+    name = "a guest"
+
+    def fail(self, *args):
+        raise OSError("the pipe is closed")
+
+    frame = look = turn = shown = command = health = fail
+
+
+def test_a_tap_that_fails_costs_nothing_and_is_told(device):
+    commands = Commands()
+    with Running(device.port, taps=[Failing()], commands=commands) as running:
+        running.pipeline.start()
+        running.newest(when=lambda m: m.state in ("preview", "locked"))
+        commands.put(Command("snapshot"))
+        first = running.newest("health", lambda h: "a guest: the pipe is closed" in h.reason)
+        assert first.dropped["a guest.failed"] > 5
+        running.newest("health", lambda h: h.seq >= first.seq + 2)
+
+
+def test_the_age_of_a_decode_is_that_at_publication(device):
+    with Running(device.port) as running:
+        running.pipeline.start()
+
+        def between_ms():
+            """From when the age was taken until it was published."""
+            message = running.newest()
+            return (message.published_ns - message.timing_ns.decode_end) / 1e6 - message.carried_ms
+
+        assert min(between_ms() for _ in range(5)) >= 0
+        eventually(lambda: between_ms() < 5, "an age that was taken last", 30)

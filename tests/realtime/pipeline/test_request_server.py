@@ -1,0 +1,189 @@
+"""A robot asks a run over a real socket: fake engine, a device in software."""
+
+import threading
+
+import msgpack
+import numpy as np
+import pytest
+
+import realtime.pipeline.request_server as server_module
+from realtime import MaskSubscriber, Requester
+from realtime.comms import WireError
+from realtime.comms.requests import pack_ask, read_answer
+from realtime.comms.sockets import Remote
+from realtime.config.schema import load_config
+from realtime.infra.clock import now_ns
+from realtime.infra.progress import Quiet
+from realtime.pipeline.control import Commands
+from realtime.pipeline.request_server import Requests
+from realtime.session.run import run
+from realtime.simulation.device import Simulator
+from tests.realtime import scene
+from tests.realtime.waiting import eventually
+
+
+class View:
+    """Knows where the run is, once it is there."""
+
+    def __init__(self):
+        self.progress, self.endpoint, self.lines = Quiet(), "", []
+        self.progress.line = self.lines.append
+
+    def page(self, address):
+        pass
+
+    def ready(self, source, endpoint):
+        self.endpoint = endpoint
+
+    def health(self, health):
+        pass
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A run that answers: (where its masks are, where it answers)."""
+    clip = scene.write_clip(tmp_path_factory.mktemp("scene"), 96)
+    device = Simulator(clip[0], clip[1], port=0, blink_every_s=0)
+    device.start()
+    config = load_config(None, {
+        "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"},
+        "publish": {"endpoint": "tcp://127.0.0.1:0"}, "requests": "tcp://127.0.0.1:0",
+    })  # fmt: skip
+    stop, view = threading.Event(), View()
+    thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
+    thread.start()
+    try:
+        eventually(lambda: view.endpoint, "the run", 30)
+        yield view.endpoint, next(line for line in view.lines if "answering" in line).split()[-1]
+    finally:
+        stop.set()
+        thread.join(20)
+        device.stop()
+
+
+@pytest.fixture
+def robot(running):
+    """Something is looked at, and it may ask."""
+    with Requester(running[1], timeout_s=20) as robot:
+        robot.release()
+        eventually(lambda: robot.status()["state"] in ("preview", "locked"), "a look", 30)
+        yield robot
+
+
+def test_what_is_looked_at_is_held_and_let_go(robot, running):
+    thing = robot.hold()
+    assert robot.status()["held"]
+    with MaskSubscriber(running[0]) as subscriber:
+        eventually(lambda: (m := subscriber.newest()) is not None and m.state == "held", "it to be held", 20)
+        seen = [subscriber.newest() for _ in range(10)]
+        assert {message.object for message in seen if message} == {thing}
+        assert robot.hold(thing) == thing
+        with pytest.raises(WireError, match=f"object {thing + 90} is not on show, {thing} is"):
+            robot.hold(thing + 90)
+        robot.release()
+        eventually(lambda: (m := subscriber.newest()) is not None and m.state in ("preview", "locked"), "eyes", 20)
+    assert not robot.status()["held"]
+
+
+def test_a_snapshot_has_every_pixel_and_its_mask(robot):
+    picture = robot.snapshot()
+    assert picture.image.shape == (scene.SIZE[1], scene.SIZE[0], 3)
+    truth = scene.truth(picture.frame.index % 96)
+    assert scene.iou(picture.mask, truth) > 0.7
+    assert np.abs(picture.image[truth].mean(0) - (30, 30, 195)).max() < 12
+
+
+def test_what_was_published_of_an_object_is_remembered(robot):
+    thing = robot.status()["object"]
+    masks = robot.history(thing, 30)
+    assert len(masks) > 3
+    assert {mask.object for mask in masks} == {thing}
+    assert [mask.seq for mask in masks] == sorted(mask.seq for mask in masks)
+    with pytest.raises(WireError, match="object 999 was not published in the last 5 s"):
+        robot.history(999)
+
+
+def test_what_a_point_or_a_box_means_has_the_streams_id(robot):
+    """The disc that is looked at is already known to the stream, and is asked for where it was on the keyframe."""
+    index = robot.status()["keyframe"]["index"] % 96
+    x, y = scene.centre(index)
+    found = robot.segment(points=[(x, y)])
+    truth = scene.truth(found.frame.index % 96)
+    assert scene.iou(found.mask, truth) > 0.7
+    assert found.object == robot.status()["object"]
+    boxed = robot.segment(box=np.array([x - 45, y - 45, x + 45, y + 45]))
+    assert scene.iou(boxed.mask, scene.truth(boxed.frame.index % 96)) > 0.7
+    x0, y0, x1, y1 = found.box
+    assert found.mask[y0:y1, x0:x1].sum() == found.mask.sum()
+
+
+def test_everything_is_found_and_the_stream_goes_on(robot, running):
+    with MaskSubscriber(running[0]) as subscriber:
+        before = subscriber.newest(timeout_s=10)
+        things = robot.everything(points_per_side=6)
+        after = subscriber.newest(timeout_s=10)
+    assert after.seq > before.seq
+    assert max(scene.iou(each.mask, scene.truth(each.frame.index % 96)) for each in things) > 0.7
+    ids = [each.object for each in things if each.object is not None]
+    assert len(ids) == len(set(ids)) > 0
+
+
+def test_nonsense_is_answered_and_the_next_request_too(running, robot):
+    raw = Remote(running[1], timeout_s=10)
+    for payload in (
+        b"",
+        b"\xff",
+        msgpack.packb({"v": 1}),
+        msgpack.packb([1]),
+        pack_ask("segment", points=[[1e5, 1e5]]),
+        pack_ask("segment", box=[-500, -500, -400, -400]),
+    ):
+        with pytest.raises(WireError):
+            read_answer(raw.exchange([payload]))
+    assert robot.status()["stream"] == "gazecast"
+    raw.close()
+
+
+def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was_refused(monkeypatch):
+    commands, held = Commands(), []
+    requests = Requests("tcp://127.0.0.1:0", "s", commands, now_ns)
+
+    def hold():
+        with Requester(requests.endpoint, timeout_s=60) as robot:
+            held.append(robot.hold())
+
+    waiting = threading.Thread(target=hold)
+    try:
+        with Requester(requests.endpoint, timeout_s=20) as robot:
+            monkeypatch.setattr(server_module, "TRACKER_S", 1000.0)
+            waiting.start()
+            eventually(lambda: commands._values, "a hold to wait")
+            assert not robot.status()["held"]
+            commands.take_all()[0].answer(7)
+            waiting.join(20)
+            assert held == [7]
+            assert robot.status()["held"]
+            monkeypatch.setattr(server_module, "TRACKER_S", 0.2)
+            with pytest.raises(WireError, match="no frame came"):
+                robot.hold()
+            assert commands.take_all() == []
+    finally:
+        requests.close()
+
+
+def test_without_a_run_the_reason_is_given():
+    requests = Requests("tcp://127.0.0.1:0", "s", Commands(), now_ns)
+    try:
+        with Requester(requests.endpoint, timeout_s=10) as robot:
+            assert robot.status()["object"] is None
+            for ask, says in (
+                (robot.snapshot, "there is no frame yet"),
+                (robot.hold, "no frame came within 2 s"),
+                (lambda: robot.segment(points=[(1, 1)]), "nothing is encoded yet"),
+            ):
+                with pytest.raises(WireError, match=says):
+                    ask()
+    finally:
+        requests.close()
+    assert requests.dropped() == {"requests.refused": 3}
+    Requests(requests.endpoint, "s", Commands(), now_ns).close()  # the port is free again

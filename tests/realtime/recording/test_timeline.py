@@ -1,0 +1,120 @@
+"""Any moment of a recording is the recorded one, and found without reading the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from realtime.recording.format import RecordingError
+from realtime.recording.reader import Recording
+from realtime.recording.timeline import BLOCK, CARRIED_NS, Reel
+from realtime.recording.writer import RecordingFile
+from tests.realtime.recording import looked
+from tests.realtime.recording.looked import STEP_NS, Shown, mask_of, run
+from tests.realtime.recording.looked import record as recorded
+
+FIRST_NS = 8_000_000
+"""From the first look of the eyes to the first frame's arrival."""
+
+
+def read(path: Path) -> Reel:
+    reel = Reel(path)
+    reel.read()
+    return reel
+
+
+def test_every_moment_has_the_recorded_frame_and_its_own_mask(tmp_path: Path) -> None:
+    shown = [*run(7, None), *run(30, 1), *run(3, 1, "lost"), *run(20, 2, "held")]
+    reel = read(recorded(tmp_path / "a.mcap", shown))
+    assert len(reel) == 60
+    for number in (0, 6, 7, 36, 37, 45, 59, 8, 31):  # to and fro
+        moment, frame = reel.moment(number), looked.frame_of(number)
+        assert (moment.number, moment.frame.index, moment.frame.data) == (number, number, frame.jpeg)
+        assert moment.at_ns == FIRST_NS + number * STEP_NS
+        if number < 7:
+            assert (moment.message, moment.own) == (None, False)
+            continue
+        assert moment.own
+        assert moment.message is not None
+        assert (moment.message.object, moment.message.state) == (shown[number].object, shown[number].state)
+        if shown[number].state != "lost":
+            assert (moment.message.mask == mask_of(shown[number].object or 0)).all()
+    assert reel.moment(10).until_ns == FIRST_NS + 11 * STEP_NS
+    second_ns = FIRST_NS + STEP_NS
+    assert [reel.at(ns) for ns in (-5, 0, FIRST_NS, second_ns - 1, second_ns, 10**18)] == [0, 0, 0, 0, 1, 59]
+    for number in (-1, 60):
+        with pytest.raises(IndexError):
+            reel.moment(number)
+
+
+def test_a_frame_that_was_passed_over_shows_the_mask_before_it_for_a_moment(tmp_path: Path) -> None:
+    reel = read(recorded(tmp_path / "a.mcap", [*run(5, 1), *run(20, None)]))
+    told = [reel.moment(number) for number in range(25)]
+    carried = [moment.number for moment in told if moment.message is not None and not moment.own]
+    assert carried == [number for number in range(5, 25) if (number - 4) * STEP_NS <= CARRIED_NS]
+    assert all(moment.message is None for moment in told[carried[-1] + 1 :])
+
+
+def test_frames_with_a_time_of_their_own_are_shown_in_it(tmp_path: Path) -> None:
+    """As those of a clip that was run as fast as it went, or as slowly."""
+    about = replace(looked.ABOUT, frame_time=True)
+    reel = read(recorded(tmp_path / "a.mcap", run(25, 1), about=about))
+    assert [reel.moment(number).at_ns for number in (0, 7, 24)] == [0, 7 * STEP_NS, 24 * STEP_NS]
+    assert reel.moment(24).until_ns == reel.length_ns == reel.read_ns == 25 * STEP_NS
+    assert [(span.start_ns, span.end_ns) for span in reel.spans()] == [(0, 24 * STEP_NS)]
+    assert reel.number(reel.things()[0].best.frame_log_ns) == 0
+
+
+def test_spans_tell_what_was_on_show_when(tmp_path: Path) -> None:
+    shown = [*run(5, 1, "preview"), *run(5, 1), *run(5, 2), *run(30, None), *run(5, 1)]
+    reel = read(recorded(tmp_path / "a.mcap", shown))
+    told = [(span.object, span.state, span.start_ns // STEP_NS, span.end_ns // STEP_NS) for span in reel.spans()]
+    # nobody knows how long it lasted where no mask followed: half a second at most
+    assert told == [(1, "preview", 0, 5), (1, "locked", 5, 10), (2, "locked", 10, 26), (1, "locked", 45, 49)]
+    assert [(thing.object, thing.masks) for thing in reel.things()] == [(1, 15), (2, 5)]
+    frame, message = reel.best(reel.things()[1])
+    assert 10 <= frame.index < 15
+    assert message.object == 2
+
+
+def test_what_is_cut_off_or_damaged_is_left_out(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.mcap", run(60, 1), cut=True)
+    looked.damage(path)  # of ten frames
+    reel = read(path)
+    assert (len(reel), reel.damaged, reel.recording.complete, reel.trouble) == (50, 1, False, "")
+    assert [reel.moment(number).frame.index for number in (19, 20)] == [19, 30]
+
+
+def test_a_recording_can_be_looked_at_while_it_is_read_and_reading_ends_when_told(tmp_path: Path) -> None:
+    reel, told = Reel(recorded(tmp_path / "a.mcap", run(600, 1))), []
+
+    def go_on(share: float) -> bool:
+        told.append((share, len(reel), reel.moment(len(reel) - 1).frame.index))
+        return len(told) < 2
+
+    reel.read(go_on)
+    assert [(frames, index) for _, frames, index in told] == [(256, 255), (512, 511), (512, 511)]
+    assert 0.4 < told[0][0] < 0.45
+    with pytest.raises(RecordingError, match="holds no frames"):
+        Reel(_without_frames(tmp_path / "b.mcap"))
+
+
+def _without_frames(path: Path) -> Path:
+    file = RecordingFile(path, looked.ABOUT)
+    file.put("health", looked.WALL_NS, b"")
+    file.close()
+    return path
+
+
+def test_looking_a_moment_up_reads_its_own_chunks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reel = read(recorded(tmp_path / "a.mcap", [Shown(1)] * 500))
+    chunks: list[int] = []
+    chunk = Recording._chunk
+    monkeypatch.setattr(
+        Recording, "_chunk", lambda self, file, place: [chunks.append(place.at), *chunk(self, file, place)][1:]
+    )
+    for number in (400, 401, 90):
+        reel.moment(number)
+    assert len(chunks) == len(set(chunks)) <= 2 * (BLOCK // 10 + 2)

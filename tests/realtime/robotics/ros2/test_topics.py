@@ -1,0 +1,94 @@
+"""What goes out on which topic, with which stamp."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from realtime.robotics.ros2.topics import TOPICS, Translator, full_name
+from tests.realtime.robotics.ros2.cdr_reader import (
+    CAMERA,
+    CAPTURED_NS,
+    FRAME_ID,
+    WALL_NS,
+    captured_ns,
+    mask,
+    ray,
+    solid,
+)
+
+pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")
+
+
+def header(outgoing):
+    message = outgoing.message
+    return message.transforms[0].header if outgoing.topic == "/tf" else message.header
+
+
+@pytest.mark.parametrize(
+    ("stream", "topic", "name"),
+    [
+        ("gazecast", "mask", "/gazecast/mask"),
+        ("left eye-2", "object/pose", "/left_eye_2/object/pose"),
+        ("2nd", "mask", "/_2nd/mask"),
+        ("", "mask", "/gazecast/mask"),
+        ("gazecast", "/tf", "/tf"),
+    ],
+)
+def test_names_are_such_as_ros_allows(stream: str, topic: str, name: str) -> None:
+    assert full_name(stream, topic) == name
+
+
+def test_everything_about_a_frame_has_its_stamp_and_the_cameras_frame() -> None:
+    translator = Translator(WALL_NS, camera=CAMERA, camera_frame=FRAME_ID)
+    said = [
+        *translator.picture(b"jpeg", "jpeg", captured_ns(4)), *translator.mask(mask(4)), *translator.object3d(solid(4)),
+        *translator.picture(b"jpeg", "jpeg", captured_ns(4), "overlay/compressed"),
+    ]  # fmt: skip
+    assert {outgoing.topic for outgoing in said} == TOPICS.keys()
+    assert len(said) == len(TOPICS)  # camera_info once, not once a message
+    stamp_ns = captured_ns(4) + WALL_NS
+    for outgoing in said:
+        stamp = header(outgoing).stamp
+        assert outgoing.stamp_ns == stamp.sec * 10**9 + stamp.nanosec == stamp_ns
+        assert header(outgoing).frame_id == ("base_link" if outgoing.topic == "/tf" else FRAME_ID)
+        assert outgoing.message.__msgtype__ == TOPICS[outgoing.topic]
+
+
+def test_the_next_frame_has_its_own_camera_info() -> None:
+    translator = Translator(WALL_NS, camera=CAMERA)
+    infos = [o for index in (0, 1) for o in translator.mask(mask(index)) if o.topic == "camera_info"]
+    assert [info.stamp_ns - WALL_NS for info in infos] == [captured_ns(0), captured_ns(1)]
+
+
+def test_without_a_camera_none_is_told() -> None:
+    assert {outgoing.topic for outgoing in Translator(0).mask(mask())} == {"mask", "label", "detections_2d"}
+
+
+def test_a_ray_says_that_nothing_is_there_in_space() -> None:
+    said = {outgoing.topic: outgoing.message for outgoing in Translator(0).object3d(ray())}
+    assert said.keys() == {"camera_info", "detections_3d"}
+    assert said["detections_3d"].detections == []
+
+
+def test_the_confidence_is_that_of_the_same_objects_mask() -> None:
+    translator = Translator(0)
+    scores = []
+    for thing in (3, 4):
+        list(translator.mask(mask()))
+        said = {outgoing.topic: outgoing.message for outgoing in translator.object3d(solid(thing=thing))}
+        scores.append(said["detections_3d"].detections[0].results[0].hypothesis.score)
+    assert scores == [0.8, 0.0]
+
+
+def test_what_nobody_wants_is_not_made() -> None:
+    translator = Translator(0, camera=CAMERA, wanted=lambda topic: topic == "detections_2d")
+    assert [outgoing.topic for outgoing in translator.mask(mask())] == ["detections_2d"]
+    assert not list(translator.object3d(solid()))
+    assert not list(translator.picture(b"", "jpeg", 1))
+
+
+def test_a_mask_without_a_time_of_capture_has_that_of_its_arrival() -> None:
+    old = dataclasses.replace(mask(), captured_ns=0)
+    assert {outgoing.stamp_ns for outgoing in Translator(0).mask(old)} == {CAPTURED_NS + 4_000_000}

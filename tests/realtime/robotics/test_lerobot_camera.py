@@ -1,0 +1,74 @@
+"""The camera for LeRobot, as a plain SUB socket with its options finds it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+import zmq
+
+from realtime.comms.sockets import TransportError
+from realtime.media.overlay import draw
+from realtime.pipeline.observers import Shown
+from realtime.robotics.lerobot_camera import LeRobotCamera
+from realtime.types import Frame
+from tests.realtime.robotics.ros2.cdr_reader import SIZE, WALL_NS, captured_ns, mask
+from tests.realtime.waiting import eventually
+
+
+def shown(index: int) -> Shown:
+    image = np.full((SIZE[1], SIZE[0], 3), 40 + 40 * index, np.uint8)
+    return Shown(Frame(image, index, index / 30, captured_ns(index), captured_ns(index)), mask(index))
+
+
+@pytest.fixture
+def camera() -> Iterator[LeRobotCamera]:
+    camera = LeRobotCamera("tcp://127.0.0.1:0", "gaze", WALL_NS, jpeg_quality=95)
+    yield camera
+    camera.close()
+
+
+@pytest.fixture
+def reader(camera: LeRobotCamera) -> Iterator[zmq.Socket[bytes]]:
+    """Set up in the way of LeRobot's `ZMQCamera`."""
+    with zmq.Context() as context, context.socket(zmq.SUB) as reader:
+        reader.setsockopt_string(zmq.SUBSCRIBE, "")
+        reader.setsockopt(zmq.RCVTIMEO, 20_000)
+        reader.setsockopt(zmq.CONFLATE, True)
+        reader.setsockopt(zmq.LINGER, 0)
+        reader.connect(camera.endpoint)
+        eventually(lambda: camera._publisher.heard, "subscribed", 20)
+        yield reader
+
+
+def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
+    camera: LeRobotCamera, reader: zmq.Socket[bytes]
+) -> None:
+    for index in (0, 1):
+        camera.shown(shown(index))
+        said = json.loads(reader.recv_string())
+        assert said.keys() == {"timestamps", "images"}
+        assert said["timestamps"] == {"gaze": (captured_ns(index) + WALL_NS) / 1e9}
+        packed = base64.b64decode(said["images"]["gaze"], validate=True)
+        image = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
+        truth = draw(shown(index).frame.image, mask(index))
+        assert np.abs(image.astype(int) - truth).mean() < 8
+        assert np.abs(image.astype(int) - shown(index).frame.image).mean() > 10
+
+
+def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "_send", lambda shown: pytest.fail("sent"))
+    camera.shown(shown(0))
+    eventually(lambda: not camera._shown.waiting, "taken", 20)
+    camera.close()
+    assert camera.trouble() == ""
+    eventually(lambda: not camera._thread.is_alive(), "ended", 20)
+
+
+def test_a_port_in_use_is_told(camera: LeRobotCamera) -> None:
+    with pytest.raises(TransportError, match="in use"):
+        LeRobotCamera(camera.endpoint, "gaze", WALL_NS)

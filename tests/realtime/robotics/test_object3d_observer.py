@@ -1,0 +1,223 @@
+"""The thread that places: beside the loop, never in its way; and the whole of it as a user starts it."""
+
+import sys
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration import CalibrationError, Pinhole, record
+from realtime.commands.main import main
+from realtime.comms import Object3dMessage, Place, read
+from realtime.config.loader import SettingsError
+from realtime.config.objects import DepthSettings, ObjectSettings
+from realtime.config.schema import Config, load_config
+from realtime.pipeline.observers import Shown
+from realtime.pipeline.publisher import Broadcast
+from realtime.recording.reader import Recording
+from realtime.robotics.object3d_observer import Space, open_space
+from realtime.session.run import run
+from realtime.sources.base import SourceError, SourceStatus
+from realtime.sources.depth import DepthFrame
+from tests.realtime import scene
+from tests.realtime.robotics.test_object_localizer import frame, message
+from tests.realtime.waiting import eventually, quick
+
+
+class Sent:
+    def __init__(self):
+        self.messages = []
+
+    def send(self, topic, payload):
+        self.messages.append(read(topic, payload))
+        return True
+
+
+class SlowPlacer:
+    """Holds every mask until it is let go on, and fails where told to."""
+
+    def __init__(self):
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.error = None
+        self.depth_camera = Pinhole(scene.SIZE, 260.0, 260.0, 159.5, 119.5)
+
+    def place(self, now, mask, found, missing):
+        self.entered.set()
+        self.go_on.wait(10)
+        if self.error:
+            raise self.error
+        return Object3dMessage(mask.frame, 0, 1, "locked", "ray", Place("c", (0, 0, 0), (0, 0, 1)), missing)
+
+
+class NoDepth:
+    def __init__(self):
+        self.found, self.state = None, "connecting"
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def at(self, now, tolerance_s, wait_s):
+        return self.found
+
+    def status(self):
+        return SourceStatus(self.state, "no device", dropped={"size": 2})
+
+
+@pytest.fixture
+def space():
+    sent, placer, refused = Sent(), SlowPlacer(), []
+    tap = Space(placer, NoDepth(), DepthSettings(), Broadcast(sent, "test", time.monotonic_ns), refuse=refused.append)
+    tap.start()
+    yield tap, placer, sent, refused
+    placer.go_on.set()
+    with quick(1.0):
+        tap.stop()
+    tap.stop()
+
+
+def shown(number):
+    now = frame(number)
+    return Shown(now, message(now))
+
+
+def test_a_slow_placer_costs_masks_not_the_loop(space):
+    tap, placer, sent, _ = space
+    tap.shown(shown(0))
+    assert placer.entered.wait(5)
+    with quick(0.5):
+        for number in range(1, 50):
+            tap.shown(shown(number))
+    placer.go_on.set()
+    eventually(lambda: len(sent.messages) == 2)
+    assert [said.frame.index for said in sent.messages] == [0, 49]
+    assert tap.dropped() == {"object3d.superseded": 48, "object3d.failed": 0, "depth.size": 2}
+    assert tap.trouble() == "depth: no device"
+    assert sent.messages[0].reason == "no depth within 25 ms of this frame"
+
+
+def test_one_frames_trouble_is_counted_and_ends_nothing(space):
+    tap, placer, sent, refused = space
+    placer.go_on.set()
+    placer.error = RuntimeError("odd")
+    tap.shown(shown(0))
+    eventually(lambda: tap.dropped()["object3d.failed"] == 1)
+    assert "object3d: odd" in tap.trouble()
+    placer.error = None
+    tap.shown(shown(1))
+    eventually(lambda: len(sent.messages) == 1)
+    assert "odd" not in tap.trouble()
+    placer.error = CalibrationError("the camera's file is for another size")
+    tap.shown(shown(2))
+    eventually(lambda: refused == ["the camera's file is for another size"])
+
+
+def test_depth_that_never_fits_is_told_until_it_does(space):
+    tap, placer, sent, _ = space
+    placer.go_on.set()
+    tap._depth.state = "running"
+    for count, (number, found, says) in enumerate([
+        (0, None, ""),
+        (70, None, "depth: none within 25 ms of a frame for 2 s"),
+        (71, (120, 160), "depth is 160 x 120, its camera 320 x 240; align it"),
+        (72, (240, 320), ""),
+    ], 1):  # fmt: skip
+        tap._depth.found = found and DepthFrame(np.zeros(found, np.float32), 0.0, 0)
+        tap.shown(shown(number))
+        eventually(lambda count=count: len(sent.messages) == count)
+        assert tap.trouble().startswith(says)
+        assert bool(says) == bool(tap.trouble())
+
+
+def camera_file(path, size=scene.SIZE):
+    camera = Pinhole(size, 260.0, 260.0, (size[0] - 1) / 2, (size[1] - 1) / 2)
+    made = record.Record("camera", "", "scene", size, "2026-11-22T00:00:00+00:00", {"camera": camera.to_dict()})
+    record.save(path, made)
+    return path
+
+
+class Quiet:
+    """A view that shows nothing."""
+
+    def __init__(self):
+        self.progress = self
+
+    def __getattr__(self, name):
+        return lambda *args: None
+
+
+def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
+    """The disc of the scene is a board at 0.9 m before a wall at 1.6 m, and moves to the right."""
+    clip, trace = scene.write_clip(tmp_path, 30)
+    (tmp_path / "depth").mkdir()
+    for index in range(30):
+        image = np.where(scene.truth(index), 900, 1600).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / "depth" / f"{index:04d}.png"), image)
+    flags = {
+        "source": f"file:{clip}?realtime=0", "gaze": f"trace:{trace}", "engine": {"backend": "fake"},
+        "objects": {"camera": str(camera_file(tmp_path / "camera.json"))},
+        "depth": {"source": f"file:{tmp_path / 'depth'}"}, "publish": {"endpoint": "tcp://127.0.0.1:0"},
+        "record": {"file": str(tmp_path / "run.mcap")},
+    }  # fmt: skip
+    run(load_config(None, flags), Quiet())
+    recorded = Recording(tmp_path / "run.mcap")
+    said = [read(entry.topic, entry.data) for entry in recorded.entries(("object3d",))]
+    placed = [message for message in said if message.method == "depth"]
+    assert len(placed) > 2
+    for message_ in placed:
+        x, _ = scene.centre(message_.frame.index)
+        assert message_.place.frame_id == "scene_optical_frame"
+        assert message_.place.centroid == pytest.approx(((x - 159.5) * 0.9 / 260, 0.5 * 0.9 / 260, 0.9), abs=0.03)
+        assert message_.depth.apart_ms == pytest.approx(0, abs=1)
+        assert message_.extents[0] == pytest.approx(2 * scene.RADIUS * 0.9 / 260, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("--depth", "pupil:"), "depth needs the calibration of the frames' camera: give --camera FILE"),
+        (("--camera", "/nowhere.json"), "cannot read /nowhere.json"),
+        (("--set", "objects.size_m=3"), "need the camera's calibration"),
+        (("--set", "objects.frame_id=head"), "ends with _optical_frame"),
+        (("--set", "objects.frame_id=/head_optical_frame"), "begins with no /"),
+        (("--set", "objects.robot_frame=/base"), "begin with no /"),
+        (("--camera", "c.json", "--set", "objects.library=open3d"), "Open3D cannot be used"),
+        (("--set", "depth.camera=d.json"), "camera and colour_from_depth belong together"),
+        (("--set", "objects.cloud.erode_px=-1"), "erode_px must be 0 to 50"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_start(argv, says, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    assert main(["run", "--source", "pupil://127.0.0.1:1", "--engine", "fake", "--publish", "tcp://127.0.0.1:0",
+                 *argv]) == 2  # fmt: skip
+    assert says in capsys.readouterr().err
+
+
+def test_depth_of_another_size_needs_registration(tmp_path):
+    clip, _ = scene.write_clip(tmp_path, 2)
+    (tmp_path / "depth").mkdir()
+    cv2.imwrite(str(tmp_path / "depth" / "0.png"), np.full((10, 20), 900, np.uint16))
+    from realtime.session.inputs import open_frames
+
+    frames = open_frames(f"file:{clip}")
+    objects, source = ObjectSettings(camera=camera_file(tmp_path / "c.json")), f"file:{tmp_path / 'depth'}"
+    sender = Broadcast(Sent(), "test", time.monotonic_ns)
+    options = {"every_frame": False, "refuse": lambda why: None}
+    with pytest.raises(SourceError, match="depth is 20 x 10, its camera 320 x 240; align it"):
+        open_space(DepthSettings(source), objects, f"file:{clip}", frames, sender, **options)
+    beside = camera_file(tmp_path / "d.json", (20, 10))
+    (tmp_path / "pose.json").write_text('{"translation_m": [0.05, 0, 0], "quaternion_xyzw": [0, 0, 0, 1]}')
+    settings = DepthSettings(source, camera=beside, colour_from_depth=tmp_path / "pose.json")
+    assert open_space(settings, objects, f"file:{clip}", frames, sender, **options) is not None
+    (tmp_path / "pose.json").write_text("[1]")
+    with pytest.raises(SettingsError, match="translation_m and quaternion_xyzw"):
+        open_space(settings, objects, f"file:{clip}", frames, sender, **options)
+
+
+def test_without_a_camera_nothing_is_published():
+    config = Config()
+    assert open_space(config.depth, config.objects, "camera:0", None, None, every_frame=False, refuse=print) is None

@@ -1,0 +1,120 @@
+"""Sources by name: what opens, and what is said about what does not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from realtime.session.inputs import FrameSource, GazeSource, SourceError, open_frames, open_gaze
+from tests.realtime.sources.clips import make_folder, make_video
+from tests.realtime.waiting import eventually
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "pupil://127.0.0.1:50020",
+        "pupil://headset.local",
+        "pupil://[::1]:50020",
+        "camera:0",
+        "camera:1?width=1280&fps=60",
+    ],
+)
+def test_live_sources_open_without_being_there(spec: str) -> None:
+    source = open_frames(spec)
+    assert isinstance(source, FrameSource)
+    assert source.status().state == "connecting"
+    source.stop()
+
+
+def test_gaze_of_another_device_than_the_frames() -> None:
+    gaze = open_gaze("pupil://127.0.0.1:1", open_frames("camera:0"))
+    assert isinstance(gaze, GazeSource)
+
+
+def test_clip_with_trace(tmp_path: Path) -> None:
+    make_video(tmp_path / "a clip?.mp4", 3)
+    trace = tmp_path / "t.csv"
+    trace.write_text("timestamp,x,y\n0,1,2\n")
+    for options in ("", "?loop=0&realtime=0", "?realtime=0"):
+        frames = open_frames(f"file:{tmp_path}/a clip?.mp4{options}")
+        gaze = open_gaze(f"trace:{trace}", frames)
+        looks, pictures = [], []
+        gaze.start(looks.append)
+        frames.start(pictures.append)
+        eventually(lambda g=gaze, f=frames: (g.status().state, f.status().state) == ("ended", "ended"))  # type: ignore[misc]
+        assert (len(looks), len(pictures)) == (1, 3)
+        gaze.stop()
+        frames.stop()
+
+
+BAD_FRAMES = [
+    ("", "is no source of frames; expected one of pupil://HOST:PORT, camera:N"),
+    ("clip.mp4", "is no source of frames"),
+    ("http://x", "is no source of frames"),
+    ("trace:t.csv", "is no source of frames"),
+    ("pupil://", "expected pupil://HOST:PORT"),
+    ("pupil:50020", "expected pupil://HOST:PORT"),
+    ("pupil://h:0", "expected pupil://HOST:PORT"),
+    ("pupil://h:70000", "expected pupil://HOST:PORT"),
+    ("pupil://h:port", "expected pupil://HOST:PORT"),
+    ("pupil://h:50020/x", "expected pupil://HOST:PORT"),
+    ("pupil://two words:50020", "expected pupil://HOST:PORT"),
+    ("pupil://*:50020", "expected pupil://HOST:PORT"),
+    ("pupil://a$b:50020", "expected pupil://HOST:PORT"),
+    ("pupil://user@h:50020", "expected pupil://HOST:PORT"),
+    ("camera:", "expected camera:0, camera:1"),
+    ("camera:front", "expected camera:0"),
+    ("camera:-1", "expected camera:0"),
+    ("camera:0?zoom=2", "unknown option 'zoom'; expected width, height, fps"),
+    ("camera:0?width=wide", "width is 'wide'; expected a number of 1 to 100000"),
+    ("camera:0?fps=nan", "fps is 'nan'"),
+    ("file:", "names no file"),
+    ("file:nowhere.mp4", "there is no nowhere.mp4"),
+    ("file:nowhere.mp4?speed=2", "unknown option 'speed'; expected loop, realtime, fps"),
+    ("file:nowhere.mp4?loop=yes", "loop is 'yes'; expected 0 or 1"),
+    ("rtsp://", "is no stream; expected rtsp://HOST/PATH"),
+]
+
+
+@pytest.mark.parametrize(("spec", "message"), BAD_FRAMES)
+def test_bad_frame_source_is_named(spec: str, message: str) -> None:
+    with pytest.raises(SourceError, match=re.escape(message)):
+        open_frames(spec)
+
+
+@pytest.mark.parametrize("spec", ["", "camera:0", "mouse", "trace", "pupil://"])
+def test_bad_gaze_source_is_named(spec: str) -> None:
+    with pytest.raises(SourceError, match="expected"):
+        open_gaze(spec)
+
+
+def test_trace_needs_a_clip(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("timestamp,x,y\n0,1,2\n")
+    for frames in (None, open_frames("camera:0")):
+        with pytest.raises(SourceError, match="needs frames from file:PATH"):
+            open_gaze(f"trace:{tmp_path}/t.csv", frames)
+    with pytest.raises(SourceError, match="cannot read the gaze trace"):
+        open_gaze("trace:nowhere.csv", open_frames(f"file:{make_folder(tmp_path / 'clip', 1)}"))
+
+
+def test_streams_password_is_not_shown() -> None:
+    source = open_frames("rtsp://me:secret@127.0.0.1:9/live")
+    source.start(lambda frame: None)
+    eventually(lambda: source.status().state == "waiting")
+    assert source.status().reason.startswith("rtsp://127.0.0.1:9/live cannot be opened; check the address")
+    source.stop()
+
+
+def test_sources_are_imported_only_when_they_are_opened() -> None:
+    code = (
+        "import sys, realtime.session.inputs as s\n"
+        "assert 'zmq' not in sys.modules and 'realtime.sources.opencv_capture' not in sys.modules\n"
+        "s.open_frames('camera:0')\n"
+        "assert 'zmq' not in sys.modules and 'realtime.sources.opencv_capture' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,97 @@
+"""The table: what is seen agrees with where things are, and a device that plays it sends depth with its pictures."""
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration.boards import parse_board
+from calibration.formats import read_camera
+from calibration.pose import find_pose
+from realtime.robotics.robot_frame import load_robot
+from realtime.simulation.device import Simulator
+from realtime.simulation.table_scene import (
+    BASE_FROM_BOARD,
+    BOARD,
+    BOXES,
+    CAMERA_NAME,
+    FPS,
+    PERIOD_S,
+    SIZE,
+    TableClip,
+    write_calibrations,
+)
+from realtime.sources.pupil import PupilDepth, PupilFrames
+from tests.realtime.waiting import eventually
+
+CLIP = TableClip()
+
+
+@pytest.mark.parametrize("at_s", [0.0, 5.0, 9.5, 14.0])
+def test_depth_puts_every_box_where_it_is(at_s):
+    sight = CLIP.sight(at_s)
+    for box, mask in zip(BOXES, sight.masks, strict=True):
+        assert mask.sum() > 3000
+        inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        rows, columns = np.nonzero(inner & (sight.depth > 0))
+        plane = CLIP.camera.plane(np.column_stack([columns, rows]).astype(float))
+        seen_m = np.column_stack([plane, np.ones(len(plane))]) * sight.depth[rows, columns, None] / 1000
+        own_m = box.base_from_box.inverse().apply(CLIP.base_from_camera(at_s).apply(seen_m))
+        outside_m = np.abs(own_m) - np.array(box.sides_m) / 2
+        assert np.abs(np.median(outside_m.max(1))) < 0.001  # on a face, with the noise to both sides
+        assert np.quantile(outside_m.max(1), 0.99) < 0.008
+        share = (sight.depth[mask] > 0).mean()
+        assert 0.8 < share < 1  # holes, most at edges
+
+
+def test_the_eyes_rest_on_each_box_in_turn_and_all_begins_anew():
+    looked = [CLIP.looked_at(n / FPS) for n in range(round(PERIOD_S * FPS))]
+    assert sorted(set(looked)) == looked[:: len(looked) // len(BOXES)] == list(range(len(BOXES)))
+    for at_s in (0.5, 4.5, 8.5, 12.5):
+        sight = CLIP.sight(at_s)
+        assert sight.masks[CLIP.looked_at(at_s)][round(sight.aim.y), round(sight.aim.x)]
+    metres, turn = CLIP.base_from_camera(0.0).away_from(CLIP.base_from_camera(PERIOD_S))
+    assert metres < 1e-9
+    assert turn < 1e-9
+
+
+def test_the_board_says_where_the_head_is():
+    for at_s in (0.0, 6.0):
+        found = parse_board(BOARD).find(CLIP.sight(at_s).image)
+        pose = find_pose(CLIP.camera, found.object_points, found.points_px)
+        head = BASE_FROM_BOARD @ pose.camera_from_board.inverse()
+        metres, turn = head.away_from(CLIP.base_from_camera(at_s))
+        assert metres < 0.03  # of 0.8 m, by a board of 18 cm
+        assert turn < 0.04
+
+
+def test_a_device_sends_the_depth_of_each_picture():
+    device = Simulator(TableClip(), port=0)
+    frames, depth = PupilFrames("127.0.0.1", device.port), PupilDepth("127.0.0.1", device.port, same_clock=True)
+    seen, pairs = [], []
+
+    def both():
+        found = depth.at(seen[-1], 0.001, 0.5) if seen else None
+        if found is not None:
+            pairs.append((seen[-1], found))
+        return bool(pairs)
+
+    try:
+        frames.start(seen.append)
+        depth.start()
+        device.start()
+        eventually(both, "a frame and its depth", 30)
+    finally:
+        frames.stop()
+        depth.stop()
+        device.stop()
+    frame, found = pairs[0]
+    assert found.apart_s == 0
+    sight = CLIP.sight(frame.index / FPS)
+    np.testing.assert_array_equal(found.depth, sight.depth.astype(np.float32) / 1000)
+    assert np.abs(frame.image.astype(int) - sight.image).mean() < 4  # JPEG
+
+
+def test_its_calibrations_are_read_as_any_other(tmp_path):
+    camera, robot = write_calibrations(tmp_path)
+    assert read_camera(camera, SIZE) == (CAMERA_NAME, CLIP.camera)
+    assert load_robot(robot, CAMERA_NAME, by_board=True).frame_id == "base"

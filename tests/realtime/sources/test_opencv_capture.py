@@ -1,0 +1,87 @@
+"""Clips from files and folders, and what is no clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from realtime.sources.base import SourceError
+from realtime.sources.opencv_capture import Clip, open_camera, open_stream
+from tests.realtime.sources.clips import make_folder, make_video, number_in, picture
+from tests.realtime.waiting import quick
+
+
+def test_file_has_its_frames_rate_and_times(tmp_path: Path) -> None:
+    clip = Clip(make_video(tmp_path / "clip.mp4", 10, fps=20))
+    assert (clip.fps, clip.size) == (20, (64, 48))
+    for _ in range(2):  # each reading begins anew
+        times, images = zip(*clip.frames(), strict=True)
+        assert times == pytest.approx([i / 20 for i in range(10)])
+        assert [number_in(image) for image in images] == list(range(10))
+        assert {(image.shape, image.dtype) for image in images} == {((48, 64, 3), np.dtype(np.uint8))}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPG"])
+def test_folder_is_a_clip_in_order_of_names(tmp_path: Path, suffix: str) -> None:
+    folder = make_folder(tmp_path / "clip", 5, suffix=suffix)
+    (folder / "notes.txt").write_text("no picture")
+    clip = Clip(folder, fps=10)
+    times, images = zip(*clip.frames(), strict=True)
+    assert times == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert [number_in(image) for image in images] == list(range(5))
+
+
+def test_folder_passes_over_what_is_no_picture_and_counts_it(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "clip", 4)
+    (folder / "000.png").write_bytes(b"")
+    (folder / "002.png").write_bytes(b"\x89PNG broken")
+    cv2.imwrite(str(folder / "003.png"), picture(3, (32, 16))[:, :, 0])
+    clip = Clip(folder, fps=10)
+    frames = list(clip.frames())
+    assert [at_s for at_s, _ in frames] == pytest.approx([0.1, 0.3])
+    assert clip.undecodable == 2
+    assert frames[1][1].shape == (16, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.mp4", None, "there is no .*missing.mp4; give a video file or a folder"),
+        ("empty.mp4", b"", "cannot be opened as a video; expected MP4"),
+        ("text.mp4", b"this is no video" * 100, "cannot be opened as a video"),
+    ],
+)
+def test_what_is_no_clip_is_named(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        Clip(tmp_path / name)
+
+
+def test_truncated_video_is_named(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4", 10)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(SourceError, match=r"cannot be opened|no picture that can be decoded"):
+        Clip(path)
+
+
+def test_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"holds no pictures; expected files that end in \.jpg"):
+        Clip(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"broken")
+    with pytest.raises(SourceError, match="no picture that can be decoded"):
+        Clip(tmp_path)
+
+
+def test_folder_at_an_impossible_rate_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="0 frames per second"):
+        Clip(make_folder(tmp_path / "clip", 1), fps=0.0)
+
+
+def test_missing_camera_and_silent_stream_open_as_nothing() -> None:
+    assert open_camera(99) is None
+    with quick(5.0):
+        assert open_stream("rtsp://127.0.0.1:9/nothing") is None

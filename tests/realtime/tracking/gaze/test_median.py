@@ -1,0 +1,33 @@
+"""The geometric median against its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.tracking.gaze import geometric_median
+
+
+def cost(points, at):
+    return np.hypot(*(points - at).T).sum()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 32), st.floats(0.1, 30))
+def test_no_sample_and_no_step_is_a_better_centre(seed, count, spread):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(500, spread, (count, 2))
+    found = geometric_median(points)
+    best = min(cost(points, found + step) for step in rng.normal(0, spread / 3, (200, 2)))
+    assert cost(points, found) <= min(best, *(cost(points, p) for p in points)) * 1.01 + 0.01
+
+
+@pytest.mark.parametrize("outliers", [3, 8, 12])
+def test_a_minority_hardly_moves_it(outliers):
+    rng = np.random.default_rng(outliers)
+    points = np.vstack([rng.normal(100, 3, (32 - outliers, 2)), rng.normal(900, 3, (outliers, 2))])
+    assert np.hypot(*(geometric_median(points) - 100)) < 5
+
+
+def test_equal_points_are_their_own_median():
+    assert geometric_median(np.full((10, 2), 7.0)).tolist() == [7.0, 7.0]

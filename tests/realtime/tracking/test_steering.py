@@ -1,0 +1,223 @@
+"""A hand steers what the eyes choose: part and whole, hold, clear; on a scene whose truth is known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import Candidates
+from engines.letterbox import Letterbox
+from realtime.pipeline.control import NotDone
+from realtime.tracking.user_overrides import stepped
+from tests.realtime import scene
+from tests.realtime.tracking.test_tracker import World, overlap
+
+AWAY = (20.0, 220.0)
+WITHIN = 16
+
+
+def candidates(*areas):
+    """Candidates that fill so many cells of the grid."""
+    logits = np.full((len(areas), 256, 256), -1.0, np.float32)
+    for mask, area in zip(logits, areas, strict=True):
+        mask.reshape(-1)[:area] = 1.0
+    return Candidates(logits, np.full(len(areas), 0.9, np.float32), Letterbox(320, 240))
+
+
+@pytest.mark.parametrize(
+    ("areas", "index", "step", "found"),
+    [
+        ((500, 100, 400, 900), 1, 1, (2, 1)),
+        ((500, 100, 400, 900), 2, 1, (3, 2)),
+        ((500, 100, 400, 900), 3, 1, (3, 2)),  # there is nothing larger
+        ((500, 100, 400, 900), 3, -1, (2, 1)),
+        ((500, 100, 400, 900), 1, -1, (1, 0)),
+        ((500, 900, 100, 400), 1, -1, (3, 1)),  # in whatever order they come
+        ((500, 100, 400, 900), 0, 1, (3, 2)),  # from the mask that is none of the three
+        ((500, 100, 400, 900), 0, -1, (2, 1)),
+        ((500, 400, 402, 900), 1, 1, (3, 2)),  # what looks the same is passed over
+        ((500, 400, 402, 404), 1, 1, (3, 2)),
+        ((500,), 0, 1, None),
+    ],
+)
+def test_a_step_goes_to_the_next_mask_that_differs(areas, index, step, found):
+    assert stepped(candidates(*areas), areas[index], step) == found
+
+
+class Ringed(World):
+    """A world with a part and a whole."""
+
+    def play(self, frames, **how):
+        for _ in range(frames):
+            yield from super().play(1, image=scene.ringed(self.index, self.speed), **how)
+
+
+def area(message):
+    return int(message.mask.sum())
+
+
+def masked(tracks):
+    return [track.message for _, track in tracks]
+
+
+def test_part_and_whole_are_chosen_at_once_and_stay_while_the_thing_does():
+    world = Ringed(age=2, speed=1.0)
+    free = area(world.run(WITHIN))
+    sizes = {}
+    for step in (-1, -1, 1, 1):
+        world.tracker.want(step)
+        shown = masked(world.play(8))
+        assert all(m.object == 1 for m in shown)
+        assert max(map(area, shown)) < 1.1 * min(map(area, shown)), "from the very next frame on"
+        sizes[step] = area(shown[-1])
+    assert sizes[1] > 2 * sizes[-1]
+    assert free in range(round(0.9 * sizes[-1]), round(1.1 * sizes[1]))
+
+
+def test_two_steps_between_two_frames_are_two():
+    once, twice = Ringed(age=2, speed=0.0), Ringed(age=2, speed=0.0)
+    for world in (once, twice):
+        world.run(WITHIN)
+        world.tracker.want(-1)
+        world.tracker.want(-1)
+        small = area(world.run(1))
+        world.tracker.want(1)
+        if world is once:
+            world.run(1)
+        world.tracker.want(1)
+    areas = [area(world.run(1)) for world in (once, twice)]
+    assert areas[1] == pytest.approx(areas[0], rel=0.02)
+    assert areas[1] > 2 * small
+
+
+def test_a_step_counts_for_what_is_on_show_while_the_eyes_are_away():
+    """As a mouse is that presses the button."""
+    world = Ringed(age=2, speed=0.0)
+    world.run(WITHIN)
+    world.tracker.want(1)
+    whole = area(world.run(2))
+    world.run(2, gaze=False)
+    world.tracker.want(-1)
+    away = masked(world.play(3, gaze=False))
+    assert {m.state for m in away} == {"held"}
+    assert max(map(area, away)) < 0.5 * whole
+    assert area(world.run(12)) < 0.5 * whole, "and when they are back"
+
+
+def test_a_step_is_forgotten_with_another_thing():
+    world = Ringed(age=2, speed=0.0)
+    world.run(WITHIN)
+    world.tracker.want(-1)
+    world.run(4)
+    assert world.tracker._wanted is not None
+    assert world.run(16, look_at=AWAY).object == 2
+    assert world.tracker._wanted is None
+
+
+def test_without_anything_on_show_there_is_nothing_to_step_from_or_to_keep():
+    world = World()
+    world.tracker.want(1)
+    world.tracker.clear()
+    with pytest.raises(NotDone):
+        world.tracker.hold(True)
+    world.tracker.hold(False)
+    assert world.run(WITHIN).state in ("preview", "locked")
+
+
+def test_what_is_held_stays_while_the_eyes_go_elsewhere_and_does_not_wear_off():
+    world = World(age=4)
+    before = world.run(WITHIN)
+    world.tracker.hold(True)
+    fits, keyframes = [], set()
+    for index, track in world.play(32, look_at=AWAY):
+        assert (track.message.state, track.message.object) == ("held", before.object)
+        fits.append(overlap(world, index, track.message))
+        keyframes.add(track.message.keyframe.index)
+        assert track.message.carried_ms < 12 * 1e3 / 24
+    assert min(fits[8:]) > 0.8
+    assert len(keyframes) > 6, "asked for anew on newer keyframes"
+    world.tracker.hold(False)
+    after = world.run(16, look_at=AWAY)
+    assert after.object != before.object
+
+
+def test_what_is_held_can_be_made_larger_than_it_was_asked_for_again():
+    """It is asked for with a box round it, beyond which no candidate reaches."""
+    world = Ringed(age=2, speed=2.0)
+    world.run(WITHIN)
+    world.tracker.hold(True)
+    areas = []
+    for step in (-1, -1, 1, 1):
+        world.tracker.want(step)
+        shown = masked(world.play(6, look_at=AWAY))
+        assert {m.state for m in shown} == {"held"}
+        areas.append(area(shown[-1]))
+    assert areas[-1] > 2 * areas[1]
+
+
+def test_what_was_held_is_followed_by_the_eyes_again_under_its_id():
+    world = World(age=2)
+    before = world.run(WITHIN)
+    world.tracker.hold(True)
+    assert world.run(4).state == "held", "even while the eyes rest on it"
+    world.tracker.hold(False)
+    after = world.run(16)
+    assert (after.state, after.object) == ("locked", before.object)
+
+
+def test_what_is_held_is_let_go_when_a_cut_takes_it():
+    world = World(age=2, speed=0.0)
+    world.run(WITHIN)
+    world.tracker.hold(True)
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    assert world.run(1, image=other, gaze=False).state == "lost"
+    assert world.run(16, look_at=(160.0, 120.0), image=scene.picture(40, 2.0)).state in ("preview", "locked")
+
+
+def test_a_keyframe_that_comes_between_two_frames_is_asked_about_what_is_held():
+    world = World(age=2, speed=1.0)
+    world.run(21)
+    world.tracker.hold(True)
+    world.run(1, look_at=AWAY)
+    keyframe, world._keyframe = world._keyframe(), lambda: None
+    decoder, asked = world.tracker._prompter._decoder, []
+    honest = decoder.decode
+    decoder.decode = lambda embedding, prompts: asked.append(prompts) or honest(embedding, prompts)
+    world.tracker.prepare(keyframe)
+    world.tracker.refine()
+    message = world.run(1, look_at=AWAY)
+    assert message.keyframe.index == keyframe.index
+    (((prompt,)),) = asked  # once, and no vote on it
+    box, truth = prompt.box_px, scene.centre(keyframe.index, 1.0)
+    assert np.hypot(*(prompt.points_px[0] - truth)) < 0.5 * scene.RADIUS
+    np.testing.assert_allclose(box, [*(np.array(truth) - scene.RADIUS), *(np.array(truth) + scene.RADIUS)], atol=8)
+
+
+def test_after_clear_nothing_is_shown_until_the_eyes_rest_anew():
+    world = World(age=2, speed=0.0)
+    before = world.run(WITHIN)
+    world.tracker.want(1)
+    world.tracker.hold(True)
+    world.tracker.clear()
+    assert {m.state for m in masked(world.play(12))} == {"lost"}, "the eyes still rest where they did"
+    world.run(3, look_at=AWAY)
+    again = masked(world.play(12))
+    assert again[-1].state in ("preview", "locked")
+    assert again[-1].object == before.object
+    assert again[1].mask is None, "they have to rest on it for as long as on any other"
+
+
+def test_the_same_commands_at_the_same_times_give_the_same_masks():
+    def play():
+        world, said = Ringed(age=3, speed=2.0), []
+        for frames, command in ((14, ()), (4, ("want", -1)), (8, ("hold", True)), (6, ("want", 1)), (4, ("clear",))):
+            if command:
+                getattr(world.tracker, command[0])(*command[1:])
+            said += masked(world.play(frames, look_at=AWAY if command == ("hold", True) else None))
+        return said
+
+    for one, other in zip(play(), play(), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert (one.state, one.object, one.gaze, one.score) == (other.state, other.object, other.gaze, other.score)
+            assert (one.mask is None) == (other.mask is None)
+            assert one.mask is None or np.array_equal(one.mask, other.mask)

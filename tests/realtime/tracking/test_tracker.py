@@ -1,0 +1,237 @@
+"""The tracker on a scene whose truth is known, with a clock of the test's own."""
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import EngineSettings, load
+from realtime.tracking.dwell import DwellSettings
+from realtime.tracking.tracker import Tracker, TrackerSettings
+from realtime.types import Frame, GazeSample, Keyframe
+from tests.realtime import scene
+
+FPS, GAZE_HZ = 24, 120
+SPEED = 4.0
+
+
+class World:
+    """Plays the scene to a tracker: frames, gaze, and keyframes that arrive `age` frames late, every `age` frames."""
+
+    def __init__(self, age=4, speed=SPEED, settings=None):
+        self.encoder, decoder = load(EngineSettings(backend="fake"), None)
+        self.now_ns = 10_000_000_000
+        self.tracker = Tracker(decoder, lambda: self.now_ns, settings)
+        self.age, self.speed, self.index = age, speed, 0
+        self._frames = {}
+
+    def play(self, frames, *, gaze=True, look_at=None, image=None):
+        """Step so many frames; yields (index, Track)."""
+        for _ in range(frames):
+            picture = scene.picture(self.index, self.speed) if image is None else image
+            frame = Frame(picture, self.index, self.index / FPS, self.now_ns, self.now_ns)
+            self._frames[self.index] = frame
+            x, y = look_at or scene.centre(self.index, self.speed)
+            confidence = 0.95 if gaze else 0.0
+            samples = [
+                GazeSample(x, y, "px", confidence, self.index / FPS + k / GAZE_HZ, at_ns, at_ns)
+                for k in range(GAZE_HZ // FPS)
+                for at_ns in [self.now_ns - 1_000_000_000 // FPS + (k + 1) * 1_000_000_000 // GAZE_HZ]
+            ]
+            yield self.index, self.tracker.step(frame, samples, self._keyframe())
+            self.index += 1
+            self.now_ns += 1_000_000_000 // FPS
+
+    def _keyframe(self):
+        if self.index < self.age or self.index % self.age:
+            return None
+        frame = self._frames[self.index - self.age]
+        embedding = self.encoder.encode(frame.image)
+        return Keyframe(
+            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding, 1, self.now_ns
+        )
+
+    def run(self, frames, **how):
+        """The last frame's message."""
+        return [track.message for _, track in self.play(frames, **how)][-1]
+
+
+def overlap(world, index, message):
+    return scene.iou(message.mask, scene.truth(index, world.speed))
+
+
+def test_a_mask_of_an_old_keyframe_fits_the_newest_frame():
+    world = World()
+    fits, stale = [], []
+    for index, track in world.play(40):
+        message = track.message
+        if message is not None and message.mask is not None and index > 20:
+            fits.append(overlap(world, index, message))
+            stale.append(scene.iou(scene.truth(message.keyframe.index, SPEED), scene.truth(index, SPEED)))
+            assert message.frame.index == index
+            assert message.captured_ns == world._frames[index].captured_ns
+            assert index - 8 <= message.keyframe.index <= index - 4
+    assert len(fits) == 19
+    assert np.mean(fits) > 0.8
+    assert np.mean(fits) > np.mean(stale) + 0.15
+
+
+def test_states_go_from_preview_to_locked_with_one_id():
+    world = World()
+    said = [(t.message.state, t.message.object) for _, t in world.play(40) if t.message is not None]
+    states = [state for state, _ in said if state != "lost"]
+    assert states == sorted(states, key=["preview", "locked"].index)
+    assert {"preview", "locked"} == set(states)
+    assert {thing for state, thing in said if state != "lost"} == {1}
+
+
+def test_in_a_blink_the_mask_goes_on_and_says_that_it_is_only_carried():
+    world = World()
+    before = world.run(30)
+    blink = [track.message for _, track in world.play(5, gaze=False)]
+    assert [m.state for m in blink[1:]] == ["held"] * 4
+    assert {m.object for m in blink} == {before.object}
+    assert {m.gaze.timestamp for m in blink[1:]} == {blink[1].gaze.timestamp}
+    assert np.all(np.diff([m.carried_ms for m in blink[1:]]) > 0)
+    assert overlap(world, world.index - 1, blink[-1]) > 0.75
+    assert abs(blink[-1].gaze.x - scene.centre(world.index - 1, SPEED)[0]) < 8
+    after = world.run(8)
+    assert (after.state, after.object) == (before.state, before.object)
+
+
+def test_without_gaze_it_is_lost_after_half_a_second_and_found_again_with_its_id():
+    world = World()
+    before = world.run(30)
+    gone = [track.message for _, track in world.play(16, gaze=False)]
+    assert (gone[8].state, gone[-1].state) == ("held", "lost")
+    assert gone[-1].mask is None
+    again = world.run(16)
+    assert again.mask is not None
+    assert again.object == before.object
+
+
+def test_a_cut_shows_no_mask_of_the_picture_before_it():
+    world = World()
+    world.run(30)
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    first = world.run(1, image=other, look_at=(20.0, 20.0))
+    assert first.mask is None
+
+
+def test_gaze_outside_the_frame_prompts_nothing():
+    world = World()
+    assert world.run(30, look_at=(-50.0, 900.0)) is None
+
+
+@pytest.mark.parametrize("change", ["index", "size"])
+def test_a_device_that_starts_again_is_followed_from_there(change):
+    world = World()
+    world.run(30)
+    if change == "index":
+        world.index = 0
+        world._frames.clear()
+        assert overlap(world, 29, world.run(30)) > 0.7
+    else:
+        small = cv2.resize(scene.picture(0), (160, 120))
+        message = world.run(1, image=small, look_at=(80.0, 60.0))
+        assert message is None
+
+
+def test_the_same_input_gives_the_same_messages():
+    one, other = ([t.message for _, t in World().play(30)] for _ in range(2))
+    for a, b in zip(one, other, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            assert (a.mask is None) == (b.mask is None)
+            assert a.mask is None or np.array_equal(a.mask, b.mask)
+            assert (a.state, a.object, a.score, a.confidence) == (b.state, b.object, b.score, b.confidence)
+
+
+def test_a_still_picture_wants_no_second_keyframe():
+    world = World(speed=0.0)
+    wants = [track.wants_keyframe for _, track in world.play(12)]
+    assert wants[:4] == [True] * 4
+    assert not any(wants[4:])
+
+
+def test_a_keyframe_of_before_a_restart_is_not_used_after_it():
+    world = World()
+    world.run(30)
+    late = world._frames[12]
+    embedding = world.encoder.encode(late.image)
+    stale = Keyframe(12, 0.5, late.captured_ns, late.received_ns, late.size, embedding, 1, world.now_ns)
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    for index in range(20):
+        frame = Frame(other, index, index / FPS, world.now_ns, world.now_ns)
+        x, y = scene.centre(12, SPEED)
+        sample = GazeSample(x, y, "px", 0.95, index / FPS, world.now_ns, world.now_ns)
+        message = world.tracker.step(frame, [sample], stale if index == 13 else None).message
+        assert message is None or message.mask is None
+        world.now_ns += 1_000_000_000 // FPS
+
+
+def test_a_thing_after_a_restart_does_not_get_an_old_id():
+    world = World()
+    before = world.run(30)
+    world.index = 0
+    world._frames.clear()
+    assert world.run(30).object > before.object
+
+
+def test_in_a_still_picture_another_thing_can_be_looked_at_after_a_long_time():
+    """Nothing new is encoded while nothing changes, but a keyframe that no chain reaches is of no use."""
+    world = World(age=2, speed=0.0)
+    wanted = [track.wants_keyframe for _, track in world.play(8)]
+    assert not wanted[-1]
+    keyframe, world._keyframe = world._keyframe, lambda: None
+    wanted = [track.wants_keyframe for _, track in world.play(100)]
+    assert wanted.count(True) > 50
+    world._keyframe = keyframe
+    list(world.play(4))
+    world._keyframe = lambda: None
+    x, y = scene.centre(world.index, 0.0)
+    message = world.run(20, look_at=(x, y))
+    assert message.state in ("preview", "locked")
+
+
+def test_a_vote_lowers_the_confidence_of_a_look_at_an_edge_and_leaves_the_mask():
+    voted, alone = World(speed=0.0), World(speed=0.0)
+    x, y = scene.centre(0, 0.0)
+    newest = []
+    for at in ((x, y), (x + 36, y)):  # the disc's radius is 40 px
+        for step in zip(voted.play(30, look_at=at), alone.play(30, look_at=at), strict=True):
+            voted.tracker.refine()
+            both = [track.message for _, track in step]
+        newest.append(both)
+        np.testing.assert_array_equal(both[0].mask, both[1].mask)
+    (sure, _), (doubtful, unvoted) = newest
+    assert sure.confidence > 0.9
+    assert doubtful.confidence < unvoted.confidence - 0.1
+
+
+def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off():
+    for steps in (True, False):
+        dwell = DwellSettings(steps=steps, lock_s=0.3, step_s=0.4)
+        world = World(age=2, speed=0.0, settings=TrackerSettings(dwell=dwell))
+        tracks = [track for _, track in world.play(48, image=scene.ringed(0, 0.0))]
+        tracks = [track for track in tracks if track.message is not None and track.message.mask is not None]
+        areas = [track.message.mask.sum() for track in tracks]
+        assert (max(areas) > 1.3 * min(areas)) == steps
+        assert len({track.message.object for track in tracks}) == 1
+
+
+def test_a_keyframe_that_comes_between_two_frames_is_asked_about_before_the_next():
+    world = World(age=2, speed=1.0)
+    asked = []
+    decoder = world.tracker._prompter._decoder
+    honest = decoder.decode
+    decoder.decode = lambda embedding, prompts: asked.append(len(prompts)) or honest(embedding, prompts)
+    list(world.play(20))
+    keyframe, world._keyframe = world._keyframe(), lambda: None
+    before = len(asked)
+    world.tracker.prepare(keyframe)
+    assert len(asked) == before + 1
+    message = world.run(1)
+    assert len(asked) == before + 1
+    assert message.keyframe.index == keyframe.index
+    world.tracker.refine()
+    assert asked[before:] == [1, 3]

@@ -1,0 +1,110 @@
+"""What pages send is read, or refused in one line; never anything else."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.pipeline.control import Command
+from realtime.recording.labels import Label
+from realtime.viewer.page_messages import (
+    MOST_LOOKS,
+    MOST_TEXT,
+    Ack,
+    Looks,
+    PageError,
+    PageLook,
+    Say,
+    Show,
+    Source,
+    Sync,
+    Undo,
+    Want,
+    pack_picture,
+    read_picture,
+    read_text,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ('{"t":"want","kind":"masks"}', Want("masks")),
+        ('{"t":"ack","seq":5}', Ack(5)),
+        ('{"t":"sync","n":1,"ms":12.5}', Sync(1, 12.5)),
+        ('{"t":"source","on":false}', Source(False, "")),
+        ('{"t":"source","on":true,"label":"cam\\u0007era"}', Source(True, "camera")),
+        ('{"t":"looks","looks":[[0.5,1,3,1]],"moved":true}', Looks((PageLook(0.5, 1.0, 3.0, 1.0),), True)),
+        ('{"t":"command","verb":"hold","on":false}', Command("hold", False)),
+        ('{"t":"command","verb":"clear"}', Command("clear", True)),
+        ('{"t":"show","n":7}', Show(7, None)),
+        ('{"t":"show","ms":7.5}', Show(None, 7.5)),
+        ('{"t":"label","object":3,"text":" a\\n cup "}', Say(3, Label("a cup"))),
+        ('{"t":"label","object":3,"keep":false}', Say(3, Label("", keep=False))),
+        ('{"t":"undo"}', Undo()),
+    ],
+)
+def test_what_a_page_says(text, means):
+    assert read_text(text) == means
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "null", "{", '"x"', "{}", '{"t":1}', '{"t":["want"]}', '{"t":"want","kind":"everything"}',
+        '{"t":"want","kind":{}}', '{"t":"ack","seq":-1}', '{"t":"ack","seq":1.5}', '{"t":"ack","seq":true}',
+        '{"t":"ack","seq":1' + "0" * 400 + "}", '{"t":"ack","seq":1' + "0" * 5000 + "}", '{"t":"sync","n":1,"ms":NaN}',
+        '{"t":"sync","n":1,"ms":1e999}', '{"t":"sync","n":1,"ms":-1}', '{"t":"source","on":1}',
+        '{"t":"source","on":true,"label":[]}', '{"t":"looks"}', '{"t":"looks","looks":[1]}',
+        '{"t":"looks","looks":[[0,0,0]]}', '{"t":"looks","looks":[[99,0,0,1]]}', '{"t":"looks","looks":[[0,0,0,2]]}',
+        '{"t":"looks","looks":[["0",0,0,1]]}', '{"t":"command","verb":"rm -rf"}', '{"t":"command","verb":null}',
+        '{"t":"command","verb":"hold","on":"yes"}', "[" * 9000, '{"t":"want","kind":"' + "x" * MOST_TEXT + '"}',
+        json.dumps({"t": "looks", "looks": [[0, 0, 0, 1]] * (MOST_LOOKS + 1)}),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_shortly(text):
+    with pytest.raises(PageError) as error:
+        read_text(text)
+    assert len(str(error.value)) < 200
+
+
+@given(st.text(max_size=200) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(repr))
+def test_any_text_is_read_or_refused(text):
+    with contextlib.suppress(PageError):
+        read_text(text)
+
+
+@given(st.dictionaries(st.sampled_from(["t", "kind", "seq", "n", "ms", "on", "label", "looks", "moved", "verb"]),
+                       st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
+                       | st.lists(st.integers() | st.lists(st.floats(), max_size=5), max_size=3)))  # fmt: skip
+def test_any_map_is_read_or_refused(fields):
+    for kind in ("want", "ack", "sync", "source", "looks", "command"):
+        with contextlib.suppress(PageError):
+            read_text(json.dumps({**fields, "t": kind}))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_picture_or_refused(data):
+    with contextlib.suppress(PageError):
+        assert len(read_picture(data).jpeg) < len(data)
+
+
+def test_a_picture_there_and_back():
+    head = b'{"index":3,"ms":40.5}'
+    picture = read_picture(len(head).to_bytes(4, "little") + head + b"\xff\xd8rest")
+    assert (picture.index, picture.ms, picture.jpeg) == (3, 40.5, b"\xff\xd8rest")
+
+
+@pytest.mark.parametrize("padding", range(4))
+def test_outlines_begin_at_an_even_byte(padding):
+    lines = [np.array([[1, 2], [3, 4], [500, 600]], np.uint16), np.array([[7, 8]], np.uint16)]
+    data = pack_picture({"seq": 1, "pad": "x" * padding}, lines, b"JPEG")
+    length = int.from_bytes(data[:4], "little")
+    assert length % 4 == 0
+    assert json.loads(data[4 : 4 + length])["outline"] == [3, 1]
+    points = np.frombuffer(data, "<u2", count=8, offset=4 + length)
+    assert points.tolist() == [1, 2, 3, 4, 500, 600, 7, 8]
+    assert data[4 + length + 16 :] == b"JPEG"
