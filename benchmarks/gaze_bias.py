@@ -1,7 +1,7 @@
 """What masks are worth with a tracker that is off, and what its calibration gives back.
 
 The calibration is made as a user makes it: `gazecast calibrate gaze` against a virtual wearer whose tracker has the
-same bias and noise. Then clips (as `benchmarks.tracker_ablation` takes them) are played with gaze that is shifted by it.
+same bias and noise. Then clips (as for `benchmarks.tracker_ablation`) are played with gaze that is shifted by it.
 
     python -m benchmarks.gaze_bias --data CLIPS                                stepped, free of the machine's noise
     python -m benchmarks.gaze_bias --data CLIPS --bench PATH/streaming.py      in real time, by a benchmark that plays
@@ -35,10 +35,10 @@ from engines import Decoder, EngineSettings, weights
 from engines import load as load_engine
 from realtime.simulation.calibration_wearer import EyeError, TargetClip
 from realtime.simulation.device import Simulator
-from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
 from realtime.sources.calibrated import CalibratedGaze, load_gaze
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.types import Frame, GazeSample, GazeSource, OnEvent, OnGaze, SourceStatus
 
 RUN = f"{shlex.quote(sys.executable)} -m realtime run --source {{source}} --publish {{publish}}"
 Shift = tuple[float, float]

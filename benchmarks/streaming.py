@@ -8,7 +8,7 @@ seed by seed, so that all of them share the same minutes: `gazecast`, `disc` (no
 gaze), `stock` (newest frame, encode, newest gaze, decode, with the published graphs in ONNX Runtime), and whatever
 --program NAME='COMMAND with {source} and {publish}' adds. Nothing else may run on the machine.
 
-fit: streaming J&F (`benchmarks.streaming_eval.scoring`), each mask against the frame that it names, stability (`steady`), latency.
+fit: streaming J&F (`streaming_eval.scoring`), each mask against the frame that it names, stability (`steady`), latency.
 errors: streaming J&F against the error of the gaze. switches: two clips side by side, the eyes going to and fro.
 """
 

@@ -17,8 +17,7 @@ import numpy as np
 from gripper import OPEN_M, Grasp, Gripper, draw
 
 from realtime import MaskSubscriber, Requester
-from realtime.comms import WireError
-from realtime.comms.sockets import TransportError
+from realtime.errors import TransportError, WireError
 
 MOVED_M, SAME_M, SILENCE_S = 0.004, 0.02, 1.0
 

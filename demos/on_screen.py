@@ -19,11 +19,11 @@ from calibration import CalibrationError
 from calibration.boards import marker_dictionary
 from calibration.formats import read_camera
 from calibration.screen import APRILTAG, Screen, ScreenTracker, find_markers
+from realtime.errors import SourceError
 from realtime.infra.channels import Backlog, Latest
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.sources.base import GazeSource, SourceError
 from realtime.sources.calibrated import CalibratedGaze, load_gaze
-from realtime.types import Frame, GazeSample
+from realtime.types import Frame, GazeSample, GazeSource
 
 
 def main() -> None:

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Embedding, Image
-
+Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 State = Literal["preview", "locked", "held", "lost"]
 
@@ -71,18 +71,28 @@ class GazeSample:
         return replace(self, x=x, y=y)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Keyframe:
-    """A frame that was encoded; it does not hold the picture. `size` is (width, height)."""
+class FrameIdentity(Protocol):
+    """A frame, or what was made of one: what identifies it. `size` is (width, height) in pixels."""
 
-    index: int
-    timestamp: float
-    captured_ns: int
-    received_ns: int
-    size: tuple[int, int]
-    embedding: Embedding
-    encode_ns: int
-    encoded_ns: int
+    @property
+    def index(self) -> int:
+        """The source's number of the frame."""
+        ...
+
+    @property
+    def timestamp(self) -> float:
+        """Seconds on the source's clock."""
+        ...
+
+    @property
+    def received_ns(self) -> int:
+        """When the host received it, monotonic ns."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,167 @@ class FrameKey:
     received_ns: int
 
     @classmethod
-    def of(cls, frame: Frame | Keyframe) -> FrameKey:
+    def of(cls, frame: FrameIdentity) -> FrameKey:
         """That of a frame, or of the frame that was encoded."""
         return cls(frame.index, frame.received_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRef:
+    """The frame that a message is about."""
+
+    index: int
+    timestamp: float
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, frame: FrameIdentity) -> FrameRef:
+        """That of a frame, or of the frame that was encoded."""
+        return cls(frame.index, frame.timestamp, *frame.size)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeRef:
+    """The frame that was encoded."""
+
+    index: int
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class GazeRef:
+    """The sample behind a mask: its own timestamp, x and y carried into the frame, px; `radius` px."""
+
+    timestamp: float
+    x: float
+    y: float
+    confidence: float
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimingNs:
+    """When the host had what, monotonic ns."""
+
+    gaze_received: int
+    frame_received: int
+    decode_start: int
+    decode_end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskResult:
+    """The mask of what is looked at, in `frame`'s pixels. `mask` is (H, W) bool, and None exactly when `state` is lost.
+
+    carried_ms: age of the decode. object: id, the same while the same object is looked at. score: the decoder's
+    predicted IoU, 0..1. confidence: 0..1 that this object is meant.
+    captured_ns: when the frame was captured, the publishing host's monotonic clock; 0 where that is unknown.
+    """
+
+    frame: FrameRef
+    keyframe: KeyframeRef
+    gaze: GazeRef
+    carried_ms: float
+    object: int
+    state: State
+    score: float
+    confidence: float
+    mask: Mask | None
+    timing_ns: TimingNs
+    captured_ns: int = 0
+
+    @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """x0, y0, x1, y1 px of the mask, the last two exclusive; None without a mask."""
+        return mask_shape(self.mask)[0]
+
+
+def mask_shape(
+    mask: Mask | None,
+) -> tuple[tuple[int, int, int, int] | None, int, tuple[float, float] | None]:
+    """Measure a mask's box (x0, y0, x1, y1, the last two exclusive), area and centroid, px.
+
+    An empty mask has neither box nor centroid.
+    """
+    if mask is None or not mask.any():
+        return None, 0, None
+    columns, rows = mask.sum(0, dtype=np.int64), mask.sum(1, dtype=np.int64)
+    xs, ys = np.flatnonzero(columns), np.flatnonzero(rows)
+    area = int(columns.sum())
+    centroid = float(columns @ np.arange(len(columns)) / area), float(rows @ np.arange(len(rows)) / area)
+    return (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1), area, centroid
+
+
+SourceState = Literal["connecting", "running", "waiting", "ended", "failed"]
+"""connecting: never there yet, or gone. waiting: there, but it sends nothing. ended: played to its end.
+failed: will not come back by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStatus:
+    """How well a device's clock is known.
+
+    offset_s: device clock minus host clock, now. uncertainty_ns: the map is wrong by this at most, now.
+    age_ns: since the last probe. resets: how often the device clock was found to have jumped.
+    """
+
+    offset_s: float
+    uncertainty_ns: int
+    age_ns: int
+    resets: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a source is doing. `dropped` counts what was received and not handed on, by reason."""
+
+    state: SourceState
+    reason: str = ""
+    received: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    clock: ClockStatus | None = None
+
+
+OnFrame = Callable[[Frame], None]
+
+
+OnGaze = Callable[[GazeSample], None]
+
+
+OnEvent = Callable[[SourceStatus], None]
+"""Called when state or reason change, on a thread of the source."""
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Gives pictures of the scene. Started once; its threads are gone, or never call again, when `stop` returns."""
+
+    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
+        """Begin; `on_frame` is called on a thread of the source and should return soon."""
+        ...
+
+    def stop(self) -> None:
+        """End within a second; stopping twice, or what was never started, is fine. Not from a callback."""
+        ...
+
+    def status(self) -> SourceStatus:
+        """How it is doing; from any thread."""
+        ...
+
+
+@runtime_checkable
+class GazeSource(Protocol):
+    """Gives looks of the eyes, every one of them, in the order they came. Otherwise like `FrameSource`."""
+
+    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
+        """Begin; `on_gaze` is called on a thread of the source and should return soon."""
+        ...
+
+    def stop(self) -> None:
+        """End within a second."""
+        ...
+
+    def status(self) -> SourceStatus:
+        """How it is doing; from any thread."""
+        ...

@@ -22,8 +22,9 @@ from benchmarks.streaming_eval.clips import Clip
 from benchmarks.streaming_eval.device import Device, Newest, NoMasks
 from benchmarks.streaming_eval.looks import Looks
 from benchmarks.streaming_eval.played import Arrival, Played
-from realtime.comms import MaskMessage, WireError, read
+from realtime.comms import MaskMessage, read
 from realtime.comms.sockets import Subscription
+from realtime.errors import WireError
 
 STOP_S = 10.0
 QUEUE = 1000

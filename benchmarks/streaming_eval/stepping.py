@@ -23,9 +23,10 @@ from benchmarks.streaming_eval.played import Arrival, Played, Sent
 from benchmarks.streaming_eval.scoring import iou
 from engines import Candidates, Decoder, Embedding, Encoder, Prompt
 from engines.base import Mask
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion import Motion
 from realtime.tracking.tracker import Tracker, TrackerSettings
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.types import Frame, GazeSample
 
 APART_S = 1.0
 """Between two clips."""

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from engines import EngineError, EngineSettings, Image, load, weights
 from engines.settings import Backend, Precision
-from realtime.config.loader import SettingsError
+from realtime.errors import SettingsError
 from realtime.infra.progress import Report, Terminal
 
 DEFAULT_FRAME = "1280x720"

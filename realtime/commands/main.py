@@ -18,13 +18,10 @@ from engines import EngineError, weights
 from realtime.commands import calibrate, engine, recordings
 from realtime.commands.segment import command as segment
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
-from realtime.comms.sockets import TransportError
-from realtime.config.loader import SettingsError
 from realtime.config.schema import Config, load_config, to_toml
-from realtime.infra.interrupts import INTERRUPTED, RunFailed
+from realtime.errors import RunFailed, SettingsError, SourceError, TransportError, WindowError
+from realtime.infra.interrupts import INTERRUPTED
 from realtime.infra.progress import Terminal
-from realtime.sources.base import SourceError
-from realtime.viewer.desktop_window import WindowError
 
 FAILED, WRONG_USE = 1, 2
 OUR_ERRORS = (SettingsError, SourceError, TransportError, WindowError, EngineError, CalibrationError)

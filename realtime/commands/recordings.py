@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from realtime.config.loader import SettingsError
 from realtime.config.schema import Config
+from realtime.errors import SettingsError
 
 Load = Callable[[argparse.Namespace, Config], Config]
 """The configuration as flags and file change it, from the one that is given."""

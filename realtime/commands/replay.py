@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from engines import Decoder
-from realtime.config.loader import SettingsError, merged
+from realtime.config.loader import merged
 from realtime.config.schema import Config, kept
+from realtime.errors import RecordingError, SettingsError
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import Interrupts
 from realtime.infra.progress import Progress
 from realtime.recording.exact_replay import Account, Replay
-from realtime.recording.format import RecordingError
 from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile
 from realtime.session.run import Watched, open_engine

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from typing import Protocol
+from dataclasses import asdict
 
 from rich.live import Live
 from rich.text import Text
 
 from realtime.comms import HealthMessage
-from realtime.infra import machine
 from realtime.infra.progress import Progress, Quiet, Terminal
 
 LOG_EVERY_S = 5.0
-
-
-class View(Protocol):
-    """Is told of everything that a user may want to see."""
-
-    @property
-    def progress(self) -> Progress:
-        """Where progress of the start goes."""
-        ...
-
-    def page(self, address: str) -> None:
-        """Hear where the live page is, before the engine is opened."""
-        ...
-
-    def ready(self, source: str, endpoint: str) -> None:
-        """Hear that masks of `source` are published at `endpoint` from now on."""
-        ...
-
-    def health(self, health: HealthMessage) -> None:
-        """Hear how it is, once a second."""
-        ...
 
 
 class JsonView:
@@ -52,7 +31,7 @@ class JsonView:
 
     def health(self, health: HealthMessage) -> None:
         """Print it."""
-        print(machine.json_line(health), flush=True)
+        print(json_line(health), flush=True)
 
 
 class LineView:
@@ -77,7 +56,7 @@ class LineView:
 
     def health(self, health: HealthMessage) -> None:
         """Draw or print the line."""
-        line, now = machine.line(health), time.monotonic()
+        line, now = line_of(health), time.monotonic()
         if self._live is not None:
             self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
             if health.state == "stopping":
@@ -85,3 +64,32 @@ class LineView:
         elif health.state != self._said[0] or now - self._said[1] >= LOG_EVERY_S:
             self._said = health.state, now
             self.progress.line(line)
+
+
+def line_of(health: HealthMessage) -> str:
+    """One line: state, rates, gaze to mask, keyframe age, drops."""
+    rates, latency = health.rates, health.latency_ms
+    parts = [
+        health.state + (f": {health.reason}" if health.reason else ""),
+        f"frames {rates.get('frames', 0):.0f}/s  gaze {rates.get('gaze', 0):.0f}/s  "
+        f"masks {rates.get('masks', 0):.0f}/s  keyframes {rates.get('keyframes', 0):.1f}/s",
+        f"gaze to mask {_percentiles(latency.get('gaze_to_mask'))}",
+        f"keyframe age {_p50(latency.get('keyframe_age'))}",
+        f"dropped {sum(n for name, n in health.dropped.items() if name != 'view.skipped')}",
+    ]
+    return "  |  ".join(parts)
+
+
+def json_line(health: HealthMessage) -> str:
+    """One JSON object with everything that `health` publishes."""
+    return json.dumps(asdict(health), separators=(",", ":"))
+
+
+def _percentiles(values: dict[str, float] | None) -> str:
+    if not values:
+        return "-"
+    return "/".join(f"{values[p]:.0f}" for p in ("p50", "p95", "p99")) + " ms"
+
+
+def _p50(values: dict[str, float] | None) -> str:
+    return f"{values['p50']:.0f} ms" if values else "-"

@@ -5,22 +5,13 @@ its fields. Whatever is wrong with a message from a peer is a `WireError`; unkno
 publishers can add some.
 """
 
-from realtime.comms.envelope import MAX_MESSAGE_BYTES, VERSION, WireError, pack, split, unpack, unpacked
+from realtime.comms.envelope import MAX_MESSAGE_BYTES, VERSION, pack, split, unpack, unpacked
 from realtime.comms.mask_encoding import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
-from realtime.comms.messages import (
-    MESSAGES,
-    GazeRef,
-    HealthMessage,
-    KeyframeMessage,
-    KeyframeRef,
-    MaskMessage,
-    Message,
-    OverlayMessage,
-    TimingNs,
-    read,
-)
+from realtime.comms.messages import MESSAGES, HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read
 from realtime.comms.object3d import DepthRef, Method3d, Object3dMessage, Place
-from realtime.comms.references import STATES, FrameRef
+from realtime.comms.references import STATES
+from realtime.errors import WireError
+from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 __all__ = [
     "ENCODINGS",

@@ -8,12 +8,10 @@ from typing import Any
 
 import msgpack
 
+from realtime.errors import WireError
+
 VERSION = 1
 MAX_MESSAGE_BYTES = 1 << 26
-
-
-class WireError(ValueError):
-    """A message that does not follow the contract; names the field, what came and what was expected."""
 
 
 def pack(fields: Mapping[str, Any]) -> bytes:

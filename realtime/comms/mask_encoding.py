@@ -13,7 +13,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from realtime.comms.envelope import WireError, whole
+from realtime.comms.envelope import whole
+from realtime.errors import WireError
 from realtime.types import Mask
 
 MAX_PIXELS = 1 << 26

@@ -6,17 +6,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Literal, overload
 
-from realtime.comms import (
-    HealthMessage,
-    KeyframeMessage,
-    MaskMessage,
-    Message,
-    Object3dMessage,
-    OverlayMessage,
-    WireError,
-    read,
-)
+from realtime.comms import HealthMessage, KeyframeMessage, MaskMessage, Message, Object3dMessage, OverlayMessage, read
 from realtime.comms.sockets import Subscription
+from realtime.errors import WireError
 
 Topic = Literal["mask", "overlay", "keyframe", "health", "object3d"]
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5571"

@@ -10,69 +10,30 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from realtime.comms.envelope import WireError, map_of, number, unpack, whole
+from realtime.comms.envelope import map_of, number, unpack, whole
 from realtime.comms.mask_encoding import Encoding, decode_mask, encode_mask
 from realtime.comms.object3d import Object3dMessage
-from realtime.comms.references import STATES, FrameRef, envelope, frame_ref
-from realtime.types import Mask, State
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeRef:
-    """The frame that was encoded."""
-
-    index: int
-    timestamp: float
-
-
-@dataclass(frozen=True, slots=True)
-class GazeRef:
-    """The sample behind a mask: its own timestamp, x and y carried into the frame, px; `radius` px."""
-
-    timestamp: float
-    x: float
-    y: float
-    confidence: float
-    radius: float
-
-
-@dataclass(frozen=True, slots=True)
-class TimingNs:
-    """When the host had what, monotonic ns."""
-
-    gaze_received: int
-    frame_received: int
-    decode_start: int
-    decode_end: int
+from realtime.comms.references import STATES, envelope, frame_ref
+from realtime.errors import WireError
+from realtime.types import FrameRef, GazeRef, KeyframeRef, MaskResult, TimingNs, mask_shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MaskMessage:
-    """`mask`: what is being looked at, in `frame`'s pixels. `mask` is None exactly when `state` is lost.
+class MaskMessage(MaskResult):
+    """`mask`: a `MaskResult` as it was published."""
 
-    captured_ns: when the frame was taken, the publishing host's monotonic clock; 0 from a publisher that does not say.
-    """
-
-    frame: FrameRef
-    keyframe: KeyframeRef
-    gaze: GazeRef
-    carried_ms: float
-    object: int
-    state: State
-    score: float
-    confidence: float
-    mask: Mask | None
-    timing_ns: TimingNs
-    captured_ns: int = 0
     stream: str = ""
     seq: int = 0
     published_ns: int = 0
 
+    @classmethod
+    def of_result(cls, result: MaskResult) -> MaskMessage:
+        """Make the message of a tracker's result; stream, number and time are filled in when it is published."""
+        return cls(**{name: getattr(result, name) for name in MaskResult.__slots__})
+
     def fields(self, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
         """The map as published, envelope fields excepted; box, area and centroid are taken from the mask."""
-        box, area, centroid = _shape_of(self.mask)
+        box, area, centroid = mask_shape(self.mask)
         return {
             "frame": asdict(self.frame),
             "keyframe": asdict(self.keyframe),
@@ -82,9 +43,9 @@ class MaskMessage:
             "state": self.state,
             "score": self.score,
             "confidence": self.confidence,
-            "box": box,
+            "box": None if box is None else list(box),
             "area": area,
-            "centroid": centroid,
+            "centroid": None if centroid is None else list(centroid),
             "mask": None if self.mask is None else encode_mask(self.mask, encoding),
             "timing_ns": asdict(self.timing_ns),
             "captured_ns": self.captured_ns,
@@ -114,12 +75,6 @@ class MaskMessage:
             captured_ns=whole(fields, "captured_ns", "mask") if "captured_ns" in fields else 0,
             **envelope(fields),
         )
-
-    @property
-    def box(self) -> tuple[int, int, int, int] | None:
-        """x0, y0, x1, y1 px of the mask, the last two exclusive; None without a mask."""
-        box = _shape_of(self.mask)[0]
-        return None if box is None else (box[0], box[1], box[2], box[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +179,3 @@ def read(topic: str, payload: bytes) -> Message:
         return MESSAGES[topic].of(unpack(payload))
     except WireError as error:
         raise WireError(f"{topic}: {error}") from None
-
-
-def _shape_of(mask: Mask | None) -> tuple[list[int] | None, int, list[float] | None]:
-    """Box (x0, y0, x1, y1, the last two exclusive), area and centroid in px; an empty mask has neither."""
-    if mask is None or not mask.any():
-        return None, 0, None
-    columns, rows = mask.sum(0, dtype=np.int64), mask.sum(1, dtype=np.int64)
-    xs, ys = np.flatnonzero(columns), np.flatnonzero(rows)
-    area = int(columns.sum())
-    centroid = [float(columns @ np.arange(len(columns)) / area), float(rows @ np.arange(len(rows)) / area)]
-    return [int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1], area, centroid

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CalibrationError, Camera, camera_from_dict
-from realtime.comms.envelope import WireError, map_of, number, whole
+from realtime.comms.envelope import map_of, number, whole
 from realtime.comms.mask_encoding import MAX_PIXELS
-from realtime.comms.references import STATES, FrameRef, envelope, frame_ref
-from realtime.types import State
+from realtime.comms.references import STATES, envelope, frame_ref
+from realtime.errors import WireError
+from realtime.types import FrameRef, State
 
 Method3d = Literal["depth", "plane", "size", "ray", "none"]
 """What a place rests on. depth: measured. plane: the ray meets the plane of a board that is seen. size: the thing is as

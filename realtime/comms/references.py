@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
-from realtime.comms.envelope import WireError, number, whole
-from realtime.types import Frame, Keyframe, State
+from realtime.comms.envelope import number, whole
+from realtime.errors import WireError
+from realtime.types import FrameRef, State
 
 STATES: tuple[State, ...] = get_args(State)
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRef:
-    """The frame that a message is about."""
-
-    index: int
-    timestamp: float
-    width: int
-    height: int
-
-    @classmethod
-    def of(cls, frame: Frame | Keyframe) -> FrameRef:
-        """That of a frame, or of the frame that was encoded."""
-        return cls(frame.index, frame.timestamp, *frame.size)
 
 
 def frame_ref(fields: Mapping[str, Any]) -> FrameRef:

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.comms import FrameRef, MaskMessage, WireError, decode_mask, read
+from realtime.comms import MaskMessage, decode_mask, read
 from realtime.comms.requests import pack_ask, read_answer
 from realtime.comms.sockets import MAX_MESSAGE_BYTES, Remote
-from realtime.types import Mask
+from realtime.errors import WireError
+from realtime.types import FrameRef, Mask
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5572"
 

@@ -30,7 +30,8 @@ import numpy as np
 
 from engines import Prompt, PromptError
 from engines.automatic_masks import EverythingSettings, Found
-from realtime.comms import VERSION, WireError, encode_mask, unpacked
+from realtime.comms import VERSION, encode_mask, unpacked
+from realtime.errors import WireError
 
 MOST_BYTES = 64 * 1024
 """A request is small; an answer may hold a picture."""

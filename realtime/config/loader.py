@@ -14,11 +14,9 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from realtime.errors import SettingsError
+
 T = TypeVar("T")
-
-
-class SettingsError(ValueError):
-    """An unknown key or a value that does not fit."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:

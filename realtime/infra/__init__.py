@@ -1,1 +1,4 @@
-"""Provides clocks, channels between threads, metrics, error guards, interrupts and progress. Knows no gaze and no masks."""
+"""Provides clocks, channels between threads, metrics, error guards, interrupts and progress.
+
+Knows no gaze and no masks.
+"""

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from realtime.types import ClockStatus
+
 WINDOW = 60
 """Probes remembered; about a minute at one a second."""
 FIT_SPAN_S = 15.0
@@ -37,20 +39,6 @@ def now_ns() -> int:
 def wall_ns() -> int:
     """The wall clock minus `now_ns`: what makes a time of ours one of day. Changes when the wall clock is set."""
     return time.time_ns() - now_ns()
-
-
-@dataclass(frozen=True, slots=True)
-class ClockStatus:
-    """How well a device's clock is known.
-
-    offset_s: device clock minus host clock, now. uncertainty_ns: the map is wrong by this at most, now.
-    age_ns: since the last probe. resets: how often the device clock was found to have jumped.
-    """
-
-    offset_s: float
-    uncertainty_ns: int
-    age_ns: int
-    resets: int
 
 
 @dataclass(frozen=True, slots=True)

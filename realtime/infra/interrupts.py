@@ -12,10 +12,6 @@ INSIST_S = 1.0
 INTERRUPTED = 130
 
 
-class RunFailed(RuntimeError):
-    """The run ended by itself, and not as it was meant to; the message says why."""
-
-
 class Interrupts:
     """In a `with` block, SIGINT and SIGTERM ask the main thread to stop.
 

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.comms import MaskMessage
 from realtime.media.chart import plain
-from realtime.types import State
+from realtime.types import MaskResult, State
 
 # Blue, green, red. Told apart without telling red from green: amber, cyan, lilac, grey (after Okabe & Ito, 2008).
 COLOURS: dict[State, tuple[int, int, int]] = {
@@ -20,7 +19,7 @@ COLOURS: dict[State, tuple[int, int, int]] = {
 _TINT = 0.42
 
 
-def draw(image: Image, message: MaskMessage | None, *, label: bool = True, name: str = "") -> Image:
+def draw(image: Image, message: MaskResult | None, *, label: bool = True, name: str = "") -> Image:
     """Return a copy of the (H, W, 3) BGR frame with the mask tinted and outlined, the gaze marked, the state named.
 
     The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.

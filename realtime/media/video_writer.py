@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.sources.base import SourceError
+from realtime.errors import FilmError
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -25,14 +25,6 @@ FORMATS: tuple[Format, ...] = (
     ("libvpx-vp9", "webm", {"deadline": "realtime", "cpu-used": "6", "crf": "28", "b": "0"}, {}),
 )
 """(codec, container, its options, the container's): H.264 first, VP9 where a build lacks it."""
-
-
-class FilmError(SourceError):
-    """A video cannot be written; the message says why and what to do. begun: whether it went well for a while."""
-
-    def __init__(self, message: str, *, begun: bool = False) -> None:
-        super().__init__(message)
-        self.begun = begun
 
 
 class OverlayWriter:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from realtime.infra.channels import Backlog
-from realtime.tracking.dwell import Trace
-from realtime.types import FrameKey
+from realtime.tracking.user_overrides import Known, NotDone
 
 Verb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
 ALL_VERBS: tuple[Verb, ...] = get_args(Verb)
@@ -17,21 +16,6 @@ VERBS: tuple[Verb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot
 STEERING: tuple[Verb, ...] = ("part", "whole", "hold", "clear", "know")
 """What concerns the mask itself, and is the tracker's to do; the rest is the run's."""
 MOST = 64
-
-
-class NotDone(Exception):
-    """A command that cannot be obeyed now; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """Things that others found on a frame, so that the eyes find them under the ids that these were given.
-
-    traces: None for a thing that has no place in the frame.
-    """
-
-    frame: FrameKey
-    traces: tuple[Trace | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

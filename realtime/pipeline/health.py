@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from realtime.sources.base import SourceStatus
+from realtime.types import SourceStatus
 
 HealthState = Literal["starting", "running", "degraded", "stopping"]
 SILENT_NS = 1_000_000_000

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engines import Decoder
-from realtime.comms import HealthMessage, MaskMessage
+from realtime.comms import HealthMessage
 from realtime.pipeline.control import Command
 from realtime.pipeline.publisher import Sender
 from realtime.pipeline.tracker_log import Turn
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.tracking.keyframe import Keyframe
+from realtime.types import Frame, GazeSample, MaskResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Shown:
     """A frame and the mask that fits it, for whoever draws; None while nothing was looked at yet."""
 
     frame: Frame
-    message: MaskMessage | None
+    message: MaskResult | None
 
 
 class Tap:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-WEIGHT = 0.2
-"""Of the newest in a running mean."""
+from realtime.tracking.running_mean import running_mean
+
 AT_LEAST_NS = 500_000_000
 """What need not be done now is done all the same after so long."""
 
@@ -32,8 +32,3 @@ class Pauses:
         """It was done."""
         self._cost_ns = running_mean(self._cost_ns, now_ns - begun_ns)
         self._used_ns = now_ns
-
-
-def running_mean(mean: float, value: float) -> float:
-    """Of one more value; 0 is a mean of nothing yet."""
-    return mean + (WEIGHT if mean else 1.0) * (value - mean)

@@ -19,7 +19,7 @@ from dataclasses import asdict
 import cv2
 
 from engines import Decoder, Encoder, SharedDecoder
-from realtime.comms import Encoding, FrameRef, HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage
+from realtime.comms import Encoding, HealthMessage, KeyframeMessage, OverlayMessage
 from realtime.infra.channels import Backlog, Latest
 from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.error_guard import Guards
@@ -33,9 +33,9 @@ from realtime.pipeline.observers import Shown, Tap
 from realtime.pipeline.pacing import Pauses
 from realtime.pipeline.publisher import Broadcast
 from realtime.pipeline.tracker_log import Turn, Turns
-from realtime.sources.base import FrameSource, GazeSource
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Track, Tracker
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.types import Frame, FrameRef, FrameSource, GazeSample, GazeSource, MaskResult
 
 GAZE_BACKLOG = 4096  # ten seconds at 400 Hz: only a stopped tracker thread loses gaze
 FIRST_FRAME_S = 3.0  # how long the engine's opening waits to learn the frames' size
@@ -239,7 +239,7 @@ class Pipeline:
             self._encoded.wait()
         return self._keyframes.take(0)
 
-    def _count_mask(self, frame: Frame, track: Track, message: MaskMessage, published_ns: int) -> None:
+    def _count_mask(self, frame: Frame, track: Track, message: MaskResult, published_ns: int) -> None:
         self._masks += message.mask is not None
         self._metrics.tick("masks", published_ns)
         if self._every_frame:

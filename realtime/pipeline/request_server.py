@@ -19,7 +19,7 @@ import numpy as np
 
 from engines import Decoder, EngineError
 from engines.automatic_masks import Found, everything, finished, segment
-from realtime.comms import FrameRef, WireError, unpack
+from realtime.comms import MaskMessage, unpack
 from realtime.comms.requests import (
     MOST_BYTES,
     MOST_SECONDS,
@@ -37,10 +37,13 @@ from realtime.comms.requests import (
 )
 from realtime.comms.sockets import Answers
 from realtime.comms.sockets.request_reply import Asker
-from realtime.pipeline.control import Command, Commands, Known
+from realtime.errors import WireError
+from realtime.pipeline.control import Command, Commands
 from realtime.pipeline.observers import Shown, Tap
 from realtime.tracking.dwell import Trace
-from realtime.types import FrameKey, Keyframe
+from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.user_overrides import Known
+from realtime.types import FrameKey, FrameRef
 
 _Jobs = queue.Queue[tuple[Asker, Segment | Everything | Hold | Release]]
 WAIT_S = 0.1
@@ -194,7 +197,7 @@ class Requests(Tap):
             if not ok:
                 raise Refused(f"the frame cannot be packed as {ask.format}")
             data = np.asarray(packed).tobytes()
-        mask = message.fields() if message is not None else None
+        mask = MaskMessage.of_result(message).fields() if message is not None else None
         return {"frame": asdict(FrameRef.of(frame)), "format": ask.format, "data": data, "mask": mask}
 
     def _remembered(self, ask: History) -> list[bytes]:

@@ -13,8 +13,9 @@ from typing import Literal
 from realtime.comms import Encoding, MaskMessage
 from realtime.pipeline.control import STEERING, Command, Steered, steer
 from realtime.pipeline.publisher import Broadcast, Stamp
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Track, Tracker
-from realtime.types import Frame, FrameKey, GazeSample, Keyframe
+from realtime.types import Frame, FrameKey, GazeSample, MaskResult
 
 Call = Literal["frame", "keyframe", "pause"]
 """frame: a step to a new frame. keyframe: one is looked at between two frames. pause: answers are voted on."""
@@ -123,9 +124,10 @@ class Turns:
         finally:
             self._on_turn(Turn("pause", clock_ns=self._tape.rewind()))
 
-    def _publish(self, message: MaskMessage) -> Stamp:
-        fields = message.fields(self._encoding)  # packing takes its time, and the age is that at publication
-        fields["carried_ms"] = (self._tape() - message.timing_ns.decode_end) / 1e6
+    def _publish(self, result: MaskResult) -> Stamp:
+        fields = MaskMessage.of_result(result).fields(self._encoding)
+        # Packing takes its time, and the age is that at publication.
+        fields["carried_ms"] = (self._tape() - result.timing_ns.decode_end) / 1e6
         return self._broadcast.send("mask", fields)
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from realtime.comms import HealthMessage
 from realtime.config.recording import RecordSettings
+from realtime.errors import RecordingError
 from realtime.media.files import free_name
 from realtime.pipeline.control import Command
 from realtime.pipeline.observers import Shown, Tap
 from realtime.pipeline.tracker_log import Turn
-from realtime.recording.format import About, RecordingError
+from realtime.recording.format import About
 from realtime.recording.recorder import Recorder
 from realtime.types import Frame, GazeSample
 

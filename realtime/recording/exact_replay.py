@@ -16,8 +16,9 @@ from realtime.pipeline.publisher import Broadcast
 from realtime.pipeline.tracker_log import Encoded, Turn, Turns
 from realtime.recording.format import FRAME, TURN, RecordedFrame, read_frame, read_turn
 from realtime.recording.reader import Entry, Recording
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker
-from realtime.types import Frame, FrameKey, Keyframe
+from realtime.types import Frame, FrameKey
 
 KEPT = 1024
 """Packed frames kept for keyframes to come: half a minute, and no keyframe takes so long."""

@@ -14,13 +14,14 @@ import cv2
 import msgpack
 import numpy as np
 
-from realtime.comms import WireError, unpacked
-from realtime.pipeline.control import ALL_VERBS, Command, Known
+from realtime.comms import unpacked
+from realtime.errors import RecordingError, WireError
+from realtime.pipeline.control import ALL_VERBS, Command
 from realtime.pipeline.publisher import Stamp
 from realtime.pipeline.tracker_log import Call, Encoded, Turn
-from realtime.sources.base import SourceError
 from realtime.sources.pupil_messages import jpeg_size
 from realtime.tracking.dwell import Trace
+from realtime.tracking.user_overrides import Known
 from realtime.types import Frame, FrameKey, GazeSample
 
 FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
@@ -31,10 +32,6 @@ SAMPLE = (
 """The order of a look's fields."""
 MOST_PIXELS = 1 << 26
 PictureFormat = Literal["jpeg", "png"]
-
-
-class RecordingError(SourceError):
-    """A recording that cannot be written or read; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)

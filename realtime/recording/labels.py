@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from realtime.recording.format import RecordingError
+from realtime.errors import RecordingError
 
 MOST_TEXT = 80
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.comms import STATES, GazeRef, HealthMessage, WireError, read
+from realtime.comms import STATES, HealthMessage, read
 from realtime.comms.envelope import map_of, number, unpack, whole
-from realtime.recording.format import FRAME, GAZE, RecordedFrame, RecordingError, read_frame, read_sample
+from realtime.errors import RecordingError, WireError
+from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
 from realtime.recording.reader import Entry, Recording
-from realtime.types import FrameKey, GazeSample, State
+from realtime.types import FrameKey, GazeRef, GazeSample, State
 
 KEPT = 4096
 """Frames and looks whose times are remembered for the masks to come: ten seconds at 400 Hz."""

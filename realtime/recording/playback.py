@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from realtime.errors import RecordingError
 from realtime.infra.clock import now_ns
-from realtime.recording.format import RecordedFrame, RecordingError
+from realtime.recording.format import RecordedFrame
 from realtime.recording.reader import Recording
 from realtime.sources.synced_gaze import AlongGaze
 from realtime.sources.video_file import Player

@@ -19,19 +19,10 @@ from mcap.opcode import Opcode
 from mcap.records import Chunk, Message, Metadata
 from mcap.stream_reader import get_chunk_data_stream
 
-from realtime.comms import MaskMessage, WireError, read
+from realtime.comms import MaskMessage, read
+from realtime.errors import RecordingError, WireError
 from realtime.pipeline.tracker_log import Turn
-from realtime.recording.format import (
-    FRAME,
-    GAZE,
-    TURN,
-    About,
-    RecordedFrame,
-    RecordingError,
-    read_frame,
-    read_sample,
-    read_turn,
-)
+from realtime.recording.format import FRAME, GAZE, TURN, About, RecordedFrame, read_frame, read_sample, read_turn
 from realtime.recording.writer import ABOUT, TOPICS
 from realtime.types import GazeSample
 

@@ -15,18 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from realtime.config.recording import RecordSettings
+from realtime.errors import RecordingError
 from realtime.infra.threads import yield_to_others
 from realtime.pipeline.tracker_log import Turn
-from realtime.recording.format import (
-    FRAME,
-    GAZE,
-    TURN,
-    About,
-    RecordingError,
-    pack_frame,
-    pack_sample,
-    pack_turn,
-)
+from realtime.recording.format import FRAME, GAZE, TURN, About, pack_frame, pack_sample, pack_turn
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, GazeSample
 

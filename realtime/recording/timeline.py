@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.comms import MaskMessage
-from realtime.recording.format import FRAME, GAZE, RecordedFrame, RecordingError, read_frame
+from realtime.errors import RecordingError
+from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame
 from realtime.recording.labels import Labels
 from realtime.recording.mask_events import Event, Sight, events
 from realtime.recording.reader import Entry, Recording

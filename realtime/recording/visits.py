@@ -15,7 +15,8 @@ from types import MappingProxyType
 import numpy as np
 
 from realtime.comms import MaskMessage
-from realtime.recording.format import GAZE, About, RecordingError, read_frame
+from realtime.errors import RecordingError
+from realtime.recording.format import GAZE, About, read_frame
 from realtime.recording.labels import Labels
 from realtime.recording.mask_events import Event, Sight, events
 from realtime.recording.reader import Recording

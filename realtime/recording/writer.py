@@ -10,7 +10,8 @@ from typing import IO, Any, cast
 
 from mcap.writer import CompressionType, Writer
 
-from realtime.recording.format import About, RecordingError
+from realtime.errors import RecordingError
+from realtime.recording.format import About
 
 CHUNK_BYTES = 4 << 20
 ABOUT, TOPICS = "gazecast", "gazecast.topics"

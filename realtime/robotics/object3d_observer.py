@@ -11,15 +11,14 @@ from collections.abc import Callable, Mapping
 from calibration import CalibrationError, Camera, Rigid
 from calibration.boards import parse_board
 from calibration.formats import read_camera
-from realtime.config.loader import SettingsError
 from realtime.config.objects import DepthSettings, ObjectSettings
+from realtime.errors import SettingsError, SourceError
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import in_words
 from realtime.pipeline.observers import Shown, Tap
 from realtime.pipeline.publisher import Broadcast
 from realtime.robotics.object_localizer import DepthCamera, Placer
 from realtime.robotics.robot_frame import load_robot
-from realtime.sources.base import FrameSource, SourceError
 from realtime.sources.depth import DepthFrame, DepthSource
 
 log = logging.getLogger(__name__)
@@ -131,15 +130,13 @@ class Space(Tap):
 
 
 def open_space(
-    depth: DepthSettings, objects: ObjectSettings, source: str, frames: FrameSource, broadcast: Broadcast,
+    depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, broadcast: Broadcast,
     *, every_frame: bool, refuse: Callable[[str], None],
 ) -> Space | None:  # fmt: skip
     """What the settings say, not yet started; None where nothing of it is wanted.
 
-    source: how the frames were named. Raises `SettingsError`, `SourceError` or `CalibrationError`.
+    depth_source: opened as `depth.source` says. Raises `SettingsError`, `SourceError` or `CalibrationError`.
     """
-    from realtime.session.inputs import open_depth
-
     if objects.camera is None:
         if depth.source:
             raise SettingsError("depth needs the calibration of the frames' camera: give --camera FILE")
@@ -158,11 +155,10 @@ def open_space(
     if board is not None and not board.knows_its_top:
         raise SettingsError(f"{objects.board} looks the same upside down and fixes no pose; use ChArUco")
     placer = Placer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
-    opened = open_depth(depth.source, frames, source) if depth.source else None
-    size = getattr(opened, "size", None)
+    size = getattr(depth_source, "size", None)
     if size is not None and (misfit := _misfit(size, placer.depth_camera.size)):
         raise SourceError(misfit)
-    return Space(placer, opened, depth, broadcast, every_frame=every_frame, refuse=refuse)
+    return Space(placer, depth_source, depth, broadcast, every_frame=every_frame, refuse=refuse)
 
 
 def _misfit(size: tuple[int, ...], expected: tuple[int, int]) -> str:

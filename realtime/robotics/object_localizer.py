@@ -33,12 +33,12 @@ from calibration.objects import (
     spot_of,
 )
 from calibration.pose import BoardPose, find_pose
-from realtime.comms import DepthRef, MaskMessage, Object3dMessage, Place
+from realtime.comms import DepthRef, Object3dMessage, Place
 from realtime.comms.object3d import Vector
 from realtime.config.objects import ObjectSettings
 from realtime.robotics.robot_frame import Robot, Worn
 from realtime.sources.depth import DepthFrame
-from realtime.types import Frame, Mask
+from realtime.types import Frame, Mask, MaskResult
 
 JITTER_M = 0.001
 """Of a mean of points from frame to frame, at one metre: the mask's edge moves more than the depth does."""
@@ -89,7 +89,7 @@ class Placer:
         """The name of its optical frame."""
         return self._frame_id
 
-    def place(self, frame: Frame, message: MaskMessage, depth: DepthFrame | None, missing: str) -> Object3dMessage:
+    def place(self, frame: Frame, message: MaskResult, depth: DepthFrame | None, missing: str) -> Object3dMessage:
         """The message for a mask of this frame; missing: why there is no depth. Raises `CalibrationError`.
 
         That is for frames that are not of the camera's size; what the depth or a mask may be never raises.
@@ -123,7 +123,7 @@ class Placer:
         return self._for_robot(found, frame.captured_ns / 1e9, board)
 
     def _by_depth(
-        self, said: Object3dMessage, message: MaskMessage, depth: DepthFrame | None, missing: str
+        self, said: Object3dMessage, message: MaskResult, depth: DepthFrame | None, missing: str
     ) -> Object3dMessage:
         if depth is None or message.mask is None:
             return replace(said, reason=missing)

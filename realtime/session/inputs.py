@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from realtime.sources.base import FrameSource, GazeSource, SourceError, SourceStatus
+from realtime.errors import SourceError
+from realtime.types import FrameSource, GazeSource, SourceStatus
 
 if TYPE_CHECKING:
     from realtime.sources.depth import DepthSource

@@ -13,14 +13,13 @@ import cv2
 
 from calibration import CalibrationError
 from engines import Decoder, Encoder, EngineSettings, load, weights
-from realtime.commands.terminal import View
 from realtime.comms import HealthMessage
 from realtime.comms.sockets import Publisher
-from realtime.config.loader import SettingsError
 from realtime.config.schema import Config, kept, to_toml
+from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
-from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.infra.interrupts import Interrupts
 from realtime.infra.progress import Progress, Report
 from realtime.media.overlay import draw
 from realtime.pipeline.control import Commands
@@ -32,12 +31,13 @@ from realtime.recording.controller import Deck
 from realtime.recording.format import About
 from realtime.robotics.object3d_observer import open_space
 from realtime.robotics.outputs import open_formats
-from realtime.session.inputs import open_frames, open_gaze, without_password
-from realtime.sources.base import FrameSource, GazeSource, SourceStatus
+from realtime.session.inputs import open_depth, open_frames, open_gaze, without_password
+from realtime.session.view import View
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.calibrated import CalibratedGaze, Loaded, load_gaze
 from realtime.sources.video_file import Player
 from realtime.tracking.tracker import Tracker
+from realtime.types import FrameSource, GazeSource, SourceStatus
 from realtime.viewer.desktop_window import MouseGaze, Window
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         taps += [latest] if screen is not None else []
         taps += [page] if page is not None else []
         broadcast = Broadcast(Tee(publisher, taps), config.publish.stream, now_ns)
+        wants_depth = config.depth.source and config.objects.camera is not None
         space = open_space(
-            config.depth, config.objects, config.source, frames, broadcast,
+            open_depth(config.depth.source, frames, config.source) if wants_depth else None,
+            config.depth, config.objects, broadcast,
             every_frame=at_any_speed, refuse=watch.refuse,
         )  # fmt: skip
         if space is not None:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from calibration.gaze import screen_steps
 from calibration.gaze.markers import draw_marker
 from engines import Image
+from realtime.errors import SourceError
 from realtime.simulation.wandering_gaze import Aim
-from realtime.sources.base import SourceError
 
 TARGET_S = 2.6
 """How long each target is shown: a reaction, and 40 frames."""

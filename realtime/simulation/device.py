@@ -21,11 +21,11 @@ import msgpack
 import numpy as np
 
 from realtime.comms.sockets import DeviceServer
+from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import EyeError, TargetClip
 from realtime.simulation.encoded_frames import Shot, shots
 from realtime.simulation.table_scene import TableClip
 from realtime.simulation.wandering_gaze import Aim
-from realtime.sources.base import SourceError
 from realtime.sources.gaze_csv import read_trace
 from realtime.sources.opencv_capture import Clip
 
@@ -43,7 +43,7 @@ _NOISE_MEMORY = 0.9
 class Simulator:
     """The device. `start` it, read `port`, `stop` it; or `serve` until interrupted.
 
-    Its gaze is a trace file's points at their own times, or "wander" (see `realtime.simulation.wandering_gaze`) at `rate_hz`; to both are
+    Its gaze is a trace file's points at their own times, or "wander" (see `wandering_gaze`) at `rate_hz`; to both are
     added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). A `TargetClip` in
     place of the video is looked at as a wearer does who calibrates, a `TableClip` as one does who wants things
     fetched, and has depth: `frame.depth`. `error` is how far off the tracker is.

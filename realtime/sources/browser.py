@@ -13,9 +13,9 @@ import numpy as np
 
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
-from realtime.sources.base import FrameSource, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus, Tally
+from realtime.sources.base import Tally
 from realtime.sources.pupil_messages import jpeg_size
-from realtime.types import Frame, GazeSample
+from realtime.types import Frame, FrameSource, GazeSample, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus
 
 MOST_PIXELS = 4096 * 2160
 """Decoding costs three bytes a pixel, however small the JPEG."""

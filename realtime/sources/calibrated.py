@@ -15,10 +15,8 @@ from calibration import CalibrationError, RecordError
 from calibration.gaze import Drift, GazeCalibration, LookTable, object_sd_deg
 from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
 from calibration.record import Record, load
-from realtime.comms import MaskMessage
 from realtime.infra.clock import now_ns
-from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
-from realtime.types import GazeSample
+from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus
 
 LEAST_RADIUS_DEG = 0.5
 """A validation right after the calibration may find less; held still and looked at briefly, no tracker is better."""
@@ -130,7 +128,7 @@ class CalibratedGaze(GazeSource):
         x, y = at.x + dx * at.deg_px, at.y + dy * at.deg_px
         return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.deg_px)
 
-    def chosen(self, message: MaskMessage, now_ns: int) -> None:
+    def chosen(self, message: MaskResult, now_ns: int) -> None:
         """Learn from a published mask: once from each thing that is locked, while it is looked at."""
         if not self._learn or message.mask is None or message.state != "locked" or message.carried_ms > FRESH_MS:
             return

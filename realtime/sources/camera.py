@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from realtime.infra.clock import now_ns
-from realtime.sources.base import OnEvent, OnFrame, SourceStatus, Tally
+from realtime.sources.base import Tally
 from realtime.sources.opencv_capture import Capture
-from realtime.types import Frame
+from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
 RETRY_S = 1.0
 SILENCE_NS = 2_000_000_000

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError
 from calibration.objects import Depth, metres
+from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import SourceError, SourceStatus, Tally
+from realtime.sources.base import Tally
 from realtime.sources.opencv_capture import depth_frames
 from realtime.sources.video_file import ClipClock
-from realtime.types import Frame
+from realtime.types import Frame, SourceStatus
 
 KEPT = 8
 """Depth frames of a live source that are remembered; a quarter of a second at 30 Hz."""

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import SourceError
 from realtime.sources.synced_gaze import AlongGaze
 from realtime.sources.video_file import ClipClock
 from realtime.types import GazeSample

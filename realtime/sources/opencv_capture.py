@@ -17,7 +17,7 @@ import cv2
 from cv2.utils import logging as cv2_logging
 
 from engines import Image
-from realtime.sources.base import SourceError
+from realtime.errors import SourceError
 
 cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_SILENT)
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import msgpack
 
-from realtime.comms.sockets import MAX_MESSAGE_BYTES, DeviceFeed, NoAnswer, Remote, check_endpoint
+from realtime.comms.sockets import MAX_MESSAGE_BYTES, DeviceFeed, Remote, check_endpoint
+from realtime.errors import NoAnswer
 from realtime.infra.clock import ClockMap, now_ns
-from realtime.sources.base import OnEvent, OnFrame, OnGaze, SourceStatus, Tally
+from realtime.sources.base import Tally
 from realtime.sources.depth import DepthFrame, LiveDepth, usable
 from realtime.sources.pupil_messages import (
     DEPTH_FORMATS,
@@ -26,7 +27,7 @@ from realtime.sources.pupil_messages import (
     read_gaze,
     read_pixels,
 )
-from realtime.types import Frame, GazeSample
+from realtime.types import Frame, GazeSample, OnEvent, OnFrame, OnGaze, SourceStatus
 
 DEFAULT_PORT = 50020
 CHECK_EVERY_S = 1.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from realtime.sources.base import OnEvent, OnGaze, SourceStatus, Tally
+from realtime.sources.base import Tally
 from realtime.sources.video_file import ClipClock
+from realtime.types import OnEvent, OnGaze, SourceStatus
 
 
 class AlongGaze:

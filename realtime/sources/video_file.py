@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines import Image
+from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import OnEvent, OnFrame, SourceError, SourceStatus, Tally
+from realtime.sources.base import Tally
 from realtime.sources.opencv_capture import Clip
-from realtime.types import Frame
+from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
 LATE_NS = 250_000_000
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from realtime.pipeline.pacing import running_mean
 from realtime.tracking.mask_refinement import CleanSettings, sharpen, tidy
 from realtime.tracking.motion import Chain
+from realtime.tracking.running_mean import running_mean
 from realtime.tracking.tracked_mask import Masked
 from realtime.types import Frame, Mask
 

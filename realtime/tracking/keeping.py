@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Prompt
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion import Chain
 from realtime.tracking.prompter import Prompter
 from realtime.tracking.tracked_mask import Masked
-from realtime.types import Keyframe, Mask
+from realtime.types import Mask
 
 SAME_IOU = 0.6
 """What the decoder says of a kept mask on a newer keyframe is believed if it overlaps the carried one so much."""

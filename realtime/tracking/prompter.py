@@ -15,9 +15,10 @@ import numpy as np
 
 from engines import Candidates, Decoder, Floats, Prompt
 from realtime.tracking.gaze import Look
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import support
 from realtime.tracking.motion import Chain
-from realtime.types import GazeSample, Keyframe
+from realtime.types import GazeSample
 
 RECENT = 1024
 """Samples remembered, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from realtime.comms import MaskMessage
 from realtime.tracking.dwell import DwellSettings
 from realtime.tracking.gaze import GazeSettings
 from realtime.tracking.keyframe_selection import KeyframeSettings
@@ -12,6 +11,7 @@ from realtime.tracking.mask_refinement import CleanSettings
 from realtime.tracking.mask_selection import ChoiceSettings
 from realtime.tracking.motion import MotionSettings
 from realtime.tracking.prompter import PrompterSettings
+from realtime.types import MaskResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Track:
     gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind the message.
     """
 
-    message: MaskMessage | None
+    message: MaskResult | None
     wants_keyframe: bool
     gaze_captured_ns: int = 0
     keyframe_captured_ns: int = 0

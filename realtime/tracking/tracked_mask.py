@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Floats
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion import Chain
 from realtime.tracking.prompter import Answer
-from realtime.types import Frame, GazeSample, Keyframe, Mask, State
+from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, Mask, MaskResult, State, TimingNs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,9 +32,9 @@ class Decode:
 
     def message(
         self, frame: Frame, thing: int, state: State, mask: Mask | None, confidence: float, now_ns: int
-    ) -> MaskMessage:
+    ) -> MaskResult:
         """What is published for the newest frame. mask: (H, W) bool, its."""
-        return MaskMessage(
+        return MaskResult(
             frame=FrameRef.of(frame),
             keyframe=KeyframeRef(self.keyframe.index, self.keyframe.timestamp),
             gaze=GazeRef(self.sample.timestamp, *self.point_px, self.sample.confidence, self.radius_px),

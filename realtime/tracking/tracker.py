@@ -21,20 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Decoder, Floats
-from realtime.comms import MaskMessage
-from realtime.pipeline.control import Known, NotDone
 from realtime.tracking.dwell import Dwell, Seen, moved_together, near
 from realtime.tracking.finishing import Finishing
 from realtime.tracking.gaze import GazeFilter, Look
 from realtime.tracking.keeping import asked_again
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.keyframe_selection import KeyframeChooser
 from realtime.tracking.mask_selection import pick
 from realtime.tracking.motion import Chain, Motion, common_fate
 from realtime.tracking.prompter import Prompter
 from realtime.tracking.settings import Track, TrackerSettings
 from realtime.tracking.tracked_mask import Decode, Masked
-from realtime.tracking.user_overrides import Steering, stepped
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.tracking.user_overrides import Known, NotDone, Steering, stepped
+from realtime.types import Frame, GazeSample, MaskResult
 
 __all__ = ["Track", "Tracker", "TrackerSettings"]
 
@@ -270,7 +269,7 @@ class Tracker:
 
     def _decide(
         self, frame: Frame, look: Look | None, decoded: Masked | None, carried: Masked | None, *, broken: bool
-    ) -> MaskMessage | None:
+    ) -> MaskResult | None:
         verdict = self._dwell.update(
             Seen(
                 self._now_ns, look, decoded.mask if decoded else None, carried.mask if carried else None,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines import Candidates
+from realtime.tracking.dwell import Trace
 from realtime.tracking.mask_selection import levels
 from realtime.tracking.prompter import Answer
+from realtime.types import FrameKey
 
 GROWN = 1.05
 """A step goes on to a mask whose area differs by so much: SAM often says the same twice."""
@@ -47,3 +49,18 @@ def stepped(candidates: Candidates, area: int, step: int) -> tuple[int, int] | N
         return found or ranked[0][::-1]
     found = next(((k, level) for level, k in ranked if areas[k] >= GROWN * area), None)
     return found or ranked[-1][::-1]
+
+
+class NotDone(Exception):
+    """A command that cannot be obeyed now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Things that others found on a frame, so that the eyes find them under the ids that these were given.
+
+    traces: None for a thing that has no place in the frame.
+    """
+
+    frame: FrameKey
+    traces: tuple[Trace | None, ...]

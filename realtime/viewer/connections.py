@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from realtime.errors import PageError
 from realtime.infra.clock import now_ns
 from realtime.viewer.frame_broadcaster import Hub, Order
 from realtime.viewer.interfaces import Host
-from realtime.viewer.page_messages import PageError, pack_text
+from realtime.viewer.page_messages import pack_text
 
 PROBE_EVERY_S = 2.0
 MOST_BAD = 20

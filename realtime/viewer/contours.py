@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Image
-from realtime.comms import MaskMessage
 from realtime.media.overlay import COLOURS
-from realtime.types import Mask
+from realtime.types import Mask, MaskResult
 
 Points = NDArray[np.uint16]
 _GLOW = ((9, 0.25), (5, 0.5))
@@ -30,7 +29,7 @@ def outlines(mask: Mask) -> list[Points]:
     return [np.asarray(points[:, 0, :], np.uint16) for points in found]
 
 
-def edges(message: MaskMessage | None, size: tuple[int, int], homography: NDArray[np.float64]) -> Image:
+def edges(message: MaskResult | None, size: tuple[int, int], homography: NDArray[np.float64]) -> Image:
     """(height, width, 3) BGR: the glowing edge of the mask on black, which a see-through display leaves clear.
 
     size: (width, height) of the display. homography: (3, 3), from the frame's pixels to the display's. What it maps

@@ -11,16 +11,12 @@ import sys
 import cv2
 
 from engines import Image
+from realtime.errors import WindowError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import GazeSource, OnEvent, OnGaze, SourceStatus
-from realtime.types import GazeSample
+from realtime.types import GazeSample, GazeSource, OnEvent, OnGaze, SourceStatus
 
 SAMPLE_NS = 1_000_000_000 // 120
 """A still mouse goes on being a gaze, at the rate of a wearable tracker."""
-
-
-class WindowError(RuntimeError):
-    """No window can be opened on this machine."""
 
 
 class MouseGaze(GazeSource):

@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.comms import MaskMessage
 from realtime.config.viewer import IDENTITY, Homography, check_homography
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import Shown
-from realtime.types import GazeSample
+from realtime.types import GazeSample, MaskResult
 from realtime.viewer.clients import Seat, Seats
 from realtime.viewer.contours import edges, outlines
 from realtime.viewer.page_messages import pack_picture
@@ -182,7 +181,7 @@ def head(shown: Shown, seq: int, shown_ns: int, trail: list[list[float]]) -> Map
     return fields
 
 
-def target(message: MaskMessage, shown_ns: int) -> Mapping[str, Any]:
+def target(message: MaskResult, shown_ns: int) -> Mapping[str, Any]:
     """What a page is told about a mask; shown_ns: when it was ready to be shown, host clock."""
     timing = message.timing_ns
     fresh = message.state in ("preview", "locked")

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from realtime.errors import RecordingError
 from realtime.infra.channels import Backlog
-from realtime.recording.format import RecordingError
 from realtime.recording.labelling import Labelling
 from realtime.viewer.page_messages import Say, Undo, pack_text
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from realtime.comms import HealthMessage
 from realtime.config.viewer import ViewSettings
+from realtime.errors import PageError, SnapshotError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import VERBS, Command, Commands, Verb
@@ -22,7 +23,6 @@ from realtime.viewer.page_input import Desk, Page
 from realtime.viewer.page_messages import (
     Ack,
     Looks,
-    PageError,
     Say,
     Show,
     Source,
@@ -35,7 +35,7 @@ from realtime.viewer.page_messages import (
 )
 from realtime.viewer.server import Server
 from realtime.viewer.shown_objects import Roll
-from realtime.viewer.snapshot import SnapshotError, save
+from realtime.viewer.snapshot import save
 
 
 class LivePage(Tap):

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from realtime.errors import PageError
 from realtime.pipeline.control import VERBS, Command
 from realtime.recording.labels import Label
 from realtime.viewer.contours import Points
@@ -41,10 +42,6 @@ MOST_INDEX = 2**53
 MOST_MS = 1e12
 MOST_AWAY = 16.0
 """A finger dragged off the picture is outside 0..1, but not by so much."""
-
-
-class PageError(ValueError):
-    """A message from a page that is not as it should be; it is counted and passed over."""
 
 
 @dataclass(frozen=True, slots=True)

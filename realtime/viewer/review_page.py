@@ -16,13 +16,13 @@ import numpy as np
 
 from realtime.comms import STATES
 from realtime.config.viewer import ViewSettings
-from realtime.recording.format import RecordingError
+from realtime.errors import PageError, RecordingError
 from realtime.recording.labelling import Labelling
 from realtime.recording.timeline import Reel
 from realtime.recording.visits import Thing
 from realtime.viewer.interfaces import Answer, Line
 from realtime.viewer.label_worker import Labeller
-from realtime.viewer.page_messages import Ack, PageError, Say, Show, Undo, pack_text, read_text
+from realtime.viewer.page_messages import Ack, Say, Show, Undo, pack_text, read_text
 from realtime.viewer.server import Server
 from realtime.viewer.thumbnail import thumbnail
 from realtime.viewer.timeline_broadcaster import Projector

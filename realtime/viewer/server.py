@@ -25,12 +25,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from realtime.config.loader import SettingsError
 from realtime.config.viewer import ViewSettings, check_homography
+from realtime.errors import PageError, ViewError
 from realtime.viewer.connections import Stream, Visit
 from realtime.viewer.frame_broadcaster import Order
 from realtime.viewer.interfaces import Host
-from realtime.viewer.page_messages import MOST_BYTES, PageError, pack_text
+from realtime.viewer.page_messages import MOST_BYTES, pack_text
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
@@ -40,10 +40,6 @@ POLICY = (
 )
 HEARTBEAT_S = 5.0
 START_S = 30.0
-
-
-class ViewError(SettingsError):
-    """The page cannot be served; the message says what to do."""
 
 
 class Server:

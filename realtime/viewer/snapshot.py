@@ -10,15 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.comms import FrameRef
-from realtime.config.loader import SettingsError
+from realtime.comms import MaskMessage
+from realtime.errors import SnapshotError
 from realtime.media.files import free_name
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import Shown
-
-
-class SnapshotError(SettingsError):
-    """A snapshot could not be written; the message says why."""
+from realtime.types import FrameRef
 
 
 def save(shown: Shown, folder: Path, name: str) -> list[Path]:
@@ -49,6 +46,6 @@ def _said(shown: Shown) -> dict[str, Any]:
     """What `mask` publishes, without the mask."""
     if shown.message is None:
         return {"frame": asdict(FrameRef.of(shown.frame))}
-    fields = shown.message.fields()
+    fields = MaskMessage.of_result(shown.message).fields()
     del fields["mask"]
     return {**fields, "timing_ns": asdict(shown.message.timing_ns)}

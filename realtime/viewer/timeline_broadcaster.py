@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.recording.format import RecordedFrame, RecordingError
+from realtime.errors import RecordingError
+from realtime.recording.format import RecordedFrame
 from realtime.recording.timeline import Moment, Reel
 from realtime.viewer.clients import Seat, Seats
 from realtime.viewer.contours import outlines

@@ -21,9 +21,10 @@ from benchmarks.streaming_eval.stepping import (
 )
 from benchmarks.tracker_ablation import ABLATIONS, tries, without
 from engines import Decoder, EngineSettings, Prompt, load
-from realtime.config.loader import SettingsError
+from realtime.errors import SettingsError
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import TrackerSettings
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.types import Frame, GazeSample
 from tests.benchmarks.test_clips import moving
 
 FPS = 24.0

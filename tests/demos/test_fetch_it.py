@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from realtime import Requester
-from realtime.comms import FrameRef, Object3dMessage, Place
-from realtime.comms.sockets import NoAnswer
+from realtime.comms import Object3dMessage, Place
 from realtime.config.schema import load_config
+from realtime.errors import NoAnswer
 from realtime.infra.progress import Quiet
 from realtime.session.run import run
 from realtime.simulation.device import Simulator
 from realtime.simulation.table_scene import BOARD, BOXES, TableClip, write_calibrations
+from realtime.types import FrameRef
 from tests.realtime.waiting import eventually
 
 DEMOS = Path(__file__).parents[2] / "demos"

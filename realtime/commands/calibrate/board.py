@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 
 from calibration.boards import EXPECTED, Board, parse_board
-from realtime.config.loader import SettingsError
-from realtime.infra.interrupts import RunFailed
+from realtime.errors import RunFailed, SettingsError
 
 DEFAULT = "charuco:5x7:36mm:26mm:5X5_100"
 """Fits A4 and US letter with a rim."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from calibration.boards import Board, Detection
 from calibration.collecting import Collector
 from realtime.commands.calibrate.board_guide import draw_guidance
+from realtime.errors import RunFailed
 from realtime.infra.channels import Latest
-from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.infra.interrupts import Interrupts
 from realtime.session.inputs import open_frames
-from realtime.sources.base import FrameSource, SourceStatus
 from realtime.sources.video_file import ClipFrames
-from realtime.types import Frame
+from realtime.types import Frame, FrameSource, SourceStatus
 from realtime.viewer.desktop_window import Window
 
 WAIT_S = 0.05

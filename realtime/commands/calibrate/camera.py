@@ -19,8 +19,7 @@ from calibration.formats import read_camera, to_camera_info
 from calibration.intrinsics import Intrinsics, Lens, View, calibrate
 from realtime.commands.calibrate import report_camera
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
-from realtime.config.loader import SettingsError
-from realtime.infra.interrupts import RunFailed
+from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import Terminal
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}

@@ -11,15 +11,14 @@ from calibration.gaze import Advice, Choreography
 from calibration.gaze.choreography import Role
 from calibration.gaze.markers import find_markers
 from engines import Image
-from realtime.config.loader import SettingsError
+from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import Backlog, Latest
 from realtime.infra.clock import now_ns
-from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.infra.interrupts import Interrupts
 from realtime.infra.progress import Progress
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.sources.base import FrameSource, GazeSource
 from realtime.sources.video_file import ClipFrames
-from realtime.types import Frame, GazeSample
+from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
 WAIT_S = 0.03
 MOST_TIMEOUT_S = 86_400.0

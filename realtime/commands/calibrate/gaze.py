@@ -28,8 +28,7 @@ from realtime.commands.calibrate.choreography_run import Headless, Press, Scene,
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.commands.calibrate.report import Page
 from realtime.commands.calibrate.report_gaze import Found
-from realtime.config.loader import SettingsError
-from realtime.infra.interrupts import RunFailed
+from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import Terminal
 from realtime.sources.calibrated import camera_name
 

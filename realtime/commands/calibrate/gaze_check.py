@@ -18,7 +18,7 @@ from realtime.commands.calibrate.choreography_run import look
 from realtime.commands.calibrate.gaze import add_flags, collect, finish, missed, save, stage_of
 from realtime.commands.calibrate.outputs import check_outputs
 from realtime.commands.calibrate.report_gaze import Found
-from realtime.infra.interrupts import RunFailed
+from realtime.errors import RunFailed
 from realtime.sources.calibrated import Loaded, load_gaze
 
 

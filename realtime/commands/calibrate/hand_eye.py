@@ -23,8 +23,7 @@ from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.commands.calibrate.report import Page
 from realtime.commands.calibrate.report_hand_eye import Pictured
-from realtime.config.loader import SettingsError
-from realtime.infra.interrupts import RunFailed
+from realtime.errors import RunFailed, SettingsError
 
 MOST_RMS_PX = 3.0
 NAMES = ("poses.json", "poses.csv")

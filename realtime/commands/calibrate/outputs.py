@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from realtime.config.loader import SettingsError
+from realtime.errors import SettingsError
 
 
 def report_stem(out: Path, stem: Path | None) -> Path:

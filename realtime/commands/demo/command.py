@@ -16,10 +16,11 @@ from engines import weights
 from realtime.commands.demo import clip, scripted_gaze
 from realtime.commands.demo.received import Seen
 from realtime.commands.demo.report import Watched, draw_report, summary, table
-from realtime.commands.demo.run_process import DemoError, Host
+from realtime.commands.demo.run_process import Host
 from realtime.comms import HealthMessage
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT, MaskSubscriber
 from realtime.config.schema import Config
+from realtime.errors import DemoError, MediaError
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import Interrupts
 from realtime.infra.progress import Terminal, Watching, bar
@@ -95,7 +96,7 @@ def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise clip.MediaError(f"cannot make the folder {out}: {error.strerror}; choose another with --out") from error
+        raise MediaError(f"cannot make the folder {out}: {error.strerror}; choose another with --out") from error
 
 
 def _watch(config: Config, played: Played, terminal: Terminal, watch_s: float) -> Watched:

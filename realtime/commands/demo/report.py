@@ -12,11 +12,11 @@ from rich.table import Table
 
 from engines import Image
 from realtime.commands.demo import figures
-from realtime.commands.demo.clip import MediaError
 from realtime.commands.demo.received import Seen, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import Look
 from realtime.commands.doctor import processor
 from realtime.comms import HealthMessage
+from realtime.errors import MediaError
 from realtime.infra.metrics import percentiles
 from realtime.infra.progress import bar
 from realtime.media.overlay import draw

@@ -13,18 +13,12 @@ from typing import Any
 
 from engines import EngineError
 from realtime.comms import HealthMessage
-from realtime.comms.sockets import TransportError
-from realtime.config.loader import SettingsError
 from realtime.config.schema import Config
+from realtime.errors import DemoError, SettingsError, SourceError, TransportError
 from realtime.infra.progress import Progress
 from realtime.session.run import run
-from realtime.sources.base import SourceError
 
 STOP_S = 5.0
-
-
-class DemoError(SourceError):
-    """The demo's pipeline did not start, ended early or gave no masks; the message says why."""
 
 
 class Host:

@@ -9,7 +9,8 @@ from typing import Any
 
 from realtime.commands.export.coco_json import OBJECT, Annotation, Category, ImageRef, dataset, write_json
 from realtime.commands.export.csv_table import iso
-from realtime.recording.format import RecordedFrame, RecordingError
+from realtime.errors import RecordingError
+from realtime.recording.format import RecordedFrame
 from realtime.recording.labels import Labels
 from realtime.recording.mask_events import Sight, paired, sights
 from realtime.recording.reader import Recording

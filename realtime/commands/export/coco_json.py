@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 
 from realtime.comms.mask_encoding import encode_mask
+from realtime.errors import AnnotationError
 from realtime.types import Mask
-
-
-class AnnotationError(ValueError):
-    """Annotations that belong to no picture or category, or that are no JSON."""
 
 
 @dataclass(frozen=True, slots=True)

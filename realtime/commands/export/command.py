@@ -14,10 +14,10 @@ from rich.console import Console
 from realtime.commands.export.coco import ANNOTATIONS, gather
 from realtime.commands.export.csv_table import table
 from realtime.commands.export.video import film
-from realtime.infra.interrupts import Interrupts, RunFailed
+from realtime.errors import FilmError, RecordingError, RunFailed
+from realtime.infra.interrupts import Interrupts
 from realtime.infra.progress import bar
-from realtime.media.video_writer import FilmError
-from realtime.recording.format import GAZE, RecordingError
+from realtime.recording.format import GAZE
 from realtime.recording.labels import Labels, labels_path
 from realtime.recording.mask_events import Event, Sight, events
 from realtime.recording.reader import Recording

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from engines import Image
+from realtime.errors import FilmError, RecordingError
 from realtime.media.overlay import draw
-from realtime.media.video_writer import TICKS_PER_S, FilmError, OverlayWriter
-from realtime.recording.format import RecordingError
+from realtime.media.video_writer import TICKS_PER_S, OverlayWriter
 from realtime.recording.labels import Labels
 from realtime.recording.mask_events import Sight, paired
 from realtime.recording.reader import Recording

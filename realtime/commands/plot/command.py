@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from engines import Image
 from realtime.commands.export.command import check_target, write_whole
 from realtime.comms import HealthMessage
-from realtime.infra.interrupts import Interrupts, RunFailed
-from realtime.recording.format import About, RecordingError
+from realtime.errors import RecordingError, RunFailed
+from realtime.infra.interrupts import Interrupts
+from realtime.recording.format import About
 from realtime.recording.labels import Label, Labels
 from realtime.recording.mask_events import Event, Sight, events
 from realtime.recording.reader import Recording

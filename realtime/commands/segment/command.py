@@ -22,8 +22,7 @@ from engines.letterbox import MODEL_SIDE
 from engines.settings import Backend, Precision
 from realtime.commands.export.coco_json import Annotation, ImageRef, dataset, write_json, write_whole
 from realtime.commands.segment.instance_overlay import mosaic
-from realtime.config.loader import SettingsError
-from realtime.infra.interrupts import RunFailed
+from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import Report, Terminal
 
 FOLDER = Path("segment-out")

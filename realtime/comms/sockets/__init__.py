@@ -5,11 +5,12 @@ returns. Who connects shares the process's one context. A socket belongs to one 
 Imports nothing of ours.
 """
 
-from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, NoAnswer, TransportError, check_endpoint
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, check_endpoint
 from realtime.comms.sockets.publisher import Publisher
 from realtime.comms.sockets.pupil import DeviceFeed, DeviceServer
 from realtime.comms.sockets.request_reply import Answers, Remote
 from realtime.comms.sockets.subscription import Subscription
+from realtime.errors import NoAnswer, TransportError
 
 __all__ = [
     "MAX_MESSAGE_BYTES",

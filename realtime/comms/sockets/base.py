@@ -8,18 +8,12 @@ import re
 
 import zmq
 
+from realtime.errors import TransportError
+
 MAX_MESSAGE_BYTES = 64 * 2**20
 """The largest message taken from anybody: four times a 1920 x 1080 BGR picture, with room."""
 
 _ADDRESS = re.compile(r"tcp://(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):(\d{1,5}|\*)")
-
-
-class TransportError(Exception):
-    """An address that cannot be used, or a peer that does not answer; the message says what to do."""
-
-
-class NoAnswer(TransportError):
-    """The peer did not answer in time; the next request starts afresh."""
 
 
 def check_endpoint(endpoint: str, *, bind: bool = False) -> str:

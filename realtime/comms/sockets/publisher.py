@@ -6,7 +6,8 @@ import threading
 
 import zmq
 
-from realtime.comms.sockets.base import TransportError, bind
+from realtime.comms.sockets.base import bind
+from realtime.errors import TransportError
 
 
 class Publisher:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
-from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, TransportError, bind, whole_ms
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, bind, whole_ms
 from realtime.comms.sockets.subscription import Subscriber
+from realtime.errors import TransportError
 
 _MAX_PARTS = 16
 

@@ -6,14 +6,8 @@ from typing import NewType
 
 import zmq
 
-from realtime.comms.sockets.base import (
-    NoAnswer,
-    TransportError,
-    bind,
-    check_endpoint,
-    connect,
-    whole_ms,
-)
+from realtime.comms.sockets.base import bind, check_endpoint, connect, whole_ms
+from realtime.errors import NoAnswer, TransportError
 
 
 class Remote:

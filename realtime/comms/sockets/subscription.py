@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, TransportError, connect, whole_ms
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, connect, whole_ms
+from realtime.errors import TransportError
 
 _REFUSAL_S = 0.1
 """libzmq says CONNECT_RETRIED within a millisecond of losing a peer, and never after it has thrown one out."""

@@ -15,8 +15,9 @@ from types import TracebackType
 
 from mcap.writer import CompressionType, Writer
 
-from realtime.comms import MaskMessage, Object3dMessage, OverlayMessage, WireError, read
-from realtime.recording.format import FRAME, RecordingError, read_frame
+from realtime.comms import MaskMessage, Object3dMessage, OverlayMessage, read
+from realtime.errors import RecordingError, WireError
+from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import Labels
 from realtime.recording.reader import Entry, Recording
 from realtime.robotics.ros2.convert import OBJECT

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Camera, Fisheye, Pinhole, Rigid
-from realtime.comms import MaskMessage, Object3dMessage, Place
-from realtime.robotics.ros2.message_types import Ros2Error, make
+from realtime.comms import Object3dMessage, Place
+from realtime.errors import Ros2Error
+from realtime.robotics.ros2.message_types import make
+from realtime.types import MaskResult
 
 Header = Any
 Message = Any
@@ -39,12 +41,12 @@ def time(stamp_ns: int) -> Message:
 # -- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def mask_image(message: MaskMessage, head: Header) -> Message:
+def mask_image(message: MaskResult, head: Header) -> Message:
     """sensor_msgs/Image, mono8: 255 on the object, 0 elsewhere; all 0 while it is lost."""
     return _image(head, "mono8", _mask(message).astype(np.uint8) * np.uint8(255))
 
 
-def label_image(message: MaskMessage, head: Header) -> Message:
+def label_image(message: MaskResult, head: Header) -> Message:
     """sensor_msgs/Image, 16UC1: the object's number as `label_value` has it, 0 elsewhere."""
     return _image(head, "16UC1", _mask(message).astype("<u2") * np.uint16(label_value(message.object)))
 
@@ -90,7 +92,7 @@ def distortion(camera: Camera) -> tuple[str, tuple[float, ...]]:
     )
 
 
-def _mask(message: MaskMessage) -> NDArray[np.bool_]:
+def _mask(message: MaskResult) -> NDArray[np.bool_]:
     return np.zeros((message.frame.height, message.frame.width), bool) if message.mask is None else message.mask
 
 
@@ -105,7 +107,7 @@ def _image(head: Header, encoding: str, pixels: NDArray[Any]) -> Message:
 # -- detections -------------------------------------------------------------------------------------------------------
 
 
-def detections_2d(message: MaskMessage, head: Header, name: str = OBJECT) -> Message:
+def detections_2d(message: MaskResult, head: Header, name: str = OBJECT) -> Message:
     """vision_msgs/Detection2DArray: the object, or none while it is lost. Its `id` is ours, its score `confidence`."""
     detections = []
     if (edges := message.box) is not None:

@@ -17,12 +17,12 @@ import cv2
 
 from calibration import Camera
 from realtime.comms import Object3dMessage, read
-from realtime.comms.sockets import TransportError
+from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import in_words
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import Shown, Tap
-from realtime.robotics.ros2.message_types import Ros2Error, check, definition
+from realtime.robotics.ros2.message_types import check, definition
 from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, Outgoing, Translator, full_name
 
 log = logging.getLogger(__name__)

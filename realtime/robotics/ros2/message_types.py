@@ -5,12 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from realtime.config.loader import SettingsError
+from realtime.errors import Ros2Error
 from realtime.robotics.ros2.vision_msgs import DEFINITIONS
-
-
-class Ros2Error(SettingsError):
-    """Something that cannot be said in ROS 2, or a library that is missing; the message says what to do."""
 
 
 @functools.cache

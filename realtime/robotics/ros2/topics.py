@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calibration import Camera, Rigid
-from realtime.comms import MaskMessage, Object3dMessage
+from realtime.comms import Object3dMessage
 from realtime.robotics.ros2 import convert
 from realtime.robotics.ros2.message_types import cdr
+from realtime.types import MaskResult
 
 CAMERA_FRAME = "camera_optical_frame"
 """The camera's frame of reference where nobody has said another; REP-103 wants this end."""
@@ -71,7 +72,7 @@ class Translator:
     ) -> None:
         self._wall_ns, self._name, self._wanted = wall_ns, name, wanted
         self.camera, self.camera_frame = camera, camera_frame
-        self._said: MaskMessage | None = None
+        self._said: MaskResult | None = None
         self._informed: deque[int] = deque(maxlen=64)  # what waits for its depth is a few frames old
 
     def picture(
@@ -87,7 +88,7 @@ class Translator:
             yield Outgoing(topic, self._wall_ns + captured_ns, convert.compressed_image(data, kind, head))
         yield from self._info(captured_ns)
 
-    def mask(self, message: MaskMessage) -> Iterator[Outgoing]:
+    def mask(self, message: MaskResult) -> Iterator[Outgoing]:
         """A mask; without a time of capture, from an older publisher, that of arrival at the publisher."""
         self._said = message
         captured_ns = message.captured_ns or message.timing_ns.frame_received

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-
-class DwellSettingsError(ValueError):
-    """A setting of the dwell machine is outside what makes sense; the message says what would."""
+from realtime.errors import DwellSettingsError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-
-class GazeSettingsError(ValueError):
-    """A setting of the gaze filter is outside what makes sense; the message says what would."""
+from realtime.errors import GazeSettingsError
 
 
 @dataclass(frozen=True, slots=True)

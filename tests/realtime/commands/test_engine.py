@@ -7,7 +7,7 @@ import pytest
 
 from engines.settings import default_cache_dir
 from realtime.commands import engine
-from realtime.config.loader import SettingsError
+from realtime.errors import SettingsError
 
 
 def parsed(*flags: str) -> argparse.Namespace:

@@ -14,9 +14,10 @@ from realtime.commands.main import main
 from realtime.commands.replay import recorded_config
 from realtime.comms import unpack
 from realtime.config.schema import Config, load_config
+from realtime.errors import RecordingError
 from realtime.infra.progress import Quiet
 from realtime.recording.exact_replay import Replay
-from realtime.recording.format import RecordingError, pack_turn, read_turn
+from realtime.recording.format import pack_turn, read_turn
 from realtime.recording.playback import RecordedFrames
 from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile

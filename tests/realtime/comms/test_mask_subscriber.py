@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 import realtime
-from realtime.comms import FrameRef, GazeRef, KeyframeMessage, KeyframeRef, MaskMessage, TimingNs
+from realtime.comms import KeyframeMessage, MaskMessage
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import Publisher, TransportError
+from realtime.comms.sockets import Publisher
+from realtime.errors import TransportError
 from realtime.pipeline.publisher import Broadcast
+from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 from tests.realtime.waiting import eventually
 
 

@@ -6,21 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.comms import (
-    FrameRef,
-    GazeRef,
-    HealthMessage,
-    KeyframeMessage,
-    KeyframeRef,
-    MaskMessage,
-    OverlayMessage,
-    TimingNs,
-    WireError,
-    pack,
-    read,
-    split,
-    unpack,
-)
+from realtime.comms import HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage, pack, read, split, unpack
+from realtime.errors import WireError
+from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 ENVELOPE = {"v": 1, "stream": "s", "seq": 4, "published_ns": 5}
 FRAME = FrameRef(7, 1.25, 6, 4)

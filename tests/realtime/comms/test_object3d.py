@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration import Pinhole
-from realtime.comms import DepthRef, FrameRef, Object3dMessage, Place, WireError, pack, read
+from realtime.comms import DepthRef, Object3dMessage, Place, pack, read
+from realtime.errors import WireError
+from realtime.types import FrameRef
 
 HEAD = {"v": 1, "stream": "s", "seq": 3, "published_ns": 9}
 PLACE = Place(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from realtime import Requester
-from realtime.comms import WireError
 from realtime.comms.requests import pack_answer
+from realtime.errors import WireError
 
 
 @pytest.mark.parametrize("said", [

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.comms import WireError
 from realtime.comms.requests import (
     Everything,
     History,
@@ -23,6 +22,7 @@ from realtime.comms.requests import (
     read_answer,
     read_ask,
 )
+from realtime.errors import WireError
 
 
 @pytest.mark.parametrize(

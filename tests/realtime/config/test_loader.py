@@ -4,7 +4,8 @@ from typing import Literal
 
 import pytest
 
-from realtime.config.loader import SettingsError, flattened, merged, read_toml
+from realtime.config.loader import flattened, merged, read_toml
+from realtime.errors import SettingsError
 
 
 @dataclass(frozen=True)

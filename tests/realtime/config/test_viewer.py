@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from realtime.config.loader import SettingsError
 from realtime.config.schema import load_config, to_toml
 from realtime.config.viewer import ViewSettings
+from realtime.errors import SettingsError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 TLS = {"tls_cert": Path("c.pem"), "tls_key": Path("k.pem")}

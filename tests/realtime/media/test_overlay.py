@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+from realtime.comms import MaskMessage
 from realtime.media.overlay import COLOURS, draw
+from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 
 def message(mask, state="locked", gaze=(5.0, 5.0)):

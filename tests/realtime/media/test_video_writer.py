@@ -8,7 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from realtime.media.video_writer import FilmError, OverlayWriter
+from realtime.errors import FilmError
+from realtime.media.video_writer import OverlayWriter
 
 
 def grey(level: int, width: int = 96, height: int = 64) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Commands reach the tracker when it can be steered, and the run otherwise, between two frames."""
 
-from realtime.pipeline.control import MOST, STEERING, VERBS, Command, Commands, Known, NotDone, Steered, steer
+from realtime.pipeline.control import MOST, STEERING, VERBS, Command, Commands, Steered, steer
+from realtime.tracking.user_overrides import Known, NotDone
 from realtime.types import FrameKey
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from realtime.pipeline.health import Signs, judge
-from realtime.sources.base import SourceStatus
+from realtime.types import SourceStatus
 
 S = 1_000_000_000
 FINE, GONE = SourceStatus("running"), SourceStatus("connecting", "asking tcp://10.0.0.1:50020")

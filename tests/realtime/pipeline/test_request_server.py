@@ -8,10 +8,10 @@ import pytest
 
 import realtime.pipeline.request_server as server_module
 from realtime import MaskSubscriber, Requester
-from realtime.comms import WireError
 from realtime.comms.requests import pack_ask, read_answer
 from realtime.comms.sockets import Remote
 from realtime.config.schema import load_config
+from realtime.errors import WireError
 from realtime.infra.clock import now_ns
 from realtime.infra.progress import Quiet
 from realtime.pipeline.control import Commands

@@ -10,19 +10,11 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
-from realtime.comms import (
-    FrameRef,
-    GazeRef,
-    HealthMessage,
-    KeyframeRef,
-    MaskMessage,
-    TimingNs,
-    pack,
-)
+from realtime.comms import HealthMessage, MaskMessage, pack
 from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
 from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile
-from realtime.types import Frame, GazeSample, State
+from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, State, TimingNs
 
 WALL_NS = 1_700_000_000_000_000_000
 BEGIN_NS = 5_000_000_000

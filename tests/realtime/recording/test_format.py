@@ -10,20 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.pipeline.control import VERBS, Command, Known
+from realtime.errors import RecordingError
+from realtime.pipeline.control import VERBS, Command
 from realtime.pipeline.publisher import Stamp
 from realtime.pipeline.tracker_log import Encoded, Turn
-from realtime.recording.format import (
-    About,
-    RecordingError,
-    pack_frame,
-    pack_sample,
-    pack_turn,
-    read_frame,
-    read_sample,
-    read_turn,
-)
+from realtime.recording.format import About, pack_frame, pack_sample, pack_turn, read_frame, read_sample, read_turn
 from realtime.tracking.dwell import Trace
+from realtime.tracking.user_overrides import Known
 from realtime.types import FrameKey, GazeSample
 from tests.realtime.recording import made
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.recording.format import RecordingError
+from realtime.errors import RecordingError
 from realtime.recording.labelling import Labelling
 from realtime.recording.labels import Label, labels_path, load_labels
 

@@ -6,7 +6,8 @@ from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
 from mcap.records import Chunk
 
-from realtime.recording.format import FRAME, GAZE, RecordingError
+from realtime.errors import RecordingError
+from realtime.recording.format import FRAME, GAZE
 from realtime.recording.reader import Recording
 from realtime.recording.writer import RecordingFile
 from tests.realtime.recording import made

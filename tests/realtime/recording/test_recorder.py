@@ -20,12 +20,13 @@ import realtime.recording.controller as deck_module
 import realtime.recording.recorder as recorder_module
 from realtime.comms import HealthMessage
 from realtime.config.recording import RecordSettings
+from realtime.errors import RecordingError
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import Command
 from realtime.pipeline.observers import Shown
 from realtime.pipeline.tracker_log import Turn
 from realtime.recording.controller import Deck
-from realtime.recording.format import FRAME, GAZE, TURN, RecordingError
+from realtime.recording.format import FRAME, GAZE, TURN
 from realtime.recording.reader import Recording
 from realtime.recording.recorder import Recorder
 from realtime.recording.writer import RecordingFile

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.recording.format import RecordingError
+from realtime.errors import RecordingError
 from realtime.recording.reader import Recording
 from realtime.recording.timeline import BLOCK, CARRIED_NS, Reel
 from realtime.recording.writer import RecordingFile

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from realtime.recording.format import RecordingError
+from realtime.errors import RecordingError
 from realtime.recording.labels import Label, Labels
 from realtime.recording.mask_events import paired, sights
 from realtime.recording.reader import Recording

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zmq
 
-from realtime.comms.sockets import TransportError
+from realtime.errors import TransportError
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import Shown
 from realtime.robotics.lerobot_camera import LeRobotCamera

@@ -11,16 +11,16 @@ import pytest
 from calibration import CalibrationError, Pinhole, record
 from realtime.commands.main import main
 from realtime.comms import Object3dMessage, Place, read
-from realtime.config.loader import SettingsError
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.schema import Config, load_config
+from realtime.errors import SettingsError, SourceError
 from realtime.pipeline.observers import Shown
 from realtime.pipeline.publisher import Broadcast
 from realtime.recording.reader import Recording
 from realtime.robotics.object3d_observer import Space, open_space
 from realtime.session.run import run
-from realtime.sources.base import SourceError, SourceStatus
 from realtime.sources.depth import DepthFrame
+from realtime.types import SourceStatus
 from tests.realtime import scene
 from tests.realtime.robotics.test_object_localizer import frame, message
 from tests.realtime.waiting import eventually, quick
@@ -201,23 +201,23 @@ def test_depth_of_another_size_needs_registration(tmp_path):
     clip, _ = scene.write_clip(tmp_path, 2)
     (tmp_path / "depth").mkdir()
     cv2.imwrite(str(tmp_path / "depth" / "0.png"), np.full((10, 20), 900, np.uint16))
-    from realtime.session.inputs import open_frames
+    from realtime.session.inputs import open_depth, open_frames
 
-    frames = open_frames(f"file:{clip}")
     objects, source = ObjectSettings(camera=camera_file(tmp_path / "c.json")), f"file:{tmp_path / 'depth'}"
+    depth = open_depth(source, open_frames(f"file:{clip}"), f"file:{clip}")
     sender = Broadcast(Sent(), "test", time.monotonic_ns)
     options = {"every_frame": False, "refuse": lambda why: None}
     with pytest.raises(SourceError, match="depth is 20 x 10, its camera 320 x 240; align it"):
-        open_space(DepthSettings(source), objects, f"file:{clip}", frames, sender, **options)
+        open_space(depth, DepthSettings(source), objects, sender, **options)
     beside = camera_file(tmp_path / "d.json", (20, 10))
     (tmp_path / "pose.json").write_text('{"translation_m": [0.05, 0, 0], "quaternion_xyzw": [0, 0, 0, 1]}')
     settings = DepthSettings(source, camera=beside, colour_from_depth=tmp_path / "pose.json")
-    assert open_space(settings, objects, f"file:{clip}", frames, sender, **options) is not None
+    assert open_space(depth, settings, objects, sender, **options) is not None
     (tmp_path / "pose.json").write_text("[1]")
     with pytest.raises(SettingsError, match="translation_m and quaternion_xyzw"):
-        open_space(settings, objects, f"file:{clip}", frames, sender, **options)
+        open_space(depth, settings, objects, sender, **options)
 
 
 def test_without_a_camera_nothing_is_published():
     config = Config()
-    assert open_space(config.depth, config.objects, "camera:0", None, None, every_frame=False, refuse=print) is None
+    assert open_space(None, config.depth, config.objects, None, every_frame=False, refuse=print) is None

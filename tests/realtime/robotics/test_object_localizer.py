@@ -11,12 +11,12 @@ from benchmarks.solids import Solid, see
 from calibration import CalibrationError, Pinhole, Rigid, Uncertain, record
 from calibration.boards import parse_board
 from calibration.objects import with_open3d
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+from realtime.comms import MaskMessage
 from realtime.config.objects import ObjectSettings
 from realtime.robotics.object_localizer import DepthCamera, Placer
 from realtime.robotics.robot_frame import Mounted, Worn, load_robot
 from realtime.sources.depth import DepthFrame
-from realtime.types import Frame
+from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, TimingNs
 from tests.calibration.render import facing, photograph
 
 CAMERA = Pinhole((320, 240), 260, 260, 159.5, 119.5)

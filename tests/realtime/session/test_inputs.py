@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from realtime.session.inputs import FrameSource, GazeSource, SourceError, open_frames, open_gaze
+from realtime.errors import SourceError
+from realtime.session.inputs import open_frames, open_gaze
+from realtime.types import FrameSource, GazeSource
 from tests.realtime.sources.clips import make_folder, make_video
 from tests.realtime.waiting import eventually
 

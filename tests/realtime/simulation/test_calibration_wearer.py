@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from calibration.gaze.markers import find_markers
+from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import EyeError, TargetClip
 from realtime.simulation.device import Simulator
-from realtime.sources.base import SourceError
 from realtime.sources.pupil import PupilFrames, PupilGaze
 from tests.realtime.waiting import eventually
 

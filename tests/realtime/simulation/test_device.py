@@ -14,9 +14,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.comms.sockets import DeviceFeed, Remote, TransportError
+from realtime.comms.sockets import DeviceFeed, Remote
+from realtime.errors import SourceError, TransportError
 from realtime.simulation.device import Simulator
-from realtime.sources.base import SourceError
 from tests.realtime.sources.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually, quick
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from realtime.infra.clock import now_ns
-from realtime.session.inputs import FrameSource, GazeSource, open_frames, open_gaze
+from realtime.session.inputs import open_frames, open_gaze
 from realtime.sources.browser import BrowserFrames, BrowserGaze, Shot
-from realtime.types import GazeSample
+from realtime.types import FrameSource, GazeSample, GazeSource
 from tests.realtime.waiting import eventually, quick
 
 

@@ -12,10 +12,9 @@ import pytest
 
 from calibration.gaze import FlatView, GazeCalibration, GazeMap
 from calibration.record import Record
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
-from realtime.sources.base import SourceStatus
+from realtime.comms import MaskMessage
 from realtime.sources.calibrated import LEAST_RADIUS_DEG, CalibratedGaze, Loaded, camera_name
-from realtime.types import GazeSample
+from realtime.types import FrameRef, GazeRef, GazeSample, KeyframeRef, SourceStatus, TimingNs
 
 SIZE = (1000, 600)  # 10 px a degree
 S = 1_000_000_000

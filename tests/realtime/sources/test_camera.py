@@ -9,11 +9,10 @@ import pytest
 
 from engines import Image
 from realtime.infra.clock import now_ns
-from realtime.session.inputs import camera as module
-from realtime.sources.base import SourceStatus
+from realtime.sources import camera as module
 from realtime.sources.camera import LiveFrames
 from realtime.sources.opencv_capture import Capture
-from realtime.types import Frame
+from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.clips import picture
 from tests.realtime.waiting import eventually, quick
 

@@ -11,9 +11,9 @@ import msgpack
 import numpy as np
 import pytest
 
+from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_depth, open_frames
-from realtime.sources.base import SourceError
 from realtime.sources.depth import DepthFrame, DepthSource, FileDepth, LiveDepth, VideoDepth, usable
 from realtime.sources.pupil import PupilDepth
 from realtime.sources.pupil_messages import DEPTH_FORMATS, Malformed, read_depth, read_frame_head

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.sources.base import SourceError
+from realtime.errors import SourceError
 from realtime.sources.gaze_csv import TraceGaze, TracePoint, read_trace
 from realtime.sources.video_file import ClipFrames
 from realtime.types import Frame, GazeSample

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.sources.base import SourceError
+from realtime.errors import SourceError
 from realtime.sources.opencv_capture import Clip, open_camera, open_stream
 from tests.realtime.sources.clips import make_folder, make_video, number_in, picture
 from tests.realtime.waiting import quick

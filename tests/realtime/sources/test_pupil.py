@@ -16,9 +16,8 @@ import pytest
 from realtime.comms.sockets import DeviceServer, Publisher, Remote
 from realtime.infra.clock import now_ns
 from realtime.simulation.device import Simulator
-from realtime.sources.base import SourceStatus
 from realtime.sources.pupil import PupilFrames, PupilGaze
-from realtime.types import Frame, GazeSample
+from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.clips import make_folder, number_in, picture
 from tests.realtime.sources.test_pupil_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
 from tests.realtime.waiting import eventually, quick

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.sources.base import SourceStatus
 from realtime.sources.video_file import ClipFrames
-from realtime.types import Frame
+from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually, quick
 

@@ -6,8 +6,7 @@ import pytest
 
 from engines import Candidates
 from engines.letterbox import Letterbox
-from realtime.pipeline.control import NotDone
-from realtime.tracking.user_overrides import stepped
+from realtime.tracking.user_overrides import NotDone, stepped
 from tests.realtime import scene
 from tests.realtime.tracking.test_tracker import World, overlap
 

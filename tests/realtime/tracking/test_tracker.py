@@ -6,8 +6,9 @@ import pytest
 
 from engines import EngineSettings, load
 from realtime.tracking.dwell import DwellSettings
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker, TrackerSettings
-from realtime.types import Frame, GazeSample, Keyframe
+from realtime.types import Frame, GazeSample
 from tests.realtime import scene
 
 FPS, GAZE_HZ = 24, 120

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
+from realtime.comms import MaskMessage
 from realtime.config.viewer import IDENTITY, check_homography
+from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 from realtime.viewer.contours import edges, outlines
 
 SIZE = (160, 120)

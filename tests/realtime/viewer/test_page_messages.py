@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.errors import PageError
 from realtime.pipeline.control import Command
 from realtime.recording.labels import Label
 from realtime.viewer.page_messages import (
@@ -15,7 +16,6 @@ from realtime.viewer.page_messages import (
     MOST_TEXT,
     Ack,
     Looks,
-    PageError,
     PageLook,
     Say,
     Show,

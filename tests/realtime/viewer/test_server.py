@@ -17,12 +17,13 @@ import pytest
 
 from realtime.comms import HealthMessage
 from realtime.config.viewer import ViewSettings
+from realtime.errors import ViewError
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import Command
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.viewer.connections import MOST_A_SECOND, MOST_BAD
 from realtime.viewer.live_page import LivePage
-from realtime.viewer.server import ViewError, _reachable
+from realtime.viewer.server import _reachable
 from tests.realtime.sources.test_browser import jpeg
 from tests.realtime.viewer.test_frame_broadcaster import head, shown
 from tests.realtime.waiting import eventually, quick

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from realtime.commands.calibrate.board_views import collect
-from realtime.infra.interrupts import RunFailed
-from realtime.sources.base import SourceError
-from realtime.viewer.desktop_window import WindowError
+from realtime.errors import RunFailed, SourceError, WindowError
 from tests.realtime.commands.calibrate.boards import BOARD
 from tests.realtime.waiting import eventually
 

@@ -13,8 +13,8 @@ from calibration.gaze.markers import find_markers
 from realtime.commands.calibrate import choreography_run
 from realtime.commands.calibrate.choreography_run import Headless, Press, _Run
 from realtime.commands.calibrate.target_window import coarse, screen
+from realtime.errors import RunFailed
 from realtime.infra.channels import Backlog
-from realtime.infra.interrupts import RunFailed
 from realtime.infra.progress import Quiet
 from realtime.types import Frame, GazeSample
 

@@ -17,7 +17,7 @@ from realtime.commands.calibrate.gaze import read_presses
 from realtime.commands.main import main
 from realtime.comms import read
 from realtime.comms.sockets import Publisher, Subscription
-from realtime.config.loader import SettingsError
+from realtime.errors import SettingsError
 from realtime.simulation.calibration_wearer import TARGET_S, EyeError, TargetClip
 from realtime.sources.calibrated import LEAST_RADIUS_DEG, load_gaze
 from tests.realtime.commands.calibrate.wearer import DEG_PX, FPS, SIZE, calibrate, record, said, trace

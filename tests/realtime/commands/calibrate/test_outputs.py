@@ -8,7 +8,7 @@ import pytest
 
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.commands.main import main
-from realtime.config.loader import SettingsError
+from realtime.errors import SettingsError
 
 
 def test_what_can_be_written_is_left_as_it_is(tmp_path):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from realtime.commands.demo import clip
-from realtime.commands.demo.clip import CLIP, PACKAGE, VERSION, MediaError
+from realtime.commands.demo.clip import CLIP, PACKAGE, VERSION
+from realtime.errors import MediaError
 from realtime.sources.opencv_capture import Clip
 
 DOWNLOAD = """

@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.commands.demo.clip import MediaError
 from realtime.commands.demo.command import run_demo
-from realtime.commands.demo.run_process import DemoError, Host
+from realtime.commands.demo.run_process import Host
 from realtime.config.schema import load_config
+from realtime.errors import DemoError, MediaError, SourceError
 from realtime.infra.progress import Quiet
 from realtime.media.video_writer import OverlayWriter
-from realtime.sources.base import SourceError
 
 FAKE = {"engine": {"backend": "fake"}}
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from realtime.commands.demo.received import Seen, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import Look
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, TimingNs
-from realtime.types import State
+from realtime.comms import MaskMessage
+from realtime.types import FrameRef, GazeRef, KeyframeRef, State, TimingNs
 
 MS = 1_000_000
 

@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from realtime.commands.export.coco_json import (
-    Annotation,
-    AnnotationError,
-    Category,
-    ImageRef,
-    annotation_fields,
-    dataset,
-    write_json,
-)
+from realtime.commands.export.coco_json import Annotation, Category, ImageRef, annotation_fields, dataset, write_json
+from realtime.errors import AnnotationError
 
 # pycocotools 2.0.11 with numpy 2: its own code, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

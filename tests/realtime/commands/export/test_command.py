@@ -26,8 +26,8 @@ from realtime.commands.export.command import Wanted, export
 from realtime.commands.export.csv_table import HEADER, iso
 from realtime.commands.export.video import fitted
 from realtime.commands.main import main
-from realtime.infra.interrupts import RunFailed
-from realtime.recording.format import FRAME, RecordingError, read_frame
+from realtime.errors import RecordingError, RunFailed
+from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import Label, Labels, save_labels
 from realtime.recording.mask_events import sights
 from realtime.recording.reader import Entry, Recording

@@ -7,16 +7,8 @@ import threading
 import pytest
 import zmq
 
-from realtime.comms.sockets import (
-    Answers,
-    DeviceFeed,
-    DeviceServer,
-    NoAnswer,
-    Publisher,
-    Remote,
-    Subscription,
-    TransportError,
-)
+from realtime.comms.sockets import Answers, DeviceFeed, DeviceServer, Publisher, Remote, Subscription
+from realtime.errors import NoAnswer, TransportError
 from tests.realtime.waiting import eventually, quick
 
 FREE = "tcp://127.0.0.1:0"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from calibration import Pinhole
-from realtime.comms import FrameRef, GazeRef, KeyframeRef, MaskMessage, Object3dMessage, Place, TimingNs
+from realtime.comms import MaskMessage, Object3dMessage, Place
+from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 SIZE = (64, 48)
 WALL_NS = 1_700_000_000_000_000_123

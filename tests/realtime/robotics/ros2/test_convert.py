@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from calibration import Camera, Fisheye, Pinhole, Rigid
-from realtime.comms import FrameRef
+from realtime.errors import Ros2Error
 from realtime.robotics.ros2 import convert, message_types
-from realtime.robotics.ros2.message_types import Ros2Error, cdr, make, type_hash
+from realtime.robotics.ros2.message_types import cdr, make, type_hash
+from realtime.types import FrameRef
 from tests.realtime.robotics.ros2.cdr_reader import CAMERA, FRAME_ID, SIZE, WALL_NS, mask, ray, solid
 
 pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")

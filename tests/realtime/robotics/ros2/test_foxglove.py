@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 
 from realtime.comms import pack
-from realtime.comms.sockets import TransportError
+from realtime.errors import Ros2Error, TransportError
 from realtime.pipeline.observers import Shown
 from realtime.robotics.ros2 import message_types
 from realtime.robotics.ros2.foxglove import Foxglove, host_port
-from realtime.robotics.ros2.message_types import Ros2Error
 from realtime.robotics.ros2.topics import TOPICS, full_name
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import CAMERA, FRAME_ID, SIZE, WALL_NS, captured_ns, mask, solid

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.tracking.dwell import Dwell, DwellSettings, DwellSettingsError, Seen
+from realtime.errors import DwellSettingsError
+from realtime.tracking.dwell import Dwell, DwellSettings, Seen
 from realtime.tracking.gaze import Look
 from realtime.types import GazeSample
 

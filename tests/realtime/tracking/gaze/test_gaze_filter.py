@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.tracking.gaze import GazeFilter, GazeSettings, GazeSettingsError
+from realtime.errors import GazeSettingsError
+from realtime.tracking.gaze import GazeFilter, GazeSettings
 from realtime.types import GazeSample
 
 SIZE = (1600, 1200)
