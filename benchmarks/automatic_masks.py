@@ -37,12 +37,12 @@ import cv2
 import numpy as np
 
 from engines import EngineInfo, EngineSettings, Image, Mask, Prompt, load, weights
-from engines.automatic_masks import EverythingSettings, everything_in, finished
+from engines.automatic_masks import AutomaticSettings, everything_in, finished
 from engines.pictures import evenly
 
 SIDES_PX = (512, 1024)
 THEIRS = "segment-anything"
-WARM = EverythingSettings(points_per_side=4)  # whole batches, so that no graph is built for less
+WARM = AutomaticSettings(points_per_side=4)  # whole batches, so that no graph is built for less
 BATCH = 8
 SHARES = (0.0, 0.001, 0.01, 0.05, 1.0)
 """Of the picture, where classes of objects begin and end."""
@@ -83,7 +83,7 @@ class Ours:
             encoder_threads=args.threads,
             decoder_threads=args.threads,
         )
-        self.settings = EverythingSettings(
+        self.settings = AutomaticSettings(
             points_per_side=args.points_per_side,
             least_predicted_iou=args.least_predicted_iou,
             least_stability=args.least_stability,

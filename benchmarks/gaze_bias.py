@@ -33,8 +33,8 @@ from benchmarks.streaming_eval.played import Played
 from benchmarks.streaming_eval.stepping import Answer, Encodings, RememberingDecoder, Stepped, step_through
 from engines import Decoder, EngineSettings, weights
 from engines import load as load_engine
-from realtime.simulation.calibration_wearer import EyeError, TargetClip
-from realtime.simulation.device import Simulator
+from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
+from realtime.simulation.device import SimulatedTracker
 from realtime.sources.calibrated import CalibratedGaze, load_gaze
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker
@@ -161,7 +161,7 @@ def _once(bench: Any, clips: Any, shift: Shift, command: str, seed: int, args: a
 
 def calibrated(file: Path, size: tuple[int, int], bias: Shift, noise_px: float) -> Path:
     """The calibration that a wearer gets whose tracker is off by that."""
-    device = Simulator(TargetClip(9, size), port=0, noise_px=noise_px, error=EyeError(bias))
+    device = SimulatedTracker(TargetClip(9, size), port=0, noise_px=noise_px, error=SimulatedBias(bias))
     device.start()
     try:
         command = [sys.executable, "-m", "realtime", "calibrate", "gaze", "--headless", "--out", str(file)]

@@ -32,10 +32,10 @@ import cv2
 import numpy as np
 
 from benchmarks.solids import Solid, see
-from calibration import Camera, Pinhole, Rigid, record
+from calibration import CameraModel, PinholeCamera, RigidTransform, record
 from calibration.objects import (
-    Box,
     Depth,
+    OrientedBox,
     PoseFilter,
     find_cloud,
     metres,
@@ -47,11 +47,11 @@ from calibration.objects import (
 )
 from realtime.comms import MaskMessage, Object3dMessage, read
 from realtime.config.schema import load_config
-from realtime.recording.reader import Recording
+from realtime.recording.reader import RecordingReader
 from realtime.session.run import run
 from tests.calibration.objects import slow
 
-CAMERA = Pinhole((640, 480), 520, 520, 319.5, 239.5)
+CAMERA = PinholeCamera((640, 480), 520, 520, 319.5, 239.5)
 NOISE_M, HOLES, BLEED_PX = 0.002, 0.04, 4
 PICTURES = 10
 RESULTS = Path(__file__).parent / "results" / "objects3d.json"
@@ -66,7 +66,7 @@ def solids(count: int) -> list[Solid]:
     while len(found) < count:
         sides = tuple(rng.uniform(0.07, 0.32, 3).tolist())
         place = [rng.uniform(-0.1, 0.1), rng.uniform(-0.08, 0.08), rng.uniform(0.7, 1.0)]
-        solid = Solid(Rigid.from_rotvec(rng.normal(size=3) * 1.2, place), sides)
+        solid = Solid(RigidTransform.from_rotvec(rng.normal(size=3) * 1.2, place), sides)
         eye = solid.pose.rotation.T @ -solid.pose.translation_m
         from_faces = eye - np.diag(np.sign(eye) * np.array(sides) / 2)
         slants = np.diag(from_faces) * np.sign(eye) / np.linalg.norm(from_faces, axis=1)
@@ -75,14 +75,14 @@ def solids(count: int) -> list[Solid]:
     return found
 
 
-def against(box: Box, solid: Solid) -> tuple[float, float]:
+def against(box: OrientedBox, solid: Solid) -> tuple[float, float]:
     """Degrees, and the worst side's error as a share of it."""
     best = (math.inf, math.inf)
     for order, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)):
         named = np.zeros((3, 3))
         named[list(order), range(3)] = signs
         if np.linalg.det(named) > 0:
-            turned = Rigid(box.pose.rotation @ named, solid.pose.translation_m)
+            turned = RigidTransform(box.pose.rotation @ named, solid.pose.translation_m)
             sides = box.extents_m[list(order)] / np.array(solid.sides_m) - 1
             best = min(best, (math.degrees(turned.away_from(solid.pose)[1]), float(np.abs(sides).max())))
     return best
@@ -99,7 +99,7 @@ def boxes(count: int) -> dict[str, Any]:
             if not picture:
                 found["moving"].append(against(quick_box(cloud), solid))
             said = steady.update(picture / 30, minimal_box(cloud, steady.axes), spot_of(cloud).point_m, 0.001)
-        found["locked"].append(against(Box(said.pose, said.extents_m), solid))
+        found["locked"].append(against(OrientedBox(said.pose, said.extents_m), solid))
     return {name: spread(pairs) for name, pairs in found.items()}
 
 
@@ -108,10 +108,10 @@ def on_floors(count: int, bleed_px: int) -> dict[str, Any]:
     rng = np.random.default_rng(6)
     found = []
     for _ in range(count):
-        down = Rigid.from_rotvec([-math.pi / 2 - math.radians(rng.uniform(35, 55)), 0, 0], np.zeros(3))
-        floor = Rigid(down.rotation, np.array([rng.uniform(-0.05, 0.05), 0.05, 0.85]))
+        down = RigidTransform.from_rotvec([-math.pi / 2 - math.radians(rng.uniform(35, 55)), 0, 0], np.zeros(3))
+        floor = RigidTransform(down.rotation, np.array([rng.uniform(-0.05, 0.05), 0.05, 0.85]))
         sides = tuple(rng.uniform(0.1, 0.25, 3).tolist())
-        solid = Solid(floor @ Rigid.from_rotvec([0, 0, rng.uniform(0, math.pi)], [0, 0, sides[2] / 2]), sides)
+        solid = Solid(floor @ RigidTransform.from_rotvec([0, 0, rng.uniform(0, math.pi)], [0, 0, sides[2] / 2]), sides)
         sight = see(CAMERA, solid, rng, wall_m=3, noise_m=NOISE_M, holes=HOLES, bleed_px=bleed_px, floor=floor)
         found.append(against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid))
     return spread(found)
@@ -128,17 +128,17 @@ def spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 
 def speed() -> dict[str, Any]:
     """Milliseconds of each step, for a thing that covers about 30 000 of 640x480 pixels."""
-    solid = Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [0.05, 0.02, 0.75]), (0.28, 0.18, 0.12))
+    solid = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.05, 0.02, 0.75]), (0.28, 0.18, 0.12))
     sight = see(CAMERA, solid, np.random.default_rng(0), noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
     cloud = find_cloud(sight.mask, sight.depth, CAMERA)
     steady = PoseFilter()
 
-    def place(fit: Callable[..., Box]) -> None:
+    def place(fit: Callable[..., OrientedBox]) -> None:
         points = find_cloud(sight.mask, sight.depth, CAMERA)
         steady.update(time.monotonic(), fit(points, steady.axes), spot_of(points).point_m, 0.001)
 
-    beside = Pinhole((640, 480), 500, 500, 319.5, 239.5)
-    shift = Rigid.from_rotvec([0, 0, 0], [0.05, 0, 0])
+    beside = PinholeCamera((640, 480), 500, 500, 319.5, 239.5)
+    shift = RigidTransform.from_rotvec([0, 0, 0], [0.05, 0, 0])
     rows, columns = np.flatnonzero(sight.mask.any(1)), np.flatnonzero(sight.mask.any(0))
     within = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     steps: dict[str, Callable[[], object]] = {
@@ -172,10 +172,10 @@ class Bin:
         self.depth: Depth = metres(cv2.imread(str(folder / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
         self.depth_file = folder / "depth_mm.png"
         self.labels = cv2.imread(str(folder / "instances.png"), cv2.IMREAD_UNCHANGED)
-        self.camera: Camera = Pinhole.from_matrix((640, 480), meta["K"], meta["D"])
+        self.camera: CameraModel = PinholeCamera.from_matrix((640, 480), meta["K"], meta["D"])
         self.names = {thing["id"]: thing["category"] for thing in meta["objects"]}
 
-    def box(self, thing: int) -> tuple[Box, np.ndarray]:
+    def box(self, thing: int) -> tuple[OrientedBox, np.ndarray]:
         """Of its true mask: the smallest box, and the mean of its points."""
         cloud = find_cloud(self.labels == thing, self.depth, self.camera)
         return minimal_box(cloud), spot_of(cloud).point_m
@@ -221,7 +221,9 @@ def looks(things: Bin) -> list[dict[str, Any]]:
         (folder / "depth" / "0.png").write_bytes(things.depth_file.read_bytes())
         made = datetime.now(UTC).isoformat()
         body = {"camera": things.camera.to_dict()}
-        record.save(folder / "camera.json", record.Record("camera", "", "bin", things.camera.size, made, body))
+        record.save(
+            folder / "camera.json", record.CalibrationRecord("camera", "", "bin", things.camera.size, made, body)
+        )
         for thing in things.names:
             masks, placed = look_at(folder, things.labels == thing, thing)
             rows.append(judged(things, thing, masks, placed))
@@ -241,7 +243,7 @@ def look_at(folder: Path, truth: np.ndarray, thing: int) -> tuple[list[MaskMessa
         "tracker": {"dwell": {"steps": False}},
     }  # fmt: skip
     run(load_config(None, flags), Quiet())  # type: ignore[arg-type]
-    said = [read(entry.topic, entry.data) for entry in Recording(file).entries(("mask", "object3d"))]
+    said = [read(entry.topic, entry.data) for entry in RecordingReader(file).entries(("mask", "object3d"))]
     return [m for m in said if isinstance(m, MaskMessage)], [m for m in said if isinstance(m, Object3dMessage)]
 
 
@@ -281,13 +283,19 @@ def draw(things: Bin, rows: list[dict[str, Any]], folder: Path) -> None:
         edges(left, things.camera, things.box(thing)[0], colour)
         row = next((row for row in rows if row["thing"] == things.names[thing] and "pose" in row), None)
         if row is not None:
-            pose = Rigid.from_quaternion(row["pose"]["orientation"], row["pose"]["position"])
-            edges(right, things.camera, Box(pose, np.array(row["sides_mm"]) / 1000), colour, 2 if row["right"] else 1)
+            pose = RigidTransform.from_quaternion(row["pose"]["orientation"], row["pose"]["position"])
+            edges(
+                right,
+                things.camera,
+                OrientedBox(pose, np.array(row["sides_mm"]) / 1000),
+                colour,
+                2 if row["right"] else 1,
+            )
     folder.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / "objects3d.jpg"), np.hstack([left, right])[100:], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
-def edges(picture: np.ndarray, camera: Camera, box: Box, colour: tuple[int, ...], thick: int = 2) -> None:
+def edges(picture: np.ndarray, camera: CameraModel, box: OrientedBox, colour: tuple[int, ...], thick: int = 2) -> None:
     pixels = camera.project(box.corners, margin_px=500)
     for one, other in itertools.combinations(range(8), 2):
         if (one ^ other).bit_count() == 1 and np.isfinite(pixels[[one, other]]).all():

@@ -32,7 +32,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines import Candidates, EngineSettings, Image, Mask, Prompt, load, weights
+from engines import EngineSettings, Image, Mask, MaskCandidates, Prompt, load, weights
 from engines.pictures import fitted
 
 ERRORS_PX = (0, 5, 10, 20, 40)
@@ -79,7 +79,7 @@ def iou(a: Mask, b: Mask) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def ious(found: Candidates, truth: Mask) -> list[float]:
+def ious(found: MaskCandidates, truth: Mask) -> list[float]:
     return [iou(found.letterbox.logits_to_picture(logits) > 0, truth) for logits in found.logits]
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Camera, Rigid
+from calibration import CameraModel, RigidTransform
 from calibration.objects import sight_lines
 
 
@@ -16,7 +16,7 @@ from calibration.objects import sight_lines
 class Solid:
     """A box: camera_from_box, its sides along its own x, y, z, m."""
 
-    pose: Rigid
+    pose: RigidTransform
     sides_m: tuple[float, float, float]
 
     @property
@@ -36,7 +36,7 @@ class Sight:
 
 
 def see(
-    camera: Camera,
+    camera: CameraModel,
     solid: Solid,
     rng: np.random.Generator,
     *,
@@ -44,7 +44,7 @@ def see(
     noise_m: float = 0.002,
     holes: float = 0.02,
     bleed_px: int = 4,
-    floor: Rigid | None = None,
+    floor: RigidTransform | None = None,
 ) -> Sight:
     """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges.
 

@@ -3,21 +3,21 @@
 Imports nothing else of ours.
 """
 
-from calibration.camera import Camera, Fisheye, Pinhole, angles_deg, camera_from_dict
+from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera, angles_deg, camera_from_dict
 from calibration.errors import CalibrationError, RecordError
-from calibration.record import Record
-from calibration.rigid import Rigid
-from calibration.uncertain_transform import Uncertain
+from calibration.record import CalibrationRecord
+from calibration.rigid import RigidTransform
+from calibration.uncertain_transform import UncertainTransform
 
 __all__ = [
     "CalibrationError",
-    "Camera",
-    "Fisheye",
-    "Pinhole",
-    "Record",
+    "CalibrationRecord",
+    "CameraModel",
+    "FisheyeCamera",
+    "PinholeCamera",
     "RecordError",
-    "Rigid",
-    "Uncertain",
+    "RigidTransform",
+    "UncertainTransform",
     "angles_deg",
     "camera_from_dict",
 ]

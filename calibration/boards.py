@@ -27,7 +27,7 @@ _UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detection:
+class BoardDetection:
     """A board found in one picture.
 
     name: of the picture. size: (width, height), px. ids: (N,) which corners. object_points: (N, 3) m, board frame.
@@ -42,7 +42,7 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class CalibrationBoard:
     """A flat board of squares.
 
     columns, rows: of inner corners for a chessboard, of squares for ChArUco, as each is usually named.
@@ -91,7 +91,7 @@ class Board:
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
         return np.column_stack([x.ravel(), y.ravel(), np.zeros(columns * rows)]).astype(np.float64) * self.square_m
 
-    def find(self, image: NDArray[np.uint8], name: str = "", *, quick: bool = False) -> Detection | None:
+    def find(self, image: NDArray[np.uint8], name: str = "", *, quick: bool = False) -> BoardDetection | None:
         """Find the board in a grey or BGR picture; None where too little of it is seen.
 
         quick: give up at once where there is nothing like a board; for live pictures.
@@ -103,7 +103,7 @@ class Board:
         ids, points = found
         if len(ids) < FEWEST_CORNERS or _thin(self.points()[ids]):
             return None
-        return Detection(name, (grey.shape[1], grey.shape[0]), ids, self.points()[ids], points)
+        return BoardDetection(name, (grey.shape[1], grey.shape[0]), ids, self.points()[ids], points)
 
     def draw(self, px_per_m: float) -> NDArray[np.uint8]:
         """The board as a grey picture with a white rim of one square, to print or to show."""
@@ -137,7 +137,7 @@ class Board:
         return np.arange(rows * columns), _upright(grid, grey).reshape(-1, 2)
 
 
-def parse_board(spec: str) -> Board:
+def parse_board(spec: str) -> CalibrationBoard:
     """Read a board's name; `CalibrationError` says what was expected."""
     kind, *parts = spec.strip().split(":")
     legacy = bool(parts) and parts[-1] == "legacy"
@@ -148,8 +148,10 @@ def parse_board(spec: str) -> Board:
         raise CalibrationError(f"{spec!r} is no board; expected {EXPECTED}")
     columns, rows = int(shape[1]), int(shape[2])
     if kind == "chessboard":
-        return Board("chessboard", columns, rows, _metres(spec, parts[1]))
-    return Board("charuco", columns, rows, _metres(spec, parts[1]), _metres(spec, parts[2]), parts[3], legacy)
+        return CalibrationBoard("chessboard", columns, rows, _metres(spec, parts[1]))
+    return CalibrationBoard(
+        "charuco", columns, rows, _metres(spec, parts[1]), _metres(spec, parts[2]), parts[3], legacy
+    )
 
 
 def _metres(spec: str, text: str) -> float:
@@ -169,7 +171,7 @@ def marker_dictionary(name: str) -> cv2.aruco.Dictionary:
 
 
 @functools.lru_cache(maxsize=8)
-def _charuco(board: Board) -> cv2.aruco.CharucoDetector:
+def _charuco(board: CalibrationBoard) -> cv2.aruco.CharucoDetector:
     shape = cv2.aruco.CharucoBoard(
         (board.columns, board.rows), board.square_m, board.marker_m, marker_dictionary(board.dictionary)
     )

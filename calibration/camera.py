@@ -27,8 +27,8 @@ _DEGREE = math.radians(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Camera(ABC):
-    """One camera at one resolution; `Pinhole` or `Fisheye`.
+class CameraModel(ABC):
+    """One camera at one resolution; `PinholeCamera` or `FisheyeCamera`.
 
     size: (width, height) in pixels. fx, fy: focal lengths, px. cx, cy: principal point, px.
     coefficients: the lens, in OpenCV's order; shorter ones are filled up with zeros.
@@ -104,9 +104,9 @@ class Camera(ABC):
         rays = self.unproject(points_px)
         return np.asarray(np.where(rays[:, 2:] > 1e-6, rays[:, :2] / np.maximum(rays[:, 2:], 1e-6), np.nan))
 
-    def undistorted(self) -> Pinhole:
+    def undistorted(self) -> PinholeCamera:
         """The camera without a lens whose pictures `undistort` makes: the same size and focal lengths."""
-        return Pinhole(self.size, self.fx, self.fy, self.cx, self.cy)
+        return PinholeCamera(self.size, self.fx, self.fy, self.cx, self.cy)
 
     def undistort(self, image: NDArray[Any]) -> NDArray[Any]:
         """The (H, W) or (H, W, C) picture as `undistorted()` would have taken it; black where nothing was seen."""
@@ -152,7 +152,7 @@ class Camera(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Pinhole(Camera):
+class PinholeCamera(CameraModel):
     """OpenCV's standard camera: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 for ordinary lenses, 8 for wide ones up to 110 deg."""
 
     model = "pinhole"
@@ -175,7 +175,7 @@ class Pinhole(Camera):
 
 
 @dataclass(frozen=True, slots=True)
-class Fisheye(Camera):
+class FisheyeCamera(CameraModel):
     """Equidistant fisheye as in `cv2.fisheye`: k1 k2 k3 k4; sees beside and behind itself where the lens does."""
 
     model = "fisheye"
@@ -197,9 +197,9 @@ class Fisheye(Camera):
         return lens.straighten_fisheye(self._four, bent)
 
 
-def camera_from_dict(fields: Mapping[str, Any]) -> Camera:
+def camera_from_dict(fields: Mapping[str, Any]) -> CameraModel:
     """Read what `to_dict` wrote; `CalibrationError` names what is missing or wrong."""
-    kinds: dict[str, type[Pinhole] | type[Fisheye]] = {"pinhole": Pinhole, "fisheye": Fisheye}
+    kinds: dict[str, type[PinholeCamera] | type[FisheyeCamera]] = {"pinhole": PinholeCamera, "fisheye": FisheyeCamera}
     try:
         kind = kinds[fields["model"]]
         wide, high = fields["size"]
@@ -225,7 +225,7 @@ def _rows(values: ArrayLike, width: int) -> Floats:
 
 
 @functools.lru_cache(maxsize=4)
-def _undistortion(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _undistortion(camera: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each pixel of the undistorted picture the pixel to take, as `cv2.remap` wants it."""
     wide, high = camera.size
     x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))

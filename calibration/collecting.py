@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from calibration.boards import Detection
-from calibration.coverage import Coverage, cover, is_new, is_steady, lean
+from calibration.boards import BoardDetection
+from calibration.coverage import FieldCoverage, cover, is_new, is_steady, lean
 from calibration.errors import CalibrationError
 
 Taken = Literal["no board", "moving", "seen already", "taken", "full"]
@@ -17,21 +17,21 @@ _ANEW = 0.006
 """Of the diagonal; a board that leans at the same place moves its corners by little."""
 
 
-class Collector:
+class ViewCollector:
     """Keeps views until the coverage is complete, at most `most_views` of them, all of one size."""
 
     def __init__(self, size: tuple[int, int], *, most_views: int = MOST_VIEWS) -> None:
         self.size, self._most_views = size, most_views
-        self.views: list[Detection] = []
-        self.coverage: Coverage = cover([], size)
-        self._before: Detection | None = None
+        self.views: list[BoardDetection] = []
+        self.coverage: FieldCoverage = cover([], size)
+        self._before: BoardDetection | None = None
 
     @property
     def done(self) -> bool:
         """Whether nothing more is needed, or wanted."""
         return self.coverage.done or len(self.views) >= self._most_views
 
-    def offer(self, detection: Detection | None) -> Taken:
+    def offer(self, detection: BoardDetection | None) -> Taken:
         """Look at the newest frame's detection and say what became of it. Raises where the picture's size changed."""
         before, self._before = self._before, detection
         if detection is None:
@@ -51,6 +51,6 @@ class Collector:
         self.coverage = cover(self.views, self.size)
         return "taken"
 
-    def _leans_anew(self, detection: Detection) -> bool:
+    def _leans_anew(self, detection: BoardDetection) -> bool:
         """Whether it shows a tilt that is still missing, though at a place that was shown before."""
         return is_new(detection, self.views, share=_ANEW) and lean(detection) in self.coverage.missing_tilts

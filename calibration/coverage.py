@@ -13,8 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards import Detection
-from calibration.camera import Pinhole
+from calibration.boards import BoardDetection
+from calibration.camera import PinholeCamera
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 from calibration.pose import find_pose
@@ -33,7 +33,7 @@ _SAME = 0.06
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coverage:
+class FieldCoverage:
     """What a set of views shows. counts: (ROWS, COLUMNS) corners in each cell of the picture. tilts: views each way."""
 
     views: int
@@ -81,7 +81,7 @@ class Coverage:
         return ""
 
 
-def cover(detections: Sequence[Detection], size: tuple[int, int]) -> Coverage:
+def cover(detections: Sequence[BoardDetection], size: tuple[int, int]) -> FieldCoverage:
     """What these views show, in pictures of (width, height)."""
     counts = np.zeros((ROWS, COLUMNS), int)
     tilts: dict[Tilt, int] = dict.fromkeys(get_args(Tilt), 0)
@@ -92,16 +92,16 @@ def cover(detections: Sequence[Detection], size: tuple[int, int]) -> Coverage:
         tilt = lean(detection)
         if tilt is not None:
             tilts[tilt] += 1
-    return Coverage(len(detections), counts, tilts)
+    return FieldCoverage(len(detections), counts, tilts)
 
 
-def lean(detection: Detection) -> Tilt | None:
+def lean(detection: BoardDetection) -> Tilt | None:
     """Which way the board leans, for a camera that is not calibrated yet; None where it cannot be told.
 
     A guess of the field of view (60 degrees over the longer side) is good enough to tell a lean from facing.
     """
     wide, high = detection.size
-    guess = Pinhole(detection.size, focal := 0.87 * max(wide, high), focal, (wide - 1) / 2, (high - 1) / 2)
+    guess = PinholeCamera(detection.size, focal := 0.87 * max(wide, high), focal, (wide - 1) / 2, (high - 1) / 2)
     try:
         pose = find_pose(guess, detection.object_points, detection.points_px)
     except CalibrationError:
@@ -131,7 +131,7 @@ def cell_name(row: int, column: int) -> str:
     return f"{down or across} edge" if (down or column in (0, COLUMNS - 1)) else across or "middle"
 
 
-def is_new(detection: Detection, taken: Sequence[Detection], *, share: float = _SAME) -> bool:
+def is_new(detection: BoardDetection, taken: Sequence[BoardDetection], *, share: float = _SAME) -> bool:
     """Whether a view shows the board elsewhere, or otherwise, than every view that was taken.
 
     share: of the picture's diagonal that its corners must be away from where they were, on average.
@@ -140,12 +140,12 @@ def is_new(detection: Detection, taken: Sequence[Detection], *, share: float = _
     return all(_moved_px(detection, other) > reach for other in taken)
 
 
-def is_steady(detection: Detection, before: Detection | None, *, limit_px: float = 2.0) -> bool:
+def is_steady(detection: BoardDetection, before: BoardDetection | None, *, limit_px: float = 2.0) -> bool:
     """Whether the board hardly moved since the picture before; what moves is blurred."""
     return before is not None and _moved_px(detection, before) <= limit_px
 
 
-def _moved_px(one: Detection, other: Detection) -> float:
+def _moved_px(one: BoardDetection, other: BoardDetection) -> float:
     """Mean distance between the corners that both show; infinite where they share none."""
     _, mine, theirs = np.intersect1d(one.ids, other.ids, return_indices=True)
     if not len(mine):

@@ -20,8 +20,8 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.rigid import Rigid, mean_pose, rotation_from_rotvec, rotvecs_from_rotations
-from calibration.uncertain_transform import Uncertain
+from calibration.rigid import RigidTransform, mean_pose, rotation_from_rotvec, rotvecs_from_rotations
+from calibration.uncertain_transform import UncertainTransform
 
 Setup = Literal["eye-in-hand", "eye-to-hand"]
 Method = Literal["joint", "tsai", "park", "horaud", "andreff", "daniilidis"]
@@ -35,16 +35,16 @@ _LEAST_M, _LEAST_RAD = 1e-5, 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Station:
+class HandEyeStation:
     """One pose of the robot and what the camera saw there."""
 
     name: str
-    base_from_gripper: Rigid
-    camera_from_board: Rigid
+    base_from_gripper: RigidTransform
+    camera_from_board: RigidTransform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Residual:
+class StationResidual:
     """How far the board was, in the camera's frame, from where the result puts it. reason: why dropped, or ""."""
 
     name: str
@@ -54,7 +54,7 @@ class Residual:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HandEye:
+class HandEyeResult:
     """The result. x, y: as the module's table names them; rms over the stations that were kept.
 
     turn_rad: the largest turn between two stations; second_turn_rad: the rms turn about axes across the main one.
@@ -62,11 +62,11 @@ class HandEye:
 
     setup: Setup
     method: Method
-    x: Uncertain
-    y: Uncertain
+    x: UncertainTransform
+    y: UncertainTransform
     rms_m: float
     rms_rad: float
-    residuals: tuple[Residual, ...]
+    residuals: tuple[StationResidual, ...]
     turn_rad: float
     second_turn_rad: float
 
@@ -78,12 +78,14 @@ class HandEye:
         return "base_from_camera", "gripper_from_board"
 
     @property
-    def kept(self) -> tuple[Residual, ...]:
+    def kept(self) -> tuple[StationResidual, ...]:
         """Of the stations that the result stands on."""
         return tuple(residual for residual in self.residuals if not residual.reason)
 
 
-def solve(stations: Sequence[Station], setup: Setup, *, method: Method = "joint", drop: bool = True) -> HandEye:
+def solve(
+    stations: Sequence[HandEyeStation], setup: Setup, *, method: Method = "joint", drop: bool = True
+) -> HandEyeResult:
     """Find X and Y. Raises `CalibrationError` for too few stations, or ones that do not turn about two axes.
 
     drop: leave out stations far off the others, the worst first, at most a third.
@@ -93,10 +95,10 @@ def solve(stations: Sequence[Station], setup: Setup, *, method: Method = "joint"
             f"expected a setup of {', '.join(get_args(Setup))} and a method of {', '.join(get_args(Method))}, "
             f"got {setup!r} and {method!r}"
         )
-    kept, bad = list(stations), list[Residual]()
+    kept, bad = list(stations), list[StationResidual]()
     while True:
         turn, second = _turns(kept)
-        problem = _Problem(kept, setup)
+        problem = _HandEyeProblem(kept, setup)
         x = _start(problem) if method == "joint" else _opencv(problem, method)
         y = mean_pose([h @ x @ c for h, c in zip(problem.hands, problem.boards, strict=True)])
         x, y, spread_x, spread_y = _settle(problem, x, y, move=method == "joint")
@@ -109,25 +111,25 @@ def solve(stations: Sequence[Station], setup: Setup, *, method: Method = "joint"
             f"{1000 * metres[worst]:.1f} mm and {math.degrees(radians[worst]):.2f} deg off, {ratio:.0f} times the "
             "median: the robot still moved, its pose is of another moment, or the board was badly seen"
         )
-        bad.append(Residual(kept[worst].name, float(metres[worst]), float(radians[worst]), reason))
+        bad.append(StationResidual(kept[worst].name, float(metres[worst]), float(radians[worst]), reason))
         del kept[worst]
-    said = [Residual(s.name, float(m), float(r)) for s, m, r in zip(kept, metres, radians, strict=True)]
-    return HandEye(
-        setup, method, Uncertain(x, spread_x), Uncertain(y, spread_y), _rms(metres), _rms(radians),
+    said = [StationResidual(s.name, float(m), float(r)) for s, m, r in zip(kept, metres, radians, strict=True)]
+    return HandEyeResult(
+        setup, method, UncertainTransform(x, spread_x), UncertainTransform(y, spread_y), _rms(metres), _rms(radians),
         tuple(sorted(said + bad, key=lambda residual: residual.name)), turn, second,
     )  # fmt: skip
 
 
-class _Problem:
+class _HandEyeProblem:
     """The stations as stacked arrays, and their residuals."""
 
-    def __init__(self, stations: Sequence[Station], setup: Setup) -> None:
+    def __init__(self, stations: Sequence[HandEyeStation], setup: Setup) -> None:
         inward = setup == "eye-to-hand"
         self.hands = [s.base_from_gripper.inverse() if inward else s.base_from_gripper for s in stations]
         self.boards = [s.camera_from_board for s in stations]
         self.stacks = _stacked(self.hands), _stacked(self.boards)
 
-    def residuals(self, x: Rigid, y: Rigid) -> tuple[Floats, Floats]:
+    def residuals(self, x: RigidTransform, y: RigidTransform) -> tuple[Floats, Floats]:
         """(N, 3) m and (N, 3) rad: the board as predicted, inverse(X) inverse(H) Y, against the board as seen."""
         (hand_r, hand_t), (board_r, board_t) = self.stacks
         turned = y.rotation.T @ hand_r @ x.rotation  # (N, 3, 3), board_from_camera as predicted
@@ -136,13 +138,13 @@ class _Problem:
         turns = rotvecs_from_rotations(board_r @ turned)
         return metres, turns
 
-    def sizes(self, x: Rigid, y: Rigid) -> tuple[Floats, Floats]:
+    def sizes(self, x: RigidTransform, y: RigidTransform) -> tuple[Floats, Floats]:
         """(N,) m and (N,) rad."""
         metres, turns = self.residuals(x, y)
         return np.linalg.norm(metres, axis=1), np.linalg.norm(turns, axis=1)
 
 
-def _turns(stations: Sequence[Station]) -> tuple[float, float]:
+def _turns(stations: Sequence[HandEyeStation]) -> tuple[float, float]:
     """The largest turn and the rms turn across the main axis, radians; refuses what fixes no transform."""
     if len(stations) < FEWEST_POSES:
         raise CalibrationError(
@@ -166,7 +168,7 @@ def _turns(stations: Sequence[Station]) -> tuple[float, float]:
     return largest, float(spreads[1])
 
 
-def _start(problem: _Problem) -> Rigid:
+def _start(problem: _HandEyeProblem) -> RigidTransform:
     """Park & Martin: A X = X B for every pair of stations; the turn by aligning axes, the place by least squares."""
     (hand_r, hand_t), (board_r, board_t) = problem.stacks
     i, j = np.triu_indices(len(hand_r), 1)
@@ -179,10 +181,10 @@ def _start(problem: _Problem) -> Rigid:
     left, _, right = np.linalg.svd(a_axes[certain].T @ b_axes[certain])
     rotation = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
     rows, wanted = (a_r - np.eye(3)).reshape(-1, 3), (b_t @ rotation.T - a_t).ravel()
-    return Rigid(rotation, np.linalg.lstsq(rows, wanted, rcond=None)[0])
+    return RigidTransform(rotation, np.linalg.lstsq(rows, wanted, rcond=None)[0])
 
 
-def _opencv(problem: _Problem, method: Method) -> Rigid:
+def _opencv(problem: _HandEyeProblem, method: Method) -> RigidTransform:
     """One of OpenCV's methods, where this OpenCV has them."""
     calibrate = getattr(cv2, "calibrateHandEye", None)
     if calibrate is None:
@@ -195,10 +197,12 @@ def _opencv(problem: _Problem, method: Method) -> Rigid:
     rotation, place = calibrate(list(hand_r), list(hand_t), list(board_r), list(board_t), method=number)
     if not np.isfinite(rotation).all() or not np.isfinite(place).all():
         raise CalibrationError(f"OpenCV's {method} finds nothing for these poses; use the method joint")
-    return Rigid(np.asarray(rotation, np.float64), np.asarray(place, np.float64).ravel())
+    return RigidTransform(np.asarray(rotation, np.float64), np.asarray(place, np.float64).ravel())
 
 
-def _settle(problem: _Problem, x: Rigid, y: Rigid, *, move: bool) -> tuple[Rigid, Rigid, Floats, Floats]:
+def _settle(
+    problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, *, move: bool
+) -> tuple[RigidTransform, RigidTransform, Floats, Floats]:
     """Gauss-Newton on X and Y together, and the (6, 6) covariance of each.
 
     The residuals' own sizes are the weights of turns against places, found anew in each round.
@@ -220,7 +224,9 @@ def _settle(problem: _Problem, x: Rigid, y: Rigid, *, move: bool) -> tuple[Rigid
     return x, y, covariance[:6, :6], covariance[6:, 6:]
 
 
-def _slope(problem: _Problem, x: Rigid, y: Rigid, axis: int, sigma_m: float, sigma_rad: float) -> Floats:
+def _slope(
+    problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, axis: int, sigma_m: float, sigma_rad: float
+) -> Floats:
     """Change of the weighted residuals with one of the 12 numbers."""
     step, sides = np.zeros(12), []
     for sign in (1e-6, -1e-6):
@@ -230,12 +236,12 @@ def _slope(problem: _Problem, x: Rigid, y: Rigid, axis: int, sigma_m: float, sig
     return np.asarray((sides[0] - sides[1]) / 2e-6)
 
 
-def _nudged(pose: Rigid, step: Floats) -> Rigid:
+def _nudged(pose: RigidTransform, step: Floats) -> RigidTransform:
     """Moved and turned along the target's fixed axes."""
-    return Rigid(rotation_from_rotvec(step[3:]) @ pose.rotation, pose.translation_m + step[:3])
+    return RigidTransform(rotation_from_rotvec(step[3:]) @ pose.rotation, pose.translation_m + step[:3])
 
 
-def _stacked(poses: Sequence[Rigid]) -> tuple[Floats, Floats]:
+def _stacked(poses: Sequence[RigidTransform]) -> tuple[Floats, Floats]:
     return np.array([pose.rotation for pose in poses]), np.array([pose.translation_m for pose in poses])
 
 

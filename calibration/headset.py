@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calibration.errors import CalibrationError
 from calibration.pose import BoardPose
-from calibration.uncertain_transform import Uncertain
+from calibration.uncertain_transform import UncertainTransform
 
 MOST_AGE_S = 0.1
 MOST_RMS_PX = 3.0
@@ -17,17 +17,20 @@ class BoardLost(CalibrationError):
     """The board was not seen lately enough to say where the headset is."""
 
 
-def base_from_headset(base_from_board: Uncertain, headset_from_board: BoardPose) -> Uncertain:
+def base_from_headset(base_from_board: UncertainTransform, headset_from_board: BoardPose) -> UncertainTransform:
     """Where the headset's camera is in the robot's base, with the errors of both in its covariance."""
-    return base_from_board @ Uncertain(headset_from_board.camera_from_board, headset_from_board.covariance).inverse()
+    return (
+        base_from_board
+        @ UncertainTransform(headset_from_board.camera_from_board, headset_from_board.covariance).inverse()
+    )
 
 
 class SharedBoard:
     """The newest sight of the board. base_from_board: from hand-eye calibration, or from touching its corners."""
 
-    def __init__(self, base_from_board: Uncertain, *, most_age_s: float = MOST_AGE_S) -> None:
+    def __init__(self, base_from_board: UncertainTransform, *, most_age_s: float = MOST_AGE_S) -> None:
         self._board, self._most_age_s = base_from_board, most_age_s
-        self._newest: tuple[float, Uncertain] | None = None
+        self._newest: tuple[float, UncertainTransform] | None = None
 
     def see(self, headset_from_board: BoardPose, captured_s: float) -> bool:
         """Take one sight of the board, by the time of its frame; False if it is poor or not newer."""
@@ -36,7 +39,7 @@ class SharedBoard:
         self._newest = captured_s, base_from_headset(self._board, headset_from_board)
         return True
 
-    def at(self, captured_s: float) -> Uncertain:
+    def at(self, captured_s: float) -> UncertainTransform:
         """base_from_headset for a frame of that time. Raises `BoardLost` where the newest sight is too far from it."""
         if self._newest is None:
             raise BoardLost("the board has not been seen yet; look at it")

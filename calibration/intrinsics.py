@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards import Detection
-from calibration.camera import Camera, Fisheye, Pinhole
-from calibration.coverage import Coverage, cover
+from calibration.boards import BoardDetection
+from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera
+from calibration.coverage import FieldCoverage, cover
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 from calibration.pose import pose_jacobian, project_board
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 
 Lens = Literal["pinhole5", "pinhole8", "fisheye"]
 FEWEST_VIEWS = 3
@@ -40,7 +40,7 @@ NAMES = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class BoardView:
     """One picture's part in a fit. reason: why it was dropped, "" where it was kept. rms of what the fit says."""
 
     name: str
@@ -48,11 +48,11 @@ class View:
     rms_px: float
     worst_px: float
     reason: str = ""
-    camera_from_board: Rigid | None = None
+    camera_from_board: RigidTransform | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Intrinsics:
+class IntrinsicsFit:
     """A calibrated camera and what is known about it.
 
     rms_px: over the corners of the kept views. std: standard deviation of each number, px for the first four.
@@ -60,32 +60,32 @@ class Intrinsics:
     points_px, errors_px: (N, 2) corners of the kept views, and found minus projected.
     """
 
-    camera: Camera
+    camera: CameraModel
     lens: Lens
     rms_px: float
     std: dict[str, float]
-    views: tuple[View, ...]
+    views: tuple[BoardView, ...]
     every_view: tuple[float, float]
-    coverage: Coverage
+    coverage: FieldCoverage
     points_px: Floats
     errors_px: Floats
 
     @property
-    def kept(self) -> tuple[View, ...]:
+    def kept(self) -> tuple[BoardView, ...]:
         """The views that the fit stands on."""
         return tuple(view for view in self.views if not view.reason)
 
     @property
-    def dropped(self) -> tuple[View, ...]:
+    def dropped(self) -> tuple[BoardView, ...]:
         """The views that it does not, with their reasons."""
         return tuple(view for view in self.views if view.reason)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    views: tuple[Detection, ...]
-    camera: Camera
-    poses: tuple[Rigid, ...]
+    views: tuple[BoardDetection, ...]
+    camera: CameraModel
+    poses: tuple[RigidTransform, ...]
     errors_px: tuple[Floats, ...]
 
     @property
@@ -93,7 +93,7 @@ class _Fit:
         return _rms(np.concatenate(self.errors_px))
 
 
-def calibrate(detections: Sequence[Detection], *, lens: Lens = "pinhole5", drop: bool = True) -> Intrinsics:
+def calibrate(detections: Sequence[BoardDetection], *, lens: Lens = "pinhole5", drop: bool = True) -> IntrinsicsFit:
     """Fit a camera to views of one board, all of one size.
 
     drop: leave out views whose rms is over `BAD_RATIO` times the median, the worst first, at most a third of them.
@@ -108,7 +108,7 @@ def calibrate(detections: Sequence[Detection], *, lens: Lens = "pinhole5", drop:
             "tilted and in every part of the picture"
         )
     fit = first = _fit(views, lens)
-    bad: list[View] = []
+    bad: list[BoardView] = []
     while drop and len(views) > FEWEST_VIEWS and len(bad) < len(detections) // 3:
         each = [_rms(errors) for errors in fit.errors_px]
         worst, median = int(np.argmax(each)), float(np.median(each))
@@ -122,7 +122,7 @@ def calibrate(detections: Sequence[Detection], *, lens: Lens = "pinhole5", drop:
         views = [view for index, view in enumerate(views) if index != worst]
         fit = _fit(views, lens)
     said = [_view(view, fit, index) for index, view in enumerate(views)] + bad + foreign
-    return Intrinsics(
+    return IntrinsicsFit(
         camera=fit.camera,
         lens=lens,
         rms_px=fit.rms_px,
@@ -135,13 +135,13 @@ def calibrate(detections: Sequence[Detection], *, lens: Lens = "pinhole5", drop:
     )
 
 
-def _of_one_size(detections: Sequence[Detection]) -> tuple[list[Detection], list[View]]:
+def _of_one_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDetection], list[BoardView]]:
     """The views of the commonest size, and the others with the reason."""
     if not detections:
         return [], []
     size = Counter(detection.size for detection in detections).most_common(1)[0][0]
     foreign = [
-        View(
+        BoardView(
             d.name,
             len(d.ids),
             math.nan,
@@ -154,13 +154,13 @@ def _of_one_size(detections: Sequence[Detection]) -> tuple[list[Detection], list
     return [detection for detection in detections if detection.size == size], foreign
 
 
-def _view(detection: Detection, fit: _Fit, index: int, reason: str = "") -> View:
+def _view(detection: BoardDetection, fit: _Fit, index: int, reason: str = "") -> BoardView:
     errors = fit.errors_px[index]
     worst = float(np.hypot(*errors.T).max())
-    return View(detection.name, len(detection.ids), _rms(errors), worst, reason, fit.poses[index])
+    return BoardView(detection.name, len(detection.ids), _rms(errors), worst, reason, fit.poses[index])
 
 
-def _fit(views: Sequence[Detection], lens: Lens) -> _Fit:
+def _fit(views: Sequence[BoardDetection], lens: Lens) -> _Fit:
     """Fit, and leave out the few corners that lie where the polynomial no longer rises, as in a wide lens's corners."""
     total, fit = sum(len(view.ids) for view in views), _fit_once(views, lens)
     for _ in range(_TRIMS):
@@ -177,11 +177,11 @@ def _fit(views: Sequence[Detection], lens: Lens) -> _Fit:
     )
 
 
-def _only(view: Detection, mask: NDArray[np.bool_]) -> Detection:
+def _only(view: BoardDetection, mask: NDArray[np.bool_]) -> BoardDetection:
     return replace(view, ids=view.ids[mask], object_points=view.object_points[mask], points_px=view.points_px[mask])
 
 
-def _fit_once(views: Sequence[Detection], lens: Lens) -> _Fit:
+def _fit_once(views: Sequence[BoardDetection], lens: Lens) -> _Fit:
     # One row of points each: OpenCV 5's fisheye takes no column.
     objects = [view.object_points.astype(np.float32)[None] for view in views]
     pixels = [view.points_px.astype(np.float32)[None] for view in views]
@@ -202,9 +202,11 @@ def _fit_once(views: Sequence[Detection], lens: Lens) -> _Fit:
             f"OpenCV finds no {lens} camera for these views ({error.err}); take views that lean more, and in other "
             "parts of the picture, or try another lens"
         ) from None
-    kind = Fisheye if lens == "fisheye" else Pinhole
+    kind = FisheyeCamera if lens == "fisheye" else PinholeCamera
     camera = kind.from_matrix(size, matrix, coefficients.ravel()[: len(NAMES[lens]) - 4])
-    poses = tuple(Rigid.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True))
+    poses = tuple(
+        RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True)
+    )
     errors = tuple(
         view.points_px - project_board(camera, pose, view.object_points)
         for view, pose in zip(views, poses, strict=True)
@@ -235,7 +237,9 @@ def _standard_deviations(fit: _Fit, lens: Lens) -> Floats:
     return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
-def _intrinsic_jacobian(camera: Camera, numbers: Floats, lens: Lens, pose: Rigid, objects: Floats) -> Floats:
+def _intrinsic_jacobian(
+    camera: CameraModel, numbers: Floats, lens: Lens, pose: RigidTransform, objects: Floats
+) -> Floats:
     """(2 N, P) change of the pixels with each of the camera's numbers, by differences."""
     columns = []
     for index, value in enumerate(numbers):
@@ -249,8 +253,8 @@ def _intrinsic_jacobian(camera: Camera, numbers: Floats, lens: Lens, pose: Rigid
     return np.column_stack(columns)
 
 
-def _camera(lens: Lens, size: tuple[int, int], numbers: Floats) -> Camera:
-    kind = Fisheye if lens == "fisheye" else Pinhole
+def _camera(lens: Lens, size: tuple[int, int], numbers: Floats) -> CameraModel:
+    kind = FisheyeCamera if lens == "fisheye" else PinholeCamera
     fx, fy, cx, cy, *coefficients = numbers.tolist()
     return kind(size, fx, fy, cx, cy, tuple(coefficients))
 

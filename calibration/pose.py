@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibration.camera import Camera
+from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 
 _STEPS = 30
 _STEP = 1e-6
@@ -26,13 +26,15 @@ class BoardPose:
     fixed axes of the camera's frame, from the residuals themselves or `sigma_px`, whichever is larger.
     """
 
-    camera_from_board: Rigid
+    camera_from_board: RigidTransform
     rms_px: float
     errors_px: Floats
     covariance: Floats
 
 
-def find_pose(camera: Camera, object_points: ArrayLike, points_px: ArrayLike, *, sigma_px: float = 0.1) -> BoardPose:
+def find_pose(
+    camera: CameraModel, object_points: ArrayLike, points_px: ArrayLike, *, sigma_px: float = 0.1
+) -> BoardPose:
     """Pose from (N, 3) board points, m, and their (N, 2) px; N at least 4.
 
     IPPE (Collins & Bartoli 2014) where they lie in the plane z = 0, else SQPNP (Terzakis & Lourakis 2020), on the
@@ -51,7 +53,7 @@ def find_pose(camera: Camera, object_points: ArrayLike, points_px: ArrayLike, *,
         _, turns, moves, _ = cv2.solvePnPGeneric(objects, plane, np.eye(3), None, flags=method)
     except cv2.error as error:
         raise CalibrationError(f"these corners fix no pose: {error.err}") from None
-    starts = [Rigid.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True)]
+    starts = [RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True)]
     starts = [start for start in starts if (start.apply(objects)[:, 2] > 0).all()]
     if not starts:
         raise CalibrationError("these corners fix no pose in front of the camera")
@@ -62,12 +64,12 @@ def find_pose(camera: Camera, object_points: ArrayLike, points_px: ArrayLike, *,
     return _measured(camera, objects, pixels, pose, sigma_px)
 
 
-def project_board(camera: Camera, camera_from_board: Rigid, object_points: Floats) -> Floats:
+def project_board(camera: CameraModel, camera_from_board: RigidTransform, object_points: Floats) -> Floats:
     """(N, 3) m to (N, 2) px, also outside the picture as far as the model goes."""
     return camera.project(camera_from_board.apply(object_points), margin_px=math.inf)
 
 
-def pose_jacobian(camera: Camera, pose: Rigid, objects: Floats) -> Floats:
+def pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Floats) -> Floats:
     """(2 N, 6) change of the pixels with a small move (m) and turn (rad) about the board's origin, camera's axes."""
     arms = pose.rotate(objects)
     points = arms + pose.translation_m
@@ -78,13 +80,15 @@ def pose_jacobian(camera: Camera, pose: Rigid, objects: Floats) -> Floats:
     return np.concatenate([by_place, by_turn], axis=2).reshape(-1, 6)
 
 
-def _nudged(pose: Rigid, step: Floats) -> Rigid:
+def _nudged(pose: RigidTransform, step: Floats) -> RigidTransform:
     """Moved and turned about the board's origin, along the camera's axes."""
-    turn = Rigid.from_rotvec(step[3:], np.zeros(3))
-    return Rigid(turn.rotation @ pose.rotation, pose.translation_m + step[:3])
+    turn = RigidTransform.from_rotvec(step[3:], np.zeros(3))
+    return RigidTransform(turn.rotation @ pose.rotation, pose.translation_m + step[:3])
 
 
-def _refine(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid, *, steps: int) -> tuple[Rigid, float]:
+def _refine(
+    camera: CameraModel, objects: Floats, pixels: Floats, pose: RigidTransform, *, steps: int
+) -> tuple[RigidTransform, float]:
     """Gauss-Newton for as long as it helps: the pose, and its sum of squared errors, px^2."""
     errors = pixels - project_board(camera, pose, objects)
     total = float(np.nan_to_num((errors**2).sum(), nan=math.inf))
@@ -105,7 +109,7 @@ def _refine(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid, *, ste
     return pose, total
 
 
-def _measured(camera: Camera, objects: Floats, pixels: Floats, pose: Rigid, sigma_px: float) -> BoardPose:
+def _measured(camera: CameraModel, objects: Floats, pixels: Floats, pose: RigidTransform, sigma_px: float) -> BoardPose:
     errors = pixels - project_board(camera, pose, objects)
     jacobian = pose_jacobian(camera, pose, objects)
     if not np.isfinite(errors).all() or not np.isfinite(jacobian).all():

@@ -26,7 +26,7 @@ _LARGEST = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CalibrationRecord:
     """One calibration and what it belongs to.
 
     device: the eye tracker or robot, or "" where there is none. camera: its name, as the user or the device has it.
@@ -42,7 +42,7 @@ class Record:
     body: dict[str, Any]
 
 
-def save(path: Path, record: Record) -> None:
+def save(path: Path, record: CalibrationRecord) -> None:
     """Write the record, whole or not at all; raises `RecordError` where it is not JSON, OSError from the disk."""
     fields = {
         "format": FORMAT,
@@ -77,7 +77,7 @@ def load(
     size: tuple[int, int] | None = None,
     camera: str | None = None,
     device: str | None = None,
-) -> Record:
+) -> CalibrationRecord:
     """Read a calibration of this kind, and refuse it where it belongs to another picture, camera or device.
 
     What is None is not compared. Raises `RecordError` with the reason and what to do.
@@ -96,7 +96,7 @@ def load(
     return record
 
 
-def _parse(path: Path, kind: Kind) -> Record:
+def _parse(path: Path, kind: Kind) -> CalibrationRecord:
     fields = _read(path)
     if fields.get("format") != FORMAT:
         raise RecordError(f"{path} is no calibration of gazecast: its format is {fields.get('format')!r}")
@@ -120,7 +120,9 @@ def _parse(path: Path, kind: Kind) -> Record:
         datetime.fromisoformat(fields["made_at"])
     except ValueError:
         raise RecordError(f"{path}: made_at is {fields['made_at']!r:.60}, expected a date as ISO 8601") from None
-    return Record(kind, fields["device"], fields["camera"], (size[0], size[1]), fields["made_at"], fields["body"])
+    return CalibrationRecord(
+        kind, fields["device"], fields["camera"], (size[0], size[1]), fields["made_at"], fields["body"]
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rigid:
+class RigidTransform:
     """target_from_source: x_target = rotation @ x_source + translation_m.
 
     rotation: (3, 3) float64, orthonormal, determinant 1. translation_m: (3,) float64.
@@ -55,12 +55,12 @@ class Rigid:
         object.__setattr__(self, "translation_m", translation)
 
     @classmethod
-    def identity(cls) -> Rigid:
+    def identity(cls) -> RigidTransform:
         """Nothing moves."""
         return cls(np.eye(3), np.zeros(3))
 
     @classmethod
-    def from_matrix(cls, matrix: ArrayLike) -> Rigid:
+    def from_matrix(cls, matrix: ArrayLike) -> RigidTransform:
         """From a homogeneous (4, 4) matrix."""
         numbers = np.asarray(matrix, np.float64)
         if numbers.shape != (4, 4) or not np.allclose(numbers[3], (0, 0, 0, 1), atol=1e-9):
@@ -68,12 +68,12 @@ class Rigid:
         return cls(numbers[:3, :3], numbers[:3, 3])
 
     @classmethod
-    def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> Rigid:
+    def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
         """From an axis times its angle, radians."""
         return cls(rotation_from_rotvec(np.asarray(rotvec_rad, np.float64)), np.asarray(translation_m, np.float64))
 
     @classmethod
-    def from_quaternion(cls, xyzw: ArrayLike, translation_m: ArrayLike) -> Rigid:
+    def from_quaternion(cls, xyzw: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
         """From a quaternion in ROS's order, of any length but 0."""
         numbers = np.asarray(xyzw, np.float64)
         length = float(np.linalg.norm(numbers))
@@ -114,13 +114,13 @@ class Rigid:
         """How far it turns, 0..pi."""
         return float(np.linalg.norm(self.rotvec_rad))
 
-    def __matmul__(self, other: Rigid) -> Rigid:
+    def __matmul__(self, other: RigidTransform) -> RigidTransform:
         """Compose: a_from_b @ b_from_c is a_from_c."""
-        return Rigid(self.rotation @ other.rotation, self.rotation @ other.translation_m + self.translation_m)
+        return RigidTransform(self.rotation @ other.rotation, self.rotation @ other.translation_m + self.translation_m)
 
-    def inverse(self) -> Rigid:
+    def inverse(self) -> RigidTransform:
         """source_from_target."""
-        return Rigid(self.rotation.T, -self.rotation.T @ self.translation_m)
+        return RigidTransform(self.rotation.T, -self.rotation.T @ self.translation_m)
 
     def apply(self, points: ArrayLike) -> Floats:
         """(..., 3) points of the source frame in the target frame."""
@@ -130,7 +130,7 @@ class Rigid:
         """(..., 3) directions of the source frame in the target frame."""
         return np.asarray(np.asarray(directions, np.float64) @ self.rotation.T)
 
-    def away_from(self, other: Rigid) -> tuple[float, float]:
+    def away_from(self, other: RigidTransform) -> tuple[float, float]:
         """(metres, radians) between this transform and another one of the same frames."""
         turn = rotvec_from_rotation(self.rotation.T @ other.rotation)
         return float(np.linalg.norm(self.translation_m - other.translation_m)), float(np.linalg.norm(turn))
@@ -140,7 +140,7 @@ class Rigid:
         return {"translation_m": self.translation_m.tolist(), "quaternion_xyzw": self.quaternion_xyzw.tolist()}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Rigid:
+    def from_dict(cls, fields: Mapping[str, Any]) -> RigidTransform:
         """Read what `to_dict` wrote; `CalibrationError` names what is wrong."""
         try:
             return cls.from_quaternion(fields["quaternion_xyzw"], fields["translation_m"])
@@ -196,10 +196,10 @@ def skew(vector: Floats) -> Floats:
     return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
 
 
-def mean_pose(poses: Sequence[Rigid]) -> Rigid:
+def mean_pose(poses: Sequence[RigidTransform]) -> RigidTransform:
     """The chordal mean of several estimates of the same transform (Hartley et al., 2013)."""
     if not poses:
         raise CalibrationError("no poses to take the mean of")
     left, _, right = np.linalg.svd(sum((pose.rotation for pose in poses), np.zeros((3, 3))))
     flip = np.diag([1.0, 1.0, np.linalg.det(left @ right)])
-    return Rigid(left @ flip @ right, np.mean([pose.translation_m for pose in poses], axis=0))
+    return RigidTransform(left @ flip @ right, np.mean([pose.translation_m for pose in poses], axis=0))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calibration.errors import CalibrationError
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 
 MOST = 2000
 MOST_M = 50.0
@@ -30,8 +30,8 @@ class RobotPose:
     """Where the gripper was, and the board in the camera's frame if somebody measured it already."""
 
     name: str
-    base_from_gripper: Rigid
-    camera_from_board: Rigid | None = None
+    base_from_gripper: RigidTransform
+    camera_from_board: RigidTransform | None = None
 
 
 def parse_poses(origin: str, text: str) -> list[RobotPose]:
@@ -52,7 +52,7 @@ def parse_poses(origin: str, text: str) -> list[RobotPose]:
     return poses
 
 
-def _away_m(pose: Rigid | None) -> float:
+def _away_m(pose: RigidTransform | None) -> float:
     return 0.0 if pose is None else math.hypot(*pose.translation_m)
 
 
@@ -80,13 +80,13 @@ def _from_json(origin: str, text: str) -> list[RobotPose]:
     return poses
 
 
-def _pose(fields: Mapping[str, Any]) -> Rigid:
+def _pose(fields: Mapping[str, Any]) -> RigidTransform:
     if "matrix" in fields:
         try:
-            return Rigid.from_matrix(fields["matrix"])
+            return RigidTransform.from_matrix(fields["matrix"])
         except (TypeError, ValueError) as error:
             raise CalibrationError(f"the matrix does not read as 4 x 4 numbers: {error}") from None
-    return Rigid.from_dict(fields)
+    return RigidTransform.from_dict(fields)
 
 
 def _from_csv(origin: str, text: str) -> list[RobotPose]:
@@ -110,7 +110,7 @@ def _from_csv(origin: str, text: str) -> list[RobotPose]:
     return poses
 
 
-def _row(where: str, row: Mapping[str, str], prefix: str) -> Rigid:
+def _row(where: str, row: Mapping[str, str], prefix: str) -> RigidTransform:
     try:
         numbers = [float(row[prefix + name]) for name in _COLUMNS]
     except (TypeError, ValueError):
@@ -120,4 +120,4 @@ def _row(where: str, row: Mapping[str, str], prefix: str) -> Rigid:
         raise CalibrationError(f"{where}: the quaternion has length {length:.3g}, expected 1, in the order qx qy qz qw")
     if not all(map(math.isfinite, numbers)):
         raise CalibrationError(f"{where}: a pose has 7 finite numbers, {prefix}x to {prefix}qw, got {numbers}")
-    return Rigid.from_quaternion(numbers[3:], numbers[:3])
+    return RigidTransform.from_quaternion(numbers[3:], numbers[:3])

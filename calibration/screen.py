@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.boards import marker_dictionary
-from calibration.camera import Camera
+from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 
@@ -29,7 +29,7 @@ _MOST_SIGHTS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Screen:
+class ScreenPlane:
     """A monitor: its size, and each marker's (4, 2) corners, clockwise from its own top left, screen coordinates."""
 
     size: tuple[float, float]
@@ -50,7 +50,7 @@ class Screen:
         *,
         gap: float = 0.0,
         ids: tuple[int, int, int, int] = (0, 1, 2, 3),
-    ) -> Screen:
+    ) -> ScreenPlane:
         """Four markers at the corners of a screen, from the top left clockwise, upright.
 
         size, marker, gap: in the same unit. gap: from the screen's corner outwards to the marker's nearest corner; a
@@ -77,7 +77,7 @@ class ScreenGaze:
 class ScreenTracker:
     """Follows one screen through a camera's frames. Times are seconds on any one clock."""
 
-    def __init__(self, camera: Camera, screen: Screen) -> None:
+    def __init__(self, camera: CameraModel, screen: ScreenPlane) -> None:
         self._camera, self._screen = camera, screen
         self._sights: deque[tuple[float, Floats]] = deque(maxlen=_MOST_SIGHTS)
         self.reason = "no markers seen yet"

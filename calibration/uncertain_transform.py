@@ -15,14 +15,14 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.rigid import Rigid, skew
+from calibration.rigid import RigidTransform, skew
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Uncertain:
+class UncertainTransform:
     """target_from_source and its (6, 6) covariance: m^2, m rad and rad^2."""
 
-    pose: Rigid
+    pose: RigidTransform
     covariance: Floats
 
     def __post_init__(self) -> None:
@@ -33,7 +33,7 @@ class Uncertain:
         object.__setattr__(self, "covariance", (spread + spread.T) / 2)
 
     @classmethod
-    def exact(cls, pose: Rigid) -> Uncertain:
+    def exact(cls, pose: RigidTransform) -> UncertainTransform:
         """Known without error, as far as is known."""
         return cls(pose, np.zeros((6, 6)))
 
@@ -47,20 +47,22 @@ class Uncertain:
         """Standard deviation of the direction, the same way."""
         return math.sqrt(float(np.trace(self.covariance[3:, 3:])))
 
-    def __matmul__(self, other: Uncertain) -> Uncertain:
+    def __matmul__(self, other: UncertainTransform) -> UncertainTransform:
         """Compose: a_from_b @ b_from_c is a_from_c."""
         mine, theirs = np.eye(6), np.zeros((6, 6))
         mine[:3, 3:] = -skew(self.pose.rotate(other.pose.translation_m))
         theirs[:3, :3] = theirs[3:, 3:] = self.pose.rotation
-        return Uncertain(self.pose @ other.pose, mine @ self.covariance @ mine.T + theirs @ other.covariance @ theirs.T)
+        return UncertainTransform(
+            self.pose @ other.pose, mine @ self.covariance @ mine.T + theirs @ other.covariance @ theirs.T
+        )
 
-    def inverse(self) -> Uncertain:
+    def inverse(self) -> UncertainTransform:
         """source_from_target."""
         back = self.pose.rotation.T
         change = np.zeros((6, 6))
         change[:3, :3] = change[3:, 3:] = -back
         change[:3, 3:] = -back @ skew(self.pose.translation_m)
-        return Uncertain(self.pose.inverse(), change @ self.covariance @ change.T)
+        return UncertainTransform(self.pose.inverse(), change @ self.covariance @ change.T)
 
     def spread_of(self, point: Floats) -> Floats:
         """(3, 3) covariance, m^2, of an exact point (3,) of the source frame in the target frame."""
@@ -72,10 +74,10 @@ class Uncertain:
         return {**self.pose.to_dict(), "covariance": self.covariance.ravel().tolist()}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Uncertain:
+    def from_dict(cls, fields: Mapping[str, Any]) -> UncertainTransform:
         """Read what `to_dict` wrote."""
         try:
             spread = np.array(fields["covariance"], np.float64).reshape(6, 6)
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(f"a pose needs a covariance of 36 numbers: {error}") from None
-        return cls(Rigid.from_dict(fields), spread)
+        return cls(RigidTransform.from_dict(fields), spread)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
-from calibration import Rigid
+from calibration import RigidTransform
 from realtime.comms import Object3dMessage
-from realtime.comms.request_client import Picture
-from realtime.media.chart import GRID, INK, Axes, Canvas
+from realtime.comms.request_client import RequestedFrame
+from realtime.media.chart import GRID, INK, ChartAxes, ChartCanvas
 
 HOME_M, OPEN_M, STANDOFF_M, MOST_M_S = np.array([0.15, 0.0, 0.3]), 0.14, 0.08, 0.5
 CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T - 0.5
@@ -36,7 +36,7 @@ class Grasp:
         place = next((p for p in (thing.robot, thing.place) if p and frame_id in ("", p.frame_id)), None)
         if place is None or place.position is None or place.orientation is None or thing.extents is None:
             return None
-        pose, extents_m = Rigid.from_quaternion(place.orientation, place.position), np.array(thing.extents)
+        pose, extents_m = RigidTransform.from_quaternion(place.orientation, place.position), np.array(thing.extents)
         up = np.array([0.0, 0.0, 1.0]) if place is thing.robot else -pose.translation_m
         down = int(np.abs(up @ pose.rotation).argmax())  # of the box's axes, the one that the fingers come along
         along = min({0, 1, 2} - {down}, key=lambda axis: extents_m[axis])  # and the one that they close on
@@ -80,16 +80,16 @@ class Gripper:
         return min(1.0, (time.monotonic() - self._began_s) / self._lasts_s)
 
 
-def draw(out: Path, picture: Picture, grasp: Grasp, gripper: Gripper) -> bool:
+def draw(out: Path, picture: RequestedFrame, grasp: Grasp, gripper: Gripper) -> bool:
     """Write what the camera saw, and the way there from two sides, as a PNG."""
-    canvas = Canvas(1260, 440)
+    canvas = ChartCanvas(1260, 440)
     canvas.text(30, 34, f"in {grasp.frame_id}, closed to {1000 * gripper.opening_m:.0f} mm", height=11, bold=True)
     light = np.where(picture.mask if picture.mask is not None else True, 1.0, 0.45)[..., None]
     canvas.image(30, 70, 440, 330, (picture.image * light).astype(np.uint8))
     middle_m, half_m = (HOME_M + grasp.centre_m) / 2, np.abs(HOME_M - grasp.centre_m).max() / 2 + 0.1
     for left, x, y in ((540, 0, 1), (920, 0, 2)):
         ranges = [(middle_m[axis] - half_m, middle_m[axis] + half_m) for axis in (x, y)]
-        axes = Axes(left, 70, 320, 320, *ranges)
+        axes = ChartAxes(left, 70, 320, 320, *ranges)
         axes.draw(canvas, title=f"{'xyz'[x]} and {'xyz'[y]}, m", x_label="", y_label="", x_ticks=5)
         outline_m = cv2.convexHull(grasp.corners_m[:, [x, y]].astype(np.float32))[:, 0]
         canvas.area([axes.at(*corner) for corner in outline_m], GRID)

@@ -18,9 +18,9 @@ import numpy as np
 from calibration import CalibrationError
 from calibration.boards import marker_dictionary
 from calibration.formats import read_camera
-from calibration.screen import APRILTAG, Screen, ScreenTracker, find_markers
+from calibration.screen import APRILTAG, ScreenPlane, ScreenTracker, find_markers
 from realtime.errors import SourceError
-from realtime.infra.channels import Backlog, Latest
+from realtime.infra.channels import BoundedQueue, Latest
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.sources.calibrated import CalibratedGaze, load_gaze
 from realtime.types import Frame, GazeSample, GazeSource
@@ -42,7 +42,7 @@ def main() -> None:
     wide, _, high = args.screen.partition("x")
     if not (wide.isdecimal() and high.isdecimal()):
         flags.error(f"--screen wants WIDTHxHEIGHT, got {args.screen!r}")
-    screen = Screen.with_corner_markers((int(wide), int(high)), args.tag, gap=args.gap)
+    screen = ScreenPlane.with_corner_markers((int(wide), int(high)), args.tag, gap=args.gap)
     if args.markers:
         cv2.imwrite(str(args.markers), drawn(screen))
     elif not (args.source and args.camera):
@@ -51,7 +51,7 @@ def main() -> None:
         follow(args, screen)
 
 
-def drawn(screen: Screen) -> np.ndarray:
+def drawn(screen: ScreenPlane) -> np.ndarray:
     """A white monitor with its tags; those that lie outside it are missing."""
     wide, high = (round(side) for side in screen.size)
     out = np.full((high, wide), 255, np.uint8)
@@ -63,14 +63,14 @@ def drawn(screen: Screen) -> np.ndarray:
     return out
 
 
-def follow(args: argparse.Namespace, screen: Screen) -> None:
+def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
     """Print every look that falls on the plane of the screen, and why there are none where there are none."""
     frames = open_frames(args.source)
     gaze: GazeSource = open_gaze(args.gaze or args.source, frames)
     loaded = load_gaze(args.calibration, args.source) if args.calibration else None
     if loaded is not None:
         gaze = CalibratedGaze(gaze, loaded.calibration, learn=False)
-    newest, looks, said = Latest[Frame](), Backlog[GazeSample](1000), ""
+    newest, looks, said = Latest[Frame](), BoundedQueue[GazeSample](1000), ""
     tracker: ScreenTracker | None = None
     try:
         gaze.start(looks.put)

@@ -13,7 +13,7 @@ from rclpy.qos import QoSProfile
 from rosidl_runtime_py.utilities import get_message
 
 from realtime import MaskSubscriber
-from realtime.robotics.ros2.topics import TOPICS, Translator, full_name
+from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, full_name
 
 
 def main(*endpoint: str) -> None:
@@ -29,7 +29,9 @@ def main(*endpoint: str) -> None:
                     outputs[topic] = node.create_publisher(get_message(kind), name, QoSProfile(depth=5))
             if health and not 0 <= last <= health.seq:  # a run begins, perhaps as its machine did: its clock is another
                 # Stamps are times of capture: this machine's wall clock must agree with that of the run's machine.
-                said = Translator(health.wall_ns, wanted=lambda topic: outputs[topic].get_subscription_count() > 0)
+                said = MessageTranslator(
+                    health.wall_ns, wanted=lambda topic: outputs[topic].get_subscription_count() > 0
+                )
             last = health.seq if health else last
             if not outputs:
                 node.get_logger().info("waiting for gazecast run", once=True)

@@ -1,7 +1,6 @@
 """Pixels in, masks out. Knows no time, no sockets, nothing else of ours."""
 
 from engines.base import (
-    Candidates,
     Decoder,
     Embedding,
     Encoder,
@@ -13,6 +12,7 @@ from engines.base import (
     ForeignEmbedding,
     Image,
     Mask,
+    MaskCandidates,
     ModelError,
     Prompt,
     PromptError,
@@ -23,7 +23,6 @@ from engines.settings import EngineSettings
 from engines.shared import SharedDecoder
 
 __all__ = [
-    "Candidates",
     "Decoder",
     "Embedding",
     "Encoder",
@@ -37,6 +36,7 @@ __all__ = [
     "Image",
     "Letterbox",
     "Mask",
+    "MaskCandidates",
     "ModelError",
     "Prompt",
     "PromptError",

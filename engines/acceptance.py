@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engines.base import EngineError
 
 if TYPE_CHECKING:
-    from engines.reference import Comparison
+    from engines.reference import EngineComparison
 
 
 class GateRefused(EngineError):
@@ -16,8 +16,8 @@ class GateRefused(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
-    """best, chosen: least mean IoU (see `Comparison`). score_error: greatest. points: fewest that say anything."""
+class AcceptanceThreshold:
+    """best, chosen: least mean IoU (see `EngineComparison`). score_error: greatest. points: fewest that say anything."""
 
     best: float
     chosen: float
@@ -26,11 +26,11 @@ class Threshold:
 
 
 THRESHOLDS = {
-    "f32": Threshold(best=0.98, chosen=0.95, score_error=0.015),
-    "bf16": Threshold(best=0.96, chosen=0.92, score_error=0.02),
-    "f16": Threshold(best=0.96, chosen=0.92, score_error=0.02),
-    "int8": Threshold(best=0.94, chosen=0.88, score_error=0.04),
-    "fp8": Threshold(best=0.94, chosen=0.88, score_error=0.04),
+    "f32": AcceptanceThreshold(best=0.98, chosen=0.95, score_error=0.015),
+    "bf16": AcceptanceThreshold(best=0.96, chosen=0.92, score_error=0.02),
+    "f16": AcceptanceThreshold(best=0.96, chosen=0.92, score_error=0.02),
+    "int8": AcceptanceThreshold(best=0.94, chosen=0.88, score_error=0.04),
+    "fp8": AcceptanceThreshold(best=0.94, chosen=0.88, score_error=0.04),
 }
 """By precision.
 
@@ -42,7 +42,7 @@ best two.
 """
 
 
-def judge(comparison: Comparison, precision: str) -> dict[str, Any]:
+def judge(comparison: EngineComparison, precision: str) -> dict[str, Any]:
     """A comparison as figures for a note, with `passed` and, where it is false, `why`."""
     wanted = THRESHOLDS[precision]
     # Written so that a nan, from no points at all, fails.

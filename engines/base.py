@@ -1,7 +1,7 @@
 """The seam between a segmentation model and whoever uses it: two protocols, what travels between them, our errors.
 
 An `Encoder` turns a picture into an `Embedding`, slowly and once; a `Decoder` turns an embedding and prompts into
-`Candidates`, quickly and often. They are two objects so that they can run at once on two threads. This module
+`MaskCandidates`, quickly and often. They are two objects so that they can run at once on two threads. This module
 imports nothing of ours but the letterbox.
 
 Pixels here are the picture's own: x right, y down, the centre of the top-left pixel is (0, 0).
@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 LOGITS_SIDE = 256
 """Side of SAM's low-resolution mask logits, which cover the model's 1024 x 1024 input."""
 STABILITY_OFFSET = 1.0
-"""How far the threshold is moved either way for `Candidates.stability`."""
+"""How far the threshold is moved either way for `MaskCandidates.stability`."""
 
 
 class EngineError(Exception):
@@ -108,7 +108,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidates:
+class MaskCandidates:
     """The masks a decoder offers for one prompt, as logits: above 0 is inside.
 
     logits: (K, 256, 256) float32 on the letterboxed model input. K is 4 where the engine gives all of SAM's masks
@@ -185,7 +185,7 @@ class Decoder(Protocol):
         """What this engine is."""
         ...
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """Decode every prompt on one embedding, in one batch where the backend can.
 
         Raises `PromptError` for no prompt or a point outside the picture, `ForeignEmbedding` for an embedding of

@@ -138,9 +138,9 @@ def _quality(
     tell: Report,
 ) -> dict[str, float]:
     from engines.models.checkpoint import read_model
-    from engines.reference import Reference, compare
+    from engines.reference import ReferenceEngine, compare
 
     tell("comparing with the reference")
     chosen = [fitted(picture, frame_size) for picture in evenly(pictures, GATE_PICTURES)]
-    result = compare(Reference(read_model(weights, settings.model)), encoder, decoder, chosen)
+    result = compare(ReferenceEngine(read_model(weights, settings.model)), encoder, decoder, chosen)
     return {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}

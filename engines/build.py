@@ -140,7 +140,7 @@ def verify(
 
     Returns its description with `gate`; raises `GateRefused` with the figures where it falls short.
     """
-    from engines.reference import Reference, compare
+    from engines.reference import ReferenceEngine, compare
 
     tell = report or (lambda line: None)
     root = settings.cache_dir or default_cache_dir()
@@ -148,7 +148,7 @@ def verify(
     same_shape = [fitted(picture, frame_size) for picture in evenly(pictures, GATE_PICTURES)]
     with opened(settings, weights, frame_size, tell) as (encoder, decoder):
         tell(f"comparing {encoder.info.backend} {encoder.info.precision} with the reference")
-        figures = judge(compare(Reference(store.sam()), encoder, decoder, same_shape), encoder.info.precision)
+        figures = judge(compare(ReferenceEngine(store.sam()), encoder, decoder, same_shape), encoder.info.precision)
         described = asdict(encoder.info)
     described["frame_size"] = list(frame_size)
     described["gate"] = figures
@@ -178,7 +178,7 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
     ]
 
 
-def leftovers(unused_days: float | None = None, cache_dir: Path | None = None) -> Iterator[cache_cleanup.Leftover]:
+def leftovers(unused_days: float | None = None, cache_dir: Path | None = None) -> Iterator[cache_cleanup.UnusedFile]:
     """What of the cache may go, see `tidying.leftovers`."""
     yield from cache_cleanup.leftovers(cache_dir or default_cache_dir(), unused_days=unused_days)
 

@@ -23,7 +23,7 @@ REBUILD = "run `gazecast engine build --force` with the --engine, --precision an
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class EngineNote:
     """Lies beside an engine file. gate: figures of its comparison with the reference, where there was one."""
 
     name: str
@@ -72,9 +72,9 @@ def writing(file: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> Note:
+def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> EngineNote:
     """Write the note of a finished file; until then the file does not count."""
-    note = Note(
+    note = EngineNote(
         name, dict(key), file_hash(file), datetime.now(UTC).isoformat(timespec="seconds"), dict(gate or {}) or None
     )
     partial = file.with_suffix(f".{os.getpid()}.note")
@@ -83,16 +83,16 @@ def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | Non
     return note
 
 
-def read_note(path: Path) -> Note:
+def read_note(path: Path) -> EngineNote:
     """Parse a note; raises `ModelError` when it is not one."""
     try:
-        note = Note(**json.loads(path.read_text()))
+        note = EngineNote(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path} is not an engine's note; remove it and run `gazecast engine build`") from error
     return note
 
 
-def find(file: Path, key: Key, *, rebuild: str = REBUILD) -> Note | None:
+def find(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote | None:
     """The note of a file that is whole and made for `key`; None where there is no finished file.
 
     rebuild: what the user is told to do about a file that may not be used.
@@ -116,12 +116,12 @@ def write_verdict(root: Path, name: str, key: Key, gate: Mapping[str, Any]) -> P
     """Keep a gate's result for an engine that has no file of its own."""
     root.mkdir(parents=True, exist_ok=True)
     path = place(root, name, key, ".json")
-    note = Note(name, dict(key), "", datetime.now(UTC).isoformat(timespec="seconds"), dict(gate))
+    note = EngineNote(name, dict(key), "", datetime.now(UTC).isoformat(timespec="seconds"), dict(gate))
     path.write_text(json.dumps(asdict(note), indent=2) + "\n")
     return path
 
 
-def inventory(root: Path) -> Iterator[tuple[Note, Path, int, str]]:
+def inventory(root: Path) -> Iterator[tuple[EngineNote, Path, int, str]]:
     """Every note below `root` with its file, the file's bytes and its state: whole, damaged, or a verdict alone."""
     for path, note in notes(root):
         if not note.sha256:
@@ -131,14 +131,14 @@ def inventory(root: Path) -> Iterator[tuple[Note, Path, int, str]]:
         yield note, file, file.stat().st_size, "whole" if file != path and _whole(file, note) else "damaged"
 
 
-def _whole(file: Path, note: Note) -> bool:
+def _whole(file: Path, note: EngineNote) -> bool:
     try:
         return file_hash(file) == note.sha256
     except OSError:
         return False
 
 
-def notes(root: Path) -> Iterator[tuple[Path, Note]]:
+def notes(root: Path) -> Iterator[tuple[Path, EngineNote]]:
     """Every readable note below `root`, oldest first."""
     found = []
     for path in root.glob("*.json"):

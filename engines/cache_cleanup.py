@@ -19,7 +19,7 @@ MOST_BYTES = 3 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class UnusedFile:
     """Files that belong together and may go. bytes: their size. why: for people."""
 
     files: tuple[Path, ...]
@@ -32,7 +32,7 @@ class Leftover:
             file.unlink(missing_ok=True)
 
 
-def leftovers(root: Path, *, unused_days: float | None = None, now_s: float | None = None) -> Iterator[Leftover]:
+def leftovers(root: Path, *, unused_days: float | None = None, now_s: float | None = None) -> Iterator[UnusedFile]:
     """What may go: damaged or half written, made by another version, or not used for so many days.
 
     now_s: seconds since 1970. What was touched within the last hour stays.
@@ -54,14 +54,14 @@ def leftovers(root: Path, *, unused_days: float | None = None, now_s: float | No
             why = f"not used for {idle_s / DAY_S:.0f} days"
         else:
             continue
-        yield Leftover(files, _bytes(files), why)
+        yield UnusedFile(files, _bytes(files), why)
     ours = (*cache.SUFFIXES, ".bin", ".json", ".partial", ".note")
     for file in sorted(root.glob("*")):
         if file not in known and file.suffix in ours and file.is_file() and now_s - _used_s(file) >= FRESH_S:
-            yield Leftover((file,), _bytes((file,)), "not finished")
+            yield UnusedFile((file,), _bytes((file,)), "not finished")
 
 
-def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None = None) -> list[Leftover]:
+def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None = None) -> list[UnusedFile]:
     """Remove the exported graphs that were not used for longest, until what stays of them is at most `most_bytes`.
 
     What takes minutes to build, such as int8 engines and TensorRT's plans, stays, and so does what was used within the
@@ -72,7 +72,7 @@ def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None =
     for path, note in cache.notes(root):
         files = _of(path)
         if note.key.get("format") == "onnx":
-            graphs.append((_used_s(path), Leftover(files, _bytes(files), "not used for longest")))
+            graphs.append((_used_s(path), UnusedFile(files, _bytes(files), "not used for longest")))
     over = sum(graph.bytes for _, graph in graphs) - most_bytes
     gone = []
     for used_s, graph in sorted(graphs, key=lambda pair: pair[0]):
@@ -85,7 +85,7 @@ def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None =
     return gone
 
 
-def _outdated(note: cache.Note) -> bool:
+def _outdated(note: cache.EngineNote) -> bool:
     return note.key.get("graphs", "") != str(GRAPH_VERSION) or note.key.get("typed", TYPED_VERSION) != TYPED_VERSION
 
 

@@ -9,14 +9,14 @@ import torch
 
 from engines import cache
 from engines.graphs import EncoderGraph, Graph
-from engines.models.checkpoint import Sam
+from engines.models.checkpoint import SamModel
 from engines.models.graphs import ENCODER_OUTPUTS, examples, module
 
 OPSET = 20
 """The first with Gelu as one operation; LayerNormalization came with 17."""
 
 
-def export(sam: Sam, graph: Graph, file: Path) -> None:
+def export(sam: SamModel, graph: Graph, file: Path) -> None:
     """Write `graph` with the weights of `sam` to `file`, which appears only when it is complete."""
     inputs = examples(graph)
     with cache.writing(file) as partial, warnings.catch_warnings(), torch.inference_mode():

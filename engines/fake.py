@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from engines.base import (
     LOGITS_SIDE,
-    Candidates,
     Embedding,
     EngineClosed,
     EngineInfo,
     Floats,
     Image,
     Mask,
+    MaskCandidates,
     Prompt,
     check_image,
     check_prompts,
@@ -95,7 +95,7 @@ class FakeDecoder:
         """What this engine is."""
         return self._info
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """Decode every prompt on one embedding; the same input gives the same masks."""
         if self._closed:
             raise EngineClosed("the fake decoder is closed; open the engine again")
@@ -108,7 +108,7 @@ class FakeDecoder:
         """Refuse further use."""
         self._closed = True
 
-    def _candidates(self, embedding: Embedding, prompt: Prompt) -> Candidates:
+    def _candidates(self, embedding: Embedding, prompt: Prompt) -> MaskCandidates:
         scene: _Scene = embedding.tensors
         letterbox, shape = embedding.letterbox, scene.lab.shape[1:]
         seeds, repelled = _cells(letterbox, prompt, 1), _cells(letterbox, prompt, 0)
@@ -127,7 +127,7 @@ class FakeDecoder:
         scores = []
         for logits, tolerance in zip(maps[:, : shape[0], : shape[1]], tolerances, strict=True):
             scores.append(_grow(logits, distance, inside, seeds, repelled, tolerance))
-        return Candidates(maps, np.array(scores, np.float32), letterbox)
+        return MaskCandidates(maps, np.array(scores, np.float32), letterbox)
 
 
 def _cells(letterbox: Letterbox, prompt: Prompt, label: int) -> NDArray[np.intp]:

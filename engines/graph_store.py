@@ -17,7 +17,7 @@ from engines.prompts import PromptTable
 from engines.weight_files import weight_files
 
 if TYPE_CHECKING:
-    from engines.models.checkpoint import Sam
+    from engines.models.checkpoint import SamModel
     from engines.number_formats import NumberFormat, Ranges
 
 
@@ -30,13 +30,13 @@ class GraphStore:
     def __init__(self, weights: Path, model: str, root: Path, report: Callable[[str], None]) -> None:
         self.weights, self.model, self.root, self.report = weights, model, root, report
         self.weights_hash = weights_hash(weight_files(weights, model))
-        self._sam: Sam | None = None
+        self._sam: SamModel | None = None
 
     def key(self, **more: str) -> dict[str, str]:
         """The cache key of something made from these weights."""
         return {"model": self.model, "weights": self.weights_hash, "graphs": str(GRAPH_VERSION), **more}
 
-    def sam(self) -> Sam:
+    def sam(self) -> SamModel:
         """The torch model; read on first use."""
         if self._sam is None:
             self.report(f"reading the weights of {self.model}")

@@ -60,7 +60,7 @@ def typed(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = 
             raise EngineUnavailable(
                 f"a {wanted} encoder needs measured ranges; run `gazecast engine build --engine tensorrt`"
             )
-        _Quantiser(model.graph, wanted, ranges).run()
+        _Quantizer(model.graph, wanted, ranges).run()
     _Retyper(model, REDUCED[wanted]).run()
     return model
 
@@ -81,7 +81,7 @@ def linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
     return found
 
 
-class _Quantiser:
+class _Quantizer:
     """Puts quantisation before the operands of an encoder's linear layers; all else is left as it is."""
 
     def __init__(self, graph: onnx.GraphProto, wanted: str, ranges: Ranges) -> None:
@@ -129,7 +129,7 @@ class _Quantiser:
 
 
 @dataclass(slots=True)
-class _Place:
+class _InsertionPoint:
     """Where a float tensor can be had: its name by format."""
 
     names: dict[int, str] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class _Retyper:
             if value.type.tensor_type.elem_type == TensorProto.FLOAT
         }
         self._constants = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _InsertionPoint] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._producers = {name: node for node in model.graph.node for name in node.output}
 
@@ -157,7 +157,9 @@ class _Retyper:
                 on_device = value.name in ON_DEVICE
                 if on_device:
                     value.type.tensor_type.elem_type = self._reduced
-                self._places[value.name] = _Place({self._reduced if on_device else TensorProto.FLOAT: value.name})
+                self._places[value.name] = _InsertionPoint(
+                    {self._reduced if on_device else TensorProto.FLOAT: value.name}
+                )
         for node in list(self._graph.node):
             self._visit(node)
         for value in self._graph.output:
@@ -180,7 +182,7 @@ class _Retyper:
                     node.input[index] = self._in(name, wanted)
         for name in node.output:
             if name in self._floats:
-                self._places[name] = _Place({wanted: name})
+                self._places[name] = _InsertionPoint({wanted: name})
         self._nodes.append(node)
 
     def _constant(self, node: onnx.NodeProto) -> bool:
@@ -193,7 +195,7 @@ class _Retyper:
             self._constants[node.output[0]] = value.t
             return True
         value.t.CopyFrom(_tensor("", numpy_helper.to_array(value.t), self._reduced))
-        self._places[node.output[0]] = _Place({self._reduced: node.output[0]})
+        self._places[node.output[0]] = _InsertionPoint({self._reduced: node.output[0]})
         self._nodes.append(node)
         return True
 
@@ -210,7 +212,7 @@ class _Retyper:
 
     def _in(self, name: str, kind: int) -> str:
         """The tensor's name in a format; a weight is converted, anything else is cast once."""
-        place = self._places.setdefault(name, _Place())
+        place = self._places.setdefault(name, _InsertionPoint())
         if kind not in place.names:
             place.names[kind] = self._converted(name, kind) if name in self._constants else self._cast(name, kind)
         return place.names[kind]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from engines.base import Candidates, Decoder, Embedding, Encoder, Floats, Image, Mask, Prompt
+from engines.base import Decoder, Embedding, Encoder, Floats, Image, Mask, MaskCandidates, Prompt
 from engines.letterbox import Letterbox
-from engines.models.checkpoint import Sam
+from engines.models.checkpoint import SamModel
 from engines.models.graphs import normalised
 from engines.prompts import model_points
 from engines.sam import SamEncoder
@@ -24,10 +24,10 @@ AREA = (0.001, 0.35)
 """Of the picture. Points whose reference mask is doubtful, tiny or the whole scene say nothing about an engine."""
 
 
-class Reference:
+class ReferenceEngine:
     """MobileSAM or SAM as its authors run it."""
 
-    def __init__(self, sam: Sam) -> None:
+    def __init__(self, sam: SamModel) -> None:
         self._sam = sam
         self._place = sam.prompt_encoder.pe_layer.grid()
 
@@ -38,7 +38,7 @@ class Reference:
         return np.asarray(self._sam.image_encoder(normalised(torch.from_numpy(content)))[0].numpy(), np.float32)
 
     @torch.inference_mode()
-    def decode(self, embedding: Floats, letterbox: Letterbox, prompt: Prompt) -> Candidates:
+    def decode(self, embedding: Floats, letterbox: Letterbox, prompt: Prompt) -> MaskCandidates:
         """One prompt to four masks."""
         encoder, decoder = self._sam.prompt_encoder, self._sam.mask_decoder
         points, labels = (torch.from_numpy(part)[None] for part in model_points(letterbox, prompt))
@@ -48,11 +48,11 @@ class Reference:
         else:
             keys = keys + encoder.masks(torch.from_numpy(prompt.mask_logits)[None, None])
         logits, scores = decoder(keys, self._place, encoder.points(points, labels.long()))
-        return Candidates(logits[0].numpy(), scores[0].numpy(), letterbox)
+        return MaskCandidates(logits[0].numpy(), scores[0].numpy(), letterbox)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class EngineComparison:
     """How far an engine is from the reference on real pictures.
 
     best, chosen: mean IoU with the mask that the reference chooses, of the engine's closest mask and of its own
@@ -67,7 +67,9 @@ class Comparison:
     points: int
 
 
-def compare(reference: Reference, encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]) -> Comparison:
+def compare(
+    reference: ReferenceEngine, encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]
+) -> EngineComparison:
     """Judge an engine on a grid of clicks on every picture."""
     best: list[float] = []
     chosen: list[float] = []
@@ -88,7 +90,7 @@ def compare(reference: Reference, encoder: Encoder, decoder: Decoder, pictures: 
             chosen.append(ious[candidates.top])
             if len(candidates.predicted_iou) == len(wanted.predicted_iou):
                 scores.append(float(np.abs(candidates.predicted_iou - wanted.predicted_iou).mean()))
-    return Comparison(mean(best), mean(chosen), mean(scores), mean(embeddings), len(best))
+    return EngineComparison(mean(best), mean(chosen), mean(scores), mean(embeddings), len(best))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -105,7 +107,7 @@ def grid(width: int, height: int) -> list[tuple[float, float]]:
     ]
 
 
-def inside(candidates: Candidates) -> Mask:
+def inside(candidates: MaskCandidates) -> Mask:
     """(K, h, w) masks at the logits' resolution, without the padding."""
     width, height = (-(-side // 4) for side in candidates.letterbox.content_size)
     return np.asarray(candidates.logits[:, :height, :width] > 0)

@@ -1,4 +1,4 @@
-"""SAM over any backend: pictures and prompts are brought into fixed shapes here, a `Runtime` runs the graphs."""
+"""SAM over any backend: pictures and prompts are brought into fixed shapes here, a `EngineRuntime` runs the graphs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from engines.base import (
     LOGITS_SIDE,
-    Candidates,
     Embedding,
     EngineClosed,
     EngineInfo,
     Floats,
     Image,
+    MaskCandidates,
     ModelError,
     Prompt,
     check_image,
@@ -51,7 +51,7 @@ class DecoderRun(Protocol):
         ...
 
 
-class Runtime(Protocol):
+class EngineRuntime(Protocol):
     """A backend: compiles graphs."""
 
     @property
@@ -82,7 +82,7 @@ def open_store(settings: EngineSettings, weights: Path | None, report: Callable[
 def open_sam(
     settings: EngineSettings,
     store: GraphStore,
-    runtime: Runtime,
+    runtime: EngineRuntime,
     *,
     precision: str,
     device: str,
@@ -118,7 +118,7 @@ G = TypeVar("G")
 R = TypeVar("R")
 
 
-class Kept(Generic[G, R]):
+class GraphCache(Generic[G, R]):
     """What was compiled for the last few graphs; one more takes the place of the oldest."""
 
     def __init__(self, limit: int, compiled: Callable[[G], R]) -> None:
@@ -144,11 +144,11 @@ class SamEncoder:
 
     KEPT = 4
 
-    def __init__(self, info: EngineInfo, runtime: Runtime, table: PromptTable) -> None:
+    def __init__(self, info: EngineInfo, runtime: EngineRuntime, table: PromptTable) -> None:
         self.info = info
-        self._runtime: Runtime | None = runtime
+        self._runtime: EngineRuntime | None = runtime
         self._table = table
-        self._runs: Kept[EncoderGraph, EncoderRun] = Kept(self.KEPT, runtime.encoder)
+        self._runs: GraphCache[EncoderGraph, EncoderRun] = GraphCache(self.KEPT, runtime.encoder)
 
     def prepare(self, frame_size: tuple[int, int]) -> None:
         """Have the graph for (width, height) ready."""
@@ -189,11 +189,11 @@ class SamDecoder:
 
     KEPT = 12
 
-    def __init__(self, info: EngineInfo, runtime: Runtime, table: PromptTable) -> None:
+    def __init__(self, info: EngineInfo, runtime: EngineRuntime, table: PromptTable) -> None:
         self.info = info
-        self._runtime: Runtime | None = runtime
+        self._runtime: EngineRuntime | None = runtime
         self._table = table
-        self._runs: Kept[DecoderGraph, DecoderRun] = Kept(self.KEPT, runtime.decoder)
+        self._runs: GraphCache[DecoderGraph, DecoderRun] = GraphCache(self.KEPT, runtime.decoder)
 
     def prepare(self, frame_size: tuple[int, int], uses: Sequence[tuple[int, int]] = LIVE) -> None:
         """Have the graphs for frames of (width, height) ready; uses: (prompts at once, points of each)."""
@@ -201,18 +201,18 @@ class SamDecoder:
         for batch, points in uses:
             self._runs(DecoderGraph.of(letterbox, batch, points, False))
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`."""
         if self._runtime is None:
             raise EngineClosed("this decoder was closed; load the engine again")
         check_prompts(self.info, embedding, prompts)
-        out: list[Candidates] = []
+        out: list[MaskCandidates] = []
         while len(out) < len(prompts):
             batch = batch_for(len(prompts) - len(out))
             out += self._decode(embedding, prompts[len(out) : len(out) + batch], batch)
         return tuple(out)
 
-    def _decode(self, embedding: Embedding, prompts: Sequence[Prompt], batch: int) -> list[Candidates]:
+    def _decode(self, embedding: Embedding, prompts: Sequence[Prompt], batch: int) -> list[MaskCandidates]:
         filled = [*prompts, *[prompts[-1]] * (batch - len(prompts))]
         tokens, absent = self._table.tokens(embedding.letterbox, filled)
         inputs = [tokens, absent]
@@ -226,7 +226,7 @@ class SamDecoder:
             inputs += [logits, has_mask]
         run = self._runs(DecoderGraph.of(embedding.letterbox, batch, tokens.shape[1], masks_in))
         logits, scores = run(embedding.tensors, inputs)
-        return [Candidates(logits[row], scores[row], embedding.letterbox) for row in range(len(prompts))]
+        return [MaskCandidates(logits[row], scores[row], embedding.letterbox) for row in range(len(prompts))]
 
     def close(self) -> None:
         """See `Decoder.close`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from engines.base import Candidates, Decoder, Embedding, EngineInfo, Prompt
+from engines.base import Decoder, Embedding, EngineInfo, MaskCandidates, Prompt
 
 
 class SharedDecoder:
@@ -19,14 +19,14 @@ class SharedDecoder:
         self._free = threading.Condition()
         self._busy = False
         self._waiting = 0
-        self.aside: Decoder = _Aside(self)
+        self.aside: Decoder = _BackgroundDecoder(self)
 
     @property
     def info(self) -> EngineInfo:
         """That of the decoder."""
         return self._inside.info
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """As the decoder; before anybody else."""
         with self._free:
             self._waiting += 1
@@ -37,7 +37,7 @@ class SharedDecoder:
                 self._waiting -= 1
         return self._run(embedding, prompts)
 
-    def decode_aside(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode_aside(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """As the decoder; when nobody else wants it."""
         with self._free:
             self._free.wait_for(lambda: not self._busy and not self._waiting)
@@ -50,7 +50,7 @@ class SharedDecoder:
             self._free.wait_for(lambda: not self._busy)
             self._inside.close()
 
-    def _run(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def _run(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         try:
             return self._inside.decode(embedding, prompts)
         finally:
@@ -59,7 +59,7 @@ class SharedDecoder:
                 self._free.notify_all()
 
 
-class _Aside:
+class _BackgroundDecoder:
     """A shared decoder as its second user sees it; not its to close."""
 
     def __init__(self, shared: SharedDecoder) -> None:
@@ -69,7 +69,7 @@ class _Aside:
     def info(self) -> EngineInfo:
         return self._shared.info
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         return self._shared.decode_aside(embedding, prompts)
 
     def close(self) -> None:

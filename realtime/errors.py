@@ -42,7 +42,7 @@ class PageError(GazecastError, ValueError):
     """A message from a page that is not as it should be; it is counted and passed over."""
 
 
-class ViewError(SettingsError):
+class ViewerError(SettingsError):
     """The page cannot be served; the message says what to do."""
 
 
@@ -50,7 +50,7 @@ class SnapshotError(SettingsError):
     """A snapshot could not be written; the message says why."""
 
 
-class FilmError(SourceError):
+class VideoError(SourceError):
     """A video cannot be written; the message says why and what to do. begun: whether it went well for a while."""
 
     def __init__(self, message: str, *, begun: bool = False) -> None:
@@ -82,5 +82,5 @@ class DemoError(SourceError):
     """The demo's pipeline did not start, ended early or gave no masks; the message says why."""
 
 
-class MediaError(SourceError):
+class ClipError(SourceError):
     """A clip cannot be had, or a video cannot be written; the message says what to do."""

@@ -13,7 +13,7 @@ from benchmarks.gpu.report import GATE
 from engines import Decoder, Encoder, EngineSettings, Image, Letterbox, ModelError, Prompt, weights
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.models.checkpoint import Sam
+from engines.models.checkpoint import SamModel
 from engines.models.graphs import examples, own_module
 from engines.models.tiny_vit import TinyViT
 from engines.reference import AREA, grid, inside, iou
@@ -37,7 +37,7 @@ class RandomStore(GraphStore):
         self.model, self.root, self.weights_hash = "mobile_sam", root, "random"
         self.report: Callable[[str], None] = lambda line: None
         torch.manual_seed(0)
-        sam = Sam(TinyViT()).eval().requires_grad_(False)
+        sam = SamModel(TinyViT()).eval().requires_grad_(False)
         for parameter in sam.parameters():
             torch.nn.init.normal_(parameter, std=0.02)
         self._sam = sam

@@ -15,8 +15,8 @@ from engines import Decoder, Encoder, Image
 from realtime.comms import unpack
 from realtime.infra.clock import now_ns
 from realtime.pipeline.pipeline import Pipeline
-from realtime.pipeline.publisher import Broadcast
-from realtime.sources.base import Tally
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.sources.base import SourceMonitor
 from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, GazeSample
 
@@ -32,7 +32,7 @@ class Paced:
         self._period_ns, self._make = 1e9 / rate_hz, make
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._tally = Tally("running")
+        self._tally = SourceMonitor("running")
 
     def start(self, on_item: Callable[[Any], None], on_event: Any = None) -> None:
         """See `FrameSource`."""
@@ -60,7 +60,7 @@ class Paced:
 
 
 class Kept:
-    """A `Sender` that keeps the figures of every mask."""
+    """A `MessageSender` that keeps the figures of every mask."""
 
     def __init__(self) -> None:
         self.gaze_ms: list[float] = []
@@ -68,7 +68,7 @@ class Kept:
         self.encode_ms: list[float] = []
 
     def send(self, topic: str, payload: bytes) -> bool:
-        """See `Sender`."""
+        """See `MessageSender`."""
         message = unpack(payload)
         if topic == "keyframe":
             self.encode_ms.append(float(message["encode_ms"]))
@@ -114,7 +114,7 @@ def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float)
     kept = Kept()
     pipeline = Pipeline(
         Paced(fps, frame), Paced(GAZE_HZ, gaze), lambda size: engine, Tracker,
-        Broadcast(kept, "benchmark", now_ns), overlay_wanted=lambda: False,
+        MessagePublisher(kept, "benchmark", now_ns), overlay_wanted=lambda: False,
     )  # fmt: skip
     pipeline.start()
     time.sleep(seconds / 5)

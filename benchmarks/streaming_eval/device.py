@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.streaming_eval.clips import Clip
 from benchmarks.streaming_eval.looks import GAZE_HZ, Looks, closed
 from benchmarks.streaming_eval.played import WARM, Moment, Played, Sent, Stay
-from realtime.comms.sockets import DeviceServer
+from realtime.comms.sockets import PupilServer
 
 SETTLE_S = 0.3
 QUEUE = 8
@@ -43,7 +43,7 @@ class Device:
         self.newest: Newest | None = None
         self.played = Played(fps, float(np.random.default_rng(seed).uniform(-5e3, 5e3)))
         self._clips, self._looks, self._fps = clips, looks, fps
-        self._server = DeviceServer("127.0.0.1", 0, queue=QUEUE)
+        self._server = PupilServer("127.0.0.1", 0, queue=QUEUE)
         self.port = self._server.port
         self._index = self._samples = self._plays = 0
         self._remote = threading.Thread(target=self._answer, name="remote", daemon=True)

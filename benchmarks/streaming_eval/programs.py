@@ -23,7 +23,7 @@ from benchmarks.streaming_eval.device import Device, Newest, NoMasks
 from benchmarks.streaming_eval.looks import Looks
 from benchmarks.streaming_eval.played import Arrival, Played
 from realtime.comms import MaskMessage, read
-from realtime.comms.sockets import Subscription
+from realtime.comms.sockets import TopicSubscription
 from realtime.errors import WireError
 
 STOP_S = 10.0
@@ -77,7 +77,7 @@ class Command:
         self._listener.start()
 
     def _listen(self, endpoint: str) -> None:
-        subscription = Subscription(endpoint, "mask", newest_only=False, queue=QUEUE)
+        subscription = TopicSubscription(endpoint, "mask", newest_only=False, queue=QUEUE)
         while not self._over.is_set():
             if (payload := subscription.receive(0.05)) is not None:
                 self._messages.append((time.monotonic(), payload))

@@ -21,10 +21,10 @@ from benchmarks.streaming_eval.device import moments, stays
 from benchmarks.streaming_eval.looks import GAZE_HZ, Looks, closed
 from benchmarks.streaming_eval.played import Arrival, Played, Sent
 from benchmarks.streaming_eval.scoring import iou
-from engines import Candidates, Decoder, Embedding, Encoder, Prompt
+from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
 from engines.base import Mask
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.motion import Motion
+from realtime.tracking.motion import FlowHistory
 from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample
 
@@ -55,11 +55,11 @@ class RememberingDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._known: OrderedDict[tuple[object, ...], Candidates] = OrderedDict()
+        self._known: OrderedDict[tuple[object, ...], MaskCandidates] = OrderedDict()
         self.info = decoder.info
         self.asked, self.spent_s = 0, 0.0
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """Answer each prompt; batches are computed as batches."""
         self.asked += 1
         keys = [(id(embedding), p.points_px.tobytes(), p.labels.tobytes()) for p in prompts]
@@ -124,7 +124,7 @@ class Plain:
 
     def __init__(self, decoder: Decoder, way: Literal["old", "warped", "best"], truths: Sequence[Mask]) -> None:
         self._decoder, self._way, self._truths = decoder, way, truths
-        self._motion = Motion()
+        self._motion = FlowHistory()
         self._keyframe: Keyframe | None = None
         self._look: GazeSample | None = None
         self._count = -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration import record
-from calibration.camera import Camera, camera_from_dict
+from calibration.camera import CameraModel, camera_from_dict
 from calibration.errors import CalibrationError
 from calibration.formats import neon, pupil, ros
 from calibration.formats.ros import to_camera_info
@@ -19,7 +19,7 @@ KNOWN = (
 _LARGEST = 10_000_000
 
 
-def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, Camera]:
+def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, CameraModel]:
     """Read (name, camera) from any file that we know, by its content.
 
     size: which resolution to take where a file holds several, and to insist on where it holds one.
@@ -43,7 +43,7 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, C
     return name, camera
 
 
-def _read(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, Camera]:
+def _read(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
     start = data[:200].lstrip()
     if start.startswith(b"{") and b"gazecast-calibration" in start:
         loaded = record.load(path, "camera")

@@ -11,7 +11,7 @@ import json
 
 import numpy as np
 
-from calibration.camera import Camera, Pinhole
+from calibration.camera import CameraModel, PinholeCamera
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 
@@ -25,7 +25,7 @@ def is_binary(data: bytes) -> bool:
     return len(data) == _LENGTH
 
 
-def from_binary(origin: str, data: bytes) -> tuple[str, Camera]:
+def from_binary(origin: str, data: bytes) -> tuple[str, CameraModel]:
     """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
     if not is_binary(data):
         raise CalibrationError(f"{origin} has {len(data)} bytes, expected {_LENGTH} of a Neon's calibration.bin")
@@ -36,7 +36,7 @@ def from_binary(origin: str, data: bytes) -> tuple[str, Camera]:
     return f"Neon {serial} scene", _camera(origin, numbers[:9].reshape(3, 3), numbers[9:])
 
 
-def from_json(origin: str, data: bytes) -> tuple[str, Camera]:
+def from_json(origin: str, data: bytes) -> tuple[str, CameraModel]:
     """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
     try:
         fields = json.loads(data)
@@ -51,7 +51,7 @@ def from_json(origin: str, data: bytes) -> tuple[str, Camera]:
     return f"Neon {serial} scene".replace("  ", " "), _camera(origin, matrix, coefficients)
 
 
-def _camera(origin: str, matrix: Floats, coefficients: Floats) -> Camera:
+def _camera(origin: str, matrix: Floats, coefficients: Floats) -> CameraModel:
     cx, cy = float(matrix[0, 2]), float(matrix[1, 2])
     # A file of a Pupil Invisible looks the same but is for 1088 x 1080; its centre gives it away.
     if not (abs(cx - SIZE[0] / 2) < 0.15 * SIZE[0] and abs(cy - SIZE[1] / 2) < 0.15 * SIZE[1]):
@@ -59,4 +59,4 @@ def _camera(origin: str, matrix: Floats, coefficients: Floats) -> Camera:
             f"{origin}: the picture's centre is at {cx:.0f}, {cy:.0f} px, which fits no Neon "
             f"({SIZE[0]} x {SIZE[1]}); calibrate this camera with a board"
         )
-    return Pinhole.from_matrix(SIZE, matrix, coefficients)
+    return PinholeCamera.from_matrix(SIZE, matrix, coefficients)

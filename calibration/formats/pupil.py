@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from calibration.camera import Camera, Fisheye, Pinhole
+from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera
 from calibration.errors import CalibrationError
 
 _KEY = re.compile(r"\((\d{1,5}), ?(\d{1,5})\)")
@@ -23,7 +23,7 @@ def is_intrinsics(data: bytes) -> bool:
     return bool(data) and (0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF))
 
 
-def from_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> tuple[str, Camera]:
+def from_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
     """("", camera) for the wanted resolution, or for the only one. Raises `CalibrationError`."""
     cameras = {(int(m[1]), int(m[2])): value for key, value in _map(origin, data).items() if (m := _KEY.fullmatch(key))}
     if not cameras:
@@ -48,7 +48,7 @@ def _map(origin: str, data: bytes) -> dict[str, Any]:
     return {str(key): value for key, value in fields.items()}
 
 
-def _camera(origin: str, size: tuple[int, int], fields: Any) -> Camera:
+def _camera(origin: str, size: tuple[int, int], fields: Any) -> CameraModel:
     try:
         matrix = np.array(fields["camera_matrix"], np.float64).reshape(3, 3)
         coefficients = np.array(fields["dist_coefs"], np.float64).ravel()
@@ -56,9 +56,9 @@ def _camera(origin: str, size: tuple[int, int], fields: Any) -> Camera:
     except (KeyError, TypeError, ValueError) as error:
         raise CalibrationError(f"{origin}: the camera of {size[0]} x {size[1]} is broken: {error}") from None
     if kind == "fisheye":
-        return Fisheye.from_matrix(size, matrix, coefficients)
+        return FisheyeCamera.from_matrix(size, matrix, coefficients)
     if kind == "radial":
-        return Pinhole.from_matrix(size, matrix, coefficients)
+        return PinholeCamera.from_matrix(size, matrix, coefficients)
     raise CalibrationError(
         f"{origin}: the camera is of type {kind!r}, which was never calibrated; expected radial or fisheye. "
         "Run Pupil's intrinsics estimation, or: gazecast calibrate camera"

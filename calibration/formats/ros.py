@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.camera import Camera, Fisheye, Pinhole
+from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera
 from calibration.errors import CalibrationError
 
 _KEYS = {
@@ -23,7 +23,7 @@ _KEYS = {
 _LINE = re.compile(r"(\s*)([A-Za-z_]\w*)\s*:(?:\s+(.*))?$")
 
 
-def from_camera_info(origin: str, data: bytes) -> tuple[str, Camera]:
+def from_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
     """(camera_name, camera). Raises `CalibrationError`, also for a picture that is cropped or binned."""
     fields = _read(origin, data)
     try:
@@ -38,18 +38,18 @@ def from_camera_info(origin: str, data: bytes) -> tuple[str, Camera]:
     model = str(fields.get("distortion_model", "plumb_bob"))
     name = str(fields.get("camera_name", "camera"))
     if model in ("equidistant", "fisheye"):
-        return name, Fisheye.from_matrix((wide, high), matrix, coefficients)
+        return name, FisheyeCamera.from_matrix((wide, high), matrix, coefficients)
     if model in ("plumb_bob", "rational_polynomial", "none", ""):
-        return name, Pinhole.from_matrix((wide, high), matrix, coefficients)
+        return name, PinholeCamera.from_matrix((wide, high), matrix, coefficients)
     raise CalibrationError(
         f"{origin}: distortion_model is {model!r}; expected plumb_bob, rational_polynomial or equidistant"
     )
 
 
-def to_camera_info(name: str, camera: Camera) -> str:
+def to_camera_info(name: str, camera: CameraModel) -> str:
     """The YAML that camera_info_manager and camera_calibration read; no rectification, P of the undistorted picture."""
-    coefficients = camera.coefficients or (0.0,) * (4 if isinstance(camera, Fisheye) else 5)
-    if len(coefficients) == 4 and isinstance(camera, Pinhole):
+    coefficients = camera.coefficients or (0.0,) * (4 if isinstance(camera, FisheyeCamera) else 5)
+    if len(coefficients) == 4 and isinstance(camera, PinholeCamera):
         coefficients = (*coefficients, 0.0)
     model = {4: "equidistant", 5: "plumb_bob", 8: "rational_polynomial"}[len(coefficients)]
     projection = np.column_stack([camera.matrix, np.zeros(3)])

@@ -4,36 +4,36 @@
 the whole, `drift` what has slipped since.
 """
 
-from calibration.gaze.calibrated import Applied, GazeCalibration, Targets, calibrate, summarised
-from calibration.gaze.choreography import Advice, Choreography, Step, moving_steps, screen_steps
-from calibration.gaze.drift import Drift, object_sd_deg
+from calibration.gaze.calibrated import AppliedCalibration, GazeCalibration, TargetSamples, calibrate, summarised
+from calibration.gaze.choreography import ChoreographyStep, GazeChoreography, TargetAdvice, moving_steps, screen_steps
+from calibration.gaze.drift import DriftCorrection, object_sd_deg
 from calibration.gaze.mapping import GazeFit, GazeFitError, GazeMap, fit_gaze
-from calibration.gaze.matching import Looks, Pairs, Sights, discarded_share, match
-from calibration.gaze.quality import QualityError, TargetQuality, Validation, validate
-from calibration.gaze.table import LookTable
-from calibration.gaze.view import CameraView, FlatView, View, view_from_dict
+from calibration.gaze.matching import GazePairs, GazeSeries, TargetSeries, discarded_share, match
+from calibration.gaze.quality import GazeValidation, QualityError, TargetQuality, validate
+from calibration.gaze.table import GazeTable
+from calibration.gaze.view import CameraView, FieldView, FlatView, view_from_dict
 
 __all__ = [
-    "Advice",
-    "Applied",
+    "AppliedCalibration",
     "CameraView",
-    "Choreography",
-    "Drift",
+    "ChoreographyStep",
+    "DriftCorrection",
+    "FieldView",
     "FlatView",
     "GazeCalibration",
+    "GazeChoreography",
     "GazeFit",
     "GazeFitError",
     "GazeMap",
-    "LookTable",
-    "Looks",
-    "Pairs",
+    "GazePairs",
+    "GazeSeries",
+    "GazeTable",
+    "GazeValidation",
     "QualityError",
-    "Sights",
-    "Step",
+    "TargetAdvice",
     "TargetQuality",
-    "Targets",
-    "Validation",
-    "View",
+    "TargetSamples",
+    "TargetSeries",
     "calibrate",
     "discarded_share",
     "fit_gaze",

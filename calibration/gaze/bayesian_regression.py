@@ -29,7 +29,7 @@ LESS_PER_ORDER = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shrunk:
+class BayesianSurface:
     """weights: (terms, 2). covariance: (terms, terms), of either axis. left_out: (N, 2) residual of every target from
     a fit without it; left_out_sd: (N,) the sd per axis that was to be expected there, noise included.
     """
@@ -40,7 +40,7 @@ class Shrunk:
     left_out_sd: Array
 
 
-def fit_shrunk(basis: Array, orders: NDArray[np.int64], values: Array, trust: Array) -> Shrunk:
+def fit_shrunk(basis: Array, orders: NDArray[np.int64], values: Array, trust: Array) -> BayesianSurface:
     """Fit `values` (N, 2) degrees by `basis` (N, terms), whose terms are of `orders` (terms,).
 
     trust: (N,) 1 for an ordinary target, less for one that is noisier than the others.
@@ -64,7 +64,7 @@ def fit_shrunk(basis: Array, orders: NDArray[np.int64], values: Array, trust: Ar
     residual = solved / precision[..., None]
     without = _softmax(likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
     left_out = np.einsum("gi,gik->ik", without, residual)
-    return Shrunk(weights, covariance, left_out, np.sqrt(np.einsum("gi,gi->i", without, 1 / precision)))
+    return BayesianSurface(weights, covariance, left_out, np.sqrt(np.einsum("gi,gi->i", without, 1 / precision)))
 
 
 def _grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array]:

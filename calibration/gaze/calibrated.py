@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from calibration.errors import CalibrationError
 from calibration.gaze.drift import BOUND_DEG
 from calibration.gaze.mapping import GazeFit, GazeMap, fit_gaze
-from calibration.gaze.matching import Pairs, strays
-from calibration.gaze.quality import Validation, validate
-from calibration.gaze.view import View, view_from_dict
+from calibration.gaze.matching import GazePairs, strays
+from calibration.gaze.quality import GazeValidation, validate
+from calibration.gaze.view import FieldView, view_from_dict
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Applied:
+class AppliedCalibration:
     """px: (N, 2) where the eyes are. radius_px: (N,) how far off that may be. outside: (N,) whether extrapolated."""
 
     px: Array
@@ -37,10 +37,10 @@ class GazeCalibration:
     that one look at a known point has added since.
     """
 
-    view: View
+    view: FieldView
     map: GazeMap
     expected_deg: float
-    validation: Validation | None = None
+    validation: GazeValidation | None = None
     drift_deg: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -52,7 +52,7 @@ class GazeCalibration:
         """(N, 2) degrees of the tracker to where the eyes are."""
         return np.asarray(self.map.apply(look_deg) + np.array(self.drift_deg), np.float64)
 
-    def apply(self, look_px: ArrayLike) -> Applied:
+    def apply(self, look_px: ArrayLike) -> AppliedCalibration:
         """(N, 2) px of the tracker, which may lie outside the picture, to where the eyes are."""
         look = self.view.degrees(look_px)
         px = self.view.pixels(self.corrected_deg(look))
@@ -61,9 +61,9 @@ class GazeCalibration:
         grown = np.clip(self.map.error_deg(look) / max(float(middle), 1e-9), 1.0, _MOST_GROWTH)
         beyond = self.map.outside_deg(look) > _HULL_SLACK_DEG
         radius = self.radius_deg * np.where(beyond, grown, 1.0)
-        return Applied(px, radius * self.view.px_per_degree(px), beyond)
+        return AppliedCalibration(px, radius * self.view.px_per_degree(px), beyond)
 
-    def validated(self, pairs: Sequence[Pairs]) -> GazeCalibration:
+    def validated(self, pairs: Sequence[GazePairs]) -> GazeCalibration:
         """With the error that it has on other targets; raises `QualityError`."""
         return replace(self, validation=validate(pairs, self.view, self.corrected_deg))
 
@@ -87,7 +87,7 @@ class GazeCalibration:
                 view_from_dict(fields["view"]),
                 GazeMap.from_dict(fields["map"]),
                 float(fields["expected_deg"]),
-                Validation.from_dict(checked) if checked is not None else None,
+                GazeValidation.from_dict(checked) if checked is not None else None,
                 (dx, dy),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -106,7 +106,7 @@ _HULL_SLACK_DEG = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Targets:
+class TargetSamples:
     """One look a target, degrees: what is fitted. strays: samples of each that lay far from its others."""
 
     names: tuple[str, ...]
@@ -116,7 +116,7 @@ class Targets:
     strays: tuple[int, ...]
 
 
-def summarised(pairs: Sequence[Pairs], view: View) -> Targets:
+def summarised(pairs: Sequence[GazePairs], view: FieldView) -> TargetSamples:
     """Every target that has enough samples, by the median of those that are no strays."""
     names, looks, targets, samples, strayed = [], [], [], [], []
     for each in (p for p in pairs if p.usable):
@@ -129,7 +129,7 @@ def summarised(pairs: Sequence[Pairs], view: View) -> Targets:
         samples.append(int((~stray).sum()))
         strayed.append(int(stray.sum()))
     shape = (len(names), 2)
-    return Targets(
+    return TargetSamples(
         tuple(names),
         np.array(looks, np.float64).reshape(shape),
         np.array(targets, np.float64).reshape(shape),
@@ -138,7 +138,7 @@ def summarised(pairs: Sequence[Pairs], view: View) -> Targets:
     )
 
 
-def calibrate(pairs: Sequence[Pairs], view: View) -> tuple[GazeCalibration, GazeFit, Targets]:
+def calibrate(pairs: Sequence[GazePairs], view: FieldView) -> tuple[GazeCalibration, GazeFit, TargetSamples]:
     """Fit a calibration to looks at targets; raises `GazeFitError` with what is wrong with them."""
     targets = summarised(pairs, view)
     fit = fit_gaze(targets.look_deg, targets.target_deg)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.gaze.matching import NEAR_S, SAMPLES_PER_TARGET, Looks, Pairs, Sights, match
+from calibration.gaze.matching import NEAR_S, SAMPLES_PER_TARGET, GazePairs, GazeSeries, TargetSeries, match
 
 Array = NDArray[np.float64]
 Role = Literal["fit", "check"]
@@ -42,7 +42,7 @@ MOVING_MARKER = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChoreographyStep:
     """One target. marker: the number of the marker that is shown there. place: shares of screen or picture."""
 
     name: str
@@ -51,30 +51,32 @@ class Step:
     role: Role
 
 
-def screen_steps(count: Literal[5, 9], roles: Sequence[Role] = ("fit", "check")) -> tuple[Step, ...]:
+def screen_steps(count: Literal[5, 9], roles: Sequence[Role] = ("fit", "check")) -> tuple[ChoreographyStep, ...]:
     """Targets on a screen, one marker number each, so that what is seen says which one it is, however late."""
-    steps: list[Step] = []
+    steps: list[ChoreographyStep] = []
     if "fit" in roles:
-        steps += [Step(_name(p), i, p, "fit") for i, p in enumerate(FIVE if count == 5 else NINE)]
+        steps += [ChoreographyStep(_name(p), i, p, "fit") for i, p in enumerate(FIVE if count == 5 else NINE)]
     if "check" in roles:
-        steps += [Step(_name(p), FIRST_CHECK_MARKER + i, p, "check") for i, p in enumerate(OTHERS)]
+        steps += [ChoreographyStep(_name(p), FIRST_CHECK_MARKER + i, p, "check") for i, p in enumerate(OTHERS)]
     return tuple(steps)
 
 
-def moving_steps(roles: Sequence[Role] = ("fit", "check")) -> tuple[Step, ...]:
+def moving_steps(roles: Sequence[Role] = ("fit", "check")) -> tuple[ChoreographyStep, ...]:
     """Places of the picture through which the wearer's head moves the one marker that there is."""
     layout: tuple[tuple[Role, tuple[Place, ...]], ...] = (("fit", NINE), ("check", OTHERS))
-    return tuple(Step(_name(p), MOVING_MARKER, p, role) for role, places in layout if role in roles for p in places)
+    return tuple(
+        ChoreographyStep(_name(p), MOVING_MARKER, p, role) for role, places in layout if role in roles for p in places
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class TargetAdvice:
     """What to do now. step: the target to show and to look at, None when all is done or left. progress: 0..1 of it.
 
     done, total: targets. hint: one short sentence for the wearer.
     """
 
-    step: Step | None
+    step: ChoreographyStep | None
     progress: float
     done: int
     total: int
@@ -82,32 +84,34 @@ class Advice:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _KeptSamples:
     """What there is of one step."""
 
     since_s: float | None = None
     last_s: float = -np.inf
     sights: list[tuple[float, float, float]] = field(default_factory=list)
     looks: list[tuple[float, float, float, float]] = field(default_factory=list)
-    pairs: Pairs | None = None
+    pairs: GazePairs | None = None
     given_up: bool = False
 
 
-class Choreography:
+class GazeChoreography:
     """Collects pairs for its steps.
 
     led: we show the targets, one after the other. Else somebody else does, and whichever is seen counts.
     """
 
-    def __init__(self, steps: Sequence[Step], *, led: bool = True, samples: int = SAMPLES_PER_TARGET) -> None:
+    def __init__(
+        self, steps: Sequence[ChoreographyStep], *, led: bool = True, samples: int = SAMPLES_PER_TARGET
+    ) -> None:
         self.steps, self._led, self._samples = list(steps), led, samples
-        self._kept = {step: _Kept() for step in steps}
+        self._kept = {step: _KeptSamples() for step in steps}
         self._recent: deque[tuple[float, float, float, float]] = deque(maxlen=RECENT_LOOKS)
         self._newest = -np.inf
-        self._collecting: Step | None = None
-        self._started_s: dict[Step, float] = {}
+        self._collecting: ChoreographyStep | None = None
+        self._started_s: dict[ChoreographyStep, float] = {}
         self._left = False
-        self._current: Step | None = None  # the one seen last, where somebody else leads
+        self._current: ChoreographyStep | None = None  # the one seen last, where somebody else leads
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -142,20 +146,20 @@ class Choreography:
             kept.sights.append((time_s, *markers[step.marker]))
         self._match(step)
 
-    def press(self, time_s: float, x: float, y: float, role: Role) -> Step:
+    def press(self, time_s: float, x: float, y: float, role: Role) -> ChoreographyStep:
         """The wearer has looked at (x, y) px, something natural, for `PRESS_S` until now: a target of its own."""
         number = sum(step.role == role for step in self.steps) + 1
-        step = Step(f"{'point' if role == 'fit' else 'check'} {number}", -len(self.steps) - 1, (x, y), role)
+        step = ChoreographyStep(f"{'point' if role == 'fit' else 'check'} {number}", -len(self.steps) - 1, (x, y), role)
         self.steps.append(step)
         times = np.linspace(time_s - PRESS_S, time_s, self._samples)
         looks = [row for row in self._recent if time_s - PRESS_S <= row[0] <= time_s]
-        kept = _Kept(time_s - PRESS_S, time_s, [(float(t), x, y) for t in times], looks)
+        kept = _KeptSamples(time_s - PRESS_S, time_s, [(float(t), x, y) for t in times], looks)
         self._kept[step] = kept
         self._match(step)
         kept.given_up = kept.pairs is None or not kept.pairs.usable
         return step
 
-    def repeat(self, step: Step | None = None) -> None:
+    def repeat(self, step: ChoreographyStep | None = None) -> None:
         """Forget what there is of a target, by default the last one that was done, and go there again."""
         if step is None:
             finished = [s for s in self.steps if self._done(s)]
@@ -166,7 +170,7 @@ class Choreography:
             self.steps.remove(step)
             del self._kept[step]
         else:
-            self._kept[step] = _Kept()
+            self._kept[step] = _KeptSamples()
         self._started_s.pop(step, None)
 
     def skip(self) -> None:
@@ -180,7 +184,7 @@ class Choreography:
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
-    def advice(self, now_s: float) -> Advice:
+    def advice(self, now_s: float) -> TargetAdvice:
         """What to show and say now; a target that takes longer than `TIMEOUT_S` is left out."""
         step = self._next()
         if step is not None and self._led:
@@ -190,24 +194,24 @@ class Choreography:
                 return self.advice(now_s)
         done, total = sum(self._done(s) for s in self.steps), len(self.steps)
         if step is None:
-            return Advice(None, 1.0, done, total, "left" if self._left else "done")
-        return Advice(step, self._progress(step), done, total, self._hint(step, now_s))
+            return TargetAdvice(None, 1.0, done, total, "left" if self._left else "done")
+        return TargetAdvice(step, self._progress(step), done, total, self._hint(step, now_s))
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing more to look at."""
         return self._next() is None
 
-    def pairs(self, role: Role) -> list[Pairs]:
+    def pairs(self, role: Role) -> list[GazePairs]:
         """What was collected of the targets of a role, those with nothing left out."""
         found = [self._kept[step].pairs for step in self.steps if step.role == role]
         return [pairs for pairs in found if pairs is not None and len(pairs)]
 
-    def missed(self) -> list[Step]:
+    def missed(self) -> list[ChoreographyStep]:
         """Targets without enough samples."""
         return [s for s in self.steps if (p := self._kept[s].pairs) is None or not p.usable]
 
-    def every_look(self, role: Role) -> list[Pairs]:
+    def every_look(self, role: Role) -> list[GazePairs]:
         """As `pairs`, with each look and not only one for each frame, for what depends on successive samples."""
         kept = [(step.name, self._kept[step]) for step in self.steps if step.role == role]
         out = [match(name, _sights(k), _looks(k), every_look=True) for name, k in kept if k.sights]
@@ -215,36 +219,36 @@ class Choreography:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _step_of(self, markers: Mapping[int, tuple[float, float]], size: tuple[int, int]) -> Step | None:
+    def _step_of(self, markers: Mapping[int, tuple[float, float]], size: tuple[int, int]) -> ChoreographyStep | None:
         near = [s for s in self.steps if s.marker in markers and self._at_place(s, markers[s.marker], size)]
         if self._led and near and near[0].marker != MOVING_MARKER:
             wanted = self._next()
             return wanted if wanted in near else None
         return near[0] if near else None
 
-    def _at_place(self, step: Step, at: tuple[float, float], size: tuple[int, int]) -> bool:
+    def _at_place(self, step: ChoreographyStep, at: tuple[float, float], size: tuple[int, int]) -> bool:
         """A marker of its own is its target wherever it is seen, the moving one only near a place."""
         if step.marker != MOVING_MARKER:
             return True
         away = at[0] - step.place[0] * size[0], at[1] - step.place[1] * size[1]
         return float(np.hypot(*away)) < CELL_NEAR * size[0]
 
-    def _next(self) -> Step | None:
+    def _next(self) -> ChoreographyStep | None:
         if self._left:
             return None
         if self._current is not None and not self._led and not self._done(self._current):
             return self._current
         return next((step for step in self.steps if not self._done(step)), None)
 
-    def _done(self, step: Step) -> bool:
+    def _done(self, step: ChoreographyStep) -> bool:
         kept = self._kept[step]
         return kept.given_up or (kept.pairs is not None and len(kept.pairs) >= self._samples)
 
-    def _progress(self, step: Step) -> float:
+    def _progress(self, step: ChoreographyStep) -> float:
         pairs = self._kept[step].pairs
         return min(1.0, len(pairs) / self._samples) if pairs is not None else 0.0
 
-    def _hint(self, step: Step, now_s: float) -> str:
+    def _hint(self, step: ChoreographyStep, now_s: float) -> str:
         kept = self._kept[step]
         if step.marker == MOVING_MARKER and now_s - kept.last_s > AWAY_S:
             return f"eyes on the marker; turn your head until it is in the ring, {step.name}"
@@ -258,19 +262,19 @@ class Choreography:
             return "the tracker is not sure where your eyes look: adjust it, or look up"
         return f"look at the marker, {step.name}"
 
-    def _match(self, step: Step) -> None:
+    def _match(self, step: ChoreographyStep) -> None:
         kept = self._kept[step]
         kept.pairs = match(step.name, _sights(kept), _looks(kept))
 
 
-def _looks(kept: _Kept) -> Looks:
+def _looks(kept: _KeptSamples) -> GazeSeries:
     table = np.array(kept.looks, np.float64).reshape(-1, 4)
-    return Looks(table[:, 0], table[:, 1:3], table[:, 3])
+    return GazeSeries(table[:, 0], table[:, 1:3], table[:, 3])
 
 
-def _sights(kept: _Kept) -> Sights:
+def _sights(kept: _KeptSamples) -> TargetSeries:
     table = np.array(kept.sights, np.float64).reshape(-1, 3)
-    return Sights(table[:, 0], table[:, 1:])
+    return TargetSeries(table[:, 0], table[:, 1:])
 
 
 def _name(place: Place) -> str:

@@ -21,7 +21,7 @@ GATE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftCorrection:
     """offset_deg: to be added to the calibrated gaze at `at_s`. sd_deg: its uncertainty per axis.
 
     taken, refused: how many observations were.
@@ -33,14 +33,14 @@ class Drift:
     taken: int = 0
     refused: int = 0
 
-    def decayed(self, now_s: float) -> Drift:
+    def decayed(self, now_s: float) -> DriftCorrection:
         """What is left of it now; time that runs backwards changes nothing."""
         left = 0.5 ** (max(0.0, now_s - self.at_s) / HALF_LIFE_S)
         variance = self.sd_deg**2 * left**2 + SLIP_SD_DEG**2 * (1 - left**2)
         x, y = self.offset_deg
         return replace(self, offset_deg=(x * left, y * left), sd_deg=math.sqrt(variance), at_s=max(now_s, self.at_s))
 
-    def observed(self, now_s: float, error_deg: tuple[float, float], sd_deg: float = POINT_SD_DEG) -> Drift:
+    def observed(self, now_s: float, error_deg: tuple[float, float], sd_deg: float = POINT_SD_DEG) -> DriftCorrection:
         """After a look at something known.
 
         error_deg: where it was minus where the gaze was, the latter with this offset already added. One that is too

@@ -181,14 +181,14 @@ def _frame_of(look: Array) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
+class _FitCandidate:
     weights: Array
     covariance: Array
     left_out: Array
     left_out_sd: Array
 
 
-_Fitter = Callable[[Array, Array, Array], _Answer]
+_Fitter = Callable[[Array, Array, Array], _FitCandidate]
 
 
 def _possible(kind: Kind, trust: Array) -> bool:
@@ -202,14 +202,14 @@ def _fitter(kind: Kind, targets: int) -> _Fitter:
     count = 10 if targets >= CUBIC_TARGETS else 6
     orders = np.array([0, 1, 1, 2, 2, 2, 3, 3, 3, 3][:count])
 
-    def fit(unit: Array, wanted: Array, trust: Array) -> _Answer:
+    def fit(unit: Array, wanted: Array, trust: Array) -> _FitCandidate:
         answer = fit_shrunk(terms(unit, count), orders, wanted, np.maximum(trust, 1e-6))
-        return _Answer(answer.weights, answer.covariance, answer.left_out, answer.left_out_sd)
+        return _FitCandidate(answer.weights, answer.covariance, answer.left_out, answer.left_out_sd)
 
     return fit
 
 
-def _least_squares(basis: Array, wanted: Array, trust: Array) -> _Answer:
+def _least_squares(basis: Array, wanted: Array, trust: Array) -> _FitCandidate:
     """Weighted least squares with closed-form leave-one-out residuals."""
     root = np.sqrt(trust)[:, None]
     inverse = np.linalg.pinv((basis * root).T @ (basis * root))
@@ -219,7 +219,7 @@ def _least_squares(basis: Array, wanted: Array, trust: Array) -> _Answer:
     free = max(float((trust > 0).sum()) - basis.shape[1], 1.0)
     variance = float((trust[:, None] * residual**2).sum()) / (2 * free)
     left_out = residual / np.maximum(1 - leverage, 1e-6)[:, None]
-    return _Answer(weights, inverse * variance, left_out, np.full(len(wanted), np.sqrt(variance)))
+    return _FitCandidate(weights, inverse * variance, left_out, np.full(len(wanted), np.sqrt(variance)))
 
 
 def _trust(fit: _Fitter, unit: Array, wanted: Array) -> Array:
@@ -244,7 +244,7 @@ def _trust(fit: _Fitter, unit: Array, wanted: Array) -> Array:
     return trust
 
 
-def _own_sd(answer: _Answer, trust: Array) -> Array:
+def _own_sd(answer: _FitCandidate, trust: Array) -> Array:
     """(N,) the left-out sd that a target would have if it were an ordinary one."""
     return np.maximum(answer.left_out_sd * np.sqrt(np.clip(trust, 0.05, 1.0)), LEAST_SD_DEG)
 

@@ -24,7 +24,7 @@ STRAY = 3.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class GazeSeries:
     """What the tracker said: time_s (N,), px (N, 2) of the distorted picture, confidence (N,) 0..1."""
 
     time_s: Array
@@ -36,7 +36,7 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sights:
+class TargetSeries:
     """Where one target was seen: time_s (M,) of the frames, on the looks' clock, and px (M, 2) in the picture."""
 
     time_s: Array
@@ -44,7 +44,7 @@ class Sights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class GazePairs:
     """Looks at one target, in order of time.
 
     look_px, target_px: (K, 2). time_s: (K,) of the looks. lost: how many looks in that time had no confidence;
@@ -67,14 +67,14 @@ class Pairs:
         return len(self) >= ENOUGH_SAMPLES
 
 
-def match(name: str, sights: Sights, looks: Looks, *, every_look: bool = False) -> Pairs:
+def match(name: str, sights: TargetSeries, looks: GazeSeries, *, every_look: bool = False) -> GazePairs:
     """Pair each sight of a target with the confident look nearest in time, as far as one is near enough.
 
     every_look: pair each look with the nearest sight instead; for validation, where precision is of successive samples.
     """
     if not len(looks) or not len(sights.time_s):
         empty = np.zeros((0, 2))
-        return Pairs(name, np.zeros(0), empty, empty, 0, 0)
+        return GazePairs(name, np.zeros(0), empty, empty, 0, 0)
     order = np.argsort(sights.time_s, kind="stable")
     seen_s, seen_px = sights.time_s[order], sights.px[order]
     during = (looks.time_s >= seen_s[0] - NEAR_S) & (looks.time_s <= seen_s[-1] + NEAR_S)
@@ -85,15 +85,15 @@ def match(name: str, sights: Sights, looks: Looks, *, every_look: bool = False) 
     if every_look:
         partner = _nearest(seen_s, time_s)
         near = np.abs(seen_s[partner] - time_s) <= NEAR_S if len(time_s) else np.zeros(0, bool)
-        return Pairs(name, time_s[near], px[near], seen_px[partner[near]], lost, seen)
+        return GazePairs(name, time_s[near], px[near], seen_px[partner[near]], lost, seen)
     if not len(time_s):
-        return Pairs(name, np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2)), lost, seen)
+        return GazePairs(name, np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2)), lost, seen)
     partner = _nearest(time_s, seen_s)
     near = np.abs(time_s[partner] - seen_s) <= NEAR_S
-    return Pairs(name, time_s[partner[near]], px[partner[near]], seen_px[near], lost, seen)
+    return GazePairs(name, time_s[partner[near]], px[partner[near]], seen_px[near], lost, seen)
 
 
-def discarded_share(pairs: Sequence[Pairs]) -> float:
+def discarded_share(pairs: Sequence[GazePairs]) -> float:
     """The share of looks that had too little confidence; 0 where there were none at all."""
     seen = sum(p.seen for p in pairs)
     return sum(p.lost for p in pairs) / seen if seen else 0.0

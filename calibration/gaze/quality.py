@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
-from calibration.gaze.matching import Pairs, strays
-from calibration.gaze.view import View
+from calibration.gaze.matching import GazePairs, strays
+from calibration.gaze.view import FieldView
 
 Array = NDArray[np.float64]
 Verdict = Literal["pass", "warn", "refuse"]
@@ -51,7 +51,7 @@ class TargetQuality:
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
+class GazeValidation:
     """All targets together; means over targets of what stands in `TargetQuality`.
 
     bias_deg: what is common to all targets. loss: share of samples without confidence. rate_hz: of the samples, which
@@ -103,7 +103,7 @@ class Validation:
         return asdict(self) | {"verdict": self.verdict}
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Validation:
+    def from_dict(cls, fields: dict[str, Any]) -> GazeValidation:
         """What `to_dict` gave; raises `QualityError` for anything else."""
         try:
             values = {name: fields[name] for name in cls.__slots__}
@@ -117,7 +117,7 @@ class Validation:
         return cls(targets=targets, bias_deg=(bias[0], bias[1]), **numbers)
 
 
-def validate(pairs: Sequence[Pairs], view: View, corrected: Callable[[Array], Array]) -> Validation:
+def validate(pairs: Sequence[GazePairs], view: FieldView, corrected: Callable[[Array], Array]) -> GazeValidation:
     """Judge looks at targets; `corrected` takes (N, 2) degrees of the tracker to where the eyes are taken to be.
 
     Raises `QualityError` where no target has enough samples.
@@ -132,7 +132,7 @@ def validate(pairs: Sequence[Pairs], view: View, corrected: Callable[[Array], Ar
     steps = np.concatenate([np.diff(p.time_s) for p in usable])
     steps = steps[(steps > 0) & (steps < _SUCCESSIVE_S)]
     bias = np.mean([target.offset_deg for target in targets], axis=0)
-    return Validation(
+    return GazeValidation(
         targets=targets,
         accuracy_deg=float(np.mean([t.accuracy_deg for t in targets])),
         precision_deg=float(np.mean([t.precision_deg for t in targets])),
@@ -145,7 +145,7 @@ def validate(pairs: Sequence[Pairs], view: View, corrected: Callable[[Array], Ar
     )
 
 
-def _judge(pairs: Pairs, view: View, corrected: Callable[[Array], Array]) -> tuple[TargetQuality, Array]:
+def _judge(pairs: GazePairs, view: FieldView, corrected: Callable[[Array], Array]) -> tuple[TargetQuality, Array]:
     """One target's figures, and (K,) the angle of every sample that counts."""
     gaze, target = corrected(view.degrees(pairs.look_px)), view.degrees(pairs.target_px)
     stray = strays(gaze - target)

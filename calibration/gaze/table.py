@@ -14,7 +14,7 @@ AROUND = 0.25
 """The table reaches so many widths and heights beyond the picture: biased gaze of what is in the picture lies there."""
 
 
-class Corrected(NamedTuple):
+class CorrectedGaze(NamedTuple):
     """x, y: px. radius_px: error there. outside: extrapolated. deg_px: px of a degree there."""
 
     x: float
@@ -24,7 +24,7 @@ class Corrected(NamedTuple):
     deg_px: float
 
 
-class LookTable:
+class GazeTable:
     """Interpolates between places of a grid; farther out than the grid the correction stays what it is at its edge."""
 
     def __init__(self, calibration: GazeCalibration) -> None:
@@ -40,7 +40,7 @@ class LookTable:
         self._x, self._y = float(xs[0]), float(ys[0])
         self._per_x, self._per_y = (COLUMNS - 1) / (xs[-1] - xs[0]), (ROWS - 1) / (ys[-1] - ys[0])
 
-    def at(self, x: float, y: float) -> Corrected:
+    def at(self, x: float, y: float) -> CorrectedGaze:
         """The look at (x, y) px, corrected; x and y must be finite."""
         across = min(max((x - self._x) * self._per_x, 0.0), COLUMNS - 1.000001)
         down = min(max((y - self._y) * self._per_y, 0.0), ROWS - 1.000001)
@@ -51,4 +51,4 @@ class LookTable:
         dx, dy, radius, outside, deg_px = (
             (1 - v) * ((1 - u) * a[i] + u * b[i]) + v * ((1 - u) * c[i] + u * d[i]) for i in range(5)
         )
-        return Corrected(x + dx, y + dy, radius, outside > 0.5, deg_px)
+        return CorrectedGaze(x + dx, y + dy, radius, outside > 0.5, deg_px)

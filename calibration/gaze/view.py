@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calibration.camera import Camera, angles_deg, camera_from_dict
+from calibration.camera import CameraModel, angles_deg, camera_from_dict
 from calibration.errors import CalibrationError
 
 Array = NDArray[np.float64]
@@ -23,7 +23,7 @@ _HALVINGS = 24
 _SMALL_DEG, _MARGIN_PX = 0.01, 100.0
 
 
-class View(Protocol):
+class FieldView(Protocol):
     """How pixels and degrees belong together."""
 
     @property
@@ -97,7 +97,7 @@ class FlatView:
 class CameraView:
     """Through a calibrated camera. Beyond the picture it goes on evenly, as steep as at the edge."""
 
-    camera: Camera
+    camera: CameraModel
     exact: bool = True
 
     @property
@@ -169,7 +169,7 @@ class CameraView:
         return {"camera": self.camera.to_dict()}
 
 
-def view_from_dict(fields: dict[str, Any]) -> View:
+def view_from_dict(fields: dict[str, Any]) -> FieldView:
     """Read what `to_dict` wrote; raises `CalibrationError`."""
     if "camera" in fields:
         return CameraView(camera_from_dict(fields["camera"]))

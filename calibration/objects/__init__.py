@@ -4,22 +4,22 @@ Pure geometry; imports nothing of ours but cameras and rigid transforms. Open3D 
 for (`calibration.objects.with_open3d`).
 """
 
-from calibration.objects.boxes import Box, minimal_box, quick_box
-from calibration.objects.cloud import Cloud, CloudSettings, Depth, NoCloud, find_cloud, metres, sight_lines
-from calibration.objects.place import NoPlace, Spot, by_size, on_plane, sight, spot_of
-from calibration.objects.pose_filter import PoseFilter, Steady
+from calibration.objects.boxes import OrientedBox, minimal_box, quick_box
+from calibration.objects.cloud import CloudError, CloudSettings, Depth, PointCloud, find_cloud, metres, sight_lines
+from calibration.objects.place import PlaceError, SurfacePoint, by_size, on_plane, sight, spot_of
+from calibration.objects.pose_filter import PoseFilter, SteadyPose
 from calibration.objects.register import registered
 
 __all__ = [
-    "Box",
-    "Cloud",
+    "CloudError",
     "CloudSettings",
     "Depth",
-    "NoCloud",
-    "NoPlace",
+    "OrientedBox",
+    "PlaceError",
+    "PointCloud",
     "PoseFilter",
-    "Spot",
-    "Steady",
+    "SteadyPose",
+    "SurfacePoint",
     "by_size",
     "find_cloud",
     "metres",

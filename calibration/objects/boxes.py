@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.lens import Floats
-from calibration.objects.cloud import Cloud, Points
-from calibration.rigid import Rigid
+from calibration.objects.cloud import PointCloud, Points
+from calibration.rigid import RigidTransform
 
 _NEARLY = 1.1
 """Boxes up to this much larger than the smallest are judged by how close points lie to their faces, too."""
@@ -37,13 +37,13 @@ _TRIM = 0.00015
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Box:
+class OrientedBox:
     """pose is camera_from_box: at its centre, x along the longest side, z along the shortest.
 
     extents_m: (3,) float64, its sides, longest first.
     """
 
-    pose: Rigid
+    pose: RigidTransform
     extents_m: Floats
 
     @property
@@ -53,7 +53,7 @@ class Box:
         return self.pose.apply(signs * self.extents_m / 2)
 
 
-def quick_box(cloud: Cloud, last: Floats | None = None) -> Box:
+def quick_box(cloud: PointCloud, last: Floats | None = None) -> OrientedBox:
     """A box along one of the few directions that matter; within a few per cent of the smallest.
 
     last: (3, 3) camera_from_box of the same thing in the picture before, kept where another box is not clearly better.
@@ -65,7 +65,7 @@ def quick_box(cloud: Cloud, last: Floats | None = None) -> Box:
     return _fitted(cloud, _closest(some, tried), middle)
 
 
-def minimal_box(cloud: Cloud, last: Floats | None = None) -> Box:
+def minimal_box(cloud: PointCloud, last: Floats | None = None) -> OrientedBox:
     """The box of (nearly) the smallest volume; see the module. last: as for `quick_box`."""
     middle, cells, some = _centred(cloud.cells)
     points, floor = _extreme(cells, 128), _floor(cloud)
@@ -75,7 +75,7 @@ def minimal_box(cloud: Cloud, last: Floats | None = None) -> Box:
     return _fitted(cloud, _closest(some, tried + _kept(points, last, floor)), middle)
 
 
-def box_along(cloud: Cloud, axes: Floats) -> Box:
+def box_along(cloud: PointCloud, axes: Floats) -> OrientedBox:
     """The box with sides along (3, 3) orthonormal rows."""
     return _fitted(cloud, axes, cloud.cells.mean(0, dtype=np.float64))
 
@@ -87,12 +87,12 @@ def _centred(cells: Points) -> tuple[Floats, Points, Points]:
     return middle, points, points[:: 1 + len(points) // 1000]
 
 
-def _floor(cloud: Cloud) -> float:
+def _floor(cloud: PointCloud) -> float:
     """What is added to each side before volumes are compared, so that flat things have one."""
     return max(cloud.noise_m, 0.1 * cloud.voxel_m)
 
 
-def _tolerance(cloud: Cloud) -> float:
+def _tolerance(cloud: PointCloud) -> float:
     """How far from a plane its cells lie: their mean's noise, twice, but not less than a quarter of a cell."""
     each = max(1.0, len(cloud.pixels) / max(1, len(cloud.cells)))
     return max(2 * cloud.noise_m / math.sqrt(each), 0.25 * cloud.voxel_m, 0.5 * cloud.noise_m)
@@ -153,14 +153,14 @@ def _plane_normals(points: Points, tolerance: float) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Tried:
+class _BoxCandidate:
     """A box that was tried: its axes are the rows, the volume has `_floor` added to each side."""
 
     axes: Floats
     volume_m3: float
 
 
-def _around(points: Floats, directions: Floats, floor: float) -> list[_Tried]:
+def _around(points: Floats, directions: Floats, floor: float) -> list[_BoxCandidate]:
     """For each of (K, 3) unit directions the smallest box with a side along it."""
     first, second = _beside(directions)
     along = points @ directions.T
@@ -173,15 +173,15 @@ def _around(points: Floats, directions: Floats, floor: float) -> list[_Tried]:
         angle = math.radians(degrees)
         cosine, sine = math.cos(angle), math.sin(angle)
         axes = np.array((cosine * a + sine * b, cosine * b - sine * a, normal))
-        tried.append(_Tried(axes, (wide / scale + floor) * (high / scale + floor) * height))
+        tried.append(_BoxCandidate(axes, (wide / scale + floor) * (high / scale + floor) * height))
     return tried
 
 
-def _kept(points: Floats, last: Floats | None, floor: float) -> list[_Tried]:
+def _kept(points: Floats, last: Floats | None, floor: float) -> list[_BoxCandidate]:
     """The last box's directions, with a bonus."""
     if last is None:
         return []
-    return [_Tried(box.axes, _LAST * box.volume_m3) for box in _around(points, last.T, floor)]
+    return [_BoxCandidate(box.axes, _LAST * box.volume_m3) for box in _around(points, last.T, floor)]
 
 
 def _beside(directions: Floats) -> tuple[Floats, Floats]:
@@ -192,7 +192,7 @@ def _beside(directions: Floats) -> tuple[Floats, Floats]:
     return first, np.cross(directions, first)
 
 
-def _refined(points: Floats, tried: _Tried, floor: float) -> _Tried:
+def _refined(points: Floats, tried: _BoxCandidate, floor: float) -> _BoxCandidate:
     """Tilt the direction by ever smaller steps as long as the box gets smaller."""
     best, step = tried, math.radians(6)
     while step > math.radians(0.3):
@@ -206,11 +206,11 @@ def _refined(points: Floats, tried: _Tried, floor: float) -> _Tried:
     return best
 
 
-def _closest(cells: Points, tried: Sequence[_Tried]) -> Floats:
+def _closest(cells: Points, tried: Sequence[_BoxCandidate]) -> Floats:
     """The axes (rows) of the smallest box, unless cells lie much closer to the faces of one that is hardly larger."""
     least = min(box.volume_m3 for box in tried)
 
-    def cost(box: _Tried) -> float:
+    def cost(box: _BoxCandidate) -> float:
         along = box.axes.astype(np.float32) @ cells.T
         low, high = along.min(1, keepdims=True), along.max(1, keepdims=True)
         away = float(np.minimum(along - low, high - along).min(0).mean())
@@ -219,7 +219,7 @@ def _closest(cells: Points, tried: Sequence[_Tried]) -> Floats:
     return min((box for box in tried if box.volume_m3 <= _NEARLY * least), key=cost).axes
 
 
-def _fitted(cloud: Cloud, axes: Floats, middle: Floats) -> Box:
+def _fitted(cloud: PointCloud, axes: Floats, middle: Floats) -> OrientedBox:
     """The box along these axes (rows), with sides from all pixels and not from cells, which end too early."""
     pixels = cloud.pixels[:: 1 + len(cloud.pixels) // 12_000]
     along = (pixels - middle.astype(np.float32)) @ axes.T.astype(np.float32)
@@ -236,7 +236,7 @@ def _fitted(cloud: Cloud, axes: Floats, middle: Floats) -> Box:
     turn = axes[order].T
     if np.linalg.det(turn) < 0:
         turn[:, 2] *= -1
-    return Box(Rigid(turn, middle + axes.T @ ends.mean(1)), extents[order])
+    return OrientedBox(RigidTransform(turn, middle + axes.T @ ends.mean(1)), extents[order])
 
 
 def _ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tuple[float, float]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.camera import Camera
+from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 
 Depth = NDArray[np.float32]
@@ -59,7 +59,7 @@ class CloudSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cloud:
+class PointCloud:
     """The points of one thing, m.
 
     pixels: (N, 3), one for each pixel that was kept. cells: (M, 3), means over cells of `voxel_m`.
@@ -76,8 +76,8 @@ class Cloud:
     pitch_m: float
 
 
-class NoCloud(CalibrationError):
-    """There is no surface: too little depth in the mask, or none that hangs together. `valid` as in `Cloud`."""
+class CloudError(CalibrationError):
+    """There is no surface: too little depth in the mask, or none that hangs together. `valid` as in `PointCloud`."""
 
     def __init__(self, reason: str, valid: float) -> None:
         super().__init__(reason)
@@ -101,7 +101,7 @@ def metres(image: NDArray[np.generic]) -> Depth:
 
 
 @functools.lru_cache(maxsize=4)
-def sight_lines(camera: Camera) -> NDArray[np.float32]:
+def sight_lines(camera: CameraModel) -> NDArray[np.float32]:
     """(H, W, 2) x / z and y / z of each pixel's ray, for the camera's whole picture; NaN where the lens knows none."""
     wide, high = camera.size
     x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
@@ -111,8 +111,10 @@ def sight_lines(camera: Camera) -> NDArray[np.float32]:
     return lines
 
 
-def find_cloud(mask: NDArray[np.bool_], depth: Depth, camera: Camera, settings: CloudSettings | None = None) -> Cloud:
-    """The points of what the (H, W) mask covers in the depth image; raises `NoCloud` where there is no surface.
+def find_cloud(
+    mask: NDArray[np.bool_], depth: Depth, camera: CameraModel, settings: CloudSettings | None = None
+) -> PointCloud:
+    """The points of what the (H, W) mask covers in the depth image; raises `CloudError` where there is no surface.
 
     Mask, depth and camera must have the same size: register depth of another camera first.
     """
@@ -124,7 +126,7 @@ def find_cloud(mask: NDArray[np.bool_], depth: Depth, camera: Camera, settings: 
         )
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
-        raise NoCloud("the mask is empty", 0.0)
+        raise CloudError("the mask is empty", 0.0)
     step = max(1, math.ceil(math.sqrt(np.count_nonzero(mask) / settings.most_pixels)))
     crop = slice(rows[0], rows[-1] + 1, step), slice(columns[0], columns[-1] + 1, step)
     inside, near = mask[crop].astype(np.uint8), np.ascontiguousarray(depth[crop])
@@ -133,22 +135,22 @@ def find_cloud(mask: NDArray[np.bool_], depth: Depth, camera: Camera, settings: 
     size, there = int(np.count_nonzero(inside)), int(np.count_nonzero(measured))
     valid = there / size
     if valid < settings.least_valid or there < _LEAST:
-        raise NoCloud(
+        raise CloudError(
             f"{100 * valid:.0f} % of the mask has depth, {100 * settings.least_valid:.0f} % are needed", valid
         )
     per_px = step / math.sqrt(camera.fx * camera.fy)
     keep, noise_m, pitch_m = _surface(inside, measured, near, per_px, -(-settings.erode_px // step))
     found = np.flatnonzero(keep)
     if len(found) < _LEAST:
-        raise NoCloud("the depth in the mask does not hang together", valid)
+        raise CloudError("the depth in the mask does not hang together", valid)
     points = np.empty((len(found), 3), np.float32)
     points[:, 2] = near.ravel().take(found)
     points[:, :2] = lines.take(found, axis=0) * points[:, 2:]
     voxel_m = settings.voxel_m or _voxel(len(points) * pitch_m**2, settings.cells)
     cells, kept, voxel_m = _cells(points, voxel_m)
     if np.count_nonzero(kept) < _LEAST:
-        raise NoCloud("the depth in the mask does not hang together", valid)
-    return Cloud(points[kept], cells, voxel_m, valid, float(kept.sum()) / size, noise_m, pitch_m)
+        raise CloudError("the depth in the mask does not hang together", valid)
+    return PointCloud(points[kept], cells, voxel_m, valid, float(kept.sum()) / size, noise_m, pitch_m)
 
 
 def _surface(

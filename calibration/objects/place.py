@@ -1,6 +1,6 @@
 """Where a thing is and how well that is known: by depth, by a plane it lies on, by its size, or only the direction.
 
-Frames of reference: the camera's optical one, metres. Nothing is invented: what cannot be said is `NoPlace`.
+Frames of reference: the camera's optical one, metres. Nothing is invented: what cannot be said is `PlaceError`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.camera import Camera
+from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.objects.cloud import Cloud
-from calibration.rigid import Rigid
+from calibration.objects.cloud import PointCloud
+from calibration.rigid import RigidTransform
 
 EDGE_PX = 1.5
 """How well a mask's edge is known, standard deviation."""
@@ -25,19 +25,19 @@ _FORESHORTENED = 0.08
 """How much shorter than it is, of its size, a thing may look because it leans, standard deviation."""
 
 
-class NoPlace(CalibrationError):
+class PlaceError(CalibrationError):
     """There is no saying where it is; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spot:
+class SurfacePoint:
     """A point (3,) m and its (3, 3) covariance, m^2: what is not known about it, not how large the thing is."""
 
     point_m: Floats
     covariance: Floats
 
 
-def spot_of(cloud: Cloud) -> Spot:
+def spot_of(cloud: PointCloud) -> SurfacePoint:
     """The mean of what was seen, from pixels.
 
     Its covariance adds: the mean's own error, with neighbours' errors taken to go together; the mask's edge; the
@@ -56,39 +56,41 @@ def spot_of(cloud: Cloud) -> Spot:
         + along * (0.001 + 0.0015 * distance**2) ** 2
         + across * (EDGE_PX * cloud.pitch_m) ** 2
     )
-    return Spot(mean, covariance)
+    return SurfacePoint(mean, covariance)
 
 
-def sight(mask: NDArray[np.bool_], camera: Camera) -> Floats:
+def sight(mask: NDArray[np.bool_], camera: CameraModel) -> Floats:
     """(3,) unit ray through the middle of the (H, W) mask: its centroid, or its pixel that is nearest to that.
 
-    Raises `NoPlace` where the mask is empty or the lens knows no ray there.
+    Raises `PlaceError` where the mask is empty or the lens knows no ray there.
     """
     rows, columns = np.nonzero(mask)
     if not len(rows):
-        raise NoPlace("the mask is empty")
+        raise PlaceError("the mask is empty")
     nearest = int(np.argmin((columns - columns.mean()) ** 2 + (rows - rows.mean()) ** 2))
     inside = bool(mask[round(rows.mean()), round(columns.mean())])
     x, y = (columns.mean(), rows.mean()) if inside else (columns[nearest], rows[nearest])
     ray = camera.unproject([(x, y)])[0]
     if not np.isfinite(ray).all():
-        raise NoPlace("the lens model knows no direction for that part of the picture")
+        raise PlaceError("the lens model knows no direction for that part of the picture")
     return np.asarray(ray)
 
 
-def on_plane(mask: NDArray[np.bool_], camera: Camera, camera_from_plane: Rigid, covariance: Floats) -> Spot:
+def on_plane(
+    mask: NDArray[np.bool_], camera: CameraModel, camera_from_plane: RigidTransform, covariance: Floats
+) -> SurfacePoint:
     """Where the line of sight through the mask's middle meets the plane z = 0 of `camera_from_plane`.
 
     covariance: (6, 6) of that pose, as in `calibration.pose`. Right for what lies on the plane and is flat; what
     stands on it hides the plane behind it, so that half of what the mask covers there is part of the error.
-    Raises `NoPlace` where the plane is seen from its edge or lies behind.
+    Raises `PlaceError` where the plane is seen from its edge or lies behind.
     """
     ray = sight(mask, camera)
     normal, origin = camera_from_plane.rotation[:, 2], camera_from_plane.translation_m
     slope = float(normal @ ray)
     distance = float(normal @ origin) / slope if slope else math.inf
     if abs(slope) < math.sin(_STEEPEST_RAD) or not 0 < distance < math.inf:
-        raise NoPlace("the line of sight does not meet the board's plane, or hardly")
+        raise PlaceError("the line of sight does not meet the board's plane, or hardly")
     point = distance * ray
     arm = point - origin
     # The point moves along the ray by what the plane rises there: by its place, and by its turns about its origin.
@@ -106,21 +108,21 @@ def on_plane(mask: NDArray[np.bool_], camera: Camera, camera_from_plane: Rigid, 
         + np.outer(toward, toward) * (0.5 * cover_m * length) ** 2
         + np.outer(normal, normal) * (0.5 * cover_m * length) ** 2
     )
-    return Spot(point, spread)
+    return SurfacePoint(point, spread)
 
 
-def by_size(mask: NDArray[np.bool_], camera: Camera, size_m: float) -> Spot:
+def by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) -> SurfacePoint:
     """Where it is if its longest side across the line of sight is `size_m`.
 
     A thing that leans looks shorter and so farther away than it is; the error tells of that as far as it can.
-    Raises `NoPlace` where the mask touches the picture's edge or is too small.
+    Raises `PlaceError` where the mask touches the picture's edge or is too small.
     """
     edges = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
     if edges:
-        raise NoPlace("the mask touches the picture's edge, so that its size is not seen")
+        raise PlaceError("the mask touches the picture's edge, so that its size is not seen")
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
-        raise NoPlace("the mask is empty")
+        raise PlaceError("the mask is empty")
     hull = cv2.convexHull(np.concatenate(contours)).reshape(-1, 2).astype(np.float64)
     gaps = np.linalg.norm(hull[:, None] - hull[None], axis=2)
     a, b = np.unravel_index(int(gaps.argmax()), gaps.shape)
@@ -128,10 +130,10 @@ def by_size(mask: NDArray[np.bool_], camera: Camera, size_m: float) -> Spot:
     first, second = camera.unproject(hull[[a, b]])
     angle = math.atan2(float(np.linalg.norm(np.cross(first, second))), float(first @ second)) * length_px / gaps[a, b]
     if length_px < 8 or not math.isfinite(angle):
-        raise NoPlace(f"the mask is {length_px:.0f} px long, too small to tell a distance from")
+        raise PlaceError(f"the mask is {length_px:.0f} px long, too small to tell a distance from")
     ray = sight(mask, camera)
     distance = size_m / (2 * math.tan(angle / 2))
     error_m = distance * math.hypot(2 * EDGE_PX / length_px, _FORESHORTENED)
     per_px = distance / math.sqrt(camera.fx * camera.fy)
     along = np.outer(ray, ray)
-    return Spot(distance * ray, along * error_m**2 + (np.eye(3) - along) * (EDGE_PX * per_px) ** 2)
+    return SurfacePoint(distance * ray, along * error_m**2 + (np.eye(3) - along) * (EDGE_PX * per_px) ** 2)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.lens import Floats
-from calibration.objects.boxes import Box
-from calibration.rigid import Rigid, rotation_from_rotvec, rotvec_from_rotation
+from calibration.objects.boxes import OrientedBox
+from calibration.rigid import RigidTransform, rotation_from_rotvec, rotvec_from_rotation
 
 CALM_M_S2, LIVELY_M_S2 = 0.02, 5.0
 """Standard deviations of acceleration for what stands and for what is carried by a hand."""
@@ -33,14 +33,14 @@ _ALIKE = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Steady:
+class SteadyPose:
     """camera_from_object, m; extents_m: (3,), none longer than the one before.
 
     velocity_m_s: (3,), None until it is known. covariance: (6, 6) of place and velocity, m and m/s. moving: whether
     the velocity is told from 0.
     """
 
-    pose: Rigid
+    pose: RigidTransform
     extents_m: Floats
     velocity_m_s: Floats | None
     covariance: Floats
@@ -67,7 +67,9 @@ class PoseFilter:
         """(3, 3) camera_from_object as it is believed, for whoever fits the next box; None before the first."""
         return None if self._at_s is None else self._turn
 
-    def update(self, at_s: float, box: Box, centroid_m: Floats, noise_m: float, area_m2: float = 0.0) -> Steady:
+    def update(
+        self, at_s: float, box: OrientedBox, centroid_m: Floats, noise_m: float, area_m2: float = 0.0
+    ) -> SteadyPose:
         """Take a box and the mean of its points, seen at `at_s`.
 
         noise_m: of that mean, from frame to frame. area_m2: of the surface that was seen, 0 where that is not known;
@@ -83,7 +85,7 @@ class PoseFilter:
         self._count += 1
         return self._said(at_s)
 
-    def _jumped(self, step_s: float, box: Box, centroid_m: Floats, area_m2: float) -> bool:
+    def _jumped(self, step_s: float, box: OrientedBox, centroid_m: Floats, area_m2: float) -> bool:
         """Whether it is another part that is seen."""
         expected = self._state[:3] + step_s * self._state[3:]
         away_m = float(np.linalg.norm(centroid_m - expected))
@@ -91,7 +93,7 @@ class PoseFilter:
         furthest_m = max(0.02, 0.2 * float(box.extents_m[0])) + LIVELY_M_S2 * step_s**2
         return away_m > furthest_m or not 1 / _OTHER_AREA < grown < _OTHER_AREA
 
-    def _begin(self, at_s: float, box: Box, centroid_m: Floats, noise_m: float) -> None:
+    def _begin(self, at_s: float, box: OrientedBox, centroid_m: Floats, noise_m: float) -> None:
         self._began_s, self._count, self._odd, self._surprise, self._lively = at_s, 0, 0, 0.0, False
         self._state = np.concatenate([centroid_m, np.zeros(3)])
         self._covariance = np.diag([noise_m**2] * 3 + [0.25] * 3)
@@ -128,7 +130,7 @@ class PoseFilter:
         speed = float(np.linalg.norm(state[3:]))
         return speed < max(0.01, 2 * math.sqrt(float(np.trace(covariance[3:, 3:])) / 3))
 
-    def _shape(self, step_s: float, box: Box, centroid_m: Floats) -> None:
+    def _shape(self, step_s: float, box: OrientedBox, centroid_m: Floats) -> None:
         """Let turn, sides and the centre's offset follow; what is odd is believed when it comes again and again."""
         turn, sides = _near(box.pose.rotation, box.extents_m, self._turn, self._sides)
         rotvec = rotvec_from_rotation(self._turn.T @ turn)
@@ -145,15 +147,15 @@ class PoseFilter:
         self._sides = self._sides + gain * (sides - self._sides)
         self._offset = self._offset + gain * (box.pose.translation_m - centroid_m - self._offset)
 
-    def _said(self, at_s: float) -> Steady:
+    def _said(self, at_s: float) -> SteadyPose:
         self._rename()
-        pose = Rigid(self._turn, self._state[:3] + self._offset)
+        pose = RigidTransform(self._turn, self._state[:3] + self._offset)
         self._turn = pose.rotation.copy()  # what was rounded must not add up
         known = self._count >= 4 and at_s - self._began_s > 0.08
         speed, spread = float(np.linalg.norm(self._state[3:])), math.sqrt(float(np.trace(self._covariance[3:, 3:])) / 3)
         moving = known and speed > max(0.02, 3 * spread)
         velocity = self._state[3:].copy() if known else None
-        return Steady(pose, _descending(self._sides), velocity, self._covariance.copy(), moving)
+        return SteadyPose(pose, _descending(self._sides), velocity, self._covariance.copy(), moving)
 
     def _rename(self) -> None:
         """Longest side first, once one is longer for certain."""

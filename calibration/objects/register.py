@@ -8,17 +8,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.camera import Camera
+from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 from calibration.objects.cloud import Depth, sight_lines
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 
 
 def registered(
     depth: Depth,
-    depth_camera: Camera,
-    camera: Camera,
-    camera_from_depth: Rigid,
+    depth_camera: CameraModel,
+    camera: CameraModel,
+    camera_from_depth: RigidTransform,
     within: tuple[int, int, int, int] | None = None,
 ) -> Depth:
     """(H, W) float32 m in `camera`'s picture, 0 for none; of several points in one pixel the nearest stands.
@@ -64,7 +64,7 @@ def registered(
 
 
 def _near(
-    points: NDArray[np.float32], camera: Camera, within: tuple[int, int, int, int], splat: int
+    points: NDArray[np.float32], camera: CameraModel, within: tuple[int, int, int, int], splat: int
 ) -> NDArray[np.bool_]:
     """(N,) which points may fall into that part, by where they would without a lens and what a lens moves at most."""
     margin = _bulge(camera) + splat + 1
@@ -75,7 +75,7 @@ def _near(
 
 
 @functools.lru_cache(maxsize=4)
-def _bulge(camera: Camera) -> float:
+def _bulge(camera: CameraModel) -> float:
     """How far the lens moves a pixel at most, px; infinite where some pixels have no ray before the camera."""
     y, x = np.mgrid[: camera.size[1], : camera.size[0]]
     lines = sight_lines(camera)

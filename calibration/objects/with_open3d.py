@@ -9,8 +9,8 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.objects.boxes import Box, box_along
-from calibration.objects.cloud import Cloud
+from calibration.objects.boxes import OrientedBox, box_along
+from calibration.objects.cloud import PointCloud
 
 _NEIGHBOURS, _SIGMAS = 20, 2.0
 
@@ -25,7 +25,7 @@ def library() -> Any:
         ) from None
 
 
-def open3d_box(cloud: Cloud, last: Floats | None = None) -> Box:
+def open3d_box(cloud: PointCloud, last: Floats | None = None) -> OrientedBox:
     """The box of the smallest volume, whatever its faces; the sides are measured as by `minimal_box`.
 
     last is not looked at. Raises `CalibrationError` where Open3D is missing or finds no box, as in flat points.

@@ -14,11 +14,11 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class AutomaticMask:
     """One mask of a picture.
 
     size: (width, height) of the picture. box_xywh: of the pixels inside, all 0 of none. area_px: their number.
-    predicted_iou: what the decoder believes. stability_score: see `EverythingSettings.least_stability`. Both 0..1.
+    predicted_iou: what the decoder believes. stability_score: see `AutomaticSettings.least_stability`. Both 0..1.
     point_coords: the clicks on it, picture pixels; empty for a box. crop_box: the part that was looked at, x, y,
     width, height.
     """

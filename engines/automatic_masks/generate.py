@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines.automatic_masks.found import Found, pack
-from engines.automatic_masks.judge import Cells, judged, window
+from engines.automatic_masks.found import AutomaticMask, pack
+from engines.automatic_masks.judge import GridCells, judged, window
 from engines.automatic_masks.overlap import Boxes, was_cut, without_duplicates, without_specks
-from engines.automatic_masks.settings import Crop, EverythingSettings, crops, grid
-from engines.base import Candidates, Decoder, Embedding, Encoder, Floats, Image, Prompt, PromptError, check_image
+from engines.automatic_masks.settings import AutomaticSettings, Crop, crops, grid
+from engines.base import Decoder, Embedding, Encoder, Floats, Image, MaskCandidates, Prompt, PromptError, check_image
 from engines.letterbox import Letterbox
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GenerationStep:
     """So many clicks of all are done; `kept` masks have passed in this crop so far, before duplicates go."""
 
     done: int
@@ -28,12 +28,12 @@ class Step:
     kept: int
 
 
-Steps = Generator[Step, None, tuple[Found, ...]]
+Steps = Generator[GenerationStep, None, tuple[AutomaticMask, ...]]
 """A step for every batch of clicks; what it returns is everything, best predicted IoU first. Closing it gives up."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _CropPass:
     """A crop of a (width, height) picture: clicks along its side, done before it, and of all crops together."""
 
     crop: Crop
@@ -44,51 +44,49 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
+class _KeptMasks:
     """A mask that has passed. box: x0 y0 x1 y1 px of the picture. point: px of the crop."""
 
     box: tuple[float, float, float, float]
     predicted_iou: float
     stability: float
     point: tuple[float, float]
-    cells: Cells
+    cells: GridCells
 
 
-def everything(decoder: Decoder, embedding: Embedding, settings: EverythingSettings | None = None) -> Steps:
+def everything(decoder: Decoder, embedding: Embedding, settings: AutomaticSettings | None = None) -> Steps:
     """Find everything in a picture that was encoded, in steps of a batch of clicks; `finished` does all at once.
 
     Holds no mask of the picture's size: of one that has passed its low-resolution logits, at most 128 KiB, and of one
     that stays its packed bits. Raises `PromptError` for settings with crops, which need the picture, and what
     `Decoder.decode` raises.
     """
-    chosen = settings or EverythingSettings()
+    chosen = settings or AutomaticSettings()
     if chosen.crop_layers:
         raise PromptError("crops are encoded anew, which takes the picture; use everything_in, or no crops")
     size = embedding.letterbox.width, embedding.letterbox.height
     side = chosen.points_per_side
-    found = yield from _look(decoder, embedding, _Part((0, 0, *size), size, side, 0, side**2), chosen)
+    found = yield from _look(decoder, embedding, _CropPass((0, 0, *size), size, side, 0, side**2), chosen)
     return _mended(found, chosen)
 
 
-def everything_in(
-    encoder: Encoder, decoder: Decoder, image: Image, settings: EverythingSettings | None = None
-) -> Steps:
+def everything_in(encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings | None = None) -> Steps:
     """Find everything in a (H, W, 3) uint8 BGR picture, with crops if the settings have some; as `everything`.
 
     Its first step comes before anything is encoded.
     """
-    chosen = settings or EverythingSettings()
+    chosen = settings or AutomaticSettings()
     check_image(image)
     size = image.shape[1], image.shape[0]
     parts = list(crops(*size, chosen))
     total = sum(chosen.side_of(layer) ** 2 for layer, _ in parts)
-    found: list[Found] = []
+    found: list[AutomaticMask] = []
     done = 0
-    yield Step(0, total, 0)
+    yield GenerationStep(0, total, 0)
     for layer, crop in parts:
         x0, y0, x1, y1 = crop
         embedding = encoder.encode(np.ascontiguousarray(image[y0:y1, x0:x1]))
-        part = _Part(crop, size, chosen.side_of(layer), done, total)
+        part = _CropPass(crop, size, chosen.side_of(layer), done, total)
         found += yield from _look(decoder, embedding, part, chosen)
         done += part.side**2
     if len(parts) > 1:
@@ -98,7 +96,7 @@ def everything_in(
     return _mended(found, chosen)
 
 
-def finished(steps: Steps, report: Callable[[Step], None] | None = None) -> tuple[Found, ...]:
+def finished(steps: Steps, report: Callable[[GenerationStep], None] | None = None) -> tuple[AutomaticMask, ...]:
     """Run to the end. report: is told every step; an exception that it raises gives up and is passed on."""
     try:
         while True:
@@ -106,13 +104,13 @@ def finished(steps: Steps, report: Callable[[Step], None] | None = None) -> tupl
             if report is not None:
                 report(step)
     except StopIteration as end:
-        result: tuple[Found, ...] = end.value
+        result: tuple[AutomaticMask, ...] = end.value
         return result
     finally:
         steps.close()
 
 
-def segment(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> Found:
+def segment(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> AutomaticMask:
     """The one mask that is meant by a click, several clicks, a box, or a box with clicks; it may be empty.
 
     For one click that is the best of SAM's three from part to whole. Several clicks or a box are not ambiguous, and
@@ -124,9 +122,9 @@ def segment(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> Found:
     logits, letterbox = offered.logits[index], offered.letterbox
     box, area, packed = _at_picture_size(logits, letterbox, (0, 0))
     size = letterbox.width, letterbox.height
-    stability = judged(logits, letterbox, EverythingSettings().stability_offset).stability
+    stability = judged(logits, letterbox, AutomaticSettings().stability_offset).stability
     points = tuple((float(x), float(y)) for x, y in prompt.points_px[prompt.labels == 1])
-    return Found(size, box, area, float(offered.predicted_iou[index]), stability, points, (0, 0, *size), packed)
+    return AutomaticMask(size, box, area, float(offered.predicted_iou[index]), stability, points, (0, 0, *size), packed)
 
 
 def _in_picture(prompt: Prompt, letterbox: Letterbox) -> Prompt:
@@ -142,12 +140,12 @@ def _in_picture(prompt: Prompt, letterbox: Letterbox) -> Prompt:
 
 
 def _look(
-    decoder: Decoder, embedding: Embedding, part: _Part, settings: EverythingSettings
-) -> Generator[Step, None, list[Found]]:
+    decoder: Decoder, embedding: Embedding, part: _CropPass, settings: AutomaticSettings
+) -> Generator[GenerationStep, None, list[AutomaticMask]]:
     """Everything in one crop, which `embedding` is of."""
     x0, y0, x1, y1 = part.crop
     points = grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
-    kept: list[_Kept] = []
+    kept: list[_KeptMasks] = []
     count = settings.clicks_at_once
     for begin in range(0, len(points), count):
         batch = [(x, y) for x, y in points[begin : begin + count]]
@@ -156,15 +154,15 @@ def _look(
             for one in _passed(answer, point, (x0, y0), settings):
                 if not was_cut(one.box, part.crop, part.size, settings.crop_edge_px):
                     kept.append(one)
-        yield Step(part.done + begin + len(batch), part.total, len(kept))
+        yield GenerationStep(part.done + begin + len(batch), part.total, len(kept))
     boxes = np.array([one.box for one in kept], float)
     stay = without_duplicates(boxes, [one.predicted_iou for one in kept], settings.duplicate_iou)
     return [_found(kept[index], embedding.letterbox, part) for index in stay]
 
 
 def _passed(
-    answer: Candidates, point: tuple[float, float], corner: tuple[int, int], settings: EverythingSettings
-) -> Iterator[_Kept]:
+    answer: MaskCandidates, point: tuple[float, float], corner: tuple[int, int], settings: AutomaticSettings
+) -> Iterator[_KeptMasks]:
     """Those of a click's masks that the decoder believes in and that hardly change with the threshold."""
     first = 1 if len(answer.predicted_iou) > 1 else 0  # of four, SAM's first is for several clicks
     for logits, iou in zip(answer.logits[first:], answer.predicted_iou[first:].tolist(), strict=True):
@@ -173,16 +171,16 @@ def _passed(
         found = judged(logits, answer.letterbox, settings.stability_offset)
         if found.box is not None and found.stability >= settings.least_stability:
             (x0, y0, x1, y1), (x, y) = found.box, corner
-            yield _Kept((x0 + x, y0 + y, x1 + x, y1 + y), iou, found.stability, point, Cells.of(logits))
+            yield _KeptMasks((x0 + x, y0 + y, x1 + x, y1 + y), iou, found.stability, point, GridCells.of(logits))
 
 
-def _found(one: _Kept, letterbox: Letterbox, part: _Part) -> Found:
+def _found(one: _KeptMasks, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
     """A mask that stays, at the size of the picture."""
     x0, y0, x1, y1 = part.crop
     box, area, packed = _at_picture_size(one.cells.logits(), letterbox, (x0, y0))
     point = one.point[0] + x0, one.point[1] + y0
     crop_box = x0, y0, x1 - x0, y1 - y0
-    return Found(part.size, box, area, one.predicted_iou, one.stability, (point,), crop_box, packed)
+    return AutomaticMask(part.size, box, area, one.predicted_iou, one.stability, (point,), crop_box, packed)
 
 
 def _at_picture_size(
@@ -194,7 +192,7 @@ def _at_picture_size(
     return pack(inside, (where[0] + corner[0], where[1] + corner[1]))
 
 
-def _mended(found: list[Found], settings: EverythingSettings) -> tuple[Found, ...]:
+def _mended(found: list[AutomaticMask], settings: AutomaticSettings) -> tuple[AutomaticMask, ...]:
     """Without specks, if these are to go; of those that became duplicates by it the ones that were whole stay."""
     if not settings.smallest_region_px or not found:
         return tuple(found)
@@ -209,6 +207,6 @@ def _mended(found: list[Found], settings: EverythingSettings) -> tuple[Found, ..
     return tuple(mended[index] for index in without_duplicates(_boxes(mended), whole, most))
 
 
-def _boxes(found: list[Found]) -> Boxes:
+def _boxes(found: list[AutomaticMask]) -> Boxes:
     xywh = np.array([each.box_xywh for each in found], float).reshape(-1, 4)
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)

@@ -18,7 +18,7 @@ OUTSIDE = -32.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class MaskQuality:
     """stability: 0..1, IoU of the mask cut at logits of +offset and -offset. box: x0 y0 x1 y1 px, None of no mask."""
 
     stability: float
@@ -26,14 +26,14 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cells:
+class GridCells:
     """Logits round a mask, in half the bytes: (h, w) float16 whose first is at `corner` (column, row) of 256 x 256."""
 
     corner: tuple[int, int]
     values: np.ndarray[tuple[int, ...], np.dtype[np.float16]]
 
     @classmethod
-    def of(cls, logits: Floats) -> Cells:
+    def of(cls, logits: Floats) -> GridCells:
         """What decides the mask of (256, 256) logits: the cells above 0 and those round them."""
         x, y, width, height = bounds(logits > 0)
         left, top = max(0, x - 1), max(0, y - 1)
@@ -48,7 +48,7 @@ class Cells:
         return whole
 
 
-def judged(logits: Floats, letterbox: Letterbox, offset: float) -> Judgement:
+def judged(logits: Floats, letterbox: Letterbox, offset: float) -> MaskQuality:
     """Judge a mask from its (256, 256) logits, at the picture's size or at `JUDGED_SIDE` if that is less."""
     size = letterbox.width, letterbox.height
     shrink = min(1.0, JUDGED_SIDE / max(size))
@@ -59,10 +59,10 @@ def judged(logits: Floats, letterbox: Letterbox, offset: float) -> Judgement:
     inner, outer = (int(np.count_nonzero(fine > cut)) for cut in (offset, -offset))
     x, y, width, height = bounds(fine > 0)
     if not width:
-        return Judgement(0.0, None)
+        return MaskQuality(0.0, None)
     across, down = size[0] / small[0], size[1] / small[1]
     left, top = (x0 + x) * across, (y0 + y) * down
-    return Judgement(inner / outer, (left, top, left + width * across, top + height * down))
+    return MaskQuality(inner / outer, (left, top, left + width * across, top + height * down))
 
 
 def window(logits: Floats, letterbox: Letterbox, floor: float) -> Crop:

@@ -15,7 +15,7 @@ Crop = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class EverythingSettings:
+class AutomaticSettings:
     """SAM's automatic mask generator; the defaults are those of its authors' code, segment-anything 1.0.
 
     Kirillov et al., "Segment Anything", ICCV 2023, section 5 and appendix B; SA-1B itself was made with more crops.
@@ -73,7 +73,7 @@ def grid(side: int, crop: Crop) -> Floats:
     return np.stack([xs.ravel(), ys.ravel()], 1).astype(np.float32)
 
 
-def crops(width: int, height: int, settings: EverythingSettings) -> Iterator[tuple[int, Crop]]:
+def crops(width: int, height: int, settings: AutomaticSettings) -> Iterator[tuple[int, Crop]]:
     """(layer, crop) of the picture itself and then of every crop that has pixels."""
     yield 0, (0, 0, width, height)
     for layer in range(1, settings.crop_layers + 1):

@@ -15,13 +15,13 @@ import numpy as np
 
 from engines.base import (
     LOGITS_SIDE,
-    Candidates,
     Embedding,
     EngineClosed,
     EngineInfo,
     EngineUnavailable,
     Floats,
     Image,
+    MaskCandidates,
     ModelError,
     Prompt,
     check_image,
@@ -127,14 +127,14 @@ class StockDecoder:
         self.info = info
         self._for_points: Callable[[int], Any] | None = functools.cache(for_points)
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[Candidates, ...]:
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`; prompts are decoded one after another."""
         if self._for_points is None:
             raise EngineClosed("this decoder was closed; load the engine again")
         check_prompts(self.info, embedding, prompts)
         return tuple(self._decode(self._for_points, embedding, prompt) for prompt in prompts)
 
-    def _decode(self, for_points: Callable[[int], Any], embedding: Embedding, prompt: Prompt) -> Candidates:
+    def _decode(self, for_points: Callable[[int], Any], embedding: Embedding, prompt: Prompt) -> MaskCandidates:
         points, labels = model_points(embedding.letterbox, prompt)
         request = for_points(len(points))
         dense = prompt.mask_logits
@@ -149,7 +149,7 @@ class StockDecoder:
             "orig_im_size": np.array([rows, columns], np.float32),
         })  # fmt: skip
         scores, logits = (request.get_output_tensor(k).data[0].copy() for k in (0, 1))
-        return Candidates(logits, scores, embedding.letterbox)
+        return MaskCandidates(logits, scores, embedding.letterbox)
 
     def close(self) -> None:
         """Free the graph."""

@@ -108,8 +108,8 @@ class CudaRuntime:
     def __init__(self, store: GraphStore, precision: str) -> None:
         self._store, self._half = store, precision == "f16"
 
-    def _captured(self, graph: EncoderGraph | DecoderGraph) -> _Captured:
-        return _Captured(own_module(self._store.sam(), graph).cuda(), self._half)
+    def _captured(self, graph: EncoderGraph | DecoderGraph) -> _CapturedGraph:
+        return _CapturedGraph(own_module(self._store.sam(), graph).cuda(), self._half)
 
     def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
         """See `Runtime.encoder`."""
@@ -137,7 +137,7 @@ class CudaRuntime:
         return np.array(tensor.cpu(), np.float32)
 
 
-class _Captured:
+class _CapturedGraph:
     """A module as one CUDA graph on a stream of its own, so that a decode overlaps an encode. One thread at a time."""
 
     def __init__(self, net: Any, half: bool) -> None:

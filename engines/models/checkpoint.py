@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engines.base import ModelError
 from engines.models.mask_decoder import MaskDecoder
-from engines.models.padding_constants import Beyond
+from engines.models.padding_constants import PaddingConstants
 from engines.models.prompt import PromptEncoder
 from engines.models.tiny_vit import DEPTHS, HEAD_WIDTH, HEADS, WINDOWS, TinyViT
 from engines.weight_files import weight_files
@@ -24,7 +24,7 @@ from engines.weight_files import weight_files
 State = dict[str, Tensor]
 
 
-class Sam(nn.Module):
+class SamModel(nn.Module):
     """The three parts of a Segment Anything model."""
 
     def __init__(self, image_encoder: nn.Module) -> None:
@@ -32,15 +32,15 @@ class Sam(nn.Module):
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder()
         self.mask_decoder = MaskDecoder()
-        self.recorded: dict[tuple[int, int], tuple[Beyond, Tensor]] = {}
+        self.recorded: dict[tuple[int, int], tuple[PaddingConstants, Tensor]] = {}
         """Surroundings by the content's (height, width); recording takes seconds."""
 
 
-def read_model(folder: Path, model: str) -> Sam:
+def read_model(folder: Path, model: str) -> SamModel:
     """A model with the weights in `folder`, ready to run on the CPU in float32."""
     files = weight_files(folder, model)
     if len(files) == 2:
-        sam = Sam(TinyViT())
+        sam = SamModel(TinyViT())
         _fill(sam.image_encoder, _encoder_state(_OnnxWeights(files[0])), files[0])
         state = _decoder_state(_OnnxWeights(files[1]))
         _fill(sam.prompt_encoder, _below(state, "prompt_encoder."), files[1])
@@ -49,12 +49,12 @@ def read_model(folder: Path, model: str) -> Sam:
         state = _read_checkpoint(files[0])
         encoder = _below(state, "image_encoder.")
         if model == "mobile_sam":
-            sam = Sam(TinyViT())
+            sam = SamModel(TinyViT())
             encoder = fold_tiny_vit(encoder)
         else:
             from engines.models.sam_vit import sam_vit
 
-            sam = Sam(sam_vit(model))
+            sam = SamModel(sam_vit(model))
         _fill(sam.image_encoder, encoder, files[0])
         _fill(sam.prompt_encoder, _below(state, "prompt_encoder."), files[0])
         _fill(sam.mask_decoder, _below(state, "mask_decoder."), files[0])

@@ -2,7 +2,7 @@
 
 What is different, for M picture tokens (4096 when a picture fills the square), N about 7 tokens, 8 heads of 16:
 - what only the picture decides (layer 0's keys and values towards the tokens, its queries from the picture) is
-  computed once a picture by `Preparation`;
+  computed once a picture by `DecoderPreparation`;
 - elsewhere no projection is applied to all M tokens. A head's scores q (W x) are (q W) x, and a sum of projected values
   P (V x) is (P x) V, so the narrow side carries the projection ("absorption", as in multi-head latent attention,
   DeepSeek-V2, 2024). A bias of keys cancels in the softmax; one of queries becomes an offset for each token;
@@ -21,7 +21,7 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from engines.graphs import GRID, edges
-from engines.models.mask_decoder import HEADS, MASKS, OUTPUTS, Attention, MaskDecoder, TwoWayLayer
+from engines.models.mask_decoder import HEADS, MASKS, OUTPUTS, DecoderAttention, MaskDecoder, TwoWayLayer
 from engines.models.prompt import WIDTH, PromptEncoder
 
 OUTSIDE = -32.0
@@ -43,7 +43,7 @@ def _means(tokens: int) -> Tensor:
     return means
 
 
-class Blocks(nn.Module):
+class DecoderBlocks(nn.Module):
     """The full grid of tokens to the decoder's, for a picture that fills rows x columns of it from the top left."""
 
     def __init__(self, rows: int, columns: int) -> None:
@@ -65,7 +65,7 @@ class Blocks(nn.Module):
         return torch.outer(*tokens).log().flatten()
 
 
-class Preparation(nn.Module):
+class DecoderPreparation(nn.Module):
     """Everything about a picture of rows x columns tokens that no prompt changes."""
 
     def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
@@ -75,7 +75,7 @@ class Preparation(nn.Module):
         self.register_buffer("no_mask", prompt.no_mask_embed.weight.detach())
         parts = (to_image.k_proj, to_token.q_proj, to_image.v_proj)
         # The place is added to what the first two project, not to what the third does; added after, it is a constant.
-        place = Blocks(rows, columns)(prompt.pe_layer.grid().view(1, GRID, GRID, WIDTH)).reshape(-1, WIDTH)
+        place = DecoderBlocks(rows, columns)(prompt.pe_layer.grid().view(1, GRID, GRID, WIDTH)).reshape(-1, WIDTH)
         constants = [
             nnf.linear(place, part.weight, part.bias)
             if part is not to_image.v_proj
@@ -98,7 +98,7 @@ class FastDecoder(nn.Module):
     def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
         super().__init__()
         self.prompt, self.decoder, self.rows, self.columns = prompt, decoder, rows, columns
-        self.blocks = Blocks(rows, columns)
+        self.blocks = DecoderBlocks(rows, columns)
         place = self.blocks(prompt.pe_layer.grid().detach().view(1, GRID, GRID, WIDTH))
         self.grid = place.shape[1:3]
         self.register_buffer("place", place.reshape(-1, WIDTH))
@@ -115,7 +115,7 @@ class FastDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Decode prompts without masks.
 
-        keys, k, q, v: what `Preparation` gave. prompt: (B, N, 256). absent: (B, N) as in `MaskDecoder`.
+        keys, k, q, v: what `DecoderPreparation` gave. prompt: (B, N, 256). absent: (B, N) as in `MaskDecoder`.
         Returns logits (B, 4, 256, 256) and predicted IoU (B, 4).
         """
         tokens, absent = self.decoder.tokens(prompt), nnf.pad(absent, (OUTPUTS, 0))
@@ -175,7 +175,7 @@ class FastDecoder(nn.Module):
         queries = layer.norm2(queries + seen)
         return layer.norm3(queries + layer.mlp(queries))
 
-    def _look(self, attention: Attention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
+    def _look(self, attention: DecoderAttention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
         """Tokens (B, N, 256) look at keys (B, M, 256): scores from `placed`, values from `keys`."""
         heads = attention.split(attention.q_proj(tokens)) / math.sqrt(HEAD)
         looks = (heads @ split_weight(attention.k_proj)).flatten(1, 2)
@@ -184,7 +184,7 @@ class FastDecoder(nn.Module):
         return attention.out_proj(seen.transpose(1, 2).flatten(2) + attention.v_proj.bias)
 
     @staticmethod
-    def _spread(attention: Attention, scores: Tensor, queries: Tensor) -> Tensor:
+    def _spread(attention: DecoderAttention, scores: Tensor, queries: Tensor) -> Tensor:
         """Scores (B, heads, N, M) of the picture's tokens for each prompt token to what they take, (B, M, 256)."""
         values = attention.split(attention.v_proj(queries))
         out = attention.out_proj.weight.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0)

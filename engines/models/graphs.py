@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from engines.graphs import GRID, TOKEN_PX, DecoderGraph, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
-from engines.models.checkpoint import Sam
-from engines.models.fast_decoder import HEAD, Blocks, FastDecoder, Preparation
+from engines.models.checkpoint import SamModel
+from engines.models.fast_decoder import HEAD, DecoderBlocks, DecoderPreparation, FastDecoder
 from engines.models.mask_decoder import HEADS
-from engines.models.padding_constants import Beyond, record
+from engines.models.padding_constants import PaddingConstants, record
 from engines.models.prompt import WIDTH
 from engines.models.tiny_vit import TinyViT
 from engines.prompts import PromptTable
@@ -48,26 +48,26 @@ class EncodeAndPrepare(nn.Module):
     """Encode a picture, put it among its surroundings on the decoder's grid, and prepare it for the decoder.
 
     TinyViT encodes only the tokens that hold picture. The decoder looks at the padding's tokens too, so these must be
-    there, but they hardly depend on the picture: both are `Beyond`'s business. Meta's encoders attend to the whole
+    there, but they hardly depend on the picture: both are `PaddingConstants`'s business. Meta's encoders attend to the whole
     square, and get it.
     """
 
-    def __init__(self, sam: Sam, shape: EncoderGraph) -> None:
+    def __init__(self, sam: SamModel, shape: EncoderGraph) -> None:
         super().__init__()
         self.encoder = reading_bgr(sam.image_encoder)
         self.register_buffer("mean", torch.tensor(MEAN_BGR))
         rows, columns = self.tokens = shape.tokens
-        self.preparation = Preparation(sam.prompt_encoder, sam.mask_decoder, rows, columns)
-        self.blocks = Blocks(rows, columns)
+        self.preparation = DecoderPreparation(sam.prompt_encoder, sam.mask_decoder, rows, columns)
+        self.blocks = DecoderBlocks(rows, columns)
         self.height, self.width = MODEL_SIDE, MODEL_SIDE
-        self.beyond: Beyond | None = None
+        self.beyond: PaddingConstants | None = None
         if isinstance(sam.image_encoder, TinyViT) and min(rows, columns) < GRID:
             size = (shape.height, shape.width)
             if size not in sam.recorded:
                 sam.recorded[size] = record(sam.image_encoder, normalised, *size)
             self.beyond, embedding = sam.recorded[size]
-            self.height = self.beyond.rows * TOKEN_PX + Beyond.STEM_PX * self.beyond.below
-            self.width = self.beyond.columns * TOKEN_PX + Beyond.STEM_PX * self.beyond.right
+            self.height = self.beyond.rows * TOKEN_PX + PaddingConstants.STEM_PX * self.beyond.below
+            self.width = self.beyond.columns * TOKEN_PX + PaddingConstants.STEM_PX * self.beyond.right
             around = self.blocks(embedding)
             self.register_buffer("beside", around[:, :rows, columns:].clone())
             self.register_buffer("under", around[:, rows:].clone())
@@ -86,14 +86,14 @@ class EncodeAndPrepare(nn.Module):
         return self.preparation(x.reshape(-1, WIDTH))
 
 
-class Decode(FastDecoder):
+class DecodeGraph(FastDecoder):
     """`FastDecoder` with the inputs of one graph."""
 
-    def __init__(self, sam: Sam, shape: DecoderGraph) -> None:
+    def __init__(self, sam: SamModel, shape: DecoderGraph) -> None:
         super().__init__(sam.prompt_encoder, sam.mask_decoder, shape.rows, shape.columns)
 
 
-class DecodeWithMasks(Decode):
+class DecodeMaskGraph(DecodeGraph):
     """The variant with a mask for each prompt."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,16 +101,16 @@ class DecodeWithMasks(Decode):
         return self.with_masks(*inputs)
 
 
-def module(sam: Sam, graph: Graph) -> nn.Module:
+def module(sam: SamModel, graph: Graph) -> nn.Module:
     """The torch module that computes a graph; it shares weights with the model."""
     if isinstance(graph, EncoderGraph):
         built: nn.Module = EncodeAndPrepare(sam, graph)
     else:
-        built = (DecodeWithMasks if graph.masks_in else Decode)(sam, graph)
+        built = (DecodeMaskGraph if graph.masks_in else DecodeGraph)(sam, graph)
     return built.eval().requires_grad_(False)
 
 
-def own_module(sam: Sam, graph: Graph) -> nn.Module:
+def own_module(sam: SamModel, graph: Graph) -> nn.Module:
     """The same with weights of its own, so that it can be moved to a device and the model stays where it is."""
     return copy.deepcopy(module(sam, graph))
 
@@ -132,7 +132,7 @@ def examples(graph: Graph) -> dict[str, Tensor]:
     return {"keys": torch.zeros(tokens, WIDTH)} | {n: torch.zeros(HEADS, HEAD, tokens) for n in "kqv"} | prompt
 
 
-def prompt_table(sam: Sam) -> PromptTable:
+def prompt_table(sam: SamModel) -> PromptTable:
     """The prompt encoder's weights that the host needs."""
     encoder = sam.prompt_encoder
     kinds = [encoder.not_a_point_embed.weight, *(table.weight for table in encoder.point_embeddings)]

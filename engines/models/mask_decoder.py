@@ -19,7 +19,7 @@ OUTPUTS = 1 + MASKS
 """Tokens before the prompt's: one for the IoUs, one for each mask."""
 
 
-class Attention(nn.Module):
+class DecoderAttention(nn.Module):
     """Attention of `HEADS` heads in a space of `inner` dimensions."""
 
     def __init__(self, inner: int) -> None:
@@ -61,14 +61,14 @@ class TwoWayLayer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.self_attn = Attention(WIDTH)
+        self.self_attn = DecoderAttention(WIDTH)
         self.norm1 = nn.LayerNorm(WIDTH)
-        self.cross_attn_token_to_image = Attention(WIDTH // 2)
+        self.cross_attn_token_to_image = DecoderAttention(WIDTH // 2)
         self.norm2 = nn.LayerNorm(WIDTH)
         self.mlp = TokenMlp()
         self.norm3 = nn.LayerNorm(WIDTH)
         self.norm4 = nn.LayerNorm(WIDTH)
-        self.cross_attn_image_to_token = Attention(WIDTH // 2)
+        self.cross_attn_image_to_token = DecoderAttention(WIDTH // 2)
 
     def attend_self(self, queries: Tensor, tokens: Tensor, first: bool, absent: Tensor | None) -> Tensor:
         """Self-attention of the tokens; the first layer adds no position and no residual."""
@@ -88,13 +88,13 @@ class TwoWayLayer(nn.Module):
         return queries, self.norm4(keys + seen)
 
 
-class Transformer(nn.Module):
+class TwoWayTransformer(nn.Module):
     """Two layers both ways and a last look of the tokens at the picture."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleList([TwoWayLayer(), TwoWayLayer()])
-        self.final_attn_token_to_image = Attention(WIDTH // 2)
+        self.final_attn_token_to_image = DecoderAttention(WIDTH // 2)
         self.norm_final_attn = nn.LayerNorm(WIDTH)
 
     def forward(self, tokens: Tensor, keys: Tensor, place: Tensor, absent: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ class Transformer(nn.Module):
         return self.norm_final_attn(queries + seen), keys
 
 
-class Mlp(nn.Module):
+class DecoderMlp(nn.Module):
     """Three linear layers with rectifiers between."""
 
     def __init__(self, out: int) -> None:
@@ -123,14 +123,14 @@ class MaskDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transformer = Transformer()
+        self.transformer = TwoWayTransformer()
         self.iou_token = nn.Embedding(1, WIDTH)
         self.mask_tokens = nn.Embedding(MASKS, WIDTH)
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(WIDTH, 64, 2, 2), ChannelNorm(64), nn.GELU(), nn.ConvTranspose2d(64, 32, 2, 2), nn.GELU()
         )
-        self.output_hypernetworks_mlps = nn.ModuleList([Mlp(32) for _ in range(MASKS)])
-        self.iou_prediction_head = Mlp(MASKS)
+        self.output_hypernetworks_mlps = nn.ModuleList([DecoderMlp(32) for _ in range(MASKS)])
+        self.iou_prediction_head = DecoderMlp(MASKS)
 
     def tokens(self, prompt: Tensor) -> Tensor:
         """(B, N, 256) prompt tokens to (B, 5 + N, 256) with the output tokens before them."""

@@ -31,7 +31,7 @@ one token of it (for 5 % more time) and by 3 % with two (10 %); the nearest of f
 with that of the full square."""
 
 
-class Beyond(nn.Module):
+class PaddingConstants(nn.Module):
     """Recorded activations below and to the right of `rows` x `columns` tokens, the picture's and its ring's.
 
     As made, it records what passes in a run over the full square. After `freeze` it adds that to smaller runs.
@@ -90,14 +90,14 @@ class Beyond(nn.Module):
 
 
 def record(
-    encode: Callable[[Tensor, Beyond], Tensor], normalise: Callable[[Tensor], Tensor], height: int, width: int
-) -> tuple[Beyond, Tensor]:
+    encode: Callable[[Tensor, PaddingConstants], Tensor], normalise: Callable[[Tensor], Tensor], height: int, width: int
+) -> tuple[PaddingConstants, Tensor]:
     """The surroundings of pictures of height x width model pixels.
 
     encode: `TinyViT.forward`. normalise: (h, w, 3) uint8 to its input in the full square.
     Returns them with the mean embedding of the same pictures, (1, 64, 64, 256).
     """
-    beyond = Beyond(*(min(GRID, -(-side // TOKEN_PX) + RING) for side in (height, width)))
+    beyond = PaddingConstants(*(min(GRID, -(-side // TOKEN_PX) + RING) for side in (height, width)))
     pictures = [torch.from_numpy(natural_noise(seed, height, width)) for seed in range(PICTURES)]
     mean = torch.stack([encode(normalise(picture), beyond) for picture in pictures]).mean(0)
     beyond.freeze()

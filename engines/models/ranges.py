@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engines.base import Image, PromptError
 from engines.graphs import EncoderGraph
-from engines.models.checkpoint import Sam
+from engines.models.checkpoint import SamModel
 from engines.models.graphs import module
 from engines.pictures import evenly, fitted
 
@@ -25,7 +25,7 @@ SAMPLES = 1_000_000
 
 
 @torch.inference_mode()
-def measure(sam: Sam, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
+def measure(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
     """The greatest magnitude of each linear layer's inputs, by the layer's name in the exported graph.
 
     pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `PromptError` for none.

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.models.padding_constants import Beyond
+from engines.models.padding_constants import PaddingConstants
 
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
@@ -36,7 +36,7 @@ def unflat(x: Tensor, rows: int, columns: int) -> Tensor:
     return x.view(1, rows, columns, x.shape[2]).permute(0, 3, 1, 2)
 
 
-def convolve(conv: nn.Conv2d, x: Tensor, beyond: Beyond | None) -> Tensor:
+def convolve(conv: nn.Conv2d, x: Tensor, beyond: PaddingConstants | None) -> Tensor:
     """A 3 x 3 convolution of (1, C, H, W) that keeps H and W but for the row or the column that `beyond` has added."""
     if beyond is None or not beyond.frozen:
         return conv(x)
@@ -72,7 +72,7 @@ class PatchMerging(nn.Module):
         self.conv2 = depthwise(wider, stride)
         self.conv3 = nn.Conv2d(wider, wider, 1)
 
-    def forward(self, x: Tensor, beyond: Beyond | None = None) -> Tensor:
+    def forward(self, x: Tensor, beyond: PaddingConstants | None = None) -> Tensor:
         """(1, C, H, W) to (1, C', H / stride, W / stride); of stride 2, the picture's end needs no neighbour."""
         x = nnf.gelu(self.conv1(x))
         x = self.conv2(x) if self.conv2.stride[0] == 2 else convolve(self.conv2, x, beyond)
@@ -108,7 +108,7 @@ class WindowAttention(nn.Module):
         return x.reshape(1, down * size, across * size, width)
 
 
-class Mlp(nn.Module):
+class TinyVitMlp(nn.Module):
     """Normalise, widen four times, narrow."""
 
     def __init__(self, width: int) -> None:
@@ -122,16 +122,16 @@ class Mlp(nn.Module):
         return self.fc2(nnf.gelu(self.fc1(self.norm(x))))
 
 
-class Block(nn.Module):
+class TinyVitBlock(nn.Module):
     """Window attention, a convolution that lets neighbouring windows talk, an MLP."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
         self.attn = WindowAttention(width, heads, window)
         self.local_conv = depthwise(width)
-        self.mlp = Mlp(width)
+        self.mlp = TinyVitMlp(width)
 
-    def forward(self, x: Tensor, rows: int, columns: int, beyond: Beyond | None, name: str) -> Tensor:
+    def forward(self, x: Tensor, rows: int, columns: int, beyond: PaddingConstants | None, name: str) -> Tensor:
         """(1, rows * columns, C) to the same."""
         seen = x.view(1, rows, columns, x.shape[2])
         if beyond is not None:
@@ -144,7 +144,7 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
-class Stage(nn.Module):
+class TinyVitStage(nn.Module):
     """Blocks of one width, then the merge to the next; the last stage has none."""
 
     def __init__(self, blocks: list[nn.Module], downsample: PatchMerging | None) -> None:
@@ -162,23 +162,24 @@ class TinyViT(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.patch_embed = nn.ModuleList([nn.Conv2d(3, 32, 3, 2, 1), nn.Conv2d(32, 64, 3, 2, 1)])
-        stages: list[Stage] = []
+        stages: list[TinyVitStage] = []
         for index, width in enumerate(WIDTHS):
             blocks: list[nn.Module] = [
-                Block(width, HEADS[index], WINDOWS[index]) if index else MBConv(width) for _ in range(DEPTHS[index])
+                TinyVitBlock(width, HEADS[index], WINDOWS[index]) if index else MBConv(width)
+                for _ in range(DEPTHS[index])
             ]
             merge = PatchMerging(width, WIDTHS[index + 1], STRIDES[index]) if index < 3 else None
-            stages.append(Stage(blocks, merge))
+            stages.append(TinyVitStage(blocks, merge))
         self.layers = nn.ModuleList(stages)
         self.neck = nn.ModuleList([
             nn.Conv2d(WIDTHS[-1], EMBED_WIDTH, 1, bias=False), nn.LayerNorm(EMBED_WIDTH, eps=1e-6),
             nn.Conv2d(EMBED_WIDTH, EMBED_WIDTH, 3, padding=1, bias=False), nn.LayerNorm(EMBED_WIDTH, eps=1e-6),
         ])  # fmt: skip
 
-    def forward(self, x: Tensor, beyond: Beyond | None = None) -> Tensor:
+    def forward(self, x: Tensor, beyond: PaddingConstants | None = None) -> Tensor:
         """(1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256).
 
-        With `beyond`, x has `Beyond.STEM_PX` more pixels of padding on the sides that are cut.
+        With `beyond`, x has `PaddingConstants.STEM_PX` more pixels of padding on the sides that are cut.
         """
         x = self.patch_embed[1](nnf.gelu(self.patch_embed[0](x)))
         rows = columns = 0

@@ -18,10 +18,10 @@ from engines import EngineError, weights
 from realtime.commands import calibrate, engine, recordings
 from realtime.commands.segment import command as segment
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
-from realtime.config.schema import Config, load_config, to_toml
+from realtime.config.schema import RunConfig, load_config, to_toml
 from realtime.errors import RunFailed, SettingsError, SourceError, TransportError, WindowError
 from realtime.infra.interrupts import INTERRUPTED
-from realtime.infra.progress import Terminal
+from realtime.infra.progress import TerminalProgress
 
 FAILED, WRONG_USE = 1, 2
 OUR_ERRORS = (SettingsError, SourceError, TransportError, WindowError, EngineError, CalibrationError)
@@ -70,8 +70,8 @@ def _show_config(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from realtime.simulation.calibration_wearer import EyeError, TargetClip
-    from realtime.simulation.device import Simulator
+    from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
+    from realtime.simulation.device import SimulatedTracker
     from realtime.simulation.table_scene import TableClip, write_calibrations
 
     gaze = args.gaze if args.gaze == "wander" else Path(args.gaze.removeprefix("trace:"))
@@ -89,9 +89,9 @@ def _simulate(args: argparse.Namespace) -> int:
         shown, what = TargetClip(args.targets, (int(wide), int(high))), f"{args.targets} targets and 4 others"
     else:
         shown, what = args.video, args.video
-    device = Simulator(
+    device = SimulatedTracker(
         shown, gaze, host=args.host, port=args.port, rate_hz=args.rate, loop=not args.once,
-        noise_px=args.noise_px, seed=args.seed, error=EyeError(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
+        noise_px=args.noise_px, seed=args.seed, error=SimulatedBias(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
     )  # fmt: skip
     print(f"playing {what} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
     device.serve()
@@ -125,7 +125,7 @@ def _models_list(args: argparse.Namespace) -> int:
 
 
 def _models_pull(args: argparse.Namespace) -> int:
-    folder = weights.pull(args.name, source=args.source, root=args.models, report=Terminal().bar)
+    folder = weights.pull(args.name, source=args.source, root=args.models, report=TerminalProgress().bar)
     print(folder)
     return 0
 
@@ -138,7 +138,7 @@ def _models_path(args: argparse.Namespace) -> int:
 # -- flags ------------------------------------------------------------------------------------------------------------
 
 
-def _config(args: argparse.Namespace, defaults: Config | None = None) -> Config:
+def _config(args: argparse.Namespace, defaults: RunConfig | None = None) -> RunConfig:
     """Defaults, file, flags, and last what `--set` says."""
     flags: dict[str, Any] = {}
     for key, value in {
@@ -161,7 +161,7 @@ def _config(args: argparse.Namespace, defaults: Config | None = None) -> Config:
         _put(flags, key.strip(), _value(text.strip()))
     # Somebody who wants to see something and names no camera has one in the browser.
     if defaults is None and getattr(args, "view", False):
-        defaults = Config(source="browser:")
+        defaults = RunConfig(source="browser:")
     return load_config(args.config, flags, defaults)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from realtime.config.schema import Config
+from realtime.config.schema import RunConfig
 from realtime.errors import SettingsError
 
-Load = Callable[[argparse.Namespace, Config], Config]
+Load = Callable[[argparse.Namespace, RunConfig], RunConfig]
 """The configuration as flags and file change it, from the one that is given."""
 BESIDE = Path()
 """A flag without a name: the recording's own, with another ending."""
@@ -66,12 +66,12 @@ def add_verbs(
 def _replay(args: argparse.Namespace, load: Load) -> int:
     from realtime.commands.replay import described, recorded_config, replay_exactly
     from realtime.commands.terminal import JsonView, LineView
-    from realtime.recording.reader import Recording
+    from realtime.recording.reader import RecordingReader
     from realtime.session.run import run
 
     if args.exact and (args.view or args.json):
         raise SettingsError("--exact computes and compares; there is nothing live for --view or --json, leave them out")
-    recording = Recording(args.file)
+    recording = RecordingReader(args.file)
     view = JsonView() if args.json else LineView()
     view.progress.line(described(recording))
     config = load(args, recorded_config(recording))
@@ -86,19 +86,19 @@ def _replay(args: argparse.Namespace, load: Load) -> int:
 
 def _review(args: argparse.Namespace, load: Load) -> int:
     from realtime.commands.reviewing import review
-    from realtime.infra.progress import Terminal
+    from realtime.infra.progress import TerminalProgress
 
-    review(load(args, Config()).view, args.file, Terminal())
+    review(load(args, RunConfig()).view, args.file, TerminalProgress())
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from realtime.commands.export.command import Wanted, export
+    from realtime.commands.export.command import ExportTargets, export
     from realtime.commands.replay import described
     from realtime.recording.labels import load_labels
-    from realtime.recording.reader import Recording
+    from realtime.recording.reader import RecordingReader
 
     if not (args.video or args.csv or args.coco or args.ros2):
         raise SettingsError("say what to export: --video, --csv, --coco, --ros2, or several of them")
@@ -107,12 +107,12 @@ def _export(args: argparse.Namespace) -> int:
     every_s = 1.0 if args.every is None else args.every
     if not 0 <= every_s < math.inf:
         raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")
-    recording = Recording(args.file)
+    recording = RecordingReader(args.file)
     labels, console = load_labels(args.file), Console(stderr=True, highlight=False)
     console.print(described(recording), markup=False, soft_wrap=True)
     endings = {".mp4": args.video, ".csv": args.csv, "-coco": args.coco, "-ros2.mcap": args.ros2}
     video, csv, coco, ros2 = (_beside(args.file, end) if asked is BESIDE else asked for end, asked in endings.items())
-    wanted = Wanted(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
+    wanted = ExportTargets(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
     for line in export(recording, labels, wanted, console):
         print(line, flush=True)
     return 0
@@ -121,9 +121,9 @@ def _export(args: argparse.Namespace) -> int:
 def _plot(args: argparse.Namespace) -> int:
     from realtime.commands.plot.command import plot
     from realtime.recording.labels import load_labels
-    from realtime.recording.reader import Recording
+    from realtime.recording.reader import RecordingReader
 
-    recording = Recording(args.file)
+    recording = RecordingReader(args.file)
     print(plot(recording, load_labels(args.file), args.out or _beside(args.file, ".png"), force=args.force))
     return 0
 

@@ -12,33 +12,33 @@ from typing import Any
 
 from engines import Decoder
 from realtime.config.loader import merged
-from realtime.config.schema import Config, kept
+from realtime.config.schema import RunConfig, kept
 from realtime.errors import RecordingError, SettingsError
 from realtime.infra.clock import now_ns
-from realtime.infra.interrupts import Interrupts
-from realtime.infra.progress import Progress
-from realtime.recording.exact_replay import Account, Replay
-from realtime.recording.reader import Recording
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import ProgressReporter
+from realtime.recording.exact_replay import ExactReplay, ReplaySummary
+from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
-from realtime.session.run import Watched, open_engine
+from realtime.session.run import CancellableProgress, open_engine
 from realtime.tracking.tracker import Tracker
 
 ENGINE = ("backend", "model", "precision", "device")
 
 
-def recorded_config(recording: Recording) -> Config:
+def recorded_config(recording: RecordingReader) -> RunConfig:
     """The settings of the run that was recorded; what this version does not know is a `RecordingError`.
 
     Only those that a recording keeps: one that others made opens no port and names no file of this machine.
     """
     try:
         values = tomllib.loads(recording.about.config)
-        return kept(merged(Config(), values, f"the configuration in {recording.path}"))
+        return kept(merged(RunConfig(), values, f"the configuration in {recording.path}"))
     except (tomllib.TOMLDecodeError, SettingsError) as error:
         raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None
 
 
-def described(recording: Recording) -> str:
+def described(recording: RecordingReader) -> str:
     """A line about a recording."""
     start_ns, end_ns = recording.span_ns
     engine = recording.about.engine
@@ -51,7 +51,9 @@ def described(recording: Recording) -> str:
     return f"{recording.path}: {', '.join(parts)}"
 
 
-def replay_exactly(recording: Recording, config: Config, progress: Progress, out: Path | None = None) -> bool:
+def replay_exactly(
+    recording: RecordingReader, config: RunConfig, progress: ProgressReporter, out: Path | None = None
+) -> bool:
     """Do again what the run did, and say how it compares; False where masks differ and nothing explains it.
 
     out: a new file for the masks as they come out now.
@@ -60,8 +62,8 @@ def replay_exactly(recording: Recording, config: Config, progress: Progress, out
     if first is None:
         raise RecordingError(f"{recording.path} holds no frames")
     with ExitStack() as stack:
-        interrupts = stack.enter_context(Interrupts())
-        watched = Watched(progress, interrupts)
+        interrupts = stack.enter_context(InterruptHandler())
+        watched = CancellableProgress(progress, interrupts)
         encoder, decoder = open_engine(config.engine, config.models, first.frame().size, watched)
         stack.callback(encoder.close)
         stack.callback(decoder.close)
@@ -73,7 +75,7 @@ def replay_exactly(recording: Recording, config: Config, progress: Progress, out
         def make_tracker(decoder: Decoder, clock_ns: Callable[[], int]) -> Tracker:
             return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
 
-        replay, digest, begun_ns = Replay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
+        replay, digest, begun_ns = ExactReplay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
         for again in replay.masks():
             interrupts.check()
             digest.update(again.replayed or b"")
@@ -92,7 +94,9 @@ def replay_exactly(recording: Recording, config: Config, progress: Progress, out
     return bool(reasons)
 
 
-def _reasons(account: Account, recording: Recording, engine: Mapping[str, Any], config: Config) -> list[str]:
+def _reasons(
+    account: ReplaySummary, recording: RecordingReader, engine: Mapping[str, Any], config: RunConfig
+) -> list[str]:
     """Why masks are not those of the run, though they are the same at every replay."""
     about, said = recording.about, []
     same = [key for key in engine if key != "engine_id"]  # which counts the engines of a process

@@ -7,18 +7,20 @@ from pathlib import Path
 
 from realtime.commands.replay import described
 from realtime.config.viewer import ViewSettings
-from realtime.infra.interrupts import Interrupts
-from realtime.infra.progress import Progress
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import ProgressReporter
 from realtime.recording.labels import labels_path
 from realtime.viewer.review_page import ReviewPage
 
 POLL_S = 0.1
 
 
-def review(settings: ViewSettings, file: Path, progress: Progress, *, stop: threading.Event | None = None) -> None:
-    """Serve until interrupted or until `stop` is set; raises `RecordingError` and `ViewError` when it cannot start."""
+def review(
+    settings: ViewSettings, file: Path, progress: ProgressReporter, *, stop: threading.Event | None = None
+) -> None:
+    """Serve until interrupted or until `stop` is set; raises `RecordingError` and `ViewerError` when it cannot start."""
     stop = stop or threading.Event()
-    with Interrupts() as interrupts:
+    with InterruptHandler() as interrupts:
         page = ReviewPage(settings, file)
         try:
             progress.line(described(page.reel.recording))

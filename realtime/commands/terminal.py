@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from realtime.comms import HealthMessage
-from realtime.infra.progress import Progress, Quiet, Terminal
+from realtime.infra.progress import ProgressReporter, QuietProgress, TerminalProgress
 
 LOG_EVERY_S = 5.0
 
@@ -20,7 +20,7 @@ class JsonView:
     """One JSON object a second on stdout; progress on stderr."""
 
     def __init__(self) -> None:
-        self.progress: Progress = Quiet()
+        self.progress: ProgressReporter = QuietProgress()
 
     def page(self, address: str) -> None:
         """Say it on stderr: stdout is for health."""
@@ -38,8 +38,8 @@ class LineView:
     """A line that is drawn over itself on a terminal; elsewhere a line at every change of state and every 5 s."""
 
     def __init__(self) -> None:
-        self._terminal = Terminal()
-        self.progress: Progress = self._terminal
+        self._terminal = TerminalProgress()
+        self.progress: ProgressReporter = self._terminal
         self._live: Live | None = None
         self._said = ("", float("-inf"))
 

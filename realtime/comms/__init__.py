@@ -8,7 +8,7 @@ publishers can add some.
 from realtime.comms.envelope import MAX_MESSAGE_BYTES, VERSION, pack, split, unpack, unpacked
 from realtime.comms.mask_encoding import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
 from realtime.comms.messages import MESSAGES, HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read
-from realtime.comms.object3d import DepthRef, Method3d, Object3dMessage, Place
+from realtime.comms.object3d import DepthRef, Method3d, Object3dMessage, ObjectPose
 from realtime.comms.references import STATES
 from realtime.errors import WireError
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
@@ -31,8 +31,8 @@ __all__ = [
     "Message",
     "Method3d",
     "Object3dMessage",
+    "ObjectPose",
     "OverlayMessage",
-    "Place",
     "TimingNs",
     "WireError",
     "decode_mask",

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Literal, overload
 
 from realtime.comms import HealthMessage, KeyframeMessage, MaskMessage, Message, Object3dMessage, OverlayMessage, read
-from realtime.comms.sockets import Subscription
+from realtime.comms.sockets import TopicSubscription
 from realtime.errors import WireError
 
 Topic = Literal["mask", "overlay", "keyframe", "health", "object3d"]
@@ -23,7 +23,7 @@ class MaskSubscriber:
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, topics: Sequence[Topic] = ("mask",)) -> None:
         """Connect; raises `TransportError` for an address that can never work."""
-        self._subscriptions = {topic: Subscription(endpoint, topic) for topic in topics}
+        self._subscriptions = {topic: TopicSubscription(endpoint, topic) for topic in topics}
         self.bad = 0
 
     @overload

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import CalibrationError, Camera, camera_from_dict
+from calibration import CalibrationError, CameraModel, camera_from_dict
 from realtime.comms.envelope import map_of, number, whole
 from realtime.comms.mask_encoding import MAX_PIXELS
 from realtime.comms.references import STATES, envelope, frame_ref
@@ -32,7 +32,7 @@ Vector = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectPose:
     """Where the thing is, in the frame of reference `frame_id`. None is what is not known.
 
     ray_origin (m), ray_direction (unit): the line of sight through the thing; all that there is with method ray.
@@ -64,7 +64,7 @@ class Place:
         }
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], where: str) -> Place:
+    def of(cls, fields: Mapping[str, Any], where: str) -> ObjectPose:
         """Read a map; raises `WireError`."""
         name = fields.get("frame_id")
         if not isinstance(name, str):
@@ -119,7 +119,7 @@ class Object3dMessage:
     object: int
     state: State
     method: Method3d
-    place: Place
+    place: ObjectPose
     reason: str = ""
     extents: Vector | None = None
     box: BoxKind | None = None
@@ -128,9 +128,9 @@ class Object3dMessage:
     valid: float = 0.0
     points: NDArray[np.float32] | None = None
     voxel_m: float = 0.0
-    camera: Camera | None = None
+    camera: CameraModel | None = None
     depth: DepthRef | None = None
-    robot: Place | None = None
+    robot: ObjectPose | None = None
     robot_from_camera_m: Vector | None = None
     robot_from_camera_xyzw: Vector | None = None
     stream: str = ""
@@ -181,7 +181,7 @@ class Object3dMessage:
             raise WireError(f"method {method!r}; known are {', '.join(METHODS)}")
         if box not in (None, *BOXES):
             raise WireError(f"box {box!r}; known are {', '.join(BOXES)} and nil")
-        place = Place.of(fields, "object3d")
+        place = ObjectPose.of(fields, "object3d")
         if (place.centroid is not None) != (method in ("depth", "plane", "size")):
             raise WireError(f"method {method} {'without' if place.centroid is None else 'with'} a centroid")
         robot = None if fields.get("robot") is None else map_of(fields, "robot")
@@ -203,7 +203,7 @@ class Object3dMessage:
             voxel_m=number(fields, "voxel", "object3d"),
             camera=_camera(fields),
             depth=_depth(fields),
-            robot=None if robot is None else Place.of(robot, "robot"),
+            robot=None if robot is None else ObjectPose.of(robot, "robot"),
             robot_from_camera_m=_vector(transform, "translation", 3, "robot.from_camera"),
             robot_from_camera_xyzw=_vector(transform, "rotation", 4, "robot.from_camera"),
             **envelope(fields),
@@ -236,7 +236,7 @@ def _points(fields: Mapping[str, Any]) -> NDArray[np.float32]:
     return points
 
 
-def _camera(fields: Mapping[str, Any]) -> Camera | None:
+def _camera(fields: Mapping[str, Any]) -> CameraModel | None:
     if fields.get("camera") is None:
         return None
     try:

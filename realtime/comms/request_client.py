@@ -14,7 +14,7 @@ import numpy as np
 from engines import Image
 from realtime.comms import MaskMessage, decode_mask, read
 from realtime.comms.requests import pack_ask, read_answer
-from realtime.comms.sockets import MAX_MESSAGE_BYTES, Remote
+from realtime.comms.sockets import MAX_MESSAGE_BYTES, RequestSocket
 from realtime.errors import WireError
 from realtime.types import FrameRef, Mask
 
@@ -22,7 +22,7 @@ DEFAULT_ENDPOINT = "tcp://127.0.0.1:5572"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segmented:
+class SegmentedMask:
     """One thing that was found. object: the id that the stream calls it by; None if it could not take it.
 
     box: x0, y0, x1, y1 px, the last two exclusive. mask: (H, W) bool, of `frame`.
@@ -37,7 +37,7 @@ class Segmented:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class RequestedFrame:
     """A frame at its full resolution, (H, W, 3) BGR, and the mask that fits it, if there is one."""
 
     frame: FrameRef
@@ -65,8 +65,8 @@ class Requester:
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = 5.0) -> None:
         """Connect; raises `TransportError` for an address that can never work."""
-        self._remote = Remote(endpoint, timeout_s=timeout_s, max_bytes=MAX_MESSAGE_BYTES)
-        self._patient = Remote(endpoint, timeout_s=120.0, max_bytes=MAX_MESSAGE_BYTES)
+        self._remote = RequestSocket(endpoint, timeout_s=timeout_s, max_bytes=MAX_MESSAGE_BYTES)
+        self._patient = RequestSocket(endpoint, timeout_s=120.0, max_bytes=MAX_MESSAGE_BYTES)
 
     def status(self) -> dict[str, Any]:
         """What is on show, and whether it is held."""
@@ -81,7 +81,7 @@ class Requester:
         """Follow the eyes again."""
         self._ask(self._remote, "release")
 
-    def snapshot(self) -> Picture:
+    def snapshot(self) -> RequestedFrame:
         """The newest frame, every pixel of it, and its mask."""
         with _as_agreed("snapshot"):
             said = self._ask(self._remote, "snapshot")
@@ -91,7 +91,7 @@ class Requester:
             fields = said["mask"]
             there = fields is not None and fields["mask"] is not None
             mask = decode_mask(fields["mask"]) if there else None
-            return Picture(
+            return RequestedFrame(
                 FrameRef(**said["frame"]), np.asarray(image, np.uint8), mask, fields["object"] if there else None
             )
 
@@ -108,14 +108,14 @@ class Requester:
         points: Sequence[tuple[float, float]] | None = None,
         labels: Sequence[int] | None = None,
         box: tuple[float, float, float, float] | None = None,
-    ) -> Segmented:
+    ) -> SegmentedMask:
         """What is meant by points (labels: 1 on it, 0 not) or a box, px of the newest keyframe; arrays are fine."""
         given = {"points": points, "labels": labels, "box": box}
         fields = {name: list(values) for name, values in given.items() if values is not None}
         with _as_agreed("segment"):
             return self._things(self._ask(self._remote, "segment", **fields))[0]
 
-    def everything(self, **settings: float) -> list[Segmented]:
+    def everything(self, **settings: float) -> list[SegmentedMask]:
         """All there is on the newest keyframe; takes seconds. Settings: points_per_side, least_predicted_iou ..."""
         with _as_agreed("everything"):
             return self._things(self._ask(self._patient, "everything", **settings))
@@ -132,14 +132,14 @@ class Requester:
         self.close()
 
     @staticmethod
-    def _ask(remote: Remote, ask: str, **fields: Any) -> dict[str, Any]:
+    def _ask(remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
         return read_answer(remote.exchange([pack_ask(ask, **fields)]))
 
     @staticmethod
-    def _things(said: dict[str, Any]) -> list[Segmented]:
+    def _things(said: dict[str, Any]) -> list[SegmentedMask]:
         frame = FrameRef(**said["frame"])
         return [
-            Segmented(
+            SegmentedMask(
                 each["object"], frame, each["predicted_iou"], each["stability"], tuple(each["box"]),
                 decode_mask(each["mask"]),
             )

@@ -29,7 +29,7 @@ import msgpack
 import numpy as np
 
 from engines import Prompt, PromptError
-from engines.automatic_masks import EverythingSettings, Found
+from engines.automatic_masks import AutomaticMask, AutomaticSettings
 from realtime.comms import VERSION, encode_mask, unpacked
 from realtime.errors import WireError
 
@@ -53,31 +53,31 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusRequest:
     """Ask how it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldRequest:
     """Keep what is on show; object: only if it is this one."""
 
     object: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseRequest:
     """Follow the eyes again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class SnapshotRequest:
     """The newest frame and its mask."""
 
     format: Literal["png", "jpeg"] = "png"
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HistoryRequest:
     """The masks of an object, of the last seconds."""
 
     object: int
@@ -85,20 +85,22 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment:
+class SegmentRequest:
     """What is meant by a box or points, in pixels of the newest keyframe."""
 
     prompt: Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Everything:
+class EverythingRequest:
     """All there is on the newest keyframe."""
 
-    settings: EverythingSettings
+    settings: AutomaticSettings
 
 
-Ask = Status | Hold | Release | Snapshot | History | Segment | Everything
+Ask = (
+    StatusRequest | HoldRequest | ReleaseRequest | SnapshotRequest | HistoryRequest | SegmentRequest | EverythingRequest
+)
 
 
 def read_ask(payload: bytes) -> Ask:
@@ -112,20 +114,20 @@ def read_ask(payload: bytes) -> Ask:
         raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(FIELDS[ask]) or 'no fields'}")
     match ask:
         case "status":
-            return Status()
+            return StatusRequest()
         case "release":
-            return Release()
+            return ReleaseRequest()
         case "hold":
-            return Hold(None if fields.get("object") is None else _whole(fields, "object"))
+            return HoldRequest(None if fields.get("object") is None else _whole(fields, "object"))
         case "snapshot":
             kind = fields.get("format", "png")
             if kind not in ("png", "jpeg"):
                 raise WireError(f"format is {kind!r:.40}; expected png or jpeg")
-            return Snapshot(kind)
+            return SnapshotRequest(kind)
         case "history":
-            return History(_whole(fields, "object"), _number(fields, "seconds", 5.0, 0.0, MOST_SECONDS))
+            return HistoryRequest(_whole(fields, "object"), _number(fields, "seconds", 5.0, 0.0, MOST_SECONDS))
         case "segment":
-            return Segment(_prompt(fields))
+            return SegmentRequest(_prompt(fields))
         case _:
             return _everything(fields)
 
@@ -156,7 +158,7 @@ def read_answer(payload: bytes) -> dict[str, Any]:
     return fields
 
 
-def thing_fields(found: Found, thing: int | None) -> dict[str, Any]:
+def thing_fields(found: AutomaticMask, thing: int | None) -> dict[str, Any]:
     """One thing of an answer."""
     x, y, width, height = found.box_xywh
     return {
@@ -190,7 +192,7 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
         raise WireError(str(error)) from None
 
 
-def _everything(fields: Mapping[str, Any]) -> Everything:
+def _everything(fields: Mapping[str, Any]) -> EverythingRequest:
     chosen = {name: fields[name] for name in GRID if fields.get(name) is not None}
     for name, value in chosen.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or (name == GRID[0] and value % 1 != 0):
@@ -200,7 +202,7 @@ def _everything(fields: Mapping[str, Any]) -> Everything:
             chosen[GRID[0]] = int(chosen[GRID[0]])
             if chosen[GRID[0]] > 64:
                 raise ValueError(f"points_per_side must be 1 to 64, got {chosen[GRID[0]]}")
-        return Everything(EverythingSettings(**chosen, clicks_at_once=AT_ONCE))
+        return EverythingRequest(AutomaticSettings(**chosen, clicks_at_once=AT_ONCE))
     except ValueError as error:
         raise WireError(str(error)) from None
 

@@ -44,7 +44,7 @@ class PublishConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class RunConfig:
     """The whole configuration.
 
     source: where frames come from. gaze: where gaze comes from; empty for the same device as the frames.
@@ -69,21 +69,21 @@ class Config:
     objects: ObjectSettings = field(default_factory=ObjectSettings)
 
 
-def load_config(file: Path | None, flags: Mapping[str, Any], defaults: Config | None = None) -> Config:
+def load_config(file: Path | None, flags: Mapping[str, Any], defaults: RunConfig | None = None) -> RunConfig:
     """Defaults, then the file, then the flags (nested maps); raises `SettingsError` for whatever does not fit."""
-    config = defaults or Config()
+    config = defaults or RunConfig()
     if file is not None:
         config = merged(config, read_toml(file), str(file))
     return merged(config, flags, "flags")
 
 
-def kept(config: Config) -> Config:
+def kept(config: RunConfig) -> RunConfig:
     """What a recording keeps: all that decides its masks; no address, token or place on this machine."""
     publish = replace(PublishConfig(), stream=config.publish.stream, encoding=config.publish.encoding)
-    return Config(publish=publish, engine=replace(config.engine, cache_dir=None), tracker=config.tracker)
+    return RunConfig(publish=publish, engine=replace(config.engine, cache_dir=None), tracker=config.tracker)
 
 
-def to_toml(config: Config) -> str:
+def to_toml(config: RunConfig) -> str:
     """Write the configuration as a file that `--config` reads; settings that are unset stand as comments."""
     lines: dict[str, list[str]] = {"": []}
     for name, value in flattened(config).items():

@@ -1,4 +1,4 @@
-"""What lies between two threads: `Latest`, where the newest wins, and `Backlog`, where nothing is conflated.
+"""What lies between two threads: `Latest`, where the newest wins, and `BoundedQueue`, where nothing is conflated.
 
 Both are bounded and count what they lose. Imports nothing of ours.
 """
@@ -82,7 +82,7 @@ class Latest(Generic[T]):
             self._ready.notify_all()
 
 
-class Backlog(Generic[T]):
+class BoundedQueue(Generic[T]):
     """A bounded queue that is emptied at once; when it is full the oldest goes and is counted."""
 
     def __init__(self, most: int) -> None:

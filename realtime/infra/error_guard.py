@@ -13,7 +13,7 @@ def in_words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-class Guards:
+class ErrorGuard:
     """Gives a guard for each stage of the loop; from any thread."""
 
     def __init__(self, drop: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class Guards:
 
 
 class _Guard:
-    def __init__(self, guards: Guards, stage: str) -> None:
+    def __init__(self, guards: ErrorGuard, stage: str) -> None:
         self._guards, self._stage = guards, stage
 
     def __enter__(self) -> None:

@@ -12,7 +12,7 @@ INSIST_S = 1.0
 INTERRUPTED = 130
 
 
-class Interrupts:
+class InterruptHandler:
     """In a `with` block, SIGINT and SIGTERM ask the main thread to stop.
 
     They only set `asked`, for loops that look at it. A plain attribute: a lock taken by a handler that interrupts
@@ -37,7 +37,7 @@ class Interrupts:
         if self.asked:
             raise KeyboardInterrupt
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> InterruptHandler:
         if threading.current_thread() is threading.main_thread():  # no other may listen to signals
             self._before = {n: signal.signal(n, self._handle) for n in (signal.SIGINT, signal.SIGTERM)}
         return self

@@ -14,7 +14,7 @@ _MOST = 16384  # per name: 5 s at 3 kHz, beyond any tracker
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class MetricsSnapshot:
     """What `health` publishes: rates in Hz, percentiles in ms over the window, drops since the start."""
 
     rates: dict[str, float] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Snapshot:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-class Metrics:
+class MetricsRegistry:
     """Collects; bounded whatever is thrown at it, because names come from our own code only."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Metrics:
             ticks = self._ticks.get(name)
             return now_ns - ticks[-1] if ticks else None
 
-    def snapshot(self, now_ns: int) -> Snapshot:
+    def snapshot(self, now_ns: int) -> MetricsSnapshot:
         """Describe the window that ends now."""
         since = now_ns - WINDOW_NS
         with self._lock:
@@ -65,7 +65,7 @@ class Metrics:
             values = {name: [v for t, v in pairs if t > since] for name, pairs in self._values.items()}
             dropped = dict(self._dropped)
         latency = {name: percentiles(found) for name, found in values.items() if found}
-        return Snapshot(rates, latency, dropped)
+        return MetricsSnapshot(rates, latency, dropped)
 
     def _begin(self, now_ns: int) -> None:
         if self._started_ns is None:

@@ -33,7 +33,7 @@ def bar(console: Console, what: str, total: float) -> Iterator[Watching]:
         yield lambda done: progress.update(task, completed=done)
 
 
-class Progress(Protocol):
+class ProgressReporter(Protocol):
     """Is told how far something has come."""
 
     def line(self, text: str) -> None:
@@ -49,10 +49,10 @@ class Progress(Protocol):
         ...
 
 
-class Report:
-    """`Progress` as `engines.load` wants it: called with a line, and told the steps of a long build."""
+class ProgressTitles:
+    """`ProgressReporter` as `engines.load` wants it: called with a line, and told the steps of a long build."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressReporter) -> None:
         self._progress = progress
 
     def __call__(self, text: str) -> None:
@@ -64,7 +64,7 @@ class Report:
         self._progress.steps(done, total, text)
 
 
-class Quiet:
+class QuietProgress:
     """Says nothing."""
 
     def line(self, text: str) -> None:
@@ -77,7 +77,7 @@ class Quiet:
         """Say nothing."""
 
 
-class Terminal:
+class TerminalProgress:
     """Lines, and a bar that is drawn on a terminal and becomes one line at its end elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:

@@ -27,7 +27,7 @@ CAP_HEIGHT = 21.0  # of the font at scale 1, px
 _SPELT = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "–": "-"})
 
 
-class Canvas:
+class ChartCanvas:
     """A picture to draw on, in pixels of the finished size; coordinates may have fractions."""
 
     def __init__(self, width: int, height: int, background: Colour = PAPER) -> None:
@@ -108,7 +108,7 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Axes:
+class ChartAxes:
     """A rectangle of a canvas, px, and the numbers that its edges stand for."""
 
     left: float
@@ -126,7 +126,7 @@ class Axes:
         return self.left + across * self.width, self.top + (1 - up) * self.height
 
     def draw(
-        self, canvas: Canvas, *, title: str, x_label: str, y_label: str, x_ticks: int = 8, y_ticks: int = 5
+        self, canvas: ChartCanvas, *, title: str, x_label: str, y_label: str, x_ticks: int = 8, y_ticks: int = 5
     ) -> None:
         """Draw the grid, its numbers and the labels; the unit stands in the labels."""
         canvas.text(self.left, self.top - 14, title, height=10, bold=True)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.errors import FilmError
+from realtime.errors import VideoError
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -34,7 +34,7 @@ class OverlayWriter:
     """
 
     def __init__(self, stem: Path, size: tuple[int, int], fps: float, *, codec: str | None = None) -> None:
-        """Open the file; size is (width, height) px. Raises `FilmError` without a usable encoder or on a bad path."""
+        """Open the file; size is (width, height) px. Raises `VideoError` without a usable encoder or on a bad path."""
         name, container, options, container_options = _format(codec)
         self.path = stem.with_name(f"{stem.name}.{container}")
         self._part = stem.with_name(f"{stem.name}.part.{container}")
@@ -45,7 +45,7 @@ class OverlayWriter:
             self._part.touch()  # PyAV opens the file at the first frame only, which is late to learn of a bad folder
             self._out = av.open(str(self._part), "w", format=container, options=container_options)
         except (OSError, av.FFmpegError) as error:
-            raise FilmError(f"cannot write {self.path}: {error}; choose another folder") from error
+            raise VideoError(f"cannot write {self.path}: {error}; choose another folder") from error
         stream = cast("VideoStream", self._out.add_stream(name, rate=max(1, round(fps)), options=options))
         # chroma is stored at half the size, so that both sides must be even
         stream.width, stream.height = (side + side % 2 for side in size)
@@ -56,7 +56,7 @@ class OverlayWriter:
     def write(self, image: Image, at_s: float) -> None:
         """Add an (H, W, 3) uint8 BGR frame of the video's size; one that is not later than the last is counted only.
 
-        Raises `ValueError` for another size, `FilmError` when the disk is full.
+        Raises `ValueError` for another size, `VideoError` when the disk is full.
         """
         if (image.shape[1], image.shape[0]) != self.size:
             raise ValueError(f"the video is {self.size}, got a frame of {(image.shape[1], image.shape[0])}")
@@ -79,9 +79,9 @@ class OverlayWriter:
             self._mux(None)
             self._out.close()
             self._part.replace(self.path)
-        except (OSError, av.FFmpegError, FilmError) as error:
+        except (OSError, av.FFmpegError, VideoError) as error:
             self.discard()
-            raise FilmError(f"cannot finish {self.path}: {error}", begun=True) from error
+            raise VideoError(f"cannot finish {self.path}: {error}", begun=True) from error
         return self.path
 
     def discard(self) -> None:
@@ -97,7 +97,7 @@ class OverlayWriter:
             for packet in self._stream.encode(frame):
                 self._out.mux(packet)
         except (OSError, av.FFmpegError) as error:
-            raise FilmError(f"cannot write {self.path}: {error}; is the disk full?", begun=True) from error
+            raise VideoError(f"cannot write {self.path}: {error}; is the disk full?", begun=True) from error
 
     def __enter__(self) -> OverlayWriter:
         return self
@@ -119,4 +119,4 @@ def _format(codec: str | None) -> Format:
                 continue
             return row
     names = " or ".join(row[0] for row in FORMATS) if codec is None else codec
-    raise FilmError(f"PyAV has no encoder {names}; install its own wheel: pip install --force-reinstall av")
+    raise VideoError(f"PyAV has no encoder {names}; install its own wheel: pip install --force-reinstall av")

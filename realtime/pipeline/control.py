@@ -6,42 +6,42 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from realtime.infra.channels import Backlog
-from realtime.tracking.user_overrides import Known, NotDone
+from realtime.infra.channels import BoundedQueue
+from realtime.tracking.user_overrides import CommandRejected, ExternalObjects
 
-Verb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
-ALL_VERBS: tuple[Verb, ...] = get_args(Verb)
-VERBS: tuple[Verb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
+CommandVerb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
+ALL_VERBS: tuple[CommandVerb, ...] = get_args(CommandVerb)
+VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
 """Those that a person has buttons for."""
-STEERING: tuple[Verb, ...] = ("part", "whole", "hold", "clear", "know")
+STEERING: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "know")
 """What concerns the mask itself, and is the tracker's to do; the rest is the run's."""
 MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class UserCommand:
     """One press of a button.
 
     part, whole: a step to a smaller or a larger thing. hold: keep what is on show (`on`), or follow the eyes again.
     clear: show nothing until the eyes rest anew. record: start (`on`) or stop. snapshot: keep this frame and its mask.
     know: remember what was found by others (`known`).
 
-    object: hold only if this one is on show. answer: is told what came of it, a `NotDone` if nothing did, on the thread
+    object: hold only if this one is on show. answer: is told what came of it, a `CommandRejected` if nothing did, on the thread
     that obeys; not for recordings.
     """
 
-    verb: Verb
+    verb: CommandVerb
     on: bool = True
     object: int | None = None
-    known: Known | None = None
+    known: ExternalObjects | None = None
     answer: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
-    def answered(self, answer: Callable[[Any], None]) -> Command:
+    def answered(self, answer: Callable[[Any], None]) -> UserCommand:
         """The same, with somebody who waits for what comes of it."""
         return replace(self, answer=answer)
 
 
-class Commands(Backlog[Command]):
+class CommandQueue(BoundedQueue[UserCommand]):
     """Commands on their way to the track thread; of more than `MOST` the oldest are lost, and counted."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Commands(Backlog[Command]):
 
 
 @runtime_checkable
-class Steered(Protocol):
+class SteerableTracker(Protocol):
     """A tracker that can be told what to show."""
 
     def want(self, step: int) -> None:
@@ -59,7 +59,7 @@ class Steered(Protocol):
     def hold(self, on: bool, thing: int | None = None) -> int:
         """Keep what is on show whatever the eyes do, or no longer; gives its id.
 
-        Raises `NotDone` where nothing is on show, or something else than `thing`.
+        Raises `CommandRejected` where nothing is on show, or something else than `thing`.
         """
         ...
 
@@ -67,12 +67,12 @@ class Steered(Protocol):
         """Show nothing until the eyes rest anew."""
         ...
 
-    def know(self, known: Known) -> list[int | None]:
+    def know(self, known: ExternalObjects) -> list[int | None]:
         """Remember things; gives their ids, None for what could not be carried to the newest frame."""
         ...
 
 
-def steer(tracker: Steered, command: Command) -> None:
+def steer(tracker: SteerableTracker, command: UserCommand) -> None:
     """Have the tracker do what concerns the mask, and tell whoever waits what came of it."""
     said: Any = None
     try:
@@ -84,7 +84,7 @@ def steer(tracker: Steered, command: Command) -> None:
             tracker.clear()
         elif command.verb == "know" and command.known is not None:
             said = tracker.know(command.known)
-    except NotDone as error:
+    except CommandRejected as error:
         said = error
     if command.answer is not None:
         command.answer(said)

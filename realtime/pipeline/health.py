@@ -13,7 +13,7 @@ SILENT_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class HealthInputs:
     """What the judgement rests on. Ages are ns since the last frame, gaze sample and keyframe; None if there was none.
 
     engine_trouble: the last encode's or decode's error, "" when it succeeded.
@@ -28,7 +28,7 @@ class Signs:
     engine_trouble: str = ""
 
 
-def judge(signs: Signs) -> tuple[HealthState, str]:
+def assess_health(signs: HealthInputs) -> tuple[HealthState, str]:
     """State and reason; the reason is empty when all is well."""
     if signs.stopping:
         return "stopping", ""

@@ -8,7 +8,7 @@ AT_LEAST_NS = 500_000_000
 """What need not be done now is done all the same after so long."""
 
 
-class Pauses:
+class IdleBudget:
     """Knows how often frames come, and how long what is done between them takes. One thread."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@
                                         encode: publish `keyframe`                health: once a second, `health`
 
 Nothing queues without a bound: between two threads lies a `Latest`, or for gaze, of which every sample counts, a
-`Backlog`. Encoding is slow and a mask is wanted for every frame, so each has a thread and an engine of its own.
+`BoundedQueue`. Encoding is slow and a mask is wanted for every frame, so each has a thread and an engine of its own.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ import cv2
 
 from engines import Decoder, Encoder, SharedDecoder
 from realtime.comms import Encoding, HealthMessage, KeyframeMessage, OverlayMessage
-from realtime.infra.channels import Backlog, Latest
+from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.clock import now_ns, wall_ns
-from realtime.infra.error_guard import Guards
+from realtime.infra.error_guard import ErrorGuard
 from realtime.infra.machine import memory_mib
-from realtime.infra.metrics import Metrics
+from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.threads import yield_to_others
 from realtime.media.overlay import draw
-from realtime.pipeline.control import STEERING, VERBS, Command, Commands, Verb
-from realtime.pipeline.health import Signs, judge
-from realtime.pipeline.observers import Shown, Tap
-from realtime.pipeline.pacing import Pauses
-from realtime.pipeline.publisher import Broadcast
-from realtime.pipeline.tracker_log import Turn, Turns
+from realtime.pipeline.control import STEERING, VERBS, CommandQueue, CommandVerb, UserCommand
+from realtime.pipeline.health import HealthInputs, assess_health
+from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.pacing import IdleBudget
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.tracker_log import LoggedTracker, TrackerCall
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.tracker import Track, Tracker
+from realtime.tracking.tracker import Tracker, TrackerOutput
 from realtime.types import Frame, FrameRef, FrameSource, GazeSample, GazeSource, MaskResult
 
 GAZE_BACKLOG = 4096  # ten seconds at 400 Hz: only a stopped tracker thread loses gaze
@@ -57,7 +57,7 @@ class Pipeline:
         gaze: GazeSource,
         open_engine: OpenEngine,
         make_tracker: Callable[[Decoder, Callable[[], int]], Tracker],
-        broadcast: Broadcast,
+        broadcast: MessagePublisher,
         *,
         frame_size: tuple[int, int] | None = None,
         every_frame: bool = False,
@@ -65,8 +65,8 @@ class Pipeline:
         cancelled: Callable[[], bool] = lambda: False,
         overlay_wanted: Callable[[], bool] = lambda: True,
         jpeg_quality: int = 80,
-        commands: Commands | None = None,
-        taps: Sequence[Tap] = (),
+        commands: CommandQueue | None = None,
+        observers: Sequence[PipelineObserver] = (),
     ) -> None:
         """Take the parts; nothing runs yet.
 
@@ -75,26 +75,26 @@ class Pipeline:
         every_frame: let the source wait until its last frame was taken up, instead of always taking the newest.
         cancelled: asked while it starts; when true, `start` raises KeyboardInterrupt.
         make_tracker: gets the decoder and the host's clock. overlay_wanted: asked for every frame.
-        commands: what users ask for, obeyed between two frames. taps: who else takes part.
+        commands: what users ask for, obeyed between two frames. observers: who else takes part.
         """
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker, self._broadcast = open_engine, make_tracker, broadcast
         self._every_frame, self._cancelled = every_frame, cancelled
         self._encoding, self._overlay_wanted, self._jpeg_quality = encoding, overlay_wanted, jpeg_quality
-        self._commands, self._taps = commands or Commands(), tuple(taps)
-        self._metrics = Metrics()
+        self._commands, self._observers = commands or CommandQueue(), tuple(observers)
+        self._metrics = MetricsRegistry()
         self._frames: Latest[Frame] = Latest()
-        self._gaze: Backlog[GazeSample] = Backlog(GAZE_BACKLOG)
+        self._gaze: BoundedQueue[GazeSample] = BoundedQueue(GAZE_BACKLOG)
         self._to_encode: Latest[Frame] = Latest()
         self._keyframes: Latest[Keyframe] = Latest()
-        self._to_draw: Latest[Shown] = Latest()
+        self._to_draw: Latest[FrameResult] = Latest()
         self._first_frame, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._encoded = threading.Event()
         self._frame_size = frame_size
-        self._guard = Guards(self._metrics.drop)
+        self._guard = ErrorGuard(self._metrics.drop)
         self._masks = 0
         self._encoding_since_ns = 0
-        self._pauses = Pauses()
+        self._pauses = IdleBudget()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -109,9 +109,9 @@ class Pipeline:
                     raise KeyboardInterrupt
         self._encoder, decoder = self._open_engine(self._frame_size)
         self._decoder = SharedDecoder(decoder)
-        for tap in self._taps:
-            tap.opened(self._decoder.aside)
-        self._turns = Turns(
+        for observer in self._observers:
+            observer.on_engine(self._decoder.aside)
+        self._turns = LoggedTracker(
             lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._broadcast, now_ns,
             encoding=self._encoding, on_turn=self._tell_turn,
         )  # fmt: skip
@@ -158,7 +158,7 @@ class Pipeline:
         return self._frame_source.status().state in ("ended", "failed")
 
     @property
-    def obeys(self) -> tuple[Verb, ...]:
+    def obeys(self) -> tuple[CommandVerb, ...]:
         """The commands that it can do something about; known once it has started."""
         steered = self._ready.is_set() and self._turns.steered
         return tuple(verb for verb in VERBS if steered or verb not in STEERING)
@@ -176,7 +176,7 @@ class Pipeline:
         self._first_frame.set()
         if not self._ready.is_set():
             return  # nobody is there to take it: not a drop, but a start
-        self._tell(lambda tap: tap.frame(frame))
+        self._tell(lambda observer: observer.on_frame(frame))
         if self._every_frame:
             self._frames.put_when_empty(frame)
         else:
@@ -184,7 +184,7 @@ class Pipeline:
 
     def _take_gaze(self, sample: GazeSample) -> None:
         self._metrics.tick("gaze", now_ns())
-        self._tell(lambda tap: tap.look(sample))
+        self._tell(lambda observer: observer.on_gaze(sample))
         if self._ready.is_set():
             self._gaze.put(sample)
 
@@ -205,7 +205,7 @@ class Pipeline:
                     self._to_encode.put(frame)
                 if track.message is not None and stamp is not None:
                     self._count_mask(frame, track, track.message, stamp.published_ns)
-                shown = Shown(frame, track.message)
+                shown = FrameResult(frame, track.message)
                 self._to_draw.put(shown)
                 for command in commands:
                     if command.verb not in STEERING:
@@ -225,11 +225,11 @@ class Pipeline:
         if self._turns.pause():
             self._pauses.used(begun_ns, now_ns())
 
-    def _tell_turn(self, turn: Turn) -> None:
-        self._tell(lambda tap: tap.turn(turn))
+    def _tell_turn(self, turn: TrackerCall) -> None:
+        self._tell(lambda observer: observer.on_tracker_call(turn))
 
-    def _pass_on(self, command: Command, shown: Shown) -> None:
-        self._tell(lambda tap: tap.command(command, shown))
+    def _pass_on(self, command: UserCommand, shown: FrameResult) -> None:
+        self._tell(lambda observer: observer.on_command(command, shown))
 
     def _own_keyframe(self, frame: Frame) -> Keyframe | None:
         """Have this very frame encoded: where time does not press, nothing need be older than it must."""
@@ -239,7 +239,7 @@ class Pipeline:
             self._encoded.wait()
         return self._keyframes.take(0)
 
-    def _count_mask(self, frame: Frame, track: Track, message: MaskResult, published_ns: int) -> None:
+    def _count_mask(self, frame: Frame, track: TrackerOutput, message: MaskResult, published_ns: int) -> None:
         self._masks += message.mask is not None
         self._metrics.tick("masks", published_ns)
         if self._every_frame:
@@ -273,7 +273,7 @@ class Pipeline:
         )  # fmt: skip
         self._keyframes.put(keyframe)
         self._frames.wake()
-        self._tell(lambda tap: tap.keyframe(keyframe))
+        self._tell(lambda observer: observer.on_keyframe(keyframe))
         encode_ms = (done_ns - begun_ns) / 1e6
         self._metrics.tick("keyframes", done_ns)
         self._metrics.observe("encode", encode_ms, done_ns)
@@ -285,7 +285,7 @@ class Pipeline:
     def _overlay(self) -> None:
         while (shown := self._to_draw.take()) is not None:
             with self._guard("overlay"):
-                self._tell(lambda tap: tap.shown(shown))
+                self._tell(lambda observer: observer.on_mask(shown))
                 if not self._overlay_wanted():
                     continue
                 drawn = draw(shown.frame.image, shown.message)
@@ -307,12 +307,12 @@ class Pipeline:
     def _publish_health(self) -> None:
         at_ns = now_ns()
         since_ns = self._encoding_since_ns
-        troubles = [*self._guard.troubles(), *filter(None, (tap.trouble() for tap in self._taps))]
+        troubles = [*self._guard.troubles(), *filter(None, (observer.problem() for observer in self._observers))]
         if since_ns and at_ns - since_ns > STUCK_NS:
             troubles.append(f"encode: busy with one frame for {(at_ns - since_ns) / 1e9:.0f} s")
         frames, gaze = self._frame_source.status(), self._gaze_source.status()
-        state, reason = judge(
-            Signs(
+        state, reason = assess_health(
+            HealthInputs(
                 self._ready.is_set(),
                 self._stop.is_set(),
                 frames,
@@ -328,8 +328,8 @@ class Pipeline:
         dropped["gaze.overflow"] = self._gaze.lost
         for name, source in (("frames", frames), ("gaze", gaze)):
             dropped.update({f"{name}.{why}": count for why, count in source.dropped.items()})
-        for tap in self._taps:
-            dropped.update(tap.dropped())
+        for observer in self._observers:
+            dropped.update(observer.drop_counts())
         engine = asdict(self._decoder.info) if self._ready.is_set() else {}
         health = HealthMessage(
             state,
@@ -342,10 +342,10 @@ class Pipeline:
             wall_ns(),
         )
         self._broadcast.send("health", health.fields())
-        self._tell(lambda tap: tap.health(health))
+        self._tell(lambda observer: observer.on_health(health))
 
-    def _tell(self, what: Callable[[Tap], None]) -> None:
-        """Tell every tap; what goes wrong with one is its own."""
-        for tap in self._taps:
-            with self._guard(tap.name):
-                what(tap)
+    def _tell(self, what: Callable[[PipelineObserver], None]) -> None:
+        """Tell every observer; what goes wrong with one is its own."""
+        for observer in self._observers:
+            with self._guard(observer.name):
+                what(observer)

@@ -1,6 +1,6 @@
 """Answers requests beside the loop: quick ones at once; those that the tracker must come to, and slow ones, in turn.
 
-Takes part in a run as a tap; the loop never waits for it. The tracker is asked through commands, which it
+Takes part in a run as a pipeline observer; the loop never waits for it. The tracker is asked through commands, which it
 obeys between two frames.
 """
 
@@ -18,34 +18,34 @@ import cv2
 import numpy as np
 
 from engines import Decoder, EngineError
-from engines.automatic_masks import Found, everything, finished, segment
+from engines.automatic_masks import AutomaticMask, everything, finished, segment
 from realtime.comms import MaskMessage, unpack
 from realtime.comms.requests import (
     MOST_BYTES,
     MOST_SECONDS,
-    Everything,
-    History,
-    Hold,
-    Release,
-    Segment,
-    Snapshot,
-    Status,
+    EverythingRequest,
+    HistoryRequest,
+    HoldRequest,
+    ReleaseRequest,
+    SegmentRequest,
+    SnapshotRequest,
+    StatusRequest,
     pack_answer,
     pack_refusal,
     read_ask,
     thing_fields,
 )
-from realtime.comms.sockets import Answers
+from realtime.comms.sockets import ReplySocket
 from realtime.comms.sockets.request_reply import Asker
 from realtime.errors import WireError
-from realtime.pipeline.control import Command, Commands
-from realtime.pipeline.observers import Shown, Tap
-from realtime.tracking.dwell import Trace
+from realtime.pipeline.control import CommandQueue, UserCommand
+from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.tracking.dwell import MaskPoints
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.user_overrides import Known
+from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey, FrameRef
 
-_Jobs = queue.Queue[tuple[Asker, Segment | Everything | Hold | Release]]
+_Jobs = queue.Queue[tuple[Asker, SegmentRequest | EverythingRequest | HoldRequest | ReleaseRequest]]
 WAIT_S = 0.1
 _NOTHING: Any = object()
 LOOK_S = 0.02
@@ -59,21 +59,21 @@ KNOWN_POINTS = 24
 """Of each, carried along with every frame."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """What was asked cannot be done; the message says why."""
 
 
-class Requests(Tap):
+class RequestServer(PipelineObserver):
     """Serves from `__init__` to `close`."""
 
     name = "requests"
 
-    def __init__(self, endpoint: str, stream: str, commands: Commands, clock_ns: Callable[[], int]) -> None:
+    def __init__(self, endpoint: str, stream: str, commands: CommandQueue, clock_ns: Callable[[], int]) -> None:
         """Bind; raises `TransportError`."""
         self._stream, self._commands, self._clock_ns = stream, commands, clock_ns
-        self._socket = Answers(endpoint, max_bytes=MOST_BYTES)
+        self._socket = ReplySocket(endpoint, max_bytes=MOST_BYTES)
         self.endpoint = self._socket.endpoint
-        self._shown: Shown | None = None
+        self._shown: FrameResult | None = None
         self._held = False
         self._decoder: Decoder | None = None
         self._keyframe: Keyframe | None = None
@@ -104,21 +104,21 @@ class Requests(Tap):
 
     # -- what happens in the run --------------------------------------------------------------------------------------
 
-    def opened(self, decoder: Decoder) -> None:
+    def on_engine(self, decoder: Decoder) -> None:
         """Know the decoder; calls to it must be short."""
         self._decoder = decoder
 
-    def keyframe(self, keyframe: Keyframe) -> None:
+    def on_keyframe(self, keyframe: Keyframe) -> None:
         """Know the newest keyframe."""
         self._keyframe = keyframe
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Know the newest frame, and whether what was held is lost."""
         self._shown = shown
         if shown.message is not None and shown.message.state == "lost":
             self._held = False
 
-    def published(self, topic: str, payload: bytes) -> None:
+    def on_message(self, topic: str, payload: bytes) -> None:
         """Remember masks."""
         if topic != "mask":
             return
@@ -130,7 +130,7 @@ class Requests(Tap):
             while self._history[0][0] < oldest_ns or self._history_bytes > MOST_HISTORY_BYTES:
                 self._history_bytes -= len(self._history.popleft()[1])
 
-    def dropped(self) -> dict[str, int]:
+    def drop_counts(self) -> dict[str, int]:
         """What was asked and could not be read or done, and answers that nobody read."""
         counts = {"requests.refused": self._refused + self._socket.refused, "requests.unread": self._socket.unread}
         return {name: count for name, count in counts.items() if count}
@@ -151,13 +151,15 @@ class Requests(Tap):
     def _take(self, asker: Asker, payload: bytes) -> None:
         try:
             ask = read_ask(payload)
-            if isinstance(ask, Segment | Everything | Hold | Release):
-                (self._slow if isinstance(ask, Segment | Everything) else self._steering).put_nowait((asker, ask))
+            if isinstance(ask, SegmentRequest | EverythingRequest | HoldRequest | ReleaseRequest):
+                (self._slow if isinstance(ask, SegmentRequest | EverythingRequest) else self._steering).put_nowait(
+                    (asker, ask)
+                )
                 return
             answer = self._answer(ask)
         except queue.Full:
             answer = self._refuse("too many requests are waiting already; ask again later")
-        except (WireError, Refused) as error:
+        except (WireError, RequestRefused) as error:
             answer = self._refuse(str(error))
         except Exception as error:  # one request that goes wrong must not be the last
             answer = self._refuse(f"{type(error).__name__}: {error}")
@@ -167,10 +169,10 @@ class Requests(Tap):
         self._refused += 1
         return pack_refusal(why)
 
-    def _answer(self, ask: Status | Snapshot | History) -> bytes:
-        if isinstance(ask, Status):
+    def _answer(self, ask: StatusRequest | SnapshotRequest | HistoryRequest) -> bytes:
+        if isinstance(ask, StatusRequest):
             return pack_answer(**self._status())
-        if isinstance(ask, Snapshot):
+        if isinstance(ask, SnapshotRequest):
             return pack_answer(**self._snapshot(ask))
         return pack_answer(masks=self._remembered(ask))
 
@@ -185,28 +187,28 @@ class Requests(Tap):
             "keyframe": None if keyframe is None else {"index": keyframe.index, "timestamp": keyframe.timestamp},
         }
 
-    def _snapshot(self, ask: Snapshot) -> dict[str, Any]:
+    def _snapshot(self, ask: SnapshotRequest) -> dict[str, Any]:
         shown = self._shown
         if shown is None:
-            raise Refused("there is no frame yet; is the source running?")
+            raise RequestRefused("there is no frame yet; is the source running?")
         frame, message = shown.frame, shown.message
         if ask.format == "jpeg" and frame.jpeg is not None:
             data = frame.jpeg
         else:
             ok, packed = cv2.imencode(f".{ask.format}", frame.image)
             if not ok:
-                raise Refused(f"the frame cannot be packed as {ask.format}")
+                raise RequestRefused(f"the frame cannot be packed as {ask.format}")
             data = np.asarray(packed).tobytes()
         mask = MaskMessage.of_result(message).fields() if message is not None else None
         return {"frame": asdict(FrameRef.of(frame)), "format": ask.format, "data": data, "mask": mask}
 
-    def _remembered(self, ask: History) -> list[bytes]:
+    def _remembered(self, ask: HistoryRequest) -> list[bytes]:
         since_ns = self._clock_ns() - round(ask.seconds * 1e9)
         with self._lock:
             found = [payload for at_ns, payload in self._history if at_ns >= since_ns]
         masks = [payload for payload in found if unpack(payload).get("object") == ask.object]
         if not masks:
-            raise Refused(f"object {ask.object} was not published in the last {ask.seconds:g} s")
+            raise RequestRefused(f"object {ask.object} was not published in the last {ask.seconds:g} s")
         return masks
 
     # -- the workers' threads -----------------------------------------------------------------------------------------
@@ -218,21 +220,25 @@ class Requests(Tap):
             except queue.Empty:
                 continue
             try:
-                answer = self._segmented(ask) if isinstance(ask, Segment | Everything) else self._held_or_not(ask)
-            except (Refused, EngineError, WireError) as error:
+                answer = (
+                    self._segmented(ask)
+                    if isinstance(ask, SegmentRequest | EverythingRequest)
+                    else self._held_or_not(ask)
+                )
+            except (RequestRefused, EngineError, WireError) as error:
                 answer = self._refuse(str(error))
             except Exception as error:
                 answer = self._refuse(f"{type(error).__name__}: {error}")
             self._done.append((asker, answer))
 
-    def _held_or_not(self, ask: Hold | Release) -> bytes:
-        on = isinstance(ask, Hold)
-        thing = self._steered(Command("hold", on, object=ask.object if isinstance(ask, Hold) else None))
+    def _held_or_not(self, ask: HoldRequest | ReleaseRequest) -> bytes:
+        on = isinstance(ask, HoldRequest)
+        thing = self._steered(UserCommand("hold", on, object=ask.object if isinstance(ask, HoldRequest) else None))
         self._held = on
         return pack_answer(object=thing)
 
-    def _steered(self, command: Command) -> Any:
-        """What the tracker says to a command; raises `Refused` when it does not come to it, or cannot do it."""
+    def _steered(self, command: UserCommand) -> Any:
+        """What the tracker says to a command; raises `RequestRefused` when it does not come to it, or cannot do it."""
         said: queue.Queue[Any] = queue.Queue(1)
         command = command.answered(said.put_nowait)
         self._commands.put(command)
@@ -247,20 +253,20 @@ class Requests(Tap):
             with contextlib.suppress(queue.Empty):
                 answer = said.get(timeout=WAIT_S)
         if answer is _NOTHING:
-            raise Refused(f"no frame came within {TRACKER_S:g} s; is the source running?")
+            raise RequestRefused(f"no frame came within {TRACKER_S:g} s; is the source running?")
         if isinstance(answer, Exception):
-            raise Refused(str(answer))
+            raise RequestRefused(str(answer))
         return answer
 
-    def _segmented(self, ask: Segment | Everything) -> bytes:
+    def _segmented(self, ask: SegmentRequest | EverythingRequest) -> bytes:
         decoder, keyframe = self._decoder, self._keyframe
         if decoder is None or keyframe is None:
-            raise Refused("nothing is encoded yet; is the source running?")
-        found: tuple[Found, ...]
-        if isinstance(ask, Segment):
+            raise RequestRefused("nothing is encoded yet; is the source running?")
+        found: tuple[AutomaticMask, ...]
+        if isinstance(ask, SegmentRequest):
             found = (segment(decoder, keyframe.embedding, ask.prompt),)
             if not found[0].area_px:
-                raise Refused("there is nothing there: the mask is empty")
+                raise RequestRefused("there is nothing there: the mask is empty")
         else:
             steps = everything(decoder, keyframe.embedding, ask.settings)
             found = finished(steps, lambda step: self._go_on())
@@ -271,15 +277,15 @@ class Requests(Tap):
             things=[thing_fields(each, thing) for each, thing in zip(found, ids, strict=True)],
         )
 
-    def _known(self, keyframe: Keyframe, found: tuple[Found, ...]) -> list[int | None]:
+    def _known(self, keyframe: Keyframe, found: tuple[AutomaticMask, ...]) -> list[int | None]:
         """Ids by which the stream will call things, None for what it could not take."""
         if not found:
             return []
-        traces = tuple(Trace.of(each.mask, keyframe.size, KNOWN_POINTS) for each in found[:MOST_KNOWN])
-        known = Known(FrameKey.of(keyframe), traces)
-        ids = self._steered(Command("know", known=known))
+        traces = tuple(MaskPoints.of(each.mask, keyframe.size, KNOWN_POINTS) for each in found[:MOST_KNOWN])
+        known = ExternalObjects(FrameKey.of(keyframe), traces)
+        ids = self._steered(UserCommand("know", known=known))
         return [*ids, *[None] * (len(found) - len(ids))]
 
     def _go_on(self) -> None:
         if self._stop.is_set():
-            raise Refused("the run is ending")
+            raise RequestRefused("the run is ending")

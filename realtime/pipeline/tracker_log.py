@@ -1,7 +1,7 @@
 """What the tracking thread does, call by call, so that it can be written down and done again. Pure but for its clock.
 
 Everything that comes into the tracker from outside goes through here: frames, looks, keyframes, commands, and what the
-clock said when it was asked. A `Turn` holds it all; the same turns give the same masks.
+clock said when it was asked. A `TrackerCall` holds it all; the same turns give the same masks.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from realtime.comms import Encoding, MaskMessage
-from realtime.pipeline.control import STEERING, Command, Steered, steer
-from realtime.pipeline.publisher import Broadcast, Stamp
+from realtime.pipeline.control import STEERING, SteerableTracker, UserCommand, steer
+from realtime.pipeline.publisher import MessagePublisher, MessageStamp
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.tracker import Track, Tracker
+from realtime.tracking.tracker import Tracker, TrackerOutput
 from realtime.types import Frame, FrameKey, GazeSample, MaskResult
 
 Call = Literal["frame", "keyframe", "pause"]
@@ -22,7 +22,7 @@ Call = Literal["frame", "keyframe", "pause"]
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedKeyframe:
     """Which frame was encoded; how long that took and when it was done, host ns."""
 
     frame: FrameKey
@@ -31,7 +31,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TrackerCall:
     """One call of the tracker and all that came into it.
 
     clock_ns: what the clock said, in the order in which it was asked.
@@ -41,13 +41,13 @@ class Turn:
     call: Call
     frame: FrameKey | None = None
     samples: tuple[GazeSample, ...] = ()
-    keyframe: Encoded | None = None
-    commands: tuple[Command, ...] = ()
+    keyframe: EncodedKeyframe | None = None
+    commands: tuple[UserCommand, ...] = ()
     clock_ns: tuple[int, ...] = ()
-    published: Stamp | None = None
+    published: MessageStamp | None = None
 
 
-class Tape:
+class LoggedClock:
     """A clock that remembers what it said. One thread."""
 
     def __init__(self, clock_ns: Callable[[], int]) -> None:
@@ -66,38 +66,42 @@ class Tape:
         return said
 
 
-class Turns:
+class LoggedTracker:
     """Calls the tracker, publishes what it gives and tells of each turn. One thread, which is the tracker's too."""
 
     def __init__(
         self,
         make_tracker: Callable[[Callable[[], int]], Tracker],
-        broadcast: Broadcast,
+        broadcast: MessagePublisher,
         clock_ns: Callable[[], int],
         *,
         encoding: Encoding = "packbits+zstd",
-        on_turn: Callable[[Turn], None] = lambda turn: None,
+        on_turn: Callable[[TrackerCall], None] = lambda turn: None,
     ) -> None:
         """`make_tracker` gets the clock that the tracker is to use."""
-        self._tape = Tape(clock_ns)
+        self._tape = LoggedClock(clock_ns)
         self._tracker = make_tracker(self._tape)
         self._broadcast, self._encoding, self._on_turn = broadcast, encoding, on_turn
 
     @property
     def steered(self) -> bool:
         """Whether the tracker can be told what to show."""
-        return isinstance(self._tracker, Steered)
+        return isinstance(self._tracker, SteerableTracker)
 
     def frame(
-        self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None, commands: Sequence[Command] = ()
-    ) -> tuple[Track, Stamp | None]:
+        self,
+        frame: Frame,
+        samples: Sequence[GazeSample],
+        keyframe: Keyframe | None,
+        commands: Sequence[UserCommand] = (),
+    ) -> tuple[TrackerOutput, MessageStamp | None]:
         """Step to a frame and publish its mask, if there is one."""
         steering = tuple(command for command in commands if command.verb in STEERING)
         self._tape.rewind()
         stamp = None
         try:
             tracker: object = self._tracker
-            if isinstance(tracker, Steered):
+            if isinstance(tracker, SteerableTracker):
                 for command in steering:
                     steer(tracker, command)
             track = self._tracker.step(frame, samples, keyframe)
@@ -106,7 +110,7 @@ class Turns:
             return track, stamp
         finally:  # a turn that failed has changed the tracker too
             key, said = FrameKey.of(frame), self._tape.rewind()
-            self._on_turn(Turn("frame", key, tuple(samples), _encoded(keyframe), steering, said, stamp))
+            self._on_turn(TrackerCall("frame", key, tuple(samples), _encoded(keyframe), steering, said, stamp))
 
     def keyframe(self, keyframe: Keyframe) -> None:
         """Ask about a new keyframe before the next frame comes."""
@@ -114,7 +118,7 @@ class Turns:
         try:
             self._tracker.prepare(keyframe)
         finally:
-            self._on_turn(Turn("keyframe", keyframe=_encoded(keyframe), clock_ns=self._tape.rewind()))
+            self._on_turn(TrackerCall("keyframe", keyframe=_encoded(keyframe), clock_ns=self._tape.rewind()))
 
     def pause(self) -> bool:
         """Have answers voted on; False when there was no need."""
@@ -122,16 +126,16 @@ class Turns:
         try:
             return self._tracker.refine()
         finally:
-            self._on_turn(Turn("pause", clock_ns=self._tape.rewind()))
+            self._on_turn(TrackerCall("pause", clock_ns=self._tape.rewind()))
 
-    def _publish(self, result: MaskResult) -> Stamp:
+    def _publish(self, result: MaskResult) -> MessageStamp:
         fields = MaskMessage.of_result(result).fields(self._encoding)
         # Packing takes its time, and the age is that at publication.
         fields["carried_ms"] = (self._tape() - result.timing_ns.decode_end) / 1e6
         return self._broadcast.send("mask", fields)
 
 
-def _encoded(keyframe: Keyframe | None) -> Encoded | None:
+def _encoded(keyframe: Keyframe | None) -> EncodedKeyframe | None:
     if keyframe is None:
         return None
-    return Encoded(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns)
+    return EncodedKeyframe(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns)

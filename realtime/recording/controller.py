@@ -14,17 +14,17 @@ from realtime.comms import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
 from realtime.media.files import free_name
-from realtime.pipeline.control import Command
-from realtime.pipeline.observers import Shown, Tap
-from realtime.pipeline.tracker_log import Turn
-from realtime.recording.format import About
-from realtime.recording.recorder import Recorder
+from realtime.pipeline.control import UserCommand
+from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.tracker_log import TrackerCall
+from realtime.recording.format import RecordingInfo
+from realtime.recording.recorder import RecordingThread
 from realtime.types import Frame, GazeSample
 
 SUFFIX = ".mcap"
 
 
-class Deck(Tap):
+class RecordingController(PipelineObserver):
     """At most one recording at a time; any thread. What comes while there is none goes by."""
 
     name = "record"
@@ -32,7 +32,7 @@ class Deck(Tap):
     def __init__(
         self,
         settings: RecordSettings,
-        about: About,
+        about: RecordingInfo,
         clock_ns: Callable[[], int],
         notice: Callable[[str], None] = lambda text: None,
         on_change: Callable[[bool], None] = lambda on: None,
@@ -43,7 +43,7 @@ class Deck(Tap):
         self._notice, self._on_change, self._now = notice, on_change, now
         self._lock, self._obeying = threading.Lock(), threading.Lock()
         self._wanted = self._waiting = False
-        self._recorder: Recorder | None = None
+        self._recorder: RecordingThread | None = None
         self._begun = False
         self._lost: Counter[str] = Counter()
         self._trouble = ""
@@ -65,7 +65,7 @@ class Deck(Tap):
                 path = path / (free_name(path, f"gazecast-{now:%Y%m%d-%H%M%S}", SUFFIX) + SUFFIX)
             wall_ns = time.time_ns() - self._clock_ns()
             about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
-            self._recorder = Recorder(path, about, self._settings, self._clock_ns, self._failed)
+            self._recorder = RecordingThread(path, about, self._settings, self._clock_ns, self._failed)
             self._trouble = ""
         self._on_change(True)
         return path
@@ -81,28 +81,28 @@ class Deck(Tap):
         self._on_change(False)
         return None if recorder.failure else recorder.path
 
-    def frame(self, frame: Frame) -> None:
+    def on_frame(self, frame: Frame) -> None:
         """A frame came."""
         self._begun = True
         if (recorder := self._recorder) is not None:
             recorder.frame(frame)
 
-    def look(self, sample: GazeSample) -> None:
+    def on_gaze(self, sample: GazeSample) -> None:
         """A look came."""
         if (recorder := self._recorder) is not None:
             recorder.sample(sample)
 
-    def turn(self, turn: Turn) -> None:
+    def on_tracker_call(self, turn: TrackerCall) -> None:
         """The loop did something."""
         if (recorder := self._recorder) is not None:
             recorder.turn(turn)
 
-    def published(self, topic: str, payload: bytes) -> None:
+    def on_message(self, topic: str, payload: bytes) -> None:
         """Something was published."""
         if (recorder := self._recorder) is not None:
             recorder.message(topic, payload)
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Learn what engine the run has."""
         if not health.engine or health.engine == self._about.engine:
             return
@@ -110,7 +110,7 @@ class Deck(Tap):
         if (recorder := self._recorder) is not None:
             recorder.tell(engine=dict(health.engine))
 
-    def command(self, command: Command, shown: Shown) -> None:
+    def on_command(self, command: UserCommand, shown: FrameResult) -> None:
         """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
         if command.verb == "record":
             self._wanted = command.on
@@ -125,14 +125,14 @@ class Deck(Tap):
             self._wanted = False
             self.stop()
 
-    def dropped(self) -> dict[str, int]:
+    def drop_counts(self) -> dict[str, int]:
         """What the disk was too slow for, for `health`."""
         recorder, lost = self._recorder, Counter(self._lost)
         if recorder is not None:
             lost.update(recorder.lost)
         return {f"record.{topic}": count for topic, count in lost.items()}
 
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why it no longer records; empty if nothing is wrong."""
         return self._trouble
 

@@ -12,10 +12,10 @@ from typing import cast
 
 from engines import Decoder, Encoder
 from realtime.comms import Encoding
-from realtime.pipeline.publisher import Broadcast
-from realtime.pipeline.tracker_log import Encoded, Turn, Turns
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
 from realtime.recording.format import FRAME, TURN, RecordedFrame, read_frame, read_turn
-from realtime.recording.reader import Entry, Recording
+from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, FrameKey
@@ -27,7 +27,7 @@ MakeTracker = Callable[[Decoder, Callable[[], int]], Tracker]
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReplayedMask:
     """A mask as it was published, and as it came out now; both as the payload of `mask`, None where there was none.
 
     frame: the frame that it is of.
@@ -39,7 +39,7 @@ class Again:
 
 
 @dataclass(slots=True)
-class Account:
+class ReplaySummary:
     """How exactly a replay could follow.
 
     packed: frames whose pixels are not those that the run saw. missing: turns whose frame is not in the recording.
@@ -56,13 +56,15 @@ class Account:
     failed: int = 0
 
 
-class Replay:
+class ExactReplay:
     """One exact replay; `account` tells how it went."""
 
-    def __init__(self, recording: Recording, encoder: Encoder, decoder: Decoder, make_tracker: MakeTracker) -> None:
+    def __init__(
+        self, recording: RecordingReader, encoder: Encoder, decoder: Decoder, make_tracker: MakeTracker
+    ) -> None:
         self._recording, self._encoder = recording, encoder
-        self.account = Account()
-        self._clock = _Replayed()
+        self.account = ReplaySummary()
+        self._clock = _ReplayedDecoder()
         self._stamp_ns = 0
         self._sent: bytes | None = None
         self._packed: OrderedDict[FrameKey, RecordedFrame] = OrderedDict()
@@ -70,9 +72,9 @@ class Replay:
         about = recording.about
         first = next((entry for entry in recording.entries(("mask",))), None)
         seq = recording.mask(first).seq if first is not None else 0
-        self._turns = Turns(
+        self._turns = LoggedTracker(
             lambda clock_ns: make_tracker(decoder, clock_ns),
-            Broadcast(self, about.stream, lambda: self._stamp_ns, first={"mask": seq}),
+            MessagePublisher(self, about.stream, lambda: self._stamp_ns, first={"mask": seq}),
             self._clock,
             encoding=cast("Encoding", about.encoding),
         )
@@ -82,14 +84,14 @@ class Replay:
         self._sent = payload
         return True
 
-    def masks(self) -> Iterator[Again]:
+    def masks(self) -> Iterator[ReplayedMask]:
         """Every mask of the recording, in its order; raises `RecordingError` for what cannot be read."""
         for entry in self._recording.entries((FRAME, TURN, "mask")):
             found = self._take(entry)
             if found is not None:
                 yield found
 
-    def _take(self, entry: Entry) -> Again | None:
+    def _take(self, entry: RecordingEntry) -> ReplayedMask | None:
         if entry.topic == FRAME:
             packed = read_frame(entry.data)
             self._packed[packed.key] = packed
@@ -102,7 +104,7 @@ class Replay:
             return None
         return self._turn(read_turn(entry.data))
 
-    def _turn(self, turn: Turn) -> Again | None:
+    def _turn(self, turn: TrackerCall) -> ReplayedMask | None:
         self.account.turns += 1
         self._sent = None
         keyframe = self._keyframe(turn.keyframe) if turn.keyframe is not None else None
@@ -124,9 +126,9 @@ class Replay:
             return None
         self.account.masks += 1
         self.account.same += recorded == self._sent
-        return Again(frame, recorded, self._sent)
+        return ReplayedMask(frame, recorded, self._sent)
 
-    def _call(self, turn: Turn, frame: Frame | None, keyframe: Keyframe | None) -> None:
+    def _call(self, turn: TrackerCall, frame: Frame | None, keyframe: Keyframe | None) -> None:
         if frame is not None:
             self._turns.frame(frame, turn.samples, keyframe, turn.commands)
         elif turn.call == "keyframe" and keyframe is not None:
@@ -134,7 +136,7 @@ class Replay:
         elif turn.call == "pause":
             self._turns.pause()
 
-    def _keyframe(self, encoded: Encoded) -> Keyframe | None:
+    def _keyframe(self, encoded: EncodedKeyframe) -> Keyframe | None:
         """Encode the frame again; None where the recording does not have it."""
         packed = self._packed.get(encoded.frame)
         if packed is None:
@@ -146,7 +148,7 @@ class Replay:
         )  # fmt: skip
 
 
-class _Replayed:
+class _ReplayedDecoder:
     """A clock that says what it said then. Asked more often, it stands still."""
 
     def __init__(self) -> None:

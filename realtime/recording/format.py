@@ -16,12 +16,12 @@ import numpy as np
 
 from realtime.comms import unpacked
 from realtime.errors import RecordingError, WireError
-from realtime.pipeline.control import ALL_VERBS, Command
-from realtime.pipeline.publisher import Stamp
-from realtime.pipeline.tracker_log import Call, Encoded, Turn
+from realtime.pipeline.control import ALL_VERBS, UserCommand
+from realtime.pipeline.publisher import MessageStamp
+from realtime.pipeline.tracker_log import Call, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil_messages import jpeg_size
-from realtime.tracking.dwell import Trace
-from realtime.tracking.user_overrides import Known
+from realtime.tracking.dwell import MaskPoints
+from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Frame, FrameKey, GazeSample
 
 FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
@@ -35,7 +35,7 @@ PictureFormat = Literal["jpeg", "png"]
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RecordingInfo:
     """What a recording says of itself.
 
     config: as TOML. source: as it was named. started: wall clock, ISO 8601 with its zone.
@@ -60,7 +60,7 @@ class About:
         return {"version": str(VERSION), **{name: json.dumps(value) for name, value in asdict(self).items()}}
 
     @classmethod
-    def of(cls, texts: Mapping[str, str]) -> About:
+    def of(cls, texts: Mapping[str, str]) -> RecordingInfo:
         """Read a file's metadata; raises `RecordingError`."""
         if texts.get("version") != str(VERSION):
             raise RecordingError(f"version {texts.get('version')!r:.20} of a recording; this program reads {VERSION}")
@@ -156,7 +156,7 @@ def read_sample(data: bytes) -> GazeSample:
     return _read_sample(_unpack(data, list))
 
 
-def pack_turn(turn: Turn) -> bytes:
+def pack_turn(turn: TrackerCall) -> bytes:
     """A turn."""
     keyframe = turn.keyframe
     fields = {
@@ -171,7 +171,7 @@ def pack_turn(turn: Turn) -> bytes:
     return _pack(fields)
 
 
-def read_turn(data: bytes) -> Turn:
+def read_turn(data: bytes) -> TrackerCall:
     """Read a turn; raises `RecordingError`."""
     fields = _unpack(data, dict)
     call = fields.get("call")
@@ -183,15 +183,15 @@ def read_turn(data: bytes) -> Turn:
     encoded = None
     if keyframe is not None:
         index, received_ns, encode_ns, encoded_ns = _ints(keyframe, 4)
-        encoded = Encoded(FrameKey(index, received_ns), encode_ns, encoded_ns)
-    return Turn(
+        encoded = EncodedKeyframe(FrameKey(index, received_ns), encode_ns, encoded_ns)
+    return TrackerCall(
         call,
         FrameKey(*_ints(frame, 2)) if frame is not None else None,
         tuple(map(_read_sample, _list(fields.get("samples")))),
         encoded,
         tuple(map(_read_command, _list(fields.get("commands")))),
         tuple(_ints(fields.get("clock_ns"))),
-        Stamp(*_ints(published, 2)) if published is not None else None,
+        MessageStamp(*_ints(published, 2)) if published is not None else None,
     )
 
 
@@ -213,7 +213,7 @@ def _read_sample(values: Any) -> GazeSample:
     )  # fmt: skip
 
 
-def _command(command: Command) -> dict[str, Any]:
+def _command(command: UserCommand) -> dict[str, Any]:
     fields: dict[str, Any] = {"verb": command.verb, "on": command.on, "object": command.object, "known": None}
     if command.known is not None:
         traces = [None if t is None else [t.points_px.tobytes(), t.area_px, t.kept] for t in command.known.traces]
@@ -221,27 +221,27 @@ def _command(command: Command) -> dict[str, Any]:
     return fields
 
 
-def _read_command(values: Any) -> Command:
+def _read_command(values: Any) -> UserCommand:
     if not isinstance(values, dict) or values.get("verb") not in ALL_VERBS:
         raise RecordingError(f"a command of the recording is {values!r:.60}; known are {', '.join(ALL_VERBS)}")
     thing, known = values.get("object"), values.get("known")
     if known is not None and not isinstance(known, dict):
         raise RecordingError(f"a command of the recording knows {known!r:.60}")
-    return Command(
+    return UserCommand(
         values["verb"], values.get("on") is True, None if thing is None else _int(thing),
-        None if known is None else Known(
+        None if known is None else ExternalObjects(
             FrameKey(*_ints(known.get("frame"), 2)), tuple(map(_read_trace, _list(known.get("traces"))))
         ),
     )  # fmt: skip
 
 
-def _read_trace(values: Any) -> Trace | None:
+def _read_trace(values: Any) -> MaskPoints | None:
     if values is None:
         return None
     points, area_px, kept = [*_list(values), None, None, None][:3]
     if not isinstance(points, bytes) or not points or len(points) % 16:
         raise RecordingError(f"a thing of the recording is {values!r:.60}")
-    return Trace(np.frombuffer(points, np.float64).reshape(-1, 2), _float(area_px), _float(kept))
+    return MaskPoints(np.frombuffer(points, np.float64).reshape(-1, 2), _float(area_px), _float(kept))
 
 
 def _pack(values: Any) -> bytes:

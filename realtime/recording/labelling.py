@@ -6,12 +6,12 @@ import threading
 from collections import deque
 from pathlib import Path
 
-from realtime.recording.labels import Label, Labels, load_labels, save_labels
+from realtime.recording.labels import LabelFile, ObjectLabel, load_labels, save_labels
 
 MOST_UNDONE = 200
 
 
-class Labelling:
+class LabelEditor:
     """Any thread; a change takes as long as the disk."""
 
     def __init__(self, recording: Path) -> None:
@@ -19,10 +19,10 @@ class Labelling:
         self.recording = recording
         self._lock = threading.Lock()
         self._labels = load_labels(recording)
-        self._before: deque[tuple[int, Label]] = deque(maxlen=MOST_UNDONE)
+        self._before: deque[tuple[int, ObjectLabel]] = deque(maxlen=MOST_UNDONE)
 
     @property
-    def labels(self) -> Labels:
+    def labels(self) -> LabelFile:
         """As they are now."""
         return self._labels
 
@@ -31,7 +31,7 @@ class Labelling:
         """How many changes can be undone."""
         return len(self._before)
 
-    def change(self, thing: int, label: Label) -> bool:
+    def change(self, thing: int, label: ObjectLabel) -> bool:
         """Say something of an object; False if that was said already. Raises `RecordingError` and changes nothing."""
         with self._lock:
             labels = load_labels(self.recording)  # another program may have said something meanwhile
@@ -53,6 +53,6 @@ class Labelling:
             self._before.pop()
             return thing
 
-    def _save(self, labels: Labels) -> None:
+    def _save(self, labels: LabelFile) -> None:
         save_labels(self.recording, labels)
         self._labels = labels

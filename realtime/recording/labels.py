@@ -16,7 +16,7 @@ MOST_TEXT = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class ObjectLabel:
     """What was said of one object. text: its name, empty for none. keep: whether it is exported."""
 
     text: str = ""
@@ -29,16 +29,16 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelFile:
     """The labels of a recording, by object id. An object without one is kept and has no name."""
 
-    objects: Mapping[int, Label] = field(default_factory=lambda: MappingProxyType({}))
+    objects: Mapping[int, ObjectLabel] = field(default_factory=lambda: MappingProxyType({}))
 
-    def of(self, thing: int) -> Label:
+    def of(self, thing: int) -> ObjectLabel:
         """That of an object."""
-        return self.objects.get(thing, Label())
+        return self.objects.get(thing, ObjectLabel())
 
-    def named(self, thing: int, label: Label) -> Labels:
+    def named(self, thing: int, label: ObjectLabel) -> LabelFile:
         """These, with one changed."""
         return replace(self, objects=MappingProxyType({**self.objects, thing: label}))
 
@@ -48,22 +48,23 @@ def labels_path(recording: Path) -> Path:
     return recording.with_suffix(".labels.json")
 
 
-def load_labels(recording: Path) -> Labels:
+def load_labels(recording: Path) -> LabelFile:
     """Read the labels of a recording, none if there is no file; raises `RecordingError`."""
     path = labels_path(recording)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         things = {
-            int(thing): Label(str(said["label"]), said["keep"] is True) for thing, said in found["objects"].items()
+            int(thing): ObjectLabel(str(said["label"]), said["keep"] is True)
+            for thing, said in found["objects"].items()
         }
     except FileNotFoundError:
-        return Labels()
+        return LabelFile()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RecordingError(f"cannot read the labels {path}: {error}; mend the file or remove it") from None
-    return Labels(MappingProxyType(things))
+    return LabelFile(MappingProxyType(things))
 
 
-def save_labels(recording: Path, labels: Labels) -> Path:
+def save_labels(recording: Path, labels: LabelFile) -> Path:
     """Write the labels beside the recording, whole or not at all; raises `RecordingError`."""
     path = labels_path(recording)
     part = path.with_suffix(".part")

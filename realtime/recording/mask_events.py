@@ -14,7 +14,7 @@ from realtime.comms import STATES, HealthMessage, read
 from realtime.comms.envelope import map_of, number, unpack, whole
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
-from realtime.recording.reader import Entry, Recording
+from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.types import FrameKey, GazeRef, GazeSample, State
 
 KEPT = 4096
@@ -25,16 +25,16 @@ EVERYTHING = (FRAME, GAZE, "mask", "health")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class MaskEvent:
     """A published mask without its pixels.
 
-    entry: where the whole message is; `Recording.mask` reads it. key: its frame; framed: whether the recording has it.
+    entry: where the whole message is; `RecordingReader.mask` reads it. key: its frame; framed: whether the recording has it.
     at_ns: host time at which the frame was captured. gaze_ns: that of the look behind the mask. frame_s, keyframe_s:
     the frames' times on the source's clock. size: (width, height) px.
     box: x0, y0, x1, y1 px, the last two exclusive, None without a mask or where it is empty; centroid_px likewise.
     """
 
-    entry: Entry
+    entry: RecordingEntry
     key: FrameKey
     framed: bool
     at_ns: int
@@ -58,10 +58,10 @@ class Sight:
         return self.confidence * self.score
 
 
-Event = RecordedFrame | GazeSample | Sight | HealthMessage
+Event = RecordedFrame | GazeSample | MaskEvent | HealthMessage
 
 
-def events(recording: Recording, topics: Iterable[str] = EVERYTHING) -> Iterator[Event]:
+def events(recording: RecordingReader, topics: Iterable[str] = EVERYTHING) -> Iterator[Event]:
     """Everything of these topics in its order; raises `RecordingError` for what cannot be read.
 
     Frames and looks are always gone through, since masks need their times, but given only if asked for.
@@ -87,14 +87,14 @@ def events(recording: Recording, topics: Iterable[str] = EVERYTHING) -> Iterator
             yield event
 
 
-def sights(recording: Recording) -> Iterator[Sight]:
+def sights(recording: RecordingReader) -> Iterator[MaskEvent]:
     """The masks as they were published, in order."""
     for event in events(recording, ("mask",)):
-        if isinstance(event, Sight):
+        if isinstance(event, MaskEvent):
             yield event
 
 
-def paired(recording: Recording) -> Iterator[tuple[RecordedFrame, Sight | None]]:
+def paired(recording: RecordingReader) -> Iterator[tuple[RecordedFrame, MaskEvent | None]]:
     """Every frame with its mask, or None where none was published for it; in the order of frames."""
     waiting: deque[RecordedFrame] = deque()
     held = 0
@@ -106,7 +106,7 @@ def paired(recording: Recording) -> Iterator[tuple[RecordedFrame, Sight | None]]
                 frame = waiting.popleft()
                 held -= len(frame.data)
                 yield frame, None
-        elif isinstance(event, Sight) and any(frame.key == event.key for frame in waiting):
+        elif isinstance(event, MaskEvent) and any(frame.key == event.key for frame in waiting):
             while (frame := waiting.popleft()).key != event.key:  # those before it were passed over by the run
                 held -= len(frame.data)
                 yield frame, None
@@ -123,8 +123,12 @@ def _remember(times: OrderedDict[Any, int], key: FrameKey | int, value_ns: int) 
 
 
 def _sight(
-    recording: Recording, entry: Entry, captured: OrderedDict[FrameKey, int], looked: OrderedDict[int, int], lag_ns: int
-) -> Sight:
+    recording: RecordingReader,
+    entry: RecordingEntry,
+    captured: OrderedDict[FrameKey, int],
+    looked: OrderedDict[int, int],
+    lag_ns: int,
+) -> MaskEvent:
     try:
         fields = unpack(entry.data)
         frame, keyframe, gaze, timing = (map_of(fields, name) for name in ("frame", "keyframe", "gaze", "timing_ns"))
@@ -139,7 +143,7 @@ def _sight(
         said_ns = fields.get("captured_ns")
         late_ns = said_ns if type(said_ns) is int and said_ns > 0 else key.received_ns - lag_ns
         at_ns = captured.get(key, late_ns)
-        return Sight(
+        return MaskEvent(
             entry, key, key in captured, at_ns, looked.get(looked_ns, looked_ns),
             whole(fields, "published_ns", "mask"), number(frame, "timestamp", "frame"),
             number(keyframe, "timestamp", "keyframe"), (width, height), whole(fields, "object", "mask"), state,
@@ -161,7 +165,7 @@ def _numbers(fields: dict[str, Any], name: str, count: int) -> list[float] | Non
     return [number({name: value}, name, "mask") for value in values]
 
 
-def _health(recording: Recording, entry: Entry) -> HealthMessage:
+def _health(recording: RecordingReader, entry: RecordingEntry) -> HealthMessage:
     try:
         message = read("health", entry.data)
     except WireError as error:

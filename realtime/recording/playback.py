@@ -9,13 +9,13 @@ from pathlib import Path
 from realtime.errors import RecordingError
 from realtime.infra.clock import now_ns
 from realtime.recording.format import RecordedFrame
-from realtime.recording.reader import Recording
-from realtime.sources.synced_gaze import AlongGaze
-from realtime.sources.video_file import Player
+from realtime.recording.reader import RecordingReader
+from realtime.sources.synced_gaze import SyncedGaze
+from realtime.sources.video_file import PlayedFrames
 from realtime.types import GazeSample
 
 
-class RecordedFrames(Player):
+class RecordedFrames(PlayedFrames):
     """A `FrameSource`: index and timestamp as they were, host times moved to now.
 
     In real time a frame is given as long after the first one as it was received then, and is as old as it was then.
@@ -25,7 +25,7 @@ class RecordedFrames(Player):
     def __init__(self, path: Path, *, real_time: bool = True) -> None:
         """Raises `RecordingError` unless a first frame can be read."""
         super().__init__(str(path), real_time=real_time)
-        self.recording = Recording(path)
+        self.recording = RecordingReader(path)
         first = next(self.recording.frames(), None)
         if first is None:
             raise RecordingError(f"{path} holds no frames")
@@ -63,7 +63,7 @@ class RecordedFrames(Player):
         self._ended(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
 
 
-class RecordedGaze(AlongGaze):
+class RecordedGaze(SyncedGaze):
     """A `GazeSource` that plays the looks of a recording along with its frames."""
 
     def __init__(self, frames: RecordedFrames) -> None:

@@ -21,8 +21,17 @@ from mcap.stream_reader import get_chunk_data_stream
 
 from realtime.comms import MaskMessage, read
 from realtime.errors import RecordingError, WireError
-from realtime.pipeline.tracker_log import Turn
-from realtime.recording.format import FRAME, GAZE, TURN, About, RecordedFrame, read_frame, read_sample, read_turn
+from realtime.pipeline.tracker_log import TrackerCall
+from realtime.recording.format import (
+    FRAME,
+    GAZE,
+    TURN,
+    RecordedFrame,
+    RecordingInfo,
+    read_frame,
+    read_sample,
+    read_turn,
+)
 from realtime.recording.writer import ABOUT, TOPICS
 from realtime.types import GazeSample
 
@@ -33,7 +42,7 @@ _HEAD = struct.Struct("<BQ")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordingEntry:
     """A message as it lies in the file. log_ns: wall clock."""
 
     topic: str
@@ -42,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _ChunkPlace:
     """A chunk: where its record's content lies, and the wall-clock times of its first and last message."""
 
     at: int
@@ -51,7 +60,7 @@ class _Place:
     end_ns: int
 
 
-class Recording:
+class RecordingReader:
     """A recording on disk. Each iterator opens the file anew, so that several may run.
 
     complete: whether the file has its end; else it was cut off, and holds what was flushed before.
@@ -63,7 +72,7 @@ class Recording:
         self.damaged = 0
         self.complete = False
         self._channels: dict[int, str] = {}
-        self._places: list[_Place] = []
+        self._places: list[_ChunkPlace] = []
         said: dict[str, str] | None = None
         try:
             with path.open("rb") as file:
@@ -73,7 +82,7 @@ class Recording:
         if said is None:
             raise RecordingError(f"{path} is no recording of gazecast, or was cut off before it began")
         try:
-            self.about = About.of(said)
+            self.about = RecordingInfo.of(said)
         except RecordingError as error:
             raise RecordingError(f"{path}: {error}") from None
         if not self._places:
@@ -92,7 +101,7 @@ class Recording:
 
     def entries(
         self, topics: Collection[str] | None = None, *, from_ns: int | None = None, to_ns: int | None = None
-    ) -> Iterator[Entry]:
+    ) -> Iterator[RecordingEntry]:
         """Messages in the order in which they were recorded, of these topics and wall-clock times.
 
         A chunk that is damaged is passed over and counted in `damaged`.
@@ -119,7 +128,7 @@ class Recording:
         for entry in self.entries((GAZE,)):
             yield read_sample(entry.data)
 
-    def turns(self) -> Iterator[Turn]:
+    def turns(self) -> Iterator[TrackerCall]:
         """What the loop did."""
         for entry in self.entries((TURN,)):
             yield read_turn(entry.data)
@@ -129,7 +138,7 @@ class Recording:
         for entry in self.entries(("mask",)):
             yield self.mask(entry)
 
-    def mask(self, entry: Entry) -> MaskMessage:
+    def mask(self, entry: RecordingEntry) -> MaskMessage:
         """Read one of them."""
         try:
             message = read("mask", entry.data)
@@ -155,7 +164,7 @@ class Recording:
             if at + length > size:
                 break
             if kind == Opcode.CHUNK and 40 <= length <= MOST_CHUNK_BYTES:
-                self._places.append(_Place(at, length, *struct.unpack("<QQ", file.read(16))))
+                self._places.append(_ChunkPlace(at, length, *struct.unpack("<QQ", file.read(16))))
             elif kind == Opcode.METADATA and length <= 1 << 24:
                 said = self._metadata(file.read(length)) or said
             elif kind == Opcode.FOOTER:
@@ -176,7 +185,7 @@ class Recording:
             )
         return dict(metadata.metadata) if metadata.name == ABOUT else None
 
-    def _chunk(self, file: BinaryIO, place: _Place) -> Iterator[Entry]:
+    def _chunk(self, file: BinaryIO, place: _ChunkPlace) -> Iterator[RecordingEntry]:
         file.seek(place.at)
         try:
             chunk = Chunk.read(ReadDataStream(io.BytesIO(file.read(place.length))))
@@ -187,7 +196,7 @@ class Recording:
             return
         for record in records:
             if record.channel_id in self._channels:
-                yield Entry(self._channels[record.channel_id], record.log_time, record.data)
+                yield RecordingEntry(self._channels[record.channel_id], record.log_time, record.data)
 
 
 def _messages(chunk: Chunk) -> list[Message]:

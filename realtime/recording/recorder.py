@@ -17,8 +17,8 @@ from typing import Any
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
 from realtime.infra.threads import yield_to_others
-from realtime.pipeline.tracker_log import Turn
-from realtime.recording.format import FRAME, GAZE, TURN, About, pack_frame, pack_sample, pack_turn
+from realtime.pipeline.tracker_log import TrackerCall
+from realtime.recording.format import FRAME, GAZE, TURN, RecordingInfo, pack_frame, pack_sample, pack_turn
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, GazeSample
 
@@ -32,20 +32,20 @@ NICE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class _QueuedItem:
     topic: str
     at_ns: int
-    value: Frame | GazeSample | Turn | bytes
+    value: Frame | GazeSample | TrackerCall | bytes
     bytes: int = 0
 
 
-class Recorder:
+class RecordingThread:
     """One recording from `__init__` to `close`. Whatever is handed over is taken at once; any thread."""
 
     def __init__(
         self,
         path: Path,
-        about: About,
+        about: RecordingInfo,
         settings: RecordSettings,
         clock_ns: Callable[[], int],
         on_failure: Callable[[str], None] = lambda reason: None,
@@ -56,7 +56,7 @@ class Recorder:
         self._about, self._settings, self._clock_ns, self._on_failure = about, settings, clock_ns, on_failure
         self._file = RecordingFile(path, about)
         self._wake = threading.Condition()
-        self._items: deque[_Item] = deque()
+        self._items: deque[_QueuedItem] = deque()
         self._bytes = 0
         self._lost: Counter[str] = Counter()
         self._ending = False
@@ -67,26 +67,26 @@ class Recorder:
     def frame(self, frame: Frame) -> None:
         """A frame as it came."""
         size = len(frame.jpeg) if frame.jpeg is not None else frame.image.nbytes
-        self._put(_Item(FRAME, frame.received_ns, frame, size))
+        self._put(_QueuedItem(FRAME, frame.received_ns, frame, size))
 
     def sample(self, sample: GazeSample) -> None:
         """A look as it came."""
         # Where a clip's own time counts, looks are received in it, and frames are not.
         at_ns = self._clock_ns() if self._about.frame_time else sample.received_ns
-        self._put(_Item(GAZE, at_ns, sample))
+        self._put(_QueuedItem(GAZE, at_ns, sample))
 
-    def turn(self, turn: Turn) -> None:
+    def turn(self, turn: TrackerCall) -> None:
         """What the loop did."""
-        self._put(_Item(TURN, self._clock_ns(), turn))
+        self._put(_QueuedItem(TURN, self._clock_ns(), turn))
 
     def message(self, topic: str, payload: bytes) -> None:
         """What was published."""
         if topic != "overlay" or self._settings.overlays:
-            self._put(_Item(topic, self._clock_ns(), payload, len(payload) if topic == "overlay" else 0))
+            self._put(_QueuedItem(topic, self._clock_ns(), payload, len(payload) if topic == "overlay" else 0))
 
     def tell(self, **changes: Any) -> None:
-        """Learn more about the run, such as its engine; fields of `About`."""
-        self._put(_Item("", 0, b""), changes)
+        """Learn more about the run, such as its engine; fields of `RecordingInfo`."""
+        self._put(_QueuedItem("", 0, b""), changes)
 
     @property
     def lost(self) -> dict[str, int]:
@@ -106,7 +106,7 @@ class Recorder:
             self._wake.notify_all()
         self._thread.join(CLOSE_S)
 
-    def _put(self, item: _Item, about: dict[str, Any] | None = None) -> None:
+    def _put(self, item: _QueuedItem, about: dict[str, Any] | None = None) -> None:
         with self._wake:
             if self._ending or self.failure:
                 return
@@ -121,7 +121,7 @@ class Recorder:
             self._items.append(item)
             self._wake.notify_all()
 
-    def _room(self, item: _Item) -> bool:
+    def _room(self, item: _QueuedItem) -> bool:
         return len(self._items) < MOST_ITEMS and (not self._items or self._bytes + item.bytes <= MOST_BYTES)
 
     # -- the recorder's thread ----------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Recorder:
                 self._synced_ns = self._clock_ns()
         return not ended
 
-    def _write(self, item: _Item) -> None:
+    def _write(self, item: _QueuedItem) -> None:
         value = item.value
         if not item.topic:
             self._file.tell(self._about)
@@ -179,7 +179,7 @@ class Recorder:
                 return
         elif isinstance(value, GazeSample):
             data = pack_sample(value)
-        elif isinstance(value, Turn):
+        elif isinstance(value, TrackerCall):
             data = pack_turn(value)
         else:
             data = value

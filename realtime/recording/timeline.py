@@ -17,10 +17,10 @@ from pathlib import Path
 from realtime.comms import MaskMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame
-from realtime.recording.labels import Labels
-from realtime.recording.mask_events import Event, Sight, events
-from realtime.recording.reader import Entry, Recording
-from realtime.recording.visits import Look, Thing, looks_of, picture, things_of
+from realtime.recording.labels import LabelFile
+from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.reader import RecordingEntry, RecordingReader
+from realtime.recording.visits import Visit, VisitedObject, looks_of, picture, things_of
 from realtime.types import Frame, State
 
 TELL_EVERY = 256
@@ -35,8 +35,8 @@ HOLDS_NS = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch in which one object was on show in one state; times as those of a `Moment`."""
+class TimelineSpan:
+    """A stretch in which one object was on show in one state; times as those of a `TimelineMoment`."""
 
     start_ns: int
     end_ns: int
@@ -45,7 +45,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class TimelineMoment:
     """A frame, still packed, and what was on show. at_ns, until_ns: when it came, and when the next one did.
 
     Times are since the recording began. Where frames had a time of their own, as those of a clip that was run as fast
@@ -62,12 +62,12 @@ class Moment:
     own: bool
 
 
-class Reel:
+class Timeline:
     """One thread may `read` while others ask; one call of `moment` at a time."""
 
     def __init__(self, path: Path) -> None:
         """Raises `RecordingError` where there is no recording, or no frame in it."""
-        self.recording = Recording(path)
+        self.recording = RecordingReader(path)
         self._fetched, self._pictured = copy(self.recording), copy(self.recording)  # each counts its own pass's damage
         self.begins_ns, self.ends_ns = self.recording.span_ns
         self.trouble = ""
@@ -76,11 +76,11 @@ class Reel:
         self._frames: list[int] = []  # where each lies, wall clock ns
         self._at: list[int] = []  # when it is shown, ns since the beginning
         self._masks: list[int] = []  # where its mask lies, wall clock ns; 0 for none
-        self._spans: list[Span] = []
+        self._spans: list[TimelineSpan] = []
         self._last_ns = 0
         self._first_ns: int | None = None
-        self._things: list[Thing] = []
-        self._blocks: OrderedDict[int, _Block] = OrderedDict()
+        self._things: list[VisitedObject] = []
+        self._blocks: OrderedDict[int, _FrameBlock] = OrderedDict()
         if next(self.recording.frames(), None) is None:
             raise RecordingError(f"{path} holds no frames to look at")
 
@@ -89,9 +89,9 @@ class Reel:
 
         What cannot be read ends it too, and `trouble` says so; what was read until then can be looked at.
         """
-        found: list[Look] = []
+        found: list[Visit] = []
         try:
-            for look in looks_of(self._noted(found, go_on), self.recording.about, Labels()):
+            for look in looks_of(self._noted(found, go_on), self.recording.about, LabelFile()):
                 found.append(look)
         except (RecordingError, OSError) as error:
             self.trouble = str(error)
@@ -122,12 +122,12 @@ class Reel:
         """Until when it was read."""
         return self.length_ns if self.done else self._at[len(self) - 1] if len(self) else 0
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[TimelineSpan]:
         """What was on show when, in order."""
         with self._lock:
             return list(self._spans)
 
-    def things(self) -> list[Thing]:
+    def things(self) -> list[VisitedObject]:
         """The objects, in the order in which they were first looked at; without labels."""
         return self._things
 
@@ -139,7 +139,7 @@ class Reel:
         """The number of the frame that lies there, or of the one before."""
         return max(0, bisect_right(self._frames, frame_log_ns, hi=len(self)) - 1)
 
-    def moment(self, number: int) -> Moment:
+    def moment(self, number: int) -> TimelineMoment:
         """A frame with its mask; raises `RecordingError` where it cannot be read, IndexError where there is none."""
         if not 0 <= number < len(self):
             raise IndexError(f"frame {number} of {len(self)}")
@@ -150,9 +150,9 @@ class Reel:
         last = number + 1 >= len(self)
         until_ns = self.length_ns if last else self._at[number + 1]
         message, own = self._mask(number)
-        return Moment(number, self._at[number], until_ns, read_frame(entry.data), message, own)
+        return TimelineMoment(number, self._at[number], until_ns, read_frame(entry.data), message, own)
 
-    def best(self, thing: Thing) -> tuple[Frame, MaskMessage]:
+    def best(self, thing: VisitedObject) -> tuple[Frame, MaskMessage]:
         """The picture and mask that show an object best; one call at a time. Raises `RecordingError`."""
         return picture(self._pictured, thing.best)
 
@@ -167,12 +167,12 @@ class Reel:
             before -= 1
         return None, False
 
-    def _block(self, index: int) -> _Block:
+    def _block(self, index: int) -> _FrameBlock:
         block, first = self._blocks.pop(index, None), index * BLOCK
         numbers = range(first, min(first + BLOCK, len(self)))
         lie = {at for number in numbers for at in (self._frames[number], self._masks[number]) if at}
         if block is None or block.lie != lie:  # while the file is read, a block still grows
-            block = _Block(lie, {}, {})
+            block = _FrameBlock(lie, {}, {})
             for entry in self._fetched.entries((FRAME, "mask"), from_ns=min(lie), to_ns=max(lie)):
                 if entry.log_ns in lie:
                     (block.frames if entry.topic == FRAME else block.masks)[entry.log_ns] = entry
@@ -183,7 +183,7 @@ class Reel:
 
     # -- the reading thread -------------------------------------------------------------------------------------------
 
-    def _noted(self, found: list[Look], go_on: Callable[[float], bool]) -> Iterator[Event]:
+    def _noted(self, found: list[Visit], go_on: Callable[[float], bool]) -> Iterator[Event]:
         for event in events(self.recording, (FRAME, GAZE, "mask")):
             if isinstance(event, RecordedFrame):
                 self._note_frame(event)
@@ -192,7 +192,7 @@ class Reel:
                     whole_ns = max(1, self.ends_ns - self.begins_ns)
                     if not go_on(min(0.999, (self._frames[-1] - self.begins_ns) / whole_ns)):
                         return
-            elif isinstance(event, Sight):
+            elif isinstance(event, MaskEvent):
                 self._note_mask(event)
             yield event
 
@@ -210,7 +210,7 @@ class Reel:
         self._at.append(at_ns)
         self._masks.append(0)
 
-    def _note_mask(self, sight: Sight) -> None:
+    def _note_mask(self, sight: MaskEvent) -> None:
         frame_ns = sight.key.received_ns + self.recording.about.wall_ns
         number = bisect_right(self._frames, frame_ns) - 1
         if number < 0 or self._frames[number] != frame_ns:
@@ -222,18 +222,18 @@ class Reel:
             if last is not None:
                 until_ns = max(last.start_ns, min(since_ns, self._last_ns + HOLDS_NS))
                 goes_on = until_ns == since_ns and (last.object, last.state) == (sight.object, sight.state)
-                self._spans[-1] = Span(last.start_ns, until_ns, last.object, last.state)
+                self._spans[-1] = TimelineSpan(last.start_ns, until_ns, last.object, last.state)
                 if goes_on:
                     self._last_ns = since_ns
                     return
-            self._spans.append(Span(since_ns, since_ns, sight.object, sight.state))
+            self._spans.append(TimelineSpan(since_ns, since_ns, sight.object, sight.state))
             self._last_ns = since_ns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Block:
+class _FrameBlock:
     """Frames and masks by their times in the file, which are in `lie`; what could not be read is missing."""
 
     lie: set[int]
-    frames: dict[int, Entry]
-    masks: dict[int, Entry]
+    frames: dict[int, RecordingEntry]
+    masks: dict[int, RecordingEntry]

@@ -16,10 +16,10 @@ import numpy as np
 
 from realtime.comms import MaskMessage
 from realtime.errors import RecordingError
-from realtime.recording.format import GAZE, About, read_frame
-from realtime.recording.labels import Labels
-from realtime.recording.mask_events import Event, Sight, events
-from realtime.recording.reader import Recording
+from realtime.recording.format import GAZE, RecordingInfo, read_frame
+from realtime.recording.labels import LabelFile
+from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.reader import RecordingReader
 from realtime.tracking.gaze import GazeSettings
 from realtime.types import Frame, FrameKey, GazeSample, State
 
@@ -31,7 +31,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestView:
     """The mask of a look that shows its object best.
 
     key: its frame. frame_log_ns, mask_log_ns: where both lie in the recording, wall clock; `picture` reads them.
@@ -47,7 +47,7 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Visit:
     """One look. Times are those of the first and the last frame: `_s` on the source's clock, `_ns` wall clock.
 
     duration_s: between them, on the host's clock; seconds: the same by state. A single mask lasts 0 s.
@@ -76,11 +76,11 @@ class Look:
     gaze_px: tuple[float, float] | None
     radius_px: float
     size: tuple[int, int]
-    best: Best
+    best: BestView
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class VisitedObject:
     """An object and all looks at it. first_ns, last_ns: wall clock; seconds: of all looks together."""
 
     object: int
@@ -91,26 +91,26 @@ class Thing:
     seconds: float
     looks: int
     masks: int
-    best: Best
+    best: BestView
 
 
-def looks(recording: Recording, labels: Labels) -> list[Look]:
+def looks(recording: RecordingReader, labels: LabelFile) -> list[Visit]:
     """All looks in order, dropped objects too; raises `RecordingError` for what cannot be read."""
     return list(looks_of(events(recording, (GAZE, "mask")), recording.about, labels))
 
 
-def things(recording: Recording, labels: Labels) -> list[Thing]:
+def things(recording: RecordingReader, labels: LabelFile) -> list[VisitedObject]:
     """The objects of a recording in the order in which they were first looked at."""
     return things_of(looks(recording, labels))
 
 
-def things_of(found: Iterable[Look]) -> list[Thing]:
+def things_of(found: Iterable[Visit]) -> list[VisitedObject]:
     """The objects of these looks, in their order."""
-    by_object: dict[int, Thing] = {}
+    by_object: dict[int, VisitedObject] = {}
     for look in found:
         thing = by_object.get(look.object)
         if thing is None:
-            by_object[look.object] = Thing(
+            by_object[look.object] = VisitedObject(
                 look.object,
                 look.label,
                 look.keep,
@@ -129,7 +129,7 @@ def things_of(found: Iterable[Look]) -> list[Thing]:
     return list(by_object.values())
 
 
-def picture(recording: Recording, best: Best) -> tuple[Frame, MaskMessage]:
+def picture(recording: RecordingReader, best: BestView) -> tuple[Frame, MaskMessage]:
     """The frame and the mask; raises `RecordingError` where either cannot be read."""
     frame = mask = None
     for entry in recording.entries(("source/frame",), from_ns=best.frame_log_ns, to_ns=best.frame_log_ns):
@@ -144,21 +144,21 @@ def picture(recording: Recording, best: Best) -> tuple[Frame, MaskMessage]:
     return frame.frame(), mask
 
 
-def looks_of(passing: Iterable[Event], about: About, labels: Labels) -> Iterator[Look]:
+def looks_of(passing: Iterable[Event], about: RecordingInfo, labels: LabelFile) -> Iterator[Visit]:
     """The looks of masks and samples as they pass; pure."""
     sure = least_confidence(about)
     samples: deque[GazeSample] = deque(maxlen=_MOST_SAMPLES)
-    run: _Run | None = None
+    run: _VisitRun | None = None
     for event in passing:
         if isinstance(event, GazeSample):
             if event.confidence >= sure:
                 samples.append(event)
-        elif isinstance(event, Sight):
+        elif isinstance(event, MaskEvent):
             if run is not None and not run.goes_on(event):
                 yield run.look(about, labels)
                 run = None
             if event.state != "lost":
-                run = run or _Run(event)
+                run = run or _VisitRun(event)
                 run.add(event)
             _take(samples, run, event.at_ns)
     if run is not None:
@@ -166,13 +166,13 @@ def looks_of(passing: Iterable[Event], about: About, labels: Labels) -> Iterator
 
 
 @dataclass(slots=True)
-class _Run:
+class _VisitRun:
     """A look that is still going on."""
 
-    first: Sight
+    first: MaskEvent
     sights: int = 0
-    last: Sight | None = None
-    best: Sight | None = None
+    last: MaskEvent | None = None
+    best: MaskEvent | None = None
     seconds: dict[State, float] = field(default_factory=dict)
     confidences: list[float] = field(default_factory=list)
     scores: float = 0.0
@@ -182,12 +182,12 @@ class _Run:
     centroids: list[tuple[float, float]] = field(default_factory=list)
     gaze: list[tuple[float, float]] = field(default_factory=list)
 
-    def goes_on(self, sight: Sight) -> bool:
+    def goes_on(self, sight: MaskEvent) -> bool:
         last = self.last or self.first
         same = sight.object == last.object and sight.size == last.size and sight.state != "lost"
         return same and 0 <= sight.at_ns - last.at_ns <= GAP_S * 1e9
 
-    def add(self, sight: Sight) -> None:
+    def add(self, sight: MaskEvent) -> None:
         if self.last is not None:
             lasted_s = (sight.at_ns - self.last.at_ns) / 1e9
             self.seconds[self.last.state] = self.seconds.get(self.last.state, 0.0) + lasted_s
@@ -204,10 +204,10 @@ class _Run:
         if sight.centroid_px is not None:
             self.centroids.append(sight.centroid_px)
 
-    def look(self, about: About, labels: Labels) -> Look:
+    def look(self, about: RecordingInfo, labels: LabelFile) -> Visit:
         first, last, label = self.first, self.last or self.first, labels.of(self.first.object)
         box = tuple(round(float(side)) for side in np.median(self.boxes, 0)) if self.boxes else None
-        return Look(
+        return Visit(
             first.object, label.text, label.keep, first.frame_s, last.frame_s, first.at_ns + about.wall_ns,
             last.at_ns + about.wall_ns, (last.at_ns - first.at_ns) / 1e9, MappingProxyType(dict(self.seconds)),
             self.sights, float(np.mean(self.confidences)), max(self.confidences), self.scores / self.sights,
@@ -218,7 +218,7 @@ class _Run:
         )  # fmt: skip
 
 
-def _take(samples: deque[GazeSample], run: _Run | None, until_ns: int) -> None:
+def _take(samples: deque[GazeSample], run: _VisitRun | None, until_ns: int) -> None:
     """Give the run the samples that came within it; those before it belong to nothing. They come nearly in order."""
     later = []
     while samples:
@@ -230,11 +230,13 @@ def _take(samples: deque[GazeSample], run: _Run | None, until_ns: int) -> None:
     samples.extend(later)
 
 
-def _best(sight: Sight, wall_ns: int) -> Best:
-    return Best(sight.key, sight.key.received_ns + wall_ns, sight.entry.log_ns, sight.state, sight.worth, sight.framed)
+def _best(sight: MaskEvent, wall_ns: int) -> BestView:
+    return BestView(
+        sight.key, sight.key.received_ns + wall_ns, sight.entry.log_ns, sight.state, sight.worth, sight.framed
+    )
 
 
-def _rank(best: Best) -> tuple[bool, bool, float]:
+def _rank(best: BestView) -> tuple[bool, bool, float]:
     return best.framed, best.state in FRESH, best.worth
 
 
@@ -242,7 +244,7 @@ def _pair(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[fl
     return float(values[0]), float(values[1])
 
 
-def least_confidence(about: About) -> float:
+def least_confidence(about: RecordingInfo) -> float:
     """The confidence from which on the run used a sample."""
     try:
         said = tomllib.loads(about.config)["tracker"]["gaze"]["min_confidence"]

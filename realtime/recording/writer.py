@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 from mcap.writer import CompressionType, Writer
 
 from realtime.errors import RecordingError
-from realtime.recording.format import About
+from realtime.recording.format import RecordingInfo
 
 CHUNK_BYTES = 4 << 20
 ABOUT, TOPICS = "gazecast", "gazecast.topics"
@@ -22,12 +22,12 @@ not cost what the others hold."""
 class RecordingFile:
     """An MCAP file that is whole up to its last `flush`, whatever happens. One thread."""
 
-    def __init__(self, path: Path, about: About) -> None:
+    def __init__(self, path: Path, about: RecordingInfo) -> None:
         """Create the file; raises `RecordingError`, also where there is one already."""
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = _Stream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            self._stream = _SyncedStream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         except FileExistsError:
             if not path.parent.is_dir():
                 raise RecordingError(f"cannot record into {path}: {path.parent} is no folder") from None
@@ -46,7 +46,7 @@ class RecordingFile:
             path.unlink(missing_ok=True)
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
 
-    def tell(self, about: About) -> None:
+    def tell(self, about: RecordingInfo) -> None:
         """Write what the recording says of itself; the last one counts. `OSError` when the disk is full."""
         self._writer.add_metadata(ABOUT, about.fields())
         self._whole = self._stream.tell()
@@ -84,7 +84,7 @@ class RecordingFile:
             os.close(self._stream.descriptor)
 
 
-class _Stream:
+class _SyncedStream:
     """An unbuffered file: what is written is in it, or an `OSError` is raised."""
 
     def __init__(self, descriptor: int) -> None:

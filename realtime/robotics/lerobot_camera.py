@@ -14,11 +14,11 @@ from collections.abc import Mapping
 
 import cv2
 
-from realtime.comms.sockets import Publisher
+from realtime.comms.sockets import PublisherSocket
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import in_words
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import Shown, Tap
+from realtime.pipeline.observers import FrameResult, PipelineObserver
 
 log = logging.getLogger(__name__)
 QUEUE = 2
@@ -32,7 +32,7 @@ def camera_message(name: str, captured_s: float, jpeg: bytes) -> bytes:
     return json.dumps(said).encode()
 
 
-class LeRobotCamera(Tap):
+class LeRobotCamera(PipelineObserver):
     """Draws and sends what is shown, from `__init__` to `close`; draws only while somebody listens."""
 
     name = "lerobot"
@@ -40,22 +40,22 @@ class LeRobotCamera(Tap):
     def __init__(self, endpoint: str, camera: str, wall_ns: int, *, jpeg_quality: int = 80) -> None:
         """Bind; raises `TransportError`. camera: its name. wall_ns: wall clock minus the host's monotonic clock."""
         self._camera, self._wall_ns, self._jpeg_quality = camera, wall_ns, jpeg_quality
-        self._publisher = Publisher(endpoint, queue=QUEUE)
+        self._publisher = PublisherSocket(endpoint, queue=QUEUE)
         self.endpoint = self._publisher.endpoint
-        self._shown: Latest[Shown] = Latest()
+        self._shown: Latest[FrameResult] = Latest()
         self._trouble = ""
         self._thread = threading.Thread(target=self._work, name="gazecast-lerobot", daemon=True)
         self._thread.start()
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Take the newest frame with its mask."""
         self._shown.put(shown)
 
-    def dropped(self) -> Mapping[str, int]:
+    def drop_counts(self) -> Mapping[str, int]:
         """Frames that came while another one was drawn."""
         return {"lerobot.frames": self._shown.replaced} if self._shown.replaced else {}
 
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """What went wrong last, until something goes well."""
         return self._trouble
 
@@ -75,7 +75,7 @@ class LeRobotCamera(Tap):
                 self._trouble = f"lerobot: {in_words(error)}"
                 log.debug("%s", self._trouble, exc_info=True)
 
-    def _send(self, shown: Shown) -> None:
+    def _send(self, shown: FrameResult) -> None:
         image = draw(shown.frame.image, shown.message)
         ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
         if not ok:

@@ -8,16 +8,16 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 
-from calibration import CalibrationError, Camera, Rigid
+from calibration import CalibrationError, CameraModel, RigidTransform
 from calibration.boards import parse_board
 from calibration.formats import read_camera
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.errors import SettingsError, SourceError
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import in_words
-from realtime.pipeline.observers import Shown, Tap
-from realtime.pipeline.publisher import Broadcast
-from realtime.robotics.object_localizer import DepthCamera, Placer
+from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
 from realtime.robotics.robot_frame import load_robot
 from realtime.sources.depth import DepthFrame, DepthSource
 
@@ -27,17 +27,17 @@ ALONE_S = 2.0
 """After so long without any depth that is near in time, this is somebody's trouble, not a frame's."""
 
 
-class Space(Tap):
+class Object3dObserver(PipelineObserver):
     """Publishes `object3d` for each mask that it keeps up with; a mask is never waited for, nor slowed."""
 
     name = "object3d"
 
     def __init__(
         self,
-        placer: Placer,
+        placer: ObjectLocalizer,
         depth: DepthSource | None,
         settings: DepthSettings,
-        broadcast: Broadcast,
+        broadcast: MessagePublisher,
         *,
         every_frame: bool = False,
         refuse: Callable[[str], None] = log.error,
@@ -49,7 +49,7 @@ class Space(Tap):
         self._placer, self._depth, self._broadcast = placer, depth, broadcast
         self._tolerance_s, self._wait_s = settings.tolerance_ms / 1000, settings.wait_ms / 1000
         self._every_frame, self._refuse = every_frame, refuse
-        self._slot: Latest[Shown] = Latest()
+        self._slot: Latest[FrameResult] = Latest()
         self._trouble = self._misfit = ""
         self._failed = 0
         self._alone_since_ns: int | None = None
@@ -57,7 +57,7 @@ class Space(Tap):
         self._thread = threading.Thread(target=self._work, name="gazecast-object3d", daemon=True)
 
     @property
-    def reference(self) -> tuple[Camera, str]:
+    def reference(self) -> tuple[CameraModel, str]:
         """The camera that all is said of, and the name of its optical frame."""
         return self._placer.camera, self._placer.frame_id
 
@@ -75,7 +75,7 @@ class Space(Tap):
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Take the newest frame with its mask."""
         if shown.message is None:
             return
@@ -84,14 +84,14 @@ class Space(Tap):
         else:
             self._slot.put(shown)
 
-    def dropped(self) -> Mapping[str, int]:
+    def drop_counts(self) -> Mapping[str, int]:
         """Masks that a newer one overtook, those that failed, and what the depth source dropped."""
         lost = {"object3d.superseded": self._slot.replaced, "object3d.failed": self._failed}
         if self._depth is not None:
             lost |= {f"depth.{why}": count for why, count in self._depth.status().dropped.items()}
         return lost
 
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why there is no depth, and what went wrong last."""
         status = self._depth.status() if self._depth is not None else None
         silent = "" if status is None or status.state == "running" else f"depth: {status.reason or status.state}"
@@ -116,7 +116,7 @@ class Space(Tap):
                     log.warning("%s", told, exc_info=log.isEnabledFor(logging.DEBUG))
                 self._trouble = told
 
-    def _depth_of(self, shown: Shown) -> tuple[DepthFrame | None, str]:
+    def _depth_of(self, shown: FrameResult) -> tuple[DepthFrame | None, str]:
         if self._depth is None or shown.message is None or shown.message.mask is None:
             return None, ""
         found, at_ns = self._depth.at(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
@@ -130,9 +130,9 @@ class Space(Tap):
 
 
 def open_space(
-    depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, broadcast: Broadcast,
+    depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, broadcast: MessagePublisher,
     *, every_frame: bool, refuse: Callable[[str], None],
-) -> Space | None:  # fmt: skip
+) -> Object3dObserver | None:  # fmt: skip
     """What the settings say, not yet started; None where nothing of it is wanted.
 
     depth_source: opened as `depth.source` says. Raises `SettingsError`, `SourceError` or `CalibrationError`.
@@ -154,11 +154,11 @@ def open_space(
     board = parse_board(objects.board) if objects.board else None
     if board is not None and not board.knows_its_top:
         raise SettingsError(f"{objects.board} looks the same upside down and fixes no pose; use ChArUco")
-    placer = Placer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
+    placer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
     size = getattr(depth_source, "size", None)
     if size is not None and (misfit := _misfit(size, placer.depth_camera.size)):
         raise SourceError(misfit)
-    return Space(placer, depth_source, depth, broadcast, every_frame=every_frame, refuse=refuse)
+    return Object3dObserver(placer, depth_source, depth, broadcast, every_frame=every_frame, refuse=refuse)
 
 
 def _misfit(size: tuple[int, ...], expected: tuple[int, int]) -> str:
@@ -185,6 +185,6 @@ def _beside(depth: DepthSettings) -> DepthCamera:
     if not isinstance(fields, dict):
         raise SettingsError(f"{path} must be an object with translation_m and quaternion_xyzw")
     try:
-        return DepthCamera(camera, Rigid.from_dict(fields))
+        return DepthCamera(camera, RigidTransform.from_dict(fields))
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from None

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import CalibrationError, Camera, Rigid, Uncertain
-from calibration.boards import Board
+from calibration import CalibrationError, CameraModel, RigidTransform, UncertainTransform
+from calibration.boards import CalibrationBoard
 from calibration.lens import Floats
 from calibration.objects import (
-    Box,
-    Cloud,
+    CloudError,
     Depth,
-    NoCloud,
+    OrientedBox,
+    PointCloud,
     PoseFilter,
-    Spot,
-    Steady,
+    SteadyPose,
+    SurfacePoint,
     by_size,
     find_cloud,
     minimal_box,
@@ -33,10 +33,10 @@ from calibration.objects import (
     spot_of,
 )
 from calibration.pose import BoardPose, find_pose
-from realtime.comms import DepthRef, Object3dMessage, Place
+from realtime.comms import DepthRef, Object3dMessage, ObjectPose
 from realtime.comms.object3d import Vector
 from realtime.config.objects import ObjectSettings
-from realtime.robotics.robot_frame import Robot, Worn
+from realtime.robotics.robot_frame import HeadsetCamera, RobotFrame
 from realtime.sources.depth import DepthFrame
 from realtime.types import Frame, Mask, MaskResult
 
@@ -51,36 +51,36 @@ _BOARD_PX = 3.0
 class DepthCamera:
     """A depth camera beside the colour camera."""
 
-    camera: Camera
-    colour_from_depth: Rigid
+    camera: CameraModel
+    colour_from_depth: RigidTransform
 
 
-class Placer:
+class ObjectLocalizer:
     """What is looked at, frame by frame, in the order of time; used by one thread."""
 
     def __init__(
         self,
-        camera: Camera,
+        camera: CameraModel,
         frame_id: str,
         settings: ObjectSettings,
         *,
         beside: DepthCamera | None = None,
-        robot: Robot | None = None,
-        board: Board | None = None,
+        robot: RobotFrame | None = None,
+        board: CalibrationBoard | None = None,
     ) -> None:
         self._camera, self._frame_id, self._settings = camera, frame_id, settings
         self._beside, self._robot, self._board = beside, robot, board
         self._filter, self._there, self._object = PoseFilter(), PoseFilter(), -1
-        self._steady: Steady | None = None
+        self._steady: SteadyPose | None = None
         self._quaternions: dict[str, Floats] = {}
 
     @property
-    def camera(self) -> Camera:
+    def camera(self) -> CameraModel:
         """Whose pictures masks and rays belong to."""
         return self._camera
 
     @property
-    def depth_camera(self) -> Camera:
+    def depth_camera(self) -> CameraModel:
         """Whose pictures depth must be."""
         return self._camera if self._beside is None else self._beside.camera
 
@@ -101,7 +101,7 @@ class Placer:
                 "resolution or give the file for this one"
             )
         said = Object3dMessage(
-            message.frame, frame.captured_ns, message.object, message.state, "none", Place(self._frame_id),
+            message.frame, frame.captured_ns, message.object, message.state, "none", ObjectPose(self._frame_id),
             camera=self._camera,
         )  # fmt: skip
         if message.object != self._object:
@@ -116,7 +116,7 @@ class Placer:
         said = replace(said, method="ray", place=replace(said.place, ray_origin=(0.0,) * 3, ray_direction=_tuple(ray)))
         found = self._by_depth(said, message, depth, missing)
         board = None
-        if self._board is not None and (found.method != "depth" or isinstance(self._robot, Worn)):
+        if self._board is not None and (found.method != "depth" or isinstance(self._robot, HeadsetCamera)):
             board = self._seen_board(self._board, frame)
         if found.method != "depth":
             found = self._without_depth(found, message.mask, board)
@@ -129,7 +129,7 @@ class Placer:
             return replace(said, reason=missing)
         try:
             cloud = find_cloud(message.mask, self._aligned(depth, message.mask), self._camera, self._settings.cloud)
-        except NoCloud as error:
+        except CloudError as error:
             return replace(said, reason=str(error), valid=error.valid)
         except CalibrationError as error:
             return replace(said, reason=str(error))
@@ -163,7 +163,7 @@ class Placer:
             depth=DepthRef(depth.timestamp, 1000 * depth.apart_s, self._beside is not None),
         )
 
-    def _continued(self, frame: str, pose: Rigid) -> Vector:
+    def _continued(self, frame: str, pose: RigidTransform) -> Vector:
         """The quaternion, of the two that mean the same the one nearer to the last: it can be interpolated."""
         new = pose.quaternion_xyzw
         if frame in self._quaternions and self._quaternions[frame] @ new < 0:
@@ -171,7 +171,7 @@ class Placer:
         self._quaternions[frame] = new
         return _tuple(new)
 
-    def _box(self, cloud: Cloud) -> tuple[Box, str]:
+    def _box(self, cloud: PointCloud) -> tuple[OrientedBox, str]:
         if self._settings.library == "open3d":
             from calibration.objects.with_open3d import open3d_box
 
@@ -192,7 +192,7 @@ class Placer:
     def _without_depth(self, said: Object3dMessage, mask: Mask, board: BoardPose | None) -> Object3dMessage:
         """By the size that was told, else by the board's plane, else only the line of sight."""
         reasons = [said.reason] if said.reason else []
-        spots: list[tuple[str, Spot]] = []
+        spots: list[tuple[str, SurfacePoint]] = []
         if self._settings.size_m:
             try:
                 spots.append(("size", by_size(mask, self._camera, self._settings.size_m)))
@@ -212,7 +212,7 @@ class Placer:
         place = replace(said.place, centroid=_tuple(spot.point_m), centroid_covariance=_tuple(spot.covariance))
         return replace(said, method="size" if name == "size" else "plane", place=place)
 
-    def _seen_board(self, board: Board, frame: Frame) -> BoardPose | None:
+    def _seen_board(self, board: CalibrationBoard, frame: Frame) -> BoardPose | None:
         found = board.find(frame.image)
         if found is None:
             return None
@@ -231,9 +231,9 @@ class Placer:
             return replace(said, reason="; ".join(filter(None, (said.reason, f"not in the robot's frame: {error}"))))
         robot = _carried(said.place, known, self._robot.frame_id)
         if robot.position is not None and robot.orientation is not None:
-            pose = Rigid.from_quaternion(robot.orientation, robot.position)
+            pose = RigidTransform.from_quaternion(robot.orientation, robot.position)
             robot = replace(robot, orientation=self._continued("robot", pose))
-            if isinstance(self._robot, Worn):
+            if isinstance(self._robot, HeadsetCamera):
                 robot = replace(robot, velocity=self._velocity_there(captured_s, said, robot, pose))
         return replace(
             said,
@@ -242,14 +242,16 @@ class Placer:
             robot_from_camera_xyzw=_tuple(known.pose.quaternion_xyzw),
         )
 
-    def _velocity_there(self, captured_s: float, said: Object3dMessage, robot: Place, pose: Rigid) -> Vector | None:
+    def _velocity_there(
+        self, captured_s: float, said: Object3dMessage, robot: ObjectPose, pose: RigidTransform
+    ) -> Vector | None:
         """In the base of a robot, by the places there: of what stands, a head that moves sees a velocity."""
-        box = Box(pose, np.array(said.extents))
+        box = OrientedBox(pose, np.array(said.extents))
         steady = self._there.update(captured_s, box, np.array(robot.centroid), BOARD_JITTER_M)
         return None if steady.velocity_m_s is None else _tuple(steady.velocity_m_s)
 
 
-def _carried(place: Place, robot_from_camera: Uncertain, frame_id: str) -> Place:
+def _carried(place: ObjectPose, robot_from_camera: UncertainTransform, frame_id: str) -> ObjectPose:
     """The same in the robot's frame; the covariance grows by that of the transform."""
     pose = robot_from_camera.pose
     turn = pose.rotation
@@ -259,9 +261,9 @@ def _carried(place: Place, robot_from_camera: Uncertain, frame_id: str) -> Place
         covariance = _tuple(turn @ own @ turn.T + robot_from_camera.spread_of(np.array(place.centroid)))
     position = orientation = None
     if place.position is not None and place.orientation is not None:
-        box = pose @ Rigid.from_quaternion(place.orientation, place.position)
+        box = pose @ RigidTransform.from_quaternion(place.orientation, place.position)
         position, orientation = _tuple(box.translation_m), _tuple(box.quaternion_xyzw)
-    return Place(
+    return ObjectPose(
         frame_id,
         None if place.ray_origin is None else _tuple(pose.apply(place.ray_origin)),
         None if place.ray_direction is None else _tuple(pose.rotate(place.ray_direction)),

@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from realtime.config.schema import Config
+from realtime.config.schema import RunConfig
 from realtime.infra.clock import wall_ns
-from realtime.pipeline.observers import Tap
+from realtime.pipeline.observers import PipelineObserver
 from realtime.robotics.lerobot_camera import LeRobotCamera
-from realtime.robotics.object3d_observer import Space
+from realtime.robotics.object3d_observer import Object3dObserver
 from realtime.robotics.ros2.topics import CAMERA_FRAME
 
 
-def open_formats(config: Config, space: Space | None, stack: ExitStack, tell: Callable[[str], None]) -> list[Tap]:
+def open_formats(
+    config: RunConfig, space: Object3dObserver | None, stack: ExitStack, tell: Callable[[str], None]
+) -> list[PipelineObserver]:
     """Those that are wanted; `stack` closes them, `tell` says where they are.
 
     space: which knows the camera and the name of its frame, where there is a calibration.
     Raises `SettingsError` where a library is missing, `TransportError` where an address cannot be used.
     """
     publish, host_to_wall_ns = config.publish, wall_ns()  # read once, that all stamps of a frame are the same
-    taps: list[Tap] = []
+    observers: list[PipelineObserver] = []
     if publish.foxglove:
-        from realtime.robotics.ros2.foxglove import Foxglove
+        from realtime.robotics.ros2.foxglove import FoxgloveServer
 
         camera, frame_id = space.reference if space else (None, config.objects.frame_id or CAMERA_FRAME)
-        foxglove = Foxglove(
+        foxglove = FoxgloveServer(
             publish.foxglove, publish.stream, host_to_wall_ns, camera=camera, camera_frame=frame_id,
             jpeg_quality=publish.jpeg_quality,
         )  # fmt: skip
         stack.callback(foxglove.close)
         tell(f"for Foxglove: {foxglove.address}")
-        taps.append(foxglove)
+        observers.append(foxglove)
     if publish.lerobot:
         shown = LeRobotCamera(publish.lerobot, publish.stream, host_to_wall_ns, jpeg_quality=publish.jpeg_quality)
         stack.callback(shown.close)
         tell(f"for LeRobot: camera {publish.stream} at {shown.endpoint}")
-        taps.append(shown)
-    return taps
+        observers.append(shown)
+    return observers

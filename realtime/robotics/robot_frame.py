@@ -5,68 +5,68 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from calibration import CalibrationError, Uncertain
+from calibration import CalibrationError, UncertainTransform
 from calibration.headset import SharedBoard
 from calibration.pose import BoardPose
-from calibration.record import Record, load
+from calibration.record import CalibrationRecord, load
 
 
-class Robot(Protocol):
+class RobotFrame(Protocol):
     """Says where the camera is in the robot's frame `frame_id`."""
 
     frame_id: str
 
-    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> Uncertain:
+    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
         """For a frame of that time, in which the board was seen or not; raises `CalibrationError` where unknown."""
         ...
 
 
-class Mounted:
+class FixedCamera:
     """A camera that stands beside the robot (`base`), or sits on its gripper (`gripper`)."""
 
-    def __init__(self, robot_from_camera: Uncertain, frame_id: str) -> None:
+    def __init__(self, robot_from_camera: UncertainTransform, frame_id: str) -> None:
         self._pose, self.frame_id = robot_from_camera, frame_id
 
-    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> Uncertain:
+    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
         """Always the same."""
         return self._pose
 
 
-class Worn:
+class HeadsetCamera:
     """A camera that is carried about, and sees the board whose place in the robot's base is known."""
 
-    def __init__(self, base_from_board: Uncertain, frame_id: str) -> None:
+    def __init__(self, base_from_board: UncertainTransform, frame_id: str) -> None:
         self._board, self.frame_id = SharedBoard(base_from_board), frame_id
 
-    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> Uncertain:
+    def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
         """By the newest sight of the board; raises `BoardLost` where that is too old."""
         if board is not None:
             self._board.see(board, captured_s)
         return self._board.at(captured_s)
 
 
-def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> Robot:
+def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> RobotFrame:
     """From a file of `calibrate handeye`; `CalibrationError` where it is for another camera or has no board.
 
     camera: the name of the camera of the frames; only by the board may it be another one than the file's.
     """
     record = load(path, "handeye", camera=None if by_board else camera)
     if by_board:
-        return Worn(_transform(path, record, "base_from_board"), frame_id or "base")
+        return HeadsetCamera(_transform(path, record, "base_from_board"), frame_id or "base")
     name = "base_from_camera" if "base_from_camera" in record.body else "gripper_from_camera"
     if name not in record.body and "base_from_board" in record.body:
         raise CalibrationError(
             f"{path} says where a board lies, not where the camera sits; give --set objects.robot_by_board=true and "
             "--set objects.board=..."
         )
-    return Mounted(_transform(path, record, name), frame_id or name.partition("_")[0])
+    return FixedCamera(_transform(path, record, name), frame_id or name.partition("_")[0])
 
 
-def _transform(path: Path, record: Record, name: str) -> Uncertain:
+def _transform(path: Path, record: CalibrationRecord, name: str) -> UncertainTransform:
     fields = record.body.get(name)
     if not isinstance(fields, dict):
         raise CalibrationError(f"{path} has no {name}; calibrate the robot again with that setup")
     try:
-        return Uncertain.from_dict(fields)
+        return UncertainTransform.from_dict(fields)
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {name}: {error}") from None

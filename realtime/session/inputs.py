@@ -72,9 +72,9 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
         return PupilGaze(*_host_and_port(spec))
     if kind == "trace" and rest:
         from realtime.sources.gaze_csv import TraceGaze
-        from realtime.sources.video_file import ClipFrames
+        from realtime.sources.video_file import VideoFrames
 
-        if not isinstance(frames, ClipFrames):
+        if not isinstance(frames, VideoFrames):
             raise SourceError(
                 f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
             )
@@ -121,11 +121,11 @@ def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
 
 def _depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
     from realtime.sources.depth import FileDepth, VideoDepth
-    from realtime.sources.video_file import ClipFrames
+    from realtime.sources.video_file import VideoFrames
 
     path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
     options = _options(spec, query, "fps")
-    if not isinstance(frames, ClipFrames):
+    if not isinstance(frames, VideoFrames):
         raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
     fps = _within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else frames.fps
     place = _path(spec, path)
@@ -155,10 +155,10 @@ def _camera(spec: str, rest: str) -> FrameSource:
     if not (number.isascii() and number.isdigit() and len(number) < 4):
         raise SourceError(f"{spec!r}: {number!r} is no camera; expected camera:0, camera:1 ...")
     numbers = {name: int(_within(spec, name, value, 1, 100_000)) for name, value in options.items()}
-    from realtime.sources.camera import LiveFrames
+    from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_camera
 
-    return LiveFrames(
+    return CaptureFrames(
         f"camera {number}",
         lambda: open_camera(int(number), **numbers),
         "plug it in, close what else uses it, or try another number",
@@ -175,9 +175,9 @@ def _recording(spec: str, rest: str) -> FrameSource:
             raise SourceError(f"{spec!r}: {name} is {flags[name]!r}; expected 0 or 1")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected file:PATH")
-    from realtime.sources.video_file import ClipFrames
+    from realtime.sources.video_file import VideoFrames
 
-    return ClipFrames(
+    return VideoFrames(
         _path(spec, path),
         loop=flags["loop"] == "1",
         real_time=flags["realtime"] == "1",
@@ -210,11 +210,11 @@ def _stream(spec: str) -> FrameSource:
         host = port = None
     if not host:
         raise SourceError(f"{spec!r} is no stream; expected rtsp://HOST/PATH or rtsp://USER:PASSWORD@HOST:PORT/PATH")
-    from realtime.sources.camera import LiveFrames
+    from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_stream
 
     shown = f"rtsp://{host}{f':{port}' if port else ''}{url.path}"  # without the password
-    return LiveFrames(shown, lambda: open_stream(spec), "check the address, the password and that it is switched on")
+    return CaptureFrames(shown, lambda: open_stream(spec), "check the address, the password and that it is switched on")
 
 
 def _options(spec: str, query: str, *allowed: str) -> dict[str, str]:

@@ -14,31 +14,31 @@ import cv2
 from calibration import CalibrationError
 from engines import Decoder, Encoder, EngineSettings, load, weights
 from realtime.comms import HealthMessage
-from realtime.comms.sockets import Publisher
-from realtime.config.schema import Config, kept, to_toml
+from realtime.comms.sockets import PublisherSocket
+from realtime.config.schema import RunConfig, kept, to_toml
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
-from realtime.infra.interrupts import Interrupts
-from realtime.infra.progress import Progress, Report
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import ProgressReporter, ProgressTitles
 from realtime.media.overlay import draw
-from realtime.pipeline.control import Commands
-from realtime.pipeline.observers import Shown, Tap, Tee
+from realtime.pipeline.control import CommandQueue
+from realtime.pipeline.observers import FrameResult, ObservedSender, PipelineObserver
 from realtime.pipeline.pipeline import Pipeline
-from realtime.pipeline.publisher import Broadcast
-from realtime.pipeline.request_server import Requests
-from realtime.recording.controller import Deck
-from realtime.recording.format import About
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.request_server import RequestServer
+from realtime.recording.controller import RecordingController
+from realtime.recording.format import RecordingInfo
 from realtime.robotics.object3d_observer import open_space
 from realtime.robotics.outputs import open_formats
 from realtime.session.inputs import open_depth, open_frames, open_gaze, without_password
-from realtime.session.view import View
+from realtime.session.view import RunView
 from realtime.sources.browser import BrowserFrames, BrowserGaze
-from realtime.sources.calibrated import CalibratedGaze, Loaded, load_gaze
-from realtime.sources.video_file import Player
+from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze
+from realtime.sources.video_file import PlayedFrames
 from realtime.tracking.tracker import Tracker
 from realtime.types import FrameSource, GazeSource, SourceStatus
-from realtime.viewer.desktop_window import MouseGaze, Window
+from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
 
 if TYPE_CHECKING:
     from realtime.viewer.live_page import LivePage
@@ -47,7 +47,7 @@ SETTLE_S = 0.3
 """After a file's last frame, the time that its mask gets to be published."""
 
 
-def run(config: Config, view: View, *, window: bool = False, stop: threading.Event | None = None) -> None:
+def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threading.Event | None = None) -> None:
     """Run until interrupted, until `stop` is set, until the window is closed or until a file has ended.
 
     Raises `SettingsError`, `SourceError`, `TransportError`, `WindowError` or `EngineError` when it cannot start,
@@ -56,20 +56,20 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
     cv2.setNumThreads(1)  # the tracker's share of the cores; the rest belongs to the engine
     stop = stop or threading.Event()
     with ExitStack() as stack:
-        interrupts = stack.enter_context(Interrupts())
+        interrupts = stack.enter_context(InterruptHandler())
         own_gaze = config.source.startswith(("pupil:", "recording:"))
         mouse = MouseGaze() if window and not config.gaze and not own_gaze else None
-        screen = Window("gazecast", mouse) if window else None
+        screen = DesktopWindow("gazecast", mouse) if window else None
         if screen is not None:
             stack.callback(screen.close)
         frames = open_frames(config.source)
         gaze: GazeSource = mouse or open_gaze(_gaze_spec(config), frames)
-        clip = frames if isinstance(frames, Player) else None
+        clip = frames if isinstance(frames, PlayedFrames) else None
         page = _page(config, frames, gaze)
         if page is not None:
             stack.callback(page.close)
             view.page(page.address)
-        publisher = Publisher(config.publish.endpoint)
+        publisher = PublisherSocket(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
         calibration = load_gaze(config.calibration, config.source) if config.calibration else None
         if calibration is not None:
@@ -77,11 +77,11 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         at_any_speed = clip is not None and not clip.clock.real_time
         deck = _deck(config, view, page, at_any_speed)
         stack.callback(deck.close)
-        watch, latest = _Watch(calibration, gaze), _Newest()
-        taps: list[Tap] = [deck, watch, _Told(view, stop)]
-        taps += [latest] if screen is not None else []
-        taps += [page] if page is not None else []
-        broadcast = Broadcast(Tee(publisher, taps), config.publish.stream, now_ns)
+        watch, latest = _CalibrationCheck(calibration, gaze), _NewestResult()
+        observers: list[PipelineObserver] = [deck, watch, _ViewObserver(view, stop)]
+        observers += [latest] if screen is not None else []
+        observers += [page] if page is not None else []
+        broadcast = MessagePublisher(ObservedSender(publisher, observers), config.publish.stream, now_ns)
         wants_depth = config.depth.source and config.objects.camera is not None
         space = open_space(
             open_depth(config.depth.source, frames, config.source) if wants_depth else None,
@@ -91,19 +91,19 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
         if space is not None:
             stack.callback(space.stop)
             space.start()
-            taps.append(space)
-        taps += open_formats(config, space, stack, view.progress.line)
-        commands = page.commands if page is not None else Commands()
+            observers.append(space)
+        observers += open_formats(config, space, stack, view.progress.line)
+        commands = page.commands if page is not None else CommandQueue()
         if config.requests:
-            requests = Requests(config.requests, config.publish.stream, commands, now_ns)
+            requests = RequestServer(config.requests, config.publish.stream, commands, now_ns)
             stack.callback(requests.close)
             view.progress.line(f"answering requests at {requests.endpoint}")
-            taps.append(requests)
+            observers.append(requests)
         pipeline = Pipeline(
             frames,
             gaze,
             lambda size: open_engine(
-                config.engine, config.models, watch.checked(size), Watched(view.progress, interrupts)
+                config.engine, config.models, watch.checked(size), CancellableProgress(view.progress, interrupts)
             ),
             lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=at_any_speed),
             broadcast,
@@ -114,7 +114,7 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
             commands=commands,
-            taps=taps,
+            observers=observers,
         )
         stack.callback(pipeline.stop)
         if config.record.file is not None:
@@ -138,10 +138,10 @@ def run(config: Config, view: View, *, window: bool = False, stop: threading.Eve
             _explain(frames.status(), pipeline.masks, isinstance(gaze, MouseGaze | BrowserGaze))
 
 
-class Watched:
+class CancellableProgress:
     """Progress that ends what it is told of when an interrupt was asked for: between two files, two graphs."""
 
-    def __init__(self, inside: Progress, interrupts: Interrupts) -> None:
+    def __init__(self, inside: ProgressReporter, interrupts: InterruptHandler) -> None:
         self._inside, self._interrupts = inside, interrupts
 
     def line(self, text: str) -> None:
@@ -160,12 +160,12 @@ class Watched:
         self._inside.steps(done, total, text)
 
 
-class _Watch(Tap):
+class _CalibrationCheck(PipelineObserver):
     """Sees each frame with its mask, for what has slipped and for frames of a wrong size."""
 
     name = "calibration"
 
-    def __init__(self, calibration: Loaded | None, gaze: GazeSource) -> None:
+    def __init__(self, calibration: LoadedCalibration | None, gaze: GazeSource) -> None:
         self._calibration = calibration
         self._gaze = gaze if isinstance(gaze, CalibratedGaze) else None
         self.refused = ""
@@ -180,7 +180,7 @@ class _Watch(Tap):
         """End the run for this reason."""
         self.refused = why
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Look at a frame and its mask."""
         try:
             self.checked(shown.frame.size)
@@ -190,28 +190,28 @@ class _Watch(Tap):
             self._gaze.chosen(shown.message, now_ns())
 
 
-class _Newest(Tap):
+class _NewestResult(PipelineObserver):
     """Keeps the newest frame for the window, which belongs to the main thread."""
 
     name = "window"
 
     def __init__(self) -> None:
-        self.slot: Latest[Shown] = Latest()
+        self.slot: Latest[FrameResult] = Latest()
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Keep it."""
         self.slot.put(shown)
 
 
-class _Told(Tap):
+class _ViewObserver(PipelineObserver):
     """Tells the view; a reader of it that has gone ends the run, as it ends any program in a pipe."""
 
     name = "terminal"
 
-    def __init__(self, view: View, stop: threading.Event) -> None:
+    def __init__(self, view: RunView, stop: threading.Event) -> None:
         self._view, self._stop = view, stop
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Show it."""
         try:
             self._view.health(health)
@@ -219,7 +219,9 @@ class _Told(Tap):
             self._stop.set()
 
 
-def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: Player | None) -> GazeSource:
+def _calibrated(
+    gaze: GazeSource, calibration: LoadedCalibration, config: RunConfig, clip: PlayedFrames | None
+) -> GazeSource:
     """The source as its calibration corrects it; refused for a mouse and for frames of another size."""
     if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("the mouse is where it is; leave out --calibration, or give --gaze")
@@ -228,7 +230,7 @@ def _calibrated(gaze: GazeSource, calibration: Loaded, config: Config, clip: Pla
     return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift, age_s=age_s)
 
 
-def _page(config: Config, frames: FrameSource, gaze: GazeSource) -> LivePage | None:
+def _page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> LivePage | None:
     """The live page, where one is wanted; raises `SettingsError` where one is needed and is not."""
     frames_there = frames if isinstance(frames, BrowserFrames) else None
     gaze_there = gaze if isinstance(gaze, BrowserGaze) else None
@@ -248,21 +250,21 @@ def _page(config: Config, frames: FrameSource, gaze: GazeSource) -> LivePage | N
     )
 
 
-def _deck(config: Config, view: View, page: LivePage | None, at_any_speed: bool) -> Deck:
+def _deck(config: RunConfig, view: RunView, page: LivePage | None, at_any_speed: bool) -> RecordingController:
     """What records, and tells the user and the page of it."""
-    about = About(
+    about = RecordingInfo(
         config=to_toml(kept(config)), source=without_password(config.source), frame_time=at_any_speed,
         encoding=config.publish.encoding, stream=config.publish.stream, program=version("gazecast"),
     )  # fmt: skip
     if page is None:
-        return Deck(config.record, about, now_ns, view.progress.line)
+        return RecordingController(config.record, about, now_ns, view.progress.line)
     there = page
 
     def notice(text: str) -> None:
         there.notice(text)
         view.progress.line(text)
 
-    deck = Deck(config.record, about, now_ns, notice, lambda on: there.recording(deck.path))
+    deck = RecordingController(config.record, about, now_ns, notice, lambda on: there.recording(deck.path))
     return deck
 
 
@@ -279,7 +281,7 @@ def _explain(frames: SourceStatus, masks: int, by_hand: bool) -> None:
 
 
 def open_engine(
-    settings: EngineSettings, models: Path | None, size: tuple[int, int] | None, progress: Progress
+    settings: EngineSettings, models: Path | None, size: tuple[int, int] | None, progress: ProgressReporter
 ) -> tuple[Encoder, Decoder]:
     """Open the chosen engine, fetching its weights first if they are not there."""
     if settings.backend == "fake":
@@ -288,10 +290,10 @@ def open_engine(
         folder = weights.path(settings.model, root=models)
     else:
         folder = weights.pull(settings.model, root=models, report=progress.bar)
-    return load(settings, folder, frame_size=size, report=Report(progress))
+    return load(settings, folder, frame_size=size, report=ProgressTitles(progress))
 
 
-def _gaze_spec(config: Config) -> str:
+def _gaze_spec(config: RunConfig) -> str:
     if config.gaze:
         return config.gaze
     if config.source.startswith(("pupil:", "recording:")):

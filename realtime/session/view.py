@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from realtime.comms import HealthMessage
-from realtime.infra.progress import Progress
+from realtime.infra.progress import ProgressReporter
 
 
-class View(Protocol):
+class RunView(Protocol):
     """Is told of everything that a user may want to see."""
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ProgressReporter:
         """Where progress of the start goes."""
         ...
 

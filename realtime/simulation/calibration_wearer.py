@@ -19,7 +19,7 @@ from calibration.gaze import screen_steps
 from calibration.gaze.markers import draw_marker
 from engines import Image
 from realtime.errors import SourceError
-from realtime.simulation.wandering_gaze import Aim
+from realtime.simulation.wandering_gaze import GazeAim
 
 TARGET_S = 2.6
 """How long each target is shown: a reaction, and 40 frames."""
@@ -43,12 +43,12 @@ class TargetClip:
         for _, at_s, image in self._all():
             yield at_s, image
 
-    def aims(self) -> Iterator[tuple[float, Image, Aim]]:
+    def aims(self) -> Iterator[tuple[float, Image, GazeAim]]:
         """(seconds, picture, where the eyes are in it)."""
         shown: int | None = None
         for number, at_s, image in self._all():
             x, y = self._place(number)
-            yield at_s, image, Aim(x, y, number != shown)
+            yield at_s, image, GazeAim(x, y, number != shown)
             shown = number
 
     def _all(self) -> Iterator[tuple[int, float, Image]]:
@@ -82,7 +82,7 @@ class TargetClip:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EyeError:
+class SimulatedBias:
     """How a tracker is off: a constant bias, and gain, shear and bend that come to `distortion_px` at the edges."""
 
     bias_px: tuple[float, float] = (0.0, 0.0)

@@ -20,14 +20,14 @@ from typing import Literal
 import msgpack
 import numpy as np
 
-from realtime.comms.sockets import DeviceServer
+from realtime.comms.sockets import PupilServer
 from realtime.errors import SourceError
-from realtime.simulation.calibration_wearer import EyeError, TargetClip
-from realtime.simulation.encoded_frames import Shot, shots
+from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
+from realtime.simulation.encoded_frames import EncodedFrame, shots
 from realtime.simulation.table_scene import TableClip
-from realtime.simulation.wandering_gaze import Aim
+from realtime.simulation.wandering_gaze import GazeAim
 from realtime.sources.gaze_csv import read_trace
-from realtime.sources.opencv_capture import Clip
+from realtime.sources.opencv_capture import VideoFile
 
 VERSION = "3.6.7.0"
 """Pupil Capture's version whose behaviour this follows."""
@@ -40,7 +40,7 @@ _LATE_S = 0.25
 _NOISE_MEMORY = 0.9
 
 
-class Simulator:
+class SimulatedTracker:
     """The device. `start` it, read `port`, `stop` it; or `serve` until interrupted.
 
     Its gaze is a trace file's points at their own times, or "wander" (see `wandering_gaze`) at `rate_hz`; to both are
@@ -61,15 +61,15 @@ class Simulator:
         noise_px: float = 0.0,
         blink_every_s: float = 4.0,
         seed: int = 0,
-        error: EyeError | None = None,
+        error: SimulatedBias | None = None,
     ) -> None:
         """Check everything and bind the ports; 0 takes a free one. `SourceError` or `TransportError` if that fails."""
         if not 1 <= rate_hz <= 2000:
             raise SourceError(f"a gaze rate of {rate_hz:g} Hz; expected 1 to 2000")
         if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
             raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
-        self._clip = video if isinstance(video, TargetClip | TableClip) else Clip(video)
-        self._error = error or EyeError()
+        self._clip = video if isinstance(video, TargetClip | TableClip) else VideoFile(video)
+        self._error = error or SimulatedBias()
         self._trace = None if gaze == "wander" else read_trace(Path(gaze))
         self._rate_hz, self._loop, self._seed = rate_hz, loop, seed
         self._noise_px, self._blink_every_s = noise_px, blink_every_s
@@ -77,13 +77,13 @@ class Simulator:
         self._epoch_s = float(self._random.uniform(-5e3, 5e3))
         self._noise = np.zeros(2)
         self._started_s = 0.0
-        self._shots: queue.Queue[Shot | None] = queue.Queue(_AHEAD)
+        self._shots: queue.Queue[EncodedFrame | None] = queue.Queue(_AHEAD)
         self._forward: deque[list[bytes]] = deque(maxlen=64)
         self._failure: SourceError | None = None
         self._stop, self._ended = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         self.frames_sent = self.gaze_sent = 0
-        self._server = DeviceServer(host, port)
+        self._server = PupilServer(host, port)
         self.port, self.publish_port = self._server.port, self._server.publish_port
 
     def clock_s(self) -> float:
@@ -156,7 +156,7 @@ class Simulator:
         finally:
             self._put(None)
 
-    def _put(self, shot: Shot | None) -> bool:
+    def _put(self, shot: EncodedFrame | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._shots.put(shot, timeout=0.1)
@@ -165,7 +165,7 @@ class Simulator:
             return True
         return False
 
-    def _next_shot(self) -> Shot | None:
+    def _next_shot(self) -> EncodedFrame | None:
         while not self._stop.is_set():
             try:
                 return self._shots.get(timeout=0.1)
@@ -173,9 +173,9 @@ class Simulator:
                 continue
         return None
 
-    def _all_shots(self) -> Iterator[Shot]:
+    def _all_shots(self) -> Iterator[EncodedFrame]:
         """Every frame of every repetition; the first pass is kept if it fits into `CACHE_BYTES`."""
-        start_s, kept, cached = 0.0, list[Shot](), False
+        start_s, kept, cached = 0.0, list[EncodedFrame](), False
         while True:
             last_s, size = 0.0, 0
             for shot in kept if cached else shots(self._clip, self._seed if self._trace is None else None):
@@ -217,7 +217,9 @@ class Simulator:
             self._started_s += late_s
         return not self._stop.wait(max(0.0, -late_s))
 
-    def _looks(self, shot: Shot, coming: Shot | None, until_s: float) -> Iterator[tuple[float, float, float, float]]:
+    def _looks(
+        self, shot: EncodedFrame, coming: EncodedFrame | None, until_s: float
+    ) -> Iterator[tuple[float, float, float, float]]:
         """(due second, x px, y px, confidence) of the gaze while `shot` is on show."""
         if self._trace is not None:
             first = bisect_left(self._trace, shot.at_s, key=lambda point: point.timestamp)
@@ -226,7 +228,7 @@ class Simulator:
                     return
                 yield shot.start_s + point.timestamp, point.x, point.y, point.confidence
             return
-        here = shot.aim or Aim(0.0, 0.0, True)
+        here = shot.aim or GazeAim(0.0, 0.0, True)
         there = coming.aim if coming and coming.aim else here
         for number in itertools.count(math.ceil(shot.due_s * self._rate_hz)):
             due_s = number / self._rate_hz
@@ -237,7 +239,7 @@ class Simulator:
             part = min(1.0, max(0.0, 1 - (until_s - due_s) / lasts_s))
             yield due_s, here.x + part * (there.x - here.x), here.y + part * (there.y - here.y), CONFIDENCE
 
-    def _send_frame(self, shot: Shot) -> None:
+    def _send_frame(self, shot: EncodedFrame) -> None:
         kinds = [("frame.world", "jpeg", shot.jpeg), ("frame.depth", "depth16", shot.depth)]
         for topic, form, pixels in kinds:
             if pixels is None:

@@ -10,14 +10,14 @@ import cv2
 from engines import Image
 from realtime.simulation.calibration_wearer import TargetClip
 from realtime.simulation.table_scene import TableClip
-from realtime.simulation.wandering_gaze import Aim, Wander
-from realtime.sources.opencv_capture import Clip
+from realtime.simulation.wandering_gaze import GazeAim, WanderingGaze
+from realtime.sources.opencv_capture import VideoFile
 
-Played = Clip | TargetClip | TableClip
+Played = VideoFile | TargetClip | TableClip
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class EncodedFrame:
     """A frame ready to be sent, `at_s` into a pass of the clip that began at `start_s`; the aim is in its pixels.
 
     depth: of every pixel, uint16 little-endian millimetres, 0 for none; None where the clip has none.
@@ -27,7 +27,7 @@ class Shot:
     at_s: float
     jpeg: bytes
     size: tuple[int, int]
-    aim: Aim | None
+    aim: GazeAim | None
     depth: bytes | None = None
 
     @property
@@ -41,20 +41,22 @@ class Shot:
         return len(self.jpeg) + len(self.depth or b"")
 
 
-def shots(clip: Played, seed: int | None) -> Iterator[Shot]:
+def shots(clip: Played, seed: int | None) -> Iterator[EncodedFrame]:
     """One pass through a clip. seed: of eyes that wander where the clip has none; None: without any eyes."""
     if isinstance(clip, TableClip):
         for sight in clip.sights():
             aim = None if seed is None else sight.aim
-            yield Shot(0.0, sight.at_s, _encode(sight.image), clip.size, aim, sight.depth.astype("<u2").tobytes())
+            yield EncodedFrame(
+                0.0, sight.at_s, _encode(sight.image), clip.size, aim, sight.depth.astype("<u2").tobytes()
+            )
     elif isinstance(clip, TargetClip):
         for at_s, image, target in clip.aims():
-            yield Shot(0.0, at_s, _encode(image), clip.size, None if seed is None else target)
+            yield EncodedFrame(0.0, at_s, _encode(image), clip.size, None if seed is None else target)
     else:
-        wander = None if seed is None else Wander(seed)
+        wander = None if seed is None else WanderingGaze(seed)
         for at_s, image in clip.frames():
             aim = wander.look(image, at_s) if wander else None
-            yield Shot(0.0, at_s, _encode(image), (image.shape[1], image.shape[0]), aim)
+            yield EncodedFrame(0.0, at_s, _encode(image), (image.shape[1], image.shape[0]), aim)
 
 
 def _encode(image: Image) -> bytes:

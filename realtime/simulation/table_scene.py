@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Pinhole, Record, Rigid, Uncertain, record
+from calibration import CalibrationRecord, PinholeCamera, RigidTransform, UncertainTransform, record
 from calibration.boards import parse_board
 from engines import Image, Mask
-from realtime.simulation.wandering_gaze import Aim
+from realtime.simulation.wandering_gaze import GazeAim
 
 SIZE = (640, 480)
 FPS = 15.0
@@ -47,7 +47,7 @@ class TableBox:
     """A box that stands on the table. sides_m: along its own x, y, z, the last up. colour: blue, green, red."""
 
     name: str
-    base_from_box: Rigid
+    base_from_box: RigidTransform
     sides_m: tuple[float, float, float]
     colour: tuple[int, int, int]
 
@@ -61,7 +61,9 @@ class TableBox:
 def _box(
     name: str, x: float, y: float, yaw_deg: float, sides_m: tuple[float, float, float], colour: tuple[int, int, int]
 ) -> TableBox:  # fmt: skip
-    return TableBox(name, Rigid.from_rotvec([0, 0, math.radians(yaw_deg)], [x, y, sides_m[2] / 2]), sides_m, colour)
+    return TableBox(
+        name, RigidTransform.from_rotvec([0, 0, math.radians(yaw_deg)], [x, y, sides_m[2] / 2]), sides_m, colour
+    )
 
 
 BOXES = (
@@ -70,11 +72,11 @@ BOXES = (
     _box("yellow", 0.46, -0.25, 40, (0.14, 0.09, 0.05), (60, 190, 220)),
     _box("green", 0.28, 0.24, 35, (0.08, 0.06, 0.09), (80, 150, 60)),
 )
-BASE_FROM_BOARD = Rigid(np.array([[0, -1, 0], [-1, 0, 0], [0, 0, -1]]), np.array([0.35, 0.05, 0.0]))
+BASE_FROM_BOARD = RigidTransform(np.array([[0, -1, 0], [-1, 0, 0], [0, 0, -1]]), np.array([0.35, 0.05, 0.0]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class TableView:
     """What is seen `at_s` into the scene.
 
     image: (H, W, 3) BGR. depth: (H, W) uint16 mm, 0 for none. aim: where the eyes are. masks: (4, H, W) bool, the
@@ -84,7 +86,7 @@ class Sight:
     at_s: float
     image: Image
     depth: NDArray[np.uint16]
-    aim: Aim
+    aim: GazeAim
     masks: Mask
 
 
@@ -92,7 +94,7 @@ class TableClip:
     """The scene as a clip of `PERIOD_S`."""
 
     size, fps = SIZE, FPS
-    camera = Pinhole(SIZE, 580.0, 580.0, 319.5, 239.5)
+    camera = PinholeCamera(SIZE, 580.0, 580.0, 319.5, 239.5)
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -103,7 +105,7 @@ class TableClip:
         self._top = _top(self._grain)
 
     @staticmethod
-    def base_from_camera(at_s: float) -> Rigid:
+    def base_from_camera(at_s: float) -> RigidTransform:
         """Where the wearer's camera is."""
         turn = 2 * math.pi * at_s / PERIOD_S
         sway = np.array([0.02 * math.sin(turn), 0.03 * math.sin(2 * turn), 0.01 * math.cos(turn)])
@@ -112,14 +114,14 @@ class TableClip:
         forward /= np.linalg.norm(forward)
         right = np.cross(forward, [0.0, 0.0, 1.0])
         right /= np.linalg.norm(right)
-        return Rigid(np.column_stack([right, np.cross(forward, right), forward]), place)
+        return RigidTransform(np.column_stack([right, np.cross(forward, right), forward]), place)
 
     @staticmethod
     def looked_at(at_s: float) -> int:
         """Which of `BOXES` the eyes rest on."""
         return int(at_s % PERIOD_S / PERIOD_S * len(BOXES))
 
-    def sights(self) -> Iterator[Sight]:
+    def sights(self) -> Iterator[TableView]:
         """One pass through the scene."""
         before = -1
         for number in range(round(PERIOD_S * FPS)):
@@ -127,7 +129,7 @@ class TableClip:
             yield self.sight(at_s, jumped=self.looked_at(at_s) != before)
             before = self.looked_at(at_s)
 
-    def sight(self, at_s: float, *, jumped: bool = False) -> Sight:
+    def sight(self, at_s: float, *, jumped: bool = False) -> TableView:
         """What is seen at a time; the same time gives the same."""
         base_from_camera = self.base_from_camera(at_s)
         image = self._table(base_from_camera)
@@ -140,9 +142,9 @@ class TableClip:
         x, y = self.camera.project(middle)[0].tolist()
         masks = np.stack([hit == number for number in range(len(BOXES))])
         image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.6), np.uint8)
-        return Sight(at_s, image, self._measured(depth, round(at_s * FPS)), Aim(x, y, jumped), masks)
+        return TableView(at_s, image, self._measured(depth, round(at_s * FPS)), GazeAim(x, y, jumped), masks)
 
-    def _table(self, base_from_camera: Rigid) -> Image:
+    def _table(self, base_from_camera: RigidTransform) -> Image:
         """The picture of an empty table: a plane's is a homography."""
         near, _, left, _ = _TOP_M
         base_from_px = np.array([[0, -1 / _PX_PER_M, near], [-1 / _PX_PER_M, 0, left], [0, 0, 0], [0, 0, 1]])
@@ -153,7 +155,7 @@ class TableClip:
         )
 
     def _paint(
-        self, box: TableBox, number: int, base_from_camera: Rigid,
+        self, box: TableBox, number: int, base_from_camera: RigidTransform,
         onto: tuple[Image, NDArray[np.float32], NDArray[np.int_]],
     ) -> None:  # fmt: skip
         """Paint a box where it is nearest: a line of sight meets it between its three pairs of planes."""
@@ -219,8 +221,8 @@ def _made_at() -> str:
 def write_calibrations(folder: Path) -> tuple[Path, Path]:
     """Write `camera.json` and `robot.json` as `gazecast calibrate` does, without errors; gives both paths."""
     camera = {"camera": TableClip.camera.to_dict()}
-    robot = {"base_from_board": Uncertain.exact(BASE_FROM_BOARD).to_dict()}
+    robot = {"base_from_board": UncertainTransform.exact(BASE_FROM_BOARD).to_dict()}
     paths = folder / "camera.json", folder / "robot.json"
-    record.save(paths[0], Record("camera", "", CAMERA_NAME, SIZE, _made_at(), camera))
-    record.save(paths[1], Record("handeye", "simulated", CAMERA_NAME, SIZE, _made_at(), robot))
+    record.save(paths[0], CalibrationRecord("camera", "", CAMERA_NAME, SIZE, _made_at(), camera))
+    record.save(paths[1], CalibrationRecord("handeye", "simulated", CAMERA_NAME, SIZE, _made_at(), robot))
     return paths

@@ -28,7 +28,7 @@ Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class GazeAim:
     """Frame pixels, and whether the eyes jumped there since the frame before."""
 
     x: float
@@ -36,7 +36,7 @@ class Aim:
     jumped: bool
 
 
-class Wander:
+class WanderingGaze:
     """Gives each frame of a clip, in order, a point to look at."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -46,7 +46,7 @@ class Wander:
         self._aim: NDArray[np.float64] | None = None
         self._until_s = 0.0
 
-    def look(self, image: Image, at_s: float) -> Aim:
+    def look(self, image: Image, at_s: float) -> GazeAim:
         """The aim in `image`, which is shown `at_s` seconds into the clip."""
         height, width = image.shape[:2]
         scale = SIDE_PX / max(width, height)
@@ -59,7 +59,7 @@ class Wander:
         if jumped or self._aim is None:
             self._aim = self._choose(before, grey)
             self._until_s = at_s + float(self._random.uniform(*FIXATION_S))
-        return Aim(float(self._aim[0] * width / size[0]), float(self._aim[1] * height / size[1]), jumped)
+        return GazeAim(float(self._aim[0] * width / size[0]), float(self._aim[1] * height / size[1]), jumped)
 
     def _follow(self, before: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
         """Move the aim with what it lies on; False when that is lost."""

@@ -8,7 +8,7 @@ from collections import Counter
 from realtime.types import ClockStatus, OnEvent, SourceState, SourceStatus
 
 
-class Tally:
+class SourceMonitor:
     """A source's state and counts behind a lock, which tells of changes of state."""
 
     def __init__(self, state: SourceState = "connecting", reason: str = "") -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
-from realtime.sources.base import Tally
+from realtime.sources.base import SourceMonitor
 from realtime.sources.pupil_messages import jpeg_size
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus
 
@@ -24,7 +24,7 @@ NOBODY = "open the page and start its camera or a clip"
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class BrowserFrame:
     """A frame as the page sent it. `timestamp` is the page's clock in seconds, `captured_ns` the host's."""
 
     jpeg: bytes
@@ -38,8 +38,8 @@ class BrowserFrames(FrameSource):
     """Decodes the newest frame on a thread of its own, so that whoever offers it goes on at once."""
 
     def __init__(self) -> None:
-        self._tally = Tally("connecting", NOBODY)
-        self._shots: Latest[Shot] = Latest()
+        self._tally = SourceMonitor("connecting", NOBODY)
+        self._shots: Latest[BrowserFrame] = Latest()
         self._on_frame: OnFrame = lambda frame: None
         self._last_ns = 0
         self._thread = threading.Thread(target=self._decode, name="frames browser", daemon=True)
@@ -63,7 +63,7 @@ class BrowserFrames(FrameSource):
         superseded = {"superseded": self._shots.replaced} if self._shots.replaced else {}
         return SourceStatus(found.state, found.reason, found.received, {**found.dropped, **superseded})
 
-    def offer(self, shot: Shot) -> None:
+    def offer(self, shot: BrowserFrame) -> None:
         """Take a frame; never blocks."""
         self._shots.put(shot)
 
@@ -94,7 +94,7 @@ class BrowserGaze(GazeSource):
     """The mouse or finger over the page's picture: 0..1 of the frame, confidence 0 when it has left."""
 
     def __init__(self) -> None:
-        self._tally = Tally("waiting", "move the mouse or a finger over the page's picture")
+        self._tally = SourceMonitor("waiting", "move the mouse or a finger over the page's picture")
         self._on_gaze: OnGaze | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from calibration import CalibrationError, RecordError
-from calibration.gaze import Drift, GazeCalibration, LookTable, object_sd_deg
+from calibration.gaze import DriftCorrection, GazeCalibration, GazeTable, object_sd_deg
 from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
-from calibration.record import Record, load
+from calibration.record import CalibrationRecord, load
 from realtime.infra.clock import now_ns
 from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus
 
@@ -38,7 +38,7 @@ def camera_name(spec: str) -> str:
 
 def load_gaze(
     path: Path, source: str | None = None, size: tuple[int, int] | None = None, *, refused: bool = False
-) -> Loaded:
+) -> LoadedCalibration:
     """Read a gaze calibration for frames of `source`; `CalibrationError` says why it cannot be used.
 
     A recording does not say which camera made it, so that of one only the size is compared. refused: read also one
@@ -59,13 +59,13 @@ def load_gaze(
     checked = calibration.validation
     if not refused and checked is not None and checked.verdict == "refuse":
         raise RecordError(f"{path} did not pass its validation: {checked.reason}; calibrate again")
-    return Loaded(path, record, calibration)
+    return LoadedCalibration(path, record, calibration)
 
 
-class Loaded:
+class LoadedCalibration:
     """A calibration and the file that it came from."""
 
-    def __init__(self, path: Path, record: Record, calibration: GazeCalibration) -> None:
+    def __init__(self, path: Path, record: CalibrationRecord, calibration: GazeCalibration) -> None:
         self.path, self.record, self.calibration = path, record, calibration
 
     def age_s(self, now: datetime) -> float:
@@ -95,9 +95,11 @@ class CalibratedGaze(GazeSource):
         """
         self._source, self._size = source, calibration.view.size
         # What had slipped when somebody looked at a target is forgotten like all drift, from now on.
-        self._table, self._learn = LookTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
-        sd_deg = Drift(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decayed(age_s).sd_deg
-        self._drift = Drift(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
+        self._table, self._learn = GazeTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
+        sd_deg = (
+            DriftCorrection(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decayed(age_s).sd_deg
+        )
+        self._drift = DriftCorrection(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
         self._last_object: int | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
@@ -113,7 +115,7 @@ class CalibratedGaze(GazeSource):
         return self._source.status()
 
     @property
-    def drift(self) -> Drift:
+    def drift(self) -> DriftCorrection:
         """What has been learnt since the start."""
         return self._drift
 

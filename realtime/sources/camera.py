@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 from realtime.infra.clock import now_ns
-from realtime.sources.base import Tally
-from realtime.sources.opencv_capture import Capture
+from realtime.sources.base import SourceMonitor
+from realtime.sources.opencv_capture import VideoCapture
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
 RETRY_S = 1.0
@@ -15,7 +15,7 @@ SILENCE_NS = 2_000_000_000
 _PLAUSIBLE_NS = 1_000_000_000
 
 
-class LiveFrames:
+class CaptureFrames:
     """A `FrameSource` over anything that can be opened again and again.
 
     `timestamp` is the host's monotonic clock in seconds: when the driver says the picture was taken, else when it
@@ -23,10 +23,10 @@ class LiveFrames:
     calls nobody any more and closes the camera as soon as it comes back.
     """
 
-    def __init__(self, name: str, open_capture: Callable[[], Capture | None], advice: str) -> None:
+    def __init__(self, name: str, open_capture: Callable[[], VideoCapture | None], advice: str) -> None:
         """`advice` tells what to do when it cannot be opened."""
         self._name, self._open, self._advice = name, open_capture, advice
-        self._tally = Tally("connecting", f"opening {name}")
+        self._tally = SourceMonitor("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
         self._index, self._last_ns = 0, 0
         self._stop = threading.Event()

@@ -24,9 +24,9 @@ from calibration import CalibrationError
 from calibration.objects import Depth, metres
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import Tally
+from realtime.sources.base import SourceMonitor
 from realtime.sources.opencv_capture import depth_frames
-from realtime.sources.video_file import ClipClock
+from realtime.sources.video_file import PlaybackClock
 from realtime.types import Frame, SourceStatus
 
 KEPT = 8
@@ -120,10 +120,10 @@ class FileDepth:
     have every third frame only. A folder with one picture holds for all of the clip: a still. A loop begins anew.
     """
 
-    def __init__(self, path: Path, clock: ClipClock, fps: float) -> None:
+    def __init__(self, path: Path, clock: PlaybackClock, fps: float) -> None:
         """`SourceError` unless there are pictures, with depth in the first."""
         self._clock = clock
-        self._tally = Tally("connecting", f"opening {path}")
+        self._tally = SourceMonitor("connecting", f"opening {path}")
         if not path.is_dir():
             raise SourceError(f"there is no folder {path}; depth is a folder of 16-bit PNGs (mm) or float TIFFs (m)")
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".tif", ".tiff"))
@@ -169,10 +169,10 @@ class FileDepth:
 class VideoDepth:
     """A `DepthSource` over a video with 16 bits a pixel beside a clip, millimetres; read on as the clip goes on."""
 
-    def __init__(self, path: Path, clock: ClipClock) -> None:
+    def __init__(self, path: Path, clock: PlaybackClock) -> None:
         """`SourceError` unless a first picture can be read."""
         self._path, self._clock = path, clock
-        self._tally = Tally("connecting", f"opening {path}")
+        self._tally = SourceMonitor("connecting", f"opening {path}")
         self._frames, self._turn = depth_frames(path), 0
         first = next(self._frames)
         self.size = first[1].shape[1], first[1].shape[0]

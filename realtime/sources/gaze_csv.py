@@ -9,8 +9,8 @@ from pathlib import Path
 
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.synced_gaze import AlongGaze
-from realtime.sources.video_file import ClipClock
+from realtime.sources.synced_gaze import SyncedGaze
+from realtime.sources.video_file import PlaybackClock
 from realtime.types import GazeSample
 
 HEADER = "timestamp,x,y,confidence"
@@ -74,10 +74,10 @@ def _read_row(path: Path, number: int, row: dict[str, str]) -> tuple[float, floa
     return values[0], values[1], values[2], values[3]
 
 
-class TraceGaze(AlongGaze):
+class TraceGaze(SyncedGaze):
     """A `GazeSource` that plays a trace on the clock of a clip, and again whenever the clip is repeated."""
 
-    def __init__(self, path: Path, clip: ClipClock) -> None:
+    def __init__(self, path: Path, clip: PlaybackClock) -> None:
         """`SourceError` unless every row of the trace can be used."""
         super().__init__(clip, "waiting for the clip to begin")
         self._points = read_trace(path)

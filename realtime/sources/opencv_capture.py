@@ -26,7 +26,7 @@ FOLDER_FPS = 24.0
 _FPS_RANGE = (0.1, 1000.0)
 
 
-class Clip:
+class VideoFile:
     """A recorded video, or a folder of pictures in the order of their names."""
 
     def __init__(self, path: Path, *, fps: float | None = None) -> None:
@@ -118,7 +118,7 @@ def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
         capture.release()
 
 
-class Capture(Protocol):
+class VideoCapture(Protocol):
     """What is used of an opened camera or stream."""
 
     def read(self) -> tuple[bool, Image | None]:
@@ -135,7 +135,7 @@ class Capture(Protocol):
 
 
 class OpenedCapture:
-    """A `Capture` over OpenCV's."""
+    """A `VideoCapture` over OpenCV's."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
@@ -158,7 +158,7 @@ class OpenedCapture:
         self._capture.release()
 
 
-def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -> Capture | None:
+def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -> VideoCapture | None:
     """Open a camera, with the driver's nearest to what is asked for (0: its own choice); None if there is none."""
     asked = ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_FPS, fps))
     capture = cv2.VideoCapture(number)
@@ -171,7 +171,7 @@ def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -
     return OpenedCapture(capture)
 
 
-def open_stream(url: str) -> Capture | None:
+def open_stream(url: str) -> VideoCapture | None:
     """Open a network stream; None if nobody answers within three seconds. A read gives up after two."""
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 3000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2000]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)

@@ -12,16 +12,16 @@ from collections.abc import Callable
 
 import msgpack
 
-from realtime.comms.sockets import MAX_MESSAGE_BYTES, DeviceFeed, Remote, check_endpoint
+from realtime.comms.sockets import MAX_MESSAGE_BYTES, PupilSubscription, RequestSocket, check_endpoint
 from realtime.errors import NoAnswer
 from realtime.infra.clock import ClockMap, now_ns
-from realtime.sources.base import Tally
+from realtime.sources.base import SourceMonitor
 from realtime.sources.depth import DepthFrame, LiveDepth, usable
 from realtime.sources.pupil_messages import (
     DEPTH_FORMATS,
     MAX_TIME_S,
-    FrameHead,
-    Malformed,
+    FrameHeader,
+    MalformedMessage,
     read_depth,
     read_frame_head,
     read_gaze,
@@ -43,14 +43,14 @@ _LONGEST_GAP = 1000
 """Indices further apart than this were not lost, they were counted anew."""
 
 
-class _Link:
+class _PupilConnection:
     """A device's remote and one of its topics: finds the port, keeps the clock, receives, notices what is missing."""
 
     def __init__(self, host: str, port: int, topic: str, queue: int) -> None:
         self._host = f"[{host}]" if ":" in host else host
         self.address = check_endpoint(f"tcp://{self._host}:{port}")
         self._topic, self._queue = topic, queue
-        self.tally = Tally("connecting", f"asking {self.address}")
+        self.tally = SourceMonitor("connecting", f"asking {self.address}")
         self.clock = ClockMap()
         self._feed_port: int | None = None
         self._good_ns = self._asked_frames_ns = 0  # last usable message, last request for frames
@@ -61,7 +61,7 @@ class _Link:
         self._stop, self._wake = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, take: Callable[[DeviceFeed, list[bytes]], None], on_event: OnEvent | None) -> None:
+    def start(self, take: Callable[[PupilSubscription, list[bytes]], None], on_event: OnEvent | None) -> None:
         """Begin both threads; `take` gets each message, and the feed to take more from."""
         if self._threads or self._stop.is_set():
             raise RuntimeError("a source starts once; open another")
@@ -109,7 +109,7 @@ class _Link:
             self._wake.set()
 
     def _keep_contact(self) -> None:
-        remote, pause_s = Remote(self.address), 0.1
+        remote, pause_s = RequestSocket(self.address), 0.1
         try:
             while not self._stop.is_set():
                 try:
@@ -128,7 +128,7 @@ class _Link:
         finally:
             remote.close()
 
-    def _check(self, remote: Remote) -> None:
+    def _check(self, remote: RequestSocket) -> None:
         """Ask for port and time, and say what is missing."""
         answer = remote.ask("SUB_PORT")
         if not (len(answer) < 6 and answer.isascii() and answer.isdigit() and 0 < int(answer) < 65536):
@@ -153,7 +153,7 @@ class _Link:
             subject = "frame_publishing.set_format"
             remote.tell(f"notify.{subject}", msgpack.packb({"subject": subject, "format": "jpeg"}))
 
-    def _probe(self, remote: Remote) -> None:
+    def _probe(self, remote: RequestSocket) -> None:
         sent_ns = now_ns()
         answer = remote.ask("t")
         received_ns = now_ns()
@@ -170,8 +170,8 @@ class _Link:
         if jumped:
             self._wake.set()
 
-    def _receive(self, take: Callable[[DeviceFeed, list[bytes]], None]) -> None:
-        feed: DeviceFeed | None = None
+    def _receive(self, take: Callable[[PupilSubscription, list[bytes]], None]) -> None:
+        feed: PupilSubscription | None = None
         port, refused = None, 0
         try:
             while not self._stop.is_set():
@@ -179,7 +179,7 @@ class _Link:
                     if feed:
                         feed.close()
                     port, refused = self._feed_port, 0
-                    feed = DeviceFeed(
+                    feed = PupilSubscription(
                         f"tcp://{self._host}:{port}", [self._topic], queue=self._queue, max_bytes=MAX_MESSAGE_BYTES
                     )
                 if feed is None:
@@ -199,7 +199,7 @@ class PupilFrames:
     """`frame.world` of a device at `host`:`port` (the remote's port). A `FrameSource`; the newest frame only."""
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
-        self._link = _Link(host, port, "frame.world", queue=16)
+        self._link = _PupilConnection(host, port, "frame.world", queue=16)
         self._on_frame: OnFrame = lambda frame: None
         self._index = -1
 
@@ -216,7 +216,7 @@ class PupilFrames:
         """`dropped` counts frames that a newer one overtook ("replaced"), gaps in their indices, and bad ones."""
         return self._link.status()
 
-    def _take(self, feed: DeviceFeed, parts: list[bytes]) -> None:
+    def _take(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         """Of all frames that wait, decode only the newest."""
         tally, best = self._link.tally, None
         waiting: list[bytes] | None = parts
@@ -237,7 +237,7 @@ class PupilFrames:
         head, raw, received_ns = best
         try:
             image = read_pixels(head, raw)
-        except Malformed as error:
+        except MalformedMessage as error:
             tally.dropped(str(error))
             return
         captured_ns = self._link.captured_ns(head.timestamp, received_ns)
@@ -245,10 +245,10 @@ class PupilFrames:
         jpeg = raw if head.format == "jpeg" else None
         self._on_frame(Frame(image, head.index, head.timestamp, captured_ns, received_ns, jpeg))
 
-    def _head(self, parts: list[bytes]) -> FrameHead | None:
+    def _head(self, parts: list[bytes]) -> FrameHeader | None:
         try:
             return read_frame_head(parts)
-        except Malformed as error:
+        except MalformedMessage as error:
             self._link.tally.dropped(str(error))
             return None
 
@@ -257,7 +257,7 @@ class PupilGaze:
     """`gaze.` of a device at `host`:`port` (the remote's port). A `GazeSource`; every sample, in order of arrival."""
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
-        self._link = _Link(host, port, "gaze.", queue=1000)
+        self._link = _PupilConnection(host, port, "gaze.", queue=1000)
         self._on_gaze: OnGaze = lambda sample: None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
@@ -273,12 +273,12 @@ class PupilGaze:
         """`dropped` counts malformed samples by reason; "no position" are those without a usable `norm_pos`."""
         return self._link.status()
 
-    def _take(self, feed: DeviceFeed, parts: list[bytes]) -> None:
+    def _take(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         received_ns = now_ns()
         self._link.tally.received()
         try:
             look = read_gaze(parts)
-        except Malformed as error:
+        except MalformedMessage as error:
             self._link.tally.dropped(str(error))
             return
         captured_ns = self._link.captured_ns(look.timestamp, received_ns)
@@ -294,7 +294,7 @@ class PupilDepth(LiveDepth):
 
     def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool) -> None:
         super().__init__(same_clock=same_clock)
-        self._link = _Link(host, port, "frame.depth", queue=8)
+        self._link = _PupilConnection(host, port, "frame.depth", queue=8)
 
     def start(self) -> None:
         """Begin, whether the device is there yet or not."""
@@ -309,13 +309,13 @@ class PupilDepth(LiveDepth):
         """`dropped` counts malformed messages by reason."""
         return self._link.status()
 
-    def _take(self, feed: DeviceFeed, parts: list[bytes]) -> None:
+    def _take(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         received_ns = now_ns()
         self._link.tally.received()
         try:
             head = read_frame_head(parts, DEPTH_FORMATS)
             depth = usable(read_depth(head, parts[2]))
-        except Malformed as error:
+        except MalformedMessage as error:
             self._link.tally.dropped(str(error))
             return
         captured_ns = self._link.captured_ns(head.timestamp, received_ns)

@@ -1,7 +1,7 @@
 """What a Pupil-compatible device sends, read without trust. Pure; imports nothing of ours but types.
 
 Layout after Pupil Capture's network API: topic, msgpack map, then raw bytes. Anything that does not fit raises
-`Malformed` with one of a few reasons, which are counted.
+`MalformedMessage` with one of a few reasons, which are counted.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MAX_NORM = 1e4
 """Looks outside the picture are fine; beyond this a number is rubbish that would overflow in pixels."""
 
 
-class Malformed(Exception):
+class MalformedMessage(Exception):
     """A message that cannot be used; the argument is the reason it is counted under."""
 
 
 @dataclass(frozen=True, slots=True)
-class FrameHead:
+class FrameHeader:
     """A frame's description as sent, sizes in pixels, timestamp in device seconds."""
 
     width: int
@@ -46,7 +46,7 @@ class FrameHead:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PupilGazeDatum:
     """A gaze datum: x, y in 0..1 of the picture with the origin **top left**, timestamp in device seconds."""
 
     x: float
@@ -55,12 +55,12 @@ class Look:
     timestamp: float
 
 
-def read_frame_head(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHead:
+def read_frame_head(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
     """Read and check all of a `frame.world` message, or of another kind of frame, but its pixels."""
     if len(parts) < 3:
-        raise Malformed("truncated")
+        raise MalformedMessage("truncated")
     fields = _read_map(parts)
-    head = FrameHead(
+    head = FrameHeader(
         _whole(fields, "width"),
         _whole(fields, "height"),
         _whole(fields, "index", MAX_INDEX),
@@ -68,62 +68,62 @@ def read_frame_head(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "b
         _text(fields, "format"),
     )
     if not (head.width and head.height and head.width * head.height <= MAX_PIXELS):
-        raise Malformed("size")
+        raise MalformedMessage("size")
     if head.format not in formats:
-        raise Malformed("format")
+        raise MalformedMessage("format")
     return head
 
 
-def read_pixels(head: FrameHead, raw: bytes) -> Image:
+def read_pixels(head: FrameHeader, raw: bytes) -> Image:
     """(H, W, 3) BGR of the size the head says; grey becomes three equal channels."""
     if head.format == "jpeg":
         if jpeg_size(raw) != (head.width, head.height):
-            raise Malformed("size")
+            raise MalformedMessage("size")
         image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None or image.shape != (head.height, head.width, 3):
-            raise Malformed("undecodable")
+            raise MalformedMessage("undecodable")
         return np.asarray(image, np.uint8)
     channels = 3 if head.format == "bgr" else 1
     if len(raw) != head.width * head.height * channels:
-        raise Malformed("size")
+        raise MalformedMessage("size")
     pixels = np.frombuffer(raw, np.uint8).reshape(head.height, head.width, channels)
     return np.repeat(pixels, 3, axis=2) if channels == 1 else pixels.copy()
 
 
-def read_depth(head: FrameHead, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
+def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
     """(H, W) of a `frame.depth` message: `depth16` little-endian millimetres, `depth32f` little-endian metres."""
     if len(raw) != head.width * head.height * (2 if head.format == "depth16" else 4):
-        raise Malformed("size")
+        raise MalformedMessage("size")
     shape = head.height, head.width
     if head.format == "depth16":
         return np.frombuffer(raw, "<u2").astype(np.uint16, copy=False).reshape(shape)
     return np.frombuffer(raw, "<f4").astype(np.float32, copy=False).reshape(shape)
 
 
-def read_gaze(parts: Sequence[bytes]) -> Look:
+def read_gaze(parts: Sequence[bytes]) -> PupilGazeDatum:
     """Read a `gaze.` message; turns Pupil's origin, bottom left, into top left.
 
     Without a usable `norm_pos` there is no look to hand on, and inventing one with confidence 0 would put a point
     somewhere: the datum is refused as "no position", which the fixation filter sees as a gap.
     """
     if len(parts) < 2:
-        raise Malformed("truncated")
+        raise MalformedMessage("truncated")
     fields = _read_map(parts)
     timestamp = _time(fields)
     position = fields.get("norm_pos")
     if position is None:
-        raise Malformed("no position")
+        raise MalformedMessage("no position")
     if not isinstance(position, list) or len(position) != 2:
-        raise Malformed("wrong type")
+        raise MalformedMessage("wrong type")
     x, y = (_number(value) for value in position)
     if math.isnan(x) or math.isnan(y):
-        raise Malformed("no position")
+        raise MalformedMessage("no position")
     if not (abs(x) <= MAX_NORM and abs(y) <= MAX_NORM):
-        raise Malformed("out of range")
+        raise MalformedMessage("out of range")
     confidence = _number(fields.get("confidence"))
     if math.isnan(confidence):
-        raise Malformed("not finite")
-    return Look(x, 1.0 - y, min(1.0, max(0.0, confidence)), timestamp)
+        raise MalformedMessage("not finite")
+    return PupilGazeDatum(x, 1.0 - y, min(1.0, max(0.0, confidence)), timestamp)
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -145,13 +145,13 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 def _read_map(parts: Sequence[bytes]) -> dict[str, Any]:
     if len(parts[1]) > MAX_MAP_BYTES:
-        raise Malformed("oversize")
+        raise MalformedMessage("oversize")
     try:
         fields = msgpack.unpackb(parts[1], ext_hook=_no_extension)
     except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
-        raise Malformed("not msgpack") from error
+        raise MalformedMessage("not msgpack") from error
     if not isinstance(fields, dict):
-        raise Malformed("not a map")
+        raise MalformedMessage("not a map")
     return fields
 
 
@@ -162,29 +162,29 @@ def _no_extension(code: int, data: bytes) -> NoReturn:
 def _text(fields: dict[str, Any], key: str) -> str:
     value = fields.get(key)
     if not isinstance(value, str):
-        raise Malformed("wrong type")
+        raise MalformedMessage("wrong type")
     return value
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed("wrong type")
+        raise MalformedMessage("wrong type")
     return float(value)
 
 
 def _whole(fields: dict[str, Any], key: str, largest: int = MAX_SIDE_PX) -> int:
     value = fields.get(key)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Malformed("wrong type")
+        raise MalformedMessage("wrong type")
     if not 0 <= value <= largest:
-        raise Malformed("size" if largest == MAX_SIDE_PX else "out of range")
+        raise MalformedMessage("size" if largest == MAX_SIDE_PX else "out of range")
     return value
 
 
 def _time(fields: dict[str, Any]) -> float:
     timestamp = _number(fields.get("timestamp"))
     if not math.isfinite(timestamp):
-        raise Malformed("not finite")
+        raise MalformedMessage("not finite")
     if abs(timestamp) > MAX_TIME_S:
-        raise Malformed("out of range")
+        raise MalformedMessage("out of range")
     return timestamp

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 
-from realtime.sources.base import Tally
-from realtime.sources.video_file import ClipClock
+from realtime.sources.base import SourceMonitor
+from realtime.sources.video_file import PlaybackClock
 from realtime.types import OnEvent, OnGaze, SourceStatus
 
 
-class AlongGaze:
+class SyncedGaze:
     """A `GazeSource` on the clock of a clip or recording; what it gives is its heirs' to say. Start it before them.
 
     In real time every sample is given when its time has come. Else all samples up to a frame's time are given just
     before that frame, on the player's thread.
     """
 
-    def __init__(self, clock: ClipClock, waiting: str) -> None:
+    def __init__(self, clock: PlaybackClock, waiting: str) -> None:
         self._clock = clock
-        self._tally = Tally("connecting", waiting)
+        self._tally = SourceMonitor("connecting", waiting)
         self._on_gaze: OnGaze = lambda sample: None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

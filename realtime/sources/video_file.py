@@ -10,14 +10,14 @@ from pathlib import Path
 from engines import Image
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import Tally
-from realtime.sources.opencv_capture import Clip
+from realtime.sources.base import SourceMonitor
+from realtime.sources.opencv_capture import VideoFile
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
 LATE_NS = 250_000_000
 
 
-class ClipClock:
+class PlaybackClock:
     """A clip's seconds (0 is its first frame, counting on when it is repeated) against the host's clock.
 
     In real time, whoever plays along asks `host_ns` and waits. Else followers are called before each frame and have
@@ -60,7 +60,7 @@ class ClipClock:
         self.period_s, self.turns = period_s, self.turns + 1
 
 
-class Player:
+class PlayedFrames:
     """A `FrameSource` that plays what was recorded before, on a clock of its own; what it plays is its heirs' to say.
 
     In real time each frame is given when its time has come; a reader that falls behind by more than 0.25 s makes it go
@@ -68,8 +68,8 @@ class Player:
     """
 
     def __init__(self, name: str, *, real_time: bool) -> None:
-        self.clock = ClipClock(real_time=real_time)
-        self._tally = Tally("connecting", f"opening {name}")
+        self.clock = PlaybackClock(real_time=real_time)
+        self._tally = SourceMonitor("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._guard, name="frames file", daemon=True)
@@ -135,13 +135,13 @@ class Player:
         self._tally.enter("ended", said)
 
 
-class ClipFrames(Player):
+class VideoFrames(PlayedFrames):
     """A `FrameSource` over a video file or a folder of pictures; `captured_ns` is when a frame's time had come."""
 
     def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
         """`fps` is for folders. `SourceError` unless a first picture can be read."""
         super().__init__(str(path), real_time=real_time)
-        self._clip = Clip(path, fps=fps)
+        self._clip = VideoFile(path, fps=fps)
         self._loop = loop
 
     @property

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from engines import Prompt
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.motion import Chain
-from realtime.tracking.prompter import Prompter
-from realtime.tracking.tracked_mask import Masked
+from realtime.tracking.motion import FlowChain
+from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import Mask
 
 SAME_IOU = 0.6
@@ -27,7 +27,7 @@ class SelfPrompt:
     point_px: tuple[float, float]
 
 
-def self_prompt(mask: Mask, chain: Chain) -> SelfPrompt:
+def self_prompt(mask: Mask, chain: FlowChain) -> SelfPrompt:
     """The point deepest inside an (h, w) mask on the working grid, not empty, and the box round it, in the older frame.
 
     A point alone would be ambiguous again, a box alone would take what else is in it. From the mask that is carried,
@@ -48,7 +48,7 @@ def self_prompt(mask: Mask, chain: Chain) -> SelfPrompt:
     return SelfPrompt(prompt, (float(now[0, 0]), float(now[0, 1])))
 
 
-def asked_again(shown: Masked, keyframe: Keyframe, chain: Chain, prompter: Prompter) -> Masked | None:
+def asked_again(shown: TrackedMask, keyframe: Keyframe, chain: FlowChain, prompter: MaskPrompter) -> TrackedMask | None:
     """What is on show as a newer keyframe has it, in the newest frame, so that it does not wear off with carrying.
 
     chain: from the newest frame to that keyframe. None where the keyframe is not newer, or shows something else there.
@@ -67,7 +67,7 @@ def asked_again(shown: Masked, keyframe: Keyframe, chain: Chain, prompter: Promp
         shown.decode, keyframe=keyframe, point_px=about.point_px, score=score, confidence=score * alike,
         decode_ns=answer.decode_ns,
     )  # fmt: skip
-    return Masked(logits[index], decode, answer, index)
+    return TrackedMask(logits[index], decode, answer, index)
 
 
 def most_alike(masks: NDArray[np.bool_], shown: Mask) -> tuple[int, float]:

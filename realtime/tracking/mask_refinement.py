@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class CleanSettings:
+class RefinementSettings:
     """How edges are found. Lengths are pixels of a picture that is `side_px` on its longest side.
 
     side_px: the scale to work at, half of an 854 px frame.
@@ -45,22 +45,22 @@ class CleanSettings:
     speck: float = 0.02
 
 
-def sharpen(
-    mask: Mask, image: Image, age: int, similarity: Floats | None = None, settings: CleanSettings | None = None
+def sharpen_edges(
+    mask: Mask, image: Image, age: int, similarity: Floats | None = None, settings: RefinementSettings | None = None
 ) -> Mask:
     """Move the edge of a carried mask to where the newest frame has one; gives (H, W) bool.
 
     mask: (h, w) bool over the newest frame, on any grid.
     image: (H, W, 3) uint8 BGR, the newest frame.
     age: how many frames the mask was carried over.
-    similarity: over the frame, on any grid, -1 to 1: how like the older frame it is (`Chain.similarity`).
+    similarity: over the frame, on any grid, -1 to 1: how like the older frame it is (`FlowChain.similarity`).
 
     Thing and background are normal distributions of each CIELAB channel within a moving window (as the local colour
     models of Bai et al., "Video SnapCut", SIGGRAPH 2009); their log-likelihood ratio and the distance to the carried
     edge add up to log-odds, which a guided filter lays along the picture's edges (He & Sun, "Fast Guided Filter",
     arXiv 1505.00996: coefficients on the small grid, applied to the full picture).
     """
-    use = settings or CleanSettings()
+    use = settings or RefinementSettings()
     out = np.zeros(image.shape[:2], np.bool_)
     part = _part(mask, out.shape, use)
     if part is None:
@@ -79,7 +79,7 @@ def sharpen(
     return out
 
 
-def _part(mask: Mask, shape: tuple[int, ...], use: CleanSettings) -> tuple[slice, slice, tuple[int, int]] | None:
+def _part(mask: Mask, shape: tuple[int, ...], use: RefinementSettings) -> tuple[slice, slice, tuple[int, int]] | None:
     """Rows and columns of the frame to work on, and the (width, height) to work at; None for an empty mask."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     if not w or not h:
@@ -106,7 +106,7 @@ def _over(values: Floats, shape: tuple[int, ...], rows: slice, columns: slice, s
     return np.asarray(cv2.warpAffine(values, affine, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _log_odds(small: Image, inside: NDArray[np.bool_], doubt: Floats, age: int, use: CleanSettings) -> Floats:
+def _log_odds(small: Image, inside: NDArray[np.bool_], doubt: Floats, age: int, use: RefinementSettings) -> Floats:
     """Log-odds of belonging to the thing, on the small grid; far from the edge what the carried mask says."""
     seed = inside.astype(np.uint8)
     depth = cv2.distanceTransform(seed, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - seed, cv2.DIST_L2, 3)
@@ -158,7 +158,7 @@ def _guided(odds: Floats, small: Image, full: Image, radius: int = 2, smooth: fl
     return np.asarray(steep * grey + lift, np.float32)
 
 
-def tidy(mask: Mask, point_px: tuple[float, float] | None = None, speck: float = 0.02) -> Mask:
+def remove_small_regions(mask: Mask, point_px: tuple[float, float] | None = None, speck: float = 0.02) -> Mask:
     """Drop specks and fill pinholes smaller than a share of the part that is looked at.
 
     point_px: the gaze; the part under it, or else the largest, is kept whatever its size. Other parts are kept when

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Candidates
+from engines import MaskCandidates
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceSettings:
+class SelectionSettings:
     """What counts, against the predicted IoU with weight 1.
 
     agreement: weight of the IoU with what was on show.
@@ -38,7 +38,7 @@ class ChoiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class MaskSelection:
     """The chosen candidate.
 
     confidence: 0..1; what the vote says, else the predicted IoU times the agreement with what was on show (1 when
@@ -53,24 +53,24 @@ class Choice:
     level: int | None
 
 
-def pick(
+def select_mask(
     masks: NDArray[np.bool_],
     predicted_iou: Floats,
     disc: Floats,
     shown: Floats | NDArray[np.bool_] | None,
     picture: float,
-    settings: ChoiceSettings | None = None,
+    settings: SelectionSettings | None = None,
     *,
     fate: Floats | None = None,
     voted: Floats | None = None,
     level: int | None = None,
-) -> Choice:
+) -> MaskSelection:
     """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area.
 
     fate: (K,) their `common_fate`, where it is known. voted: (K,) their `support`, where there was a vote.
     level: 0 part to 2 whole, the only one that is wanted.
     """
-    weigh = settings or ChoiceSettings()
+    weigh = settings or SelectionSettings()
     score, agreement = _scored(masks, predicted_iou, disc, shown, picture, weigh)
     if fate is not None:
         score = score + weigh.fate * fate
@@ -83,7 +83,7 @@ def pick(
         confidence = float(voted[index])
     else:
         confidence = min(max(float(predicted_iou[index]), 0.0), 1.0) * (1.0 if agreed is None else agreed)
-    return Choice(index, confidence, agreed, ranks[index])
+    return MaskSelection(index, confidence, agreed, ranks[index])
 
 
 def levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:
@@ -102,7 +102,7 @@ def _scored(
     disc: Floats,
     shown: Floats | NDArray[np.bool_] | None,
     picture: float,
-    weigh: ChoiceSettings,
+    weigh: SelectionSettings,
 ) -> tuple[Floats, Floats | None]:
     """(K,) scores and, where something was on show, (K,) agreement with it."""
     flat = masks.reshape(len(masks), -1).astype(np.float32)
@@ -121,7 +121,7 @@ def _scored(
     return score, agreement
 
 
-def support(answer: Candidates, others: Sequence[Candidates]) -> Floats:
+def support(answer: MaskCandidates, others: Sequence[MaskCandidates]) -> Floats:
     """(K,) 0..1: how far other points within the gaze's error offer the same masks as an answer.
 
     A mask is supported by another point to the degree that it offers one like it: the best of IoU times predicted IoU;

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines import Candidates, Decoder, Floats, Prompt
-from realtime.tracking.gaze import Look
+from engines import Decoder, Floats, MaskCandidates, Prompt
+from realtime.tracking.gaze import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import support
-from realtime.tracking.motion import Chain
+from realtime.tracking.motion import FlowChain
 from realtime.types import GazeSample
 
 RECENT = 1024
@@ -45,7 +45,7 @@ class PrompterSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class PromptResult:
     """What the decoder said to one prompt on one keyframe.
 
     sample, point_then: the gaze behind the prompt, and where it was put in the keyframe, px.
@@ -59,7 +59,7 @@ class Answer:
     sample: GazeSample
     point_then: tuple[float, float]
     radius_px: float
-    candidates: Candidates
+    candidates: MaskCandidates
     decode_ns: tuple[int, int]
     support: Floats | None = None
     boxed: bool = False
@@ -69,14 +69,14 @@ class Answer:
         return int(np.count_nonzero(self.candidates.logits[index] > 0))
 
 
-class Prompter:
+class MaskPrompter:
     """Remembers the gaze and the last answer. One thread."""
 
     def __init__(self, decoder: Decoder, clock_ns: Callable[[], int], settings: PrompterSettings) -> None:
         self._decoder, self._clock_ns, self._settings = decoder, clock_ns, settings
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # px of their own time
-        self._answer: Answer | None = None
-        self._again: Answer | None = None
+        self._answer: PromptResult | None = None
+        self._again: PromptResult | None = None
 
     def reset(self) -> None:
         """Forget everything, as after a change of source."""
@@ -87,7 +87,7 @@ class Prompter:
         """Take a valid sample; x and y are pixels of the frame of its own time."""
         self._recent.append((sample, x, y))
 
-    def ask(self, look: Look, keyframe: Keyframe, chain: Chain) -> Answer:
+    def ask(self, look: GazeEstimate, keyframe: Keyframe, chain: FlowChain) -> PromptResult:
         """The answer for this look on this keyframe: the one it gave before, if the prompt is still that.
 
         chain: from the newest frame to the keyframe.
@@ -104,10 +104,10 @@ class Prompter:
         begin_ns = self._clock_ns()
         candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*then_px)])[0]
         decode_ns = (begin_ns, self._clock_ns())
-        self._answer = Answer(keyframe, look.onset_ns, sample, then_px, look.radius_px, candidates, decode_ns)
+        self._answer = PromptResult(keyframe, look.onset_ns, sample, then_px, look.radius_px, candidates, decode_ns)
         return self._answer
 
-    def ask_again(self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe) -> Answer:
+    def ask_again(self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe) -> PromptResult:
         """The answer for a thing that is kept, once a keyframe.
 
         prompt: with its point first. sample, radius_px: of the look that it was found by.
@@ -117,10 +117,10 @@ class Prompter:
             candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
             decode_ns = (begin_ns, self._clock_ns())
             x, y = map(float, prompt.points_px[0])
-            self._again = Answer(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, boxed=True)
+            self._again = PromptResult(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, boxed=True)
         return self._again
 
-    def unboxed(self, answer: Answer) -> Answer:
+    def unboxed(self, answer: PromptResult) -> PromptResult:
         """The answer to its point alone, which may as well mean something larger."""
         begin_ns = self._clock_ns()
         candidates = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*answer.point_then)])[0]
@@ -142,7 +142,9 @@ class Prompter:
         self._answer = replace(answer, support=support(answer.candidates, others))
         return True
 
-    def _point_then(self, look: Look, keyframe: Keyframe, chain: Chain) -> tuple[GazeSample, tuple[float, float]]:
+    def _point_then(
+        self, look: GazeEstimate, keyframe: Keyframe, chain: FlowChain
+    ) -> tuple[GazeSample, tuple[float, float]]:
         """The sample that says where the thing looked at was in the keyframe, and the place.
 
         Eyes that have rested on it since before the keyframe say so themselves, better than any flow can: they follow

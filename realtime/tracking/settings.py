@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from realtime.tracking.dwell import DwellSettings
 from realtime.tracking.gaze import GazeSettings
 from realtime.tracking.keyframe_selection import KeyframeSettings
-from realtime.tracking.mask_refinement import CleanSettings
-from realtime.tracking.mask_selection import ChoiceSettings
+from realtime.tracking.mask_refinement import RefinementSettings
+from realtime.tracking.mask_selection import SelectionSettings
 from realtime.tracking.motion import MotionSettings
 from realtime.tracking.prompter import PrompterSettings
 from realtime.types import MaskResult
@@ -27,13 +27,13 @@ class TrackerSettings:
     motion: MotionSettings = field(default_factory=MotionSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
     prompter: PrompterSettings = field(default_factory=PrompterSettings)
-    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
-    clean: CleanSettings = field(default_factory=CleanSettings)
+    choice: SelectionSettings = field(default_factory=SelectionSettings)
+    clean: RefinementSettings = field(default_factory=RefinementSettings)
     dwell: DwellSettings = field(default_factory=DwellSettings)
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class TrackerOutput:
     """What one frame gave.
 
     message: to be published, or None while nothing was looked at yet.

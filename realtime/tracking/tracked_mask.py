@@ -9,13 +9,13 @@ import numpy as np
 
 from engines import Floats
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.motion import Chain
-from realtime.tracking.prompter import Answer
+from realtime.tracking.motion import FlowChain
+from realtime.tracking.prompter import PromptResult
 from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, Mask, MaskResult, State, TimingNs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decode:
+class MaskProvenance:
     """Where a mask comes from; stays with it while it is only carried on.
 
     point_px: the gaze that prompted it, in the newest frame; of a mask that is kept on purpose and was asked for by
@@ -50,15 +50,15 @@ class Decode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Masked:
+class TrackedMask:
     """A mask on the working grid of the newest frame, as logits, and where it comes from.
 
     answer, index: the decoder's answer that it is a candidate of, and which.
     """
 
     logits: Floats
-    decode: Decode
-    answer: Answer
+    decode: MaskProvenance
+    answer: PromptResult
     index: int
 
     @property
@@ -66,16 +66,16 @@ class Masked:
         """(h, w) bool."""
         return np.asarray(self.logits > 0)
 
-    def moved(self, since: Chain) -> Masked:
+    def moved(self, since: FlowChain) -> TrackedMask:
         """The same in the next frame, by the motion since the one before it."""
         x, y = since.to_now(np.array([self.decode.point_px], np.float32))[0]
         decode = dataclasses.replace(self.decode, point_px=(float(x), float(y)))
         return dataclasses.replace(self, logits=since.moved(self.logits), decode=decode)
 
-    def instead(self, answer: Answer, index: int, chain: Chain) -> Masked:
+    def instead(self, answer: PromptResult, index: int, chain: FlowChain) -> TrackedMask:
         """A candidate of the same or another answer about it; `chain` goes from the newest frame to its keyframe."""
         candidates = answer.candidates
         score = float(np.clip(candidates.predicted_iou[index], 0, 1))
         logits = chain.sampled(candidates.logits[index : index + 1], candidates.letterbox)[0]
         decode = dataclasses.replace(self.decode, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns)
-        return Masked(logits, decode, answer, index)
+        return TrackedMask(logits, decode, answer, index)

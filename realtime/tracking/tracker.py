@@ -21,21 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Decoder, Floats
-from realtime.tracking.dwell import Dwell, Seen, moved_together, near
-from realtime.tracking.finishing import Finishing
-from realtime.tracking.gaze import GazeFilter, Look
+from realtime.tracking.dwell import DwellInput, DwellStateMachine, moved_together, near
+from realtime.tracking.finishing import MaskFinisher
+from realtime.tracking.gaze import GazeEstimate, GazeFilter
 from realtime.tracking.keeping import asked_again
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.keyframe_selection import KeyframeChooser
-from realtime.tracking.mask_selection import pick
-from realtime.tracking.motion import Chain, Motion, common_fate
-from realtime.tracking.prompter import Prompter
-from realtime.tracking.settings import Track, TrackerSettings
-from realtime.tracking.tracked_mask import Decode, Masked
-from realtime.tracking.user_overrides import Known, NotDone, Steering, stepped
+from realtime.tracking.mask_selection import select_mask
+from realtime.tracking.motion import FlowChain, FlowHistory, common_fate
+from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.settings import TrackerOutput, TrackerSettings
+from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
+from realtime.tracking.user_overrides import CommandRejected, ExternalObjects, UserOverrides, stepped
 from realtime.types import Frame, GazeSample, MaskResult
 
-__all__ = ["Track", "Tracker", "TrackerSettings"]
+__all__ = ["Tracker", "TrackerOutput", "TrackerSettings"]
 
 FATE_NS = 40_000_000
 """Over this long things move apart by what flow can tell, at any frame rate."""
@@ -58,23 +58,23 @@ class Tracker:
         """
         self._clock_ns, self._frame_time = clock_ns, frame_time
         self._settings = settings or TrackerSettings()
-        self._motion = Motion(self._settings.motion)
+        self._motion = FlowHistory(self._settings.motion)
         self._chooser = KeyframeChooser(self._settings.keyframes)
         self._gaze = GazeFilter(self._settings.gaze)
-        self._prompter = Prompter(decoder, clock_ns, self._settings.prompter)
-        self._dwell = Dwell(self._settings.dwell)
-        self._finishing = Finishing(clock_ns, self._settings.clean, self._settings.frame_share, hurry=not frame_time)
-        self._steering = Steering()
+        self._prompter = MaskPrompter(decoder, clock_ns, self._settings.prompter)
+        self._dwell = DwellStateMachine(self._settings.dwell)
+        self._finishing = MaskFinisher(clock_ns, self._settings.clean, self._settings.frame_share, hurry=not frame_time)
+        self._steering = UserOverrides()
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
-        self._shown: Masked | None = None
+        self._shown: TrackedMask | None = None
         self._now_ns = 0
         self._since_ns = 0  # when the source last began anew
-        self._behind: Decode | None = None  # of the last message, also when that shows nothing any more
+        self._behind: MaskProvenance | None = None  # of the last message, also when that shows nothing any more
         self._level: int | None = None  # of the last decode's choice: 0 part to 2 whole
         self._wanted: int | None = None  # that the wearer has stepped to
 
-    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Track:
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> TrackerOutput:
         """Take the newest frame, every gaze sample since the last one and the newest keyframe if there is a new one."""
         if self._restarted(frame):
             self._restart()
@@ -95,8 +95,8 @@ class Tracker:
         message = self._decide(frame, look, decoded, carried, broken=before is not None and since is None)
         wants = self._wants_keyframe(frame)
         if message is None or self._behind is None:
-            return Track(None, wants)
-        return Track(message, wants, self._behind.sample.captured_ns, self._behind.keyframe.captured_ns)
+            return TrackerOutput(None, wants)
+        return TrackerOutput(message, wants, self._behind.sample.captured_ns, self._behind.keyframe.captured_ns)
 
     def prepare(self, keyframe: Keyframe) -> None:
         """Take a new keyframe between two frames, and ask about what the eyes rest on before the next one comes."""
@@ -139,24 +139,26 @@ class Tracker:
     def hold(self, on: bool, thing: int | None = None) -> int:
         """Keep what is on show whatever the eyes do, or follow them again; gives the id of what was shown last.
 
-        What is lost, because a cut took it or it left the picture, is let go. Raises `NotDone` where there is nothing
+        What is lost, because a cut took it or it left the picture, is let go. Raises `CommandRejected` where there is nothing
         to keep, or something else than `thing`.
         """
         shown = self._dwell.shown_id
         if on and (self._shown is None or thing not in (None, shown)):
             there = "nothing is" if self._shown is None else f"{shown} is"
-            raise NotDone(f"object {thing} is not on show, {there}" if thing is not None else "nothing is on show")
+            raise CommandRejected(
+                f"object {thing} is not on show, {there}" if thing is not None else "nothing is on show"
+            )
         self._prompter.let_go()
         self._steering = replace(self._steering, kept=on)
         return shown
 
     def clear(self) -> None:
         """Show nothing until the eyes rest anew: what they rest on now does not count."""
-        self._steering = Steering(cleared_ns=self._now_ns)
+        self._steering = UserOverrides(cleared_ns=self._now_ns)
         self._dwell.clear()
         self._shown = self._level = self._wanted = None
 
-    def know(self, known: Known) -> list[int | None]:
+    def know(self, known: ExternalObjects) -> list[int | None]:
         """Remember things that others found; gives their ids, None for what could not be carried to this frame."""
         chain = self._motion.chain(known.frame.index) if known.frame.received_ns >= self._since_ns else None
         if self._frame is None or chain is None:
@@ -177,11 +179,13 @@ class Tracker:
         self._motion.reset()
         self._chooser.reset()
         self._gaze.reset()
-        self._dwell = Dwell(self._settings.dwell, last_id=self._dwell.last_id)  # another thing must not get an old id
+        self._dwell = DwellStateMachine(
+            self._settings.dwell, last_id=self._dwell.last_id
+        )  # another thing must not get an old id
         self._prompter.reset()
         self._frame = self._keyframe = self._shown = self._behind = None
         self._level = self._wanted = None
-        self._steering = Steering()
+        self._steering = UserOverrides()
 
     def _wants_keyframe(self, frame: Frame) -> bool:
         """Whether the picture has changed, or the keyframe lies so far back that soon no chain will reach it."""
@@ -190,7 +194,7 @@ class Tracker:
         return changed or newest is None or frame.index - newest > self._settings.motion.ring // 2
 
     def _take_gaze(
-        self, samples: Sequence[GazeSample], frame: Frame, before: Frame | None, since: Chain | None
+        self, samples: Sequence[GazeSample], frame: Frame, before: Frame | None, since: FlowChain | None
     ) -> None:
         for sample in samples:
             x, y = sample.px(frame.size)
@@ -207,12 +211,12 @@ class Tracker:
         self._gaze.move(to_now, before.captured_ns, frame.captured_ns)
         self._dwell.move(to_now)
 
-    def _look(self) -> Look | None:
+    def _look(self) -> GazeEstimate | None:
         """What the eyes do, unless they did it before all was cleared."""
         look = self._gaze.look(self._now_ns)
         return look if look is not None and look.onset_ns > self._steering.cleared_ns else None
 
-    def _carry(self, since: Chain | None) -> Masked | None:
+    def _carry(self, since: FlowChain | None) -> TrackedMask | None:
         """What was on show, or what was chosen instead, in the newest frame."""
         chosen, self._steering = self._steering.chosen, replace(self._steering, chosen=None)
         if self._shown is None or since is None:
@@ -223,7 +227,7 @@ class Tracker:
 
     # -- 2. to 4. decode ----------------------------------------------------------------------------------------------
 
-    def _decode(self, frame: Frame, look: Look, carried: Masked | None) -> Masked | None:
+    def _decode(self, frame: Frame, look: GazeEstimate, carried: TrackedMask | None) -> TrackedMask | None:
         """What the eyes rest on, carried to the newest frame; None when they do not rest, or nothing is encoded yet."""
         keyframe = self._keyframe
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
@@ -236,7 +240,7 @@ class Tracker:
         # After a saccade to something else, agreement with what was on show would only hold the eyes back.
         stayed = carried is not None and near(carried.mask, frame.size, look.point_px, look.radius_px)
         masks = logits[few] > 0
-        choice = pick(
+        choice = select_mask(
             masks, candidates.predicted_iou, chain.disc(look.point_px, look.radius_px)[few],
             carried.mask[few] if carried is not None and stayed else None, masks[0].size, self._settings.choice,
             fate=self._fate(masks), voted=answer.support, level=self._wanted if stayed else None,
@@ -244,12 +248,12 @@ class Tracker:
         self._level = choice.level
         score = float(np.clip(candidates.predicted_iou[choice.index], 0, 1))
         x, y = chain.to_now(np.array([answer.point_then], np.float32))[0]
-        decode = Decode(
+        decode = MaskProvenance(
             keyframe, answer.sample, (float(x), float(y)), look.radius_px, score, choice.confidence, answer.decode_ns
         )
-        return Masked(logits[choice.index], decode, answer, choice.index)
+        return TrackedMask(logits[choice.index], decode, answer, choice.index)
 
-    def _kept(self, shown: Masked | None) -> Masked | None:
+    def _kept(self, shown: TrackedMask | None) -> TrackedMask | None:
         """What is kept, as a newer keyframe has it; None where there is nothing new."""
         chain = self._motion.chain(self._keyframe.index) if self._keyframe is not None else None
         if shown is None or self._keyframe is None or chain is None:
@@ -268,10 +272,16 @@ class Tracker:
     # -- 5. decide ----------------------------------------------------------------------------------------------------
 
     def _decide(
-        self, frame: Frame, look: Look | None, decoded: Masked | None, carried: Masked | None, *, broken: bool
+        self,
+        frame: Frame,
+        look: GazeEstimate | None,
+        decoded: TrackedMask | None,
+        carried: TrackedMask | None,
+        *,
+        broken: bool,
     ) -> MaskResult | None:
         verdict = self._dwell.update(
-            Seen(
+            DwellInput(
                 self._now_ns, look, decoded.mask if decoded else None, carried.mask if carried else None,
                 frame.size, level=self._level, broken=broken, keep=self._steering.kept,
             )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines import Candidates
-from realtime.tracking.dwell import Trace
+from engines import MaskCandidates
+from realtime.tracking.dwell import MaskPoints
 from realtime.tracking.mask_selection import levels
-from realtime.tracking.prompter import Answer
+from realtime.tracking.prompter import PromptResult
 from realtime.types import FrameKey
 
 GROWN = 1.05
@@ -20,7 +20,7 @@ GROWN = 1.05
 
 
 @dataclass(frozen=True, slots=True)
-class Steering:
+class UserOverrides:
     """What is asked for now.
 
     kept: what is on show stays whatever the eyes do.
@@ -29,14 +29,14 @@ class Steering:
     """
 
     kept: bool = False
-    chosen: tuple[Answer, int] | None = None
+    chosen: tuple[PromptResult, int] | None = None
     cleared_ns: int = 0
 
 
-def stepped(candidates: Candidates, area: int, step: int) -> tuple[int, int] | None:
+def stepped(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int] | None:
     """The candidate and the level of the next mask that is smaller (step -1) or larger (1) than an area.
 
-    area: in logits, as `Answer.area`. The end of the row when there is none; None from a decoder that gives but one
+    area: in logits, as `PromptResult.area`. The end of the row when there is none; None from a decoder that gives but one
     mask.
     """
     masks = candidates.logits > 0
@@ -51,16 +51,16 @@ def stepped(candidates: Candidates, area: int, step: int) -> tuple[int, int] | N
     return found or ranked[-1][::-1]
 
 
-class NotDone(Exception):
+class CommandRejected(Exception):
     """A command that cannot be obeyed now; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class ExternalObjects:
     """Things that others found on a frame, so that the eyes find them under the ids that these were given.
 
     traces: None for a thing that has no place in the frame.
     """
 
     frame: FrameKey
-    traces: tuple[Trace | None, ...]
+    traces: tuple[MaskPoints | None, ...]

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 STOP_S = 0.9
 
 
-class Seat:
+class ClientSlot:
     """One viewer. `skipped` counts the pictures that it was too slow for."""
 
     def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
@@ -19,10 +19,10 @@ class Seat:
         self.ready, self.sent, self.skipped = True, 0, 0
 
 
-S = TypeVar("S", bound=Seat)
+S = TypeVar("S", bound=ClientSlot)
 
 
-class Seats(Generic[S]):
+class ClientSlots(Generic[S]):
     """Who watches. What is in it is read and changed with `wake` held; that is notified of whatever happens."""
 
     def __init__(self) -> None:

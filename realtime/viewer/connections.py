@@ -13,8 +13,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime.errors import PageError
 from realtime.infra.clock import now_ns
-from realtime.viewer.frame_broadcaster import Hub, Order
-from realtime.viewer.interfaces import Host
+from realtime.viewer.frame_broadcaster import FrameBroadcaster, PictureOrder
+from realtime.viewer.interfaces import PageHost
 from realtime.viewer.page_messages import pack_text
 
 PROBE_EVERY_S = 2.0
@@ -29,13 +29,13 @@ STALLED_S = 10.0
 """A reader of MJPEG that takes nothing for so long has its place given to others; a WebSocket is pinged."""
 
 
-class Visit:
+class WebSocketConnection:
     """One WebSocket. Texts wait in a short queue; of pictures there is one, the newest."""
 
     def __init__(
         self,
         socket: web.WebSocketResponse,
-        host: Host,
+        host: PageHost,
         loop: asyncio.AbstractEventLoop,
         *,
         refused: Callable[[], None],
@@ -137,10 +137,10 @@ class Visit:
             await asyncio.sleep(PROBE_EVERY_S)
 
 
-class Stream:
+class MjpegStream:
     """One reader of MJPEG: multipart/x-mixed-replace, the next picture when the last has left."""
 
-    def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, hub: FrameBroadcaster, loop: asyncio.AbstractEventLoop) -> None:
         self._hub, self._loop = hub, loop
         self._task: asyncio.Task[object] | None = None
         self._next: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()  # holds one: the hub waits for the ack
@@ -153,7 +153,7 @@ class Stream:
         if self._task is not None:
             self._task.cancel()
 
-    async def send(self, request: web.Request, order: Order) -> web.StreamResponse:
+    async def send(self, request: web.Request, order: PictureOrder) -> web.StreamResponse:
         """Send until the reader goes."""
         self._task = asyncio.current_task()
         headers = {

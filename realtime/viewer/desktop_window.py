@@ -60,7 +60,7 @@ class MouseGaze(GazeSource):
         self._on_gaze(GazeSample(*self._place, "px", 1.0, at_ns / 1e9, at_ns, at_ns))
 
 
-class Window:
+class DesktopWindow:
     """One OpenCV window. Close it with q, Escape or its button."""
 
     def __init__(self, title: str, mouse: MouseGaze | None) -> None:

@@ -20,9 +20,9 @@ import numpy as np
 from engines import Image
 from realtime.config.viewer import IDENTITY, Homography, check_homography
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import Shown
+from realtime.pipeline.observers import FrameResult
 from realtime.types import GazeSample, MaskResult
-from realtime.viewer.clients import Seat, Seats
+from realtime.viewer.clients import ClientSlot, ClientSlots
 from realtime.viewer.contours import edges, outlines
 from realtime.viewer.page_messages import pack_picture
 
@@ -40,7 +40,7 @@ _TOGETHER = (_ORDER[:2], _ORDER[2:])
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PictureOrder:
     """What a viewer wants. homography and size (0, 0: the frame's own) are those of `edges`."""
 
     what: What
@@ -48,22 +48,22 @@ class Order:
     size: tuple[int, int] = (0, 0)
 
 
-class Viewer(Seat):
+class LiveClient(ClientSlot):
     """Somebody who watches. `seen`: the number of the last picture that came while it was ready."""
 
-    def __init__(self, order: Order, deliver: Callable[[int, bytes], None]) -> None:
+    def __init__(self, order: PictureOrder, deliver: Callable[[int, bytes], None]) -> None:
         super().__init__(deliver)
         self.order, self.seen = order, 0
 
 
-class Hub(Seats[Viewer]):
+class FrameBroadcaster(ClientSlots[LiveClient]):
     """Takes pictures from the pipeline's threads and gives them to viewers, on its own between `start` and `stop`."""
 
     def __init__(self, jpeg_quality: int, clock_ns: Callable[[], int], *, least_confidence: float = 0.5) -> None:
         """least_confidence: of looks that are shown; below it the eyes are closed."""
         super().__init__()
         self._quality, self._clock_ns, self._least = jpeg_quality, clock_ns, least_confidence
-        self._shown: Shown | None = None
+        self._shown: FrameResult | None = None
         self._shown_ns, self._seq = 0, 0
         self._looks: deque[GazeSample] = deque(maxlen=512)
 
@@ -72,7 +72,7 @@ class Hub(Seats[Viewer]):
         for kinds in _TOGETHER:
             self.work(f"viewer-hub {kinds[0]}", partial(self._deal, kinds))
 
-    def put(self, shown: Shown) -> None:
+    def put(self, shown: FrameResult) -> None:
         """Take the newest frame and its mask; returns at once."""
         with self.wake:
             self._shown, self._shown_ns, self._seq = shown, self._clock_ns(), self._seq + 1
@@ -84,21 +84,21 @@ class Hub(Seats[Viewer]):
             with self.wake:
                 self._looks.append(sample)
 
-    def join(self, order: Order, deliver: Callable[[int, bytes], None]) -> Viewer:
+    def join(self, order: PictureOrder, deliver: Callable[[int, bytes], None]) -> LiveClient:
         """Seat a viewer. `deliver(seq, picture)` is called on a thread of the hub's and must return at once."""
-        return self.take(Viewer(order, deliver))
+        return self.take(LiveClient(order, deliver))
 
-    def change(self, seat: Viewer, order: Order) -> None:
+    def change(self, seat: LiveClient, order: PictureOrder) -> None:
         """Send something else from the next picture on."""
         with self.wake:
             seat.order = order
 
     @property
-    def newest(self) -> Shown | None:
+    def newest(self) -> FrameResult | None:
         """What came last."""
         return self._shown
 
-    def _due(self, kinds: Collection[What]) -> list[Viewer]:
+    def _due(self, kinds: Collection[What]) -> list[LiveClient]:
         waiting = (seat for seat in self.seated if seat.ready and seat.seen < self._seq)
         return [seat for seat in waiting if seat.order.what in kinds]
 
@@ -113,8 +113,8 @@ class Hub(Seats[Viewer]):
                     seat.skipped += seq - seat.seen - 1 if seat.seen else 0
                     seat.ready, seat.seen, seat.sent = False, seq, seq
                 orders = {seat: seat.order for seat in due}
-            made: dict[Order, bytes] = {}
-            making = _Making(shown, seq, shown_ns, self._trail(shown), self._quality)
+            made: dict[PictureOrder, bytes] = {}
+            making = _PictureJob(shown, seq, shown_ns, self._trail(shown), self._quality)
             for seat in sorted(due, key=lambda seat: _ORDER.index(orders[seat].what)):
                 order = orders[seat]
                 try:
@@ -125,7 +125,7 @@ class Hub(Seats[Viewer]):
                     self.failed()
                     self.ack(seat, seq)  # there is nothing to show
 
-    def _trail(self, shown: Shown) -> list[list[float]]:
+    def _trail(self, shown: FrameResult) -> list[list[float]]:
         """[x, y, age in ms] of the newest looks, oldest first, px of the frame; empty when there are none any more."""
         now_ns = self._clock_ns()
         with self.wake:
@@ -138,15 +138,15 @@ class Hub(Seats[Viewer]):
         return [[round(x, 1), round(y, 1), round((now_ns - look.captured_ns) / 1e6)] for look, (x, y) in places]
 
 
-class _Making:
+class _PictureJob:
     """What can be made of one frame, each part once."""
 
-    def __init__(self, shown: Shown, seq: int, shown_ns: int, trail: list[list[float]], quality: int) -> None:
+    def __init__(self, shown: FrameResult, seq: int, shown_ns: int, trail: list[list[float]], quality: int) -> None:
         self._shown, self._seq, self._shown_ns, self._trail, self._quality = shown, seq, shown_ns, trail, quality
         mask = shown.message.mask if shown.message is not None else None
         self._lines = outlines(mask) if mask is not None else []
 
-    def make(self, order: Order) -> bytes:
+    def make(self, order: PictureOrder) -> bytes:
         """The picture as bytes."""
         shown = self._shown
         if order.what == "overlay":
@@ -164,7 +164,7 @@ class _Making:
         return bytes(np.asarray(data).tobytes())
 
 
-def head(shown: Shown, seq: int, shown_ns: int, trail: list[list[float]]) -> Mapping[str, Any]:
+def head(shown: FrameResult, seq: int, shown_ns: int, trail: list[list[float]]) -> Mapping[str, Any]:
     """What a page is told about a frame and its mask; times in ms of the host's monotonic clock."""
     frame, message = shown.frame, shown.message
     fields: dict[str, Any] = {

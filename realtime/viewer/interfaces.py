@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from realtime.viewer.frame_broadcaster import Hub
+from realtime.viewer.frame_broadcaster import FrameBroadcaster
 
 
-class Line(Protocol):
+class PageConnection(Protocol):
     """The way to one page. What waits on it is bounded: a few texts, and one picture, the newest."""
 
     def tell(self, text: str) -> None:
@@ -21,7 +21,7 @@ class Line(Protocol):
         ...
 
 
-class Talk(Protocol):
+class PageHandler(Protocol):
     """The talk with one page, on the event loop's thread; every call returns at once."""
 
     def hear(self, text: str, at_ns: int) -> None:
@@ -42,14 +42,14 @@ class Talk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What a page fetches. kind: its media type."""
 
     kind: str
     body: bytes
 
 
-class Host(Protocol):
+class PageHost(Protocol):
     """Whoever has something to show."""
 
     @property
@@ -58,7 +58,7 @@ class Host(Protocol):
         ...
 
     @property
-    def streams(self) -> Hub | None:
+    def streams(self) -> FrameBroadcaster | None:
         """Where readers of MJPEG are seated; None where there is nothing for them."""
         ...
 
@@ -66,11 +66,11 @@ class Host(Protocol):
         """What every page is told when it opens."""
         ...
 
-    def enter(self, line: Line) -> Talk:
+    def enter(self, line: PageConnection) -> PageHandler:
         """A page has opened."""
         ...
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer | None:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer | None:
         """What a page fetches at a path that is no file, None for nothing; one call at a time, which may take long."""
         ...
 

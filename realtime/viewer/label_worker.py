@@ -7,27 +7,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from realtime.errors import RecordingError
-from realtime.infra.channels import Backlog
-from realtime.recording.labelling import Labelling
-from realtime.viewer.page_messages import Say, Undo, pack_text
+from realtime.infra.channels import BoundedQueue
+from realtime.recording.labelling import LabelEditor
+from realtime.viewer.page_messages import LabelChange, UndoRequest, pack_text
 
 MOST = 64
 """Changes that wait for the disk; of more the oldest are lost, which the pages show."""
 
 
-class Labeller:
+class LabelWorker:
     """Works between `__init__` and `close`; every call returns at once, from any thread."""
 
-    def __init__(self, tell: Callable[[str], None], labelling: Labelling | None = None) -> None:
+    def __init__(self, tell: Callable[[str], None], labelling: LabelEditor | None = None) -> None:
         """tell: sends a packed message to every page. labelling: of the recording that it begins with."""
         self._tell, self._labelling = tell, labelling
-        self._wishes: Backlog[Path | Say | Undo] = Backlog(MOST)
+        self._wishes: BoundedQueue[Path | LabelChange | UndoRequest] = BoundedQueue(MOST)
         self._wake = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="gazecast-labels", daemon=True)
         self._thread.start()
 
-    def take(self, wish: Path | Say | Undo) -> None:
+    def take(self, wish: Path | LabelChange | UndoRequest) -> None:
         """Change or undo something; or turn to another recording."""
         self._wishes.put(wish)
         with self._wake:
@@ -69,13 +69,13 @@ class Labeller:
                     return
                 self._wake.wait(0.5)  # a wish may have come just before
 
-    def _do(self, wish: Path | Say | Undo) -> None:
+    def _do(self, wish: Path | LabelChange | UndoRequest) -> None:
         if isinstance(wish, Path):
             self._labelling = None  # not those of the last one, if these cannot be read
-            self._labelling = Labelling(wish)
+            self._labelling = LabelEditor(wish)
         elif self._labelling is None:
             raise RecordingError("there is no recording to say something of")
-        elif isinstance(wish, Undo):
+        elif isinstance(wish, UndoRequest):
             self._labelling.undo()
         else:
             self._labelling.change(wish.object, wish.label)

@@ -12,33 +12,33 @@ from realtime.config.viewer import ViewSettings
 from realtime.errors import PageError, SnapshotError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
-from realtime.pipeline.control import VERBS, Command, Commands, Verb
-from realtime.pipeline.observers import Shown, Tap
+from realtime.pipeline.control import VERBS, CommandQueue, CommandVerb, UserCommand
+from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
-from realtime.viewer.frame_broadcaster import Hub, Order, Viewer
-from realtime.viewer.interfaces import Answer, Line
-from realtime.viewer.label_worker import Labeller
-from realtime.viewer.page_input import Desk, Page
+from realtime.viewer.frame_broadcaster import FrameBroadcaster, LiveClient, PictureOrder
+from realtime.viewer.interfaces import HttpAnswer, PageConnection
+from realtime.viewer.label_worker import LabelWorker
+from realtime.viewer.page_input import PageInput, PageSource
 from realtime.viewer.page_messages import (
-    Ack,
-    Looks,
-    Say,
-    Show,
-    Source,
-    Sync,
-    Undo,
-    Want,
+    ClockSync,
+    FrameAck,
+    LabelChange,
+    PageGaze,
+    PageSourceChange,
+    SeekRequest,
+    UndoRequest,
+    ViewRequest,
     pack_text,
     read_picture,
     read_text,
 )
-from realtime.viewer.server import Server
-from realtime.viewer.shown_objects import Roll
+from realtime.viewer.server import PageServer
+from realtime.viewer.shown_objects import ShownObjects
 from realtime.viewer.snapshot import save
 
 
-class LivePage(Tap):
+class LivePage(PipelineObserver):
     """Serves from `__init__` to `close`; everything that is put in returns at once."""
 
     name = "view"
@@ -54,27 +54,27 @@ class LivePage(Tap):
         least_confidence: float = 0.5,
         clock: Callable[[], time.struct_time] = time.localtime,
     ) -> None:
-        """Bind and serve; raises `ViewError`.
+        """Bind and serve; raises `ViewerError`.
 
         frames, gaze: the sources that pages feed; None where they come from elsewhere. source: as it was named.
         least_confidence: of looks that are shown. clock: names snapshots.
         """
-        self.commands = Commands()
+        self.commands = CommandQueue()
         self._settings, self._clock = settings, clock
-        self._hub = Hub(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
+        self._hub = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
         self._hello = {
             "stream": stream, "source": source, "page_frames": frames is not None, "page_gaze": gaze is not None,
             "can": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
-        self._snapshots: Latest[Shown] = Latest()
+        self._snapshots: Latest[FrameResult] = Latest()
         self._snapper = threading.Thread(target=self._snap, name="gazecast-snapshots", daemon=True)
         self._recorded: Path | None = None
         self._recording_since_ns: int | None = None
-        self._roll = Roll()
-        self._labeller = Labeller(lambda text: self._server.tell_all(text))
-        host = LiveHost(self._hub, Desk(frames, gaze, self.commands), self._hello, self._of_recording, self._label)
+        self._roll = ShownObjects()
+        self._labeller = LabelWorker(lambda text: self._server.tell_all(text))
+        host = LiveHost(self._hub, PageInput(frames, gaze, self.commands), self._hello, self._of_recording, self._label)
         try:
-            self._server = Server(settings, host)
+            self._server = PageServer(settings, host)
         except BaseException:
             self._labeller.close()
             raise
@@ -86,24 +86,24 @@ class LivePage(Tap):
         """What to open in a browser."""
         return self._server.address
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Show a frame with its mask."""
         self._hub.put(shown)
         if self._roll.add(shown):
             self._tell_things()
 
-    def look(self, sample: GazeSample) -> None:
+    def on_gaze(self, sample: GazeSample) -> None:
         """Show a look of the eyes."""
         self._hub.look(sample)
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Show how it is."""
         said = {key: health.fields()[key] for key in ("state", "reason", "rates", "latency_ms", "dropped")}
         engine = {key: health.engine.get(key, "") for key in ("backend", "model", "precision")}
         self._server.health(pack_text("health", **said, memory_mib=health.memory_mib, engine=engine))
         self._tell_things()
 
-    def allow(self, verbs: Collection[Verb]) -> None:
+    def allow(self, verbs: Collection[CommandVerb]) -> None:
         """Let pages offer the buttons of these verbs."""
         self._hello["can"] = [verb for verb in VERBS if verb in verbs]
         self._server.tell_all(pack_text("can", can=self._hello["can"]))
@@ -123,12 +123,12 @@ class LivePage(Tap):
             self._labeller.take(file)
         self._server.tell_all(self._recording())
 
-    def command(self, command: Command, shown: Shown) -> None:
+    def on_command(self, command: UserCommand, shown: FrameResult) -> None:
         """Do what is the page's own to do with the frame that a command came to."""
         if command.verb == "snapshot":
             self._snapshots.put(shown)
 
-    def dropped(self) -> dict[str, int]:
+    def drop_counts(self) -> dict[str, int]:
         """What viewers missed and what was refused of them, for `health`."""
         counts = {**self._hub.counts(), **self._server.counts(), "commands lost": self.commands.lost}
         counts["labels lost"] = self._labeller.lost
@@ -156,9 +156,9 @@ class LivePage(Tap):
         """What a page that opens is told of the recording."""
         return self._recording(), self._labeller.said(), pack_text("things", things=self._roll.everything())
 
-    def _label(self, wish: Say | Undo) -> None:
+    def _label(self, wish: LabelChange | UndoRequest) -> None:
         """Name or drop an object, or take that back; raises `PageError`."""
-        if isinstance(wish, Say) and not self._roll.knows(wish.object):
+        if isinstance(wish, LabelChange) and not self._roll.knows(wish.object):
             raise PageError(f"object {wish.object} was not on show in a recording of this run")
         self._labeller.take(wish)
 
@@ -178,11 +178,11 @@ class LiveHost:
 
     def __init__(
         self,
-        hub: Hub,
-        desk: Desk,
+        hub: FrameBroadcaster,
+        desk: PageInput,
         hello: Mapping[str, object],
         more: Callable[[], Iterable[str]] = tuple,
-        label: Callable[[Say | Undo], None] = lambda wish: None,
+        label: Callable[[LabelChange | UndoRequest], None] = lambda wish: None,
     ) -> None:
         """hello: what every page is told when it opens, as it is then; more: packed messages that follow it.
 
@@ -194,13 +194,13 @@ class LiveHost:
         """What it is about, and what can be done."""
         return self._hello
 
-    def enter(self, line: Line) -> LiveTalk:
+    def enter(self, line: PageConnection) -> LiveHandler:
         """A page has opened."""
         for text in self._more():
             line.tell(text)
-        return LiveTalk(line, self.streams, self._desk, self._label)
+        return LiveHandler(line, self.streams, self._desk, self._label)
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer | None:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer | None:
         """There is nothing to fetch."""
         return None
 
@@ -209,37 +209,43 @@ class LiveHost:
         return dict(self._desk.dropped)
 
 
-class LiveTalk:
+class LiveHandler:
     """What a live page says goes to the hub or the desk."""
 
-    def __init__(self, line: Line, hub: Hub, desk: Desk, label: Callable[[Say | Undo], None]) -> None:
+    def __init__(
+        self,
+        line: PageConnection,
+        hub: FrameBroadcaster,
+        desk: PageInput,
+        label: Callable[[LabelChange | UndoRequest], None],
+    ) -> None:
         self._line, self._hub, self._desk, self._label = line, hub, desk, label
-        self._seat: Viewer | None = None
-        self._page = Page(line.tell)
+        self._seat: LiveClient | None = None
+        self._page = PageSource(line.tell)
         desk.enter(self._page)
 
     def hear(self, text: str, at_ns: int) -> None:
         """Take a text; raises `PageError`."""
         match read_text(text):
-            case Want(kind):
+            case ViewRequest(kind):
                 if self._seat is None:
-                    self._seat = self._hub.join(Order(kind), self._line.deliver)
+                    self._seat = self._hub.join(PictureOrder(kind), self._line.deliver)
                 else:
-                    self._hub.change(self._seat, Order(kind))
-            case Ack(seq):
+                    self._hub.change(self._seat, PictureOrder(kind))
+            case FrameAck(seq):
                 if self._seat is not None:
                     self._hub.ack(self._seat, seq)
-            case Sync() as sync:
+            case ClockSync() as sync:
                 self._page.answered(sync, at_ns)
-            case Source() as source:
+            case PageSourceChange() as source:
                 self._desk.source(self._page, source)
-            case Looks() as looks:
+            case PageGaze() as looks:
                 self._desk.looks(self._page, looks, at_ns)
-            case Command() as command:
+            case UserCommand() as command:
                 self._desk.command(command)
-            case Say() | Undo() as wish:
+            case LabelChange() | UndoRequest() as wish:
                 self._label(wish)
-            case Show():
+            case SeekRequest():
                 raise PageError("this page is live; there is nothing to look up")
 
     def take(self, data: bytes, at_ns: int) -> None:

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 
 from realtime.infra.clock import ClockMap
-from realtime.pipeline.control import Command, Commands
-from realtime.sources.browser import BrowserFrames, BrowserGaze, Shot
+from realtime.pipeline.control import CommandQueue, UserCommand
+from realtime.sources.browser import BrowserFrame, BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
-from realtime.viewer.page_messages import Looks, Picture, Source, Sync, pack_text
+from realtime.viewer.page_messages import ClockSync, PageFrame, PageGaze, PageSourceChange, pack_text
 
 PROBES = 8
 """Questions for a page's clock that are asked at once; later ones come with the pings."""
 
 
-class Page:
+class PageSource:
     """One page: its clock, and what it may be the source of."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -32,7 +32,7 @@ class Page:
         self.tell(pack_text("sync", n=self._next))
         self._next += 1
 
-    def answered(self, sync: Sync, now_ns: int) -> None:
+    def answered(self, sync: ClockSync, now_ns: int) -> None:
         """Take the answer, and tell the page where the server's clock is."""
         sent_ns = self._asked.pop(sync.n, None)
         if sent_ns is None:
@@ -50,24 +50,24 @@ class Page:
         return received_ns if mapped_ns is None else min(mapped_ns, received_ns)
 
 
-class Desk:
+class PageInput:
     """Knows whose camera and whose hand count: those of the page that was used last."""
 
-    def __init__(self, frames: BrowserFrames | None, gaze: BrowserGaze | None, commands: Commands) -> None:
+    def __init__(self, frames: BrowserFrames | None, gaze: BrowserGaze | None, commands: CommandQueue) -> None:
         """frames, gaze: None when they come from elsewhere; what pages send of them is then refused and counted."""
         self._frames, self._gaze, self._commands = frames, gaze, commands
-        self._source: Page | None = None
-        self._hand: Page | None = None
+        self._source: PageSource | None = None
+        self._hand: PageSource | None = None
         self._label = ""
-        self._pages: list[Page] = []
+        self._pages: list[PageSource] = []
         self.dropped: Counter[str] = Counter()
 
-    def enter(self, page: Page) -> None:
+    def enter(self, page: PageSource) -> None:
         """A page has opened."""
         self._pages.append(page)
         self._tell_source(page)
 
-    def leave(self, page: Page) -> None:
+    def leave(self, page: PageSource) -> None:
         """A page has closed."""
         self._pages.remove(page)
         if self._hand is page:
@@ -75,7 +75,7 @@ class Desk:
         if self._source is page:
             self._let_go()
 
-    def source(self, page: Page, message: Source) -> None:
+    def source(self, page: PageSource, message: PageSourceChange) -> None:
         """A page offers its camera or clip, or takes it away; the newest offer wins."""
         if self._frames is None:
             self.dropped["not the source"] += 1
@@ -86,16 +86,16 @@ class Desk:
         elif self._source is page:
             self._let_go()
 
-    def picture(self, page: Page, picture: Picture, now_ns: int) -> None:
+    def picture(self, page: PageSource, picture: PageFrame, now_ns: int) -> None:
         """A frame from a page's camera."""
         page.tell(pack_text("got", index=picture.index))
         if self._frames is None or page is not self._source:
             self.dropped["not the source"] += 1
             return
         captured_ns = page.captured_ns(picture.ms, now_ns)
-        self._frames.offer(Shot(picture.jpeg, picture.index, picture.ms / 1e3, captured_ns, now_ns))
+        self._frames.offer(BrowserFrame(picture.jpeg, picture.index, picture.ms / 1e3, captured_ns, now_ns))
 
-    def looks(self, page: Page, message: Looks, now_ns: int) -> None:
+    def looks(self, page: PageSource, message: PageGaze, now_ns: int) -> None:
         """Looks of a mouse or finger: of the page whose camera it is, or else of the one where it moved last."""
         if message.moved and (self._source is None or page is self._source):
             self._hand = page
@@ -108,7 +108,7 @@ class Desk:
                 GazeSample(look.x, look.y, "norm", look.confidence, look.ms / 1e3, captured_ns, now_ns)
             )  # fmt: skip
 
-    def command(self, command: Command) -> None:
+    def command(self, command: UserCommand) -> None:
         """A button was pressed."""
         self._commands.put(command)
 
@@ -119,5 +119,5 @@ class Desk:
         for page in self._pages:
             self._tell_source(page)
 
-    def _tell_source(self, page: Page) -> None:
+    def _tell_source(self, page: PageSource) -> None:
         page.tell(pack_text("source", yours=page is self._source, taken=self._source is not None, label=self._label))

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from realtime.errors import PageError
-from realtime.pipeline.control import VERBS, Command
-from realtime.recording.labels import Label
+from realtime.pipeline.control import VERBS, UserCommand
+from realtime.recording.labels import ObjectLabel
 from realtime.viewer.contours import Points
 
 Kind = Literal["frames", "masks"]
@@ -45,21 +45,21 @@ MOST_AWAY = 16.0
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class ViewRequest:
     """Send this kind of picture from now on."""
 
     kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class FrameAck:
     """The picture `seq` is on the screen; the next may come."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
-class Sync:
+class ClockSync:
     """The answer to question `n`: the page's clock showed `ms`."""
 
     n: int
@@ -67,7 +67,7 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PageSourceChange:
     """The page's camera or clip is the source from now on, or no longer."""
 
     on: bool
@@ -75,7 +75,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class PageLook:
+class PagePoint:
     """Where the mouse or finger was: x, y in 0..1 of the frame, the page's clock."""
 
     x: float
@@ -85,15 +85,15 @@ class PageLook:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class PageGaze:
     """Looks in their order; `moved` when the hand has, and not only time."""
 
-    looks: tuple[PageLook, ...]
+    looks: tuple[PagePoint, ...]
     moved: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PageFrame:
     """A frame of the page's camera or clip."""
 
     index: int
@@ -102,7 +102,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class SeekRequest:
     """Show the frame `n` of a recording, or that of `ms` since its beginning; the other one is None."""
 
     n: int | None
@@ -110,19 +110,29 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class LabelChange:
     """Object `object` is this, from now on."""
 
     object: int
-    label: Label
+    label: ObjectLabel
 
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class UndoRequest:
     """Take the last change of a label back."""
 
 
-FromPage = Want | Ack | Sync | Source | Looks | Command | Show | Say | Undo
+FromPage = (
+    ViewRequest
+    | FrameAck
+    | ClockSync
+    | PageSourceChange
+    | PageGaze
+    | UserCommand
+    | SeekRequest
+    | LabelChange
+    | UndoRequest
+)
 
 
 def read_text(text: str) -> FromPage:
@@ -135,34 +145,34 @@ def read_text(text: str) -> FromPage:
             kind = fields.get("kind")
             if kind not in KINDS:
                 raise PageError(f"kind {kind!r:.40}; expected {' or '.join(KINDS)}")
-            return Want(kind)
+            return ViewRequest(kind)
         case "ack":
-            return Ack(_whole(fields, "seq"))
+            return FrameAck(_whole(fields, "seq"))
         case "sync":
-            return Sync(_whole(fields, "n"), _ms(fields.get("ms")))
+            return ClockSync(_whole(fields, "n"), _ms(fields.get("ms")))
         case "source":
             label = fields.get("label", "")
             if not isinstance(label, str):
                 raise PageError("label is no text")
-            return Source(_flag(fields, "on"), "".join(c for c in label[:60] if c.isprintable()))
+            return PageSourceChange(_flag(fields, "on"), "".join(c for c in label[:60] if c.isprintable()))
         case "looks":
             return _looks(fields)
         case "command":
             verb = fields.get("verb")
             if verb not in VERBS:
                 raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(VERBS)}")
-            return Command(verb, _flag(fields, "on"))
+            return UserCommand(verb, _flag(fields, "on"))
         case "show":
-            return Show(_whole(fields, "n"), None) if "n" in fields else Show(None, _ms(fields.get("ms")))
+            return SeekRequest(_whole(fields, "n"), None) if "n" in fields else SeekRequest(None, _ms(fields.get("ms")))
         case "label":
-            return Say(_whole(fields, "object"), _label(fields))
+            return LabelChange(_whole(fields, "object"), _label(fields))
         case "undo":
-            return Undo()
+            return UndoRequest()
         case other:
             raise PageError(f"message {other!r:.40}; expected {KNOWN}")
 
 
-def read_picture(data: bytes) -> Picture:
+def read_picture(data: bytes) -> PageFrame:
     """Read a camera frame; its JPEG is not looked into. Raises `PageError`."""
     length = int.from_bytes(data[:4], "little")
     if len(data) < 4 or not 2 <= length <= 256 or len(data) <= 4 + length:
@@ -171,7 +181,7 @@ def read_picture(data: bytes) -> Picture:
         head = _map(data[4 : 4 + length].decode())
     except UnicodeDecodeError:
         raise PageError("a picture's head is no text") from None
-    return Picture(_whole(head, "index"), _ms(head.get("ms")), data[4 + length :])
+    return PageFrame(_whole(head, "index"), _ms(head.get("ms")), data[4 + length :])
 
 
 def pack_text(kind: str, **fields: Any) -> str:
@@ -202,7 +212,7 @@ def _no_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def _looks(fields: Mapping[str, Any]) -> Looks:
+def _looks(fields: Mapping[str, Any]) -> PageGaze:
     values = fields.get("looks")
     if not isinstance(values, list) or len(values) > MOST_LOOKS:
         raise PageError(f"looks must be a list of at most {MOST_LOOKS}")
@@ -213,16 +223,16 @@ def _looks(fields: Mapping[str, Any]) -> Looks:
         x, y, confidence = (_number(value[at]) for at in (0, 1, 3))
         if not (abs(x) <= MOST_AWAY and abs(y) <= MOST_AWAY and 0 <= confidence <= 1):
             raise PageError(f"a look at {x:.3g}, {y:.3g} with confidence {confidence:.3g}; expected 0..1 of the frame")
-        found.append(PageLook(x, y, _ms(value[2]), confidence))
-    return Looks(tuple(found), _flag(fields, "moved"))
+        found.append(PagePoint(x, y, _ms(value[2]), confidence))
+    return PageGaze(tuple(found), _flag(fields, "moved"))
 
 
-def _label(fields: Mapping[str, Any]) -> Label:
+def _label(fields: Mapping[str, Any]) -> ObjectLabel:
     text = fields.get("text", "")
     if not isinstance(text, str):
         raise PageError("a label's text is no text")
     try:
-        return Label(" ".join(text.split()), _flag(fields, "keep"))
+        return ObjectLabel(" ".join(text.split()), _flag(fields, "keep"))
     except ValueError as error:
         raise PageError(str(error)) from None
 

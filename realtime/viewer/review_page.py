@@ -17,15 +17,15 @@ import numpy as np
 from realtime.comms import STATES
 from realtime.config.viewer import ViewSettings
 from realtime.errors import PageError, RecordingError
-from realtime.recording.labelling import Labelling
-from realtime.recording.timeline import Reel
-from realtime.recording.visits import Thing
-from realtime.viewer.interfaces import Answer, Line
-from realtime.viewer.label_worker import Labeller
-from realtime.viewer.page_messages import Ack, Say, Show, Undo, pack_text, read_text
-from realtime.viewer.server import Server
+from realtime.recording.labelling import LabelEditor
+from realtime.recording.timeline import Timeline
+from realtime.recording.visits import VisitedObject
+from realtime.viewer.interfaces import HttpAnswer, PageConnection
+from realtime.viewer.label_worker import LabelWorker
+from realtime.viewer.page_messages import FrameAck, LabelChange, SeekRequest, UndoRequest, pack_text, read_text
+from realtime.viewer.server import PageServer
 from realtime.viewer.thumbnail import thumbnail
-from realtime.viewer.timeline_broadcaster import Projector
+from realtime.viewer.timeline_broadcaster import TimelineBroadcaster
 
 log = logging.getLogger(__name__)
 TELL_FIRST_S, TELL_LAST_S = 0.5, 5.0
@@ -38,17 +38,17 @@ class ReviewPage:
     """Serves from `__init__` to `close`."""
 
     def __init__(self, settings: ViewSettings, recording: Path) -> None:
-        """Open the recording, bind and serve; raises `RecordingError` and `ViewError`."""
-        self.reel = Reel(recording)
-        labelling = Labelling(recording)
-        self._projector = Projector(self.reel, settings.jpeg_quality)
-        self._labeller = Labeller(self._tell_all, labelling)
+        """Open the recording, bind and serve; raises `RecordingError` and `ViewerError`."""
+        self.reel = Timeline(recording)
+        labelling = LabelEditor(recording)
+        self._projector = TimelineBroadcaster(self.reel, settings.jpeg_quality)
+        self._labeller = LabelWorker(self._tell_all, labelling)
         self._host = ReviewHost(self.reel, self._projector, self._labeller)
         self._stopped = False
         self._reader = threading.Thread(target=self._read, name="gazecast-review", daemon=True)
-        self._server: Server | None = None
+        self._server: PageServer | None = None
         try:
-            self._server = Server(settings, self._host)
+            self._server = PageServer(settings, self._host)
         except BaseException:
             self._labeller.close()
             raise
@@ -104,7 +104,7 @@ class ReviewHost:
     page = "review.html"
     streams = None
 
-    def __init__(self, reel: Reel, projector: Projector, labeller: Labeller) -> None:
+    def __init__(self, reel: Timeline, projector: TimelineBroadcaster, labeller: LabelWorker) -> None:
         self.share = 0.0
         self._reel, self._projector, self._labeller = reel, projector, labeller
         self._thumbnails: OrderedDict[tuple[int, int], bytes] = OrderedDict()
@@ -127,22 +127,22 @@ class ReviewHost:
             trouble=reel.trouble,
         )  # fmt: skip
 
-    def enter(self, line: Line) -> ReviewTalk:
+    def enter(self, line: PageConnection) -> ReviewHandler:
         """A page has opened."""
         line.tell(self._labeller.said())
         line.tell(self.film())
-        return ReviewTalk(line, self._reel, self._projector, self._labeller)
+        return ReviewHandler(line, self._reel, self._projector, self._labeller)
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer | None:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer | None:
         """The film's spans and things, or the thumbnail of a thing; raises `PageError`."""
         if path == "/film.json":
-            return Answer("application/json", json.dumps(self._film(), separators=(",", ":")).encode())
+            return HttpAnswer("application/json", json.dumps(self._film(), separators=(",", ":")).encode())
         if path == "/thumbnail.jpg":
             number = query.get("object", "")
             thing = _thing(self._reel, int(number)) if number.isdecimal() and len(number) < 12 else None
             if thing is None:
                 raise PageError(f"object {number:.40} is not in this recording")
-            return Answer("image/jpeg", self._thumbnail(thing))
+            return HttpAnswer("image/jpeg", self._thumbnail(thing))
         return None
 
     def counts(self) -> Mapping[str, int]:
@@ -165,7 +165,7 @@ class ReviewHost:
         ]  # fmt: skip
         return {"spans": spans, "things": things}
 
-    def _thumbnail(self, thing: Thing) -> bytes:
+    def _thumbnail(self, thing: VisitedObject) -> bytes:
         key = thing.object, thing.best.mask_log_ns
         made = self._thumbnails.pop(key, None)
         if made is None:
@@ -184,25 +184,27 @@ class ReviewHost:
         return made
 
 
-class ReviewTalk:
+class ReviewHandler:
     """What the page of a recording says goes to the projector or the labeller."""
 
-    def __init__(self, line: Line, reel: Reel, projector: Projector, labeller: Labeller) -> None:
+    def __init__(
+        self, line: PageConnection, reel: Timeline, projector: TimelineBroadcaster, labeller: LabelWorker
+    ) -> None:
         self._reel, self._projector, self._labeller = reel, projector, labeller
         self._chair = projector.join(line.deliver)
 
     def hear(self, text: str, at_ns: int) -> None:
         """Take a text; raises `PageError`."""
         match read_text(text):
-            case Show() as show:
+            case SeekRequest() as show:
                 self._projector.show(self._chair, show)
-            case Ack(seq):
+            case FrameAck(seq):
                 self._projector.ack(self._chair, seq)
-            case Say(thing) as say:
+            case LabelChange(thing) as say:
                 if _thing(self._reel, thing) is None:
                     raise PageError(f"object {thing} is not in this recording")
                 self._labeller.take(say)
-            case Undo() as undo:
+            case UndoRequest() as undo:
                 self._labeller.take(undo)
             case _:
                 raise PageError("this page shows a recording; nothing is live")
@@ -219,5 +221,5 @@ class ReviewTalk:
         self._projector.leave(self._chair)
 
 
-def _thing(reel: Reel, number: int) -> Thing | None:
+def _thing(reel: Timeline, number: int) -> VisitedObject | None:
     return next((thing for thing in reel.things() if thing.object == number), None)

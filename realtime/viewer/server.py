@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from realtime.config.viewer import ViewSettings, check_homography
-from realtime.errors import PageError, ViewError
-from realtime.viewer.connections import Stream, Visit
-from realtime.viewer.frame_broadcaster import Order
-from realtime.viewer.interfaces import Host
+from realtime.errors import PageError, ViewerError
+from realtime.viewer.connections import MjpegStream, WebSocketConnection
+from realtime.viewer.frame_broadcaster import PictureOrder
+from realtime.viewer.interfaces import PageHost
 from realtime.viewer.page_messages import MOST_BYTES, pack_text
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -42,16 +42,16 @@ HEARTBEAT_S = 5.0
 START_S = 30.0
 
 
-class Server:
+class PageServer:
     """Serves a host's page between `__init__` and `close`."""
 
-    def __init__(self, settings: ViewSettings, host: Host) -> None:
-        """Bind and begin; raises `ViewError`."""
+    def __init__(self, settings: ViewSettings, host: PageHost) -> None:
+        """Bind and begin; raises `ViewerError`."""
         self._settings, self._host = settings, host
         self._files = _page_files(host.page)
         self._answers = ThreadPoolExecutor(1, "gazecast-viewer-answers")
         self._tls = _tls(settings)
-        self._visits: set[Visit | Stream] = set()
+        self._visits: set[WebSocketConnection | MjpegStream] = set()
         self._health = ""
         self.refused = 0
         self._failure: OSError | None = None
@@ -63,7 +63,7 @@ class Server:
         self._up.wait(START_S)
         if self._failure is not None:
             self._thread.join(START_S)
-            raise ViewError(_why(self._failure, settings))
+            raise ViewerError(_why(self._failure, settings))
 
     @property
     def address(self) -> str:
@@ -185,7 +185,9 @@ class Server:
             return _no_room()
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_BYTES, compress=False)
         await socket.prepare(request)
-        visit = Visit(socket, self._host, self._loop, refused=self._refuse, cut_off=lambda: _cut_off(request))
+        visit = WebSocketConnection(
+            socket, self._host, self._loop, refused=self._refuse, cut_off=lambda: _cut_off(request)
+        )
         self._visits.add(visit)
         try:
             visit.tell(pack_text("hello", **self._host.hello()))
@@ -209,7 +211,7 @@ class Server:
             visit.tell(text)
 
     async def _overlay(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, Order("overlay"))
+        return await self._stream(request, PictureOrder("overlay"))
 
     async def _edges(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -219,13 +221,13 @@ class Server:
             return web.Response(status=400, text=f"{error}\n")
         return await self._stream(request, order)
 
-    async def _stream(self, request: web.Request, order: Order) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, order: PictureOrder) -> web.StreamResponse:
         hub = self._host.streams
         if hub is None:
             return web.Response(status=404, text="there is no stream here; try /\n")
         if self._full():
             return _no_room()
-        stream = Stream(hub, self._loop)
+        stream = MjpegStream(hub, self._loop)
         self._visits.add(stream)
         try:
             return await stream.send(request, order)
@@ -233,7 +235,7 @@ class Server:
             self._visits.discard(stream)
 
 
-def edges_order(homography: str | None, size: str | None, settings: ViewSettings) -> Order:
+def edges_order(homography: str | None, size: str | None, settings: ViewSettings) -> PictureOrder:
     """The order for edges with what an address asks for, or else the settings; `ValueError` says what is wrong."""
     numbers, display = settings.homography, settings.display_size
     if homography is not None:
@@ -247,7 +249,7 @@ def edges_order(homography: str | None, size: str | None, settings: ViewSettings
         if not (wide.isdecimal() and high.isdecimal() and len(size) < 12 and 0 < int(wide) <= 8192 >= int(high) > 0):
             raise ValueError(f"size={size[:40]} is not WIDTHxHEIGHT of 1 to 8192")
         display = int(wide), int(high)
-    return Order("edges", numbers, display)
+    return PictureOrder("edges", numbers, display)
 
 
 def _cut_off(request: web.Request) -> None:
@@ -277,7 +279,7 @@ def _tls(settings: ViewSettings) -> ssl.SSLContext | None:
         context.load_cert_chain(settings.tls_cert, settings.tls_key)
     except (OSError, ssl.SSLError) as error:
         said = error.strerror or str(error)
-        raise ViewError(f"view.tls_cert {settings.tls_cert} and view.tls_key {settings.tls_key}: {said}") from None
+        raise ViewerError(f"view.tls_cert {settings.tls_cert} and view.tls_key {settings.tls_key}: {said}") from None
     return context
 
 

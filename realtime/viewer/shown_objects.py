@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from realtime.pipeline.observers import Shown
+from realtime.pipeline.observers import FrameResult
 
 GAP_NS = 500_000_000
 """After so long without a picture, nobody knows what was on show."""
 
 
-class Roll:
+class ShownObjects:
     """Empty until `begin`; any thread."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Roll:
         """It ends; its objects can still be named."""
         self._on = False
 
-    def add(self, shown: Shown) -> bool:
+    def add(self, shown: FrameResult) -> bool:
         """Count a frame with its mask; True for an object that is new here."""
         message, at_ns = shown.message, shown.frame.captured_ns
         if not self._on or message is None or message.state == "lost":

@@ -14,11 +14,11 @@ from realtime.comms import MaskMessage
 from realtime.errors import SnapshotError
 from realtime.media.files import free_name
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import Shown
+from realtime.pipeline.observers import FrameResult
 from realtime.types import FrameRef
 
 
-def save(shown: Shown, folder: Path, name: str) -> list[Path]:
+def save(shown: FrameResult, folder: Path, name: str) -> list[Path]:
     """Write NAME-frame.png, NAME-overlay.png, NAME.json and, if there is a mask, NAME-mask.png (0 and 255).
 
     Pictures have the frame's own pixels. Existing files are not replaced: a number is added to the name. Raises
@@ -42,7 +42,7 @@ def save(shown: Shown, folder: Path, name: str) -> list[Path]:
     return left
 
 
-def _said(shown: Shown) -> dict[str, Any]:
+def _said(shown: FrameResult) -> dict[str, Any]:
     """What `mask` publishes, without the mask."""
     if shown.message is None:
         return {"frame": asdict(FrameRef.of(shown.frame))}

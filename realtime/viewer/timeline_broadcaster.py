@@ -15,27 +15,27 @@ import numpy as np
 
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
-from realtime.recording.timeline import Moment, Reel
-from realtime.viewer.clients import Seat, Seats
+from realtime.recording.timeline import Timeline, TimelineMoment
+from realtime.viewer.clients import ClientSlot, ClientSlots
 from realtime.viewer.contours import outlines
 from realtime.viewer.frame_broadcaster import target
-from realtime.viewer.page_messages import Show, pack_picture
+from realtime.viewer.page_messages import SeekRequest, pack_picture
 
 log = logging.getLogger(__name__)
 
 
-class Chair(Seat):
+class ReviewClient(ClientSlot):
     """One viewer. `wish`: what it wants to see next."""
 
     def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
         super().__init__(deliver)
-        self.wish: Show | None = None
+        self.wish: SeekRequest | None = None
 
 
-class Projector(Seats[Chair]):
+class TimelineBroadcaster(ClientSlots[ReviewClient]):
     """Takes wishes from any thread and answers them, each viewer in turn, on its own, between `start` and `stop`."""
 
-    def __init__(self, reel: Reel, jpeg_quality: int) -> None:
+    def __init__(self, reel: Timeline, jpeg_quality: int) -> None:
         super().__init__()
         self._reel, self._quality = reel, jpeg_quality
 
@@ -43,18 +43,18 @@ class Projector(Seats[Chair]):
         """Begin to show."""
         self.work("projector", self._work)
 
-    def join(self, deliver: Callable[[int, bytes], None]) -> Chair:
+    def join(self, deliver: Callable[[int, bytes], None]) -> ReviewClient:
         """Seat a viewer. `deliver(seq, picture)` is called on the projector's thread and must return at once."""
-        return self.take(Chair(deliver))
+        return self.take(ReviewClient(deliver))
 
-    def show(self, chair: Chair, wish: Show) -> None:
+    def show(self, chair: ReviewClient, wish: SeekRequest) -> None:
         """The viewer wants to see this; what it wanted before and has not got is skipped."""
         with self.wake:
             chair.skipped += chair.wish is not None
             chair.wish = wish
             self.wake.notify_all()
 
-    def _next(self) -> Chair | None:
+    def _next(self) -> ReviewClient | None:
         return next((chair for chair in self.seated if chair.ready and chair.wish is not None), None)
 
     def _work(self) -> None:
@@ -72,7 +72,7 @@ class Projector(Seats[Chair]):
             if wish is not None:
                 chair.deliver(seq, self._picture(wish, seq))
 
-    def _picture(self, wish: Show, seq: int) -> bytes:
+    def _picture(self, wish: SeekRequest, seq: int) -> bytes:
         reel = self._reel
         number = reel.at(round((wish.ms or 0.0) * 1e6)) if wish.n is None else min(wish.n, len(reel) - 1)
         try:
@@ -94,7 +94,7 @@ class Projector(Seats[Chair]):
         return np.asarray(data).tobytes()
 
 
-def _head(moment: Moment, seq: int) -> Mapping[str, Any]:
+def _head(moment: TimelineMoment, seq: int) -> Mapping[str, Any]:
     """What a page is told about a moment; times in ms since the recording began."""
     frame, message = moment.frame, moment.message
     fields: dict[str, Any] = {

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards import Board
-from calibration.camera import Camera
-from calibration.rigid import Rigid
+from calibration.boards import CalibrationBoard
+from calibration.camera import CameraModel
+from calibration.rigid import RigidTransform
 
 _PX_PER_M = 4000.0
 
 
-def rays_by_opencv(camera: Camera, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+def rays_by_opencv(camera: CameraModel, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, 2) px to (N, 2) on the plane z = 1."""
     coefficients = np.array(camera.coefficients or (0.0,) * 4)
     if camera.model == "fisheye":
@@ -29,7 +29,13 @@ def rays_by_opencv(camera: Camera, points_px: NDArray[np.float64]) -> NDArray[np
 
 
 def photograph(
-    camera: Camera, board: Board, camera_from_board: Rigid, *, noise: float = 0.0, seed: int = 0, scale: int = 2
+    camera: CameraModel,
+    board: CalibrationBoard,
+    camera_from_board: RigidTransform,
+    *,
+    noise: float = 0.0,
+    seed: int = 0,
+    scale: int = 2,
 ) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 BGR, antialiased by `scale`, on a grey table, with grey-level noise."""
     wide, high = camera.size
@@ -50,7 +56,7 @@ def photograph(
 
 
 @functools.lru_cache(maxsize=4)
-def _plane(camera: Camera, scale: int) -> NDArray[np.float64]:
+def _plane(camera: CameraModel, scale: int) -> NDArray[np.float64]:
     """(N, 2) on the plane z = 1 of every pixel of the enlarged picture."""
     wide, high = camera.size
     x, y = np.meshgrid(np.arange(wide * scale), np.arange(high * scale))
@@ -58,11 +64,11 @@ def _plane(camera: Camera, scale: int) -> NDArray[np.float64]:
 
 
 def facing(
-    board: Board, distance_m: float, rotvec_rad: tuple[float, float, float] = (0, 0, 0),
+    board: CalibrationBoard, distance_m: float, rotvec_rad: tuple[float, float, float] = (0, 0, 0),
     offset_m: tuple[float, float] = (0, 0),
-) -> Rigid:  # fmt: skip
+) -> RigidTransform:  # fmt: skip
     """camera_from_board with the board's middle before the camera, leaning by a turn about its middle."""
     columns, rows = board.corners
     middle = np.array([(columns - 1) / 2, (rows - 1) / 2, 0]) * board.square_m
-    turn = Rigid.from_rotvec(rotvec_rad, [offset_m[0], offset_m[1], distance_m])
-    return turn @ Rigid(np.eye(3), -middle)
+    turn = RigidTransform.from_rotvec(rotvec_rad, [offset_m[0], offset_m[1], distance_m])
+    return turn @ RigidTransform(np.eye(3), -middle)

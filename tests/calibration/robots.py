@@ -1,30 +1,34 @@
-"""Robots and boards to calibrate in tests. Shares nothing with what is tested but `Rigid`, which has its own tests."""
+"""Robots and boards to calibrate in tests. Shares nothing with what is tested but `RigidTransform`, which has its own tests."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 
-GRIPPER_FROM_CAMERA = Rigid.from_rotvec([0.1, -0.2, 1.5], [0.03, -0.06, 0.11])
-BASE_FROM_BOARD = Rigid.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
+GRIPPER_FROM_CAMERA = RigidTransform.from_rotvec([0.1, -0.2, 1.5], [0.03, -0.06, 0.11])
+BASE_FROM_BOARD = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
 
 
-def noise(rng: np.random.Generator, sigma_m: float, sigma_rad: float) -> Rigid:
+def noise(rng: np.random.Generator, sigma_m: float, sigma_rad: float) -> RigidTransform:
     """A small rigid transform; the sigmas are the rms lengths of its place and its turn."""
     axis = 3**-0.5
-    return Rigid.from_rotvec(rng.normal(0, axis * sigma_rad, 3), rng.normal(0, axis * sigma_m, 3))
+    return RigidTransform.from_rotvec(rng.normal(0, axis * sigma_rad, 3), rng.normal(0, axis * sigma_m, 3))
 
 
-def looking(rng: np.random.Generator, base_from_board: Rigid) -> Rigid:
+def looking(rng: np.random.Generator, base_from_board: RigidTransform) -> RigidTransform:
     """base_from_camera of a camera some 0.5 m above the board, leaning by up to 40 and rolled by up to 115 degrees."""
-    board_from_camera = Rigid.from_rotvec([np.pi, 0, 0], rng.uniform((-0.1, -0.1, 0.35), (0.1, 0.1, 0.6)))
+    board_from_camera = RigidTransform.from_rotvec([np.pi, 0, 0], rng.uniform((-0.1, -0.1, 0.35), (0.1, 0.1, 0.6)))
     return (
-        base_from_board @ board_from_camera @ Rigid.from_rotvec(rng.uniform((-0.7, -0.7, -2), (0.7, 0.7, 2)), [0, 0, 0])
+        base_from_board
+        @ board_from_camera
+        @ RigidTransform.from_rotvec(rng.uniform((-0.7, -0.7, -2), (0.7, 0.7, 2)), [0, 0, 0])
     )
 
 
-def eye_in_hand(rng: np.random.Generator, count: int, sigma_m: float, sigma_rad: float) -> list[tuple[Rigid, Rigid]]:
+def eye_in_hand(
+    rng: np.random.Generator, count: int, sigma_m: float, sigma_rad: float
+) -> list[tuple[RigidTransform, RigidTransform]]:
     """(base_from_gripper, camera_from_board) with noise on what the camera sees."""
     pairs = []
     for _ in range(count):
@@ -35,13 +39,13 @@ def eye_in_hand(rng: np.random.Generator, count: int, sigma_m: float, sigma_rad:
 
 
 def eye_to_hand(
-    rng: np.random.Generator, count: int, sigma_m: float, sigma_rad: float, base_from_camera: Rigid,
-    gripper_from_board: Rigid,
-) -> list[tuple[Rigid, Rigid]]:  # fmt: skip
+    rng: np.random.Generator, count: int, sigma_m: float, sigma_rad: float, base_from_camera: RigidTransform,
+    gripper_from_board: RigidTransform,
+) -> list[tuple[RigidTransform, RigidTransform]]:  # fmt: skip
     """The same for a camera that stands still and a board in the gripper, some 0.7 m before it."""
     pairs = []
     for _ in range(count):
-        camera_from_board = Rigid.from_rotvec(
+        camera_from_board = RigidTransform.from_rotvec(
             rng.uniform((-0.7, -0.7, -2), (0.7, 0.7, 2)), rng.uniform((-0.15, -0.15, 0.5), (0.15, 0.15, 0.8))
         )
         base_from_gripper = base_from_camera @ camera_from_board @ gripper_from_board.inverse()

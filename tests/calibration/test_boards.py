@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError
-from calibration.boards import Board, parse_board
+from calibration.boards import CalibrationBoard, parse_board
 from calibration.pose import project_board
 from tests.calibration.cameras import CORE_WIDE, WEBCAM
 from tests.calibration.render import facing, photograph
@@ -23,14 +23,17 @@ boards = pytest.mark.parametrize("board", [CHESSBOARD, CHARUCO], ids=["chessboar
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ("chessboard:9x6:25mm", Board("chessboard", 9, 6, 0.025)),
-        ("chessboard:9x6:0.025", Board("chessboard", 9, 6, 0.025)),
-        ("charuco:5x7:4cm:2cm:6X6_250", Board("charuco", 5, 7, 0.04, 0.02, "6X6_250")),
-        ("charuco:5x7:40mm:20mm:DICT_6X6_250:legacy", Board("charuco", 5, 7, 0.04, 0.02, "DICT_6X6_250", True)),
-        ("charuco:5x7:40mm:20mm:apriltag_36h11", Board("charuco", 5, 7, 0.04, 0.02, "apriltag_36h11")),
+        ("chessboard:9x6:25mm", CalibrationBoard("chessboard", 9, 6, 0.025)),
+        ("chessboard:9x6:0.025", CalibrationBoard("chessboard", 9, 6, 0.025)),
+        ("charuco:5x7:4cm:2cm:6X6_250", CalibrationBoard("charuco", 5, 7, 0.04, 0.02, "6X6_250")),
+        (
+            "charuco:5x7:40mm:20mm:DICT_6X6_250:legacy",
+            CalibrationBoard("charuco", 5, 7, 0.04, 0.02, "DICT_6X6_250", True),
+        ),
+        ("charuco:5x7:40mm:20mm:apriltag_36h11", CalibrationBoard("charuco", 5, 7, 0.04, 0.02, "apriltag_36h11")),
     ],
 )
-def test_boards_are_named(spec: str, expected: Board) -> None:
+def test_boards_are_named(spec: str, expected: CalibrationBoard) -> None:
     board = parse_board(spec)
     assert board.square_m == pytest.approx(expected.square_m)
     assert (board.kind, board.columns, board.rows, board.legacy) == (
@@ -54,7 +57,7 @@ def test_what_is_no_board_is_refused(spec: str) -> None:
 
 @boards
 @pytest.mark.parametrize("turn", [(0, 0, 0), (0.4, -0.3, 0.2), (-0.3, 0.5, 2.8), (0.2, 0.3, -1.6)])
-def test_a_board_is_found_where_it_is(board: Board, turn: tuple[float, float, float]) -> None:
+def test_a_board_is_found_where_it_is(board: CalibrationBoard, turn: tuple[float, float, float]) -> None:
     """Also upside down: the corners keep their numbers."""
     camera_from_board = facing(board, 0.45, turn)
     found = board.find(photograph(WEBCAM, board, camera_from_board, noise=2), "here")
@@ -82,7 +85,7 @@ def test_a_board_that_is_partly_hidden_is_found_by_charuco_alone() -> None:
 
 
 @boards
-def test_nothing_is_found_in_nothing(board: Board) -> None:
+def test_nothing_is_found_in_nothing(board: CalibrationBoard) -> None:
     rng = np.random.default_rng(0)
     for image in (np.zeros((100, 100, 3), np.uint8), rng.integers(0, 255, (240, 320, 3), np.uint8)):
         assert board.find(image, quick=True) is None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from calibration import CalibrationError, Camera, Fisheye, Pinhole, angles_deg, camera_from_dict
+from calibration import CalibrationError, CameraModel, FisheyeCamera, PinholeCamera, angles_deg, camera_from_dict
 from tests.calibration.cameras import CAMERAS, CORE_WIDE, IDEAL, NEON, VERY_WIDE, WEBCAM
 from tests.calibration.render import rays_by_opencv
 
@@ -19,14 +19,14 @@ ROUND_TRIP_PX = 0.1
 every_camera = pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
 
 
-def whole_picture(camera: Camera, count: int = 60) -> np.ndarray:
+def whole_picture(camera: CameraModel, count: int = 60) -> np.ndarray:
     wide, high = camera.size
     x, y = np.meshgrid(np.linspace(-0.5, wide - 0.5, count), np.linspace(-0.5, high - 0.5, count))
     return np.column_stack([x.ravel(), y.ravel()])
 
 
 @every_camera
-def test_there_and_back_over_the_whole_picture(camera: Camera) -> None:
+def test_there_and_back_over_the_whole_picture(camera: CameraModel) -> None:
     pixels = whole_picture(camera)
     rays = camera.unproject(pixels)
     known = np.isfinite(rays).all(1)
@@ -37,7 +37,7 @@ def test_there_and_back_over_the_whole_picture(camera: Camera) -> None:
 
 
 @st.composite
-def cameras(draw: st.DrawFn) -> Camera:
+def cameras(draw: st.DrawFn) -> CameraModel:
     """Any lens, sensible or not."""
     size = draw(st.sampled_from([(640, 480), (1280, 720), (1000, 1000)]))
     focal = draw(st.floats(0.2, 2.0)) * size[0]
@@ -45,15 +45,15 @@ def cameras(draw: st.DrawFn) -> Camera:
     k = st.floats(-0.6, 0.6)
     if draw(st.booleans()):
         numbers = tuple(draw(st.floats(-0.2, 0.2)) for _ in range(4))
-        return Fisheye(size, focal, focal * 1.01, *centre, numbers)
+        return FisheyeCamera(size, focal, focal * 1.01, *centre, numbers)
     count = draw(st.sampled_from([0, 4, 5, 8]))
     numbers = [draw(k) for _ in range(count)]
     numbers[2:4] = [value * 0.01 for value in numbers[2:4]]
-    return Pinhole(size, focal, focal * 1.01, *centre, tuple(numbers))
+    return PinholeCamera(size, focal, focal * 1.01, *centre, tuple(numbers))
 
 
 @given(cameras())
-def test_whatever_the_lens_a_pixel_is_known_exactly_or_not_at_all(camera: Camera) -> None:
+def test_whatever_the_lens_a_pixel_is_known_exactly_or_not_at_all(camera: CameraModel) -> None:
     pixels = whole_picture(camera, 25)
     rays = camera.unproject(pixels)
     known = np.isfinite(rays).all(1)
@@ -65,7 +65,7 @@ def test_whatever_the_lens_a_pixel_is_known_exactly_or_not_at_all(camera: Camera
 
 @given(cameras(), st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=20))
 def test_whatever_is_projected_comes_back_as_the_same_ray_or_is_invalid(
-    camera: Camera, points: list[tuple[float, float, float]]
+    camera: CameraModel, points: list[tuple[float, float, float]]
 ) -> None:
     """A polynomial that folds back puts what the lens never saw into the picture; here it must not."""
     sizes = np.linalg.norm(points, axis=1)
@@ -83,11 +83,11 @@ def test_whatever_is_projected_comes_back_as_the_same_ray_or_is_invalid(
 
 
 @every_camera
-def test_it_agrees_with_opencv(camera: Camera) -> None:
+def test_it_agrees_with_opencv(camera: CameraModel) -> None:
     rays = camera.unproject(whole_picture(camera, 20))
     rays = rays[np.isfinite(rays).all(1) & (rays[:, 2] > 0.05)]
     numbers = np.array(camera.coefficients or (0.0,) * 4)
-    if isinstance(camera, Fisheye):
+    if isinstance(camera, FisheyeCamera):
         theirs, _ = cv2.fisheye.projectPoints(rays[:, None], np.zeros(3), np.zeros(3), camera.matrix, numbers)
     else:
         theirs, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), camera.matrix, numbers)
@@ -95,7 +95,7 @@ def test_it_agrees_with_opencv(camera: Camera) -> None:
 
 
 @every_camera
-def test_what_is_outside_or_behind_is_invalid(camera: Camera) -> None:
+def test_what_is_outside_or_behind_is_invalid(camera: CameraModel) -> None:
     wide, high = camera.size
     outside = [(-1, 5), (5, -1), (wide, 5), (5, high), (1e9, 1e9), (math.nan, 5), (math.inf, 0), (-math.inf, 2)]
     assert np.isnan(camera.unproject(outside)).all()
@@ -123,12 +123,12 @@ def test_the_real_neon_folds_in_its_corners_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(("camera", "expected"), [(NEON, 15.5), (CORE_WIDE, 13.9), (IDEAL, 900 * math.pi / 180)])
-def test_pixels_per_degree_at_the_centre(camera: Camera, expected: float) -> None:
+def test_pixels_per_degree_at_the_centre(camera: CameraModel, expected: float) -> None:
     assert camera.px_per_degree() == pytest.approx(expected, rel=0.01)
 
 
 @every_camera
-def test_pixels_per_degree_elsewhere_is_what_a_degree_covers(camera: Camera) -> None:
+def test_pixels_per_degree_elsewhere_is_what_a_degree_covers(camera: CameraModel) -> None:
     place = camera.size[0] * 0.3, camera.size[1] * 0.35
     ray = camera.unproject([place])[0]
     turns = [cv2.Rodrigues(np.radians(0.5) * np.cross(ray, axis) / np.linalg.norm(np.cross(ray, axis)))[0]
@@ -165,7 +165,7 @@ def test_undistorting_agrees_with_opencv_and_wants_the_right_size() -> None:
 
 
 @every_camera
-def test_it_is_written_as_json_and_read_back(camera: Camera) -> None:
+def test_it_is_written_as_json_and_read_back(camera: CameraModel) -> None:
     assert camera_from_dict(json.loads(json.dumps(camera.to_dict()))) == camera
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from calibration import CalibrationError
-from calibration.collecting import Collector
+from calibration.collecting import ViewCollector
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.test_coverage import LEANS, view
 
 
 def test_a_view_is_taken_once_it_is_held_still() -> None:
-    collector = Collector(WEBCAM.size)
+    collector = ViewCollector(WEBCAM.size)
     assert collector.offer(None) == "no board"
     assert collector.offer(view(0.5)) == "moving"
     assert collector.offer(view(0.5)) == "taken"
@@ -25,7 +25,7 @@ def test_a_view_is_taken_once_it_is_held_still() -> None:
 
 
 def test_a_tilt_that_is_missing_is_new_at_the_same_place() -> None:
-    collector = Collector(WEBCAM.size)
+    collector = ViewCollector(WEBCAM.size)
     for turn in ((0.0, 0.0, 0.0), LEANS["left"]):
         collector.offer(view(0.7, turn))
         assert collector.offer(view(0.7, turn)) == "taken"
@@ -33,7 +33,7 @@ def test_a_tilt_that_is_missing_is_new_at_the_same_place() -> None:
 
 
 def test_it_is_bounded() -> None:
-    collector = Collector(WEBCAM.size, most_views=3)
+    collector = ViewCollector(WEBCAM.size, most_views=3)
     for step in range(8):
         for _ in range(2):
             said = collector.offer(view(0.5, offset_m=(-0.2 + 0.06 * step, 0)))
@@ -43,6 +43,6 @@ def test_it_is_bounded() -> None:
 
 
 def test_another_size_is_refused() -> None:
-    collector = Collector(WEBCAM.size)
+    collector = ViewCollector(WEBCAM.size)
     with pytest.raises(CalibrationError, match="1280 x 720"):
         collector.offer(replace(view(0.5), size=(1280, 720)))

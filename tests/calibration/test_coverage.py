@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from calibration.boards import Detection, parse_board
+from calibration.boards import BoardDetection, parse_board
 from calibration.coverage import COLUMNS, ENOUGH_VIEWS, ROWS, cell_name, cover, is_new, is_steady, lean, tilt_deg
 from calibration.pose import project_board
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.render import facing
 
@@ -19,11 +19,11 @@ BOARD = parse_board("charuco:7x5:40mm:20mm:6X6_250")
 
 def view(
     distance_m: float, turn: tuple[float, float, float] = (0, 0, 0), offset_m: tuple[float, float] = (0, 0)
-) -> Detection:
+) -> BoardDetection:
     """What a perfect detector would see of it."""
     pixels = project_board(WEBCAM, facing(BOARD, distance_m, turn, offset_m), BOARD.points())
     seen = WEBCAM.inside(pixels)
-    return Detection("view", WEBCAM.size, np.flatnonzero(seen), BOARD.points()[seen], pixels[seen])
+    return BoardDetection("view", WEBCAM.size, np.flatnonzero(seen), BOARD.points()[seen], pixels[seen])
 
 
 LEANS = {"left": (0, 0.5, 0), "right": (0, -0.5, 0), "top": (-0.5, 0, 0), "bottom": (0.5, 0, 0), "facing": (0, 0, 0)}
@@ -32,7 +32,7 @@ LEANS = {"left": (0, 0.5, 0), "right": (0, -0.5, 0), "top": (-0.5, 0, 0), "botto
 @pytest.mark.parametrize("name", LEANS)
 @pytest.mark.parametrize("roll", [0, math.pi])
 def test_the_far_edge_is_named_whichever_way_up_the_board_is(name: str, roll: float) -> None:
-    turn = Rigid.from_rotvec(LEANS[name], np.zeros(3)) @ Rigid.from_rotvec([0, 0, roll], np.zeros(3))
+    turn = RigidTransform.from_rotvec(LEANS[name], np.zeros(3)) @ RigidTransform.from_rotvec([0, 0, roll], np.zeros(3))
     detection = view(0.6, tuple(turn.rotvec_rad))
     assert lean(detection) == name
     # The far edge is where neighbouring corners are closest together.
@@ -44,7 +44,9 @@ def test_the_far_edge_is_named_whichever_way_up_the_board_is(name: str, roll: fl
 
 
 def test_tilt_is_the_angle_from_facing() -> None:
-    assert tilt_deg(Rigid.from_rotvec([0, math.radians(25), 1.0], np.zeros(3)).rotation)[0] == pytest.approx(25, abs=2)
+    assert tilt_deg(RigidTransform.from_rotvec([0, math.radians(25), 1.0], np.zeros(3)).rotation)[0] == pytest.approx(
+        25, abs=2
+    )
     assert tilt_deg(np.eye(3))[0] == 0
 
 

@@ -12,9 +12,9 @@ import pytest
 from calibration.boards import parse_board
 from calibration.headset import BoardLost
 from calibration.pose import project_board
-from calibration.record import Record, save
-from calibration.rigid import Rigid
-from calibration.uncertain_transform import Uncertain
+from calibration.record import CalibrationRecord, save
+from calibration.rigid import RigidTransform
+from calibration.uncertain_transform import UncertainTransform
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.render import facing, photograph
 from tests.calibration.test_screen import SCREEN, look_at, pose, seen
@@ -35,7 +35,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("camera", "headset"):
         body = {"camera": WEBCAM.to_dict()}
-        save(Path(f"{name}.json"), Record("camera", "", name, WEBCAM.size, MADE, body))
+        save(Path(f"{name}.json"), CalibrationRecord("camera", "", name, WEBCAM.size, MADE, body))
 
 
 def test_there_are_three() -> None:
@@ -58,10 +58,10 @@ def test_a_camera_is_one_object() -> None:
 def test_a_look_of_a_headset_in_a_robots_frame() -> None:
     """At a corner of the board: the ray goes through where the robot knows it to be."""
     board = parse_board("charuco:5x7:40mm:20mm:6X6_250")
-    base_from_board = Rigid.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
+    base_from_board = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
     camera_from_board = facing(board, 0.6, (0.3, -0.2, 0.4))
-    body = {"base_from_board": Uncertain(base_from_board, np.eye(6) * 1e-6).to_dict()}
-    save(Path("handeye.json"), Record("handeye", "arm", "wrist", WEBCAM.size, MADE, body))
+    body = {"base_from_board": UncertainTransform(base_from_board, np.eye(6) * 1e-6).to_dict()}
+    save(Path("handeye.json"), CalibrationRecord("handeye", "arm", "wrist", WEBCAM.size, MADE, body))
     corner = board.points()[9]
     gaze_px = project_board(WEBCAM, camera_from_board, corner[None])[0]
     frame = photograph(WEBCAM, board, camera_from_board)

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration import CalibrationError, Camera, Fisheye, Pinhole, Record, record
+from calibration import CalibrationError, CalibrationRecord, CameraModel, FisheyeCamera, PinholeCamera, record
 from calibration.formats import neon, pupil, read_camera, ros, to_camera_info
 from tests.calibration.cameras import CAMERAS, CORE_WIDE, NEON, WEBCAM
 from tests.calibration.shared import PHOTOS, needs_photos
 
 
-def pupil_entry(camera: Camera) -> dict[str, Any]:
+def pupil_entry(camera: CameraModel) -> dict[str, Any]:
     numbers = list(camera.coefficients)
-    is_fisheye = isinstance(camera, Fisheye)
+    is_fisheye = isinstance(camera, FisheyeCamera)
     return {
         "camera_matrix": camera.matrix.tolist(),
         "dist_coefs": [[number] for number in numbers] if is_fisheye else [numbers],
@@ -69,7 +69,7 @@ def test_a_broken_file_of_pupil_is_refused(tmp_path: Path, fields: dict[str, Any
 # -- Neon ------------------------------------------------------------------------------------------------------------
 
 
-def neon_binary(camera: Camera, version: int = 1) -> bytes:
+def neon_binary(camera: CameraModel, version: int = 1) -> bytes:
     eye = struct.pack("<33d", *range(33))
     scene = struct.pack("<33d", *camera.matrix.ravel(), *camera.coefficients, *np.eye(4).ravel())
     return struct.pack("<B6s", version, b"123456") + scene + eye + eye + struct.pack("<I", 0)
@@ -91,7 +91,7 @@ def test_neons_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        neon_binary(NEON, version=2), neon_binary(Pinhole((1088, 1080), 766, 766, 543, 566, (0.0,) * 8)),
+        neon_binary(NEON, version=2), neon_binary(PinholeCamera((1088, 1080), 766, 766, 543, 566, (0.0,) * 8)),
         b"\1" * len(neon_binary(NEON)), neon_binary(NEON)[:-1], b"{}", b'{"camera_matrix": 1}', b"{[", b"[" * 100_000,
         b'{"camera_matrix": [[1,0,0],[0,1,0],[0,0,1]], "distortion_coefficients": []}',
     ],
@@ -105,7 +105,7 @@ def test_a_broken_file_of_neon_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
-def test_camera_info_goes_out_and_comes_back(tmp_path: Path, camera: Camera) -> None:
+def test_camera_info_goes_out_and_comes_back(tmp_path: Path, camera: CameraModel) -> None:
     name, back = read_camera(write(tmp_path / "info.yaml", to_camera_info("scene camera/left", camera)))
     assert name == "scene_camera_left"
     assert type(back) is type(camera)
@@ -207,7 +207,7 @@ def test_a_broken_camera_info_is_refused(tmp_path: Path, change: tuple[str, str]
 def test_our_own_file_is_read_too(tmp_path: Path) -> None:
     body = {"camera": CORE_WIDE.to_dict()}
     path = tmp_path / "camera.json"
-    record.save(path, Record("camera", "", "world", CORE_WIDE.size, "2026-11-22T10:00:00+00:00", body))
+    record.save(path, CalibrationRecord("camera", "", "world", CORE_WIDE.size, "2026-11-22T10:00:00+00:00", body))
     assert read_camera(path) == ("world", CORE_WIDE)
     with pytest.raises(CalibrationError, match="1920 x 1080"):
         read_camera(path, (640, 480))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError
-from calibration.hand_eye import Method, Setup, Station, solve
-from calibration.rigid import Rigid, rotvec_from_rotation
+from calibration.hand_eye import HandEyeStation, Method, Setup, solve
+from calibration.rigid import RigidTransform, rotvec_from_rotation
 from tests.calibration.robots import (
     BASE_FROM_BOARD,
     GRIPPER_FROM_CAMERA,
@@ -18,24 +18,24 @@ from tests.calibration.robots import (
     eye_to_hand,
 )
 
-BASE_FROM_CAMERA = Rigid.from_rotvec([1.9, 0.1, -0.2], [0.9, -0.3, 0.7])
-GRIPPER_FROM_BOARD = Rigid.from_rotvec([0.2, 0.1, 0.9], [0.01, 0.02, 0.08])
+BASE_FROM_CAMERA = RigidTransform.from_rotvec([1.9, 0.1, -0.2], [0.9, -0.3, 0.7])
+GRIPPER_FROM_BOARD = RigidTransform.from_rotvec([0.2, 0.1, 0.9], [0.01, 0.02, 0.08])
 METHODS = ("joint", "tsai", "park", "horaud", "andreff", "daniilidis")
 has_opencvs = pytest.mark.skipif(not hasattr(cv2, "calibrateHandEye"), reason="this OpenCV has no calibrateHandEye")
 
 
 def stations(
     setup: Setup = "eye-in-hand", seed: int = 0, count: int = 15, sigma_m: float = 0.0, sigma_rad: float = 0.0
-) -> list[Station]:
+) -> list[HandEyeStation]:
     rng = np.random.default_rng(seed)
     if setup == "eye-in-hand":
         pairs = eye_in_hand(rng, count, sigma_m, sigma_rad)
     else:
         pairs = eye_to_hand(rng, count, sigma_m, sigma_rad, BASE_FROM_CAMERA, GRIPPER_FROM_BOARD)
-    return [Station(f"{number:02}", *pair) for number, pair in enumerate(pairs)]
+    return [HandEyeStation(f"{number:02}", *pair) for number, pair in enumerate(pairs)]
 
 
-def truth(setup: Setup) -> tuple[Rigid, Rigid]:
+def truth(setup: Setup) -> tuple[RigidTransform, RigidTransform]:
     if setup == "eye-in-hand":
         return GRIPPER_FROM_CAMERA, BASE_FROM_BOARD
     return BASE_FROM_CAMERA, GRIPPER_FROM_BOARD
@@ -126,8 +126,8 @@ def test_without_opencvs_it_works_and_says_what_it_has_not(monkeypatch: pytest.M
 @both_setups
 def test_a_pose_of_another_moment_is_named_and_dropped(setup: Setup) -> None:
     wrong = stations(setup, seed=2, sigma_m=3e-4, sigma_rad=5e-4)
-    moved = Rigid.from_rotvec([0, 0, 0.03], [0.02, 0, 0])
-    wrong[6] = Station("06", wrong[6].base_from_gripper @ moved, wrong[6].camera_from_board)
+    moved = RigidTransform.from_rotvec([0, 0, 0.03], [0.02, 0, 0])
+    wrong[6] = HandEyeStation("06", wrong[6].base_from_gripper @ moved, wrong[6].camera_from_board)
     result = solve(wrong, setup)
     dropped = [residual for residual in result.residuals if residual.reason]
     assert [residual.name for residual in dropped] == ["06"]
@@ -147,13 +147,13 @@ def test_too_few_or_parallel_turns_are_refused() -> None:
     with pytest.raises(CalibrationError, match="too few"):
         solve([], "eye-in-hand")
 
-    def about_z(angles: np.ndarray, wobble: float = 0.0) -> list[Station]:
+    def about_z(angles: np.ndarray, wobble: float = 0.0) -> list[HandEyeStation]:
         rng, found = np.random.default_rng(0), []
         for number, angle in enumerate(angles):
-            turn = Rigid.from_rotvec([*rng.normal(0, wobble, 2), angle], rng.uniform(-0.1, 0.1, 3))
-            hand = Rigid.from_rotvec([math.pi, 0, 0], [0.5, 0, 0.5]) @ turn
+            turn = RigidTransform.from_rotvec([*rng.normal(0, wobble, 2), angle], rng.uniform(-0.1, 0.1, 3))
+            hand = RigidTransform.from_rotvec([math.pi, 0, 0], [0.5, 0, 0.5]) @ turn
             seen = (hand @ GRIPPER_FROM_CAMERA).inverse() @ BASE_FROM_BOARD
-            found.append(Station(str(number), hand, seen))
+            found.append(HandEyeStation(str(number), hand, seen))
         return found
 
     with pytest.raises(CalibrationError, match="one axis only"):

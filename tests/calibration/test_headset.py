@@ -11,13 +11,13 @@ import pytest
 from calibration.boards import parse_board
 from calibration.headset import BoardLost, SharedBoard, base_from_headset
 from calibration.pose import BoardPose, find_pose, project_board
-from calibration.rigid import Rigid, rotvec_from_rotation
-from calibration.uncertain_transform import Uncertain
+from calibration.rigid import RigidTransform, rotvec_from_rotation
+from calibration.uncertain_transform import UncertainTransform
 from tests.calibration.cameras import NEON
 from tests.calibration.render import facing
 
 BOARD = parse_board("charuco:7x10:30mm:20mm:6X6_250")
-BASE_FROM_BOARD = Rigid.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
+BASE_FROM_BOARD = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
 HEADSET_FROM_BOARD = facing(BOARD, 0.7, (0.4, -0.3, 0.5), (0.1, 0.02))
 TRUTH = BASE_FROM_BOARD @ HEADSET_FROM_BOARD.inverse()
 
@@ -29,7 +29,7 @@ def sight(sigma_px: float = 0.0, seed: int = 0) -> BoardPose:
 
 def test_a_ray_of_the_headset_in_the_robots_frame() -> None:
     """Look at a corner of the board: the ray must pass through where the robot knows it to be."""
-    known = base_from_headset(Uncertain.exact(BASE_FROM_BOARD), sight())
+    known = base_from_headset(UncertainTransform.exact(BASE_FROM_BOARD), sight())
     corner = BOARD.points()[17]
     ray = NEON.unproject(project_board(NEON, HEADSET_FROM_BOARD, corner[None]))[0]
     origin, way = known.pose.translation_m, known.pose.rotate(ray)
@@ -42,8 +42,8 @@ def test_its_covariance_holds_both_errors() -> None:
     spread = np.diag([1e-3, 1e-3, 2e-3, 2e-3, 2e-3, 2e-3]) ** 2
     for seed in range(150):
         step = rng.normal(0, np.sqrt(np.diag(spread)))
-        turned = Rigid.from_rotvec(step[3:], np.zeros(3)).rotation @ BASE_FROM_BOARD.rotation
-        board = Uncertain(Rigid(turned, BASE_FROM_BOARD.translation_m + step[:3]), spread)
+        turned = RigidTransform.from_rotvec(step[3:], np.zeros(3)).rotation @ BASE_FROM_BOARD.rotation
+        board = UncertainTransform(RigidTransform(turned, BASE_FROM_BOARD.translation_m + step[:3]), spread)
         known = base_from_headset(board, sight(0.3, seed))
         error = np.append(
             known.pose.translation_m - TRUTH.translation_m,
@@ -56,7 +56,7 @@ def test_its_covariance_holds_both_errors() -> None:
 
 
 def test_an_old_sight_is_refused() -> None:
-    board = SharedBoard(Uncertain.exact(BASE_FROM_BOARD))
+    board = SharedBoard(UncertainTransform.exact(BASE_FROM_BOARD))
     with pytest.raises(BoardLost, match="not been seen"):
         board.at(0.0)
     assert board.see(sight(), 10.0)
@@ -68,7 +68,7 @@ def test_an_old_sight_is_refused() -> None:
 
 
 def test_an_older_or_poor_sight_is_not_taken() -> None:
-    board = SharedBoard(Uncertain.exact(BASE_FROM_BOARD))
+    board = SharedBoard(UncertainTransform.exact(BASE_FROM_BOARD))
     assert not board.see(replace(sight(), rms_px=5.0), 10.0)
     assert board.see(sight(), 10.0)
     assert not board.see(sight(), 9.9)

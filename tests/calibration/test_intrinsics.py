@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Camera
-from calibration.boards import Detection, parse_board
+from calibration import CalibrationError, CameraModel
+from calibration.boards import BoardDetection, parse_board
 from calibration.intrinsics import Lens, calibrate
 from calibration.pose import project_board
 from tests.calibration.cameras import CORE_WIDE, NEON, WEBCAM
@@ -19,7 +19,7 @@ from tests.calibration.shared import PHOTOS, needs_photos
 BOARD = parse_board("charuco:11x8:30mm:20mm:6X6_250")
 
 
-def views(camera: Camera, count: int = 15, sigma_px: float = 0.1, seed: int = 0) -> list[Detection]:
+def views(camera: CameraModel, count: int = 15, sigma_px: float = 0.1, seed: int = 0) -> list[BoardDetection]:
     """What a detector with that noise would see, leaning and all over the picture."""
     rng, found = np.random.default_rng(seed), []
     # How wide the camera sees, to put the board everywhere in its picture.
@@ -33,7 +33,7 @@ def views(camera: Camera, count: int = 15, sigma_px: float = 0.1, seed: int = 0)
         seen = camera.inside(pixels)
         if seen.sum() > 20:
             name = f"view{len(found):02}"
-            found.append(Detection(name, camera.size, np.flatnonzero(seen), BOARD.points()[seen], pixels[seen]))
+            found.append(BoardDetection(name, camera.size, np.flatnonzero(seen), BOARD.points()[seen], pixels[seen]))
     return found
 
 
@@ -44,7 +44,7 @@ CASES = pytest.mark.parametrize(
 
 
 @CASES
-def test_a_camera_is_recovered(camera: Camera, lens: Lens) -> None:
+def test_a_camera_is_recovered(camera: CameraModel, lens: Lens) -> None:
     """In pixels over the picture, which is what counts: coefficients make up for one another.
 
     A shift of all pixels is a turn of the camera by some arc seconds, which the boards' poses take up.
@@ -63,7 +63,7 @@ def test_a_camera_is_recovered(camera: Camera, lens: Lens) -> None:
 
 
 @CASES
-def test_standard_deviations_are_what_repeating_shows(camera: Camera, lens: Lens) -> None:
+def test_standard_deviations_are_what_repeating_shows(camera: CameraModel, lens: Lens) -> None:
     exact = views(camera, 10, sigma_px=0)
     rng, seen, said = np.random.default_rng(5), [], []
     for _ in range(15):

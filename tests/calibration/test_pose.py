@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Camera
+from calibration import CalibrationError, CameraModel
 from calibration.boards import parse_board
 from calibration.pose import find_pose, project_board
-from calibration.rigid import Rigid, rotvec_from_rotation
+from calibration.rigid import RigidTransform, rotvec_from_rotation
 from tests.calibration.cameras import CAMERAS, WEBCAM
 from tests.calibration.render import facing
 
@@ -17,7 +17,7 @@ BOARD = parse_board("charuco:7x10:30mm:20mm:6X6_250")
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
 @pytest.mark.parametrize("turn", [(0.0, 0, 0), (0.5, 0.2, 1.0), (-0.3, 0.6, -2.5)])
-def test_exact_corners_give_the_exact_pose(camera: Camera, turn: tuple[float, float, float]) -> None:
+def test_exact_corners_give_the_exact_pose(camera: CameraModel, turn: tuple[float, float, float]) -> None:
     truth = facing(BOARD, 0.9, turn, (0.05, -0.03))
     found = find_pose(camera, BOARD.points(), project_board(camera, truth, BOARD.points()))
     metres, radians = found.camera_from_board.away_from(truth)
@@ -28,7 +28,7 @@ def test_exact_corners_give_the_exact_pose(camera: Camera, turn: tuple[float, fl
 
 def test_points_out_of_a_plane_do_as_well() -> None:
     points = np.random.default_rng(0).uniform(-0.2, 0.2, (12, 3))
-    truth = Rigid.from_rotvec([0.4, 0.8, -0.2], [0.05, 0.02, 1.2])
+    truth = RigidTransform.from_rotvec([0.4, 0.8, -0.2], [0.05, 0.02, 1.2])
     found = find_pose(WEBCAM, points, project_board(WEBCAM, truth, points))
     assert max(found.camera_from_board.away_from(truth)) < 1e-6
 

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration import Record, RecordError
+from calibration import CalibrationRecord, RecordError
 from calibration.record import load, save
 
-RECORD = Record("gaze", "Pupil Core", "world", (1280, 720), "2026-11-22T14:03:11+00:00", {"offset": [0.1, -2]})
+RECORD = CalibrationRecord(
+    "gaze", "Pupil Core", "world", (1280, 720), "2026-11-22T14:03:11+00:00", {"offset": [0.1, -2]}
+)
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_json_is_not_written_and_the_old_file_stays(file: Path, body: dict[str, Any]) -> None:
     before = file.read_bytes()
     with pytest.raises(RecordError):
-        save(file, Record("gaze", "", "", (1, 1), RECORD.made_at, body))
+        save(file, CalibrationRecord("gaze", "", "", (1, 1), RECORD.made_at, body))
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ["gaze.json"]
 

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationError
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 from calibration.robot_poses import parse_poses
 
-HAND = Rigid.from_rotvec([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
-BOARD = Rigid.from_rotvec([2.1, 0.2, 0.3], [0, 0.1, 0.7])
+HAND = RigidTransform.from_rotvec([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+BOARD = RigidTransform.from_rotvec([2.1, 0.2, 0.3], [0, 0.1, 0.7])
 HEAD = "name,x,y,z,qx,qy,qz,qw"
 BOARD_HEAD = ",".join("board_" + name for name in HEAD.split(",")[1:])
 
 
-def line(name: str, *poses: Rigid) -> str:
+def line(name: str, *poses: RigidTransform) -> str:
     numbers = [n for pose in poses for n in (*pose.translation_m, *pose.quaternion_xyzw)]
     return ",".join([name, *map(repr, map(float, numbers))])
 

@@ -8,39 +8,41 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Camera
+from calibration import CalibrationError, CameraModel
 from calibration.boards import marker_dictionary
-from calibration.rigid import Rigid
-from calibration.screen import APRILTAG, HOLD_S, Screen, ScreenTracker, find_markers
+from calibration.rigid import RigidTransform
+from calibration.screen import APRILTAG, HOLD_S, ScreenPlane, ScreenTracker, find_markers
 from tests.calibration.cameras import CORE_WIDE, NEON, WEBCAM
 
 SIZE_M = (0.53, 0.30)
-SCREEN = Screen.with_corner_markers(SIZE_M, 0.05, gap=0.01)
+SCREEN = ScreenPlane.with_corner_markers(SIZE_M, 0.05, gap=0.01)
 CAMERAS = pytest.mark.parametrize("camera", [NEON, CORE_WIDE, WEBCAM], ids=["neon", "core wide", "webcam"])
 
 
-def pose(camera: Camera, turn: tuple[float, float, float] = (0.1, -0.25, 0.05)) -> Rigid:
+def pose(camera: CameraModel, turn: tuple[float, float, float] = (0.1, -0.25, 0.05)) -> RigidTransform:
     """camera_from_screen, the screen's middle before the camera, about half the picture wide."""
     distance = 1.1 * SIZE_M[0] / float(camera.plane([(camera.size[0] * 0.95, camera.cy)])[0, 0])
-    middle = Rigid(np.eye(3), np.array([-SIZE_M[0] / 2, -SIZE_M[1] / 2, 0]))
-    return Rigid.from_rotvec(turn, [0.02, 0.01, distance]) @ middle
+    middle = RigidTransform(np.eye(3), np.array([-SIZE_M[0] / 2, -SIZE_M[1] / 2, 0]))
+    return RigidTransform.from_rotvec(turn, [0.02, 0.01, distance]) @ middle
 
 
-def seen(camera: Camera, camera_from_screen: Rigid, screen: Screen = SCREEN) -> dict[int, np.ndarray]:
+def seen(
+    camera: CameraModel, camera_from_screen: RigidTransform, screen: ScreenPlane = SCREEN
+) -> dict[int, np.ndarray]:
     def flat(points: np.ndarray) -> np.ndarray:
         return camera.project(camera_from_screen.apply(np.column_stack([points, np.zeros(len(points))])))
 
     return {number: flat(corners) for number, corners in screen.markers.items()}
 
 
-def look_at(camera: Camera, camera_from_screen: Rigid, place: tuple[float, float]) -> tuple[float, float]:
+def look_at(camera: CameraModel, camera_from_screen: RigidTransform, place: tuple[float, float]) -> tuple[float, float]:
     x, y = camera.project([camera_from_screen.apply([*place, 0.0])])[0]
     return float(x), float(y)
 
 
 @CAMERAS
 @pytest.mark.parametrize("place", [(0.0, 0.0), (0.53, 0.0), (0.265, 0.15), (0.1, 0.28)])
-def test_a_look_at_a_place_is_that_place(camera: Camera, place: tuple[float, float]) -> None:
+def test_a_look_at_a_place_is_that_place(camera: CameraModel, place: tuple[float, float]) -> None:
     where = pose(camera)
     tracker = ScreenTracker(camera, SCREEN)
     assert tracker.see(seen(camera, where), 1.0)
@@ -78,7 +80,7 @@ def test_the_sight_is_held_and_then_let_go() -> None:
 def test_a_look_that_comes_late_has_the_sight_of_its_own_time() -> None:
     """The head turns between two frames; the look belongs to the first and comes after the second."""
     before = pose(NEON)
-    after = Rigid.from_rotvec([0, 0.05, 0], [0, 0, 0]) @ before
+    after = RigidTransform.from_rotvec([0, 0.05, 0], [0, 0, 0]) @ before
     tracker = ScreenTracker(NEON, SCREEN)
     gaze = look_at(NEON, before, (0.2, 0.1))
     assert tracker.see(seen(NEON, before), 1.0)
@@ -136,7 +138,7 @@ def test_jitter_of_corners_moves_the_look_by_little() -> None:
 
 def test_without_undistortion_it_would_be_off() -> None:
     """Before a fisheye the same markers are refused when its lens is left out."""
-    near = Rigid.from_rotvec([0, 0, 0], [-0.2, -0.15, 0.35])
+    near = RigidTransform.from_rotvec([0, 0, 0], [-0.2, -0.15, 0.35])
     assert ScreenTracker(CORE_WIDE, SCREEN).see(seen(CORE_WIDE, near), 0.0)
     assert not ScreenTracker(CORE_WIDE.undistorted(), SCREEN).see(seen(CORE_WIDE, near), 0.0)
 
@@ -150,7 +152,9 @@ def test_looks_outside_the_picture_are_unknown() -> None:
 
 def test_beyond_the_horizon_of_the_screen_is_unknown() -> None:
     """A screen that leans away has a vanishing line in the picture; what is above it hits its plane behind us."""
-    where = Rigid.from_rotvec([-1.25, 0, 0], [0, 0.35, 0.8]) @ Rigid(np.eye(3), np.array([-0.265, -0.15, 0]))
+    where = RigidTransform.from_rotvec([-1.25, 0, 0], [0, 0.35, 0.8]) @ RigidTransform(
+        np.eye(3), np.array([-0.265, -0.15, 0])
+    )
     tracker = ScreenTracker(NEON, SCREEN)
     assert tracker.see(seen(NEON, where), 0.0), tracker.reason
     assert tracker.look((NEON.cx, 1000.0), 0.0) is not None
@@ -160,7 +164,7 @@ def test_beyond_the_horizon_of_the_screen_is_unknown() -> None:
 def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
     """Drawn, warped as a camera without a lens sees them, found, and looked at: within 1 px of the monitor."""
     size_px, marker = (960, 540), 90
-    screen = Screen.with_corner_markers(size_px, marker, gap=-marker - 20.0)
+    screen = ScreenPlane.with_corner_markers(size_px, marker, gap=-marker - 20.0)
     monitor = np.full((size_px[1], size_px[0]), 255, np.uint8)
     for number, corners in screen.markers.items():
         left, top = corners[0].astype(int)
@@ -189,6 +193,6 @@ def test_a_marker_that_is_there_twice_is_nobody() -> None:
 
 def test_what_is_no_screen_is_refused() -> None:
     with pytest.raises(CalibrationError, match="3 markers"):
-        Screen((1, 1), {0: np.zeros((4, 2))})
+        ScreenPlane((1, 1), {0: np.zeros((4, 2))})
     with pytest.raises(CalibrationError, match="4 corners"):
-        Screen((1, 1), {number: np.zeros((2, 2)) for number in range(4)})
+        ScreenPlane((1, 1), {number: np.zeros((2, 2)) for number in range(4)})

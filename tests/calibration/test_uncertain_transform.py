@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationError
-from calibration.rigid import Rigid, rotation_from_rotvec, rotvec_from_rotation
-from calibration.uncertain_transform import Uncertain
+from calibration.rigid import RigidTransform, rotation_from_rotvec, rotvec_from_rotation
+from calibration.uncertain_transform import UncertainTransform
 
-A = Rigid.from_rotvec([0.3, -1.1, 0.7], [0.4, -0.8, 1.3])
-B = Rigid.from_rotvec([-0.9, 0.2, 2.0], [-0.3, 0.5, 0.9])
+A = RigidTransform.from_rotvec([0.3, -1.1, 0.7], [0.4, -0.8, 1.3])
+B = RigidTransform.from_rotvec([-0.9, 0.2, 2.0], [-0.3, 0.5, 0.9])
 ROOT = np.random.default_rng(0).normal(0, 1, (6, 6)) * [[1e-3]] * 3
 SPREAD = ROOT @ ROOT.T
 
 
-def jittered(pose: Rigid, rng: np.random.Generator) -> Rigid:
+def jittered(pose: RigidTransform, rng: np.random.Generator) -> RigidTransform:
     step = ROOT @ rng.normal(0, 1, 6)
-    return Rigid(rotation_from_rotvec(step[3:]) @ pose.rotation, pose.translation_m + step[:3])
+    return RigidTransform(rotation_from_rotvec(step[3:]) @ pose.rotation, pose.translation_m + step[:3])
 
 
-def spread(poses: list[Rigid], truth: Rigid) -> np.ndarray:
+def spread(poses: list[RigidTransform], truth: RigidTransform) -> np.ndarray:
     errors = [
         np.append(p.translation_m - truth.translation_m, rotvec_from_rotation(p.rotation @ truth.rotation.T))
         for p in poses
@@ -40,7 +40,7 @@ def agree(predicted: np.ndarray, seen: np.ndarray) -> None:
 def test_composing_and_inverting_agree_with_drawing_lots() -> None:
     rng, count = np.random.default_rng(1), 3000
     pairs = [(jittered(A, rng), jittered(B, rng)) for _ in range(count)]
-    a, b = Uncertain(A, SPREAD), Uncertain(B, SPREAD)
+    a, b = UncertainTransform(A, SPREAD), UncertainTransform(B, SPREAD)
     agree((a @ b).covariance, spread([x @ y for x, y in pairs], A @ B))
     agree(a.inverse().covariance, spread([x.inverse() for x, _ in pairs], A.inverse()))
     point = np.array([0.2, -0.4, 0.6])
@@ -52,34 +52,34 @@ def test_composing_and_inverting_agree_with_drawing_lots() -> None:
 @given(st.integers(0, 1000))
 def test_inverting_twice_is_nothing(seed: int) -> None:
     root = np.random.default_rng(seed).normal(0, 1, (6, 6))
-    a = Uncertain(A, root @ root.T)
+    a = UncertainTransform(A, root @ root.T)
     np.testing.assert_allclose(a.inverse().inverse().covariance, a.covariance, atol=1e-9)
-    b = Uncertain(B, SPREAD)
+    b = UncertainTransform(B, SPREAD)
     left, right = ((a @ b).inverse(), b.inverse() @ a.inverse())
     np.testing.assert_allclose(left.covariance, right.covariance, atol=1e-9)
 
 
 def test_what_is_exact_stays_exact() -> None:
-    assert not (Uncertain.exact(A) @ Uncertain.exact(B).inverse()).covariance.any()
-    assert Uncertain.exact(A).sigma_m == 0
+    assert not (UncertainTransform.exact(A) @ UncertainTransform.exact(B).inverse()).covariance.any()
+    assert UncertainTransform.exact(A).sigma_m == 0
 
 
 def test_sigmas_have_units() -> None:
-    known = Uncertain(A, np.diag([1e-6, 4e-6, 4e-6, 0, 0, 9e-6]))
+    known = UncertainTransform(A, np.diag([1e-6, 4e-6, 4e-6, 0, 0, 9e-6]))
     assert known.sigma_m == pytest.approx(0.003)
     assert known.sigma_rad == pytest.approx(0.003)
 
 
 def test_json() -> None:
-    a = Uncertain(A, SPREAD)
-    back = Uncertain.from_dict(json.loads(json.dumps(a.to_dict())))
+    a = UncertainTransform(A, SPREAD)
+    back = UncertainTransform.from_dict(json.loads(json.dumps(a.to_dict())))
     np.testing.assert_allclose(back.covariance, a.covariance)
     assert max(back.pose.away_from(A)) < 1e-9
     with pytest.raises(CalibrationError, match="36"):
-        Uncertain.from_dict({**a.to_dict(), "covariance": [1, 2]})
+        UncertainTransform.from_dict({**a.to_dict(), "covariance": [1, 2]})
 
 
 @pytest.mark.parametrize("bad", [np.eye(3), np.full((6, 6), np.nan), -np.eye(6)])
 def test_what_is_no_covariance_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(CalibrationError):
-        Uncertain(A, bad)
+        UncertainTransform(A, bad)

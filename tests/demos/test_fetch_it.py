@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from realtime import Requester
-from realtime.comms import Object3dMessage, Place
+from realtime.comms import Object3dMessage, ObjectPose
 from realtime.config.schema import load_config
 from realtime.errors import NoAnswer
-from realtime.infra.progress import Quiet
+from realtime.infra.progress import QuietProgress
 from realtime.session.run import run
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from realtime.simulation.table_scene import BOARD, BOXES, TableClip, write_calibrations
 from realtime.types import FrameRef
 from tests.realtime.waiting import eventually
@@ -32,7 +32,7 @@ class View:
     """Knows where the run is, once it is there."""
 
     def __init__(self):
-        self.progress, self.endpoint, self.lines = Quiet(), "", []
+        self.progress, self.endpoint, self.lines = QuietProgress(), "", []
         self.progress.line = self.lines.append
 
     def ready(self, source, endpoint):
@@ -51,7 +51,7 @@ def fetch(*flags):
 
 def test_the_gripper_stops_at_what_is_looked_at(tmp_path):
     camera, robot = write_calibrations(tmp_path)
-    device, stop, view = Simulator(TableClip(), port=0, blink_every_s=0), threading.Event(), View()
+    device, stop, view = SimulatedTracker(TableClip(), port=0, blink_every_s=0), threading.Event(), View()
     config = load_config(None, {
         "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "requests": "tcp://127.0.0.1:0",
         "publish": {"endpoint": "tcp://127.0.0.1:0"}, "depth": {"source": "pupil:", "wait_ms": 500.0},
@@ -98,8 +98,8 @@ def demo(monkeypatch):
 
 def thing(x_m, state="held", *, robot=True, number=1):
     """A box of 12 x 7 x 6 cm that lies on its largest side, in both frames where it says so."""
-    base = Place("base", position=(x_m, 0.1, 0.03), orientation=(0.0, 0.0, 0.0, 1.0)) if robot else None
-    seen = Place("c_optical_frame", position=(0.0, 0.0, 0.8), orientation=(1.0, 0.0, 0.0, 0.0))
+    base = ObjectPose("base", position=(x_m, 0.1, 0.03), orientation=(0.0, 0.0, 0.0, 1.0)) if robot else None
+    seen = ObjectPose("c_optical_frame", position=(0.0, 0.0, 0.8), orientation=(1.0, 0.0, 0.0, 0.0))
     return Object3dMessage(
         FrameRef(1, 0.0, 640, 480), 0, number, state, "depth", seen, extents=(0.12, 0.07, 0.06), robot=base
     )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import Pinhole, record
+from calibration import PinholeCamera, record
 
 DEMO = Path(__file__).parents[2] / "demos" / "on_screen.py"
 SIZE = (640, 480)
@@ -25,8 +25,10 @@ def demo(*flags: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def camera(tmp_path: Path) -> Path:
-    body = {"camera": Pinhole(SIZE, 600.0, 600.0, 320.0, 240.0).to_dict()}
-    record.save(tmp_path / "camera.json", record.Record("camera", "", "c", SIZE, "2026-01-01T00:00:00+00:00", body))
+    body = {"camera": PinholeCamera(SIZE, 600.0, 600.0, 320.0, 240.0).to_dict()}
+    record.save(
+        tmp_path / "camera.json", record.CalibrationRecord("camera", "", "c", SIZE, "2026-01-01T00:00:00+00:00", body)
+    )
     return tmp_path / "camera.json"
 
 

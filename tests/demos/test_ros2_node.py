@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from realtime.comms import HealthMessage
-from realtime.comms.sockets import Publisher
-from realtime.pipeline.publisher import Broadcast
+from realtime.comms.sockets import PublisherSocket
+from realtime.pipeline.publisher import MessagePublisher
 from realtime.robotics.ros2 import message_types
 from realtime.robotics.ros2.topics import TOPICS, full_name
 from tests.realtime.robotics.ros2.cdr_reader import FRAME_ID, WALL_NS, captured_ns, mask, solid
@@ -64,8 +64,8 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
     ros = Ros()
     for name, module in ros.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
-    publisher = Publisher("tcp://127.0.0.1:*")
-    broadcasts = [Broadcast(publisher, "eyes", lambda: 0)]
+    publisher = PublisherSocket("tcp://127.0.0.1:*")
+    broadcasts = [MessagePublisher(publisher, "eyes", lambda: 0)]
     for _ in range(9):  # unheard, so that this run's numbers are above those of the next
         broadcasts[0].send("health", HEALTH.fields())
     thread = threading.Thread(target=runpy.run_path(str(DEMO))["main"], args=(publisher.endpoint,), daemon=True)
@@ -85,7 +85,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
     try:
         eventually(said, "all was published", 20)
         assert stamped(WALL_NS)
-        broadcasts.append(Broadcast(publisher, "eyes", lambda: 0))
+        broadcasts.append(MessagePublisher(publisher, "eyes", lambda: 0))
         rebooted = WALL_NS + 86_400 * 10**9
         broadcasts[-1].send("health", dataclasses.replace(HEALTH, wall_ns=rebooted).fields())
         eventually(lambda: stamped(rebooted), "the stamps of the next run", 20)

@@ -21,8 +21,8 @@ import numpy as np
 import onnx
 
 from engines import EngineError
-from engines.backends.tensorrt.library import Library
-from engines.backends.tensorrt.plans import Gpu
+from engines.backends.tensorrt.library import TensorRtLibrary
+from engines.backends.tensorrt.plans import GpuInfo
 
 
 class ILogger:
@@ -389,8 +389,8 @@ class Trt:
     nptype = staticmethod(nptype)
 
 
-def fake_library(*, rtx: bool = False) -> Library:
-    return Library(Trt, "TensorRT-RTX" if rtx else "TensorRT", "1.7.1" if rtx else "11.4.0", rtx)
+def fake_library(*, rtx: bool = False) -> TensorRtLibrary:
+    return TensorRtLibrary(Trt, "TensorRT-RTX" if rtx else "TensorRT", "1.7.1" if rtx else "11.4.0", rtx)
 
 
 # -- the GPU ----------------------------------------------------------------------------------------------------------
@@ -428,7 +428,7 @@ class HostDevice:
     """counts: how often each method was called. graphs: whether they can be recorded."""
 
     def __init__(self, *, graphs: bool = True) -> None:
-        self.gpu = Gpu("Fake 9000", "8.9", "580.65")
+        self.gpu = GpuInfo("Fake 9000", "8.9", "580.65")
         self.versions = {"host": "1"}
         self.counts: Counter[str] = Counter()
         self.streams: list[HostStream] = []

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from engines import Embedding, EngineClosed, Letterbox, Prompt, PromptError
-from engines.automatic_masks import EverythingSettings, everything, everything_in, finished, segment
-from engines.automatic_masks.found import Found, pack
-from engines.automatic_masks.judge import Cells, judged, window
+from engines.automatic_masks import AutomaticSettings, everything, everything_in, finished, segment
+from engines.automatic_masks.found import AutomaticMask, pack
+from engines.automatic_masks.judge import GridCells, judged, window
 from engines.automatic_masks.overlap import was_cut, without_duplicates, without_specks
 from engines.automatic_masks.settings import crops, grid
 from engines.fake import open_fake
 
-FEW = EverythingSettings(points_per_side=8)
+FEW = AutomaticSettings(points_per_side=8)
 BLOCKS = ((20, 30, 60, 40), (110, 20, 40, 90), (30, 100, 50, 40))
 """x, y, width, height of what is in the picture."""
 
@@ -63,7 +63,7 @@ def box_mask(box, shape):
 
 @pytest.mark.parametrize(("width", "height", "layers"), [(640, 480, 2), (333, 500, 1), (3, 2, 1), (1500, 1500, 3)])
 def test_crops_are_those_of_sams_own_generator(amg, width, height, layers):
-    ours = list(crops(width, height, EverythingSettings(crop_layers=layers)))
+    ours = list(crops(width, height, AutomaticSettings(crop_layers=layers)))
     boxes, numbers = amg.generate_crop_boxes((height, width), layers, 512 / 1500)
     assert ours == [(number, tuple(box)) for number, box in zip(numbers, boxes, strict=True)]
 
@@ -122,7 +122,7 @@ def test_a_window_of_the_logits_holds_all_of_the_mask_and_cells_keep_it(seed, wi
     put_back[y0:y1, x0:x1] = letterbox.logits_to_picture(logits, (x0, y0, x1, y1)) > 0
     # the affine map counts in 1/32 px, so that a window may differ by a hair
     assert (put_back != whole).sum() <= max(2, 0.01 * whole.size)
-    again = letterbox.logits_to_picture(Cells.of(logits).logits()) > 0
+    again = letterbox.logits_to_picture(GridCells.of(logits).logits()) > 0
     assert (again != whole).sum() <= max(1, 0.002 * whole.size)
 
 
@@ -157,7 +157,7 @@ def test_a_large_picture_is_judged_at_the_models_size_in_its_own_pixels():
 def test_what_is_packed_comes_back(mask):
     box, area, packed = pack(mask, (2, 1))
     size = mask.shape[1] + 5, mask.shape[0] + 4
-    found = Found(size, box, area, 0.9, 0.9, (), (0, 0, *size), packed)
+    found = AutomaticMask(size, box, area, 0.9, 0.9, (), (0, 0, *size), packed)
     wanted = np.zeros(size[::-1], bool)
     wanted[1 : 1 + mask.shape[0], 2 : 2 + mask.shape[1]] = mask
     np.testing.assert_array_equal(found.mask, wanted)
@@ -219,7 +219,7 @@ def test_crops_find_in_the_pictures_own_pixels(blocks):
 def test_crops_want_the_picture(blocks):
     encoder, decoder = open_fake()
     with pytest.raises(PromptError, match="everything_in"):
-        finished(everything(decoder, encoder.encode(blocks), EverythingSettings(crop_layers=1)))
+        finished(everything(decoder, encoder.encode(blocks), AutomaticSettings(crop_layers=1)))
 
 
 def test_small_regions_go_and_duplicates_that_this_makes(blocks):
@@ -270,7 +270,7 @@ def test_a_box_is_cut_to_the_picture_and_refused_beside_it(blocks):
 def test_the_smallest_pictures_and_engines_with_one_mask_are_fine(size):
     encoder, decoder = open_fake(masks=1)
     image = np.zeros((*size, 3), np.uint8)
-    lenient = EverythingSettings(points_per_side=2, least_predicted_iou=0, least_stability=0)
+    lenient = AutomaticSettings(points_per_side=2, least_predicted_iou=0, least_stability=0)
     (found,) = finished(everything_in(encoder, decoder, image, lenient))
     assert found.mask.shape == size
     decoder.close()
@@ -284,7 +284,7 @@ def test_the_smallest_pictures_and_engines_with_one_mask_are_fine(size):
 )
 def test_settings_that_cannot_be_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
-        EverythingSettings(**{field: value})
+        AutomaticSettings(**{field: value})
 
 
 class Plain:
@@ -302,10 +302,10 @@ class Plain:
 
 
 def test_mobile_sam_finds_the_things_in_a_picture(sam, picture):
-    from engines.reference import Reference
+    from engines.reference import ReferenceEngine
 
-    engine = Plain(Reference(sam))
-    found = finished(everything_in(engine, engine, picture, EverythingSettings(points_per_side=4)))
+    engine = Plain(ReferenceEngine(sam))
+    found = finished(everything_in(engine, engine, picture, AutomaticSettings(points_per_side=4)))
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
     disc = (rows - 90) ** 2 + (columns - 106) ** 2 <= 40**2
     for truth in (disc, box_mask((200, 50, 91, 91), picture.shape[:2])):

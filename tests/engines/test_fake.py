@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines import Candidates, Decoder, Embedding, Encoder, EngineClosed, ForeignEmbedding, Prompt, PromptError
+from engines import Decoder, Embedding, Encoder, EngineClosed, ForeignEmbedding, MaskCandidates, Prompt, PromptError
 from engines.fake import FakeDecoder, FakeEncoder, open_fake
 from engines.load import load
 from engines.settings import EngineSettings
@@ -30,7 +30,7 @@ def scene(width: int = 320, height: int = 240) -> np.ndarray:
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def mask(candidates: Candidates, index: int | None = None) -> np.ndarray:
+def mask(candidates: MaskCandidates, index: int | None = None) -> np.ndarray:
     best = candidates.top if index is None else index
     return candidates.letterbox.logits_to_picture(candidates.logits[best]) > 0
 

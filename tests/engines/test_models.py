@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from engines import weights  # noqa: E402
 from engines.graphs import ABSENT, SURROUND, DecoderGraph, EncoderGraph, edges  # noqa: E402
 from engines.models import checkpoint, graphs  # noqa: E402
-from engines.models.fast_decoder import Blocks, FastDecoder, Preparation  # noqa: E402
+from engines.models.fast_decoder import DecoderBlocks, DecoderPreparation, FastDecoder  # noqa: E402
 from engines.models.padding_constants import natural_noise  # noqa: E402
 from engines.models.sam_vit import SHAPES, SamVit, VitShape  # noqa: E402
 from engines.models.tiny_vit import TinyViT  # noqa: E402
@@ -104,13 +104,13 @@ def test_a_mask_prompt_is_the_published_one(sam, stock, embedding, keys):
 )
 def test_the_fast_decoder_is_the_plain_one(sam, keys, name, rows, columns):
     """Where all tokens of a block of padding are the same, looking at the block by its weight is looking at all."""
-    blocks = Blocks(rows, columns)
+    blocks = DecoderBlocks(rows, columns)
     few = blocks(keys.view(1, 64, 64, 256)).reshape(-1, 256)
     fast = FastDecoder(sam.prompt_encoder, sam.mask_decoder, rows, columns)
     wanted, scores, tokens = plain_decode(
         sam, spread(few, rows, columns), PROMPTS[name], spread(fast.place, rows, columns)
     )
-    prepared = Preparation(sam.prompt_encoder, sam.mask_decoder, rows, columns)(few)
+    prepared = DecoderPreparation(sam.prompt_encoder, sam.mask_decoder, rows, columns)(few)
     # Two tokens too many and another prompt in the batch change nothing.
     filled = torch.cat([tokens, torch.randn(1, 2, 256)], 1)
     absent = torch.zeros(1, filled.shape[1])
@@ -128,7 +128,7 @@ def test_the_fast_decoder_takes_masks_as_the_plain_one(sam, keys, has_mask):
     prompt = Prompt.click(400, 200, mask_logits=mask.numpy() if has_mask else None)
     wanted, scores, tokens = plain_decode(sam, keys, prompt)
     fast = FastDecoder(sam.prompt_encoder, sam.mask_decoder)
-    base = Preparation(sam.prompt_encoder, sam.mask_decoder)(keys)[0]
+    base = DecoderPreparation(sam.prompt_encoder, sam.mask_decoder)(keys)[0]
     flag = torch.full((1, 1, 1), float(has_mask))
     logits, ious = fast.with_masks(base, tokens, torch.zeros(1, 2), mask[None, None], flag)
     assert np.abs(logits[0].numpy() - wanted).max() < 1e-3

@@ -20,8 +20,8 @@ from engines import EngineUnavailable, ModelError, PromptError, cache
 from engines.backends.tensorrt import device as gpu
 from engines.backends.tensorrt.device import DeviceArray, open_device
 from engines.backends.tensorrt.library import find_library
-from engines.backends.tensorrt.plans import Gpu, PlanStore
-from engines.backends.tensorrt.progress import Progress
+from engines.backends.tensorrt.plans import GpuInfo, PlanStore
+from engines.backends.tensorrt.progress import BuildProgress
 from engines.backends.tensorrt.runner import TensorRtRuntime
 from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, BUILT, DecoderGraph, EncoderGraph, LetterboxGraph
@@ -29,7 +29,7 @@ from engines.letterbox import Letterbox
 from realtime.commands.main import _parser
 from tests.engines import fake_tensorrt as fake
 
-GPU = Gpu("Fake 9000", "8.9", "580.65")
+GPU = GpuInfo("Fake 9000", "8.9", "580.65")
 GRAPH = DecoderGraph(9, 14, 1, 2, False)
 PARSER = _parser()
 
@@ -55,7 +55,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake.Builder, "builds", 0)
 
 
-def plans(store: GraphStore, gpu: Gpu = GPU, precision="f16", rtx: bool = False, version: str = "11.4.0") -> PlanStore:
+def plans(
+    store: GraphStore, gpu: GpuInfo = GPU, precision="f16", rtx: bool = False, version: str = "11.4.0"
+) -> PlanStore:
     return PlanStore(replace(fake.fake_library(rtx=rtx), version=version), gpu, store, precision)
 
 
@@ -262,7 +264,7 @@ def test_float32_is_not_cut_to_tf32(store):
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=6))
 def test_progress_never_falls_and_ends_full(phases):
-    progress, seen = Progress(), [0.0]
+    progress, seen = BuildProgress(), [0.0]
     progress.start("all", None, len(phases))
     for index, (steps, early) in enumerate(phases):
         progress.start("part", "all", steps)

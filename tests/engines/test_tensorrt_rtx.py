@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from engines import EngineSettings, EngineUnavailable, ModelError, load
 from engines.backends.tensorrt.build import build_plan, parse
 from engines.backends.tensorrt.layers import FLOATS, QUANTISED, misfits, read_layers
-from engines.backends.tensorrt.library import Library, find_library, make_logger
+from engines.backends.tensorrt.library import TensorRtLibrary, find_library, make_logger
 from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.number_formats import LESS_MEAN, linear_layers, typed
@@ -45,9 +45,9 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def library() -> Library:
+def library() -> TensorRtLibrary:
     found = find_library()
-    return found if found.rtx else Library(trt, "TensorRT-RTX", str(trt.__version__), True)
+    return found if found.rtx else TensorRtLibrary(trt, "TensorRT-RTX", str(trt.__version__), True)
 
 
 class Graphs(GraphStore):
@@ -68,11 +68,11 @@ def store(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Gra
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SAM's ViT-B, full width and grid, random weights, cut to a block of each kind: in windows, and everywhere."""
     from engines.export import export
-    from engines.models.checkpoint import Sam
+    from engines.models.checkpoint import SamModel
     from engines.models.sam_vit import SamVit, VitShape
 
     torch.manual_seed(0)
-    sam = Sam(SamVit(VitShape(width=768, depth=2, heads=12, everywhere=(1,)))).eval().requires_grad_(False)
+    sam = SamModel(SamVit(VitShape(width=768, depth=2, heads=12, everywhere=(1,)))).eval().requires_grad_(False)
     for parameter in sam.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     file = tmp_path_factory.mktemp("vit") / "encoder.onnx"
@@ -80,19 +80,19 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def targets(library: Library, numbers: str) -> list[object]:
+def targets(library: TensorRtLibrary, numbers: str) -> list[object]:
     """fp8 came with Ada."""
     return [library.capability(compute) for compute in TARGETS if numbers != "fp8" or compute != "8.6"]
 
 
-def parsed(library: Library, file: Path):
+def parsed(library: TensorRtLibrary, file: Path):
     log = make_logger(library.trt)
     builder = library.trt.Builder(log)
     network = parse(library, builder, log, file)
     return read_layers(library.trt, network), (builder, network)
 
 
-def check_types(library: Library, file: Path, numbers: str, neck_norms: int, linear: int) -> None:
+def check_types(library: TensorRtLibrary, file: Path, numbers: str, neck_norms: int, linear: int) -> None:
     """Count what is meant, layer by layer, and find nothing else."""
     layers, _ = parsed(library, file)
     assert misfits(layers, numbers) == []

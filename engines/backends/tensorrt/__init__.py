@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.backends.tensorrt.device import Device, open_device
-from engines.backends.tensorrt.library import Library, find_library
+from engines.backends.tensorrt.device import CudaDevice, open_device
+from engines.backends.tensorrt.library import TensorRtLibrary, find_library
 from engines.backends.tensorrt.plans import AnyGraph, PlanStore
 from engines.backends.tensorrt.runner import TensorRtRuntime
 from engines.base import Prompt
@@ -62,7 +62,7 @@ def precision(settings: EngineSettings) -> NumberFormat:
     return "f16" if settings.precision == "auto" else settings.precision
 
 
-def _plans(settings: EngineSettings, store: GraphStore, library: Library, device: Device) -> PlanStore:
+def _plans(settings: EngineSettings, store: GraphStore, library: TensorRtLibrary, device: CudaDevice) -> PlanStore:
     steps = getattr(store.report, "steps", None)
     return PlanStore(library, device.gpu, store, precision(settings), current=device.current, steps=steps)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engines import cache
 from engines.backends.tensorrt.layers import misfits, read_layers
-from engines.backends.tensorrt.library import Library, make_logger, reason
+from engines.backends.tensorrt.library import TensorRtLibrary, make_logger, reason
 from engines.backends.tensorrt.progress import Steps, make_monitor
 from engines.base import EngineUnavailable, ModelError
 from engines.number_formats import NumberFormat
@@ -20,7 +20,7 @@ MEMORY_WORDS = ("out of memory", "outofmemory", "insufficient memory", "failed t
 
 
 def build_plan(
-    library: Library,
+    library: TensorRtLibrary,
     file: Path,
     numbers: NumberFormat,
     *,
@@ -31,7 +31,7 @@ def build_plan(
 ) -> bytes:
     """Build the graph in `file` into a plan; Ctrl-C stops it.
 
-    targets: of `Library.capability`; without them the plan is for the GPU of this machine. timing: where the timings of
+    targets: of `TensorRtLibrary.capability`; without them the plan is for the GPU of this machine. timing: where the timings of
     kernels are kept from one build to the next. steps: is told the progress, and may raise to stop the build. current:
     makes the GPU's context that of the thread that builds.
     Raises `ModelError` for a graph that cannot be built, `EngineUnavailable` where this machine is not up to it.
@@ -73,7 +73,12 @@ def _apart(work: Callable[[], bytes], monitor: Any) -> bytes:
 
 
 def _build(
-    library: Library, file: Path, numbers: NumberFormat, targets: Sequence[Any], timing: Path | None, monitor: Any
+    library: TensorRtLibrary,
+    file: Path,
+    numbers: NumberFormat,
+    targets: Sequence[Any],
+    timing: Path | None,
+    monitor: Any,
 ) -> bytes:
     trt = library.trt
     log = make_logger(trt)
@@ -99,7 +104,7 @@ def _build(
     return bytes(plan)
 
 
-def parse(library: Library, builder: Any, log: Any, file: Path) -> Any:
+def parse(library: TensorRtLibrary, builder: Any, log: Any, file: Path) -> Any:
     """The strongly typed network of an ONNX file; raises `ModelError` naming the operator that is in the way."""
     trt = library.trt
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -116,7 +121,7 @@ def parse(library: Library, builder: Any, log: Any, file: Path) -> Any:
     return network
 
 
-def _configure(library: Library, config: Any, numbers: NumberFormat, targets: Sequence[Any]) -> None:
+def _configure(library: TensorRtLibrary, config: Any, numbers: NumberFormat, targets: Sequence[Any]) -> None:
     trt = library.trt
     if numbers == "f32":
         config.clear_flag(trt.BuilderFlag.TF32)  # which keeps 10 of 23 bits
@@ -129,7 +134,7 @@ def _configure(library: Library, config: Any, numbers: NumberFormat, targets: Se
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
 
 
-def _take_timings(library: Library, config: Any, file: Path | None) -> Any | None:
+def _take_timings(library: TensorRtLibrary, config: Any, file: Path | None) -> Any | None:
     """Use the timings of earlier builds, where there are any that fit; TensorRT-RTX times nothing."""
     if library.rtx or file is None:
         return None
@@ -140,7 +145,7 @@ def _take_timings(library: Library, config: Any, file: Path | None) -> Any | Non
     return cache
 
 
-def _failure(library: Library, file: Path, why: str) -> Exception:
+def _failure(library: TensorRtLibrary, file: Path, why: str) -> Exception:
     """The one line for a builder that returned nothing."""
     said = why.lower()
     if any(word in said for word in MEMORY_WORDS):

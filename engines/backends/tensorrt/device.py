@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends.tensorrt.plans import Gpu
+from engines.backends.tensorrt.plans import GpuInfo
 from engines.base import EngineUnavailable, PromptError
 
 MEMORY = {"torch": "engines.backends.tensorrt.torch_memory", "pycuda": "engines.backends.tensorrt.pycuda_memory"}
@@ -30,7 +30,7 @@ DRIVER_FILES = (Path("/sys/module/nvidia/version"), Path("/etc/nv_tegra_release"
 """The driver's kernel module, and Jetson's system, which holds its driver."""
 
 
-class Stream(Protocol):
+class CudaStream(Protocol):
     """Work in order."""
 
     @property
@@ -43,7 +43,7 @@ class Stream(Protocol):
         ...
 
 
-class Block(Protocol):
+class MemoryBlock(Protocol):
     """Memory on the device, freed with the object."""
 
     @property
@@ -57,11 +57,11 @@ class Block(Protocol):
         ...
 
 
-class Device(Protocol):
+class CudaDevice(Protocol):
     """One GPU. Its methods must be called inside `current()`, on any thread."""
 
     @property
-    def gpu(self) -> Gpu:
+    def gpu(self) -> GpuInfo:
         """What it is."""
         ...
 
@@ -74,11 +74,11 @@ class Device(Protocol):
         """Make the device's context the calling thread's."""
         ...
 
-    def stream(self, *, urgent: bool) -> Stream:
+    def stream(self, *, urgent: bool) -> CudaStream:
         """A new stream; an urgent one's kernels go before the others', where the library can say so."""
         ...
 
-    def allocate(self, nbytes: int) -> Block:
+    def allocate(self, nbytes: int) -> MemoryBlock:
         """Device memory; raises `EngineUnavailable` where there is too little."""
         ...
 
@@ -86,15 +86,15 @@ class Device(Protocol):
         """Host memory that the device reads and writes by itself."""
         ...
 
-    def upload(self, block: Block, host: NDArray[Any], stream: Stream) -> None:
+    def upload(self, block: MemoryBlock, host: NDArray[Any], stream: CudaStream) -> None:
         """Copy from pinned host memory, in the stream's order."""
         ...
 
-    def download(self, host: NDArray[Any], block: Block, stream: Stream) -> None:
+    def download(self, host: NDArray[Any], block: MemoryBlock, stream: CudaStream) -> None:
         """Copy to pinned host memory, in the stream's order."""
         ...
 
-    def copy(self, block: Block, address: int, nbytes: int, stream: Stream) -> None:
+    def copy(self, block: MemoryBlock, address: int, nbytes: int, stream: CudaStream) -> None:
         """Copy from somewhere else on the device, in the stream's order."""
         ...
 
@@ -102,7 +102,7 @@ class Device(Protocol):
         """Wait for everything that anybody gave the device to do."""
         ...
 
-    def record(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None] | None:
+    def record(self, stream: CudaStream, work: Callable[[], None]) -> Callable[[], None] | None:
         """What `work` gives the stream to do, as one graph that can be launched again and again; it does not run now.
 
         None where graphs cannot be recorded.
@@ -123,7 +123,7 @@ def driver_version(cuda: int) -> str:
     return f"CUDA {cuda // 1000}.{cuda % 1000 // 10}" if cuda else ""
 
 
-def open_device(load: Callable[[str], Any] = import_module) -> Device:
+def open_device(load: Callable[[str], Any] = import_module) -> CudaDevice:
     """The first CUDA device; raises `EngineUnavailable` with the reasons, one line."""
     chosen = os.environ.get(CHOICE)
     if chosen is not None and chosen not in MEMORY:
@@ -131,7 +131,7 @@ def open_device(load: Callable[[str], Any] = import_module) -> Device:
     troubles = []
     for name in (chosen,) if chosen else tuple(MEMORY):
         try:
-            device: Device = load(MEMORY[name]).open_device()
+            device: CudaDevice = load(MEMORY[name]).open_device()
         except EngineUnavailable as error:
             troubles.append(str(error))
         else:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.backends.tensorrt.device import RECORDING, Device, Stream
-from engines.backends.tensorrt.library import Library, reason
+from engines.backends.tensorrt.device import RECORDING, CudaDevice, CudaStream
+from engines.backends.tensorrt.library import TensorRtLibrary, reason
 from engines.backends.tensorrt.plans import read_kernels, write_kernels
 from engines.base import EngineError, ModelError
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class TensorSpec:
     """An input or output of a plan."""
 
     name: str
@@ -29,10 +29,10 @@ class Tensor:
     is_input: bool
 
 
-class Plan:
+class EnginePlan:
     """A plan that can run: its tensors, and a context with scratch memory of its own."""
 
-    def __init__(self, library: Library, runtime: Any, log: Any, file: Path, device: Device) -> None:
+    def __init__(self, library: TensorRtLibrary, runtime: Any, log: Any, file: Path, device: CudaDevice) -> None:
         self._library, self._log, self._file = library, log, file
         trt = library.trt
         self._engine = runtime.deserialize_cuda_engine(file.read_bytes())
@@ -68,12 +68,12 @@ class Plan:
         if self._kernels is not None:
             write_kernels(self._file, bytes(self._kernels.serialize()))
 
-    def records(self, stream: Stream) -> bool:
+    def records(self, stream: CudaStream) -> bool:
         """Whether a run can become part of a graph; TensorRT can always, for shapes that are fixed."""
         asks = getattr(self._context, "is_stream_capturable", None)
         return asks is None or bool(asks(stream.handle))
 
-    def run(self, addresses: Mapping[str, int], stream: Stream) -> None:
+    def run(self, addresses: Mapping[str, int], stream: CudaStream) -> None:
         """Give the stream one run on memory at these addresses, by tensor name."""
         for name, address in addresses.items():
             if not self._context.set_tensor_address(name, address):
@@ -82,7 +82,7 @@ class Plan:
             raise EngineError(f"{self._library.name} failed to run {self._file.name}: {reason(self._log)}")
 
 
-def _tensors(trt: Any, engine: Any) -> list[Tensor]:
+def _tensors(trt: Any, engine: Any) -> list[TensorSpec]:
     found = []
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
@@ -90,14 +90,16 @@ def _tensors(trt: Any, engine: Any) -> list[Tensor]:
         # numpy has no bfloat16; its bits will do
         dtype = np.dtype(np.uint16 if kind == trt.DataType.BF16 else trt.nptype(kind))
         is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-        found.append(Tensor(name, shape, int(np.prod(shape)) * dtype.itemsize, dtype, is_input))
+        found.append(TensorSpec(name, shape, int(np.prod(shape)) * dtype.itemsize, dtype, is_input))
     return found
 
 
-class Recorded:
+class CudaGraphRun:
     """Work on a stream that is the same every time: run once as it is, then recorded, then launched."""
 
-    def __init__(self, device: Device, stream: Stream, work: Callable[[], None], plans: Sequence[Plan]) -> None:
+    def __init__(
+        self, device: CudaDevice, stream: CudaStream, work: Callable[[], None], plans: Sequence[EnginePlan]
+    ) -> None:
         self._device, self._stream, self._work, self._plans = device, stream, work, plans
         self._launch: Callable[[], None] | None = None
 

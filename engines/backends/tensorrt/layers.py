@@ -16,7 +16,7 @@ CARRYING = {"CONSTANT", "SHUFFLE"}
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class PlanLayer:
     """One layer of a network. inputs, outputs: (tensor's name, format as TensorRT calls it)."""
 
     name: str
@@ -30,12 +30,12 @@ class Layer:
         return {kind for _, kind in (*self.inputs, *self.outputs)} & ANY_FLOAT
 
 
-def read_layers(trt: Any, network: Any) -> list[Layer]:
+def read_layers(trt: Any, network: Any) -> list[PlanLayer]:
     """Every layer of a network."""
     kinds = {int(value): name for name, value in trt.LayerType.__members__.items()}
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     return [
-        Layer(
+        PlanLayer(
             layer.name,
             kinds[int(layer.type)],
             _tensors(layer.get_input, layer.num_inputs),
@@ -50,7 +50,7 @@ def _tensors(tensor: Any, count: int) -> tuple[tuple[str, str], ...]:
     return tuple((each.name, each.dtype.name) for each in found if each is not None)
 
 
-def misfits(layers: list[Layer], numbers: NumberFormat) -> list[str]:
+def misfits(layers: list[PlanLayer], numbers: NumberFormat) -> list[str]:
     """What is other than `engines.number_formats` means it, one line a layer; nothing is what is wanted.
 
     Every layer that computes must have all its floating-point tensors in the graph's format, or in float32 where that
@@ -71,7 +71,7 @@ def misfits(layers: list[Layer], numbers: NumberFormat) -> list[str]:
     return wrong
 
 
-def kept_f32(layer: Layer) -> bool:
+def kept_f32(layer: PlanLayer) -> bool:
     """Whether a layer is one of those that stay float32: pixels less their mean, the neck's norms, absent tokens."""
     return (
         (layer.kind == "NORMALIZATION" and "/neck." in layer.name)

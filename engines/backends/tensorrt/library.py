@@ -23,7 +23,7 @@ LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class TensorRtLibrary:
     """A TensorRT. trt: the module. rtx: whether it is TensorRT-RTX, which compiles kernels when a plan first runs."""
 
     trt: Any
@@ -56,7 +56,7 @@ class Library:
             ) from error
 
 
-def find_library(load: Callable[[str], Any] = import_module) -> Library:
+def find_library(load: Callable[[str], Any] = import_module) -> TensorRtLibrary:
     """The first TensorRT that can be imported; raises `EngineUnavailable` with what to do in one line."""
     troubles = []
     for choice in CHOICES:
@@ -74,7 +74,7 @@ def find_library(load: Callable[[str], Any] = import_module) -> Library:
         if not rtx and not OLDEST <= _numbers(version) < TOO_NEW:
             troubles.append(f"TensorRT {version} is installed, 10.8 to 11 is needed")
             continue
-        return Library(trt, "TensorRT-RTX" if rtx else "TensorRT", version, rtx)
+        return TensorRtLibrary(trt, "TensorRT-RTX" if rtx else "TensorRT", version, rtx)
     if troubles:
         raise EngineUnavailable(f"TensorRT cannot be used: {'; '.join(troubles)}; {INSTALL}")
     raise EngineUnavailable(f"TensorRT is not installed; {INSTALL}")

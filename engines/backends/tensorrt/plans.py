@@ -11,7 +11,7 @@ from typing import Any
 
 from engines import cache
 from engines.backends.tensorrt.build import build_plan
-from engines.backends.tensorrt.library import Library
+from engines.backends.tensorrt.library import TensorRtLibrary
 from engines.backends.tensorrt.progress import Steps
 from engines.base import ModelError
 from engines.graph_store import GraphStore
@@ -23,7 +23,7 @@ AnyGraph = EncoderGraph | DecoderGraph | LetterboxGraph
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuInfo:
     """What a plan is made for. compute: capability such as "8.9". driver: its version, as the system says it."""
 
     name: str
@@ -35,7 +35,7 @@ class PlanStore:
     """The plans of one model in one precision, for one GPU and one TensorRT."""
 
     def __init__(
-        self, library: Library, gpu: Gpu, store: GraphStore, precision: NumberFormat, *,
+        self, library: TensorRtLibrary, gpu: GpuInfo, store: GraphStore, precision: NumberFormat, *,
         current: Callable[[], AbstractContextManager[Any]] = nullcontext, steps: Steps | None = None,
     ) -> None:  # fmt: skip
         """Make it. current, steps: see `build_plan`."""

@@ -21,7 +21,7 @@ def make_monitor(trt: Any, steps: Steps | None) -> Any:
             trt.IProgressMonitor.__init__(self)
             self.raised: BaseException | None = None
             self.stopped = False
-            self._progress = Progress()
+            self._progress = BuildProgress()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             self._progress.start(phase_name, parent_phase, num_steps)
@@ -45,7 +45,7 @@ def make_monitor(trt: Any, steps: Steps | None) -> Any:
     return Monitor()
 
 
-class Progress:
+class BuildProgress:
     """The share that is done of nested phases: a phase's steps count equally, and a phase inside a step fills it.
 
     share: 0 to 1, never falling.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends.tensorrt.device import driver_version
-from engines.backends.tensorrt.plans import Gpu
+from engines.backends.tensorrt.plans import GpuInfo
 from engines.base import EngineUnavailable, ModelError
 
 try:
@@ -60,7 +60,7 @@ class PycudaDevice:
         device = cuda.Device(0)
         self._context = device.retain_primary_context()
         major, minor = device.compute_capability()
-        self.gpu = Gpu(device.name(), f"{major}.{minor}", driver_version(cuda.get_driver_version()))
+        self.gpu = GpuInfo(device.name(), f"{major}.{minor}", driver_version(cuda.get_driver_version()))
         self.versions = {"pycuda": ".".join(str(part) for part in cuda.get_version())}
         self._graphs = _bindings()
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engines.backends.tensorrt.device import RECORDING, Block, Device, DeviceArray, Stream
-from engines.backends.tensorrt.embedding_slots import Prepared, Slot, Slots
-from engines.backends.tensorrt.execution import Plan, Recorded
-from engines.backends.tensorrt.library import Library, make_logger
+from engines.backends.tensorrt.device import RECORDING, CudaDevice, CudaStream, DeviceArray, MemoryBlock
+from engines.backends.tensorrt.embedding_slots import EmbeddingPool, EmbeddingSlot, PreparedEmbedding
+from engines.backends.tensorrt.execution import CudaGraphRun, EnginePlan
+from engines.backends.tensorrt.library import TensorRtLibrary, make_logger
 from engines.backends.tensorrt.plans import AnyGraph, PlanStore
 from engines.base import Floats, Image, PromptError
 from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
@@ -32,17 +32,17 @@ class TensorRtRuntime:
 
     takes_frames = True
 
-    def __init__(self, library: Library, device: Device, plans: PlanStore) -> None:
+    def __init__(self, library: TensorRtLibrary, device: CudaDevice, plans: PlanStore) -> None:
         self._library, self.device, self._plans = library, device, plans
         self._log = make_logger(library.trt)
         with device.current():
             self._runtime = library.start("Runtime", self._log)
             self.encoding, self.decoding = device.stream(urgent=False), device.stream(urgent=True)
 
-    def plan(self, graph: AnyGraph) -> Plan:
+    def plan(self, graph: AnyGraph) -> EnginePlan:
         """A graph's plan, ready to run; built first if it is not there."""
         with self.device.current():
-            return Plan(self._library, self._runtime, self._log, self._plans.plan(graph), self.device)
+            return EnginePlan(self._library, self._runtime, self._log, self._plans.plan(graph), self.device)
 
     def encoder(self, graph: EncoderGraph) -> TensorRtEncoder:
         """See `sam.Runtime.encoder`."""
@@ -52,7 +52,7 @@ class TensorRtRuntime:
         """See `sam.Runtime.decoder`."""
         return TensorRtDecoder(self.device, self.decoding, self.plan(graph))
 
-    def array(self, tensor: tuple[Slot, str]) -> Floats:
+    def array(self, tensor: tuple[EmbeddingSlot, str]) -> Floats:
         """See `sam.Runtime.array`; for comparisons, as it copies to the host."""
         slot, name = tensor
         described = slot.tensors[name]
@@ -68,15 +68,21 @@ class TensorRtRuntime:
 class TensorRtEncoder:
     """See `sam.EncoderRun`; takes whole frames, on the host or on the device, and resizes them on the device."""
 
-    def __init__(self, device: Device, stream: Stream, plan: Plan, letterbox: Callable[[LetterboxGraph], Plan]) -> None:
+    def __init__(
+        self,
+        device: CudaDevice,
+        stream: CudaStream,
+        plan: EnginePlan,
+        letterbox: Callable[[LetterboxGraph], EnginePlan],
+    ) -> None:
         self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
         outputs = [tensor for tensor in plan.tensors.values() if not tensor.is_input]
         with device.current():
             self._content = device.allocate(plan.tensors["image"].nbytes)
-            self._slots = Slots(lambda: Slot(device, outputs))
-        self._frames: dict[tuple[int, ...], _Frames] = {}
+            self._slots = EmbeddingPool(lambda: EmbeddingSlot(device, outputs))
+        self._frames: dict[tuple[int, ...], _FrameUpload] = {}
 
-    def __call__(self, image: Image) -> tuple[Prepared, int]:
+    def __call__(self, image: Image) -> tuple[PreparedEmbedding, int]:
         """See `sam.EncoderRun`."""
         with self._device.current():
             frames = self._frames_of(tuple(image.shape))
@@ -84,7 +90,7 @@ class TensorRtEncoder:
             frames.encode(image, prepared.slot)
         return prepared, prepared.slot.nbytes
 
-    def _frames_of(self, shape: tuple[int, ...]) -> _Frames:
+    def _frames_of(self, shape: tuple[int, ...]) -> _FrameUpload:
         if shape not in self._frames:
             while len(self._frames) >= FRAME_SHAPES:
                 del self._frames[next(iter(self._frames))]
@@ -92,24 +98,24 @@ class TensorRtEncoder:
             content = self._plan.tensors["image"].shape[:2]
             fits = content == (height, width)
             letterbox = None if fits else self._letterbox(LetterboxGraph(height, width, *content))
-            self._frames[shape] = _Frames(self._device, self._stream, self._plan, letterbox, self._content, shape)
+            self._frames[shape] = _FrameUpload(self._device, self._stream, self._plan, letterbox, self._content, shape)
         return self._frames[shape]
 
 
-class _Frames:
+class _FrameUpload:
     """Encoding frames of one shape: where they are uploaded to, and the recorded runs by slot and by origin."""
 
     def __init__(
-        self, device: Device, stream: Stream, plan: Plan, letterbox: Plan | None, content: Block,
+        self, device: CudaDevice, stream: CudaStream, plan: EnginePlan, letterbox: EnginePlan | None, content: MemoryBlock,
         shape: tuple[int, ...],
     ) -> None:  # fmt: skip
         self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
         self._content, self._shape = content, shape
         self._host = device.pinned(shape, np.uint8)
         self._frame = content if letterbox is None else device.allocate(int(np.prod(shape)))
-        self._runs: dict[tuple[Slot, bool], Recorded] = {}
+        self._runs: dict[tuple[EmbeddingSlot, bool], CudaGraphRun] = {}
 
-    def encode(self, image: Image, slot: Slot) -> None:
+    def encode(self, image: Image, slot: EmbeddingSlot) -> None:
         """Upload or copy a frame and encode it into a slot."""
         on_device = hasattr(image, "__cuda_array_interface__")
         if on_device:
@@ -119,7 +125,7 @@ class _Frames:
         key = (slot, on_device)
         if key not in self._runs:
             plans = [self._plan] if self._letterbox is None else [self._letterbox, self._plan]
-            self._runs[key] = Recorded(self._device, self._stream, self._work(slot, on_device), plans)
+            self._runs[key] = CudaGraphRun(self._device, self._stream, self._work(slot, on_device), plans)
         self._runs[key]()
 
     def _take(self, given: DeviceArray) -> None:
@@ -130,7 +136,7 @@ class _Frames:
                 self._device.finish()  # whoever wrote it may still be writing, on a stream of its own
         self._device.copy(self._frame, given.address, given.nbytes, self._stream)
 
-    def _work(self, slot: Slot, on_device: bool) -> Callable[[], None]:
+    def _work(self, slot: EmbeddingSlot, on_device: bool) -> Callable[[], None]:
         addresses = {"image": self._content.address, **{name: block.address for name, block in slot.blocks.items()}}
 
         def work() -> None:
@@ -147,7 +153,7 @@ class _Frames:
 class TensorRtDecoder:
     """See `sam.DecoderRun`."""
 
-    def __init__(self, device: Device, stream: Stream, plan: Plan) -> None:
+    def __init__(self, device: CudaDevice, stream: CudaStream, plan: EnginePlan) -> None:
         self._device, self._stream, self._plan = device, stream, plan
         tensors = plan.tensors.values()
         self._shared = [tensor.name for tensor in tensors if tensor.is_input and tensor.name in ("keys", "k", "q", "v")]
@@ -157,20 +163,20 @@ class TensorRtDecoder:
             self._blocks = {tensor.name: device.allocate(tensor.nbytes) for tensor in (*given, *made)}
             self._given = {tensor.name: device.pinned(tensor.shape, tensor.dtype) for tensor in given}
             self._made = {tensor.name: device.pinned(tensor.shape, tensor.dtype) for tensor in made}
-        self._runs: weakref.WeakKeyDictionary[Slot, Recorded] = weakref.WeakKeyDictionary()
+        self._runs: weakref.WeakKeyDictionary[EmbeddingSlot, CudaGraphRun] = weakref.WeakKeyDictionary()
 
-    def __call__(self, prepared: Prepared, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+    def __call__(self, prepared: PreparedEmbedding, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
         """See `sam.DecoderRun`."""
         for host, value in zip(self._given.values(), inputs, strict=True):
             np.copyto(host, value)
         with self._device.current():
             slot = prepared.slot
             if slot not in self._runs:
-                self._runs[slot] = Recorded(self._device, self._stream, self._work(slot), [self._plan])
+                self._runs[slot] = CudaGraphRun(self._device, self._stream, self._work(slot), [self._plan])
             self._runs[slot]()
         return self._made["logits_out"].copy(), self._made["iou"].copy()
 
-    def _work(self, slot: Slot) -> Callable[[], None]:
+    def _work(self, slot: EmbeddingSlot) -> Callable[[], None]:
         # No reference to the slot: it must be able to go while its runs are kept.
         addresses = {name: block.address for name, block in self._blocks.items()}
         addresses |= {name: slot.blocks[name].address for name in self._shared}

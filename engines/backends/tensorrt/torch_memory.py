@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends.tensorrt.device import driver_version
-from engines.backends.tensorrt.plans import Gpu
+from engines.backends.tensorrt.plans import GpuInfo
 from engines.base import EngineUnavailable
 
 try:
@@ -69,7 +69,7 @@ class TorchDevice:
     def __init__(self) -> None:
         self._index = torch.cuda.current_device()
         major, minor = torch.cuda.get_device_capability(self._index)
-        self.gpu = Gpu(torch.cuda.get_device_name(self._index), f"{major}.{minor}", _driver())
+        self.gpu = GpuInfo(torch.cuda.get_device_name(self._index), f"{major}.{minor}", _driver())
         self.versions = {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
 
     def current(self) -> AbstractContextManager[Any]:
@@ -105,7 +105,9 @@ class TorchDevice:
     def copy(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
         """See `device.Device.copy`."""
         with torch.cuda.stream(stream.torch):
-            block.tensor[:nbytes].copy_(torch.as_tensor(_Foreign(address, nbytes), device="cuda"), non_blocking=True)
+            block.tensor[:nbytes].copy_(
+                torch.as_tensor(_ForeignMemory(address, nbytes), device="cuda"), non_blocking=True
+            )
 
     def finish(self) -> None:
         """See `device.Device.finish`."""
@@ -125,7 +127,7 @@ class TorchDevice:
         return launch
 
 
-class _Foreign:
+class _ForeignMemory:
     """Bytes at an address, for torch to look at without a copy."""
 
     def __init__(self, address: int, nbytes: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from calibration.boards import EXPECTED, Board, parse_board
+from calibration.boards import EXPECTED, CalibrationBoard, parse_board
 from realtime.errors import RunFailed, SettingsError
 
 DEFAULT = "charuco:5x7:36mm:26mm:5X5_100"
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def as_svg(board: Board, png: bytes) -> str:
+def as_svg(board: CalibrationBoard, png: bytes) -> str:
     """The board's picture in an SVG of its true size, its rim of one square included."""
     columns, rows = (side + 2 if board.kind == "charuco" else side + 3 for side in (board.columns, board.rows))
     wide, high = (f"{1000 * side * board.square_m:g}mm" for side in (columns, rows))
@@ -53,5 +53,5 @@ def as_svg(board: Board, png: bytes) -> str:
     )
 
 
-def _longest_m(board: Board) -> float:
+def _longest_m(board: CalibrationBoard) -> float:
     return (max(board.columns, board.rows) + 3) * board.square_m

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from calibration.boards import Detection
+from calibration.boards import BoardDetection
 from calibration.collecting import Taken
-from calibration.coverage import COLUMNS, ENOUGH_CORNERS, ROWS, Coverage
+from calibration.coverage import COLUMNS, ENOUGH_CORNERS, ROWS, FieldCoverage
 from engines import Image
 
 # Blue, green, red; amber and cyan are told apart by everybody.
@@ -21,7 +21,7 @@ _SAY: dict[Taken, str] = {
 }
 
 
-def draw_guidance(image: Image, coverage: Coverage, detection: Detection | None, taken: Taken) -> Image:
+def draw_guidance(image: Image, coverage: FieldCoverage, detection: BoardDetection | None, taken: Taken) -> Image:
     """A copy of the (H, W, 3) BGR picture with the parts that lack corners tinted, and the next step in words."""
     out = image.copy()
     high, wide = image.shape[:2]
@@ -39,7 +39,7 @@ def draw_guidance(image: Image, coverage: Coverage, detection: Detection | None,
     return out
 
 
-def _tint_missing(out: Image, coverage: Coverage) -> None:
+def _tint_missing(out: Image, coverage: FieldCoverage) -> None:
     high, wide = out.shape[:2]
     for row in range(ROWS):
         for column in range(COLUMNS):

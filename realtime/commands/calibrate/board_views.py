@@ -5,33 +5,35 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from calibration.boards import Board, Detection
-from calibration.collecting import Collector
+from calibration.boards import BoardDetection, CalibrationBoard
+from calibration.collecting import ViewCollector
 from realtime.commands.calibrate.board_guide import draw_guidance
 from realtime.errors import RunFailed
 from realtime.infra.channels import Latest
-from realtime.infra.interrupts import Interrupts
+from realtime.infra.interrupts import InterruptHandler
 from realtime.session.inputs import open_frames
-from realtime.sources.video_file import ClipFrames
+from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, FrameSource, SourceStatus
-from realtime.viewer.desktop_window import Window
+from realtime.viewer.desktop_window import DesktopWindow
 
 WAIT_S = 0.05
 
 
-def collect(spec: str, board: Board, *, window: bool, most_views: int, say: Callable[[str], None]) -> list[Detection]:
+def collect(
+    spec: str, board: CalibrationBoard, *, window: bool, most_views: int, say: Callable[[str], None]
+) -> list[BoardDetection]:
     """Steady, new views of the board until they suffice, the source ends, or the user asks to stop.
 
     Raises `SourceError`, `WindowError`, and `RunFailed` where the source fails before it gave a picture.
     """
     slot: Latest[Frame] = Latest()
     source = open_frames(spec)
-    shown = Window("gazecast: calibrate camera", None) if window else None
-    collector: Collector | None = None
+    shown = DesktopWindow("gazecast: calibrate camera", None) if window else None
+    collector: ViewCollector | None = None
     try:
-        with _started(source, slot, say), Interrupts() as interrupts:
+        with _started(source, slot, say), InterruptHandler() as interrupts:
             for frame in _frames(source, slot, lambda: interrupts.asked or (shown is not None and not shown.poll())):
-                collector = collector or Collector(frame.size, most_views=most_views)
+                collector = collector or ViewCollector(frame.size, most_views=most_views)
                 detection = board.find(frame.image, f"{frame.index:05}", quick=True)
                 taken = collector.offer(detection)
                 if shown is not None:
@@ -53,7 +55,7 @@ def collect(spec: str, board: Board, *, window: bool, most_views: int, say: Call
 @contextlib.contextmanager
 def _started(source: FrameSource, slot: Latest[Frame], say: Callable[[str], None]) -> Iterator[None]:
     """The source, playing into the slot; a clip that is not played in real time waits for each frame to be seen."""
-    patient = isinstance(source, ClipFrames) and not source.clock.real_time
+    patient = isinstance(source, VideoFrames) and not source.clock.real_time
 
     def tell(status: SourceStatus) -> None:
         if status.reason:

@@ -12,15 +12,15 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 
-from calibration import Camera
+from calibration import CameraModel
 from calibration import record as records
-from calibration.boards import EXPECTED, Board, Detection, parse_board
+from calibration.boards import EXPECTED, BoardDetection, CalibrationBoard, parse_board
 from calibration.formats import read_camera, to_camera_info
-from calibration.intrinsics import Intrinsics, Lens, View, calibrate
+from calibration.intrinsics import BoardView, IntrinsicsFit, Lens, calibrate
 from realtime.commands.calibrate import report_camera
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.errors import RunFailed, SettingsError
-from realtime.infra.progress import Terminal
+from realtime.infra.progress import TerminalProgress
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 LEAST_KNOWN = 0.5
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, args.board, page.verdict)
     if page.verdict != "refuse":
-        records.save(args.out, records.Record("camera", "", name, result.camera.size, date, body))
+        records.save(args.out, records.CalibrationRecord("camera", "", name, result.camera.size, date, body))
         written.insert(0, str(args.out))
         written += _write_ros(args.ros, name, result.camera)
     if args.json:
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def result_body(result: Intrinsics, board: str, verdict: str) -> dict[str, Any]:
+def result_body(result: IntrinsicsFit, board: str, verdict: str) -> dict[str, Any]:
     """What is written as the record's body."""
     hull = cv2.convexHull(result.points_px.astype(np.float32))[:, 0]
     return {
@@ -108,14 +108,14 @@ def result_body(result: Intrinsics, board: str, verdict: str) -> dict[str, Any]:
     }
 
 
-def _from_folder(folder: Path, board: Board) -> tuple[list[Detection], tuple[View, ...]]:
+def _from_folder(folder: Path, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
     """The board in every picture of a folder, and the pictures without it."""
     if not folder.is_dir():
         raise SettingsError(f"--images {folder} is no folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         raise SettingsError(f"no pictures in {folder}; expected {', '.join(sorted(ENDINGS))}")
-    views, unseen, terminal = list[Detection](), list[View](), Terminal()
+    views, unseen, terminal = list[BoardDetection](), list[BoardView](), TerminalProgress()
     for number, path in enumerate(paths, 1):
         # The pixels as the camera sees them, not turned as a viewer would show them.
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -123,18 +123,18 @@ def _from_folder(folder: Path, board: Board) -> tuple[list[Detection], tuple[Vie
         said = "no picture that OpenCV reads" if image is None else "no board found"
         terminal.line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else said}")
         if found is None:
-            unseen.append(View(path.stem, 0, math.nan, math.nan, said))
+            unseen.append(BoardView(path.stem, 0, math.nan, math.nan, said))
         else:
             views.append(found)
     return views, tuple(unseen)
 
 
-def _live(args: argparse.Namespace, board: Board) -> tuple[list[Detection], tuple[View, ...]]:
+def _live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
     from realtime.commands.calibrate.board_views import collect
 
     if args.most_views < 3:
         raise SettingsError(f"--most-views must be 3 or more, got {args.most_views}")
-    views = collect(args.source, board, window=args.window, most_views=args.most_views, say=Terminal().line)
+    views = collect(args.source, board, window=args.window, most_views=args.most_views, say=TerminalProgress().line)
     return views, ()
 
 
@@ -149,7 +149,7 @@ def _import(args: argparse.Namespace, date: str) -> int:
             "name of its model and the order of its coefficients"
         )
     body = {"camera": camera.to_dict(), "imported_from": args.imported.name}
-    records.save(args.out, records.Record("camera", "", name, camera.size, date, body))
+    records.save(args.out, records.CalibrationRecord("camera", "", name, camera.size, date, body))
     written = [str(args.out), *_write_ros(args.ros, name, camera)]
     if args.json:
         print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
@@ -161,14 +161,14 @@ def _import(args: argparse.Namespace, date: str) -> int:
     return 0
 
 
-def _write_ros(path: Path | None, name: str, camera: Camera) -> list[str]:
+def _write_ros(path: Path | None, name: str, camera: CameraModel) -> list[str]:
     if path is None:
         return []
     path.write_text(to_camera_info(name, camera), encoding="utf-8")
     return [str(path)]
 
 
-def _say(result: Intrinsics, unseen: tuple[View, ...], headline: str, written: list[str]) -> None:
+def _say(result: IntrinsicsFit, unseen: tuple[BoardView, ...], headline: str, written: list[str]) -> None:
     print(headline)
     for name, value in report_camera.facts(result):
         print(f"  {name:26} {value}")

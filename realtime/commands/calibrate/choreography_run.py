@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from calibration.gaze import Advice, Choreography
+from calibration.gaze import GazeChoreography, TargetAdvice
 from calibration.gaze.choreography import Role
 from calibration.gaze.markers import find_markers
 from engines import Image
 from realtime.errors import RunFailed, SettingsError
-from realtime.infra.channels import Backlog, Latest
+from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.clock import now_ns
-from realtime.infra.interrupts import Interrupts
-from realtime.infra.progress import Progress
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import ProgressReporter
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.sources.video_file import ClipFrames
+from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
 WAIT_S = 0.03
@@ -30,7 +30,7 @@ Key = Literal["repeat", "skip", "leave"]
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
+class OperatorAction:
     """The wearer has looked at (x, y) px of the frame of `time_s` until then."""
 
     time_s: float
@@ -39,10 +39,10 @@ class Press:
     role: Role
 
 
-class Stage(Protocol):
+class TargetDisplay(Protocol):
     """What the wearer sees and can press."""
 
-    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+    def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
         """Show it, take a few milliseconds for that, and return what was pressed."""
         ...
 
@@ -51,18 +51,18 @@ class Stage(Protocol):
         ...
 
 
-class Headless:
+class HeadlessDisplay:
     """Says how far it has come and what it waits for, and knows presses beforehand."""
 
     def __init__(
-        self, progress: Progress, presses: tuple[Press, ...] = (), clock_ns: Callable[[], int] = now_ns
+        self, progress: ProgressReporter, presses: tuple[OperatorAction, ...] = (), clock_ns: Callable[[], int] = now_ns
     ) -> None:
         self._progress, self._waiting = progress, sorted(presses, key=lambda press: press.time_s)
         self._done, self._now = 0, ""
         self._clock_ns, self._since_ns, self._said = clock_ns, clock_ns(), False
         self._standing: tuple[str, int, float] | tuple[()] = ()
 
-    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+    def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
         """Say which target was looked at, whenever one more is done, and what is in the way."""
         self._say_if_stuck(advice)
         if advice.done != self._done and frame is not None:
@@ -70,12 +70,12 @@ class Headless:
             self._done = advice.done
         if advice.step is not None and advice.progress > 0:
             self._now = advice.step.name
-        due: list[Key | Press] = []
+        due: list[Key | OperatorAction] = []
         while self._waiting and frame is not None and self._waiting[0].time_s <= frame.timestamp:
             due.append(self._waiting.pop(0))
         return due
 
-    def _say_if_stuck(self, advice: Advice) -> None:
+    def _say_if_stuck(self, advice: TargetAdvice) -> None:
         standing = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
         now = self._clock_ns()
         if standing != self._standing:
@@ -89,7 +89,7 @@ class Headless:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class GazeFeed:
     """What the pictures were: size (width, height) px, and one of them for the report."""
 
     size: tuple[int, int]
@@ -99,13 +99,13 @@ class Scene:
 def look(
     source: str,
     gaze: str,
-    choreography: Choreography,
-    stage: Stage,
+    choreography: GazeChoreography,
+    stage: TargetDisplay,
     *,
     timeout_s: float,
     enough: int | None = None,
     check: Callable[[tuple[int, int]], object] = lambda size: None,
-) -> Scene:
+) -> GazeFeed:
     """Lead through the choreography until it is done, left, timed out, or the recording has ended.
 
     enough: stop after so many targets. check: called with the first frame's size; may raise. Raises `SourceError`,
@@ -116,11 +116,11 @@ def look(
     frames = open_frames(source)
     looks = open_gaze(_gaze_spec(source, gaze), frames)
     slot: Latest[Frame] = Latest()
-    backlog: Backlog[GazeSample] = Backlog(20_000)
-    run = _Run(choreography, stage, backlog, enough, check)
-    patient = isinstance(frames, ClipFrames) and not frames.clock.real_time
+    backlog: BoundedQueue[GazeSample] = BoundedQueue(20_000)
+    run = _ChoreographyRun(choreography, stage, backlog, enough, check)
+    patient = isinstance(frames, VideoFrames) and not frames.clock.real_time
     try:
-        with _started(frames, looks, slot, backlog), Interrupts() as interrupts:
+        with _started(frames, looks, slot, backlog), InterruptHandler() as interrupts:
             until_ns = now_ns() + round(timeout_s * 1e9)
             while not (interrupts.asked or run.over):
                 frame = slot.take(WAIT_S)
@@ -139,21 +139,21 @@ def look(
     return run.scene
 
 
-class _Run:
+class _ChoreographyRun:
     """What goes on from frame to frame."""
 
     def __init__(
         self,
-        choreography: Choreography,
-        stage: Stage,
-        backlog: Backlog[GazeSample],
+        choreography: GazeChoreography,
+        stage: TargetDisplay,
+        backlog: BoundedQueue[GazeSample],
         enough: int | None,
         check: Callable[[tuple[int, int]], object],
     ) -> None:
         self._choreography, self._stage, self._backlog = choreography, stage, backlog
         self._enough, self._last, self._shift_s = enough, 0.0, 0.0
         self._check, self._framed_ns = check, now_ns()
-        self.scene: Scene | None = None
+        self.scene: GazeFeed | None = None
         self.looked = 0
         self.over = False
 
@@ -167,7 +167,7 @@ class _Run:
                 )
             if self.scene is None:
                 self._check(frame.size)
-            self.scene = Scene(frame.size, frame.image)
+            self.scene = GazeFeed(frame.size, frame.image)
             self._shift_s = frame.captured_ns / 1e9 - frame.timestamp
         for sample in self._backlog.take_all() if size is not None else ():
             x, y = sample.px(size) if size is not None else (0.0, 0.0)
@@ -187,9 +187,9 @@ class _Run:
         enough = self._enough is not None and advice.done >= self._enough
         self.over = self.over or enough or (self._choreography.finished and not pressing)
 
-    def _do(self, commands: list[Key | Press]) -> None:
+    def _do(self, commands: list[Key | OperatorAction]) -> None:
         for command in commands:
-            if isinstance(command, Press):
+            if isinstance(command, OperatorAction):
                 self._choreography.press(command.time_s + self._shift_s, command.x, command.y, command.role)
             elif command == "repeat":
                 self._choreography.repeat()
@@ -202,10 +202,10 @@ class _Run:
 
 @contextlib.contextmanager
 def _started(
-    frames: FrameSource, looks: GazeSource, slot: Latest[Frame], backlog: Backlog[GazeSample]
+    frames: FrameSource, looks: GazeSource, slot: Latest[Frame], backlog: BoundedQueue[GazeSample]
 ) -> Iterator[None]:
     """Both sources, playing; a clip that is not played in real time waits for each frame to be seen."""
-    patient = isinstance(frames, ClipFrames) and not frames.clock.real_time
+    patient = isinstance(frames, VideoFrames) and not frames.clock.real_time
     looks.start(backlog.put)  # first, as a trace follows the clip that it plays along with
     frames.start(slot.put_when_empty if patient else slot.put)
     try:

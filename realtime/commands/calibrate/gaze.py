@@ -14,22 +14,22 @@ from calibration import camera_from_dict
 from calibration import record as records
 from calibration.gaze import (
     CameraView,
-    Choreography,
+    FieldView,
     FlatView,
     GazeCalibration,
-    View,
+    GazeChoreography,
     calibrate,
     moving_steps,
     screen_steps,
 )
 from calibration.gaze.choreography import Role
 from realtime.commands.calibrate import report_gaze
-from realtime.commands.calibrate.choreography_run import Headless, Press, Scene, Stage, look
+from realtime.commands.calibrate.choreography_run import GazeFeed, HeadlessDisplay, OperatorAction, TargetDisplay, look
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
-from realtime.commands.calibrate.report import Page
-from realtime.commands.calibrate.report_gaze import Found
+from realtime.commands.calibrate.report import ReportPage
+from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.errors import RunFailed, SettingsError
-from realtime.infra.progress import Terminal
+from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import camera_name
 
 METHODS = ("screen", "head", "press")
@@ -93,45 +93,45 @@ def run(args: argparse.Namespace) -> int:
     checks = choreography.every_look("check")
     if any(pairs.usable for pairs in checks):
         calibration = calibration.validated(checks)
-    found = Found(
+    found = GazeResult(
         calibration, fit, targets, choreography.pairs("fit"), checks,
         report_gaze.uncalibrated(checks, calibration), missed(choreography), scene.picture, args.source, str(args.out),
     )  # fmt: skip
     return finish(found, args, args.out, args.device or camera_name(args.gaze or args.source))
 
 
-def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[Choreography, Scene]:
+def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, GazeFeed]:
     """Run the choreography of the flags for the targets of `roles`; `check` is called with the pictures' size."""
     if not args.source:
         raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
     steps = screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
     if args.method == "head":
         steps = moving_steps(roles)
-    choreography = Choreography(steps, led=args.method == "screen" and not args.headless)
+    choreography = GazeChoreography(steps, led=args.method == "screen" and not args.headless)
     scene = look(args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, check=check)
     return choreography, scene
 
 
-def stage_of(args: argparse.Namespace) -> Stage:
+def stage_of(args: argparse.Namespace) -> TargetDisplay:
     """A window, or none."""
     if not args.headless:
-        from realtime.commands.calibrate.target_window import WindowStage
+        from realtime.commands.calibrate.target_window import TargetWindow
 
-        return WindowStage(args.method, full=not args.small)
+        return TargetWindow(args.method, full=not args.small)
     if args.method == "press" and args.points is None:
         raise SettingsError("--method press without a window needs --points FILE.csv")
     presses = read_presses(args.points) if args.points is not None and args.method == "press" else ()
-    return Headless(Terminal(), presses)
+    return HeadlessDisplay(TerminalProgress(), presses)
 
 
-def read_presses(path: Path) -> tuple[Press, ...]:
+def read_presses(path: Path) -> tuple[OperatorAction, ...]:
     """Read timestamp,x,y[,role]; raises `SettingsError` with the line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"cannot read {path}: {error}; expected a CSV with timestamp,x,y,role") from None
-    out: list[Press] = []
+    out: list[OperatorAction] = []
     for line, row in enumerate(rows, 2):
         role = (row.get("role") or "fit").strip()
         try:
@@ -142,11 +142,11 @@ def read_presses(path: Path) -> tuple[Press, ...]:
             raise SettingsError(f"{path} line {line}: expected finite numbers for timestamp,x,y, got {row}")
         if role not in ("fit", "check"):
             raise SettingsError(f"{path} line {line}: role is {role!r}; expected fit or check")
-        out.append(Press(time_s, x, y, "fit" if role == "fit" else "check"))
+        out.append(OperatorAction(time_s, x, y, "fit" if role == "fit" else "check"))
     return tuple(out)
 
 
-def view_of(camera: Path | None, size: tuple[int, int]) -> View:
+def view_of(camera: Path | None, size: tuple[int, int]) -> FieldView:
     """How pixels are degrees: through the camera's calibration, which must be of this size, or by a guess."""
     if camera is None:
         return FlatView(size)
@@ -154,12 +154,12 @@ def view_of(camera: Path | None, size: tuple[int, int]) -> View:
     return CameraView(camera_from_dict(record.body.get("camera", {})))
 
 
-def missed(choreography: Choreography) -> tuple[str, ...]:
+def missed(choreography: GazeChoreography) -> tuple[str, ...]:
     """Names of the targets that gave too little."""
     return tuple(step.name for step in choreography.missed())
 
 
-def finish(found: Found, args: argparse.Namespace, out: Path, device: str) -> int:
+def finish(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
     """Write record and report, say what came of it; `RunFailed` where it must not be used, and then no record."""
     calibration, date = found.calibration, datetime.now(UTC).isoformat(timespec="seconds")
     page = report_gaze.page(found, date)
@@ -187,10 +187,10 @@ def save(
 ) -> None:
     """Write the record."""
     body = calibration.to_dict() | {"facts": dict(facts)}
-    records.save(out, records.Record("gaze", device, camera, calibration.view.size, date, body))
+    records.save(out, records.CalibrationRecord("gaze", device, camera, calibration.view.size, date, body))
 
 
-def say(page: Page, written: list[str]) -> None:
+def say(page: ReportPage, written: list[str]) -> None:
     """Print the page for a terminal."""
     print(page.headline)
     for name, value in page.facts:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.gaze import Choreography, Drift, moving_steps, screen_steps, summarised
+from calibration.gaze import DriftCorrection, GazeChoreography, moving_steps, screen_steps, summarised
 from calibration.gaze.drift import BOUND_DEG
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import look
 from realtime.commands.calibrate.gaze import add_flags, collect, finish, missed, save, stage_of
 from realtime.commands.calibrate.outputs import check_outputs
-from realtime.commands.calibrate.report_gaze import Found
+from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.errors import RunFailed
-from realtime.sources.calibrated import Loaded, load_gaze
+from realtime.sources.calibrated import LoadedCalibration, load_gaze
 
 
 def add_validate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,7 +45,7 @@ def validate(args: argparse.Namespace) -> int:
     choreography, scene = collect(args, ("check",), loaded.check)
     checks = choreography.every_look("check")
     calibration = loaded.calibration.validated(checks)
-    found = Found(
+    found = GazeResult(
         calibration, None, None, (), checks, report_gaze.uncalibrated(checks, calibration), missed(choreography),
         scene.picture, args.source, str(args.calibration),
     )  # fmt: skip
@@ -61,7 +61,7 @@ def drift(args: argparse.Namespace) -> int:
     steps = moving_steps(("fit",)) if args.method == "head" else screen_steps(5, ("fit",))[:1]
     if args.headless and args.method == "screen":
         steps = screen_steps(9)  # whichever is shown
-    choreography = Choreography(() if args.method == "press" else steps, led=not args.headless)
+    choreography = GazeChoreography(() if args.method == "press" else steps, led=not args.headless)
     look(
         args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1, check=loaded.check
     )  # fmt: skip
@@ -72,7 +72,7 @@ def drift(args: argparse.Namespace) -> int:
         raise RunFailed("no target was looked at long enough; look at one for two seconds")
     seen = calibration.corrected_deg(targets.look_deg)
     error = np.median(targets.target_deg - seen, axis=0)
-    was = Drift(calibration.drift_deg)
+    was = DriftCorrection(calibration.drift_deg)
     now = was.observed(0.0, (float(error[0]), float(error[1])))
     size = math.hypot(*map(float, error))
     if now.refused:
@@ -97,7 +97,7 @@ def _add_flags(verb: argparse.ArgumentParser) -> None:
     add_flags(verb)
 
 
-def _keep(loaded: Loaded, path: Path, found: Found) -> None:
+def _keep(loaded: LoadedCalibration, path: Path, found: GazeResult) -> None:
     save(
         path, found.calibration, loaded.record.device, loaded.record.camera,
         datetime.now(UTC).isoformat(timespec="seconds"), report_gaze.facts(found),

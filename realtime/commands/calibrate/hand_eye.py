@@ -12,17 +12,17 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 
-from calibration import CalibrationError, Camera
+from calibration import CalibrationError, CameraModel
 from calibration import record as records
-from calibration.boards import EXPECTED, Board, Detection, parse_board
+from calibration.boards import EXPECTED, BoardDetection, CalibrationBoard, parse_board
 from calibration.formats import read_camera
-from calibration.hand_eye import HandEye, Method, Setup, Station, solve
+from calibration.hand_eye import HandEyeResult, HandEyeStation, Method, Setup, solve
 from calibration.pose import find_pose, project_board
 from calibration.robot_poses import RobotPose, parse_poses
 from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
-from realtime.commands.calibrate.report import Page
-from realtime.commands.calibrate.report_hand_eye import Pictured
+from realtime.commands.calibrate.report import ReportPage
+from realtime.commands.calibrate.report_hand_eye import StationImage
 from realtime.errors import RunFailed, SettingsError
 
 MOST_RMS_PX = 3.0
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, skipped, page.verdict)
     if page.verdict != "refuse":
-        records.save(args.out, records.Record("handeye", args.robot, name, camera.size, date, body))
+        records.save(args.out, records.CalibrationRecord("handeye", args.robot, name, camera.size, date, body))
         written.insert(0, str(args.out))
     _say(result, page, body, written, as_json=args.json)
     if page.verdict == "refuse":
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def result_body(result: HandEye, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:
+def result_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:
     """What is written as the record's body; each transform under its own name, with its covariance."""
     return {
         "setup": result.setup,
@@ -122,18 +122,18 @@ def _text(file: Path) -> str:
 
 
 def _stations(
-    poses: list[RobotPose], folder: Path, board: Board | None, camera: Camera
-) -> tuple[list[Station], dict[str, Detection], list[tuple[str, str]]]:
+    poses: list[RobotPose], folder: Path, board: CalibrationBoard | None, camera: CameraModel
+) -> tuple[list[HandEyeStation], dict[str, BoardDetection], list[tuple[str, str]]]:
     """Every pose with a board: as recorded, or found in its picture; and the others with the reason."""
     if board is not None and not board.knows_its_top:
         raise SettingsError(
             f"a chessboard of {board.columns} x {board.rows} corners looks the same upside down and fixes no pose; use "
             "ChArUco, or one with an odd and an even number of corners"
         )
-    stations, seen, skipped = list[Station](), dict[str, Detection](), list[tuple[str, str]]()
+    stations, seen, skipped = list[HandEyeStation](), dict[str, BoardDetection](), list[tuple[str, str]]()
     for pose in poses:
         if pose.camera_from_board is not None:
-            stations.append(Station(pose.name, pose.base_from_gripper, pose.camera_from_board))
+            stations.append(HandEyeStation(pose.name, pose.base_from_gripper, pose.camera_from_board))
             continue
         if board is None:
             raise SettingsError(
@@ -151,12 +151,12 @@ def _stations(
         if sight.rms_px > MOST_RMS_PX:
             skipped.append((pose.name, f"the board fits to {sight.rms_px:.1f} px only"))
             continue
-        stations.append(Station(pose.name, pose.base_from_gripper, sight.camera_from_board))
+        stations.append(HandEyeStation(pose.name, pose.base_from_gripper, sight.camera_from_board))
         seen[pose.name] = found
     return stations, seen, skipped
 
 
-def _look(path: Path, board: Board, camera: Camera) -> Detection | str:
+def _look(path: Path, board: CalibrationBoard, camera: CameraModel) -> BoardDetection | str:
     """The board in a picture, or why there is none."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if path.is_file() else None
     if image is None:
@@ -166,7 +166,9 @@ def _look(path: Path, board: Board, camera: Camera) -> Detection | str:
     return board.find(np.asarray(image, np.uint8), path.stem) or "no board found"
 
 
-def _pictured(result: HandEye, stations: list[Station], seen: dict[str, Detection], camera: Camera) -> Pictured | None:
+def _pictured(
+    result: HandEyeResult, stations: list[HandEyeStation], seen: dict[str, BoardDetection], camera: CameraModel
+) -> StationImage | None:
     """Corners found, and where robot and result put them; None where there were no pictures."""
     found, predicted = [], []
     for station in stations:
@@ -177,10 +179,10 @@ def _pictured(result: HandEye, stations: list[Station], seen: dict[str, Detectio
         camera_from_board = result.x.pose.inverse() @ carried @ result.y.pose
         found.append(seen[station.name].points_px)
         predicted.append(project_board(camera, camera_from_board, seen[station.name].object_points))
-    return Pictured(camera, np.concatenate(found), np.concatenate(predicted)) if found else None
+    return StationImage(camera, np.concatenate(found), np.concatenate(predicted)) if found else None
 
 
-def _compared(result: HandEye, stations: list[Station]) -> tuple[str, float, float] | None:
+def _compared(result: HandEyeResult, stations: list[HandEyeStation]) -> tuple[str, float, float] | None:
     """How far OpenCV's Park is from the result; None where this OpenCV has none, or it was the method."""
     if result.method == "park":
         return None
@@ -191,7 +193,7 @@ def _compared(result: HandEye, stations: list[Station]) -> tuple[str, float, flo
     return "OpenCV's Park", *result.x.pose.away_from(other.x.pose)
 
 
-def _say(result: HandEye, page: Page, body: dict[str, Any], written: list[str], *, as_json: bool) -> None:
+def _say(result: HandEyeResult, page: ReportPage, body: dict[str, Any], written: list[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**body, "written": written}))
         return

@@ -1,6 +1,6 @@
 """The one page that a calibration ends in, as PNG and as HTML: verdict, figures, numbers, and what to do next. Pure.
 
-It knows nothing of calibration; each verb fills a `Page`. Figures are made with `report_figures`.
+It knows nothing of calibration; each verb fills a `ReportPage`. Figures are made with `report_figures`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 
 from engines import Image
-from realtime.media.chart import FAINT, GRID, INK, PAPER, Canvas, Colour, text_width
+from realtime.media.chart import FAINT, GRID, INK, PAPER, ChartCanvas, Colour, text_width
 
 Verdict = Literal["pass", "warn", "refuse"]
 # Blue, green, red; told apart without telling red from green (after Okabe & Ito, 2008).
@@ -28,7 +28,7 @@ _LINE = 22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Panel:
+class ReportPanel:
     """One figure. image: BGR, best `PANEL` large. caption: one sentence on how to read it."""
 
     title: str
@@ -37,7 +37,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReportFinding:
     """One thing that was found, and what to do about it ("" where nothing)."""
 
     level: Verdict
@@ -46,7 +46,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Page:
+class ReportPage:
     """One page. verdict and headline: the result in one sentence. facts: (name, value with unit) for the table."""
 
     title: str
@@ -54,8 +54,8 @@ class Page:
     verdict: Verdict
     headline: str
     facts: tuple[tuple[str, str], ...]
-    panels: tuple[Panel, ...]
-    findings: tuple[Finding, ...]
+    panels: tuple[ReportPanel, ...]
+    findings: tuple[ReportFinding, ...]
 
     def png(self) -> Image:
         """The page as one BGR picture."""
@@ -63,7 +63,7 @@ class Page:
         rows = [self.panels[i : i + 2] for i in range(0, len(self.panels), 2)]
         top = 150 + 24 + facts * _LINE
         heights = [max(_scaled(panel)[1] for panel in row) + 64 for row in rows]
-        canvas = Canvas(_WIDTH, top + sum(heights) + 52 + len(findings) * _LINE + _EDGE)
+        canvas = ChartCanvas(_WIDTH, top + sum(heights) + 52 + len(findings) * _LINE + _EDGE)
         _head(canvas, self)
         _facts(canvas, self.facts, 150)
         for row, height in zip(rows, heights, strict=True):
@@ -118,7 +118,7 @@ def wrapped(text: str, width: float, height: float) -> list[str]:
     return lines
 
 
-def _head(canvas: Canvas, page: Page) -> None:
+def _head(canvas: ChartCanvas, page: ReportPage) -> None:
     colour = COLOURS[page.verdict]
     canvas.text(_EDGE, 48, page.title, height=17, bold=True)
     canvas.text(_EDGE, 74, _plain(page.subtitle), height=9, colour=FAINT)
@@ -130,7 +130,7 @@ def _head(canvas: Canvas, page: Page) -> None:
     canvas.text(_EDGE + room, 116, headline[0] if headline else "", height=10, colour=PAPER)
 
 
-def _facts(canvas: Canvas, facts: tuple[tuple[str, str], ...], top: float) -> None:
+def _facts(canvas: ChartCanvas, facts: tuple[tuple[str, str], ...], top: float) -> None:
     half = (len(facts) + 1) // 2
     for number, (name, value) in enumerate(facts):
         column, row = divmod(number, half)
@@ -140,7 +140,7 @@ def _facts(canvas: Canvas, facts: tuple[tuple[str, str], ...], top: float) -> No
         canvas.text(x + _COLUMN, y, _plain(value), height=9.5, anchor="right")
 
 
-def _panel(canvas: Canvas, panel: Panel, x: int, y: int) -> None:
+def _panel(canvas: ChartCanvas, panel: ReportPanel, x: int, y: int) -> None:
     width, height = _scaled(panel)
     canvas.text(x, y + 26, _plain(panel.title), height=11, bold=True)
     canvas.image(x, y + 38, width, height, panel.image)
@@ -148,12 +148,12 @@ def _panel(canvas: Canvas, panel: Panel, x: int, y: int) -> None:
         canvas.text(x, y + height + 54, wrapped(_plain(panel.caption), _COLUMN, 8)[0], height=8, colour=FAINT)
 
 
-def _scaled(panel: Panel) -> tuple[int, int]:
+def _scaled(panel: ReportPanel) -> tuple[int, int]:
     high, wide = panel.image.shape[:2]
     return _COLUMN, max(1, round(high * _COLUMN / wide))
 
 
-def _finding_lines(findings: tuple[Finding, ...]) -> list[tuple[Colour | None, Colour, str]]:
+def _finding_lines(findings: tuple[ReportFinding, ...]) -> list[tuple[Colour | None, Colour, str]]:
     """(colour of the mark where a finding begins, colour of the text, text) of each line."""
     lines: list[tuple[Colour | None, Colour, str]] = []
     room = _WIDTH - 2 * _EDGE - 30

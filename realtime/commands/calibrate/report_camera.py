@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from calibration.camera import Camera
+from calibration.camera import CameraModel
 from calibration.coverage import ENOUGH_CORNERS
-from calibration.intrinsics import Intrinsics, View
+from calibration.intrinsics import BoardView, IntrinsicsFit
 from engines import Image
-from realtime.commands.calibrate.report import Finding, Page, Panel, Verdict
-from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, Picture, bars, cells, error_map, histogram
+from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
+from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, FigureImage, bars, cells, error_map, histogram
 from realtime.media.chart import FAINT
 
 GOOD_RMS_PX, MOST_RMS_PX = 0.5, 1.5
@@ -22,23 +22,25 @@ ALL = 0.9995
 _ARROWS = 600
 
 
-def judge(result: Intrinsics, unseen: tuple[View, ...] = ()) -> tuple[Finding, ...]:
+def judge(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> tuple[ReportFinding, ...]:
     """What was found and what to do, the worst first. unseen: pictures without a board, with the reason."""
     found = [*_fit(result), *_views(result, unseen), *_reach(result)]
     if not found:
         found = [
-            Finding("pass", "Nothing is missing.", "Keep focus, zoom and resolution as they are; they belong to it.")
+            ReportFinding(
+                "pass", "Nothing is missing.", "Keep focus, zoom and resolution as they are; they belong to it."
+            )
         ]
     order: list[Verdict] = ["refuse", "warn", "pass"]
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
 
-def verdict(findings: tuple[Finding, ...]) -> Verdict:
+def verdict(findings: tuple[ReportFinding, ...]) -> Verdict:
     """The worst of them."""
     return findings[0].level
 
 
-def page(name: str, date: str, result: Intrinsics, unseen: tuple[View, ...] = ()) -> Page:
+def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> ReportPage:
     """The report's page."""
     camera, findings = result.camera, judge(result, unseen)
     wide, high = camera.size
@@ -46,19 +48,19 @@ def page(name: str, date: str, result: Intrinsics, unseen: tuple[View, ...] = ()
     step = max(1, len(sizes) // _ARROWS)
     shown = [view for view in result.views if view.rms_px == view.rms_px]
     median = float(np.median(sizes))
-    return Page(
+    return ReportPage(
         title="Camera calibration",
         subtitle=f"{name}, {wide} x {high} px, {result.lens}, {date}",
         verdict=verdict(findings),
         headline=f"{result.rms_px:.2f} px rms over {len(sizes)} corners in {len(result.kept)} views",
         facts=facts(result),
         panels=(
-            Panel(
+            ReportPanel(
                 "Error over the picture",
                 error_map(camera.size, result.points_px[::step], result.errors_px[::step]),
                 "Found minus projected. Where neighbours all point one way, the model misses the lens.",
             ),
-            Panel(
+            ReportPanel(
                 "How large the errors are",
                 histogram(
                     sizes,
@@ -66,7 +68,7 @@ def page(name: str, date: str, result: Intrinsics, unseen: tuple[View, ...] = ()
                     marks=((median, f"median {median:.2f}"), (float(np.percentile(sizes, 95)), "95 % are smaller")),
                 ),
             ),
-            Panel(
+            ReportPanel(
                 "Each view",
                 bars(
                     [view.name for view in shown],
@@ -76,19 +78,19 @@ def page(name: str, date: str, result: Intrinsics, unseen: tuple[View, ...] = ()
                 ),
                 "A view that stands out was dropped.",
             ),
-            Panel(
+            ReportPanel(
                 "Corners in each part of the picture",
                 cells(camera.size, result.coverage.counts, ENOUGH_CORNERS, unit="corners"),
                 "The lens is known only where there were corners.",
             ),
-            Panel("What the lens does", lens_figure(camera), "Straight lines in the world, 10 degrees apart."),
-            Panel("Where corners were found", _corners(result), "Each dot is a corner of a view that was kept."),
+            ReportPanel("What the lens does", lens_figure(camera), "Straight lines in the world, 10 degrees apart."),
+            ReportPanel("Where corners were found", _corners(result), "Each dot is a corner of a view that was kept."),
         ),
         findings=findings,
     )
 
 
-def facts(result: Intrinsics) -> tuple[tuple[str, str], ...]:
+def facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
     """(name, value with its unit and standard deviation) of everything that was measured."""
     camera, std = result.camera, result.std
     rows = [
@@ -107,9 +109,9 @@ def facts(result: Intrinsics) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
-def lens_figure(camera: Camera) -> Image:
+def lens_figure(camera: CameraModel) -> Image:
     """Lines 10 degrees apart as the camera shows them; pixels that no ray reaches are dotted red."""
-    picture = Picture(camera.size)
+    picture = FigureImage(camera.size)
     for x, y in _grid(camera, 40)[~_known(camera, 40)]:
         picture.dot(float(x), float(y), RED, 1.6)
     reach = math.degrees(min(camera.limit_rad, math.radians(80)))
@@ -125,16 +127,16 @@ def lens_figure(camera: Camera) -> Image:
     return picture.finished()
 
 
-def known_share(camera: Camera) -> float:
+def known_share(camera: CameraModel) -> float:
     """0..1: the share of the picture's pixels that the model gives a ray."""
     return float(_known(camera, 60).mean())
 
 
-def _fit(result: Intrinsics) -> list[Finding]:
+def _fit(result: IntrinsicsFit) -> list[ReportFinding]:
     found = []
     if result.rms_px > MOST_RMS_PX:
         found.append(
-            Finding(
+            ReportFinding(
                 "refuse",
                 f"The model misses the corners by {result.rms_px:.2f} px.",
                 "Check the board's columns and rows, that it is flat, and that pictures are sharp; "
@@ -143,7 +145,7 @@ def _fit(result: Intrinsics) -> list[Finding]:
         )
     elif result.rms_px > GOOD_RMS_PX:
         found.append(
-            Finding(
+            ReportFinding(
                 "warn",
                 f"The model misses the corners by {result.rms_px:.2f} px; good is {GOOD_RMS_PX}.",
                 "Use a stiff, flat board and hold it still; for a wide lens try --lens pinhole8 or fisheye.",
@@ -152,7 +154,7 @@ def _fit(result: Intrinsics) -> list[Finding]:
     share = max(result.std["fx"] / result.camera.fx, result.std["fy"] / result.camera.fy)
     if share > GOOD_FOCAL:
         found.append(
-            Finding(
+            ReportFinding(
                 "refuse" if share > MOST_FOCAL else "warn",
                 f"The focal length is known to {100 * share:.1f} % only; good is {100 * GOOD_FOCAL:g} %.",
                 "Take more views with the board leaning by 20 to 40 degrees, left, right, up and down.",
@@ -161,15 +163,15 @@ def _fit(result: Intrinsics) -> list[Finding]:
     return found
 
 
-def _views(result: Intrinsics, unseen: tuple[View, ...]) -> list[Finding]:
+def _views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> list[ReportFinding]:
     found = []
     for view in result.dropped:
         do = "Take it again, sharper and nearer, if you can." if math.isfinite(view.rms_px) else "Leave it out."
-        found.append(Finding("pass", f"{view.name} was dropped: {view.reason}.", do))
+        found.append(ReportFinding("pass", f"{view.name} was dropped: {view.reason}.", do))
     if unseen:
         names = ", ".join(view.name for view in unseen[:6]) + (" ..." if len(unseen) > 6 else "")
         found.append(
-            Finding(
+            ReportFinding(
                 "pass",
                 f"No board in {len(unseen)} picture{'s' * (len(unseen) > 1)}: {names}.",
                 "A chessboard must be seen whole; a ChArUco board needs 6 corners.",
@@ -178,17 +180,19 @@ def _views(result: Intrinsics, unseen: tuple[View, ...]) -> list[Finding]:
     cover = result.coverage
     if cover.next:
         found.append(
-            Finding("warn", f"The views cover {100 * cover.share:.0f} % of what is wanted.", f"Next: {cover.next}.")
+            ReportFinding(
+                "warn", f"The views cover {100 * cover.share:.0f} % of what is wanted.", f"Next: {cover.next}."
+            )
         )
     return found
 
 
-def _reach(result: Intrinsics) -> list[Finding]:
+def _reach(result: IntrinsicsFit) -> list[ReportFinding]:
     share = known_share(result.camera)
     if share > ALL:
         return []
     return [
-        Finding(
+        ReportFinding(
             "pass" if share > 0.98 else "warn",
             f"The model knows a ray for {100 * share:.1f} % of the picture; the rest is invalid.",
             "Take views with the board in the corners of the picture, or try another --lens.",
@@ -196,7 +200,7 @@ def _reach(result: Intrinsics) -> list[Finding]:
     ]
 
 
-def _field(camera: Camera) -> str:
+def _field(camera: CameraModel) -> str:
     wide, high = camera.size
     ends = [(-0.5, camera.cy), (wide - 0.5, camera.cy), (camera.cx, -0.5), (camera.cx, high - 0.5)]
     rays = camera.unproject(ends)
@@ -205,26 +209,26 @@ def _field(camera: Camera) -> str:
     return " x ".join(f"{angle:.1f}°" if math.isfinite(angle) else "unknown" for angle in (across, down))
 
 
-def _corners(result: Intrinsics) -> Image:
-    picture = Picture(result.camera.size)
+def _corners(result: IntrinsicsFit) -> Image:
+    picture = FigureImage(result.camera.size)
     for x, y in result.points_px:
         picture.dot(float(x), float(y), BLUE, 2.2, 0.5)
     picture.legend([(BLUE, f"{len(result.points_px)} corners"), (FAINT, "empty parts: the model is a guess there")])
     return picture.finished()
 
 
-def _grid(camera: Camera, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _grid(camera: CameraModel, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     wide, high = camera.size
     x, y = np.meshgrid(np.linspace(-0.5, wide - 0.5, count), np.linspace(-0.5, high - 0.5, count))
     return np.column_stack([x.ravel(), y.ravel()])
 
 
-def _known(camera: Camera, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _known(camera: CameraModel, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.asarray(np.isfinite(camera.unproject(_grid(camera, count))).all(1))
 
 
 def _stretches(
-    picture: Picture, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]], colour: tuple[int, int, int]
+    picture: FigureImage, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]], colour: tuple[int, int, int]
 ) -> None:
     """Draw a line that comes and goes: one stretch for each run of pixels that are in the picture."""
     run: list[tuple[float, float]] = []

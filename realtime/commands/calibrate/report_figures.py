@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from calibration import CalibrationError
 from engines import Image
 from realtime.commands.calibrate.report import COLOURS, PANEL
-from realtime.media.chart import FAINT, GRID, INK, PAPER, Axes, Canvas, Colour, ticks
+from realtime.media.chart import FAINT, GRID, INK, PAPER, ChartAxes, ChartCanvas, Colour, ticks
 
 Floats = NDArray[np.float64]
 BLUE, AMBER, RED = COLOURS["pass"], COLOURS["warn"], COLOURS["refuse"]
 PALE: Colour = (246, 240, 232)
 
 
-class Picture:
+class FigureImage:
     """A panel that stands for a camera's picture: draw in the picture's own pixels."""
 
     def __init__(self, size: tuple[int, int], background: Image | None = None, *, legend: bool = True) -> None:
-        self.canvas = Canvas(*PANEL)
+        self.canvas = ChartCanvas(*PANEL)
         room = PANEL[0] - 20, PANEL[1] - (44 if legend else 20)
         self._scale = min(room[0] / size[0], room[1] / size[1])
         wide, high = round(size[0] * self._scale), round(size[1] * self._scale)
@@ -89,7 +89,7 @@ def error_map(
     size: tuple[int, int], points_px: Floats, errors_px: Floats, *, unit: str = "px", background: Image | None = None
 ) -> Image:
     """Arrows from (N, 2) places by (N, 2) errors, magnified so that they can be seen, over the camera's picture."""
-    picture = Picture(size, background)
+    picture = FigureImage(size, background)
     _check(points_px, errors_px)
     lengths = np.hypot(*errors_px.T) if len(errors_px) else np.zeros(0)
     typical = float(np.median(lengths)) if len(lengths) else 0.0
@@ -114,8 +114,8 @@ def histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]
     values = values[np.isfinite(values)]
     top = max(float(np.percentile(values, 99.5)) if len(values) else 1.0, *(at for at, _ in marks), 1e-6) * 1.08
     counts, edges = np.histogram(np.minimum(values, top), bins=30, range=(0, top))
-    axes = Axes(58, 40, PANEL[0] - 84, PANEL[1] - 96, (0, top), (0, max(1.0, float(counts.max(initial=1)) * 1.12)))
-    canvas = Canvas(*PANEL)
+    axes = ChartAxes(58, 40, PANEL[0] - 84, PANEL[1] - 96, (0, top), (0, max(1.0, float(counts.max(initial=1)) * 1.12)))
+    canvas = ChartCanvas(*PANEL)
     axes.draw(canvas, title="", x_label=x_label, y_label="count", y_ticks=4)
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         (x0, y0), (x1, y1) = axes.at(left, float(count)), axes.at(right, 0)
@@ -142,8 +142,8 @@ def bars(
     """One bar each, those that are marked in another colour, and a line at the limit."""
     shown = [value if math.isfinite(value) else 0.0 for value in values]
     top = max([*shown, limit or 0.0, 1e-9]) * 1.12
-    axes = Axes(58, 40, PANEL[0] - 74, PANEL[1] - 96, (0, max(1, len(shown))), (0, top))
-    canvas = Canvas(*PANEL)
+    axes = ChartAxes(58, 40, PANEL[0] - 74, PANEL[1] - 96, (0, max(1, len(shown))), (0, top))
+    canvas = ChartCanvas(*PANEL)
     canvas.text(axes.left + axes.width, axes.top - 14, unit, height=8, colour=FAINT, anchor="right")
     for value in ticks(0, top, 5):
         _, y = axes.at(0, value)
@@ -167,7 +167,7 @@ def bars(
 
 def cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int, *, unit: str) -> Image:
     """A grid of (rows, columns) counts over the picture; what has enough is filled, what is missing is empty."""
-    picture = Picture(size)
+    picture = FigureImage(size)
     rows, columns = counts.shape
     for row in range(rows):
         for column in range(columns):

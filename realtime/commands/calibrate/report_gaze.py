@@ -10,13 +10,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.gaze import GazeCalibration, GazeFit, Pairs, Targets, Validation, discarded_share, validate
+from calibration.gaze import (
+    GazeCalibration,
+    GazeFit,
+    GazePairs,
+    GazeValidation,
+    TargetSamples,
+    discarded_share,
+    validate,
+)
 from calibration.gaze.matching import MUCH_DISCARDED
 from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG
 from engines import Image
-from realtime.commands.calibrate.report import PANEL, Finding, Page, Panel, Verdict
-from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, Picture
-from realtime.media.chart import FAINT, INK, PAPER, Axes, Canvas, Colour
+from realtime.commands.calibrate.report import PANEL, ReportFinding, ReportPage, ReportPanel, Verdict
+from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, FigureImage
+from realtime.media.chart import FAINT, INK, PAPER, ChartAxes, ChartCanvas, Colour
 
 Floats = NDArray[np.float64]
 LILAC: Colour = (167, 121, 204)
@@ -31,7 +39,7 @@ _LITTLE_COVERED = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class GazeResult:
     """All that a calibration came to, for its page.
 
     fit, targets: None where an existing calibration was only judged. pairs, checks: what was collected to fit and to
@@ -41,34 +49,36 @@ class Found:
 
     calibration: GazeCalibration
     fit: GazeFit | None
-    targets: Targets | None
-    pairs: Sequence[Pairs]
-    checks: Sequence[Pairs]
-    before: Validation | None
+    targets: TargetSamples | None
+    pairs: Sequence[GazePairs]
+    checks: Sequence[GazePairs]
+    before: GazeValidation | None
     missed: tuple[str, ...]
     picture: Image
     source: str
     file: str
 
 
-def uncalibrated(checks: Sequence[Pairs], calibration: GazeCalibration) -> Validation | None:
+def uncalibrated(checks: Sequence[GazePairs], calibration: GazeCalibration) -> GazeValidation | None:
     """The error of the same looks as the tracker gave them."""
     return validate(checks, calibration.view, lambda look: look) if any(p.usable for p in checks) else None
 
 
-def page(found: Found, date: str) -> Page:
+def page(found: GazeResult, date: str) -> ReportPage:
     """The report's page."""
     calibration = found.calibration
     findings = judge(found)
     wide, high = calibration.view.size
     panels = [
-        Panel("Before: what the tracker says", *_looks(found, corrected=False)),
-        Panel("After: the same looks, calibrated", *_looks(found, corrected=True)),
-        Panel("Error over the picture", *_map(found)),
+        ReportPanel("Before: what the tracker says", *_looks(found, corrected=False)),
+        ReportPanel("After: the same looks, calibrated", *_looks(found, corrected=True)),
+        ReportPanel("Error over the picture", *_map(found)),
     ]
     if found.before is not None and calibration.validation is not None:
-        panels.append(Panel("Errors on the other targets", _histogram(found), "share of the looks, before and after"))
-    return Page(
+        panels.append(
+            ReportPanel("Errors on the other targets", _histogram(found), "share of the looks, before and after")
+        )
+    return ReportPage(
         title="Gaze calibration" if found.fit is not None else "Gaze validation",
         subtitle=f"{found.source}, {wide} x {high} px, {date}",
         verdict=findings[0].level,
@@ -86,7 +96,7 @@ def headline(calibration: GazeCalibration) -> str:
     return f"{calibration.expected_deg:.2f} degrees expected; not validated on other targets"
 
 
-def facts(found: Found) -> tuple[tuple[str, str], ...]:
+def facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
     """(name, value with unit) of what was measured."""
     calibration, checked, before = found.calibration, found.calibration.validation, found.before
     deg_px = float(calibration.view.px_per_degree([[s / 2 for s in calibration.view.size]])[0])
@@ -119,79 +129,87 @@ def facts(found: Found) -> tuple[tuple[str, str], ...]:
     return tuple(out)
 
 
-def judge(found: Found) -> tuple[Finding, ...]:
+def judge(found: GazeResult) -> tuple[ReportFinding, ...]:
     """What was found and what to do, the worst first."""
     out = [*_verdict(found), *_targets(found), *_tracker(found), *_place(found)]
     if not any(finding.level == "refuse" for finding in out):
         use = f"gazecast run --source {found.source} --calibration {found.file}"
-        out.append(Finding("pass", f"Use it: {use}", "When the headset has slipped: gazecast calibrate drift"))
+        out.append(ReportFinding("pass", f"Use it: {use}", "When the headset has slipped: gazecast calibrate drift"))
     order: list[Verdict] = ["refuse", "warn", "pass"]
     return tuple(sorted(out, key=lambda finding: order.index(finding.level)))
 
 
-def _verdict(found: Found) -> list[Finding]:
+def _verdict(found: GazeResult) -> list[ReportFinding]:
     checked = found.calibration.validation
     if checked is None:
         return [
-            Finding("warn", "Nobody has measured this calibration on other targets.", "gazecast calibrate validate")
+            ReportFinding(
+                "warn", "Nobody has measured this calibration on other targets.", "gazecast calibrate validate"
+            )
         ]
     if checked.verdict == "refuse":
-        return [Finding("refuse", f"Gaze is {checked.reason}.", "Adjust the eye cameras, then calibrate again.")]
-    out: list[Finding] = []
+        return [ReportFinding("refuse", f"Gaze is {checked.reason}.", "Adjust the eye cameras, then calibrate again.")]
+    out: list[ReportFinding] = []
     if checked.worst.accuracy_deg > PASS_WORST_DEG:
         what = f"At {checked.worst.name} gaze is off by {checked.worst.accuracy_deg:.1f}°."
-        out.append(Finding("warn", what, "Repeat the targets near it; look at the middle of each marker."))
+        out.append(ReportFinding("warn", what, "Repeat the targets near it; look at the middle of each marker."))
     if checked.accuracy_deg > PASS_DEG:
         what = f"{checked.accuracy_deg:.1f}° is more than {PASS_DEG:g}°; choose larger things, or nearer ones."
         out.append(
-            Finding("warn", what, "Adjust the headset so that the eye cameras see the pupils, and calibrate again.")
+            ReportFinding(
+                "warn", what, "Adjust the headset so that the eye cameras see the pupils, and calibrate again."
+            )
         )
     return out
 
 
-def _targets(found: Found) -> list[Finding]:
-    out: list[Finding] = []
+def _targets(found: GazeResult) -> list[ReportFinding]:
+    out: list[ReportFinding] = []
     if found.fit is not None and found.targets is not None:
         off = [name for name, trust in zip(found.targets.names, found.fit.trust, strict=True) if trust == 0]
         if off:
-            out.append(Finding("warn", f"Not looked at, it seems: {', '.join(off)}. Left out.", "Repeat with key r."))
+            out.append(
+                ReportFinding("warn", f"Not looked at, it seems: {', '.join(off)}. Left out.", "Repeat with key r.")
+            )
     if found.missed:
         out.append(
-            Finding("warn", f"Too few samples at: {', '.join(found.missed)}.", "Keep them in the picture, and look.")
+            ReportFinding(
+                "warn", f"Too few samples at: {', '.join(found.missed)}.", "Keep them in the picture, and look."
+            )
         )
     return out
 
 
-def _tracker(found: Found) -> list[Finding]:
+def _tracker(found: GazeResult) -> list[ReportFinding]:
     share = discarded_share([*found.pairs, *found.checks])
     if share <= MUCH_DISCARDED:
         return []
     what = f"The tracker was not sure of {share:.0%} of the looks."
-    return [Finding("warn", what, "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses.")]
+    return [ReportFinding("warn", what, "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses.")]
 
 
-def _place(found: Found) -> list[Finding]:
-    out: list[Finding] = []
+def _place(found: GazeResult) -> list[ReportFinding]:
+    out: list[ReportFinding] = []
     view = found.calibration.view
     if not view.exact:
         what = "No camera calibration was given: a degree is taken to be 1 % of the picture's width."
-        out.append(Finding("warn", what, "gazecast calibrate camera, then calibrate gaze with --camera FILE."))
+        out.append(ReportFinding("warn", what, "gazecast calibrate camera, then calibrate gaze with --camera FILE."))
     hull = _hull_px(found.calibration)
     covered = float(cv2.contourArea(hull.astype(np.float32))) / (view.size[0] * view.size[1])
     if covered < _LITTLE_COVERED:
         what = f"The targets cover {covered:.0%} of the picture; beyond them gaze is extrapolated."
-        out.append(Finding("warn", what, "Come nearer to the screen, or calibrate with --method head."))
+        out.append(ReportFinding("warn", what, "Come nearer to the screen, or calibrate with --method head."))
     return out
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _looks(found: Found, *, corrected: bool) -> tuple[Image, str]:
+def _looks(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
     """Targets and the looks at them in the picture, and how to read it."""
     calibration = found.calibration
     wide, high = calibration.view.size
-    picture = Picture((wide, high), found.picture)
+    picture = FigureImage((wide, high), found.picture)
     shown = [(pairs, colour) for pairs, colour in _all_pairs(found) if len(pairs)]
     offsets = [(calibration.apply(p.look_px).px if corrected else p.look_px) - p.target_px for p, _ in shown]
     grow = magnified(offsets, 0.025 * wide) if corrected else 1
@@ -216,7 +234,7 @@ def _looks(found: Found, *, corrected: bool) -> tuple[Image, str]:
     return _cropped(picture, high), f"{caption}; errors drawn {grow} times as large" if grow > 1 else caption
 
 
-def _all_pairs(found: Found) -> list[tuple[Pairs, Colour]]:
+def _all_pairs(found: GazeResult) -> list[tuple[GazePairs, Colour]]:
     return [*((pairs, BLUE) for pairs in found.pairs), *((pairs, LILAC) for pairs in found.checks)]
 
 
@@ -227,12 +245,12 @@ def magnified(offsets: Sequence[Floats], wanted_px: float) -> int:
     return next((grow for grow in (20, 10, 5, 2) if grow * typical <= wanted_px), 1)
 
 
-def _cropped(picture: Picture, high: int) -> Image:
+def _cropped(picture: FigureImage, high: int) -> Image:
     """The panel without the room that a wide picture leaves below its legend."""
     return picture.finished()[: min(PANEL[1], round(picture.at(0, high - 1)[1] + 40))]
 
 
-def _map(found: Found) -> tuple[Image, str]:
+def _map(found: GazeResult) -> tuple[Image, str]:
     """The expected error all over the picture, the hull, what was found at the other targets; and how to read it."""
     calibration = found.calibration
     wide, high = calibration.view.size
@@ -246,7 +264,7 @@ def _map(found: Found) -> tuple[Image, str]:
     for level, colour in reversed(LEVELS):
         tint[degrees <= level] = colour
     large = cv2.resize(tint, (wide, high), interpolation=cv2.INTER_NEAREST)
-    picture = Picture((wide, high), np.asarray(large, np.uint8))
+    picture = FigureImage((wide, high), np.asarray(large, np.uint8))
     hull = _hull_px(calibration)
     _dashed(picture, [(float(x), float(y)) for x, y in [*hull, hull[0]]], 0.012 * wide)
     checked = calibration.validation
@@ -267,7 +285,7 @@ def _map(found: Found) -> tuple[Image, str]:
     return _cropped(picture, high), f"{caption}; arrows {grow} times as long" if targets and grow > 1 else caption
 
 
-def _histogram(found: Found) -> Image:
+def _histogram(found: GazeResult) -> Image:
     """Shares of the looks at the other targets by their error, before and after."""
     view = found.calibration.view
     both: list[Floats] = []
@@ -278,8 +296,8 @@ def _histogram(found: Found) -> Image:
     edges = np.linspace(0, top, 41)
     shares = [100 * np.histogram(np.minimum(e, top), edges)[0] / len(e) for e in both]
     most = max(float(s.max()) for s in shares) * 1.15
-    canvas = Canvas(*PANEL)
-    axes = Axes(54, 46, PANEL[0] - 76, PANEL[1] - 112, (0, top), (0, most))
+    canvas = ChartCanvas(*PANEL)
+    axes = ChartAxes(54, 46, PANEL[0] - 76, PANEL[1] - 112, (0, top), (0, most))
     axes.draw(canvas, title="", x_label="degrees", y_label="% of the looks", y_ticks=4)
     for share, colour, inset in zip(shares, (AMBER, BLUE), (0.0, 1.5), strict=True):
         for part, left, right in zip(share, edges[:-1], edges[1:], strict=True):
@@ -302,12 +320,12 @@ def _hull_px(calibration: GazeCalibration) -> Floats:
 
 
 def _pale(colour: Colour) -> Colour:
-    """As a background's colour comes out on a `Picture`."""
+    """As a background's colour comes out on a `FigureImage`."""
     blue, green, red = (round(0.45 * part + 0.55 * 255) for part in colour)
     return blue, green, red
 
 
-def _dashed(picture: Picture, points: Sequence[tuple[float, float]], dash_px: float) -> None:
+def _dashed(picture: FigureImage, points: Sequence[tuple[float, float]], dash_px: float) -> None:
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         pieces = max(1, round(np.hypot(x1 - x0, y1 - y0) / dash_px))
         for piece in range(0, pieces, 2):

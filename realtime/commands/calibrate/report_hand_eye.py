@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.camera import Camera
-from calibration.hand_eye import GOOD_POSES, HandEye, Station
+from calibration.camera import CameraModel
+from calibration.hand_eye import GOOD_POSES, HandEyeResult, HandEyeStation
 from calibration.lens import Floats
-from calibration.uncertain_transform import Uncertain
+from calibration.uncertain_transform import UncertainTransform
 from engines import Image
-from realtime.commands.calibrate.report import PANEL, Finding, Page, Panel, Verdict
+from realtime.commands.calibrate.report import PANEL, ReportFinding, ReportPage, ReportPanel, Verdict
 from realtime.commands.calibrate.report_figures import AMBER, BLUE, bars, error_map, histogram
-from realtime.media.chart import FAINT, GRID, Axes, Canvas
+from realtime.media.chart import FAINT, GRID, ChartAxes, ChartCanvas
 
 GOOD_SIGMA_M, MOST_SIGMA_M = 0.002, 0.01
 GOOD_RMS_M, MOST_RMS_M = 0.003, 0.015
@@ -23,39 +23,45 @@ GOOD_SECOND_TURN_RAD = math.radians(10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictured:
+class StationImage:
     """Corners as the camera found them, and as the robot's poses and the result predict them: (N, 2) px each."""
 
-    camera: Camera
+    camera: CameraModel
     found_px: Floats
     predicted_px: Floats
 
 
-def judge(result: HandEye, skipped: Sequence[tuple[str, str]] = ()) -> tuple[Finding, ...]:
+def judge(result: HandEyeResult, skipped: Sequence[tuple[str, str]] = ()) -> tuple[ReportFinding, ...]:
     """What was found and what to do, the worst first. skipped: (name, reason) of poses without a board."""
     found = [*_errors(result), *_poses(result)]
     found += [
-        Finding("pass", f"{residual.name} was dropped: {residual.reason}.", "Let the robot stand before each picture.")
+        ReportFinding(
+            "pass", f"{residual.name} was dropped: {residual.reason}.", "Let the robot stand before each picture."
+        )
         for residual in result.residuals
         if residual.reason
     ]
     if skipped:
         names = ", ".join(f"{name} ({reason})" for name, reason in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
-        found.append(Finding("pass", f"Not used: {names}.", "Show the whole board, sharp and larger in the picture."))
+        found.append(
+            ReportFinding("pass", f"Not used: {names}.", "Show the whole board, sharp and larger in the picture.")
+        )
     if not found:
-        found = [Finding("pass", "Nothing is missing.", "Calibrate again when the camera or the board was touched.")]
+        found = [
+            ReportFinding("pass", "Nothing is missing.", "Calibrate again when the camera or the board was touched.")
+        ]
     order: list[Verdict] = ["refuse", "warn", "pass"]
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
 
 def page(
     subtitle: str,
-    result: HandEye,
-    stations: Sequence[Station],
-    pictured: Pictured | None = None,
+    result: HandEyeResult,
+    stations: Sequence[HandEyeStation],
+    pictured: StationImage | None = None,
     skipped: Sequence[tuple[str, str]] = (),
     compared: tuple[str, float, float] | None = None,
-) -> Page:
+) -> ReportPage:
     """The report's page. compared: another method, and how far its result is from this one, m and rad."""
     findings = judge(result, skipped)
     names = [residual.name for residual in result.residuals]
@@ -63,12 +69,12 @@ def page(
     in_mm = bars(names, [1000 * r.metres for r in result.residuals], unit="mm", marked=marked)
     in_deg = bars(names, [math.degrees(r.radians) for r in result.residuals], unit="degrees", marked=marked)
     panels = [
-        Panel("Each pose: place of the board", in_mm, "How far the board was from where the result puts it."),
-        Panel("Each pose: direction of the board", in_deg, "Large turns with small places: a badly seen board."),
-        Panel(
+        ReportPanel("Each pose: place of the board", in_mm, "How far the board was from where the result puts it."),
+        ReportPanel("Each pose: direction of the board", in_deg, "Large turns with small places: a badly seen board."),
+        ReportPanel(
             "How the gripper turned", turns_figure(stations), "Dots all round fix the result; dots on a line do not."
         ),
-        Panel("Where the camera was", places_figure(result, stations), "Seen from above the base, in metres."),
+        ReportPanel("Where the camera was", places_figure(result, stations), "Seen from above the base, in metres."),
     ]
     if pictured is not None:
         errors = pictured.found_px - pictured.predicted_px
@@ -78,10 +84,12 @@ def page(
         sizes = np.hypot(*errors[seen].T)
         marks = ((float(np.median(sizes)), f"median {np.median(sizes):.2f}"),) if len(sizes) else ()
         panels += [
-            Panel("Error over the picture", over, "Corners found, minus where robot and result say that they are."),
-            Panel("How large the errors are", histogram(sizes, x_label="found minus predicted, px", marks=marks)),
+            ReportPanel(
+                "Error over the picture", over, "Corners found, minus where robot and result say that they are."
+            ),
+            ReportPanel("How large the errors are", histogram(sizes, x_label="found minus predicted, px", marks=marks)),
         ]
-    return Page(
+    return ReportPage(
         title=f"Hand-eye calibration, {result.setup.replace('-', ' ')}",
         subtitle=subtitle,
         verdict=findings[0].level,
@@ -92,7 +100,7 @@ def page(
     )
 
 
-def facts(result: HandEye, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
+def facts(result: HandEyeResult, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
     """(name, value with unit and standard deviation) of what was measured."""
     turns = f"{math.degrees(result.turn_rad):.0f}°, rms {math.degrees(result.second_turn_rad):.0f}° about other axes"
     worst = max(result.kept, key=lambda residual: residual.metres)
@@ -108,7 +116,7 @@ def facts(result: HandEye, compared: tuple[str, float, float] | None = None) -> 
     return tuple(rows)
 
 
-def turns_figure(stations: Sequence[Station]) -> Image:
+def turns_figure(stations: Sequence[HandEyeStation]) -> Image:
     """The gripper's turns against the first pose: about its x and y axes as place, about z as the size of the dot."""
     first = stations[0].base_from_gripper.inverse()
     turns = np.degrees([(first @ station.base_from_gripper).rotvec_rad for station in stations])
@@ -116,7 +124,7 @@ def turns_figure(stations: Sequence[Station]) -> Image:
     return _scatter(turns[:, :2], reach, "about x, degrees", "about y, degrees", 2.5 + np.abs(turns[:, 2]) / 25)
 
 
-def places_figure(result: HandEye, stations: Sequence[Station]) -> Image:
+def places_figure(result: HandEyeResult, stations: Sequence[HandEyeStation]) -> Image:
     """The camera and the board from above: in the base's frame for eye in hand, in the camera's for eye to hand."""
     if result.setup == "eye-in-hand":
         places = np.array([(s.base_from_gripper @ result.x.pose).translation_m for s in stations])
@@ -151,9 +159,9 @@ def _scatter(
 ) -> Image:
     """Dots in a square of `reach` round the middle, and a ring at the target."""
     x, y = (0.0, 0.0) if middle is None else (float(middle[0]), float(middle[1]))
-    canvas, side = Canvas(*PANEL), PANEL[1] - 90
+    canvas, side = ChartCanvas(*PANEL), PANEL[1] - 90
     left = (PANEL[0] - side) / 2
-    axes = Axes(left, 38, side, side, (x - reach, x + reach), (y - reach, y + reach))
+    axes = ChartAxes(left, 38, side, side, (x - reach, x + reach), (y - reach, y + reach))
     axes.draw(canvas, title="", x_label=x_label, y_label=y_label, x_ticks=5)
     if middle is None:
         canvas.line([axes.at(-reach, 0), axes.at(reach, 0)], GRID, 2)
@@ -168,7 +176,7 @@ def _scatter(
     return canvas.finished()
 
 
-def _transform(name: str, known: Uncertain) -> list[tuple[str, str]]:
+def _transform(name: str, known: UncertainTransform) -> list[tuple[str, str]]:
     return [
         (f"{name}, mm", "  ".join(f"{1000 * value:.2f}" for value in known.pose.translation_m)),
         ("  standard deviations", _sigmas(known)),
@@ -176,17 +184,17 @@ def _transform(name: str, known: Uncertain) -> list[tuple[str, str]]:
     ]
 
 
-def _sigmas(known: Uncertain) -> str:
+def _sigmas(known: UncertainTransform) -> str:
     deviations = np.sqrt(np.diag(known.covariance))
     places = "  ".join(f"{1000 * value:.2f}" for value in deviations[:3])
     return f"{places} mm, {math.degrees(float(np.linalg.norm(deviations[3:]))):.3f}°"
 
 
-def _errors(result: HandEye) -> list[Finding]:
+def _errors(result: HandEyeResult) -> list[ReportFinding]:
     found, sigma = [], result.x.sigma_m
     if result.rms_m > GOOD_RMS_M:
         found.append(
-            Finding(
+            ReportFinding(
                 "refuse" if result.rms_m > MOST_RMS_M else "warn",
                 f"The poses disagree by {1000 * result.rms_m:.1f} mm; good is {1000 * GOOD_RMS_M:g} mm.",
                 "Check the setup (camera on the gripper, or beside the robot) and the board's measures, that "
@@ -195,7 +203,7 @@ def _errors(result: HandEye) -> list[Finding]:
         )
     if sigma > GOOD_SIGMA_M:
         found.append(
-            Finding(
+            ReportFinding(
                 "refuse" if sigma > MOST_SIGMA_M else "warn",
                 f"{result.names[0]} is known to {1000 * sigma:.1f} mm; good is {1000 * GOOD_SIGMA_M:g} mm.",
                 "Take more poses, nearer to the board and turned more.",
@@ -204,15 +212,17 @@ def _errors(result: HandEye) -> list[Finding]:
     return found
 
 
-def _poses(result: HandEye) -> list[Finding]:
+def _poses(result: HandEyeResult) -> list[ReportFinding]:
     found = []
     if len(result.kept) < GOOD_POSES:
         found.append(
-            Finding("warn", f"{len(result.kept)} poses are few; good are {GOOD_POSES} to 15.", "Take more of them.")
+            ReportFinding(
+                "warn", f"{len(result.kept)} poses are few; good are {GOOD_POSES} to 15.", "Take more of them."
+            )
         )
     if result.second_turn_rad < GOOD_SECOND_TURN_RAD:
         found.append(
-            Finding(
+            ReportFinding(
                 "warn",
                 f"The gripper turned mostly about one axis, by {math.degrees(result.second_turn_rad):.0f}° across it.",
                 "Turn it by 30 degrees and more about a second axis, too.",

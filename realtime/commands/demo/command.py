@@ -14,18 +14,18 @@ from rich.console import Console
 
 from engines import weights
 from realtime.commands.demo import clip, scripted_gaze
-from realtime.commands.demo.received import Seen
-from realtime.commands.demo.report import Watched, draw_report, summary, table
-from realtime.commands.demo.run_process import Host
+from realtime.commands.demo.received import ReceivedMasks
+from realtime.commands.demo.report import DemoResult, draw_report, summary, table
+from realtime.commands.demo.run_process import RunProcess
 from realtime.comms import HealthMessage
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT, MaskSubscriber
-from realtime.config.schema import Config
-from realtime.errors import DemoError, MediaError
+from realtime.config.schema import RunConfig
+from realtime.errors import ClipError, DemoError
 from realtime.infra.clock import now_ns
-from realtime.infra.interrupts import Interrupts
-from realtime.infra.progress import Terminal, Watching, bar
-from realtime.simulation.device import Simulator
-from realtime.sources.opencv_capture import Clip
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import TerminalProgress, Watching, bar
+from realtime.simulation.device import SimulatedTracker
+from realtime.sources.opencv_capture import VideoFile
 
 WATCH_S = 20.0
 """How long is watched: the clip twice."""
@@ -36,24 +36,24 @@ ANY_PORT = "tcp://127.0.0.1:0"
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class DemoInput:
     """What the device plays: a clip of `frames` frames, and the looks that the gaze was authored from, if it was."""
 
-    clip: Clip
+    clip: VideoFile
     frames: int
     gaze: Path | Literal["wander"]
-    looks: Sequence[scripted_gaze.Look]
+    looks: Sequence[scripted_gaze.ScriptedFixation]
 
 
 def run_demo(
-    config: Config, out: Path, *, video: Path | None = None, gaze: str | None = None, watch_s: float = WATCH_S
+    config: RunConfig, out: Path, *, video: Path | None = None, gaze: str | None = None, watch_s: float = WATCH_S
 ) -> None:
     """Watch for `watch_s` seconds; leave overlay.mp4 (or .webm), contact-sheet.png and latency.png in `out`.
 
     video: another clip than the demo's own. gaze: a trace for it, or "wander"; default: authored looks for the demo's
     own clip, wander for another. Raises `SourceError` and the errors of `realtime.session.run.run`.
     """
-    terminal = Terminal(Console(highlight=False))
+    terminal = TerminalProgress(Console(highlight=False))
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch:
         played = _choose(video, gaze, Path(scratch))
         if config.engine.backend != "fake" and not weights.is_cached(config.engine.model, root=config.models):
@@ -68,38 +68,38 @@ def run_demo(
         terminal.line(f"left            {path}")
 
 
-def view_demo(config: Config, *, video: Path | None = None, gaze: str | None = None) -> None:
+def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None = None) -> None:
     """Play the demo's clip, or `video`, again and again to the live page, until interrupted; errors as `run_demo`'s."""
-    terminal = Terminal()
+    terminal = TerminalProgress()
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch, ExitStack() as stack:
         played = _choose(video, gaze, Path(scratch))
         host, _ = _start(config, played, terminal, stack)
-        interrupts = stack.enter_context(Interrupts())  # before it is said, or a quick hand is not heard
+        interrupts = stack.enter_context(InterruptHandler())  # before it is said, or a quick hand is not heard
         terminal.line("Ctrl-C stops")
         while not interrupts.asked:
             host.check()
             time.sleep(0.2)
 
 
-def _choose(video: Path | None, gaze: str | None, scratch: Path) -> Played:
+def _choose(video: Path | None, gaze: str | None, scratch: Path) -> DemoInput:
     own = video is None
-    played = Clip(clip.clip() if video is None else video)
+    played = VideoFile(clip.clip() if video is None else video)
     frames = sum(1 for _ in played.frames())
     if gaze is None and own:
-        return Played(played, frames, scripted_gaze.write_trace(scratch / "looks.csv"), scripted_gaze.STREET)
+        return DemoInput(played, frames, scripted_gaze.write_trace(scratch / "looks.csv"), scripted_gaze.STREET)
     if gaze in (None, "wander"):
-        return Played(played, frames, "wander", ())
-    return Played(played, frames, Path(str(gaze).removeprefix("trace:")), ())
+        return DemoInput(played, frames, "wander", ())
+    return DemoInput(played, frames, Path(str(gaze).removeprefix("trace:")), ())
 
 
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MediaError(f"cannot make the folder {out}: {error.strerror}; choose another with --out") from error
+        raise ClipError(f"cannot make the folder {out}: {error.strerror}; choose another with --out") from error
 
 
-def _watch(config: Config, played: Played, terminal: Terminal, watch_s: float) -> Watched:
+def _watch(config: RunConfig, played: DemoInput, terminal: TerminalProgress, watch_s: float) -> DemoResult:
     """Play, segment and listen."""
     with ExitStack() as stack:
         host, endpoint = _start(config, played, terminal, stack)
@@ -108,9 +108,11 @@ def _watch(config: Config, played: Played, terminal: Terminal, watch_s: float) -
             return _listen(host, subscriber, watch_s, told)
 
 
-def _start(config: Config, played: Played, terminal: Terminal, stack: ExitStack) -> tuple[Host, str]:
+def _start(
+    config: RunConfig, played: DemoInput, terminal: TerminalProgress, stack: ExitStack
+) -> tuple[RunProcess, str]:
     """The device and the pipeline, to be ended by `stack`, and where masks are published."""
-    device = Simulator(played.clip.path, played.gaze, port=0, noise_px=NOISE_PX)
+    device = SimulatedTracker(played.clip.path, played.gaze, port=0, noise_px=NOISE_PX)
     stack.callback(device.stop)
     device.start()
     # another gazecast may publish at the default port, and nobody needs to know the demo's
@@ -122,15 +124,15 @@ def _start(config: Config, played: Played, terminal: Terminal, stack: ExitStack)
         publish=replace(config.publish, endpoint=endpoint, stream="demo"),
     )
     terminal.line(f"opening the engine {config.engine.backend} ({config.engine.model})")
-    host = stack.enter_context(Host(config, terminal))
+    host = stack.enter_context(RunProcess(config, terminal))
     endpoint = host.wait_until_ready(READY_S)
     terminal.line(f"device {config.source}  ->  gazecast run  ->  subscriber of {endpoint}")
     return host, endpoint
 
 
-def _listen(host: Host, subscriber: MaskSubscriber, watch_s: float, told: Watching) -> Watched:
+def _listen(host: RunProcess, subscriber: MaskSubscriber, watch_s: float, told: Watching) -> DemoResult:
     """Receive for `watch_s` from the first mask on."""
-    seen: list[Seen] = []
+    seen: list[ReceivedMasks] = []
     health: HealthMessage | None = None
     encode_ms: list[float] = []
     begun_s = time.monotonic()
@@ -139,7 +141,7 @@ def _listen(host: Host, subscriber: MaskSubscriber, watch_s: float, told: Watchi
         if message is not None:
             if not seen:
                 begun_s = time.monotonic()
-            seen.append(Seen.of(message, now_ns()))
+            seen.append(ReceivedMasks.of(message, now_ns()))
         if (keyframe := subscriber.newest("keyframe", 0)) is not None:
             encode_ms.append(keyframe.encode_ms)
         if (newer := subscriber.newest("health", 0)) is not None:
@@ -151,4 +153,4 @@ def _listen(host: Host, subscriber: MaskSubscriber, watch_s: float, told: Watchi
         said = f"{health.state}: {health.reason}" if health else "no health either"
         raise DemoError(f"no mask within {FIRST_MASK_S:.0f} s ({said}); try: gazecast doctor")
     told(watch_s)
-    return Watched(seen, health, encode_ms)
+    return DemoResult(seen, health, encode_ms)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines import Image
 from realtime.infra.metrics import percentiles
-from realtime.media.chart import FAINT, INK, Axes, Canvas, Colour, ticks
+from realtime.media.chart import FAINT, INK, ChartAxes, ChartCanvas, Colour, ticks
 from realtime.media.overlay import COLOURS
 from realtime.types import State
 
@@ -23,7 +23,7 @@ MARGIN, GAP, TILE_WIDTH, CAPTION = 24, 12, 400, 44
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class FigureFrame:
     """One frame with its mask drawn. name: of what is looked at, or empty; at_s: in the clip; confidence 0..1."""
 
     image: Image
@@ -35,7 +35,7 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LatencySample:
     """What one mask message tells about time. at_s: seconds into the run.
 
     gaze_to_mask_ms: from the gaze's arrival to the first mask made from it; None for masks that were only carried on.
@@ -48,7 +48,7 @@ class Sample:
     keyframe_age_ms: float
 
 
-def contact_sheet(shots: Sequence[Shot], title: str, *, columns: int = 3) -> Image:
+def contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3) -> Image:
     """A grid of shots in order, with their times and states; at least one, all of one size."""
     if not shots:
         raise ValueError("a contact sheet needs at least one shot")
@@ -56,7 +56,7 @@ def contact_sheet(shots: Sequence[Shot], title: str, *, columns: int = 3) -> Ima
     height, width = shots[0].image.shape[:2]
     tile_height = max(1, round(TILE_WIDTH * height / width))
     rows = -(-len(shots) // columns)
-    canvas = Canvas(
+    canvas = ChartCanvas(
         2 * MARGIN + columns * TILE_WIDTH + (columns - 1) * GAP,
         2 * MARGIN + 30 + rows * (tile_height + CAPTION) + (rows - 1) * GAP,
         DARK,
@@ -76,7 +76,7 @@ def contact_sheet(shots: Sequence[Shot], title: str, *, columns: int = 3) -> Ima
     return canvas.finished()
 
 
-def latency_plot(samples: Sequence[Sample], title: str, note: str) -> Image:
+def latency_plot(samples: Sequence[LatencySample], title: str, note: str) -> Image:
     """How late masks were and how old their keyframes, over the run and as shares; at least one sample."""
     if not samples:
         raise ValueError("a latency plot needs at least one sample")
@@ -85,18 +85,18 @@ def latency_plot(samples: Sequence[Sample], title: str, note: str) -> Image:
     age = [(s.at_s, s.keyframe_age_ms) for s in samples]
     end_s = max(1.0, max(s.at_s for s in samples))
     late_ms, old_ms = _ceiling([v for _, v in gaze + frame]), _ceiling([v for _, v in age])
-    canvas = Canvas(1180, 640)
+    canvas = ChartCanvas(1180, 640)
     canvas.text(64, 40, title, height=13, bold=True)
     canvas.text(64, 64, note, height=8.5, colour=FAINT)
-    over = Axes(64, 116, 640, 210, (0, end_s), (0, late_ms))
+    over = ChartAxes(64, 116, 640, 210, (0, end_s), (0, late_ms))
     over.draw(canvas, title="How late each mask was", x_label="time in the run, s", y_label="ms")
     _scatter(canvas, over, gaze, GAZE_COLOUR)
     _scatter(canvas, over, frame, FRAME_COLOUR)
-    share = Axes(780, 116, 336, 210, (0, late_ms), (0, 100))
+    share = ChartAxes(780, 116, 336, 210, (0, late_ms), (0, 100))
     share.draw(canvas, title="Share of masks at most so late", x_label="ms", y_label="%", x_ticks=5)
     _share(canvas, share, [v for _, v in gaze], GAZE_COLOUR)
     _share(canvas, share, [v for _, v in frame], FRAME_COLOUR)
-    ages = Axes(64, 430, 640, 130, (0, end_s), (0, old_ms))
+    ages = ChartAxes(64, 430, 640, 130, (0, end_s), (0, old_ms))
     ages.draw(canvas, title="How old the encoded frame was", x_label="time in the run, s", y_label="ms", y_ticks=4)
     _scatter(canvas, ages, age, KEYFRAME_COLOUR)
     _table(canvas, 780, 430, [("gaze to mask", gaze, GAZE_COLOUR), ("frame to mask", frame, FRAME_COLOUR),
@@ -111,7 +111,7 @@ def _ceiling(values: Sequence[float]) -> float:
     return step * float(np.ceil(high / step))
 
 
-def _scatter(canvas: Canvas, axes: Axes, points: Sequence[tuple[float, float]], colour: Colour) -> None:
+def _scatter(canvas: ChartCanvas, axes: ChartAxes, points: Sequence[tuple[float, float]], colour: Colour) -> None:
     for x, y in points:
         canvas.dot(*axes.at(x, y), colour, 1.7, 0.45)
     middle = _running(points, np.median)
@@ -129,7 +129,7 @@ def _running(
     return [((index + 0.5) * span_s, float(of(bins[index]))) for index in sorted(bins)]
 
 
-def _share(canvas: Canvas, axes: Axes, values: Sequence[float], colour: Colour) -> None:
+def _share(canvas: ChartCanvas, axes: ChartAxes, values: Sequence[float], colour: Colour) -> None:
     if not values:
         return
     ordered = np.sort(values)
@@ -146,7 +146,7 @@ def _share(canvas: Canvas, axes: Axes, values: Sequence[float], colour: Colour) 
 
 
 def _table(
-    canvas: Canvas, left: float, top: float, rows: Sequence[tuple[str, Sequence[tuple[float, float]], Colour]]
+    canvas: ChartCanvas, left: float, top: float, rows: Sequence[tuple[str, Sequence[tuple[float, float]], Colour]]
 ) -> None:  # fmt: skip
     """The legend and the percentiles in one."""
     columns = (left + 200, left + 268, left + 336)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.commands.demo.figures import Sample
-from realtime.commands.demo.scripted_gaze import FPS, Look, settled
+from realtime.commands.demo.figures import LatencySample
+from realtime.commands.demo.scripted_gaze import FPS, ScriptedFixation, settled
 from realtime.comms import MaskMessage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ReceivedMasks:
     """A mask message and when the subscriber had it; the mask itself in bits, since a run holds hundreds."""
 
     bare: MaskMessage
@@ -23,7 +23,7 @@ class Seen:
     received_ns: int
 
     @classmethod
-    def of(cls, message: MaskMessage, received_ns: int) -> Seen:
+    def of(cls, message: MaskMessage, received_ns: int) -> ReceivedMasks:
         """Pack a message as received."""
         bits = None if message.mask is None else np.packbits(message.mask, axis=None)
         return cls(replace(message, mask=None), bits, received_ns)
@@ -38,7 +38,7 @@ class Seen:
         return replace(self.bare, mask=mask)
 
 
-def samples(seen: Sequence[Seen]) -> list[Sample]:
+def samples(seen: Sequence[ReceivedMasks]) -> list[LatencySample]:
     """How late each message was, in order; a gaze counts at the first mask that came of it."""
     start_s = seen[0].bare.frame.timestamp if seen else 0.0
     found, last_gaze_s = [], None
@@ -47,7 +47,7 @@ def samples(seen: Sequence[Seen]) -> list[Sample]:
         fresh = message.state in ("preview", "locked") and message.gaze.timestamp != last_gaze_s
         last_gaze_s = message.gaze.timestamp
         found.append(
-            Sample(
+            LatencySample(
                 at_s=message.frame.timestamp - start_s,
                 gaze_to_mask_ms=(one.received_ns - timing.gaze_received) / 1e6 if fresh else None,
                 frame_to_mask_ms=(one.received_ns - timing.frame_received) / 1e6,
@@ -57,13 +57,15 @@ def samples(seen: Sequence[Seen]) -> list[Sample]:
     return found
 
 
-def shares(seen: Sequence[Seen]) -> dict[str, float]:
+def shares(seen: Sequence[ReceivedMasks]) -> dict[str, float]:
     """What part of the messages had which state, 0..1."""
     counts = Counter(one.bare.state for one in seen)
     return {state: count / len(seen) for state, count in counts.most_common()}
 
 
-def moments(seen: Sequence[Seen], frames: int, looks: Sequence[Look], most: int = 12) -> list[tuple[str, Seen]]:
+def moments(
+    seen: Sequence[ReceivedMasks], frames: int, looks: Sequence[ScriptedFixation], most: int = 12
+) -> list[tuple[str, ReceivedMasks]]:
     """Which messages to show, with names, in the clip's order.
 
     With `looks`, one of each of the longest, late in the look when everything had time to settle, from the last time
@@ -86,6 +88,6 @@ def moments(seen: Sequence[Seen], frames: int, looks: Sequence[Look], most: int 
     return found
 
 
-def clip_second(one: Seen, frames: int, fps: float = FPS) -> float:
+def clip_second(one: ReceivedMasks, frames: int, fps: float = FPS) -> float:
     """When in the clip a message's frame is."""
     return (one.bare.frame.index % frames) / fps

@@ -12,29 +12,29 @@ from rich.table import Table
 
 from engines import Image
 from realtime.commands.demo import figures
-from realtime.commands.demo.received import Seen, clip_second, moments, samples, shares
-from realtime.commands.demo.scripted_gaze import Look
+from realtime.commands.demo.received import ReceivedMasks, clip_second, moments, samples, shares
+from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.commands.doctor import processor
 from realtime.comms import HealthMessage
-from realtime.errors import MediaError
+from realtime.errors import ClipError
 from realtime.infra.metrics import percentiles
 from realtime.infra.progress import bar
 from realtime.media.overlay import draw
 from realtime.media.video_writer import OverlayWriter
-from realtime.sources.opencv_capture import Clip
+from realtime.sources.opencv_capture import VideoFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Watched:
+class DemoResult:
     """What the subscriber had: at least one mask, in order; the last health; how long encodes took, ms."""
 
-    seen: Sequence[Seen]
+    seen: Sequence[ReceivedMasks]
     health: HealthMessage | None
     encode_ms: Sequence[float]
 
 
 def draw_report(
-    watched: Watched, clip: Clip, frames: int, looks: Sequence[Look], out: Path, console: Console
+    watched: DemoResult, clip: VideoFile, frames: int, looks: Sequence[ScriptedFixation], out: Path, console: Console
 ) -> list[Path]:  # fmt: skip
     """Write the three files into `out` and return their paths; raises `SourceError` when one cannot be written.
 
@@ -42,7 +42,7 @@ def draw_report(
     """
     seen = watched.seen
     chosen = {one.bare.frame.index: name for name, one in moments(seen, frames, looks)}
-    shots: list[figures.Shot] = []
+    shots: list[figures.FigureFrame] = []
     start_s = seen[0].bare.frame.timestamp
     with (
         OverlayWriter(out / "overlay", clip.size, clip.fps) as writer,
@@ -55,7 +55,9 @@ def draw_report(
             if (name := chosen.get(message.frame.index)) is not None:
                 at_s = clip_second(one, frames, clip.fps)
                 picture = draw(image, message, label=False)
-                shots.append(figures.Shot(picture, name, at_s, message.state, message.confidence, message.carried_ms))
+                shots.append(
+                    figures.FigureFrame(picture, name, at_s, message.state, message.confidence, message.carried_ms)
+                )
     shots.sort(key=lambda shot: shot.at_s)
     paths = [writer.path, out / "contact-sheet.png", out / "latency.png"]
     _write(paths[1], figures.contact_sheet(shots, "gazecast demo: what was looked at, and its mask"))
@@ -63,7 +65,7 @@ def draw_report(
     return paths
 
 
-def _with_frames(seen: Sequence[Seen], clip: Clip, frames: int) -> Iterator[tuple[Seen, Image]]:
+def _with_frames(seen: Sequence[ReceivedMasks], clip: VideoFile, frames: int) -> Iterator[tuple[ReceivedMasks, Image]]:
     """Each message with the frame that it is about; the device numbers on through repetitions of the clip."""
     waiting = {one.bare.frame.index: one for one in seen}
     for repetition in range(min(waiting) // frames, max(waiting) // frames + 1):
@@ -78,7 +80,7 @@ def _write(path: Path, picture: Image) -> None:
     try:
         path.write_bytes(coded.tobytes())
     except OSError as error:
-        raise MediaError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
+        raise ClipError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
 
 
 def _engine(health: HealthMessage | None) -> str:
@@ -88,12 +90,12 @@ def _engine(health: HealthMessage | None) -> str:
     )
 
 
-def _note(watched: Watched) -> str:
+def _note(watched: DemoResult) -> str:
     what = f"{_engine(watched.health)} on {processor()}"
     return f"{what}; {len(watched.seen)} masks: a dot each, lines half-second medians"
 
 
-def table(watched: Watched) -> Table:
+def table(watched: DemoResult) -> Table:
     """The run in times: what was measured at the subscriber, encodes and decodes as their messages say."""
     seen = watched.seen
     found = samples(seen)
@@ -113,7 +115,7 @@ def table(watched: Watched) -> Table:
     return out
 
 
-def summary(watched: Watched) -> list[str]:
+def summary(watched: DemoResult) -> list[str]:
     """The rest of the run, a line each: rates, states, health."""
     seen, health = watched.seen, watched.health
     span_s = max(1e-9, seen[-1].bare.frame.timestamp - seen[0].bare.frame.timestamp)

@@ -13,25 +13,25 @@ from typing import Any
 
 from engines import EngineError
 from realtime.comms import HealthMessage
-from realtime.config.schema import Config
+from realtime.config.schema import RunConfig
 from realtime.errors import DemoError, SettingsError, SourceError, TransportError
-from realtime.infra.progress import Progress
+from realtime.infra.progress import ProgressReporter
 from realtime.session.run import run
 
 STOP_S = 5.0
 
 
-class Host:
+class RunProcess:
     """Starts the process on entering the `with` block; on leaving it the process has ended and its port is free."""
 
-    def __init__(self, config: Config, progress: Progress) -> None:
+    def __init__(self, config: RunConfig, progress: ProgressReporter) -> None:
         self._progress = progress
         spawn = multiprocessing.get_context("spawn")  # a fork would take the simulator's sockets along
         self._pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(config, theirs), name="gazecast-demo", daemon=True)
         self._theirs = theirs
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> RunProcess:
         with _deaf():
             self._process.start()
         self._theirs.close()  # so that its end is seen here
@@ -97,7 +97,7 @@ class _PipeView:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self.progress: Progress = self
+        self.progress: ProgressReporter = self
 
     def line(self, text: str) -> None:
         """Pass it on."""
@@ -128,7 +128,7 @@ class _PipeView:
             self._pipe.send((kind, what))
 
 
-def _serve(config: Config, pipe: Connection) -> None:
+def _serve(config: RunConfig, pipe: Connection) -> None:
     """What the process does: run until the other end of the pipe is closed."""
     view, stop = _PipeView(pipe), threading.Event()
 

@@ -14,7 +14,7 @@ CONFIDENCE = 0.96
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ScriptedFixation:
     """One thing that is looked at: (frame, x, y) of the clip, px, between which the eyes follow it evenly."""
 
     thing: str
@@ -23,25 +23,25 @@ class Look:
 
 CUTS = (30, 76, 137, 187, 242)
 """Frames before which the clip's scene changes; the eyes rest where they are and land on something new 100 ms later."""
-STREET: tuple[Look, ...] = (
-    Look("hatch on the bus", ((0, 332, 44), (4, 333, 112), (8, 333, 190), (10, 333, 225))),
-    Look("red car", ((15, 575, 8), (20, 578, 20), (24, 580, 28), (31, 582, 46))),
-    Look("man in a suit", ((33, 285, 150), (36, 340, 150), (40, 430, 155), (44, 550, 160))),
-    Look("car roof", ((47.5, 40, 250), (53, 90, 230), (58, 160, 200))),
-    Look("taxi sign", ((61, 70, 120), (64, 104, 126), (68, 176, 139), (72, 295, 150), (78, 380, 160))),
-    Look("cyclist", ((79, 455, 130), (82, 440, 125))),
-    Look("orange sign", ((84, 290, 99), (96, 271, 106), (104, 266, 105))),
-    Look("cyclist", ((107, 430, 108), (120, 428, 92), (130, 426, 86), (139, 428, 75))),
-    Look("grey car", ((141, 560, 124), (151, 560, 124))),
-    Look("dark car", ((153, 350, 142), (160, 366, 128), (166, 380, 128), (172, 402, 126), (177, 415, 122))),
-    Look("grey car", ((179, 563, 124), (189, 563, 124))),
-    Look("bollard", ((191, 272, 190), (200, 258, 190), (207, 249, 190))),
-    Look("bag on the bicycle", ((209, 310, 95), (220, 300, 95), (243, 280, 95))),
-    Look("wheel", ((245, 310, 85), (250, 310, 85))),
+STREET: tuple[ScriptedFixation, ...] = (
+    ScriptedFixation("hatch on the bus", ((0, 332, 44), (4, 333, 112), (8, 333, 190), (10, 333, 225))),
+    ScriptedFixation("red car", ((15, 575, 8), (20, 578, 20), (24, 580, 28), (31, 582, 46))),
+    ScriptedFixation("man in a suit", ((33, 285, 150), (36, 340, 150), (40, 430, 155), (44, 550, 160))),
+    ScriptedFixation("car roof", ((47.5, 40, 250), (53, 90, 230), (58, 160, 200))),
+    ScriptedFixation("taxi sign", ((61, 70, 120), (64, 104, 126), (68, 176, 139), (72, 295, 150), (78, 380, 160))),
+    ScriptedFixation("cyclist", ((79, 455, 130), (82, 440, 125))),
+    ScriptedFixation("orange sign", ((84, 290, 99), (96, 271, 106), (104, 266, 105))),
+    ScriptedFixation("cyclist", ((107, 430, 108), (120, 428, 92), (130, 426, 86), (139, 428, 75))),
+    ScriptedFixation("grey car", ((141, 560, 124), (151, 560, 124))),
+    ScriptedFixation("dark car", ((153, 350, 142), (160, 366, 128), (166, 380, 128), (172, 402, 126), (177, 415, 122))),
+    ScriptedFixation("grey car", ((179, 563, 124), (189, 563, 124))),
+    ScriptedFixation("bollard", ((191, 272, 190), (200, 258, 190), (207, 249, 190))),
+    ScriptedFixation("bag on the bicycle", ((209, 310, 95), (220, 300, 95), (243, 280, 95))),
+    ScriptedFixation("wheel", ((245, 310, 85), (250, 310, 85))),
 )
 
 
-def settled(looks: Sequence[Look], cuts: Sequence[int] = CUTS) -> list[tuple[str, range]]:
+def settled(looks: Sequence[ScriptedFixation], cuts: Sequence[int] = CUTS) -> list[tuple[str, range]]:
     """Each thing and the frames in which it is looked at: before the eyes leave it, and before the scene changes."""
     found = []
     for look, after in zip(looks, [*looks[1:], None], strict=True):
@@ -55,7 +55,7 @@ def settled(looks: Sequence[Look], cuts: Sequence[int] = CUTS) -> list[tuple[str
 
 
 def gaze(
-    looks: Sequence[Look], *, fps: float = FPS, rate_hz: float = RATE_HZ
+    looks: Sequence[ScriptedFixation], *, fps: float = FPS, rate_hz: float = RATE_HZ
 ) -> list[tuple[float, float, float, float]]:  # fmt: skip
     """(seconds, x px, y px, confidence) of eyes that follow each thing and change to the next in one saccade."""
     stops = [(frame / fps, x, y) for look in looks for frame, x, y in look.points]
@@ -79,7 +79,7 @@ def _jump(part: float) -> float:
     return part**3 * (10 - 15 * part + 6 * part**2)
 
 
-def write_trace(path: Path, looks: Sequence[Look] = STREET) -> Path:
+def write_trace(path: Path, looks: Sequence[ScriptedFixation] = STREET) -> Path:
     """Write the gaze as a trace that `trace:FILE.csv` and the simulated device read."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from realtime.commands.doctor.report import Finding
+from realtime.commands.doctor.report import DoctorFinding
 
 CPU_FLAGS = {
     "avx2": "avx2",
@@ -27,16 +27,16 @@ GIB = 1 << 30
 DEFAULT_MODEL = "mobile_sam"
 
 
-def processor(cpuinfo: str, cores: int, usable: int) -> Finding:
+def processor(cpuinfo: str, cores: int, usable: int) -> DoctorFinding:
     """Name the processor and its cores; fewer than two leave no core for the tracker beside the encoder."""
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     name = " ".join(model[1].split()) if model else "unknown processor"
     share = f"{cores} cores" if usable == cores else f"{usable} of {cores} cores may be used"
     advice = "" if usable > 1 else "encoder and tracker will share one core; expect old keyframes"
-    return Finding("Hardware", "cpu", "note" if advice else "ok", f"{name}, {share}", advice)
+    return DoctorFinding("Hardware", "cpu", "note" if advice else "ok", f"{name}, {share}", advice)
 
 
-def instructions(cpuinfo: str) -> Finding:
+def instructions(cpuinfo: str) -> DoctorFinding:
     """Name the instructions that make int8 and bf16 fast."""
     line = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = set(line[1].split()) if line else set()
@@ -50,23 +50,25 @@ def instructions(cpuinfo: str) -> Finding:
         if flags & needed
     ]
     if not flags:
-        return Finding("Hardware", "instructions", "note", "this system does not say")
+        return DoctorFinding("Hardware", "instructions", "note", "this system does not say")
     text = f"{' '.join(found) or 'none of those that matter'}; fast: {', '.join(['f32', *fast])}"
-    return Finding("Hardware", "instructions", "ok", text)
+    return DoctorFinding("Hardware", "instructions", "ok", text)
 
 
-def memory(meminfo: str, cgroup: str) -> Finding:
+def memory(meminfo: str, cgroup: str) -> DoctorFinding:
     """Say how much memory there is, within the limit of a container where one is set."""
     kib = {key: int(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE)}
     if "MemTotal" not in kib:
-        return Finding("Hardware", "memory", "note", "this system does not say")
+        return DoctorFinding("Hardware", "memory", "note", "this system does not say")
     total, free = kib["MemTotal"] * 1024, kib.get("MemAvailable", 0) * 1024
     limit = int(cgroup) if cgroup.strip().isdigit() else total
     text = f"{total / GIB:.1f} GiB, {free / GIB:.1f} free"
     if limit < total:
         text += f", of which this container may use {limit / GIB:.1f}"
     tight = min(free, limit) < 2 * GIB
-    return Finding("Hardware", "memory", "note" if tight else "ok", text, "2 GiB free are advised" if tight else "")
+    return DoctorFinding(
+        "Hardware", "memory", "note" if tight else "ok", text, "2 GiB free are advised" if tight else ""
+    )
 
 
 def requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
@@ -80,93 +82,95 @@ def requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def library(name: str, extra: str, version: str | None) -> Finding:
+def library(name: str, extra: str, version: str | None) -> DoctorFinding:
     """Judge one library; one that only an extra needs may be missing."""
     if version is not None:
-        return Finding("Libraries", name, "ok", version)
+        return DoctorFinding("Libraries", name, "ok", version)
     if extra:
-        return Finding("Libraries", name, "note", "not installed", f"optional: pip install -e '.[{extra}]'")
-    return Finding("Libraries", name, "problem", "not installed", "run make setup, or pip install -e .")
+        return DoctorFinding("Libraries", name, "note", "not installed", f"optional: pip install -e '.[{extra}]'")
+    return DoctorFinding("Libraries", name, "problem", "not installed", "run make setup, or pip install -e .")
 
 
-def graphics(answer: str | None) -> Iterable[Finding]:
+def graphics(answer: str | None) -> Iterable[DoctorFinding]:
     """Judge what nvidia-smi said; None where there is no such program."""
     if answer is None:
-        yield Finding("Hardware", "gpu", "ok", "no NVIDIA GPU found; the CPU does it all")
+        yield DoctorFinding("Hardware", "gpu", "ok", "no NVIDIA GPU found; the CPU does it all")
         return
     if answer.startswith("error:"):
         advice = "the driver is installed but does not answer; reboot or reinstall it"
         said = answer.removeprefix("error:").strip() or "nvidia-smi fails and does not say why"
-        yield Finding("Hardware", "gpu", "note", said.splitlines()[0], advice)
+        yield DoctorFinding("Hardware", "gpu", "note", said.splitlines()[0], advice)
         return
     for line in answer.strip().splitlines():
         name, mib, driver, capability = ([part.strip() for part in line.split(",")] + ["?"] * 4)[:4]
         size = f"{int(mib) / 1024:.0f} GiB" if mib.isdigit() else f"memory {mib}"
-        yield Finding("Hardware", "gpu", "ok", f"{name}, {size}, driver {driver}, compute {capability}")
+        yield DoctorFinding("Hardware", "gpu", "ok", f"{name}, {size}, driver {driver}, compute {capability}")
 
 
-def model(name: str, folder: Path, trouble: str) -> Finding:
+def model(name: str, folder: Path, trouble: str) -> DoctorFinding:
     """Judge a model's weights: cached and whole, damaged, or not there, which matters for the default only."""
     if not trouble:
-        return Finding("Cache", name, "ok", f"cached in {folder}")
+        return DoctorFinding("Cache", name, "ok", f"cached in {folder}")
     if folder.exists():
-        return Finding("Cache", name, "problem", trouble)
+        return DoctorFinding("Cache", name, "problem", trouble)
     if name == DEFAULT_MODEL:
-        return Finding("Cache", name, "note", "not cached", f"gazecast models pull {name}")
-    return Finding("Cache", name, "ok", f"not cached (gazecast models pull {name})")
+        return DoctorFinding("Cache", name, "note", "not cached", f"gazecast models pull {name}")
+    return DoctorFinding("Cache", name, "ok", f"not cached (gazecast models pull {name})")
 
 
-def room(folder: Path, free: int, writable: bool) -> Finding:
+def room(folder: Path, free: int, writable: bool) -> DoctorFinding:
     """Judge the disk on which the cache lies."""
     text = f"{free / GIB:.1f} GiB free for {folder}"
     if not writable:
-        return Finding(
+        return DoctorFinding(
             "Cache", "disk", "problem", f"{folder} cannot be written", "set GAZECAST_CACHE to a folder of yours"
         )
     if free < NO_DISK:
-        return Finding("Cache", "disk", "problem", text, "free some, or set GAZECAST_CACHE to a folder on another disk")
+        return DoctorFinding(
+            "Cache", "disk", "problem", text, "free some, or set GAZECAST_CACHE to a folder on another disk"
+        )
     if free < LITTLE_DISK:
-        return Finding("Cache", "disk", "note", text, "enough for MobileSAM, not for the larger models")
-    return Finding("Cache", "disk", "ok", text)
+        return DoctorFinding("Cache", "disk", "note", text, "enough for MobileSAM, not for the larger models")
+    return DoctorFinding("Cache", "disk", "ok", text)
 
 
-def port(name: Literal["publish", "device"], number: int, free: bool) -> Finding:
+def port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorFinding:
     """Judge a default port: masks go out on the first, a Pupil device or `gazecast simulate` answers on the second."""
     if name == "publish":
         if free:
-            return Finding("Ports", f"{number}", "ok", "free; masks are published there")
+            return DoctorFinding("Ports", f"{number}", "ok", "free; masks are published there")
         advice = "another gazecast runs? stop it, or choose another: --publish tcp://127.0.0.1:PORT"
-        return Finding("Ports", f"{number}", "note", "taken; masks are published there", advice)
+        return DoctorFinding("Ports", f"{number}", "note", "taken; masks are published there", advice)
     if free:
-        return Finding("Ports", f"{number}", "ok", "free; no Pupil device or simulation on this machine")
-    return Finding(
+        return DoctorFinding("Ports", f"{number}", "ok", "free; no Pupil device or simulation on this machine")
+    return DoctorFinding(
         "Ports", f"{number}", "ok", "taken; a Pupil device or simulation? try --source pupil://127.0.0.1:50020"
     )
 
 
-def camera(node: Path, label: str, index: str, allowed: bool, group: str) -> Finding:
+def camera(node: Path, label: str, index: str, allowed: bool, group: str) -> DoctorFinding:
     """Judge a video device; a device's nodes after its first carry metadata, not pictures."""
     number = node.name.removeprefix("video")
     if not allowed:
         advice = f"add yourself to its group and log in again: sudo usermod -aG {group} $USER"
-        return Finding("Cameras", node.name, "note", f"{label}; may not be opened", advice)
+        return DoctorFinding("Cameras", node.name, "note", f"{label}; may not be opened", advice)
     if index not in ("", "0"):
-        return Finding("Cameras", node.name, "ok", f"{label}; metadata, no pictures")
-    return Finding("Cameras", node.name, "ok", f"{label}; --source camera:{number}")
+        return DoctorFinding("Cameras", node.name, "ok", f"{label}; metadata, no pictures")
+    return DoctorFinding("Cameras", node.name, "ok", f"{label}; --source camera:{number}")
 
 
-def display(system: str, found: str) -> Finding:
+def display(system: str, found: str) -> DoctorFinding:
     """Judge whether a window can be shown."""
     if system in ("Windows", "Darwin") or found:
-        return Finding("Display", "window", "ok", f"--window can be used {found}".rstrip())
+        return DoctorFinding("Display", "window", "ok", f"--window can be used {found}".rstrip())
     advice = "over SSH: ssh -X; without a screen watch the overlay topic instead"
-    return Finding("Display", "window", "note", "no display; --window cannot be used", advice)
+    return DoctorFinding("Display", "window", "note", "no display; --window cannot be used", advice)
 
 
-def origins(homes: dict[str, str]) -> Finding:
+def origins(homes: dict[str, str]) -> DoctorFinding:
     """Judge whether our three packages come from one place; their names are general enough to be taken by others."""
     if len(set(homes.values())) == 1 and "" not in homes.values():
-        return Finding("Packages", "origin", "ok", next(iter(homes.values())))
+        return DoctorFinding("Packages", "origin", "ok", next(iter(homes.values())))
     places = ", ".join(f"{name} from {home or 'nowhere'}" for name, home in homes.items())
     advice = "another package with such a name is installed; give gazecast an environment of its own: make setup"
-    return Finding("Packages", "origin", "problem", places, advice)
+    return DoctorFinding("Packages", "origin", "problem", places, advice)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from realtime.commands.doctor import checks
-from realtime.commands.doctor.report import Finding, Report
+from realtime.commands.doctor.report import DoctorFinding, DoctorReport
 
 DISTRIBUTION = "gazecast"
 PACKAGES = ("realtime", "engines", "calibration")
@@ -30,12 +30,12 @@ BACKENDS = {
 """Backend -> the distributions of which it needs one, and how to get it."""
 
 
-def examine(*, cache: Path | None = None) -> Report:
+def examine(*, cache: Path | None = None) -> DoctorReport:
     """Look at this machine; takes well under a second unless nvidia-smi is slow, for which it waits 5 s at most.
 
     cache: another folder than the user's cache for models and engines.
     """
-    looks: tuple[Callable[[], Iterable[Finding]], ...] = (
+    looks: tuple[Callable[[], Iterable[DoctorFinding]], ...] = (
         _system,
         lambda: _hardware(_read("/proc/cpuinfo"), _read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max")),
         lambda: checks.graphics(_nvidia_smi()),
@@ -47,7 +47,7 @@ def examine(*, cache: Path | None = None) -> Report:
         _display,
         _origins,
     )
-    return Report(tuple(finding for look in looks for finding in look()))
+    return DoctorReport(tuple(finding for look in looks for finding in look()))
 
 
 def processor() -> str:
@@ -59,11 +59,11 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _system() -> Iterable[Finding]:
+def _system() -> Iterable[DoctorFinding]:
     version = platform.python_version()
     fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    yield Finding("System", "os", "ok", f"{_os_name()}, {platform.machine()}")
-    yield Finding(
+    yield DoctorFinding("System", "os", "ok", f"{_os_name()}, {platform.machine()}")
+    yield DoctorFinding(
         "System", "python", "ok" if fits else "problem", f"{version} at {sys.executable}",
         "" if fits else "gazecast was tested with Python 3.11 to 3.13; make the environment with one of them",
     )  # fmt: skip
@@ -76,33 +76,35 @@ def _os_name() -> str:
         return platform.platform()
 
 
-def _hardware(cpuinfo: str, meminfo: str, cgroup: str) -> Iterable[Finding]:
+def _hardware(cpuinfo: str, meminfo: str, cgroup: str) -> Iterable[DoctorFinding]:
     yield checks.processor(cpuinfo, os.cpu_count() or 1, _usable_cores())
     yield checks.instructions(cpuinfo)
     yield checks.memory(meminfo, cgroup)
 
 
-def _libraries() -> Iterable[Finding]:
+def _libraries() -> Iterable[DoctorFinding]:
     try:
         wanted = checks.requirements(importlib.metadata.requires(DISTRIBUTION) or [])
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("Libraries", DISTRIBUTION, "problem", "is not installed", "run make setup, or pip install -e .")
+        yield DoctorFinding(
+            "Libraries", DISTRIBUTION, "problem", "is not installed", "run make setup, or pip install -e ."
+        )
         return
     for name, extra in wanted:
         yield checks.library(name, extra, _version(name))
     error = _import_error("cv2")
     if error:
         advice = "on Debian: sudo apt-get install libgl1 libglib2.0-0"
-        yield Finding("Libraries", "cv2", "problem", f"cannot be imported: {error}", advice)
+        yield DoctorFinding("Libraries", "cv2", "problem", f"cannot be imported: {error}", advice)
 
 
-def _backends() -> Iterable[Finding]:
+def _backends() -> Iterable[DoctorFinding]:
     for backend, (needs, install) in BACKENDS.items():
         found = [(name, version) for name in needs if (version := _version(name)) is not None]
         if not found:
-            yield Finding("Engines", backend, "note", "not available", f"for more engines: {install}")
+            yield DoctorFinding("Engines", backend, "note", "not available", f"for more engines: {install}")
         else:
-            yield Finding("Engines", backend, "ok", f"available ({found[0][0]} {found[0][1]})")
+            yield DoctorFinding("Engines", backend, "ok", f"available ({found[0][0]} {found[0][1]})")
 
 
 def _version(distribution: str) -> str | None:
@@ -139,12 +141,12 @@ def _nvidia_smi() -> str | None:
     return done.stdout if done.returncode == 0 else f"error: {(done.stdout + done.stderr).strip()}"
 
 
-def _cache(cache: Path | None) -> Iterable[Finding]:
+def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
     try:
         from engines import ModelError, weights
         from engines.settings import default_cache_dir
     except ImportError as error:  # OpenCV without its system libraries; said above
-        yield Finding("Cache", "models", "problem", f"cannot look: {error}")
+        yield DoctorFinding("Cache", "models", "problem", f"cannot look: {error}")
         return
     root = cache or default_cache_dir().parent
     for entry in weights.registry():
@@ -156,7 +158,7 @@ def _cache(cache: Path | None) -> Iterable[Finding]:
         yield checks.model(entry.name, root / "models" / entry.name, trouble)
     files = [path for path in (root / "engines").rglob("*") if path.is_file()]
     size_mib = sum(path.stat().st_size for path in files) / (1 << 20)
-    yield Finding("Cache", "engines", "ok", f"{len(files)} file(s), {size_mib:.0f} MiB in {root / 'engines'}")
+    yield DoctorFinding("Cache", "engines", "ok", f"{len(files)} file(s), {size_mib:.0f} MiB in {root / 'engines'}")
     yield checks.room(root, shutil.disk_usage(_existing(root)).free, os.access(_existing(root), os.W_OK))
 
 
@@ -164,7 +166,7 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-def _ports() -> Iterable[Finding]:
+def _ports() -> Iterable[DoctorFinding]:
     yield checks.port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT))
     yield checks.port("device", DEVICE_PORT, _is_free(DEVICE_PORT))
 
@@ -179,13 +181,13 @@ def _is_free(number: int) -> bool:
     return True
 
 
-def _cameras() -> Iterable[Finding]:
+def _cameras() -> Iterable[DoctorFinding]:
     if platform.system() != "Linux":
-        yield Finding("Cameras", "cameras", "note", "not looked for on this system", "try --source camera:0")
+        yield DoctorFinding("Cameras", "cameras", "note", "not looked for on this system", "try --source camera:0")
         return
     nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(re.sub(r"\D", "", node.name) or 0))
     if not nodes:
-        yield Finding("Cameras", "cameras", "ok", "none; use a headset, a file or gazecast simulate")
+        yield DoctorFinding("Cameras", "cameras", "ok", "none; use a headset, a file or gazecast simulate")
     for node in nodes:
         label = _read(f"/sys/class/video4linux/{node.name}/name").strip() or "unnamed"
         index = _read(f"/sys/class/video4linux/{node.name}/index").strip()
@@ -199,13 +201,13 @@ def _group(node: Path) -> str:
         return "video"
 
 
-def _display() -> Iterable[Finding]:
+def _display() -> Iterable[DoctorFinding]:
     names = ("DISPLAY", "WAYLAND_DISPLAY")
     found = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
     yield checks.display(platform.system(), found)
 
 
-def _origins() -> Iterable[Finding]:
+def _origins() -> Iterable[DoctorFinding]:
     yield checks.origins({name: _home(name) for name in PACKAGES})
 
 

@@ -6,25 +6,25 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-State = Literal["ok", "note", "problem"]
+FindingState = Literal["ok", "note", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at. `advice` is what to do, where there is something to do."""
 
     section: str
     name: str
-    state: State
+    state: FindingState
     text: str
     advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DoctorReport:
     """All findings, in the order in which they are to be read."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DoctorFinding, ...]
 
     @property
     def healthy(self) -> bool:

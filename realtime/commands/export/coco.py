@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realtime.commands.export.coco_json import OBJECT, Annotation, Category, ImageRef, dataset, write_json
+from realtime.commands.export.coco_json import OBJECT, CocoAnnotation, CocoCategory, CocoImage, dataset, write_json
 from realtime.commands.export.csv_table import iso
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
-from realtime.recording.labels import Labels
-from realtime.recording.mask_events import Sight, paired, sights
-from realtime.recording.reader import Recording
+from realtime.recording.labels import LabelFile
+from realtime.recording.mask_events import MaskEvent, paired, sights
+from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import FRESH
 from realtime.types import FrameKey
 
@@ -21,7 +21,7 @@ ANNOTATIONS, IMAGES = "annotations.json", "images"
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class CocoSelection:
     """A data set that was written. broken: pictures left out because they cannot be decoded."""
 
     images: int
@@ -30,13 +30,13 @@ class Gathered:
     broken: int
 
 
-def chosen(seen: Iterable[Sight], labels: Labels, every_s: float) -> dict[FrameKey, int]:
+def chosen(seen: Iterable[MaskEvent], labels: LabelFile, every_s: float) -> dict[FrameKey, int]:
     """Which frames to take, and the object on each: of every object that is kept its best mask of every `every_s`.
 
     Best is confidence times score. A mask that is only carried on shows what the eyes no longer rest on, and none is
     taken. With 0 all others are.
     """
-    best: dict[tuple[int, int], Sight] = {}
+    best: dict[tuple[int, int], MaskEvent] = {}
     for number, sight in enumerate(seen):
         if sight.state not in FRESH or sight.box is None or not sight.framed or not labels.of(sight.object).keep:
             continue
@@ -46,16 +46,22 @@ def chosen(seen: Iterable[Sight], labels: Labels, every_s: float) -> dict[FrameK
     return {sight.key: sight.object for sight in best.values()}
 
 
-def categories_of(objects: Iterable[int], labels: Labels) -> dict[str, Category]:
+def categories_of(objects: Iterable[int], labels: LabelFile) -> dict[str, CocoCategory]:
     """The classes of these objects by name: `object` for those without a label, and first."""
     names = {labels.of(thing).text or OBJECT.name for thing in objects}
     ordered = sorted(names, key=lambda name: (name != OBJECT.name, name))
-    return {name: Category(number, name) for number, name in enumerate(ordered, start=1)}
+    return {name: CocoCategory(number, name) for number, name in enumerate(ordered, start=1)}
 
 
 def gather(
-    recording: Recording, labels: Labels, folder: Path, told: Callable[[int], None], *, every_s: float, sa1b: bool
-) -> Gathered:
+    recording: RecordingReader,
+    labels: LabelFile,
+    folder: Path,
+    told: Callable[[int], None],
+    *,
+    every_s: float,
+    sa1b: bool,
+) -> CocoSelection:
     """Write the data set into an empty folder; raises `RecordingError` where there is nothing to write.
 
     told: is given the host time of each mask and frame, and may raise to end it. sa1b: also one file for each picture.
@@ -68,7 +74,7 @@ def gather(
     categories = categories_of(keys.values(), labels)
     kinds, info = list(categories.values()), _info(recording)
     (folder / IMAGES).mkdir()
-    images: list[ImageRef] = []
+    images: list[CocoImage] = []
     written: list[Any] = []
     broken = 0
     for packed, sight in paired(recording):
@@ -79,7 +85,7 @@ def gather(
             broken += 1
             continue
         number = len(images) + 1
-        image = ImageRef(number, f"{IMAGES}/{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *sight.size)
+        image = CocoImage(number, f"{IMAGES}/{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *sight.size)
         (folder / image.file_name).write_bytes(packed.data)
         category = categories[labels.of(sight.object).text or OBJECT.name]
         one = dataset([image], [_annotation(recording, sight, number, category)], kinds, info)
@@ -90,10 +96,10 @@ def gather(
     if not images:
         raise RecordingError(f"{recording.path}: none of its {broken} pictures with a mask can be decoded")
     write_json(folder / ANNOTATIONS, {**dataset(images, (), kinds, info), "annotations": written})
-    return Gathered(len(images), len(written), tuple(categories), broken)
+    return CocoSelection(len(images), len(written), tuple(categories), broken)
 
 
-def _annotation(recording: Recording, sight: Sight, number: int, category: Category) -> Annotation:
+def _annotation(recording: RecordingReader, sight: MaskEvent, number: int, category: CocoCategory) -> CocoAnnotation:
     mask = recording.mask(sight.entry).mask
     assert mask is not None  # as it has a box
     extra = {
@@ -102,10 +108,10 @@ def _annotation(recording: Recording, sight: Sight, number: int, category: Categ
         "captured": iso(sight.at_ns + recording.about.wall_ns),
     }  # fmt: skip
     points = ((sight.gaze.x, sight.gaze.y),)
-    return Annotation(number, number, mask, category.id, sight.score, point_coords=points, extra=extra)
+    return CocoAnnotation(number, number, mask, category.id, sight.score, point_coords=points, extra=extra)
 
 
-def _sound(packed: RecordedFrame, sight: Sight) -> bool:
+def _sound(packed: RecordedFrame, sight: MaskEvent) -> bool:
     """Whether its picture can be decoded, and is what the mask is of."""
     try:
         return packed.frame().size == sight.size
@@ -113,7 +119,7 @@ def _sound(packed: RecordedFrame, sight: Sight) -> bool:
         return False
 
 
-def _info(recording: Recording) -> Mapping[str, Any]:
+def _info(recording: RecordingReader) -> Mapping[str, Any]:
     about = recording.about
     engine = " ".join(str(about.engine[name]) for name in ("backend", "model", "precision") if about.engine.get(name))
     return {
@@ -122,7 +128,7 @@ def _info(recording: Recording) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def _watched(seen: Iterable[Sight], told: Callable[[int], None]) -> Iterable[Sight]:
+def _watched(seen: Iterable[MaskEvent], told: Callable[[int], None]) -> Iterable[MaskEvent]:
     for sight in seen:
         told(sight.key.received_ns)
         yield sight

@@ -22,7 +22,7 @@ from realtime.types import Mask
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRef:
+class CocoImage:
     """One picture: its number, the name of its file as a reader will look for it, and its size in pixels."""
 
     id: int
@@ -32,7 +32,7 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class CocoCategory:
     """A class of things; ids count from 1."""
 
     id: int
@@ -40,12 +40,12 @@ class Category:
     supercategory: str = ""
 
 
-OBJECT = Category(1, "object")
+OBJECT = CocoCategory(1, "object")
 """What everything is whose name nobody has said: SAM finds things and does not name them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Annotation:
+class CocoAnnotation:
     """One mask on one picture.
 
     id: its own in the whole file, from 1: COCO's evaluation takes 0 for "no match".
@@ -67,7 +67,7 @@ class Annotation:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def annotation_fields(annotation: Annotation) -> dict[str, Any]:
+def annotation_fields(annotation: CocoAnnotation) -> dict[str, Any]:
     """One annotation as its map.
 
     `segmentation` is {size: [height, width], counts: compressed run lengths as text}, `bbox` is x, y, width, height of
@@ -100,9 +100,9 @@ def annotation_fields(annotation: Annotation) -> dict[str, Any]:
 
 
 def dataset(
-    images: Sequence[ImageRef],
-    annotations: Iterable[Annotation],
-    categories: Sequence[Category] = (OBJECT,),
+    images: Sequence[CocoImage],
+    annotations: Iterable[CocoAnnotation],
+    categories: Sequence[CocoCategory] = (OBJECT,),
     info: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A whole file's map: COCO's `info`, `images`, `annotations`, `categories`, and for one picture SA-1B's `image`.

@@ -14,13 +14,13 @@ from rich.console import Console
 from realtime.commands.export.coco import ANNOTATIONS, gather
 from realtime.commands.export.csv_table import table
 from realtime.commands.export.video import film
-from realtime.errors import FilmError, RecordingError, RunFailed
-from realtime.infra.interrupts import Interrupts
+from realtime.errors import RecordingError, RunFailed, VideoError
+from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import bar
 from realtime.recording.format import GAZE
-from realtime.recording.labels import Labels, labels_path
-from realtime.recording.mask_events import Event, Sight, events
-from realtime.recording.reader import Recording
+from realtime.recording.labels import LabelFile, labels_path
+from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import looks_of, things_of
 from realtime.robotics.ros2.bag import write_bag
 from realtime.robotics.ros2.message_types import check as check_ros2
@@ -28,7 +28,7 @@ from realtime.types import GazeSample
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExportTargets:
     """What to export and whereto; None for what is not wanted.
 
     any_film: no name was given for the video, so that its ending may follow the encoder. every_s: of every object one
@@ -45,7 +45,7 @@ class Wanted:
     force: bool = False
 
 
-def export(recording: Recording, labels: Labels, wanted: Wanted, console: Console) -> Iterator[str]:
+def export(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, console: Console) -> Iterator[str]:
     """Write what is wanted, a line about each when it is done; raises `RecordingError`, and `RunFailed` of a disk.
 
     Nothing is begun unless every target is free; Ctrl-C leaves what is whole, and nothing else.
@@ -58,7 +58,7 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
         for other in targets[:number]:
             check_apart(other, target)
     start_ns, end_ns = (at_ns - recording.about.wall_ns for at_ns in recording.span_ns)
-    with Interrupts() as interrupts:
+    with InterruptHandler() as interrupts:
 
         def watched(what: str, passes: int, write: Callable[[Callable[[int], None]], str]) -> str:
             with bar(console, what, passes * max(1, end_ns - start_ns)) as told:
@@ -74,7 +74,7 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
 
                 try:
                     return write(at)
-                except FilmError as error:
+                except VideoError as error:
                     if error.begun:
                         raise RunFailed(f"{error}; nothing of it is left") from error
                     raise
@@ -95,7 +95,7 @@ def export(recording: Recording, labels: Labels, wanted: Wanted, console: Consol
             yield watched("bag      ", 1, lambda told: _ros2(recording, labels, wanted, told))
 
 
-def check_target(path: Path, recording: Recording, *, force: bool, folder: bool = False) -> None:
+def check_target(path: Path, recording: RecordingReader, *, force: bool, folder: bool = False) -> None:
     """Refuse a target that is there already, or that may not be replaced even by force; raises `RecordingError`."""
     if folder and path.is_dir() and not any(path.iterdir()):
         return
@@ -134,7 +134,7 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def _video(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+def _video(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.video is not None
     wanted.video.parent.mkdir(parents=True, exist_ok=True)
     done = film(recording, labels, wanted.video, told, any_format=wanted.any_film, replacing=wanted.force)
@@ -142,7 +142,7 @@ def _video(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[
     return said + (f"; {done.broken} pictures could not be decoded" if done.broken else "") + _damage(recording)
 
 
-def _csv(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+def _csv(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.csv is not None
     passing = _watched(events(recording, (GAZE, "mask")), told)
     found = [look for look in looks_of(passing, recording.about, labels) if look.keep]
@@ -150,7 +150,7 @@ def _csv(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[i
     return f"{wanted.csv}: {len(found)} looks at {len(things_of(found))} objects" + _damage(recording)
 
 
-def _coco(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+def _coco(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.coco is not None
     out = Path(os.path.abspath(wanted.coco))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def _coco(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[
     return said + (f"; {done.broken} pictures could not be decoded" if done.broken else "") + _damage(recording)
 
 
-def _ros2(recording: Recording, labels: Labels, wanted: Wanted, told: Callable[[int], None]) -> str:
+def _ros2(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.ros2 is not None
     done = write_bag(recording, wanted.ros2, labels, told)
     said = f"{done.path}: {sum(done.counts.values())} messages on {len(done.counts)} topics of ROS 2"
@@ -187,7 +187,7 @@ def _place(part: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _damage(recording: Recording) -> str:
+def _damage(recording: RecordingReader) -> str:
     if not recording.damaged:
         return ""
     return f"; {recording.damaged} damaged chunks of the recording, half a second each, are missing"
@@ -197,6 +197,6 @@ def _watched(passing: Iterable[Event], told: Callable[[int], None]) -> Iterator[
     for event in passing:
         if isinstance(event, GazeSample):
             told(event.received_ns)
-        elif isinstance(event, Sight):
+        elif isinstance(event, MaskEvent):
             told(event.key.received_ns)
         yield event

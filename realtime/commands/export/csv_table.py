@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from realtime.recording.visits import Look
+from realtime.recording.visits import Visit
 
 HEADER = (
     "object", "label", "start_s", "end_s", "start", "end", "duration_s", "preview_s", "locked_s", "held_s", "masks",
@@ -18,7 +18,7 @@ HEADER = (
 """The columns; what each means stands in docs/recordings.md."""
 
 
-def table(looks: Iterable[Look]) -> str:
+def table(looks: Iterable[Visit]) -> str:
     """The looks that are kept, a line each below the header; a field without a value is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -32,7 +32,7 @@ def iso(wall_ns: int) -> str:
     return (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=wall_ns // 1000)).isoformat(timespec="milliseconds")
 
 
-def _row(look: Look) -> list[str]:
+def _row(look: Visit) -> list[str]:
     held = (f"{look.seconds.get(state, 0.0):.3f}" for state in ("preview", "locked", "held"))
     return [
         str(look.object), look.label, f"{look.start_s:.6f}", f"{look.end_s:.6f}", iso(look.start_ns), iso(look.end_ns),

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.errors import FilmError, RecordingError
+from realtime.errors import RecordingError, VideoError
 from realtime.media.overlay import draw
 from realtime.media.video_writer import TICKS_PER_S, OverlayWriter
-from realtime.recording.labels import Labels
-from realtime.recording.mask_events import Sight, paired
-from realtime.recording.reader import Recording
+from realtime.recording.labels import LabelFile
+from realtime.recording.mask_events import MaskEvent, paired
+from realtime.recording.reader import RecordingReader
 
 CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9"}
 RATE_HZ = 30.0
@@ -23,7 +23,7 @@ RATE_HZ = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Filmed:
+class VideoSummary:
     """A video that was written. masked: frames with a mask; broken: frames whose picture cannot be decoded."""
 
     path: Path
@@ -34,17 +34,17 @@ class Filmed:
 
 
 def film(
-    recording: Recording, labels: Labels, out: Path, told: Callable[[int], None], *, any_format: bool = False,
+    recording: RecordingReader, labels: LabelFile, out: Path, told: Callable[[int], None], *, any_format: bool = False,
     replacing: bool = False,
-) -> Filmed:  # fmt: skip
-    """Write the video, whole or not at all; raises `RecordingError`, and `FilmError` where it cannot be written.
+) -> VideoSummary:  # fmt: skip
+    """Write the video, whole or not at all; raises `RecordingError`, and `VideoError` where it cannot be written.
 
     told: is given the host time of each frame, and may raise to end it. any_format: another ending than that of `out`
     may do, where there is no encoder for that.
     """
     codec = CODECS.get(out.suffix.lower())
     if codec is None:
-        raise FilmError(f"{out}: a video is called .mp4 or .webm")
+        raise VideoError(f"{out}: a video is called .mp4 or .webm")
     writer: OverlayWriter | None = None
     begin_ns, masked, broken, last_s = 0, 0, 0, -1.0
     try:
@@ -59,7 +59,7 @@ def film(
                 begin_ns = packed.captured_ns
                 writer = OverlayWriter(out.with_suffix(""), frame.size, RATE_HZ, codec=None if any_format else codec)
                 if writer.path.exists() and not replacing:
-                    raise FilmError(f"{writer.path} exists; replace it with --force, or name another file")
+                    raise VideoError(f"{writer.path} exists; replace it with --force, or name another file")
             # Where the clock was set back a little, the frame still comes after the one before it.
             last_s = max((packed.captured_ns - begin_ns) / 1e9, last_s + 2 / TICKS_PER_S)
             shown = sight if sight is not None and labels.of(sight.object).keep and sight.size == frame.size else None
@@ -67,14 +67,14 @@ def film(
             writer.write(fitted(_drawn(recording, frame.image, shown, labels), writer.size), last_s)
         if writer is None:
             raise RecordingError(f"{recording.path} holds no frame that can be shown")
-        return Filmed(writer.close(), writer.frames, masked, broken, last_s)
+        return VideoSummary(writer.close(), writer.frames, masked, broken, last_s)
     except BaseException:
         if writer is not None:
             writer.discard()
         raise
 
 
-def _drawn(recording: Recording, image: Image, sight: Sight | None, labels: Labels) -> Image:
+def _drawn(recording: RecordingReader, image: Image, sight: MaskEvent | None, labels: LabelFile) -> Image:
     if sight is None:
         return image
     return draw(image, recording.mask(sight.entry), name=labels.of(sight.object).text)

@@ -15,11 +15,11 @@ from engines import Image
 from realtime.commands.export.command import check_target, write_whole
 from realtime.comms import HealthMessage
 from realtime.errors import RecordingError, RunFailed
-from realtime.infra.interrupts import Interrupts
-from realtime.recording.format import About
-from realtime.recording.labels import Label, Labels
-from realtime.recording.mask_events import Event, Sight, events
-from realtime.recording.reader import Recording
+from realtime.infra.interrupts import InterruptHandler
+from realtime.recording.format import RecordingInfo
+from realtime.recording.labels import LabelFile, ObjectLabel
+from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import FRESH, GAP_S, least_confidence
 from realtime.types import GazeSample, State
 
@@ -28,11 +28,11 @@ GRID = 320
 FRAME_S = 1 / 30
 """How long the last mask before a gap is taken to have lasted."""
 MOST_EARLY = 100_000
-Points = list[tuple[float, float]]
+TimeSeries = list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StateSpan:
     """A stretch of time with one state of one object, seconds into the recording."""
 
     start_s: float
@@ -42,7 +42,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Story:
+class RecordingSummary:
     """What is drawn. Times are seconds since the recording's first frame or look was captured.
 
     late_ms: by name, as in `health`: `gaze_to_mask` and `keyframe_age` of masks in preview and locked, `frame_to_mask`
@@ -53,10 +53,10 @@ class Story:
 
     span_s: float = 0.0
     timed: bool = True
-    late_ms: dict[str, Points] = field(default_factory=dict)
-    spans: list[Span] = field(default_factory=list)
-    rates: dict[str, Points] = field(default_factory=dict)
-    dropped: dict[str, Points] = field(default_factory=dict)
+    late_ms: dict[str, TimeSeries] = field(default_factory=dict)
+    spans: list[StateSpan] = field(default_factory=list)
+    rates: dict[str, TimeSeries] = field(default_factory=dict)
+    dropped: dict[str, TimeSeries] = field(default_factory=dict)
     gaze: NDArray[np.float32] | None = None
     radius: float = 0.0
     samples: int = 0
@@ -65,7 +65,7 @@ class Story:
     picture: Image | None = None
 
 
-def plot(recording: Recording, labels: Labels, out: Path, *, force: bool = False) -> str:
+def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: bool = False) -> str:
     """Draw a recording into a PNG and say so; raises `RecordingError`, and `RunFailed` of a disk."""
     from realtime.commands.plot.page import drawn
     from realtime.commands.replay import described
@@ -73,7 +73,7 @@ def plot(recording: Recording, labels: Labels, out: Path, *, force: bool = False
     if out.suffix.lower() != ".png":
         raise RecordingError(f"{out}: a picture is called .png")
     check_target(out, recording, force=force)
-    with Interrupts() as interrupts:
+    with InterruptHandler() as interrupts:
 
         def passing() -> Iterable[Event]:
             for event in events(recording):
@@ -97,26 +97,26 @@ def plot(recording: Recording, labels: Labels, out: Path, *, force: bool = False
     return "; ".join([said, *notes[1:]])
 
 
-def told(passing: Iterable[Event], about: About) -> Story:
+def told(passing: Iterable[Event], about: RecordingInfo) -> RecordingSummary:
     """Gather what is drawn from all that is in a recording; pure. Raises `RecordingError` if there is nothing."""
-    gathering = _Gathering(about)
+    gathering = _SummaryBuilder(about)
     for event in passing:
         gathering.take(event)
     return gathering.finish()
 
 
-class _Gathering:
+class _SummaryBuilder:
     """A story while it is told."""
 
-    def __init__(self, about: About) -> None:
-        self._story = Story(timed=not about.frame_time)
+    def __init__(self, about: RecordingInfo) -> None:
+        self._story = RecordingSummary(timed=not about.frame_time)
         self._sure = least_confidence(about)
         self._begin_ns: int | None = None
         self._end_s = 0.0
         self._size: tuple[int, int] | None = None
         self._early: list[GazeSample] = []  # before the frames' size is known
         self._radii: list[float] = []
-        self._last: Sight | None = None
+        self._last: MaskEvent | None = None
         self._counts: dict[str, float] | None = None
         self._from_start = about.from_start
 
@@ -126,7 +126,7 @@ class _Gathering:
             if event.confidence >= self._sure:
                 self._story.samples += 1
                 self._look(event)
-        elif isinstance(event, Sight):
+        elif isinstance(event, MaskEvent):
             self._sized(event.size)
             self._sight(event)
         elif isinstance(event, HealthMessage):
@@ -139,7 +139,7 @@ class _Gathering:
                 with contextlib.suppress(RecordingError):
                     self._sized(event.frame().size)
 
-    def finish(self) -> Story:
+    def finish(self) -> RecordingSummary:
         story = self._story
         if self._begin_ns is None:
             raise RecordingError("the recording holds neither frames nor looks; there is nothing to draw")
@@ -164,7 +164,7 @@ class _Gathering:
         self._end_s = max(self._end_s, at_s)
         return at_s
 
-    def _sight(self, sight: Sight) -> None:
+    def _sight(self, sight: MaskEvent) -> None:
         at_s = self._seconds(sight.at_ns)
         self._close(sight)
         self._last = sight
@@ -179,7 +179,7 @@ class _Gathering:
     def _late(self, name: str, at_s: float, late_ns: int) -> None:
         self._story.late_ms.setdefault(name, []).append((at_s, late_ns / 1e6))
 
-    def _close(self, sight: Sight | None) -> None:
+    def _close(self, sight: MaskEvent | None) -> None:
         """The last mask lasted until this one came, unless that was long after."""
         last, spans = self._last, self._story.spans
         if last is None:
@@ -189,9 +189,9 @@ class _Gathering:
         end_s = next_s if start_s <= next_s <= start_s + GAP_S else start_s + FRAME_S
         before = spans[-1] if spans else None
         if before and (before.object, before.state) == (last.object, last.state) and before.end_s >= start_s - 1e-6:
-            spans[-1] = Span(before.start_s, end_s, last.object, last.state)
+            spans[-1] = StateSpan(before.start_s, end_s, last.object, last.state)
         else:
-            spans.append(Span(start_s, end_s, last.object, last.state))
+            spans.append(StateSpan(start_s, end_s, last.object, last.state))
 
     def _look(self, sample: GazeSample) -> None:
         if self._size is None:
@@ -221,13 +221,13 @@ class _Gathering:
             self._story.dropped.setdefault(name, []).append((at_s, max(0.0, more)))
 
 
-def name_of(thing: int, labels: Mapping[int, Label]) -> str:
+def name_of(thing: int, labels: Mapping[int, ObjectLabel]) -> str:
     """How an object is called in the picture: its number, and its label where it has one."""
-    label = labels.get(thing, Label())
+    label = labels.get(thing, ObjectLabel())
     return f"{thing} {label.text}".strip() + ("" if label.keep else " (dropped)")
 
 
-def _picture(recording: Recording) -> Image | None:
+def _picture(recording: RecordingReader) -> Image | None:
     """The frame in the middle of the recording, or the nearest after it that can be decoded."""
     start_ns, end_ns = recording.span_ns
     for from_ns in ((start_ns + end_ns) // 2, start_ns):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.commands.plot.command import Points, Span, Story
+from realtime.commands.plot.command import RecordingSummary, StateSpan, TimeSeries
 from realtime.infra.metrics import percentiles
 from realtime.media.chart import ticks
 from realtime.types import State
@@ -19,7 +19,7 @@ TICKS = 3
 T = TypeVar("T")
 
 
-def windows(points: Points, span_s: float) -> list[tuple[float, dict[str, float]]]:
+def windows(points: TimeSeries, span_s: float) -> list[tuple[float, dict[str, float]]]:
     """The percentiles of each stretch of time that has values, and its middle: sixty stretches, of 0.5 s at least."""
     width_s = max(0.5, span_s / 60)
     found: dict[int, list[float]] = {}
@@ -28,15 +28,15 @@ def windows(points: Points, span_s: float) -> list[tuple[float, dict[str, float]
     return [((number + 0.5) * width_s, percentiles(found[number])) for number in sorted(found)]
 
 
-def lanes_of(spans: Sequence[Span]) -> list[tuple[tuple[int, ...], list[Span]]]:
+def lanes_of(spans: Sequence[StateSpan]) -> list[tuple[tuple[int, ...], list[StateSpan]]]:
     """The objects of each lane and what is on it, by first look: the longest have one each, the others share one."""
-    by_object: dict[int, list[Span]] = {}
+    by_object: dict[int, list[StateSpan]] = {}
     for span in spans:
         if span.state != "lost":
             by_object.setdefault(span.object, []).append(span)
     longest = sorted(by_object, key=lambda thing: -sum(span.end_s - span.start_s for span in by_object[thing]))
     own = set(longest) if len(longest) <= MOST_LANES else set(longest[: MOST_LANES - 1])
-    lanes: list[tuple[tuple[int, ...], list[Span]]]
+    lanes: list[tuple[tuple[int, ...], list[StateSpan]]]
     lanes = [((thing,), found) for thing, found in by_object.items() if thing in own]
     others = tuple(thing for thing in by_object if thing not in own)
     if others:
@@ -44,7 +44,7 @@ def lanes_of(spans: Sequence[Span]) -> list[tuple[tuple[int, ...], list[Span]]]:
     return lanes
 
 
-def columns_of(spans: Sequence[Span], end_s: float, columns: int) -> list[tuple[int, dict[State, float]]]:
+def columns_of(spans: Sequence[StateSpan], end_s: float, columns: int) -> list[tuple[int, dict[State, float]]]:
     """The shares of states, together 1, in each of so many columns of the time from 0 to the end that has any."""
     found: dict[int, dict[State, float]] = {}
     for span in spans:
@@ -58,7 +58,7 @@ def columns_of(spans: Sequence[Span], end_s: float, columns: int) -> list[tuple[
     ]  # fmt: skip
 
 
-def heated(story: Story) -> Image:
+def heated(story: RecordingSummary) -> Image:
     """The frame in grey with the gaze as colour over it: the brighter, the more of the time was spent there."""
     assert story.picture is not None
     height, width = story.picture.shape[:2]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from engines import Image
-from realtime.commands.plot.command import Points, Span, Story, name_of
+from realtime.commands.plot.command import RecordingSummary, StateSpan, TimeSeries, name_of
 from realtime.commands.plot.figures import TICKS, ceiling, columns_of, heated, lanes_of, runs, windows
 from realtime.comms import STATES
 from realtime.infra.metrics import percentiles
-from realtime.media.chart import FAINT, GRID, Axes, Canvas, Colour, plain, text_width, ticks
+from realtime.media.chart import FAINT, GRID, ChartAxes, ChartCanvas, Colour, plain, text_width, ticks
 from realtime.media.overlay import COLOURS
-from realtime.recording.labels import Label
+from realtime.recording.labels import ObjectLabel
 
 # blue, vermillion, green, purple, sky (after Okabe & Ito, 2008), blue-green-red
 INKS: tuple[Colour, ...] = ((178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (233, 180, 86))
@@ -23,17 +23,17 @@ MINUTES_FROM_S = 600.0
 PALE = 0.78
 
 
-def drawn(story: Story, labels: Mapping[int, Label], notes: Sequence[str]) -> Image:
+def drawn(story: RecordingSummary, labels: Mapping[int, ObjectLabel], notes: Sequence[str]) -> Image:
     """(H, 1180, 3) BGR. notes: lines below the title; the first says what the recording is."""
     lanes = lanes_of(story.spans)
-    bands: list[tuple[int, Callable[[Canvas, float], None]]] = [
+    bands: list[tuple[int, Callable[[ChartCanvas, float], None]]] = [
         (70 + 18 * len(notes), lambda canvas, top: _title(canvas, top, notes)),
         (430 if story.timed else 50, lambda canvas, top: _lateness(canvas, top, story)),
         (96, lambda canvas, top: _states(canvas, top, story)),
         (78 + LANE * max(1, len(lanes)), lambda canvas, top: _objects(canvas, top, story, lanes, labels)),
         (_map_height(story) + 90, lambda canvas, top: _gaze(canvas, top, story)),
     ]
-    canvas = Canvas(WIDTH, sum(height for height, _ in bands) + 20)
+    canvas = ChartCanvas(WIDTH, sum(height for height, _ in bands) + 20)
     top = 0.0
     for height, band in bands:
         band(canvas, top)
@@ -41,7 +41,7 @@ def drawn(story: Story, labels: Mapping[int, Label], notes: Sequence[str]) -> Im
     return canvas.finished()
 
 
-def _title(canvas: Canvas, top: float, notes: Sequence[str]) -> None:
+def _title(canvas: ChartCanvas, top: float, notes: Sequence[str]) -> None:
     canvas.text(40, top + 40, "gazecast plot", height=13, bold=True)
     for number, note in enumerate(notes):
         room = int(len(note) * min(1.0, (WIDTH - 80) / max(1.0, text_width(plain(note), 8.5))))
@@ -52,7 +52,7 @@ def _title(canvas: Canvas, top: float, notes: Sequence[str]) -> None:
 # -- lateness ---------------------------------------------------------------------------------------------------------
 
 
-def _lateness(canvas: Canvas, top: float, story: Story) -> None:
+def _lateness(canvas: ChartCanvas, top: float, story: RecordingSummary) -> None:
     if not story.timed:
         canvas.text(40, top + 22, "The run took its frames at any speed: how late masks were means nothing.", height=9)
         return
@@ -62,7 +62,9 @@ def _lateness(canvas: Canvas, top: float, story: Story) -> None:
         _late(canvas, top + 30 + 130 * number, story, key, title, INKS[number], last=number == len(LATE) - 1)
 
 
-def _late(canvas: Canvas, top: float, story: Story, key: str, title: str, ink: Colour, *, last: bool) -> None:
+def _late(
+    canvas: ChartCanvas, top: float, story: RecordingSummary, key: str, title: str, ink: Colour, *, last: bool
+) -> None:
     points = story.late_ms.get(key, [])
     found = windows(points, story.span_s)
     axes = _axes(story, top, 84, ceiling([parts["p99"] for _, parts in found]))
@@ -89,7 +91,7 @@ def _late(canvas: Canvas, top: float, story: Story, key: str, title: str, ink: C
 # -- states and objects -----------------------------------------------------------------------------------------------
 
 
-def _states(canvas: Canvas, top: float, story: Story) -> None:
+def _states(canvas: ChartCanvas, top: float, story: RecordingSummary) -> None:
     canvas.text(LEFT, top + 14, "States", height=10, bold=True)
     shown = sum(span.end_s - span.start_s for span in story.spans)
     x = LEFT + 90.0
@@ -106,8 +108,8 @@ def _states(canvas: Canvas, top: float, story: Story) -> None:
 
 
 def _objects(
-    canvas: Canvas, top: float, story: Story, lanes: Sequence[tuple[tuple[int, ...], list[Span]]],
-    labels: Mapping[int, Label],
+    canvas: ChartCanvas, top: float, story: RecordingSummary, lanes: Sequence[tuple[tuple[int, ...], list[StateSpan]]],
+    labels: Mapping[int, ObjectLabel],
 ) -> None:  # fmt: skip
     canvas.text(LEFT, top + 14, "Objects", height=10, bold=True)
     canvas.text(RIGHT + 150, top + 14, "seconds", height=8, colour=FAINT, anchor="right")
@@ -125,7 +127,7 @@ def _objects(
     _times(canvas, axes, story)
 
 
-def _strip(canvas: Canvas, axes: Axes, spans: Sequence[Span], top: float, height: float) -> None:
+def _strip(canvas: ChartCanvas, axes: ChartAxes, spans: Sequence[StateSpan], top: float, height: float) -> None:
     """What states there were when; where several share a column, each has its share of the height."""
     for x, shares in columns_of(spans, axes.x_range[1], round(axes.width)):
         y = top
@@ -138,14 +140,14 @@ def _strip(canvas: Canvas, axes: Axes, spans: Sequence[Span], top: float, height
 # -- gaze, rates and drops --------------------------------------------------------------------------------------------
 
 
-def _map_height(story: Story) -> int:
+def _map_height(story: RecordingSummary) -> int:
     if story.picture is None:
         return 300
     share = float(story.picture.shape[0] / story.picture.shape[1])
     return min(760, max(300, round(MAP_WIDTH * share)))
 
 
-def _gaze(canvas: Canvas, top: float, story: Story) -> None:
+def _gaze(canvas: ChartCanvas, top: float, story: RecordingSummary) -> None:
     canvas.text(40, top + 14, "Where the eyes were", height=10, bold=True)
     if story.picture is None:
         canvas.text(40, top + 44, "There is no frame that can be shown.", height=9, colour=FAINT)
@@ -168,13 +170,18 @@ def _gaze(canvas: Canvas, top: float, story: Story) -> None:
 
 
 def _lines(
-    canvas: Canvas, story: Story, place: tuple[float, float], title: str, unit: str, found: list[tuple[str, Points]]
+    canvas: ChartCanvas,
+    story: RecordingSummary,
+    place: tuple[float, float],
+    title: str,
+    unit: str,
+    found: list[tuple[str, TimeSeries]],
 ) -> None:
     """A chart of several things over time, the largest first, at most as many as there are inks."""
     left, top = place
     shown = sorted(found, key=lambda item: -sum(value for _, value in item[1]))[: len(INKS)]
     high = ceiling([value for _, points in shown for _, value in points])
-    axes = Axes(left, top + 26, WIDTH - 40 - left, 84, (0.0, _scale(story)[0]), (0.0, high))
+    axes = ChartAxes(left, top + 26, WIDTH - 40 - left, 84, (0.0, _scale(story)[0]), (0.0, high))
     _frame(canvas, axes, story, title, unit, numbers=True, x_ticks=6)
     x, y = left, top + 26 + 84 + 34.0
     for ink, (name, points) in zip(INKS, shown, strict=False):
@@ -196,18 +203,25 @@ def _lines(
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _axes(story: Story, top: float, height: float, high: float) -> Axes:
-    return Axes(LEFT, top, RIGHT - LEFT, height, (0.0, _scale(story)[0]), (0.0, high))
+def _axes(story: RecordingSummary, top: float, height: float, high: float) -> ChartAxes:
+    return ChartAxes(LEFT, top, RIGHT - LEFT, height, (0.0, _scale(story)[0]), (0.0, high))
 
 
-def _scale(story: Story) -> tuple[float, float, str]:
+def _scale(story: RecordingSummary) -> tuple[float, float, str]:
     """The end of the time axis, s; how many seconds its unit has; the unit."""
     minutes = story.span_s >= MINUTES_FROM_S
     return max(0.5, story.span_s), 60.0 if minutes else 1.0, "min" if minutes else "s"
 
 
 def _frame(
-    canvas: Canvas, axes: Axes, story: Story, title: str, unit: str, *, numbers: bool, x_ticks: int = 10
+    canvas: ChartCanvas,
+    axes: ChartAxes,
+    story: RecordingSummary,
+    title: str,
+    unit: str,
+    *,
+    numbers: bool,
+    x_ticks: int = 10,
 ) -> None:
     canvas.text(axes.left, axes.top - 10, f"{title}, {unit}" if unit else title, height=9, bold=True)
     for value in ticks(*axes.y_range, TICKS):
@@ -218,7 +232,7 @@ def _frame(
         _times(canvas, axes, story, x_ticks)
 
 
-def _times(canvas: Canvas, axes: Axes, story: Story, about: int = 10) -> None:
+def _times(canvas: ChartCanvas, axes: ChartAxes, story: RecordingSummary, about: int = 10) -> None:
     """The numbers below a time axis."""
     end_s, unit_s, unit = _scale(story)
     bottom = axes.top + axes.height

@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 
 from engines import Decoder, Encoder, EngineSettings, Image, Prompt, PromptError, load, weights
-from engines.automatic_masks import EverythingSettings, Found, Step, everything_in, finished, segment
+from engines.automatic_masks import AutomaticMask, AutomaticSettings, GenerationStep, everything_in, finished, segment
 from engines.letterbox import MODEL_SIDE
 from engines.settings import Backend, Precision
-from realtime.commands.export.coco_json import Annotation, ImageRef, dataset, write_json, write_whole
+from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, dataset, write_json, write_whole
 from realtime.commands.segment.instance_overlay import mosaic
 from realtime.errors import RunFailed, SettingsError
-from realtime.infra.progress import Report, Terminal
+from realtime.infra.progress import ProgressTitles, TerminalProgress
 
 FOLDER = Path("segment-out")
 _TUNED = {
@@ -33,7 +33,7 @@ _TUNED = {
     "crop_layers": ("N", "look again at 4, 16, ... parts of the picture, for small things (default 0)"),
     "smallest_region_px": ("PX", "fill smaller holes and drop smaller islands (default 0)"),
 }
-"""Fields of `EverythingSettings` that have a flag."""
+"""Fields of `AutomaticSettings` that have a flag."""
 
 
 def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,7 +57,7 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
                      "pictures are encoded, 224 to 1024 (default 1024; 512 takes a third of the time)")  # fmt: skip
     sub.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
     sub.add_argument("--json", action="store_true", help="nothing but one line of JSON a picture on stdout")
-    kinds = {field.name: type(field.default) for field in dataclasses.fields(EverythingSettings)}
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(AutomaticSettings)}
     for name, (metavar, text) in _TUNED.items():
         sub.add_argument(f"--{name.replace('_', '-')}", type=kinds[name], metavar=metavar, help=text)
 
@@ -65,7 +65,7 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _segment(args: argparse.Namespace) -> int:
     prompt, settings = _prompt(args), _settings(args)
     targets = _targets(args.images, args.out)
-    terminal = Terminal()
+    terminal = TerminalProgress()
     masks = left_out = 0
     with ExitStack() as stack:
         stack.callback(terminal.stop)
@@ -130,12 +130,12 @@ def _numbers(flag: str, text: str, count: int) -> list[float]:
     return numbers
 
 
-def _settings(args: argparse.Namespace) -> EverythingSettings:
+def _settings(args: argparse.Namespace) -> AutomaticSettings:
     chosen = {name: getattr(args, name) for name in _TUNED if getattr(args, name) is not None}
     if chosen and not args.everything:
         raise SettingsError(f"--{next(iter(chosen)).replace('_', '-')} is for --everything")
     try:
-        return EverythingSettings(**chosen)
+        return AutomaticSettings(**chosen)
     except ValueError as error:
         raise SettingsError(f"--{str(error).replace('_', '-', 2)}") from error
 
@@ -191,7 +191,7 @@ def _first(files: Sequence[Path]) -> Image:
     return _read(files[-1])
 
 
-def _engine(args: argparse.Namespace, first: Image, terminal: Terminal) -> tuple[Encoder, Decoder]:
+def _engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) -> tuple[Encoder, Decoder]:
     # encoding and decoding take turns here, so that each may have all cores
     cores = os.cpu_count() or 1
     try:
@@ -201,22 +201,24 @@ def _engine(args: argparse.Namespace, first: Image, terminal: Terminal) -> tuple
     folder = None
     if args.backend != "fake":
         folder = weights.pull(args.model, root=args.models, report=terminal.bar)
-    return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=Report(terminal))
+    return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=ProgressTitles(terminal))
 
 
 # -- a picture ---------------------------------------------------------------------------------------------------------
 
 
 def _everything(
-    encoder: Encoder, decoder: Decoder, image: Image, settings: EverythingSettings, name: str, terminal: Terminal
-) -> tuple[Found, ...]:
-    def tell(step: Step) -> None:
+    encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings, name: str, terminal: TerminalProgress
+) -> tuple[AutomaticMask, ...]:
+    def tell(step: GenerationStep) -> None:
         terminal.steps(step.done, step.total, name)
 
     return finished(everything_in(encoder, decoder, image, settings), tell)
 
 
-def _prompted(encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path) -> tuple[Found, ...]:
+def _prompted(
+    encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path
+) -> tuple[AutomaticMask, ...]:
     try:
         found = segment(decoder, encoder.encode(image), prompt)
     except PromptError as error:
@@ -227,7 +229,7 @@ def _prompted(encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, 
 def _write(
     file: Path,
     image: Image,
-    found: Sequence[Found],
+    found: Sequence[AutomaticMask],
     prompt: Prompt | None,
     target: tuple[Path, Path],
     info: dict[str, Any],
@@ -237,19 +239,19 @@ def _write(
     if not ok:
         raise RunFailed(f"{target[1]} could not be encoded as PNG")
     write_whole(target[1], png.tobytes())
-    picture = ImageRef(1, file.name, image.shape[1], image.shape[0])
+    picture = CocoImage(1, file.name, image.shape[1], image.shape[0])
     write_json(target[0], dataset([picture], _annotations(found), info=info))
 
 
-def _annotations(found: Sequence[Found]) -> Iterator[Annotation]:
+def _annotations(found: Sequence[AutomaticMask]) -> Iterator[CocoAnnotation]:
     for number, each in enumerate(found, 1):
-        yield Annotation(
+        yield CocoAnnotation(
             1, number, each.mask, predicted_iou=each.predicted_iou, stability_score=each.stability_score,
             point_coords=each.point_coords, crop_box=each.crop_box,
         )  # fmt: skip
 
 
-def _info(encoder: Encoder, prompt: Prompt | None, settings: EverythingSettings) -> dict[str, Any]:
+def _info(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettings) -> dict[str, Any]:
     """How the masks were made, for whoever finds the file later."""
     engine = encoder.info
     made = {

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from engines import Image, Prompt
-from engines.automatic_masks import Found
+from engines.automatic_masks import AutomaticMask
 
 _TINT = 0.5
 _GOLDEN = 0.618034
 """Steps of the hue by the golden ratio never come back, and neighbours in the list differ most."""
 
 
-def mosaic(image: Image, found: Sequence[Found], prompt: Prompt | None = None) -> Image:
+def mosaic(image: Image, found: Sequence[AutomaticMask], prompt: Prompt | None = None) -> Image:
     """A copy of the (H, W, 3) BGR picture with every mask tinted and its edge drawn, small ones over large ones.
 
     prompt: its points are marked with a cross on the object and a ring off it, and its box is drawn.

@@ -10,7 +10,7 @@ from realtime.comms.sockets.base import bind
 from realtime.errors import TransportError
 
 
-class Publisher:
+class PublisherSocket:
     """One bound PUB socket (an XPUB, in fact) that sends one-part messages `topic NUL payload`; any thread may send.
 
     A reader that is slow or stopped loses messages beyond `queue` and never slows the sender.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import zmq
 
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, bind, whole_ms
-from realtime.comms.sockets.subscription import Subscriber
+from realtime.comms.sockets.subscription import ConflatedSubscriber
 from realtime.errors import TransportError
 
 _MAX_PARTS = 16
 
 
-class DeviceFeed:
+class PupilSubscription:
     """Multipart messages of an eye tracker, used by one thread; beyond `queue` waiting ones new ones are lost."""
 
     def __init__(
@@ -22,7 +22,7 @@ class DeviceFeed:
         """Connect, or wait for the device to appear. `topics` are prefixes."""
         self._max_bytes = max_bytes
         self._oversize = 0
-        self._subscriber = Subscriber(
+        self._subscriber = ConflatedSubscriber(
             endpoint, [topic.encode() for topic in topics], {zmq.RCVHWM: queue, zmq.MAXMSGSIZE: max_bytes}
         )
 
@@ -44,7 +44,7 @@ class DeviceFeed:
         self._subscriber.close()
 
 
-class DeviceServer:
+class PupilServer:
     """The sockets an eye tracker offers: a remote (REP), a feed (PUB), and a port where others may publish.
 
     One thread may `answer`, another `send`; join both before `close`.

@@ -10,7 +10,7 @@ from realtime.comms.sockets.base import bind, check_endpoint, connect, whole_ms
 from realtime.errors import NoAnswer, TransportError
 
 
-class Remote:
+class RequestSocket:
     """Requests to a peer that answers one at a time (REQ to REP), used by one thread.
 
     After a timeout the socket is built anew: a REQ socket whose answer got lost would wait for it for ever.
@@ -54,7 +54,7 @@ WAITING_ANSWERS, WAITING_ASKS = 4, 32
 """That may wait for one peer, and of one peer; a REQ socket has one of each."""
 
 
-class Answers:
+class ReplySocket:
     """A bound socket that answers REQ sockets, many at a time and in any order; used by one thread.
 
     Who has gone, or asked anew instead of waiting, gets no answer and keeps nobody waiting. Who asks without reading

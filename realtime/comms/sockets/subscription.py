@@ -22,7 +22,7 @@ _THROWN_OUT = (
 )
 
 
-class Subscriber:
+class ConflatedSubscriber:
     """A connected SUB socket that comes back after its peer restarts or sends something beyond the limits.
 
     libzmq cuts off a peer that sends a part above MAXMSGSIZE or breaks the protocol, and never tries it again. The
@@ -90,8 +90,8 @@ class Subscriber:
             self._socket.close(0)
 
 
-class Subscription:
-    """Messages of one topic of a `Publisher`, used by one thread.
+class TopicSubscription:
+    """Messages of one topic of a `PublisherSocket`, used by one thread.
 
     `newest_only` (CONFLATE) keeps just the newest; otherwise up to `queue` wait here and those beyond are lost.
     """
@@ -108,7 +108,7 @@ class Subscription:
         """Connect, or wait for the publisher to appear; `TransportError` for an address that can never work."""
         self._prefix = topic.encode("ascii") + b"\0"
         options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
-        self._subscriber = Subscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
+        self._subscriber = ConflatedSubscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
 
     def receive(self, timeout_s: float) -> bytes | None:
         """The payload behind topic and NUL, or None after the timeout; a message of another layout is passed over."""

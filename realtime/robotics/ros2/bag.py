@@ -18,11 +18,11 @@ from mcap.writer import CompressionType, Writer
 from realtime.comms import MaskMessage, Object3dMessage, OverlayMessage, read
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, read_frame
-from realtime.recording.labels import Labels
-from realtime.recording.reader import Entry, Recording
+from realtime.recording.labels import LabelFile
+from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.robotics.ros2.convert import OBJECT
 from realtime.robotics.ros2.message_types import check, definition, type_hash
-from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, Outgoing, Translator, full_name
+from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, full_name
 
 CHUNK_BYTES = 1 << 20
 _REMEMBERED = 1024
@@ -30,7 +30,7 @@ _REMEMBERED = 1024
 _TAKEN = (FRAME, "mask", "overlay", "object3d")
 
 
-class Bag:
+class BagWriter:
     """An MCAP file that is written; under its name only once it is whole. Use it in a `with` block."""
 
     def __init__(self, path: Path, stream: str) -> None:
@@ -44,7 +44,7 @@ class Bag:
         self._writer = Writer(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2", library=f"gazecast {version('gazecast')}")
 
-    def put(self, outgoing: Outgoing, log_ns: int) -> None:
+    def put(self, outgoing: OutgoingMessage, log_ns: int) -> None:
         """Add a message; log_ns: when it was recorded, wall clock."""
         channel = self._channels.get(outgoing.topic)
         if channel is None:
@@ -59,7 +59,7 @@ class Bag:
         told = {"offered_qos_profiles": "[]", "topic_type_hash": type_hash(kind)}
         return self._writer.register_channel(full_name(self._stream, topic), "cdr", schema, told)
 
-    def __enter__(self) -> Bag:
+    def __enter__(self) -> BagWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -77,7 +77,7 @@ class Bag:
 
 
 @dataclass(frozen=True, slots=True)
-class Bagged:
+class BagSummary:
     """What a bag holds. counts: messages by topic. undated: overlays of frames that the recording lacks, left out."""
 
     path: Path
@@ -86,40 +86,42 @@ class Bagged:
 
 
 def write_bag(
-    recording: Recording,
+    recording: RecordingReader,
     out: Path,
-    labels: Labels | None = None,
+    labels: LabelFile | None = None,
     told: Callable[[int], None] = lambda host_ns: None,
     *,
     camera_frame: str = CAMERA_FRAME,
-) -> Bagged:
+) -> BagSummary:
     """Write a recording as a bag of ROS 2; objects whose label says so are left out, the others have theirs as class.
 
     told: is called with the host's time of every message, for progress; what it raises ends it, and leaves no file.
     camera_frame: where the recording does not say another. Raises `RecordingError`, `Ros2Error` and OSError.
     """
-    labels, wall_ns = labels or Labels(), recording.about.wall_ns
-    translator = Translator(wall_ns, camera_frame=camera_frame, name=lambda thing: labels.of(thing).text or OBJECT)
+    labels, wall_ns = labels or LabelFile(), recording.about.wall_ns
+    translator = MessageTranslator(
+        wall_ns, camera_frame=camera_frame, name=lambda thing: labels.of(thing).text or OBJECT
+    )
     if (first := next(_spatial(recording), None)) is not None:
         translator.camera, translator.camera_frame = first.camera, first.place.frame_id
-    teller = _Teller(recording, translator, labels)
-    with Bag(out, recording.about.stream) as bag:
+    teller = _ProgressCounter(recording, translator, labels)
+    with BagWriter(out, recording.about.stream) as bag:
         for entry in recording.entries(_TAKEN):
             told(entry.log_ns - wall_ns)
             for outgoing in teller.say(entry):
                 bag.put(outgoing, entry.log_ns)
-    return Bagged(out, dict(bag.counts), teller.undated)
+    return BagSummary(out, dict(bag.counts), teller.undated)
 
 
-class _Teller:
+class _ProgressCounter:
     """Says entries of a recording in ROS 2."""
 
-    def __init__(self, recording: Recording, translator: Translator, labels: Labels) -> None:
+    def __init__(self, recording: RecordingReader, translator: MessageTranslator, labels: LabelFile) -> None:
         self._recording, self._translator, self._labels = recording, translator, labels
         self._captured_ns: OrderedDict[int, int] = OrderedDict()
         self.undated = 0
 
-    def say(self, entry: Entry) -> Iterator[Outgoing]:
+    def say(self, entry: RecordingEntry) -> Iterator[OutgoingMessage]:
         """What one entry is in ROS 2."""
         if entry.topic == FRAME:
             frame = read_frame(entry.data)
@@ -139,7 +141,7 @@ class _Teller:
         return iter(())
 
 
-def _spatial(recording: Recording) -> Iterator[Object3dMessage]:
+def _spatial(recording: RecordingReader) -> Iterator[Object3dMessage]:
     if "object3d" in recording.topics:
         for entry in recording.entries(("object3d",)):
             message = _read(recording, entry)
@@ -147,7 +149,7 @@ def _spatial(recording: Recording) -> Iterator[Object3dMessage]:
             yield message
 
 
-def _read(recording: Recording, entry: Entry) -> MaskMessage | OverlayMessage | Object3dMessage:
+def _read(recording: RecordingReader, entry: RecordingEntry) -> MaskMessage | OverlayMessage | Object3dMessage:
     try:
         message = read(entry.topic, entry.data)
     except WireError as error:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Camera, Fisheye, Pinhole, Rigid
-from realtime.comms import Object3dMessage, Place
+from calibration import CameraModel, FisheyeCamera, PinholeCamera, RigidTransform
+from realtime.comms import Object3dMessage, ObjectPose
 from realtime.errors import Ros2Error
 from realtime.robotics.ros2.message_types import make
 from realtime.types import MaskResult
@@ -66,7 +66,7 @@ def compressed_image(data: bytes, kind: Literal["jpeg", "png"], head: Header) ->
     )
 
 
-def camera_info(camera: Camera, head: Header) -> Message:
+def camera_info(camera: CameraModel, head: Header) -> Message:
     """sensor_msgs/CameraInfo; raises `Ros2Error` for a lens that ROS has no model for."""
     model, coefficients = distortion(camera)
     k, p = camera.matrix, np.column_stack([camera.matrix, np.zeros(3)])
@@ -77,14 +77,14 @@ def camera_info(camera: Camera, head: Header) -> Message:
     )  # fmt: skip
 
 
-def distortion(camera: Camera) -> tuple[str, tuple[float, ...]]:
+def distortion(camera: CameraModel) -> tuple[str, tuple[float, ...]]:
     """The model's name in ROS and its coefficients, whose order is OpenCV's in both; raises `Ros2Error`."""
     given = camera.coefficients
-    if isinstance(camera, Fisheye):
+    if isinstance(camera, FisheyeCamera):
         return "equidistant", given or (0.0,) * 4
-    if isinstance(camera, Pinhole) and len(given) <= 5:
+    if isinstance(camera, PinholeCamera) and len(given) <= 5:
         return "plumb_bob", given + (0.0,) * (5 - len(given))
-    if isinstance(camera, Pinhole) and len(given) == 8:
+    if isinstance(camera, PinholeCamera) and len(given) == 8:
         return "rational_polynomial", given
     raise Ros2Error(
         f"a {type(camera).__name__} with {len(given)} lens coefficients has no model in ROS, which knows plumb_bob "
@@ -145,7 +145,7 @@ def _hypothesis(name: str, score: float, pose: Message, covariance: NDArray[np.f
     return make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=where)
 
 
-def _covariance(place: Place) -> NDArray[np.float64]:
+def _covariance(place: ObjectPose) -> NDArray[np.float64]:
     """(36,) x, y, z, and angles about fixed axes, row by row."""
     covariance = np.diag([0.0] * 3 + [_ANY_ANGLE] * 3)
     if place.centroid_covariance is not None:
@@ -156,14 +156,14 @@ def _covariance(place: Place) -> NDArray[np.float64]:
 # -- space ------------------------------------------------------------------------------------------------------------
 
 
-def pose_stamped(place: Place, head: Header) -> Message | None:
+def pose_stamped(place: ObjectPose, head: Header) -> Message | None:
     """geometry_msgs/PoseStamped: centre and axes of the box; None where they are not known."""
     if place.position is None or place.orientation is None:
         return None
     return make("geometry_msgs/msg/PoseStamped", header=head, pose=_pose(place.position, place.orientation))
 
 
-def point_stamped(place: Place, head: Header) -> Message | None:
+def point_stamped(place: ObjectPose, head: Header) -> Message | None:
     """geometry_msgs/PointStamped: the centroid, which is known without depth, too, where a board or a size is."""
     if place.centroid is None:
         return None
@@ -183,7 +183,7 @@ def point_cloud(points: NDArray[np.float32], head: Header) -> Message:
     )  # fmt: skip
 
 
-def transforms(stamp_ns: int, chain: Iterable[tuple[str, str, Rigid]]) -> Message:
+def transforms(stamp_ns: int, chain: Iterable[tuple[str, str, RigidTransform]]) -> Message:
     """tf2_msgs/TFMessage of (parent, child, parent_from_child): where the child's frame is in the parent's."""
     stamped = []
     for parent, child, pose in chain:

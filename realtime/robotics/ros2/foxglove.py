@@ -15,15 +15,15 @@ from typing import Any
 
 import cv2
 
-from calibration import Camera
+from calibration import CameraModel
 from realtime.comms import Object3dMessage, read
 from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import in_words
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import Shown, Tap
+from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.robotics.ros2.message_types import check, definition
-from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, Outgoing, Translator, full_name
+from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, full_name
 
 log = logging.getLogger(__name__)
 LOOPBACK, PORT = "127.0.0.1", 8765
@@ -33,7 +33,7 @@ STOP_S = 0.4
 """What this thread, and then the clients, get to end in."""
 
 
-class Foxglove(Tap):
+class FoxgloveServer(PipelineObserver):
     """Serves from `__init__` to `close`."""
 
     name = "foxglove"
@@ -44,7 +44,7 @@ class Foxglove(Tap):
         stream: str,
         wall_ns: int,
         *,
-        camera: Camera | None = None,
+        camera: CameraModel | None = None,
         camera_frame: str = CAMERA_FRAME,
         jpeg_quality: int = 80,
     ) -> None:
@@ -70,9 +70,9 @@ class Foxglove(Tap):
         except RuntimeError as error:
             raise TransportError(f"cannot serve Foxglove at {self.host}:{port}: {_why(str(error))}") from None
         self.port = int(self._server.port)
-        self._translator = Translator(wall_ns, camera=camera, camera_frame=camera_frame, wanted=self._wanted)
+        self._translator = MessageTranslator(wall_ns, camera=camera, camera_frame=camera_frame, wanted=self._wanted)
         self._jpeg_quality = jpeg_quality
-        self._shown: Latest[Shown] = Latest()
+        self._shown: Latest[FrameResult] = Latest()
         self._space: Latest[bytes] = Latest()
         self._failed: Counter[str] = Counter()
         self._trouble = ""
@@ -84,22 +84,22 @@ class Foxglove(Tap):
         """Where clients find it."""
         return f"ws://{self.host}:{self.port}"
 
-    def shown(self, shown: Shown) -> None:
+    def on_mask(self, shown: FrameResult) -> None:
         """Take the newest frame with its mask."""
         self._shown.put(shown)
 
-    def published(self, topic: str, payload: bytes) -> None:
+    def on_message(self, topic: str, payload: bytes) -> None:
         """Take the newest `object3d`."""
         if topic == "object3d":
             self._space.put(payload)
             self._shown.wake()
 
-    def dropped(self) -> Mapping[str, int]:
+    def drop_counts(self) -> Mapping[str, int]:
         """What this thread was too slow for, or failed at."""
         counts = {"foxglove.frames": self._shown.replaced, "foxglove.object3d": self._space.replaced}
         return {name: count for name, count in {**counts, **self._failed}.items() if count}
 
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """What went wrong last, until something goes well."""
         return self._trouble
 
@@ -138,7 +138,7 @@ class Foxglove(Tap):
                 self._trouble = f"foxglove: {in_words(error)}"
                 log.debug("%s", self._trouble, exc_info=True)
 
-    def _show(self, shown: Shown) -> None:
+    def _show(self, shown: FrameResult) -> None:
         frame, message = shown.frame, shown.message
         if self._wanted("image/compressed"):
             jpeg = frame.jpeg if frame.jpeg is not None else self._jpeg(frame.image)
@@ -149,7 +149,7 @@ class Foxglove(Tap):
         if message is not None:
             self._send(self._translator.mask(message))
 
-    def _send(self, messages: Iterable[Outgoing]) -> None:
+    def _send(self, messages: Iterable[OutgoingMessage]) -> None:
         for outgoing in messages:
             self._channels[outgoing.topic].log(outgoing.cdr)
 

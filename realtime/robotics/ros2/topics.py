@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from calibration import Camera, Rigid
+from calibration import CameraModel, RigidTransform
 from realtime.comms import Object3dMessage
 from realtime.robotics.ros2 import convert
 from realtime.robotics.ros2.message_types import cdr
@@ -41,7 +41,7 @@ def full_name(stream: str, topic: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outgoing:
+class OutgoingMessage:
     """A message for one of `TOPICS`. stamp_ns: capture of the frame that it is about, wall clock."""
 
     topic: str
@@ -54,7 +54,7 @@ class Outgoing:
         return cdr(self.message)
 
 
-class Translator:
+class MessageTranslator:
     """Says in ROS 2 what a stream says, one message of ours at a time; remembers the camera and the last mask.
 
     wall_ns: wall clock minus the clock of all `_ns`. name: what an object is called. wanted: asked before a message
@@ -65,7 +65,7 @@ class Translator:
         self,
         wall_ns: int,
         *,
-        camera: Camera | None = None,
+        camera: CameraModel | None = None,
         camera_frame: str = CAMERA_FRAME,
         name: Callable[[int], str] = lambda thing: convert.OBJECT,
         wanted: Callable[[str], bool] = lambda topic: True,
@@ -81,28 +81,28 @@ class Translator:
         kind: Literal["jpeg", "png"],
         captured_ns: int,
         topic: Literal["image/compressed", "overlay/compressed"] = "image/compressed",
-    ) -> Iterator[Outgoing]:
+    ) -> Iterator[OutgoingMessage]:
         """A frame, or one with its mask drawn."""
         if self._wanted(topic):
             head = self._head(captured_ns)
-            yield Outgoing(topic, self._wall_ns + captured_ns, convert.compressed_image(data, kind, head))
+            yield OutgoingMessage(topic, self._wall_ns + captured_ns, convert.compressed_image(data, kind, head))
         yield from self._info(captured_ns)
 
-    def mask(self, message: MaskResult) -> Iterator[Outgoing]:
+    def mask(self, message: MaskResult) -> Iterator[OutgoingMessage]:
         """A mask; without a time of capture, from an older publisher, that of arrival at the publisher."""
         self._said = message
         captured_ns = message.captured_ns or message.timing_ns.frame_received
         head, stamp_ns = self._head(captured_ns), captured_ns + self._wall_ns
         if self._wanted("mask"):
-            yield Outgoing("mask", stamp_ns, convert.mask_image(message, head))
+            yield OutgoingMessage("mask", stamp_ns, convert.mask_image(message, head))
         if self._wanted("label"):
-            yield Outgoing("label", stamp_ns, convert.label_image(message, head))
+            yield OutgoingMessage("label", stamp_ns, convert.label_image(message, head))
         if self._wanted("detections_2d"):
             found = convert.detections_2d(message, head, self._name(message.object))
-            yield Outgoing("detections_2d", stamp_ns, found)
+            yield OutgoingMessage("detections_2d", stamp_ns, found)
         yield from self._info(captured_ns)
 
-    def object3d(self, message: Object3dMessage) -> Iterator[Outgoing]:
+    def object3d(self, message: Object3dMessage) -> Iterator[OutgoingMessage]:
         """Where the object is in space, as far as that is known."""
         self.camera, self.camera_frame = message.camera or self.camera, message.place.frame_id
         head, stamp_ns = self._head(message.captured_ns), message.captured_ns + self._wall_ns
@@ -111,25 +111,25 @@ class Translator:
             last = self._said
             sure = last.confidence if last is not None and last.object == message.object else 0.0
             found = convert.detections_3d(message, head, self._name(message.object), sure)
-            yield Outgoing("detections_3d", stamp_ns, found)
+            yield OutgoingMessage("detections_3d", stamp_ns, found)
         if self._wanted("object/pose") and (pose := convert.pose_stamped(message.place, head)) is not None:
-            yield Outgoing("object/pose", stamp_ns, pose)
+            yield OutgoingMessage("object/pose", stamp_ns, pose)
         if self._wanted("object/point") and (point := convert.point_stamped(message.place, head)) is not None:
-            yield Outgoing("object/point", stamp_ns, point)
+            yield OutgoingMessage("object/point", stamp_ns, point)
         if self._wanted("object/points") and message.points is not None and len(message.points):
-            yield Outgoing("object/points", stamp_ns, convert.point_cloud(message.points, head))
+            yield OutgoingMessage("object/points", stamp_ns, convert.point_cloud(message.points, head))
         to_robot = message.robot_from_camera_m, message.robot_from_camera_xyzw
         if self._wanted("/tf") and message.robot is not None and to_robot[0] is not None and to_robot[1] is not None:
-            pose = Rigid.from_quaternion(to_robot[1], to_robot[0])
+            pose = RigidTransform.from_quaternion(to_robot[1], to_robot[0])
             chain = [(message.robot.frame_id, message.place.frame_id, pose)]
-            yield Outgoing("/tf", stamp_ns, convert.transforms(stamp_ns, chain))
+            yield OutgoingMessage("/tf", stamp_ns, convert.transforms(stamp_ns, chain))
 
     def _head(self, captured_ns: int) -> Any:
         return convert.header(captured_ns + self._wall_ns, self.camera_frame)
 
-    def _info(self, captured_ns: int) -> Iterator[Outgoing]:
+    def _info(self, captured_ns: int) -> Iterator[OutgoingMessage]:
         """The camera once for every frame, with the stamp of its picture and its mask."""
         if self.camera is not None and captured_ns not in self._informed and self._wanted("camera_info"):
             self._informed.append(captured_ns)
             head = self._head(captured_ns)
-            yield Outgoing("camera_info", captured_ns + self._wall_ns, convert.camera_info(self.camera, head))
+            yield OutgoingMessage("camera_info", captured_ns + self._wall_ns, convert.camera_info(self.camera, head))

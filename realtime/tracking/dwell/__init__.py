@@ -1,19 +1,19 @@
 """Which thing is looked at, for how long, and whether it is still the same one. Pure; time is an argument."""
 
 from realtime.errors import DwellSettingsError
-from realtime.tracking.dwell.mask_points import Overlap, Trace, agreement, moved_together, near
-from realtime.tracking.dwell.observation import Seen, Shown
+from realtime.tracking.dwell.mask_points import MaskAgreement, MaskPoints, agreement, moved_together, near
+from realtime.tracking.dwell.observation import DwellDecision, DwellInput
 from realtime.tracking.dwell.settings import DwellSettings
-from realtime.tracking.dwell.state_machine import Dwell
+from realtime.tracking.dwell.state_machine import DwellStateMachine
 
 __all__ = [
-    "Dwell",
+    "DwellDecision",
+    "DwellInput",
     "DwellSettings",
     "DwellSettingsError",
-    "Overlap",
-    "Seen",
-    "Shown",
-    "Trace",
+    "DwellStateMachine",
+    "MaskAgreement",
+    "MaskPoints",
     "agreement",
     "moved_together",
     "near",

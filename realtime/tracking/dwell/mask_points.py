@@ -1,4 +1,4 @@
-"""`Trace`: a mask as a handful of points, cheap to carry along with the picture for as long as one likes."""
+"""`MaskPoints`: a mask as a handful of points, cheap to carry along with the picture for as long as one likes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST_KEPT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class MaskAgreement:
     """How a trace lies on a mask: IoU, the share of the trace inside it, and the mask's area over the trace's."""
 
     iou: float
@@ -34,7 +34,7 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trace:
+class MaskPoints:
     """points_px: (N, 2) float64 in the newest frame. area_px: of the mask when it was seen. kept: share still known."""
 
     points_px: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Trace:
     kept: float = 1.0
 
     @classmethod
-    def of(cls, mask: Mask, frame_size: tuple[int, int], most: int = MOST_POINTS) -> Trace | None:
+    def of(cls, mask: Mask, frame_size: tuple[int, int], most: int = MOST_POINTS) -> MaskPoints | None:
         """The trace of an (h, w) mask of any resolution over a frame of (width, height); None if it is empty."""
         stride = max(1, max(mask.shape) // COLUMNS)
         while True:
@@ -58,11 +58,11 @@ class Trace:
         points = np.stack([columns[chosen], rows[chosen]], axis=1) * stride + 0.5
         return cls(points * scale - 0.5, len(rows) * stride**2 * float(scale.prod()))
 
-    def moved(self, mapping: Mapper) -> Trace | None:
+    def moved(self, mapping: Mapper) -> MaskPoints | None:
         """The trace in the newest frame's pixels; None when most of it was not mapped to anything finite."""
         return self.at(np.asarray(mapping(self.points_px), np.float64))
 
-    def at(self, points: NDArray[np.float64]) -> Trace | None:
+    def at(self, points: NDArray[np.float64]) -> MaskPoints | None:
         """The trace where its points, in their order, now are; NaN: not known."""
         known = np.isfinite(points).all(axis=1)
         kept = self.kept * float(known.mean())
@@ -70,9 +70,9 @@ class Trace:
             return None
         before, after = _spread(self.points_px[known]), _spread(points[known])
         grown = (after / before) ** 2 if before > 0 and after > 0 else 1.0
-        return Trace(points[known], self.area_px * grown, kept)
+        return MaskPoints(points[known], self.area_px * grown, kept)
 
-    def on(self, mask: Mask, frame_size: tuple[int, int], shown: Trace | None = None) -> Overlap:
+    def on(self, mask: Mask, frame_size: tuple[int, int], shown: MaskPoints | None = None) -> MaskAgreement:
         """How the trace lies on a mask of the newest frame; nothing overlaps when too little of it is in view.
 
         shown: the mask's own trace, if it is known already.
@@ -80,14 +80,14 @@ class Trace:
         height, width = mask.shape
         at = np.floor((self.points_px + 0.5) / _scale(mask, frame_size))
         seen = ((at >= 0) & (at < (width, height))).all(axis=1)
-        shown = shown or Trace.of(mask, frame_size)
+        shown = shown or MaskPoints.of(mask, frame_size)
         if shown is None or seen.mean() * self.kept < LEAST_KEPT:
-            return Overlap(0.0, 0.0, 0.0)
+            return MaskAgreement(0.0, 0.0, 0.0)
         columns, rows = at[seen].astype(int).T
         inside = float(mask[rows, columns].mean())
         area = self.area_px * float(seen.mean())
         shared = min(inside * area, shown.area_px)
-        return Overlap(shared / (area + shown.area_px - shared), inside, shown.area_px / area)
+        return MaskAgreement(shared / (area + shown.area_px - shared), inside, shown.area_px / area)
 
     def painted(self, frame_size: tuple[int, int]) -> Mask:
         """A small (h, w) mask over the frame, about where the thing is: a disc round each point, of its share."""
@@ -101,7 +101,7 @@ class Trace:
         return small > 0
 
 
-def moved_together(traces: Sequence[Trace], mapping: Mapper) -> list[Trace | None]:
+def moved_together(traces: Sequence[MaskPoints], mapping: Mapper) -> list[MaskPoints | None]:
     """Each of many moved, with one call of the mapping."""
     if not traces:
         return []

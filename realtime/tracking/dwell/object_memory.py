@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from realtime.tracking.dwell.mask_points import Mapper, Trace, moved_together
+from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, moved_together
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.types import Mask
 
 
 @dataclass(slots=True, eq=False)
-class Thing:
+class TrackedObject:
     """One thing that is, or was, on show."""
 
     id: int
-    trace: Trace
+    trace: MaskPoints
     seen_ns: int
     dwell_ns: int = 0
     level: int | None = None
@@ -27,12 +27,12 @@ class Thing:
     """By others: nobody has looked at it yet."""
 
 
-class Memory:
+class ObjectMemory:
     """Things by what they looked like last, and the numbers that are given to new ones."""
 
     def __init__(self, settings: DwellSettings, last_id: int) -> None:
         self._settings = settings
-        self._things: list[Thing] = []
+        self._things: list[TrackedObject] = []
         self._broken_ns: int | None = None
         self.last_id = last_id
 
@@ -45,12 +45,12 @@ class Memory:
         """When the picture's chain last broke."""
         return self._broken_ns
 
-    def new(self, trace: Trace, now_ns: int, *, told: bool = False) -> Thing:
+    def new(self, trace: MaskPoints, now_ns: int, *, told: bool = False) -> TrackedObject:
         """A thing that was never seen before; not remembered until it is kept."""
         self.last_id += 1
-        return Thing(self.last_id, trace, now_ns, told=told)
+        return TrackedObject(self.last_id, trace, now_ns, told=told)
 
-    def keep(self, thing: Thing) -> None:
+    def keep(self, thing: TrackedObject) -> None:
         """Remember a thing."""
         self._things.append(thing)
 
@@ -74,10 +74,10 @@ class Memory:
             extra = alike[: max(len(alike) - most, 0)]
             self._things = [thing for thing in self._things if thing not in extra]
 
-    def recall(self, mask: Mask, frame_size: tuple[int, int]) -> Thing | None:
+    def recall(self, mask: Mask, frame_size: tuple[int, int]) -> TrackedObject | None:
         """The thing that lies where a mask of the newest frame does, taken out; the best if several do."""
         limits, best, best_iou = self._settings, None, -1.0
-        shown = Trace.of(mask, frame_size)
+        shown = MaskPoints.of(mask, frame_size)
         for thing in self._things:
             lies = thing.trace.on(mask, frame_size, shown)
             ratio = max(lies.area_ratio, 1.0 / lies.area_ratio) if lies.area_ratio > 0 else math.inf
@@ -91,7 +91,7 @@ class Memory:
         return best
 
     def introduce(
-        self, traces: Sequence[Trace], on_show: Thing | None, frame_size: tuple[int, int], now_ns: int
+        self, traces: Sequence[MaskPoints], on_show: TrackedObject | None, frame_size: tuple[int, int], now_ns: int
     ) -> list[int]:
         """Ids of things that others found in the newest frame, remembered from now on.
 

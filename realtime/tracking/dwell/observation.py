@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from realtime.tracking.gaze.estimate import Look
+from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.types import Mask, State
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class DwellInput:
     """What is known when a frame is about to be published.
 
     look: what the eyes do, in the newest frame's pixels.
@@ -25,7 +25,7 @@ class Seen:
     """
 
     now_ns: int
-    look: Look | None
+    look: GazeEstimate | None
     decoded: Mask | None
     carried: Mask | None
     frame_size: tuple[int, int]
@@ -36,7 +36,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class DwellDecision:
     """What to publish.
 
     source: whose decode's `gaze`, score and times go with the mask: the fresh one's or the carried one's.

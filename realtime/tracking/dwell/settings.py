@@ -10,7 +10,7 @@ from realtime.errors import DwellSettingsError
 
 @dataclass(frozen=True, slots=True)
 class DwellSettings:
-    """Settings of `Dwell`. Dwell times in the literature on gaze input run from 0.3 to 1 s for a choice."""
+    """Settings of `DwellStateMachine`. Dwell times in the literature on gaze input run from 0.3 to 1 s for a choice."""
 
     preview_s: float = 0.15
     """Rest on something before it is shown while nothing is; 0.15 to 0.25 s keeps scanning eyes from flashing masks."""

@@ -1,4 +1,4 @@
-"""`Dwell`: object identity and the states that are published, one decision a frame.
+"""`DwellStateMachine`: object identity and the states that are published, one decision a frame.
 
     state     means                                  goes to
     -------   ------------------------------------   -----------------------------------------------------------------
@@ -16,7 +16,7 @@ remembered, and its dwell if it was left for less than `lost_s`. The time counts
 and where the eyes are clear of the mask from when they left it. If the eyes did not leave but the mask was carried away
 from under them, it is replaced at once: that is motion's error, and no hysteresis is due to it. In `lost` the id is
 that of the thing that was lost (0 at first), so that a reader knows what is gone; a thing found again by its place gets
-its id back. What is kept on purpose (`Seen.keep`) is `held` whatever the eyes do, until it is lost or let go.
+its id back. What is kept on purpose (`DwellInput.keep`) is `held` whatever the eyes do, until it is lost or let go.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from typing import Literal
 
 import numpy as np
 
-from realtime.tracking.dwell.mask_points import Mapper, Trace, agreement, near
-from realtime.tracking.dwell.object_memory import Memory, Thing
-from realtime.tracking.dwell.observation import Seen, Shown
+from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, agreement, near
+from realtime.tracking.dwell.object_memory import ObjectMemory, TrackedObject
+from realtime.tracking.dwell.observation import DwellDecision, DwellInput
 from realtime.tracking.dwell.settings import DwellSettings
-from realtime.tracking.gaze.estimate import Look
+from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.types import Mask, State
 
 WHOLE = 2
@@ -42,23 +42,23 @@ WHOLE = 2
 
 
 @dataclass(slots=True, eq=False)
-class _Rival:
+class _CompetingObject:
     """What the eyes rest on instead, and since when."""
 
-    trace: Trace
+    trace: MaskPoints
     since_ns: int
 
 
-class Dwell:
+class DwellStateMachine:
     """Call `move` when the picture moved and `update` for each frame; one thread."""
 
     def __init__(self, settings: DwellSettings | None = None, *, last_id: int = 0) -> None:
         """Begin with nothing on show; ids are counted on from `last_id`."""
         self._settings = settings or DwellSettings()
         self._counts: Counter[str] = Counter()
-        self._thing: Thing | None = None
-        self._rival: _Rival | None = None
-        self._memory = Memory(self._settings, last_id)
+        self._thing: TrackedObject | None = None
+        self._rival: _CompetingObject | None = None
+        self._memory = ObjectMemory(self._settings, last_id)
         self._shown_id = 0
         self._now_ns: int | None = None
         self._was_on = False
@@ -107,11 +107,11 @@ class Dwell:
         self._rival = None
         self._lay_down()
 
-    def introduce(self, traces: Sequence[Trace], frame_size: tuple[int, int], now_ns: int) -> list[int]:
+    def introduce(self, traces: Sequence[MaskPoints], frame_size: tuple[int, int], now_ns: int) -> list[int]:
         """Ids of things that others found in the newest frame; eyes that come to one will find it under its id."""
         return self._memory.introduce(traces, self._thing, frame_size, now_ns)
 
-    def update(self, seen: Seen) -> Shown:
+    def update(self, seen: DwellInput) -> DwellDecision:
         """Decide what this frame shows."""
         elapsed_ns = max(seen.now_ns - self._now_ns, 0) if self._now_ns is not None else 0
         self._now_ns = seen.now_ns
@@ -119,7 +119,7 @@ class Dwell:
         if seen.carried is not None and not seen.carried.any():
             seen = replace(seen, carried=None)
         decoded = seen.decoded if seen.look is not None and seen.look.steady else None
-        fresh = Trace.of(decoded, seen.frame_size) if decoded is not None else None
+        fresh = MaskPoints.of(decoded, seen.frame_size) if decoded is not None else None
         if seen.broken and self._thing is not None:
             self._counts["breaks"] += 1
             self._rival = None
@@ -149,7 +149,7 @@ class Dwell:
         self._see(thing, seen.carried, seen.frame_size)
         return self._held("carried", seen.carried, thing)
 
-    def _keep(self, seen: Seen, thing: Thing) -> Shown:
+    def _keep(self, seen: DwellInput, thing: TrackedObject) -> DwellDecision:
         """The thing on show stays there: as it was decoded anew, or else carried on."""
         self._was_on, self._rival = False, None
         mask = seen.carried if seen.decoded is None else seen.decoded
@@ -159,17 +159,17 @@ class Dwell:
         self._see(thing, mask, seen.frame_size)
         return self._held("carried" if seen.decoded is None else "decoded", mask, thing)
 
-    def _lose(self) -> Shown:
+    def _lose(self) -> DwellDecision:
         self._counts["losts"] += 1
         self._rival = None
         self._lay_down()
         return self._nothing()
 
     @staticmethod
-    def _held(source: Literal["decoded", "carried"], mask: Mask, thing: Thing) -> Shown:
-        return Shown(source, mask, thing.id, "held", thing.dwell_ns * 1e-9, thing.level, False)
+    def _held(source: Literal["decoded", "carried"], mask: Mask, thing: TrackedObject) -> DwellDecision:
+        return DwellDecision(source, mask, thing.id, "held", thing.dwell_ns * 1e-9, thing.level, False)
 
-    def _on(self, seen: Seen, thing: Thing, fresh: Trace | None) -> bool:
+    def _on(self, seen: DwellInput, thing: TrackedObject, fresh: MaskPoints | None) -> bool:
         """Whether the eyes rest on the thing on show."""
         look = seen.look
         if look is None or look.kind in ("blink", "none"):
@@ -183,16 +183,18 @@ class Dwell:
         iou = agreement(seen.decoded, seen.carried) if seen.iou is None else seen.iou
         return iou >= self._settings.same_iou
 
-    def _stayed(self, look: Look) -> bool:
+    def _stayed(self, look: GazeEstimate) -> bool:
         """Whether the eyes are where they last rested on the thing: no saccade, or none worth the name."""
         return look.onset_ns == self._onset_ns or math.dist(look.point_px, self._at_px) <= look.radius_px
 
     @staticmethod
-    def _clear(seen: Seen, look: Look) -> bool:
+    def _clear(seen: DwellInput, look: GazeEstimate) -> bool:
         """Whether the eyes are certainly not on the mask on show."""
         return seen.carried is None or not near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
 
-    def _ripe(self, seen: Seen, look: Look, fresh: Trace, after_s: float, clear: bool = False) -> bool:
+    def _ripe(
+        self, seen: DwellInput, look: GazeEstimate, fresh: MaskPoints, after_s: float, clear: bool = False
+    ) -> bool:
         """Whether the eyes have rested on this other thing for long enough."""
         since_ns = look.onset_ns if self._thing is None else max(look.onset_ns, self._thing.seen_ns)
         assert seen.decoded is not None
@@ -201,10 +203,12 @@ class Dwell:
             since_ns = rival.since_ns
         if clear and self._thing is not None:
             since_ns = min(since_ns, self._thing.seen_ns)
-        self._rival = _Rival(fresh, since_ns)
+        self._rival = _CompetingObject(fresh, since_ns)
         return seen.now_ns - since_ns >= after_s * 1e9
 
-    def _rest(self, seen: Seen, thing: Thing, fresh: Trace | None, elapsed_ns: int, changed: bool = False) -> Shown:
+    def _rest(
+        self, seen: DwellInput, thing: TrackedObject, fresh: MaskPoints | None, elapsed_ns: int, changed: bool = False
+    ) -> DwellDecision:
         """The eyes are on the thing: count it, and show the fresh mask where there is one."""
         assert seen.look is not None
         if self._was_on:
@@ -218,9 +222,9 @@ class Dwell:
         elif mask is not None:
             self._see(thing, mask, seen.frame_size)
         source: Literal["decoded", "carried"] = "carried" if fresh is None else "decoded"
-        return Shown(source, mask, thing.id, state, thing.dwell_ns * 1e-9, thing.level, changed)
+        return DwellDecision(source, mask, thing.id, state, thing.dwell_ns * 1e-9, thing.level, changed)
 
-    def _take(self, seen: Seen, look: Look, fresh: Trace) -> Shown:
+    def _take(self, seen: DwellInput, look: GazeEstimate, fresh: MaskPoints) -> DwellDecision:
         """Another thing comes on show: one that is remembered, or a new one."""
         since_ns = self._rival.since_ns if self._rival is not None else look.onset_ns
         dwell_ns = max(seen.now_ns - max(since_ns, self._memory.broken_ns or since_ns), 0)
@@ -236,13 +240,13 @@ class Dwell:
         self._thing, self._shown_id, thing.dwell_ns = thing, thing.id, dwell_ns
         return self._rest(seen, thing, fresh, 0, changed=True)
 
-    def _settle(self, seen: Seen, thing: Thing, look: Look) -> None:
+    def _settle(self, seen: DwellInput, thing: TrackedObject, look: GazeEstimate) -> None:
         """Note where and when the eyes rested on the thing."""
         self._was_on, self._rival, thing.seen_ns = True, None, seen.now_ns
         if look.steady:
             self._onset_ns, self._at_px = look.onset_ns, look.point_px
 
-    def _step(self, seen: Seen, thing: Thing, look: Look) -> None:
+    def _step(self, seen: DwellInput, thing: TrackedObject, look: GazeEstimate) -> None:
         """A fixation held on purpose asks for the next granularity, up to the whole and down again."""
         if look.kind != "fixation":  # eyes that follow something are not held on purpose
             self._step_ns = seen.now_ns
@@ -257,9 +261,9 @@ class Dwell:
         self._step_ns = seen.now_ns
         self._counts["steps"] += 1
 
-    def _see(self, thing: Thing, mask: Mask, frame_size: tuple[int, int]) -> None:
+    def _see(self, thing: TrackedObject, mask: Mask, frame_size: tuple[int, int]) -> None:
         """Keep the trace on what is shown."""
-        thing.trace = Trace.of(mask, frame_size) or thing.trace
+        thing.trace = MaskPoints.of(mask, frame_size) or thing.trace
 
     def _lay_down(self) -> None:
         """Nothing is on show any more; what was is remembered."""
@@ -267,5 +271,5 @@ class Dwell:
             self._memory.keep(self._thing)
         self._thing, self._was_on = None, False
 
-    def _nothing(self) -> Shown:
-        return Shown("nothing", None, self._shown_id, "lost", 0.0, None, False)
+    def _nothing(self) -> DwellDecision:
+        return DwellDecision("nothing", None, self._shown_id, "lost", 0.0, None, False)

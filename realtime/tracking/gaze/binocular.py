@@ -9,7 +9,7 @@ ON, OFF = 2.0, 1.5
 """Alternation is believed while every sample is this much farther from the last than from the one before it."""
 
 
-class EyePairing:
+class BinocularPairing:
     """Compares each sample with the last and the one before; white noise gives a ratio of 1, a moving gaze less."""
 
     def __init__(self) -> None:

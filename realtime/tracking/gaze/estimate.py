@@ -1,4 +1,4 @@
-"""`Look`: what the eyes are doing now, as one value."""
+"""`GazeEstimate`: what the eyes are doing now, as one value."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal
 
 from realtime.types import GazeSample
 
-LookKind = Literal["fixation", "pursuit", "saccade", "blink", "none"]
+EyeMovement = Literal["fixation", "pursuit", "saccade", "blink", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class GazeEstimate:
     """What the eyes are doing now.
 
     kind: fixation, pursuit; saccade (in flight, `point_px` is the newest sample); blink (`point_px` is from before);
@@ -23,7 +23,7 @@ class Look:
     radius_px: error radius, from the sample, else the settings' accuracy.
     """
 
-    kind: LookKind
+    kind: EyeMovement
     point_px: tuple[float, float]
     onset_ns: int
     sample: GazeSample

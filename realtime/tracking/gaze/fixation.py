@@ -22,7 +22,7 @@ KEPT_SAMPLES = 5
 
 
 @dataclass(slots=True, eq=False)
-class Point:
+class FixationPoint:
     """Where a sample lies in the newest frame, px; `move` rewrites x and y."""
 
     t_ns: int
@@ -32,27 +32,27 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class FixationDrift:
     """How a segment moves: px between the means of its older and newer half, and seconds between them."""
 
     moved_px: float
     over_s: float
 
 
-class Segment:
+class FixationSegment:
     """Points of one fixation or pursuit, oldest first."""
 
-    def __init__(self, points: list[Point]) -> None:
+    def __init__(self, points: list[FixationPoint]) -> None:
         """`points`: at least one, in order of time."""
         self.points = points
         self.onset_ns = points[0].t_ns
 
     @property
-    def newest(self) -> Point:
+    def newest(self) -> FixationPoint:
         """The last point in time."""
         return self.points[-1]
 
-    def add(self, point: Point, window_s: float, window_samples: int) -> None:
+    def add(self, point: FixationPoint, window_s: float, window_samples: int) -> None:
         """Put a point at its place in time and forget what left the window."""
         points = self.points
         at = len(points)
@@ -91,10 +91,10 @@ def spread_of(table: NDArray[np.float64], point_px: tuple[float, float]) -> floa
     return float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
 
 
-def drift_of(table: NDArray[np.float64]) -> Drift | None:
+def drift_of(table: NDArray[np.float64]) -> FixationDrift | None:
     """How the window moves; None while there is too little to tell."""
     if len(table) < 4 or table[-1, 0] - table[0, 0] < DRIFT_S:
         return None
     half = len(table) // 2
     seconds, x, y = table[-half:].mean(axis=0) - table[:half].mean(axis=0)
-    return Drift(float(np.hypot(x, y)), float(seconds))
+    return FixationDrift(float(np.hypot(x, y)), float(seconds))

@@ -17,12 +17,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.tracking.gaze.binocular import EyePairing
-from realtime.tracking.gaze.estimate import Look, LookKind
-from realtime.tracking.gaze.fixation import Point, Segment, centre_of, drift_of, spread_of
-from realtime.tracking.gaze.noise import Noise
-from realtime.tracking.gaze.one_euro import OneEuro
-from realtime.tracking.gaze.sample_gate import Gate, Verdict
+from realtime.tracking.gaze.binocular import BinocularPairing
+from realtime.tracking.gaze.estimate import EyeMovement, GazeEstimate
+from realtime.tracking.gaze.fixation import FixationPoint, FixationSegment, centre_of, drift_of, spread_of
+from realtime.tracking.gaze.noise import NoiseEstimator
+from realtime.tracking.gaze.one_euro import OneEuroFilter
+from realtime.tracking.gaze.sample_gate import GateVerdict, SampleGate
 from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import GazeSample
 
@@ -45,9 +45,9 @@ class GazeFilter:
     def __init__(self, settings: GazeSettings | None = None) -> None:
         self._settings = settings or GazeSettings()
         self._counts: Counter[str] = Counter()
-        self._gate = Gate(self._settings, self._counts)
-        self._eyes = EyePairing()
-        self._smooth = OneEuro(
+        self._gate = SampleGate(self._settings, self._counts)
+        self._eyes = BinocularPairing()
+        self._smooth = OneEuroFilter(
             self._settings.min_cutoff_hz, self._settings.beta_hz_s_per_deg, self._settings.derivative_cutoff_hz
         )
         self._frame_size: tuple[int, int] | None = None
@@ -59,11 +59,11 @@ class GazeFilter:
         self._gate.reset()
         self._eyes.reset()
         self._smooth.reset()
-        self._noise = Noise()
-        self._segment: Segment | None = None
-        self._previous: Segment | None = None
-        self._pending: list[Point] = []
-        self._estimate: tuple[LookKind, tuple[float, float], float] | None = None
+        self._noise = NoiseEstimator()
+        self._segment: FixationSegment | None = None
+        self._previous: FixationSegment | None = None
+        self._pending: list[FixationPoint] = []
+        self._estimate: tuple[EyeMovement, tuple[float, float], float] | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -97,15 +97,15 @@ class GazeFilter:
         x, y = float(xy_px[0]), float(xy_px[1])
         valid = self._valid(sample, x, y, frame_size)
         verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
-        if verdict is Verdict.RESET:
+        if verdict is GateVerdict.RESET:
             self.reset()
             verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
         if self._gate.withdraw_after_ns is not None:
             self._withdraw(self._gate.withdraw_after_ns)
             self._gate.withdraw_after_ns = None
-        if verdict is Verdict.LATE:
-            self._use_late(Point(sample.captured_ns, x, y, sample))
-        elif verdict is Verdict.USE:
+        if verdict is GateVerdict.LATE:
+            self._use_late(FixationPoint(sample.captured_ns, x, y, sample))
+        elif verdict is GateVerdict.USE:
             self._counts["used"] += 1
             self._use(sample, x, y)
 
@@ -141,7 +141,7 @@ class GazeFilter:
             self._pending = []
         x, y = self._eyes.update(x, y, ALTERNATION_DEG * self._deg_px, MOST_STEP_DEG * self._deg_px)
         self._counts["alternating"] += self._eyes.alternating
-        point = Point(sample.captured_ns, x, y, sample)
+        point = FixationPoint(sample.captured_ns, x, y, sample)
         segment = self._segment
         self._estimate = None
         if segment is None:
@@ -153,14 +153,14 @@ class GazeFilter:
         else:
             self._fly(segment, point)
 
-    def _near(self, segment: Segment, point: Point) -> bool:
+    def _near(self, segment: FixationSegment, point: FixationPoint) -> bool:
         """Whether the eyes may have come here without a saccade."""
         limits, dt_s = self._settings, (point.t_ns - segment.newest.t_ns) * 1e-9
         by_noise = limits.noise_factor * self._noise.deviation_deg
         by_speed = limits.saccade_deg_per_s * min(dt_s, limits.velocity_window_s)
         return _apart(segment.reference(), point) <= max(limits.min_saccade_deg, by_noise, by_speed) * self._deg_px
 
-    def _stay(self, segment: Segment, point: Point) -> None:
+    def _stay(self, segment: FixationSegment, point: FixationPoint) -> None:
         """One more sample of the same look; what it deviates by is the noise."""
         residual_px = _apart(segment.reference(), point)
         step_px = _apart((segment.newest.x, segment.newest.y), point)
@@ -169,11 +169,11 @@ class GazeFilter:
         segment.add(point, self._settings.window_s, self._settings.window_samples)
         self._follow(point, dt_s)
 
-    def _follow(self, point: Point, dt_s: float) -> None:
+    def _follow(self, point: FixationPoint, dt_s: float) -> None:
         """Smooth in degrees, so that the settings fit every camera."""
         self._smooth.update(point.x / self._deg_px, point.y / self._deg_px, dt_s)
 
-    def _fly(self, segment: Segment, point: Point) -> None:
+    def _fly(self, segment: FixationSegment, point: FixationPoint) -> None:
         """A sample away from the look: the eyes fly until two lie together, or for as long as a saccade can last."""
         self._pending = [*self._pending[1 - MOST_PENDING :], point]
         landed = self._landed()
@@ -190,7 +190,7 @@ class GazeFilter:
             self._noise.raise_to(np.array([(p.x, p.y) for p in self._pending]) / self._deg_px)
             self._begin(self._pending[-2:])
 
-    def _landed(self) -> list[Point]:
+    def _landed(self) -> list[FixationPoint]:
         """The newest samples in flight that lie together, or none."""
         newest, limits = self._pending[-1], self._settings
         for at in range(len(self._pending) - 2, -1, -1):
@@ -204,7 +204,7 @@ class GazeFilter:
             return self._pending[at:] if _apart((here.x, here.y), newest) <= near_px else []
         return []
 
-    def _returned(self, segment: Segment, landed: list[Point]) -> bool:
+    def _returned(self, segment: FixationSegment, landed: list[FixationPoint]) -> bool:
         """Whether the eyes are back, at once, where they were."""
         if (landed[0].t_ns - segment.newest.t_ns) * 1e-9 > self._settings.merge_s:
             return False
@@ -212,14 +212,14 @@ class GazeFilter:
         near_deg = max(self._settings.landing_deg, RETURN_NOISE_FACTOR * self._noise.deviation_deg)
         return all(_apart(centre, point) <= near_deg * self._deg_px for point in landed)
 
-    def _begin(self, points: list[Point]) -> None:
+    def _begin(self, points: list[FixationPoint]) -> None:
         """A look of its own; nothing of the last one is mixed in."""
-        self._previous, self._segment, self._pending = self._segment, Segment(points), []
+        self._previous, self._segment, self._pending = self._segment, FixationSegment(points), []
         self._smooth.reset()
         for before, point in zip([points[0], *points], points, strict=False):
             self._follow(point, (point.t_ns - before.t_ns) * 1e-9)
 
-    def _use_late(self, point: Point) -> None:
+    def _use_late(self, point: FixationPoint) -> None:
         """A sample out of order sharpens the look it belongs to and decides nothing."""
         segment = self._segment
         if segment is None or point.t_ns < segment.onset_ns or self._pending:
@@ -277,7 +277,7 @@ class GazeFilter:
         self._eyes.last = [(x, y) for x, y in eyes]
         self._estimate = None
 
-    def look(self, now_ns: int) -> Look | None:
+    def look(self, now_ns: int) -> GazeEstimate | None:
         """What the eyes are doing at `now_ns` (host monotonic), or None before the first valid sample."""
         segment = self._segment
         if segment is None:
@@ -296,19 +296,19 @@ class GazeFilter:
             return self._at("fixation", first.t_ns, newest)
         return self._resting(None, segment)
 
-    def _at(self, kind: LookKind, onset_ns: int, point: Point) -> Look:
+    def _at(self, kind: EyeMovement, onset_ns: int, point: FixationPoint) -> GazeEstimate:
         """A look of one sample."""
-        return Look(kind, (point.x, point.y), onset_ns, point.sample, 0.0, self._radius_px(point.sample))
+        return GazeEstimate(kind, (point.x, point.y), onset_ns, point.sample, 0.0, self._radius_px(point.sample))
 
-    def _resting(self, kind: LookKind | None, segment: Segment) -> Look:
+    def _resting(self, kind: EyeMovement | None, segment: FixationSegment) -> GazeEstimate:
         """The look of the segment; `kind` None says itself whether it drifts."""
         if self._estimate is None:
             self._estimate = self._estimated(segment)
         own, point_px, spread_px = self._estimate
         sample = segment.newest.sample
-        return Look(kind or own, point_px, segment.onset_ns, sample, spread_px, self._radius_px(sample))
+        return GazeEstimate(kind or own, point_px, segment.onset_ns, sample, spread_px, self._radius_px(sample))
 
-    def _estimated(self, segment: Segment) -> tuple[LookKind, tuple[float, float], float]:
+    def _estimated(self, segment: FixationSegment) -> tuple[EyeMovement, tuple[float, float], float]:
         """Fixation with its geometric median, or pursuit with the smoothed point; and the spread, px."""
         table, smooth = segment.table(), self._smooth.position
         drift = drift_of(table)
@@ -325,7 +325,7 @@ class GazeFilter:
         return sample.radius_px if sample.radius_px is not None else self._settings.accuracy_deg * self._deg_px
 
 
-def _apart(here: tuple[float, float], there: Point) -> float:
+def _apart(here: tuple[float, float], there: FixationPoint) -> float:
     return math.hypot(here[0] - there.x, here[1] - there.y)
 
 

@@ -19,7 +19,7 @@ STEP_TO_DEVIATION = 1.77
 """Mean length of a step between two samples, to the same."""
 
 
-class Noise:
+class NoiseEstimator:
     """Two running means, their outliers held down as Huber does.
 
     deviation_deg: standard deviation per axis round where the gaze was just now, slow drift included.

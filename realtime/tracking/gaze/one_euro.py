@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-class OneEuro:
+class OneEuroFilter:
     """A low-pass filter of a point whose cut-off rises with speed (Casiez, Roussel and Vogel, CHI 2012).
 
     Both axes share one cut-off, from the speed of the point, so that the filter does not depend on how the axes lie.

@@ -16,7 +16,7 @@ GAP_INTERVALS = 2.5
 SMOOTHING = 0.1
 
 
-class Verdict(Enum):
+class GateVerdict(Enum):
     """What to do with a sample."""
 
     USE = "use"
@@ -27,7 +27,7 @@ class Verdict(Enum):
     """The clock was set back: forget everything, then use it."""
 
 
-class Gate:
+class SampleGate:
     """Judges one sample after the other and remembers where the eyes were shut."""
 
     def __init__(self, settings: GazeSettings, counts: Counter[str]) -> None:
@@ -52,7 +52,7 @@ class Gate:
         """How long without a valid sample is a blink at this sampling rate."""
         return max(self._settings.blink_gap_s, GAP_INTERVALS * (self.interval_s or 0.0))
 
-    def admit(self, t_ns: int, received_ns: int, valid: bool) -> Verdict:
+    def admit(self, t_ns: int, received_ns: int, valid: bool) -> GateVerdict:
         """Judge a sample.
 
         Afterwards `withdraw_after_ns` is set if a gap has just been noticed, for the caller to clear, and `away_s` is
@@ -70,17 +70,17 @@ class Gate:
         if self.valid_ns is not None and (t_ns - self.valid_ns) * 1e-9 > self.gap_s:
             self._shut(self.valid_ns)
         if not valid:
-            return Verdict.DROP
+            return GateVerdict.DROP
         if self.in_gap and self._shut_until_ns is None:
             self._shut_until_ns = t_ns + round(self._settings.blink_after_s * 1e9)
         self.valid_ns, self.valid_received_ns = t_ns, received_ns
         if self._shut_until_ns is not None and t_ns < self._shut_until_ns:
             self._counts["near_blink"] += 1
-            return Verdict.DROP
+            return GateVerdict.DROP
         if self.in_gap:
             self.away_s = (t_ns - self._shut_since_ns) * 1e-9
         self.in_gap, self._shut_until_ns = False, None
-        return Verdict.USE
+        return GateVerdict.USE
 
     def _shut(self, valid_ns: int) -> None:
         """A gap since `valid_ns`: nothing counts until `blink_after_s` past its end."""
@@ -90,21 +90,21 @@ class Gate:
             self.withdraw_after_ns = valid_ns - round(self._settings.blink_before_s * 1e9)
             self._counts["gaps"] += 1
 
-    def _late(self, t_ns: int, valid: bool) -> Verdict:
+    def _late(self, t_ns: int, valid: bool) -> GateVerdict:
         """Not newer than the newest: use it if it is nearly in time, else drop it, until too many say otherwise."""
         assert self.newest_ns is not None
         if self.newest_ns - t_ns <= self._settings.reorder_s * 1e9:
             self._late_run = 0
             if valid and not self.in_gap:
-                return Verdict.LATE
+                return GateVerdict.LATE
             self._counts["late_dropped"] += valid
-            return Verdict.DROP
+            return GateVerdict.DROP
         self._late_run += 1
         if self._late_run < self._settings.resync_samples:
             self._counts["too_late"] += 1
-            return Verdict.DROP
+            return GateVerdict.DROP
         self._counts["clock_resets"] += 1
-        return Verdict.RESET
+        return GateVerdict.RESET
 
     def unseen_s(self, now_ns: int) -> float:
         """Seconds without a valid sample: by the samples' own times or by silence on arrival, whichever is longer."""

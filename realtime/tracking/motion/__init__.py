@@ -5,7 +5,7 @@ older frame is then brought to now by sampling it there, without holes, and a ga
 """
 
 from realtime.tracking.motion.common_fate import common_fate
-from realtime.tracking.motion.flow_chain import Chain, similarity
-from realtime.tracking.motion.optical_flow import Motion, MotionSettings
+from realtime.tracking.motion.flow_chain import FlowChain, similarity
+from realtime.tracking.motion.optical_flow import FlowHistory, MotionSettings
 
-__all__ = ["Chain", "Motion", "MotionSettings", "common_fate", "similarity"]
+__all__ = ["FlowChain", "FlowHistory", "MotionSettings", "common_fate", "similarity"]

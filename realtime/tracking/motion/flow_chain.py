@@ -58,7 +58,7 @@ def similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class FlowChain:
     """The map from the newest frame, index `now`, to an older one, index `then`.
 
     size: (width, height) of both frames, px.

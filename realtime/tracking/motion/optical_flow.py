@@ -14,7 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from realtime.tracking.motion.flow_chain import Chain, Floats, Grey, grid, sample
+from realtime.tracking.motion.flow_chain import Floats, FlowChain, Grey, grid, sample
 from realtime.types import Frame
 
 
@@ -77,7 +77,7 @@ def _window(size: tuple[int, int]) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Step:
+class _FlowStep:
     """One frame of the ring and its flow to the one before."""
 
     index: int
@@ -87,13 +87,15 @@ class _Step:
     trust: float
 
 
-class Motion:
+class FlowHistory:
     """The newest frames' motion. One thread; nothing in it grows without bound."""
 
     def __init__(self, settings: MotionSettings | None = None) -> None:
         self._settings = settings or MotionSettings()
-        self._ring: OrderedDict[int, _Step] = OrderedDict()
-        self._chains: dict[int, Chain] = {}  # by `then`; each to whatever frame was the newest when it was asked for
+        self._ring: OrderedDict[int, _FlowStep] = OrderedDict()
+        self._chains: dict[
+            int, FlowChain
+        ] = {}  # by `then`; each to whatever frame was the newest when it was asked for
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         # One level finer than the preset; its variational refinement costs more than it gains for carried masks.
         self._flow.setFinestScale(1)
@@ -119,7 +121,7 @@ class Motion:
             newest = None
         grey = self._grey(frame)
         if newest is None:
-            step = _Step(frame.index, frame.size, grey, np.zeros((*grey.shape, 2), np.float32), 1.0)
+            step = _FlowStep(frame.index, frame.size, grey, np.zeros((*grey.shape, 2), np.float32), 1.0)
         else:
             step = self._step(frame, grey, self._ring[newest])
         self._ring[frame.index] = step
@@ -133,7 +135,7 @@ class Motion:
         self._ring.clear()
         self._chains.clear()
 
-    def chain(self, then: int) -> Chain | None:
+    def chain(self, then: int) -> FlowChain | None:
         """The map from the newest frame to frame `then`; None when that is not in the ring or lies behind a cut."""
         newest = self.now
         if newest is None or then not in self._ring:
@@ -150,11 +152,11 @@ class Motion:
             now = self._ring[newest]
             if displacement is None:
                 displacement = np.zeros_like(now.flow)
-            known = Chain(then, newest, now.size, displacement, weakest, (self._ring[then].grey, now.grey))
+            known = FlowChain(then, newest, now.size, displacement, weakest, (self._ring[then].grey, now.grey))
             self._chains[then] = known
         return known if known.weakest >= self._settings.cut_trust else None
 
-    def back(self, frames: int) -> Chain | None:
+    def back(self, frames: int) -> FlowChain | None:
         """`chain` to the frame that came so many before the newest; None when the ring does not reach there."""
         indices = list(self._ring)[-1 - frames :]
         return self.chain(indices[0]) if len(indices) > frames else None
@@ -172,17 +174,17 @@ class Motion:
         grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
         return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _step(self, frame: Frame, grey: Grey, before: _Step) -> _Step:
+    def _step(self, frame: Frame, grey: Grey, before: _FlowStep) -> _FlowStep:
         if self._still(grey, before.grey):
-            return _Step(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
+            return _FlowStep(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
         flow = self._measured(grey, before.grey)
-        trust = Chain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
+        trust = FlowChain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
         if trust < self._settings.doubt_trust:
             trust = min(trust, self._home(grey, before.grey, flow))
         apart = _apart(grey, before.grey)
         if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
             trust = 0.0
-        return _Step(frame.index, frame.size, grey, flow, trust)
+        return _FlowStep(frame.index, frame.size, grey, flow, trust)
 
     def _measured(self, grey: Grey, before: Grey) -> Floats:
         """Flow from `grey` to `before`; of a fast pan the better, pixel by pixel, of two that start differently."""

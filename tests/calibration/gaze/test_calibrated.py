@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Pinhole
-from calibration.gaze import CameraView, FlatView, GazeCalibration, LookTable, Pairs, calibrate
+from calibration import CalibrationError, PinholeCamera
+from calibration.gaze import CameraView, FlatView, GazeCalibration, GazePairs, GazeTable, calibrate
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
-CAMERA = Pinhole((1280, 720), 1000.0, 1000.0, 640.0, 360.0, (-0.25, 0.05, 0.0, 0.0, 0.0))
+CAMERA = PinholeCamera((1280, 720), 1000.0, 1000.0, 640.0, 360.0, (-0.25, 0.05, 0.0, 0.0, 0.0))
 VIEWS = {"camera": CameraView(CAMERA), "flat": FlatView((1280, 720))}
 
 
@@ -21,7 +21,9 @@ def looks_at(places, tracker, view, rng, count=60):
     for number, at in enumerate(places):
         look = view.pixels(tracker.samples(rng, at, count, target_sd=0.1))
         out.append(
-            Pairs(f"{number}", np.arange(count) / 200, look, np.repeat(view.pixels(at[None]), count, 0), 2, count + 2)
+            GazePairs(
+                f"{number}", np.arange(count) / 200, look, np.repeat(view.pixels(at[None]), count, 0), 2, count + 2
+            )
         )
     return out
 
@@ -87,7 +89,7 @@ def test_a_map_that_throws_looks_out_of_the_world_is_refused(made):
 
 def test_the_table_says_what_the_calibration_says(made):
     calibration, _ = made
-    table = LookTable(calibration)
+    table = GazeTable(calibration)
     places = np.random.default_rng(1).uniform((-150, -100), (1430, 820), (300, 2))
     exact = calibration.apply(places)
     found = [table.at(*map(float, place)) for place in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration.gaze import Choreography, moving_steps, screen_steps
+from calibration.gaze import GazeChoreography, moving_steps, screen_steps
 from calibration.gaze.choreography import MOVING_MARKER, TIMEOUT_S
 
 SIZE = (1000, 600)
@@ -36,7 +36,7 @@ class Wearer:
 
 
 def test_nine_targets_and_four_others_are_gone_through():
-    choreography = Choreography(screen_steps(9))
+    choreography = GazeChoreography(screen_steps(9))
     wearer = Wearer(choreography)
     wearer.watch(60)
     assert choreography.finished
@@ -51,7 +51,7 @@ def test_nine_targets_and_four_others_are_gone_through():
 
 
 def test_progress_rises_and_tells_what_to_do():
-    choreography = Choreography(screen_steps(5))
+    choreography = GazeChoreography(screen_steps(5))
     wearer = Wearer(choreography)
     shown = []
     while (advice := choreography.advice(wearer.now)).done == 0:
@@ -64,7 +64,7 @@ def test_progress_rises_and_tells_what_to_do():
 
 
 def test_the_way_to_a_target_does_not_count():
-    choreography = Choreography(screen_steps(5))
+    choreography = GazeChoreography(screen_steps(5))
     wearer = Wearer(choreography, off=(400.0, 0.0))
     wearer.watch(0.5)  # still looking elsewhere
     wearer.off = (5.0, 5.0)
@@ -77,7 +77,7 @@ def test_the_way_to_a_target_does_not_count():
     [({"sees": False}, "does not see the marker"), ({"marker": 3}, "does not see the marker")],
 )
 def test_a_marker_that_is_not_seen_is_said_and_left_out_in_time(how, says):
-    choreography = Choreography(screen_steps(5))
+    choreography = GazeChoreography(screen_steps(5))
     wearer = Wearer(choreography)
     wearer.watch(1.0, **how)
     assert says in choreography.advice(wearer.now).hint
@@ -88,7 +88,7 @@ def test_a_marker_that_is_not_seen_is_said_and_left_out_in_time(how, says):
 
 
 def test_eyes_that_are_not_sure_are_said():
-    choreography = Choreography(screen_steps(5))
+    choreography = GazeChoreography(screen_steps(5))
     wearer = Wearer(choreography, confidence=0.3)
     wearer.watch(3.0)
     assert "not sure" in choreography.advice(wearer.now).hint
@@ -96,7 +96,7 @@ def test_eyes_that_are_not_sure_are_said():
 
 
 def test_no_gaze_at_all_is_said():
-    choreography = Choreography(screen_steps(5))
+    choreography = GazeChoreography(screen_steps(5))
     step = choreography.steps[0]
     for frame in range(60):
         choreography.see(frame / 30, {step.marker: (500.0, 300.0)}, SIZE)
@@ -104,7 +104,7 @@ def test_no_gaze_at_all_is_said():
 
 
 def test_it_can_be_broken_off_and_what_is_done_stays():
-    choreography = Choreography(screen_steps(9))
+    choreography = GazeChoreography(screen_steps(9))
     wearer = Wearer(choreography)
     while choreography.advice(wearer.now).done < 5:
         wearer.watch(1 / FPS)
@@ -114,7 +114,7 @@ def test_it_can_be_broken_off_and_what_is_done_stays():
 
 
 def test_a_target_can_be_repeated_and_skipped():
-    choreography = Choreography(screen_steps(5))
+    choreography = GazeChoreography(screen_steps(5))
     wearer = Wearer(choreography)
     while choreography.advice(wearer.now).done < 2:
         wearer.watch(1 / FPS)
@@ -131,7 +131,7 @@ def test_a_target_can_be_repeated_and_skipped():
 
 
 def test_where_somebody_else_shows_the_targets_whichever_is_seen_counts():
-    choreography = Choreography(screen_steps(9), led=False)
+    choreography = GazeChoreography(screen_steps(9), led=False)
     wearer = Wearer(choreography)
     for marker in (22, 3, 0, 99):
         wearer.watch(2.6, where=(300.0, 200.0), marker=marker)
@@ -140,7 +140,7 @@ def test_where_somebody_else_shows_the_targets_whichever_is_seen_counts():
 
 
 def test_the_head_moves_one_marker_through_the_picture():
-    choreography = Choreography(moving_steps())
+    choreography = GazeChoreography(moving_steps())
     wearer = Wearer(choreography)
     wearer.watch(1.0, where=(250.0, 40.0), marker=MOVING_MARKER)  # between two places
     assert "turn your head" in choreography.advice(wearer.now).hint
@@ -152,7 +152,7 @@ def test_the_head_moves_one_marker_through_the_picture():
 
 
 def test_looking_at_something_and_pressing():
-    choreography = Choreography(())
+    choreography = GazeChoreography(())
     for at, role in (((100, 100), "fit"), ((800, 120), "fit"), ((450, 500), "check")):
         start = 10.0 + at[0]
         for time_s in np.arange(start - 1, start, 0.005):

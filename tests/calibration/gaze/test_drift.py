@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.gaze import Drift, fit_gaze, object_sd_deg
+from calibration.gaze import DriftCorrection, fit_gaze, object_sd_deg
 from calibration.gaze.drift import BOUND_DEG, HALF_LIFE_S, LARGEST_OBJECT_DEG
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
@@ -26,7 +26,7 @@ def test_a_slip_of_1_5_degrees_is_brought_under_0_5_by_one_look():
         tracker.bias = tracker.bias + 1.5 * np.array([math.cos(turn), math.sin(turn)])
         at = INNER[rng.integers(len(INNER))]
         seen = made.apply(np.median(tracker.samples(rng, at, target_sd=0.2), axis=0)[None])[0]
-        drift = Drift().observed(10.0, tuple(at - seen))
+        drift = DriftCorrection().observed(10.0, tuple(at - seen))
         gaze = made.apply(tracker.says(INNER))
         before.append(np.linalg.norm(gaze - INNER, axis=1).mean())
         after.append(np.linalg.norm(gaze + drift.offset_deg - INNER, axis=1).mean())
@@ -37,7 +37,7 @@ def test_a_slip_of_1_5_degrees_is_brought_under_0_5_by_one_look():
 
 @given(st.lists(st.tuples(st.floats(0, 1000), numbers, numbers, st.floats(0.1, 5)), max_size=20))
 def test_it_is_bounded_whatever_is_observed(observations):
-    drift, now = Drift(), 0.0
+    drift, now = DriftCorrection(), 0.0
     for wait, x, y, sd in observations:
         now += wait
         drift = drift.observed(now, (x, y), sd)
@@ -47,7 +47,7 @@ def test_it_is_bounded_whatever_is_observed(observations):
 
 
 def test_it_is_forgotten():
-    drift = Drift().observed(0.0, (1.0, 0.0))
+    drift = DriftCorrection().observed(0.0, (1.0, 0.0))
     half = drift.decayed(HALF_LIFE_S)
     assert math.isclose(half.offset_deg[0], drift.offset_deg[0] / 2)
     assert half.sd_deg > drift.sd_deg
@@ -56,8 +56,8 @@ def test_it_is_forgotten():
 
 
 def test_what_cannot_be_is_refused():
-    assert Drift().observed(0.0, (9.0, 0.0)).offset_deg == (0.0, 0.0)
-    assert Drift().observed(0.0, (math.nan, 0.0)).refused == 1
+    assert DriftCorrection().observed(0.0, (9.0, 0.0)).offset_deg == (0.0, 0.0)
+    assert DriftCorrection().observed(0.0, (math.nan, 0.0)).refused == 1
 
 
 def test_things_say_less_the_larger_they_are():
@@ -67,5 +67,5 @@ def test_things_say_less_the_larger_they_are():
     assert small < large
     assert object_sd_deg(LARGEST_OBJECT_DEG + 1) is None
     assert object_sd_deg(0.0) is None
-    drift = Drift().observed(0.0, (1.0, 0.0), large)
+    drift = DriftCorrection().observed(0.0, (1.0, 0.0), large)
     assert 0 < drift.offset_deg[0] < 0.6

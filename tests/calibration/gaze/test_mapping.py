@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError
-from calibration.gaze import FlatView, GazeFitError, GazeMap, Pairs, fit_gaze, summarised
+from calibration.gaze import FlatView, GazeFitError, GazeMap, GazePairs, fit_gaze, summarised
 from calibration.gaze.mapping import KINDS
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
@@ -21,7 +21,7 @@ def looked(rng, tracker, **noise):
     for number, at in enumerate(GRID):
         look = VIEW.pixels(tracker.samples(rng, at, **noise))
         target = np.repeat(VIEW.pixels(at[None]), len(look), 0)
-        pairs.append(Pairs(str(number), np.arange(len(look)) / 30, look, target, 0, len(look)))
+        pairs.append(GazePairs(str(number), np.arange(len(look)) / 30, look, target, 0, len(look)))
     return summarised(pairs, VIEW)
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration.gaze import Looks, Sights, discarded_share, match
+from calibration.gaze import GazeSeries, TargetSeries, discarded_share, match
 from calibration.gaze.matching import NEAR_S, strays
 
 
 def looks(times, confidence=0.9):
     times = np.asarray(times, float)
-    return Looks(times, np.column_stack([times * 100, times * 0]), np.full(len(times), confidence))
+    return GazeSeries(times, np.column_stack([times * 100, times * 0]), np.full(len(times), confidence))
 
 
 def sights(times):
     times = np.asarray(times, float)
-    return Sights(times, np.column_stack([times * 100, times * 0]))
+    return TargetSeries(times, np.column_stack([times * 100, times * 0]))
 
 
 def test_each_sight_gets_the_nearest_look():

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, Pairs, QualityError, Validation, validate
+from calibration.gaze import FlatView, GazePairs, GazeValidation, QualityError, validate
 
 VIEW = FlatView((1000, 600))  # 10 px a degree
 PLACES = ((-7.0, -4.0), (7.0, -4.0), (7.0, 4.0), (-7.0, 4.0))
@@ -21,7 +21,7 @@ def looks_at(offset=(0.0, 0.0), sd=0.1, count=400, lost=0, places=PLACES, seed=0
         target = np.tile(place, (count, 1))
         gaze = target + offset + rng.normal(0, sd, (count, 2))
         out.append(
-            Pairs(f"t{number}", np.arange(count) / 200, VIEW.pixels(gaze), VIEW.pixels(target), lost, count + lost)
+            GazePairs(f"t{number}", np.arange(count) / 200, VIEW.pixels(gaze), VIEW.pixels(target), lost, count + lost)
         )
     return out
 
@@ -93,8 +93,8 @@ def test_nothing_to_judge_is_said():
 
 def test_it_can_be_written_and_read():
     found = judged()
-    assert Validation.from_dict(json.loads(json.dumps(found.to_dict()))) is not None
-    read = Validation.from_dict(found.to_dict())
+    assert GazeValidation.from_dict(json.loads(json.dumps(found.to_dict()))) is not None
+    read = GazeValidation.from_dict(found.to_dict())
     assert (read.accuracy_deg, read.bias_deg, read.verdict) == (found.accuracy_deg, found.bias_deg, found.verdict)
     with pytest.raises(QualityError, match="no validation"):
-        Validation.from_dict({"targets": []})
+        GazeValidation.from_dict({"targets": []})

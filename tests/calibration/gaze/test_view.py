@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Fisheye, Pinhole, angles_deg
+from calibration import CalibrationError, FisheyeCamera, PinholeCamera, angles_deg
 from calibration.gaze import CameraView, FlatView, view_from_dict
 
 LENSES = {
-    "pinhole": Pinhole((1280, 720), 650.0, 655.0, 630.0, 365.0, (-0.3, 0.1, 0.001, 0.0, 0.0)),
-    "fisheye": Fisheye((1280, 720), 520.0, 520.0, 640.0, 360.0, (0.02, -0.01, 0.0, 0.0)),
+    "pinhole": PinholeCamera((1280, 720), 650.0, 655.0, 630.0, 365.0, (-0.3, 0.1, 0.001, 0.0, 0.0)),
+    "fisheye": FisheyeCamera((1280, 720), 520.0, 520.0, 640.0, 360.0, (0.02, -0.01, 0.0, 0.0)),
 }
 VIEWS = {**{name: CameraView(camera) for name, camera in LENSES.items()}, "flat": FlatView((1280, 720))}
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.solids import Solid, see
-from calibration import CalibrationError, Pinhole, Rigid
+from calibration import CalibrationError, PinholeCamera, RigidTransform
 from calibration.objects import find_cloud, metres, minimal_box, quick_box, sight_lines, spot_of
 from tests.calibration.objects import slow
 from tests.calibration.shared import SHARED
 
-CAMERA = Pinhole((640, 480), 520, 520, 319.5, 239.5)
+CAMERA = PinholeCamera((640, 480), 520, 520, 319.5, 239.5)
 BIN = SHARED / "rgbd" / "arc2017_bin"
 SIGNED = [np.array(order) * np.array(signs)[:, None]
           for order in itertools.permutations(np.eye(3)) for signs in itertools.product((1, -1), repeat=3)]  # fmt: skip
@@ -25,9 +25,9 @@ NAMES = [named for named in SIGNED if np.linalg.det(named) > 0]
 
 def against(box, solid):
     """(degrees, sides relative to the truth's minus 1) with the box's axes named as is nearest to the truth."""
-    turn = min(NAMES, key=lambda named: Rigid(box.pose.rotation @ named, np.zeros(3)).away_from(
-        Rigid(solid.pose.rotation, np.zeros(3)))[1])  # fmt: skip
-    named = Rigid(box.pose.rotation @ turn, solid.pose.translation_m)
+    turn = min(NAMES, key=lambda named: RigidTransform(box.pose.rotation @ named, np.zeros(3)).away_from(
+        RigidTransform(solid.pose.rotation, np.zeros(3)))[1])  # fmt: skip
+    named = RigidTransform(box.pose.rotation @ turn, solid.pose.translation_m)
     return math.degrees(named.away_from(solid.pose)[1]), np.abs(turn).T @ box.extents_m / solid.sides_m - 1
 
 
@@ -38,7 +38,7 @@ def solids(seed, count):
     while len(found) < count:
         sides = tuple(rng.uniform(0.07, 0.32, 3))
         place = [rng.uniform(-0.1, 0.1), rng.uniform(-0.08, 0.08), rng.uniform(0.7, 1.0)]
-        solid = Solid(Rigid.from_rotvec(rng.normal(size=3) * 1.2, place), sides)
+        solid = Solid(RigidTransform.from_rotvec(rng.normal(size=3) * 1.2, place), sides)
         camera = solid.pose.rotation.T @ -solid.pose.translation_m
         faces = np.diag(np.sign(camera) * np.array(sides) / 2)
         from_faces = camera - faces
@@ -65,7 +65,7 @@ def test_sides_and_turns_of_noisy_boxes(seen, fit, most):
 
 def test_a_box_that_shows_two_faces_is_not_turned_across_them():
     # Any box round a right-angled wedge that shares its long edge has the same volume, 45 degrees off the faces.
-    solid = Solid(Rigid.from_rotvec([0, math.radians(45), 0], [0, 0, 0.8]), (0.15, 0.3, 0.15))
+    solid = Solid(RigidTransform.from_rotvec([0, math.radians(45), 0], [0, 0, 0.8]), (0.15, 0.3, 0.15))
     sight = see(CAMERA, solid, np.random.default_rng(0))
     degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
     assert degrees < 1
@@ -75,8 +75,8 @@ def test_a_box_that_shows_two_faces_is_not_turned_across_them():
 @pytest.mark.parametrize(("bleed_px", "most"), [(0, 0.02), (2, 0.06), (4, 0.15)])
 def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, most):
     """Where thing and floor touch, depth says nothing about which is which, only how the surface leans."""
-    camera_from_floor = Rigid.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
-    solid = Solid(camera_from_floor @ Rigid.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
+    camera_from_floor = RigidTransform.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
+    solid = Solid(camera_from_floor @ RigidTransform.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
     sight = see(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
     degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
     assert degrees < 2
@@ -84,7 +84,9 @@ def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, m
 
 
 def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
-    solid = Solid(Rigid.from_rotvec([0, 0, 0.4], [0, 0, 0.6]), (0.2, 0.12, 0.1))  # seen from the front: one face
+    solid = Solid(
+        RigidTransform.from_rotvec([0, 0, 0.4], [0, 0, 0.6]), (0.2, 0.12, 0.1)
+    )  # seen from the front: one face
     sight = see(CAMERA, solid, np.random.default_rng(1))
     box = minimal_box(find_cloud(sight.mask, sight.depth, CAMERA))
     assert box.extents_m[0] == pytest.approx(0.2, rel=0.02)
@@ -112,7 +114,7 @@ def bin_of_things():
     meta = json.loads((BIN / "meta.json").read_text())
     depth = metres(cv2.imread(str(BIN / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
     masks = cv2.imread(str(BIN / "instances.png"), cv2.IMREAD_UNCHANGED)
-    return Pinhole.from_matrix((640, 480), meta["K"], meta["D"]), depth, masks
+    return PinholeCamera.from_matrix((640, 480), meta["K"], meta["D"]), depth, masks
 
 
 @pytest.mark.parametrize("thing", range(1, 9))
@@ -135,7 +137,7 @@ def test_open3d_agrees_where_the_smallest_box_is_the_only_one():
     pytest.importorskip("open3d", reason="Open3D is not installed", exc_type=ImportError)
     from calibration.objects.with_open3d import open3d_box
 
-    solid = Solid(Rigid.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.28, 0.2, 0.15))
+    solid = Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.28, 0.2, 0.15))
     sight = see(CAMERA, solid, np.random.default_rng(2))
     cloud = find_cloud(sight.mask, sight.depth, CAMERA)
     assert minimal_box(cloud).extents_m == pytest.approx(open3d_box(cloud).extents_m, rel=0.01)
@@ -148,7 +150,9 @@ def test_without_open3d_it_says_what_to_install(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "open3d", None)
     sight = see(
-        CAMERA, Solid(Rigid.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.2, 0.2, 0.2)), np.random.default_rng(2)
+        CAMERA,
+        Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.2, 0.2, 0.2)),
+        np.random.default_rng(2),
     )
     with pytest.raises(CalibrationError, match="pip install 'gazecast"):
         open3d_box(find_cloud(sight.mask, sight.depth, CAMERA))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks.solids import Solid, see
-from calibration import Pinhole, Rigid
-from calibration.objects import NoPlace, by_size, find_cloud, on_plane, sight, spot_of
+from calibration import PinholeCamera, RigidTransform
+from calibration.objects import PlaceError, by_size, find_cloud, on_plane, sight, spot_of
 
-CAMERA = Pinhole((320, 240), 260, 260, 159.5, 119.5, (-0.1, 0.01, 0, 0))
+CAMERA = PinholeCamera((320, 240), 260, 260, 159.5, 119.5, (-0.1, 0.01, 0, 0))
 
 
 def disc(x, y, radius):
@@ -20,8 +20,8 @@ def disc(x, y, radius):
 
 
 def test_the_centroids_error_is_within_what_is_said_of_it():
-    camera, far = Pinhole((320, 240), 260, 260, 159.5, 119.5), []
-    solid = Solid(Rigid.from_rotvec([0.3, 0.2, 0.1], [0.05, 0, 0.9]), (0.2, 0.15, 0.1))
+    camera, far = PinholeCamera((320, 240), 260, 260, 159.5, 119.5), []
+    solid = Solid(RigidTransform.from_rotvec([0.3, 0.2, 0.1], [0.05, 0, 0.9]), (0.2, 0.15, 0.1))
     clean = see(camera, solid, np.random.default_rng(0), noise_m=1e-5, holes=0, bleed_px=0)
     truth = find_cloud(clean.exact, clean.depth, camera).pixels.mean(0)
     for seed in range(8):
@@ -39,12 +39,12 @@ def test_the_line_of_sight_goes_through_the_mask_even_where_its_middle_is_a_hole
     assert ring[round(y), round(x)]
     whole = CAMERA.project([sight(disc(100, 90, 20), CAMERA)])[0]
     assert whole == pytest.approx([100, 90], abs=0.01)
-    with pytest.raises(NoPlace, match="empty"):
+    with pytest.raises(PlaceError, match="empty"):
         sight(np.zeros((240, 320), bool), CAMERA)
 
 
 def test_a_disc_on_a_table_is_where_its_line_of_sight_meets_it():
-    camera_from_table = Rigid.from_rotvec([-2.2, 0, 0], [0, 0.2, 1.0])  # a table seen from above and before
+    camera_from_table = RigidTransform.from_rotvec([-2.2, 0, 0], [0, 0.2, 1.0])  # a table seen from above and before
     there = camera_from_table.apply([0.1, 0.05, 0])
     x, y = CAMERA.project([there])[0]
     mask = disc(round(x), round(y), 6)
@@ -57,13 +57,16 @@ def test_a_disc_on_a_table_is_where_its_line_of_sight_meets_it():
 
 
 def test_a_plane_seen_from_its_edge_or_behind_gives_no_place():
-    for pose in (Rigid.from_rotvec([math.pi / 2, 0, 0], [0, 0, 1]), Rigid.from_rotvec([0, 0, 0], [0, 0, -1])):
-        with pytest.raises(NoPlace, match="does not meet"):
+    for pose in (
+        RigidTransform.from_rotvec([math.pi / 2, 0, 0], [0, 0, 1]),
+        RigidTransform.from_rotvec([0, 0, 0], [0, 0, -1]),
+    ):
+        with pytest.raises(PlaceError, match="does not meet"):
             on_plane(disc(160, 120, 10), CAMERA, pose, np.zeros((6, 6)))
 
 
 def test_a_ball_of_known_size_is_as_far_as_it_is():
-    camera = Pinhole((320, 240), 260, 260, 159.5, 119.5)
+    camera = PinholeCamera((320, 240), 260, 260, 159.5, 119.5)
     radius, far = 0.05, 0.8
     px = 260 * radius / math.sqrt(far**2 - radius**2)
     y, x = np.mgrid[:240, :320]
@@ -74,7 +77,7 @@ def test_a_ball_of_known_size_is_as_far_as_it_is():
 
 
 def test_what_is_cut_off_or_tiny_has_no_size():
-    with pytest.raises(NoPlace, match="edge"):
+    with pytest.raises(PlaceError, match="edge"):
         by_size(disc(0, 120, 30), CAMERA, 0.1)
-    with pytest.raises(NoPlace, match="too small"):
+    with pytest.raises(PlaceError, match="too small"):
         by_size(disc(160, 120, 2), CAMERA, 0.1)

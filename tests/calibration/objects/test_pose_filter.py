@@ -5,23 +5,23 @@ import itertools
 import numpy as np
 import pytest
 
-from calibration import Rigid
-from calibration.objects import Box, PoseFilter
+from calibration import RigidTransform
+from calibration.objects import OrientedBox, PoseFilter
 
-POSE = Rigid.from_rotvec([0.4, -0.3, 0.8], [0.1, 0.05, 0.8])
+POSE = RigidTransform.from_rotvec([0.4, -0.3, 0.8], [0.1, 0.05, 0.8])
 SIDES = np.array([0.2, 0.15, 0.1])
 
 
 def moved(x_m, noise_m=0.0):
     """The box a little to the right."""
-    return Box(Rigid(POSE.rotation, POSE.translation_m + np.array([x_m, 0, 0]) + noise_m), SIDES)
+    return OrientedBox(RigidTransform(POSE.rotation, POSE.translation_m + np.array([x_m, 0, 0]) + noise_m), SIDES)
 
 
 def renamed(pose, extents, rng):
     """The same box with its axes' signs otherwise, as a fit may give them."""
     signs = rng.choice([-1.0, 1.0], 3)
     signs[2] *= np.sign(signs.prod())
-    return Box(Rigid(pose.rotation * signs, pose.translation_m), extents)
+    return OrientedBox(RigidTransform(pose.rotation * signs, pose.translation_m), extents)
 
 
 def run(boxes, *, rate_hz=30.0, noise_m=0.001):
@@ -45,7 +45,7 @@ def test_two_sides_that_are_alike_do_not_swap_with_the_noise_and_stay_sorted():
         turn = POSE.rotation
         if sides[1] > sides[0]:  # the fit sorts, so that its x and y swap
             sides, turn = sides[[1, 0, 2]], turn[:, [1, 0, 2]] * (1, 1, -1)
-        boxes.append(renamed(Rigid(turn, POSE.translation_m), sides, rng))
+        boxes.append(renamed(RigidTransform(turn, POSE.translation_m), sides, rng))
     said = run(boxes)
     assert all(np.diff(one.extents_m).max() <= 0 for one in said)
     assert all(one.pose.away_from(said[0].pose)[1] < 0.01 for one in said)
@@ -55,8 +55,12 @@ def test_what_stands_is_stiller_than_what_is_measured_and_does_not_move():
     rng = np.random.default_rng(2)
     boxes = []
     for _ in range(90):
-        shaken = Rigid.from_rotvec(rng.normal(0, 0.01, 3), rng.normal(0, 0.001, 3))
-        boxes.append(Box(Rigid(shaken.rotation @ POSE.rotation, POSE.translation_m + shaken.translation_m), SIDES))
+        shaken = RigidTransform.from_rotvec(rng.normal(0, 0.01, 3), rng.normal(0, 0.001, 3))
+        boxes.append(
+            OrientedBox(
+                RigidTransform(shaken.rotation @ POSE.rotation, POSE.translation_m + shaken.translation_m), SIDES
+            )
+        )
     said = run(boxes)[45:]
     measured = np.std([box.pose.translation_m for box in boxes[45:]], axis=0).mean()
     assert np.std([one.pose.translation_m for one in said], axis=0).mean() < 0.35 * measured
@@ -77,22 +81,27 @@ def test_what_moves_is_followed_and_stands_again():
 
 
 def test_a_velocity_is_said_only_once_it_is_known():
-    said = run([Box(POSE, SIDES)] * 6)
+    said = run([OrientedBox(POSE, SIDES)] * 6)
     assert said[0].velocity_m_s is None
     assert said[-1].velocity_m_s == pytest.approx([0, 0, 0], abs=1e-6)
 
 
 def test_another_part_of_the_thing_is_not_a_movement():
     part = moved(0.15)
-    said = run([Box(POSE, SIDES)] * 10 + [part] * 10)
+    said = run([OrientedBox(POSE, SIDES)] * 10 + [part] * 10)
     assert said[10].velocity_m_s is None
     assert not any(one.moving for one in said)
     assert said[10].pose.translation_m == pytest.approx(part.pose.translation_m)
 
 
 def test_one_odd_fit_is_passed_over_and_one_that_stays_is_believed():
-    odd = Box(Rigid(POSE.rotation @ Rigid.from_rotvec([0, 0, 0.6], np.zeros(3)).rotation, POSE.translation_m), SIDES)
-    said = run([Box(POSE, SIDES)] * 10 + [odd] + [Box(POSE, SIDES)] * 3 + [odd] * 10)
+    odd = OrientedBox(
+        RigidTransform(
+            POSE.rotation @ RigidTransform.from_rotvec([0, 0, 0.6], np.zeros(3)).rotation, POSE.translation_m
+        ),
+        SIDES,
+    )
+    said = run([OrientedBox(POSE, SIDES)] * 10 + [odd] + [OrientedBox(POSE, SIDES)] * 3 + [odd] * 10)
     assert said[10].pose.away_from(POSE)[1] < 1e-6
     assert said[-1].pose.away_from(odd.pose)[1] < 1e-3
 
@@ -100,7 +109,7 @@ def test_one_odd_fit_is_passed_over_and_one_that_stays_is_believed():
 def test_after_a_gap_it_begins_anew():
     pose_filter = PoseFilter()
     for n in range(10):
-        pose_filter.update(n / 30, Box(POSE, SIDES), POSE.translation_m, 0.001)
+        pose_filter.update(n / 30, OrientedBox(POSE, SIDES), POSE.translation_m, 0.001)
     there = moved(0.5)
     said = pose_filter.update(5.0, there, there.pose.translation_m, 0.001)
     assert said.velocity_m_s is None

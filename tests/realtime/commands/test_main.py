@@ -11,8 +11,8 @@ import pytest
 from realtime.commands.main import main
 from realtime.comms import read
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import Publisher, Subscription
-from realtime.simulation.device import Simulator
+from realtime.comms.sockets import PublisherSocket, TopicSubscription
+from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
 from tests.realtime.waiting import eventually, quick
 
@@ -26,7 +26,7 @@ class Reader:
     """Every mask message, in order."""
 
     def __init__(self, endpoint):
-        self._subscription = Subscription(endpoint, "mask", newest_only=False, queue=1000)
+        self._subscription = TopicSubscription(endpoint, "mask", newest_only=False, queue=1000)
 
     def __enter__(self):
         return self
@@ -77,7 +77,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(capsys, argv, says):
 
 
 def test_a_port_in_use_is_named(capsys):
-    taken = Publisher("tcp://127.0.0.1:0")
+    taken = PublisherSocket("tcp://127.0.0.1:0")
     code, error = said(capsys, "run", "--source", "pupil://127.0.0.1:1", "--publish", taken.endpoint)
     taken.close()
     assert code == 2
@@ -122,9 +122,9 @@ def test_flags_win_over_the_file(capsys, tmp_path):
 
 @pytest.mark.parametrize(("stop", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 50)])
 def test_run_as_a_process_publishes_says_json_and_obeys_a_signal_or_a_burst(clip, stop, times):
-    device = Simulator(clip[0], clip[1], port=0)
+    device = SimulatedTracker(clip[0], clip[1], port=0)
     device.start()
-    free = Publisher("tcp://127.0.0.1:0")
+    free = PublisherSocket("tcp://127.0.0.1:0")
     free.close()
     command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--source",
                f"pupil://127.0.0.1:{device.port}", "--publish", free.endpoint]  # fmt: skip
@@ -188,7 +188,7 @@ def test_a_clip_that_nothing_comes_of_is_a_failure(clip, tmp_path):
 
 def test_a_clip_at_any_speed_is_run_to_its_end_and_dwells_in_its_own_time(tmp_path):
     clip, trace = scene.write_clip(tmp_path, 36)
-    free = Publisher("tcp://127.0.0.1:0")
+    free = PublisherSocket("tcp://127.0.0.1:0")
     free.close()
     command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--source",
                f"file:{clip}?realtime=0", "--gaze", f"trace:{trace}", "--publish", free.endpoint]  # fmt: skip

@@ -13,16 +13,16 @@ from realtime import Requester
 from realtime.commands.main import main
 from realtime.commands.replay import recorded_config
 from realtime.comms import unpack
-from realtime.config.schema import Config, load_config
+from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError
-from realtime.infra.progress import Quiet
-from realtime.recording.exact_replay import Replay
+from realtime.infra.progress import QuietProgress
+from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.format import pack_turn, read_turn
 from realtime.recording.playback import RecordedFrames
-from realtime.recording.reader import Recording
+from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.session.run import run
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
 from tests.realtime.recording import made
@@ -40,7 +40,7 @@ def clip(tmp_path_factory):
 def live(clip, tmp_path_factory):
     """A recording of a run in real time on a device that sends JPEG."""
     path = tmp_path_factory.mktemp("live") / "live.mcap"
-    device = Simulator(clip[0], clip[1], port=0, blink_every_s=0)
+    device = SimulatedTracker(clip[0], clip[1], port=0, blink_every_s=0)
     device.start()
     config = load_config(None, {
         "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "record": {"file": str(path)},
@@ -60,14 +60,14 @@ def live(clip, tmp_path_factory):
         stop.set()
         thread.join(20)
         device.stop()
-    return Recording(path)
+    return RecordingReader(path)
 
 
 class Counting:
     """A view that counts masks by their rate."""
 
     def __init__(self):
-        self.progress, self._healths, self._lines = Quiet(), [], []
+        self.progress, self._healths, self._lines = QuietProgress(), [], []
         self.progress.line = self._lines.append
 
     def page(self, address):
@@ -104,7 +104,7 @@ def again(recording):
     def make_tracker(decoder, clock_ns):
         return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
 
-    replay = Replay(recording, encoder, decoder, make_tracker)
+    replay = ExactReplay(recording, encoder, decoder, make_tracker)
     return list(replay.masks()), replay.account
 
 
@@ -147,7 +147,7 @@ def test_the_comparison_can_fail(live, tmp_path):
         else:
             file.put(entry.topic, entry.log_ns, entry.data)
     file.close()
-    _, account = again(Recording(path))
+    _, account = again(RecordingReader(path))
     assert account.same < account.masks
 
 
@@ -170,8 +170,8 @@ def test_the_command_says_that_it_is_the_same(quick, capsys, tmp_path):
     assert int(count) == int(same) >= 30
     _, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY)
     assert digest in text
-    masks = [entry.data for entry in Recording(quick).entries(("mask",))]
-    assert [entry.data for entry in Recording(tmp_path / "out.mcap").entries(("mask",))] == masks
+    masks = [entry.data for entry in RecordingReader(quick).entries(("mask",))]
+    assert [entry.data for entry in RecordingReader(tmp_path / "out.mcap").entries(("mask",))] == masks
 
 
 def test_the_command_says_why_it_is_not(quick, capsys):
@@ -198,7 +198,7 @@ def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
     more = ("--set", "view.port=0") if how == "--view" else ()
     code, text = said(capsys, "replay", str(quick), how, *more, *QUICKLY, "--out", str(out))
     assert code == 0, text
-    before, after = Recording(quick), Recording(out)
+    before, after = RecordingReader(quick), RecordingReader(out)
     assert [(f.index, f.timestamp) for f in after.frames()] == [(f.index, f.timestamp) for f in before.frames()]
     overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in after.masks() if m.mask is not None]
     assert len(overlaps) > (5 if how == "--view" else 20)  # in real time a busy machine passes frames over
@@ -212,7 +212,7 @@ def test_a_run_that_was_cut_off_is_done_again_up_to_there(live, tmp_path):
     cut = tmp_path / "cut.mcap"
     data = live.path.read_bytes()  # of seconds: one that was over within half a second would be in a single piece
     cut.write_bytes(data[: len(data) // 2])
-    recording = Recording(cut)
+    recording = RecordingReader(cut)
     assert not recording.complete
     _, account = again(recording)
     assert account.masks == account.same > 0
@@ -232,11 +232,11 @@ tracker.gaze.min_confidence = 0.25
     file = RecordingFile(path, replace(made.ABOUT, config=config))
     file.put("mask", 1, b"")
     file.close()
-    found = recorded_config(Recording(path))
+    found = recorded_config(RecordingReader(path))
     assert (found.publish.stream, found.engine.backend) == ("theirs", "fake")
     assert found.tracker.gaze.min_confidence == 0.25
-    assert (found.requests, found.publish.endpoint) == (Config().requests, Config().publish.endpoint)
-    assert (found.view, found.engine.cache_dir) == (Config().view, None)
+    assert (found.requests, found.publish.endpoint) == (RunConfig().requests, RunConfig().publish.endpoint)
+    assert (found.view, found.engine.cache_dir) == (RunConfig().view, None)
 
 
 def test_what_cannot_be_replayed_is_said(tmp_path, capsys):

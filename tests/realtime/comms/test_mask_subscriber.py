@@ -4,9 +4,9 @@ import pytest
 import realtime
 from realtime.comms import KeyframeMessage, MaskMessage
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import Publisher
+from realtime.comms.sockets import PublisherSocket
 from realtime.errors import TransportError
-from realtime.pipeline.publisher import Broadcast
+from realtime.pipeline.publisher import MessagePublisher
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 from tests.realtime.waiting import eventually
 
@@ -20,14 +20,14 @@ def mask_fields(index):
 
 @pytest.fixture
 def publisher():
-    publisher = Publisher("tcp://127.0.0.1:0", queue=100)
+    publisher = PublisherSocket("tcp://127.0.0.1:0", queue=100)
     yield publisher
     publisher.close()
 
 
 @pytest.fixture
 def broadcast(publisher):
-    return Broadcast(publisher, "s", lambda: 1)
+    return MessagePublisher(publisher, "s", lambda: 1)
 
 
 def joined(publisher, *topics):

@@ -7,25 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration import Pinhole
-from realtime.comms import DepthRef, Object3dMessage, Place, pack, read
+from calibration import PinholeCamera
+from realtime.comms import DepthRef, Object3dMessage, ObjectPose, pack, read
 from realtime.errors import WireError
 from realtime.types import FrameRef
 
 HEAD = {"v": 1, "stream": "s", "seq": 3, "published_ns": 9}
-PLACE = Place(
+PLACE = ObjectPose(
     "head_optical_frame", (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), (1e-6, 0, 0, 0, 1e-6, 0, 0, 0, 1e-6),
     (0.1, 0.2, 0.91), (0.0, 0.0, 0.6, 0.8), (0.0, 0.1, 0.0),
 )  # fmt: skip
 WHOLE = Object3dMessage(
     FrameRef(4, 1.5, 640, 480), 123, 7, "locked", "depth", PLACE, "", (0.3, 0.2, 0.1), "minimal", True, 900, 0.8,
-    np.arange(12, dtype=np.float32).reshape(4, 3), 0.005, Pinhole((640, 480), 500, 501, 320, 240, (0.1, 0, 0, 0)),
-    DepthRef(1.51, 10.0, True), Place("base", centroid=(1.0, 2.0, 3.0)), (0.5, 0, 0), (0.0, 0.0, 0.0, 1.0),
+    np.arange(12, dtype=np.float32).reshape(4, 3), 0.005, PinholeCamera((640, 480), 500, 501, 320, 240, (0.1, 0, 0, 0)),
+    DepthRef(1.51, 10.0, True), ObjectPose("base", centroid=(1.0, 2.0, 3.0)), (0.5, 0, 0), (0.0, 0.0, 0.0, 1.0),
 )  # fmt: skip
 RAY = Object3dMessage(
-    FrameRef(4, 1.5, 640, 480), 123, 7, "held", "ray", Place("c_optical_frame", (0.0, 0, 0), (0.0, 0, 1)), "no depth"
+    FrameRef(4, 1.5, 640, 480),
+    123,
+    7,
+    "held",
+    "ray",
+    ObjectPose("c_optical_frame", (0.0, 0, 0), (0.0, 0, 1)),
+    "no depth",
 )
-LOST = Object3dMessage(FrameRef(4, 1.5, 640, 480), 123, 7, "lost", "none", Place("c_optical_frame"), "lost")
+LOST = Object3dMessage(FrameRef(4, 1.5, 640, 480), 123, 7, "lost", "none", ObjectPose("c_optical_frame"), "lost")
 
 
 @pytest.mark.parametrize("message", [WHOLE, RAY, LOST], ids=["depth", "ray", "lost"])

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.comms.requests import (
-    Everything,
-    History,
-    Hold,
-    Release,
-    Segment,
-    Snapshot,
-    Status,
+    EverythingRequest,
+    HistoryRequest,
+    HoldRequest,
+    ReleaseRequest,
+    SegmentRequest,
+    SnapshotRequest,
+    StatusRequest,
     pack_answer,
     pack_ask,
     pack_refusal,
@@ -28,14 +28,14 @@ from realtime.errors import WireError
 @pytest.mark.parametrize(
     ("fields", "meant"),
     [
-        ({"ask": "status"}, Status()),
-        ({"ask": "release"}, Release()),
-        ({"ask": "hold"}, Hold()),
-        ({"ask": "hold", "object": 4}, Hold(4)),
-        ({"ask": "snapshot"}, Snapshot("png")),
-        ({"ask": "snapshot", "format": "jpeg"}, Snapshot("jpeg")),
-        ({"ask": "history", "object": 2}, History(2, 5.0)),
-        ({"ask": "history", "object": 2, "seconds": 9}, History(2, 9.0)),
+        ({"ask": "status"}, StatusRequest()),
+        ({"ask": "release"}, ReleaseRequest()),
+        ({"ask": "hold"}, HoldRequest()),
+        ({"ask": "hold", "object": 4}, HoldRequest(4)),
+        ({"ask": "snapshot"}, SnapshotRequest("png")),
+        ({"ask": "snapshot", "format": "jpeg"}, SnapshotRequest("jpeg")),
+        ({"ask": "history", "object": 2}, HistoryRequest(2, 5.0)),
+        ({"ask": "history", "object": 2, "seconds": 9}, HistoryRequest(2, 9.0)),
     ],
 )
 def test_requests_are_read(fields, meant):
@@ -44,20 +44,20 @@ def test_requests_are_read(fields, meant):
 
 def test_prompts_and_grids_are_read():
     asked = read_ask(pack_ask("segment", points=[[1, 2], [3, 4.5]], labels=[1, 0]))
-    assert isinstance(asked, Segment)
+    assert isinstance(asked, SegmentRequest)
     assert asked.prompt.points_px.tolist() == [[1, 2], [3, 4.5]]
     assert asked.prompt.labels.tolist() == [1, 0]
     assert read_ask(pack_ask("segment", points=[[1, 2]])).prompt.labels.tolist() == [1]
     assert read_ask(pack_ask("segment", box=[1, 2, 3, 4])).prompt.box_px.tolist() == [1, 2, 3, 4]
     asked = read_ask(pack_ask("everything", points_per_side=8, least_stability=0.5))
-    assert isinstance(asked, Everything)
+    assert isinstance(asked, EverythingRequest)
     assert (asked.settings.points_per_side, asked.settings.least_stability) == (8, 0.5)
 
 
 def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
     asked = read_ask(pack_ask("segment", points=list(np.array([[1, 2], [3, 4]])), labels=np.array([1, 0], np.int8)))
     assert (asked.prompt.points_px.tolist(), asked.prompt.labels.tolist()) == ([[1, 2], [3, 4]], [1, 0])
-    assert read_ask(pack_ask("history", object=np.int64(3), seconds=np.float32(2))) == History(3, 2.0)
+    assert read_ask(pack_ask("history", object=np.int64(3), seconds=np.float32(2))) == HistoryRequest(3, 2.0)
     for wrong in (object(), 1 << 70):
         with pytest.raises(WireError, match="hold cannot be asked so"):
             pack_ask("hold", object=wrong)

@@ -1,6 +1,6 @@
 import threading
 
-from realtime.infra.channels import Backlog, Latest
+from realtime.infra.channels import BoundedQueue, Latest
 
 
 def test_the_newest_wins_and_what_it_replaced_is_counted():
@@ -80,7 +80,7 @@ def test_under_two_threads_every_value_is_taken_or_counted():
 
 
 def test_a_backlog_keeps_order_and_counts_what_it_loses():
-    backlog = Backlog(3)
+    backlog = BoundedQueue(3)
     for value in range(5):
         backlog.put(value)
     assert (backlog.take_all(), backlog.lost) == ([2, 3, 4], 2)

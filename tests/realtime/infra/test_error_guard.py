@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from realtime.infra.error_guard import Guards
+from realtime.infra.error_guard import ErrorGuard
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def dropped():
 
 @pytest.fixture
 def guards(dropped):
-    return Guards(lambda why: dropped.update([why]))
+    return ErrorGuard(lambda why: dropped.update([why]))
 
 
 def fail(guards, stage, error):

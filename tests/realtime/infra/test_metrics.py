@@ -3,20 +3,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.infra.metrics import WINDOW_NS, Metrics, percentiles
+from realtime.infra.metrics import WINDOW_NS, MetricsRegistry, percentiles
 
 S = 1_000_000_000
 
 
 def test_a_rate_is_events_per_second_of_the_window():
-    metrics = Metrics()
+    metrics = MetricsRegistry()
     for i in range(300):
         metrics.tick("frames", i * S // 30)
     assert metrics.snapshot(10 * S).rates["frames"] == pytest.approx(30, rel=0.02)
 
 
 def test_old_events_leave_the_window():
-    metrics = Metrics()
+    metrics = MetricsRegistry()
     metrics.tick("frames", 0)
     metrics.observe("ms", 3.0, 0)
     later = metrics.snapshot(2 * WINDOW_NS)
@@ -25,14 +25,14 @@ def test_old_events_leave_the_window():
 
 
 def test_drops_add_up_from_the_start():
-    metrics = Metrics()
+    metrics = MetricsRegistry()
     metrics.drop("late")
     metrics.drop("late", 4)
     assert metrics.snapshot(99 * S).dropped == {"late": 5}
 
 
 def test_age_is_since_the_last_tick():
-    metrics = Metrics()
+    metrics = MetricsRegistry()
     assert metrics.age_ns("gaze", 5) is None
     metrics.tick("gaze", 5)
     assert metrics.age_ns("gaze", 12) == 7

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from realtime.media.chart import PAPER, Axes, Canvas, plain, text_width, ticks
+from realtime.media.chart import PAPER, ChartAxes, ChartCanvas, plain, text_width, ticks
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_ticks_lie_inside_and_are_few(low: float, span: float, about: int) -> No
 
 
 def test_axes_put_corners_on_corners() -> None:
-    axes = Axes(10, 20, 100, 50, (0, 5), (0, 200))
+    axes = ChartAxes(10, 20, 100, 50, (0, 5), (0, 200))
     assert axes.at(0, 0) == (10, 70)
     assert axes.at(5, 200) == (110, 20)
     assert axes.at(2.5, 100) == (60, 45)
@@ -44,7 +44,7 @@ def test_axes_put_corners_on_corners() -> None:
 
 def test_text_is_as_wide_as_it_says_and_anchored() -> None:
     for anchor, left in (("left", 100.0), ("centre", 100 - text_width("words", 10) / 2)):
-        canvas = Canvas(300, 40)
+        canvas = ChartCanvas(300, 40)
         canvas.text(100, 30, "words", height=10, anchor=anchor)  # type: ignore[arg-type]
         inked = np.nonzero((canvas.finished() != PAPER).any(axis=(0, 2)))[0]
         assert abs(inked.min() - left) < 4
@@ -52,7 +52,7 @@ def test_text_is_as_wide_as_it_says_and_anchored() -> None:
 
 
 def test_dots_at_the_edge_are_cut_off() -> None:
-    canvas = Canvas(20, 20)
+    canvas = ChartCanvas(20, 20)
     for x, y in ((0, 0), (19.9, 19.9), (-50, 5), (5, 300)):
         canvas.dot(x, y, (0, 0, 0), 3, 0.5)
     picture = canvas.finished()
@@ -61,7 +61,7 @@ def test_dots_at_the_edge_are_cut_off() -> None:
 
 
 def test_pictures_keep_their_colours() -> None:
-    canvas = Canvas(40, 30)
+    canvas = ChartCanvas(40, 30)
     canvas.image(10, 5, 20, 10, np.full((50, 100, 3), (10, 200, 90), np.uint8))
     assert canvas.finished()[10, 20].tolist() == [10, 200, 90]
     assert canvas.finished()[20, 20].tolist() == [255, 255, 255]
@@ -73,7 +73,7 @@ def test_texts_are_written_in_letters_that_the_font_has() -> None:
 
 
 def test_areas_are_filled() -> None:
-    canvas = Canvas(40, 40)
+    canvas = ChartCanvas(40, 40)
     canvas.area([(10, 10), (30, 10), (30, 30), (10, 30)], (0, 0, 0))
     picture = canvas.finished()
     assert picture[20, 20].max() == 0

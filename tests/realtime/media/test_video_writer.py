@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from realtime.errors import FilmError
+from realtime.errors import VideoError
 from realtime.media.video_writer import OverlayWriter
 
 
@@ -58,7 +58,7 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_bad_folder_and_a_bad_codec_are_told(tmp_path: Path) -> None:
-    with pytest.raises(FilmError, match="another folder"):
+    with pytest.raises(VideoError, match="another folder"):
         OverlayWriter(tmp_path / "absent" / "film", (96, 64), 25)
-    with pytest.raises(FilmError, match="no encoder nonsense"):
+    with pytest.raises(VideoError, match="no encoder nonsense"):
         OverlayWriter(tmp_path / "film", (96, 64), 25, codec="nonsense")

@@ -1,7 +1,7 @@
 """Commands reach the tracker when it can be steered, and the run otherwise, between two frames."""
 
-from realtime.pipeline.control import MOST, STEERING, VERBS, Command, Commands, Steered, steer
-from realtime.tracking.user_overrides import Known, NotDone
+from realtime.pipeline.control import MOST, STEERING, VERBS, CommandQueue, SteerableTracker, UserCommand, steer
+from realtime.tracking.user_overrides import CommandRejected, ExternalObjects
 from realtime.types import FrameKey
 
 
@@ -15,7 +15,7 @@ class Tracker:
     def hold(self, on, thing=None):
         self.told.append(("hold", on))
         if thing == 9:
-            raise NotDone("object 9 is not on show, 4 is")
+            raise CommandRejected("object 9 is not on show, 4 is")
         return 4
 
     def clear(self):
@@ -26,36 +26,41 @@ class Tracker:
         return [5]
 
 
-KNOWN = Known(FrameKey(1, 2), (None,))
+KNOWN = ExternalObjects(FrameKey(1, 2), (None,))
 
 
 def test_each_steering_verb_is_one_call():
     tracker = Tracker()
-    assert isinstance(tracker, Steered)
+    assert isinstance(tracker, SteerableTracker)
     for verb in STEERING:
-        steer(tracker, Command(verb, on=False, known=KNOWN))
+        steer(tracker, UserCommand(verb, on=False, known=KNOWN))
     assert tracker.told == [("want", -1), ("want", 1), ("hold", False), ("clear",), ("know", KNOWN)]
 
 
 def test_who_waits_is_told_what_came_of_it():
     said = []
-    for command in (Command("hold"), Command("hold", object=9), Command("know", known=KNOWN), Command("clear")):
+    for command in (
+        UserCommand("hold"),
+        UserCommand("hold", object=9),
+        UserCommand("know", known=KNOWN),
+        UserCommand("clear"),
+    ):
         steer(Tracker(), command.answered(said.append))
     assert said[0] == 4
-    assert isinstance(said[1], NotDone)
+    assert isinstance(said[1], CommandRejected)
     assert said[2:] == [[5], None]
 
 
 def test_what_is_not_the_trackers_is_left_alone():
     tracker = Tracker()
     for verb in set(VERBS) - set(STEERING):
-        steer(tracker, Command(verb))
+        steer(tracker, UserCommand(verb))
     assert tracker.told == []
 
 
 def test_commands_are_bounded_and_the_lost_are_counted():
-    commands = Commands()
+    commands = CommandQueue()
     for _ in range(MOST + 5):
-        commands.put(Command("clear"))
+        commands.put(UserCommand("clear"))
     assert commands.lost == 5
     assert len(commands.take_all()) == MOST

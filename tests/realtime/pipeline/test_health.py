@@ -1,6 +1,6 @@
 import pytest
 
-from realtime.pipeline.health import Signs, judge
+from realtime.pipeline.health import HealthInputs, assess_health
 from realtime.types import SourceStatus
 
 S = 1_000_000_000
@@ -9,7 +9,7 @@ FINE, GONE = SourceStatus("running"), SourceStatus("connecting", "asking tcp://1
 
 def signs(**change):
     values = dict(ready=True, stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200)
-    return Signs(**{**values, **change})
+    return HealthInputs(**{**values, **change})
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def signs(**change):
     ],
 )  # fmt: skip
 def test_state_and_reason(change, state, reason):
-    assert judge(signs(**change)) == (state, reason)
+    assert assess_health(signs(**change)) == (state, reason)

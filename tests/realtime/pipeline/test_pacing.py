@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.pipeline.pacing import AT_LEAST_NS, Pauses
+from realtime.pipeline.pacing import AT_LEAST_NS, IdleBudget
 
 MS = 1_000_000
 
 
 def told(interval_ms=33, frames=20, cost_ms=5.0):
     """Pauses that know the pace and the cost; gives also when the last frame came, and just did something."""
-    pauses, now = Pauses(), 0
+    pauses, now = IdleBudget(), 0
     for index in range(frames):
         now = index * interval_ms * MS
         pauses.frame(now)
@@ -19,7 +19,7 @@ def told(interval_ms=33, frames=20, cost_ms=5.0):
 
 
 def test_anything_goes_before_the_pace_is_known():
-    pauses = Pauses()
+    pauses = IdleBudget()
     assert pauses.enough(0)
     pauses.frame(5 * MS)
     assert pauses.enough(7 * MS)
@@ -55,7 +55,7 @@ def test_it_learns_a_new_cost_and_a_new_pace():
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 100)), min_size=2, max_size=40))
 def test_never_beyond_the_longest_interval_seen(steps):
-    pauses, now = Pauses(), 0
+    pauses, now = IdleBudget(), 0
     for interval, cost in steps:
         now += interval * MS
         pauses.frame(now)

@@ -8,14 +8,14 @@ import pytest
 from engines import EngineSettings, ModelError, load
 from engines.fake import open_fake
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import Publisher
+from realtime.comms.sockets import PublisherSocket
 from realtime.infra.clock import now_ns
-from realtime.pipeline.control import Command, Commands
-from realtime.pipeline.observers import Tap
+from realtime.pipeline.control import CommandQueue, UserCommand
+from realtime.pipeline.observers import PipelineObserver
 from realtime.pipeline.pipeline import Pipeline
-from realtime.pipeline.publisher import Broadcast
+from realtime.pipeline.publisher import MessagePublisher
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
 from tests.realtime.waiting import eventually, quick
@@ -30,28 +30,28 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def device(clip):
-    simulator = Simulator(clip[0], clip[1], port=0, blink_every_s=0)
+    simulator = SimulatedTracker(clip[0], clip[1], port=0, blink_every_s=0)
     simulator.start()
     yield simulator
     simulator.stop()
 
 
-class Running(Tap):
+class Running(PipelineObserver):
     """A pipeline on a device, with its publisher and a subscriber."""
 
     def __init__(
-        self, port, open_engine=lambda size: load(FAKE, None), endpoint="tcp://127.0.0.1:0", taps=(), **options
+        self, port, open_engine=lambda size: load(FAKE, None), endpoint="tcp://127.0.0.1:0", observers=(), **options
     ):
-        self.publisher = Publisher(endpoint)
+        self.publisher = PublisherSocket(endpoint)
         self.healths = []
         self.pipeline = Pipeline(
             open_frames(f"pupil://127.0.0.1:{port}"), open_gaze(f"pupil://127.0.0.1:{port}"), open_engine,
-            Tracker, Broadcast(self.publisher, "test", now_ns),
-            taps=[self, *taps], **options,
+            Tracker, MessagePublisher(self.publisher, "test", now_ns),
+            observers=[self, *observers], **options,
         )  # fmt: skip
         self.subscriber = MaskSubscriber(self.publisher.endpoint, ("mask", "overlay", "keyframe", "health"))
 
-    def health(self, health):
+    def on_health(self, health):
         self.healths.append(health)
 
     def __enter__(self):
@@ -119,7 +119,7 @@ def test_stop_joins_every_thread_within_a_second_and_frees_the_port(device):
     with quick(1.0):
         running.__exit__()
     assert set(threading.enumerate()) <= before
-    Publisher(running.publisher.endpoint).close()
+    PublisherSocket(running.publisher.endpoint).close()
 
 
 def test_health_is_published_from_the_start_and_says_what_is_missing(clip):
@@ -141,7 +141,7 @@ def test_the_device_may_go_and_come_back_on_its_port(clip, device):
         running.newest(when=lambda m: m.mask is not None)
         device.stop()
         running.newest("health", lambda h: h.state == "degraded" and "frames: none for" in h.reason)
-        again = Simulator(clip[0], clip[1], port=device.port, blink_every_s=0)
+        again = SimulatedTracker(clip[0], clip[1], port=device.port, blink_every_s=0)
         again.start()
         try:
             running.newest(when=lambda m: m.mask is not None and m.frame.index < 80)
@@ -215,10 +215,10 @@ def test_stop_does_not_wait_for_a_slow_encoder(device):
     running.newest("health", lambda h: h.state == "running")
     with quick(1.5):
         running.__exit__()
-    Publisher(running.publisher.endpoint).close()
+    PublisherSocket(running.publisher.endpoint).close()
 
 
-class Failing(Tap):
+class Failing(PipelineObserver):
     name = "a guest"
 
     def fail(self, *args):
@@ -228,11 +228,11 @@ class Failing(Tap):
 
 
 def test_a_tap_that_fails_costs_nothing_and_is_told(device):
-    commands = Commands()
-    with Running(device.port, taps=[Failing()], commands=commands) as running:
+    commands = CommandQueue()
+    with Running(device.port, observers=[Failing()], commands=commands) as running:
         running.pipeline.start()
         running.newest(when=lambda m: m.state in ("preview", "locked"))
-        commands.put(Command("snapshot"))
+        commands.put(UserCommand("snapshot"))
         first = running.newest("health", lambda h: "a guest: the pipe is closed" in h.reason)
         assert first.dropped["a guest.failed"] > 5
         running.newest("health", lambda h: h.seq >= first.seq + 2)

@@ -9,15 +9,15 @@ import pytest
 import realtime.pipeline.request_server as server_module
 from realtime import MaskSubscriber, Requester
 from realtime.comms.requests import pack_ask, read_answer
-from realtime.comms.sockets import Remote
+from realtime.comms.sockets import RequestSocket
 from realtime.config.schema import load_config
 from realtime.errors import WireError
 from realtime.infra.clock import now_ns
-from realtime.infra.progress import Quiet
-from realtime.pipeline.control import Commands
-from realtime.pipeline.request_server import Requests
+from realtime.infra.progress import QuietProgress
+from realtime.pipeline.control import CommandQueue
+from realtime.pipeline.request_server import RequestServer
 from realtime.session.run import run
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
 from tests.realtime.waiting import eventually
 
@@ -26,7 +26,7 @@ class View:
     """Knows where the run is, once it is there."""
 
     def __init__(self):
-        self.progress, self.endpoint, self.lines = Quiet(), "", []
+        self.progress, self.endpoint, self.lines = QuietProgress(), "", []
         self.progress.line = self.lines.append
 
     def page(self, address):
@@ -43,7 +43,7 @@ class View:
 def running(tmp_path_factory):
     """A run that answers: (where its masks are, where it answers)."""
     clip = scene.write_clip(tmp_path_factory.mktemp("scene"), 96)
-    device = Simulator(clip[0], clip[1], port=0, blink_every_s=0)
+    device = SimulatedTracker(clip[0], clip[1], port=0, blink_every_s=0)
     device.start()
     config = load_config(None, {
         "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"},
@@ -129,7 +129,7 @@ def test_everything_is_found_and_the_stream_goes_on(robot, running):
 
 
 def test_nonsense_is_answered_and_the_next_request_too(running, robot):
-    raw = Remote(running[1], timeout_s=10)
+    raw = RequestSocket(running[1], timeout_s=10)
     for payload in (
         b"",
         b"\xff",
@@ -145,8 +145,8 @@ def test_nonsense_is_answered_and_the_next_request_too(running, robot):
 
 
 def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was_refused(monkeypatch):
-    commands, held = Commands(), []
-    requests = Requests("tcp://127.0.0.1:0", "s", commands, now_ns)
+    commands, held = CommandQueue(), []
+    requests = RequestServer("tcp://127.0.0.1:0", "s", commands, now_ns)
 
     def hold():
         with Requester(requests.endpoint, timeout_s=60) as robot:
@@ -172,7 +172,7 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
 
 
 def test_without_a_run_the_reason_is_given():
-    requests = Requests("tcp://127.0.0.1:0", "s", Commands(), now_ns)
+    requests = RequestServer("tcp://127.0.0.1:0", "s", CommandQueue(), now_ns)
     try:
         with Requester(requests.endpoint, timeout_s=10) as robot:
             assert robot.status()["object"] is None
@@ -185,5 +185,5 @@ def test_without_a_run_the_reason_is_given():
                     ask()
     finally:
         requests.close()
-    assert requests.dropped() == {"requests.refused": 3}
-    Requests(requests.endpoint, "s", Commands(), now_ns).close()  # the port is free again
+    assert requests.drop_counts() == {"requests.refused": 3}
+    RequestServer(requests.endpoint, "s", CommandQueue(), now_ns).close()  # the port is free again

@@ -11,8 +11,8 @@ import numpy as np
 
 from engines import Image, Mask
 from realtime.comms import HealthMessage, MaskMessage, pack
-from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
-from realtime.recording.reader import Recording
+from realtime.recording.format import FRAME, GAZE, RecordingInfo, pack_frame, pack_sample
+from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, State, TimingNs
 
@@ -20,7 +20,7 @@ WALL_NS = 1_700_000_000_000_000_000
 BEGIN_NS = 5_000_000_000
 STEP_NS = 40_000_000
 SIZE = (64, 48)
-ABOUT = About(source="camera:0", started="2023-11-14T22:13:25+00:00", wall_ns=WALL_NS, program="test")
+ABOUT = RecordingInfo(source="camera:0", started="2023-11-14T22:13:25+00:00", wall_ns=WALL_NS, program="test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
 
 
 def record(
-    path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True, about: About = ABOUT,
+    path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True, about: RecordingInfo = ABOUT,
     every: int = 10, cut: bool = False,
 ) -> Path:  # fmt: skip
     """Write a frame for each, its mask two frames later as in a run, four looks to a frame, health every second.
@@ -108,7 +108,7 @@ def record(
 
 def damage(path: Path, chunk: int = 2) -> None:
     """Turn a byte of a chunk around."""
-    place = Recording(path)._places[chunk]
+    place = RecordingReader(path)._places[chunk]
     raw = bytearray(path.read_bytes())
     raw[place.at + place.length // 2] ^= 0xFF
     path.write_bytes(raw)

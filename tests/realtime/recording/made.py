@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.recording.format import FRAME, GAZE, About, pack_frame, pack_sample
+from realtime.recording.format import FRAME, GAZE, RecordingInfo, pack_frame, pack_sample
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, GazeSample
 
 WALL_NS = 1_700_000_000_000_000_000
-ABOUT = About(source="camera:0", started="2024-01-01T10:00:00+01:00", wall_ns=WALL_NS, program="test")
+ABOUT = RecordingInfo(source="camera:0", started="2024-01-01T10:00:00+01:00", wall_ns=WALL_NS, program="test")
 
 
 def frame(index: int, size: tuple[int, int] = (64, 48)) -> Frame:

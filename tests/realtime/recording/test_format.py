@@ -11,12 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import RecordingError
-from realtime.pipeline.control import VERBS, Command
-from realtime.pipeline.publisher import Stamp
-from realtime.pipeline.tracker_log import Encoded, Turn
-from realtime.recording.format import About, pack_frame, pack_sample, pack_turn, read_frame, read_sample, read_turn
-from realtime.tracking.dwell import Trace
-from realtime.tracking.user_overrides import Known
+from realtime.pipeline.control import VERBS, UserCommand
+from realtime.pipeline.publisher import MessageStamp
+from realtime.pipeline.tracker_log import EncodedKeyframe, TrackerCall
+from realtime.recording.format import (
+    RecordingInfo,
+    pack_frame,
+    pack_sample,
+    pack_turn,
+    read_frame,
+    read_sample,
+    read_turn,
+)
+from realtime.tracking.dwell import MaskPoints
+from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey, GazeSample
 from tests.realtime.recording import made
 
@@ -26,16 +34,16 @@ SAMPLES = st.builds(
     GazeSample, REAL, REAL, st.sampled_from(["norm", "px"]), REAL, REAL, NS, NS, st.none() | REAL, st.none() | REAL
 )
 KEYS = st.builds(FrameKey, st.integers(0, 2**53), NS)
-ENCODED = st.builds(Encoded, KEYS, NS, NS)
-COMMANDS = st.builds(Command, st.sampled_from(VERBS), st.booleans())
+ENCODED = st.builds(EncodedKeyframe, KEYS, NS, NS)
+COMMANDS = st.builds(UserCommand, st.sampled_from(VERBS), st.booleans())
 CLOCK = st.lists(NS, max_size=5).map(tuple)
 TURNS = st.one_of(
     st.builds(
-        Turn, st.just("frame"), KEYS, st.lists(SAMPLES, max_size=3).map(tuple), st.none() | ENCODED,
-        st.lists(COMMANDS, max_size=2).map(tuple), CLOCK, st.none() | st.builds(Stamp, st.integers(0, 2**40), NS),
+        TrackerCall, st.just("frame"), KEYS, st.lists(SAMPLES, max_size=3).map(tuple), st.none() | ENCODED,
+        st.lists(COMMANDS, max_size=2).map(tuple), CLOCK, st.none() | st.builds(MessageStamp, st.integers(0, 2**40), NS),
     ),
-    st.builds(Turn, st.just("keyframe"), keyframe=ENCODED, clock_ns=CLOCK),
-    st.builds(Turn, st.just("pause"), clock_ns=CLOCK),
+    st.builds(TrackerCall, st.just("keyframe"), keyframe=ENCODED, clock_ns=CLOCK),
+    st.builds(TrackerCall, st.just("pause"), clock_ns=CLOCK),
 )  # fmt: skip
 NAMES = ["call", "frame", "samples", "keyframe", "commands", "clock_ns", "published", "format", "data", "verb"]
 JUNK = st.recursive(
@@ -56,8 +64,8 @@ def test_looks_and_turns_come_back(sample, turn):
 def test_what_was_made_known_comes_back():
     mask = np.zeros((48, 64), bool)
     mask[10:30, 20:40] = True
-    known = Known(FrameKey(3, 4), (Trace.of(mask, (64, 48)), None))
-    turn = Turn("frame", FrameKey(5, 6), commands=(Command("know", known=known, answer=print),))
+    known = ExternalObjects(FrameKey(3, 4), (MaskPoints.of(mask, (64, 48)), None))
+    turn = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, answer=print),))
     again = read_turn(pack_turn(turn)).commands[0]
     assert again.known.frame == known.frame
     assert np.array_equal(again.known.traces[0].points_px, known.traces[0].points_px)
@@ -121,9 +129,9 @@ def test_maps_that_are_nothing_are_refused(junk):
 
 
 def test_what_a_recording_says_of_itself_comes_back_and_is_checked():
-    about = About(config="a = 1\n", source="camera:0", wall_ns=-5, from_start=False, engine={"backend": "fake"})
+    about = RecordingInfo(config="a = 1\n", source="camera:0", wall_ns=-5, from_start=False, engine={"backend": "fake"})
     fields = about.fields()
-    assert About.of(fields) == about
+    assert RecordingInfo.of(fields) == about
     for changes, says in (
         ({"version": "9"}, "version '9' of a recording; this program reads 1"),
         ({"wall_ns": '"soon"'}, "the recording's wall_ns is 'soon'; expected int"),
@@ -131,4 +139,4 @@ def test_what_a_recording_says_of_itself_comes_back_and_is_checked():
         ({"engine": "[]"}, "the recording's engine is \\[\\]; expected dict"),
     ):
         with pytest.raises(RecordingError, match=says):
-            About.of({**fields, **changes})
+            RecordingInfo.of({**fields, **changes})

@@ -7,40 +7,40 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import RecordingError
-from realtime.recording.labelling import Labelling
-from realtime.recording.labels import Label, labels_path, load_labels
+from realtime.recording.labelling import LabelEditor
+from realtime.recording.labels import ObjectLabel, labels_path, load_labels
 
 
 def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
-    labelling = Labelling(path)
-    said = [(3, Label("cup")), (3, Label("cup", keep=False)), (5, Label("Käse"))]
+    labelling = LabelEditor(path)
+    said = [(3, ObjectLabel("cup")), (3, ObjectLabel("cup", keep=False)), (5, ObjectLabel("Käse"))]
     for thing, label in said:
         assert labelling.change(thing, label)
         assert load_labels(path).of(thing) == label
-    assert not labelling.change(5, Label("Käse"))  # says nothing new
+    assert not labelling.change(5, ObjectLabel("Käse"))  # says nothing new
     assert labelling.undoable == 3
-    again = Labelling(path)  # another program sees what was said, and has nothing to undo
+    again = LabelEditor(path)  # another program sees what was said, and has nothing to undo
     assert (again.labels, again.undo()) == (labelling.labels, None)
     assert [labelling.undo(), labelling.undo()] == [5, 3]
-    assert [load_labels(path).of(thing) for thing in (3, 5)] == [Label("cup"), Label()]
+    assert [load_labels(path).of(thing) for thing in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
     assert [labelling.undo(), labelling.undo()] == [3, None]
 
 
 def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
-    labelling = Labelling(path)
-    labelling.change(1, Label("cup"))
+    labelling = LabelEditor(path)
+    labelling.change(1, ObjectLabel("cup"))
     part = labels_path(path).with_suffix(".part")
     part.mkdir()  # so that it cannot be written
-    for change in (lambda: labelling.change(1, Label("cat")), labelling.undo):
+    for change in (lambda: labelling.change(1, ObjectLabel("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot write the labels"):
             change()
-    assert (labelling.labels.of(1), labelling.undoable) == (Label("cup"), 1)
+    assert (labelling.labels.of(1), labelling.undoable) == (ObjectLabel("cup"), 1)
     assert load_labels(path) == labelling.labels
     part.rmdir()
     labels_path(path).write_text("mine")
-    for change in (lambda: labelling.change(1, Label("cat")), labelling.undo):
+    for change in (lambda: labelling.change(1, ObjectLabel("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot read the labels"):
             change()
     assert labels_path(path).read_text() == "mine"
@@ -48,9 +48,9 @@ def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
 
 def test_two_programs_that_name_objects_lose_nothing_of_each_other(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
-    one, two = Labelling(path), Labelling(path)
-    one.change(1, Label("cup"))
-    two.change(2, Label("cat"))
-    one.change(3, Label("dog"))
+    one, two = LabelEditor(path), LabelEditor(path)
+    one.change(1, ObjectLabel("cup"))
+    two.change(2, ObjectLabel("cat"))
+    one.change(3, ObjectLabel("dog"))
     assert one.undo() == 3
-    assert load_labels(path).objects == {1: Label("cup"), 2: Label("cat"), 3: Label()}
+    assert load_labels(path).objects == {1: ObjectLabel("cup"), 2: ObjectLabel("cat"), 3: ObjectLabel()}

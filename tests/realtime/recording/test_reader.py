@@ -8,7 +8,7 @@ from mcap.records import Chunk
 
 from realtime.errors import RecordingError
 from realtime.recording.format import FRAME, GAZE
-from realtime.recording.reader import Recording
+from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
 from tests.realtime.recording import made
 
@@ -20,7 +20,7 @@ def whole(tmp_path_factory):
 
 
 def test_all_of_it_comes_back_in_order(whole):
-    recording = Recording(whole[0])
+    recording = RecordingReader(whole[0])
     assert recording.complete
     assert recording.about == made.ABOUT
     assert [frame.index for frame in recording.frames()] == list(range(30))
@@ -42,7 +42,7 @@ def test_any_reader_of_mcap_reads_it(whole):
 
 
 def test_a_part_is_found_without_reading_the_rest(whole):
-    recording = Recording(whole[0])
+    recording = RecordingReader(whole[0])
     frames = [made.frame(index) for index in range(30)]
     from_ns, to_ns = (frames[n].received_ns + made.WALL_NS for n in (12, 15))
     assert [f.index for f in recording.frames(from_ns=from_ns, to_ns=to_ns)] == [12, 13, 14, 15]
@@ -53,7 +53,7 @@ def test_cut_off_anywhere_it_holds_all_that_was_flushed(whole, tmp_path):
     data, cut = path.read_bytes(), tmp_path / "cut.mcap"
     for length in [*range(ends[0], len(data), 997), *ends, *(end - 1 for end in ends[1:]), len(data) - 1]:
         cut.write_bytes(data[:length])
-        recording, chunks = Recording(cut), sum(end <= length for end in ends)
+        recording, chunks = RecordingReader(cut), sum(end <= length for end in ends)
         found = [frame.index for frame in recording.frames()]
         assert found == list(range(10 * len(recording._places)))
         assert len(found) >= 10 * chunks
@@ -66,24 +66,24 @@ def test_cut_off_before_its_first_chunk_it_says_so(whole, tmp_path):
     for length in range(0, ends[0] // 2, 997):
         cut.write_bytes(path.read_bytes()[:length])
         with pytest.raises(RecordingError, match=r"no recording of gazecast|holds nothing"):
-            Recording(cut)
+            RecordingReader(cut)
 
 
 def test_ended_before_anything_came_it_says_so(tmp_path):
     made.write(tmp_path / "a.mcap", 0)
     with pytest.raises(RecordingError, match="ended before anything came"):
-        Recording(tmp_path / "a.mcap")
+        RecordingReader(tmp_path / "a.mcap")
 
 
 def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
     path, _ = whole
     data = bytearray(path.read_bytes())
-    for place in (Recording(path)._places[0], Recording(path)._places[1]):
+    for place in (RecordingReader(path)._places[0], RecordingReader(path)._places[1]):
         hurt = bytearray(data)
         hurt[place.at + place.length // 2] ^= 0xFF
         broken = tmp_path / "broken.mcap"
         broken.write_bytes(hurt)
-        recording = Recording(broken)
+        recording = RecordingReader(broken)
         assert len(list(recording.frames())) == 20
         assert recording.damaged == 1
 
@@ -103,7 +103,7 @@ def test_a_chunk_that_is_not_what_it_says_costs_neither_time_nor_memory(whole, t
     Chunk(compression, data, 0, 2**62, 0, says).write(built)
     odd = tmp_path / "odd.mcap"
     odd.write_bytes(path.read_bytes()[: ends[0]] + built.end())
-    recording = Recording(odd)
+    recording = RecordingReader(odd)
     assert len(list(recording.frames())) == 10
     assert recording.damaged == 1
 
@@ -121,11 +121,11 @@ def test_what_is_no_recording_is_said_to_be_none(tmp_path, content, says):
     path = tmp_path / "x.mcap"
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=says):
-        Recording(path)
+        RecordingReader(path)
     with pytest.raises(RecordingError, match=r"cannot read .*: No such file"):
-        Recording(tmp_path / "none.mcap")
+        RecordingReader(tmp_path / "none.mcap")
     with pytest.raises(RecordingError, match="Is a directory"):
-        Recording(tmp_path)
+        RecordingReader(tmp_path)
 
 
 def test_nothing_is_recorded_over(whole, tmp_path):
@@ -136,4 +136,4 @@ def test_nothing_is_recorded_over(whole, tmp_path):
     made_in = tmp_path / "new" / "folder" / "b.mcap"
     RecordingFile(made_in, made.ABOUT).close()
     with pytest.raises(RecordingError, match="holds nothing"):
-        Recording(made_in)
+        RecordingReader(made_in)

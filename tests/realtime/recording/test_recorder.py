@@ -22,13 +22,13 @@ from realtime.comms import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
 from realtime.infra.clock import now_ns
-from realtime.pipeline.control import Command
-from realtime.pipeline.observers import Shown
-from realtime.pipeline.tracker_log import Turn
-from realtime.recording.controller import Deck
+from realtime.pipeline.control import UserCommand
+from realtime.pipeline.observers import FrameResult
+from realtime.pipeline.tracker_log import TrackerCall
+from realtime.recording.controller import RecordingController
 from realtime.recording.format import FRAME, GAZE, TURN
-from realtime.recording.reader import Recording
-from realtime.recording.recorder import Recorder
+from realtime.recording.reader import RecordingReader
+from realtime.recording.recorder import RecordingThread
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame
 from tests.realtime.recording import made
@@ -38,18 +38,18 @@ PNG = RecordSettings(frames="png")
 
 
 def test_what_is_handed_over_is_in_the_file_in_its_order(tmp_path):
-    recorder = Recorder(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
+    recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
     for index in range(5):
         recorder.frame(made.frame(index))
         recorder.sample(made.sample(index))
-        recorder.turn(Turn("pause", clock_ns=(index,)))
+        recorder.turn(TrackerCall("pause", clock_ns=(index,)))
         recorder.message("mask", bytes([index]))
         recorder.message("overlay", bytes([index]))
     recorder.tell(engine={"backend": "fake"})
     recorder.close()
     recorder.close()
     recorder.frame(made.frame(9))  # too late, and no harm
-    recording = Recording(recorder.path)
+    recording = RecordingReader(recorder.path)
     assert [entry.topic for entry in recording.entries()] == [FRAME, GAZE, TURN, "mask", "overlay"] * 5
     assert [entry.data for entry in recording.entries(("mask",))] == [bytes([index]) for index in range(5)]
     assert recording.about.engine == {"backend": "fake"}
@@ -67,7 +67,7 @@ def test_a_slow_disk_costs_pictures_that_are_counted_and_no_time(tmp_path, monke
         put(self, topic, log_ns, data)
 
     monkeypatch.setattr(RecordingFile, "put", slow)
-    recorder = Recorder(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
+    recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
     recorder.frame(made.frame(0))
     assert begun.wait(10)
     for index in range(1, 31):  # of these 20 may wait
@@ -76,18 +76,18 @@ def test_a_slow_disk_costs_pictures_that_are_counted_and_no_time(tmp_path, monke
     assert recorder.lost == {FRAME: 10}
     go_on.set()
     recorder.close()
-    recording = Recording(recorder.path)
+    recording = RecordingReader(recorder.path)
     assert [frame.index for frame in recording.frames()] == list(range(21))
     assert [sample.timestamp for sample in recording.samples()] == [index / 100 for index in range(1, 31)]
 
 
 def test_where_time_does_not_press_nothing_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "MOST_BYTES", 1)
-    recorder = Recorder(tmp_path / "a.mcap", replace(made.ABOUT, frame_time=True), PNG, now_ns)
+    recorder = RecordingThread(tmp_path / "a.mcap", replace(made.ABOUT, frame_time=True), PNG, now_ns)
     for index in range(40):
         recorder.frame(made.frame(index))
     recorder.close()
-    assert [frame.index for frame in Recording(recorder.path).frames()] == list(range(40))
+    assert [frame.index for frame in RecordingReader(recorder.path).frames()] == list(range(40))
 
 
 @pytest.fixture
@@ -105,42 +105,44 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
     told, states, tenths = [], [], itertools.count()
-    deck = Deck(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append, states.append)
+    deck = RecordingController(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append, states.append)
     path = deck.start(small_disk)
     image, index = made.frame(0, (200, 150)).image, 0
     while deck.path is not None and index < 100:  # 90 kB each
-        deck.frame(Frame(image, index, 0.0, 0, index))
+        deck.on_frame(Frame(image, index, 0.0, 0, index))
         index += 1
         eventually(lambda: deck.path is None or not deck._recorder._items, "the queue to empty")
     eventually(lambda: told, "somebody to be told")
     assert "No space left on device" in told[0]
     assert str(path) in told[0]
-    assert deck.trouble() == told[0]
+    assert deck.problem() == told[0]
     assert states == [True, False]
     assert deck.stop() is None
-    frames = [frame.index for frame in Recording(path).frames()]
+    frames = [frame.index for frame in RecordingReader(path).frames()]
     assert frames == list(range(len(frames)))
     assert 10 <= len(frames) < index < 100
     path.unlink()  # there is room again
     again = deck.start(small_disk / "b.mcap")
-    assert deck.trouble() == ""
-    deck.frame(made.frame(0))
+    assert deck.problem() == ""
+    deck.on_frame(made.frame(0))
     assert deck.stop() == again
-    assert Recording(again).complete
+    assert RecordingReader(again).complete
 
 
 def test_a_recording_can_begin_late_and_says_so(tmp_path):
     changes, now = [], datetime(2026, 5, 4, 3, 2, 1).astimezone()
-    deck = Deck(RecordSettings(folder=tmp_path), made.ABOUT, now_ns, on_change=changes.append, now=lambda: now)
-    deck.frame(made.frame(0))
+    deck = RecordingController(
+        RecordSettings(folder=tmp_path), made.ABOUT, now_ns, on_change=changes.append, now=lambda: now
+    )
+    deck.on_frame(made.frame(0))
     path = deck.start()
     assert path == tmp_path / "gazecast-20260504-030201.mcap"
     assert deck.start() == path  # it is going already
-    deck.health(HealthMessage("running", "", {}, {}, {}, 1.0, {"backend": "fake"}))
-    deck.frame(made.frame(1))
+    deck.on_health(HealthMessage("running", "", {}, {}, {}, 1.0, {"backend": "fake"}))
+    deck.on_frame(made.frame(1))
     assert deck.stop() == path
     assert deck.stop() is None
-    recording = Recording(path)
+    recording = RecordingReader(path)
     assert not recording.about.from_start
     assert recording.about.engine == {"backend": "fake"}
     assert [frame.index for frame in recording.frames()] == [1]
@@ -157,17 +159,17 @@ def test_a_recording_can_begin_late_and_says_so(tmp_path):
 def test_of_wishes_that_overtake_each_other_the_last_counts(tmp_path, monkeypatch):
     waiting = []
     late = SimpleNamespace(Thread=lambda target, **how: SimpleNamespace(start=lambda: waiting.append(target)))
-    deck = Deck(RecordSettings(folder=tmp_path / "page"), made.ABOUT, now_ns)
+    deck = RecordingController(RecordSettings(folder=tmp_path / "page"), made.ABOUT, now_ns)
     monkeypatch.setattr(deck_module, "threading", late)
     for on in (True, False) * 20:
-        deck.command(Command("record", on), Shown(made.frame(0), None))
+        deck.on_command(UserCommand("record", on), FrameResult(made.frame(0), None))
     assert len(waiting) == 1  # however often a page asks, one thread waits
     waiting[0]()
     assert deck.path is None
-    deck.command(Command("record", True), Shown(made.frame(0), None))
+    deck.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
     waiting[0]()
     assert deck.path is not None
-    deck.command(Command("record", True), Shown(made.frame(0), None))
+    deck.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
     deck.close()
     waiting[-1]()  # which comes after the run has ended
     assert deck.path is None
@@ -176,13 +178,13 @@ def test_of_wishes_that_overtake_each_other_the_last_counts(tmp_path, monkeypatc
 
 def test_a_file_that_is_taken_away_ends_the_recording_and_says_so(tmp_path):
     told, tenths = [], itertools.count()
-    deck = Deck(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append)
+    deck = RecordingController(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append)
     path = deck.start(tmp_path / "new")  # a name without an ending is a folder
     assert path.parent == tmp_path / "new"
     shutil.rmtree(path.parent)
-    deck.frame(made.frame(0))
+    deck.on_frame(made.frame(0))
     assert deck.stop() is None
-    assert deck.trouble() == told[0]
+    assert deck.problem() == told[0]
     assert told[0].endswith(f"{path}: somebody has removed the file")
 
 
@@ -257,7 +259,7 @@ def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
             time.sleep(0.01)
         parent.stdin.close()
     for number in range(kills):
-        recording = Recording(tmp_path / f"{number}.mcap")
+        recording = RecordingReader(tmp_path / f"{number}.mcap")
         frames = [frame.index for frame in recording.frames()]
         assert not recording.complete
         assert frames == list(range(len(frames)))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import RecordingError
-from realtime.recording.reader import Recording
-from realtime.recording.timeline import BLOCK, CARRIED_NS, Reel
+from realtime.recording.reader import RecordingReader
+from realtime.recording.timeline import BLOCK, CARRIED_NS, Timeline
 from realtime.recording.writer import RecordingFile
 from tests.realtime.recording import looked
 from tests.realtime.recording.looked import STEP_NS, Shown, mask_of, run
@@ -19,8 +19,8 @@ FIRST_NS = 8_000_000
 """From the first look of the eyes to the first frame's arrival."""
 
 
-def read(path: Path) -> Reel:
-    reel = Reel(path)
+def read(path: Path) -> Timeline:
+    reel = Timeline(path)
     reel.read()
     return reel
 
@@ -88,7 +88,7 @@ def test_what_is_cut_off_or_damaged_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_recording_can_be_looked_at_while_it_is_read_and_reading_ends_when_told(tmp_path: Path) -> None:
-    reel, told = Reel(recorded(tmp_path / "a.mcap", run(600, 1))), []
+    reel, told = Timeline(recorded(tmp_path / "a.mcap", run(600, 1))), []
 
     def go_on(share: float) -> bool:
         told.append((share, len(reel), reel.moment(len(reel) - 1).frame.index))
@@ -98,7 +98,7 @@ def test_a_recording_can_be_looked_at_while_it_is_read_and_reading_ends_when_tol
     assert [(frames, index) for _, frames, index in told] == [(256, 255), (512, 511), (512, 511)]
     assert 0.4 < told[0][0] < 0.45
     with pytest.raises(RecordingError, match="holds no frames"):
-        Reel(_without_frames(tmp_path / "b.mcap"))
+        Timeline(_without_frames(tmp_path / "b.mcap"))
 
 
 def _without_frames(path: Path) -> Path:
@@ -111,9 +111,9 @@ def _without_frames(path: Path) -> Path:
 def test_looking_a_moment_up_reads_its_own_chunks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reel = read(recorded(tmp_path / "a.mcap", [Shown(1)] * 500))
     chunks: list[int] = []
-    chunk = Recording._chunk
+    chunk = RecordingReader._chunk
     monkeypatch.setattr(
-        Recording, "_chunk", lambda self, file, place: [chunks.append(place.at), *chunk(self, file, place)][1:]
+        RecordingReader, "_chunk", lambda self, file, place: [chunks.append(place.at), *chunk(self, file, place)][1:]
     )
     for number in (400, 401, 90):
         reel.moment(number)

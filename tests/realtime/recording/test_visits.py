@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from realtime.errors import RecordingError
-from realtime.recording.labels import Label, Labels
+from realtime.recording.labels import LabelFile, ObjectLabel
 from realtime.recording.mask_events import paired, sights
-from realtime.recording.reader import Recording
+from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import looks, picture, things
 from tests.realtime.recording.looked import ABOUT, BEGIN_NS, STEP_NS, WALL_NS, Shown, damage, mask_of, record, run
 
-CUP = Labels(MappingProxyType({1: Label("cup"), 2: Label("", keep=False)}))
+CUP = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
 
 
 def test_looks_are_runs_of_one_object(tmp_path: Path) -> None:
     shown = [*run(5, None), *run(6, 1, "preview"), *run(4, 1), *run(5, 2), *run(3, 2, "lost"), *run(7, 1, "held")]
-    found = looks(Recording(record(tmp_path / "a.mcap", shown)), CUP)
+    found = looks(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
     assert [(look.object, look.label, look.keep, look.masks) for look in found] == [
         (1, "cup", True, 10), (2, "", False, 5), (1, "cup", True, 7),
     ]  # fmt: skip
@@ -42,18 +42,18 @@ def test_looks_are_runs_of_one_object(tmp_path: Path) -> None:
 
 def test_a_gap_and_a_restart_end_a_look(tmp_path: Path) -> None:
     shown = [*run(10, 1), *run(30, None), *run(10, 1)]
-    assert [look.masks for look in looks(Recording(record(tmp_path / "a.mcap", shown)), Labels())] == [10, 10]
+    assert [look.masks for look in looks(RecordingReader(record(tmp_path / "a.mcap", shown)), LabelFile())] == [10, 10]
 
 
 def test_unsure_gaze_is_not_counted(tmp_path: Path) -> None:
     about = replace(ABOUT, config="[tracker.gaze]\nmin_confidence = 0.95\n")
-    found = looks(Recording(record(tmp_path / "a.mcap", run(10, 1), about=about)), Labels())
+    found = looks(RecordingReader(record(tmp_path / "a.mcap", run(10, 1), about=about)), LabelFile())
     assert (found[0].samples, found[0].gaze_px) == (0, None)
 
 
 def test_things_gather_looks_and_their_best_mask_is_found_again(tmp_path: Path) -> None:
     shown = [*run(5, 1), *run(5, 2), Shown(1, "preview", 0.95, 0.95), *run(4, 1), Shown(1, "held", 1.0, 1.0)]
-    recording = Recording(record(tmp_path / "a.mcap", shown, restart_at=5))
+    recording = RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=5))
     found = things(recording, CUP)
     assert [(thing.object, thing.keep, thing.looks, thing.masks) for thing in found] == [
         (1, True, 2, 11), (2, False, 1, 5),
@@ -70,7 +70,7 @@ def test_things_gather_looks_and_their_best_mask_is_found_again(tmp_path: Path) 
 
 def test_masks_find_their_frames_also_when_indices_come_again(tmp_path: Path) -> None:
     shown = [*run(8, 1), *run(4, None), *run(8, 2)]
-    pairs = list(paired(Recording(record(tmp_path / "a.mcap", shown, restart_at=10))))
+    pairs = list(paired(RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=10))))
     assert [frame.captured_ns for frame, _ in pairs] == [BEGIN_NS + n * STEP_NS for n in range(20)]
     assert [sight.object if sight else None for _, sight in pairs] == [one.object for one in shown]
     assert all(sight is None or sight.at_ns == frame.captured_ns for frame, sight in pairs)
@@ -79,7 +79,7 @@ def test_masks_find_their_frames_also_when_indices_come_again(tmp_path: Path) ->
 def test_a_damaged_chunk_costs_only_what_is_in_it(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(60, 1), every=10)
     damage(path)
-    recording = Recording(path)
+    recording = RecordingReader(path)
     seen = list(sights(recording))
     assert recording.damaged == 1
     assert 45 <= len(seen) < 60

@@ -13,16 +13,16 @@ import zmq
 
 from realtime.errors import TransportError
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import Shown
+from realtime.pipeline.observers import FrameResult
 from realtime.robotics.lerobot_camera import LeRobotCamera
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import SIZE, WALL_NS, captured_ns, mask
 from tests.realtime.waiting import eventually
 
 
-def shown(index: int) -> Shown:
+def shown(index: int) -> FrameResult:
     image = np.full((SIZE[1], SIZE[0], 3), 40 + 40 * index, np.uint8)
-    return Shown(Frame(image, index, index / 30, captured_ns(index), captured_ns(index)), mask(index))
+    return FrameResult(Frame(image, index, index / 30, captured_ns(index), captured_ns(index)), mask(index))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
     camera: LeRobotCamera, reader: zmq.Socket[bytes]
 ) -> None:
     for index in (0, 1):
-        camera.shown(shown(index))
+        camera.on_mask(shown(index))
         said = json.loads(reader.recv_string())
         assert said.keys() == {"timestamps", "images"}
         assert said["timestamps"] == {"gaze": (captured_ns(index) + WALL_NS) / 1e9}
@@ -62,10 +62,10 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
 
 def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera, "_send", lambda shown: pytest.fail("sent"))
-    camera.shown(shown(0))
+    camera.on_mask(shown(0))
     eventually(lambda: not camera._shown.waiting, "taken", 20)
     camera.close()
-    assert camera.trouble() == ""
+    assert camera.problem() == ""
     eventually(lambda: not camera._thread.is_alive(), "ended", 20)
 
 

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, Pinhole, record
+from calibration import CalibrationError, PinholeCamera, record
 from realtime.commands.main import main
-from realtime.comms import Object3dMessage, Place, read
+from realtime.comms import Object3dMessage, ObjectPose, read
 from realtime.config.objects import DepthSettings, ObjectSettings
-from realtime.config.schema import Config, load_config
+from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError, SourceError
-from realtime.pipeline.observers import Shown
-from realtime.pipeline.publisher import Broadcast
-from realtime.recording.reader import Recording
-from realtime.robotics.object3d_observer import Space, open_space
+from realtime.pipeline.observers import FrameResult
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.recording.reader import RecordingReader
+from realtime.robotics.object3d_observer import Object3dObserver, open_space
 from realtime.session.run import run
 from realtime.sources.depth import DepthFrame
 from realtime.types import SourceStatus
@@ -41,14 +41,14 @@ class SlowPlacer:
     def __init__(self):
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.error = None
-        self.depth_camera = Pinhole(scene.SIZE, 260.0, 260.0, 159.5, 119.5)
+        self.depth_camera = PinholeCamera(scene.SIZE, 260.0, 260.0, 159.5, 119.5)
 
     def place(self, now, mask, found, missing):
         self.entered.set()
         self.go_on.wait(10)
         if self.error:
             raise self.error
-        return Object3dMessage(mask.frame, 0, 1, "locked", "ray", Place("c", (0, 0, 0), (0, 0, 1)), missing)
+        return Object3dMessage(mask.frame, 0, 1, "locked", "ray", ObjectPose("c", (0, 0, 0), (0, 0, 1)), missing)
 
 
 class NoDepth:
@@ -71,71 +71,75 @@ class NoDepth:
 @pytest.fixture
 def space():
     sent, placer, refused = Sent(), SlowPlacer(), []
-    tap = Space(placer, NoDepth(), DepthSettings(), Broadcast(sent, "test", time.monotonic_ns), refuse=refused.append)
-    tap.start()
-    yield tap, placer, sent, refused
+    observer = Object3dObserver(
+        placer, NoDepth(), DepthSettings(), MessagePublisher(sent, "test", time.monotonic_ns), refuse=refused.append
+    )
+    observer.start()
+    yield observer, placer, sent, refused
     placer.go_on.set()
     with quick(1.0):
-        tap.stop()
-    tap.stop()
+        observer.stop()
+    observer.stop()
 
 
 def shown(number):
     now = frame(number)
-    return Shown(now, message(now))
+    return FrameResult(now, message(now))
 
 
 def test_a_slow_placer_costs_masks_not_the_loop(space):
-    tap, placer, sent, _ = space
-    tap.shown(shown(0))
+    observer, placer, sent, _ = space
+    observer.on_mask(shown(0))
     assert placer.entered.wait(5)
     with quick(0.5):
         for number in range(1, 50):
-            tap.shown(shown(number))
+            observer.on_mask(shown(number))
     placer.go_on.set()
     eventually(lambda: len(sent.messages) == 2)
     assert [said.frame.index for said in sent.messages] == [0, 49]
-    assert tap.dropped() == {"object3d.superseded": 48, "object3d.failed": 0, "depth.size": 2}
-    assert tap.trouble() == "depth: no device"
+    assert observer.drop_counts() == {"object3d.superseded": 48, "object3d.failed": 0, "depth.size": 2}
+    assert observer.problem() == "depth: no device"
     assert sent.messages[0].reason == "no depth within 25 ms of this frame"
 
 
 def test_one_frames_trouble_is_counted_and_ends_nothing(space):
-    tap, placer, sent, refused = space
+    observer, placer, sent, refused = space
     placer.go_on.set()
     placer.error = RuntimeError("odd")
-    tap.shown(shown(0))
-    eventually(lambda: tap.dropped()["object3d.failed"] == 1)
-    assert "object3d: odd" in tap.trouble()
+    observer.on_mask(shown(0))
+    eventually(lambda: observer.drop_counts()["object3d.failed"] == 1)
+    assert "object3d: odd" in observer.problem()
     placer.error = None
-    tap.shown(shown(1))
+    observer.on_mask(shown(1))
     eventually(lambda: len(sent.messages) == 1)
-    assert "odd" not in tap.trouble()
+    assert "odd" not in observer.problem()
     placer.error = CalibrationError("the camera's file is for another size")
-    tap.shown(shown(2))
+    observer.on_mask(shown(2))
     eventually(lambda: refused == ["the camera's file is for another size"])
 
 
 def test_depth_that_never_fits_is_told_until_it_does(space):
-    tap, placer, sent, _ = space
+    observer, placer, sent, _ = space
     placer.go_on.set()
-    tap._depth.state = "running"
+    observer._depth.state = "running"
     for count, (number, found, says) in enumerate([
         (0, None, ""),
         (70, None, "depth: none within 25 ms of a frame for 2 s"),
         (71, (120, 160), "depth is 160 x 120, its camera 320 x 240; align it"),
         (72, (240, 320), ""),
     ], 1):  # fmt: skip
-        tap._depth.found = found and DepthFrame(np.zeros(found, np.float32), 0.0, 0)
-        tap.shown(shown(number))
+        observer._depth.found = found and DepthFrame(np.zeros(found, np.float32), 0.0, 0)
+        observer.on_mask(shown(number))
         eventually(lambda count=count: len(sent.messages) == count)
-        assert tap.trouble().startswith(says)
-        assert bool(says) == bool(tap.trouble())
+        assert observer.problem().startswith(says)
+        assert bool(says) == bool(observer.problem())
 
 
 def camera_file(path, size=scene.SIZE):
-    camera = Pinhole(size, 260.0, 260.0, (size[0] - 1) / 2, (size[1] - 1) / 2)
-    made = record.Record("camera", "", "scene", size, "2026-11-22T00:00:00+00:00", {"camera": camera.to_dict()})
+    camera = PinholeCamera(size, 260.0, 260.0, (size[0] - 1) / 2, (size[1] - 1) / 2)
+    made = record.CalibrationRecord(
+        "camera", "", "scene", size, "2026-11-22T00:00:00+00:00", {"camera": camera.to_dict()}
+    )
     record.save(path, made)
     return path
 
@@ -164,7 +168,7 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
         "record": {"file": str(tmp_path / "run.mcap")},
     }  # fmt: skip
     run(load_config(None, flags), Quiet())
-    recorded = Recording(tmp_path / "run.mcap")
+    recorded = RecordingReader(tmp_path / "run.mcap")
     said = [read(entry.topic, entry.data) for entry in recorded.entries(("object3d",))]
     placed = [message for message in said if message.method == "depth"]
     assert len(placed) > 2
@@ -205,7 +209,7 @@ def test_depth_of_another_size_needs_registration(tmp_path):
 
     objects, source = ObjectSettings(camera=camera_file(tmp_path / "c.json")), f"file:{tmp_path / 'depth'}"
     depth = open_depth(source, open_frames(f"file:{clip}"), f"file:{clip}")
-    sender = Broadcast(Sent(), "test", time.monotonic_ns)
+    sender = MessagePublisher(Sent(), "test", time.monotonic_ns)
     options = {"every_frame": False, "refuse": lambda why: None}
     with pytest.raises(SourceError, match="depth is 20 x 10, its camera 320 x 240; align it"):
         open_space(depth, DepthSettings(source), objects, sender, **options)
@@ -219,5 +223,5 @@ def test_depth_of_another_size_needs_registration(tmp_path):
 
 
 def test_without_a_camera_nothing_is_published():
-    config = Config()
+    config = RunConfig()
     assert open_space(None, config.depth, config.objects, None, every_frame=False, refuse=print) is None

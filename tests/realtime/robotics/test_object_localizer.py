@@ -8,21 +8,23 @@ import numpy as np
 import pytest
 
 from benchmarks.solids import Solid, see
-from calibration import CalibrationError, Pinhole, Rigid, Uncertain, record
+from calibration import CalibrationError, PinholeCamera, RigidTransform, UncertainTransform, record
 from calibration.boards import parse_board
 from calibration.objects import with_open3d
 from realtime.comms import MaskMessage
 from realtime.config.objects import ObjectSettings
-from realtime.robotics.object_localizer import DepthCamera, Placer
-from realtime.robotics.robot_frame import Mounted, Worn, load_robot
+from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
+from realtime.robotics.robot_frame import FixedCamera, HeadsetCamera, load_robot
 from realtime.sources.depth import DepthFrame
 from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, TimingNs
 from tests.calibration.render import facing, photograph
 
-CAMERA = Pinhole((320, 240), 260, 260, 159.5, 119.5)
-BOX = Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 0.12))
+CAMERA = PinholeCamera((320, 240), 260, 260, 159.5, 119.5)
+BOX = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 0.12))
 SIGHT = see(CAMERA, BOX, np.random.default_rng(0), noise_m=0.001)
-BASE_FROM_CAMERA = Uncertain(Rigid.from_rotvec([0, 0, math.pi / 2], [1.0, 0, 0.5]), np.diag([1e-6] * 6))
+BASE_FROM_CAMERA = UncertainTransform(
+    RigidTransform.from_rotvec([0, 0, math.pi / 2], [1.0, 0, 0.5]), np.diag([1e-6] * 6)
+)
 
 
 def frame(number=0, image=None):
@@ -43,7 +45,7 @@ def depth(of, image=SIGHT.depth, apart_s=0.004):
 
 
 def placer(settings=None, **options):
-    return Placer(CAMERA, "head_optical_frame", settings or ObjectSettings(), **options)
+    return ObjectLocalizer(CAMERA, "head_optical_frame", settings or ObjectSettings(), **options)
 
 
 def test_a_box_in_depth_is_placed_and_keeps_its_pose():
@@ -132,13 +134,13 @@ def test_a_known_size_places_what_has_no_depth():
 
 
 def test_a_board_that_is_seen_places_what_lies_on_its_plane():
-    board, camera = parse_board("charuco:5x7:36mm:26mm:5X5_100"), Pinhole((640, 480), 520, 520, 319.5, 239.5)
+    board, camera = parse_board("charuco:5x7:36mm:26mm:5X5_100"), PinholeCamera((640, 480), 520, 520, 319.5, 239.5)
     camera_from_board = facing(board, 0.45, (0.4, 0.1, 0.0))
     there = camera_from_board.apply([0.2, 0.1, 0])
     x, y = camera.project([there])[0]
     mask = np.zeros((480, 640), bool)
     mask[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] = True
-    place = Placer(camera, "head_optical_frame", ObjectSettings(), board=board)
+    place = ObjectLocalizer(camera, "head_optical_frame", ObjectSettings(), board=board)
     now = frame(image=photograph(camera, board, camera_from_board))
     said = place.place(now, message(now, mask), None, "")
     assert (said.method, said.place.position) == ("plane", None)
@@ -151,12 +153,12 @@ def test_a_board_that_is_seen_places_what_lies_on_its_plane():
 
 def test_all_of_it_in_the_robots_frame():
     now = frame()
-    said = placer(robot=Mounted(BASE_FROM_CAMERA, "base")).place(now, message(now), depth(now), "")
+    said = placer(robot=FixedCamera(BASE_FROM_CAMERA, "base")).place(now, message(now), depth(now), "")
     base = BASE_FROM_CAMERA.pose
     assert said.robot.frame_id == "base"
     assert said.robot.centroid == pytest.approx(base.apply(said.place.centroid))
     assert said.robot.ray_origin == pytest.approx((1.0, 0, 0.5))
-    own, carried = (Rigid.from_quaternion(p.orientation, p.position) for p in (said.place, said.robot))
+    own, carried = (RigidTransform.from_quaternion(p.orientation, p.position) for p in (said.place, said.robot))
     assert (base @ own).away_from(carried) == pytest.approx((0, 0), abs=1e-9)
     assert np.trace(np.reshape(said.robot.centroid_covariance, (3, 3))) > np.trace(
         np.reshape(said.place.centroid_covariance, (3, 3))
@@ -164,11 +166,13 @@ def test_all_of_it_in_the_robots_frame():
     assert said.robot_from_camera_m == pytest.approx((1.0, 0, 0.5))
 
 
-class Walking(Worn):
+class Walking(HeadsetCamera):
     """On a head that goes to the right with 0.3 m/s, and has the board in view."""
 
     def robot_from_camera(self, captured_s, board):
-        return Uncertain(Rigid.from_rotvec([0, 0, 0], [0.3 * (captured_s - 10), 0, 0.5]), np.diag([1e-6] * 6))
+        return UncertainTransform(
+            RigidTransform.from_rotvec([0, 0, 0], [0.3 * (captured_s - 10), 0, 0.5]), np.diag([1e-6] * 6)
+        )
 
 
 def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_moves():
@@ -176,7 +180,9 @@ def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_move
     for number in range(14):
         now = frame(number)
         x_m = 0.07 - 0.3 * (now.captured_ns / 1e9 - 10)
-        sight = see(CAMERA, Solid(Rigid.from_rotvec([0.5, 0.4, 0.3], [x_m, 0.01, 0.8]), BOX.sides_m), rng, noise_m=1e-3)
+        sight = see(
+            CAMERA, Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [x_m, 0.01, 0.8]), BOX.sides_m), rng, noise_m=1e-3
+        )
         said = place.place(now, message(now, sight.mask), depth(now, sight.depth), "")
     assert said.place.velocity == pytest.approx((-0.3, 0, 0), abs=0.06)
     assert said.moving
@@ -184,7 +190,7 @@ def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_move
 
 
 def test_depth_of_a_camera_beside_is_registered():
-    shift = Rigid.from_rotvec([0, 0, 0], [0.03, 0, 0])
+    shift = RigidTransform.from_rotvec([0, 0, 0], [0.03, 0, 0])
     beside = see(CAMERA, Solid(shift.inverse() @ BOX.pose, BOX.sides_m), np.random.default_rng(0), noise_m=0.001)
     now = frame()
     said = placer(beside=DepthCamera(CAMERA, shift)).place(now, message(now), depth(now, beside.depth), "")
@@ -199,7 +205,7 @@ def test_frames_of_another_size_are_refused():
 
 
 def handeye(path, body, camera="world"):
-    record.save(path, record.Record("handeye", "arm", camera, (320, 240), "2026-11-22T00:00:00+00:00", body))
+    record.save(path, record.CalibrationRecord("handeye", "arm", camera, (320, 240), "2026-11-22T00:00:00+00:00", body))
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime.commands.main import main
-from realtime.config.schema import Config, PublishConfig
+from realtime.config.schema import PublishConfig, RunConfig
 from realtime.robotics.outputs import open_formats
 from tests.realtime.scene import write_clip
 from tests.realtime.waiting import eventually
@@ -16,13 +16,13 @@ from tests.realtime.waiting import eventually
 
 def test_nothing_is_opened_unasked() -> None:
     with ExitStack() as stack:
-        assert open_formats(Config(), None, stack, pytest.fail) == []
+        assert open_formats(RunConfig(), None, stack, pytest.fail) == []
 
 
 def test_what_is_asked_for_is_opened_told_and_closed() -> None:
     pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")
     pytest.importorskip("foxglove", reason="Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'")
-    config, told = Config(publish=PublishConfig(foxglove="0", lerobot="tcp://127.0.0.1:0")), list[str]()
+    config, told = RunConfig(publish=PublishConfig(foxglove="0", lerobot="tcp://127.0.0.1:0")), list[str]()
     with ExitStack() as stack:
         foxglove, lerobot = open_formats(config, None, stack, told.append)
         assert told == [f"for Foxglove: {foxglove.address}", f"for LeRobot: camera gazecast at {lerobot.endpoint}"]
@@ -34,7 +34,7 @@ def test_what_is_asked_for_is_opened_told_and_closed() -> None:
 def test_a_port_that_is_taken_ends_the_run_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip, trace = write_clip(tmp_path, 2)
     with ExitStack() as stack:
-        config = Config(publish=PublishConfig(lerobot="tcp://127.0.0.1:0"))
+        config = RunConfig(publish=PublishConfig(lerobot="tcp://127.0.0.1:0"))
         (taken,) = open_formats(config, None, stack, lambda text: None)
         run = ["run", "--engine", "fake", "--source", f"file:{clip}", "--gaze", f"trace:{trace}"]
         assert main([*run, "--publish", "tcp://127.0.0.1:*", "--lerobot", taken.endpoint]) == 2

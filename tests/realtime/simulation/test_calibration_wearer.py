@@ -8,8 +8,8 @@ import pytest
 
 from calibration.gaze.markers import find_markers
 from realtime.errors import SourceError
-from realtime.simulation.calibration_wearer import EyeError, TargetClip
-from realtime.simulation.device import Simulator
+from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
+from realtime.simulation.device import SimulatedTracker
 from realtime.sources.pupil import PupilFrames, PupilGaze
 from tests.realtime.waiting import eventually
 
@@ -32,19 +32,19 @@ def test_a_picture_without_room_for_markers_is_refused(size):
 
 
 def test_errors_are_what_was_asked_for():
-    assert EyeError((30.0, -20.0)).says(100.0, 50.0, (640, 480)) == (130.0, 30.0)
-    bent = EyeError(distortion_px=10.0, seed=3)
+    assert SimulatedBias((30.0, -20.0)).says(100.0, 50.0, (640, 480)) == (130.0, 30.0)
+    bent = SimulatedBias(distortion_px=10.0, seed=3)
     offsets = {tuple(round(b - a, 6) for a, b in zip(at, bent.says(*at, (640, 480)), strict=True)) for at in
                [(0.0, 0.0), (640.0, 0.0), (320.0, 240.0), (640.0, 480.0)]}  # fmt: skip
     assert (0.0, 0.0) in offsets  # nothing in the middle
     assert len(offsets) == 4
     assert all(abs(value) <= 35 for offset in offsets for value in offset)
     with pytest.raises(SourceError, match="up to 1000"):
-        EyeError((float("nan"), 0.0))
+        SimulatedBias((float("nan"), 0.0))
 
 
 def test_on_the_wire_the_gaze_is_off_by_the_bias():
-    device = Simulator(TargetClip(5, (480, 320)), port=0, blink_every_s=0, error=EyeError((24.0, -16.0)))
+    device = SimulatedTracker(TargetClip(5, (480, 320)), port=0, blink_every_s=0, error=SimulatedBias((24.0, -16.0)))
     frames, gaze = PupilFrames("127.0.0.1", device.port), PupilGaze("127.0.0.1", device.port)
     seen, looks, lock = [], [], threading.Lock()
 

@@ -14,9 +14,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.comms.sockets import DeviceFeed, Remote
+from realtime.comms.sockets import PupilSubscription, RequestSocket
 from realtime.errors import SourceError, TransportError
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from tests.realtime.sources.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually, quick
 
@@ -24,15 +24,15 @@ HOST = "127.0.0.1"
 
 
 @pytest.fixture
-def simulate(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
-    running: list[Simulator] = []
+def simulate(tmp_path: Path) -> Iterator[Callable[..., SimulatedTracker]]:
+    running: list[SimulatedTracker] = []
 
-    def begin(video: Path | None = None, trace: str | None = None, **options: Any) -> Simulator:
+    def begin(video: Path | None = None, trace: str | None = None, **options: Any) -> SimulatedTracker:
         gaze: Any = "wander"
         if trace is not None:
             gaze = tmp_path / "trace.csv"
             gaze.write_text(trace)
-        simulator = Simulator(video or make_folder(tmp_path / "clip", 6), gaze, port=0, **options)
+        simulator = SimulatedTracker(video or make_folder(tmp_path / "clip", 6), gaze, port=0, **options)
         running.append(simulator)
         return simulator
 
@@ -45,15 +45,15 @@ def simulate(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
 class Ears:
     """All that a simulator publishes, from before it plays."""
 
-    def __init__(self, simulator: Simulator, *topics: str) -> None:
-        self.remote = Remote(f"tcp://{HOST}:{simulator.port}")
+    def __init__(self, simulator: SimulatedTracker, *topics: str) -> None:
+        self.remote = RequestSocket(f"tcp://{HOST}:{simulator.port}")
         self.simulator = simulator
         self.messages: list[tuple[str, dict[str, Any], list[bytes]]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, args=(topics or ("frame.world", "gaze."),))
 
     def _listen(self, topics: tuple[str, ...]) -> None:
-        feed = DeviceFeed(f"tcp://{HOST}:{self.simulator.publish_port}", topics, queue=10_000)
+        feed = PupilSubscription(f"tcp://{HOST}:{self.simulator.publish_port}", topics, queue=10_000)
         while not self._stop.is_set():
             parts = feed.receive(0.05)
             if parts:
@@ -87,7 +87,7 @@ REPLIES = [
 ]
 
 
-def test_answers_like_pupil_remote(simulate: Callable[..., Simulator]) -> None:
+def test_answers_like_pupil_remote(simulate: Callable[..., SimulatedTracker]) -> None:
     simulator = simulate()
     simulator.start()
     with Ears(simulator, "notify.") as ears:
@@ -107,14 +107,14 @@ def test_answers_like_pupil_remote(simulate: Callable[..., Simulator]) -> None:
         eventually(forwarded)
 
 
-def test_its_clock_has_an_epoch_of_its_own(simulate: Callable[..., Simulator], tmp_path: Path) -> None:
+def test_its_clock_has_an_epoch_of_its_own(simulate: Callable[..., SimulatedTracker], tmp_path: Path) -> None:
     clip = make_folder(tmp_path / "one", 2)
     offsets = {round(simulate(clip, seed=seed).clock_s() - time.monotonic()) for seed in range(4)}
     assert len(offsets) == 4
     assert 0 not in offsets
 
 
-def test_frames_in_order_at_the_clips_rate(simulate: Callable[..., Simulator], tmp_path: Path) -> None:
+def test_frames_in_order_at_the_clips_rate(simulate: Callable[..., SimulatedTracker], tmp_path: Path) -> None:
     simulator = simulate(make_video(tmp_path / "clip.mp4", 20, fps=40))
     with Ears(simulator, "frame.world") as ears:
         simulator.start()
@@ -127,7 +127,7 @@ def test_frames_in_order_at_the_clips_rate(simulate: Callable[..., Simulator], t
     assert [number_in(cv2.imdecode(np.frombuffer(raw, np.uint8), 1)) for _, raw in second] == list(range(20))
 
 
-def test_trace_is_sent_at_its_own_times_with_origin_bottom_left(simulate: Callable[..., Simulator]) -> None:
+def test_trace_is_sent_at_its_own_times_with_origin_bottom_left(simulate: Callable[..., SimulatedTracker]) -> None:
     rows = [(0.00, 16, 12, 1.0), (0.03, 32, 12, 0.8), (0.10, -8, 96, 0.7), (0.11, "", "", 1.0)]
     simulator = simulate(trace="timestamp,x,y,confidence\n" + "".join(f"{t},{x},{y},{c}\n" for t, x, y, c in rows))
     with Ears(simulator) as ears:
@@ -145,7 +145,7 @@ def test_trace_is_sent_at_its_own_times_with_origin_bottom_left(simulate: Callab
     assert {look["topic"] for look in looks} == {"gaze.2d.01."}
 
 
-def test_gaze_and_frames_agree_on_the_clock(simulate: Callable[..., Simulator]) -> None:
+def test_gaze_and_frames_agree_on_the_clock(simulate: Callable[..., SimulatedTracker]) -> None:
     points = "".join(f"{i / 24},{i},0\n" for i in range(6))  # x tells the frame that is on show
     simulator = simulate(trace="timestamp,x,y\n" + points)
     with Ears(simulator) as ears:
@@ -161,7 +161,7 @@ def test_gaze_and_frames_agree_on_the_clock(simulate: Callable[..., Simulator]) 
     assert all(a == b for a, b in pairs)
 
 
-def test_wandering_gaze_has_its_rate_its_blinks_and_its_noise(simulate: Callable[..., Simulator]) -> None:
+def test_wandering_gaze_has_its_rate_its_blinks_and_its_noise(simulate: Callable[..., SimulatedTracker]) -> None:
     simulator = simulate(rate_hz=400, blink_every_s=0.5, noise_px=2.0)
     with Ears(simulator, "gaze.") as ears:
         simulator.start()
@@ -179,7 +179,7 @@ def test_wandering_gaze_has_its_rate_its_blinks_and_its_noise(simulate: Callable
 
 
 def test_clip_too_large_to_keep_is_encoded_again(
-    simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch
+    simulate: Callable[..., SimulatedTracker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from realtime.simulation import device as module
 
@@ -200,7 +200,7 @@ def test_clip_that_goes_away_ends_it_with_our_error(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(module, "CACHE_BYTES", 10)
     path = make_video(tmp_path / "clip.mp4", 4)
-    simulator = Simulator(path, port=0)
+    simulator = SimulatedTracker(path, port=0)
     path.unlink()
     with pytest.raises(SourceError, match="cannot be opened"):
         simulator.serve()
@@ -208,12 +208,12 @@ def test_clip_that_goes_away_ends_it_with_our_error(tmp_path: Path, monkeypatch:
 
 def test_serve_ends_with_the_clip_and_frees_the_port(tmp_path: Path) -> None:
     clip = make_folder(tmp_path / "clip", 2)
-    simulator = Simulator(clip, port=0, loop=False)
+    simulator = SimulatedTracker(clip, port=0, loop=False)
     port = simulator.port
     simulator.serve()
-    again = Simulator(clip, port=port)
+    again = SimulatedTracker(clip, port=port)
     with pytest.raises(TransportError, match="in use"):
-        Simulator(clip, port=port)
+        SimulatedTracker(clip, port=port)
     again.stop()
     again.stop()
 
@@ -232,4 +232,4 @@ def test_serve_ends_with_the_clip_and_frees_the_port(tmp_path: Path) -> None:
 def test_bad_input_is_named_before_the_start(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     given = {"video": make_folder(tmp_path / "clip", 2), "port": 0} | options
     with pytest.raises(SourceError, match=message):
-        Simulator(**given)
+        SimulatedTracker(**given)

@@ -8,7 +8,7 @@ from calibration.boards import parse_board
 from calibration.formats import read_camera
 from calibration.pose import find_pose
 from realtime.robotics.robot_frame import load_robot
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from realtime.simulation.table_scene import (
     BASE_FROM_BOARD,
     BOARD,
@@ -65,7 +65,7 @@ def test_the_board_says_where_the_head_is():
 
 
 def test_a_device_sends_the_depth_of_each_picture():
-    device = Simulator(TableClip(), port=0)
+    device = SimulatedTracker(TableClip(), port=0)
     frames, depth = PupilFrames("127.0.0.1", device.port), PupilDepth("127.0.0.1", device.port, same_clock=True)
     seen, pairs = [], []
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines import Image
-from realtime.simulation.wandering_gaze import FIXATION_S, Wander
+from realtime.simulation.wandering_gaze import FIXATION_S, WanderingGaze
 
 FPS = 24
 WIDTH, HEIGHT = 480, 320
@@ -19,7 +19,7 @@ def texture(seed: int, width: int, height: int) -> Image:
 
 
 def test_it_follows_what_it_fixates_as_the_picture_moves() -> None:
-    wide, wander = texture(0, 2 * WIDTH, HEIGHT), Wander(seed=1)
+    wide, wander = texture(0, 2 * WIDTH, HEIGHT), WanderingGaze(seed=1)
     errors, before = [], None
     for i in range(72):
         shift = 3 * i  # the camera pans by 3 px a frame
@@ -32,7 +32,7 @@ def test_it_follows_what_it_fixates_as_the_picture_moves() -> None:
 
 
 def test_fixations_last_as_long_as_they_should() -> None:
-    image, wander = texture(0, WIDTH, HEIGHT), Wander(seed=2)
+    image, wander = texture(0, WIDTH, HEIGHT), WanderingGaze(seed=2)
     jumps = [i / FPS for i in range(FPS * 25) if wander.look(image, i / FPS).jumped]
     lasts = np.diff(jumps)
     assert len(lasts) > 12
@@ -41,7 +41,7 @@ def test_fixations_last_as_long_as_they_should() -> None:
 
 
 def test_what_moves_differently_draws_the_eyes() -> None:
-    ground, thing, wander = texture(0, WIDTH, HEIGHT), texture(1, 96, 96), Wander(seed=3)
+    ground, thing, wander = texture(0, WIDTH, HEIGHT), texture(1, 96, 96), WanderingGaze(seed=3)
     inside = []
     for i in range(120):
         image, x = ground.copy(), 40 + 2 * i
@@ -55,14 +55,14 @@ def test_what_moves_differently_draws_the_eyes() -> None:
 def test_same_seed_same_path() -> None:
     paths = []
     for seed in (4, 4, 5):
-        wander = Wander(seed)
+        wander = WanderingGaze(seed)
         paths.append([wander.look(texture(0, WIDTH, HEIGHT), i / FPS) for i in range(30)])
     assert paths[0] == paths[1] != paths[2]
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1, 1), (2000, 10), (10, 400)])
 def test_pictures_without_anything_in_them(size: tuple[int, int]) -> None:
-    wander = Wander()
+    wander = WanderingGaze()
     for i in range(40):
         aim = wander.look(np.full((size[1], size[0], 3), 90, np.uint8), i / FPS)
         assert 0 <= aim.x <= size[0]
@@ -70,7 +70,7 @@ def test_pictures_without_anything_in_them(size: tuple[int, int]) -> None:
 
 
 def test_change_of_size_and_cuts_are_survived() -> None:
-    wander = Wander()
+    wander = WanderingGaze()
     for i in range(40):
         width, height = ((WIDTH, HEIGHT), (200, 300))[i // 7 % 2]
         aim = wander.look(texture(i // 5, width, height), i / FPS)

@@ -8,7 +8,7 @@ import pytest
 
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.sources.browser import BrowserFrames, BrowserGaze, Shot
+from realtime.sources.browser import BrowserFrame, BrowserFrames, BrowserGaze
 from realtime.types import FrameSource, GazeSample, GazeSource
 from tests.realtime.waiting import eventually, quick
 
@@ -18,7 +18,7 @@ def jpeg(width=64, height=48, value=90):
 
 
 def shot(data, index=0):
-    return Shot(data, index, index / 30, now_ns(), now_ns())
+    return BrowserFrame(data, index, index / 30, now_ns(), now_ns())
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from calibration.gaze import FlatView, GazeCalibration, GazeMap
-from calibration.record import Record
+from calibration.record import CalibrationRecord
 from realtime.comms import MaskMessage
-from realtime.sources.calibrated import LEAST_RADIUS_DEG, CalibratedGaze, Loaded, camera_name
+from realtime.sources.calibrated import LEAST_RADIUS_DEG, CalibratedGaze, LoadedCalibration, camera_name
 from realtime.types import FrameRef, GazeRef, GazeSample, KeyframeRef, SourceStatus, TimingNs
 
 SIZE = (1000, 600)  # 10 px a degree
@@ -109,11 +109,11 @@ def test_a_calibration_that_was_just_made_is_hardly_moved_by_a_thing():
 
 
 def test_the_age_of_a_calibration():
-    made = Record("gaze", "", "file", SIZE, "2026-11-22T14:00:00+00:00", {})
-    loaded = Loaded(Path("gaze.json"), made, calibration())
+    made = CalibrationRecord("gaze", "", "file", SIZE, "2026-11-22T14:00:00+00:00", {})
+    loaded = LoadedCalibration(Path("gaze.json"), made, calibration())
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert [loaded.age_s(noon + timedelta(hours=h)) for h in (0, 3)] == [0.0, 3600.0]
-    naive = Loaded(Path("gaze.json"), replace(made, made_at="2026-11-22T14:00:00"), calibration())
+    naive = LoadedCalibration(Path("gaze.json"), replace(made, made_at="2026-11-22T14:00:00"), calibration())
     assert naive.age_s(noon + timedelta(hours=3)) == 3600.0
 
 

@@ -10,8 +10,8 @@ import pytest
 from engines import Image
 from realtime.infra.clock import now_ns
 from realtime.sources import camera as module
-from realtime.sources.camera import LiveFrames
-from realtime.sources.opencv_capture import Capture
+from realtime.sources.camera import CaptureFrames
+from realtime.sources.opencv_capture import VideoCapture
 from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.clips import picture
 from tests.realtime.waiting import eventually, quick
@@ -44,15 +44,15 @@ def script(*sizes: tuple[int, int], blocks: bool = False, stamp: Callable[[], in
 @pytest.fixture
 def play(
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[..., tuple[LiveFrames, list[Frame], list[SourceStatus]]]]:
+) -> Iterator[Callable[..., tuple[CaptureFrames, list[Frame], list[SourceStatus]]]]:
     monkeypatch.setattr(module, "RETRY_S", 0.01)
-    opened: list[LiveFrames] = []
+    opened: list[CaptureFrames] = []
 
-    def begin(*captures: Capture | None) -> tuple[LiveFrames, list[Frame], list[SourceStatus]]:
+    def begin(*captures: VideoCapture | None) -> tuple[CaptureFrames, list[Frame], list[SourceStatus]]:
         order = iter(captures)
         frames: list[Frame] = []
         events: list[SourceStatus] = []
-        source = LiveFrames("camera 0", lambda: next(order, None), "plug it in")
+        source = CaptureFrames("camera 0", lambda: next(order, None), "plug it in")
         opened.append(source)
         source.start(frames.append, events.append)
         return source, frames, events
@@ -63,7 +63,7 @@ def play(
             source.stop()
 
 
-Play = Callable[..., tuple[LiveFrames, list[Frame], list[SourceStatus]]]
+Play = Callable[..., tuple[CaptureFrames, list[Frame], list[SourceStatus]]]
 
 
 def test_missing_unplugged_and_plugged_in_again(play: Play) -> None:
@@ -122,10 +122,10 @@ def test_drivers_time_is_used_where_it_can_be_true(play: Play, before_ns: int | 
 
 
 def test_failure_inside_is_told(play: Play) -> None:
-    def broken() -> Capture | None:
+    def broken() -> VideoCapture | None:
         raise OSError("driver gone")
 
-    source = LiveFrames("camera 0", broken, "")
+    source = CaptureFrames("camera 0", broken, "")
     source.start(lambda frame: None)
     eventually(lambda: source.status().state == "failed")
     assert source.status().reason == "OSError: driver gone"
@@ -133,4 +133,4 @@ def test_failure_inside_is_told(play: Play) -> None:
 
 
 def test_stop_before_start_is_fine() -> None:
-    LiveFrames("camera 0", lambda: None, "").stop()
+    CaptureFrames("camera 0", lambda: None, "").stop()

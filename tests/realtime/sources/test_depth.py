@@ -16,8 +16,8 @@ from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_depth, open_frames
 from realtime.sources.depth import DepthFrame, DepthSource, FileDepth, LiveDepth, VideoDepth, usable
 from realtime.sources.pupil import PupilDepth
-from realtime.sources.pupil_messages import DEPTH_FORMATS, Malformed, read_depth, read_frame_head
-from realtime.sources.video_file import ClipClock
+from realtime.sources.pupil_messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_head
+from realtime.sources.video_file import PlaybackClock
 from realtime.types import Frame
 from tests.realtime.sources.clips import make_folder
 from tests.realtime.sources.test_pupil import HOST, Device
@@ -46,7 +46,7 @@ def number_of(found: DepthFrame | None) -> int | None:
 
 
 def test_a_folder_is_matched_by_the_numbers_in_its_names(tmp_path: Path) -> None:
-    source = FileDepth(folder(tmp_path / "depth", [10, 13, 16]), ClipClock(real_time=True), fps=30)
+    source = FileDepth(folder(tmp_path / "depth", [10, 13, 16]), PlaybackClock(real_time=True), fps=30)
     assert isinstance(source, DepthSource)
     assert source.size == SIZE
     assert number_of(source.at(at(0.0), 0.02, 0)) == 10
@@ -60,7 +60,7 @@ def test_a_folder_is_matched_by_the_numbers_in_its_names(tmp_path: Path) -> None
 
 
 def test_a_clip_that_repeats_finds_its_depth_again(tmp_path: Path) -> None:
-    clock = ClipClock(real_time=True)
+    clock = PlaybackClock(real_time=True)
     source = FileDepth(folder(tmp_path / "depth", [0, 1, 2]), clock, fps=10)
     clock.repeat(0.3)
     assert [number_of(source.at(at(0.3 * turn + 0.1), 0.01, 0)) for turn in range(3)] == [1, 1, 1]
@@ -69,13 +69,13 @@ def test_a_clip_that_repeats_finds_its_depth_again(tmp_path: Path) -> None:
 def test_a_table_of_times_says_more_than_names(tmp_path: Path) -> None:
     path = folder(tmp_path / "depth", [1, 2])
     (path / "timestamps.csv").write_text("\ufeffname,timestamp\ndepth_00002.png,0.5\ndepth_00001.png,0.9\n")
-    source = FileDepth(path, ClipClock(real_time=True), fps=30)
+    source = FileDepth(path, PlaybackClock(real_time=True), fps=30)
     assert number_of(source.at(at(0.5), 0.01, 0)) == 2
     assert number_of(source.at(at(0.89), 0.02, 0)) == 1
 
 
 def test_one_picture_holds_for_all_of_the_clip(tmp_path: Path) -> None:
-    source = FileDepth(folder(tmp_path / "depth", [7]), ClipClock(real_time=True), fps=30)
+    source = FileDepth(folder(tmp_path / "depth", [7]), PlaybackClock(real_time=True), fps=30)
     assert number_of(source.at(at(99.0), 0.01, 0)) == 7
 
 
@@ -87,7 +87,7 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
         for number in range(5):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="gray16le")))
         file.mux(stream.encode())
-    clock = ClipClock(real_time=True)
+    clock = PlaybackClock(real_time=True)
     source = VideoDepth(path, clock)
     assert source.size == SIZE
     assert [number_of(source.at(at(second), 0.03, 0)) for second in (0.0, 0.09, 0.1, 0.32, 0.4)] == [0, 1, 1, 3, 4]
@@ -193,5 +193,5 @@ def test_nan_and_far_away_are_no_measurement() -> None:
     head = read_frame_head([b"", msgpack.packb({"width": 3, "height": 2, "index": 0, "timestamp": 0.0,
                                                 "format": "depth32f"}), b""], DEPTH_FORMATS)  # fmt: skip
     assert usable(read_depth(head, raw.tobytes())).tolist() == [[0, 0, 0], [0, 0, 2]]
-    with pytest.raises(Malformed, match="size"):
+    with pytest.raises(MalformedMessage, match="size"):
         read_depth(head, raw.tobytes()[:-1])

@@ -9,7 +9,7 @@ import pytest
 
 from realtime.errors import SourceError
 from realtime.sources.gaze_csv import TraceGaze, TracePoint, read_trace
-from realtime.sources.video_file import ClipFrames
+from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, GazeSample
 from tests.realtime.sources.clips import make_folder
 from tests.realtime.waiting import eventually
@@ -68,7 +68,7 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
 def played(tmp_path: Path, text: str, until: int, **options: Any) -> list[Frame | GazeSample]:
     """Frames and looks in the order they were given."""
     given: list[Frame | GazeSample] = []
-    frames = ClipFrames(make_folder(tmp_path / "clip", 4), fps=20, **options)  # 0.2 s
+    frames = VideoFrames(make_folder(tmp_path / "clip", 4), fps=20, **options)  # 0.2 s
     gaze = TraceGaze(write(tmp_path / "t.csv", text), frames.clock)
     gaze.start(given.append)
     assert gaze.status().state == "connecting"

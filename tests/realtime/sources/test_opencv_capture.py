@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from realtime.errors import SourceError
-from realtime.sources.opencv_capture import Clip, open_camera, open_stream
+from realtime.sources.opencv_capture import VideoFile, open_camera, open_stream
 from tests.realtime.sources.clips import make_folder, make_video, number_in, picture
 from tests.realtime.waiting import quick
 
 
 def test_file_has_its_frames_rate_and_times(tmp_path: Path) -> None:
-    clip = Clip(make_video(tmp_path / "clip.mp4", 10, fps=20))
+    clip = VideoFile(make_video(tmp_path / "clip.mp4", 10, fps=20))
     assert (clip.fps, clip.size) == (20, (64, 48))
     for _ in range(2):  # each reading begins anew
         times, images = zip(*clip.frames(), strict=True)
@@ -28,7 +28,7 @@ def test_file_has_its_frames_rate_and_times(tmp_path: Path) -> None:
 def test_folder_is_a_clip_in_order_of_names(tmp_path: Path, suffix: str) -> None:
     folder = make_folder(tmp_path / "clip", 5, suffix=suffix)
     (folder / "notes.txt").write_text("no picture")
-    clip = Clip(folder, fps=10)
+    clip = VideoFile(folder, fps=10)
     times, images = zip(*clip.frames(), strict=True)
     assert times == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert [number_in(image) for image in images] == list(range(5))
@@ -39,7 +39,7 @@ def test_folder_passes_over_what_is_no_picture_and_counts_it(tmp_path: Path) -> 
     (folder / "000.png").write_bytes(b"")
     (folder / "002.png").write_bytes(b"\x89PNG broken")
     cv2.imwrite(str(folder / "003.png"), picture(3, (32, 16))[:, :, 0])
-    clip = Clip(folder, fps=10)
+    clip = VideoFile(folder, fps=10)
     frames = list(clip.frames())
     assert [at_s for at_s, _ in frames] == pytest.approx([0.1, 0.3])
     assert clip.undecodable == 2
@@ -58,27 +58,27 @@ def test_what_is_no_clip_is_named(tmp_path: Path, name: str, content: bytes | No
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=message):
-        Clip(tmp_path / name)
+        VideoFile(tmp_path / name)
 
 
 def test_truncated_video_is_named(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", 10)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(SourceError, match=r"cannot be opened|no picture that can be decoded"):
-        Clip(path)
+        VideoFile(path)
 
 
 def test_folder_without_pictures_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no pictures; expected files that end in \.jpg"):
-        Clip(tmp_path)
+        VideoFile(tmp_path)
     (tmp_path / "a.png").write_bytes(b"broken")
     with pytest.raises(SourceError, match="no picture that can be decoded"):
-        Clip(tmp_path)
+        VideoFile(tmp_path)
 
 
 def test_folder_at_an_impossible_rate_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="0 frames per second"):
-        Clip(make_folder(tmp_path / "clip", 1), fps=0.0)
+        VideoFile(make_folder(tmp_path / "clip", 1), fps=0.0)
 
 
 def test_missing_camera_and_silent_stream_open_as_nothing() -> None:

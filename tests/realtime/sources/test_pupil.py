@@ -13,9 +13,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.comms.sockets import DeviceServer, Publisher, Remote
+from realtime.comms.sockets import PublisherSocket, PupilServer, RequestSocket
 from realtime.infra.clock import now_ns
-from realtime.simulation.device import Simulator
+from realtime.simulation.device import SimulatedTracker
 from realtime.sources.pupil import PupilFrames, PupilGaze
 from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.clips import make_folder, number_in, picture
@@ -29,7 +29,7 @@ class Device:
     """A device whose every answer and message a test decides."""
 
     def __init__(self, port: int = 0) -> None:
-        self.server = DeviceServer(HOST, port)
+        self.server = PupilServer(HOST, port)
         self.port = self.server.port
         self.asked: list[str] = []
         self.answers: dict[str, str] = {}
@@ -124,7 +124,7 @@ def test_frames_and_gaze_of_the_simulator(
 ) -> None:
     trace = tmp_path / "gaze.csv"
     trace.write_text("timestamp,x,y\n" + "".join(f"{i / 100},16,12\n" for i in range(100)))
-    simulator = Simulator(make_folder(tmp_path / "clip", 24), trace, port=0, blink_every_s=0)
+    simulator = SimulatedTracker(make_folder(tmp_path / "clip", 24), trace, port=0, blink_every_s=0)
     simulator.start()
     source, got = frames(simulator.port)
     gazer = eyes(simulator.port)
@@ -209,11 +209,11 @@ def test_device_that_restarts_on_the_same_port_with_another_feed(eyes: Callable[
 def test_clock_set_by_another_client(tmp_path: Path, eyes: Callable[[int], Eyes], set_to_s: float) -> None:
     trace = tmp_path / "gaze.csv"
     trace.write_text("timestamp,x,y\n" + "".join(f"{i / 100},16,12\n" for i in range(100)))
-    simulator = Simulator(make_folder(tmp_path / "clip", 24), trace, port=0)
+    simulator = SimulatedTracker(make_folder(tmp_path / "clip", 24), trace, port=0)
     simulator.start()
     gazer = eyes(simulator.port)
     eventually(lambda: len(gazer.samples) > 20 and gazer.source.status().clock is not None)
-    other = Remote(f"tcp://{HOST}:{simulator.port}")
+    other = RequestSocket(f"tcp://{HOST}:{simulator.port}")
     assert other.ask(f"T {set_to_s}") == "Timesync successful."
     other.close()
     eventually(lambda: abs(gazer.samples[-1].timestamp - set_to_s) < 100)
@@ -368,7 +368,7 @@ def test_consumer_that_raises_is_named_in_the_state() -> None:
 
 
 def test_stop_is_quick_while_nobody_answers() -> None:
-    publisher = Publisher(f"tcp://{HOST}:0")  # a port that is held, where no remote answers
+    publisher = PublisherSocket(f"tcp://{HOST}:0")  # a port that is held, where no remote answers
     source = PupilFrames(HOST, int(publisher.endpoint.rpartition(":")[2]))
     source.start(lambda frame: None)
     eventually(lambda: "no answer" in source.status().reason)

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime.sources.pupil_messages import Look, Malformed, jpeg_size, read_frame_head, read_gaze, read_pixels
+from realtime.sources.pupil_messages import (
+    MalformedMessage,
+    PupilGazeDatum,
+    jpeg_size,
+    read_frame_head,
+    read_gaze,
+    read_pixels,
+)
 from tests.realtime.sources.clips import picture
 
 GAZE = {"topic": "gaze.2d.01.", "norm_pos": [0.25, 0.75], "confidence": 0.9, "timestamp": 12.5, "base_data": []}
@@ -31,11 +38,11 @@ def frame(raw: bytes = JPEG, **changes: Any) -> list[bytes]:
 
 
 def test_norm_pos_is_turned_to_origin_top_left() -> None:
-    assert read_gaze(gaze()) == Look(0.25, 0.25, 0.9, 12.5)
+    assert read_gaze(gaze()) == PupilGazeDatum(0.25, 0.25, 0.9, 12.5)
 
 
 def test_look_outside_the_picture_is_kept() -> None:
-    assert read_gaze(gaze(norm_pos=[-0.5, 1.5])) == Look(-0.5, -0.5, 0.9, 12.5)
+    assert read_gaze(gaze(norm_pos=[-0.5, 1.5])) == PupilGazeDatum(-0.5, -0.5, 0.9, 12.5)
 
 
 @pytest.mark.parametrize(("given_as", "kept"), [(1.2, 1.0), (-0.1, 0.0), (0, 0.0), (1, 1.0)])
@@ -65,9 +72,9 @@ BAD_MAPS = [
 
 @pytest.mark.parametrize(("data", "reason"), BAD_MAPS)
 def test_hostile_maps_are_refused(data: bytes, reason: str) -> None:
-    with pytest.raises(Malformed, match=f"^{reason}$"):
+    with pytest.raises(MalformedMessage, match=f"^{reason}$"):
         read_gaze([b"gaze.", data])
-    with pytest.raises(Malformed, match=f"^{reason}$"):
+    with pytest.raises(MalformedMessage, match=f"^{reason}$"):
         read_frame_head([b"frame.world", data, JPEG])
 
 
@@ -95,7 +102,7 @@ BAD_GAZE = [
 
 @pytest.mark.parametrize(("parts", "reason"), BAD_GAZE)
 def test_bad_gaze_is_refused(parts: list[bytes], reason: str) -> None:
-    with pytest.raises(Malformed, match=f"^{reason}$"):
+    with pytest.raises(MalformedMessage, match=f"^{reason}$"):
         read_gaze(parts)
 
 
@@ -127,7 +134,7 @@ BAD_FRAMES = [
 
 @pytest.mark.parametrize(("parts", "reason"), BAD_FRAMES)
 def test_bad_frame_is_refused(parts: list[bytes], reason: str) -> None:
-    with pytest.raises(Malformed, match=f"^{reason}$"):
+    with pytest.raises(MalformedMessage, match=f"^{reason}$"):
         read_pixels(read_frame_head(parts), parts[2])
 
 
@@ -135,14 +142,14 @@ def test_jpeg_that_would_unfold_beyond_its_word_is_not_decoded() -> None:
     at = JPEG.index(b"\xff\xc0")
     bomb = JPEG[: at + 5] + struct.pack(">HH", 65_000, 65_000) + JPEG[at + 9 :]
     assert jpeg_size(bomb) == (65_000, 65_000)
-    with pytest.raises(Malformed, match="size"):
+    with pytest.raises(MalformedMessage, match="size"):
         read_pixels(read_frame_head(frame()), bomb)
 
 
 def test_jpeg_with_broken_tables_is_undecodable() -> None:
     at = JPEG.index(b"\xff\xc4")
     broken = JPEG[: at + 4] + b"\xff" * 64 + JPEG[at + 68 :]
-    with pytest.raises(Malformed, match="undecodable"):
+    with pytest.raises(MalformedMessage, match="undecodable"):
         read_pixels(read_frame_head(frame()), broken)
 
 
@@ -175,7 +182,7 @@ ANYTHING = st.recursive(
 @given(st.dictionaries(st.sampled_from([*GAZE, *HEAD]), ANYTHING), st.binary(max_size=200))
 def test_any_map_is_read_or_refused(changes: dict[str, Any], raw: bytes) -> None:
     for read, fields in ((read_gaze, GAZE), (read_frame_head, HEAD)):
-        with contextlib.suppress(Malformed):
+        with contextlib.suppress(MalformedMessage):
             assert read([b"topic", msgpack.packb(fields | changes), raw])
 
 
@@ -183,8 +190,8 @@ def test_any_map_is_read_or_refused(changes: dict[str, Any], raw: bytes) -> None
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4), st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(parts: list[bytes], raw: bytes) -> None:
     for read in (read_gaze, read_frame_head):
-        with pytest.raises(Malformed):
+        with pytest.raises(MalformedMessage):
             read(parts)
     for start in (b"", b"\xff\xd8", JPEG[:200]):
-        with pytest.raises(Malformed):
+        with pytest.raises(MalformedMessage):
             read_pixels(read_frame_head(frame()), start + raw)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.sources.video_file import ClipFrames
+from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually, quick
@@ -17,7 +17,7 @@ from tests.realtime.waiting import eventually, quick
 def test_in_real_time_frames_come_by_the_clips_clock(tmp_path: Path) -> None:
     frames: list[Frame] = []
     events: list[SourceStatus] = []
-    source = ClipFrames(make_video(tmp_path / "clip.mp4", 15, fps=50))
+    source = VideoFrames(make_video(tmp_path / "clip.mp4", 15, fps=50))
     source.start(frames.append, events.append)
     eventually(lambda: source.status().state == "ended")
     source.stop()
@@ -41,7 +41,7 @@ def test_without_real_time_the_reader_sets_the_pace(tmp_path: Path) -> None:
         frames.append(frame)
         go.acquire()
 
-    source = ClipFrames(make_folder(tmp_path / "clip", 20), real_time=False, fps=0.5)  # 40 s of clip
+    source = VideoFrames(make_folder(tmp_path / "clip", 20), real_time=False, fps=0.5)  # 40 s of clip
     source.start(take)
     for count in (1, 2, 3):
         eventually(lambda count=count: len(frames) == count)  # type: ignore[misc]
@@ -54,7 +54,7 @@ def test_without_real_time_the_reader_sets_the_pace(tmp_path: Path) -> None:
 
 def test_repeated_clip_counts_on(tmp_path: Path) -> None:
     frames: list[Frame] = []
-    source = ClipFrames(make_folder(tmp_path / "clip", 4), loop=True, fps=100)
+    source = VideoFrames(make_folder(tmp_path / "clip", 4), loop=True, fps=100)
     source.start(frames.append)
     eventually(lambda: len(frames) > 12)
     source.stop()
@@ -76,7 +76,7 @@ def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path)
             if frame.index == 1:
                 threading.Event().wait(0.4)  # the delay under test
 
-        source = ClipFrames(folder, fps=50)
+        source = VideoFrames(folder, fps=50)
         source.start(take)
         eventually(lambda: source.status().state == "ended")
         source.stop()
@@ -87,7 +87,7 @@ def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path)
 
 def test_stop_is_quick_between_slow_frames(tmp_path: Path) -> None:
     frames: list[Frame] = []
-    source = ClipFrames(make_folder(tmp_path / "clip", 3), fps=0.1)
+    source = VideoFrames(make_folder(tmp_path / "clip", 3), fps=0.1)
     source.start(frames.append)
     eventually(lambda: len(frames) == 1)
     with quick(1.0):
@@ -99,7 +99,7 @@ def test_stop_is_quick_between_slow_frames(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "clip", 4)
     (folder / "002.png").write_bytes(b"broken")
-    source = ClipFrames(folder, real_time=False)
+    source = VideoFrames(folder, real_time=False)
     source.start(lambda frame: None)
     eventually(lambda: source.status().state == "ended")
     assert source.status().dropped == {"undecodable": 1}
@@ -108,7 +108,7 @@ def test_pictures_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:
 
 def test_clip_that_goes_away_fails_with_the_reason(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", 3)
-    source = ClipFrames(path, loop=True, real_time=False)
+    source = VideoFrames(path, loop=True, real_time=False)
     path.unlink()
     source.start(lambda frame: None)
     eventually(lambda: source.status().state == "failed")

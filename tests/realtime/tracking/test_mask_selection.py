@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines import Candidates, Floats, Letterbox
-from realtime.tracking.mask_selection import Choice, ChoiceSettings, levels, pick, support
+from engines import Floats, Letterbox, MaskCandidates
+from realtime.tracking.mask_selection import MaskSelection, SelectionSettings, levels, select_mask, support
 
 BOX = Letterbox(640, 360)
 PART, THING, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
@@ -26,18 +26,18 @@ def shown(area: tuple[slice, slice]) -> Floats:
     return (logits(area)[0] > 0).astype(np.float32)
 
 
-def candidates(predicted: list[float], *areas: tuple[slice, slice]) -> Candidates:
-    return Candidates(logits(*areas), np.array(predicted, np.float32), BOX)
+def candidates(predicted: list[float], *areas: tuple[slice, slice]) -> MaskCandidates:
+    return MaskCandidates(logits(*areas), np.array(predicted, np.float32), BOX)
 
 
 def choose(
-    found: Candidates, gaze: tuple[float, float], radius_px: float, on_show: Floats | None = None,
-    settings: ChoiceSettings | None = None, **more: Any,
-) -> Choice:  # fmt: skip
+    found: MaskCandidates, gaze: tuple[float, float], radius_px: float, on_show: Floats | None = None,
+    settings: SelectionSettings | None = None, **more: Any,
+) -> MaskSelection:  # fmt: skip
     rows, columns = np.ogrid[:256, :256]
     x, y = gaze[0] / 2.5, gaze[1] / 2.5
     disc = ((columns - x) ** 2 + (rows - y) ** 2 <= (radius_px / 2.5) ** 2).astype(np.float32)
-    return pick(found.logits > 0, found.predicted_iou, disc, on_show, 144 * 256, settings, **more)
+    return select_mask(found.logits > 0, found.predicted_iou, disc, on_show, 144 * 256, settings, **more)
 
 
 FOUR = candidates([0.99, 0.9, 0.88, 0.86], THING, PART, THING, GROUP)
@@ -78,7 +78,7 @@ def test_a_mask_beside_the_gaze_loses_against_an_equal_one_under_it() -> None:
 
 
 def test_weights_are_settings() -> None:
-    trusting = ChoiceSettings(agreement=0)
+    trusting = SelectionSettings(agreement=0)
     assert choose(FOUR, GAZE, 10, shown(GROUP), trusting).index == 0
 
 
@@ -121,5 +121,5 @@ def test_support_stays_within_bounds(predicted: list[list[float]]) -> None:
 
 
 def test_support_of_empty_masks_is_none() -> None:
-    nothing = Candidates(np.full((4, 256, 256), -5, np.float32), np.ones(4, np.float32), BOX)
+    nothing = MaskCandidates(np.full((4, 256, 256), -5, np.float32), np.ones(4, np.float32), BOX)
     assert support(nothing, [FOUR]).max() == 0

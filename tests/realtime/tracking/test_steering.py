@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engines import Candidates
+from engines import MaskCandidates
 from engines.letterbox import Letterbox
-from realtime.tracking.user_overrides import NotDone, stepped
+from realtime.tracking.user_overrides import CommandRejected, stepped
 from tests.realtime import scene
 from tests.realtime.tracking.test_tracker import World, overlap
 
@@ -19,7 +19,7 @@ def candidates(*areas):
     logits = np.full((len(areas), 256, 256), -1.0, np.float32)
     for mask, area in zip(logits, areas, strict=True):
         mask.reshape(-1)[:area] = 1.0
-    return Candidates(logits, np.full(len(areas), 0.9, np.float32), Letterbox(320, 240))
+    return MaskCandidates(logits, np.full(len(areas), 0.9, np.float32), Letterbox(320, 240))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_without_anything_on_show_there_is_nothing_to_step_from_or_to_keep():
     world = World()
     world.tracker.want(1)
     world.tracker.clear()
-    with pytest.raises(NotDone):
+    with pytest.raises(CommandRejected):
         world.tracker.hold(True)
     world.tracker.hold(False)
     assert world.run(WITHIN).state in ("preview", "locked")

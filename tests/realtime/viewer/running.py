@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.config.schema import load_config
-from realtime.infra.progress import Quiet
+from realtime.infra.progress import QuietProgress
 from realtime.session.run import run
 from tests.browser import Chrome, Tab
 from tests.realtime import scene
@@ -28,7 +28,7 @@ class View:
     """Notes the address."""
 
     def __init__(self) -> None:
-        self.progress, self.address = Quiet(), ""
+        self.progress, self.address = QuietProgress(), ""
 
     def page(self, address: str) -> None:
         self.address = address

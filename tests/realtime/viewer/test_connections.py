@@ -5,11 +5,11 @@ import asyncio
 import aiohttp
 import pytest
 
-from realtime.pipeline.control import Commands
+from realtime.pipeline.control import CommandQueue
 from realtime.viewer import connections
-from realtime.viewer.frame_broadcaster import Hub
+from realtime.viewer.frame_broadcaster import FrameBroadcaster
 from realtime.viewer.live_page import LiveHost
-from realtime.viewer.page_input import Desk
+from realtime.viewer.page_input import PageInput
 
 
 class Deaf:
@@ -48,8 +48,10 @@ def test_a_peer_that_does_not_answer_is_cut_off_and_counted_all_along(monkeypatc
 
     async def stay():
         loop = asyncio.get_running_loop()
-        host = LiveHost(Hub(80, lambda: 0), Desk(None, None, Commands()), {})
-        one = connections.Visit(socket, host, loop, refused=lambda: refused.append(1), cut_off=lambda: cut.append(1))
+        host = LiveHost(FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), {})
+        one = connections.WebSocketConnection(
+            socket, host, loop, refused=lambda: refused.append(1), cut_off=lambda: cut.append(1)
+        )
         staying = asyncio.ensure_future(one.stay())
         while len(socket.seen) <= 3:
             await asyncio.sleep(0)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from realtime.infra.clock import now_ns
-from realtime.pipeline.observers import Shown
+from realtime.pipeline.observers import FrameResult
 from realtime.types import Frame, GazeSample
-from realtime.viewer.frame_broadcaster import Hub, Order
+from realtime.viewer.frame_broadcaster import FrameBroadcaster, PictureOrder
 from tests.realtime.viewer.test_contours import disc, message
 from tests.realtime.waiting import eventually, quick
 
@@ -18,7 +18,7 @@ NOW_NS = 10**12
 
 def shown(index=0, what="mask"):
     image = np.full((120, 160, 3), 90, np.uint8)
-    return Shown(Frame(image, index, index / 30, now_ns(), now_ns()), message(disc()) if what == "mask" else None)
+    return FrameResult(Frame(image, index, index / 30, now_ns(), now_ns()), message(disc()) if what == "mask" else None)
 
 
 def head(data):
@@ -28,7 +28,7 @@ def head(data):
 
 @pytest.fixture
 def hub():
-    one = Hub(80, lambda: NOW_NS)
+    one = FrameBroadcaster(80, lambda: NOW_NS)
     one.start()
     yield one
     one.stop()
@@ -47,11 +47,11 @@ class Viewer:
 
 def test_a_viewer_gets_the_newest_and_nothing_more_before_it_says_so(hub):
     hub.put(shown(0))
-    viewer = Viewer(hub, Order("masks"), acks=False)
+    viewer = Viewer(hub, PictureOrder("masks"), acks=False)
     eventually(lambda: len(viewer.got) == 1, "a picture")
     for index in range(1, 6):
         hub.put(shown(index))
-    other = Viewer(hub, Order("masks"))
+    other = Viewer(hub, PictureOrder("masks"))
     eventually(lambda: other.got and head(other.got[-1][1])["frame"]["index"] == 5, "the newest for the other")
     assert len(viewer.got) == 1
     hub.ack(viewer.seat, viewer.got[0][0])
@@ -69,10 +69,10 @@ def test_a_large_display_keeps_no_page_waiting(hub, monkeypatch):
         return np.zeros((8, 8, 3), np.uint8)
 
     monkeypatch.setattr("realtime.viewer.frame_broadcaster.edges", slow)
-    display = Viewer(hub, Order("edges", size=(8192, 8192)))
+    display = Viewer(hub, PictureOrder("edges", size=(8192, 8192)))
     hub.put(shown(0))
     eventually(drawing.is_set, "the display's picture to be drawn")
-    page = Viewer(hub, Order("masks"))
+    page = Viewer(hub, PictureOrder("masks"))
     for index in range(1, 4):
         hub.put(shown(index))
         eventually(lambda: page.got and head(page.got[-1][1])["frame"]["index"] == index, "a picture for the page")  # noqa: B023
@@ -82,20 +82,20 @@ def test_a_large_display_keeps_no_page_waiting(hub, monkeypatch):
 
 
 def test_an_ack_of_something_else_is_nobodys(hub):
-    viewer = Viewer(hub, Order("masks"), acks=False)
+    viewer = Viewer(hub, PictureOrder("masks"), acks=False)
     hub.put(shown(0))
     eventually(lambda: len(viewer.got) == 1, "a picture")
     for seq in (0, 2, 99):
         hub.ack(viewer.seat, seq)
     hub.put(shown(1))
-    watcher = Viewer(hub, Order("masks"))
+    watcher = Viewer(hub, PictureOrder("masks"))
     eventually(lambda: watcher.got, "a picture for another")
     assert len(viewer.got) == 1
 
 
 def test_each_kind_is_what_it_says(hub):
     hub.put(shown(3))
-    viewers = {what: Viewer(hub, Order(what)) for what in ("masks", "frames", "edges", "overlay")}
+    viewers = {what: Viewer(hub, PictureOrder(what)) for what in ("masks", "frames", "edges", "overlay")}
     for what, viewer in viewers.items():
         eventually(lambda v=viewer: v.got, what)
     assert viewers["edges"].got[0][1][:2] == viewers["overlay"].got[0][1][:2] == b"\xff\xd8"
@@ -110,15 +110,15 @@ def test_each_kind_is_what_it_says(hub):
 
 def test_a_frame_without_a_mask_is_shown_too(hub):
     hub.put(shown(0, None))
-    viewer = Viewer(hub, Order("masks"))
+    viewer = Viewer(hub, PictureOrder("masks"))
     eventually(lambda: viewer.got, "a picture")
     assert head(viewer.got[0][1])["target"] is None
 
 
 def test_what_cannot_be_made_is_counted_and_the_next_comes(hub):
-    viewer = Viewer(hub, Order("frames"))
+    viewer = Viewer(hub, PictureOrder("frames"))
     broken = shown(0)
-    hub.put(Shown(Frame(np.zeros((0, 0, 3), np.uint8), 0, 0.0, 1, 1), broken.message))
+    hub.put(FrameResult(Frame(np.zeros((0, 0, 3), np.uint8), 0, 0.0, 1, 1), broken.message))
     eventually(lambda: hub.counts()["failed"] >= 1, "a failure")
     hub.put(shown(1))
     eventually(lambda: viewer.got, "the next picture")
@@ -129,7 +129,7 @@ def test_the_trail_is_short_recent_and_leaves_out_closed_eyes(hub):
         at = NOW_NS - (200 - number) * 2_000_000
         hub.look(GazeSample(number / 200, 0.5, "norm", 0.0 if number == 199 else 1.0, at / 1e9, at, at))
     hub.put(shown(0))
-    viewer = Viewer(hub, Order("masks"))
+    viewer = Viewer(hub, PictureOrder("masks"))
     eventually(lambda: viewer.got, "a picture")
     looks = head(viewer.got[0][1])["looks"]
     assert 5 < len(looks) <= 24
@@ -141,14 +141,14 @@ def test_no_point_is_shown_of_eyes_that_have_gone(hub):
     at = NOW_NS - 400_000_000
     hub.look(GazeSample(0.5, 0.5, "norm", 1.0, at / 1e9, at, at))
     hub.put(shown(0))
-    viewer = Viewer(hub, Order("masks"))
+    viewer = Viewer(hub, PictureOrder("masks"))
     eventually(lambda: viewer.got, "a picture")
     assert head(viewer.got[0][1])["looks"] == []
 
 
 def test_put_returns_at_once_whatever_the_viewers_do(hub):
     slow = threading.Event()
-    hub.join(Order("masks"), lambda seq, data: slow.wait(5))
+    hub.join(PictureOrder("masks"), lambda seq, data: slow.wait(5))
     hub.put(shown(0))
     with quick(0.5):
         for index in range(1, 50):
@@ -157,7 +157,7 @@ def test_put_returns_at_once_whatever_the_viewers_do(hub):
 
 
 def test_stop_joins():
-    hub = Hub(80, now_ns)
+    hub = FrameBroadcaster(80, now_ns)
     hub.start()
     hub.stop()
     assert not any(thread.name.startswith("gazecast-viewer-hub") for thread in threading.enumerate())

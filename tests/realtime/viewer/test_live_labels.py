@@ -2,7 +2,7 @@
 
 import json
 
-from realtime.recording.labels import Label, load_labels
+from realtime.recording.labels import ObjectLabel, load_labels
 from tests.realtime.viewer.test_server import serving, texts, visiting
 from tests.realtime.viewer.test_shown_objects import shown
 
@@ -20,12 +20,12 @@ def test_objects_of_this_recording_are_named_and_others_refused(tmp_path):
             assert "no recording" in (await texts(ws, "notice"))["text"]
             await ws.send_str('{"t":"show","n":1}')
             assert "this page is live" in (await texts(ws, "refused"))["reason"]
-            page.shown(shown(0, 1))
+            page.on_mask(shown(0, 1))
             page.recording(path)
             assert (await texts(ws, "recording"))["file"] == "now.mcap"
             while (await texts(ws, "labels"))["of"] != "now.mcap":
                 pass
-            page.shown(shown(1, 2))
+            page.on_mask(shown(1, 2))
             assert (await texts(ws, "things"))["things"] == [[2, 0]]
             await ws.send_str('{"t":"label","object":1,"text":"cup"}')  # which was before
             await texts(ws, "refused")
@@ -39,4 +39,4 @@ def test_objects_of_this_recording_are_named_and_others_refused(tmp_path):
 
     with serving() as page:
         visiting(page, visit)
-    assert load_labels(path).of(2) == Label("cup", keep=False)
+    assert load_labels(path).of(2) == ObjectLabel("cup", keep=False)

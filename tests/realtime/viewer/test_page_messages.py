@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.errors import PageError
-from realtime.pipeline.control import Command
-from realtime.recording.labels import Label
+from realtime.pipeline.control import UserCommand
+from realtime.recording.labels import ObjectLabel
 from realtime.viewer.page_messages import (
     MOST_LOOKS,
     MOST_TEXT,
-    Ack,
-    Looks,
-    PageLook,
-    Say,
-    Show,
-    Source,
-    Sync,
-    Undo,
-    Want,
+    ClockSync,
+    FrameAck,
+    LabelChange,
+    PageGaze,
+    PagePoint,
+    PageSourceChange,
+    SeekRequest,
+    UndoRequest,
+    ViewRequest,
     pack_picture,
     read_picture,
     read_text,
@@ -32,19 +32,19 @@ from realtime.viewer.page_messages import (
 @pytest.mark.parametrize(
     ("text", "means"),
     [
-        ('{"t":"want","kind":"masks"}', Want("masks")),
-        ('{"t":"ack","seq":5}', Ack(5)),
-        ('{"t":"sync","n":1,"ms":12.5}', Sync(1, 12.5)),
-        ('{"t":"source","on":false}', Source(False, "")),
-        ('{"t":"source","on":true,"label":"cam\\u0007era"}', Source(True, "camera")),
-        ('{"t":"looks","looks":[[0.5,1,3,1]],"moved":true}', Looks((PageLook(0.5, 1.0, 3.0, 1.0),), True)),
-        ('{"t":"command","verb":"hold","on":false}', Command("hold", False)),
-        ('{"t":"command","verb":"clear"}', Command("clear", True)),
-        ('{"t":"show","n":7}', Show(7, None)),
-        ('{"t":"show","ms":7.5}', Show(None, 7.5)),
-        ('{"t":"label","object":3,"text":" a\\n cup "}', Say(3, Label("a cup"))),
-        ('{"t":"label","object":3,"keep":false}', Say(3, Label("", keep=False))),
-        ('{"t":"undo"}', Undo()),
+        ('{"t":"want","kind":"masks"}', ViewRequest("masks")),
+        ('{"t":"ack","seq":5}', FrameAck(5)),
+        ('{"t":"sync","n":1,"ms":12.5}', ClockSync(1, 12.5)),
+        ('{"t":"source","on":false}', PageSourceChange(False, "")),
+        ('{"t":"source","on":true,"label":"cam\\u0007era"}', PageSourceChange(True, "camera")),
+        ('{"t":"looks","looks":[[0.5,1,3,1]],"moved":true}', PageGaze((PagePoint(0.5, 1.0, 3.0, 1.0),), True)),
+        ('{"t":"command","verb":"hold","on":false}', UserCommand("hold", False)),
+        ('{"t":"command","verb":"clear"}', UserCommand("clear", True)),
+        ('{"t":"show","n":7}', SeekRequest(7, None)),
+        ('{"t":"show","ms":7.5}', SeekRequest(None, 7.5)),
+        ('{"t":"label","object":3,"text":" a\\n cup "}', LabelChange(3, ObjectLabel("a cup"))),
+        ('{"t":"label","object":3,"keep":false}', LabelChange(3, ObjectLabel("", keep=False))),
+        ('{"t":"undo"}', UndoRequest()),
     ],
 )
 def test_what_a_page_says(text, means):

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from realtime.recording.labels import Label, load_labels
-from realtime.recording.reader import Recording
+from realtime.recording.labels import ObjectLabel, load_labels
+from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import things
 from realtime.recording.writer import RecordingFile
 from tests.browser import installed
@@ -54,7 +54,7 @@ def recorded(tab, folder):
     tab.call("Input.insertText", text="rocks and trees")  # with letters that are keys elsewhere
     for kind in ("rawKeyDown", "keyUp"):
         tab.call("Input.dispatchKeyEvent", type=kind, key="Enter")
-    eventually(lambda: load_labels(path).of(thing) == Label("rocks and trees"), "a name in the file", LONG_S)
+    eventually(lambda: load_labels(path).of(thing) == ObjectLabel("rocks and trees"), "a name in the file", LONG_S)
     tab.do(f"gazecast.recording.things.toggle({thing})")
     eventually(lambda: not load_labels(path).of(thing).keep, "that it is dropped", LONG_S)
     tab.until("document.querySelector('#things li.dropped') !== null")
@@ -71,7 +71,7 @@ def recorded(tab, folder):
 
 def test_what_the_page_recorded_opens_and_knows_its_names(recorded, tab):
     path, thing = recorded
-    recording = Recording(path)
+    recording = RecordingReader(path)
     assert recording.complete
     named = {one.object: (one.label, one.keep) for one in things(recording, load_labels(path))}
     assert named[thing] == ("rocks and trees", True)

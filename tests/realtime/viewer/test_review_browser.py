@@ -7,7 +7,7 @@ import json
 import pytest
 
 from realtime.config.viewer import ViewSettings
-from realtime.recording.labels import Label, load_labels
+from realtime.recording.labels import ObjectLabel, load_labels
 from realtime.viewer.review_page import ReviewPage
 from tests.browser import installed
 from tests.realtime.recording import looked
@@ -125,11 +125,11 @@ def test_names_and_what_is_dropped_are_saved_and_undone(tab, path):
     tab.click("#things li:nth-child(1) input")
     tab.call("Input.insertText", text="red cup")
     press(tab, "Enter")
-    eventually(lambda: load_labels(path).of(1) == Label("red cup"), "a name in the file")
+    eventually(lambda: load_labels(path).of(1) == ObjectLabel("red cup"), "a name in the file")
     tab.until("document.getElementById('card-object').textContent === 'red cup'")
     assert shown(tab)["tint"][0] > 50
     press(tab, "k")
-    eventually(lambda: load_labels(path).of(1) == Label("red cup", keep=False), "that it is dropped in the file")
+    eventually(lambda: load_labels(path).of(1) == ObjectLabel("red cup", keep=False), "that it is dropped in the file")
     tab.until("document.querySelector('#things li.dropped') !== null")
     assert shown(tab)["tint"][0] < 30  # the disc of the gaze alone
     assert tab.do("document.getElementById('count').textContent") == "2, 1 dropped"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from realtime.config.viewer import ViewSettings
-from realtime.recording.labels import Label, labels_path, load_labels
+from realtime.recording.labels import ObjectLabel, labels_path, load_labels
 from realtime.viewer.review_page import ReviewPage
 from tests.realtime.recording import looked
 from tests.realtime.recording.looked import frame_of, mask_of, run
@@ -111,7 +111,7 @@ def test_what_is_said_is_saved_told_to_all_and_undone(path):
             for one in (ws, other):
                 told = await texts(one, "labels")
                 assert (told["said"], told["undo"]) == ({"1": ["red cup", True], "2": ["dog", False]}, 1)
-            assert load_labels(path).of(1) == Label("red cup")
+            assert load_labels(path).of(1) == ObjectLabel("red cup")
             await other.send_str('{"t":"undo"}')
             assert (await texts(ws, "labels"))["said"]["1"] == ["", True]
             labels_path(path).with_suffix(".part").mkdir()  # so that they cannot be written

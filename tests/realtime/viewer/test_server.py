@@ -17,9 +17,9 @@ import pytest
 
 from realtime.comms import HealthMessage
 from realtime.config.viewer import ViewSettings
-from realtime.errors import ViewError
+from realtime.errors import ViewerError
 from realtime.infra.clock import now_ns
-from realtime.pipeline.control import Command
+from realtime.pipeline.control import UserCommand
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.viewer.connections import MOST_A_SECOND, MOST_BAD
 from realtime.viewer.live_page import LivePage
@@ -50,7 +50,7 @@ def feeding(page, rate_hz=100):
     def feed():
         index = 0
         while not stop.wait(1 / rate_hz):
-            page.shown(shown(index))
+            page.on_mask(shown(index))
             index += 1
 
     thread = threading.Thread(target=feed)
@@ -129,7 +129,7 @@ def test_other_sites_may_not_look_in(headers, path):
 
     with serving() as page:
         visiting(page, visit)
-        assert page.dropped()["view.refused"] == 1
+        assert page.drop_counts()["view.refused"] == 1
 
 
 def test_the_token_opens_what_shows_something():
@@ -183,15 +183,15 @@ def test_the_address_that_is_told_is_one_that_others_can_open(monkeypatch):
 def test_what_cannot_be_served_is_said(tmp_path):
     with serving() as page, socket.socket() as other:
         port = int(page.address.rsplit(":", 1)[1].strip("/"))
-        with pytest.raises(ViewError, match=f"127.0.0.1:{port}: the port is in use; stop the program"):
+        with pytest.raises(ViewerError, match=f"127.0.0.1:{port}: the port is in use; stop the program"):
             LivePage(ViewSettings(port=port))
         other.close()
     missing = {"tls_cert": tmp_path / "c.pem", "tls_key": tmp_path / "k.pem"}
-    with pytest.raises(ViewError, match="No such file"):
+    with pytest.raises(ViewerError, match="No such file"):
         LivePage(ViewSettings(port=0, **missing))
     for path in missing.values():
         path.write_text("no certificate")
-    with pytest.raises(ViewError, match=r"view\.tls_cert"):
+    with pytest.raises(ViewerError, match=r"view\.tls_cert"):
         LivePage(ViewSettings(port=0, **missing))
 
 
@@ -229,7 +229,7 @@ def test_a_page_hears_how_it_is_at_once_and_what_it_may_press():
 
     with serving() as page:
         page.allow(["snapshot", "hold"])
-        page.health(HEALTH)
+        page.on_health(HEALTH)
         visiting(page, visit)
 
 
@@ -251,12 +251,12 @@ def test_hostile_messages_are_counted_and_hurt_nobody():
             while (message := await bad.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
                 pass
             assert message.data == aiohttp.WSCloseCode.POLICY_VIOLATION
-            assert page.dropped()["view.refused"] == MOST_BAD  # while both are still there
+            assert page.drop_counts()["view.refused"] == MOST_BAD  # while both are still there
             await pictures(good, 3)
 
     with serving() as page, feeding(page):
         visiting(page, visit)
-    assert page.dropped()["view.refused"] == MOST_BAD  # whoever left last
+    assert page.drop_counts()["view.refused"] == MOST_BAD  # whoever left last
 
 
 @pytest.mark.parametrize("much", ["large", "many"])
@@ -413,8 +413,8 @@ def test_the_pages_camera_and_hand_become_frames_and_looks():
     with serving(frames=frames, gaze=gaze) as page:
         visiting(page, visit)
         eventually(lambda: got, "a frame")
-        assert page.dropped()["view.not the source"] == 1
-        assert page.dropped()["view.not the hand"] == 1
+        assert page.drop_counts()["view.not the source"] == 1
+        assert page.drop_counts()["view.not the hand"] == 1
     frames.stop()
     assert [frame.index for frame in got] == [1]
     assert got[0].timestamp == pytest.approx(1.001)
@@ -456,14 +456,14 @@ def test_buttons_become_commands():
 
     with serving() as page:
         visiting(page, visit)
-        assert page.commands.take_all() == [Command("hold", True), Command("part", True)]
+        assert page.commands.take_all() == [UserCommand("hold", True), UserCommand("part", True)]
 
 
 def test_a_snapshot_is_left_in_its_folder_and_told(tmp_path):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
             await texts(ws, "hello")
-            page.command(Command("snapshot"), shown(4))
+            page.on_command(UserCommand("snapshot"), shown(4))
             return (await texts(ws, "notice"))["text"]
 
     folder = tmp_path / "new" / "shots"
@@ -486,7 +486,7 @@ def test_a_snapshot_that_cannot_be_left_is_told_and_ends_nothing(tmp_path):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
             await texts(ws, "hello")
-            page.command(Command("snapshot"), shown(4))
+            page.on_command(UserCommand("snapshot"), shown(4))
             return (await texts(ws, "notice"))["text"]
 
     with serving(snapshots=tmp_path / "file") as page:

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from realtime.pipeline.observers import Shown
-from realtime.viewer.shown_objects import Roll
+from realtime.pipeline.observers import FrameResult
+from realtime.viewer.shown_objects import ShownObjects
 from tests.realtime.recording import looked
 
 
 def shown(number, thing, state="locked"):
     frame = looked.frame_of(number, jpeg=False)
-    return Shown(frame, looked.message_of(frame, looked.Shown(thing, state), number) if thing else None)
+    return FrameResult(frame, looked.message_of(frame, looked.Shown(thing, state), number) if thing else None)
 
 
 def test_only_what_is_on_show_while_it_records_is_counted():
-    roll = Roll()
+    roll = ShownObjects()
     assert not roll.add(shown(0, 1))
     assert (roll.everything(), roll.knows(1)) == ([], False)
     roll.begin()
@@ -36,7 +36,7 @@ def test_only_what_is_on_show_while_it_records_is_counted():
 
 
 def test_a_frame_without_a_mask_is_nobodys():
-    roll = Roll()
+    roll = ShownObjects()
     roll.begin()
-    assert not roll.add(Shown(looked.frame_of(0, jpeg=False), None))
+    assert not roll.add(FrameResult(looked.frame_of(0, jpeg=False), None))
     assert np.sum(roll.everything()) == 0

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from calibration import Record, record
+from calibration import CalibrationRecord, record
 from calibration.boards import parse_board
-from calibration.rigid import Rigid
+from calibration.rigid import RigidTransform
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.render import facing, photograph
 from tests.calibration.robots import BASE_FROM_BOARD, GRIPPER_FROM_CAMERA
@@ -20,7 +20,7 @@ BOARD = parse_board(SPEC)
 LEANS = ((0, 0.5, 0), (0, -0.5, 0), (0.5, 0, 0), (-0.5, 0, 0))
 
 
-def poses() -> list[Rigid]:
+def poses() -> list[RigidTransform]:
     """Everywhere in the webcam's picture, leaning each way."""
     found = []
     for number, (x, y) in enumerate([(x, y) for x in (90, 230, 410, 550) for y in (80, 240, 400)]):
@@ -41,7 +41,7 @@ def write_clip(folder: Path) -> Path:
 
 def write_camera(path: Path) -> Path:
     body = {"camera": WEBCAM.to_dict()}
-    record.save(path, Record("camera", "", "wrist", WEBCAM.size, "2026-11-22T10:00:00+00:00", body))
+    record.save(path, CalibrationRecord("camera", "", "wrist", WEBCAM.size, "2026-11-22T10:00:00+00:00", body))
     return path
 
 
@@ -54,7 +54,7 @@ def write_robot(folder: Path, count: int = 12) -> Path:
         pose = facing(BOARD, float(rng.uniform(0.45, 0.6)), tuple(turn), tuple(aside))
         hand = BASE_FROM_BOARD @ pose.inverse() @ GRIPPER_FROM_CAMERA.inverse()
         if number == 5:
-            hand = Rigid.from_rotvec([0, 0, 0.02], [0.03, 0, 0]) @ hand
+            hand = RigidTransform.from_rotvec([0, 0, 0.02], [0.03, 0, 0]) @ hand
         name = f"{number:02}.png"
         cv2.imwrite(str(folder / name), photograph(WEBCAM, BOARD, pose, noise=2, seed=number))
         items.append({"name": name, "base_from_gripper": hand.to_dict()})

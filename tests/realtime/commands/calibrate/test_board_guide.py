@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from calibration.boards import Detection
+from calibration.boards import BoardDetection
 from calibration.collecting import Taken
 from calibration.coverage import cover
 from realtime.commands.calibrate.board_guide import draw_guidance
@@ -40,5 +40,5 @@ def test_corners_and_a_taken_view_are_marked() -> None:
 @pytest.mark.parametrize("size", [(64, 48), (640, 480), (1920, 1080)])
 def test_it_can_be_drawn_on_any_size_in_any_state(taken: Taken, size: tuple[int, int]) -> None:
     image = np.zeros((size[1], size[0], 3), np.uint8)
-    detection = Detection("", size, np.arange(6), np.zeros((6, 3)), np.full((6, 2), 5.0))
+    detection = BoardDetection("", size, np.arange(6), np.zeros((6, 3)), np.full((6, 2), 5.0))
     assert draw_guidance(image, cover([], size), detection, taken).shape == image.shape

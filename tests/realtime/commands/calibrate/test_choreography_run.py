@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.gaze import Choreography, FlatView, calibrate, screen_steps
+from calibration.gaze import FlatView, GazeChoreography, calibrate, screen_steps
 from calibration.gaze.markers import find_markers
 from realtime.commands.calibrate import choreography_run
-from realtime.commands.calibrate.choreography_run import Headless, Press, _Run
+from realtime.commands.calibrate.choreography_run import HeadlessDisplay, OperatorAction, _ChoreographyRun
 from realtime.commands.calibrate.target_window import coarse, screen
 from realtime.errors import RunFailed
-from realtime.infra.channels import Backlog
-from realtime.infra.progress import Quiet
+from realtime.infra.channels import BoundedQueue
+from realtime.infra.progress import QuietProgress
 from realtime.types import Frame, GazeSample
 
 FPS = 30
@@ -61,8 +61,8 @@ def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
 
 
 def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
-    choreography, stage, backlog = Choreography(screen_steps(5)), Mirror(), Backlog(1000)
-    run = _Run(choreography, stage, backlog, None, lambda size: None)
+    choreography, stage, backlog = GazeChoreography(screen_steps(5)), Mirror(), BoundedQueue(1000)
+    run = _ChoreographyRun(choreography, stage, backlog, None, lambda size: None)
     took_s = played(run, stage, backlog, 60)
     assert run.over
     assert took_s < 25  # nine targets
@@ -74,8 +74,8 @@ def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
 
 def test_keys_repeat_skip_and_leave():
     keys = {100: "repeat", 200: "skip", 300: "leave"}
-    choreography, stage, backlog = Choreography(screen_steps(9)), Mirror(keys), Backlog(1000)
-    run = _Run(choreography, stage, backlog, None, lambda size: None)
+    choreography, stage, backlog = GazeChoreography(screen_steps(9)), Mirror(keys), BoundedQueue(1000)
+    run = _ChoreographyRun(choreography, stage, backlog, None, lambda size: None)
     took_s = played(run, stage, backlog, 60)
     assert took_s == pytest.approx(10, abs=0.2)
     assert run.over
@@ -84,15 +84,17 @@ def test_keys_repeat_skip_and_leave():
 
 
 def test_pictures_that_change_their_size_end_it():
-    run = _Run(Choreography(screen_steps(5)), Mirror(), Backlog(10), None, lambda size: None)
+    run = _ChoreographyRun(GazeChoreography(screen_steps(5)), Mirror(), BoundedQueue(10), None, lambda size: None)
     run.step(Frame(np.zeros((360, 640, 3), np.uint8), 0, 0.0, 1, 1), on_clip_time=True)
     with pytest.raises(RunFailed, match="calibrate one resolution"):
         run.step(Frame(np.zeros((480, 640, 3), np.uint8), 1, 0.1, 2, 2), on_clip_time=True)
 
 
 def test_without_a_window_presses_come_when_their_time_has_come():
-    stage = Headless(Quiet(), (Press(2.0, 5.0, 6.0, "fit"), Press(1.0, 3.0, 4.0, "check")))
-    advice = Choreography(()).advice(0.0)
+    stage = HeadlessDisplay(
+        QuietProgress(), (OperatorAction(2.0, 5.0, 6.0, "fit"), OperatorAction(1.0, 3.0, 4.0, "check"))
+    )
+    advice = GazeChoreography(()).advice(0.0)
 
     def at(seconds):
         return stage.show(advice, Frame(np.zeros((2, 2, 3), np.uint8), 0, seconds, 0, 0))
@@ -103,7 +105,7 @@ def test_without_a_window_presses_come_when_their_time_has_come():
     assert stage.show(advice, None) == []
 
 
-class Said(Quiet):
+class Said(QuietProgress):
     """Keeps the lines."""
 
     def __init__(self):
@@ -115,7 +117,7 @@ class Said(Quiet):
 
 def test_without_a_window_what_stands_in_the_way_is_said_once():
     said, clock = Said(), [0]
-    stage, choreography = Headless(said, clock_ns=lambda: clock[0]), Choreography(screen_steps(5), led=False)
+    stage, choreography = HeadlessDisplay(said, clock_ns=lambda: clock[0]), GazeChoreography(screen_steps(5), led=False)
     for _ in range(100):
         clock[0] += 100_000_000
         stage.show(choreography.advice(clock[0] / 1e9), None)
@@ -126,7 +128,9 @@ def test_without_a_window_what_stands_in_the_way_is_said_once():
 def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):
     stage, now = Mirror(), [0]
     monkeypatch.setattr(choreography_run, "now_ns", lambda: now[0])
-    run = _Run(Choreography(screen_steps(5), led=False), stage, Backlog(10), None, lambda size: None)
+    run = _ChoreographyRun(
+        GazeChoreography(screen_steps(5), led=False), stage, BoundedQueue(10), None, lambda size: None
+    )
     image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     run.step(None, on_clip_time=False, waiting="no answer from host:1")
     assert "no pictures" not in stage.advice.hint

@@ -11,19 +11,19 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import Pinhole, RecordError
+from calibration import PinholeCamera, RecordError
 from calibration import record as records
 from realtime.commands.calibrate.gaze import read_presses
 from realtime.commands.main import main
 from realtime.comms import read
-from realtime.comms.sockets import Publisher, Subscription
+from realtime.comms.sockets import PublisherSocket, TopicSubscription
 from realtime.errors import SettingsError
-from realtime.simulation.calibration_wearer import TARGET_S, EyeError, TargetClip
+from realtime.simulation.calibration_wearer import TARGET_S, SimulatedBias, TargetClip
 from realtime.sources.calibrated import LEAST_RADIUS_DEG, load_gaze
 from tests.realtime.commands.calibrate.wearer import DEG_PX, FPS, SIZE, calibrate, record, said, trace
 from tests.realtime.waiting import eventually
 
-BIAS = EyeError((14.0, -9.0), 3.0)
+BIAS = SimulatedBias((14.0, -9.0), 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,11 @@ def test_the_report_is_a_picture_and_a_page(made):
 
 
 def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
-    camera = Pinhole(SIZE, 400.0, 400.0, 240.0, 160.0, (-0.1, 0.0, 0.0, 0.0, 0.0))
+    camera = PinholeCamera(SIZE, 400.0, 400.0, 240.0, 160.0, (-0.1, 0.0, 0.0, 0.0, 0.0))
     file = tmp_path / "camera.json"
     records.save(
-        file, records.Record("camera", "", "c", SIZE, "2026-01-01T00:00:00+00:00", {"camera": camera.to_dict()})
+        file,
+        records.CalibrationRecord("camera", "", "c", SIZE, "2026-01-01T00:00:00+00:00", {"camera": camera.to_dict()}),
     )
     gaze = trace(tmp_path / "t.csv", BIAS)
     code = calibrate(
@@ -77,9 +78,12 @@ def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
     assert body["verdict"] == "pass"
     assert body["view"]["camera"]["fx"] == 400.0
     wrong = tmp_path / "wrong.json"
-    small = Pinhole((640, 480), 400.0, 400.0, 320.0, 240.0)
+    small = PinholeCamera((640, 480), 400.0, 400.0, 320.0, 240.0)
     records.save(
-        wrong, records.Record("camera", "", "c", small.size, "2026-01-01T00:00:00+00:00", {"camera": small.to_dict()})
+        wrong,
+        records.CalibrationRecord(
+            "camera", "", "c", small.size, "2026-01-01T00:00:00+00:00", {"camera": small.to_dict()}
+        ),
     )
     assert calibrate("gaze", clip, gaze, "--camera", str(wrong)) == 2
     assert "640 x 480" in capsys.readouterr().err
@@ -88,7 +92,7 @@ def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
 def test_a_slip_is_seen_by_validate_and_taken_out_by_drift(clip, made, tmp_path, capsys):
     file = tmp_path / "gaze.json"
     file.write_text(made[0].read_text())
-    slip = EyeError((14.0 + 1.2 * DEG_PX, -9.0 + 0.9 * DEG_PX), 3.0)  # by 1.5 degrees
+    slip = SimulatedBias((14.0 + 1.2 * DEG_PX, -9.0 + 0.9 * DEG_PX), 3.0)  # by 1.5 degrees
     slipped = trace(tmp_path / "slipped.csv", slip)
     kept = ("--calibration", str(file), "--json")
     calibrate("validate", clip, slipped, *kept)
@@ -105,7 +109,7 @@ def test_a_slip_is_seen_by_validate_and_taken_out_by_drift(clip, made, tmp_path,
 def test_what_is_no_slip_is_told(clip, made, tmp_path, capsys):
     file = tmp_path / "gaze.json"
     file.write_text(made[0].read_text())
-    gone = trace(tmp_path / "gone.csv", EyeError((14.0 + 8 * DEG_PX, 0.0)))
+    gone = trace(tmp_path / "gone.csv", SimulatedBias((14.0 + 8 * DEG_PX, 0.0)))
     assert calibrate("drift", clip, gone, "--calibration", str(file)) == 1
     assert "that is no slip: calibrate again" in capsys.readouterr().err
     assert calibrate("validate", clip, gone, "--calibration", str(file)) == 1
@@ -193,10 +197,10 @@ def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_
     Without learning from what is looked at: the fake engine's masks have their middles anywhere.
     """
     gaze = trace(tmp_path / "t.csv", BIAS)
-    free = Publisher("tcp://127.0.0.1:0")
+    free = PublisherSocket("tcp://127.0.0.1:0")
     free.close()
     steady, errors = [], tmp_path / "errors.txt"
-    subscription = Subscription(free.endpoint, "mask", newest_only=False, queue=1000)
+    subscription = TopicSubscription(free.endpoint, "mask", newest_only=False, queue=1000)
     flags = ["--engine", "fake", "--publish", free.endpoint, "--json", "--calibration", str(made[0])]
     source = ["--source", f"file:{clip}?realtime=0&fps={FPS}&loop=1", "--gaze", f"trace:{gaze}"]
     command = [sys.executable, "-m", "realtime", "run", *source, *flags, "--set", "learn_drift=false"]

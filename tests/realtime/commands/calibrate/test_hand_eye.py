@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from calibration.record import load
-from calibration.rigid import Rigid
-from calibration.uncertain_transform import Uncertain
+from calibration.rigid import RigidTransform
+from calibration.uncertain_transform import UncertainTransform
 from realtime.commands.main import main
 from tests.calibration.robots import BASE_FROM_BOARD, GRIPPER_FROM_CAMERA, eye_in_hand, eye_to_hand
 from tests.realtime.commands.calibrate.boards import SPEC, write_camera, write_robot
@@ -28,7 +28,7 @@ def calibrate(*argv: object) -> int:
     return main(["calibrate", "handeye", *map(str, argv)])
 
 
-def write_csv(path: Path, pairs: list[tuple[Rigid, Rigid]]) -> Path:
+def write_csv(path: Path, pairs: list[tuple[RigidTransform, RigidTransform]]) -> Path:
     rows = [HEAD]
     for number, pair in enumerate(pairs):
         numbers = [float(n) for pose in pair for n in (*pose.translation_m, *pose.quaternion_xyzw)]
@@ -46,12 +46,12 @@ def test_photos_from_a_wrist(robot: Path, tmp_path: Path, capsys: pytest.Capture
     assert "05.png" in said
     assert "lost.png (no such picture)" in said
     record = load(out, "handeye", size=(640, 480), camera="wrist", device="arm")
-    known = Uncertain.from_dict(record.body["gripper_from_camera"])
+    known = UncertainTransform.from_dict(record.body["gripper_from_camera"])
     metres, radians = known.pose.away_from(GRIPPER_FROM_CAMERA)
     assert metres < 0.0015
     assert radians < 0.002
     assert metres < 6 * known.sigma_m
-    assert Uncertain.from_dict(record.body["base_from_board"]).pose.away_from(BASE_FROM_BOARD)[0] < 0.0015
+    assert UncertainTransform.from_dict(record.body["base_from_board"]).pose.away_from(BASE_FROM_BOARD)[0] < 0.0015
     assert [r["name"] for r in record.body["residuals"] if r["dropped"]] == ["05.png"]
     image = cv2.imread(str(tmp_path / "handeye-report.png"))
     assert image is not None
@@ -64,7 +64,7 @@ def test_photos_from_a_wrist(robot: Path, tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize("setup", ["eye-in-hand", "eye-to-hand"])
 def test_poses_and_boards_that_were_recorded(setup: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """15 poses, 1 mm and 2 mrad."""
-    rng, base_from_camera = np.random.default_rng(5), Rigid.from_rotvec([1.9, 0.1, -0.2], [0.9, -0.3, 0.7])
+    rng, base_from_camera = np.random.default_rng(5), RigidTransform.from_rotvec([1.9, 0.1, -0.2], [0.9, -0.3, 0.7])
     if setup == "eye-in-hand":
         pairs, name, truth = eye_in_hand(rng, 15, 1e-3, 2e-3), "gripper_from_camera", GRIPPER_FROM_CAMERA
     else:
@@ -74,7 +74,7 @@ def test_poses_and_boards_that_were_recorded(setup: str, tmp_path: Path, capsys:
     out = tmp_path / "handeye.json"
     assert calibrate("--poses", poses, "--camera", camera, "--setup", setup, "--out", out, "--json") == 0
     result = json.loads(capsys.readouterr().out)
-    known = Uncertain.from_dict(result[name])
+    known = UncertainTransform.from_dict(result[name])
     metres, radians = known.pose.away_from(truth)
     assert metres < 4 * known.sigma_m
     assert radians < 4 * known.sigma_rad

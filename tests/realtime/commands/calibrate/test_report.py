@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.commands.calibrate.report import COLOURS, PANEL, WORDS, Finding, Page, Panel, wrapped
+from realtime.commands.calibrate.report import COLOURS, PANEL, WORDS, ReportFinding, ReportPage, ReportPanel, wrapped
 from realtime.media.chart import text_width
 
 PICTURE = np.full((PANEL[1], PANEL[0], 3), (10, 200, 30), np.uint8)
 
 
-def page(verdict: str = "warn", panels: int = 3, findings: int = 2) -> Page:
-    return Page(
+def page(verdict: str = "warn", panels: int = 3, findings: int = 2) -> ReportPage:
+    return ReportPage(
         "Camera calibration", "scene, 640 x 480 px", verdict, "0.41 px rms",  # type: ignore[arg-type]
         (("rms", "0.41 px"), ("field of view", "67.6° x 51.1°"), ("fx", "536.1 ± 0.9 px")),
-        tuple(Panel(f"Figure {number}", PICTURE, "How to read it.") for number in range(panels)),
-        tuple(Finding("warn", f"Finding {number} <script>", "Do & do not.") for number in range(findings)),
+        tuple(ReportPanel(f"Figure {number}", PICTURE, "How to read it.") for number in range(panels)),
+        tuple(ReportFinding("warn", f"Finding {number} <script>", "Do & do not.") for number in range(findings)),
     )  # fmt: skip
 
 

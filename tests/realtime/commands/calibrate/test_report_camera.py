@@ -8,23 +8,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.camera import Camera
-from calibration.intrinsics import Intrinsics, View, calibrate
+from calibration.camera import CameraModel
+from calibration.intrinsics import BoardView, IntrinsicsFit, calibrate
 from realtime.commands.calibrate.report_camera import facts, judge, known_share, lens_figure, page, verdict
 from tests.calibration.cameras import CAMERAS, IDEAL, NEON, WEBCAM
 from tests.calibration.test_intrinsics import views
 
 
 @pytest.fixture(scope="module")
-def good() -> Intrinsics:
+def good() -> IntrinsicsFit:
     return calibrate(views(WEBCAM, 25))
 
 
-def said(result: Intrinsics, unseen: tuple[View, ...] = ()) -> str:
+def said(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> str:
     return " ".join(f"{finding.level}: {finding.what} {finding.do}" for finding in judge(result, unseen))
 
 
-def test_a_good_one_passes(good: Intrinsics) -> None:
+def test_a_good_one_passes(good: IntrinsicsFit) -> None:
     assert verdict(judge(good)) == "pass", said(good)
     assert "Nothing is missing" in said(good)
 
@@ -38,28 +38,30 @@ def test_a_good_one_passes(good: Intrinsics) -> None:
         ({"std": {"fx": 1.0, "fy": 60.0}}, "refuse", "leaning by 20 to 40 degrees"),
     ],
 )
-def test_what_is_wrong_decides_the_verdict(good: Intrinsics, change: dict[str, object], level: str, words: str) -> None:
+def test_what_is_wrong_decides_the_verdict(
+    good: IntrinsicsFit, change: dict[str, object], level: str, words: str
+) -> None:
     worse = replace(good, **change)  # type: ignore[arg-type]
     assert verdict(judge(worse)) == level
     assert words in said(worse)
 
 
-def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: Intrinsics) -> None:
-    bad = View("left02", 54, 1.2, 4.8, "1.2 px, 6 times the median")
+def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: IntrinsicsFit) -> None:
+    bad = BoardView("left02", 54, 1.2, 4.8, "1.2 px, 6 times the median")
     worse = replace(good, views=(*good.views, bad))
-    text = said(worse, (View("wall", 0, math.nan, math.nan, "no board found"),))
+    text = said(worse, (BoardView("wall", 0, math.nan, math.nan, "no board found"),))
     assert verdict(judge(worse)) == "pass"
     assert "left02 was dropped" in text
     assert "No board in 1 picture: wall" in text
 
 
-def test_a_part_of_the_picture_that_is_not_known_is_said(good: Intrinsics) -> None:
+def test_a_part_of_the_picture_that_is_not_known_is_said(good: IntrinsicsFit) -> None:
     assert known_share(WEBCAM) == 1
     assert 0.98 < known_share(NEON) < 0.998
     assert "the rest is invalid" in said(replace(good, camera=NEON))
 
 
-def test_the_facts_carry_units_and_deviations(good: Intrinsics) -> None:
+def test_the_facts_carry_units_and_deviations(good: IntrinsicsFit) -> None:
     rows = dict(facts(good))
     assert rows["fx"].endswith(f"± {good.std['fx']:.2f} px")
     assert rows["field of view"].endswith("°")
@@ -68,12 +70,12 @@ def test_the_facts_carry_units_and_deviations(good: Intrinsics) -> None:
 
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
-def test_every_lens_can_be_drawn(camera: Camera) -> None:
+def test_every_lens_can_be_drawn(camera: CameraModel) -> None:
     image = lens_figure(camera)
     blank = lens_figure(IDEAL)
     assert image.shape == blank.shape
     assert np.ptp(image) > 0
 
 
-def test_the_page_has_all_figures(good: Intrinsics) -> None:
+def test_the_page_has_all_figures(good: IntrinsicsFit) -> None:
     assert len(page("scene", "2026-11-22", good).panels) == 6

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from calibration import CalibrationError
 from realtime.commands.calibrate.report import PANEL
-from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, Picture, bars, cells, error_map, histogram
+from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, FigureImage, bars, cells, error_map, histogram
 from realtime.media.chart import Colour
 
 SIZE = (PANEL[1], PANEL[0], 3)
@@ -24,14 +24,14 @@ def places(image: np.ndarray, colour: Colour) -> np.ndarray:
 @given(st.floats(0, 639), st.floats(0, 479))
 @settings(max_examples=20)
 def test_a_pixel_of_the_picture_lies_where_at_says(x: float, y: float) -> None:
-    picture = Picture((640, 480))
+    picture = FigureImage((640, 480))
     picture.dot(x, y, RED, 4)
     middle = places(picture.finished(), RED).mean(0)
     assert middle == pytest.approx(picture.at(x, y), abs=1.2)
 
 
 def test_lines_leave_out_what_is_not_finite() -> None:
-    picture = Picture((640, 480))
+    picture = FigureImage((640, 480))
     picture.line([(float("nan"), 3), (100, 100)], RED)
     assert not len(places(picture.finished(), RED))
     picture.line([(100, 100), (float("inf"), 3), (300, 100)], RED)

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, Pairs, calibrate
-from realtime.commands.calibrate.report_gaze import Found, judge, magnified, page, uncalibrated
+from calibration.gaze import FlatView, GazePairs, calibrate
+from realtime.commands.calibrate.report_gaze import GazeResult, judge, magnified, page, uncalibrated
 
 SIZE = (1000, 600)
 VIEW = FlatView(SIZE)
@@ -20,7 +20,9 @@ def looks_at(places, *, off=(25.0, -10.0), lost=0, seed=0):
     rng, out = np.random.default_rng(seed), []
     for x, y in places:
         looks = rng.normal(np.add((x, y), off), 2, (40, 2))
-        out.append(Pairs(f"at {x} {y}", np.arange(40) / 30, looks, np.full((40, 2), (x, y), float), lost, 40 + lost))
+        out.append(
+            GazePairs(f"at {x} {y}", np.arange(40) / 30, looks, np.full((40, 2), (x, y), float), lost, 40 + lost)
+        )
     return out
 
 
@@ -34,7 +36,9 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
     if checks:
         made = made.validated(checks)
     picture = np.full((600, 1000, 3), 120, np.uint8)
-    return Found(made, fit, targets, pairs, checks, uncalibrated(checks, made), missed, picture, "camera:0", "g.json")
+    return GazeResult(
+        made, fit, targets, pairs, checks, uncalibrated(checks, made), missed, picture, "camera:0", "g.json"
+    )
 
 
 @pytest.mark.parametrize(

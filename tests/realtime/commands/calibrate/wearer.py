@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from realtime.commands.main import main
-from realtime.simulation.calibration_wearer import EyeError, TargetClip
+from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 
 SIZE = (480, 320)
 DEG_PX = 4.8  # of a picture of this width where no camera says otherwise
@@ -28,7 +28,7 @@ def record(folder: Path, count: int = 5) -> Path:
     return folder
 
 
-def trace(path: Path, error: EyeError, *, count: int = 5, noise_px: float = 0.5, confidence: float = 0.95) -> Path:
+def trace(path: Path, error: SimulatedBias, *, count: int = 5, noise_px: float = 0.5, confidence: float = 0.95) -> Path:
     """What a tracker that is off says of eyes that rest on each target."""
     rng = np.random.default_rng(1)
     rows = ["timestamp,x,y,confidence"]

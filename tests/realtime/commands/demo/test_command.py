@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from realtime.commands.demo.command import run_demo
-from realtime.commands.demo.run_process import Host
+from realtime.commands.demo.run_process import RunProcess
 from realtime.config.schema import load_config
-from realtime.errors import DemoError, MediaError, SourceError
-from realtime.infra.progress import Quiet
+from realtime.errors import ClipError, DemoError, SourceError
+from realtime.infra.progress import QuietProgress
 from realtime.media.video_writer import OverlayWriter
 
 FAKE = {"engine": {"backend": "fake"}}
@@ -63,7 +63,7 @@ def test_a_clip_or_a_folder_that_is_not_there_is_told(film: Path, tmp_path: Path
     with pytest.raises(SourceError, match=r"absent\.mp4"):
         run_demo(config, tmp_path, video=tmp_path / "absent.mp4")
     (tmp_path / "file").write_text("")
-    with pytest.raises(MediaError, match="--out"):
+    with pytest.raises(ClipError, match="--out"):
         run_demo(config, tmp_path / "file" / "out", video=film)
     with pytest.raises(SourceError, match=r"absent\.csv"):
         run_demo(config, tmp_path / "out", video=film, gaze=str(tmp_path / "absent.csv"))
@@ -76,5 +76,5 @@ def test_the_pipelines_own_errors_come_through(tmp_path: Path) -> None:
         holder.listen()
         endpoint = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
         config = load_config(None, FAKE | {"source": "pupil://127.0.0.1:1", "publish": {"endpoint": endpoint}})
-        with Host(config, Quiet()) as host, pytest.raises(DemoError, match=str(holder.getsockname()[1])):
+        with RunProcess(config, QuietProgress()) as host, pytest.raises(DemoError, match=str(holder.getsockname()[1])):
             host.wait_until_ready(30)

@@ -10,8 +10,8 @@ from realtime.commands.demo.figures import (
     GAZE_COLOUR,
     KEYFRAME_COLOUR,
     TILE_WIDTH,
-    Sample,
-    Shot,
+    FigureFrame,
+    LatencySample,
     contact_sheet,
     latency_plot,
 )
@@ -21,8 +21,8 @@ def near(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     return np.asarray((np.abs(picture.astype(int) - colour) < 12).all(axis=2))
 
 
-def shot(level: int, height: int = 90, width: int = 160) -> Shot:
-    return Shot(np.full((height, width, 3), level, np.uint8), "thing", level / 10, "locked", 0.8, 31.0)
+def shot(level: int, height: int = 90, width: int = 160) -> FigureFrame:
+    return FigureFrame(np.full((height, width, 3), level, np.uint8), "thing", level / 10, "locked", 0.8, 31.0)
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (4, 3, 2), (12, 3, 4)])
@@ -40,8 +40,8 @@ def test_an_empty_sheet_is_refused() -> None:
         contact_sheet([], "title")
 
 
-def samples(gaze_ms: float | None, frame_ms: float, age_ms: float) -> list[Sample]:
-    return [Sample(index / 25, gaze_ms, frame_ms, age_ms) for index in range(250)]
+def samples(gaze_ms: float | None, frame_ms: float, age_ms: float) -> list[LatencySample]:
+    return [LatencySample(index / 25, gaze_ms, frame_ms, age_ms) for index in range(250)]
 
 
 def test_each_curve_lies_at_its_value() -> None:
@@ -63,7 +63,7 @@ def test_a_run_without_new_gaze_is_drawn() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.001, 7.0, 1e7])
 def test_any_scale_can_be_drawn(value: float) -> None:
-    plot = latency_plot([Sample(0.0, value, value, value)], "title", "note")
+    plot = latency_plot([LatencySample(0.0, value, value, value)], "title", "note")
     assert plot.shape == (640, 1180, 3)
     with pytest.raises(ValueError, match="at least one sample"):
         latency_plot([], "title", "note")

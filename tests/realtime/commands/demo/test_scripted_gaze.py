@@ -7,10 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.commands.demo.scripted_gaze import CUTS, FPS, RATE_HZ, SACCADE_S, STREET, Look, gaze, settled, write_trace
+from realtime.commands.demo.scripted_gaze import (
+    CUTS,
+    FPS,
+    RATE_HZ,
+    SACCADE_S,
+    STREET,
+    ScriptedFixation,
+    gaze,
+    settled,
+    write_trace,
+)
 from realtime.sources.gaze_csv import read_trace
 
-TWO = (Look("left", ((0, 10, 20), (10, 30, 20))), Look("right", ((20, 200, 120), (30, 200, 120))))
+TWO = (
+    ScriptedFixation("left", ((0, 10, 20), (10, 30, 20))),
+    ScriptedFixation("right", ((20, 200, 120), (30, 200, 120))),
+)
 
 
 def test_follows_evenly_rests_and_jumps() -> None:

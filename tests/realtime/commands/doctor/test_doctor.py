@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.commands.doctor import Finding, Report, checks, examine
+from realtime.commands.doctor import DoctorFinding, DoctorReport, checks, examine
 
 CPUINFO = "processor\t: 0\nmodel name\t: Fast(R)  CPU @ 3GHz\nflags\t\t: fpu sse avx2 avx512f avx512_vnni amx_bf16\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n"
@@ -123,10 +123,10 @@ def test_origins() -> None:
 
 def test_report_says_it_twice() -> None:
     findings = (
-        Finding("Ports", "5571", "note", "taken", "choose another"),
-        Finding("Packages", "origin", "problem", "elsewhere"),
+        DoctorFinding("Ports", "5571", "note", "taken", "choose another"),
+        DoctorFinding("Packages", "origin", "problem", "elsewhere"),
     )
-    report = Report(findings)
+    report = DoctorReport(findings)
     assert not report.healthy
     assert report.text().splitlines() == [
         "Ports", "  - 5571    taken", "            -> choose another", "",
@@ -135,7 +135,7 @@ def test_report_says_it_twice() -> None:
     said = json.loads(report.json())
     assert said["healthy"] is False
     assert said["findings"][0]["advice"] == "choose another"
-    assert Report(findings[:1]).healthy
+    assert DoctorReport(findings[:1]).healthy
 
 
 def test_examines_this_machine(tmp_path: Path) -> None:

@@ -8,26 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from realtime.commands.export.coco_json import Annotation, Category, ImageRef, annotation_fields, dataset, write_json
+from realtime.commands.export.coco_json import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    annotation_fields,
+    dataset,
+    write_json,
+)
 from realtime.errors import AnnotationError
 
 # pycocotools 2.0.11 with numpy 2: its own code, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 SIZE = (7, 5)
-IMAGE = ImageRef(3, "cup.jpg", SIZE[1], SIZE[0])
+IMAGE = CocoImage(3, "cup.jpg", SIZE[1], SIZE[0])
 
 
 def patch(number=1, **fields):
     mask = np.zeros(SIZE, bool)
     mask[2:5, 1:3] = True
-    return Annotation(**{"image_id": 3, "id": number, "mask": mask, **fields})
+    return CocoAnnotation(**{"image_id": 3, "id": number, "mask": mask, **fields})
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)))
 def test_pycocotools_decodes_the_same_pixels_box_and_area(mask):
     pycoco = pytest.importorskip("pycocotools.mask")
-    fields = json.loads(json.dumps(annotation_fields(Annotation(1, 1, mask))))
+    fields = json.loads(json.dumps(annotation_fields(CocoAnnotation(1, 1, mask))))
     assert np.array_equal(pycoco.decode(fields["segmentation"]).astype(bool), mask)
     assert fields["area"] == pycoco.area(fields["segmentation"])
     assert fields["bbox"] == pycoco.toBbox(fields["segmentation"]).tolist()
@@ -35,7 +42,7 @@ def test_pycocotools_decodes_the_same_pixels_box_and_area(mask):
 
 def test_one_file_is_read_as_coco_and_as_sa_1b(tmp_path):
     coco = pytest.importorskip("pycocotools.coco")
-    cup = Category(7, "cup", "kitchen")
+    cup = CocoCategory(7, "cup", "kitchen")
     found = [
         patch(1, category_id=7, predicted_iou=0.9, stability_score=0.97, point_coords=[(1.5, 3.0)], extra={"t": 4}),
         patch(2, category_id=7, crop_box=(0, 1, 4, 5)),

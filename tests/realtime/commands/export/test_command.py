@@ -22,25 +22,25 @@ from pycocotools.coco import COCO
 from rich.console import Console
 
 from realtime.commands.export.coco import chosen
-from realtime.commands.export.command import Wanted, export
+from realtime.commands.export.command import ExportTargets, export
 from realtime.commands.export.csv_table import HEADER, iso
 from realtime.commands.export.video import fitted
 from realtime.commands.main import main
 from realtime.errors import RecordingError, RunFailed
 from realtime.recording.format import FRAME, read_frame
-from realtime.recording.labels import Label, Labels, save_labels
+from realtime.recording.labels import LabelFile, ObjectLabel, save_labels
 from realtime.recording.mask_events import sights
-from realtime.recording.reader import Entry, Recording
+from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.types import State
 from tests.realtime.recording.looked import ABOUT, Shown, damage, mask_of, record, run
 
-LABELS = Labels(MappingProxyType({1: Label("cup"), 2: Label("", keep=False)}))
+LABELS = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
 QUIET = Console(quiet=True)
 
 
-def exported(path: Path, wanted: Wanted, labels: Labels = LABELS) -> list[str]:
-    return list(export(Recording(path), labels, wanted, QUIET))
+def exported(path: Path, wanted: ExportTargets, labels: LabelFile = LABELS) -> list[str]:
+    return list(export(RecordingReader(path), labels, wanted, QUIET))
 
 
 def left(folder: Path) -> list[str]:
@@ -59,7 +59,7 @@ def tinted(image: np.ndarray, thing: int) -> bool:
 def test_the_video_has_every_frame_at_its_time_with_its_mask(tmp_path: Path) -> None:
     shown = [*run(5, None), *run(10, 1), *run(5, 2), *run(5, 3, "lost"), *run(5, 3, "preview")]
     path = record(tmp_path / "a.mcap", shown, restart_at=12)
-    assert exported(path, Wanted(video=tmp_path / "my.film.mp4")) == [
+    assert exported(path, ExportTargets(video=tmp_path / "my.film.mp4")) == [
         f"{tmp_path / 'my.film.mp4'}: 30 frames in 1.2 s, 15 with a mask"
     ]
     with av.open(str(tmp_path / "my.film.mp4")) as film:
@@ -86,7 +86,7 @@ def test_pictures_of_another_size_are_fitted_in(tmp_path: Path) -> None:
 
 def test_the_table_has_a_line_for_each_look_that_is_kept(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", [*run(10, 1, "preview"), *run(5, 1), *run(5, 2), *run(5, 3, confidence=0.4)])
-    exported(path, Wanted(csv=tmp_path / "deep" / "a.csv"))
+    exported(path, ExportTargets(csv=tmp_path / "deep" / "a.csv"))
     rows = list(csv.DictReader((tmp_path / "deep" / "a.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["object"], row["label"], row["masks"]) for row in rows] == [("1", "cup", "15"), ("3", "", "5")]
     assert tuple(rows[0]) == HEADER
@@ -104,12 +104,14 @@ def test_the_table_has_a_line_for_each_look_that_is_kept(tmp_path: Path) -> None
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on numpy 2
 def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = record(tmp_path / "a.mcap", [*run(60, 1), *run(20, 2), *run(30, 3), *run(10, 1, "held")])
-    exported(path, Wanted(coco=tmp_path / "set", sa1b=True))
+    exported(path, ExportTargets(coco=tmp_path / "set", sa1b=True))
     coco = COCO(str(tmp_path / "set" / "annotations.json"))
     capsys.readouterr()
     names = {kind["id"]: kind["name"] for kind in coco.loadCats(coco.getCatIds())}
     assert names == {1: "object", 2: "cup"}
-    originals = {read_frame(entry.data).index: read_frame(entry.data) for entry in Recording(path).entries((FRAME,))}
+    originals = {
+        read_frame(entry.data).index: read_frame(entry.data) for entry in RecordingReader(path).entries((FRAME,))
+    }
     things: list[int] = []
     for found in coco.loadAnns(coco.getAnnIds()):
         things.append(found["object"])
@@ -134,7 +136,7 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
 
 def test_every_mask_is_exported_when_asked_and_lossless_pictures_stay_so(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", [*run(6, 1), *run(3, 1, "held"), *run(2, 2)], jpeg=False)
-    exported(path, Wanted(coco=tmp_path / "set", every_s=0))
+    exported(path, ExportTargets(coco=tmp_path / "set", every_s=0))
     images = sorted((tmp_path / "set" / "images").iterdir())
     assert [image.name for image in images] == [f"{number:06d}.png" for number in range(1, 7)]
     assert [int(cv2.imread(str(image))[0, 0, 0]) for image in images] == list(range(20, 26))
@@ -149,7 +151,7 @@ moments = st.builds(Shown, st.integers(1, 3), states, st.floats(0, 1), st.floats
 def test_of_every_stretch_the_best_mask_is_chosen(
     tmp_path_factory: pytest.TempPathFactory, shown: Sequence[Shown], every_s: float
 ) -> None:
-    seen = list(sights(Recording(record(tmp_path_factory.mktemp("r") / "a.mcap", shown))))
+    seen = list(sights(RecordingReader(record(tmp_path_factory.mktemp("r") / "a.mcap", shown))))
     keys = chosen(seen, LABELS, every_s)
     stretches = {}
     for sight in seen:
@@ -168,7 +170,7 @@ def test_of_every_stretch_the_best_mask_is_chosen(
 def test_a_cut_off_and_a_damaged_recording_give_what_they_hold(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(60, 1), cut=True)
     damage(path)
-    wanted = Wanted(tmp_path / "a.mp4", tmp_path / "a.csv", tmp_path / "set")
+    wanted = ExportTargets(tmp_path / "a.mp4", tmp_path / "a.csv", tmp_path / "set")
     said = exported(path, wanted)
     assert len(said) == 3
     assert all("1 damaged chunks" in line for line in said)
@@ -178,25 +180,25 @@ def test_a_cut_off_and_a_damaged_recording_give_what_they_hold(tmp_path: Path) -
 def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(10, 1))
     target, other = tmp_path / "set", tmp_path / "other"
-    exported(path, Wanted(coco=target, csv=tmp_path / "a.csv"))
+    exported(path, ExportTargets(coco=target, csv=tmp_path / "a.csv"))
     other.mkdir()
     (other / "precious").touch()
     before = (tmp_path / "a.csv").stat()
     for wanted, said in (
-        (Wanted(csv=tmp_path / "a.csv"), "--force"),
-        (Wanted(csv=tmp_path / "b.csv", coco=target), "--force"),
-        (Wanted(coco=other, force=True), "no data set"),
-        (Wanted(csv=other, force=True), "no plain file"),
-        (Wanted(csv=path, force=True), "the recording itself"),
-        (Wanted(csv=save_labels(path, LABELS), force=True), "the recording's labels"),
-        (Wanted(csv=tmp_path / "b.csv", video=tmp_path / "b.csv"), "in each other's place"),
-        (Wanted(csv=tmp_path / "new" / "b.csv", coco=tmp_path / "new"), "in each other's place"),
+        (ExportTargets(csv=tmp_path / "a.csv"), "--force"),
+        (ExportTargets(csv=tmp_path / "b.csv", coco=target), "--force"),
+        (ExportTargets(coco=other, force=True), "no data set"),
+        (ExportTargets(csv=other, force=True), "no plain file"),
+        (ExportTargets(csv=path, force=True), "the recording itself"),
+        (ExportTargets(csv=save_labels(path, LABELS), force=True), "the recording's labels"),
+        (ExportTargets(csv=tmp_path / "b.csv", video=tmp_path / "b.csv"), "in each other's place"),
+        (ExportTargets(csv=tmp_path / "new" / "b.csv", coco=tmp_path / "new"), "in each other's place"),
     ):
         with pytest.raises(RecordingError, match=said):
             exported(path, wanted)
     assert not (tmp_path / "b.csv").exists()  # refused before anything is begun
     (target / "images" / "old.jpg").touch()
-    exported(path, Wanted(coco=target, csv=tmp_path / "a.csv", video=tmp_path / "a.mp4", force=True))
+    exported(path, ExportTargets(coco=target, csv=tmp_path / "a.csv", video=tmp_path / "a.mp4", force=True))
     assert not (target / "images" / "old.jpg").exists()
     assert (tmp_path / "a.csv").stat().st_mtime_ns > before.st_mtime_ns
     assert left(tmp_path) == ["a.csv", "a.labels.json", "a.mcap", "a.mp4", "other", "set"]
@@ -204,7 +206,7 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
 
 def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = record(tmp_path / "a.mcap", run(30, 1))
-    wanted = Wanted(csv=tmp_path / "a.csv", coco=tmp_path / "set", every_s=0)
+    wanted = ExportTargets(csv=tmp_path / "a.csv", coco=tmp_path / "set", every_s=0)
     write, count = Path.write_bytes, 0
 
     def full(self: Path, data: bytes) -> int:
@@ -220,10 +222,10 @@ def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest
     assert left(tmp_path) == ["a.csv", "a.mcap"]  # the table was whole before
 
 
-class Interrupted(Recording):
+class Interrupted(RecordingReader):
     """A recording in the middle of which Ctrl-C is pressed."""
 
-    def entries(self, *args: Any, **kinds: Any) -> Iterator[Entry]:
+    def entries(self, *args: Any, **kinds: Any) -> Iterator[RecordingEntry]:
         for number, entry in enumerate(super().entries(*args, **kinds)):
             if number == 60:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -233,7 +235,7 @@ class Interrupted(Recording):
 @pytest.mark.parametrize("what", ["video.mp4", "csv", "coco"])
 def test_ctrl_c_leaves_nothing_half_done(what: str, tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(30, 1))
-    wanted = replace(Wanted(every_s=0), **{what.split(".")[0]: tmp_path / what})
+    wanted = replace(ExportTargets(every_s=0), **{what.split(".")[0]: tmp_path / what})
     with pytest.raises(KeyboardInterrupt):
         list(export(Interrupted(path), LABELS, wanted, QUIET))
     assert left(tmp_path) == ["a.mcap"]
@@ -242,14 +244,14 @@ def test_ctrl_c_leaves_nothing_half_done(what: str, tmp_path: Path) -> None:
 def test_nothing_to_export_is_told(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", [*run(5, None), *run(5, 2), *run(5, 1, "held")])
     with pytest.raises(RecordingError, match="no mask to export"):
-        exported(path, Wanted(coco=tmp_path / "set"))
+        exported(path, ExportTargets(coco=tmp_path / "set"))
     assert left(tmp_path) == ["a.mcap"]
-    assert "0 looks" in exported(record(tmp_path / "b.mcap", run(5, None)), Wanted(csv=tmp_path / "b.csv"))[0]
+    assert "0 looks" in exported(record(tmp_path / "b.mcap", run(5, None)), ExportTargets(csv=tmp_path / "b.csv"))[0]
 
 
 def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = record(tmp_path / "walk.mcap", run(30, 1))
-    save_labels(path, Labels(MappingProxyType({1: Label("Tür")})))
+    save_labels(path, LabelFile(MappingProxyType({1: ObjectLabel("Tür")})))
     assert main(["export", str(path), "--video", "--csv", "--coco", "--every", "0.5"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0] == f"{tmp_path / 'walk.mp4'}: 30 frames in 1.2 s, 30 with a mask"
@@ -277,11 +279,11 @@ def test_wall_clock_times_are_iso_8601(wall_ns: int) -> None:
 
 def test_pictures_that_cannot_be_decoded_are_left_out_and_told(tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "a.mcap", ABOUT)
-    for entry in Recording(record(tmp_path / "b.mcap", run(20, 1))).entries():
+    for entry in RecordingReader(record(tmp_path / "b.mcap", run(20, 1))).entries():
         broken = entry.topic == FRAME and read_frame(entry.data).index in (3, 4)
         file.put(entry.topic, entry.log_ns, entry.data.replace(b"\xff\xd8\xff", b"no!") if broken else entry.data)
     file.close()
-    said = exported(tmp_path / "a.mcap", Wanted(tmp_path / "a.mp4", coco=tmp_path / "set", every_s=0))
+    said = exported(tmp_path / "a.mcap", ExportTargets(tmp_path / "a.mp4", coco=tmp_path / "set", every_s=0))
     assert "18 frames" in said[0]
     assert "18 pictures" in said[1]
     assert all("2 pictures could not be decoded" in line for line in said)

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from realtime.commands.main import main
-from realtime.commands.plot.command import GRID, Span, Story, name_of, told
+from realtime.commands.plot.command import GRID, RecordingSummary, StateSpan, name_of, told
 from realtime.commands.plot.figures import MOST_LANES, columns_of, heated, lanes_of, windows
 from realtime.commands.plot.page import drawn
 from realtime.media.overlay import COLOURS
-from realtime.recording.labels import Label
+from realtime.recording.labels import ObjectLabel
 from realtime.recording.mask_events import events
-from realtime.recording.reader import Recording
+from realtime.recording.reader import RecordingReader
 from tests.realtime.recording.looked import ABOUT, SIZE, damage, record, run
 
 SHOWN = [*run(5, None), *run(10, 1, "preview"), *run(10, 1), *run(30, 2, "held"), *run(20, 2, "lost")]
 
 
-def story_of(path: Path) -> Story:
-    recording = Recording(path)
+def story_of(path: Path) -> RecordingSummary:
+    recording = RecordingReader(path)
     return told(events(recording), recording.about)
 
 
@@ -65,8 +65,8 @@ def test_percentiles_are_of_their_window() -> None:
 
 
 def test_objects_beyond_the_lanes_share_one() -> None:
-    spans = [Span(number, number + (2 if number == 40 else 0.5), number, "locked") for number in range(50)]
-    lanes = lanes_of([*spans, Span(50, 99, 7, "lost")])
+    spans = [StateSpan(number, number + (2 if number == 40 else 0.5), number, "locked") for number in range(50)]
+    lanes = lanes_of([*spans, StateSpan(50, 99, 7, "lost")])
     assert len(lanes) == MOST_LANES
     assert (40,) in [things for things, _ in lanes]
     assert sum(len(things) for things, _ in lanes) == 50
@@ -74,21 +74,26 @@ def test_objects_beyond_the_lanes_share_one() -> None:
 
 
 def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
-    spans = [Span(0, 2.5, 1, "locked"), Span(2.5, 2.75, 1, "held"), Span(2.75, 3, 2, "preview"), Span(9, 10, 2, "lost")]
+    spans = [
+        StateSpan(0, 2.5, 1, "locked"),
+        StateSpan(2.5, 2.75, 1, "held"),
+        StateSpan(2.75, 3, 2, "preview"),
+        StateSpan(9, 10, 2, "lost"),
+    ]
     assert columns_of(spans, 10.0, 10) == [
         (0, {"locked": 1}), (1, {"locked": 1}), (2, {"locked": 0.5, "held": 0.25, "preview": 0.25}), (9, {"lost": 1}),
     ]  # fmt: skip
 
 
 def test_objects_are_called_by_their_labels() -> None:
-    labels = MappingProxyType({1: Label("cup"), 2: Label("", keep=False)})
+    labels = MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)})
     assert [name_of(thing, labels) for thing in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
 
 
 def test_the_map_is_bright_where_the_eyes_were() -> None:
     gaze = np.zeros((180, GRID), np.float32)
     gaze[45, 80] = 100
-    image = heated(Story(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(int)
+    image = heated(RecordingSummary(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(int)
     coloured = (image.max(2) - image.min(2)) > 60
     rows, columns = np.nonzero(coloured)
     assert (columns.mean(), rows.mean()) == pytest.approx((161, 91), abs=4)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from engines import Prompt
-from engines.automatic_masks import Found
+from engines.automatic_masks import AutomaticMask
 from engines.automatic_masks.found import pack
 from realtime.commands.segment.instance_overlay import colour, mosaic
 
@@ -11,7 +11,7 @@ from realtime.commands.segment.instance_overlay import colour, mosaic
 def found(box, size=(60, 40)):
     x, y, width, height = box
     placed, area, packed = pack(np.ones((height, width), bool), (x, y))
-    return Found(size, placed, area, 0.9, 0.9, (), (0, 0, *size), packed)
+    return AutomaticMask(size, placed, area, 0.9, 0.9, (), (0, 0, *size), packed)
 
 
 def test_every_mask_has_its_colour_and_small_ones_lie_on_top():

@@ -7,21 +7,28 @@ import threading
 import pytest
 import zmq
 
-from realtime.comms.sockets import Answers, DeviceFeed, DeviceServer, Publisher, Remote, Subscription
+from realtime.comms.sockets import (
+    PublisherSocket,
+    PupilServer,
+    PupilSubscription,
+    ReplySocket,
+    RequestSocket,
+    TopicSubscription,
+)
 from realtime.errors import NoAnswer, TransportError
 from tests.realtime.waiting import eventually, quick
 
 FREE = "tcp://127.0.0.1:0"
 
 
-def reaches(publisher: Publisher, subscription: Subscription, topic: str = "mask") -> None:
+def reaches(publisher: PublisherSocket, subscription: TopicSubscription, topic: str = "mask") -> None:
     """Wait until the subscription has joined."""
     eventually(lambda: publisher.send(topic, b"hello") and subscription.receive(0.01) is not None)
 
 
 def test_message_is_one_part_of_topic_nul_payload() -> None:
-    publisher = Publisher(FREE)
-    feed = DeviceFeed(publisher.endpoint, ["mask"])
+    publisher = PublisherSocket(FREE)
+    feed = PupilSubscription(publisher.endpoint, ["mask"])
     got: list[list[bytes] | None] = []
     eventually(lambda: publisher.send("mask", b"\x00payload") and bool(got.append(feed.receive(0.01)) or got[-1]))
     assert got[-1] == [b"mask\0\x00payload"]
@@ -30,9 +37,9 @@ def test_message_is_one_part_of_topic_nul_payload() -> None:
 
 
 def test_reader_that_comes_back_gets_only_the_newest_of_its_topic() -> None:
-    publisher = Publisher(FREE)
-    away = Subscription(publisher.endpoint, "mask")
-    witness = Subscription(publisher.endpoint, "mask", newest_only=False)
+    publisher = PublisherSocket(FREE)
+    away = TopicSubscription(publisher.endpoint, "mask")
+    witness = TopicSubscription(publisher.endpoint, "mask", newest_only=False)
     reaches(publisher, away)
     reaches(publisher, witness)
     for i in range(100):
@@ -49,8 +56,8 @@ def test_reader_that_comes_back_gets_only_the_newest_of_its_topic() -> None:
 
 
 def test_bounded_subscription_keeps_order_and_loses_the_rest() -> None:
-    publisher = Publisher(FREE)
-    subscription = Subscription(publisher.endpoint, "mask", newest_only=False, queue=5)
+    publisher = PublisherSocket(FREE)
+    subscription = TopicSubscription(publisher.endpoint, "mask", newest_only=False, queue=5)
     reaches(publisher, subscription)
     while subscription.receive(0.05) is not None:
         pass
@@ -66,8 +73,8 @@ def test_bounded_subscription_keeps_order_and_loses_the_rest() -> None:
 
 
 def test_slow_reader_never_slows_the_publisher() -> None:
-    publisher = Publisher(FREE)
-    asleep = Subscription(publisher.endpoint, "overlay", newest_only=False, queue=1)
+    publisher = PublisherSocket(FREE)
+    asleep = TopicSubscription(publisher.endpoint, "overlay", newest_only=False, queue=1)
     reaches(publisher, asleep, "overlay")
     payload = bytes(200_000)
     with quick(2.0):
@@ -78,8 +85,8 @@ def test_slow_reader_never_slows_the_publisher() -> None:
 
 
 def test_threads_may_share_a_publisher_and_be_late() -> None:
-    publisher = Publisher(FREE)
-    subscription = Subscription(publisher.endpoint, "mask", newest_only=False)
+    publisher = PublisherSocket(FREE)
+    subscription = TopicSubscription(publisher.endpoint, "mask", newest_only=False)
     reaches(publisher, subscription)
     results: list[bool] = []
     stop = threading.Event()
@@ -105,9 +112,9 @@ def test_threads_may_share_a_publisher_and_be_late() -> None:
 def test_port_is_free_as_soon_as_close_returns() -> None:
     endpoint = FREE
     for _ in range(30):
-        publisher = Publisher(endpoint)
+        publisher = PublisherSocket(endpoint)
         endpoint = publisher.endpoint
-        subscription = Subscription(endpoint, "mask")
+        subscription = TopicSubscription(endpoint, "mask")
         reaches(publisher, subscription)
         with quick(1.0):
             publisher.close()
@@ -116,23 +123,23 @@ def test_port_is_free_as_soon_as_close_returns() -> None:
 
 
 def test_subscription_outlives_a_restarted_publisher() -> None:
-    publisher = Publisher(FREE)
-    subscription = Subscription(publisher.endpoint, "mask")
+    publisher = PublisherSocket(FREE)
+    subscription = TopicSubscription(publisher.endpoint, "mask")
     reaches(publisher, subscription)
     publisher.close()
-    publisher = Publisher(publisher.endpoint)
+    publisher = PublisherSocket(publisher.endpoint)
     reaches(publisher, subscription)
     subscription.close()
     publisher.close()
 
 
 def test_port_in_use_is_named_with_what_to_do() -> None:
-    publisher = Publisher(FREE)
+    publisher = PublisherSocket(FREE)
     with pytest.raises(TransportError, match=r"cannot listen on tcp://127\.0\.0\.1:\d+: the port is in use; stop"):
-        Publisher(publisher.endpoint)
+        PublisherSocket(publisher.endpoint)
     port = int(publisher.endpoint.rpartition(":")[2])
     with pytest.raises(TransportError, match="in use"):
-        DeviceServer("127.0.0.1", port)
+        PupilServer("127.0.0.1", port)
     publisher.close()
 
 
@@ -142,21 +149,21 @@ def test_port_in_use_is_named_with_what_to_do() -> None:
 )
 def test_bad_address_is_refused(endpoint: str) -> None:
     with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
-        Publisher(endpoint)
+        PublisherSocket(endpoint)
     with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
-        Subscription(endpoint, "mask")
+        TopicSubscription(endpoint, "mask")
     with pytest.raises(TransportError, match="expected tcp://HOST:PORT"):
-        Remote(endpoint)
+        RequestSocket(endpoint)
 
 
 def test_address_of_another_machine_cannot_be_bound() -> None:
     with pytest.raises(TransportError, match="no such address"):
-        Publisher("tcp://192.0.2.1:5571")
+        PublisherSocket("tcp://192.0.2.1:5571")
 
 
 def test_remote_recovers_after_lost_answers() -> None:
-    server = DeviceServer("127.0.0.1", 0)
-    remote = Remote(f"tcp://127.0.0.1:{server.port}", timeout_s=0.1)
+    server = PupilServer("127.0.0.1", 0)
+    remote = RequestSocket(f"tcp://127.0.0.1:{server.port}", timeout_s=0.1)
     with pytest.raises(NoAnswer, match=r"no answer from tcp://127\.0\.0\.1:\d+ within 0.1 s"):
         remote.ask("t")
     stop = threading.Event()
@@ -186,9 +193,9 @@ def test_remote_recovers_after_lost_answers() -> None:
 
 
 def test_nobody_there_is_no_answer_in_time() -> None:
-    publisher = Publisher(FREE)
+    publisher = PublisherSocket(FREE)
     publisher.close()
-    remote = Remote(publisher.endpoint, timeout_s=0.1)
+    remote = RequestSocket(publisher.endpoint, timeout_s=0.1)
     for _ in range(3):
         with quick(1.0), pytest.raises(NoAnswer):
             remote.ask("t")
@@ -199,8 +206,8 @@ def test_nobody_there_is_no_answer_in_time() -> None:
     "huge", [[b"gaze.", bytes(20_000)], [b"gaze.", bytes(6_000), bytes(6_000)], [b"gaze."] + [b"x"] * 40]
 )
 def test_message_beyond_limits_is_counted_and_others_still_come(huge: list[bytes]) -> None:
-    server = DeviceServer("127.0.0.1", 0)
-    feed = DeviceFeed(f"tcp://127.0.0.1:{server.publish_port}", ["gaze."], max_bytes=10_000)
+    server = PupilServer("127.0.0.1", 0)
+    feed = PupilSubscription(f"tcp://127.0.0.1:{server.publish_port}", ["gaze."], max_bytes=10_000)
 
     def small_comes() -> bool:
         server.send([b"gaze.2d", b"small"])
@@ -222,7 +229,7 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(5)
     port = listener.getsockname()[1]
-    feed = DeviceFeed(f"tcp://127.0.0.1:{port}", ["gaze."])
+    feed = PupilSubscription(f"tcp://127.0.0.1:{port}", ["gaze."])
     callers = []
 
     def serve() -> None:
@@ -243,7 +250,7 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
 
 def test_who_asks_and_asks_without_reading_costs_a_few_answers_and_nobody_else() -> None:
     """Answers may be as large as a minute of masks: a thousand that wait would be the machine's memory."""
-    answers, context = Answers("tcp://127.0.0.1:0"), zmq.Context()
+    answers, context = ReplySocket("tcp://127.0.0.1:0"), zmq.Context()
     greedy = context.socket(zmq.DEALER)
     try:
         greedy.set(zmq.RCVHWM, 1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration import Pinhole
-from realtime.comms import MaskMessage, Object3dMessage, Place
+from calibration import PinholeCamera
+from realtime.comms import MaskMessage, Object3dMessage, ObjectPose
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 SIZE = (64, 48)
 WALL_NS = 1_700_000_000_000_000_123
 CAPTURED_NS = 1_000_000_007
-CAMERA = Pinhole(SIZE, 60.0, 61.0, 31.5, 23.25, (0.1, -0.2, 0.001, 0.002, 0.03))
+CAMERA = PinholeCamera(SIZE, 60.0, 61.0, 31.5, 23.25, (0.1, -0.2, 0.001, 0.002, 0.03))
 FRAME_ID = "headset_optical_frame"
 
 
@@ -37,16 +37,16 @@ def solid(index: int = 0, thing: int = 3) -> Object3dMessage:
     covariance = (4e-6, 1e-6, 0.0, 1e-6, 5e-6, 0.0, 0.0, 0.0, 6e-6)
     return Object3dMessage(
         FrameRef(index, index / 30, *SIZE), captured_ns(index), thing, "locked", "depth",
-        Place(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), covariance, (0.11, 0.21, 0.95), turn, (0.0,) * 3),
+        ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), covariance, (0.11, 0.21, 0.95), turn, (0.0,) * 3),
         extents=(0.3, 0.2, 0.1), box="minimal", count=50, valid=0.9, voxel_m=0.005, camera=CAMERA,
         points=np.random.default_rng(index).normal(size=(50, 3)).astype(np.float32),
-        robot=Place("base_link"), robot_from_camera_m=(1.0, 2.0, 3.0), robot_from_camera_xyzw=(0.5, -0.5, 0.5, -0.5),
+        robot=ObjectPose("base_link"), robot_from_camera_m=(1.0, 2.0, 3.0), robot_from_camera_xyzw=(0.5, -0.5, 0.5, -0.5),
     )  # fmt: skip
 
 
 def ray(index: int = 0) -> Object3dMessage:
     """Only a direction: no depth was there."""
-    place = Place(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0))
+    place = ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0))
     return Object3dMessage(
         FrameRef(index, index / 30, *SIZE), captured_ns(index), 3, "locked", "ray", place, "no depth", camera=CAMERA
     )

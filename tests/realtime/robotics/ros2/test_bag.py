@@ -11,10 +11,10 @@ import pytest
 
 from realtime.commands.main import main
 from realtime.comms import OverlayMessage
-from realtime.pipeline.publisher import Broadcast
-from realtime.recording.format import FRAME, About, pack_frame
-from realtime.recording.labels import Label, Labels
-from realtime.recording.reader import Recording
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.recording.format import FRAME, RecordingInfo, pack_frame
+from realtime.recording.labels import LabelFile, ObjectLabel
+from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.robotics.ros2.bag import write_bag
 from realtime.robotics.ros2.topics import TOPICS, full_name
@@ -32,17 +32,17 @@ def picture(index: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> RecordingReader:
     """Frames, masks of objects 3 and 4, overlays and boxes, as a run puts them there."""
     path = tmp_path_factory.mktemp("recording") / "run.mcap"
-    file = RecordingFile(path, About(wall_ns=WALL_NS, stream="eyes", program="test"))
+    file = RecordingFile(path, RecordingInfo(wall_ns=WALL_NS, stream="eyes", program="test"))
 
     class Sink:
         def send(self, topic: str, payload: bytes) -> bool:
             file.put(topic, at_ns + WALL_NS, payload)
             return True
 
-    broadcast = Broadcast(Sink(), "eyes", lambda: at_ns)
+    broadcast = MessagePublisher(Sink(), "eyes", lambda: at_ns)
     for index in range(FRAMES):
         at_ns = captured_ns(index) + 4_000_000
         shot = Frame(picture(index), index, index / 30, captured_ns(index), at_ns)
@@ -54,11 +54,11 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
         broadcast.send("object3d", solid(index, thing).fields())
     broadcast.send("overlay", OverlayMessage(mask(900).frame, b"of a frame that is not here").fields())
     file.close()
-    return Recording(path)
+    return RecordingReader(path)
 
 
 @pytest.fixture(scope="module")
-def bag(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bag(recording: RecordingReader, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = write_bag(recording, tmp_path_factory.mktemp("bag") / "deep" / "out.mcap")
     assert done.counts == dict.fromkeys(TOPICS, FRAMES)
     assert done.undated == 1
@@ -128,10 +128,10 @@ def test_mcap_reads_it_and_the_types_are_those_of_ros(bag: Path) -> None:
     assert seen == dict.fromkeys(TOPICS, FRAMES - 1)
 
 
-def test_labels_name_and_leave_out(recording: Recording, tmp_path: Path) -> None:
+def test_labels_name_and_leave_out(recording: RecordingReader, tmp_path: Path) -> None:
     from rosbags.highlevel import AnyReader
 
-    labels = Labels({3: Label("cup"), 4: Label("", False)})
+    labels = LabelFile({3: ObjectLabel("cup"), 4: ObjectLabel("", False)})
     done = write_bag(recording, tmp_path / "out.mcap", labels)
     assert (done.counts["mask"], done.counts["detections_3d"], done.counts["image/compressed"]) == (3, 3, 4)
     with AnyReader([done.path]) as reader:
@@ -141,7 +141,7 @@ def test_labels_name_and_leave_out(recording: Recording, tmp_path: Path) -> None
             assert (found.id, found.results[0].hypothesis.class_id) == ("3", "cup")
 
 
-def test_what_is_broken_off_leaves_nothing(recording: Recording, tmp_path: Path) -> None:
+def test_what_is_broken_off_leaves_nothing(recording: RecordingReader, tmp_path: Path) -> None:
     def told(host_ns: int) -> None:
         raise KeyboardInterrupt
 
@@ -150,7 +150,7 @@ def test_what_is_broken_off_leaves_nothing(recording: Recording, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_writes_it(recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_it(recording: RecordingReader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.mcap"
     assert main(["export", str(recording.path), "--ros2", str(out)]) == 0
     assert f"{out}: {FRAMES * len(TOPICS)} messages on {len(TOPICS)} topics" in capsys.readouterr().out

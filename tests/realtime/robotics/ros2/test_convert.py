@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from calibration import Camera, Fisheye, Pinhole, Rigid
+from calibration import CameraModel, FisheyeCamera, PinholeCamera, RigidTransform
 from realtime.errors import Ros2Error
 from realtime.robotics.ros2 import convert, message_types
 from realtime.robotics.ros2.message_types import cdr, make, type_hash
@@ -89,15 +89,15 @@ def test_a_detection_is_the_box_round_the_pixels() -> None:
 @pytest.mark.parametrize(
     ("camera", "model", "coefficients"),
     [
-        (Pinhole(SIZE, 60, 61, 31, 23), "plumb_bob", [0.0] * 5),
-        (Pinhole(SIZE, 60, 61, 31, 23, (0.1, -0.2, 0.01, 0.02)), "plumb_bob", [0.1, -0.2, 0.01, 0.02, 0.0]),
+        (PinholeCamera(SIZE, 60, 61, 31, 23), "plumb_bob", [0.0] * 5),
+        (PinholeCamera(SIZE, 60, 61, 31, 23, (0.1, -0.2, 0.01, 0.02)), "plumb_bob", [0.1, -0.2, 0.01, 0.02, 0.0]),
         (CAMERA, "plumb_bob", list(CAMERA.coefficients)),
-        (Pinhole(SIZE, 60, 61, 31, 23, tuple(0.01 * n for n in range(8))), "rational_polynomial",
+        (PinholeCamera(SIZE, 60, 61, 31, 23, tuple(0.01 * n for n in range(8))), "rational_polynomial",
          [0.01 * n for n in range(8)]),
-        (Fisheye(SIZE, 60, 61, 31, 23, (0.1, 0.2, 0.3, 0.4)), "equidistant", [0.1, 0.2, 0.3, 0.4]),
+        (FisheyeCamera(SIZE, 60, 61, 31, 23, (0.1, 0.2, 0.3, 0.4)), "equidistant", [0.1, 0.2, 0.3, 0.4]),
     ],
 )  # fmt: skip
-def test_cameras(camera: Camera, model: str, coefficients: list[float]) -> None:
+def test_cameras(camera: CameraModel, model: str, coefficients: list[float]) -> None:
     info = through(convert.camera_info(camera, head()))
     assert (info.distortion_model, info.d.tolist(), info.width, info.height) == (model, coefficients, *SIZE)
     np.testing.assert_array_equal(info.k.reshape(3, 3), camera.matrix)
@@ -107,7 +107,7 @@ def test_cameras(camera: Camera, model: str, coefficients: list[float]) -> None:
 
 def test_a_lens_that_ros_does_not_know_is_refused() -> None:
     @dataclasses.dataclass(frozen=True, slots=True)
-    class Prism(Pinhole):
+    class Prism(PinholeCamera):
         _LENGTHS = (12,)
 
     with pytest.raises(Ros2Error, match=r"Prism with 12 lens coefficients.*plumb_bob.*rational_polynomial.*equidist"):
@@ -145,11 +145,11 @@ def test_points() -> None:
 
 
 def test_transforms_take_a_point_of_the_child_to_the_parent() -> None:
-    pose = Rigid.from_rotvec((0.1, -0.5, 2.0), (1.0, 2.0, 3.0))
+    pose = RigidTransform.from_rotvec((0.1, -0.5, 2.0), (1.0, 2.0, 3.0))
     (found,) = through(convert.transforms(WALL_NS, [("base_link", FRAME_ID, pose)])).transforms
     assert (found.header.frame_id, found.child_frame_id) == ("base_link", FRAME_ID)
     turn, shift = found.transform.rotation, found.transform.translation
-    back = Rigid.from_quaternion((turn.x, turn.y, turn.z, turn.w), (shift.x, shift.y, shift.z))
+    back = RigidTransform.from_quaternion((turn.x, turn.y, turn.z, turn.w), (shift.x, shift.y, shift.z))
     np.testing.assert_allclose(back.apply([[0.3, 0.4, 0.5]]), pose.apply([[0.3, 0.4, 0.5]]), atol=1e-12)
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from realtime.comms import pack
 from realtime.errors import Ros2Error, TransportError
-from realtime.pipeline.observers import Shown
+from realtime.pipeline.observers import FrameResult
 from realtime.robotics.ros2 import message_types
-from realtime.robotics.ros2.foxglove import Foxglove, host_port
+from realtime.robotics.ros2.foxglove import FoxgloveServer, host_port
 from realtime.robotics.ros2.topics import TOPICS, full_name
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import CAMERA, FRAME_ID, SIZE, WALL_NS, captured_ns, mask, solid
@@ -32,11 +32,11 @@ WITHIN_S = 20
 NAMES = {full_name("eyes", topic): topic for topic in TOPICS}
 
 
-def shown(index: int, size: tuple[int, int] = SIZE) -> Shown:
+def shown(index: int, size: tuple[int, int] = SIZE) -> FrameResult:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     image[:, : 10 + 5 * index] = (30 * index, 120, 200)
     at_ns = captured_ns(index)
-    return Shown(Frame(image, index, index / 30, at_ns, at_ns + 4_000_000), mask(index))
+    return FrameResult(Frame(image, index, index / 30, at_ns, at_ns + 4_000_000), mask(index))
 
 
 def space(index: int) -> bytes:
@@ -44,8 +44,8 @@ def space(index: int) -> bytes:
 
 
 @pytest.fixture
-def server() -> Iterator[Foxglove]:
-    server = Foxglove("127.0.0.1:0", "eyes", WALL_NS, camera=CAMERA, camera_frame=FRAME_ID, jpeg_quality=95)
+def server() -> Iterator[FoxgloveServer]:
+    server = FoxgloveServer("127.0.0.1:0", "eyes", WALL_NS, camera=CAMERA, camera_frame=FRAME_ID, jpeg_quality=95)
     yield server
     server.close()
 
@@ -73,7 +73,7 @@ class Client:
         return topic, message_types._store().deserialize_cdr(data[13:], TOPICS[topic])
 
 
-def talk(server: Foxglove, dialogue: Callable[[Client], Any]) -> None:
+def talk(server: FoxgloveServer, dialogue: Callable[[Client], Any]) -> None:
     async def run() -> None:
         async with (
             aiohttp.ClientSession() as session,
@@ -85,20 +85,20 @@ def talk(server: Foxglove, dialogue: Callable[[Client], Any]) -> None:
     asyncio.run(run())
 
 
-async def wanted(server: Foxglove, *topics: str) -> None:
+async def wanted(server: FoxgloveServer, *topics: str) -> None:
     """Subscriptions take a moment to arrive."""
     await asyncio.to_thread(eventually, lambda: all(map(server._wanted, topics)), "subscribed", WITHIN_S)
 
 
 def can_serve(port: int) -> bool:
     try:
-        Foxglove(f"127.0.0.1:{port}", "eyes", WALL_NS).close()
+        FoxgloveServer(f"127.0.0.1:{port}", "eyes", WALL_NS).close()
     except TransportError:
         return False
     return True
 
 
-def test_a_client_gets_every_topic_with_the_frames_stamp(server: Foxglove) -> None:
+def test_a_client_gets_every_topic_with_the_frames_stamp(server: FoxgloveServer) -> None:
     async def dialogue(client: Client) -> None:
         await client.subscribe(*TOPICS)
         await wanted(server, *TOPICS)
@@ -106,9 +106,9 @@ def test_a_client_gets_every_topic_with_the_frames_stamp(server: Foxglove) -> No
             assert (channel["encoding"], channel["schemaEncoding"]) == ("cdr", "ros2msg")
             kind = TOPICS[NAMES[name]]
             assert (channel["schemaName"], channel["schema"]) == (kind, message_types.definition(kind))
-        server.shown(shown(2))
-        server.published("object3d", space(2))
-        server.published("health", b"is not for it")
+        server.on_mask(shown(2))
+        server.on_message("object3d", space(2))
+        server.on_message("health", b"is not for it")
         got = dict([await client.receive() for _ in TOPICS])
         assert got.keys() == TOPICS.keys()
         for topic, message in got.items():
@@ -122,26 +122,26 @@ def test_a_client_gets_every_topic_with_the_frames_stamp(server: Foxglove) -> No
         assert np.abs(image.astype(int) - shown(2).frame.image).mean() < 3
 
     talk(server, dialogue)
-    assert not server.dropped()
-    assert server.trouble() == ""
+    assert not server.drop_counts()
+    assert server.problem() == ""
 
 
-def test_a_jpeg_goes_on_as_it_came_and_nobody_gets_what_he_did_not_ask_for(server: Foxglove) -> None:
+def test_a_jpeg_goes_on_as_it_came_and_nobody_gets_what_he_did_not_ask_for(server: FoxgloveServer) -> None:
     frame = Frame(shown(0).frame.image, 0, 0.0, captured_ns(0), captured_ns(0), b"\xff\xd8 as it came")
 
     async def dialogue(client: Client) -> None:
         await client.subscribe("image/compressed", "detections_2d")
         await wanted(server, "image/compressed", "detections_2d")
-        server.shown(Shown(frame, mask(0)))
+        server.on_mask(FrameResult(frame, mask(0)))
         assert bytes((await client.receive())[1].data) == frame.jpeg
         assert (await client.receive())[0] == "detections_2d"
-        server.shown(shown(1))
+        server.on_mask(shown(1))
         assert (await client.receive())[0] == "image/compressed"
 
     talk(server, dialogue)
 
 
-def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: Foxglove) -> None:
+def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: FoxgloveServer) -> None:
     big = (1280, 720)
 
     async def dialogue(client: Client) -> None:
@@ -151,7 +151,7 @@ def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: 
         frame = dataclasses.replace(first.message.frame, width=big[0], height=big[1])
         message = dataclasses.replace(first.message, frame=frame, mask=np.ones(big[::-1], bool))
         for _ in range(60):  # 55 MB, more than any socket holds
-            server.shown(Shown(first.frame, message))
+            server.on_mask(FrameResult(first.frame, message))
             await asyncio.to_thread(eventually, lambda: not server._shown.waiting, "taken", WITHIN_S)
         await asyncio.to_thread(server.close)
         # The port is free although the client is still there.
@@ -161,24 +161,24 @@ def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: 
     eventually(lambda: not server._thread.is_alive(), "ended", WITHIN_S)
 
 
-def test_what_cannot_be_said_is_counted_and_costs_only_itself(server: Foxglove) -> None:
+def test_what_cannot_be_said_is_counted_and_costs_only_itself(server: FoxgloveServer) -> None:
     async def dialogue(client: Client) -> None:
         await client.subscribe("mask")
         await wanted(server, "mask")
-        server.published("object3d", b"nonsense")
-        await asyncio.to_thread(eventually, lambda: bool(server.trouble()), "trouble", WITHIN_S)
-        assert server.trouble().startswith("foxglove: object3d: ")
-        assert server.dropped()["foxglove.failed"] == 1
-        server.shown(shown(1))
+        server.on_message("object3d", b"nonsense")
+        await asyncio.to_thread(eventually, lambda: bool(server.problem()), "trouble", WITHIN_S)
+        assert server.problem().startswith("foxglove: object3d: ")
+        assert server.drop_counts()["foxglove.failed"] == 1
+        server.on_mask(shown(1))
         assert (await client.receive())[0] == "mask"
-        await asyncio.to_thread(eventually, lambda: not server.trouble(), "no trouble", WITHIN_S)
+        await asyncio.to_thread(eventually, lambda: not server.problem(), "no trouble", WITHIN_S)
 
     talk(server, dialogue)
 
 
-def test_a_port_in_use_is_told(server: Foxglove) -> None:
+def test_a_port_in_use_is_told(server: FoxgloveServer) -> None:
     with pytest.raises(TransportError, match=rf"127.0.0.1:{server.port}: the port is in use.*--foxglove HOST:PORT"):
-        Foxglove(f"127.0.0.1:{server.port}", "eyes", WALL_NS)
+        FoxgloveServer(f"127.0.0.1:{server.port}", "eyes", WALL_NS)
 
 
 @pytest.mark.parametrize("text", ["", "here", "host:", ":8765", "host:70000", "ws://host:8765", "a:b:1"])
@@ -196,4 +196,4 @@ def test_addresses_are_this_machines_own_unless_told_otherwise() -> None:
 def test_a_missing_library_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "foxglove", None)
     with pytest.raises(Ros2Error, match=r"pip install -e '.\[robotics\]'"):
-        Foxglove("127.0.0.1:0", "eyes", WALL_NS)
+        FoxgloveServer("127.0.0.1:0", "eyes", WALL_NS)

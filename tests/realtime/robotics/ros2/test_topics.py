@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from realtime.robotics.ros2.topics import TOPICS, Translator, full_name
+from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, full_name
 from tests.realtime.robotics.ros2.cdr_reader import (
     CAMERA,
     CAPTURED_NS,
@@ -41,7 +41,7 @@ def test_names_are_such_as_ros_allows(stream: str, topic: str, name: str) -> Non
 
 
 def test_everything_about_a_frame_has_its_stamp_and_the_cameras_frame() -> None:
-    translator = Translator(WALL_NS, camera=CAMERA, camera_frame=FRAME_ID)
+    translator = MessageTranslator(WALL_NS, camera=CAMERA, camera_frame=FRAME_ID)
     said = [
         *translator.picture(b"jpeg", "jpeg", captured_ns(4)), *translator.mask(mask(4)), *translator.object3d(solid(4)),
         *translator.picture(b"jpeg", "jpeg", captured_ns(4), "overlay/compressed"),
@@ -57,23 +57,23 @@ def test_everything_about_a_frame_has_its_stamp_and_the_cameras_frame() -> None:
 
 
 def test_the_next_frame_has_its_own_camera_info() -> None:
-    translator = Translator(WALL_NS, camera=CAMERA)
+    translator = MessageTranslator(WALL_NS, camera=CAMERA)
     infos = [o for index in (0, 1) for o in translator.mask(mask(index)) if o.topic == "camera_info"]
     assert [info.stamp_ns - WALL_NS for info in infos] == [captured_ns(0), captured_ns(1)]
 
 
 def test_without_a_camera_none_is_told() -> None:
-    assert {outgoing.topic for outgoing in Translator(0).mask(mask())} == {"mask", "label", "detections_2d"}
+    assert {outgoing.topic for outgoing in MessageTranslator(0).mask(mask())} == {"mask", "label", "detections_2d"}
 
 
 def test_a_ray_says_that_nothing_is_there_in_space() -> None:
-    said = {outgoing.topic: outgoing.message for outgoing in Translator(0).object3d(ray())}
+    said = {outgoing.topic: outgoing.message for outgoing in MessageTranslator(0).object3d(ray())}
     assert said.keys() == {"camera_info", "detections_3d"}
     assert said["detections_3d"].detections == []
 
 
 def test_the_confidence_is_that_of_the_same_objects_mask() -> None:
-    translator = Translator(0)
+    translator = MessageTranslator(0)
     scores = []
     for thing in (3, 4):
         list(translator.mask(mask()))
@@ -83,7 +83,7 @@ def test_the_confidence_is_that_of_the_same_objects_mask() -> None:
 
 
 def test_what_nobody_wants_is_not_made() -> None:
-    translator = Translator(0, camera=CAMERA, wanted=lambda topic: topic == "detections_2d")
+    translator = MessageTranslator(0, camera=CAMERA, wanted=lambda topic: topic == "detections_2d")
     assert [outgoing.topic for outgoing in translator.mask(mask())] == ["detections_2d"]
     assert not list(translator.object3d(solid()))
     assert not list(translator.picture(b"", "jpeg", 1))
@@ -91,4 +91,4 @@ def test_what_nobody_wants_is_not_made() -> None:
 
 def test_a_mask_without_a_time_of_capture_has_that_of_its_arrival() -> None:
     old = dataclasses.replace(mask(), captured_ns=0)
-    assert {outgoing.stamp_ns for outgoing in Translator(0).mask(old)} == {CAPTURED_NS + 4_000_000}
+    assert {outgoing.stamp_ns for outgoing in MessageTranslator(0).mask(old)} == {CAPTURED_NS + 4_000_000}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.tracking.dwell import Trace, agreement, near
+from realtime.tracking.dwell import MaskPoints, agreement, near
 
 SIZE = (640, 360)
 
@@ -23,30 +23,30 @@ def box(x0, y0, x1, y1, shape=(360, 640)):
 def test_the_overlap_is_nearly_that_of_the_masks(x, y, w, h, dx):
     one, other = box(x, y, x + w, y + h), box(max(x + dx, 0), y, max(x + dx + w, 1), y + h)
     truth = np.count_nonzero(one & other) / np.count_nonzero(one | other)
-    lies = Trace.of(one, SIZE).on(other, SIZE)
+    lies = MaskPoints.of(one, SIZE).on(other, SIZE)
     assert lies.iou == pytest.approx(truth, abs=0.2)
     assert agreement(one, other) == pytest.approx(truth, abs=0.15)
 
 
 def test_a_low_resolution_covers_the_same_frame():
-    small = Trace.of(box(10, 10, 30, 25, (90, 160)), SIZE)
+    small = MaskPoints.of(box(10, 10, 30, 25, (90, 160)), SIZE)
     assert small.area_px == pytest.approx(20 * 15 * 16, rel=0.1)
     assert small.on(box(40, 40, 120, 100), SIZE).iou > 0.85
 
 
 def test_a_tiny_thing_has_a_trace_and_nothing_has_none():
-    assert len(Trace.of(box(100, 100, 102, 101), SIZE).points_px) == 2
-    assert Trace.of(box(0, 0, 0, 0), SIZE) is None
-    assert Trace.of(box(0, 0, 640, 360), SIZE).on(box(0, 0, 0, 0), SIZE).iou == 0.0
+    assert len(MaskPoints.of(box(100, 100, 102, 101), SIZE).points_px) == 2
+    assert MaskPoints.of(box(0, 0, 0, 0), SIZE) is None
+    assert MaskPoints.of(box(0, 0, 640, 360), SIZE).on(box(0, 0, 0, 0), SIZE).iou == 0.0
 
 
 def test_a_trace_grows_with_what_comes_nearer():
-    trace = Trace.of(box(200, 100, 300, 200), SIZE).moved(lambda points: (points - 250) * 1.5 + 250)
+    trace = MaskPoints.of(box(200, 100, 300, 200), SIZE).moved(lambda points: (points - 250) * 1.5 + 250)
     assert trace.area_px == pytest.approx(22_500, rel=0.05)
 
 
 def test_a_trace_that_leaves_the_picture_is_no_longer_recognised():
-    trace = Trace.of(box(500, 100, 600, 200), SIZE)
+    trace = MaskPoints.of(box(500, 100, 600, 200), SIZE)
     assert trace.moved(lambda points: np.add(points, [300, 0])).on(box(540, 100, 640, 200), SIZE).iou == 0.0
     assert trace.moved(lambda points: np.add(points, [60, 0])).on(box(560, 100, 640, 200), SIZE).iou > 0.85
     assert trace.moved(lambda points: np.full_like(points, math.nan)) is None

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from realtime.tracking.dwell import DwellSettings, Trace
-from realtime.tracking.dwell.object_memory import Memory
+from realtime.tracking.dwell import DwellSettings, MaskPoints
+from realtime.tracking.dwell.object_memory import ObjectMemory
 
 SIZE = (320, 240)
 
@@ -15,11 +15,11 @@ def square(x, y, side=40):
 
 
 def told(memory, *masks, on_show=None, now_ns=0):
-    return memory.introduce([Trace.of(mask, SIZE, 24) for mask in masks], on_show, SIZE, now_ns)
+    return memory.introduce([MaskPoints.of(mask, SIZE, 24) for mask in masks], on_show, SIZE, now_ns)
 
 
 def test_what_is_told_gets_new_ids_and_is_recalled_by_its_place():
-    memory = Memory(DwellSettings(), 3)
+    memory = ObjectMemory(DwellSettings(), 3)
     assert told(memory, square(20, 20), square(200, 100)) == [4, 5]
     memory.move(lambda points: points + np.array([10, 5]))
     thing = memory.recall(square(210, 105), SIZE)
@@ -30,9 +30,9 @@ def test_what_is_told_gets_new_ids_and_is_recalled_by_its_place():
 
 
 def test_what_is_known_keeps_its_id():
-    memory = Memory(DwellSettings(), 0)
-    on_show = memory.new(Trace.of(square(100, 100, 60), SIZE), 0)
-    seen = memory.new(Trace.of(square(20, 20), SIZE), 0)
+    memory = ObjectMemory(DwellSettings(), 0)
+    on_show = memory.new(MaskPoints.of(square(100, 100, 60), SIZE), 0)
+    seen = memory.new(MaskPoints.of(square(20, 20), SIZE), 0)
     memory.keep(seen)
     assert told(memory, square(102, 101, 58), square(22, 19), square(220, 20), on_show=on_show, now_ns=7) == [1, 2, 3]
     assert seen.seen_ns == 7
@@ -41,9 +41,9 @@ def test_what_is_known_keeps_its_id():
 
 
 def test_a_pictures_everything_does_not_drive_out_what_was_looked_at():
-    memory = Memory(DwellSettings(remember=2, remember_told=3), 0)
+    memory = ObjectMemory(DwellSettings(remember=2, remember_told=3), 0)
     for x in (0, 50, 100):
-        memory.keep(memory.new(Trace.of(square(x, 0), SIZE), 1))
+        memory.keep(memory.new(MaskPoints.of(square(x, 0), SIZE), 1))
     assert told(memory, *(square(x, 100) for x in range(0, 300, 60)), now_ns=1) == [4, 5, 6, 7, 8]
     memory.forget(2, broken=False)
     assert len(memory) == 5
@@ -58,7 +58,7 @@ def test_a_pictures_everything_does_not_drive_out_what_was_looked_at():
 def test_a_small_picture_of_a_trace_is_where_the_thing_is():
     for side in (8, 40, 120):
         mask = square(60, 50, side)
-        trace = Trace.of(mask, SIZE)
+        trace = MaskPoints.of(mask, SIZE)
         small = trace.painted(SIZE)
         lies = trace.on(small, SIZE, trace)
         assert lies.inside > 0.9

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import DwellSettingsError
-from realtime.tracking.dwell import Dwell, DwellSettings, Seen
-from realtime.tracking.gaze import Look
+from realtime.tracking.dwell import DwellInput, DwellSettings, DwellStateMachine
+from realtime.tracking.gaze import GazeEstimate
 from realtime.types import GazeSample
 
 SIZE = (320, 240)
@@ -26,7 +26,7 @@ class Scene:
     """Plays the pipeline: decodes what is looked at, carries what was shown, and moves with the camera."""
 
     def __init__(self, fps=24.0, **chosen):
-        self.dwell, self.t_ms, self.period_ms = Dwell(DwellSettings(**chosen)), 0.0, 1e3 / fps
+        self.dwell, self.t_ms, self.period_ms = DwellStateMachine(DwellSettings(**chosen)), 0.0, 1e3 / fps
         self.shown, self.shift, self.onset_ms, self.at = None, 0.0, 0.0, None
         self.things = {name: disc(*place) for name, place in PLACES.items()}
 
@@ -42,11 +42,11 @@ class Scene:
             x, y, _ = PLACES[at]
             t_ns = round(self.t_ms * MS)
             sample = GazeSample(x + self.shift, y, "px", 1.0, t_ns * 1e-9, t_ns, t_ns)
-            look = Look(kind, (x + self.shift, y), round(self.onset_ms * MS), sample, 1.0, 4.0)
+            look = GazeEstimate(kind, (x + self.shift, y), round(self.onset_ms * MS), sample, 1.0, 4.0)
         fresh = self.mask(as_thing or at) if decoded else None
         carried = None if self.shown is None or broken else self.shown
         fresh, carried = (None if m is None else m[::scale, ::scale] for m in (fresh, carried))
-        seen = Seen(round(self.t_ms * MS), look, fresh, carried, SIZE, level=level, broken=broken)
+        seen = DwellInput(round(self.t_ms * MS), look, fresh, carried, SIZE, level=level, broken=broken)
         shown = self.dwell.update(seen)
         self.shown = None if shown.mask is None else np.kron(shown.mask, np.ones((scale, scale), bool)).astype(bool)
         self.t_ms += self.period_ms

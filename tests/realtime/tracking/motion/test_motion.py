@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines import Image, Letterbox
-from realtime.tracking.motion import Chain, Motion, MotionSettings, common_fate, similarity
+from realtime.tracking.motion import FlowChain, FlowHistory, MotionSettings, common_fate, similarity
 from realtime.types import Frame, Mask
 
 WIDTH, HEIGHT = 640, 360
@@ -37,8 +37,8 @@ def frame(index: int, image: Image) -> Frame:
     return Frame(image, index, index / 24, index, index)
 
 
-def motion_of(*images: Image, **changed: float) -> Motion:
-    motion = Motion(MotionSettings(**changed))  # type: ignore[arg-type]
+def motion_of(*images: Image, **changed: float) -> FlowHistory:
+    motion = FlowHistory(MotionSettings(**changed))  # type: ignore[arg-type]
     for index, image in enumerate(images):
         motion.push(frame(index, image))
     return motion
@@ -87,7 +87,7 @@ def test_what_a_fast_camera_follows_is_not_swept_along() -> None:
 
 
 def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
-    motion = Motion()
+    motion = FlowHistory()
     for index in range(8):
         motion.push(frame(index, view(9 * index, -4 * index)))
         chain = motion.chain(0)  # asked for at every frame: composed one step at a time
@@ -99,7 +99,7 @@ def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
     np.testing.assert_allclose(late.to_then(INNER), INNER + shift(36, -16), atol=1.0)
 
 
-def small(mask: np.ndarray, chain: Chain) -> np.ndarray:
+def small(mask: np.ndarray, chain: FlowChain) -> np.ndarray:
     h, w = chain.displacement.shape[:2]
     return cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) - 0.5
 
