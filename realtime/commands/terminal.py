@@ -56,7 +56,7 @@ class LineView:
 
     def health(self, health: HealthMessage) -> None:
         """Draw or print the line."""
-        line, now = line_of(health), time.monotonic()
+        line, now = status_line(health), time.monotonic()
         if self._live is not None:
             self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
             if health.state == "stopping":
@@ -66,7 +66,7 @@ class LineView:
             self.progress.line(line)
 
 
-def line_of(health: HealthMessage) -> str:
+def status_line(health: HealthMessage) -> str:
     """One line: state, rates, gaze to mask, keyframe age, drops."""
     rates, latency = health.rates, health.latency_ms
     parts = [

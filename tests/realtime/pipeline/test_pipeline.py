@@ -224,10 +224,10 @@ class Failing(PipelineObserver):
     def fail(self, *args):
         raise OSError("the pipe is closed")
 
-    frame = look = turn = shown = command = health = fail
+    on_frame = on_gaze = on_tracker_call = on_mask = on_command = on_health = fail
 
 
-def test_a_tap_that_fails_costs_nothing_and_is_told(device):
+def test_an_observer_that_fails_costs_nothing_and_is_told(device):
     commands = CommandQueue()
     with Running(device.port, observers=[Failing()], commands=commands) as running:
         running.pipeline.start()
