@@ -192,7 +192,7 @@ CHILD = '''
 import mmap, os, struct, sys, threading, time
 from pathlib import Path
 from realtime.infra.clock import now_ns
-from realtime.recording.recorder import NICE, Recorder
+from realtime.recording.recorder import NICE, RecordingThread
 from realtime.config.recording import RecordSettings
 from realtime.types import Frame
 from tests.realtime.recording import made
@@ -214,7 +214,7 @@ for number in range(count):
         told = mmap.mmap(file.fileno(), 32)
     threading.Thread(target=watch, args=(told,), daemon=True).start()
     image = made.frame(number).image
-    recorder, index = Recorder(folder / f"{number}.mcap", made.ABOUT, RecordSettings(), now_ns), 0
+    recorder, index = RecordingThread(folder / f"{number}.mcap", made.ABOUT, RecordSettings(), now_ns), 0
     while True:
         at_ns = now_ns()
         recorder.frame(Frame(image, index, 0.0, at_ns, at_ns))
