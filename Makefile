@@ -1,6 +1,6 @@
 # On a fresh Debian machine with Python 3.11 to 3.13, make and npm, each verb below installs what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tune test check bench streaming
+.PHONY: help setup demo tune test test-quick check docs bench streaming
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,34 +10,49 @@ ARGS ?=
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed ## Make the virtual environment and install everything into it
+# What a user needs, and what a developer needs besides; each installs when its stamp is older than what it is made from.
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
 
-$(VENV)/.installed: pyproject.toml constraints.txt .ci/setup
-	@.ci/setup $(VENV)
+setup: $(DEV) ## Make the virtual environment and install everything into it, with the tools for development
 
-demo: setup ## See it work on a real clip in about a minute: pictures, a video and a table in demo-out/
+$(RUN): pyproject.toml constraints.txt .ci/setup
+	@test -e $(DEV) && test $(DEV) -nt pyproject.toml && touch $(RUN) || .ci/setup $(VENV) run
+
+$(DEV): pyproject.toml constraints.txt .ci/setup
+	@.ci/setup $(VENV) dev
+
+demo: $(RUN) ## See it work on a real clip in about a minute: pictures, a video and a table in demo-out/
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast demo $(ARGS)
-	@$(MAKE) --no-print-directory tune || echo "gazecast runs without it: the encoder works in bfloat16 or float32"
 
-tune: setup ## Build the int8 encoder for 16:9 frames, a quarter faster than bfloat16; a minute or two, once
+tune: $(RUN) ## Build the int8 encoder for 16:9 frames, where the processor has int8 instructions; a minute or two, once
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[int8]'
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine build --precision int8
 
-test: setup ## Run the whole test suite
+test: $(DEV) ## Run the whole test suite
 	@$(BIN)/gazecast models pull mobile_sam || echo "testing without the model: what needs it is skipped"
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## Lint, check formatting and types
+test-quick: $(DEV) ## Run the tests of pure parts: no engine, no browser, no process; under a minute
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: $(DEV) ## Lint, check formatting, types and the layers of ARCHITECTURE.md
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-bench: setup ## Measure speed on this machine, as JSON and a table
+docs: $(DEV) ## Build the documentation as a web site into site/, and check its links
+	$(BIN)/python docs/generate_settings.py
+	$(BIN)/mkdocs build --strict
+
+bench: $(RUN) ## Measure speed on this machine, as JSON and a table
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine bench $(ARGS)
 
-streaming: setup ## How well masks fit what is looked at now: make streaming DATA=CLIPS, half an hour alone
+streaming: $(DEV) ## How well masks fit what is looked at now: make streaming DATA=CLIPS, half an hour alone
 	@test -n "$(DATA)" || { echo "say where the clips are: make streaming DATA=DIR, of NAME/frames/*.jpg and NAME/masks/*.png"; exit 2; }
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/python -m benchmarks.streaming --data "$(DATA)" $(ARGS)
