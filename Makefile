@@ -25,6 +25,7 @@ $(DEV): pyproject.toml constraints.txt .ci/setup
 demo: $(RUN) ## See it work on a real clip in about a minute: pictures, a video and a table in demo-out/
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast demo $(ARGS)
+	@! grep -q vnni /proc/cpuinfo 2>/dev/null || $(MAKE) --no-print-directory tune || echo "gazecast runs without it: the encoder works in bfloat16 or float32"
 
 tune: $(RUN) ## Build the int8 encoder for 16:9 frames, where the processor has int8 instructions; a minute or two, once
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[int8]'

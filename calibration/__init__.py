@@ -1,4 +1,4 @@
-"""Geometry: camera models, gaze mapping, rigid transforms, calibration files.
+"""Provides the geometry of gazecast: camera models, gaze mapping, rigid transforms, calibration files.
 
 Imports nothing else of ours.
 """

@@ -1,4 +1,7 @@
-"""Pixels in, masks out. Knows no time, no sockets, nothing else of ours."""
+"""Encodes pictures and decodes masks: the engines of gazecast.
+
+Knows no time and no sockets; imports nothing else of ours.
+"""
 
 from engines.base import (
     Decoder,

@@ -1,15 +1,22 @@
-"""Time and streams: sources, clocks, gaze, keyframes, motion, tracking, pipeline, wire, command.
+"""Runs gazecast in time: sources, tracking, pipeline, messages, viewer, recordings, commands.
 
 `realtime.MaskSubscriber` is what a consumer of the published masks needs, `realtime.Requester` one that asks back.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realtime.comms.mask_subscriber import MaskSubscriber
     from realtime.comms.request_client import Requester
+
+if next(Path(__file__).parent.parent.glob("realtime-*.dist-info"), None) is not None:
+    raise ImportError(
+        f"another distribution with a package `realtime` is installed in {Path(__file__).parent.parent}, where gazecast's "
+        "is: files of one have overwritten those of the other. Install gazecast into an environment of its own."
+    )
 
 __all__ = ["MaskSubscriber", "Requester"]
 

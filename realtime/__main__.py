@@ -6,6 +6,12 @@ import os
 import sys
 import threading
 
+RUN_LIBRARIES = {
+    "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "torch": "torch", "av": "av", "rich": "rich",
+    "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib",
+}  # fmt: skip
+"""Import names and distributions of the extra `run`."""
+
 
 def main() -> int:
     """Run the command; 130 when it is interrupted, also while it is still being imported."""
@@ -15,6 +21,16 @@ def main() -> int:
         code = command()
     except KeyboardInterrupt:
         code = 130
+    except ModuleNotFoundError as error:
+        library = RUN_LIBRARIES.get((error.name or "").partition(".")[0])
+        if library is None:
+            raise
+        print(
+            f"gazecast: this needs {library}, which is not installed. Only a subscriber can do with the base install; "
+            "for the command: pip install -e '.[run]' in gazecast's folder, or make setup",
+            file=sys.stderr,
+        )
+        code = 2
     if any(thread.daemon for thread in threading.enumerate()):
         # A thread that was left in an encode, inside C++, would abort the process when the interpreter ends.
         sys.stdout.flush()

@@ -1,7 +1,7 @@
 import json
 
-from realtime.comms import HealthMessage
 from realtime.commands.terminal import json_line, status_line
+from realtime.comms import HealthMessage
 from realtime.infra import machine
 
 

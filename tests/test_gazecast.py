@@ -1,0 +1,89 @@
+"""The command starts only where its packages are its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("realtime", "engines", "calibration")
+RUN = "import sys; sys.path[:0] = sys.argv[1:]; import gazecast; sys.exit(gazecast.main())"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder with the packages' `__init__` and an entry point that stands for the command's."""
+    site = tmp_path / "site"
+    for name in PACKAGES:
+        (site / name).mkdir(parents=True)
+        shutil.copy(ROOT / name / "__init__.py", site / name)
+    (site / "realtime" / "__main__.py").write_text("def main():\n    return 7\n")
+    shutil.copy(ROOT / "gazecast.py", site)
+    return site
+
+
+def start(*folders: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-c", RUN, *map(str, folders)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_alone_it_starts(installed):
+    assert start(installed).returncode == 7
+
+
+def test_another_package_that_python_finds_first_is_named(installed, tmp_path):
+    other = tmp_path / "other"
+    (other / "realtime").mkdir(parents=True)
+    (other / "realtime" / "__init__.py").write_text("")
+    done = start(other, installed)
+    assert done.returncode == 2
+    assert f"another package realtime at {other / 'realtime'}" in done.stderr
+    assert "environment of its own" in done.stderr
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_overwritten_files_are_noticed(installed, name):
+    (installed / name / "__init__.py").write_text("from .client import Client\n")
+    done = start(installed)
+    assert done.returncode == 2
+    assert f"installed a package {name}" in done.stderr
+
+
+def test_files_that_overwrote_those_of_another_are_noticed_by_the_command_and_by_an_import(installed):
+    (installed / "realtime-2.4.0.dist-info").mkdir()
+    assert start(installed).returncode == 2
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import realtime"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(installed)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "another distribution with a package `realtime`" in done.stderr
+
+
+def test_a_package_that_is_gone_is_named(installed):
+    shutil.rmtree(installed / "calibration")
+    done = start(installed)
+    assert done.returncode == 2
+    assert "package calibration" in done.stderr  # none, or that of a clone that this environment knows
+
+
+def test_a_missing_library_is_named_with_what_installs_it(tmp_path):
+    code = """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "cv2":
+            raise ModuleNotFoundError("No module named 'cv2'", name="cv2")
+sys.meta_path.insert(0, Without())
+from realtime.__main__ import main
+sys.argv = ["gazecast", "run"]
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "needs opencv-python" in done.stderr
+    assert ".[run]" in done.stderr
