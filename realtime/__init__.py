@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 if next(Path(__file__).parent.parent.glob("realtime-*.dist-info"), None) is not None:
     raise ImportError(
-        f"another distribution with a package `realtime` is installed in {Path(__file__).parent.parent}, where gazecast's "
-        "is: files of one have overwritten those of the other. Install gazecast into an environment of its own."
+        f"another distribution with a package `realtime` is installed in {Path(__file__).parent.parent}: files of one "
+        "have overwritten those of the other. Install gazecast into an environment of its own."
     )
 
 __all__ = ["MaskSubscriber", "Requester"]

@@ -1,4 +1,4 @@
-"""The examples of docs/calibration.md run as they stand there, and give what they say."""
+"""The examples of docs/guides/calibration.md run as they stand there, and give what they say."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.calibration.cameras import WEBCAM
 from tests.calibration.render import facing, photograph
 from tests.calibration.test_screen import SCREEN, look_at, pose, seen
 
-TEXT = (Path(__file__).parents[2] / "docs" / "calibration.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "guides" / "calibration.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 MADE = "2026-01-01T00:00:00+00:00"
 
 
 def run(contains: str, **given: Any) -> dict[str, Any]:
     (example,) = (each for each in EXAMPLES if contains in each)
-    exec(compile(example, "docs/calibration.md", "exec"), given)
+    exec(compile(example, "docs/guides/calibration.md", "exec"), given)
     return given
 
 

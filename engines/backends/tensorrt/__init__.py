@@ -1,6 +1,6 @@
 """TensorRT 10.8 to 11 and TensorRT-RTX on an NVIDIA GPU, by one path: strongly typed networks from typed graphs.
 
-Not yet run on a GPU: what was checked without one stands in docs/gpu.md.
+Not yet run on a GPU: what was checked without one stands in docs/guides/gpu.md.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ OLDEST, TOO_NEW = (10, 8), (12,)
 """Of TensorRT: strongly typed networks with all that our graphs hold, up to the next major version."""
 INSTALL = (
     "pip install 'gazecast[tensorrt]', or 'gazecast[tensorrt-rtx]' for a desktop GPU of compute capability 7.5, 8.x or "
-    "12.x; docs/gpu.md has more"
+    "12.x; docs/guides/gpu.md has more"
 )
 LINES = 20
 

@@ -15,7 +15,7 @@ HEADER = (
     "box_x1_px", "box_y1_px", "area_share", "gaze_samples", "gaze_x_px", "gaze_y_px", "gaze_radius_px",
     "frame_width_px", "frame_height_px",
 )  # fmt: skip
-"""The columns; what each means stands in docs/recordings.md."""
+"""The columns; what each means stands in docs/guides/recordings.md."""
 
 
 def table(looks: Iterable[Visit]) -> str:
