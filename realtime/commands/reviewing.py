@@ -23,7 +23,7 @@ def review(
     with InterruptHandler() as interrupts:
         page = ReviewPage(settings, file)
         try:
-            progress.line(described(page.reel.recording))
+            progress.line(described(page.timeline.recording))
             progress.line(f"open {page.address}")
             progress.line(f"names and what is dropped are kept in {labels_path(file)}; Ctrl-C stops")
             while not (stop.is_set() or interrupts.asked):

@@ -1,4 +1,4 @@
-"""Settings of the live page; refused unless they are safe. Pure."""
+"""Defines the settings of the live page and refuses unsafe ones. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 Homography = tuple[float, ...]
 IDENTITY: Homography = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-LEAST_TOKEN = 16
-_LEAST_DETERMINANT = 1e-9
+MIN_TOKEN_LENGTH = 16
+_MIN_DETERMINANT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class ViewSettings:
-    """What `--view` serves, and to whom.
+    """Holds the settings of the live page and its server (`--view`).
 
-    enabled: serve the page; what `--view` sets.
-    host, port: where to listen; port 0 takes a free one. Beyond this machine only with a token and TLS.
+    enabled: serve the page; `--view` sets it.
+    host, port: address to listen at; port 0 selects a free one. Beyond this machine only with a token and TLS.
     token: a secret that every request must carry as `?token=`; empty for none.
     tls_cert, tls_key: PEM files.
     jpeg_quality: of frames and overlays, 1 to 100.
-    max_viewers: beyond them nobody is let in.
-    homography: nine numbers, row by row, from a frame's pixels to a see-through display's, for masks alone.
+    max_viewers: further viewers are refused.
+    homography: nine numbers, row by row, from a frame's pixels to a see-through display's, for edges alone.
     display_size: (width, height) px of that display; 0, 0 for the frame's own.
-    snapshots: the folder that snapshots are left in.
+    snapshots: the folder that snapshots are written to.
     """
 
     enabled: bool = False
@@ -44,7 +44,7 @@ class ViewSettings:
     snapshots: Path = Path("gazecast-snapshots")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, and what would show a camera to strangers."""
+        """Refuse invalid values, and settings that would show a camera to strangers."""
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be 0 to 65535, got {self.port}")
         if not 1 <= self.jpeg_quality <= 100:
@@ -55,14 +55,16 @@ class ViewSettings:
             self.display_size == (0, 0)
         ):  # fmt: skip
             raise ValueError(f"display_size must be two numbers of 1 to 8192, or 0, 0, got {self.display_size}")
-        if self.token and (len(self.token) < LEAST_TOKEN or not (self.token.isascii() and self.token.isalnum())):
-            raise ValueError(f"token must be at least {LEAST_TOKEN} ASCII letters and digits, got {len(self.token)}")
+        if self.token and (len(self.token) < MIN_TOKEN_LENGTH or not (self.token.isascii() and self.token.isalnum())):
+            raise ValueError(
+                f"token must be at least {MIN_TOKEN_LENGTH} ASCII letters and digits, got {len(self.token)}"
+            )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together, got one of them")
         check_homography(self.homography)
         if not self.loopback and not (self.token and self.tls_cert):
             missing = " and ".join(
-                name for name, there in (("token", self.token), ("tls_cert with tls_key", self.tls_cert)) if not there
+                name for name, value in (("token", self.token), ("tls_cert with tls_key", self.tls_cert)) if not value
             )
             raise ValueError(
                 f"host {self.host} can be reached from other machines, which needs {missing}; make them with "
@@ -82,11 +84,11 @@ class ViewSettings:
 
 
 def check_homography(numbers: Homography) -> NDArray[np.float64]:
-    """(3, 3) float64 from nine numbers; `ValueError` unless it can be inverted."""
+    """Return nine numbers as (3, 3) float64; raises `ValueError` unless it can be inverted."""
     if len(numbers) != 9 or not all(map(math.isfinite, numbers)):
         raise ValueError(f"homography must be nine finite numbers, row by row, got {numbers!r:.200}")
     matrix = np.array(numbers, np.float64).reshape(3, 3)
     scale = float(np.abs(matrix).max())
-    if not scale or abs(float(np.linalg.det(matrix / scale))) < _LEAST_DETERMINANT:
+    if not scale or abs(float(np.linalg.det(matrix / scale))) < _MIN_DETERMINANT:
         raise ValueError(f"homography {numbers!r:.200} cannot be inverted; it would map the picture to a line")
     return matrix

@@ -121,7 +121,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
             view.progress.line(f"recording into {deck.start(config.record.file)}")
         pipeline.start()
         if page is not None:
-            page.allow(pipeline.obeys)
+            page.enable_verbs(pipeline.obeys)
         view.ready(config.source, publisher.endpoint)
         while not (stop.is_set() or interrupts.asked or pipeline.ended or watch.refused):
             if screen is None:
@@ -261,10 +261,10 @@ def _deck(config: RunConfig, view: RunView, page: LivePage | None, at_any_speed:
     there = page
 
     def notice(text: str) -> None:
-        there.notice(text)
+        there.show_notice(text)
         view.progress.line(text)
 
-    deck = RecordingController(config.record, about, now_ns, notice, lambda on: there.recording(deck.path))
+    deck = RecordingController(config.record, about, now_ns, notice, lambda on: there.set_recording(deck.path))
     return deck
 
 

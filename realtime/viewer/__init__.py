@@ -1,7 +1,6 @@
-"""The page that shows what is looked at, live, and everything else that a browser or a display can open.
+"""Web pages for a live run and for a recording, their server, and the desktop window.
 
-`settings` and `messages` are pure, `outline` and `thumbnail` draw, and `server` and `visit` are the modules that import
-aiohttp. They serve a host, as `talk` says what that is: `live`, with the `hub` that deals out pictures to viewers and
-the `desk` where theirs come in, or `review`, whose `projector` shows moments of a recording. The pages themselves lie
-in `page/`, as they are: no build step, nothing loaded from elsewhere.
+`server` and `connections` are the only modules that import aiohttp. The server drives a `PageHost`, which `interfaces`
+defines: `live_host` with the `frame_broadcaster` for a run, or `review_page` with the `timeline_broadcaster` for a
+recording. The files of the pages lie in `page/`, served as they are: no build step, nothing loaded from elsewhere.
 """

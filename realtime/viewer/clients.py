@@ -1,4 +1,7 @@
-"""Viewers with one picture in flight each, and the threads that make their pictures. Nobody here waits for a viewer."""
+"""Holds viewers with one frame in flight each, and the threads that build their frames.
+
+No thread here waits for a viewer.
+"""
 
 from __future__ import annotations
 
@@ -7,74 +10,81 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-STOP_S = 0.9
+STOP_TIMEOUT_S = 0.9
 
 
 class ClientSlot:
-    """One viewer. `skipped` counts the pictures that it was too slow for."""
+    """A viewer with at most one frame in flight.
 
-    def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
-        """deliver: takes a number and a picture, on a thread of the server's, and must return at once."""
-        self.deliver = deliver
-        self.ready, self.sent, self.skipped = True, 0, 0
+    is_ready: whether the last frame was acknowledged. sent_seq: number of the last frame that was sent. skipped: frames
+    that were dropped because the viewer was too slow.
+    """
+
+    def __init__(self, send_frame: Callable[[int, bytes], None]) -> None:
+        """send_frame: called with a number and a packed frame on a thread of the server; must return at once."""
+        self.send_frame = send_frame
+        self.is_ready, self.sent_seq, self.skipped = True, 0, 0
 
 
 S = TypeVar("S", bound=ClientSlot)
 
 
 class ClientSlots(Generic[S]):
-    """Who watches. What is in it is read and changed with `wake` held; that is notified of whatever happens."""
+    """A set of connected viewers with flow control by acknowledgement.
+
+    Read and change `clients` and their fields only while holding `changed`, which is notified of every change.
+    """
 
     def __init__(self) -> None:
-        self.wake = threading.Condition()
-        self.seated: list[S] = []
-        self.stopped = False
+        self.changed = threading.Condition()
+        self.clients: list[S] = []
+        self.is_stopped = False
         self._skipped = self._failed = 0
         self._threads: list[threading.Thread] = []
 
-    def work(self, name: str, job: Callable[[], None]) -> None:
-        """Run it on a thread of its own, until `stop`; it must end soon after `stopped`."""
-        thread = threading.Thread(target=job, name=f"gazecast-{name}", daemon=True)
+    def start_thread(self, name: str, target: Callable[[], None]) -> None:
+        """Run a function on a thread of its own; it must end soon after `is_stopped` is set."""
+        thread = threading.Thread(target=target, name=f"gazecast-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def stop(self) -> None:
-        """End the threads; nobody gets anything more."""
-        with self.wake:
-            self.stopped = True
-            self.wake.notify_all()
-        until_s = time.monotonic() + STOP_S
+        """End the threads; no viewer receives anything more."""
+        with self.changed:
+            self.is_stopped = True
+            self.changed.notify_all()
+        until_s = time.monotonic() + STOP_TIMEOUT_S
         for thread in self._threads:
             thread.join(max(0.0, until_s - time.monotonic()))
 
-    def take(self, seat: S) -> S:
-        """A viewer sits down."""
-        with self.wake:
-            self.seated.append(seat)
-            self.wake.notify_all()
-        return seat
+    def add(self, client: S) -> S:
+        """Add a viewer and return it."""
+        with self.changed:
+            self.clients.append(client)
+            self.changed.notify_all()
+        return client
 
-    def leave(self, seat: S) -> None:
-        """Forget a viewer."""
-        with self.wake:
-            if seat in self.seated:
-                self.seated.remove(seat)
-                self._skipped += seat.skipped
+    def remove(self, client: S) -> None:
+        """Remove a viewer and keep its count of skipped frames."""
+        with self.changed:
+            if client in self.clients:
+                self.clients.remove(client)
+                self._skipped += client.skipped
 
-    def ack(self, seat: S, seq: int) -> None:
-        """The viewer has shown picture `seq`; one that is not in flight is nobody's."""
-        with self.wake:
-            if seq == seat.sent and not seat.ready:
-                seat.ready = True
-                self.wake.notify_all()
+    def acknowledge(self, client: S, seq: int) -> None:
+        """Mark frame `seq` as shown; a number that is not in flight is ignored."""
+        with self.changed:
+            if seq == client.sent_seq and not client.is_ready:
+                client.is_ready = True
+                self.changed.notify_all()
 
-    def failed(self) -> None:
-        """A picture could not be made."""
-        with self.wake:
+    def count_failure(self) -> None:
+        """Count a frame that could not be built."""
+        with self.changed:
             self._failed += 1
 
-    def counts(self) -> dict[str, int]:
-        """Pictures that viewers missed, since the start, and ones that could not be made."""
-        with self.wake:
-            skipped = self._skipped + sum(seat.skipped for seat in self.seated)
+    def drop_counts(self) -> dict[str, int]:
+        """Count frames that viewers skipped, and frames that could not be built, since the start."""
+        with self.changed:
+            skipped = self._skipped + sum(client.skipped for client in self.clients)
             return {"skipped": skipped, "failed": self._failed}

@@ -1,6 +1,6 @@
-"""One viewer at the other end: a page with a WebSocket, or a reader of MJPEG. On the event loop's thread.
+"""Serves one viewer: a page with a WebSocket, or a reader of MJPEG. On the event loop's thread.
 
-What goes out is bounded: one picture, and a few texts. A viewer that does not read is left waiting, then sent off.
+The send queue is bounded: one frame and a few texts. A viewer that does not read gets nothing new, and is disconnected.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime.errors import PageError
 from realtime.infra.clock import now_ns
-from realtime.viewer.frame_broadcaster import FrameBroadcaster, PictureOrder
-from realtime.viewer.interfaces import PageHost
+from realtime.viewer.frame_broadcaster import FrameBroadcaster, FrameRequest
+from realtime.viewer.interfaces import PageHandler, PageHost
 from realtime.viewer.page_messages import pack_text
 
-PROBE_EVERY_S = 2.0
-MOST_BAD = 20
-"""Messages that make no sense before a page is shown the door."""
-MOST_A_SECOND = 2000
-"""Far more than a page sends: 60 frames, 60 packets of looks, 60 acknowledgements."""
-MOST_TEXTS = 32
-FAREWELL_S = 2.0
-"""For a page to answer that it is sent off; one that does not is cut off, or it would hold its place."""
-STALLED_S = 10.0
-"""A reader of MJPEG that takes nothing for so long has its place given to others; a WebSocket is pinged."""
+INTERVAL_S = 2.0
+MAX_INVALID = 20
+"""Invalid messages before a page is disconnected."""
+MAX_PER_SECOND = 2000
+"""Far more messages than a page sends: 60 frames, 60 packets of gaze, 60 acknowledgements."""
+MAX_TEXTS = 32
+CLOSE_TIMEOUT_S = 2.0
+"""For a page to answer the close message; after it the connection is aborted, or it would hold its place."""
+STALL_TIMEOUT_S = 10.0
+"""A reader of MJPEG that reads nothing for so long is disconnected, to free its place; a WebSocket is pinged."""
 
 
 class WebSocketConnection:
-    """One WebSocket. Texts wait in a short queue; of pictures there is one, the newest."""
+    """A WebSocket with a bounded send queue: texts wait in order, of frames only the newest is kept."""
 
     def __init__(
         self,
@@ -38,123 +38,124 @@ class WebSocketConnection:
         host: PageHost,
         loop: asyncio.AbstractEventLoop,
         *,
-        refused: Callable[[], None],
-        cut_off: Callable[[], None],
+        count_refused: Callable[[], None],
+        abort: Callable[[], None],
     ) -> None:
-        """refused: called for every message that is. cut_off: ends the connection without another word."""
+        """count_refused: called for every message that is refused. abort: ends the connection without a handshake."""
         self._socket, self._host, self._loop = socket, host, loop
-        self._refused, self._cut_off = refused, cut_off
+        self._count_refused, self._abort = count_refused, abort
         self._texts: list[str] = []
-        self._picture: bytes | None = None
-        self._news = asyncio.Event()
+        self._frame: bytes | None = None
+        self._has_data = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
-        self._bad = 0
-        self._second, self._in_second = 0, 0
+        self._invalid = 0
+        self._second_ns, self._in_second = 0, 0
 
-    def tell(self, text: str) -> None:
-        """Send a text when the socket has room; beyond `MOST_TEXTS` the oldest is lost."""
+    def send_text(self, text: str) -> None:
+        """Queue a text; beyond `MAX_TEXTS` the oldest is dropped."""
         self._texts.append(text)
-        del self._texts[:-MOST_TEXTS]
-        self._news.set()
+        del self._texts[:-MAX_TEXTS]
+        self._has_data.set()
 
-    def deliver(self, seq: int, picture: bytes) -> None:
-        """Send a picture in place of one that has not left yet; any thread."""
+    def send_frame(self, seq: int, data: bytes) -> None:
+        """Queue a frame in place of one that was not sent yet; any thread."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._show, picture)
+            self._loop.call_soon_threadsafe(self._replace_frame, data)
 
-    def dismiss(self) -> None:
-        """The server ends."""
+    def close(self) -> None:
+        """Disconnect because the server ends."""
         if self._task is not None:
             self._task.cancel()
 
-    async def stay(self) -> None:
-        """Serve until the page goes or is sent off."""
+    async def serve(self) -> None:
+        """Serve until the page closes or is disconnected."""
         self._task = asyncio.current_task()
-        self._talk = self._host.enter(self)
-        jobs = [asyncio.ensure_future(job) for job in (self._send(), self._probe())]
+        handler = self._host.on_connect(self)
+        jobs = [asyncio.ensure_future(job) for job in (self._send(), self._run_intervals(handler))]
         try:
-            await self._receive()
+            await self._receive(handler)
         except asyncio.CancelledError:
-            await self._send_off(WSCloseCode.GOING_AWAY)
+            await self._disconnect(WSCloseCode.GOING_AWAY)
         finally:
             for job in jobs:
                 job.cancel()
-            self._talk.leave()
+            handler.on_close()
             await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def _receive(self) -> None:
+    async def _receive(self, handler: PageHandler) -> None:
         async for message in self._socket:
-            at_ns = now_ns()
-            if self._flooding(at_ns):
-                self._refused()
-                await self._send_off(WSCloseCode.POLICY_VIOLATION, b"too many messages")
+            received_ns = now_ns()
+            if self._is_flooding(received_ns):
+                self._count_refused()
+                await self._disconnect(WSCloseCode.POLICY_VIOLATION, b"too many messages")
                 return
             try:
                 if message.type == WSMsgType.TEXT:
-                    self._talk.hear(message.data, at_ns)
+                    handler.on_text(message.data, received_ns)
                 elif message.type == WSMsgType.BINARY:
-                    self._talk.take(message.data, at_ns)
+                    handler.on_binary(message.data, received_ns)
             except PageError as error:
-                self._bad += 1
-                self._refused()
-                self.tell(pack_text("refused", reason=str(error)))
-                if self._bad >= MOST_BAD:
-                    await self._send_off(WSCloseCode.POLICY_VIOLATION, b"messages that make no sense")
+                self._invalid += 1
+                self._count_refused()
+                self.send_text(pack_text("refused", reason=str(error)))
+                if self._invalid >= MAX_INVALID:
+                    await self._disconnect(WSCloseCode.POLICY_VIOLATION, b"too many invalid messages")
                     return
 
-    async def _send_off(self, code: WSCloseCode, why: bytes = b"") -> None:
-        """Say why and hang up; a peer that neither reads nor answers cannot make this last."""
+    async def _disconnect(self, code: WSCloseCode, reason: bytes = b"") -> None:
+        """Close with a reason; a peer that neither reads nor answers is aborted after `CLOSE_TIMEOUT_S`."""
         try:
-            await asyncio.wait_for(self._socket.close(code=code, message=why, drain=False), FAREWELL_S)
+            await asyncio.wait_for(self._socket.close(code=code, message=reason, drain=False), CLOSE_TIMEOUT_S)
         except TimeoutError:
-            self._cut_off()
+            self._abort()
 
-    def _flooding(self, at_ns: int) -> bool:
-        if at_ns - self._second > 1_000_000_000:
-            self._second, self._in_second = at_ns, 0
+    def _is_flooding(self, received_ns: int) -> bool:
+        if received_ns - self._second_ns > 1_000_000_000:
+            self._second_ns, self._in_second = received_ns, 0
         self._in_second += 1
-        return self._in_second > MOST_A_SECOND
+        return self._in_second > MAX_PER_SECOND
 
-    def _show(self, picture: bytes) -> None:
-        self._picture = picture
-        self._news.set()
+    def _replace_frame(self, data: bytes) -> None:
+        self._frame = data
+        self._has_data.set()
 
     async def _send(self) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
-                await self._news.wait()
-                self._news.clear()
+                await self._has_data.wait()
+                self._has_data.clear()
                 texts, self._texts = self._texts, []
-                picture, self._picture = self._picture, None
+                frame, self._frame = self._frame, None
                 for text in texts:
                     await self._socket.send_str(text)
-                if picture is not None:
-                    await self._socket.send_bytes(picture)
+                if frame is not None:
+                    await self._socket.send_bytes(frame)
 
-    async def _probe(self) -> None:
+    async def _run_intervals(self, handler: PageHandler) -> None:
         while True:
-            self._talk.probe(now_ns())
-            await asyncio.sleep(PROBE_EVERY_S)
+            handler.on_interval(now_ns())
+            await asyncio.sleep(INTERVAL_S)
 
 
 class MjpegStream:
-    """One reader of MJPEG: multipart/x-mixed-replace, the next picture when the last has left."""
+    """A reader of MJPEG (multipart/x-mixed-replace) that is sent the next frame when the last has left."""
 
-    def __init__(self, hub: FrameBroadcaster, loop: asyncio.AbstractEventLoop) -> None:
-        self._hub, self._loop = hub, loop
+    def __init__(self, broadcaster: FrameBroadcaster, loop: asyncio.AbstractEventLoop) -> None:
+        self._broadcaster, self._loop = broadcaster, loop
         self._task: asyncio.Task[object] | None = None
-        self._next: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()  # holds one: the hub waits for the ack
+        # holds one: the broadcaster waits for the acknowledgement
+        self._frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
 
-    def tell(self, text: str) -> None:
-        """A picture cannot be told anything."""
+    def send_text(self, text: str) -> None:
+        """Ignore a text: MJPEG has no place for it."""
 
-    def dismiss(self) -> None:
-        """The server ends."""
+    def close(self) -> None:
+        """Disconnect because the server ends."""
         if self._task is not None:
             self._task.cancel()
 
-    async def send(self, request: web.Request, order: PictureOrder) -> web.StreamResponse:
-        """Send until the reader goes."""
+    async def serve(self, request: web.Request, frame_request: FrameRequest) -> web.StreamResponse:
+        """Send frames until the reader disconnects."""
         self._task = asyncio.current_task()
         headers = {
             "Content-Type": "multipart/x-mixed-replace; boundary=frame", "Cache-Control": "no-store",
@@ -162,13 +163,13 @@ class MjpegStream:
         }  # fmt: skip
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        seat = self._hub.join(order, self._deliver)
+        client = self._broadcaster.connect(frame_request, self._queue_frame)
         try:
             while True:
-                seq, jpeg = await self._next.get()
+                seq, jpeg = await self._frames.get()
                 part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-                await asyncio.wait_for(response.write(part + jpeg + b"\r\n"), STALLED_S)
-                self._hub.ack(seat, seq)
+                await asyncio.wait_for(response.write(part + jpeg + b"\r\n"), STALL_TIMEOUT_S)
+                self._broadcaster.acknowledge(client, seq)
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
@@ -176,8 +177,8 @@ class MjpegStream:
         except (ConnectionError, asyncio.CancelledError):
             return response
         finally:
-            self._hub.leave(seat)
+            self._broadcaster.remove(client)
 
-    def _deliver(self, seq: int, jpeg: bytes) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._next.put_nowait, (seq, jpeg))
+    def _queue_frame(self, seq: int, jpeg: bytes) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._frames.put_nowait, (seq, jpeg))

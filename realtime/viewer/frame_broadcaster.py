@@ -1,8 +1,8 @@
-"""Deals out the newest frame with its mask to every viewer that is ready for one, and never waits for any of them.
+"""Sends the newest frame with its mask to every viewer that is ready, and never waits for any of them.
 
-A viewer has one picture in flight: it gets the next when it says that it has shown the last, and always the newest
-there is then. What it missed is counted. What several viewers want alike is made once, on this module's own threads:
-one for pages, one for what is drawn here for displays, as that takes long where a display is large.
+A viewer has one frame in flight: after it acknowledges that one, it receives the newest frame there is then. Frames
+that it missed are counted. Frames that several viewers request alike are built once, on this module's own threads: one
+for pages, one for images that are drawn here for displays, as that takes long where a display is large.
 """
 
 from __future__ import annotations
@@ -23,168 +23,169 @@ from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
 from realtime.types import GazeSample, MaskResult
 from realtime.viewer.clients import ClientSlot, ClientSlots
-from realtime.viewer.contours import edges, outlines
-from realtime.viewer.page_messages import pack_picture
+from realtime.viewer.contours import draw_edges, find_contours
+from realtime.viewer.page_messages import pack_view_frame
 
 log = logging.getLogger(__name__)
 TRAIL_NS = 500_000_000
-MOST_TRAIL = 24
-"""Looks that go along with a picture, for its trail: half a second at 48 Hz."""
-GONE_NS = 250_000_000
-"""After so long without a look, there is no point to show."""
+MAX_TRAIL_SAMPLES = 24
+"""Gaze samples that accompany a frame, for its trail: half a second at 48 Hz."""
+MAX_GAZE_AGE_NS = 250_000_000
+"""After so long without a gaze sample, no gaze is shown."""
 
-What = Literal["masks", "frames", "edges", "overlay"]
-"""masks: outlines alone. frames: with the frame as JPEG. edges, overlay: JPEG, for displays that cannot draw."""
-_ORDER: tuple[What, ...] = ("masks", "frames", "edges", "overlay")  # the cheapest first
-_TOGETHER = (_ORDER[:2], _ORDER[2:])
+FrameKind = Literal["masks", "frames", "edges", "overlay"]
+"""masks: contours alone. frames: with the frame as JPEG. edges, overlay: JPEG, for displays that cannot draw."""
+_CHEAPEST_FIRST: tuple[FrameKind, ...] = ("masks", "frames", "edges", "overlay")
+_KINDS_OF_THREADS = (_CHEAPEST_FIRST[:2], _CHEAPEST_FIRST[2:])
 
 
 @dataclass(frozen=True, slots=True)
-class PictureOrder:
-    """What a viewer wants. homography and size (0, 0: the frame's own) are those of `edges`."""
+class FrameRequest:
+    """A viewer's choice of frames. homography and size (0, 0: the frame's own) are those of `edges`."""
 
-    what: What
+    kind: FrameKind
     homography: Homography = IDENTITY
     size: tuple[int, int] = (0, 0)
 
 
 class LiveClient(ClientSlot):
-    """Somebody who watches. `seen`: the number of the last picture that came while it was ready."""
+    """A viewer of the live run. seen_seq: number of the last frame that arrived while it was ready."""
 
-    def __init__(self, order: PictureOrder, deliver: Callable[[int, bytes], None]) -> None:
-        super().__init__(deliver)
-        self.order, self.seen = order, 0
+    def __init__(self, request: FrameRequest, send_frame: Callable[[int, bytes], None]) -> None:
+        super().__init__(send_frame)
+        self.request, self.seen_seq = request, 0
 
 
 class FrameBroadcaster(ClientSlots[LiveClient]):
-    """Takes pictures from the pipeline's threads and gives them to viewers, on its own between `start` and `stop`."""
+    """A broadcaster of the newest frame: the pipeline's threads publish, its own threads send, `start` to `stop`."""
 
     def __init__(self, jpeg_quality: int, clock_ns: Callable[[], int], *, least_confidence: float = 0.5) -> None:
-        """least_confidence: of looks that are shown; below it the eyes are closed."""
+        """least_confidence: of gaze samples that are shown; below it the eyes are closed."""
         super().__init__()
-        self._quality, self._clock_ns, self._least = jpeg_quality, clock_ns, least_confidence
-        self._shown: FrameResult | None = None
-        self._shown_ns, self._seq = 0, 0
-        self._looks: deque[GazeSample] = deque(maxlen=512)
+        self._quality, self._clock_ns, self._least_confidence = jpeg_quality, clock_ns, least_confidence
+        self._result: FrameResult | None = None
+        self._published_ns, self._seq = 0, 0
+        self._samples: deque[GazeSample] = deque(maxlen=512)
 
     def start(self) -> None:
-        """Begin to deal."""
-        for kinds in _TOGETHER:
-            self.work(f"viewer-hub {kinds[0]}", partial(self._deal, kinds))
+        """Start the sending threads."""
+        for kinds in _KINDS_OF_THREADS:
+            self.start_thread(f"frame-broadcaster {kinds[0]}", partial(self._send_frames, kinds))
 
-    def put(self, shown: FrameResult) -> None:
-        """Take the newest frame and its mask; returns at once."""
-        with self.wake:
-            self._shown, self._shown_ns, self._seq = shown, self._clock_ns(), self._seq + 1
-            self.wake.notify_all()
+    def publish(self, result: FrameResult) -> None:
+        """Replace the newest frame and its mask; returns at once."""
+        with self.changed:
+            self._result, self._published_ns, self._seq = result, self._clock_ns(), self._seq + 1
+            self.changed.notify_all()
 
-    def look(self, sample: GazeSample) -> None:
-        """Take a look of the eyes, for the trail; returns at once."""
-        if sample.confidence >= self._least:
-            with self.wake:
-                self._looks.append(sample)
+    def add_gaze(self, sample: GazeSample) -> None:
+        """Add a gaze sample to the trail; returns at once."""
+        if sample.confidence >= self._least_confidence:
+            with self.changed:
+                self._samples.append(sample)
 
-    def join(self, order: PictureOrder, deliver: Callable[[int, bytes], None]) -> LiveClient:
-        """Seat a viewer. `deliver(seq, picture)` is called on a thread of the hub's and must return at once."""
-        return self.take(LiveClient(order, deliver))
+    def connect(self, request: FrameRequest, send_frame: Callable[[int, bytes], None]) -> LiveClient:
+        """Add a viewer; `send_frame(seq, data)` is called on a sending thread and must return at once."""
+        return self.add(LiveClient(request, send_frame))
 
-    def change(self, seat: LiveClient, order: PictureOrder) -> None:
-        """Send something else from the next picture on."""
-        with self.wake:
-            seat.order = order
+    def change_request(self, client: LiveClient, request: FrameRequest) -> None:
+        """Send frames of another kind from the next one on."""
+        with self.changed:
+            client.request = request
 
-    @property
-    def newest(self) -> FrameResult | None:
-        """What came last."""
-        return self._shown
+    def _due_clients(self, kinds: Collection[FrameKind]) -> list[LiveClient]:
+        waiting = (client for client in self.clients if client.is_ready and client.seen_seq < self._seq)
+        return [client for client in waiting if client.request.kind in kinds]
 
-    def _due(self, kinds: Collection[What]) -> list[LiveClient]:
-        waiting = (seat for seat in self.seated if seat.ready and seat.seen < self._seq)
-        return [seat for seat in waiting if seat.order.what in kinds]
-
-    def _deal(self, kinds: Collection[What]) -> None:
+    def _send_frames(self, kinds: Collection[FrameKind]) -> None:
         while True:
-            with self.wake:
-                self.wake.wait_for(lambda: self.stopped or self._due(kinds))
-                if self.stopped or self._shown is None:
+            with self.changed:
+                self.changed.wait_for(lambda: self.is_stopped or self._due_clients(kinds))
+                if self.is_stopped or self._result is None:
                     return
-                due, shown, shown_ns, seq = self._due(kinds), self._shown, self._shown_ns, self._seq
-                for seat in due:
-                    seat.skipped += seq - seat.seen - 1 if seat.seen else 0
-                    seat.ready, seat.seen, seat.sent = False, seq, seq
-                orders = {seat: seat.order for seat in due}
-            made: dict[PictureOrder, bytes] = {}
-            making = _PictureJob(shown, seq, shown_ns, self._trail(shown), self._quality)
-            for seat in sorted(due, key=lambda seat: _ORDER.index(orders[seat].what)):
-                order = orders[seat]
-                try:
-                    made[order] = made.get(order) or making.make(order)
-                    seat.deliver(seq, made[order])
-                except Exception:  # one picture that cannot be made must not be the last
-                    log.warning("a picture for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
-                    self.failed()
-                    self.ack(seat, seq)  # there is nothing to show
+                due, result, published_ns, seq = self._due_clients(kinds), self._result, self._published_ns, self._seq
+                for client in due:
+                    client.skipped += seq - client.seen_seq - 1 if client.seen_seq else 0
+                    client.is_ready, client.seen_seq, client.sent_seq = False, seq, seq
+                requests = {client: client.request for client in due}
+            encoder = _FrameEncoder(result, seq, published_ns, self._gaze_trail(result), self._quality)
+            self._send(encoder, seq, requests)
 
-    def _trail(self, shown: FrameResult) -> list[list[float]]:
-        """[x, y, age in ms] of the newest looks, oldest first, px of the frame; empty when there are none any more."""
+    def _send(self, encoder: _FrameEncoder, seq: int, requests: Mapping[LiveClient, FrameRequest]) -> None:
+        encoded: dict[FrameRequest, bytes] = {}
+        for client in sorted(requests, key=lambda client: _CHEAPEST_FIRST.index(requests[client].kind)):
+            request = requests[client]
+            try:
+                encoded[request] = encoded.get(request) or encoder.encode(request)
+                client.send_frame(seq, encoded[request])
+            except Exception:  # one frame that cannot be built must not be the last
+                log.warning("a frame for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
+                self.count_failure()
+                self.acknowledge(client, seq)  # there is nothing to show
+
+    def _gaze_trail(self, result: FrameResult) -> list[list[float]]:
+        """Return [x, y, age in ms] of the newest samples, oldest first, px of the frame; empty without recent ones."""
         now_ns = self._clock_ns()
-        with self.wake:
-            looks = [look for look in self._looks if now_ns - look.captured_ns < TRAIL_NS]
-        if not looks or now_ns - looks[-1].received_ns > GONE_NS:
+        with self.changed:
+            samples = [sample for sample in self._samples if now_ns - sample.captured_ns < TRAIL_NS]
+        if not samples or now_ns - samples[-1].received_ns > MAX_GAZE_AGE_NS:
             return []
-        step = -(-len(looks) // MOST_TRAIL)
-        kept = looks[::-1][::step][::-1]
-        places = [(look, look.px(shown.frame.size)) for look in kept]
-        return [[round(x, 1), round(y, 1), round((now_ns - look.captured_ns) / 1e6)] for look, (x, y) in places]
+        step = -(-len(samples) // MAX_TRAIL_SAMPLES)
+        kept = samples[::-1][::step][::-1]
+        points = [(sample, sample.px(result.frame.size)) for sample in kept]
+        return [[round(x, 1), round(y, 1), round((now_ns - sample.captured_ns) / 1e6)] for sample, (x, y) in points]
 
 
-class _PictureJob:
-    """What can be made of one frame, each part once."""
+class _FrameEncoder:
+    """Encodes one frame for each request, and finds its contours once."""
 
-    def __init__(self, shown: FrameResult, seq: int, shown_ns: int, trail: list[list[float]], quality: int) -> None:
-        self._shown, self._seq, self._shown_ns, self._trail, self._quality = shown, seq, shown_ns, trail, quality
-        mask = shown.message.mask if shown.message is not None else None
-        self._lines = outlines(mask) if mask is not None else []
+    def __init__(
+        self, result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]], quality: int
+    ) -> None:  # fmt: skip
+        self._result, self._quality = result, quality
+        self._header = frame_header(result, seq, published_ns, gaze_trail)
+        mask = result.message.mask if result.message is not None else None
+        self._contours = find_contours(mask) if mask is not None else []
 
-    def make(self, order: PictureOrder) -> bytes:
-        """The picture as bytes."""
-        shown = self._shown
-        if order.what == "overlay":
-            return self._jpeg(draw(shown.frame.image, shown.message))
-        if order.what == "edges":
-            size = order.size if all(order.size) else shown.frame.size
-            return self._jpeg(edges(shown.message, size, check_homography(order.homography)))
-        jpeg = self._jpeg(shown.frame.image) if order.what == "frames" else b""
-        return pack_picture(head(shown, self._seq, self._shown_ns, self._trail), self._lines, jpeg)
+    def encode(self, request: FrameRequest) -> bytes:
+        """Encode the frame as requested."""
+        frame, message = self._result.frame, self._result.message
+        if request.kind == "overlay":
+            return self._jpeg(draw(frame.image, message))
+        if request.kind == "edges":
+            size = request.size if all(request.size) else frame.size
+            return self._jpeg(draw_edges(message, size, check_homography(request.homography)))
+        jpeg = self._jpeg(frame.image) if request.kind == "frames" else b""
+        return pack_view_frame(self._header, self._contours, jpeg)
 
     def _jpeg(self, image: Image) -> bytes:
         ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not ok:
-            raise ValueError(f"a picture of {image.shape} could not be encoded")
+            raise ValueError(f"an image of {image.shape} could not be encoded")
         return bytes(np.asarray(data).tobytes())
 
 
-def head(shown: FrameResult, seq: int, shown_ns: int, trail: list[list[float]]) -> Mapping[str, Any]:
-    """What a page is told about a frame and its mask; times in ms of the host's monotonic clock."""
-    frame, message = shown.frame, shown.message
-    fields: dict[str, Any] = {
+def frame_header(
+    result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]]
+) -> Mapping[str, Any]:  # fmt: skip
+    """Return the header of a frame message; times in ms of the host's monotonic clock."""
+    frame, message = result.frame, result.message
+    return {
         "seq": seq,
         "frame": {
             "index": frame.index, "timestamp": frame.timestamp, "width": frame.size[0], "height": frame.size[1],
             "captured_ms": round(frame.captured_ns / 1e6, 2),
         },
-        "looks": trail,
-        "target": None,
+        "gaze_trail": gaze_trail,
+        "target": target_fields(message, published_ns) if message is not None else None,
     }  # fmt: skip
-    if message is not None:
-        fields["target"] = target(message, shown_ns)
-    return fields
 
 
-def target(message: MaskResult, shown_ns: int) -> Mapping[str, Any]:
-    """What a page is told about a mask; shown_ns: when it was ready to be shown, host clock."""
+def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
+    """Return the fields of a mask that a page shows. published_ns: when it was ready to be shown, host clock."""
     timing = message.timing_ns
-    fresh = message.state in ("preview", "locked")
+    is_fresh = message.state in ("preview", "locked")
+    age_ms = (message.frame.timestamp - message.keyframe.timestamp) * 1e3
     return {
         "object": message.object,
         "state": message.state,
@@ -192,8 +193,8 @@ def target(message: MaskResult, shown_ns: int) -> Mapping[str, Any]:
         "confidence": round(message.confidence, 3),
         "carried_ms": round(message.carried_ms, 1),
         "gaze": [round(message.gaze.x, 1), round(message.gaze.y, 1), round(message.gaze.radius, 1)],
-        "gaze_to_mask_ms": round((shown_ns - timing.gaze_received) / 1e6, 1) if fresh else None,
-        "frame_to_mask_ms": round((shown_ns - timing.frame_received) / 1e6, 1),
-        "keyframe_age_ms": round((message.frame.timestamp - message.keyframe.timestamp) * 1e3, 1) if fresh else None,
-        "decode_ms": round((timing.decode_end - timing.decode_start) / 1e6, 1) if fresh else None,
+        "gaze_to_mask_ms": round((published_ns - timing.gaze_received) / 1e6, 1) if is_fresh else None,
+        "frame_to_mask_ms": round((published_ns - timing.frame_received) / 1e6, 1),
+        "keyframe_age_ms": round(age_ms, 1) if is_fresh else None,
+        "decode_ms": round((timing.decode_end - timing.decode_start) / 1e6, 1) if is_fresh else None,
     }

@@ -1,4 +1,4 @@
-"""What the server needs of whoever has something to show: a host lets pages in and talks with each. No sockets here."""
+"""Defines what the server needs of a page host: it accepts connections and handles their messages. No sockets here."""
 
 from __future__ import annotations
 
@@ -10,70 +10,73 @@ from realtime.viewer.frame_broadcaster import FrameBroadcaster
 
 
 class PageConnection(Protocol):
-    """The way to one page. What waits on it is bounded: a few texts, and one picture, the newest."""
+    """A connection to one page; its send queue is bounded to a few texts and one frame, the newest."""
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         """Send a packed message; on the event loop's thread."""
         ...
 
-    def deliver(self, seq: int, picture: bytes) -> None:
-        """Send picture `seq`; any thread, returns at once."""
+    def send_frame(self, seq: int, data: bytes) -> None:
+        """Send packed frame `seq`; any thread, returns at once."""
         ...
 
 
 class PageHandler(Protocol):
-    """The talk with one page, on the event loop's thread; every call returns at once."""
+    """A handler of one page's messages, on the event loop's thread; every call returns at once."""
 
-    def hear(self, text: str, at_ns: int) -> None:
-        """Take a text that came at `at_ns`; raises `PageError`."""
+    def on_text(self, text: str, received_ns: int) -> None:
+        """Handle a text message; raises `PageError`."""
         ...
 
-    def take(self, data: bytes, at_ns: int) -> None:
-        """Take bytes that came; raises `PageError`."""
+    def on_binary(self, data: bytes, received_ns: int) -> None:
+        """Handle a binary message; raises `PageError`."""
         ...
 
-    def probe(self, at_ns: int) -> None:
-        """Say what is to be said again and again; called at the start and every few seconds."""
+    def on_interval(self, now_ns: int) -> None:
+        """Send periodic requests; called at the start and every few seconds."""
         ...
 
-    def leave(self) -> None:
-        """The page has gone."""
+    def on_close(self) -> None:
+        """Release what the page held, after its connection has closed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What a page fetches. kind: its media type."""
+class HttpResponse:
+    """A body with its media type that a page fetches."""
 
-    kind: str
+    content_type: str
     body: bytes
 
 
 class PageHost(Protocol):
-    """Whoever has something to show."""
+    """A provider of one page's content: its first messages, the handlers of its connections, extra resources."""
 
     @property
-    def page(self) -> str:
-        """The file of the page that `/` is."""
+    def index_file(self) -> str:
+        """Name the file of the page that `/` serves."""
         ...
 
     @property
-    def streams(self) -> FrameBroadcaster | None:
-        """Where readers of MJPEG are seated; None where there is nothing for them."""
+    def broadcaster(self) -> FrameBroadcaster | None:
+        """Return the source of MJPEG streams; None where there are none."""
         ...
 
-    def hello(self) -> Mapping[str, object]:
-        """What every page is told when it opens."""
+    def hello_fields(self) -> Mapping[str, object]:
+        """Return the fields of `hello`, the first message to every page."""
         ...
 
-    def enter(self, line: PageConnection) -> PageHandler:
-        """A page has opened."""
+    def on_connect(self, connection: PageConnection) -> PageHandler:
+        """Return the handler of a page that has connected."""
         ...
 
-    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer | None:
-        """What a page fetches at a path that is no file, None for nothing; one call at a time, which may take long."""
+    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
+        """Return the resource at a path that is no file, None for an unknown one; raises `PageError`.
+
+        One call at a time, on a thread where it may take long.
+        """
         ...
 
-    def counts(self) -> Mapping[str, int]:
-        """What was passed over, by reason."""
+    def drop_counts(self) -> Mapping[str, int]:
+        """Count what was dropped, by reason."""
         ...

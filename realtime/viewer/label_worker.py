@@ -1,4 +1,4 @@
-"""Changes labels at the wish of pages, on a thread of its own, as a disk may take its time; all pages are told."""
+"""Applies label changes of pages on a thread of its own, because a disk may be slow, and reports them to all pages."""
 
 from __future__ import annotations
 
@@ -11,71 +11,73 @@ from realtime.infra.channels import BoundedQueue
 from realtime.recording.labelling import LabelEditor
 from realtime.viewer.page_messages import LabelChange, UndoRequest, pack_text
 
-MOST = 64
-"""Changes that wait for the disk; of more the oldest are lost, which the pages show."""
+MAX_QUEUED = 64
+"""Changes that wait for the disk; beyond it the oldest are dropped, and the pages show the labels without them."""
+
+LabelRequest = Path | LabelChange | UndoRequest
 
 
 class LabelWorker:
-    """Works between `__init__` and `close`; every call returns at once, from any thread."""
+    """A thread that applies label changes between `__init__` and `close`; any thread may call, without waiting."""
 
-    def __init__(self, tell: Callable[[str], None], labelling: LabelEditor | None = None) -> None:
-        """tell: sends a packed message to every page. labelling: of the recording that it begins with."""
-        self._tell, self._labelling = tell, labelling
-        self._wishes: BoundedQueue[Path | LabelChange | UndoRequest] = BoundedQueue(MOST)
+    def __init__(self, broadcast: Callable[[str], None], editor: LabelEditor | None = None) -> None:
+        """broadcast: sends a packed message to every page. editor: that of the recording to begin with."""
+        self._broadcast, self._editor = broadcast, editor
+        self._requests: BoundedQueue[LabelRequest] = BoundedQueue(MAX_QUEUED)
         self._wake = threading.Condition()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._work, name="gazecast-labels", daemon=True)
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="gazecast-labels", daemon=True)
         self._thread.start()
 
-    def take(self, wish: Path | LabelChange | UndoRequest) -> None:
-        """Change or undo something; or turn to another recording."""
-        self._wishes.put(wish)
+    def submit(self, request: LabelRequest) -> None:
+        """Queue a change or an undo; a path switches to the recording of that path."""
+        self._requests.put(request)
         with self._wake:
             self._wake.notify()
 
     @property
     def lost(self) -> int:
-        """Wishes that were too many."""
-        return self._wishes.lost
+        """Count requests that were dropped because the queue was full."""
+        return self._requests.lost
 
-    def said(self) -> str:
-        """The labels as they are now, as a packed message."""
-        labelling = self._labelling
-        if labelling is None:
-            return pack_text("labels", of="", said={}, undo=0)
-        said = {str(thing): [label.text, label.keep] for thing, label in labelling.labels.objects.items()}
-        return pack_text("labels", of=labelling.recording.name, said=said, undo=labelling.undoable)
+    def labels_message(self) -> str:
+        """Pack the current labels as a message."""
+        editor = self._editor
+        if editor is None:
+            return pack_text("labels", recording="", labels={}, undo=0)
+        labels = {str(object_id): [label.text, label.keep] for object_id, label in editor.labels.objects.items()}
+        return pack_text("labels", recording=editor.recording.name, labels=labels, undo=editor.undoable)
 
     def close(self) -> None:
-        """Save what waits and end, within a second."""
+        """Save the queued changes and end, within a second."""
         with self._wake:
-            self._stopped = True
+            self._is_stopped = True
             self._wake.notify()
         self._thread.join(0.9)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
-            wishes = self._wishes.take_all()
-            for wish in wishes:
+            requests = self._requests.take_all()
+            for request in requests:
                 try:
-                    self._do(wish)
+                    self._apply(request)
                 except RecordingError as error:
-                    self._tell(pack_text("notice", text=str(error)))
-            if wishes:
-                self._tell(self.said())
+                    self._broadcast(pack_text("notice", text=str(error)))
+            if requests:
+                self._broadcast(self.labels_message())
                 continue
             with self._wake:
-                if self._stopped:
+                if self._is_stopped:
                     return
-                self._wake.wait(0.5)  # a wish may have come just before
+                self._wake.wait(0.5)  # a request may have arrived just before
 
-    def _do(self, wish: Path | LabelChange | UndoRequest) -> None:
-        if isinstance(wish, Path):
-            self._labelling = None  # not those of the last one, if these cannot be read
-            self._labelling = LabelEditor(wish)
-        elif self._labelling is None:
-            raise RecordingError("there is no recording to say something of")
-        elif isinstance(wish, UndoRequest):
-            self._labelling.undo()
+    def _apply(self, request: LabelRequest) -> None:
+        if isinstance(request, Path):
+            self._editor = None  # not that of the last recording, if the labels of this one cannot be read
+            self._editor = LabelEditor(request)
+        elif self._editor is None:
+            raise RecordingError("there is no recording to label")
+        elif isinstance(request, UndoRequest):
+            self._editor.undo()
         else:
-            self._labelling.change(wish.object, wish.label)
+            self._editor.change(request.object, request.label)

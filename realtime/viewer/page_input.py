@@ -1,4 +1,7 @@
-"""What pages say becomes frames, looks and commands. No sockets here: one thread calls, and is told what to answer."""
+"""Turns page messages into frames, gaze samples and user commands.
+
+No sockets here: one thread calls, and replies are sent through a callback.
+"""
 
 from __future__ import annotations
 
@@ -11,113 +14,117 @@ from realtime.sources.browser import BrowserFrame, BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
 from realtime.viewer.page_messages import ClockSync, PageFrame, PageGaze, PageSourceChange, pack_text
 
-PROBES = 8
-"""Questions for a page's clock that are asked at once; later ones come with the pings."""
+CLOCK_PROBES = 8
+"""Clock requests that follow one another at the start; later ones come at intervals."""
 
 
-class PageSource:
-    """One page: its clock, and what it may be the source of."""
+class PageClient:
+    """A connected page with the mapping from its clock to the host's."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        """`tell` sends a text to the page, without waiting."""
-        self.tell = tell
+    def __init__(self, send_text: Callable[[str], None]) -> None:
+        """send_text: sends a packed message to the page, without waiting."""
+        self.send_text = send_text
         self.clock = ClockMap()
-        self._asked: dict[int, int] = {}
+        self._sent_ns: dict[int, int] = {}
         self._next = 0
 
-    def ask(self, now_ns: int) -> None:
-        """Ask for the page's time."""
-        self._asked = {n: at for n, at in self._asked.items() if n > self._next - PROBES}
-        self._asked[self._next] = now_ns
-        self.tell(pack_text("sync", n=self._next))
+    def request_clock(self, now_ns: int) -> None:
+        """Ask the page for the time of its clock."""
+        self._sent_ns = {n: sent_ns for n, sent_ns in self._sent_ns.items() if n > self._next - CLOCK_PROBES}
+        self._sent_ns[self._next] = now_ns
+        self.send_text(pack_text("sync", n=self._next))
         self._next += 1
 
-    def answered(self, sync: ClockSync, now_ns: int) -> None:
-        """Take the answer, and tell the page where the server's clock is."""
-        sent_ns = self._asked.pop(sync.n, None)
+    def on_clock(self, sync: ClockSync, now_ns: int) -> None:
+        """Add the page's answer to the clock mapping, and send the page its offset to the server's clock."""
+        sent_ns = self._sent_ns.pop(sync.n, None)
         if sent_ns is None:
             return
         self.clock.add(sent_ns, sync.ms / 1e3, now_ns)
         host_ns = self.clock.host_ns(sync.ms / 1e3)
         if host_ns is not None:
-            self.tell(pack_text("clock", host_ms=round(host_ns / 1e6 - sync.ms, 3)))
-        if self._next < PROBES:
-            self.ask(now_ns)
+            self.send_text(pack_text("clock", host_ms=round(host_ns / 1e6 - sync.ms, 3)))
+        if self._next < CLOCK_PROBES:
+            self.request_clock(now_ns)
 
     def captured_ns(self, ms: float, received_ns: int) -> int:
-        """Host time of the page's `ms`, not later than it was received."""
+        """Map the page's `ms` to host time, not later than it was received."""
         mapped_ns = self.clock.host_ns(ms / 1e3)
         return received_ns if mapped_ns is None else min(mapped_ns, received_ns)
 
 
 class PageInput:
-    """Knows whose camera and whose hand count: those of the page that was used last."""
+    """Selects which page's camera and pointer are the sources: those of the page that was used last."""
 
     def __init__(self, frames: BrowserFrames | None, gaze: BrowserGaze | None, commands: CommandQueue) -> None:
         """frames, gaze: None when they come from elsewhere; what pages send of them is then refused and counted."""
         self._frames, self._gaze, self._commands = frames, gaze, commands
-        self._source: PageSource | None = None
-        self._hand: PageSource | None = None
+        self._source: PageClient | None = None
+        self._pointer: PageClient | None = None
         self._label = ""
-        self._pages: list[PageSource] = []
+        self._pages: list[PageClient] = []
         self.dropped: Counter[str] = Counter()
 
-    def enter(self, page: PageSource) -> None:
-        """A page has opened."""
+    def connect(self, page: PageClient) -> None:
+        """Add a page and send it the state of the source."""
         self._pages.append(page)
-        self._tell_source(page)
+        self._send_source(page)
 
-    def leave(self, page: PageSource) -> None:
-        """A page has closed."""
+    def disconnect(self, page: PageClient) -> None:
+        """Remove a page; if it was a source, there is none until another page offers one."""
         self._pages.remove(page)
-        if self._hand is page:
-            self._hand = None
+        if self._pointer is page:
+            self._pointer = None
         if self._source is page:
-            self._let_go()
+            self._release_source()
 
-    def source(self, page: PageSource, message: PageSourceChange) -> None:
-        """A page offers its camera or clip, or takes it away; the newest offer wins."""
+    def change_source(self, page: PageClient, message: PageSourceChange) -> None:
+        """Make a page's camera or clip the source, or stop it; the newest offer wins."""
         if self._frames is None:
             self.dropped["not the source"] += 1
         elif message.on:
-            self._source, self._label, self._hand = page, message.label, None
+            self._source, self._label, self._pointer = page, message.label, None
             for other in self._pages:
-                self._tell_source(other)
+                self._send_source(other)
         elif self._source is page:
-            self._let_go()
+            self._release_source()
 
-    def picture(self, page: PageSource, picture: PageFrame, now_ns: int) -> None:
-        """A frame from a page's camera."""
-        page.tell(pack_text("got", index=picture.index))
+    def add_frame(self, page: PageClient, frame: PageFrame, now_ns: int) -> None:
+        """Pass on a frame of the page that is the source."""
+        page.send_text(pack_text("received", index=frame.index))
         if self._frames is None or page is not self._source:
             self.dropped["not the source"] += 1
             return
-        captured_ns = page.captured_ns(picture.ms, now_ns)
-        self._frames.offer(BrowserFrame(picture.jpeg, picture.index, picture.ms / 1e3, captured_ns, now_ns))
+        captured_ns = page.captured_ns(frame.ms, now_ns)
+        self._frames.offer(BrowserFrame(frame.jpeg, frame.index, frame.ms / 1e3, captured_ns, now_ns))
 
-    def looks(self, page: PageSource, message: PageGaze, now_ns: int) -> None:
-        """Looks of a mouse or finger: of the page whose camera it is, or else of the one where it moved last."""
+    def add_gaze(self, page: PageClient, message: PageGaze, now_ns: int) -> None:
+        """Pass on gaze samples of a mouse or finger.
+
+        Only those of the source's page count; without such a page, those of the page where the pointer moved last.
+        """
         if message.moved and (self._source is None or page is self._source):
-            self._hand = page
-        if self._gaze is None or page is not self._hand:
-            self.dropped["not the hand"] += len(message.looks)
+            self._pointer = page
+        if self._gaze is None or page is not self._pointer:
+            self.dropped["not the pointer"] += len(message.samples)
             return
-        for look in message.looks:
-            captured_ns = page.captured_ns(look.ms, now_ns)
+        for sample in message.samples:
+            captured_ns = page.captured_ns(sample.ms, now_ns)
             self._gaze.offer(
-                GazeSample(look.x, look.y, "norm", look.confidence, look.ms / 1e3, captured_ns, now_ns)
+                GazeSample(sample.x, sample.y, "norm", sample.confidence, sample.ms / 1e3, captured_ns, now_ns)
             )  # fmt: skip
 
-    def command(self, command: UserCommand) -> None:
-        """A button was pressed."""
+    def add_command(self, command: UserCommand) -> None:
+        """Queue a command of a button."""
         self._commands.put(command)
 
-    def _let_go(self) -> None:
-        self._source, self._label, self._hand = None, "", None
+    def _release_source(self) -> None:
+        self._source, self._label, self._pointer = None, "", None
         if self._frames is not None:
             self._frames.left()
         for page in self._pages:
-            self._tell_source(page)
+            self._send_source(page)
 
-    def _tell_source(self, page: PageSource) -> None:
-        page.tell(pack_text("source", yours=page is self._source, taken=self._source is not None, label=self._label))
+    def _send_source(self, page: PageClient) -> None:
+        is_active = self._source is not None
+        page.send_text(pack_text("source", yours=page is self._source, active=is_active, label=self._label))

@@ -1,4 +1,4 @@
-"""The page of a recording: its frames with their recorded masks to be played, its objects to be named and dropped."""
+"""Serves the page of a recording: it plays recorded frames with their masks, and labels or drops objects."""
 
 from __future__ import annotations
 
@@ -20,206 +20,209 @@ from realtime.errors import PageError, RecordingError
 from realtime.recording.labelling import LabelEditor
 from realtime.recording.timeline import Timeline
 from realtime.recording.visits import VisitedObject
-from realtime.viewer.interfaces import HttpAnswer, PageConnection
+from realtime.viewer.interfaces import HttpResponse, PageConnection
 from realtime.viewer.label_worker import LabelWorker
 from realtime.viewer.page_messages import FrameAck, LabelChange, SeekRequest, UndoRequest, pack_text, read_text
 from realtime.viewer.server import PageServer
-from realtime.viewer.thumbnail import thumbnail
+from realtime.viewer.thumbnail import draw_thumbnail
 from realtime.viewer.timeline_broadcaster import TimelineBroadcaster
 
 log = logging.getLogger(__name__)
-TELL_FIRST_S, TELL_LAST_S = 0.5, 5.0
-"""While a long file is read, pages are told how far it is, and fetch what there is: less and less often."""
-THUMBNAILS_KEPT = 512
+FIRST_REPORT_S, MAX_REPORT_S = 0.5, 5.0
+"""While a long file is read, pages fetch the part that was read: at first often, then less and less often."""
+MAX_THUMBNAILS = 512
 THUMBNAIL_QUALITY = 85
 
 
 class ReviewPage:
-    """Serves from `__init__` to `close`."""
+    """A page that serves a recording from `__init__` to `close`."""
 
     def __init__(self, settings: ViewSettings, recording: Path) -> None:
         """Open the recording, bind and serve; raises `RecordingError` and `ViewerError`."""
-        self.reel = Timeline(recording)
-        labelling = LabelEditor(recording)
-        self._projector = TimelineBroadcaster(self.reel, settings.jpeg_quality)
-        self._labeller = LabelWorker(self._tell_all, labelling)
-        self._host = ReviewHost(self.reel, self._projector, self._labeller)
-        self._stopped = False
+        self.timeline = Timeline(recording)
+        editor = LabelEditor(recording)
+        self._broadcaster = TimelineBroadcaster(self.timeline, settings.jpeg_quality)
+        self._labels = LabelWorker(self._broadcast, editor)
+        self._host = ReviewHost(self.timeline, self._broadcaster, self._labels)
+        self._is_stopped = False
         self._reader = threading.Thread(target=self._read, name="gazecast-review", daemon=True)
         self._server: PageServer | None = None
         try:
             self._server = PageServer(settings, self._host)
         except BaseException:
-            self._labeller.close()
+            self._labels.close()
             raise
-        self._projector.start()
+        self._broadcaster.start()
         self._reader.start()
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """Return the URL to open in a browser."""
         return self._server.address if self._server is not None else ""
 
     def close(self) -> None:
-        """Save what waits, send everybody off and free the port, within seconds."""
-        self._stopped = True
-        self._labeller.close()
+        """Save queued label changes, disconnect all pages and free the port, within seconds."""
+        self._is_stopped = True
+        self._labels.close()
         if self._server is not None:
             self._server.close()
-        self._projector.stop()
+        self._broadcaster.stop()
         self._reader.join(0.9)
 
-    def counts(self) -> Mapping[str, int]:
-        """What was refused and passed over, by reason."""
-        return self._server.counts() if self._server is not None else {}
+    def drop_counts(self) -> Mapping[str, int]:
+        """Count what was refused and dropped, by reason."""
+        return self._server.drop_counts() if self._server is not None else {}
 
-    def _tell_all(self, text: str) -> None:
+    def _broadcast(self, text: str) -> None:
         if self._server is not None:
-            self._server.tell_all(text)
+            self._server.broadcast(text)
 
     def _read(self) -> None:
-        wait_s, next_s = TELL_FIRST_S, time.monotonic() + TELL_FIRST_S
+        interval_s, next_s = FIRST_REPORT_S, time.monotonic() + FIRST_REPORT_S
 
-        def go_on(share: float) -> bool:
-            nonlocal wait_s, next_s
-            self._host.share = share
+        def report(share: float) -> bool:
+            nonlocal interval_s, next_s
+            self._host.read_share = share
             if share == 1.0 or time.monotonic() >= next_s:
-                self._tell_all(self._host.film())
-                wait_s = min(2 * wait_s, TELL_LAST_S)
-                next_s = time.monotonic() + wait_s
-            return not self._stopped
+                self._broadcast(self._host.timeline_message())
+                interval_s = min(2 * interval_s, MAX_REPORT_S)
+                next_s = time.monotonic() + interval_s
+            return not self._is_stopped
 
         try:
-            self.reel.read(go_on)
-        except Exception as error:  # files may be broken in ways of their own; what was read is there
+            self.timeline.read(report)
+        except Exception as error:  # files may be broken in ways of their own; the part that was read is usable
             log.info("a recording was not read to its end", exc_info=log.isEnabledFor(logging.DEBUG))
-            self.reel.trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self._host.share = 1.0
-            self._tell_all(self._host.film())
+            self.timeline.trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self._host.read_share = 1.0
+            self._broadcast(self._host.timeline_message())
 
 
 class ReviewHost:
-    """Lets pages in at a reel. `share`: what of it was read, 0..1."""
+    """A host of pages of one recording, see `PageHost`. read_share: the part of the file that was read, 0..1."""
 
-    page = "review.html"
-    streams = None
+    index_file = "review.html"
+    broadcaster = None
 
-    def __init__(self, reel: Timeline, projector: TimelineBroadcaster, labeller: LabelWorker) -> None:
-        self.share = 0.0
-        self._reel, self._projector, self._labeller = reel, projector, labeller
+    def __init__(self, timeline: Timeline, broadcaster: TimelineBroadcaster, labels: LabelWorker) -> None:
+        self.read_share = 0.0
+        self._timeline, self._broadcaster, self._labels = timeline, broadcaster, labels
         self._thumbnails: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
-    def hello(self) -> Mapping[str, object]:
-        """What the recording says of itself."""
-        recording, engine = self._reel.recording, self._reel.recording.about.engine
+    def hello_fields(self) -> Mapping[str, object]:
+        """Return the recording's metadata."""
+        recording, engine = self._timeline.recording, self._timeline.recording.about.engine
         return {
             "file": recording.path.name, "source": recording.about.source, "started": recording.about.started,
             "complete": recording.complete, "from_start": recording.about.from_start, "states": STATES,
             "engine": " ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
         }  # fmt: skip
 
-    def film(self) -> str:
-        """How far it was read, as a packed message."""
-        reel = self._reel
+    def timeline_message(self) -> str:
+        """Pack the length of the recording and the progress of reading it."""
+        timeline = self._timeline
         return pack_text(
-            "film", share=round(self.share, 3), length_ms=round(reel.length_ns / 1e6),
-            read_ms=round(reel.read_ns / 1e6), frames=len(reel), things=len(reel.things()), damaged=reel.damaged,
-            trouble=reel.trouble,
+            "timeline", share=round(self.read_share, 3), length_ms=round(timeline.length_ns / 1e6),
+            read_ms=round(timeline.read_ns / 1e6), frames=len(timeline), objects=len(timeline.things()),
+            damaged=timeline.damaged, error=timeline.trouble,
         )  # fmt: skip
 
-    def enter(self, line: PageConnection) -> ReviewHandler:
-        """A page has opened."""
-        line.tell(self._labeller.said())
-        line.tell(self.film())
-        return ReviewHandler(line, self._reel, self._projector, self._labeller)
+    def on_connect(self, connection: PageConnection) -> ReviewHandler:
+        """Send a page the labels and the progress of reading, and return its handler."""
+        connection.send_text(self._labels.labels_message())
+        connection.send_text(self.timeline_message())
+        return ReviewHandler(connection, self._timeline, self._broadcaster, self._labels)
 
-    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer | None:
-        """The film's spans and things, or the thumbnail of a thing; raises `PageError`."""
-        if path == "/film.json":
-            return HttpAnswer("application/json", json.dumps(self._film(), separators=(",", ":")).encode())
+    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
+        """Return the timeline's spans and objects, or the thumbnail of an object; raises `PageError`."""
+        if path == "/timeline.json":
+            return HttpResponse("application/json", json.dumps(self._spans(), separators=(",", ":")).encode())
         if path == "/thumbnail.jpg":
             number = query.get("object", "")
-            thing = _thing(self._reel, int(number)) if number.isdecimal() and len(number) < 12 else None
-            if thing is None:
+            found = _find_object(self._timeline, int(number)) if number.isdecimal() and len(number) < 12 else None
+            if found is None:
                 raise PageError(f"object {number:.40} is not in this recording")
-            return HttpAnswer("image/jpeg", self._thumbnail(thing))
+            return HttpResponse("image/jpeg", self._thumbnail(found))
         return None
 
-    def counts(self) -> Mapping[str, int]:
-        """What viewers skipped, and what could not be done for them."""
-        return {**self._projector.counts(), "labels lost": self._labeller.lost}
+    def drop_counts(self) -> Mapping[str, int]:
+        """Count frames that viewers skipped or that failed, and label changes that were lost."""
+        return {**self._broadcaster.drop_counts(), "labels lost": self._labels.lost}
 
-    def _film(self) -> dict[str, Any]:
-        reel = self._reel
+    def _spans(self) -> dict[str, Any]:
+        timeline = self._timeline
         spans = [
             [round(span.start_ns / 1e6), round(span.end_ns / 1e6), span.object, STATES.index(span.state)]
-            for span in reel.spans()
+            for span in timeline.spans()
         ]
-        things = [
+        objects = [
             {
-                "object": thing.object, "seconds": round(thing.seconds, 2), "masks": thing.masks, "looks": thing.looks,
-                "best_n": reel.number(thing.best.frame_log_ns),
-                "version": thing.best.mask_log_ns % 10**9,
+                "object": one.object, "seconds": round(one.seconds, 2), "masks": one.masks, "visits": one.looks,
+                "best_n": timeline.number(one.best.frame_log_ns),
+                "version": one.best.mask_log_ns % 10**9,
             }
-            for thing in reel.things()
+            for one in timeline.things()
         ]  # fmt: skip
-        return {"spans": spans, "things": things}
+        return {"spans": spans, "objects": objects}
 
-    def _thumbnail(self, thing: VisitedObject) -> bytes:
-        key = thing.object, thing.best.mask_log_ns
-        made = self._thumbnails.pop(key, None)
-        if made is None:
-            try:
-                frame, message = self._reel.best(thing)
-            except (RecordingError, OSError, cv2.error) as error:
-                raise PageError(f"object {thing.object} has no picture: {str(error)[:200]}") from None
-            image, mask = frame.image, message.mask
-            if mask is None or mask.shape != image.shape[:2]:
-                mask = np.zeros(image.shape[:2], np.bool_)
-            quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
-            made = cv2.imencode(".jpg", thumbnail(image, mask, message.state), quality)[1].tobytes()
-        self._thumbnails[key] = made
-        while len(self._thumbnails) > THUMBNAILS_KEPT:
+    def _thumbnail(self, visited: VisitedObject) -> bytes:
+        key = visited.object, visited.best.mask_log_ns
+        jpeg = self._thumbnails.pop(key, None)
+        if jpeg is None:
+            jpeg = self._encode_thumbnail(visited)
+        self._thumbnails[key] = jpeg
+        while len(self._thumbnails) > MAX_THUMBNAILS:
             self._thumbnails.popitem(last=False)
-        return made
+        return jpeg
+
+    def _encode_thumbnail(self, visited: VisitedObject) -> bytes:
+        try:
+            frame, message = self._timeline.best(visited)
+        except (RecordingError, OSError, cv2.error) as error:
+            raise PageError(f"object {visited.object} has no picture: {str(error)[:200]}") from None
+        image, mask = frame.image, message.mask
+        if mask is None or mask.shape != image.shape[:2]:
+            mask = np.zeros(image.shape[:2], np.bool_)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
+        return cv2.imencode(".jpg", draw_thumbnail(image, mask, message.state), quality)[1].tobytes()
 
 
 class ReviewHandler:
-    """What the page of a recording says goes to the projector or the labeller."""
+    """A handler that passes a page's messages to the timeline broadcaster or the label worker."""
 
     def __init__(
-        self, line: PageConnection, reel: Timeline, projector: TimelineBroadcaster, labeller: LabelWorker
+        self, connection: PageConnection, timeline: Timeline, broadcaster: TimelineBroadcaster, labels: LabelWorker
     ) -> None:
-        self._reel, self._projector, self._labeller = reel, projector, labeller
-        self._chair = projector.join(line.deliver)
+        self._timeline, self._broadcaster, self._labels = timeline, broadcaster, labels
+        self._client = broadcaster.connect(connection.send_frame)
 
-    def hear(self, text: str, at_ns: int) -> None:
-        """Take a text; raises `PageError`."""
+    def on_text(self, text: str, received_ns: int) -> None:
+        """Handle a text message; raises `PageError`."""
         match read_text(text):
-            case SeekRequest() as show:
-                self._projector.show(self._chair, show)
+            case SeekRequest() as request:
+                self._broadcaster.seek(self._client, request)
             case FrameAck(seq):
-                self._projector.ack(self._chair, seq)
-            case LabelChange(thing) as say:
-                if _thing(self._reel, thing) is None:
-                    raise PageError(f"object {thing} is not in this recording")
-                self._labeller.take(say)
+                self._broadcaster.acknowledge(self._client, seq)
+            case LabelChange(object_id) as change:
+                if _find_object(self._timeline, object_id) is None:
+                    raise PageError(f"object {object_id} is not in this recording")
+                self._labels.submit(change)
             case UndoRequest() as undo:
-                self._labeller.take(undo)
+                self._labels.submit(undo)
             case _:
                 raise PageError("this page shows a recording; nothing is live")
 
-    def take(self, data: bytes, at_ns: int) -> None:
-        """Nothing of this kind is wanted; raises `PageError`."""
+    def on_binary(self, data: bytes, received_ns: int) -> None:
+        """Refuse binary messages; raises `PageError`."""
         raise PageError(f"{len(data)} bytes; the page of a recording sends none")
 
-    def probe(self, at_ns: int) -> None:
-        """There is nothing to ask again and again."""
+    def on_interval(self, now_ns: int) -> None:
+        """Do nothing: a recording needs no clock of the page."""
 
-    def leave(self) -> None:
-        """The page has gone."""
-        self._projector.leave(self._chair)
+    def on_close(self) -> None:
+        """Remove the page as a viewer."""
+        self._broadcaster.remove(self._client)
 
 
-def _thing(reel: Timeline, number: int) -> VisitedObject | None:
-    return next((thing for thing in reel.things() if thing.object == number), None)
+def _find_object(timeline: Timeline, object_id: int) -> VisitedObject | None:
+    return next((visited for visited in timeline.things() if visited.object == object_id), None)

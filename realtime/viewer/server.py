@@ -1,101 +1,98 @@
-"""The live page's server: one thread with an event loop, joined on `close`.
+"""Serves a page over HTTP and WebSocket: one thread with an event loop, joined on `close`.
 
     /                the page
-    /ws              what it shows and says, see `messages`
-    /overlay.mjpeg   frames with the mask drawn, for whatever shows MJPEG
+    /ws              its messages, see `page_messages`
+    /overlay.mjpeg   frames with the mask drawn, for any MJPEG viewer
     /edges.mjpeg     the mask's edge on black, for see-through displays; ?homography=a,...,i&size=WxH as in the settings
-    /edges           the same as a page, drawn by the browser and some 50 ms younger
+    /edges           the same as a page, drawn by the browser, with some 50 ms less latency
 
-Requests from other sites' pages are refused: what names another host than it came to, or comes from another origin.
+`access` refuses requests of other sites' pages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import hmac
-import socket
-import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from realtime.config.viewer import ViewSettings, check_homography
 from realtime.errors import PageError, ViewerError
+from realtime.viewer.access import explain_bind_error, load_tls, page_address, refusal_reason
 from realtime.viewer.connections import MjpegStream, WebSocketConnection
-from realtime.viewer.frame_broadcaster import PictureOrder
+from realtime.viewer.frame_broadcaster import FrameRequest
 from realtime.viewer.interfaces import PageHost
-from realtime.viewer.page_messages import MOST_BYTES, pack_text
+from realtime.viewer.page_messages import MAX_MESSAGE_BYTES, pack_text
 
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob: mediastream:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+FILE_HEADERS = {
+    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache", "Permissions-Policy": "camera=(self)",
+}  # fmt: skip
 HEARTBEAT_S = 5.0
-START_S = 30.0
+START_TIMEOUT_S = 30.0
 
 
 class PageServer:
-    """Serves a host's page between `__init__` and `close`."""
+    """A server of one host's page, between `__init__` and `close`."""
 
     def __init__(self, settings: ViewSettings, host: PageHost) -> None:
-        """Bind and begin; raises `ViewerError`."""
+        """Bind and serve; raises `ViewerError`."""
         self._settings, self._host = settings, host
-        self._files = _page_files(host.page)
-        self._answers = ThreadPoolExecutor(1, "gazecast-viewer-answers")
-        self._tls = _tls(settings)
-        self._visits: set[WebSocketConnection | MjpegStream] = set()
+        self._files = _load_files(host.index_file)
+        self._responders = ThreadPoolExecutor(1, "gazecast-viewer-responder")
+        self._tls = load_tls(settings)
+        self._connections: set[WebSocketConnection | MjpegStream] = set()
         self._health = ""
-        self.refused = 0
+        self._refused = 0
         self._failure: OSError | None = None
         self._loop = asyncio.new_event_loop()
-        self._up, self._end = threading.Event(), asyncio.Event()
+        self._is_up, self._end = threading.Event(), asyncio.Event()
         self.port = settings.port
         self._thread = threading.Thread(target=self._run, name="gazecast-viewer", daemon=True)
         self._thread.start()
-        self._up.wait(START_S)
+        self._is_up.wait(START_TIMEOUT_S)
         if self._failure is not None:
-            self._thread.join(START_S)
-            raise ViewerError(_why(self._failure, settings))
+            self._thread.join(START_TIMEOUT_S)
+            raise ViewerError(explain_bind_error(self._failure, settings))
 
     @property
     def address(self) -> str:
-        """What to open, token and all."""
-        host = _reachable(self._settings.host.strip("[]"))
-        host = f"[{host}]" if ":" in host else host
-        token = f"?token={self._settings.token}" if self._settings.token else ""
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}/{token}"
+        """Return the URL to open, with its token."""
+        return page_address(self._settings, self.port)
 
-    def health(self, text: str) -> None:
-        """Send everybody the health, as a packed message, and who comes later at once; any thread."""
+    def send_health(self, text: str) -> None:
+        """Send a packed health message to all pages, and to each page that connects later; any thread."""
         self._health = text
-        self.tell_all(text)
+        self.broadcast(text)
 
-    def tell_all(self, text: str) -> None:
-        """Send everybody a packed message; any thread."""
-        self._soon(self._tell_all, text)
+    def broadcast(self, text: str) -> None:
+        """Send a packed message to all pages; any thread."""
+        self._call_soon(self._send_text, text)
 
     def close(self) -> None:
-        """Send everybody off, free the port; within a second. Twice is fine."""
-        self._soon(self._end.set)
+        """Disconnect all pages and free the port, within a second; may be called twice."""
+        self._call_soon(self._end.set)
         self._thread.join(0.9)
 
-    def counts(self) -> dict[str, int]:
-        """What was refused or passed over, by reason."""
-        return {"refused": self.refused, **self._host.counts()}
+    def drop_counts(self) -> dict[str, int]:
+        """Count what was refused or dropped, by reason."""
+        return {"refused": self._refused, **self._host.drop_counts()}
 
-    # -- the event loop's thread --------------------------------------------------------------------------------------
-
-    def _soon(self, call: Callable[..., object], *args: object) -> None:
+    def _call_soon(self, call: Callable[..., object], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call, *args)
+
+    # -- the event loop's thread --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -104,139 +101,118 @@ class PageServer:
         except OSError as error:
             self._failure = error
         finally:
-            self._up.set()
-            self._answers.shutdown(wait=False, cancel_futures=True)
+            self._is_up.set()
+            self._responders.shutdown(wait=False, cancel_futures=True)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
     async def _serve(self) -> None:
-        app = web.Application(middlewares=[self._guard])
-        app.router.add_get("/ws", self._socket)
-        app.router.add_get("/overlay.mjpeg", self._overlay)
-        app.router.add_get("/edges.mjpeg", self._edges)
-        app.router.add_get("/{name:.*}", self._file)
+        app = web.Application(middlewares=[self._check_access])
+        app.router.add_get("/ws", self._serve_socket)
+        app.router.add_get("/overlay.mjpeg", self._serve_overlay)
+        app.router.add_get("/edges.mjpeg", self._serve_edges)
+        app.router.add_get("/{name:.*}", self._serve_file)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3, handle_signals=False)
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._settings.host.strip("[]"), self._settings.port, ssl_context=self._tls)
             await site.start()
             self.port = int(runner.addresses[0][1])
-            self._up.set()
+            self._is_up.set()
             await self._end.wait()
-            for visit in list(self._visits):
-                visit.dismiss()
+            for connection in list(self._connections):
+                connection.close()
         finally:
             await runner.cleanup()
-            for _ in range(3):  # what was cut off closes its socket on a later turn of the loop
+            for _ in range(3):  # an aborted connection closes its socket in a later iteration of the loop
                 await asyncio.sleep(0)
 
     @web.middleware
-    async def _guard(
+    async def _check_access(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Let in who names this server and knows its token, and send the page with headers that keep others out."""
-        reason = self._refusal(request)
-        if reason:
-            self.refused += 1
-            return web.Response(status=403, text=f"{reason}\n")
-        return await handler(request)
+        reason = refusal_reason(request, self._settings, self._files)
+        return self._refuse(403, reason) if reason else await handler(request)
 
-    def _refusal(self, request: web.Request) -> str:
-        """Why not; empty for welcome."""
-        settings, host = self._settings, request.host
-        if settings.loopback and _host_name(host) not in ("localhost", "127.0.0.1", "::1", settings.host.strip("[]")):
-            return f"this page is at {settings.host}, not at {host[:80]}"
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return "pages of other sites may not look in"
-        if settings.token and request.path not in self._files:
-            given = request.query.get("token", "")
-            if not hmac.compare_digest(given.encode(), settings.token.encode()):
-                return "the address needs ?token=..., as gazecast printed it"
-        return ""
-
-    async def _file(self, request: web.Request) -> web.Response:
+    async def _serve_file(self, request: web.Request) -> web.Response:
         found = self._files.get(request.path)
         if found is None:
-            return await self._answer(request)
-        kind, body = found
-        headers = {
-            "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-cache", "Permissions-Policy": "camera=(self)",
-        }  # fmt: skip
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+            return await self._serve_resource(request)
+        content_type, body = found
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=FILE_HEADERS)
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        """What the host has at this address."""
+    async def _serve_resource(self, request: web.Request) -> web.Response:
+        query = dict(request.query)
         try:
-            answer = await self._loop.run_in_executor(
-                self._answers, self._host.answer, request.path, dict(request.query)
-            )
+            response = await self._loop.run_in_executor(self._responders, self._host.respond, request.path, query)
         except PageError as error:
-            self.refused += 1
-            return web.Response(status=400, text=f"{error}\n")
-        if answer is None:
+            return self._refuse(400, str(error))
+        if response is None:
             return web.Response(status=404, text="there is no such page; try /\n")
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-        return web.Response(body=answer.body, content_type=answer.kind, headers=headers)
+        return web.Response(body=response.body, content_type=response.content_type, headers=headers)
 
-    async def _socket(self, request: web.Request) -> web.StreamResponse:
-        if self._full():
-            return _no_room()
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_BYTES, compress=False)
+    async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
+        if self._is_full():
+            return self._refuse_full()
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
         await socket.prepare(request)
-        visit = WebSocketConnection(
-            socket, self._host, self._loop, refused=self._refuse, cut_off=lambda: _cut_off(request)
+        connection = WebSocketConnection(
+            socket, self._host, self._loop, count_refused=self._count_refused, abort=lambda: _abort(request)
         )
-        self._visits.add(visit)
+        self._connections.add(connection)
         try:
-            visit.tell(pack_text("hello", **self._host.hello()))
+            connection.send_text(pack_text("hello", **self._host.hello_fields()))
             if self._health:
-                visit.tell(self._health)
-            await visit.stay()
+                connection.send_text(self._health)
+            await connection.serve()
         finally:
-            self._visits.discard(visit)
+            self._connections.discard(connection)
         return socket
 
-    def _refuse(self) -> None:
-        self.refused += 1
+    async def _serve_overlay(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve_mjpeg(request, FrameRequest("overlay"))
 
-    def _full(self) -> bool:
-        full = len(self._visits) >= self._settings.max_viewers
-        self.refused += full
-        return full
-
-    def _tell_all(self, text: str) -> None:
-        for visit in self._visits:
-            visit.tell(text)
-
-    async def _overlay(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, PictureOrder("overlay"))
-
-    async def _edges(self, request: web.Request) -> web.StreamResponse:
+    async def _serve_edges(self, request: web.Request) -> web.StreamResponse:
         try:
-            order = edges_order(request.query.get("homography"), request.query.get("size"), self._settings)
+            edges = read_edges_request(request.query.get("homography"), request.query.get("size"), self._settings)
         except ValueError as error:
-            self.refused += 1
-            return web.Response(status=400, text=f"{error}\n")
-        return await self._stream(request, order)
+            return self._refuse(400, str(error))
+        return await self._serve_mjpeg(request, edges)
 
-    async def _stream(self, request: web.Request, order: PictureOrder) -> web.StreamResponse:
-        hub = self._host.streams
-        if hub is None:
+    async def _serve_mjpeg(self, request: web.Request, frame_request: FrameRequest) -> web.StreamResponse:
+        broadcaster = self._host.broadcaster
+        if broadcaster is None:
             return web.Response(status=404, text="there is no stream here; try /\n")
-        if self._full():
-            return _no_room()
-        stream = MjpegStream(hub, self._loop)
-        self._visits.add(stream)
+        if self._is_full():
+            return self._refuse_full()
+        stream = MjpegStream(broadcaster, self._loop)
+        self._connections.add(stream)
         try:
-            return await stream.send(request, order)
+            return await stream.serve(request, frame_request)
         finally:
-            self._visits.discard(stream)
+            self._connections.discard(stream)
+
+    def _send_text(self, text: str) -> None:
+        for connection in self._connections:
+            connection.send_text(text)
+
+    def _count_refused(self) -> None:
+        self._refused += 1
+
+    def _is_full(self) -> bool:
+        return len(self._connections) >= self._settings.max_viewers
+
+    def _refuse_full(self) -> web.Response:
+        return self._refuse(503, "too many viewers; close one, or --set view.max_viewers=N")
+
+    def _refuse(self, status: int, reason: str) -> web.Response:
+        self._refused += 1
+        return web.Response(status=status, text=f"{reason}\n")
 
 
-def edges_order(homography: str | None, size: str | None, settings: ViewSettings) -> PictureOrder:
-    """The order for edges with what an address asks for, or else the settings; `ValueError` says what is wrong."""
+def read_edges_request(homography: str | None, size: str | None, settings: ViewSettings) -> FrameRequest:
+    """Read a request for edges from an address's query, completed by the settings; raises `ValueError`."""
     numbers, display = settings.homography, settings.display_size
     if homography is not None:
         try:
@@ -245,64 +221,24 @@ def edges_order(homography: str | None, size: str | None, settings: ViewSettings
             raise ValueError(f"homography={homography[:80]} is not nine numbers with commas between them") from None
         check_homography(numbers)
     if size is not None:
-        wide, _, high = size.partition("x")
-        if not (wide.isdecimal() and high.isdecimal() and len(size) < 12 and 0 < int(wide) <= 8192 >= int(high) > 0):
+        width, _, height = size.partition("x")
+        is_size = width.isdecimal() and height.isdecimal() and len(size) < 12
+        if not (is_size and 0 < int(width) <= 8192 >= int(height) > 0):
             raise ValueError(f"size={size[:40]} is not WIDTHxHEIGHT of 1 to 8192")
-        display = int(wide), int(high)
-    return PictureOrder("edges", numbers, display)
+        display = int(width), int(height)
+    return FrameRequest("edges", numbers, display)
 
 
-def _cut_off(request: web.Request) -> None:
+def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 
 
-def _no_room() -> web.Response:
-    return web.Response(status=503, text="there are viewers enough; close one, or --set view.max_viewers=N\n")
-
-
-def _page_files(page: str) -> dict[str, tuple[str, bytes]]:
-    """Every file of the pages by its path, and `page` as `/`."""
-    found = {}
+def _load_files(index_file: str) -> dict[str, tuple[str, bytes]]:
+    """Load (content type, body) of every page file by its path, with `index_file` as `/`."""
+    files = {}
     for file in resources.files("realtime.viewer").joinpath("page").iterdir():
-        kind = TYPES.get(f".{file.name.rpartition('.')[2]}")
-        if kind is not None:
-            found[f"/{file.name}"] = kind, file.read_bytes()
-    return {**found, "/": found[f"/{page}"], "/edges": found["/edges.html"]}
-
-
-def _tls(settings: ViewSettings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        said = error.strerror or str(error)
-        raise ViewerError(f"view.tls_cert {settings.tls_cert} and view.tls_key {settings.tls_key}: {said}") from None
-    return context
-
-
-def _why(error: OSError, settings: ViewSettings) -> str:
-    hint = {
-        errno.EADDRINUSE: "the port is in use; stop the program that holds it, or --set view.port=0 for a free one",
-        errno.EACCES: "ports below 1024 are the system's; choose another with --set view.port=N",
-        errno.EADDRNOTAVAIL: "this machine has no such address",
-    }.get(error.errno or 0, error.strerror or str(error))
-    return f"cannot serve the page at {settings.host}:{settings.port}: {hint}"
-
-
-def _reachable(host: str) -> str:
-    """Where others find a host that listens at all addresses of this machine; itself where there is no network."""
-    elsewhere = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}.get(host)  # noqa: S104
-    if elsewhere is None:
-        return host
-    with contextlib.suppress(OSError), socket.socket(elsewhere[0], socket.SOCK_DGRAM) as probe:
-        probe.connect((elsewhere[1], 9))  # which sends nothing, but chooses an address
-        return str(probe.getsockname()[0])
-    return host
-
-
-def _host_name(host: str) -> str:
-    """The name in a Host header, without its port."""
-    return urlsplit(f"//{host}").hostname or ""
+        content_type = CONTENT_TYPES.get(f".{file.name.rpartition('.')[2]}")
+        if content_type is not None:
+            files[f"/{file.name}"] = content_type, file.read_bytes()
+    return {**files, "/": files[f"/{index_file}"], "/edges": files["/edges.html"]}

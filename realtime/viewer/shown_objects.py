@@ -1,4 +1,4 @@
-"""Which objects were on show since a recording began, and for how long, for those who name them meanwhile."""
+"""Counts how long each object was shown since a recording began."""
 
 from __future__ import annotations
 
@@ -6,58 +6,58 @@ import threading
 
 from realtime.pipeline.observers import FrameResult
 
-GAP_NS = 500_000_000
-"""After so long without a picture, nobody knows what was on show."""
+MAX_GAP_NS = 500_000_000
+"""A longer time between two frames is not counted: it is unknown which object was shown then."""
 
 
 class ShownObjects:
-    """Empty until `begin`; any thread."""
+    """A thread-safe counter of the seconds that each object was shown; empty until `start`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._on = False
+        self._is_counting = False
         self._shown_ns: dict[int, int] = {}
         self._changed: dict[int, None] = {}
         self._last: tuple[int, int] | None = None
 
-    def begin(self) -> None:
-        """A recording begins; those of the last one are forgotten."""
+    def start(self) -> None:
+        """Start counting for a new recording; objects of the last one are removed."""
         with self._lock:
-            self._on, self._last = True, None
+            self._is_counting, self._last = True, None
             self._shown_ns.clear()
             self._changed.clear()
 
-    def end(self) -> None:
-        """It ends; its objects can still be named."""
-        self._on = False
+    def stop(self) -> None:
+        """Stop counting; the objects can still be named."""
+        self._is_counting = False
 
-    def add(self, shown: FrameResult) -> bool:
-        """Count a frame with its mask; True for an object that is new here."""
-        message, at_ns = shown.message, shown.frame.captured_ns
-        if not self._on or message is None or message.state == "lost":
+    def add_result(self, result: FrameResult) -> bool:
+        """Count a frame with its mask; True for an object that is new in this recording."""
+        message, at_ns = result.message, result.frame.captured_ns
+        if not self._is_counting or message is None or message.state == "lost":
             self._last = None
             return False
         with self._lock:
-            new = message.object not in self._shown_ns
-            goes_on = self._last is not None and self._last[0] == message.object
-            since_ns = at_ns - self._last[1] if self._last is not None and goes_on else 0
-            more_ns = since_ns if 0 < since_ns <= GAP_NS else 0
+            is_new = message.object not in self._shown_ns
+            continues = self._last is not None and self._last[0] == message.object
+            since_ns = at_ns - self._last[1] if self._last is not None and continues else 0
+            more_ns = since_ns if 0 < since_ns <= MAX_GAP_NS else 0
             self._shown_ns[message.object] = self._shown_ns.get(message.object, 0) + more_ns
             self._changed[message.object] = None
             self._last = message.object, at_ns
-            return new
+            return is_new
 
-    def knows(self, thing: int) -> bool:
-        """Whether an object is one of them."""
-        return thing in self._shown_ns
+    def has_object(self, object_id: int) -> bool:
+        """Whether an object was shown in this recording."""
+        return object_id in self._shown_ns
 
-    def everything(self) -> list[tuple[int, float]]:
-        """All objects in the order in which they came, and for how many seconds each was on show."""
+    def durations(self) -> list[tuple[int, float]]:
+        """Return (object, seconds shown) of all objects in the order in which they appeared."""
         with self._lock:
-            return [(thing, round(ns / 1e9, 2)) for thing, ns in self._shown_ns.items()]
+            return [(object_id, round(ns / 1e9, 2)) for object_id, ns in self._shown_ns.items()]
 
-    def changes(self) -> list[tuple[int, float]]:
-        """Likewise, those that have changed since this was asked last."""
+    def pop_changes(self) -> list[tuple[int, float]]:
+        """Return (object, seconds shown) of the objects that changed since the last call."""
         with self._lock:
             changed, self._changed = list(self._changed), {}
-            return [(thing, round(self._shown_ns[thing] / 1e9, 2)) for thing in changed]
+            return [(object_id, round(self._shown_ns[object_id] / 1e9, 2)) for object_id in changed]

@@ -1,8 +1,11 @@
-"""A snapshot: one frame, its mask, both together, and what was said of them, left in a folder."""
+"""Writes snapshots: one frame, its mask, both together, and their metadata, as files in a folder."""
 
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,40 +15,77 @@ import numpy as np
 
 from realtime.comms import MaskMessage
 from realtime.errors import SnapshotError
+from realtime.infra.channels import Latest
 from realtime.media.files import free_name
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
 from realtime.types import FrameRef
 
 
-def save(shown: FrameResult, folder: Path, name: str) -> list[Path]:
+class SnapshotWorker:
+    """A thread that writes snapshots, because a disk may be slow; the newest request wins."""
+
+    def __init__(
+        self, folder: Path, report: Callable[[str], None], clock: Callable[[], time.struct_time] = time.localtime
+    ) -> None:
+        """report: called with the outcome of each snapshot as a short text. clock: names the snapshots."""
+        self._folder, self._report, self._clock = folder, report, clock
+        self._requests: Latest[FrameResult] = Latest()
+        self._thread = threading.Thread(target=self._run, name="gazecast-snapshots", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, result: FrameResult) -> None:
+        """Write this frame and its mask soon; any thread, returns at once."""
+        self._requests.put(result)
+
+    def close(self) -> None:
+        """Stop accepting requests and wake the thread; `join` waits for it."""
+        self._requests.close()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread to end."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (result := self._requests.take()) is not None:
+            try:
+                written = save_snapshot(result, self._folder, time.strftime("%Y%m%d-%H%M%S", self._clock()))
+                self._report(f"saved {written[0].with_suffix('')}-*.png")
+            except SnapshotError as error:
+                self._report(str(error))
+
+
+def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
     """Write NAME-frame.png, NAME-overlay.png, NAME.json and, if there is a mask, NAME-mask.png (0 and 255).
 
-    Pictures have the frame's own pixels. Existing files are not replaced: a number is added to the name. Raises
+    Images have the frame's own pixels. Existing files are not replaced: a number is added to the name. Raises
     `SnapshotError`.
     """
-    message, image = shown.message, shown.frame.image
-    pictures = {"frame": image, "overlay": draw(image, message)}
+    message, image = result.message, result.frame.image
+    images = {"frame": image, "overlay": draw(image, message)}
     if message is not None and message.mask is not None:
-        pictures["mask"] = message.mask.astype(np.uint8) * 255
+        images["mask"] = message.mask.astype(np.uint8) * 255
     try:
         folder.mkdir(parents=True, exist_ok=True)
         name = free_name(folder, name, ".json")
-        left = [folder / f"{name}.json"]
-        left[0].write_text(json.dumps(_said(shown), indent=1, allow_nan=False) + "\n")
-        for what, picture in pictures.items():
-            path = folder / f"{name}-{what}.png"
+        written = [folder / f"{name}.json"]
+        written[0].write_text(json.dumps(_metadata(result), indent=1, allow_nan=False) + "\n")
+        for kind, picture in images.items():
+            path = folder / f"{name}-{kind}.png"
             path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-            left.append(path)
+            written.append(path)
     except OSError as error:
-        raise SnapshotError(f"cannot leave a snapshot in {folder}: {error.strerror or error}") from None
-    return left
+        raise SnapshotError(f"cannot write a snapshot into {folder}: {error.strerror or error}") from None
+    return written
 
 
-def _said(shown: FrameResult) -> dict[str, Any]:
-    """What `mask` publishes, without the mask."""
-    if shown.message is None:
-        return {"frame": asdict(FrameRef.of(shown.frame))}
-    fields = MaskMessage.of_result(shown.message).fields()
+def _metadata(result: FrameResult) -> dict[str, Any]:
+    """Return the fields of topic `mask`, without the mask itself."""
+    if result.message is None:
+        return {"frame": asdict(FrameRef.of(result.frame))}
+    fields = MaskMessage.of_result(result.message).fields()
     del fields["mask"]
-    return {**fields, "timing_ns": asdict(shown.message.timing_ns)}
+    return {**fields, "timing_ns": asdict(result.message.timing_ns)}

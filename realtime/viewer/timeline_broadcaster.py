@@ -1,7 +1,7 @@
-"""Shows moments of a recording to viewers, each the one that it asks for, and never waits for any of them.
+"""Sends requested moments of a recording to viewers, and never waits for any of them.
 
-A viewer has one picture in flight: what it asks for meanwhile waits, the newest wish wins, and it gets the next picture
-when it says that it has shown the last. Pictures are the recorded ones; only PNG is sent as JPEG.
+A viewer has one frame in flight: of the requests it makes meanwhile the newest wins, and it receives the next frame
+after it acknowledges the last. Frames are sent as recorded; only PNG is converted to JPEG.
 """
 
 from __future__ import annotations
@@ -17,85 +17,88 @@ from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
 from realtime.recording.timeline import Timeline, TimelineMoment
 from realtime.viewer.clients import ClientSlot, ClientSlots
-from realtime.viewer.contours import outlines
-from realtime.viewer.frame_broadcaster import target
-from realtime.viewer.page_messages import SeekRequest, pack_picture
+from realtime.viewer.contours import find_contours
+from realtime.viewer.frame_broadcaster import target_fields
+from realtime.viewer.page_messages import SeekRequest, pack_view_frame
 
 log = logging.getLogger(__name__)
 
 
 class ReviewClient(ClientSlot):
-    """One viewer. `wish`: what it wants to see next."""
+    """A viewer of a recording. request: the moment it wants to see next."""
 
-    def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
-        super().__init__(deliver)
-        self.wish: SeekRequest | None = None
+    def __init__(self, send_frame: Callable[[int, bytes], None]) -> None:
+        super().__init__(send_frame)
+        self.request: SeekRequest | None = None
 
 
 class TimelineBroadcaster(ClientSlots[ReviewClient]):
-    """Takes wishes from any thread and answers them, each viewer in turn, on its own, between `start` and `stop`."""
+    """A broadcaster that serves seek requests round-robin on its own thread, between `start` and `stop`."""
 
-    def __init__(self, reel: Timeline, jpeg_quality: int) -> None:
+    def __init__(self, timeline: Timeline, jpeg_quality: int) -> None:
         super().__init__()
-        self._reel, self._quality = reel, jpeg_quality
+        self._timeline, self._quality = timeline, jpeg_quality
 
     def start(self) -> None:
-        """Begin to show."""
-        self.work("projector", self._work)
+        """Start the sending thread."""
+        self.start_thread("timeline-broadcaster", self._send_frames)
 
-    def join(self, deliver: Callable[[int, bytes], None]) -> ReviewClient:
-        """Seat a viewer. `deliver(seq, picture)` is called on the projector's thread and must return at once."""
-        return self.take(ReviewClient(deliver))
+    def connect(self, send_frame: Callable[[int, bytes], None]) -> ReviewClient:
+        """Add a viewer; `send_frame(seq, data)` is called on the sending thread and must return at once."""
+        return self.add(ReviewClient(send_frame))
 
-    def show(self, chair: ReviewClient, wish: SeekRequest) -> None:
-        """The viewer wants to see this; what it wanted before and has not got is skipped."""
-        with self.wake:
-            chair.skipped += chair.wish is not None
-            chair.wish = wish
-            self.wake.notify_all()
+    def seek(self, client: ReviewClient, request: SeekRequest) -> None:
+        """Request a moment for a viewer; an earlier request that was not served yet is skipped. Any thread."""
+        with self.changed:
+            client.skipped += client.request is not None
+            client.request = request
+            self.changed.notify_all()
 
-    def _next(self) -> ReviewClient | None:
-        return next((chair for chair in self.seated if chair.ready and chair.wish is not None), None)
+    def _next_client(self) -> ReviewClient | None:
+        return next((client for client in self.clients if client.is_ready and client.request is not None), None)
 
-    def _work(self) -> None:
+    def _send_frames(self) -> None:
         while True:
-            with self.wake:
-                self.wake.wait_for(lambda: self.stopped or self._next() is not None)
-                chair = self._next()
-                if self.stopped or chair is None:
+            with self.changed:
+                self.changed.wait_for(lambda: self.is_stopped or self._next_client() is not None)
+                client = self._next_client()
+                if self.is_stopped or client is None:
                     return
-                wish, chair.wish = chair.wish, None
-                chair.ready, chair.sent = False, chair.sent + 1
-                seq = chair.sent
-                self.seated.remove(chair)  # to the end of the row
-                self.seated.append(chair)
-            if wish is not None:
-                chair.deliver(seq, self._picture(wish, seq))
+                request, client.request = client.request, None
+                client.is_ready, client.sent_seq = False, client.sent_seq + 1
+                seq = client.sent_seq
+                self.clients.remove(client)  # to the end of the queue
+                self.clients.append(client)
+            if request is not None:
+                client.send_frame(seq, self._pack(request, seq))
 
-    def _picture(self, wish: SeekRequest, seq: int) -> bytes:
-        reel = self._reel
-        number = reel.at(round((wish.ms or 0.0) * 1e6)) if wish.n is None else min(wish.n, len(reel) - 1)
+    def _pack(self, request: SeekRequest, seq: int) -> bytes:
+        timeline = self._timeline
+        if request.n is None:
+            number = timeline.at(round((request.ms or 0.0) * 1e6))
+        else:
+            number = min(request.n, len(timeline) - 1)
         try:
-            moment = reel.moment(number)
+            moment = timeline.moment(number)
             jpeg = self._jpeg(moment.frame)
             mask = moment.message.mask if moment.message is not None else None
-            return pack_picture(_head(moment, seq), outlines(mask) if mask is not None else [], jpeg)
+            return pack_view_frame(_moment_header(moment, seq), find_contours(mask) if mask is not None else [], jpeg)
         except Exception as error:  # files may be broken in ways of their own; one moment must not be the last
             log.info("a moment of a recording failed", exc_info=log.isEnabledFor(logging.DEBUG))
-            self.failed()
-            return pack_picture({"seq": seq, "n": max(0, number), "trouble": f"frame {number + 1}: {error}"}, [], b"")
+            self.count_failure()
+            return pack_view_frame({"seq": seq, "n": max(0, number), "error": f"frame {number + 1}: {error}"}, [], b"")
 
     def _jpeg(self, frame: RecordedFrame) -> bytes:
         if frame.format == "jpeg":
             return frame.data
         ok, data = cv2.imencode(".jpg", frame.frame().image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not ok:
-            raise RecordingError(f"frame {frame.index} cannot be packed as JPEG")
+            raise RecordingError(f"frame {frame.index} cannot be encoded as JPEG")
         return np.asarray(data).tobytes()
 
 
-def _head(moment: TimelineMoment, seq: int) -> Mapping[str, Any]:
-    """What a page is told about a moment; times in ms since the recording began."""
+def _moment_header(moment: TimelineMoment, seq: int) -> Mapping[str, Any]:
+    """Return the header of a frame message; times in ms since the recording began."""
     frame, message = moment.frame, moment.message
     fields: dict[str, Any] = {
         "seq": seq,
@@ -103,10 +106,10 @@ def _head(moment: TimelineMoment, seq: int) -> Mapping[str, Any]:
         "ms": round(moment.at_ns / 1e6, 2),
         "until_ms": round(moment.until_ns / 1e6, 2),
         "frame": {"index": frame.index, "timestamp": frame.timestamp},
-        "own": moment.own,
+        "own_mask": moment.own,
         "target": None,
     }
     if message is not None:
-        fields["target"] = target(message, message.published_ns)
+        fields["target"] = target_fields(message, message.published_ns)
         fields["frame"] |= {"width": message.frame.width, "height": message.frame.height}
     return fields

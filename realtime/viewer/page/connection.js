@@ -49,7 +49,7 @@ export class Link {
 
   want(kind) {
     this.kind = kind;
-    this.say({ t: "want", kind });
+    this.say({ t: "view", kind });
   }
 
   /** The page's clock for a time of the server's; null until it is known. */

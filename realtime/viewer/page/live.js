@@ -13,7 +13,7 @@ import { Series } from "./latency_chart.js";
 const HELD_MS = 1000; // by when what is on show is held, if there was something to hold
 const TRAIL_EVERY_MS = 30; // a trail that fades while nothing else happens needs no more
 const OLD_MS = 700; // a mask older than this is not shown, a picture older than this is greyed
-const NOBODY = { yours: false, taken: false, label: "" };
+const NOBODY = { yours: false, active: false, label: "" };
 const $ = (id) => document.getElementById(id);
 const stage = $("stage"), picture = $("picture"), overlay = $("overlay");
 const under = picture.getContext("2d", { alpha: false }), over = overlay.getContext("2d");
@@ -51,12 +51,12 @@ const recording = new Recording(link, panel.notice);
 
 function hear(message) {
   if (message.t === "hello") state.hello = message;
-  else if (message.t === "can") state.hello.can = message.can;
+  else if (message.t === "verbs") state.hello.verbs = message.verbs;
   else if (message.t === "health") state.health = message;
   else if (message.t === "source") {
     if (state.source.yours && !message.yours && local.running) {
       local.stop();
-      panel.notice(message.taken ? `${message.label} of another page is the source now` : "the source has stopped");
+      panel.notice(message.active ? `${message.label} of another page is the source now` : "the source has stopped");
     }
     state.source = message;
   } else if (recording.hear(message)) state.on.record = recording.on;
@@ -222,7 +222,7 @@ function drawEyes(base, now) {
   const radius = target ? target.gaze[2] * k : 0;
   const looks = hand.active && hand.place
     ? hand.looksPx(base.image.width, base.image.height, now)
-    : (base.mask?.head.looks ?? []).map(([x, y, age]) => [x * k, y * k, age]);
+    : (base.mask?.head.gaze_trail ?? []).map(([x, y, age]) => [x * k, y * k, age]);
   drawGaze(over, looks, radius, pixelSize());
 }
 

@@ -16,7 +16,7 @@ const MODES = {
 
 export function refresh({ state, local, hand }) {
   const { hello, health, source, open } = state;
-  const idle = open && hello?.page_frames && !source.taken; // nothing is wrong: nobody has begun
+  const idle = open && hello?.page_frames && !source.active; // nothing is wrong: nobody has begun
   const pill = $("state");
   pill.dataset.state = !open ? "gone" : idle ? "ready" : health?.state ?? "connecting";
   pill.textContent = !open ? "gazecast is not there" : pill.dataset.state;
@@ -25,14 +25,14 @@ export function refresh({ state, local, hand }) {
   const mine = Boolean(hello?.page_frames);
   $("sources").hidden = !mine || !open;
   $("camera").textContent = local.running ? "Stop" : "Camera";
-  $("start").hidden = !(open && mine && !local.running && !source.taken);
+  $("start").hidden = !(open && mine && !local.running && !source.active);
   $("modes").hidden = !local.running;
   $("mode-says").textContent = MODES[state.mode];
   for (const button of document.querySelectorAll("[data-mode]")) {
     button.setAttribute("aria-checked", String(button.dataset.mode === state.mode));
   }
   for (const button of document.querySelectorAll("[data-verb]")) {
-    const can = open && (hello?.can ?? []).includes(button.dataset.verb);
+    const can = open && (hello?.verbs ?? []).includes(button.dataset.verb);
     button.disabled = !can;
     button.title = can ? "" : "not in this run";
     if ("toggle" in button.dataset) button.setAttribute("aria-pressed", String(state.on[button.dataset.verb]));
@@ -80,7 +80,7 @@ export function slow({ state, local, recording, gazeSeries, screenSeries, keySer
 }
 
 function warn(state, local, now) {
-  const latest = state.latest, idle = state.hello?.page_frames && !state.source.taken;
+  const latest = state.latest, idle = state.hello?.page_frames && !state.source.active;
   const since = (ms) => `${Math.round((now - ms) / 1000)} s`;
   let text = "";
   if (!state.open) text = "The connection is gone; trying again";

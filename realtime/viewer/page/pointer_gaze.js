@@ -46,7 +46,7 @@ export class Hand {
   }
 
   leave() {
-    if (this.place && this.active) this.link.say({ t: "looks", looks: [[...this.place, performance.now(), 0]], moved: false });
+    if (this.place && this.active) this.link.say({ t: "gaze", samples: [[...this.place, performance.now(), 0]], moved: false });
     if (this.place) this.stirredMs = performance.now();
     this.place = null;
     this.looks = [];
@@ -64,7 +64,7 @@ export class Hand {
     this.trail = this.trail.filter(([, , ms]) => now - ms < TRAIL_MS);
     if (!this.place) return;
     if (!this.looks.length) this.add(this.place, now); // still looking at the same place
-    this.link.say({ t: "looks", looks: this.looks.slice(-MOST), moved: this.moved });
+    this.link.say({ t: "gaze", samples: this.looks.slice(-MOST), moved: this.moved });
     this.looks = [];
     this.moved = false;
   }

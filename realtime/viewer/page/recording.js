@@ -30,11 +30,11 @@ export class Recording {
   /** Whether a message was for this. */
   hear(message) {
     if (message.t === "recording") this.turned(message);
-    else if (message.t === "things") {
-      for (const [object, seconds] of message.things) this.seconds.set(object, seconds);
+    else if (message.t === "objects") {
+      for (const [object, seconds] of message.objects) this.seconds.set(object, seconds);
       this.list();
     } else if (message.t === "labels") {
-      this.things.said(message.said);
+      this.things.said(message.labels);
       $("undo").disabled = !message.undo;
     } else if (message.t === "refused") this.notice(message.reason);
     else return false;

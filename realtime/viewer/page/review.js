@@ -11,7 +11,7 @@ const stage = $("stage"), picture = $("picture"), overlay = $("overlay");
 const under = picture.getContext("2d", { alpha: false }), over = overlay.getContext("2d");
 
 const state = {
-  hello: null, open: false, film: { share: 0, length_ms: 0, read_ms: 0, frames: 0, damaged: 0, trouble: "" }, spans: [], things: [], undo: 0,
+  hello: null, open: false, film: { share: 0, length_ms: 0, read_ms: 0, frames: 0, damaged: 0, error: "" }, spans: [], objects: [], undo: 0,
   shown: null, // {head, path, bitmap}: what is in the picture
   positionMs: 0, playing: false, speed: 1, since: null, // since: {now, ms} of when it began to play
   asked: null, wish: null, // what is in flight, and what is wanted next: {n} or {ms}
@@ -35,11 +35,11 @@ const things = new Things($("things"), $("names"), {
 
 function hear(message) {
   if (message.t === "hello") state.hello = message;
-  else if (message.t === "film") {
+  else if (message.t === "timeline") {
     state.film = message;
     if (message.frames) fetchFilm();
   } else if (message.t === "labels") {
-    things.said(message.said);
+    things.said(message.labels);
     state.undo = message.undo;
     lane.changed();
   } else if (message.t === "notice") notice(message.text);
@@ -52,15 +52,15 @@ let fetching = null;
 async function fetchFilm() {
   const mine = fetching = {};
   try {
-    const answer = await fetch(address("film.json"));
+    const answer = await fetch(address("timeline.json"));
     if (!answer.ok || fetching !== mine) return;
     Object.assign(state, await answer.json());
   } catch {
     return; // the connection is gone, which is said elsewhere; it is fetched again when it is back
   }
   lane.changed();
-  things.show(state.things.map((one) => ({
-    ...one, says: `${one.seconds.toFixed(1)} s · ${count(one.masks, "mask")} · ${count(one.looks, "look")}`,
+  things.show(state.objects.map((one) => ({
+    ...one, says: `${one.seconds.toFixed(1)} s · ${count(one.masks, "mask")} · ${count(one.visits, "visit")}`,
   })));
   if (!state.shown) ask({ ms: state.positionMs });
   state.dirty = true;
@@ -84,12 +84,12 @@ async function receive(head, outlines, jpeg) {
     try { // turned as the run had it, whatever the camera says of its own orientation
       bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }), { imageOrientation: "none" });
     } catch {
-      head.trouble = `frame ${head.n} has no picture that this browser can decode`;
+      head.error = `frame ${head.n} has no picture that this browser can decode`;
     }
   }
   state.asked = null;
-  if (head.trouble) {
-    notice(head.trouble);
+  if (head.error) {
+    notice(head.error);
     pause();
     if (state.shown) state.shown.head.n = head.n; // so that one can step over it
   } else {
@@ -112,7 +112,7 @@ function ask(wish) {
   } else if (state.film.frames) {
     state.wish = null;
     state.asked = wish;
-    link.say({ t: "show", ...wish });
+    link.say({ t: "seek", ...wish });
   }
 }
 
@@ -188,7 +188,7 @@ function drawShown({ head, path, bitmap }) {
   over.setTransform(scale, 0, 0, scale, x, y);
   const kept = target && things.label(target.object).keep;
   if (path && kept) {
-    over.globalAlpha = head.own ? 1 : 0.45; // the run passed this frame over: the mask is of the one before
+    over.globalAlpha = head.own_mask ? 1 : 0.45; // the run passed this frame over: the mask is of the one before
     drawMask(over, path, target.state, pixel);
     over.globalAlpha = 1;
   }
@@ -212,7 +212,7 @@ function fitCanvases() {
 function refresh() {
   const { hello, film, open, shown } = state;
   const pill = $("state");
-  pill.dataset.state = !open ? "gone" : !hello ? "connecting" : hello.complete && !film.damaged && !film.trouble ? "recording" : "cut off";
+  pill.dataset.state = !open ? "gone" : !hello ? "connecting" : hello.complete && !film.damaged && !film.error ? "recording" : "cut off";
   pill.textContent = !open && hello ? "gazecast is not there" : pill.dataset.state === "cut off" && hello.complete ? "damaged" : pill.dataset.state;
   $("warning").hidden = open || !hello;
   $("warning").textContent = "The connection is gone; trying again";
@@ -225,7 +225,7 @@ function refresh() {
     const wrong = [];
     if (!hello.complete) wrong.push("This recording was cut off, or is still being written. Everything up to there is here.");
     if (film.damaged) wrong.push(`${count(film.damaged, "piece")} of half a second cannot be read and ${film.damaged === 1 ? "is" : "are"} missing.`);
-    if (film.trouble) wrong.push(`It was read no further: ${film.trouble}`);
+    if (film.error) wrong.push(`It was read no further: ${film.error}`);
     $("cut").hidden = !wrong.length;
     $("cut").textContent = wrong.join(" ");
   }
@@ -239,9 +239,9 @@ function refresh() {
     button.setAttribute("aria-checked", String(Number(button.dataset.speed) === state.speed));
   }
   $("undo").disabled = !open || !state.undo;
-  const dropped = state.things.filter(({ object }) => !things.label(object).keep).length;
-  $("count").textContent = state.things.length ? `${state.things.length}${dropped ? `, ${dropped} dropped` : ""}` : "";
-  $("nothing").hidden = reading || state.things.length > 0;
+  const dropped = state.objects.filter(({ object }) => !things.label(object).keep).length;
+  $("count").textContent = state.objects.length ? `${state.objects.length}${dropped ? `, ${dropped} dropped` : ""}` : "";
+  $("nothing").hidden = reading || state.objects.length > 0;
   if (shown) $("number").textContent = `frame ${shown.head.n + 1} of ${film.frames}`;
   card(shown?.head);
   things.mark(state.selected, shown?.head.target && shown.head.target.state !== "lost" ? shown.head.target.object : null);
@@ -257,7 +257,7 @@ function card(head) {
   $("card-state").textContent = keep ? target.state : "dropped";
   $("card-more").textContent = [
     target.state === "lost" || !keep ? "" : `${Math.round(100 * target.confidence)} % sure`,
-    head.own || !keep ? "" : "mask of the frame before",
+    head.own_mask || !keep ? "" : "mask of the frame before",
   ].filter(Boolean).join(" · ");
 }
 

@@ -8,7 +8,7 @@ import pytest
 from realtime.pipeline.control import CommandQueue
 from realtime.viewer import connections
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
-from realtime.viewer.live_page import LiveHost
+from realtime.viewer.live_host import LiveHost
 from realtime.viewer.page_input import PageInput
 
 
@@ -38,10 +38,10 @@ class Deaf:
 
 @pytest.mark.parametrize(
     ("nonsense", "code"),
-    [(connections.MOST_BAD, aiohttp.WSCloseCode.POLICY_VIOLATION), (3, aiohttp.WSCloseCode.GOING_AWAY)],
+    [(connections.MAX_INVALID, aiohttp.WSCloseCode.POLICY_VIOLATION), (3, aiohttp.WSCloseCode.GOING_AWAY)],
 )
 def test_a_peer_that_does_not_answer_is_cut_off_and_counted_all_along(monkeypatch, nonsense, code):
-    monkeypatch.setattr(connections, "FAREWELL_S", 0.01)
+    monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.01)
     refused, cut = [], []
     socket = Deaf(nonsense)
     socket.heard = lambda: len(refused)
@@ -50,13 +50,13 @@ def test_a_peer_that_does_not_answer_is_cut_off_and_counted_all_along(monkeypatc
         loop = asyncio.get_running_loop()
         host = LiveHost(FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), {})
         one = connections.WebSocketConnection(
-            socket, host, loop, refused=lambda: refused.append(1), cut_off=lambda: cut.append(1)
+            socket, host, loop, count_refused=lambda: refused.append(1), abort=lambda: cut.append(1)
         )
-        staying = asyncio.ensure_future(one.stay())
+        staying = asyncio.ensure_future(one.serve())
         while len(socket.seen) <= 3:
             await asyncio.sleep(0)
         if code == aiohttp.WSCloseCode.GOING_AWAY:
-            one.dismiss()
+            one.close()
         await staying
 
     asyncio.run(asyncio.wait_for(stay(), 30))

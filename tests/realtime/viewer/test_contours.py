@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from realtime.comms import MaskMessage
 from realtime.config.viewer import IDENTITY, check_homography
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
-from realtime.viewer.contours import edges, outlines
+from realtime.viewer.contours import draw_edges, find_contours
 
 SIZE = (160, 120)
 
@@ -43,17 +43,17 @@ def filled(lines, shape):
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.bool_, (14, 19)))
 def test_outlines_give_the_mask_again(mask):
-    assert (filled(outlines(mask), mask.shape) == mask).all()
+    assert (filled(find_contours(mask), mask.shape) == mask).all()
 
 
 def test_a_ring_has_two_outlines_and_nothing_has_none():
     ring = disc() & ~disc(radius=12)
-    assert len(outlines(ring)) == 2
-    assert outlines(np.zeros((5, 5), np.bool_)) == []
+    assert len(find_contours(ring)) == 2
+    assert find_contours(np.zeros((5, 5), np.bool_)) == []
 
 
 def test_edges_are_on_the_edge_and_black_elsewhere():
-    picture = edges(message(disc()), SIZE, check_homography(IDENTITY))
+    picture = draw_edges(message(disc()), SIZE, check_homography(IDENTITY))
     lit = picture.max(axis=2) > 100
     rows, columns = np.nonzero(lit)
     away = np.abs(np.hypot(columns - 80, rows - 60) - 30)
@@ -65,13 +65,13 @@ def test_edges_are_on_the_edge_and_black_elsewhere():
 
 @pytest.mark.parametrize("what", [None, message(None, "lost")])
 def test_without_a_mask_all_is_black(what):
-    assert not edges(what, SIZE, check_homography(IDENTITY)).any()
+    assert not draw_edges(what, SIZE, check_homography(IDENTITY)).any()
 
 
 def test_a_homography_moves_scales_and_tilts():
     matrix = np.array([[2.0, 0.1, 15], [0.05, 1.8, -20], [2e-4, 1e-4, 1]])
     size = (400, 260)
-    picture = edges(message(disc()), size, matrix)
+    picture = draw_edges(message(disc()), size, matrix)
     rows, columns = np.nonzero(picture.max(axis=2) > 150)
     back = np.column_stack([columns, rows, np.ones(len(rows))]) @ np.linalg.inv(matrix).T
     back = back[:, :2] / back[:, 2:]
@@ -82,4 +82,4 @@ def test_a_homography_moves_scales_and_tilts():
 
 def test_what_lies_behind_the_horizon_is_left_out():
     matrix = np.array([[1.0, 0, 0], [0, 1, 0], [-1 / 80, 0, 1]])  # x = 80, the disc's middle, is infinitely far
-    assert not edges(message(disc()), SIZE, matrix).any()
+    assert not draw_edges(message(disc()), SIZE, matrix).any()

@@ -131,6 +131,6 @@ def test_keys_and_buttons(live):
         tab.key("m")
         modes.add(tab.do("gazecast.state.mode"))
     assert modes == {"matched", "carried", "late"}
-    can = set(tab.do("gazecast.state.hello.can"))
+    can = set(tab.do("gazecast.state.hello.verbs"))
     for verb in ("part", "whole", "hold", "clear", "record", "snapshot"):
         assert tab.do(f"document.querySelector('[data-verb={verb}]').disabled") is (verb not in can)

@@ -12,19 +12,19 @@ from realtime.errors import PageError
 from realtime.pipeline.control import UserCommand
 from realtime.recording.labels import ObjectLabel
 from realtime.viewer.page_messages import (
-    MOST_LOOKS,
-    MOST_TEXT,
+    MAX_GAZE_SAMPLES,
+    MAX_TEXT_CHARS,
     ClockSync,
     FrameAck,
     LabelChange,
     PageGaze,
-    PagePoint,
     PageSourceChange,
+    PointerSample,
     SeekRequest,
     UndoRequest,
     ViewRequest,
-    pack_picture,
-    read_picture,
+    pack_view_frame,
+    read_page_frame,
     read_text,
 )
 
@@ -32,16 +32,16 @@ from realtime.viewer.page_messages import (
 @pytest.mark.parametrize(
     ("text", "means"),
     [
-        ('{"t":"want","kind":"masks"}', ViewRequest("masks")),
+        ('{"t":"view","kind":"masks"}', ViewRequest("masks")),
         ('{"t":"ack","seq":5}', FrameAck(5)),
         ('{"t":"sync","n":1,"ms":12.5}', ClockSync(1, 12.5)),
         ('{"t":"source","on":false}', PageSourceChange(False, "")),
         ('{"t":"source","on":true,"label":"cam\\u0007era"}', PageSourceChange(True, "camera")),
-        ('{"t":"looks","looks":[[0.5,1,3,1]],"moved":true}', PageGaze((PagePoint(0.5, 1.0, 3.0, 1.0),), True)),
+        ('{"t":"gaze","samples":[[0.5,1,3,1]],"moved":true}', PageGaze((PointerSample(0.5, 1.0, 3.0, 1.0),), True)),
         ('{"t":"command","verb":"hold","on":false}', UserCommand("hold", False)),
         ('{"t":"command","verb":"clear"}', UserCommand("clear", True)),
-        ('{"t":"show","n":7}', SeekRequest(7, None)),
-        ('{"t":"show","ms":7.5}', SeekRequest(None, 7.5)),
+        ('{"t":"seek","n":7}', SeekRequest(7, None)),
+        ('{"t":"seek","ms":7.5}', SeekRequest(None, 7.5)),
         ('{"t":"label","object":3,"text":" a\\n cup "}', LabelChange(3, ObjectLabel("a cup"))),
         ('{"t":"label","object":3,"keep":false}', LabelChange(3, ObjectLabel("", keep=False))),
         ('{"t":"undo"}', UndoRequest()),
@@ -54,15 +54,15 @@ def test_what_a_page_says(text, means):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "[]", "null", "{", '"x"', "{}", '{"t":1}', '{"t":["want"]}', '{"t":"want","kind":"everything"}',
-        '{"t":"want","kind":{}}', '{"t":"ack","seq":-1}', '{"t":"ack","seq":1.5}', '{"t":"ack","seq":true}',
+        "", "[]", "null", "{", '"x"', "{}", '{"t":1}', '{"t":["view"]}', '{"t":"view","kind":"everything"}',
+        '{"t":"view","kind":{}}', '{"t":"ack","seq":-1}', '{"t":"ack","seq":1.5}', '{"t":"ack","seq":true}',
         '{"t":"ack","seq":1' + "0" * 400 + "}", '{"t":"ack","seq":1' + "0" * 5000 + "}", '{"t":"sync","n":1,"ms":NaN}',
         '{"t":"sync","n":1,"ms":1e999}', '{"t":"sync","n":1,"ms":-1}', '{"t":"source","on":1}',
-        '{"t":"source","on":true,"label":[]}', '{"t":"looks"}', '{"t":"looks","looks":[1]}',
-        '{"t":"looks","looks":[[0,0,0]]}', '{"t":"looks","looks":[[99,0,0,1]]}', '{"t":"looks","looks":[[0,0,0,2]]}',
-        '{"t":"looks","looks":[["0",0,0,1]]}', '{"t":"command","verb":"rm -rf"}', '{"t":"command","verb":null}',
-        '{"t":"command","verb":"hold","on":"yes"}', "[" * 9000, '{"t":"want","kind":"' + "x" * MOST_TEXT + '"}',
-        json.dumps({"t": "looks", "looks": [[0, 0, 0, 1]] * (MOST_LOOKS + 1)}),
+        '{"t":"source","on":true,"label":[]}', '{"t":"gaze"}', '{"t":"gaze","samples":[1]}',
+        '{"t":"gaze","samples":[[0,0,0]]}', '{"t":"gaze","samples":[[99,0,0,1]]}', '{"t":"gaze","samples":[[0,0,0,2]]}',
+        '{"t":"gaze","samples":[["0",0,0,1]]}', '{"t":"command","verb":"rm -rf"}', '{"t":"command","verb":null}',
+        '{"t":"command","verb":"hold","on":"yes"}', "[" * 9000, '{"t":"view","kind":"' + "x" * MAX_TEXT_CHARS + '"}',
+        json.dumps({"t": "gaze", "samples": [[0, 0, 0, 1]] * (MAX_GAZE_SAMPLES + 1)}),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused_shortly(text):
@@ -77,11 +77,11 @@ def test_any_text_is_read_or_refused(text):
         read_text(text)
 
 
-@given(st.dictionaries(st.sampled_from(["t", "kind", "seq", "n", "ms", "on", "label", "looks", "moved", "verb"]),
+@given(st.dictionaries(st.sampled_from(["t", "kind", "seq", "n", "ms", "on", "label", "samples", "moved", "verb"]),
                        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
                        | st.lists(st.integers() | st.lists(st.floats(), max_size=5), max_size=3)))  # fmt: skip
 def test_any_map_is_read_or_refused(fields):
-    for kind in ("want", "ack", "sync", "source", "looks", "command"):
+    for kind in ("view", "ack", "sync", "source", "gaze", "command"):
         with contextlib.suppress(PageError):
             read_text(json.dumps({**fields, "t": kind}))
 
@@ -89,19 +89,19 @@ def test_any_map_is_read_or_refused(fields):
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_picture_or_refused(data):
     with contextlib.suppress(PageError):
-        assert len(read_picture(data).jpeg) < len(data)
+        assert len(read_page_frame(data).jpeg) < len(data)
 
 
 def test_a_picture_there_and_back():
     head = b'{"index":3,"ms":40.5}'
-    picture = read_picture(len(head).to_bytes(4, "little") + head + b"\xff\xd8rest")
+    picture = read_page_frame(len(head).to_bytes(4, "little") + head + b"\xff\xd8rest")
     assert (picture.index, picture.ms, picture.jpeg) == (3, 40.5, b"\xff\xd8rest")
 
 
 @pytest.mark.parametrize("padding", range(4))
 def test_outlines_begin_at_an_even_byte(padding):
     lines = [np.array([[1, 2], [3, 4], [500, 600]], np.uint16), np.array([[7, 8]], np.uint16)]
-    data = pack_picture({"seq": 1, "pad": "x" * padding}, lines, b"JPEG")
+    data = pack_view_frame({"seq": 1, "pad": "x" * padding}, lines, b"JPEG")
     length = int.from_bytes(data[:4], "little")
     assert length % 4 == 0
     assert json.loads(data[4 : 4 + length])["outline"] == [3, 1]

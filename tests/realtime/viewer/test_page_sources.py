@@ -52,12 +52,12 @@ def test_a_finger_on_a_phone(browser):
         assert tab.do("document.documentElement.scrollWidth") <= 390
         x, y = place_of(tab, 0.5, 0.5)
         tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
-        tab.until("gazecast.state.latest?.head.looks.length > 0 && gazecast.state.latest.head.target")
-        look = tab.do("gazecast.state.latest.head.looks.at(-1)")
+        tab.until("gazecast.state.latest?.head.gaze_trail.length > 0 && gazecast.state.latest.head.target")
+        look = tab.do("gazecast.state.latest.head.gaze_trail.at(-1)")
         assert abs(look[0] - CAMERA[0] / 2) < 4
         assert abs(look[1] - CAMERA[1] / 2) < 4
         tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-        tab.until("gazecast.state.latest.head.looks.length === 0")
+        tab.until("gazecast.state.latest.head.gaze_trail.length === 0")
         tab.close()
 
 

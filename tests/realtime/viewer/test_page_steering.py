@@ -61,7 +61,7 @@ def hand(browser, tmp_path):
 
 def test_part_whole_hold_and_clear_are_offered_and_do_it(hand):
     tab = hand.tab
-    tab.until("['part', 'whole', 'hold', 'clear'].every((verb) => gazecast.state.hello.can.includes(verb))")
+    tab.until("['part', 'whole', 'hold', 'clear'].every((verb) => gazecast.state.hello.verbs.includes(verb))")
     for verb in ("part", "whole", "hold", "clear"):
         assert not tab.do(f"document.querySelector('[data-verb={verb}]').disabled")
     hand.look_at_it()

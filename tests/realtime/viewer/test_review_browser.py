@@ -41,7 +41,7 @@ def path(tmp_path_factory):
 def tab(browser, path):
     page = ReviewPage(ViewSettings(port=0), path)
     tab = browser.open(page.address, (1100, 760))
-    tab.until("window.gazecast?.state.shown && gazecast.state.film.share === 1 && gazecast.state.things.length === 2")
+    tab.until("window.gazecast?.state.shown && gazecast.state.film.share === 1 && gazecast.state.objects.length === 2")
     yield tab
     tab.close()
     page.close()
@@ -67,7 +67,7 @@ def test_it_says_that_it_was_cut_off_and_shows_what_there_is(tab):
     assert tab.do("gazecast.state.film.frames") == 60
     rows = "[...document.querySelectorAll('#things li')]"
     told = tab.do(f"{rows}.map((row) => row.querySelector('small').textContent)")
-    assert told == ["1.2 s · 30 masks · 1 look", "0.8 s · 10 masks · 1 look"]
+    assert told == ["1.2 s · 30 masks · 1 visit", "0.8 s · 10 masks · 1 visit"]
     tab.until(f"{rows}.every((row) => row.querySelector('img').naturalWidth === 192)")
     assert tab.complaints() == []
 
@@ -145,7 +145,7 @@ def test_names_and_what_is_dropped_are_saved_and_undone(tab, path):
 
 def test_a_phone_has_it_all(browser, tab):
     phone = browser.open(tab.do("location.href"), (390, 844), phone=True)
-    phone.until("window.gazecast?.state.things.length === 2 && gazecast.state.shown")
+    phone.until("window.gazecast?.state.objects.length === 2 && gazecast.state.shown")
     assert phone.do("document.documentElement.scrollWidth") <= 390
     for what in ("#lane", "#play", "[data-speed='4']", "#things .see", "#things input", "#things .keep", "#undo"):
         box = phone.do(

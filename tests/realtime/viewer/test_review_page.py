@@ -23,7 +23,7 @@ from tests.realtime.waiting import eventually
 def serving(path, **settings):
     page = ReviewPage(ViewSettings(port=0, **settings), path)
     try:
-        eventually(lambda: page.reel.done, "the end of the file", 30)
+        eventually(lambda: page.timeline.done, "the end of the file", 30)
         yield page
     finally:
         page.close()
@@ -37,7 +37,7 @@ def path(tmp_path):
 
 async def shown(ws, **what):
     """Ask for a moment: (head, outlines, JPEG)."""
-    await ws.send_str(json.dumps({"t": "show", **what}))
+    await ws.send_str(json.dumps({"t": "seek", **what}))
     while True:
         message = await ws.receive(timeout=10)
         if message.type == aiohttp.WSMsgType.BINARY:
@@ -56,9 +56,9 @@ def unpacked(data):
 def test_a_page_sees_the_recorded_frames_with_their_recorded_masks(path):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
-            hello, film = await texts(ws, "hello"), await texts(ws, "film")
+            hello, timeline = await texts(ws, "hello"), await texts(ws, "timeline")
             assert (hello["file"], hello["source"], hello["complete"]) == ("a.mcap", "camera:0", True)
-            assert (film["frames"], film["share"], film["damaged"]) == (60, 1, 0)
+            assert (timeline["frames"], timeline["share"], timeline["damaged"]) == (60, 1, 0)
             for number in (0, 30, 55, 21):
                 head, lines, jpeg = await shown(ws, n=number)
                 assert (head["n"], jpeg) == (number, frame_of(number).jpeg)
@@ -70,9 +70,12 @@ def test_a_page_sees_the_recorded_frames_with_their_recorded_masks(path):
                 await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
             by_time, _, _ = await shown(ws, ms=head["until_ms"] + 0.5)
             assert (by_time["n"], by_time["frame"]["timestamp"]) == (22, pytest.approx(100.88))
-            async with session.get(base + "film.json") as answer:
+            async with session.get(base + "timeline.json") as answer:
                 found = await answer.json()
-            assert [(one["object"], one["masks"], one["looks"]) for one in found["things"]] == [(1, 30, 1), (2, 10, 1)]
+            assert [(one["object"], one["masks"], one["visits"]) for one in found["objects"]] == [
+                (1, 30, 1),
+                (2, 10, 1),
+            ]
             assert [span[2] for span in found["spans"]] == [1, 2]
             async with session.get(base + "thumbnail.jpg?object=2") as answer:
                 picture = cv2.imdecode(np.frombuffer(await answer.read(), np.uint8), cv2.IMREAD_COLOR)
@@ -89,7 +92,7 @@ def test_one_picture_is_in_flight_and_the_newest_wish_wins(path):
         async with session.ws_connect(base + "ws") as ws, session.ws_connect(base + "ws") as other:
             first, _, _ = await shown(ws, n=0)
             for number in range(1, 40):
-                await ws.send_str(json.dumps({"t": "show", "n": number}))
+                await ws.send_str(json.dumps({"t": "seek", "n": number}))
             await ws.send_str('{"t":"ack","seq":77}')  # of nobody's
             assert (await shown(other, n=7))[0]["n"] == 7  # who stalls delays nobody
             await ws.send_str(json.dumps({"t": "ack", "seq": first["seq"]}))
@@ -99,25 +102,25 @@ def test_one_picture_is_in_flight_and_the_newest_wish_wins(path):
 
     with serving(path) as page:
         visiting(page, visit)
-        assert page.counts()["skipped"] == 38
+        assert page.drop_counts()["skipped"] == 38
 
 
 def test_what_is_said_is_saved_told_to_all_and_undone(path):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws, session.ws_connect(base + "ws") as other:
             for one in (ws, other):
-                assert (await texts(one, "labels"))["said"] == {"2": ["dog", False]}
+                assert (await texts(one, "labels"))["labels"] == {"2": ["dog", False]}
             await ws.send_str('{"t":"label","object":1,"text":"  red\\tcup ","keep":true}')
             for one in (ws, other):
                 told = await texts(one, "labels")
-                assert (told["said"], told["undo"]) == ({"1": ["red cup", True], "2": ["dog", False]}, 1)
+                assert (told["labels"], told["undo"]) == ({"1": ["red cup", True], "2": ["dog", False]}, 1)
             assert load_labels(path).of(1) == ObjectLabel("red cup")
             await other.send_str('{"t":"undo"}')
-            assert (await texts(ws, "labels"))["said"]["1"] == ["", True]
+            assert (await texts(ws, "labels"))["labels"]["1"] == ["", True]
             labels_path(path).with_suffix(".part").mkdir()  # so that they cannot be written
             await ws.send_str('{"t":"label","object":1,"text":"cat"}')
             assert "cannot write the labels" in (await texts(ws, "notice"))["text"]
-            assert (await texts(ws, "labels"))["said"]["1"] == ["", True]
+            assert (await texts(ws, "labels"))["labels"]["1"] == ["", True]
 
     labels_path(path).write_text('{"version":1,"objects":{"2":{"label":"dog","keep":false}}}')
     with serving(path) as page:
@@ -127,9 +130,9 @@ def test_what_is_said_is_saved_told_to_all_and_undone(path):
 NONSENSE = (
     '{"t":"label","object":3,"text":"x"}', '{"t":"label","object":1,"text":1}', '{"t":"label","text":"x"}',
     '{"t":"label","object":1,"text":"' + "x" * 81 + '"}', '{"t":"label","object":1,"text":"\\u202e"}',
-    '{"t":"label","object":1,"keep":"no"}', '{"t":"show"}', '{"t":"show","n":-1}', '{"t":"show","n":1.5}',
-    '{"t":"show","ms":1e999}', '{"t":"show","ms":-1}', '{"t":"want","kind":"frames"}',
-    '{"t":"command","verb":"record"}', '{"t":"looks","looks":[],"moved":true}', '{"t":"source","on":true}', "{",
+    '{"t":"label","object":1,"keep":"no"}', '{"t":"seek"}', '{"t":"seek","n":-1}', '{"t":"seek","n":1.5}',
+    '{"t":"seek","ms":1e999}', '{"t":"seek","ms":-1}', '{"t":"view","kind":"frames"}',
+    '{"t":"command","verb":"record"}', '{"t":"gaze","samples":[],"moved":true}', '{"t":"source","on":true}', "{",
 )  # fmt: skip
 
 
@@ -154,11 +157,11 @@ def test_nonsense_is_refused_and_counted_and_far_off_moments_are_the_last(path):
 
     with serving(path) as page:
         visiting(page, visit)
-        assert page.counts()["refused"] == len(NONSENSE) + 1 + 4
+        assert page.drop_counts()["refused"] == len(NONSENSE) + 1 + 4
         assert not labels_path(path).exists()
 
 
-@pytest.mark.parametrize("address", ["ws", "film.json", "thumbnail.jpg?object=1"])
+@pytest.mark.parametrize("address", ["ws", "timeline.json", "thumbnail.jpg?object=1"])
 def test_strangers_see_nothing(path, address):
     async def visit(session, base):
         mine = f"{address}{'&' if '?' in address else '?'}token={TOKEN}"
@@ -185,10 +188,10 @@ def test_png_goes_out_as_jpeg_and_a_file_that_has_gone_is_said(tmp_path):
             path.unlink()
             await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
             head, _, jpeg = await shown(ws, n=55)
-            assert ("No such file" in head["trouble"], head["n"], jpeg) == (True, 55, b"")
+            assert ("No such file" in head["error"], head["n"], jpeg) == (True, 55, b"")
             await ws.send_str(json.dumps({"t": "ack", "seq": head["seq"]}))
             assert (await shown(ws, n=10))[0]["n"] == 10  # which was fetched with the ninth
 
     with serving(path) as page:
         visiting(page, visit)
-        assert page.counts()["failed"] == 1
+        assert page.drop_counts()["failed"] == 1

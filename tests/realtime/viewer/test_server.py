@@ -21,9 +21,9 @@ from realtime.errors import ViewerError
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import UserCommand
 from realtime.sources.browser import BrowserFrames, BrowserGaze
-from realtime.viewer.connections import MOST_A_SECOND, MOST_BAD
+from realtime.viewer.access import reachable_host
+from realtime.viewer.connections import MAX_INVALID, MAX_PER_SECOND
 from realtime.viewer.live_page import LivePage
-from realtime.viewer.server import _reachable
 from tests.realtime.sources.test_browser import jpeg
 from tests.realtime.viewer.test_frame_broadcaster import head, shown
 from tests.realtime.waiting import eventually, quick
@@ -176,7 +176,7 @@ def test_the_address_that_is_told_is_one_that_others_can_open(monkeypatch):
             return "10.1.2.3", 9
 
     monkeypatch.setattr(socket, "socket", Routed)
-    told = {host: _reachable(host) for host in ("0.0.0.0", "::", "127.0.0.1", "robot.local")}
+    told = {host: reachable_host(host) for host in ("0.0.0.0", "::", "127.0.0.1", "robot.local")}
     assert told == {"0.0.0.0": "10.1.2.3", "::": "::", "127.0.0.1": "127.0.0.1", "robot.local": "robot.local"}
 
 
@@ -224,51 +224,51 @@ def test_close_is_quick_frees_the_port_and_leaves_no_thread():
 def test_a_page_hears_how_it_is_at_once_and_what_it_may_press():
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
-            assert (await texts(ws, "hello"))["can"] == ["hold", "snapshot"]
+            assert (await texts(ws, "hello"))["verbs"] == ["hold", "snapshot"]
             assert (await texts(ws, "health"))["state"] == "running"
 
     with serving() as page:
-        page.allow(["snapshot", "hold"])
+        page.enable_verbs(["snapshot", "hold"])
         page.on_health(HEALTH)
         visiting(page, visit)
 
 
-BAD = ["", "{", "[]", '{"t":"want","kind":"all"}', '{"t":"command","verb":"reboot"}', b"", b"\xff" * 40,
+BAD = ["", "{", "[]", '{"t":"view","kind":"all"}', '{"t":"command","verb":"reboot"}', b"", b"\xff" * 40,
        (5).to_bytes(4, "little") + b"\xff\xfe\xfd\xfc\xfbrest"]  # fmt: skip
 
 
 def test_hostile_messages_are_counted_and_hurt_nobody():
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
-            await good.send_str('{"t":"want","kind":"masks"}')
+            await good.send_str('{"t":"view","kind":"masks"}')
             for message in BAD:
                 await (bad.send_bytes if isinstance(message, bytes) else bad.send_str)(message)
             assert "refused" in (await texts(bad, "refused"))["t"]
-            await bad.send_str('{"t":"want","kind":"masks"}')
+            await bad.send_str('{"t":"view","kind":"masks"}')
             await pictures(bad, 2)  # it may make up for it
-            for _ in range(MOST_BAD):
+            for _ in range(MAX_INVALID):
                 await bad.send_str("nonsense")
             while (message := await bad.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
                 pass
             assert message.data == aiohttp.WSCloseCode.POLICY_VIOLATION
-            assert page.drop_counts()["view.refused"] == MOST_BAD  # while both are still there
+            assert page.drop_counts()["view.refused"] == MAX_INVALID  # while both are still there
             await pictures(good, 3)
 
     with serving() as page, feeding(page):
         visiting(page, visit)
-    assert page.drop_counts()["view.refused"] == MOST_BAD  # whoever left last
+    assert page.drop_counts()["view.refused"] == MAX_INVALID  # whoever left last
 
 
 @pytest.mark.parametrize("much", ["large", "many"])
 def test_too_much_closes_only_the_one_who_sends_it(much):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
-            await good.send_str('{"t":"want","kind":"masks"}')
+            await good.send_str('{"t":"view","kind":"masks"}')
             with contextlib.suppress(ConnectionError):
                 if much == "large":
                     await bad.send_bytes(bytes(5 * 2**20))
                 else:
-                    for _ in range(2 * MOST_A_SECOND):
+                    for _ in range(2 * MAX_PER_SECOND):
                         await bad.send_str('{"t":"ack","seq":1}')
             with contextlib.suppress(ConnectionError):
                 while (await bad.receive(timeout=10)).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
@@ -338,7 +338,7 @@ def test_a_stalled_viewer_delays_nobody():
     async def p99(session, base):
         async def one():
             async with session.ws_connect(base + "ws") as ws:
-                await ws.send_str('{"t":"want","kind":"frames"}')
+                await ws.send_str('{"t":"view","kind":"frames"}')
                 return [(at - told["frame"]["captured_ms"] * 1e6) / 1e6 for at, told in await pictures(ws, 100)]
 
         return np.percentile([age for found in await asyncio.gather(one(), one()) for age in found], 99)
@@ -370,7 +370,7 @@ def _stall(base, path):
     )
     one.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{upgrade if path == '/ws' else ''}\r\n".encode())
     if path == "/ws":
-        text = b'{"t":"want","kind":"frames"}'
+        text = b'{"t":"view","kind":"frames"}'
         one.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)  # masked with zeros
     return one
 
@@ -394,17 +394,17 @@ def test_the_pages_camera_and_hand_become_frames_and_looks():
             clock = await texts(ws, "clock")
             assert abs(clock["host_ms"] - 5e6) < 2000  # by as much as a busy machine may keep the answers
             await ws.send_bytes(picture(0))  # nobody has said that it is the source
-            await texts(ws, "got")
+            await texts(ws, "received")
             await ws.send_str('{"t":"source","on":true,"label":"camera"}')
             while not (await texts(ws, "source"))["yours"]:
                 pass
             await ws.send_bytes(picture(1))
-            assert (await texts(ws, "got"))["index"] == 1
+            assert (await texts(ws, "received"))["index"] == 1
             at_ms = time.monotonic() * 1e3 - 5e6
-            await ws.send_str(json.dumps({"t": "looks", "looks": [[0.25, 0.5, at_ms, 1]], "moved": True}))
-            await ws.send_str(json.dumps({"t": "looks", "looks": [[0.25, 0.5, at_ms + 1, 0]], "moved": False}))
+            await ws.send_str(json.dumps({"t": "gaze", "samples": [[0.25, 0.5, at_ms, 1]], "moved": True}))
+            await ws.send_str(json.dumps({"t": "gaze", "samples": [[0.25, 0.5, at_ms + 1, 0]], "moved": False}))
             async with session.ws_connect(base + "ws") as other:  # a hand that is not over the source's picture
-                await other.send_str('{"t":"looks","looks":[[0.9,0.9,5,1]],"moved":true}')
+                await other.send_str('{"t":"gaze","samples":[[0.9,0.9,5,1]],"moved":true}')
                 await other.send_str("?")
                 await texts(other, "refused")
             await ws.send_str("?")
@@ -414,7 +414,7 @@ def test_the_pages_camera_and_hand_become_frames_and_looks():
         visiting(page, visit)
         eventually(lambda: got, "a frame")
         assert page.drop_counts()["view.not the source"] == 1
-        assert page.drop_counts()["view.not the hand"] == 1
+        assert page.drop_counts()["view.not the pointer"] == 1
     frames.stop()
     assert [frame.index for frame in got] == [1]
     assert got[0].timestamp == pytest.approx(1.001)
@@ -438,8 +438,8 @@ def test_the_newest_page_is_the_source_and_leaving_gives_it_up():
                 told = await texts(first, "source")
                 while told["yours"]:
                     told = await texts(first, "source")
-                assert (told["taken"], told["label"]) == (True, "two")
-            assert not (await texts(first, "source"))["taken"]
+                assert (told["active"], told["label"]) == (True, "two")
+            assert not (await texts(first, "source"))["active"]
 
     with serving(frames=frames) as page:
         visiting(page, visit)
@@ -491,4 +491,4 @@ def test_a_snapshot_that_cannot_be_left_is_told_and_ends_nothing(tmp_path):
 
     with serving(snapshots=tmp_path / "file") as page:
         for _ in range(2):
-            assert visiting(page, visit).startswith("cannot leave a snapshot in")
+            assert visiting(page, visit).startswith("cannot write a snapshot into")

@@ -13,30 +13,30 @@ def shown(number, thing, state="locked"):
 
 
 def test_only_what_is_on_show_while_it_records_is_counted():
-    roll = ShownObjects()
-    assert not roll.add(shown(0, 1))
-    assert (roll.everything(), roll.knows(1)) == ([], False)
-    roll.begin()
-    new = [roll.add(shown(number, 1 if number < 10 else 2)) for number in range(1, 20)]
+    objects = ShownObjects()
+    assert not objects.add_result(shown(0, 1))
+    assert (objects.durations(), objects.has_object(1)) == ([], False)
+    objects.start()
+    new = [objects.add_result(shown(number, 1 if number < 10 else 2)) for number in range(1, 20)]
     assert new == [number in (0, 9) for number in range(19)]
-    assert roll.changes() == [(1, 0.32), (2, 0.36)]
+    assert objects.pop_changes() == [(1, 0.32), (2, 0.36)]
     for number in (20, 40, 41):  # too long after the last, nobody knows what was on show between
-        roll.add(shown(number, 2))
-    roll.add(shown(42, 3, "lost"))
-    roll.add(shown(43, 2))
-    assert roll.changes() == [(2, 0.44)]
-    assert roll.changes() == []
-    roll.end()
-    roll.add(shown(44, 4))
-    assert roll.everything() == [(1, 0.32), (2, 0.44)]
-    assert roll.knows(1)
-    assert not roll.knows(3)
-    roll.begin()
-    assert roll.everything() == []
+        objects.add_result(shown(number, 2))
+    objects.add_result(shown(42, 3, "lost"))
+    objects.add_result(shown(43, 2))
+    assert objects.pop_changes() == [(2, 0.44)]
+    assert objects.pop_changes() == []
+    objects.stop()
+    objects.add_result(shown(44, 4))
+    assert objects.durations() == [(1, 0.32), (2, 0.44)]
+    assert objects.has_object(1)
+    assert not objects.has_object(3)
+    objects.start()
+    assert objects.durations() == []
 
 
 def test_a_frame_without_a_mask_is_nobodys():
-    roll = ShownObjects()
-    roll.begin()
-    assert not roll.add(FrameResult(looked.frame_of(0, jpeg=False), None))
-    assert np.sum(roll.everything()) == 0
+    objects = ShownObjects()
+    objects.start()
+    assert not objects.add_result(FrameResult(looked.frame_of(0, jpeg=False), None))
+    assert np.sum(objects.durations()) == 0

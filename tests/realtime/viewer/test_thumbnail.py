@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from realtime.viewer.thumbnail import part, thumbnail
+from realtime.viewer.thumbnail import crop_box, draw_thumbnail
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_the_thing_is_in_it_and_the_frames_shape_is_kept(size, box):
     mask = np.zeros((size[1], size[0]), np.bool_)
     x0, y0, x1, y1 = box
     mask[y0:y1, x0:x1] = True
-    left, top, right, bottom = part(mask, (192, 144))
+    left, top, right, bottom = crop_box(mask, (192, 144))
     assert 0 <= left < right <= size[0]
     assert 0 <= top < bottom <= size[1]
     assert abs((right - left) * 3 - (bottom - top) * 4) <= 4  # whole pixels
@@ -26,7 +26,7 @@ def test_the_thing_is_in_it_and_the_frames_shape_is_kept(size, box):
     assert shown == 1 or (right - left == size[0] or bottom - top == size[1])
     image = np.full((*mask.shape, 3), 100, np.uint8)
     image[mask] = 200
-    made = thumbnail(image, mask, "locked")
+    made = draw_thumbnail(image, mask, "locked")
     assert made.shape == (144, 192, 3)
     if shown == 1 and mask.sum() > 500 and not mask.all():  # larger than the edge is wide
         assert (made == 200).all(axis=2).any()  # the thing as it is
@@ -35,4 +35,4 @@ def test_the_thing_is_in_it_and_the_frames_shape_is_kept(size, box):
 
 
 def test_an_empty_mask_shows_the_middle_of_the_frame():
-    assert part(np.zeros((480, 640), np.bool_), (192, 144)) == (0, 0, 640, 480)
+    assert crop_box(np.zeros((480, 640), np.bool_), (192, 144)) == (0, 0, 640, 480)

@@ -1,0 +1,83 @@
+"""Decides which requests the page's server accepts, and finds the address that others can open."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hmac
+import socket
+import ssl
+from collections.abc import Container
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from realtime.config.viewer import ViewSettings
+from realtime.errors import ViewerError
+
+
+def refusal_reason(request: web.Request, settings: ViewSettings, public_paths: Container[str]) -> str:
+    """Return the reason to refuse a request; empty where it is allowed.
+
+    Refused are requests of other sites' pages (which name another host than they reached, or come from another origin),
+    and requests without the token, unless their path is public.
+    """
+    host = request.host
+    if settings.loopback and _host_name(host) not in ("localhost", "127.0.0.1", "::1", settings.host.strip("[]")):
+        return f"this page is at {settings.host}, not at {host[:80]}"
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return "pages of other sites have no access"
+    if settings.token and request.path not in public_paths:
+        token = request.query.get("token", "")
+        if not hmac.compare_digest(token.encode(), settings.token.encode()):
+            return "the address needs ?token=..., as gazecast printed it"
+    return ""
+
+
+def load_tls(settings: ViewSettings) -> ssl.SSLContext | None:
+    """Load the certificate of the settings, None without one; raises `ViewerError`."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise ViewerError(f"view.tls_cert {settings.tls_cert} and view.tls_key {settings.tls_key}: {reason}") from None
+    return context
+
+
+def page_address(settings: ViewSettings, port: int) -> str:
+    """Return the page's URL with its token."""
+    host = reachable_host(settings.host.strip("[]"))
+    host = f"[{host}]" if ":" in host else host
+    token = f"?token={settings.token}" if settings.token else ""
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}/{token}"
+
+
+def reachable_host(host: str) -> str:
+    """Return this machine's address for a host that listens at all addresses; otherwise the host itself."""
+    targets = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}  # noqa: S104
+    target = targets.get(host)
+    if target is None:
+        return host
+    with contextlib.suppress(OSError), socket.socket(target[0], socket.SOCK_DGRAM) as probe:
+        probe.connect((target[1], 9))  # which sends nothing, but chooses a local address
+        return str(probe.getsockname()[0])
+    return host
+
+
+def explain_bind_error(error: OSError, settings: ViewSettings) -> str:
+    """Explain why the page cannot be served at its host and port, with a way out."""
+    hint = {
+        errno.EADDRINUSE: "the port is in use; stop the program that holds it, or --set view.port=0 for a free one",
+        errno.EACCES: "ports below 1024 are reserved for the system; choose another with --set view.port=N",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot serve the page at {settings.host}:{settings.port}: {hint}"
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    return urlsplit(f"//{host}").hostname or ""

@@ -1,0 +1,71 @@
+"""Holds the state of the recording that a live page shows: its file, its objects and their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from realtime.errors import PageError
+from realtime.infra.clock import now_ns
+from realtime.pipeline.observers import FrameResult
+from realtime.viewer.label_worker import LabelWorker
+from realtime.viewer.page_messages import LabelChange, UndoRequest, pack_text
+from realtime.viewer.shown_objects import ShownObjects
+
+
+class LiveRecording:
+    """A tracker of the current or last recording of a run, which sends every change to all pages."""
+
+    def __init__(self, broadcast: Callable[[str], None]) -> None:
+        """broadcast: sends a packed message to every page."""
+        self._broadcast = broadcast
+        self._file: Path | None = None
+        self._since_ns: int | None = None
+        self._objects = ShownObjects()
+        self._labels = LabelWorker(broadcast)
+
+    @property
+    def labels_lost(self) -> int:
+        """Count label changes that were dropped because too many waited."""
+        return self._labels.lost
+
+    def set_file(self, file: Path | None) -> None:
+        """Start a recording into a file, or with None end the current one."""
+        if file is None:
+            self._since_ns = None
+            self._objects.stop()
+        else:
+            self._file, self._since_ns = file, now_ns()
+            self._objects.start()
+            self._labels.submit(file)
+        self._broadcast(self._state_message())
+
+    def add_result(self, result: FrameResult) -> None:
+        """Count a shown frame; pages are sent the list when its object is new."""
+        if self._objects.add_result(result):
+            self.send_changes()
+
+    def send_changes(self) -> None:
+        """Send pages the objects that changed since the last call."""
+        if changes := self._objects.pop_changes():
+            self._broadcast(pack_text("objects", objects=changes))
+
+    def opening_messages(self) -> tuple[str, ...]:
+        """Pack the whole state for a page that has just connected."""
+        objects = pack_text("objects", objects=self._objects.durations())
+        return self._state_message(), self._labels.labels_message(), objects
+
+    def change_label(self, request: LabelChange | UndoRequest) -> None:
+        """Label an object or undo the last change; raises `PageError` for an object that was not recorded."""
+        if isinstance(request, LabelChange) and not self._objects.has_object(request.object):
+            raise PageError(f"object {request.object} was not shown in a recording of this run")
+        self._labels.submit(request)
+
+    def close(self) -> None:
+        """Save the queued label changes and end."""
+        self._labels.close()
+
+    def _state_message(self) -> str:
+        duration_s = (now_ns() - self._since_ns) / 1e9 if self._since_ns is not None else 0.0
+        name = self._file.name if self._file is not None else ""
+        return pack_text("recording", on=self._since_ns is not None, file=name, s=round(duration_s, 2))
