@@ -75,7 +75,7 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
     try:
         gaze.start(looks.put)
         frames.start(newest.put)
-        while (frame := newest.take(0.1)) is not None or frames.status().state not in ("ended", "failed"):
+        while (frame := newest.get(0.1)) is not None or frames.status().state not in ("ended", "failed"):
             if frame is not None:
                 if tracker is None:
                     tracker = ScreenTracker(read_camera(args.camera, size=frame.size)[1], screen)
@@ -87,7 +87,7 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
                 print(said := reason, file=sys.stderr, flush=True)
             if tracker is None:
                 continue
-            for sample in looks.take_all():
+            for sample in looks.drain():
                 at = tracker.look(sample.px(size), sample.captured_ns / 1e9)
                 if at is not None and sample.confidence >= 0.6:
                     row = {"timestamp": sample.timestamp, "x": at.x, "y": at.y, "on_screen": at.on_screen}

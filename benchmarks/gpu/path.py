@@ -118,9 +118,9 @@ def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float)
     )  # fmt: skip
     pipeline.start()
     time.sleep(seconds / 5)
-    before = len(kept.gaze_ms), pipeline.masks
+    before = len(kept.gaze_ms), pipeline.mask_count
     time.sleep(seconds * 4 / 5)
-    masks = pipeline.masks - before[1]
+    masks = pipeline.mask_count - before[1]
     gaze_ms, frame_ms = kept.gaze_ms[before[0] :], kept.frame_ms[before[0] :]
     pipeline.stop()
     if not gaze_ms or not kept.encode_ms:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from engines import EngineError, EngineSettings, Image, load, weights
 from engines.settings import Backend, Precision
 from realtime.errors import SettingsError
-from realtime.infra.progress import ProgressTitles, TerminalProgress
+from realtime.infra.progress import EngineProgress, TerminalProgress
 
 DEFAULT_FRAME = "1280x720"
 """An engine is made for a frame's proportions, not for its size; most cameras and clips are 16:9."""
@@ -75,7 +75,7 @@ def _build(args: argparse.Namespace) -> int:
     ):
         print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
         return 0
-    report = build.build(settings, folder, frame, pictures, force=args.force, report=ProgressTitles(TerminalProgress()))
+    report = build.build(settings, folder, frame, pictures, force=args.force, report=EngineProgress(TerminalProgress()))
     return _say(report, args.json)
 
 
@@ -93,13 +93,13 @@ def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) ->
 def _verify(args: argparse.Namespace) -> int:
     from engines import build
 
-    return _say(build.verify(*_parts(args), report=ProgressTitles(TerminalProgress())), args.json)
+    return _say(build.verify(*_parts(args), report=EngineProgress(TerminalProgress())), args.json)
 
 
 def _bench(args: argparse.Namespace) -> int:
     from engines.bench import bench
 
-    result = bench(*_parts(args), rounds=args.rounds, report=ProgressTitles(TerminalProgress()))
+    result = bench(*_parts(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
     if not args.json:
         _table(result)
     print(json.dumps(result))
@@ -161,7 +161,7 @@ def _parts(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, i
             raise SettingsError(f"--threads must be at least 1, got {args.threads}")
         settings = dataclasses.replace(settings, encoder_threads=args.threads, decoder_threads=args.threads)
     frame = _frame(args.frame)
-    folder = weights.pull(args.model, root=args.models, report=TerminalProgress().bar)
+    folder = weights.pull(args.model, root=args.models, report=TerminalProgress().show_bytes)
     return settings, folder, frame, read_pictures(args.pictures or _demo_clip())
 
 

@@ -20,7 +20,7 @@ from realtime.commands.segment import command as segment
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
 from realtime.config.schema import RunConfig, load_config, to_toml
 from realtime.errors import RunFailed, SettingsError, SourceError, TransportError, WindowError
-from realtime.infra.interrupts import INTERRUPTED
+from realtime.infra.interrupts import EXIT_INTERRUPTED
 from realtime.infra.progress import TerminalProgress
 
 FAILED, WRONG_USE = 1, 2
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gazecast: {named}{error.strerror or error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
 
 
 # -- verbs ------------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def _models_list(args: argparse.Namespace) -> int:
 
 
 def _models_pull(args: argparse.Namespace) -> int:
-    folder = weights.pull(args.name, source=args.source, root=args.models, report=TerminalProgress().bar)
+    folder = weights.pull(args.name, source=args.source, root=args.models, report=TerminalProgress().show_bytes)
     print(folder)
     return 0
 

@@ -73,7 +73,7 @@ def _replay(args: argparse.Namespace, load: Load) -> int:
         raise SettingsError("--exact computes and compares; there is nothing live for --view or --json, leave them out")
     recording = RecordingReader(args.file)
     view = JsonView() if args.json else LineView()
-    view.progress.line(described(recording))
+    view.progress.show_line(described(recording))
     config = load(args, recorded_config(recording))
     if args.exact:
         return 0 if replay_exactly(recording, config, view.progress, args.out) else 1

@@ -77,12 +77,12 @@ def replay_exactly(
 
         replay, digest, begun_ns = ExactReplay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
         for again in replay.masks():
-            interrupts.check()
+            interrupts.raise_if_requested()
             digest.update(again.replayed or b"")
             if file is not None and again.replayed is not None:
                 file.put("mask", again.frame.captured_ns + recording.about.wall_ns, again.replayed)
     account, took_s = replay.account, (now_ns() - begun_ns) / 1e9
-    progress.line(
+    progress.show_line(
         f"{account.masks} masks again in {took_s:.1f} s, {account.same} of them byte for byte as recorded; "
         f"sha256 {digest.hexdigest()}"
     )
@@ -90,7 +90,7 @@ def replay_exactly(
         return True
     reasons = _reasons(account, recording, engine, config)
     for reason in reasons:
-        progress.line(reason)
+        progress.show_line(reason)
     return bool(reasons)
 
 

@@ -23,10 +23,10 @@ def review(
     with InterruptHandler() as interrupts:
         page = ReviewPage(settings, file)
         try:
-            progress.line(described(page.timeline.recording))
-            progress.line(f"open {page.address}")
-            progress.line(f"names and what is dropped are kept in {labels_path(file)}; Ctrl-C stops")
-            while not (stop.is_set() or interrupts.asked):
+            progress.show_line(described(page.timeline.recording))
+            progress.show_line(f"open {page.address}")
+            progress.show_line(f"names and what is dropped are kept in {labels_path(file)}; Ctrl-C stops")
+            while not (stop.is_set() or interrupts.is_requested):
                 stop.wait(POLL_S)
         finally:
             page.close()

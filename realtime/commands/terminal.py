@@ -22,14 +22,14 @@ class JsonView:
     def __init__(self) -> None:
         self.progress: ProgressReporter = QuietProgress()
 
-    def page(self, address: str) -> None:
+    def on_page(self, address: str) -> None:
         """Say it on stderr: stdout is for health."""
         print(f"open {address}", file=sys.stderr, flush=True)
 
-    def ready(self, source: str, endpoint: str) -> None:
+    def on_ready(self, source: str, endpoint: str) -> None:
         """Say nothing: `health` does."""
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Print it."""
         print(json_line(health), flush=True)
 
@@ -43,18 +43,18 @@ class LineView:
         self._live: Live | None = None
         self._said = ("", float("-inf"))
 
-    def page(self, address: str) -> None:
+    def on_page(self, address: str) -> None:
         """Say what to open."""
-        self.progress.line(f"open {address}")
+        self.progress.show_line(f"open {address}")
 
-    def ready(self, source: str, endpoint: str) -> None:
+    def on_ready(self, source: str, endpoint: str) -> None:
         """Say where to listen."""
-        self.progress.line(f"publishing masks of {source} at {endpoint}; Ctrl-C stops")
+        self.progress.show_line(f"publishing masks of {source} at {endpoint}; Ctrl-C stops")
         if self._terminal.console.is_terminal:
             self._live = Live(console=self._terminal.console, auto_refresh=False)
             self._live.start()
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Draw or print the line."""
         line, now = status_line(health), time.monotonic()
         if self._live is not None:
@@ -63,7 +63,7 @@ class LineView:
                 self._live.stop()
         elif health.state != self._said[0] or now - self._said[1] >= LOG_EVERY_S:
             self._said = health.state, now
-            self.progress.line(line)
+            self.progress.show_line(line)
 
 
 def status_line(health: HealthMessage) -> str:

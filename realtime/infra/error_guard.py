@@ -1,4 +1,4 @@
-"""What goes wrong with one frame, sample or message ends nothing: it is counted, and said until one goes well."""
+"""Catches an error in one pipeline stage, counts it, and reports it in `health` until that stage succeeds."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 
-def in_words(error: Exception) -> str:
-    """What an error says, or what kind it is where it says nothing."""
+def describe_error(error: Exception) -> str:
+    """Return an error's message, or its class name where the message is empty."""
     return str(error) or type(error).__name__
 
 
 class ErrorGuard:
-    """Gives a guard for each stage of the loop; from any thread."""
+    """A factory of `with` blocks, one for each stage, that catch exceptions of one item. From any thread."""
 
-    def __init__(self, drop: Callable[[str], None]) -> None:
-        """drop: counts something that was thrown away, by its reason."""
-        self._drop = drop
-        self._troubles: dict[str, str] = {}
+    def __init__(self, count_drop: Callable[[str], None]) -> None:
+        """count_drop: counts a lost item under the name of its reason, `STAGE.failed`."""
+        self._count_drop = count_drop
+        self._errors: dict[str, str] = {}
 
-    def __call__(self, stage: str) -> _Guard:
-        """For a `with` block that deals with one item; what it raises becomes a trouble."""
-        return _Guard(self, stage)
+    def __call__(self, stage: str) -> _StageGuard:
+        """Return a context manager for one item of a stage; it swallows every `Exception`."""
+        return _StageGuard(self, stage)
 
-    def troubles(self) -> list[str]:
-        """What is wrong now, a line for each stage."""
-        return list(self._troubles.values())
+    def errors(self) -> list[str]:
+        """Return the stages' present errors, one line each."""
+        return list(self._errors.values())
 
-    def went_well(self, stage: str) -> None:
-        """The last item of that stage did."""
-        self._troubles.pop(stage, None)
+    def report_success(self, stage: str) -> None:
+        """Clear the error of a stage."""
+        self._errors.pop(stage, None)
 
-    def failed(self, stage: str, error: Exception) -> None:
-        """The last item of that stage is lost."""
-        said = f"{stage}: {in_words(error)}"
-        if self._troubles.get(stage) != said:  # once per trouble, not once per frame
-            log.warning("%s", said, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
-        self._troubles[stage] = said
-        self._drop(f"{stage}.failed")
+    def report_failure(self, stage: str, error: Exception) -> None:
+        """Store the error of a stage, count a drop, and log the error when it is a new one."""
+        text = f"{stage}: {describe_error(error)}"
+        if self._errors.get(stage) != text:  # once per error, not once per frame
+            log.warning("%s", text, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+        self._errors[stage] = text
+        self._count_drop(f"{stage}.failed")
 
 
-class _Guard:
-    def __init__(self, guards: ErrorGuard, stage: str) -> None:
-        self._guards, self._stage = guards, stage
+class _StageGuard:
+    def __init__(self, guard: ErrorGuard, stage: str) -> None:
+        self._guard, self._stage = guard, stage
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> bool:
         if error is None:
-            self._guards.went_well(self._stage)
+            self._guard.report_success(self._stage)
             return False
         if not isinstance(error, Exception):
             return False
-        self._guards.failed(self._stage, error)
+        self._guard.report_failure(self._stage, error)
         return True

@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill, and how a run that cannot go on says so."""
+"""Handles Ctrl-C (SIGINT) and SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import threading
 import time
 from types import FrameType, TracebackType
 
-INSIST_S = 1.0
-INTERRUPTED = 130
+FORCE_AFTER_S = 1.0
+EXIT_INTERRUPTED = 130
 
 
 class InterruptHandler:
-    """In a `with` block, SIGINT and SIGTERM ask the main thread to stop.
+    """A context manager in which SIGINT and SIGTERM only set `is_requested`.
 
-    They only set `asked`, for loops that look at it. A plain attribute: a lock taken by a handler that interrupts
-    another handler would wait for itself for ever, and an exception out of a handler can leave anything half done.
-    Whoever insists, `INSIST_S` after the first signal, ends the process.
+    Loops of the main thread poll it. It is a plain attribute: a lock that is acquired by a handler which interrupts
+    another handler would deadlock, and an exception raised in a handler can leave anything half done. A second signal,
+    `FORCE_AFTER_S` or more after the first, ends the process. Outside the main thread the handler does nothing.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_requested = False
         self._first_s = 0.0
-        self._before: dict[int, object] = {}
+        self._previous: dict[int, object] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            if time.monotonic() - self._first_s > INSIST_S:
-                os._exit(INTERRUPTED)
+        if self.is_requested:
+            if time.monotonic() - self._first_s > FORCE_AFTER_S:
+                os._exit(EXIT_INTERRUPTED)
             return
-        self.asked, self._first_s = True, time.monotonic()
+        self.is_requested, self._first_s = True, time.monotonic()
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if it was asked for; for places where nothing is half done."""
-        if self.asked:
+    def raise_if_requested(self) -> None:
+        """Raise KeyboardInterrupt after a signal; for places where nothing is half done."""
+        if self.is_requested:
             raise KeyboardInterrupt
 
     def __enter__(self) -> InterruptHandler:
-        if threading.current_thread() is threading.main_thread():  # no other may listen to signals
-            self._before = {n: signal.signal(n, self._handle) for n in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
+            self._previous = {n: signal.signal(n, self._handle) for n in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 
-def memory_mib() -> float:
-    """Resident memory of this process, 0 where the system does not say."""
+def measure_memory_mib() -> float:
+    """Return the resident memory of this process in MiB; 0 where the system has no `/proc`."""
     try:
         with open("/proc/self/statm", "rb") as file:
             pages = int(file.read().split()[1])

@@ -1,4 +1,4 @@
-"""Counters, rates and latency percentiles of a running pipeline. Time is an argument; safe from every thread."""
+"""Counts events and drops, and computes rates and latency percentiles of a running pipeline. Safe from every thread."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 WINDOW_NS = 5_000_000_000
 """Rates and percentiles describe the last five seconds: long enough for a p99, short enough to see a change."""
-_MOST = 16384  # per name: 5 s at 3 kHz, beyond any tracker
+_MAX_EVENTS = 16384  # per name: 5 s at 3 kHz, beyond any eye tracker
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """What `health` publishes: rates in Hz, percentiles in ms over the window, drops since the start."""
+    """Holds rates in Hz and latency percentiles in ms over the window, and drops since the start."""
 
     rates: dict[str, float] = field(default_factory=dict)
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -23,16 +23,19 @@ class MetricsSnapshot:
 
 
 class MetricsRegistry:
-    """Collects; bounded whatever is thrown at it, because names come from our own code only."""
+    """A collector of events, latencies and drops by name.
+
+    Its memory is bounded, because names come from our own code only. Time is an argument: host monotonic nanoseconds.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ticks: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_MOST))
-        self._values: defaultdict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=_MOST))
+        self._ticks: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_MAX_EVENTS))
+        self._values: defaultdict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=_MAX_EVENTS))
         self._dropped: defaultdict[str, int] = defaultdict(int)
         self._started_ns: int | None = None
 
-    def tick(self, name: str, now_ns: int) -> None:
+    def count_event(self, name: str, now_ns: int) -> None:
         """Count one event towards the rate `name`."""
         with self._lock:
             self._begin(now_ns)
@@ -44,19 +47,19 @@ class MetricsRegistry:
             self._begin(now_ns)
             self._values[name].append((now_ns, value_ms))
 
-    def drop(self, name: str, count: int = 1) -> None:
-        """Count what was thrown away, by reason."""
+    def count_drop(self, name: str, count: int = 1) -> None:
+        """Count dropped items under the name of their reason."""
         with self._lock:
             self._dropped[name] += count
 
     def age_ns(self, name: str, now_ns: int) -> int | None:
-        """How long ago `name` ticked last; None if it never did."""
+        """Return the time since the last event `name`, ns; None if there was none."""
         with self._lock:
             ticks = self._ticks.get(name)
             return now_ns - ticks[-1] if ticks else None
 
     def snapshot(self, now_ns: int) -> MetricsSnapshot:
-        """Describe the window that ends now."""
+        """Summarize the window of `WINDOW_NS` that ends at `now_ns`."""
         since = now_ns - WINDOW_NS
         with self._lock:
             started_ns = now_ns if self._started_ns is None else self._started_ns
@@ -73,7 +76,7 @@ class MetricsRegistry:
 
 
 def percentiles(values_ms: list[float]) -> dict[str, float]:
-    """p50, p95 and p99 of at least one value."""
+    """Compute p50, p95 and p99 of at least one value, ms."""
     return {
         f"p{p}": round(float(v), 1) for p, v in zip((50, 95, 99), np.percentile(values_ms, (50, 95, 99)), strict=True)
     }

@@ -1,4 +1,4 @@
-"""Progress of what takes a while, on a terminal or in a log; on stderr, so that stdout stays the data's."""
+"""Reports the progress of long operations on a terminal or in a log; on stderr, because stdout carries data."""
 
 from __future__ import annotations
 
@@ -20,85 +20,85 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-Watching = Callable[[float], None]
-"""Is told how far something has come."""
+ProgressCallback = Callable[[float], None]
+"""Receives the completed part of an operation, 0 to its total."""
 
 
 @contextmanager
-def bar(console: Console, what: str, total: float) -> Iterator[Watching]:
-    """A progress bar from 0 to `total`, gone from the terminal's hands however the block ends."""
-    columns = (TextColumn(f"{what} {{task.percentage:>3.0f}} %"), BarColumn(40), TimeRemainingColumn())
+def show_bar(console: Console, label: str, total: float) -> Iterator[ProgressCallback]:
+    """Show a progress bar from 0 to `total` until the block ends, also by an exception."""
+    columns = (TextColumn(f"{label} {{task.percentage:>3.0f}} %"), BarColumn(40), TimeRemainingColumn())
     with RichProgress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
 
 
 class ProgressReporter(Protocol):
-    """Is told how far something has come."""
+    """A receiver of progress lines, downloaded bytes and completed steps."""
 
-    def line(self, text: str) -> None:
-        """Say one line."""
+    def show_line(self, text: str) -> None:
+        """Show one line of text."""
         ...
 
-    def bar(self, done: int, total: int, text: str) -> None:
-        """Say how many bytes of how many are there."""
+    def show_bytes(self, done: int, total: int, text: str) -> None:
+        """Show how many of `total` bytes have arrived."""
         ...
 
-    def steps(self, done: int, total: int, text: str) -> None:
-        """Say how many steps of how many are done."""
+    def show_steps(self, done: int, total: int, text: str) -> None:
+        """Show how many of `total` steps are complete."""
         ...
 
 
-class ProgressTitles:
-    """`ProgressReporter` as `engines.load` wants it: called with a line, and told the steps of a long build."""
+class EngineProgress:
+    """An adapter from a `ProgressReporter` to the `report` parameter of `engines.load`."""
 
     def __init__(self, progress: ProgressReporter) -> None:
         self._progress = progress
 
     def __call__(self, text: str) -> None:
-        """Say one line."""
-        self._progress.line(text)
+        """Show one line of text."""
+        self._progress.show_line(text)
 
     def steps(self, done: int, total: int, text: str) -> None:
-        """Say how many steps of how many are done."""
-        self._progress.steps(done, total, text)
+        """Show how many of `total` steps of a long build are complete."""
+        self._progress.show_steps(done, total, text)
 
 
 class QuietProgress:
-    """Says nothing."""
+    """A progress reporter that shows nothing."""
 
-    def line(self, text: str) -> None:
-        """Say nothing."""
+    def show_line(self, text: str) -> None:
+        """Do nothing."""
 
-    def bar(self, done: int, total: int, text: str) -> None:
-        """Say nothing."""
+    def show_bytes(self, done: int, total: int, text: str) -> None:
+        """Do nothing."""
 
-    def steps(self, done: int, total: int, text: str) -> None:
-        """Say nothing."""
+    def show_steps(self, done: int, total: int, text: str) -> None:
+        """Do nothing."""
 
 
 class TerminalProgress:
-    """Lines, and a bar that is drawn on a terminal and becomes one line at its end elsewhere."""
+    """A progress reporter with lines and a bar; without a terminal the bar becomes one line at its end."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 
-    def line(self, text: str) -> None:
-        """Say one line."""
+    def show_line(self, text: str) -> None:
+        """Show one line of text."""
         self.console.print(text, markup=False, soft_wrap=True)
 
-    def bar(self, done: int, total: int, text: str) -> None:
-        """Draw the bar of bytes anew; a full one is done with."""
+    def show_bytes(self, done: int, total: int, text: str) -> None:
+        """Redraw the bar of bytes; a full one is closed."""
         self._draw(done, total, text, (DownloadColumn(), TransferSpeedColumn()))
 
-    def steps(self, done: int, total: int, text: str) -> None:
-        """Draw the bar of steps anew; a full one is done with."""
+    def show_steps(self, done: int, total: int, text: str) -> None:
+        """Redraw the bar of steps; a full one is closed."""
         self._draw(done, total, text, (TaskProgressColumn(), TimeElapsedColumn()))
 
     def stop(self) -> None:
-        """Leave a bar as it is; for who gives up before it is full, and would leave a terminal without its cursor."""
+        """Close an unfinished bar, which restores the terminal's cursor."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

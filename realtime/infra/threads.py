@@ -1,4 +1,4 @@
-"""Threads whose work may wait let others go first."""
+"""Sets the scheduling priority of threads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 import threading
 
 
-def yield_to_others(nice: int) -> None:
-    """Give the calling thread this niceness, 0 to 19; nothing happens where a system does not let it."""
+def lower_priority(nice: int) -> None:
+    """Set the calling thread's niceness, 0 to 19; does nothing where the system does not allow it."""
     if sys.platform == "linux":  # elsewhere priorities belong to processes
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

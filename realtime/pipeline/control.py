@@ -11,11 +11,11 @@ from realtime.tracking.user_overrides import CommandRejected, ExternalObjects
 
 CommandVerb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
 ALL_VERBS: tuple[CommandVerb, ...] = get_args(CommandVerb)
-VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
+USER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
 """Those that a person has buttons for."""
-STEERING: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "know")
+TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "know")
 """What concerns the mask itself, and is the tracker's to do; the rest is the run's."""
-MOST = 64
+MAX_QUEUED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class UserCommand:
     on: bool = True
     object: int | None = None
     known: ExternalObjects | None = None
-    answer: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
+    reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
-    def answered(self, answer: Callable[[Any], None]) -> UserCommand:
+    def with_reply(self, reply: Callable[[Any], None]) -> UserCommand:
         """The same, with somebody who waits for what comes of it."""
-        return replace(self, answer=answer)
+        return replace(self, reply=reply)
 
 
 class CommandQueue(BoundedQueue[UserCommand]):
-    """Commands on their way to the track thread; of more than `MOST` the oldest are lost, and counted."""
+    """Commands on their way to the track thread; of more than `MAX_QUEUED` the oldest are lost, and counted."""
 
     def __init__(self) -> None:
-        super().__init__(MOST)
+        super().__init__(MAX_QUEUED)
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ class SteerableTracker(Protocol):
         ...
 
 
-def steer(tracker: SteerableTracker, command: UserCommand) -> None:
+def apply_command(tracker: SteerableTracker, command: UserCommand) -> None:
     """Have the tracker do what concerns the mask, and tell whoever waits what came of it."""
     said: Any = None
     try:
@@ -86,5 +86,5 @@ def steer(tracker: SteerableTracker, command: UserCommand) -> None:
             said = tracker.know(command.known)
     except CommandRejected as error:
         said = error
-    if command.answer is not None:
-        command.answer(said)
+    if command.reply is not None:
+        command.reply(said)

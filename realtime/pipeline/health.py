@@ -16,7 +16,7 @@ SILENT_NS = 1_000_000_000
 class HealthInputs:
     """What the judgement rests on. Ages are ns since the last frame, gaze sample and keyframe; None if there was none.
 
-    engine_trouble: the last encode's or decode's error, "" when it succeeded.
+    engine_error: the last encode's or decode's error, "" when it succeeded.
     """
 
     ready: bool
@@ -25,7 +25,7 @@ class HealthInputs:
     gaze: SourceStatus
     frame_age_ns: int | None
     gaze_age_ns: int | None
-    engine_trouble: str = ""
+    engine_error: str = ""
 
 
 def assess_health(signs: HealthInputs) -> tuple[HealthState, str]:
@@ -35,7 +35,7 @@ def assess_health(signs: HealthInputs) -> tuple[HealthState, str]:
     troubles = [
         _silence("frames", signs.frames, signs.frame_age_ns),
         _silence("gaze", signs.gaze, signs.gaze_age_ns),
-        signs.engine_trouble,
+        signs.engine_error,
     ]
     reason = "; ".join(trouble for trouble in troubles if trouble)
     if not signs.ready:

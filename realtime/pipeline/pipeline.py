@@ -23,11 +23,11 @@ from realtime.comms import Encoding, HealthMessage, KeyframeMessage, OverlayMess
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.error_guard import ErrorGuard
-from realtime.infra.machine import memory_mib
+from realtime.infra.machine import measure_memory_mib
 from realtime.infra.metrics import MetricsRegistry
-from realtime.infra.threads import yield_to_others
+from realtime.infra.threads import lower_priority
 from realtime.media.overlay import draw
-from realtime.pipeline.control import STEERING, VERBS, CommandQueue, CommandVerb, UserCommand
+from realtime.pipeline.control import TRACKER_VERBS, USER_VERBS, CommandQueue, CommandVerb, UserCommand
 from realtime.pipeline.health import HealthInputs, assess_health
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.pacing import IdleBudget
@@ -91,7 +91,7 @@ class Pipeline:
         self._first_frame, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._encoded = threading.Event()
         self._frame_size = frame_size
-        self._guard = ErrorGuard(self._metrics.drop)
+        self._guard = ErrorGuard(self._metrics.count_drop)
         self._masks = 0
         self._encoding_since_ns = 0
         self._pauses = IdleBudget()
@@ -111,9 +111,9 @@ class Pipeline:
         self._decoder = SharedDecoder(decoder)
         for observer in self._observers:
             observer.on_engine(self._decoder.aside)
-        self._turns = LoggedTracker(
+        self._tracker = LoggedTracker(
             lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._broadcast, now_ns,
-            encoding=self._encoding, on_turn=self._tell_turn,
+            encoding=self._encoding, on_call=self._tell_turn,
         )  # fmt: skip
         for name, loop in (("track", self._track), ("encode", self._encode), ("overlay", self._overlay)):
             self._spawn(name, loop)
@@ -148,20 +148,20 @@ class Pipeline:
             self._decoder.close()
 
     @property
-    def masks(self) -> int:
+    def mask_count(self) -> int:
         """How many masks were published."""
         return self._masks
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the frames have come to their end, as those of a file do, or to nothing."""
         return self._frame_source.status().state in ("ended", "failed")
 
     @property
-    def obeys(self) -> tuple[CommandVerb, ...]:
+    def supported_verbs(self) -> tuple[CommandVerb, ...]:
         """The commands that it can do something about; known once it has started."""
-        steered = self._ready.is_set() and self._turns.steered
-        return tuple(verb for verb in VERBS if steered or verb not in STEERING)
+        steered = self._ready.is_set() and self._tracker.is_steerable
+        return tuple(verb for verb in USER_VERBS if steered or verb not in TRACKER_VERBS)
 
     def _spawn(self, name: str, loop: Callable[[], None]) -> None:
         thread = threading.Thread(target=loop, name=f"gazecast-{name}", daemon=True)
@@ -171,7 +171,7 @@ class Pipeline:
     # -- sources' threads ---------------------------------------------------------------------------------------------
 
     def _take_frame(self, frame: Frame) -> None:
-        self._metrics.tick("frames", now_ns())
+        self._metrics.count_event("frames", now_ns())
         self._frame_size = frame.size
         self._first_frame.set()
         if not self._ready.is_set():
@@ -183,7 +183,7 @@ class Pipeline:
             self._frames.put(frame)
 
     def _take_gaze(self, sample: GazeSample) -> None:
-        self._metrics.tick("gaze", now_ns())
+        self._metrics.count_event("gaze", now_ns())
         self._tell(lambda observer: observer.on_gaze(sample))
         if self._ready.is_set():
             self._gaze.put(sample)
@@ -191,16 +191,16 @@ class Pipeline:
     # -- track --------------------------------------------------------------------------------------------------------
 
     def _track(self) -> None:
-        while (frame := self._frames.take()) is not None or not self._frames.closed:
+        while (frame := self._frames.get()) is not None or not self._frames.is_closed:
             with self._guard("track"):
                 if frame is None:
                     self._use_pause()
                     continue
                 begun_ns = now_ns()
-                self._pauses.frame(frame.received_ns)
-                keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.take(0)
-                commands = self._commands.take_all()
-                track, stamp = self._turns.frame(frame, self._gaze.take_all(), keyframe, commands)
+                self._pauses.record_frame(frame.received_ns)
+                keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.get(0)
+                commands = self._commands.drain()
+                track, stamp = self._tracker.step(frame, self._gaze.drain(), keyframe, commands)
                 if track.wants_keyframe and not self._every_frame:
                     self._to_encode.put(frame)
                 if track.message is not None and stamp is not None:
@@ -208,7 +208,7 @@ class Pipeline:
                 shown = FrameResult(frame, track.message)
                 self._to_draw.put(shown)
                 for command in commands:
-                    if command.verb not in STEERING:
+                    if command.verb not in TRACKER_VERBS:
                         self._pass_on(command, shown)
                 self._metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
                 self._use_pause()
@@ -216,14 +216,14 @@ class Pipeline:
     def _use_pause(self) -> None:
         """Between two frames: ask about a new keyframe before the next frame comes, have answers voted on."""
         if self._every_frame:
-            self._turns.pause()
+            self._tracker.refine()
             return
-        if not self._frames.waiting and (keyframe := self._keyframes.take(0)) is not None:
-            self._turns.keyframe(keyframe)
-        if self._frames.waiting or not self._pauses.enough(begun_ns := now_ns()):
+        if not self._frames.has_value and (keyframe := self._keyframes.get(0)) is not None:
+            self._tracker.prepare(keyframe)
+        if self._frames.has_value or not self._pauses.has_time(begun_ns := now_ns()):
             return
-        if self._turns.pause():
-            self._pauses.used(begun_ns, now_ns())
+        if self._tracker.refine():
+            self._pauses.record_work(begun_ns, now_ns())
 
     def _tell_turn(self, turn: TrackerCall) -> None:
         self._tell(lambda observer: observer.on_tracker_call(turn))
@@ -237,11 +237,11 @@ class Pipeline:
         self._to_encode.put(frame)
         if not self._stop.is_set():  # else what `stop` has set may be what was just cleared
             self._encoded.wait()
-        return self._keyframes.take(0)
+        return self._keyframes.get(0)
 
     def _count_mask(self, frame: Frame, track: TrackerOutput, message: MaskResult, published_ns: int) -> None:
         self._masks += message.mask is not None
-        self._metrics.tick("masks", published_ns)
+        self._metrics.count_event("masks", published_ns)
         if self._every_frame:
             return  # at any speed, lateness means nothing
         self._metrics.observe("frame_to_mask", (published_ns - frame.captured_ns) / 1e6, published_ns)
@@ -256,8 +256,8 @@ class Pipeline:
     # -- encode -------------------------------------------------------------------------------------------------------
 
     def _encode(self) -> None:
-        yield_to_others(ENCODER_NICE)  # a keyframe 10 ms late is not seen, a mask 10 ms late is
-        while (frame := self._to_encode.take()) is not None:
+        lower_priority(ENCODER_NICE)  # a keyframe 10 ms late is not seen, a mask 10 ms late is
+        while (frame := self._to_encode.get()) is not None:
             with self._guard("encode"):
                 self._encode_one(frame)
             self._encoding_since_ns = 0
@@ -275,15 +275,15 @@ class Pipeline:
         self._frames.wake()
         self._tell(lambda observer: observer.on_keyframe(keyframe))
         encode_ms = (done_ns - begun_ns) / 1e6
-        self._metrics.tick("keyframes", done_ns)
+        self._metrics.count_event("keyframes", done_ns)
         self._metrics.observe("encode", encode_ms, done_ns)
         reference = FrameRef.of(frame)
-        self._broadcast.send("keyframe", KeyframeMessage(reference, encode_ms).fields())
+        self._broadcast.publish("keyframe", KeyframeMessage(reference, encode_ms).fields())
 
     # -- overlay ------------------------------------------------------------------------------------------------------
 
     def _overlay(self) -> None:
-        while (shown := self._to_draw.take()) is not None:
+        while (shown := self._to_draw.get()) is not None:
             with self._guard("overlay"):
                 self._tell(lambda observer: observer.on_mask(shown))
                 if not self._overlay_wanted():
@@ -292,8 +292,8 @@ class Pipeline:
                 ok, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
                 if ok:
                     reference = FrameRef.of(shown.frame)
-                    sent = self._broadcast.send("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
-                    self._metrics.tick("overlays", sent.published_ns)
+                    sent = self._broadcast.publish("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
+                    self._metrics.count_event("overlays", sent.published_ns)
 
     # -- health -------------------------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Pipeline:
     def _publish_health(self) -> None:
         at_ns = now_ns()
         since_ns = self._encoding_since_ns
-        troubles = [*self._guard.troubles(), *filter(None, (observer.problem() for observer in self._observers))]
+        troubles = [*self._guard.errors(), *filter(None, (observer.problem() for observer in self._observers))]
         if since_ns and at_ns - since_ns > STUCK_NS:
             troubles.append(f"encode: busy with one frame for {(at_ns - since_ns) / 1e9:.0f} s")
         frames, gaze = self._frame_source.status(), self._gaze_source.status()
@@ -324,8 +324,8 @@ class Pipeline:
         )
         snapshot = self._metrics.snapshot(at_ns)
         dropped = Counter(snapshot.dropped)
-        dropped["frames.superseded"] = self._frames.replaced
-        dropped["gaze.overflow"] = self._gaze.lost
+        dropped["frames.superseded"] = self._frames.dropped
+        dropped["gaze.overflow"] = self._gaze.dropped
         for name, source in (("frames", frames), ("gaze", gaze)):
             dropped.update({f"{name}.{why}": count for why, count in source.dropped.items()})
         for observer in self._observers:
@@ -337,11 +337,11 @@ class Pipeline:
             snapshot.rates,
             snapshot.latency_ms,
             {k: v for k, v in dropped.items() if v},
-            memory_mib(),
+            measure_memory_mib(),
             engine,
             wall_ns(),
         )
-        self._broadcast.send("health", health.fields())
+        self._broadcast.publish("health", health.fields())
         self._tell(lambda observer: observer.on_health(health))
 
     def _tell(self, what: Callable[[PipelineObserver], None]) -> None:

@@ -36,7 +36,7 @@ class MessagePublisher:
         self._seq: defaultdict[str, int] = defaultdict(int, first or {})
         self._lock = threading.Lock()  # messages leave in the order of their numbers
 
-    def send(self, topic: str, fields: Mapping[str, Any]) -> MessageStamp:
+    def publish(self, topic: str, fields: Mapping[str, Any]) -> MessageStamp:
         """Publish one map under `topic`; returns the number and time that it carries."""
         with self._lock:
             stamp = MessageStamp(self._seq[topic], self._clock_ns())

@@ -240,7 +240,7 @@ class RequestServer(PipelineObserver):
     def _steered(self, command: UserCommand) -> Any:
         """What the tracker says to a command; raises `RequestRefused` when it does not come to it, or cannot do it."""
         said: queue.Queue[Any] = queue.Queue(1)
-        command = command.answered(said.put_nowait)
+        command = command.with_reply(said.put_nowait)
         self._commands.put(command)
         left_s, answer = TRACKER_S, _NOTHING
         while answer is _NOTHING and left_s > 0:
@@ -249,7 +249,7 @@ class RequestServer(PipelineObserver):
                 answer = said.get(timeout=WAIT_S)
             left_s -= WAIT_S
         # What is refused must not be done later; what the tracker has come to is being done.
-        if answer is _NOTHING and not self._commands.withdraw(command):
+        if answer is _NOTHING and not self._commands.remove(command):
             with contextlib.suppress(queue.Empty):
                 answer = said.get(timeout=WAIT_S)
         if answer is _NOTHING:

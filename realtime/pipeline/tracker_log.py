@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from realtime.comms import Encoding, MaskMessage
-from realtime.pipeline.control import STEERING, SteerableTracker, UserCommand, steer
+from realtime.pipeline.control import TRACKER_VERBS, SteerableTracker, UserCommand, apply_command
 from realtime.pipeline.publisher import MessagePublisher, MessageStamp
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker, TrackerOutput
 from realtime.types import Frame, FrameKey, GazeSample, MaskResult
 
-Call = Literal["frame", "keyframe", "pause"]
+CallKind = Literal["frame", "keyframe", "pause"]
 """frame: a step to a new frame. keyframe: one is looked at between two frames. pause: answers are voted on."""
 
 
@@ -38,7 +38,7 @@ class TrackerCall:
     published: of the mask that was published for it; None if there was none.
     """
 
-    call: Call
+    call: CallKind
     frame: FrameKey | None = None
     samples: tuple[GazeSample, ...] = ()
     keyframe: EncodedKeyframe | None = None
@@ -60,7 +60,7 @@ class LoggedClock:
         self._said.append(said)
         return said
 
-    def rewind(self) -> tuple[int, ...]:
+    def drain(self) -> tuple[int, ...]:
         """What it said since the last time this was asked."""
         said, self._said = tuple(self._said), []
         return said
@@ -76,19 +76,19 @@ class LoggedTracker:
         clock_ns: Callable[[], int],
         *,
         encoding: Encoding = "packbits+zstd",
-        on_turn: Callable[[TrackerCall], None] = lambda turn: None,
+        on_call: Callable[[TrackerCall], None] = lambda turn: None,
     ) -> None:
         """`make_tracker` gets the clock that the tracker is to use."""
-        self._tape = LoggedClock(clock_ns)
-        self._tracker = make_tracker(self._tape)
-        self._broadcast, self._encoding, self._on_turn = broadcast, encoding, on_turn
+        self._clock = LoggedClock(clock_ns)
+        self._tracker = make_tracker(self._clock)
+        self._broadcast, self._encoding, self._on_call = broadcast, encoding, on_call
 
     @property
-    def steered(self) -> bool:
+    def is_steerable(self) -> bool:
         """Whether the tracker can be told what to show."""
         return isinstance(self._tracker, SteerableTracker)
 
-    def frame(
+    def step(
         self,
         frame: Frame,
         samples: Sequence[GazeSample],
@@ -96,43 +96,43 @@ class LoggedTracker:
         commands: Sequence[UserCommand] = (),
     ) -> tuple[TrackerOutput, MessageStamp | None]:
         """Step to a frame and publish its mask, if there is one."""
-        steering = tuple(command for command in commands if command.verb in STEERING)
-        self._tape.rewind()
+        steering = tuple(command for command in commands if command.verb in TRACKER_VERBS)
+        self._clock.drain()
         stamp = None
         try:
             tracker: object = self._tracker
             if isinstance(tracker, SteerableTracker):
                 for command in steering:
-                    steer(tracker, command)
+                    apply_command(tracker, command)
             track = self._tracker.step(frame, samples, keyframe)
             if track.message is not None:
                 stamp = self._publish(track.message)
             return track, stamp
         finally:  # a turn that failed has changed the tracker too
-            key, said = FrameKey.of(frame), self._tape.rewind()
-            self._on_turn(TrackerCall("frame", key, tuple(samples), _encoded(keyframe), steering, said, stamp))
+            key, said = FrameKey.of(frame), self._clock.drain()
+            self._on_call(TrackerCall("frame", key, tuple(samples), _encoded(keyframe), steering, said, stamp))
 
-    def keyframe(self, keyframe: Keyframe) -> None:
+    def prepare(self, keyframe: Keyframe) -> None:
         """Ask about a new keyframe before the next frame comes."""
-        self._tape.rewind()
+        self._clock.drain()
         try:
             self._tracker.prepare(keyframe)
         finally:
-            self._on_turn(TrackerCall("keyframe", keyframe=_encoded(keyframe), clock_ns=self._tape.rewind()))
+            self._on_call(TrackerCall("keyframe", keyframe=_encoded(keyframe), clock_ns=self._clock.drain()))
 
-    def pause(self) -> bool:
+    def refine(self) -> bool:
         """Have answers voted on; False when there was no need."""
-        self._tape.rewind()
+        self._clock.drain()
         try:
             return self._tracker.refine()
         finally:
-            self._on_turn(TrackerCall("pause", clock_ns=self._tape.rewind()))
+            self._on_call(TrackerCall("pause", clock_ns=self._clock.drain()))
 
     def _publish(self, result: MaskResult) -> MessageStamp:
         fields = MaskMessage.of_result(result).fields(self._encoding)
         # Packing takes its time, and the age is that at publication.
-        fields["carried_ms"] = (self._tape() - result.timing_ns.decode_end) / 1e6
-        return self._broadcast.send("mask", fields)
+        fields["carried_ms"] = (self._clock() - result.timing_ns.decode_end) / 1e6
+        return self._broadcast.publish("mask", fields)
 
 
 def _encoded(keyframe: Keyframe | None) -> EncodedKeyframe | None:

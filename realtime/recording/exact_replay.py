@@ -130,11 +130,11 @@ class ExactReplay:
 
     def _call(self, turn: TrackerCall, frame: Frame | None, keyframe: Keyframe | None) -> None:
         if frame is not None:
-            self._turns.frame(frame, turn.samples, keyframe, turn.commands)
+            self._turns.step(frame, turn.samples, keyframe, turn.commands)
         elif turn.call == "keyframe" and keyframe is not None:
-            self._turns.keyframe(keyframe)
+            self._turns.prepare(keyframe)
         elif turn.call == "pause":
-            self._turns.pause()
+            self._turns.refine()
 
     def _keyframe(self, encoded: EncodedKeyframe) -> Keyframe | None:
         """Encode the frame again; None where the recording does not have it."""

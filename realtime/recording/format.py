@@ -18,7 +18,7 @@ from realtime.comms import unpacked
 from realtime.errors import RecordingError, WireError
 from realtime.pipeline.control import ALL_VERBS, UserCommand
 from realtime.pipeline.publisher import MessageStamp
-from realtime.pipeline.tracker_log import Call, EncodedKeyframe, TrackerCall
+from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil_messages import jpeg_size
 from realtime.tracking.dwell import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
@@ -175,8 +175,8 @@ def read_turn(data: bytes) -> TrackerCall:
     """Read a turn; raises `RecordingError`."""
     fields = _unpack(data, dict)
     call = fields.get("call")
-    if call not in get_args(Call):
-        raise RecordingError(f"a turn of the recording is {call!r:.40}; known are {', '.join(get_args(Call))}")
+    if call not in get_args(CallKind):
+        raise RecordingError(f"a turn of the recording is {call!r:.40}; known are {', '.join(get_args(CallKind))}")
     frame, keyframe, published = fields.get("frame"), fields.get("keyframe"), fields.get("published")
     if (call == "frame") != (frame is not None) or (call == "keyframe" and keyframe is None):
         raise RecordingError(f"a turn of the recording, {call}, is not complete")

@@ -16,7 +16,7 @@ from typing import Any
 
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
-from realtime.infra.threads import yield_to_others
+from realtime.infra.threads import lower_priority
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.format import FRAME, GAZE, TURN, RecordingInfo, pack_frame, pack_sample, pack_turn
 from realtime.recording.writer import RecordingFile
@@ -127,7 +127,7 @@ class RecordingThread:
     # -- the recorder's thread ----------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        yield_to_others(NICE)  # a picture that is written later is not seen later
+        lower_priority(NICE)  # a picture that is written later is not seen later
         try:
             while self._some():
                 pass

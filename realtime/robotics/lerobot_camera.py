@@ -16,7 +16,7 @@ import cv2
 
 from realtime.comms.sockets import PublisherSocket
 from realtime.infra.channels import Latest
-from realtime.infra.error_guard import in_words
+from realtime.infra.error_guard import describe_error
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 
@@ -53,7 +53,7 @@ class LeRobotCamera(PipelineObserver):
 
     def drop_counts(self) -> Mapping[str, int]:
         """Frames that came while another one was drawn."""
-        return {"lerobot.frames": self._shown.replaced} if self._shown.replaced else {}
+        return {"lerobot.frames": self._shown.dropped} if self._shown.dropped else {}
 
     def problem(self) -> str:
         """What went wrong last, until something goes well."""
@@ -66,13 +66,13 @@ class LeRobotCamera(PipelineObserver):
         self._publisher.close()
 
     def _work(self) -> None:
-        while (shown := self._shown.take()) is not None:
+        while (shown := self._shown.get()) is not None:
             try:
                 if self._publisher.heard:
                     self._send(shown)
                 self._trouble = ""
             except Exception as error:  # one picture must not end the others
-                self._trouble = f"lerobot: {in_words(error)}"
+                self._trouble = f"lerobot: {describe_error(error)}"
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _send(self, shown: FrameResult) -> None:

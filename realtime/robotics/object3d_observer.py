@@ -14,7 +14,7 @@ from calibration.formats import read_camera
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.errors import SettingsError, SourceError
 from realtime.infra.channels import Latest
-from realtime.infra.error_guard import in_words
+from realtime.infra.error_guard import describe_error
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
@@ -86,7 +86,7 @@ class Object3dObserver(PipelineObserver):
 
     def drop_counts(self) -> Mapping[str, int]:
         """Masks that a newer one overtook, those that failed, and what the depth source dropped."""
-        lost = {"object3d.superseded": self._slot.replaced, "object3d.failed": self._failed}
+        lost = {"object3d.superseded": self._slot.dropped, "object3d.failed": self._failed}
         if self._depth is not None:
             lost |= {f"depth.{why}": count for why, count in self._depth.status().dropped.items()}
         return lost
@@ -100,19 +100,19 @@ class Object3dObserver(PipelineObserver):
         return "; ".join(filter(None, (silent, self._misfit, self._trouble)))
 
     def _work(self) -> None:
-        while (shown := self._slot.take()) is not None or not self._slot.closed:
+        while (shown := self._slot.get()) is not None or not self._slot.is_closed:
             if shown is None or shown.message is None:
                 continue
             try:
                 depth, missing = self._depth_of(shown)
                 said = self._placer.place(shown.frame, shown.message, depth, missing)
-                self._broadcast.send("object3d", said.fields())
+                self._broadcast.publish("object3d", said.fields())
                 self._trouble = ""
             except CalibrationError as error:
                 self._refuse(str(error))
             except Exception as error:  # one frame's trouble must not end the others
                 self._failed += 1
-                if self._trouble != (told := f"object3d: {in_words(error)}"):
+                if self._trouble != (told := f"object3d: {describe_error(error)}"):
                     log.warning("%s", told, exc_info=log.isEnabledFor(logging.DEBUG))
                 self._trouble = told
 

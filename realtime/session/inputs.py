@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_depth", "open_frames", "open_gaze",
-    "without_password",
+    "redact_password",
 ]  # fmt: skip
 
 FRAME_SPECS = (
@@ -92,7 +92,7 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
 
 
-def without_password(spec: str) -> str:
+def redact_password(spec: str) -> str:
     """The spec as it may be shown and kept: a stream's user and password left out."""
     kind, slashes, rest = spec.partition("://")
     return f"{kind}://{rest.rpartition('@')[2]}" if slashes else spec

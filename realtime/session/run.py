@@ -20,7 +20,7 @@ from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
-from realtime.infra.progress import ProgressReporter, ProgressTitles
+from realtime.infra.progress import EngineProgress, ProgressReporter
 from realtime.media.overlay import draw
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.observers import FrameResult, ObservedSender, PipelineObserver
@@ -31,7 +31,7 @@ from realtime.recording.controller import RecordingController
 from realtime.recording.format import RecordingInfo
 from realtime.robotics.object3d_observer import open_space
 from realtime.robotics.outputs import open_formats
-from realtime.session.inputs import open_depth, open_frames, open_gaze, without_password
+from realtime.session.inputs import open_depth, open_frames, open_gaze, redact_password
 from realtime.session.view import RunView
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze
@@ -68,7 +68,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
         page = _page(config, frames, gaze)
         if page is not None:
             stack.callback(page.close)
-            view.page(page.address)
+            view.on_page(page.address)
         publisher = PublisherSocket(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
         calibration = load_gaze(config.calibration, config.source) if config.calibration else None
@@ -92,12 +92,12 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
             stack.callback(space.stop)
             space.start()
             observers.append(space)
-        observers += open_formats(config, space, stack, view.progress.line)
+        observers += open_formats(config, space, stack, view.progress.show_line)
         commands = page.commands if page is not None else CommandQueue()
         if config.requests:
             requests = RequestServer(config.requests, config.publish.stream, commands, now_ns)
             stack.callback(requests.close)
-            view.progress.line(f"answering requests at {requests.endpoint}")
+            view.progress.show_line(f"answering requests at {requests.endpoint}")
             observers.append(requests)
         pipeline = Pipeline(
             frames,
@@ -109,7 +109,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
             broadcast,
             frame_size=clip.size if clip is not None else None,
             every_frame=at_any_speed,
-            cancelled=lambda: interrupts.asked,
+            cancelled=lambda: interrupts.is_requested,
             encoding=config.publish.encoding,
             overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
@@ -118,24 +118,24 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
         )
         stack.callback(pipeline.stop)
         if config.record.file is not None:
-            view.progress.line(f"recording into {deck.start(config.record.file)}")
+            view.progress.show_line(f"recording into {deck.start(config.record.file)}")
         pipeline.start()
         if page is not None:
-            page.enable_verbs(pipeline.obeys)
-        view.ready(config.source, publisher.endpoint)
-        while not (stop.is_set() or interrupts.asked or pipeline.ended or watch.refused):
+            page.enable_verbs(pipeline.supported_verbs)
+        view.on_ready(config.source, publisher.endpoint)
+        while not (stop.is_set() or interrupts.is_requested or pipeline.has_ended or watch.refused):
             if screen is None:
                 stop.wait(0.1)
                 continue
-            if (shown := latest.slot.take(0)) is not None:
+            if (shown := latest.slot.get(0)) is not None:
                 screen.show(draw(shown.frame.image, shown.message))
             if not screen.poll():
                 stop.set()
         if watch.refused:
             raise RunFailed(watch.refused)
-        if pipeline.ended:
+        if pipeline.has_ended:
             stop.wait(SETTLE_S)
-            _explain(frames.status(), pipeline.masks, isinstance(gaze, MouseGaze | BrowserGaze))
+            _explain(frames.status(), pipeline.mask_count, isinstance(gaze, MouseGaze | BrowserGaze))
 
 
 class CancellableProgress:
@@ -144,20 +144,20 @@ class CancellableProgress:
     def __init__(self, inside: ProgressReporter, interrupts: InterruptHandler) -> None:
         self._inside, self._interrupts = inside, interrupts
 
-    def line(self, text: str) -> None:
+    def show_line(self, text: str) -> None:
         """Pass it on."""
-        self._interrupts.check()
-        self._inside.line(text)
+        self._interrupts.raise_if_requested()
+        self._inside.show_line(text)
 
-    def bar(self, done: int, total: int, text: str) -> None:
+    def show_bytes(self, done: int, total: int, text: str) -> None:
         """Pass it on."""
-        self._interrupts.check()
-        self._inside.bar(done, total, text)
+        self._interrupts.raise_if_requested()
+        self._inside.show_bytes(done, total, text)
 
-    def steps(self, done: int, total: int, text: str) -> None:
+    def show_steps(self, done: int, total: int, text: str) -> None:
         """Pass it on."""
-        self._interrupts.check()
-        self._inside.steps(done, total, text)
+        self._interrupts.raise_if_requested()
+        self._inside.show_steps(done, total, text)
 
 
 class _CalibrationCheck(PipelineObserver):
@@ -214,7 +214,7 @@ class _ViewObserver(PipelineObserver):
     def on_health(self, health: HealthMessage) -> None:
         """Show it."""
         try:
-            self._view.health(health)
+            self._view.on_health(health)
         except OSError:
             self._stop.set()
 
@@ -253,16 +253,16 @@ def _page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> LivePage 
 def _deck(config: RunConfig, view: RunView, page: LivePage | None, at_any_speed: bool) -> RecordingController:
     """What records, and tells the user and the page of it."""
     about = RecordingInfo(
-        config=to_toml(kept(config)), source=without_password(config.source), frame_time=at_any_speed,
+        config=to_toml(kept(config)), source=redact_password(config.source), frame_time=at_any_speed,
         encoding=config.publish.encoding, stream=config.publish.stream, program=version("gazecast"),
     )  # fmt: skip
     if page is None:
-        return RecordingController(config.record, about, now_ns, view.progress.line)
+        return RecordingController(config.record, about, now_ns, view.progress.show_line)
     there = page
 
     def notice(text: str) -> None:
         there.show_notice(text)
-        view.progress.line(text)
+        view.progress.show_line(text)
 
     deck = RecordingController(config.record, about, now_ns, notice, lambda on: there.set_recording(deck.path))
     return deck
@@ -285,12 +285,12 @@ def open_engine(
 ) -> tuple[Encoder, Decoder]:
     """Open the chosen engine, fetching its weights first if they are not there."""
     if settings.backend == "fake":
-        return load(settings, None, frame_size=size, report=progress.line)
+        return load(settings, None, frame_size=size, report=progress.show_line)
     if weights.is_cached(settings.model, root=models):
         folder = weights.path(settings.model, root=models)
     else:
-        folder = weights.pull(settings.model, root=models, report=progress.bar)
-    return load(settings, folder, frame_size=size, report=ProgressTitles(progress))
+        folder = weights.pull(settings.model, root=models, report=progress.show_bytes)
+    return load(settings, folder, frame_size=size, report=EngineProgress(progress))
 
 
 def _gaze_spec(config: RunConfig) -> str:

@@ -16,14 +16,14 @@ class RunView(Protocol):
         """Where progress of the start goes."""
         ...
 
-    def page(self, address: str) -> None:
+    def on_page(self, address: str) -> None:
         """Hear where the live page is, before the engine is opened."""
         ...
 
-    def ready(self, source: str, endpoint: str) -> None:
+    def on_ready(self, source: str, endpoint: str) -> None:
         """Hear that masks of `source` are published at `endpoint` from now on."""
         ...
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Hear how it is, once a second."""
         ...

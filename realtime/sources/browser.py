@@ -60,7 +60,7 @@ class BrowserFrames(FrameSource):
         if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
             self._tally.enter("waiting", "the page sends no frames; is it hidden or asleep?")
         found = self._tally.status()
-        superseded = {"superseded": self._shots.replaced} if self._shots.replaced else {}
+        superseded = {"superseded": self._shots.dropped} if self._shots.dropped else {}
         return SourceStatus(found.state, found.reason, found.received, {**found.dropped, **superseded})
 
     def offer(self, shot: BrowserFrame) -> None:
@@ -73,7 +73,7 @@ class BrowserFrames(FrameSource):
         self._tally.enter("connecting", NOBODY)
 
     def _decode(self) -> None:
-        while (shot := self._shots.take()) is not None:
+        while (shot := self._shots.get()) is not None:
             size = jpeg_size(shot.jpeg)
             if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS:
                 self._tally.dropped("no jpeg" if size is None else "size")

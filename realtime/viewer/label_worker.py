@@ -38,7 +38,7 @@ class LabelWorker:
     @property
     def lost(self) -> int:
         """Count requests that were dropped because the queue was full."""
-        return self._requests.lost
+        return self._requests.dropped
 
     def labels_message(self) -> str:
         """Pack the current labels as a message."""
@@ -57,7 +57,7 @@ class LabelWorker:
 
     def _run(self) -> None:
         while True:
-            requests = self._requests.take_all()
+            requests = self._requests.drain()
             for request in requests:
                 try:
                     self._apply(request)

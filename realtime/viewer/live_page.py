@@ -9,7 +9,7 @@ from pathlib import Path
 from realtime.comms import HealthMessage
 from realtime.config.viewer import ViewSettings
 from realtime.infra.clock import now_ns
-from realtime.pipeline.control import VERBS, CommandQueue, CommandVerb, UserCommand
+from realtime.pipeline.control import USER_VERBS, CommandQueue, CommandVerb, UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
@@ -91,7 +91,7 @@ class LivePage(PipelineObserver):
 
     def enable_verbs(self, verbs: Collection[CommandVerb]) -> None:
         """Enable the pages' buttons for these verbs."""
-        self._hello["verbs"] = [verb for verb in VERBS if verb in verbs]
+        self._hello["verbs"] = [verb for verb in USER_VERBS if verb in verbs]
         self._server.broadcast(pack_text("verbs", verbs=self._hello["verbs"]))
 
     def show_notice(self, text: str) -> None:
@@ -104,7 +104,11 @@ class LivePage(PipelineObserver):
 
     def drop_counts(self) -> dict[str, int]:
         """Count frames that viewers skipped and input that was refused, for `health`."""
-        counts = {**self._broadcaster.drop_counts(), **self._server.drop_counts(), "commands lost": self.commands.lost}
+        counts = {
+            **self._broadcaster.drop_counts(),
+            **self._server.drop_counts(),
+            "commands lost": self.commands.dropped,
+        }
         counts["labels lost"] = self._recording.labels_lost
         return {f"view.{name}": count for name, count in counts.items() if count}
 

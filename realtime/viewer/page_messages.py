@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from realtime.errors import PageError
-from realtime.pipeline.control import VERBS, UserCommand
+from realtime.pipeline.control import USER_VERBS, UserCommand
 from realtime.recording.labels import ObjectLabel
 from realtime.viewer.contours import Contour
 
@@ -164,8 +164,8 @@ def read_text(text: str) -> PageMessage:
             return _gaze(fields)
         case "command":
             verb = fields.get("verb")
-            if verb not in VERBS:
-                raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(VERBS)}")
+            if verb not in USER_VERBS:
+                raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(USER_VERBS)}")
             return UserCommand(verb, _flag(fields, "on"))
         case "seek":
             return SeekRequest(_whole(fields, "n"), None) if "n" in fields else SeekRequest(None, _ms(fields.get("ms")))

@@ -50,7 +50,7 @@ class SnapshotWorker:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while (result := self._requests.take()) is not None:
+        while (result := self._requests.get()) is not None:
             try:
                 written = save_snapshot(result, self._folder, time.strftime("%Y%m%d-%H%M%S", self._clock()))
                 self._report(f"saved {written[0].with_suffix('')}-*.png")

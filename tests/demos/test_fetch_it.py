@@ -33,12 +33,12 @@ class View:
 
     def __init__(self):
         self.progress, self.endpoint, self.lines = QuietProgress(), "", []
-        self.progress.line = self.lines.append
+        self.progress.show_line = self.lines.append
 
-    def ready(self, source, endpoint):
+    def on_ready(self, source, endpoint):
         self.endpoint = endpoint
 
-    def health(self, health):
+    def on_health(self, health):
         pass
 
 

@@ -32,7 +32,9 @@ def collect(
     collector: ViewCollector | None = None
     try:
         with _started(source, slot, say), InterruptHandler() as interrupts:
-            for frame in _frames(source, slot, lambda: interrupts.asked or (shown is not None and not shown.poll())):
+            for frame in _frames(
+                source, slot, lambda: interrupts.is_requested or (shown is not None and not shown.poll())
+            ):
                 collector = collector or ViewCollector(frame.size, most_views=most_views)
                 detection = board.find(frame.image, f"{frame.index:05}", quick=True)
                 taken = collector.offer(detection)
@@ -73,7 +75,7 @@ def _frames(source: FrameSource, slot: Latest[Frame], stop: Callable[[], bool]) 
     """Every frame that there is time for, until the source is over or `stop` says so."""
     while not stop():
         ended = source.status().state in ("ended", "failed")  # asked first, so that the last frame is not missed
-        frame = slot.take(WAIT_S)
+        frame = slot.get(WAIT_S)
         if frame is not None:
             yield frame
         elif ended:

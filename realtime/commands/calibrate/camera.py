@@ -121,7 +121,7 @@ def _from_folder(folder: Path, board: CalibrationBoard) -> tuple[list[BoardDetec
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         found = None if image is None else board.find(np.asarray(image, np.uint8), path.stem)
         said = "no picture that OpenCV reads" if image is None else "no board found"
-        terminal.line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else said}")
+        terminal.show_line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else said}")
         if found is None:
             unseen.append(BoardView(path.stem, 0, math.nan, math.nan, said))
         else:
@@ -134,7 +134,9 @@ def _live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[Board
 
     if args.most_views < 3:
         raise SettingsError(f"--most-views must be 3 or more, got {args.most_views}")
-    views = collect(args.source, board, window=args.window, most_views=args.most_views, say=TerminalProgress().line)
+    views = collect(
+        args.source, board, window=args.window, most_views=args.most_views, say=TerminalProgress().show_line
+    )
     return views, ()
 
 

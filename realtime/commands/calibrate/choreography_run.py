@@ -66,7 +66,7 @@ class HeadlessDisplay:
         """Say which target was looked at, whenever one more is done, and what is in the way."""
         self._say_if_stuck(advice)
         if advice.done != self._done and frame is not None:
-            self._progress.line(f"{advice.done}/{advice.total} {self._now}".rstrip())
+            self._progress.show_line(f"{advice.done}/{advice.total} {self._now}".rstrip())
             self._done = advice.done
         if advice.step is not None and advice.progress > 0:
             self._now = advice.step.name
@@ -82,7 +82,7 @@ class HeadlessDisplay:
             self._standing, self._said, self._since_ns = standing, False, now
         elif standing and not self._said and now - self._since_ns > STUCK_S * 1e9:
             self._said = True
-            self._progress.line(advice.hint)
+            self._progress.show_line(advice.hint)
 
     def close(self) -> None:
         """There is no screen."""
@@ -122,14 +122,14 @@ def look(
     try:
         with _started(frames, looks, slot, backlog), InterruptHandler() as interrupts:
             until_ns = now_ns() + round(timeout_s * 1e9)
-            while not (interrupts.asked or run.over):
-                frame = slot.take(WAIT_S)
+            while not (interrupts.is_requested or run.over):
+                frame = slot.get(WAIT_S)
                 run.step(frame, on_clip_time=patient, waiting=_waits_for(frames))
                 if frame is None and frames.status().state in ("ended", "failed"):
                     break
                 if now_ns() > until_ns:
                     break
-            interrupts.check()  # who is done early presses q; who interrupts wants nothing written
+            interrupts.raise_if_requested()  # who is done early presses q; who interrupts wants nothing written
     finally:
         stage.close()
     if run.scene is None:
@@ -169,7 +169,7 @@ class _ChoreographyRun:
                 self._check(frame.size)
             self.scene = GazeFeed(frame.size, frame.image)
             self._shift_s = frame.captured_ns / 1e9 - frame.timestamp
-        for sample in self._backlog.take_all() if size is not None else ():
+        for sample in self._backlog.drain() if size is not None else ():
             x, y = sample.px(size) if size is not None else (0.0, 0.0)
             self._choreography.look(sample.captured_ns / 1e9, x, y, sample.confidence)
             self.looked += 1

@@ -23,7 +23,7 @@ from realtime.config.schema import RunConfig
 from realtime.errors import ClipError, DemoError
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
-from realtime.infra.progress import TerminalProgress, Watching, bar
+from realtime.infra.progress import ProgressCallback, TerminalProgress, show_bar
 from realtime.simulation.device import SimulatedTracker
 from realtime.sources.opencv_capture import VideoFile
 
@@ -57,15 +57,15 @@ def run_demo(
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch:
         played = _choose(video, gaze, Path(scratch))
         if config.engine.backend != "fake" and not weights.is_cached(config.engine.model, root=config.models):
-            weights.pull(config.engine.model, root=config.models, report=terminal.bar)
+            weights.pull(config.engine.model, root=config.models, report=terminal.show_bytes)
         _make_folder(out)
         watched = _watch(config, played, terminal, watch_s)
         files = draw_report(watched, played.clip, played.frames, played.looks, out, terminal.console)
     terminal.console.print(table(watched))
     for line in summary(watched):
-        terminal.line(line)
+        terminal.show_line(line)
     for path in files:
-        terminal.line(f"left            {path}")
+        terminal.show_line(f"left            {path}")
 
 
 def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None = None) -> None:
@@ -75,8 +75,8 @@ def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None 
         played = _choose(video, gaze, Path(scratch))
         host, _ = _start(config, played, terminal, stack)
         interrupts = stack.enter_context(InterruptHandler())  # before it is said, or a quick hand is not heard
-        terminal.line("Ctrl-C stops")
-        while not interrupts.asked:
+        terminal.show_line("Ctrl-C stops")
+        while not interrupts.is_requested:
             host.check()
             time.sleep(0.2)
 
@@ -104,7 +104,7 @@ def _watch(config: RunConfig, played: DemoInput, terminal: TerminalProgress, wat
     with ExitStack() as stack:
         host, endpoint = _start(config, played, terminal, stack)
         subscriber = stack.enter_context(MaskSubscriber(endpoint, ("mask", "keyframe", "health")))
-        with bar(terminal.console, "watching", watch_s) as told:
+        with show_bar(terminal.console, "watching", watch_s) as told:
             return _listen(host, subscriber, watch_s, told)
 
 
@@ -123,14 +123,14 @@ def _start(
         gaze="",
         publish=replace(config.publish, endpoint=endpoint, stream="demo"),
     )
-    terminal.line(f"opening the engine {config.engine.backend} ({config.engine.model})")
+    terminal.show_line(f"opening the engine {config.engine.backend} ({config.engine.model})")
     host = stack.enter_context(RunProcess(config, terminal))
     endpoint = host.wait_until_ready(READY_S)
-    terminal.line(f"device {config.source}  ->  gazecast run  ->  subscriber of {endpoint}")
+    terminal.show_line(f"device {config.source}  ->  gazecast run  ->  subscriber of {endpoint}")
     return host, endpoint
 
 
-def _listen(host: RunProcess, subscriber: MaskSubscriber, watch_s: float, told: Watching) -> DemoResult:
+def _listen(host: RunProcess, subscriber: MaskSubscriber, watch_s: float, told: ProgressCallback) -> DemoResult:
     """Receive for `watch_s` from the first mask on."""
     seen: list[ReceivedMasks] = []
     health: HealthMessage | None = None

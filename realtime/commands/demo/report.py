@@ -18,7 +18,7 @@ from realtime.commands.doctor import processor
 from realtime.comms import HealthMessage
 from realtime.errors import ClipError
 from realtime.infra.metrics import percentiles
-from realtime.infra.progress import bar
+from realtime.infra.progress import show_bar
 from realtime.media.overlay import draw
 from realtime.media.video_writer import OverlayWriter
 from realtime.sources.opencv_capture import VideoFile
@@ -46,7 +46,7 @@ def draw_report(
     start_s = seen[0].bare.frame.timestamp
     with (
         OverlayWriter(out / "overlay", clip.size, clip.fps) as writer,
-        bar(console, "drawing ", len(seen)) as told,
+        show_bar(console, "drawing ", len(seen)) as told,
     ):
         for done, (one, image) in enumerate(_with_frames(seen, clip, frames), start=1):
             message = one.message

@@ -53,13 +53,13 @@ class RunProcess:
             if said[0] == "ready":
                 return str(said[1])
             if said[0] == "page":
-                self._progress.line(f"open {said[1]}")
+                self._progress.show_line(f"open {said[1]}")
             elif said[0] == "line":
-                self._progress.line(said[1])
+                self._progress.show_line(said[1])
             elif said[0] == "bar":
-                self._progress.bar(*said[1])
+                self._progress.show_bytes(*said[1])
             elif said[0] == "steps":
-                self._progress.steps(*said[1])
+                self._progress.show_steps(*said[1])
 
     def check(self) -> None:
         """Raise `DemoError` if it has failed since."""
@@ -99,27 +99,27 @@ class _PipeView:
         self._pipe = pipe
         self.progress: ProgressReporter = self
 
-    def line(self, text: str) -> None:
+    def show_line(self, text: str) -> None:
         """Pass it on."""
         self.tell("line", text)
 
-    def bar(self, done: int, total: int, text: str) -> None:
+    def show_bytes(self, done: int, total: int, text: str) -> None:
         """Pass it on."""
         self.tell("bar", (done, total, text))
 
-    def steps(self, done: int, total: int, text: str) -> None:
+    def show_steps(self, done: int, total: int, text: str) -> None:
         """Pass it on."""
         self.tell("steps", (done, total, text))
 
-    def page(self, address: str) -> None:
+    def on_page(self, address: str) -> None:
         """Pass it on."""
         self.tell("page", address)
 
-    def ready(self, source: str, endpoint: str) -> None:
+    def on_ready(self, source: str, endpoint: str) -> None:
         """Say where to subscribe."""
         self.tell("ready", endpoint)
 
-    def health(self, health: HealthMessage) -> None:
+    def on_health(self, health: HealthMessage) -> None:
         """Say nothing: it is published."""
 
     def tell(self, kind: str, what: object) -> None:

@@ -24,7 +24,10 @@ BACKENDS = {
     "openvino": (("openvino",), "pip install -e ."),
     "onnxruntime": (("onnxruntime",), "pip install -e '.[onnxruntime]'"),
     "torch": (("torch",), "pip install -e ."),
-    "tensorrt": (("tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu13-bindings"), "on an NVIDIA GPU, see docs/guides/gpu.md"),
+    "tensorrt": (
+        ("tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu13-bindings"),
+        "on an NVIDIA GPU, see docs/guides/gpu.md",
+    ),
     "fake": (("opencv-python",), "pip install -e ."),
 }
 """Backend -> the distributions of which it needs one, and how to get it."""

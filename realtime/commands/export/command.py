@@ -16,7 +16,7 @@ from realtime.commands.export.csv_table import table
 from realtime.commands.export.video import film
 from realtime.errors import RecordingError, RunFailed, VideoError
 from realtime.infra.interrupts import InterruptHandler
-from realtime.infra.progress import bar
+from realtime.infra.progress import show_bar
 from realtime.recording.format import GAZE
 from realtime.recording.labels import LabelFile, labels_path
 from realtime.recording.mask_events import Event, MaskEvent, events
@@ -61,12 +61,12 @@ def export(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets,
     with InterruptHandler() as interrupts:
 
         def watched(what: str, passes: int, write: Callable[[Callable[[int], None]], str]) -> str:
-            with bar(console, what, passes * max(1, end_ns - start_ns)) as told:
+            with show_bar(console, what, passes * max(1, end_ns - start_ns)) as told:
                 done, last_ns = 0, start_ns
 
                 def at(host_ns: int) -> None:
                     nonlocal done, last_ns
-                    interrupts.check()
+                    interrupts.raise_if_requested()
                     if host_ns < last_ns - (end_ns - start_ns) // 2:  # it began again
                         done += 1
                     last_ns = host_ns

@@ -77,7 +77,7 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
 
         def passing() -> Iterable[Event]:
             for event in events(recording):
-                interrupts.check()
+                interrupts.raise_if_requested()
                 yield event
 
         story = told(passing(), recording.about)
@@ -85,7 +85,7 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
         if recording.damaged:
             notes.append(f"{recording.damaged} damaged chunks, half a second each, are missing")
         story.picture = _picture(recording)
-        interrupts.check()
+        interrupts.raise_if_requested()
         ok, packed = cv2.imencode(".png", drawn(story, labels.objects, notes))
     assert ok
     try:

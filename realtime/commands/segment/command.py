@@ -23,7 +23,7 @@ from engines.settings import Backend, Precision
 from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, dataset, write_json, write_whole
 from realtime.commands.segment.instance_overlay import mosaic
 from realtime.errors import RunFailed, SettingsError
-from realtime.infra.progress import ProgressTitles, TerminalProgress
+from realtime.infra.progress import EngineProgress, TerminalProgress
 
 FOLDER = Path("segment-out")
 _TUNED = {
@@ -83,7 +83,7 @@ def _segment(args: argparse.Namespace) -> int:
             except (RunFailed, SettingsError) as error:  # one picture of many must not end the others
                 if len(targets) == 1:
                     raise
-                terminal.line(f"gazecast: {error}")
+                terminal.show_line(f"gazecast: {error}")
                 left_out += 1
                 continue
             _write(file, image, found, prompt, target, _info(encoder, prompt, settings))
@@ -200,8 +200,8 @@ def _engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) 
         raise SettingsError(f"--picture-side: {error}") from error
     folder = None
     if args.backend != "fake":
-        folder = weights.pull(args.model, root=args.models, report=terminal.bar)
-    return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=ProgressTitles(terminal))
+        folder = weights.pull(args.model, root=args.models, report=terminal.show_bytes)
+    return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=EngineProgress(terminal))
 
 
 # -- a picture ---------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def _everything(
     encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings, name: str, terminal: TerminalProgress
 ) -> tuple[AutomaticMask, ...]:
     def tell(step: GenerationStep) -> None:
-        terminal.steps(step.done, step.total, name)
+        terminal.show_steps(step.done, step.total, name)
 
     return finished(everything_in(encoder, decoder, image, settings), tell)
 

@@ -19,7 +19,7 @@ from calibration import CameraModel
 from realtime.comms import Object3dMessage, read
 from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
-from realtime.infra.error_guard import in_words
+from realtime.infra.error_guard import describe_error
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.robotics.ros2.message_types import check, definition
@@ -96,7 +96,7 @@ class FoxgloveServer(PipelineObserver):
 
     def drop_counts(self) -> Mapping[str, int]:
         """What this thread was too slow for, or failed at."""
-        counts = {"foxglove.frames": self._shown.replaced, "foxglove.object3d": self._space.replaced}
+        counts = {"foxglove.frames": self._shown.dropped, "foxglove.object3d": self._space.dropped}
         return {name: count for name, count in {**counts, **self._failed}.items() if count}
 
     def problem(self) -> str:
@@ -105,7 +105,7 @@ class FoxgloveServer(PipelineObserver):
 
     def close(self) -> None:
         """Let clients go, free the port; within a second, whatever clients do. Twice is fine."""
-        if self._shown.closed:
+        if self._shown.is_closed:
             return
         self._shown.close()
         self._space.close()
@@ -120,9 +120,9 @@ class FoxgloveServer(PipelineObserver):
     # -- this thread --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while not self._shown.closed:
-            shown = self._shown.take()
-            payload = self._space.take(0)
+        while not self._shown.is_closed:
+            shown = self._shown.get()
+            payload = self._space.get(0)
             if shown is None and payload is None:
                 continue
             try:
@@ -135,7 +135,7 @@ class FoxgloveServer(PipelineObserver):
                 self._trouble = ""
             except Exception as error:  # one message must not end the others
                 self._failed["foxglove.failed"] += 1
-                self._trouble = f"foxglove: {in_words(error)}"
+                self._trouble = f"foxglove: {describe_error(error)}"
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _show(self, shown: FrameResult) -> None:

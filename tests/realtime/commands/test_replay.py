@@ -68,15 +68,15 @@ class Counting:
 
     def __init__(self):
         self.progress, self._healths, self._lines = QuietProgress(), [], []
-        self.progress.line = self._lines.append
+        self.progress.show_line = self._lines.append
 
-    def page(self, address):
+    def on_page(self, address):
         pass
 
-    def ready(self, source, endpoint):
+    def on_ready(self, source, endpoint):
         pass
 
-    def health(self, health):
+    def on_health(self, health):
         self._healths.append(health.rates.get("masks", 0.0))
 
     def answers(self):
@@ -184,7 +184,7 @@ def test_the_command_says_why_it_is_not(quick, capsys):
 def test_ctrl_c_while_an_engine_is_built_ends_the_replay(quick, monkeypatch):
     def build(settings, models, size, progress):
         os.kill(os.getpid(), signal.SIGINT)
-        progress.line("the next graph, for minutes")
+        progress.show_line("the next graph, for minutes")
         pytest.fail("it went on building")
 
     monkeypatch.setattr("realtime.commands.replay.open_engine", build)

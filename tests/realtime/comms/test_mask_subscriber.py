@@ -41,9 +41,9 @@ def test_it_is_public():
 def test_a_reader_that_was_away_gets_the_newest_of_each_topic(publisher, broadcast):
     with MaskSubscriber(publisher.endpoint, ("mask", "keyframe")) as subscriber:
         joined(publisher, "mask", "keyframe")
-        broadcast.send("keyframe", KeyframeMessage(FrameRef(5, 0.0, 6, 4), 80.0).fields())
+        broadcast.publish("keyframe", KeyframeMessage(FrameRef(5, 0.0, 6, 4), 80.0).fields())
         for index in range(50):
-            broadcast.send("mask", mask_fields(index))
+            broadcast.publish("mask", mask_fields(index))
         seen = []
         eventually(lambda: seen.append(subscriber.newest("mask", 0.05)) or (seen[-1] and seen[-1].frame.index == 49))
         assert subscriber.newest("keyframe", 5).frame.index == 5
@@ -55,7 +55,7 @@ def test_bad_messages_are_counted_and_passed_over(publisher, broadcast):
         joined(publisher, "mask")
         publisher.send("mask", b"\xc1 not msgpack")
         eventually(lambda: subscriber.newest("mask", 0.05) is None and subscriber.bad == 1)
-        broadcast.send("mask", mask_fields(7))
+        broadcast.publish("mask", mask_fields(7))
         assert next(subscriber.masks()).frame.index == 7
 
 

@@ -7,13 +7,13 @@ def test_the_newest_wins_and_what_it_replaced_is_counted():
     slot = Latest()
     for value in (1, 2, 3):
         slot.put(value)
-    assert (slot.take(0), slot.replaced) == (3, 2)
-    assert slot.take(0) is None
+    assert (slot.get(0), slot.dropped) == (3, 2)
+    assert slot.get(0) is None
 
 
 def test_take_waits_for_a_value_from_another_thread():
     slot, got = Latest(), []
-    taker = threading.Thread(target=lambda: got.append(slot.take(10)))
+    taker = threading.Thread(target=lambda: got.append(slot.get(10)))
     taker.start()
     slot.put("a")
     taker.join(10)
@@ -22,21 +22,21 @@ def test_take_waits_for_a_value_from_another_thread():
 
 def test_closing_wakes_a_waiter_and_empties_the_slot():
     slot, got = Latest(), []
-    taker = threading.Thread(target=lambda: got.append(slot.take()))
+    taker = threading.Thread(target=lambda: got.append(slot.get()))
     taker.start()
     slot.close()
     taker.join(10)
     assert not taker.is_alive()
     assert got == [None]
     slot.put(1)
-    assert slot.take() is None
+    assert slot.get() is None
 
 
 def test_a_patient_putter_loses_nothing():
     slot, taken = Latest(), []
 
     def take():
-        while (value := slot.take()) is not None:
+        while (value := slot.get()) is not None:
             taken.append(value)
 
     taker = threading.Thread(target=take)
@@ -47,7 +47,7 @@ def test_a_patient_putter_loses_nothing():
     slot.close()
     taker.join(10)
     assert taken[:500] == list(range(500))
-    assert slot.replaced == 0
+    assert slot.dropped == 0
 
 
 def test_closing_frees_a_patient_putter():
@@ -64,18 +64,18 @@ def test_under_two_threads_every_value_is_taken_or_counted():
     slot, taken = Latest(), []
 
     def take():
-        while (value := slot.take()) is not None:
+        while (value := slot.get()) is not None:
             taken.append(value)
 
     taker = threading.Thread(target=take)
     taker.start()
     for value in range(1, 2001):
         slot.put(value)
-    while slot.take(0) is not None:  # the last one may still lie there; either side may have it
+    while slot.get(0) is not None:  # the last one may still lie there; either side may have it
         taken.append(2000)
     slot.close()
     taker.join(10)
-    assert len(taken) + slot.replaced == 2000
+    assert len(taken) + slot.dropped == 2000
     assert taken == sorted(taken)
 
 
@@ -83,19 +83,19 @@ def test_a_backlog_keeps_order_and_counts_what_it_loses():
     backlog = BoundedQueue(3)
     for value in range(5):
         backlog.put(value)
-    assert (backlog.take_all(), backlog.lost) == ([2, 3, 4], 2)
-    assert backlog.take_all() == []
+    assert (backlog.drain(), backlog.dropped) == ([2, 3, 4], 2)
+    assert backlog.drain() == []
 
 
 def test_a_waker_lets_one_waiter_go_on_without_a_value():
     slot: Latest[int] = Latest()
     slot.wake()
-    assert slot.take() is None  # would wait for ever
-    assert not slot.closed
+    assert slot.get() is None  # would wait for ever
+    assert not slot.is_closed
     slot.put(3)
-    assert slot.waiting
-    assert slot.take() == 3
-    assert not slot.waiting
+    assert slot.has_value
+    assert slot.get() == 3
+    assert not slot.has_value
     slot.close()
-    assert slot.closed
-    assert slot.take() is None
+    assert slot.is_closed
+    assert slot.get() is None

@@ -27,11 +27,11 @@ def test_what_goes_wrong_is_counted_and_said_until_one_goes_well(guards, dropped
     fail(guards, "track", ValueError("no such thing"))
     fail(guards, "track", ValueError("no such thing"))
     fail(guards, "encode", MemoryError())
-    assert guards.troubles() == ["track: no such thing", "encode: MemoryError"]
+    assert guards.errors() == ["track: no such thing", "encode: MemoryError"]
     assert dropped == {"track.failed": 2, "encode.failed": 1}
     with guards("track"):
         pass
-    assert guards.troubles() == ["encode: MemoryError"]
+    assert guards.errors() == ["encode: MemoryError"]
 
 
 def test_the_same_trouble_is_logged_once_and_another_again(guards, caplog):

@@ -11,13 +11,13 @@ S = 1_000_000_000
 def test_a_rate_is_events_per_second_of_the_window():
     metrics = MetricsRegistry()
     for i in range(300):
-        metrics.tick("frames", i * S // 30)
+        metrics.count_event("frames", i * S // 30)
     assert metrics.snapshot(10 * S).rates["frames"] == pytest.approx(30, rel=0.02)
 
 
 def test_old_events_leave_the_window():
     metrics = MetricsRegistry()
-    metrics.tick("frames", 0)
+    metrics.count_event("frames", 0)
     metrics.observe("ms", 3.0, 0)
     later = metrics.snapshot(2 * WINDOW_NS)
     assert later.rates == {"frames": 0.0}
@@ -26,15 +26,15 @@ def test_old_events_leave_the_window():
 
 def test_drops_add_up_from_the_start():
     metrics = MetricsRegistry()
-    metrics.drop("late")
-    metrics.drop("late", 4)
+    metrics.count_drop("late")
+    metrics.count_drop("late", 4)
     assert metrics.snapshot(99 * S).dropped == {"late": 5}
 
 
 def test_age_is_since_the_last_tick():
     metrics = MetricsRegistry()
     assert metrics.age_ns("gaze", 5) is None
-    metrics.tick("gaze", 5)
+    metrics.count_event("gaze", 5)
     assert metrics.age_ns("gaze", 12) == 7
 
 

@@ -1,6 +1,14 @@
 """Commands reach the tracker when it can be steered, and the run otherwise, between two frames."""
 
-from realtime.pipeline.control import MOST, STEERING, VERBS, CommandQueue, SteerableTracker, UserCommand, steer
+from realtime.pipeline.control import (
+    MAX_QUEUED,
+    TRACKER_VERBS,
+    USER_VERBS,
+    CommandQueue,
+    SteerableTracker,
+    UserCommand,
+    apply_command,
+)
 from realtime.tracking.user_overrides import CommandRejected, ExternalObjects
 from realtime.types import FrameKey
 
@@ -32,8 +40,8 @@ KNOWN = ExternalObjects(FrameKey(1, 2), (None,))
 def test_each_steering_verb_is_one_call():
     tracker = Tracker()
     assert isinstance(tracker, SteerableTracker)
-    for verb in STEERING:
-        steer(tracker, UserCommand(verb, on=False, known=KNOWN))
+    for verb in TRACKER_VERBS:
+        apply_command(tracker, UserCommand(verb, on=False, known=KNOWN))
     assert tracker.told == [("want", -1), ("want", 1), ("hold", False), ("clear",), ("know", KNOWN)]
 
 
@@ -45,7 +53,7 @@ def test_who_waits_is_told_what_came_of_it():
         UserCommand("know", known=KNOWN),
         UserCommand("clear"),
     ):
-        steer(Tracker(), command.answered(said.append))
+        apply_command(Tracker(), command.with_reply(said.append))
     assert said[0] == 4
     assert isinstance(said[1], CommandRejected)
     assert said[2:] == [[5], None]
@@ -53,14 +61,14 @@ def test_who_waits_is_told_what_came_of_it():
 
 def test_what_is_not_the_trackers_is_left_alone():
     tracker = Tracker()
-    for verb in set(VERBS) - set(STEERING):
-        steer(tracker, UserCommand(verb))
+    for verb in set(USER_VERBS) - set(TRACKER_VERBS):
+        apply_command(tracker, UserCommand(verb))
     assert tracker.told == []
 
 
 def test_commands_are_bounded_and_the_lost_are_counted():
     commands = CommandQueue()
-    for _ in range(MOST + 5):
+    for _ in range(MAX_QUEUED + 5):
         commands.put(UserCommand("clear"))
-    assert commands.lost == 5
-    assert len(commands.take_all()) == MOST
+    assert commands.dropped == 5
+    assert len(commands.drain()) == MAX_QUEUED

@@ -22,7 +22,7 @@ def signs(**change):
         ({"gaze_age_ns": 2 * S, "frame_age_ns": 5 * S}, "degraded",
          "frames: none for 5 s; gaze: none for 2 s"),
         ({"frames": SourceStatus("ended")}, "degraded", "frames: ended"),
-        ({"engine_trouble": "encode: out of memory"}, "degraded", "encode: out of memory"),
+        ({"engine_error": "encode: out of memory"}, "degraded", "encode: out of memory"),
         ({"stopping": True, "frame_age_ns": None}, "stopping", ""),
     ],
 )  # fmt: skip

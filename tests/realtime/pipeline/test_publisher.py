@@ -13,7 +13,7 @@ class Sent(list):
 def test_numbers_are_per_topic_and_stamps_come_from_the_clock():
     sent = Sent()
     broadcast = MessagePublisher(sent, "s", iter(range(10, 99)).__next__)
-    assert [broadcast.send(topic, {"a": 1}) for topic in ("mask", "health", "mask")] == [(0, 10), (0, 11), (1, 12)]
+    assert [broadcast.publish(topic, {"a": 1}) for topic in ("mask", "health", "mask")] == [(0, 10), (0, 11), (1, 12)]
     assert [(topic, f["seq"], f["published_ns"], f["stream"], f["v"], f["a"]) for topic, f in sent] == [
         ("mask", 0, 10, "s", 1, 1),
         ("health", 0, 11, "s", 1, 1),
@@ -24,7 +24,7 @@ def test_numbers_are_per_topic_and_stamps_come_from_the_clock():
 def test_messages_leave_in_the_order_of_their_numbers_from_many_threads():
     sent = Sent()
     broadcast = MessagePublisher(sent, "s", lambda: 0)
-    threads = [threading.Thread(target=lambda: [broadcast.send("mask", {}) for _ in range(200)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [broadcast.publish("mask", {}) for _ in range(200)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

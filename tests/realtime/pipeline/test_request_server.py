@@ -27,15 +27,15 @@ class View:
 
     def __init__(self):
         self.progress, self.endpoint, self.lines = QuietProgress(), "", []
-        self.progress.line = self.lines.append
+        self.progress.show_line = self.lines.append
 
-    def page(self, address):
+    def on_page(self, address):
         pass
 
-    def ready(self, source, endpoint):
+    def on_ready(self, source, endpoint):
         self.endpoint = endpoint
 
-    def health(self, health):
+    def on_health(self, health):
         pass
 
 
@@ -159,14 +159,14 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
             waiting.start()
             eventually(lambda: commands._values, "a hold to wait")
             assert not robot.status()["held"]
-            commands.take_all()[0].answer(7)
+            commands.drain()[0].reply(7)
             waiting.join(20)
             assert held == [7]
             assert robot.status()["held"]
             monkeypatch.setattr(server_module, "TRACKER_S", 0.2)
             with pytest.raises(WireError, match="no frame came"):
                 robot.hold()
-            assert commands.take_all() == []
+            assert commands.drain() == []
     finally:
         requests.close()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import RecordingError
-from realtime.pipeline.control import VERBS, UserCommand
+from realtime.pipeline.control import USER_VERBS, UserCommand
 from realtime.pipeline.publisher import MessageStamp
 from realtime.pipeline.tracker_log import EncodedKeyframe, TrackerCall
 from realtime.recording.format import (
@@ -35,7 +35,7 @@ SAMPLES = st.builds(
 )
 KEYS = st.builds(FrameKey, st.integers(0, 2**53), NS)
 ENCODED = st.builds(EncodedKeyframe, KEYS, NS, NS)
-COMMANDS = st.builds(UserCommand, st.sampled_from(VERBS), st.booleans())
+COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans())
 CLOCK = st.lists(NS, max_size=5).map(tuple)
 TURNS = st.one_of(
     st.builds(
@@ -65,13 +65,13 @@ def test_what_was_made_known_comes_back():
     mask = np.zeros((48, 64), bool)
     mask[10:30, 20:40] = True
     known = ExternalObjects(FrameKey(3, 4), (MaskPoints.of(mask, (64, 48)), None))
-    turn = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, answer=print),))
+    turn = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, reply=print),))
     again = read_turn(pack_turn(turn)).commands[0]
     assert again.known.frame == known.frame
     assert np.array_equal(again.known.traces[0].points_px, known.traces[0].points_px)
     assert again.known.traces[0].area_px == known.traces[0].area_px
     assert again.known.traces[1] is None
-    assert again.answer is None
+    assert again.reply is None
 
 
 @pytest.mark.parametrize(("lossy", "same"), [(False, True), (True, False)])

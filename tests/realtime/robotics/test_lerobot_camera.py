@@ -63,7 +63,7 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
 def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera, "_send", lambda shown: pytest.fail("sent"))
     camera.on_mask(shown(0))
-    eventually(lambda: not camera._shown.waiting, "taken", 20)
+    eventually(lambda: not camera._shown.has_value, "taken", 20)
     camera.close()
     assert camera.problem() == ""
     eventually(lambda: not camera._thread.is_alive(), "ended", 20)

@@ -30,13 +30,13 @@ class View:
     def __init__(self) -> None:
         self.progress, self.address = QuietProgress(), ""
 
-    def page(self, address: str) -> None:
+    def on_page(self, address: str) -> None:
         self.address = address
 
-    def ready(self, source: str, endpoint: str) -> None:
+    def on_ready(self, source: str, endpoint: str) -> None:
         pass
 
-    def health(self, health: object) -> None:
+    def on_health(self, health: object) -> None:
         pass
 
 

@@ -456,7 +456,7 @@ def test_buttons_become_commands():
 
     with serving() as page:
         visiting(page, visit)
-        assert page.commands.take_all() == [UserCommand("hold", True), UserCommand("part", True)]
+        assert page.commands.drain() == [UserCommand("hold", True), UserCommand("part", True)]
 
 
 def test_a_snapshot_is_left_in_its_folder_and_told(tmp_path):

@@ -111,7 +111,7 @@ class Said(QuietProgress):
     def __init__(self):
         self.lines = []
 
-    def line(self, text):
+    def show_line(self, text):
         self.lines.append(text)
 
 

@@ -152,7 +152,7 @@ def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: 
         message = dataclasses.replace(first.message, frame=frame, mask=np.ones(big[::-1], bool))
         for _ in range(60):  # 55 MB, more than any socket holds
             server.on_mask(FrameResult(first.frame, message))
-            await asyncio.to_thread(eventually, lambda: not server._shown.waiting, "taken", WITHIN_S)
+            await asyncio.to_thread(eventually, lambda: not server._shown.has_value, "taken", WITHIN_S)
         await asyncio.to_thread(server.close)
         # The port is free although the client is still there.
         await asyncio.to_thread(eventually, lambda: can_serve(server.port), "the port was free", WITHIN_S)
