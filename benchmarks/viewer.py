@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 
 from realtime.media.video_writer import OverlayWriter
-from tests.browser import Chrome, Tab
-from tests.realtime.viewer.showing import look_at_red, place_of, red, seen, write_camera
+from tests.browser import BrowserTab, ChromeBrowser
+from tests.realtime.viewer.page_pixels import page_position, point_at_red, read_page, write_camera
 
 FPS = 24.0
 MODES = ("matched", "carried", "late")
@@ -55,15 +55,17 @@ def percentiles(values: list[float]) -> dict[str, float]:
     return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 95, 99)} | {"masks": len(values)}
 
 
-def measure(tab: Tab, others: list[Tab], seconds: float, follow: Any, truth: Any) -> dict[str, Any]:
+def measure(tab: BrowserTab, others: list[BrowserTab], seconds: float, follow: Any, truth: Any) -> dict[str, Any]:
     """Ages while only the hand moves, then overlaps while pixels are read back."""
     for each in (tab, *others):
-        each.do("gazecast.forget()")
+        each.evaluate("gazecast.clearAges()")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         follow()
-        tab.do("new Promise((done) => setTimeout(done, 80))")
-    ages = [percentiles([age for age in each.do("gazecast.ages()") if age is not None]) for each in (tab, *others)]
+        tab.evaluate("new Promise((done) => setTimeout(done, 80))")
+    ages = [
+        percentiles([age for age in each.evaluate("gazecast.ages()") if age is not None]) for each in (tab, *others)
+    ]
     overlaps = {name: [] for name in ("this", "other")[: 1 + bool(others)]}
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -74,8 +76,8 @@ def measure(tab: Tab, others: list[Tab], seconds: float, follow: Any, truth: Any
                 overlaps[name].append(overlap)
     said = {name: {"mean": round(float(np.mean(found)), 3), "p5": round(float(np.percentile(found, 5)), 3)}
             for name, found in overlaps.items() if found}  # fmt: skip
-    return {"age_ms": ages, "iou": said, "health": tab.do("gazecast.state.health.latency_ms"),
-            "rates": tab.do("gazecast.state.health.rates")}  # fmt: skip
+    return {"age_ms": ages, "iou": said, "health": tab.evaluate("gazecast.state.health.latency_ms"),
+            "rates": tab.evaluate("gazecast.state.health.rates")}  # fmt: skip
 
 
 def iou(a: Any, b: Any) -> float:
@@ -87,24 +89,27 @@ def known_scene(
 ) -> dict[str, Any]:  # fmt: skip
     """Two viewers: one whose camera and mouse it is, one that watches."""
 
-    def truth(tab: Tab) -> float | None:
-        found = seen(tab)
+    def truth(tab: BrowserTab) -> float | None:
+        found = read_page(tab)
         return None if found is None or not found.said["masked"] else iou(found.drawn, red(found.picture))
 
     out = {}
-    with running("--engine", "fake") as address, Chrome(write_camera(folder / "camera.mjpeg", size=size)) as chrome:
-        tab = chrome.open(address, windows[0])
-        tab.until("window.gazecast?.state.hello")
+    with (
+        running("--engine", "fake") as address,
+        ChromeBrowser(write_camera(folder / "camera.mjpeg", size=size)) as chrome,
+    ):
+        tab = chrome.open_tab(address, windows[0])
+        tab.wait_for("window.gazecast?.state.hello")
         tab.click("#start-camera")
-        tab.until("gazecast.state.view")
-        other = chrome.open(address, windows[1])
+        tab.wait_for("gazecast.stage.view")
+        other = chrome.open_tab(address, windows[1])
         until = time.monotonic() + 20
-        while not (look_at_red(tab) and tab.do("gazecast.state.latest?.outlines.length")):
-            assert time.monotonic() < until, tab.complaints()
-        other.until("window.gazecast?.state.shown")
+        while not (point_at_red(tab) and tab.evaluate("gazecast.state.latest?.contours.length")):
+            assert time.monotonic() < until, tab.console_errors()
+        other.wait_for("window.gazecast?.state.shown")
         for mode in MODES:
             tab.click(f"[data-mode={mode}]")
-            out[mode] = measure(tab, [other], seconds, lambda: look_at_red(tab), truth)
+            out[mode] = measure(tab, [other], seconds, lambda: point_at_red(tab), truth)
     return out
 
 
@@ -129,29 +134,32 @@ def clip(
         places.append(((x + 0.5) / size[0], (y + 0.5) / size[1]))
     small = [cv2.resize(mask.astype(np.uint8), (427, 240), interpolation=cv2.INTER_AREA) > 0 for mask in masks]
     out = {}
-    with running(*engine) as address, Chrome() as chrome:
-        tab = chrome.open(address, window)
-        tab.until("window.gazecast?.state.hello")
+    with running(*engine) as address, ChromeBrowser() as chrome:
+        tab = chrome.open_tab(address, window)
+        tab.wait_for("window.gazecast?.state.hello")
         tab.choose_file("#file", writer.path)
-        tab.until("gazecast.state.view")
+        tab.wait_for("gazecast.stage.view")
 
         def number(media_s: float) -> int:
             return min(len(masks) - 1, max(0, round(media_s * FPS)))
 
         def follow() -> None:
-            tab.mouse("mouseMoved", *place_of(tab, *places[number(tab.do("gazecast.local.newest?.mediaS ?? 0"))]))
+            tab.send_mouse(
+                "mouseMoved",
+                *page_position(tab, *places[number(tab.evaluate("gazecast.localVideo.newest?.mediaS ?? 0"))]),
+            )
 
-        def truth(each: Tab) -> float | None:
-            found = seen(each, (427, 240))
+        def truth(each: BrowserTab) -> float | None:
+            found = read_page(each, (427, 240))
             if found is None or not found.said["masked"]:
                 return None
-            own = each.do("gazecast.state.mode") == "matched"
+            own = each.evaluate("gazecast.state.mode") == "matched"
             return iou(found.drawn, small[number(found.said["own" if own else "media"] or 0)])
 
         until = time.monotonic() + 120
-        while not tab.do("gazecast.state.latest?.outlines.length && gazecast.state.health?.state === 'running'"):
+        while not tab.evaluate("gazecast.state.latest?.contours.length && gazecast.state.health?.state === 'running'"):
             follow()
-            assert time.monotonic() < until, tab.complaints()
+            assert time.monotonic() < until, tab.console_errors()
         for mode in MODES:
             tab.click(f"[data-mode={mode}]")
             out[mode] = measure(tab, [], seconds, follow, truth)

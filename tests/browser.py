@@ -21,25 +21,25 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def installed() -> str | None:
+def find_browser() -> str | None:
     """Where a Chromium is; None where there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-class ChromeError(RuntimeError):
+class BrowserError(RuntimeError):
     """The browser did not do what it was told."""
 
 
-class Chrome:
+class ChromeBrowser:
     """One browser in a `with` block; its processes and its folder are gone afterwards.
 
     camera: a file of concatenated JPEGs (.mjpeg) that the page's camera shows, again and again.
     """
 
     def __init__(self, camera: Path | None = None, size: tuple[int, int] = (1280, 800)) -> None:
-        path = installed()
+        path = find_browser()
         if path is None:
-            raise ChromeError(f"no browser; install one of {', '.join(NAMES)}")
+            raise BrowserError(f"no browser; install one of {', '.join(NAMES)}")
         self._folder = tempfile.TemporaryDirectory(prefix="chrome-", ignore_cleanup_errors=True)
         arguments = [
             path, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={self._folder.name}",
@@ -70,11 +70,11 @@ class Chrome:
         self._buffer, self._number = b"", 0
         self.events: list[dict[str, Any]] = []
 
-    def __enter__(self) -> Chrome:
+    def __enter__(self) -> ChromeBrowser:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with contextlib.suppress(ChromeError, OSError):
+        with contextlib.suppress(BrowserError, OSError):
             self.call("Browser.close", timeout_s=3)
         os.close(self._out)
         until = time.monotonic() + 5
@@ -101,7 +101,7 @@ class Chrome:
             if answer.get("id") != number:
                 self.events = [*self.events[-499:], answer]
             elif "error" in answer:
-                raise ChromeError(f"{method}: {answer['error']}")
+                raise BrowserError(f"{method}: {answer['error']}")
             else:
                 return dict(answer["result"])
 
@@ -110,19 +110,19 @@ class Chrome:
         while b"\0" not in self._buffer:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self._in], [], [], left)[0]:
-                raise ChromeError(f"no answer to {what} within {wait_s:.0f} s")
+                raise BrowserError(f"no answer to {what} within {wait_s:.0f} s")
             chunk = os.read(self._in, 1 << 20)
             if not chunk:
-                raise ChromeError(f"the browser has gone; it was asked for {what}")
+                raise BrowserError(f"the browser has gone; it was asked for {what}")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\0")
         return dict(json.loads(line))
 
-    def open(self, address: str, size: tuple[int, int] | None = None, *, phone: bool = False) -> Tab:
+    def open_tab(self, address: str, size: tuple[int, int] | None = None, *, phone: bool = False) -> BrowserTab:
         """Open an address in a window of its own, so that several are drawn at once."""
         target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        tab = Tab(self, target, session)
+        tab = BrowserTab(self, target, session)
         for domain in ("Page", "Runtime", "Log"):
             tab.call(f"{domain}.enable")
         if size is not None:
@@ -134,10 +134,10 @@ class Chrome:
         return tab
 
 
-class Tab:
+class BrowserTab:
     """One page."""
 
-    def __init__(self, chrome: Chrome, target: str, session: str) -> None:
+    def __init__(self, chrome: ChromeBrowser, target: str, session: str) -> None:
         self._chrome, self._target, self._session = chrome, target, session
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -148,39 +148,39 @@ class Tab:
         """Leave."""
         self.call("Page.close")
 
-    def do(self, script: str) -> Any:
+    def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression, awaited if it is a promise."""
         found = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
         if "exceptionDetails" in found:
-            raise ChromeError(f"{script:.200}: {found['exceptionDetails']}")
+            raise BrowserError(f"{script:.200}: {found['exceptionDetails']}")
         return found["result"].get("value")
 
-    def until(self, script: str, within_s: float = 20) -> Any:
+    def wait_for(self, script: str, within_s: float = 20) -> Any:
         """Look again until the expression is true; gives its value."""
         until = time.monotonic() + within_s
-        while not (found := self.do(script)):
+        while not (found := self.evaluate(script)):
             if time.monotonic() > until:
-                raise ChromeError(f"not true within {within_s:g} s: {script:.300}; {self.complaints()}")
-            self.do("new Promise((done) => setTimeout(done, 20))")
+                raise BrowserError(f"not true within {within_s:g} s: {script:.300}; {self.console_errors()}")
+            self.evaluate("new Promise((done) => setTimeout(done, 20))")
         return found
 
     def click(self, selector: str) -> None:
         """Press a button as a hand would."""
-        x, y = self.do(
+        x, y = self.evaluate(
             f"(() => {{ const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self.mouse(kind, x, y)
+            self.send_mouse(kind, x, y)
 
-    def mouse(self, kind: str, x: float, y: float) -> None:
+    def send_mouse(self, kind: str, x: float, y: float) -> None:
         """mouseMoved, mousePressed or mouseReleased at a place of the page."""
         button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
 
-    def key(self, text: str) -> None:
+    def press_key(self, text: str) -> None:
         """Press a letter."""
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=text, text=text if kind == "keyDown" else "")
@@ -191,11 +191,11 @@ class Tab:
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path.resolve())])
 
-    def picture(self, path: Path) -> None:
+    def save_screenshot(self, path: Path) -> None:
         """Leave a PNG of what is shown."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
-    def complaints(self) -> list[str]:
+    def console_errors(self) -> list[str]:
         """What the page has said in its console, and errors that nobody caught."""
         said = []
         for event in self._chrome.events:

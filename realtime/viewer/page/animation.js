@@ -1,14 +1,14 @@
-// Drawing with the screen's next frame, when something asks for it; a page on which nothing happens rests.
+// Schedules drawing for the screen's next frame, and only when requested: a page on which nothing changes is idle.
 
-/** draw(now) is called with the next frame, however often the function that this gives is called before. */
-export function withNextFrame(draw) {
-  let asked = false;
-  const next = (now) => {
-    asked = false;
+/** Returns a function that requests a call of draw(now) with the next frame, once however often it is called. */
+export function createDrawScheduler(draw) {
+  let isScheduled = false;
+  const run = (now) => {
+    isScheduled = false;
     draw(now);
   };
   return () => {
-    if (!asked) requestAnimationFrame(next);
-    asked = true;
+    if (!isScheduled) requestAnimationFrame(run);
+    isScheduled = true;
   };
 }

@@ -1,13 +1,14 @@
-// The WebSocket: opens it again when it is lost, answers for the clock, and gives whoever listens maps and pictures.
+// Connects to the server by WebSocket: reconnects, synchronises the clocks, and passes on messages and frames.
 
 const RETRY_MS = 700;
 
-export class Link {
-  /** handlers: {text(message), picture(head, outlines, jpeg), gone(), open()}. */
+/** A WebSocket that reconnects by itself. */
+export class Connection {
+  /** handlers: {onText(message), onFrame(header, contours, jpeg), onClose(), onOpen()}. */
   constructor(handlers) {
     this.handlers = handlers;
-    this.hostMs = null; // what to add to performance.now() for the server's clock
-    this.kind = "frames"; // what to ask for when it opens; null for nothing
+    this.hostMs = null; // offset of the server's clock to performance.now(); null until it is known
+    this.kind = "frames"; // frames to request when it opens; null for none
     this.socket = null;
     this.connect();
   }
@@ -19,61 +20,62 @@ export class Link {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.socket = socket;
-      this.handlers.open();
-      if (this.kind) this.want(this.kind);
+      this.handlers.onOpen();
+      if (this.kind) this.requestFrames(this.kind);
     };
     socket.onmessage = (event) => {
-      if (typeof event.data === "string") this.hear(JSON.parse(event.data));
-      else this.handlers.picture(...unpack(event.data));
+      if (typeof event.data === "string") this.receive(JSON.parse(event.data));
+      else this.handlers.onFrame(...unpackFrame(event.data));
     };
     socket.onclose = () => {
       this.socket = null;
       this.hostMs = null;
-      this.handlers.gone();
+      this.handlers.onClose();
       setTimeout(() => this.connect(), RETRY_MS);
     };
   }
 
-  hear(message) {
-    if (message.t === "sync") this.say({ t: "sync", n: message.n, ms: performance.now() });
+  receive(message) {
+    if (message.t === "sync") this.send({ t: "sync", n: message.n, ms: performance.now() });
     else if (message.t === "clock") this.hostMs = message.host_ms;
-    else this.handlers.text(message);
+    else this.handlers.onText(message);
   }
 
-  /** Send a map, or bytes; what finds no open socket, or one that is full, is lost. */
-  say(message) {
+  /** Sends a map or bytes; false if it was dropped because the socket is closed or full. */
+  send(message) {
     if (this.socket?.readyState !== WebSocket.OPEN || this.socket.bufferedAmount > 1e6) return false;
     this.socket.send(message instanceof ArrayBuffer ? message : JSON.stringify(message));
     return true;
   }
 
-  want(kind) {
+  /** Requests frames of a kind, "frames" or "masks", now and after each reconnection. */
+  requestFrames(kind) {
     this.kind = kind;
-    this.say({ t: "view", kind });
+    this.send({ t: "view", kind });
   }
 
-  /** The page's clock for a time of the server's; null until it is known. */
-  here(hostMs) {
+  /** Converts a time of the server to the page's clock; null until the offset is known. */
+  toPageTime(hostMs) {
     return this.hostMs === null ? null : hostMs - this.hostMs;
   }
 }
 
-/** [head, outlines, jpeg] of one picture; outlines are Uint16Arrays of x, y pairs. */
-export function unpack(buffer) {
+/** Unpacks a frame message into [header, contours, jpeg]; contours are Uint16Arrays of x, y pairs. */
+export function unpackFrame(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let at = 4 + length;
-  const outlines = head.outline.map((count) => {
+  const contours = header.outline.map((count) => {
     const points = new Uint16Array(buffer, at, 2 * count);
     at += 4 * count;
     return points;
   });
-  return [head, outlines, new Uint8Array(buffer, at)];
+  return [header, contours, new Uint8Array(buffer, at)];
 }
 
-/** A map and bytes as one message to the server. */
-export function pack(head, bytes) {
-  const text = new TextEncoder().encode(JSON.stringify(head));
+/** Packs a map and bytes as one message to the server. */
+export function packFrame(header, bytes) {
+  const text = new TextEncoder().encode(JSON.stringify(header));
   const out = new Uint8Array(4 + text.length + bytes.byteLength);
   new DataView(out.buffer).setUint32(0, text.length, true);
   out.set(text, 4);

@@ -1,55 +1,57 @@
-// Which frames go up: one at a time, so that none waits at the other end and is older than it must be when it is done.
+// Decides which frames are sent: one at a time, so that none waits at the server and adds latency.
 
-const ANSWER_MS = 250; // while the engine is opened, no frame is answered
-const AHEAD_MS = 20; // about what a frame takes to be encoded and sent up
+const ANSWER_MS = 250; // while the engine is being opened, no frame is answered
+const AHEAD_MS = 20; // about the time to encode and send a frame
 
-export class Pace {
+/** Backpressure for frames to the server, from the times of its answers. */
+export class FlowControl {
   constructor() {
-    this.away = []; // {ms, at}: frames that went up and were not answered, and when; two at most
-    this.answerMs = ANSWER_MS; // how long answers take to come, on average
+    this.inFlight = []; // {ms, sentMs}: frames that were sent and not answered; two at most
+    this.answerMs = ANSWER_MS; // average time until the answer
   }
 
-  /** Whether the frame of now goes up: the last one's mask is here, or about to be. */
-  due(now) {
-    const last = this.away.at(-1);
+  /** Whether to send the frame of `now`: the last one's mask has arrived, or is about to. */
+  isDue(now) {
+    const last = this.inFlight.at(-1);
     if (!last) return true;
-    // Ahead of one answer, not of two: what the other end is too slow for would only wait there.
-    return now - last.at > (this.away.length > 1 ? ANSWER_MS : Math.min(ANSWER_MS, this.answerMs - AHEAD_MS));
+    // Ahead of one answer, not of two: frames that the server is too slow for would only wait there.
+    return now - last.sentMs > (this.inFlight.length > 1 ? ANSWER_MS : Math.min(ANSWER_MS, this.answerMs - AHEAD_MS));
   }
 
-  sent(ms, now) {
-    this.away = [...this.away.slice(-1), { ms, at: now }];
+  /** Notes that the frame of `ms` was sent. */
+  onSent(ms, now) {
+    this.inFlight = [...this.inFlight.slice(-1), { ms, sentMs: now }];
   }
 
-  /** The mask of the frame at `ms` is here; what went up before that frame was passed over for it. */
-  answered(ms, now) {
-    const index = this.away.findIndex((one) => Math.abs(one.ms - ms) < 0.5);
+  /** Notes that the mask of the frame of `ms` has arrived; the server skipped the frames sent before it. */
+  onAnswer(ms, now) {
+    const index = this.inFlight.findIndex((frame) => Math.abs(frame.ms - ms) < 0.5);
     if (index < 0) return;
-    const [{ at }] = this.away.splice(0, index + 1).slice(-1);
-    this.answerMs += 0.1 * (Math.min(now - at, 2 * ANSWER_MS) - this.answerMs);
+    const [{ sentMs }] = this.inFlight.splice(0, index + 1).slice(-1);
+    this.answerMs += 0.1 * (Math.min(now - sentMs, 2 * ANSWER_MS) - this.answerMs);
   }
 
-  /** What went up is lost, or there is another server. */
-  again() {
-    this.away = [];
+  /** Forgets the frames in flight: they were lost, or the server is another one. */
+  reset() {
+    this.inFlight = [];
   }
 }
 
-const FRAMES = 300; // by which a stream's clock is known
+const MAX_FRAMES = 300; // that a stream's clock is estimated from
 
-/** The page's time for a stream that has a clock of its own: the frame that took least to come tells how they differ. */
+/** A mapping from a stream's own clock to the page's; the frame with the least delay gives their offset. */
 export class StreamClock {
   constructor() {
-    this.behind = [];
-    this.last = -Infinity;
+    this.offsets = []; // page time of arrival minus stream time, ms
+    this.lastMs = -Infinity;
   }
 
-  /** When the frame at `streamMs` that is here `now` was captured; null for one that seems no newer than the last. */
-  here(streamMs, now) {
-    this.behind.push(now - streamMs);
-    if (this.behind.length > FRAMES) this.behind.shift();
-    const ms = streamMs + Math.min(...this.behind);
-    if (ms < this.last + 1) return null; // the first frames took long, and the clock is only now known better
-    return (this.last = ms);
+  /** Converts the time of a frame that arrived `now`; null for one that seems no newer than the last. */
+  toPageTime(streamMs, now) {
+    this.offsets.push(now - streamMs);
+    if (this.offsets.length > MAX_FRAMES) this.offsets.shift();
+    const ms = streamMs + Math.min(...this.offsets);
+    if (ms < this.lastMs + 1) return null; // the first frames were late, and the offset is only now known better
+    return (this.lastMs = ms);
   }
 }

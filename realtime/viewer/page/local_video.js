@@ -1,47 +1,50 @@
-// The page's own camera or clip: draws from it at once, sends its frames up, and remembers the last of them, so that a
-// mask that comes back finds the frame it belongs to.
+// Captures the page's own camera or clip: shows its frames without delay, sends some to the server, and keeps the last
+// ones, so that a mask can be matched with the frame it was computed for.
 
-import { pack } from "./connection.js";
+import { packFrame } from "./connection.js";
 
-const REMEMBER = 24; // most of a second at 30 fps
-const BUSY = 3; // frames that the worker may have; a slow machine skips some
+const MAX_FRAMES = 24; // that are kept: most of a second at 30 Hz
+const MAX_IN_WORKER = 3; // frames in the worker; a slow machine skips further ones
 
+/** A camera or clip of the page as the source of frames. */
 export class LocalVideo {
-  /** handlers: {frame(), ended(why)}; a frame is {index, ms, mediaS, picture, levels}, `ms` on the page's clock. */
-  constructor(link, handlers) {
-    this.link = link;
+  /** handlers: {onFrame(), onEnd(reason)}; a frame is {index, ms, mediaS, picture, levels}, `ms` on the page's clock. */
+  constructor(connection, handlers) {
+    this.connection = connection;
     this.handlers = handlers;
     this.video = document.createElement("video");
     this.video.muted = this.video.playsInline = this.video.loop = true;
     this.stream = null; // of the camera
     this.worker = null;
     this.frames = [];
-    this.busy = 0; // frames that the worker has
-    this.running = false;
+    this.inWorker = 0; // frames that the worker has
+    this.isRunning = false;
     this.index = 0;
   }
 
-  async camera() {
+  /** Starts the camera; throws an error whose name or message says why it cannot. */
+  async startCamera() {
     if (!navigator.mediaDevices?.getUserMedia) {
-      throw new Error("Browsers give no camera to pages over plain http from another machine; serve https (view.tls_cert).");
+      throw new Error("Browsers allow the camera only over https, or on this machine; serve https (view.tls_cert).");
     }
     const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, facingMode: { ideal: "environment" } };
     const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
     const [track] = stream.getVideoTracks();
     track.onended = () => {
-      if (this.stream === stream) this.stop("The camera has gone: unplugged, or its permission was taken back.");
+      if (this.stream === stream) this.stop("The camera was disconnected: it was unplugged, or its permission was revoked.");
     };
     this.stop();
     this.stream = stream;
     if (globalThis.MediaStreamTrackProcessor) {
-      // Straight to the worker, before this thread has time for them; some browsers cannot.
-      this.begin("camera");
+      // The worker reads the frames itself, without waiting for this thread; some browsers do not support that.
+      this.start("camera");
       const { readable } = new MediaStreamTrackProcessor({ track });
       this.worker.postMessage({ stream: readable }, [readable]);
     } else await this.play(() => { this.video.srcObject = stream; }, "camera");
   }
 
-  async clip(file) {
+  /** Plays a video file again and again; throws if the browser cannot play it. */
+  async playClip(file) {
     this.stop();
     await this.play(() => { this.video.src = URL.createObjectURL(file); }, file.name);
   }
@@ -49,60 +52,61 @@ export class LocalVideo {
   async play(attach, label) {
     attach();
     await this.video.play();
-    this.begin(label);
+    this.start(label);
     const worker = this.worker;
     const next = (now, meta) => {
       if (this.worker !== worker) return;
-      this.take(Math.min(now, meta.captureTime ?? now), meta.mediaTime);
+      this.capture(Math.min(now, meta.captureTime ?? now), meta.mediaTime);
       this.video.requestVideoFrameCallback(next);
     };
     this.video.requestVideoFrameCallback(next);
   }
 
-  begin(label) {
-    const worker = new Worker(new URL("frames.js", import.meta.url), { type: "module" });
+  start(label) {
+    const worker = new Worker(new URL("frame_worker.js", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }) => {
-      if (this.worker === worker) this.made(data);
+      if (this.worker === worker) this.onWorkerMessage(data);
       else data.picture?.close();
     };
     worker.postMessage({ origin: performance.timeOrigin });
     this.worker = worker;
-    this.busy = 0;
-    this.running = true;
+    this.inWorker = 0;
+    this.isRunning = true;
     this.announce(label);
   }
 
-  /** Tell the server whose frames come; again after the connection was lost. */
+  /** Announces this page as the source of frames; again after a reconnection. */
   announce(label) {
-    if (!this.running) return;
+    if (!this.isRunning) return;
     this.index = 0;
-    this.worker.postMessage({ again: true });
-    this.link.want("masks");
-    this.link.say({ t: "source", on: true, label });
+    this.worker.postMessage({ reset: true });
+    this.connection.requestFrames("masks");
+    this.connection.send({ t: "source", on: true, label });
   }
 
-  /** why: what to say of it; nothing when it was wished. */
-  stop(why = "") {
+  /** Stops the camera or clip. reason: shown to the user; empty if the user stopped it. */
+  stop(reason = "") {
     this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = null;
     if (this.video.src) URL.revokeObjectURL(this.video.src);
     this.video.srcObject = null;
     this.video.removeAttribute("src");
-    if (!this.running) return;
-    this.running = false;
+    if (!this.isRunning) return;
+    this.isRunning = false;
     this.worker.terminate();
     this.worker = null;
     this.frames.forEach((frame) => frame.picture.close());
     this.frames = [];
-    this.link.say({ t: "source", on: false });
-    this.link.want("frames");
-    this.handlers.ended(why);
+    this.connection.send({ t: "source", on: false });
+    this.connection.requestFrames("frames");
+    this.handlers.onEnd(reason);
   }
 
-  async take(ms, mediaS) {
+  /** Sends the video's current frame to the worker. */
+  async capture(ms, mediaS) {
     const worker = this.worker;
-    if (!this.video.videoWidth || this.busy >= BUSY) return;
-    this.busy++;
+    if (!this.video.videoWidth || this.inWorker >= MAX_IN_WORKER) return;
+    this.inWorker++;
     const frame = globalThis.VideoFrame
       ? new VideoFrame(this.video, { timestamp: Math.round(ms * 1000) })
       : await createImageBitmap(this.video);
@@ -110,30 +114,32 @@ export class LocalVideo {
     else frame.close();
   }
 
-  /** What the worker has made: a picture with its pyramid, then perhaps the JPEG of the same frame. */
-  made({ ms, mediaS, picture, levels, jpeg }) {
+  /** Receives a picture with its pyramid from the worker, and later, for some frames, the JPEG of the same frame. */
+  onWorkerMessage({ ms, mediaS, picture, levels, jpeg }) {
     if (jpeg) {
-      const frame = this.at(ms);
-      if (!frame || !this.link.say(pack({ index: frame.index, ms }, jpeg))) this.worker.postMessage({ again: true });
+      const frame = this.frameAt(ms);
+      const isSent = frame && this.connection.send(packFrame({ index: frame.index, ms }, jpeg));
+      if (!isSent) this.worker.postMessage({ reset: true });
       return;
     }
-    if (this.busy) this.busy--;
-    this.worker.postMessage({ took: true });
+    if (this.inWorker) this.inWorker--;
+    this.worker.postMessage({ received: true });
     this.frames.push({ index: this.index++, ms, mediaS, picture, levels });
-    while (this.frames.length > REMEMBER) this.frames.shift().picture.close();
-    this.handlers.frame();
+    while (this.frames.length > MAX_FRAMES) this.frames.shift().picture.close();
+    this.handlers.onFrame();
   }
 
-  /** The frame that was taken at `ms` is done; the next may go. */
-  answered(ms) {
+  /** Notes that the mask of the frame of `ms` has arrived; the next frame may be sent. */
+  onAnswer(ms) {
     this.worker.postMessage({ answered: ms });
   }
 
-  /** The frame that was taken at `ms`; null when it is forgotten. */
-  at(ms) {
+  /** Returns the frame of `ms`; null if it is no longer kept. */
+  frameAt(ms) {
     return this.frames.find((frame) => Math.abs(frame.ms - ms) < 0.5) ?? null;
   }
 
+  /** The newest frame; null before the first. */
   get newest() {
     return this.frames[this.frames.length - 1] ?? null;
   }

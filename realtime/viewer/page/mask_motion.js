@@ -1,23 +1,24 @@
-// Carries a mask from the frame it belongs to onto a newer one: which shift, turn and growth of the thing itself
-// makes its pixels in the older frame those of the newer?
+// Estimates how a mask's object moved from one frame to a newer one: the translation, rotation and scale that map its
+// pixels in the older frame to those in the newer.
 //
 // Inverse compositional image alignment (Baker & Matthews, "Lucas-Kanade 20 Years On", IJCV 2004) of the mask's pixels
-// with a similarity, from coarse to fine, on pictures of 160 pixels' width. Less than a millisecond.
+// with a similarity transform, from coarse to fine, on images 160 pixels wide. Takes less than a millisecond.
 
-export const WIDTH = 160;
-const STEPS = 12;
-const ENOUGH = 12;
-const MOST_OFF = 24; // grey levels that the thing may differ on average, where it was found again
+export const MOTION_WIDTH = 160;
+const MAX_ITERATIONS = 12;
+const MIN_PIXELS = 12;
+const MAX_RESIDUAL = 24; // mean difference in grey levels up to which the object counts as found
 
-/** A grey picture and its halves: [{grey: Float32Array, width, height}], finest first. */
-export function pyramid(rgba, width, height) {
+/** Builds the grey pyramid of an image: [{grey: Float32Array, width, height}], finest first. */
+export function buildPyramid(rgba, width, height) {
   const grey = new Float32Array(width * height);
   for (let i = 0; i < grey.length; i++) grey[i] = 0.299 * rgba[4 * i] + 0.587 * rgba[4 * i + 1] + 0.114 * rgba[4 * i + 2];
   const levels = [{ grey: smooth(grey, width, height), width, height }];
-  while (levels.length < 3) levels.push(half(levels[levels.length - 1]));
+  while (levels.length < 3) levels.push(halve(levels[levels.length - 1]));
   return levels;
 }
 
+/** Smooths an image a little, so that its gradients are less noisy. */
 function smooth(grey, width, height) {
   const out = new Float32Array(grey);
   for (let y = 1; y < height - 1; y++) {
@@ -29,7 +30,8 @@ function smooth(grey, width, height) {
   return out;
 }
 
-function half({ grey, width, height }) {
+/** Halves an image by averaging. */
+function halve({ grey, width, height }) {
   const w = width >> 1, h = height >> 1;
   const out = new Float32Array(w * h);
   for (let y = 0; y < h; y++) {
@@ -41,7 +43,7 @@ function half({ grey, width, height }) {
   return { grey: out, width: w, height: h };
 }
 
-/** Bilinear; NaN beyond the border. */
+/** Samples an image bilinearly; NaN beyond its border. */
 function sample(grey, width, height, x, y) {
   if (!(x >= 0 && y >= 0 && x <= width - 1.001 && y <= height - 1.001)) return NaN;
   const x0 = x | 0, y0 = y | 0, fx = x - x0, fy = y - y0, i = y0 * width + x0;
@@ -49,13 +51,14 @@ function sample(grey, width, height, x, y) {
 }
 
 /**
- * The similarity {a, b, x, y} that moves the thing: (x, y) -> centre + (1 + a, -b; b, 1 + a)(x - cx, y - cy) + (x, y).
- * points: [x, y, ...] of the mask on the finest level of `before`. guess: [x, y], how far it may have gone by now.
- * null where the picture does not tell.
+ * Estimates the similarity {a, b, x, y} that moves the object; null where the image does not determine it.
+ *
+ * It maps a pixel p to c + (1 + a, -b; b, 1 + a)(p - c) + (x, y), with the object's centre c as cx, cy of the result.
+ * points: [x, y, ...] of the mask on the finest level of `before`. guess: [x, y], a second start beside no motion.
  */
-export function follow(before, after, points, guess = [0, 0]) {
+export function estimateMotion(before, after, points, guess = [0, 0]) {
   if (points.length < 2) return null;
-  if (points.length < 8 * ENOUGH) points = widened(points);
+  if (points.length < 8 * MIN_PIXELS) points = addSurroundings(points);
   const n = points.length / 2;
   let cx = 0, cy = 0;
   for (let i = 0; i < n; i++) { cx += points[2 * i] / n; cy += points[2 * i + 1] / n; }
@@ -63,18 +66,18 @@ export function follow(before, after, points, guess = [0, 0]) {
   let move = null;
   for (const [x, y] of [[0, 0], guess]) {
     const found = align(before[coarse], after[coarse], points, cx, cy, 2 ** coarse, { a: 0, b: 0, x, y });
-    if (found && !(found.off >= move?.off)) move = found;
+    if (found && !(found.residual >= move?.residual)) move = found;
   }
   for (let level = coarse - 1; level >= 0 && move; level--) {
     move = align(before[level], after[level], points, cx, cy, 2 ** level, move);
   }
-  if (!move || move.off > MOST_OFF) return null;
-  const far = Math.hypot(move.x, move.y) > WIDTH / 3 || Math.abs(move.a) > 0.3 || Math.abs(move.b) > 0.4;
-  return far ? null : { ...move, cx, cy };
+  if (!move || move.residual > MAX_RESIDUAL) return null;
+  const isTooLarge = Math.hypot(move.x, move.y) > MOTION_WIDTH / 3 || Math.abs(move.a) > 0.3 || Math.abs(move.b) > 0.4;
+  return isTooLarge ? null : { ...move, cx, cy };
 }
 
-/** A small thing and what surrounds it: by itself it has too few pixels to be told by. */
-function widened(points) {
+/** Adds the pixels around a small object: its own are too few to estimate motion from. */
+function addSurroundings(points) {
   const out = [];
   for (let i = 0; i < points.length; i += 2) {
     for (let y = -2; y <= 2; y++) for (let x = -2; x <= 2; x++) out.push(points[i] + x, points[i + 1] + y);
@@ -82,16 +85,17 @@ function widened(points) {
   return out;
 }
 
-// Of each pixel that is aligned: its brightness, its place from the centre, and how that brightness changes with a, b, x
-// and y. Kept, as memory that is asked for anew thirty times a second is collected as often.
-const MOST = 1800;
-const values = new Float64Array(MOST), places = new Float64Array(2 * MOST), slopes = new Float64Array(4 * MOST);
+// For each aligned pixel: its brightness, its position from the centre, and the derivatives of the brightness by a, b, x
+// and y. Allocated once, as memory that is allocated thirty times a second is garbage-collected as often.
+const MAX_PIXELS = 1800;
+const values = new Float64Array(MAX_PIXELS), positions = new Float64Array(2 * MAX_PIXELS), gradients = new Float64Array(4 * MAX_PIXELS);
 
+/** Aligns the points on one level, from the estimate `start`; null where too few pixels stay inside the image. */
 function align(from, to, points, cx, cy, scale, start) {
   const hessian = new Float64Array(16);
-  const stride = 2 * Math.max(1, Math.floor(points.length / MOST));
+  const stride = 2 * Math.max(1, Math.floor(points.length / MAX_PIXELS));
   let count = 0;
-  for (let i = 0; i < points.length && count < MOST; i += stride) {
+  for (let i = 0; i < points.length && count < MAX_PIXELS; i += stride) {
     const x = (points[i] + 0.5) / scale - 0.5, y = (points[i + 1] + 0.5) / scale - 0.5;
     const { grey, width, height } = from;
     const gx = (sample(grey, width, height, x + 1, y) - sample(grey, width, height, x - 1, y)) / (2 * scale);
@@ -100,40 +104,40 @@ function align(from, to, points, cx, cy, scale, start) {
     if (Number.isNaN(gx + gy + value)) continue;
     const dx = points[i] - cx, dy = points[i + 1] - cy;
     values[count] = value;
-    places[2 * count] = dx;
-    places[2 * count + 1] = dy;
-    // of the brightness by a, b, x, y, all in pixels of the finest level
-    slopes[4 * count] = gx * dx + gy * dy;
-    slopes[4 * count + 1] = gy * dx - gx * dy;
-    slopes[4 * count + 2] = gx;
-    slopes[4 * count + 3] = gy;
-    for (let r = 0; r < 4; r++) for (let c = r; c < 4; c++) hessian[4 * r + c] += slopes[4 * count + r] * slopes[4 * count + c];
+    positions[2 * count] = dx;
+    positions[2 * count + 1] = dy;
+    // by a, b, x, y, all in pixels of the finest level
+    gradients[4 * count] = gx * dx + gy * dy;
+    gradients[4 * count + 1] = gy * dx - gx * dy;
+    gradients[4 * count + 2] = gx;
+    gradients[4 * count + 3] = gy;
+    for (let r = 0; r < 4; r++) for (let c = r; c < 4; c++) hessian[4 * r + c] += gradients[4 * count + r] * gradients[4 * count + c];
     count++;
   }
-  if (count < ENOUGH) return start.off === undefined ? null : start;
+  if (count < MIN_PIXELS) return start.residual === undefined ? null : start;
   for (let r = 1; r < 4; r++) for (let c = 0; c < r; c++) hessian[4 * r + c] = hessian[4 * c + r];
-  // Shift is told by any texture, turning and growing only by much of it.
+  // Any texture determines translation, but only much texture determines rotation and scale.
   const damp = 1e-3 * (hessian[10] + hessian[15]) + 1e-3;
   for (let r = 0; r < 4; r++) hessian[5 * r] += r < 2 ? damp * count : damp;
-  let { a, b, x: tx, y: ty } = start, off = 255;
+  let { a, b, x: tx, y: ty } = start, residual = 255;
   const right = [0, 0, 0, 0], { grey, width, height } = to;
-  for (let step = 0; step < STEPS; step++) {
-    let seen = 0, sum = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
+  for (let step = 0; step < MAX_ITERATIONS; step++) {
+    let inside = 0, sum = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
     for (let i = 0; i < count; i++) {
-      const dx = places[2 * i], dy = places[2 * i + 1];
+      const dx = positions[2 * i], dy = positions[2 * i + 1];
       const x = (cx + (1 + a) * dx - b * dy + tx + 0.5) / scale - 0.5, y = (cy + b * dx + (1 + a) * dy + ty + 0.5) / scale - 0.5;
       const error = sample(grey, width, height, x, y) - values[i];
       if (Number.isNaN(error)) continue;
-      seen++;
+      inside++;
       sum += Math.abs(error);
-      const bounded = Math.max(-25, Math.min(25, error)); // what is covered or lit otherwise must not pull
-      r0 += slopes[4 * i] * bounded;
-      r1 += slopes[4 * i + 1] * bounded;
-      r2 += slopes[4 * i + 2] * bounded;
-      r3 += slopes[4 * i + 3] * bounded;
+      const bounded = Math.max(-25, Math.min(25, error)); // occluded or differently lit pixels must not dominate
+      r0 += gradients[4 * i] * bounded;
+      r1 += gradients[4 * i + 1] * bounded;
+      r2 += gradients[4 * i + 2] * bounded;
+      r3 += gradients[4 * i + 3] * bounded;
     }
-    if (seen < ENOUGH) return null;
-    off = sum / seen;
+    if (inside < MIN_PIXELS) return null;
+    residual = sum / inside;
     [right[0], right[1], right[2], right[3]] = [r0, r1, r2, r3];
     const delta = solve(hessian, right);
     if (delta === null) break;
@@ -147,10 +151,10 @@ function align(from, to, points, cx, cy, scale, start) {
     a = na - 1; b = nb; tx = nx; ty = ny;
     if (Math.abs(dx) + Math.abs(dy) < 0.01 * scale) break;
   }
-  return { a, b, x: tx, y: ty, off };
+  return { a, b, x: tx, y: ty, residual };
 }
 
-/** Solve the 4 x 4 system by Gauss; null where it is singular. */
+/** Solves a 4 x 4 system by Gaussian elimination; null where it is singular. */
 function solve(matrix, right) {
   const m = Array.from({ length: 4 }, (_, r) => [...matrix.slice(4 * r, 4 * r + 4), right[r]]);
   for (let c = 0; c < 4; c++) {

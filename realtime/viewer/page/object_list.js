@@ -1,124 +1,134 @@
-// The list of objects: a picture of each, its name, and whether it is kept.
+// Lists objects: a picture of each, its name, and whether it is kept in exports.
 
-import { inkOf } from "./timeline.js";
+import { objectColour } from "./timeline.js";
 
-export class Things {
+/** A list of objects that the user names, drops and selects. */
+export class ObjectList {
   /**
-   * handlers: {see(thing), say(object, text, keep)}; see is null where there is nothing to see. thumbnail(thing) gives a
-   * picture's address, or null for none. newest: the newest comes first.
+   * handlers: {onSelect(object), onLabel(number, text, keep)}; onSelect is null where objects cannot be selected.
+   * thumbnail(object) returns the URL of a picture, or null. isNewestFirst: new objects are put at the top.
    */
-  constructor(list, names, handlers, thumbnail, newest = false) {
-    this.list = list;
-    this.newest = newest;
-    this.names = names;
-    this.handlers = handlers;
-    this.thumbnail = thumbnail;
+  constructor(list, names, handlers, thumbnail, isNewestFirst = false) {
+    Object.assign(this, { list, names, handlers, thumbnail, isNewestFirst });
     this.rows = new Map();
-    this.labels = new Map(); // object: [text, keep]
+    this.labels = new Map(); // number: [text, keep]
+    this.knownNames = "";
   }
 
-  label(object) {
-    const [text, keep] = this.labels.get(object) ?? ["", true];
+  /** Returns the label of an object: {text, keep}. */
+  label(number) {
+    const [text, keep] = this.labels.get(number) ?? ["", true];
     return { text, keep };
   }
 
-  name(object) {
-    return this.label(object).text || `object ${object}`;
+  /** Returns the name of an object, or its number where it has none. */
+  name(number) {
+    return this.label(number).text || `object ${number}`;
   }
 
-  /** The objects as they are known now: [{object, says, version}]. */
-  show(things) {
-    for (const thing of things) {
-      const row = this.rows.get(thing.object) ?? this.add(thing);
-      row.thing = thing;
-      if (row.says.textContent !== thing.says) row.says.textContent = thing.says;
-      const address = this.thumbnail(thing);
-      row.image.hidden = !address;
-      if (address && row.image.getAttribute("src") !== address) row.image.src = address;
+  /** Shows these objects: [{object, details, ...}], where `object` is the number. */
+  setObjects(objects) {
+    for (const each of objects) {
+      const row = this.rows.get(each.object) ?? this.addRow(each.object);
+      row.object = each;
+      if (row.details.textContent !== each.details) row.details.textContent = each.details;
+      const url = this.thumbnail(each);
+      row.image.hidden = !url;
+      if (url && row.image.getAttribute("src") !== url) row.image.src = url;
     }
-    const known = new Set(things.map(({ object }) => object));
-    for (const [object, row] of this.rows) {
-      if (known.has(object)) continue;
+    const numbers = new Set(objects.map(({ object }) => object));
+    for (const [number, row] of this.rows) {
+      if (numbers.has(number)) continue;
       row.item.remove();
-      this.rows.delete(object);
+      this.rows.delete(number);
     }
-    this.write();
+    this.showLabels();
   }
 
-  add(thing) {
-    const make = (tag, more) => Object.assign(document.createElement(tag), more);
-    const { object } = thing, item = make("li");
-    item.style.setProperty("--ink-of", inkOf(object));
-    item.dataset.object = object;
-    const see = make(this.handlers.see ? "button" : "div", { className: "see" });
-    if (this.handlers.see) {
-      Object.assign(see, { type: "button", title: "Its best moment", onclick: () => this.handlers.see(row.thing) });
-      see.setAttribute("aria-label", `See object ${object} at its best`);
+  addRow(number) {
+    const create = (tag, properties) => Object.assign(document.createElement(tag), properties);
+    const item = create("li");
+    item.style.setProperty("--object-colour", objectColour(number));
+    item.dataset.object = number;
+    const frame = create(this.handlers.onSelect ? "button" : "div", { className: "thumbnail" });
+    if (this.handlers.onSelect) {
+      Object.assign(frame, { type: "button", title: "Show its best moment", onclick: () => this.handlers.onSelect(row.object) });
+      frame.setAttribute("aria-label", `Show the best moment of object ${number}`);
     }
-    const image = make("img", { alt: "", loading: "lazy", decoding: "async" });
-    see.append(image, make("span", { textContent: `${object}` }));
-    const input = make("input", { maxLength: 80, placeholder: `object ${object}`, autocomplete: "off", enterKeyHint: "done" });
-    input.setAttribute("list", this.names.id);
-    input.setAttribute("aria-label", `Name of object ${object}`);
-    const keep = make("button", { type: "button", className: "keep" }), says = make("small");
-    item.append(see, input, keep, says);
-    const row = { thing, item, image, input, keep, says };
-    input.onchange = () => this.handlers.say(object, input.value, this.label(object).keep);
-    input.onkeydown = (event) => {
-      if (event.key === "Escape") input.value = this.label(object).text;
-      if (event.key === "Enter" || event.key === "Escape") input.blur();
-    };
-    keep.onclick = () => this.toggle(object);
-    this.rows.set(object, row);
-    if (this.newest) this.list.prepend(item);
+    const image = create("img", { alt: "", loading: "lazy", decoding: "async" });
+    frame.append(image, create("span", { textContent: `${number}` }));
+    const input = this.createInput(number);
+    const keep = create("button", { type: "button", className: "keep", onclick: () => this.toggleKeep(number) });
+    const details = create("small");
+    item.append(frame, input, keep, details);
+    const row = { object: null, item, image, input, keep, details };
+    this.rows.set(number, row);
+    if (this.isNewestFirst) this.list.prepend(item);
     else this.list.append(item);
     return row;
   }
 
-  toggle(object) {
-    const { text, keep } = this.label(object);
-    if (this.rows.has(object)) this.handlers.say(object, text, !keep);
+  createInput(number) {
+    const input = Object.assign(document.createElement("input"), {
+      maxLength: 80, placeholder: `object ${number}`, autocomplete: "off", enterKeyHint: "done",
+      onchange: () => this.handlers.onLabel(number, input.value, this.label(number).keep),
+      onkeydown: (event) => {
+        if (event.key === "Escape") input.value = this.label(number).text;
+        if (event.key === "Enter" || event.key === "Escape") input.blur();
+      },
+    });
+    input.setAttribute("list", this.names.id);
+    input.setAttribute("aria-label", `Name of object ${number}`);
+    return input;
   }
 
-  /** Have somebody type the name of an object. */
-  ask(object) {
-    const row = this.rows.get(object);
+  /** Drops an object, or keeps it again. */
+  toggleKeep(number) {
+    const { text, keep } = this.label(number);
+    if (this.rows.has(number)) this.handlers.onLabel(number, text, !keep);
+  }
+
+  /** Puts the cursor into the name of an object. */
+  editName(number) {
+    const row = this.rows.get(number);
     row?.item.scrollIntoView({ block: "nearest" });
     row?.input.select();
   }
 
-  /** What is said of the objects: {object: [text, keep]}. */
-  said(labels) {
-    this.labels = new Map(Object.entries(labels).map(([object, said]) => [Number(object), said]));
-    this.write();
+  /** Replaces the labels of all objects: {number: [text, keep]}. */
+  setLabels(labels) {
+    this.labels = new Map(Object.entries(labels).map(([number, label]) => [Number(number), label]));
+    this.showLabels();
   }
 
-  write() {
-    for (const [object, row] of this.rows) {
-      const { text, keep } = this.label(object);
+  showLabels() {
+    for (const [number, row] of this.rows) {
+      const { text, keep } = this.label(number);
       if (row.input !== document.activeElement) row.input.value = text;
       row.item.classList.toggle("dropped", !keep);
       row.keep.textContent = keep ? "Drop" : "Keep";
-      row.keep.title = keep ? "Leave it out of exports (K)" : "Have it in exports again (K)";
+      row.keep.title = keep ? "Leave it out of exports (K)" : "Include it in exports again (K)";
     }
     const names = [...new Set([...this.labels.values()].map(([text]) => text).filter(Boolean))].sort();
-    if (names.join("\n") !== this.named) {
-      this.named = names.join("\n");
-      this.names.replaceChildren(...names.map((value) => Object.assign(document.createElement("option"), { value })));
-    }
+    if (names.join("\n") === this.knownNames) return;
+    this.knownNames = names.join("\n");
+    this.names.replaceChildren(...names.map((value) => Object.assign(document.createElement("option"), { value })));
   }
 
-  /** Which object is chosen, and which is on show. */
+  /** Marks the selected object and the one in the picture; null for none. */
   mark(selected, shown) {
-    for (const [object, { item }] of this.rows) {
-      item.classList.toggle("selected", object === selected);
-      item.classList.toggle("shown", object === shown);
+    for (const [number, { item }] of this.rows) {
+      item.classList.toggle("selected", number === selected);
+      item.classList.toggle("shown", number === shown);
     }
   }
 
-  /** The object before or after one. */
-  beside(object, step) {
-    const all = [...this.rows.keys()], at = all.indexOf(object);
-    return all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + step))] ?? null;
+  /** Selects the object `step` rows after an object, or the first row. */
+  selectBeside(number, step) {
+    const rows = [...this.rows.values()], index = rows.findIndex((row) => row.object.object === number);
+    const row = rows[index < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, index + step))];
+    if (!row) return;
+    row.item.scrollIntoView({ block: "nearest" });
+    this.handlers.onSelect(row.object);
   }
 }

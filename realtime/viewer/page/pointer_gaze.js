@@ -1,81 +1,84 @@
-// The mouse or a finger over the picture is the gaze: every place it was at, and the last one again while it rests.
+// Sends the mouse or finger over the picture as gaze: every position, and the last one again while the pointer rests.
 
-const MOST = 32; // in one message
+const MAX_SAMPLES = 32; // in one message
 const TRAIL_MS = 500;
 
-export class Hand {
-  /** locate(clientX, clientY) gives [x, y] in 0..1 of the frame, or null; stirs() is called when the hand does. */
-  constructor(stage, link, locate, stirs) {
-    this.link = link;
-    this.locate = locate;
-    this.stirs = stirs;
-    this.active = false;
-    this.place = null;
-    this.looks = [];
-    this.trail = []; // [x, y, ms] in 0..1
-    this.moved = false;
-    this.stirredMs = -1e9;
-    stage.addEventListener("pointermove", (event) => this.move(event));
-    stage.addEventListener("pointerdown", (event) => {
+/** The pointer as a gaze source, with the trail of its last positions. */
+export class PointerGaze {
+  /** locate(clientX, clientY) returns [x, y] in 0..1 of the frame, or null; onChange() is called when the pointer moves. */
+  constructor(element, connection, locate, onChange) {
+    Object.assign(this, { connection, locate, onChange });
+    this.isEnabled = false;
+    this.position = null; // [x, y] in 0..1 of the frame; null outside of it
+    this.unsent = []; // [x, y, ms, confidence]
+    this.trail = []; // [x, y, ms]
+    this.hasMoved = false; // since the last message
+    this.changedMs = -1e9;
+    element.addEventListener("pointermove", (event) => this.onMove(event));
+    element.addEventListener("pointerdown", (event) => {
       if (event.target.closest("button, a, input")) return;
-      stage.setPointerCapture?.(event.pointerId);
-      this.move(event);
+      element.setPointerCapture?.(event.pointerId);
+      this.onMove(event);
     });
-    const leave = (event) => {
-      if (event.type !== "pointerup" || event.pointerType !== "mouse") this.leave();
+    const onEnd = (event) => {
+      if (event.type !== "pointerup" || event.pointerType !== "mouse") this.onLeave();
     };
-    for (const name of ["pointerleave", "pointercancel", "pointerup"]) stage.addEventListener(name, leave);
+    for (const name of ["pointerleave", "pointercancel", "pointerup"]) element.addEventListener(name, onEnd);
   }
 
-  move(event) {
-    if (!this.active) return;
-    const events = event.getCoalescedEvents?.() ?? [];
-    for (const one of events.length ? events : [event]) {
-      const place = this.locate(one.clientX, one.clientY);
-      if (place) this.add(place, Math.min(one.timeStamp, performance.now()));
+  onMove(event) {
+    if (!this.isEnabled) return;
+    const coalesced = event.getCoalescedEvents?.() ?? [];
+    for (const each of coalesced.length ? coalesced : [event]) {
+      const position = this.locate(each.clientX, each.clientY);
+      if (position) this.addSample(position, Math.min(each.timeStamp, performance.now()));
     }
-    this.moved = true;
-    this.stirs();
+    this.hasMoved = true;
+    this.onChange();
   }
 
-  add(place, ms) {
-    if (place[0] !== this.place?.[0] || place[1] !== this.place?.[1]) this.stirredMs = performance.now();
-    this.place = place;
-    this.looks.push([...place, ms, 1]);
-    this.trail.push([...place, ms]);
+  addSample(position, ms) {
+    if (position[0] !== this.position?.[0] || position[1] !== this.position?.[1]) this.changedMs = performance.now();
+    this.position = position;
+    this.unsent.push([...position, ms, 1]);
+    this.trail.push([...position, ms]);
   }
 
-  leave() {
-    if (this.place && this.active) this.link.say({ t: "gaze", samples: [[...this.place, performance.now(), 0]], moved: false });
-    if (this.place) this.stirredMs = performance.now();
-    this.place = null;
-    this.looks = [];
-    this.stirs();
+  onLeave() {
+    if (this.position && this.isEnabled) this.send([[...this.position, performance.now(), 0]], false);
+    if (this.position) this.changedMs = performance.now();
+    this.position = null;
+    this.unsent = [];
+    this.onChange();
   }
 
-  /** Whether there is a place to tell with every frame of the screen. */
-  get rests() {
-    return this.active && this.place !== null;
+  send(samples, moved) {
+    this.connection.send({ t: "gaze", samples, moved });
   }
 
-  /** Once a frame of the screen. */
-  tick(now) {
-    if (!this.active) return;
+  /** Whether there is a position to send with every frame of the screen. */
+  get isSending() {
+    return this.isEnabled && this.position !== null;
+  }
+
+  /** Sends the samples since the last call; once for each frame of the screen. */
+  update(now) {
+    if (!this.isEnabled) return;
     this.trail = this.trail.filter(([, , ms]) => now - ms < TRAIL_MS);
-    if (!this.place) return;
-    if (!this.looks.length) this.add(this.place, now); // still looking at the same place
-    this.link.say({ t: "gaze", samples: this.looks.slice(-MOST), moved: this.moved });
-    this.looks = [];
-    this.moved = false;
+    if (!this.position) return;
+    if (!this.unsent.length) this.addSample(this.position, now); // the pointer rests
+    this.send(this.unsent.slice(-MAX_SAMPLES), this.hasMoved);
+    this.unsent = [];
+    this.hasMoved = false;
   }
 
-  /** Whether there is something to redraw: the hand has moved, or its trail is still fading. */
-  stirred(now) {
-    return now - this.stirredMs < TRAIL_MS + 50;
+  /** Whether to redraw: the pointer has moved, or its trail is still fading. */
+  isFading(now) {
+    return now - this.changedMs < TRAIL_MS + 50;
   }
 
-  /** The trail as `drawGaze` takes it, for a frame of width x height. */
-  looksPx(width, height, now) {
-    return this.place ? this.trail.map(([x, y, ms]) => [x * width - 0.5, y * height - 0.5, now - ms]) : [];
+  /** Returns the trail as `drawGaze` expects it, for a frame of width x height. */
+  trailPx(width, height, now) {
+    return this.position ? this.trail.map(([x, y, ms]) => [x * width - 0.5, y * height - 0.5, now - ms]) : [];
   }
 }

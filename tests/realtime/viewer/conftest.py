@@ -1,4 +1,4 @@
-"""One browser for all tests of the page."""
+"""Provides one browser for all tests of the pages."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser import Chrome, installed
-from tests.realtime.viewer.running import CAMERA
-from tests.realtime.viewer.showing import write_camera
+from tests.browser import ChromeBrowser, find_browser
+from tests.realtime.viewer.page_pixels import write_camera
+from tests.realtime.viewer.page_runs import CAMERA
 
 
 @pytest.fixture(scope="package")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Its camera shows `showing.scene`."""
-    if installed() is None:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromeBrowser]:
+    """Start a browser whose camera shows `page_pixels.draw_scene`."""
+    if find_browser() is None:
         pytest.skip("no Chromium; .ci/setup or apt-get install chromium brings it")
-    # Slow, so that the hand keeps up with the thing on a busy machine too.
+    # slow, so that the mouse keeps up with the object on a busy machine too
     camera = write_camera(tmp_path_factory.mktemp("camera") / "scene.mjpeg", frames=480, size=CAMERA)
-    with Chrome(camera) as one:
+    with ChromeBrowser(camera) as one:
         yield one

@@ -1,4 +1,4 @@
-"""The page in a real browser: its pixels are read back and compared with what is known to be there."""
+"""Tests the live page in a real browser: its pixels are read back and compared with a known scene."""
 
 import json
 from dataclasses import dataclass
@@ -8,129 +8,137 @@ import numpy as np
 import pytest
 
 from realtime.infra.clock import now_ns
-from tests.browser import Tab, installed
-from tests.realtime.viewer.running import ages, held_back, overlaps, serving, started, until_masked
-from tests.realtime.viewer.showing import look_at_red
+from tests.browser import BrowserTab, find_browser
+from tests.realtime.viewer.page_pixels import point_at_red
+from tests.realtime.viewer.page_runs import (
+    delay_frames,
+    measure_overlaps,
+    open_with_camera,
+    read_ages,
+    serve_run,
+    wait_for_mask,
+)
 from tests.realtime.waiting import eventually
 
 pytestmark = [
-    pytest.mark.skipif(installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
+    pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
     pytest.mark.timeout(600),
 ]
 IOU = 0.8
 
 
 @dataclass(frozen=True)
-class Live:
-    """A page whose camera and mouse are the source, and where its snapshots go."""
+class SourcePage:
+    """A page whose camera and mouse are the source, and the folder of its snapshots."""
 
     address: str
-    tab: Tab
-    shots: Path
+    tab: BrowserTab
+    snapshots: Path
 
 
 @pytest.fixture(scope="module")
 def live(browser, tmp_path_factory):
-    shots = tmp_path_factory.mktemp("live") / "shots"
-    with serving("browser:", snapshots=str(shots)) as address:
-        tab = started(browser, address)
-        until_masked(tab)
-        yield Live(address, tab, shots)
+    snapshots = tmp_path_factory.mktemp("live") / "snapshots"
+    with serve_run("browser:", snapshots=str(snapshots)) as address:
+        tab = open_with_camera(browser, address)
+        wait_for_mask(tab)
+        yield SourcePage(address, tab, snapshots)
         tab.close()
 
 
 @pytest.fixture(scope="module")
 def other(browser, live):
-    """A page that watches."""
-    tab = browser.open(live.address, (900, 600))
-    tab.until("window.gazecast?.state.shown")
+    """A page that only shows the run."""
+    tab = browser.open_tab(live.address, (900, 600))
+    tab.wait_for("window.gazecast?.state.shown")
     yield tab
     tab.close()
 
 
-def test_camera_and_mouse_two_viewers(live, other):
-    """The mask that is drawn is the thing under it, for the page whose camera it is and for one that watches."""
-    for mode in ("matched", "carried"):
+def test_masks_cover_the_object_for_the_source_page_and_a_viewer(live, other):
+    for mode in ("exact", "compensated"):
         live.tab.click(f"[data-mode={mode}]")
-        mine = overlaps(live.tab, live.tab)
+        mine = measure_overlaps(live.tab, live.tab)
         assert np.median(mine) >= IOU, (mode, mine)
-    theirs = overlaps(other, live.tab)
+    theirs = measure_overlaps(other, live.tab)
     assert np.median(theirs) >= IOU, theirs
-    assert live.tab.complaints() == other.complaints() == []
+    assert live.tab.console_errors() == other.console_errors() == []
 
 
-def test_a_pages_age_of_a_mask_counts_from_the_frames_capture(live, other):
-    """How low it is, `benchmarks.viewer` measures; here: that it is measured right, for both viewers."""
+def test_the_age_of_a_mask_counts_from_the_frames_capture(live, other):
+    """`benchmarks.viewer` measures how low it is; here it must be measured correctly, by both pages."""
     for tab in (live.tab, other):
         eventually(lambda tab=tab: _clock_error_ms(tab) < 10, "the server's clock in the page", 30)
-        assert min(ages(tab, 5)) > -10
-        with held_back(tab, 250):
-            tab.until("heldFrom !== null")
-            assert min(ages(tab, 3, "heldFrom")) > 240
+        assert min(read_ages(tab, 5)) > -10
+        with delay_frames(tab, 250):
+            tab.wait_for("firstDelayed !== null")
+            assert min(read_ages(tab, 3, "firstDelayed")) > 240
 
 
 def _clock_error_ms(tab):
-    """How far the page's idea of the server's clock is outside of what it was meanwhile, ms."""
+    """Measure by how many ms the page's estimate of the server's clock is wrong at least."""
     before_ns = now_ns()
-    host_ms = tab.do("gazecast.link.hostMs === null ? null : performance.now() + gazecast.link.hostMs")
+    host_ms = tab.evaluate(
+        "gazecast.connection.hostMs === null ? null : performance.now() + gazecast.connection.hostMs"
+    )
     if host_ms is None:
         return float("inf")
     return max(before_ns / 1e6 - host_ms, host_ms - now_ns() / 1e6)
 
 
-def test_edges_alone_for_a_display(browser, live):
-    display = browser.open(live.address + "edges?homography=2,0,0,0,2,0,0,0,1&size=640x480", (640, 480))
-    look = (
+def test_the_edges_page_draws_a_thin_edge_on_black(browser, live):
+    display = browser.open_tab(live.address + "edges?homography=2,0,0,0,2,0,0,0,1&size=640x480", (640, 480))
+    count_lit = (
         "(() => { const c = document.getElementById('edges'); if (!c) return null;"
         " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let lit = 0;"
         " for (let i = 0; i < d.length; i += 4) lit += d[i + 3] > 100;"
         " return [c.width, c.height, lit]; })()"
     )
-    eventually(lambda: look_at_red(live.tab) and (display.do(look) or [0] * 3)[2] > 300, "an edge", 20)
-    width, height, lit = display.do(look)
+    eventually(lambda: point_at_red(live.tab) and (display.evaluate(count_lit) or [0] * 3)[2] > 300, "an edge", 20)
+    width, height, lit = display.evaluate(count_lit)
     assert (width, height) == (640, 480)
-    assert lit < 0.1 * width * height  # of a disc that fills a fifth of it
-    assert display.do("getComputedStyle(document.body).backgroundColor") == "rgb(0, 0, 0)"
-    assert display.complaints() == []
+    assert lit < 0.1 * width * height  # the disc fills a fifth of it
+    assert display.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(0, 0, 0)"
+    assert display.console_errors() == []
     display.close()
 
 
-def test_a_late_mask_is_carried_to_where_the_thing_is_now(live):
-    """The switch makes a difference: with masks held back for a third of a second, only the carried one fits."""
-    middle = {}
-    with held_back(live.tab, 333):
-        for mode in ("late", "carried"):
+def test_motion_compensation_moves_a_delayed_mask_onto_the_object(live):
+    """With masks delayed by a third of a second, only the compensated mask fits."""
+    median = {}
+    with delay_frames(live.tab, 333):
+        for mode in ("delayed", "compensated"):
             live.tab.click(f"[data-mode={mode}]")
-            middle[mode] = float(np.median(overlaps(live.tab, live.tab)))
-    assert middle["carried"] > middle["late"] + 0.05, middle
-    assert middle["carried"] > 0.75, middle
+            median[mode] = float(np.median(measure_overlaps(live.tab, live.tab)))
+    assert median["compensated"] > median["delayed"] + 0.05, median
+    assert median["compensated"] > 0.75, median
 
 
-def test_keys_and_buttons(live):
+def test_keys_and_buttons_take_snapshots_and_switch_modes(live):
     tab = live.tab
 
-    def taken(kind="frame"):
-        return sorted(live.shots.glob(f"*-{kind}.png"))
+    def written(kind="frame"):
+        return sorted(live.snapshots.glob(f"*-{kind}.png"))
 
-    def shot_of_a_mask():
-        before = len(taken())
-        look_at_red(tab)
-        tab.key("s")
-        eventually(lambda: len(taken()) == before + 1, "a snapshot")
-        return taken("mask")
+    def has_snapshot_of_a_mask():
+        before = len(written())
+        point_at_red(tab)
+        tab.press_key("s")
+        eventually(lambda: len(written()) == before + 1, "a snapshot")
+        return written("mask")
 
-    eventually(shot_of_a_mask, "a mask in a snapshot", 30)
-    tab.until("document.getElementById('notice').textContent.startsWith('saved ')")
-    told = json.loads(Path(str(taken("mask")[0]).replace("-mask.png", ".json")).read_text())
-    assert told["area"] > 1000
-    before = len(taken())
+    eventually(has_snapshot_of_a_mask, "a mask in a snapshot", 30)
+    tab.wait_for("document.getElementById('notice').textContent.startsWith('saved ')")
+    metadata = json.loads(Path(str(written("mask")[0]).replace("-mask.png", ".json")).read_text())
+    assert metadata["area"] > 1000
+    before = len(written())
     tab.click("[data-verb=snapshot]")
-    eventually(lambda: len(taken()) == before + 1, "another")
+    eventually(lambda: len(written()) == before + 1, "another")
     modes = set()
     for _ in range(3):
-        tab.key("m")
-        modes.add(tab.do("gazecast.state.mode"))
-    assert modes == {"matched", "carried", "late"}
-    can = set(tab.do("gazecast.state.hello.verbs"))
+        tab.press_key("m")
+        modes.add(tab.evaluate("gazecast.state.mode"))
+    assert modes == {"exact", "compensated", "delayed"}
+    enabled = set(tab.evaluate("gazecast.state.hello.verbs"))
     for verb in ("part", "whole", "hold", "clear", "record", "snapshot"):
-        assert tab.do(f"document.querySelector('[data-verb={verb}]').disabled") is (verb not in can)
+        assert tab.evaluate(f"document.querySelector('[data-verb={verb}]').disabled") is (verb not in enabled)

@@ -1,110 +1,110 @@
-"""The page's buttons and keys in a real browser: what they ask for is what it then shows."""
+"""Tests the live page's buttons and keys in a real browser."""
 
 import pytest
 
-from tests.browser import installed
+from tests.browser import find_browser
 from tests.realtime import scene
-from tests.realtime.viewer.running import serving
-from tests.realtime.viewer.showing import place_of, seen
+from tests.realtime.viewer.page_pixels import page_position, read_page
+from tests.realtime.viewer.page_runs import serve_run
 from tests.realtime.waiting import eventually
 
 pytestmark = [
-    pytest.mark.skipif(installed() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
+    pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
     pytest.mark.timeout(300),
 ]
-TARGET = "gazecast.state.latest?.head.target"
-LONG_S = 60
+TARGET = "gazecast.state.latest?.header.target"
+TIMEOUT_S = 60
 
 
-class Hand:
-    """A mouse over the picture of a part within a whole that stands still, and what the page then shows."""
+class MouseUser:
+    """A mouse over a still object with a part, and the mask that the page then shows."""
 
     def __init__(self, tab):
         self.tab = tab
 
-    def look(self, x, y):
-        self.tab.mouse("mouseMoved", *place_of(self.tab, x / scene.SIZE[0], y / scene.SIZE[1]))
+    def point_at(self, x, y):
+        self.tab.send_mouse("mouseMoved", *page_position(self.tab, x / scene.SIZE[0], y / scene.SIZE[1]))
 
-    def look_at_it(self):
-        self.look(*scene.centre(0))
+    def point_at_object(self):
+        self.point_at(*scene.centre(0))
 
-    def until(self, *states):
-        self.tab.until(f"{list(states)}.includes({TARGET}?.state)", LONG_S)
-        return self.tab.do(f"{TARGET}.object")
+    def wait_for_state(self, *states):
+        self.tab.wait_for(f"{list(states)}.includes({TARGET}?.state)", TIMEOUT_S)
+        return self.tab.evaluate(f"{TARGET}.object")
 
-    def pass_s(self, seconds):
-        """Until so much of the clip has gone by, however long that takes."""
-        at = "gazecast.state.latest.head.frame.timestamp"
-        self.tab.until(f"{at} > {self.tab.do(at) + seconds}", LONG_S)
+    def play_for(self, seconds):
+        """Wait until so many seconds of the clip were played, however long that takes."""
+        timestamp = "gazecast.state.latest.header.frame.timestamp"
+        self.tab.wait_for(f"{timestamp} > {self.tab.evaluate(timestamp) + seconds}", TIMEOUT_S)
 
-    def until_area(self, least, most):
-        """Of what is drawn, relative to the whole disc."""
+    def wait_for_area(self, least, most):
+        """Wait for an area of the drawn mask, relative to the whole disc."""
         whole = scene.truth(0).sum()
 
-        def found():
-            now = seen(self.tab, scene.SIZE)
+        def has_area():
+            now = read_page(self.tab, scene.SIZE)
             return now is not None and least < now.drawn.sum() / whole < most
 
-        eventually(found, f"an area of {least} to {most}", LONG_S)
+        eventually(has_area, f"an area of {least} to {most}", TIMEOUT_S)
 
 
 @pytest.fixture
-def hand(browser, tmp_path):
+def user(browser, tmp_path):
     clip, _ = scene.write_clip(tmp_path, 24, speed=0.0, draw=scene.ringed)
-    with serving(f"file:{clip}?loop=1") as address:
-        tab = browser.open(address)
-        tab.until("window.gazecast?.state.view")
-        yield Hand(tab)
-        assert tab.complaints() == []
+    with serve_run(f"file:{clip}?loop=1") as address:
+        tab = browser.open_tab(address)
+        tab.wait_for("window.gazecast?.stage.view")
+        yield MouseUser(tab)
+        assert tab.console_errors() == []
         tab.close()
 
 
-def test_part_whole_hold_and_clear_are_offered_and_do_it(hand):
-    tab = hand.tab
-    tab.until("['part', 'whole', 'hold', 'clear'].every((verb) => gazecast.state.hello.verbs.includes(verb))")
+def test_part_whole_hold_and_clear_change_the_mask(user):
+    tab = user.tab
+    tab.wait_for("['part', 'whole', 'hold', 'clear'].every((verb) => gazecast.state.hello.verbs.includes(verb))")
     for verb in ("part", "whole", "hold", "clear"):
-        assert not tab.do(f"document.querySelector('[data-verb={verb}]').disabled")
-    hand.look_at_it()
-    first = hand.until("preview", "locked")
+        assert not tab.evaluate(f"document.querySelector('[data-verb={verb}]').disabled")
+    user.point_at_object()
+    first = user.wait_for_state("preview", "locked")
 
-    tab.key("h")
-    assert hand.until("held") == first
-    assert tab.do("document.querySelector('[data-verb=hold]').ariaPressed") == "true"
+    tab.press_key("h")
+    assert user.wait_for_state("held") == first
+    assert tab.evaluate("document.querySelector('[data-verb=hold]').ariaPressed") == "true"
     for _ in range(2):
         tab.click("[data-verb=part]")  # the mouse has left the picture
-    hand.until_area(0.1, 0.5)
+    user.wait_for_area(0.1, 0.5)
     for _ in range(2):
         tab.click("[data-verb=whole]")
-    hand.until_area(0.8, 1.3)
-    hand.pass_s(1.0)
-    assert hand.until("held") == first
+    user.wait_for_area(0.8, 1.3)
+    user.play_for(1.0)
+    assert user.wait_for_state("held") == first
     tab.click("[data-verb=hold]")
-    assert tab.do("document.querySelector('[data-verb=hold]').ariaPressed") == "false"
-    hand.until("lost")
+    assert tab.evaluate("document.querySelector('[data-verb=hold]').ariaPressed") == "false"
+    user.wait_for_state("lost")
 
-    hand.look_at_it()
-    assert hand.until("preview", "locked") == first
+    user.point_at_object()
+    assert user.wait_for_state("preview", "locked") == first
     for _ in range(2):
-        tab.key("w")
-    hand.until_area(0.8, 1.3)
+        tab.press_key("w")
+    user.wait_for_area(0.8, 1.3)
     for _ in range(2):
-        tab.key("p")
-    hand.until_area(0.1, 0.5)
+        tab.press_key("p")
+    user.wait_for_area(0.1, 0.5)
 
-    tab.key("c")
-    hand.until("lost")
-    hand.look(20, 220)
-    hand.pass_s(0.2)
-    hand.look_at_it()
-    hand.until("preview", "locked")
-    tab.key("h")
-    hand.until("held")
+    tab.press_key("c")
+    user.wait_for_state("lost")
+    user.point_at(20, 220)
+    user.play_for(0.2)
+    user.point_at_object()
+    user.wait_for_state("preview", "locked")
+    tab.press_key("h")
+    user.wait_for_state("held")
     tab.click("[data-verb=clear]")
-    hand.until("lost")
-    tab.until("document.querySelector('[data-verb=hold]').ariaPressed === 'false'")
+    user.wait_for_state("lost")
+    tab.wait_for("document.querySelector('[data-verb=hold]').ariaPressed === 'false'")
 
 
-def test_a_hold_of_nothing_is_let_go(hand):
-    hand.tab.key("h")
-    hand.tab.until("gazecast.state.on.hold")
-    hand.tab.until("!gazecast.state.on.hold", LONG_S)
+def test_a_hold_without_an_object_is_released(user):
+    user.tab.press_key("h")
+    user.tab.wait_for("gazecast.state.toggles.hold")
+    user.tab.wait_for("!gazecast.state.toggles.hold", TIMEOUT_S)

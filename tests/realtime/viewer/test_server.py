@@ -102,7 +102,7 @@ async def pictures(ws, count, ack=True):
 
 def test_every_file_of_the_page_is_served_and_nothing_else():
     async def visit(session, base):
-        for path in ("", "live.js", "frames.js", "style.css", "edges", "icon.svg"):
+        for path in ("", "live.js", "frame_worker.js", "style.css", "edges", "icon.svg"):
             async with session.get(base + path) as answer:
                 assert answer.status == 200, path
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""What a live page really shows, read back from its canvases, and a hand that follows a thing in it."""
+"""Reads a live page's pixels back from its canvases, and moves the mouse after an object in them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
-from tests.browser import Tab
+from tests.browser import BrowserTab
 
-TINTED = 56
-"""Alpha of the overlay from which on a pixel is drawn as the thing: its tint is 66, its glow fades from 125 to 0."""
+MIN_MASK_ALPHA = 56
+"""Alpha of the overlay from which on a pixel belongs to the mask: its tint is 66, its glow fades from 125 to 0."""
 RADIUS = 70
 SCENE = (640, 480)
 _READ = """(() => {
-  const { view, shown } = window.gazecast.state, { local } = window.gazecast;
+  const { stage: { view }, state: { latest, shown }, localVideo } = window.gazecast;
   if (!view || !shown) return null;
   const out = [];
   for (const id of ["picture", "overlay"]) {
@@ -31,12 +31,11 @@ _READ = """(() => {
     for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
     out.push(btoa(text));
   }
-  return { picture: out[0], overlay: out[1], shown, media: local.newest?.mediaS ?? null,
-           own: window.gazecast.state.latest?.frame?.mediaS ?? null,
-           masked: window.gazecast.state.latest?.outlines.length > 0 };
+  return { picture: out[0], overlay: out[1], shown, media: localVideo.newest?.mediaS ?? null,
+           own: latest?.frame?.mediaS ?? null, masked: latest?.contours.length > 0 };
 })()"""
 _FIND = """(() => {
-  const { view } = window.gazecast.state, width = 80, height = 60;
+  const { view } = window.gazecast.stage, width = 80, height = 60;
   if (!view) return null;
   const small = window.small ??= new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   const stage = document.getElementById("stage").getBoundingClientRect(), picture = document.getElementById("picture");
@@ -57,39 +56,39 @@ _FIND = """(() => {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """picture: (h, w, 3) BGR as shown. drawn: (h, w) bool, where the mask is. said: what the page knows of it.
+class PagePixels:
+    """Holds a page's pixels: picture (h, w, 3) BGR, drawn (h, w) bool where the mask is, and the page's state.
 
-    `said["masked"]`: whether there is a mask to draw; else the gaze alone is what is drawn.
+    `state["masked"]`: whether there is a mask to draw; otherwise the gaze alone is drawn.
     """
 
     picture: Image
     drawn: Mask
-    said: dict[str, Any]
+    state: dict[str, Any]
 
 
-def seen(tab: Tab, size: tuple[int, int] = (320, 240)) -> Seen | None:
-    """Both canvases at one instant, cut to the frame and scaled to (width, height); None while nothing is shown."""
-    said = tab.do(_READ % size)
-    if said is None:
+def read_page(tab: BrowserTab, size: tuple[int, int] = (320, 240)) -> PagePixels | None:
+    """Read both canvases at one instant, cut to the frame and scaled to (width, height); None before the first mask."""
+    state = tab.evaluate(_READ % size)
+    if state is None:
         return None
     picture, overlay = (
-        np.frombuffer(base64.b64decode(said.pop(name)), np.uint8).reshape(size[1], size[0], 4)
+        np.frombuffer(base64.b64decode(state.pop(name)), np.uint8).reshape(size[1], size[0], 4)
         for name in ("picture", "overlay")
     )
-    return Seen(np.ascontiguousarray(picture[:, :, 2::-1]), overlay[:, :, 3] >= TINTED, said)
+    return PagePixels(np.ascontiguousarray(picture[:, :, 2::-1]), overlay[:, :, 3] >= MIN_MASK_ALPHA, state)
 
 
-def red(picture: Image) -> Mask:
-    """Where the known thing is in a picture: nothing else there is red."""
+def find_red(picture: Image) -> Mask:
+    """Find the object in a picture: nothing else in the scene is red."""
     blue, green, red = (picture[:, :, channel].astype(int) for channel in range(3))
     return np.asarray((red > 125) & (green < 90) & (blue < 90))
 
 
-def place_of(tab: Tab, x: float, y: float) -> tuple[float, float]:
-    """Where on the page the place (x, y) in 0..1 of the frame is."""
-    left, top, ratio, view = tab.do(
-        "(() => { const box = document.getElementById('stage').getBoundingClientRect(), view = gazecast.state.view;"
+def page_position(tab: BrowserTab, x: float, y: float) -> tuple[float, float]:
+    """Map (x, y) in 0..1 of the frame to a position on the page."""
+    left, top, ratio, view = tab.evaluate(
+        "(() => { const box = document.getElementById('stage').getBoundingClientRect(), view = gazecast.stage.view;"
         " return [box.x, box.y, document.getElementById('picture').width / box.width, view]; })()"
     )
     return (
@@ -98,27 +97,27 @@ def place_of(tab: Tab, x: float, y: float) -> tuple[float, float]:
     )
 
 
-def look_at_red(tab: Tab) -> bool:
-    """Move the mouse onto the red thing; False while there is none. The page itself looks for it: that costs little."""
-    place = tab.do(_FIND)
-    if place is None:
+def point_at_red(tab: BrowserTab) -> bool:
+    """Move the mouse onto the red object, which the page itself finds cheaply; False while there is none."""
+    position = tab.evaluate(_FIND)
+    if position is None:
         return False
-    tab.mouse("mouseMoved", *place)
+    tab.send_mouse("mouseMoved", *position)
     return True
 
 
-def point_at_red(tab: Tab, picture: Image) -> bool:
-    """Move the mouse to where the red thing is in a picture; False where there is none."""
-    rows, columns = np.nonzero(red(picture))
+def point_at_red_in(tab: BrowserTab, picture: Image) -> bool:
+    """Move the mouse to the position of the red object in a picture; False if there is none."""
+    rows, columns = np.nonzero(find_red(picture))
     high, wide = picture.shape[:2]
     if len(rows) < 1e-3 * high * wide:
         return False
-    tab.mouse("mouseMoved", *place_of(tab, (columns.mean() + 0.5) / wide, (rows.mean() + 0.5) / high))
+    tab.send_mouse("mouseMoved", *page_position(tab, (columns.mean() + 0.5) / wide, (rows.mean() + 0.5) / high))
     return True
 
 
-def scene(index: int, count: int, size: tuple[int, int] = SCENE) -> Image:
-    """(height, width, 3) BGR: grey-green texture that stands still, and a textured red disc that goes round."""
+def draw_scene(index: int, count: int, size: tuple[int, int] = SCENE) -> Image:
+    """Draw (height, width, 3) BGR: a still grey-green texture, and a textured red disc that moves on an ellipse."""
     unit = size[1] / SCENE[1]
     rng = np.random.default_rng(7)
     ground = cv2.GaussianBlur(rng.integers(60, 120, size[::-1], np.uint8), (0, 0), 3 * unit)
@@ -137,9 +136,9 @@ def _disc(image: Image, x: float, y: float, radius: float, colour: tuple[int, in
 
 
 def write_camera(path: Path, frames: int = 240, size: tuple[int, int] = SCENE) -> Path:
-    """The scene as concatenated JPEGs, as Chromium's camera plays them, 30 a second and again and again."""
+    """Write the scene as concatenated JPEGs, which Chromium's camera plays in a loop at 30 Hz."""
     with path.open("wb") as file:
         for index in range(frames):
-            jpeg = cv2.imencode(".jpg", scene(index, frames, size), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+            jpeg = cv2.imencode(".jpg", draw_scene(index, frames, size), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
             file.write(jpeg.tobytes())
     return path
