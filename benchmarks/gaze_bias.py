@@ -59,12 +59,12 @@ class Off:
         if self._gaze is not None:
             seen = [self._gaze.corrected(s) for s in seen]
         track = self._tracker.step(frame, seen, keyframe)
-        if track.message is None:
-            return Answer(None, 0.0, None, track.wants_keyframe)
+        if track.result is None:
+            return Answer(None, 0.0, None, track.should_encode)
         if self._gaze is not None:
-            self._gaze.chosen(replace(track.message, carried_ms=0.0), frame.captured_ns)
-        message = track.message
-        return Answer(message.mask, message.gaze.timestamp, message.object, track.wants_keyframe)
+            self._gaze.chosen(replace(track.result, carried_ms=0.0), frame.captured_ns)
+        message = track.result
+        return Answer(message.mask, message.gaze.timestamp, message.object, track.should_encode)
 
 
 class _Nobody(GazeSource):

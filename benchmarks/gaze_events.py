@@ -80,10 +80,10 @@ def filtered(times, seen, settings=None):
         start = time.thread_time()
         gaze.update(sample, (sample.x, sample.y), SIZE, DEG)
         middle = time.thread_time()
-        look = gaze.look(sample.captured_ns)
+        look = gaze.estimate(sample.captured_ns)
         spent = [spent[0] + middle - start, spent[1] + time.thread_time() - middle]
         points.append(look.point_px)
-        steady.append(look.steady)
+        steady.append(look.is_steady)
     return np.array(points), np.array(steady), [round(s / len(times) * 1e6, 1) for s in spent], dict(gaze.counts)
 
 
@@ -134,9 +134,9 @@ def neon(folder):
     gaze, spans, ours = GazeFilter(), {}, []
     for t_ns, x, y in rows:
         gaze.update(GazeSample(x, y, "px", 1.0, t_ns * 1e-9, t_ns, t_ns), (x, y), SIZE, DEG)
-        look = gaze.look(t_ns)
-        ours.append(look.steady)
-        if look.steady:
+        look = gaze.estimate(t_ns)
+        ours.append(look.is_steady)
+        if look.is_steady:
             spans[look.onset_ns] = (t_ns - look.onset_ns) * 1e-6
     theirs = [next((f for start, end, f in events if start <= t < end), None) for t, _, _ in rows]
     pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if b is not None], bool)

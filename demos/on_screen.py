@@ -88,7 +88,7 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
             if tracker is None:
                 continue
             for sample in looks.drain():
-                at = tracker.look(sample.px(size), sample.captured_ns / 1e9)
+                at = tracker.look(sample.to_px(size), sample.captured_ns / 1e9)
                 if at is not None and sample.confidence >= 0.6:
                     row = {"timestamp": sample.timestamp, "x": at.x, "y": at.y, "on_screen": at.on_screen}
                     print(json.dumps(row), flush=True)

@@ -22,7 +22,7 @@ class TransportError(GazecastError):
     """An address that cannot be used, or a peer that does not answer; the message says what to do."""
 
 
-class NoAnswer(TransportError):
+class RequestTimeout(TransportError):
     """The peer did not answer in time; the next request starts afresh."""
 
 
@@ -32,6 +32,10 @@ class WireError(GazecastError, ValueError):
 
 class RunFailed(GazecastError, RuntimeError):
     """The run ended by itself, and not as it was meant to; the message says why."""
+
+
+class CommandRejected(GazecastError):
+    """A user's command that cannot be carried out now; the message says why."""
 
 
 class WindowError(GazecastError, RuntimeError):

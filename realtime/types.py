@@ -62,11 +62,11 @@ class GazeSample:
     radius_px: float | None = None
     px_per_degree: float | None = None
 
-    def px(self, size: tuple[int, int]) -> tuple[float, float]:
+    def to_px(self, size: tuple[int, int]) -> tuple[float, float]:
         """The look in pixels of a frame of (width, height)."""
         return (self.x * size[0], self.y * size[1]) if self.unit == "norm" else (self.x, self.y)
 
-    def moved(self, x: float, y: float) -> GazeSample:
+    def with_position(self, x: float, y: float) -> GazeSample:
         """The same look at other coordinates of the same unit."""
         return replace(self, x=x, y=y)
 

@@ -40,7 +40,7 @@ class Answer:
     mask: Mask | None
     gaze_s: float
     object: int | None
-    wants_keyframe: bool
+    should_encode: bool
 
 
 class Follower(Protocol):
@@ -109,10 +109,10 @@ class Tracked:
         self._now_ns = frame.captured_ns
         track = self._tracker.step(frame, samples, keyframe)
         self._tracker.refine()
-        message = track.message
+        message = track.result
         if message is None:
-            return Answer(None, 0.0, None, track.wants_keyframe)
-        return Answer(message.mask, message.gaze.timestamp, message.object, track.wants_keyframe)
+            return Answer(None, 0.0, None, track.should_encode)
+        return Answer(message.mask, message.gaze.timestamp, message.object, track.should_encode)
 
 
 class Plain:
@@ -140,13 +140,13 @@ class Plain:
         chain = self._motion.chain(self._keyframe.index)
         if chain is None:
             return None
-        point = np.array([self._look.px(frame.size)], np.float32)
+        point = np.array([self._look.to_px(frame.size)], np.float32)
         then = point if self._way == "old" else chain.to_then(point)
         found = self._decoder.decode(self._keyframe.embedding, [Prompt.click(*map(float, then[0]))])[0]
         if self._way == "old":
             mask = np.asarray(found.letterbox.logits_to_picture(found.logits[found.top]) > 0)
         else:
-            carried = chain.sampled(found.logits, found.letterbox)
+            carried = chain.warp_logits(found.logits, found.letterbox)
             masks = [
                 np.asarray(cv2.resize(logits, frame.size, interpolation=cv2.INTER_LINEAR) > 0) for logits in carried
             ]
@@ -201,7 +201,7 @@ def step_through(
         stepped.step_ms.append((time.thread_time() - decoder.spent_s - begun) * 1e3)
         if answer is not None and answer.gaze_s:
             stepped.arrivals.append(Arrival(at_s, answer.mask, frame.index, answer.gaze_s, answer.object))
-        waiting = frame if answer is None or answer.wants_keyframe else waiting
+        waiting = frame if answer is None or answer.should_encode else waiting
         if coming is None and waiting is not None:
             coming, waiting = waiting, None
     stepped.decodes += decoder.asked - before

@@ -60,7 +60,7 @@ def _as_agreed(ask: str) -> Iterator[None]:
 class Requester:
     """Asks a run that was started with `--requests`; one thread, best in a `with` block.
 
-    Every call raises `WireError` with the reason when it was refused, `NoAnswer` when nobody answered in time.
+    Every call raises `WireError` with the reason when it was refused, `RequestTimeout` when nobody answered in time.
     """
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = 5.0) -> None:

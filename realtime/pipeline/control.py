@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
+from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
-from realtime.tracking.user_overrides import CommandRejected, ExternalObjects
+from realtime.tracking.user_overrides import ExternalObjects
 
 CommandVerb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
 ALL_VERBS: tuple[CommandVerb, ...] = get_args(CommandVerb)
@@ -52,14 +53,14 @@ class CommandQueue(BoundedQueue[UserCommand]):
 class SteerableTracker(Protocol):
     """A tracker that can be told what to show."""
 
-    def want(self, step: int) -> None:
+    def step_level(self, step: int) -> None:
         """Show something smaller (-1) or larger (1)."""
         ...
 
-    def hold(self, on: bool, thing: int | None = None) -> int:
+    def hold(self, on: bool, object_id: int | None = None) -> int:
         """Keep what is on show whatever the eyes do, or no longer; gives its id.
 
-        Raises `CommandRejected` where nothing is on show, or something else than `thing`.
+        Raises `CommandRejected` where nothing is on show, or something else than `object_id`.
         """
         ...
 
@@ -67,7 +68,7 @@ class SteerableTracker(Protocol):
         """Show nothing until the eyes rest anew."""
         ...
 
-    def know(self, known: ExternalObjects) -> list[int | None]:
+    def add_external_objects(self, known: ExternalObjects) -> list[int | None]:
         """Remember things; gives their ids, None for what could not be carried to the newest frame."""
         ...
 
@@ -77,13 +78,13 @@ def apply_command(tracker: SteerableTracker, command: UserCommand) -> None:
     said: Any = None
     try:
         if command.verb in ("part", "whole"):
-            tracker.want(1 if command.verb == "whole" else -1)
+            tracker.step_level(1 if command.verb == "whole" else -1)
         elif command.verb == "hold":
             said = tracker.hold(command.on, command.object)
         elif command.verb == "clear":
             tracker.clear()
         elif command.verb == "know" and command.known is not None:
-            said = tracker.know(command.known)
+            said = tracker.add_external_objects(command.known)
     except CommandRejected as error:
         said = error
     if command.reply is not None:

@@ -24,7 +24,7 @@ class FrameResult:
     """A frame and the mask that fits it, for whoever draws; None while nothing was looked at yet."""
 
     frame: Frame
-    message: MaskResult | None
+    result: MaskResult | None
 
 
 class PipelineObserver:

@@ -201,11 +201,11 @@ class Pipeline:
                 keyframe = self._own_keyframe(frame) if self._every_frame else self._keyframes.get(0)
                 commands = self._commands.drain()
                 track, stamp = self._tracker.step(frame, self._gaze.drain(), keyframe, commands)
-                if track.wants_keyframe and not self._every_frame:
+                if track.should_encode and not self._every_frame:
                     self._to_encode.put(frame)
-                if track.message is not None and stamp is not None:
-                    self._count_mask(frame, track, track.message, stamp.published_ns)
-                shown = FrameResult(frame, track.message)
+                if track.result is not None and stamp is not None:
+                    self._count_mask(frame, track, track.result, stamp.published_ns)
+                shown = FrameResult(frame, track.result)
                 self._to_draw.put(shown)
                 for command in commands:
                     if command.verb not in TRACKER_VERBS:
@@ -288,7 +288,7 @@ class Pipeline:
                 self._tell(lambda observer: observer.on_mask(shown))
                 if not self._overlay_wanted():
                     continue
-                drawn = draw(shown.frame.image, shown.message)
+                drawn = draw(shown.frame.image, shown.result)
                 ok, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
                 if ok:
                     reference = FrameRef.of(shown.frame)

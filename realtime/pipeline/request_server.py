@@ -115,7 +115,7 @@ class RequestServer(PipelineObserver):
     def on_mask(self, shown: FrameResult) -> None:
         """Know the newest frame, and whether what was held is lost."""
         self._shown = shown
-        if shown.message is not None and shown.message.state == "lost":
+        if shown.result is not None and shown.result.state == "lost":
             self._held = False
 
     def on_message(self, topic: str, payload: bytes) -> None:
@@ -178,7 +178,7 @@ class RequestServer(PipelineObserver):
 
     def _status(self) -> dict[str, Any]:
         shown, keyframe = self._shown, self._keyframe
-        message = shown.message if shown is not None else None
+        message = shown.result if shown is not None else None
         return {
             "stream": self._stream,
             "object": message.object if message is not None else None,
@@ -191,7 +191,7 @@ class RequestServer(PipelineObserver):
         shown = self._shown
         if shown is None:
             raise RequestRefused("there is no frame yet; is the source running?")
-        frame, message = shown.frame, shown.message
+        frame, message = shown.frame, shown.result
         if ask.format == "jpeg" and frame.jpeg is not None:
             data = frame.jpeg
         else:
@@ -281,7 +281,7 @@ class RequestServer(PipelineObserver):
         """Ids by which the stream will call things, None for what it could not take."""
         if not found:
             return []
-        traces = tuple(MaskPoints.of(each.mask, keyframe.size, KNOWN_POINTS) for each in found[:MOST_KNOWN])
+        traces = tuple(MaskPoints.from_mask(each.mask, keyframe.size, KNOWN_POINTS) for each in found[:MOST_KNOWN])
         known = ExternalObjects(FrameKey.of(keyframe), traces)
         ids = self._steered(UserCommand("know", known=known))
         return [*ids, *[None] * (len(found) - len(ids))]

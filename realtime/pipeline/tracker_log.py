@@ -105,8 +105,8 @@ class LoggedTracker:
                 for command in steering:
                     apply_command(tracker, command)
             track = self._tracker.step(frame, samples, keyframe)
-            if track.message is not None:
-                stamp = self._publish(track.message)
+            if track.result is not None:
+                stamp = self._publish(track.result)
             return track, stamp
         finally:  # a turn that failed has changed the tracker too
             key, said = FrameKey.of(frame), self._clock.drain()

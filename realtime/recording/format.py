@@ -216,7 +216,9 @@ def _read_sample(values: Any) -> GazeSample:
 def _command(command: UserCommand) -> dict[str, Any]:
     fields: dict[str, Any] = {"verb": command.verb, "on": command.on, "object": command.object, "known": None}
     if command.known is not None:
-        traces = [None if t is None else [t.points_px.tobytes(), t.area_px, t.kept] for t in command.known.traces]
+        traces = [
+            None if t is None else [t.points_px.tobytes(), t.area_px, t.known_share] for t in command.known.mask_points
+        ]
         fields["known"] = {"frame": _key(command.known.frame), "traces": traces}
     return fields
 

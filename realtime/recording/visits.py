@@ -226,7 +226,7 @@ def _take(samples: deque[GazeSample], run: _VisitRun | None, until_ns: int) -> N
         if sample.captured_ns > until_ns:
             later.append(sample)
         elif run is not None and sample.captured_ns >= run.first.at_ns:
-            run.gaze.append(sample.px(run.first.size))
+            run.gaze.append(sample.to_px(run.first.size))
     samples.extend(later)
 
 

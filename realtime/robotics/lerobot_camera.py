@@ -76,7 +76,7 @@ class LeRobotCamera(PipelineObserver):
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _send(self, shown: FrameResult) -> None:
-        image = draw(shown.frame.image, shown.message)
+        image = draw(shown.frame.image, shown.result)
         ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
         if not ok:
             raise ValueError(f"a picture of {image.shape} cannot be packed as JPEG")

@@ -77,7 +77,7 @@ class Object3dObserver(PipelineObserver):
 
     def on_mask(self, shown: FrameResult) -> None:
         """Take the newest frame with its mask."""
-        if shown.message is None:
+        if shown.result is None:
             return
         if self._every_frame:
             self._slot.put_when_empty(shown)
@@ -101,11 +101,11 @@ class Object3dObserver(PipelineObserver):
 
     def _work(self) -> None:
         while (shown := self._slot.get()) is not None or not self._slot.is_closed:
-            if shown is None or shown.message is None:
+            if shown is None or shown.result is None:
                 continue
             try:
                 depth, missing = self._depth_of(shown)
-                said = self._placer.place(shown.frame, shown.message, depth, missing)
+                said = self._placer.place(shown.frame, shown.result, depth, missing)
                 self._broadcast.publish("object3d", said.fields())
                 self._trouble = ""
             except CalibrationError as error:
@@ -117,7 +117,7 @@ class Object3dObserver(PipelineObserver):
                 self._trouble = told
 
     def _depth_of(self, shown: FrameResult) -> tuple[DepthFrame | None, str]:
-        if self._depth is None or shown.message is None or shown.message.mask is None:
+        if self._depth is None or shown.result is None or shown.result.mask is None:
             return None, ""
         found, at_ns = self._depth.at(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
         if found is not None:

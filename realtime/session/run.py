@@ -128,7 +128,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
                 stop.wait(0.1)
                 continue
             if (shown := latest.slot.get(0)) is not None:
-                screen.show(draw(shown.frame.image, shown.message))
+                screen.show(draw(shown.frame.image, shown.result))
             if not screen.poll():
                 stop.set()
         if watch.refused:
@@ -186,8 +186,8 @@ class _CalibrationCheck(PipelineObserver):
             self.checked(shown.frame.size)
         except CalibrationError as error:
             self.refused = str(error)
-        if self._gaze is not None and shown.message is not None:
-            self._gaze.chosen(shown.message, now_ns())
+        if self._gaze is not None and shown.result is not None:
+            self._gaze.chosen(shown.result, now_ns())
 
 
 class _NewestResult(PipelineObserver):

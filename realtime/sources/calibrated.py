@@ -121,7 +121,7 @@ class CalibratedGaze(GazeSource):
 
     def corrected(self, sample: GazeSample) -> GazeSample:
         """The sample where the eyes are; one that is nowhere near the picture, or not finite, as it came."""
-        x, y = sample.px(self._size)
+        x, y = sample.to_px(self._size)
         if not (math.isfinite(x + y) and max(abs(x), abs(y)) < FAR_WIDTHS * max(self._size)):
             return sample
         at = self._table.at(x, y)

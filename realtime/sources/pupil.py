@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgpack
 
 from realtime.comms.sockets import MAX_MESSAGE_BYTES, PupilSubscription, RequestSocket, check_endpoint
-from realtime.errors import NoAnswer
+from realtime.errors import RequestTimeout
 from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.base import SourceMonitor
 from realtime.sources.depth import DepthFrame, LiveDepth, usable
@@ -115,7 +115,7 @@ class _PupilConnection:
                 try:
                     self._check(remote)
                     pause_s = 0.1
-                except NoAnswer:
+                except RequestTimeout:
                     self._connected_ns, self._probes = None, 0
                     if now_ns() - self._good_ns > SILENCE_NS:
                         self.tally.enter("connecting", f"no answer from {self.address}; start the device there")

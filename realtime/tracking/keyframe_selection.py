@@ -29,7 +29,7 @@ class KeyframeSettings:
     remember: int = 256
 
 
-class KeyframeChooser:
+class KeyframeSelector:
     """Remembers a thumbnail per frame and compares. One thread."""
 
     def __init__(self, settings: KeyframeSettings | None = None) -> None:
@@ -40,7 +40,7 @@ class KeyframeChooser:
         """Forget everything, as after a change of source."""
         self._thumbs.clear()
 
-    def wants(self, index: int, grey: NDArray[np.uint8], keyframe_index: int | None) -> bool:
+    def should_encode(self, index: int, grey: NDArray[np.uint8], keyframe_index: int | None) -> bool:
         """Whether frame `index` shows something else than the frame that was encoded last (None: there is none yet).
 
         grey: (h, w) of the frame, on any grid, the same for all.

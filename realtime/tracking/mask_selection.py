@@ -67,7 +67,7 @@ def select_mask(
 ) -> MaskSelection:
     """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area.
 
-    fate: (K,) their `common_fate`, where it is known. voted: (K,) their `support`, where there was a vote.
+    fate: (K,) their `measure_common_fate`, where it is known. voted: (K,) their support by other points, see `compute_support`, where there was a vote.
     level: 0 part to 2 whole, the only one that is wanted.
     """
     weigh = settings or SelectionSettings()
@@ -76,7 +76,7 @@ def select_mask(
         score = score + weigh.fate * fate
     if voted is not None:
         score = score + weigh.support * voted
-    ranks = levels(masks)
+    ranks = rank_levels(masks)
     index = int(np.argmax(score)) if level is None or level not in ranks else ranks.index(level)
     agreed = None if agreement is None else float(agreement[index])
     if voted is not None:
@@ -86,7 +86,7 @@ def select_mask(
     return MaskSelection(index, confidence, agreed, ranks[index])
 
 
-def levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:
+def rank_levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:
     """The granularity of each of (K, h, w) candidates, 0 part to 2 whole, by area; None for SAM's first of four."""
     if len(masks) < 2:
         return (None,) * len(masks)
@@ -121,7 +121,7 @@ def _scored(
     return score, agreement
 
 
-def support(answer: MaskCandidates, others: Sequence[MaskCandidates]) -> Floats:
+def compute_support(answer: MaskCandidates, others: Sequence[MaskCandidates]) -> Floats:
     """(K,) 0..1: how far other points within the gaze's error offer the same masks as an answer.
 
     A mask is supported by another point to the degree that it offers one like it: the best of IoU times predicted IoU;

@@ -16,11 +16,11 @@ import numpy as np
 from engines import Decoder, Floats, MaskCandidates, Prompt
 from realtime.tracking.gaze import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.mask_selection import support
+from realtime.tracking.mask_selection import compute_support
 from realtime.tracking.motion import FlowChain
 from realtime.types import GazeSample
 
-RECENT = 1024
+MAX_SAMPLES = 1024
 """Samples remembered, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""
 
 
@@ -48,21 +48,21 @@ class PrompterSettings:
 class PromptResult:
     """What the decoder said to one prompt on one keyframe.
 
-    sample, point_then: the gaze behind the prompt, and where it was put in the keyframe, px.
+    sample, keyframe_px: the gaze behind the prompt, and where it was put in the keyframe, px.
     support: (K,) of each candidate by the voters, 0..1; None before the vote.
     decode_ns: begin and end, host.
-    boxed: whether a box went with the point; candidates do not reach beyond it.
+    has_box: whether a box went with the point; candidates do not reach beyond it.
     """
 
     keyframe: Keyframe
     onset_ns: int
     sample: GazeSample
-    point_then: tuple[float, float]
+    keyframe_px: tuple[float, float]
     radius_px: float
     candidates: MaskCandidates
     decode_ns: tuple[int, int]
     support: Floats | None = None
-    boxed: bool = False
+    has_box: bool = False
 
     def area(self, index: int) -> int:
         """Of one of the candidates, in logits."""
@@ -74,7 +74,7 @@ class MaskPrompter:
 
     def __init__(self, decoder: Decoder, clock_ns: Callable[[], int], settings: PrompterSettings) -> None:
         self._decoder, self._clock_ns, self._settings = decoder, clock_ns, settings
-        self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=RECENT)  # px of their own time
+        self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=MAX_SAMPLES)  # px of their own time
         self._answer: PromptResult | None = None
         self._again: PromptResult | None = None
 
@@ -83,11 +83,11 @@ class MaskPrompter:
         self._recent.clear()
         self._answer = self._again = None
 
-    def remember(self, sample: GazeSample, x: float, y: float) -> None:
+    def add_sample(self, sample: GazeSample, x: float, y: float) -> None:
         """Take a valid sample; x and y are pixels of the frame of its own time."""
         self._recent.append((sample, x, y))
 
-    def ask(self, look: GazeEstimate, keyframe: Keyframe, chain: FlowChain) -> PromptResult:
+    def decode_gaze(self, look: GazeEstimate, keyframe: Keyframe, chain: FlowChain) -> PromptResult:
         """The answer for this look on this keyframe: the one it gave before, if the prompt is still that.
 
         chain: from the newest frame to the keyframe.
@@ -98,7 +98,7 @@ class MaskPrompter:
             answer is not None
             and answer.keyframe is keyframe
             and answer.onset_ns == look.onset_ns
-            and math.dist(answer.point_then, then_px) <= self._settings.reprompt_radii * look.radius_px
+            and math.dist(answer.keyframe_px, then_px) <= self._settings.reprompt_radii * look.radius_px
         ):
             return answer
         begin_ns = self._clock_ns()
@@ -107,7 +107,9 @@ class MaskPrompter:
         self._answer = PromptResult(keyframe, look.onset_ns, sample, then_px, look.radius_px, candidates, decode_ns)
         return self._answer
 
-    def ask_again(self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe) -> PromptResult:
+    def decode_mask_prompt(
+        self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe
+    ) -> PromptResult:
         """The answer for a thing that is kept, once a keyframe.
 
         prompt: with its point first. sample, radius_px: of the look that it was found by.
@@ -117,16 +119,16 @@ class MaskPrompter:
             candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
             decode_ns = (begin_ns, self._clock_ns())
             x, y = map(float, prompt.points_px[0])
-            self._again = PromptResult(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, boxed=True)
+            self._again = PromptResult(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, has_box=True)
         return self._again
 
-    def unboxed(self, answer: PromptResult) -> PromptResult:
+    def decode_point(self, answer: PromptResult) -> PromptResult:
         """The answer to its point alone, which may as well mean something larger."""
         begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*answer.point_then)])[0]
-        return replace(answer, candidates=candidates, decode_ns=(begin_ns, self._clock_ns()), boxed=False)
+        candidates = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*answer.keyframe_px)])[0]
+        return replace(answer, candidates=candidates, decode_ns=(begin_ns, self._clock_ns()), has_box=False)
 
-    def let_go(self) -> None:
+    def clear_mask_prompt(self) -> None:
         """What was kept is not any more, or something else is."""
         self._again = None
 
@@ -136,10 +138,10 @@ class MaskPrompter:
         if answer is None or answer.support is not None or count == 0:
             return False
         turns = np.arange(count) * (2 * np.pi / count)
-        round_it = answer.point_then + answer.radius_px * np.stack([np.cos(turns), np.sin(turns)], 1)
+        round_it = answer.keyframe_px + answer.radius_px * np.stack([np.cos(turns), np.sin(turns)], 1)
         points = np.clip(round_it, 0, np.array(answer.keyframe.size) - 1.0)
         others = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*map(float, point)) for point in points])
-        self._answer = replace(answer, support=support(answer.candidates, others))
+        self._answer = replace(answer, support=compute_support(answer.candidates, others))
         return True
 
     def _point_then(

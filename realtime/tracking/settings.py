@@ -37,11 +37,11 @@ class TrackerOutput:
     """What one frame gave.
 
     message: to be published, or None while nothing was looked at yet.
-    wants_keyframe: whether this frame is worth encoding when the encoder is free.
+    should_encode: whether this frame is worth encoding when the encoder is free.
     gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind the message.
     """
 
-    message: MaskResult | None
-    wants_keyframe: bool
+    result: MaskResult | None
+    should_encode: bool
     gaze_captured_ns: int = 0
     keyframe_captured_ns: int = 0

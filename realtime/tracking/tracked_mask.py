@@ -30,7 +30,7 @@ class MaskProvenance:
     confidence: float
     decode_ns: tuple[int, int]
 
-    def message(
+    def to_result(
         self, frame: Frame, thing: int, state: State, mask: Mask | None, confidence: float, now_ns: int
     ) -> MaskResult:
         """What is published for the newest frame. mask: (H, W) bool, its."""
@@ -57,8 +57,8 @@ class TrackedMask:
     """
 
     logits: Floats
-    decode: MaskProvenance
-    answer: PromptResult
+    provenance: MaskProvenance
+    prompt_result: PromptResult
     index: int
 
     @property
@@ -66,16 +66,18 @@ class TrackedMask:
         """(h, w) bool."""
         return np.asarray(self.logits > 0)
 
-    def moved(self, since: FlowChain) -> TrackedMask:
+    def warp(self, since: FlowChain) -> TrackedMask:
         """The same in the next frame, by the motion since the one before it."""
-        x, y = since.to_now(np.array([self.decode.point_px], np.float32))[0]
-        decode = dataclasses.replace(self.decode, point_px=(float(x), float(y)))
-        return dataclasses.replace(self, logits=since.moved(self.logits), decode=decode)
+        x, y = since.to_now(np.array([self.provenance.point_px], np.float32))[0]
+        provenance = dataclasses.replace(self.provenance, point_px=(float(x), float(y)))
+        return dataclasses.replace(self, logits=since.warp(self.logits), provenance=provenance)
 
-    def instead(self, answer: PromptResult, index: int, chain: FlowChain) -> TrackedMask:
+    def with_candidate(self, answer: PromptResult, index: int, chain: FlowChain) -> TrackedMask:
         """A candidate of the same or another answer about it; `chain` goes from the newest frame to its keyframe."""
         candidates = answer.candidates
         score = float(np.clip(candidates.predicted_iou[index], 0, 1))
-        logits = chain.sampled(candidates.logits[index : index + 1], candidates.letterbox)[0]
-        decode = dataclasses.replace(self.decode, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns)
-        return TrackedMask(logits, decode, answer, index)
+        logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]
+        provenance = dataclasses.replace(
+            self.provenance, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns
+        )
+        return TrackedMask(logits, provenance, answer, index)

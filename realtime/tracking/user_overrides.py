@@ -5,15 +5,20 @@ The tracker's one thread obeys between two frames; nothing here asks a clock, so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from engines import MaskCandidates
+from engines import MaskCandidates, Prompt
 from realtime.tracking.dwell import MaskPoints
-from realtime.tracking.mask_selection import levels
-from realtime.tracking.prompter import PromptResult
-from realtime.types import FrameKey
+from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.mask_selection import rank_levels
+from realtime.tracking.motion import FlowChain
+from realtime.tracking.prompter import MaskPrompter, PromptResult
+from realtime.tracking.tracked_mask import TrackedMask
+from realtime.types import FrameKey, Mask
 
 GROWN = 1.05
 """A step goes on to a mask whose area differs by so much: SAM often says the same twice."""
@@ -23,17 +28,21 @@ GROWN = 1.05
 class UserOverrides:
     """What is asked for now.
 
-    kept: what is on show stays whatever the eyes do.
-    chosen: the answer and which of its candidates to show instead from the next frame on; None: as it is.
+    is_held: what is on show stays whatever the eyes do.
+    candidate: the answer and which of its candidates to show instead from the next frame on; None: as it is.
     cleared_ns: looks that began until then are passed over.
     """
 
-    kept: bool = False
-    chosen: tuple[PromptResult, int] | None = None
-    cleared_ns: int = 0
+    is_held: bool = False
+    candidate: tuple[PromptResult, int] | None = None
+    cleared_ns: int | None = None
+
+    def is_cleared(self, onset_ns: int) -> bool:
+        """Tell whether a fixation that began at `onset_ns` had begun when the user cleared the result."""
+        return self.cleared_ns is not None and onset_ns <= self.cleared_ns
 
 
-def stepped(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int] | None:
+def find_next_level(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int] | None:
     """The candidate and the level of the next mask that is smaller (step -1) or larger (1) than an area.
 
     area: in logits, as `PromptResult.area`. The end of the row when there is none; None from a decoder that gives but one
@@ -41,7 +50,7 @@ def stepped(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int]
     """
     masks = candidates.logits > 0
     areas = [int(np.count_nonzero(mask)) for mask in masks]
-    ranked = sorted((level, k) for k, level in enumerate(levels(masks)) if level is not None)
+    ranked = sorted((level, k) for k, level in enumerate(rank_levels(masks)) if level is not None)
     if not ranked:
         return None
     if step < 0:
@@ -49,10 +58,6 @@ def stepped(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int]
         return found or ranked[0][::-1]
     found = next(((k, level) for level, k in ranked if areas[k] >= GROWN * area), None)
     return found or ranked[-1][::-1]
-
-
-class CommandRejected(Exception):
-    """A command that cannot be obeyed now; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,4 +68,69 @@ class ExternalObjects:
     """
 
     frame: FrameKey
-    traces: tuple[MaskPoints | None, ...]
+    mask_points: tuple[MaskPoints | None, ...]
+
+
+SAME_IOU = 0.6
+"""What the decoder says of a kept mask on a newer keyframe is believed if it overlaps the carried one so much."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrompt:
+    """A mask as a prompt for itself on an older frame; point_px: its most interior point, in the newest frame."""
+
+    prompt: Prompt
+    point_px: tuple[float, float]
+
+
+def make_mask_prompt(mask: Mask, chain: FlowChain) -> MaskPrompt:
+    """The point deepest inside an (h, w) mask on the working grid, not empty, and the box round it, in the older frame.
+
+    A point alone would be ambiguous again, a box alone would take what else is in it. From the mask that is carried,
+    and not from the last prompt: what moves or turns is followed.
+    """
+    rim = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    depth = cv2.distanceTransform(rim, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    contours, _ = cv2.findContours(rim, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outline = np.concatenate(contours)[:, 0] - 1
+    scale = np.array([chain.size[0] / mask.shape[1], chain.size[1] / mask.shape[0]], np.float32)
+    now = ((np.vstack([[column, row], outline]) + 0.5) * scale - 0.5).astype(np.float32)
+    then = chain.to_then(now)
+    last = np.array(chain.size, np.float32) - 1
+    low = np.clip(then[1:].min(0) - scale / 2, 0, last)
+    high = np.clip(then[1:].max(0) + scale / 2, 0, last)
+    prompt = Prompt(then[:1], np.ones(1, np.int8), np.concatenate([low, high]).astype(np.float32))
+    return MaskPrompt(prompt, (float(now[0, 0]), float(now[0, 1])))
+
+
+def redecode_held_mask(
+    shown: TrackedMask, keyframe: Keyframe, chain: FlowChain, prompter: MaskPrompter
+) -> TrackedMask | None:
+    """What is on show as a newer keyframe has it, in the newest frame, so that it does not wear off with carrying.
+
+    chain: from the newest frame to that keyframe. None where the keyframe is not newer, or shows something else there.
+    """
+    mask = shown.mask
+    if shown.provenance.keyframe.index >= keyframe.index or not mask.any():
+        return None
+    about = make_mask_prompt(mask, chain)
+    answer = prompter.decode_mask_prompt(about.prompt, shown.provenance.sample, shown.provenance.radius_px, keyframe)
+    logits = chain.warp_logits(answer.candidates.logits, answer.candidates.letterbox)
+    index, alike = find_most_similar(logits > 0, mask)
+    if alike < SAME_IOU:
+        return None
+    score = float(np.clip(answer.candidates.predicted_iou[index], 0, 1))
+    decode = replace(
+        shown.provenance, keyframe=keyframe, point_px=about.point_px, score=score, confidence=score * alike,
+        decode_ns=answer.decode_ns,
+    )  # fmt: skip
+    return TrackedMask(logits[index], decode, answer, index)
+
+
+def find_most_similar(masks: NDArray[np.bool_], shown: Mask) -> tuple[int, float]:
+    """Which of (K, h, w) masks overlaps an (h, w) one most, and its IoU."""
+    common = (masks & shown).sum((1, 2))
+    union = np.maximum((masks | shown).sum((1, 2)), 1)
+    index = int(np.argmax(common / union))
+    return index, float(common[index] / union[index])

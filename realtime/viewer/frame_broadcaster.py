@@ -132,7 +132,7 @@ class FrameBroadcaster(ClientSlots[LiveClient]):
             return []
         step = -(-len(samples) // MAX_TRAIL_SAMPLES)
         kept = samples[::-1][::step][::-1]
-        points = [(sample, sample.px(result.frame.size)) for sample in kept]
+        points = [(sample, sample.to_px(result.frame.size)) for sample in kept]
         return [[round(x, 1), round(y, 1), round((now_ns - sample.captured_ns) / 1e6)] for sample, (x, y) in points]
 
 
@@ -144,12 +144,12 @@ class _FrameEncoder:
     ) -> None:  # fmt: skip
         self._result, self._quality = result, quality
         self._header = frame_header(result, seq, published_ns, gaze_trail)
-        mask = result.message.mask if result.message is not None else None
+        mask = result.result.mask if result.result is not None else None
         self._contours = find_contours(mask) if mask is not None else []
 
     def encode(self, request: FrameRequest) -> bytes:
         """Encode the frame as requested."""
-        frame, message = self._result.frame, self._result.message
+        frame, message = self._result.frame, self._result.result
         if request.kind == "overlay":
             return self._jpeg(draw(frame.image, message))
         if request.kind == "edges":
@@ -169,7 +169,7 @@ def frame_header(
     result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]]
 ) -> Mapping[str, Any]:  # fmt: skip
     """Return the header of a frame message; times in ms of the host's monotonic clock."""
-    frame, message = result.frame, result.message
+    frame, message = result.frame, result.result
     return {
         "seq": seq,
         "frame": {

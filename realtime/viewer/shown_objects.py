@@ -33,7 +33,7 @@ class ShownObjects:
 
     def add_result(self, result: FrameResult) -> bool:
         """Count a frame with its mask; True for an object that is new in this recording."""
-        message, at_ns = result.message, result.frame.captured_ns
+        message, at_ns = result.result, result.frame.captured_ns
         if not self._is_counting or message is None or message.state == "lost":
             self._last = None
             return False

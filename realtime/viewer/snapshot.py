@@ -64,7 +64,7 @@ def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
     Images have the frame's own pixels. Existing files are not replaced: a number is added to the name. Raises
     `SnapshotError`.
     """
-    message, image = result.message, result.frame.image
+    message, image = result.result, result.frame.image
     images = {"frame": image, "overlay": draw(image, message)}
     if message is not None and message.mask is not None:
         images["mask"] = message.mask.astype(np.uint8) * 255
@@ -84,8 +84,8 @@ def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
 
 def _metadata(result: FrameResult) -> dict[str, Any]:
     """Return the fields of topic `mask`, without the mask itself."""
-    if result.message is None:
+    if result.result is None:
         return {"frame": asdict(FrameRef.of(result.frame))}
-    fields = MaskMessage.of_result(result.message).fields()
+    fields = MaskMessage.of_result(result.result).fields()
     del fields["mask"]
-    return {**fields, "timing_ns": asdict(result.message.timing_ns)}
+    return {**fields, "timing_ns": asdict(result.result.timing_ns)}

@@ -15,7 +15,7 @@ import pytest
 from realtime import Requester
 from realtime.comms import Object3dMessage, ObjectPose
 from realtime.config.schema import load_config
-from realtime.errors import NoAnswer
+from realtime.errors import RequestTimeout
 from realtime.infra.progress import QuietProgress
 from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
@@ -154,7 +154,7 @@ def test_what_is_lost_is_given_up(demo, said, reason):
 
 def test_when_the_run_dies_on_the_way_it_goes_home_all_the_same(demo, monkeypatch, capsys):
     def gone():
-        raise NoAnswer("no answer")
+        raise RequestTimeout("no answer")
 
     monkeypatch.setattr(demo.arm.time, "sleep", lambda seconds: demo.now_s.__setitem__(0, demo.now_s[0] + seconds))
     arm = demo.arm.Gripper()

@@ -170,7 +170,7 @@ class _ChoreographyRun:
             self.scene = GazeFeed(frame.size, frame.image)
             self._shift_s = frame.captured_ns / 1e9 - frame.timestamp
         for sample in self._backlog.drain() if size is not None else ():
-            x, y = sample.px(size) if size is not None else (0.0, 0.0)
+            x, y = sample.to_px(size) if size is not None else (0.0, 0.0)
             self._choreography.look(sample.captured_ns / 1e9, x, y, sample.confidence)
             self.looked += 1
         now_s = self._last if on_clip_time else now_ns() / 1e9

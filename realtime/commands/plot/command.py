@@ -202,7 +202,7 @@ class _SummaryBuilder:
         if self._story.gaze is None:
             self._story.gaze = np.zeros((max(1, round(GRID * height / width)), GRID), np.float32)
         grid = self._story.gaze
-        x, y = sample.px(self._size)
+        x, y = sample.to_px(self._size)
         if 0 <= x + 0.5 < width and 0 <= y + 0.5 < height:
             column, row = int((x + 0.5) / width * grid.shape[1]), int((y + 0.5) / height * grid.shape[0])
             grid[min(row, grid.shape[0] - 1), min(column, GRID - 1)] += 1

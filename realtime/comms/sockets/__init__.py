@@ -10,11 +10,11 @@ from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.pupil import PupilServer, PupilSubscription
 from realtime.comms.sockets.request_reply import ReplySocket, RequestSocket
 from realtime.comms.sockets.subscription import TopicSubscription
-from realtime.errors import NoAnswer, TransportError
+from realtime.errors import RequestTimeout, TransportError
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
-    "NoAnswer",
+    "RequestTimeout",
     "PublisherSocket",
     "PupilServer",
     "PupilSubscription",

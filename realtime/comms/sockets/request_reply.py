@@ -7,7 +7,7 @@ from typing import NewType
 import zmq
 
 from realtime.comms.sockets.base import bind, check_endpoint, connect, whole_ms
-from realtime.errors import NoAnswer, TransportError
+from realtime.errors import RequestTimeout, TransportError
 
 
 class RequestSocket:
@@ -22,15 +22,15 @@ class RequestSocket:
         self._socket: zmq.Socket[bytes] | None = None
 
     def ask(self, request: str) -> str:
-        """Send a text and return the answer's; `NoAnswer` after the timeout."""
+        """Send a text and return the answer's; `RequestTimeout` after the timeout."""
         return self.exchange([request.encode()]).decode(errors="replace")
 
     def tell(self, topic: str, payload: bytes) -> str:
-        """Send a message of two parts and return the answer's text; `NoAnswer` after the timeout."""
+        """Send a message of two parts and return the answer's text; `RequestTimeout` after the timeout."""
         return self.exchange([topic.encode(), payload]).decode(errors="replace")
 
     def exchange(self, parts: list[bytes]) -> bytes:
-        """Send a message and return the answer's first part; `NoAnswer` after the timeout."""
+        """Send a message and return the answer's first part; `RequestTimeout` after the timeout."""
         if self._socket is None:
             self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
@@ -38,7 +38,7 @@ class RequestSocket:
         self._socket.send_multipart(parts)
         if not self._socket.poll(whole_ms(self._timeout_s)):
             self.close()
-            raise NoAnswer(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
+            raise RequestTimeout(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
         return self._socket.recv_multipart()[0]
 
     def close(self) -> None:

@@ -139,7 +139,7 @@ class FoxgloveServer(PipelineObserver):
                 log.debug("%s", self._trouble, exc_info=True)
 
     def _show(self, shown: FrameResult) -> None:
-        frame, message = shown.frame, shown.message
+        frame, message = shown.frame, shown.result
         if self._wanted("image/compressed"):
             jpeg = frame.jpeg if frame.jpeg is not None else self._jpeg(frame.image)
             self._send(self._translator.picture(jpeg, "jpeg", frame.captured_ns))

@@ -1,7 +1,7 @@
 """Which thing is looked at, for how long, and whether it is still the same one. Pure; time is an argument."""
 
 from realtime.errors import DwellSettingsError
-from realtime.tracking.dwell.mask_points import MaskAgreement, MaskPoints, agreement, moved_together, near
+from realtime.tracking.dwell.mask_points import MaskAgreement, MaskPoints, compute_iou, is_near, map_together
 from realtime.tracking.dwell.observation import DwellDecision, DwellInput
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.dwell.state_machine import DwellStateMachine
@@ -14,7 +14,7 @@ __all__ = [
     "DwellStateMachine",
     "MaskAgreement",
     "MaskPoints",
-    "agreement",
-    "moved_together",
-    "near",
+    "compute_iou",
+    "map_together",
+    "is_near",
 ]

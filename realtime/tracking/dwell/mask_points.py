@@ -16,11 +16,11 @@ Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 COLUMNS = 96
 """Masks are read on a grid of about so many columns; finer for small things."""
-LEAST_POINTS, LEAST_ACROSS, MOST_POINTS = 24, 12, 128
+MIN_POINTS, MIN_ACROSS, MAX_POINTS = 24, 12, 128
 """A thin thing needs as many across as a round one: its overlap is decided there."""
 HALF_DIAGONAL = 0.71
 """Of a pixel: every point of the plane is that near to some pixel's centre."""
-LEAST_KEPT = 0.25
+MIN_KNOWN_SHARE = 0.25
 """With a smaller share of its points in view, a thing cannot be recognised."""
 
 
@@ -35,20 +35,20 @@ class MaskAgreement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPoints:
-    """points_px: (N, 2) float64 in the newest frame. area_px: of the mask when it was seen. kept: share still known."""
+    """points_px: (N, 2) float64 in the newest frame. area_px: of the mask when it was seen. known_share: share still known."""
 
     points_px: NDArray[np.float64]
     area_px: float
-    kept: float = 1.0
+    known_share: float = 1.0
 
     @classmethod
-    def of(cls, mask: Mask, frame_size: tuple[int, int], most: int = MOST_POINTS) -> MaskPoints | None:
+    def from_mask(cls, mask: Mask, frame_size: tuple[int, int], most: int = MAX_POINTS) -> MaskPoints | None:
         """The trace of an (h, w) mask of any resolution over a frame of (width, height); None if it is empty."""
         stride = max(1, max(mask.shape) // COLUMNS)
         while True:
             rows, columns = np.nonzero(mask[::stride, ::stride])
             across = min(np.ptp(rows), np.ptp(columns)) + 1 if len(rows) else 0
-            if stride == 1 or (len(rows) >= LEAST_POINTS and across >= LEAST_ACROSS):
+            if stride == 1 or (len(rows) >= MIN_POINTS and across >= MIN_ACROSS):
                 break
             stride //= 2
         if not len(rows):
@@ -58,21 +58,21 @@ class MaskPoints:
         points = np.stack([columns[chosen], rows[chosen]], axis=1) * stride + 0.5
         return cls(points * scale - 0.5, len(rows) * stride**2 * float(scale.prod()))
 
-    def moved(self, mapping: Mapper) -> MaskPoints | None:
+    def map(self, mapping: Mapper) -> MaskPoints | None:
         """The trace in the newest frame's pixels; None when most of it was not mapped to anything finite."""
-        return self.at(np.asarray(mapping(self.points_px), np.float64))
+        return self.with_points(np.asarray(mapping(self.points_px), np.float64))
 
-    def at(self, points: NDArray[np.float64]) -> MaskPoints | None:
+    def with_points(self, points: NDArray[np.float64]) -> MaskPoints | None:
         """The trace where its points, in their order, now are; NaN: not known."""
         known = np.isfinite(points).all(axis=1)
-        kept = self.kept * float(known.mean())
-        if kept < LEAST_KEPT:
+        known_share = self.known_share * float(known.mean())
+        if known_share < MIN_KNOWN_SHARE:
             return None
         before, after = _spread(self.points_px[known]), _spread(points[known])
         grown = (after / before) ** 2 if before > 0 and after > 0 else 1.0
-        return MaskPoints(points[known], self.area_px * grown, kept)
+        return MaskPoints(points[known], self.area_px * grown, known_share)
 
-    def on(self, mask: Mask, frame_size: tuple[int, int], shown: MaskPoints | None = None) -> MaskAgreement:
+    def compare_to(self, mask: Mask, frame_size: tuple[int, int], shown: MaskPoints | None = None) -> MaskAgreement:
         """How the trace lies on a mask of the newest frame; nothing overlaps when too little of it is in view.
 
         shown: the mask's own trace, if it is known already.
@@ -80,8 +80,8 @@ class MaskPoints:
         height, width = mask.shape
         at = np.floor((self.points_px + 0.5) / _scale(mask, frame_size))
         seen = ((at >= 0) & (at < (width, height))).all(axis=1)
-        shown = shown or MaskPoints.of(mask, frame_size)
-        if shown is None or seen.mean() * self.kept < LEAST_KEPT:
+        shown = shown or MaskPoints.from_mask(mask, frame_size)
+        if shown is None or seen.mean() * self.known_share < MIN_KNOWN_SHARE:
             return MaskAgreement(0.0, 0.0, 0.0)
         columns, rows = at[seen].astype(int).T
         inside = float(mask[rows, columns].mean())
@@ -89,7 +89,7 @@ class MaskPoints:
         shared = min(inside * area, shown.area_px)
         return MaskAgreement(shared / (area + shown.area_px - shared), inside, shown.area_px / area)
 
-    def painted(self, frame_size: tuple[int, int]) -> Mask:
+    def rasterize(self, frame_size: tuple[int, int]) -> Mask:
         """A small (h, w) mask over the frame, about where the thing is: a disc round each point, of its share."""
         wide = min(COLUMNS, frame_size[0])
         small = np.zeros((max(1, round(wide * frame_size[1] / frame_size[0])), wide), np.uint8)
@@ -101,16 +101,16 @@ class MaskPoints:
         return small > 0
 
 
-def moved_together(traces: Sequence[MaskPoints], mapping: Mapper) -> list[MaskPoints | None]:
+def map_together(traces: Sequence[MaskPoints], mapping: Mapper) -> list[MaskPoints | None]:
     """Each of many moved, with one call of the mapping."""
     if not traces:
         return []
     points = np.asarray(mapping(np.concatenate([trace.points_px for trace in traces])), np.float64)
     ends = np.cumsum([len(trace.points_px) for trace in traces])[:-1]
-    return [trace.at(part) for trace, part in zip(traces, np.split(points, ends), strict=True)]
+    return [trace.with_points(part) for trace, part in zip(traces, np.split(points, ends), strict=True)]
 
 
-def agreement(one: Mask, other: Mask) -> float:
+def compute_iou(one: Mask, other: Mask) -> float:
     """IoU of two masks of one shape; 0 when both are empty."""
     if one.shape != other.shape:
         raise ValueError(f"masks to compare must have one shape, got {one.shape} and {other.shape}")
@@ -118,7 +118,7 @@ def agreement(one: Mask, other: Mask) -> float:
     return np.count_nonzero(one & other) / union if union else 0.0
 
 
-def near(mask: Mask, frame_size: tuple[int, int], point_px: tuple[float, float], radius_px: float) -> bool:
+def is_near(mask: Mask, frame_size: tuple[int, int], point_px: tuple[float, float], radius_px: float) -> bool:
     """Whether any pixel of a mask of the newest frame lies within `radius_px` of a point."""
     scale_x, scale_y = _scale(mask, frame_size)
     x, y = (point_px[0] + 0.5) / scale_x - 0.5, (point_px[1] + 0.5) / scale_y - 0.5

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, moved_together
+from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, map_together
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.types import Mask
 
@@ -20,10 +20,10 @@ class TrackedObject:
     seen_ns: int
     dwell_ns: int = 0
     level: int | None = None
-    rising: bool = True
-    settled: bool = False
+    is_rising: bool = True
+    is_level_fixed: bool = False
     """Its level was asked for, and steps no more by itself."""
-    told: bool = False
+    is_external: bool = False
     """By others: nobody has looked at it yet."""
 
 
@@ -45,10 +45,10 @@ class ObjectMemory:
         """When the picture's chain last broke."""
         return self._broken_ns
 
-    def new(self, trace: MaskPoints, now_ns: int, *, told: bool = False) -> TrackedObject:
+    def new(self, trace: MaskPoints, now_ns: int, *, is_external: bool = False) -> TrackedObject:
         """A thing that was never seen before; not remembered until it is kept."""
         self.last_id += 1
-        return TrackedObject(self.last_id, trace, now_ns, told=told)
+        return TrackedObject(self.last_id, trace, now_ns, is_external=is_external)
 
     def keep(self, thing: TrackedObject) -> None:
         """Remember a thing."""
@@ -56,7 +56,7 @@ class ObjectMemory:
 
     def move(self, mapping: Mapper) -> None:
         """Carry all to the newest frame's pixels."""
-        moved = moved_together([thing.trace for thing in self._things], mapping)
+        moved = map_together([thing.trace for thing in self._things], mapping)
         pairs = zip(self._things, moved, strict=True)
         self._things = [replace(thing, trace=trace) for thing, trace in pairs if trace is not None]
 
@@ -69,17 +69,17 @@ class ObjectMemory:
         if broken_ns is not None and now_ns - broken_ns >= limits.lost_s * 1e9:
             oldest_ns = max(oldest_ns, broken_ns)
         self._things = [thing for thing in self._things if thing.seen_ns > oldest_ns]
-        for told, most in ((False, limits.remember), (True, limits.remember_told)):
-            alike = [thing for thing in self._things if thing.told is told]
+        for is_external, most in ((False, limits.remember), (True, limits.remember_told)):
+            alike = [thing for thing in self._things if thing.is_external is is_external]
             extra = alike[: max(len(alike) - most, 0)]
             self._things = [thing for thing in self._things if thing not in extra]
 
     def recall(self, mask: Mask, frame_size: tuple[int, int]) -> TrackedObject | None:
         """The thing that lies where a mask of the newest frame does, taken out; the best if several do."""
         limits, best, best_iou = self._settings, None, -1.0
-        shown = MaskPoints.of(mask, frame_size)
+        shown = MaskPoints.from_mask(mask, frame_size)
         for thing in self._things:
-            lies = thing.trace.on(mask, frame_size, shown)
+            lies = thing.trace.compare_to(mask, frame_size, shown)
             ratio = max(lies.area_ratio, 1.0 / lies.area_ratio) if lies.area_ratio > 0 else math.inf
             within = max(lies.inside, lies.inside / lies.area_ratio) if ratio < math.inf else 0.0
             nested = within >= limits.recall_inside and ratio <= limits.recall_area_ratio
@@ -87,10 +87,10 @@ class ObjectMemory:
                 best, best_iou = thing, lies.iou
         self._things = [thing for thing in self._things if thing is not best]
         if best is not None:
-            best.told = False
+            best.is_external = False
         return best
 
-    def introduce(
+    def add_objects(
         self, traces: Sequence[MaskPoints], on_show: TrackedObject | None, frame_size: tuple[int, int], now_ns: int
     ) -> list[int]:
         """Ids of things that others found in the newest frame, remembered from now on.
@@ -98,13 +98,13 @@ class ObjectMemory:
         What is on show or remembered already keeps the id that it has.
         """
         there = [thing for thing in (on_show, *self._things) if thing is not None]
-        known = [(thing, thing.trace.painted(frame_size)) for thing in there]
+        known = [(thing, thing.trace.rasterize(frame_size)) for thing in there]
         ids = []
         for trace in traces:
-            lies = [(trace.on(mask, frame_size, thing.trace).iou, thing) for thing, mask in known]
+            lies = [(trace.compare_to(mask, frame_size, thing.trace).iou, thing) for thing, mask in known]
             iou, same = max(lies, key=lambda pair: pair[0], default=(0.0, None))
             if same is None or iou < self._settings.recall_iou:
-                same = self.new(trace, now_ns, told=True)
+                same = self.new(trace, now_ns, is_external=True)
                 self.keep(same)
             elif same is not on_show:
                 same.seen_ns = now_ns

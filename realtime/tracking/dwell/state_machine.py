@@ -30,7 +30,7 @@ from typing import Literal
 
 import numpy as np
 
-from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, agreement, near
+from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, compute_iou, is_near
 from realtime.tracking.dwell.object_memory import ObjectMemory, TrackedObject
 from realtime.tracking.dwell.observation import DwellDecision, DwellInput
 from realtime.tracking.dwell.settings import DwellSettings
@@ -84,19 +84,19 @@ class DwellStateMachine:
     def move(self, mapping: Mapper) -> None:
         """Carry what is remembered to the newest frame's pixels; `mapping` takes (N, 2) float64 px, NaN: not known."""
         if self._rival is not None:
-            trace = self._rival.trace.moved(mapping)
+            trace = self._rival.trace.map(mapping)
             self._rival = None if trace is None else replace(self._rival, trace=trace)
         self._memory.move(mapping)
         if self._thing is not None:
-            self._thing.trace = self._thing.trace.moved(mapping) or self._thing.trace
+            self._thing.trace = self._thing.trace.map(mapping) or self._thing.trace
         if math.isfinite(self._at_px[0]):
             x, y = np.asarray(mapping(np.array([self._at_px], np.float64)))[0]
             self._at_px = float(x), float(y)
 
-    def want(self, level: int) -> None:
+    def set_level(self, level: int) -> None:
         """Have the thing on show at this granularity from now on."""
         if self._thing is not None:
-            self._thing.level, self._thing.settled = level, True
+            self._thing.level, self._thing.is_level_fixed = level, True
             self._counts["wants"] += 1
 
     def clear(self) -> None:
@@ -107,43 +107,43 @@ class DwellStateMachine:
         self._rival = None
         self._lay_down()
 
-    def introduce(self, traces: Sequence[MaskPoints], frame_size: tuple[int, int], now_ns: int) -> list[int]:
+    def add_objects(self, traces: Sequence[MaskPoints], frame_size: tuple[int, int], now_ns: int) -> list[int]:
         """Ids of things that others found in the newest frame; eyes that come to one will find it under its id."""
-        return self._memory.introduce(traces, self._thing, frame_size, now_ns)
+        return self._memory.add_objects(traces, self._thing, frame_size, now_ns)
 
     def update(self, seen: DwellInput) -> DwellDecision:
         """Decide what this frame shows."""
         elapsed_ns = max(seen.now_ns - self._now_ns, 0) if self._now_ns is not None else 0
         self._now_ns = seen.now_ns
-        self._memory.forget(seen.now_ns, broken=seen.broken)
+        self._memory.forget(seen.now_ns, broken=seen.is_broken)
         if seen.carried is not None and not seen.carried.any():
             seen = replace(seen, carried=None)
-        decoded = seen.decoded if seen.look is not None and seen.look.steady else None
-        fresh = MaskPoints.of(decoded, seen.frame_size) if decoded is not None else None
-        if seen.broken and self._thing is not None:
+        decoded = seen.decoded if seen.gaze is not None and seen.gaze.is_steady else None
+        fresh = MaskPoints.from_mask(decoded, seen.frame_size) if decoded is not None else None
+        if seen.is_broken and self._thing is not None:
             self._counts["breaks"] += 1
             self._rival = None
             self._lay_down()
         thing = self._thing
         if thing is None:
-            if seen.look is None or fresh is None or not self._ripe(seen, seen.look, fresh, self._settings.preview_s):
+            if seen.gaze is None or fresh is None or not self._ripe(seen, seen.gaze, fresh, self._settings.preview_s):
                 return self._nothing()
-            return self._take(seen, seen.look, fresh)
-        if seen.keep:
+            return self._take(seen, seen.gaze, fresh)
+        if seen.is_held:
             return self._keep(seen, thing)
         if self._on(seen, thing, fresh):
             return self._rest(seen, thing, fresh, elapsed_ns)
         self._was_on = False
-        if seen.look is not None and fresh is not None:
-            clear, stayed = self._clear(seen, seen.look), self._stayed(seen.look)
-            ripe = self._ripe(seen, seen.look, fresh, self._settings.switch_s, clear)
+        if seen.gaze is not None and fresh is not None:
+            clear, stayed = self._clear(seen, seen.gaze), self._stayed(seen.gaze)
+            ripe = self._ripe(seen, seen.gaze, fresh, self._settings.switch_s, clear)
             if stayed and (ripe or clear):
                 self._counts["refinements"] += 1
                 return self._rest(seen, thing, fresh, elapsed_ns, changed=True)
             if ripe:
                 self._counts["switches"] += 1
                 self._lay_down()
-                return self._take(seen, seen.look, fresh)
+                return self._take(seen, seen.gaze, fresh)
         if seen.carried is None or seen.now_ns - thing.seen_ns >= self._settings.lost_s * 1e9:
             return self._lose()
         self._see(thing, seen.carried, seen.frame_size)
@@ -171,16 +171,16 @@ class DwellStateMachine:
 
     def _on(self, seen: DwellInput, thing: TrackedObject, fresh: MaskPoints | None) -> bool:
         """Whether the eyes rest on the thing on show."""
-        look = seen.look
+        look = seen.gaze
         if look is None or look.kind in ("blink", "none"):
             return False
         if fresh is None or seen.decoded is None:
-            return seen.carried is not None and near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
+            return seen.carried is not None and is_near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
         if thing.level is not None and seen.level == thing.level and self._stayed(look):
             return True
         if seen.carried is None:
-            return thing.trace.on(seen.decoded, seen.frame_size).iou >= self._settings.same_iou
-        iou = agreement(seen.decoded, seen.carried) if seen.iou is None else seen.iou
+            return thing.trace.compare_to(seen.decoded, seen.frame_size).iou >= self._settings.same_iou
+        iou = compute_iou(seen.decoded, seen.carried) if seen.iou is None else seen.iou
         return iou >= self._settings.same_iou
 
     def _stayed(self, look: GazeEstimate) -> bool:
@@ -190,7 +190,7 @@ class DwellStateMachine:
     @staticmethod
     def _clear(seen: DwellInput, look: GazeEstimate) -> bool:
         """Whether the eyes are certainly not on the mask on show."""
-        return seen.carried is None or not near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
+        return seen.carried is None or not is_near(seen.carried, seen.frame_size, look.point_px, look.radius_px)
 
     def _ripe(
         self, seen: DwellInput, look: GazeEstimate, fresh: MaskPoints, after_s: float, clear: bool = False
@@ -199,7 +199,7 @@ class DwellStateMachine:
         since_ns = look.onset_ns if self._thing is None else max(look.onset_ns, self._thing.seen_ns)
         assert seen.decoded is not None
         rival, same_iou = self._rival, self._settings.same_iou
-        if rival is not None and rival.trace.on(seen.decoded, seen.frame_size).iou >= same_iou:
+        if rival is not None and rival.trace.compare_to(seen.decoded, seen.frame_size).iou >= same_iou:
             since_ns = rival.since_ns
         if clear and self._thing is not None:
             since_ns = min(since_ns, self._thing.seen_ns)
@@ -210,11 +210,11 @@ class DwellStateMachine:
         self, seen: DwellInput, thing: TrackedObject, fresh: MaskPoints | None, elapsed_ns: int, changed: bool = False
     ) -> DwellDecision:
         """The eyes are on the thing: count it, and show the fresh mask where there is one."""
-        assert seen.look is not None
+        assert seen.gaze is not None
         if self._was_on:
             thing.dwell_ns += elapsed_ns
-        self._settle(seen, thing, seen.look)
-        self._step(seen, thing, seen.look)
+        self._settle(seen, thing, seen.gaze)
+        self._step(seen, thing, seen.gaze)
         state: State = "locked" if thing.dwell_ns >= self._settings.lock_s * 1e9 else "preview"
         mask = seen.carried if fresh is None else seen.decoded
         if fresh is not None:
@@ -243,7 +243,7 @@ class DwellStateMachine:
     def _settle(self, seen: DwellInput, thing: TrackedObject, look: GazeEstimate) -> None:
         """Note where and when the eyes rested on the thing."""
         self._was_on, self._rival, thing.seen_ns = True, None, seen.now_ns
-        if look.steady:
+        if look.is_steady:
             self._onset_ns, self._at_px = look.onset_ns, look.point_px
 
     def _step(self, seen: DwellInput, thing: TrackedObject, look: GazeEstimate) -> None:
@@ -251,19 +251,19 @@ class DwellStateMachine:
         if look.kind != "fixation":  # eyes that follow something are not held on purpose
             self._step_ns = seen.now_ns
         self._step_ns = max(self._step_ns, look.onset_ns)
-        if not self._settings.steps or thing.settled or thing.dwell_ns < self._settings.lock_s * 1e9:
+        if not self._settings.steps or thing.is_level_fixed or thing.dwell_ns < self._settings.lock_s * 1e9:
             return
         if seen.now_ns - self._step_ns < self._settings.step_s * 1e9:
             return
         level = thing.level if thing.level is not None else seen.level or 0
-        thing.rising = level < WHOLE if level in (0, WHOLE) else thing.rising
-        thing.level = level + (1 if thing.rising else -1)
+        thing.is_rising = level < WHOLE if level in (0, WHOLE) else thing.is_rising
+        thing.level = level + (1 if thing.is_rising else -1)
         self._step_ns = seen.now_ns
         self._counts["steps"] += 1
 
     def _see(self, thing: TrackedObject, mask: Mask, frame_size: tuple[int, int]) -> None:
         """Keep the trace on what is shown."""
-        thing.trace = MaskPoints.of(mask, frame_size) or thing.trace
+        thing.trace = MaskPoints.from_mask(mask, frame_size) or thing.trace
 
     def _lay_down(self) -> None:
         """Nothing is on show any more; what was is remembered."""

@@ -2,8 +2,8 @@
 
 from realtime.errors import GazeSettingsError
 from realtime.tracking.gaze.estimate import EyeMovement, GazeEstimate
+from realtime.tracking.gaze.fixation import geometric_median
 from realtime.tracking.gaze.gaze_filter import GazeFilter
-from realtime.tracking.gaze.median import geometric_median
 from realtime.tracking.gaze.one_euro import OneEuroFilter
 from realtime.tracking.gaze.settings import GazeSettings
 

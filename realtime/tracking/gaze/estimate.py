@@ -31,6 +31,6 @@ class GazeEstimate:
     radius_px: float
 
     @property
-    def steady(self) -> bool:
+    def is_steady(self) -> bool:
         """Whether the eyes rest on something, which is when to prompt."""
         return self.kind in ("fixation", "pursuit")

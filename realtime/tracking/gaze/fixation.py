@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.tracking.gaze.median import geometric_median
 from realtime.types import GazeSample
 
 REFERENCE_SAMPLES = 4
@@ -19,6 +18,9 @@ DRIFT_S = 0.06
 """Over less time than this a drift is not told from noise."""
 KEPT_SAMPLES = 5
 """Kept however old: a fixation goes on through a blink from where it was."""
+MEDIAN_ITERATIONS = 30
+MEDIAN_TOLERANCE = 0.03
+"""Closer to a sample than this many units (here: pixels) is on it; steps below a quarter of it end the search."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,23 +80,52 @@ class FixationSegment:
         return np.array([((p.t_ns - self.onset_ns) * 1e-9, p.x, p.y) for p in self.points])
 
 
-def centre_of(table: NDArray[np.float64]) -> tuple[float, float]:
+def estimate_centre(table: NDArray[np.float64]) -> tuple[float, float]:
     """The geometric median, px, without the swing after the landing where enough is left."""
     settled = table[table[:, 0] >= SETTLING_S]
     x, y = geometric_median((settled if len(settled) >= REFERENCE_SAMPLES else table)[:, 1:])
     return float(x), float(y)
 
 
-def spread_of(table: NDArray[np.float64], point_px: tuple[float, float]) -> float:
+def measure_spread(table: NDArray[np.float64], point_px: tuple[float, float]) -> float:
     """Median distance to a point, px."""
     apart = np.hypot(table[:, 1] - point_px[0], table[:, 2] - point_px[1])
     return float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
 
 
-def drift_of(table: NDArray[np.float64]) -> FixationDrift | None:
+def measure_drift(table: NDArray[np.float64]) -> FixationDrift | None:
     """How the window moves; None while there is too little to tell."""
     if len(table) < 4 or table[-1, 0] - table[0, 0] < DRIFT_S:
         return None
     half = len(table) // 2
     seconds, x, y = table[-half:].mean(axis=0) - table[:half].mean(axis=0)
     return FixationDrift(float(np.hypot(x, y)), float(seconds))
+
+
+def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The (2,) geometric median of (N, 2) finite points, N >= 1, by Weiszfeld's iteration.
+
+    Where it lands on a sample, it leaves it or stays as Vardi and Zhang (PNAS 2000) show. It starts at the median of
+    each axis, which outliers hardly move either.
+    """
+    middle = len(points) // 2
+    few = len(points) < 3
+    centre: NDArray[np.float64] = points.mean(axis=0) if few else np.partition(points, middle, axis=0)[middle]
+    if few:
+        return centre
+    for _ in range(MEDIAN_ITERATIONS):
+        offsets = points - centre
+        away = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
+        here = away < MEDIAN_TOLERANCE
+        weights = np.where(here, 0.0, 1.0 / np.maximum(away, MEDIAN_TOLERANCE))
+        pull = weights @ offsets
+        step = pull / max(weights.sum(), 1e-12)
+        if here.any():
+            strength = float(np.hypot(*pull))
+            if strength <= here.sum():
+                break  # the samples here outweigh the pull of all others
+            step = step * (1.0 - here.sum() / strength)
+        centre = centre + step
+        if abs(step[0]) + abs(step[1]) < MEDIAN_TOLERANCE / 4:
+            break
+    return centre

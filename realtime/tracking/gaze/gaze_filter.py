@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from realtime.tracking.gaze.binocular import BinocularPairing
 from realtime.tracking.gaze.estimate import EyeMovement, GazeEstimate
-from realtime.tracking.gaze.fixation import FixationPoint, FixationSegment, centre_of, drift_of, spread_of
+from realtime.tracking.gaze.fixation import (
+    FixationPoint,
+    FixationSegment,
+    estimate_centre,
+    measure_drift,
+    measure_spread,
+)
 from realtime.tracking.gaze.noise import NoiseEstimator
 from realtime.tracking.gaze.one_euro import OneEuroFilter
 from realtime.tracking.gaze.sample_gate import GateVerdict, SampleGate
@@ -30,10 +36,10 @@ Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 LANDING_BASELINE_NS = 4_000_000
 """Samples closer in time than this say little about speed."""
-MOST_PENDING = 64
+MAX_PENDING = 64
 PURSUIT_NOISE_FACTOR, RETURN_NOISE_FACTOR = 2.5, 3.0
-ALTERNATION_DEG, MOST_STEP_DEG = 0.3, 6.0
-LEAST_DEG_PX, MOST_DEG_PX = 0.5, 1000.0
+ALTERNATION_DEG, MAX_STEP_DEG = 0.3, 6.0
+MIN_DEG_PX, MAX_DEG_PX = 0.5, 1000.0
 """A camera with fewer or more pixels per degree is miscalibrated and not believed."""
 FAR_WIDTHS = 2.0
 """Farther than this many frame widths outside is no gaze."""
@@ -113,7 +119,7 @@ class GazeFilter:
         """Take over how many pixels a degree has; a fisheye's depends on where one looks."""
         before = self._deg_px
         self._deg_px = max(frame_size[0], 1) * self._settings.frame_width_per_degree
-        if px_per_degree is not None and LEAST_DEG_PX <= px_per_degree <= MOST_DEG_PX:
+        if px_per_degree is not None and MIN_DEG_PX <= px_per_degree <= MAX_DEG_PX:
             self._deg_px = px_per_degree
         if self._smooth.position is not None and self._deg_px != before:
             x, y = self._smooth.position
@@ -139,7 +145,7 @@ class GazeFilter:
         if self._gate.away_s > self._settings.lost_s:
             self._segment = self._previous = None
             self._pending = []
-        x, y = self._eyes.update(x, y, ALTERNATION_DEG * self._deg_px, MOST_STEP_DEG * self._deg_px)
+        x, y = self._eyes.update(x, y, ALTERNATION_DEG * self._deg_px, MAX_STEP_DEG * self._deg_px)
         self._counts["alternating"] += self._eyes.alternating
         point = FixationPoint(sample.captured_ns, x, y, sample)
         segment = self._segment
@@ -175,7 +181,7 @@ class GazeFilter:
 
     def _fly(self, segment: FixationSegment, point: FixationPoint) -> None:
         """A sample away from the look: the eyes fly until two lie together, or for as long as a saccade can last."""
-        self._pending = [*self._pending[1 - MOST_PENDING :], point]
+        self._pending = [*self._pending[1 - MAX_PENDING :], point]
         landed = self._landed()
         if landed:
             self._counts["saccades"] += 1
@@ -208,7 +214,7 @@ class GazeFilter:
         """Whether the eyes are back, at once, where they were."""
         if (landed[0].t_ns - segment.newest.t_ns) * 1e-9 > self._settings.merge_s:
             return False
-        centre = centre_of(segment.table())
+        centre = estimate_centre(segment.table())
         near_deg = max(self._settings.landing_deg, RETURN_NOISE_FACTOR * self._noise.deviation_deg)
         return all(_apart(centre, point) <= near_deg * self._deg_px for point in landed)
 
@@ -277,7 +283,7 @@ class GazeFilter:
         self._eyes.last = [(x, y) for x, y in eyes]
         self._estimate = None
 
-    def look(self, now_ns: int) -> GazeEstimate | None:
+    def estimate(self, now_ns: int) -> GazeEstimate | None:
         """What the eyes are doing at `now_ns` (host monotonic), or None before the first valid sample."""
         segment = self._segment
         if segment is None:
@@ -311,15 +317,15 @@ class GazeFilter:
     def _estimated(self, segment: FixationSegment) -> tuple[EyeMovement, tuple[float, float], float]:
         """Fixation with its geometric median, or pursuit with the smoothed point; and the spread, px."""
         table, smooth = segment.table(), self._smooth.position
-        drift = drift_of(table)
+        drift = measure_drift(table)
         if drift is not None and smooth is not None:
             by_speed = self._settings.pursuit_deg_per_s * drift.over_s
             least_px = max(by_speed, PURSUIT_NOISE_FACTOR * self._noise.deviation_deg) * self._deg_px
             if drift.moved_px > least_px:
                 point_px = smooth[0] * self._deg_px, smooth[1] * self._deg_px
-                return "pursuit", point_px, spread_of(table, point_px)
-        point_px = centre_of(table)
-        return "fixation", point_px, spread_of(table, point_px)
+                return "pursuit", point_px, measure_spread(table, point_px)
+        point_px = estimate_centre(table)
+        return "fixation", point_px, measure_spread(table, point_px)
 
     def _radius_px(self, sample: GazeSample) -> float:
         return sample.radius_px if sample.radius_px is not None else self._settings.accuracy_deg * self._deg_px

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FIRST_DEG, LEAST_DEG, MOST_DEG = 0.2, 0.03, 1.5
+FIRST_DEG, MIN_DEG, MAX_DEG = 0.2, 0.03, 1.5
 """0.16 to 0.34 degrees from sample to sample on wearables (MacInnes 2018)."""
 SMOOTHING = 0.05
 OUTLIER = 3.0
@@ -42,10 +42,10 @@ class NoiseEstimator:
         if len(places_deg) < 3:
             return
         bend = float(np.median(np.abs(np.diff(places_deg, n=2, axis=0)))) / 0.6745 / np.sqrt(6.0)
-        self.deviation_deg = max(self.deviation_deg, min(bend, MOST_DEG))
-        self.step_deg = max(self.step_deg, min(STEP_TO_DEVIATION * bend, MOST_DEG))
+        self.deviation_deg = max(self.deviation_deg, min(bend, MAX_DEG))
+        self.step_deg = max(self.step_deg, min(STEP_TO_DEVIATION * bend, MAX_DEG))
 
 
 def _running(mean: float, value: float) -> float:
     mean += SMOOTHING * (min(value, OUTLIER * mean) - mean)
-    return min(max(mean, LEAST_DEG), MOST_DEG)
+    return min(max(mean, MIN_DEG), MAX_DEG)

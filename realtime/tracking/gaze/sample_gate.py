@@ -10,7 +10,7 @@ from enum import Enum
 
 from realtime.tracking.gaze.settings import GazeSettings
 
-LONGEST_INTERVAL_S = 0.2
+MAX_INTERVAL_S = 0.2
 """A pause says nothing about the sampling rate."""
 GAP_INTERVALS = 2.5
 SMOOTHING = 0.1
@@ -63,7 +63,7 @@ class SampleGate:
             return self._late(t_ns, valid)
         self._late_run = 0
         if self.newest_ns is not None:
-            dt_s = min((t_ns - self.newest_ns) * 1e-9, LONGEST_INTERVAL_S)
+            dt_s = min((t_ns - self.newest_ns) * 1e-9, MAX_INTERVAL_S)
             usual_s = dt_s if self.interval_s is None else self.interval_s
             self.interval_s = usual_s + SMOOTHING * (dt_s - usual_s)
         self.newest_ns = t_ns

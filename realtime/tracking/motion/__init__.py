@@ -4,8 +4,8 @@ A map is kept the way it is used: for every pixel of the *newer* frame, where it
 older frame is then brought to now by sampling it there, without holes, and a gaze point is taken back by one look-up.
 """
 
-from realtime.tracking.motion.common_fate import common_fate
-from realtime.tracking.motion.flow_chain import FlowChain, similarity
+from realtime.tracking.motion.common_fate import measure_common_fate
+from realtime.tracking.motion.flow_chain import FlowChain, structural_similarity
 from realtime.tracking.motion.optical_flow import FlowHistory, MotionSettings
 
-__all__ = ["FlowChain", "FlowHistory", "MotionSettings", "common_fate", "similarity"]
+__all__ = ["FlowChain", "FlowHistory", "MotionSettings", "measure_common_fate", "structural_similarity"]

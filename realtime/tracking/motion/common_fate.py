@@ -14,12 +14,12 @@ from realtime.tracking.motion.flow_chain import Floats
 
 REACH = 3
 """Pixels on either side of an edge over which motion is averaged: flow is smooth over about so many."""
-LEAST_EDGE = 8
+MIN_EDGE_PIXELS = 8
 SURE_PX = 0.5
 """A change by this is certain; dense inverse search errs by about half a pixel of its grid."""
 
 
-def common_fate(masks: NDArray[np.bool_], displacement: Floats) -> Floats:
+def measure_common_fate(masks: NDArray[np.bool_], displacement: Floats) -> Floats:
     """(K,) 0..1: how far motion changes along the edges of (K, h, w) masks, whatever moves; 0 in a still picture.
 
     displacement: (h, w, 2) on the masks' grid, in its pixels. The median along the edge of the difference between the
@@ -38,7 +38,7 @@ def _along(mask: NDArray[np.bool_], displacement: Floats) -> float:
     border = np.ones(mask.shape, np.bool_)
     border[2:-2, 2:-2] = False
     edge &= ~border[rows, columns]
-    if np.count_nonzero(edge) < LEAST_EDGE:
+    if np.count_nonzero(edge) < MIN_EDGE_PIXELS:
         return 0.0
     box = (2 * REACH + 1, 2 * REACH + 1)
     share = cv2.blur(inside.astype(np.float32), box)

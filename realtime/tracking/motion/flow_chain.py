@@ -22,7 +22,7 @@ Grey = NDArray[np.uint8]
 
 
 @lru_cache(maxsize=4)
-def grid(shape: tuple[int, ...]) -> Floats:
+def pixel_grid(shape: tuple[int, ...]) -> Floats:
     """(h, w, 2) float32, read-only: every pixel's own x, y."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     places = np.dstack([x, y])
@@ -30,14 +30,14 @@ def grid(shape: tuple[int, ...]) -> Floats:
     return places
 
 
-def sample(values: NDArray[Any], at: Floats) -> NDArray[Any]:
+def sample_bilinear(values: NDArray[Any], at: Floats) -> NDArray[Any]:
     """`values` bilinearly at the (h, w, 2) places `at`; beyond the border the nearest is taken."""
     # The stubs do not know that the second map may be empty.
     out = cv2.remap(values, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(out, values.dtype)
 
 
-def similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
+def structural_similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
     """Structural similarity of two grey pictures at every pixel, -1 to 1 (Wang et al., IEEE TIP 2004).
 
     `b` is first given `a`'s mean and spread, so that a change of exposure or gain is no dissimilarity.
@@ -88,12 +88,12 @@ class FlowChain:
     def similarity(self) -> Floats:
         """(h / 2, w / 2) over the newest frame: how like it the older one looks where the map points."""
         h, w = self.displacement.shape[:2]
-        warped = sample(self._greys[0], grid((h, w)) + self.displacement)
+        warped = sample_bilinear(self._greys[0], pixel_grid((h, w)) + self.displacement)
         now, then = (
             np.asarray(cv2.resize(g, (w // 2, h // 2), interpolation=cv2.INTER_AREA), np.uint8)
             for g in (self._greys[1], warped)
         )
-        return similarity(now, then)
+        return structural_similarity(now, then)
 
     @cached_property
     def trust(self) -> float:
@@ -108,15 +108,15 @@ class FlowChain:
         x, y = (np.array(point_px) + 0.5) * scale - 0.5
         r = max(2, round(radius_px * float(scale[0])))
         cv2.circle(disc, (round(float(x)), round(float(y))), r, 1, -1)
-        return self._trust_where(disc)
+        return self._mean_trust(disc)
 
     def trust_in(self, mask: Mask) -> float:
         """`trust` of a (H, W) mask in the newest frame; of the whole map when it is empty."""
         h, w = self.similarity.shape
         small = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA)
-        return self._trust_where(np.asarray(small, np.uint8))
+        return self._mean_trust(np.asarray(small, np.uint8))
 
-    def _trust_where(self, where: Grey) -> float:
+    def _mean_trust(self, where: Grey) -> float:
         inside = where > 0
         if not inside.any():
             return self.trust
@@ -127,7 +127,7 @@ class FlowChain:
         if not len(points_px):
             return np.zeros((0, 2), np.float32)
         work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
-        return self._framed(work + sample(self.displacement, work[None])[0])
+        return self._to_frame_px(work + sample_bilinear(self.displacement, work[None])[0])
 
     def to_now(self, points_px: Floats) -> Floats:
         """(N, 2) places in the older frame -> where they are; clamped to the newest frame.
@@ -140,31 +140,31 @@ class FlowChain:
         work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
         back = np.zeros_like(work)
         for _ in range(6):
-            back = -sample(self.displacement, (work + back)[None])[0]
-        return self._framed(work + back)
+            back = -sample_bilinear(self.displacement, (work + back)[None])[0]
+        return self._to_frame_px(work + back)
 
-    def places_now(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    def map_points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
         """`to_now` of (N, 2) float64."""
         return self.to_now(points_px.astype(np.float32)).astype(np.float64)
 
-    def _framed(self, work: Floats) -> Floats:
+    def _to_frame_px(self, work: Floats) -> Floats:
         """Working pixels -> frame pixels within the frame."""
         out = (work + 0.5) / self._scale - 0.5
         return np.asarray(np.clip(out, 0, np.array(self.size, np.float32) - 1), np.float32)
 
-    def sampled(self, logits: Floats, letterbox: Letterbox) -> Floats:
+    def warp_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
         """(K, S, S) logits of the older frame -> (K, h, w) float32 on the working grid of the newest, K at most 4."""
         h, w = self.displacement.shape[:2]
         step = np.array(letterbox.scale, np.float32) * (logits.shape[-1] / letterbox.side)
-        at = (grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
-        out = sample(np.ascontiguousarray(logits.transpose(1, 2, 0)), at)  # all of them in one pass
+        at = (pixel_grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
+        out = sample_bilinear(np.ascontiguousarray(logits.transpose(1, 2, 0)), at)  # all of them in one pass
         return out[None] if out.ndim == 2 else out.transpose(2, 0, 1)
 
-    def moved(self, small: Floats) -> Floats:
+    def warp(self, small: Floats) -> Floats:
         """(h, w) float32 on the working grid of the older frame -> the same on that of the newest."""
-        return sample(small, grid(self.displacement.shape) + self.displacement)
+        return sample_bilinear(small, pixel_grid(self.displacement.shape) + self.displacement)
 
-    def disc(self, point_px: tuple[float, float], radius_px: float) -> Floats:
+    def rasterize_disc(self, point_px: tuple[float, float], radius_px: float) -> Floats:
         """(h, w) float32 on the working grid: 1 within `radius_px` of a place in the newest frame, at least there."""
         h, w = self.displacement.shape[:2]
         x, y = (np.array(point_px, np.float32) + 0.5) * self._scale - 0.5

@@ -14,7 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from realtime.tracking.motion.flow_chain import Floats, FlowChain, Grey, grid, sample
+from realtime.tracking.motion.flow_chain import Floats, FlowChain, Grey, pixel_grid, sample_bilinear
 from realtime.types import Frame
 
 
@@ -56,13 +56,13 @@ class MotionSettings:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
-def _apart(a: Grey, b: Grey) -> float:
+def _histogram_distance(a: Grey, b: Grey) -> float:
     """Bhattacharyya distance of two pictures' grey histograms, 0..1."""
     histograms = [cv2.calcHist([v], [0], None, [32], [0, 256]) / v.size for v in (a, b)]
     return float(cv2.compareHist(histograms[0], histograms[1], cv2.HISTCMP_BHATTACHARYYA))
 
 
-def _pan(now: Grey, then: Grey) -> tuple[float, float]:
+def _estimate_pan(now: Grey, then: Grey) -> tuple[float, float]:
     """Where most of the picture was, less where it is, by phase correlation at a quarter of the size."""
     size = (max(16, now.shape[1] // 4), max(16, now.shape[0] // 4))
     a, b = (cv2.resize(v, size, interpolation=cv2.INTER_AREA).astype(np.float32) for v in (now, then))
@@ -119,11 +119,11 @@ class FlowHistory:
         if newest is not None and (frame.index <= newest or self._ring[newest].size != frame.size):
             self.reset()
             newest = None
-        grey = self._grey(frame)
+        grey = self._to_grey(frame)
         if newest is None:
             step = _FlowStep(frame.index, frame.size, grey, np.zeros((*grey.shape, 2), np.float32), 1.0)
         else:
-            step = self._step(frame, grey, self._ring[newest])
+            step = self._measure_step(frame, grey, self._ring[newest])
         self._ring[frame.index] = step
         while len(self._ring) > self._settings.ring:
             gone, _ = self._ring.popitem(last=False)
@@ -147,7 +147,7 @@ class FlowHistory:
             if known is not None:
                 since, displacement, weakest = known.now, known.displacement, known.weakest
             for step in [s for i, s in self._ring.items() if i > since]:
-                displacement = step.flow if displacement is None else self._extended(step.flow, displacement)
+                displacement = step.flow if displacement is None else self._compose(step.flow, displacement)
                 weakest = min(weakest, step.trust)
             now = self._ring[newest]
             if displacement is None:
@@ -162,11 +162,11 @@ class FlowHistory:
         return self.chain(indices[0]) if len(indices) > frames else None
 
     @staticmethod
-    def _extended(flow: Floats, older: Floats) -> Floats:
+    def _compose(flow: Floats, older: Floats) -> Floats:
         """Newest -> before by `flow`, and before -> then by `older`."""
-        return np.asarray(flow + sample(older, grid(flow.shape) + flow), np.float32)
+        return np.asarray(flow + sample_bilinear(older, pixel_grid(flow.shape) + flow), np.float32)
 
-    def _grey(self, frame: Frame) -> Grey:
+    def _to_grey(self, frame: Frame) -> Grey:
         scale = min(1.0, self._settings.side_px / max(frame.size))
         # DIS needs patches at two scales at the least.
         size = tuple(max(32, round(v * scale)) for v in frame.size)
@@ -174,41 +174,42 @@ class FlowHistory:
         grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
         return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _step(self, frame: Frame, grey: Grey, before: _FlowStep) -> _FlowStep:
-        if self._still(grey, before.grey):
+    def _measure_step(self, frame: Frame, grey: Grey, before: _FlowStep) -> _FlowStep:
+        if self._is_still(grey, before.grey):
             return _FlowStep(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
-        flow = self._measured(grey, before.grey)
+        flow = self._measure_flow(grey, before.grey)
         trust = FlowChain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
         if trust < self._settings.doubt_trust:
-            trust = min(trust, self._home(grey, before.grey, flow))
-        apart = _apart(grey, before.grey)
+            trust = min(trust, self._forward_backward_consistency(grey, before.grey, flow))
+        apart = _histogram_distance(grey, before.grey)
         if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
             trust = 0.0
         return _FlowStep(frame.index, frame.size, grey, flow, trust)
 
-    def _measured(self, grey: Grey, before: Grey) -> Floats:
+    def _measure_flow(self, grey: Grey, before: Grey) -> Floats:
         """Flow from `grey` to `before`; of a fast pan the better, pixel by pixel, of two that start differently."""
         still = np.zeros((*grey.shape, 2), np.float32)
         flow = np.asarray(self._flow.calc(grey, before, still), np.float32)
-        pan = _pan(grey, before)
+        pan = _estimate_pan(grey, before)
         if math.hypot(*pan) < self._settings.pan_share * max(grey.shape):
             return flow
         # What the camera follows hardly moves while all else does: neither start is right for both.
         start = np.full_like(still, np.array(pan, np.float32))
         panned = np.asarray(self._flow.calc(grey, before, start), np.float32)
         missed = [
-            cv2.blur(cv2.absdiff(grey, sample(before, grid(grey.shape) + way)), (15, 15)) for way in (flow, panned)
+            cv2.blur(cv2.absdiff(grey, sample_bilinear(before, pixel_grid(grey.shape) + way)), (15, 15))
+            for way in (flow, panned)
         ]
         # Clearly better, as at the edge of what is followed both are about as wrong.
         return np.where((missed[1] < 0.8 * missed[0])[..., None], panned, flow)
 
-    def _home(self, grey: Grey, before: Grey, flow: Floats) -> float:
+    def _forward_backward_consistency(self, grey: Grey, before: Grey, flow: Floats) -> float:
         """Share of pixels that come home within 1.5 working pixels, there by `flow` and back by flow the other way."""
         back = np.asarray(self._flow.calc(before, grey, np.zeros_like(flow)), np.float32)
-        missed = flow + sample(back, grid(flow.shape) + flow)
+        missed = flow + sample_bilinear(back, pixel_grid(flow.shape) + flow)
         return float((np.hypot(missed[..., 0], missed[..., 1]) < 1.5).mean())
 
-    def _still(self, a: Grey, b: Grey) -> bool:
+    def _is_still(self, a: Grey, b: Grey) -> bool:
         change = cv2.absdiff(a, b)
         blocks = cv2.resize(change, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
         return bool(blocks.max() < self._settings.still_levels)

@@ -154,7 +154,9 @@ def test_the_comparison_can_fail(live, tmp_path):
 def moved(data):
     """A turn with its looks to the right of where they were."""
     turn = read_turn(data)
-    return pack_turn(replace(turn, samples=tuple(sample.moved(sample.x + 0.02, sample.y) for sample in turn.samples)))
+    return pack_turn(
+        replace(turn, samples=tuple(sample.with_position(sample.x + 0.02, sample.y) for sample in turn.samples))
+    )
 
 
 def said(capsys, *argv):

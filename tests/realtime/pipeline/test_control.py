@@ -17,20 +17,20 @@ class Tracker:
     def __init__(self):
         self.told = []
 
-    def want(self, step):
-        self.told.append(("want", step))
+    def step_level(self, step):
+        self.told.append(("step_level", step))
 
-    def hold(self, on, thing=None):
+    def hold(self, on, object_id=None):
         self.told.append(("hold", on))
-        if thing == 9:
+        if object_id == 9:
             raise CommandRejected("object 9 is not on show, 4 is")
         return 4
 
     def clear(self):
         self.told.append(("clear",))
 
-    def know(self, known):
-        self.told.append(("know", known))
+    def add_external_objects(self, known):
+        self.told.append(("add_external_objects", known))
         return [5]
 
 

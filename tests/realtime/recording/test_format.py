@@ -64,13 +64,13 @@ def test_looks_and_turns_come_back(sample, turn):
 def test_what_was_made_known_comes_back():
     mask = np.zeros((48, 64), bool)
     mask[10:30, 20:40] = True
-    known = ExternalObjects(FrameKey(3, 4), (MaskPoints.of(mask, (64, 48)), None))
+    known = ExternalObjects(FrameKey(3, 4), (MaskPoints.from_mask(mask, (64, 48)), None))
     turn = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, reply=print),))
     again = read_turn(pack_turn(turn)).commands[0]
     assert again.known.frame == known.frame
-    assert np.array_equal(again.known.traces[0].points_px, known.traces[0].points_px)
-    assert again.known.traces[0].area_px == known.traces[0].area_px
-    assert again.known.traces[1] is None
+    assert np.array_equal(again.known.mask_points[0].points_px, known.mask_points[0].points_px)
+    assert again.known.mask_points[0].area_px == known.mask_points[0].area_px
+    assert again.known.mask_points[1] is None
     assert again.reply is None
 
 

@@ -64,5 +64,5 @@ def test_on_the_wire_the_gaze_is_off_by_the_bias():
     (at,) = find_markers(seen[-1].image).values()
     near = [look for look in looks if abs(look.captured_ns - seen[-1].captured_ns) < 20_000_000]
     assert near
-    x, y = near[0].px((480, 320))
+    x, y = near[0].to_px((480, 320))
     assert (x - at[0], y - at[1]) == pytest.approx((24.0, -16.0), abs=1.0)

@@ -137,7 +137,7 @@ def test_frames_and_gaze_of_the_simulator(
     assert [frame.index for frame in got] == list(range(got[0].index, got[0].index + len(got)))
     assert all(number_in(frame.image) == frame.index % 24 for frame in got)
     assert got[0].size == (64, 48)
-    assert all(s.px((64, 48)) == pytest.approx((16, 12)) and s.confidence == 1 for s in gazer.samples)
+    assert all(s.to_px((64, 48)) == pytest.approx((16, 12)) and s.confidence == 1 for s in gazer.samples)
     for source_status in (source.status(), gazer.source.status()):
         assert source_status.state == "running"
         assert source_status.dropped == {}

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.tracking.keyframe_selection import KeyframeChooser, KeyframeSettings
+from realtime.tracking.keyframe_selection import KeyframeSelector, KeyframeSettings
 
 RNG = np.random.default_rng(3)
 SCENE = RNG.integers(40, 200, (240, 320, 3), np.uint8)
@@ -17,9 +17,9 @@ def noisy(image, sd):
 
 
 def test_the_first_frame_is_wanted_and_a_still_picture_is_not_wanted_again():
-    chooser = KeyframeChooser()
-    assert chooser.wants(0, grey(SCENE), None)
-    assert not any(chooser.wants(i, grey(noisy(SCENE, 4)), 0) for i in range(1, 20))
+    selector = KeyframeSelector()
+    assert selector.should_encode(0, grey(SCENE), None)
+    assert not any(selector.should_encode(i, grey(noisy(SCENE, 4)), 0) for i in range(1, 20))
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,22 @@ def test_the_first_frame_is_wanted_and_a_still_picture_is_not_wanted_again():
     ids=["moved", "brighter", "a corner changed"],
 )
 def test_another_picture_is_wanted(change):
-    chooser = KeyframeChooser()
+    selector = KeyframeSelector()
     smooth = np.kron(SCENE[::20, ::20], np.ones((20, 20, 1), np.uint8))
-    chooser.wants(0, grey(smooth), None)
-    assert chooser.wants(1, grey(change(smooth)), 0)
+    selector.should_encode(0, grey(smooth), None)
+    assert selector.should_encode(1, grey(change(smooth)), 0)
 
 
 def test_slow_change_adds_up():
-    chooser = KeyframeChooser()
+    selector = KeyframeSelector()
     plain = np.full((240, 320, 3), 100, np.uint8)
-    chooser.wants(0, grey(plain), None)
-    wanted = [chooser.wants(i, grey(plain + np.uint8(i // 2)), 0) for i in range(1, 8)]
+    selector.should_encode(0, grey(plain), None)
+    wanted = [selector.should_encode(i, grey(plain + np.uint8(i // 2)), 0) for i in range(1, 8)]
     assert wanted == [False, False, False, True, True, True, True]
 
 
 def test_memory_is_bounded_and_a_forgotten_keyframe_is_replaced():
-    chooser = KeyframeChooser(KeyframeSettings(remember=4))
+    selector = KeyframeSelector(KeyframeSettings(remember=4))
     for i in range(6):
-        chooser.wants(i, grey(SCENE), 0)
-    assert chooser.wants(6, grey(SCENE), 0)
+        selector.should_encode(i, grey(SCENE), 0)
+    assert selector.should_encode(6, grey(SCENE), 0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines import Floats, Letterbox, MaskCandidates
-from realtime.tracking.mask_selection import MaskSelection, SelectionSettings, levels, select_mask, support
+from realtime.tracking.mask_selection import MaskSelection, SelectionSettings, compute_support, rank_levels, select_mask
 
 BOX = Letterbox(640, 360)
 PART, THING, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
@@ -94,14 +94,14 @@ def test_a_wearer_who_asks_for_a_part_or_the_whole_gets_it(wanted: int, index: i
 
 def test_granularity_goes_by_area_whatever_the_order() -> None:
     areas = [np.asarray(logits(area)[0] > 0) for area in (THING, GROUP, PART, THING)]
-    assert levels(np.stack(areas)) == (None, 2, 0, 1)
-    assert levels(np.stack(areas[:1])) == (None,)
+    assert rank_levels(np.stack(areas)) == (None, 2, 0, 1)
+    assert rank_levels(np.stack(areas[:1])) == (None,)
 
 
 def test_a_vote_supports_what_most_points_offer() -> None:
     mine = candidates([0.2, 0.95, 0.9, 0.3], PART, FLOOD, THING, GROUP)
     usual = candidates([0.2, 0.9, 0.3, 0.3], THING, THING, PART, GROUP)
-    voted = support(mine, [usual] * 3)
+    voted = compute_support(mine, [usual] * 3)
     assert voted[2] > 0.85
     assert voted[1] < 0.6
     choice = choose(mine, GAZE, 10, voted=voted)
@@ -110,16 +110,16 @@ def test_a_vote_supports_what_most_points_offer() -> None:
 
 
 def test_a_vote_of_one_mind_is_sure() -> None:
-    np.testing.assert_allclose(support(FOUR, [FOUR] * 3), [0.99, 0.9, 0.99, 0.86], atol=1e-6)
+    np.testing.assert_allclose(compute_support(FOUR, [FOUR] * 3), [0.99, 0.9, 0.99, 0.86], atol=1e-6)
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=0, max_size=3))
 def test_support_stays_within_bounds(predicted: list[list[float]]) -> None:
     others = [candidates(scores, PART, THING, GROUP, FLOOD) for scores in predicted]
-    voted = support(FOUR, others)
+    voted = compute_support(FOUR, others)
     assert ((voted >= 0) & (voted <= 1)).all()
 
 
 def test_support_of_empty_masks_is_none() -> None:
     nothing = MaskCandidates(np.full((4, 256, 256), -5, np.float32), np.ones(4, np.float32), BOX)
-    assert support(nothing, [FOUR]).max() == 0
+    assert compute_support(nothing, [FOUR]).max() == 0

@@ -6,7 +6,8 @@ import pytest
 
 from engines import MaskCandidates
 from engines.letterbox import Letterbox
-from realtime.tracking.user_overrides import CommandRejected, stepped
+from realtime.errors import CommandRejected
+from realtime.tracking.user_overrides import find_next_level
 from tests.realtime import scene
 from tests.realtime.tracking.test_tracker import World, overlap
 
@@ -39,7 +40,7 @@ def candidates(*areas):
     ],
 )
 def test_a_step_goes_to_the_next_mask_that_differs(areas, index, step, found):
-    assert stepped(candidates(*areas), areas[index], step) == found
+    assert find_next_level(candidates(*areas), areas[index], step) == found
 
 
 class Ringed(World):
@@ -55,7 +56,7 @@ def area(message):
 
 
 def masked(tracks):
-    return [track.message for _, track in tracks]
+    return [track.result for _, track in tracks]
 
 
 def test_part_and_whole_are_chosen_at_once_and_stay_while_the_thing_does():
@@ -63,7 +64,7 @@ def test_part_and_whole_are_chosen_at_once_and_stay_while_the_thing_does():
     free = area(world.run(WITHIN))
     sizes = {}
     for step in (-1, -1, 1, 1):
-        world.tracker.want(step)
+        world.tracker.step_level(step)
         shown = masked(world.play(8))
         assert all(m.object == 1 for m in shown)
         assert max(map(area, shown)) < 1.1 * min(map(area, shown)), "from the very next frame on"
@@ -76,13 +77,13 @@ def test_two_steps_between_two_frames_are_two():
     once, twice = Ringed(age=2, speed=0.0), Ringed(age=2, speed=0.0)
     for world in (once, twice):
         world.run(WITHIN)
-        world.tracker.want(-1)
-        world.tracker.want(-1)
+        world.tracker.step_level(-1)
+        world.tracker.step_level(-1)
         small = area(world.run(1))
-        world.tracker.want(1)
+        world.tracker.step_level(1)
         if world is once:
             world.run(1)
-        world.tracker.want(1)
+        world.tracker.step_level(1)
     areas = [area(world.run(1)) for world in (once, twice)]
     assert areas[1] == pytest.approx(areas[0], rel=0.02)
     assert areas[1] > 2 * small
@@ -92,10 +93,10 @@ def test_a_step_counts_for_what_is_on_show_while_the_eyes_are_away():
     """As a mouse is that presses the button."""
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
-    world.tracker.want(1)
+    world.tracker.step_level(1)
     whole = area(world.run(2))
     world.run(2, gaze=False)
-    world.tracker.want(-1)
+    world.tracker.step_level(-1)
     away = masked(world.play(3, gaze=False))
     assert {m.state for m in away} == {"held"}
     assert max(map(area, away)) < 0.5 * whole
@@ -105,7 +106,7 @@ def test_a_step_counts_for_what_is_on_show_while_the_eyes_are_away():
 def test_a_step_is_forgotten_with_another_thing():
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
-    world.tracker.want(-1)
+    world.tracker.step_level(-1)
     world.run(4)
     assert world.tracker._wanted is not None
     assert world.run(16, look_at=AWAY).object == 2
@@ -114,7 +115,7 @@ def test_a_step_is_forgotten_with_another_thing():
 
 def test_without_anything_on_show_there_is_nothing_to_step_from_or_to_keep():
     world = World()
-    world.tracker.want(1)
+    world.tracker.step_level(1)
     world.tracker.clear()
     with pytest.raises(CommandRejected):
         world.tracker.hold(True)
@@ -128,10 +129,10 @@ def test_what_is_held_stays_while_the_eyes_go_elsewhere_and_does_not_wear_off():
     world.tracker.hold(True)
     fits, keyframes = [], set()
     for index, track in world.play(32, look_at=AWAY):
-        assert (track.message.state, track.message.object) == ("held", before.object)
-        fits.append(overlap(world, index, track.message))
-        keyframes.add(track.message.keyframe.index)
-        assert track.message.carried_ms < 12 * 1e3 / 24
+        assert (track.result.state, track.result.object) == ("held", before.object)
+        fits.append(overlap(world, index, track.result))
+        keyframes.add(track.result.keyframe.index)
+        assert track.result.carried_ms < 12 * 1e3 / 24
     assert min(fits[8:]) > 0.8
     assert len(keyframes) > 6, "asked for anew on newer keyframes"
     world.tracker.hold(False)
@@ -146,7 +147,7 @@ def test_what_is_held_can_be_made_larger_than_it_was_asked_for_again():
     world.tracker.hold(True)
     areas = []
     for step in (-1, -1, 1, 1):
-        world.tracker.want(step)
+        world.tracker.step_level(step)
         shown = masked(world.play(6, look_at=AWAY))
         assert {m.state for m in shown} == {"held"}
         areas.append(area(shown[-1]))
@@ -194,7 +195,7 @@ def test_a_keyframe_that_comes_between_two_frames_is_asked_about_what_is_held():
 def test_after_clear_nothing_is_shown_until_the_eyes_rest_anew():
     world = World(age=2, speed=0.0)
     before = world.run(WITHIN)
-    world.tracker.want(1)
+    world.tracker.step_level(1)
     world.tracker.hold(True)
     world.tracker.clear()
     assert {m.state for m in masked(world.play(12))} == {"lost"}, "the eyes still rest where they did"
@@ -208,7 +209,13 @@ def test_after_clear_nothing_is_shown_until_the_eyes_rest_anew():
 def test_the_same_commands_at_the_same_times_give_the_same_masks():
     def play():
         world, said = Ringed(age=3, speed=2.0), []
-        for frames, command in ((14, ()), (4, ("want", -1)), (8, ("hold", True)), (6, ("want", 1)), (4, ("clear",))):
+        for frames, command in (
+            (14, ()),
+            (4, ("step_level", -1)),
+            (8, ("hold", True)),
+            (6, ("step_level", 1)),
+            (4, ("clear",)),
+        ):
             if command:
                 getattr(world.tracker, command[0])(*command[1:])
             said += masked(world.play(frames, look_at=AWAY if command == ("hold", True) else None))

@@ -53,7 +53,7 @@ class World:
 
     def run(self, frames, **how):
         """The last frame's message."""
-        return [track.message for _, track in self.play(frames, **how)][-1]
+        return [track.result for _, track in self.play(frames, **how)][-1]
 
 
 def overlap(world, index, message):
@@ -64,7 +64,7 @@ def test_a_mask_of_an_old_keyframe_fits_the_newest_frame():
     world = World()
     fits, stale = [], []
     for index, track in world.play(40):
-        message = track.message
+        message = track.result
         if message is not None and message.mask is not None and index > 20:
             fits.append(overlap(world, index, message))
             stale.append(scene.iou(scene.truth(message.keyframe.index, SPEED), scene.truth(index, SPEED)))
@@ -78,7 +78,7 @@ def test_a_mask_of_an_old_keyframe_fits_the_newest_frame():
 
 def test_states_go_from_preview_to_locked_with_one_id():
     world = World()
-    said = [(t.message.state, t.message.object) for _, t in world.play(40) if t.message is not None]
+    said = [(t.result.state, t.result.object) for _, t in world.play(40) if t.result is not None]
     states = [state for state, _ in said if state != "lost"]
     assert states == sorted(states, key=["preview", "locked"].index)
     assert {"preview", "locked"} == set(states)
@@ -88,7 +88,7 @@ def test_states_go_from_preview_to_locked_with_one_id():
 def test_in_a_blink_the_mask_goes_on_and_says_that_it_is_only_carried():
     world = World()
     before = world.run(30)
-    blink = [track.message for _, track in world.play(5, gaze=False)]
+    blink = [track.result for _, track in world.play(5, gaze=False)]
     assert [m.state for m in blink[1:]] == ["held"] * 4
     assert {m.object for m in blink} == {before.object}
     assert {m.gaze.timestamp for m in blink[1:]} == {blink[1].gaze.timestamp}
@@ -102,7 +102,7 @@ def test_in_a_blink_the_mask_goes_on_and_says_that_it_is_only_carried():
 def test_without_gaze_it_is_lost_after_half_a_second_and_found_again_with_its_id():
     world = World()
     before = world.run(30)
-    gone = [track.message for _, track in world.play(16, gaze=False)]
+    gone = [track.result for _, track in world.play(16, gaze=False)]
     assert (gone[8].state, gone[-1].state) == ("held", "lost")
     assert gone[-1].mask is None
     again = world.run(16)
@@ -138,7 +138,7 @@ def test_a_device_that_starts_again_is_followed_from_there(change):
 
 
 def test_the_same_input_gives_the_same_messages():
-    one, other = ([t.message for _, t in World().play(30)] for _ in range(2))
+    one, other = ([t.result for _, t in World().play(30)] for _ in range(2))
     for a, b in zip(one, other, strict=True):
         assert (a is None) == (b is None)
         if a is not None and b is not None:
@@ -149,7 +149,7 @@ def test_the_same_input_gives_the_same_messages():
 
 def test_a_still_picture_wants_no_second_keyframe():
     world = World(speed=0.0)
-    wants = [track.wants_keyframe for _, track in world.play(12)]
+    wants = [track.should_encode for _, track in world.play(12)]
     assert wants[:4] == [True] * 4
     assert not any(wants[4:])
 
@@ -165,7 +165,7 @@ def test_a_keyframe_of_before_a_restart_is_not_used_after_it():
         frame = Frame(other, index, index / FPS, world.now_ns, world.now_ns)
         x, y = scene.centre(12, SPEED)
         sample = GazeSample(x, y, "px", 0.95, index / FPS, world.now_ns, world.now_ns)
-        message = world.tracker.step(frame, [sample], stale if index == 13 else None).message
+        message = world.tracker.step(frame, [sample], stale if index == 13 else None).result
         assert message is None or message.mask is None
         world.now_ns += 1_000_000_000 // FPS
 
@@ -181,10 +181,10 @@ def test_a_thing_after_a_restart_does_not_get_an_old_id():
 def test_in_a_still_picture_another_thing_can_be_looked_at_after_a_long_time():
     """Nothing new is encoded while nothing changes, but a keyframe that no chain reaches is of no use."""
     world = World(age=2, speed=0.0)
-    wanted = [track.wants_keyframe for _, track in world.play(8)]
+    wanted = [track.should_encode for _, track in world.play(8)]
     assert not wanted[-1]
     keyframe, world._keyframe = world._keyframe, lambda: None
-    wanted = [track.wants_keyframe for _, track in world.play(100)]
+    wanted = [track.should_encode for _, track in world.play(100)]
     assert wanted.count(True) > 50
     world._keyframe = keyframe
     list(world.play(4))
@@ -201,7 +201,7 @@ def test_a_vote_lowers_the_confidence_of_a_look_at_an_edge_and_leaves_the_mask()
     for at in ((x, y), (x + 36, y)):  # the disc's radius is 40 px
         for step in zip(voted.play(30, look_at=at), alone.play(30, look_at=at), strict=True):
             voted.tracker.refine()
-            both = [track.message for _, track in step]
+            both = [track.result for _, track in step]
         newest.append(both)
         np.testing.assert_array_equal(both[0].mask, both[1].mask)
     (sure, _), (doubtful, unvoted) = newest
@@ -214,10 +214,10 @@ def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off()
         dwell = DwellSettings(steps=steps, lock_s=0.3, step_s=0.4)
         world = World(age=2, speed=0.0, settings=TrackerSettings(dwell=dwell))
         tracks = [track for _, track in world.play(48, image=scene.ringed(0, 0.0))]
-        tracks = [track for track in tracks if track.message is not None and track.message.mask is not None]
-        areas = [track.message.mask.sum() for track in tracks]
+        tracks = [track for track in tracks if track.result is not None and track.result.mask is not None]
+        areas = [track.result.mask.sum() for track in tracks]
         assert (max(areas) > 1.3 * min(areas)) == steps
-        assert len({track.message.object for track in tracks}) == 1
+        assert len({track.result.object for track in tracks}) == 1
 
 
 def test_a_keyframe_that_comes_between_two_frames_is_asked_about_before_the_next():

@@ -118,7 +118,7 @@ def test_a_frame_without_a_mask_is_shown_too(hub):
 def test_what_cannot_be_made_is_counted_and_the_next_comes(hub):
     viewer = Viewer(hub, FrameRequest("frames"))
     broken = shown(0)
-    hub.publish(FrameResult(Frame(np.zeros((0, 0, 3), np.uint8), 0, 0.0, 1, 1), broken.message))
+    hub.publish(FrameResult(Frame(np.zeros((0, 0, 3), np.uint8), 0, 0.0, 1, 1), broken.result))
     eventually(lambda: hub.drop_counts()["failed"] >= 1, "a failure")
     hub.publish(shown(1))
     eventually(lambda: viewer.got, "the next picture")

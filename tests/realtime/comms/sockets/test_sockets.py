@@ -15,7 +15,7 @@ from realtime.comms.sockets import (
     RequestSocket,
     TopicSubscription,
 )
-from realtime.errors import NoAnswer, TransportError
+from realtime.errors import RequestTimeout, TransportError
 from tests.realtime.waiting import eventually, quick
 
 FREE = "tcp://127.0.0.1:0"
@@ -164,7 +164,7 @@ def test_address_of_another_machine_cannot_be_bound() -> None:
 def test_remote_recovers_after_lost_answers() -> None:
     server = PupilServer("127.0.0.1", 0)
     remote = RequestSocket(f"tcp://127.0.0.1:{server.port}", timeout_s=0.1)
-    with pytest.raises(NoAnswer, match=r"no answer from tcp://127\.0\.0\.1:\d+ within 0.1 s"):
+    with pytest.raises(RequestTimeout, match=r"no answer from tcp://127\.0\.0\.1:\d+ within 0.1 s"):
         remote.ask("t")
     stop = threading.Event()
 
@@ -179,7 +179,7 @@ def test_remote_recovers_after_lost_answers() -> None:
     def asked() -> bool:
         try:
             answers.append(remote.ask("again"))
-        except NoAnswer:
+        except RequestTimeout:
             return False
         return True
 
@@ -197,7 +197,7 @@ def test_nobody_there_is_no_answer_in_time() -> None:
     publisher.close()
     remote = RequestSocket(publisher.endpoint, timeout_s=0.1)
     for _ in range(3):
-        with quick(1.0), pytest.raises(NoAnswer):
+        with quick(1.0), pytest.raises(RequestTimeout):
             remote.ask("t")
     remote.close()
 

@@ -148,8 +148,8 @@ def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: 
         await client.subscribe("mask")
         await wanted(server, "mask")
         first = shown(0, big)
-        frame = dataclasses.replace(first.message.frame, width=big[0], height=big[1])
-        message = dataclasses.replace(first.message, frame=frame, mask=np.ones(big[::-1], bool))
+        frame = dataclasses.replace(first.result.frame, width=big[0], height=big[1])
+        message = dataclasses.replace(first.result, frame=frame, mask=np.ones(big[::-1], bool))
         for _ in range(60):  # 55 MB, more than any socket holds
             server.on_mask(FrameResult(first.frame, message))
             await asyncio.to_thread(eventually, lambda: not server._shown.has_value, "taken", WITHIN_S)

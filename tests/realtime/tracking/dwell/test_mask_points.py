@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.tracking.dwell import MaskPoints, agreement, near
+from realtime.tracking.dwell import MaskPoints, compute_iou, is_near
 
 SIZE = (640, 360)
 
@@ -23,45 +23,45 @@ def box(x0, y0, x1, y1, shape=(360, 640)):
 def test_the_overlap_is_nearly_that_of_the_masks(x, y, w, h, dx):
     one, other = box(x, y, x + w, y + h), box(max(x + dx, 0), y, max(x + dx + w, 1), y + h)
     truth = np.count_nonzero(one & other) / np.count_nonzero(one | other)
-    lies = MaskPoints.of(one, SIZE).on(other, SIZE)
+    lies = MaskPoints.from_mask(one, SIZE).compare_to(other, SIZE)
     assert lies.iou == pytest.approx(truth, abs=0.2)
-    assert agreement(one, other) == pytest.approx(truth, abs=0.15)
+    assert compute_iou(one, other) == pytest.approx(truth, abs=0.15)
 
 
 def test_a_low_resolution_covers_the_same_frame():
-    small = MaskPoints.of(box(10, 10, 30, 25, (90, 160)), SIZE)
+    small = MaskPoints.from_mask(box(10, 10, 30, 25, (90, 160)), SIZE)
     assert small.area_px == pytest.approx(20 * 15 * 16, rel=0.1)
-    assert small.on(box(40, 40, 120, 100), SIZE).iou > 0.85
+    assert small.compare_to(box(40, 40, 120, 100), SIZE).iou > 0.85
 
 
 def test_a_tiny_thing_has_a_trace_and_nothing_has_none():
-    assert len(MaskPoints.of(box(100, 100, 102, 101), SIZE).points_px) == 2
-    assert MaskPoints.of(box(0, 0, 0, 0), SIZE) is None
-    assert MaskPoints.of(box(0, 0, 640, 360), SIZE).on(box(0, 0, 0, 0), SIZE).iou == 0.0
+    assert len(MaskPoints.from_mask(box(100, 100, 102, 101), SIZE).points_px) == 2
+    assert MaskPoints.from_mask(box(0, 0, 0, 0), SIZE) is None
+    assert MaskPoints.from_mask(box(0, 0, 640, 360), SIZE).compare_to(box(0, 0, 0, 0), SIZE).iou == 0.0
 
 
 def test_a_trace_grows_with_what_comes_nearer():
-    trace = MaskPoints.of(box(200, 100, 300, 200), SIZE).moved(lambda points: (points - 250) * 1.5 + 250)
+    trace = MaskPoints.from_mask(box(200, 100, 300, 200), SIZE).map(lambda points: (points - 250) * 1.5 + 250)
     assert trace.area_px == pytest.approx(22_500, rel=0.05)
 
 
 def test_a_trace_that_leaves_the_picture_is_no_longer_recognised():
-    trace = MaskPoints.of(box(500, 100, 600, 200), SIZE)
-    assert trace.moved(lambda points: np.add(points, [300, 0])).on(box(540, 100, 640, 200), SIZE).iou == 0.0
-    assert trace.moved(lambda points: np.add(points, [60, 0])).on(box(560, 100, 640, 200), SIZE).iou > 0.85
-    assert trace.moved(lambda points: np.full_like(points, math.nan)) is None
+    trace = MaskPoints.from_mask(box(500, 100, 600, 200), SIZE)
+    assert trace.map(lambda points: np.add(points, [300, 0])).compare_to(box(540, 100, 640, 200), SIZE).iou == 0.0
+    assert trace.map(lambda points: np.add(points, [60, 0])).compare_to(box(560, 100, 640, 200), SIZE).iou > 0.85
+    assert trace.map(lambda points: np.full_like(points, math.nan)) is None
 
 
 def test_near_is_measured_to_the_mask_in_frame_pixels():
     for shape, scale in [((360, 640), 1), ((90, 160), 4)]:
         mask = box(100 // scale, 100 // scale, 140 // scale, 140 // scale, shape)
-        assert near(mask, SIZE, (120.0, 120.0), 0.0)
-        assert near(mask, SIZE, (149.0, 120.0), 15.0)
-        assert not near(mask, SIZE, (160.0, 120.0), 15.0)
-        assert not near(mask, SIZE, (154.0, 154.0), 15.0), "a disc, not a square"
-        assert not near(mask, SIZE, (-900.0, 5000.0), 15.0)
+        assert is_near(mask, SIZE, (120.0, 120.0), 0.0)
+        assert is_near(mask, SIZE, (149.0, 120.0), 15.0)
+        assert not is_near(mask, SIZE, (160.0, 120.0), 15.0)
+        assert not is_near(mask, SIZE, (154.0, 154.0), 15.0), "a disc, not a square"
+        assert not is_near(mask, SIZE, (-900.0, 5000.0), 15.0)
 
 
 def test_masks_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match="one shape"):
-        agreement(box(0, 0, 1, 1), box(0, 0, 1, 1, (90, 160)))
+        compute_iou(box(0, 0, 1, 1), box(0, 0, 1, 1, (90, 160)))

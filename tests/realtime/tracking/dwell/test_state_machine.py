@@ -46,7 +46,7 @@ class Scene:
         fresh = self.mask(as_thing or at) if decoded else None
         carried = None if self.shown is None or broken else self.shown
         fresh, carried = (None if m is None else m[::scale, ::scale] for m in (fresh, carried))
-        seen = DwellInput(round(self.t_ms * MS), look, fresh, carried, SIZE, level=level, broken=broken)
+        seen = DwellInput(round(self.t_ms * MS), look, fresh, carried, SIZE, level=level, is_broken=broken)
         shown = self.dwell.update(seen)
         self.shown = None if shown.mask is None else np.kron(shown.mask, np.ones((scale, scale), bool)).astype(bool)
         self.t_ms += self.period_ms
@@ -79,7 +79,7 @@ def test_a_rest_becomes_a_preview_and_then_a_lock(fps, scale):
     assert 150 <= first["preview"] * 1e3 / fps < 150 + 1e3 / fps + 1e-6
     assert 600 <= first["locked"] * 1e3 / fps < 600 + 1e3 / fps + 1e-6
     assert all((s.mask is None) == (s.state == "lost") for s in shown)
-    assert [s.changed for s in shown].count(True) == 1
+    assert [s.has_changed for s in shown].count(True) == 1
 
 
 @pytest.mark.parametrize("blink_ms", [100, 250, 450])
@@ -106,7 +106,7 @@ def test_another_thing_takes_over_after_the_hysteresis():
     assert 120 <= since_left_ms <= 120 + 1e3 / 120 + 1e-6
     assert (shown[switched - 1].mask == mug.mask).all()
     assert (shown[switched].mask == disc(*PLACES["fist"])).all()
-    assert shown[switched].changed
+    assert shown[switched].has_changed
 
 
 def test_a_glance_or_a_wrong_decode_changes_nothing():
@@ -201,7 +201,7 @@ def test_a_long_fixation_steps_from_part_to_whole_and_back_if_asked(steps):
     scene.things |= {f"level {k}": disc(80, 120, 8 * (k + 1)) for k in range(3)}
     for _ in range(round(10_000 / scene.period_ms)):
         shown = scene.frame("mug", as_thing=f"level {wanted}", level=wanted)
-        wanted = shown.wanted_level if shown.wanted_level is not None else wanted
+        wanted = shown.fixed_level if shown.fixed_level is not None else wanted
         if not levels or levels[-1] != wanted:
             levels.append(wanted)
         assert shown.object in (0, 1)
@@ -212,7 +212,7 @@ def test_everyday_fixations_never_step():
     scene = Scene(steps=True)
     for _ in range(20):
         scene.at = None
-        assert all(s.wanted_level is None for s in scene.play("mug", 500, level=0))
+        assert all(s.fixed_level is None for s in scene.play("mug", 500, level=0))
 
 
 @settings(max_examples=100, deadline=None)

@@ -27,7 +27,7 @@ def sample(t_ms, xy, confidence=1.0, radius_px=None):
 def feed(gaze, samples):
     for one in samples:
         gaze.update(one, (one.x, one.y), SIZE)
-    return gaze.look(samples[-1].received_ns)
+    return gaze.estimate(samples[-1].received_ns)
 
 
 def rest(rng, xy, start_ms, span_ms, rate_hz=200.0, noise_px=3.0, confidence=1.0):
@@ -59,7 +59,7 @@ def test_a_landing_is_seen_within_two_samples(rate_hz, seed):
     for one in flight + rest(rng, there, first_ms, 300, rate_hz):
         look = feed(gaze, [one])
         near_new = math.dist(look.point_px, there) < 1.5 * DEG
-        if seen_ms is None and look.steady and near_new:
+        if seen_ms is None and look.is_steady and near_new:
             seen_ms = one.captured_ns / MS
     assert seen_ms is not None
     assert seen_ms - landed_ms <= within, f"{seen_ms - landed_ms:.1f} ms after the landing"
@@ -109,9 +109,11 @@ def test_eyes_that_come_back_elsewhere_are_there():
 
 def test_silence_is_a_blink_and_then_nothing():
     gaze = GazeFilter()
-    assert gaze.look(0) is None
+    assert gaze.estimate(0) is None
     feed(gaze, rest(np.random.default_rng(4), (300.0, 300.0), 0, 400))
-    assert [gaze.look(t * MS).kind for t in (400, 450, 520, 890, 900)] == ["fixation"] * 2 + ["blink"] * 2 + ["none"]
+    assert [gaze.estimate(t * MS).kind for t in (400, 450, 520, 890, 900)] == ["fixation"] * 2 + ["blink"] * 2 + [
+        "none"
+    ]
 
 
 def test_a_spike_is_not_followed():
@@ -129,8 +131,8 @@ def test_a_lone_tap_is_believed_when_nothing_contradicts_it():
     gaze = GazeFilter(GazeSettings(blink_after_s=0.0))
     feed(gaze, rest(np.random.default_rng(6), (300.0, 300.0), 0, 300, rate_hz=60))
     gaze.update(sample(305, (900.0, 300.0)), (900.0, 300.0), SIZE)
-    assert gaze.look(306 * MS).point_px[0] < 310
-    look = gaze.look(331 * MS)
+    assert gaze.estimate(306 * MS).point_px[0] < 310
+    look = gaze.estimate(331 * MS)
     assert (look.kind, look.point_px) == ("fixation", (900.0, 300.0))
 
 
@@ -170,7 +172,7 @@ def test_samples_in_the_pixels_of_their_own_instant_move_by_what_their_time_leav
     for frame in range(30):
         if frame:
             gaze.move(lambda points: points - [speed * 33, 0.0], (frame - 1) * 33 * MS, frame * 33 * MS)
-            look = gaze.look(frame * 33 * MS)
+            look = gaze.estimate(frame * 33 * MS)
             kinds.append(look.kind)
             assert math.dist(look.point_px, (1200 - speed * 33 * frame, 500)) < 4
         for k in range(6):
@@ -183,18 +185,18 @@ def test_a_mapping_that_gives_nonsense_leaves_points_where_they_were():
     gaze = GazeFilter()
     before = feed(gaze, rest(np.random.default_rng(10), (300.0, 300.0), 0, 100))
     gaze.move(lambda points: np.full_like(points, np.nan))
-    assert gaze.look(100 * MS).point_px == before.point_px
+    assert gaze.estimate(100 * MS).point_px == before.point_px
 
 
 @pytest.mark.parametrize("separation_deg", [1.0, 3.0])
 def test_alternating_eyes_are_averaged(separation_deg):
     rng, gaze, half = np.random.default_rng(11), GazeFilter(), separation_deg * DEG / 2
     both = rest(rng, (500.0, 500.0), 0, 1000, rate_hz=400, noise_px=2.0)
-    looks = [feed(gaze, [one.moved(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(both)]
+    looks = [feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(both)]
     assert all(look.kind == "fixation" for look in looks[100:])
     assert all(math.dist(look.point_px, (500, 500)) < 5 for look in looks[100:])
     there = rest(rng, (800.0, 500.0), 1000, 300, rate_hz=400, noise_px=2.0)
-    looks = [feed(gaze, [one.moved(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(there)]
+    looks = [feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(there)]
     assert math.dist(looks[12].point_px, (800, 500)) < half + 5, "30 ms after a saccade"
     assert math.dist(looks[-1].point_px, (800, 500)) < 5
 
@@ -209,7 +211,7 @@ def test_late_samples_are_used_and_older_or_doubled_ones_dropped():
     feed(gaze, [steady[-2], steady[10]])
     assert gaze.counts["doubled"] == 1
     assert gaze.counts["too_late"] == 1
-    assert gaze.look(300 * MS).point_px == look.point_px
+    assert gaze.estimate(300 * MS).point_px == look.point_px
 
 
 @pytest.mark.parametrize("jump_ms", [-3_600_000, -400, 400, 3_600_000])
@@ -232,7 +234,7 @@ def test_another_frame_size_begins_anew():
     gaze = GazeFilter()
     feed(gaze, rest(np.random.default_rng(15), (300.0, 300.0), 0, 300))
     gaze.update(sample(305, (150.0, 150.0)), (150.0, 150.0), (800, 600))
-    assert gaze.look(305 * MS).point_px == (150.0, 150.0)
+    assert gaze.estimate(305 * MS).point_px == (150.0, 150.0)
     assert gaze.counts["resized"] == 1
 
 
@@ -260,7 +262,7 @@ def test_no_stream_of_samples_raises(stream, px_per_degree):
         gaze.update(one, (x, y), SIZE, px_per_degree)
         if move:
             gaze.move(lambda points: points * 1.01 + 3.0, t_ns - MS, t_ns)
-        look = gaze.look(t_ns)
+        look = gaze.estimate(t_ns)
         if look is not None:
             assert all(map(math.isfinite, (*look.point_px, look.spread_px)))
             assert look.sample.confidence >= 0.6
@@ -320,8 +322,8 @@ def test_real_gaze_is_divided_much_as_its_maker_divides_it():
     gaze, ours, spans = GazeFilter(), [], {}
     for t_ns, x, y in rows:
         gaze.update(GazeSample(x, y, "px", 1.0, t_ns * 1e-9, t_ns, t_ns), (x, y), SIZE, 15.6)
-        look = gaze.look(t_ns)
-        ours.append(look.steady)
+        look = gaze.estimate(t_ns)
+        ours.append(look.is_steady)
         spans[look.onset_ns] = (t_ns - look.onset_ns) / MS
     theirs = [next((fixation for start, end, fixation in events if start <= t < end), None) for t, _, _ in rows]
     agree = np.mean([a == b for a, b in zip(ours, theirs, strict=True) if b is not None])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines import Image, Letterbox
-from realtime.tracking.motion import FlowChain, FlowHistory, MotionSettings, common_fate, similarity
+from realtime.tracking.motion import FlowChain, FlowHistory, MotionSettings, measure_common_fate, structural_similarity
 from realtime.types import Frame, Mask
 
 WIDTH, HEIGHT = 640, 360
@@ -108,13 +108,13 @@ def test_masks_and_logits_are_carried_to_where_the_thing_is_now() -> None:
     chain = motion_of(view(0), view(20, 6), view(41, 11)).chain(0)
     assert chain is not None
     before, now = disc(340, 190, 60), disc(340 - 41, 190 - 11, 60)
-    assert iou(chain.moved(small(before, chain)) > 0, small(now, chain) > 0) > 0.95
+    assert iou(chain.warp(small(before, chain)) > 0, small(now, chain) > 0) > 0.95
     box = Letterbox(WIDTH, HEIGHT, picture_side=768)
     rows, columns = round(HEIGHT * 192 / WIDTH), 192
     logits = np.full((4, 256, 256), -4, np.float32)
     logits[2, :rows, :columns] = cv2.resize(before.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     logits[2, :rows, :columns] = logits[2, :rows, :columns] * 8 - 4
-    carried = chain.sampled(logits, box) > 0
+    carried = chain.warp_logits(logits, box) > 0
     assert iou(carried[2], small(now, chain) > 0) > 0.94
     assert not carried[[0, 1, 3]].any()
 
@@ -192,15 +192,15 @@ def test_odd_sizes_work(width: int, height: int) -> None:
     chain = motion_of(*images).chain(0)
     assert chain is not None
     grid = chain.displacement.shape[:2]
-    assert chain.moved(np.zeros(grid, np.float32)).shape == grid
-    assert chain.sampled(np.zeros((4, 256, 256), np.float32), Letterbox(width, height)).shape == (4, *grid)
+    assert chain.warp(np.zeros(grid, np.float32)).shape == grid
+    assert chain.warp_logits(np.zeros((4, 256, 256), np.float32), Letterbox(width, height)).shape == (4, *grid)
     assert chain.to_then(np.zeros((0, 2), np.float32)).shape == (0, 2)
 
 
 def test_similarity_is_one_for_the_same_and_low_for_another() -> None:
     a, b = (np.ascontiguousarray(view(0, wide=w)[..., 0]) for w in (WIDE, OTHER))
-    assert similarity(a, a).min() > 0.999
-    assert similarity(a, b).mean() < 0.5
+    assert structural_similarity(a, a).min() > 0.999
+    assert structural_similarity(a, b).mean() < 0.5
 
 
 def moving(
@@ -216,13 +216,15 @@ def moving(
 def test_what_moves_by_itself_ends_where_motion_changes(ground: tuple[float, float]) -> None:
     thing, part, group = (disc(320, 180, r)[::4, ::4] for r in (60, 25, 120))
     field = moving(thing, ground[0] + 1.0, ground[1] - 1.0, ground)
-    fates = common_fate(np.stack([part, thing, group, ~thing]), field)
+    fates = measure_common_fate(np.stack([part, thing, group, ~thing]), field)
     np.testing.assert_allclose(fates, [0, 1, 0, 1], atol=0.05)
 
 
 def test_in_a_still_picture_and_for_slivers_fate_says_nothing() -> None:
     thing = disc(320, 180, 60)[::4, ::4]
-    assert common_fate(thing[None], moving(thing, 0.0, 0.0))[0] == 0
+    assert measure_common_fate(thing[None], moving(thing, 0.0, 0.0))[0] == 0
     sliver = np.zeros_like(thing)
     sliver[40, 40] = True
-    assert not common_fate(np.stack([sliver, np.zeros_like(thing), np.ones_like(thing)]), moving(thing, 5.0, 0.0)).any()
+    assert not measure_common_fate(
+        np.stack([sliver, np.zeros_like(thing), np.ones_like(thing)]), moving(thing, 5.0, 0.0)
+    ).any()
