@@ -14,12 +14,12 @@ from realtime.errors import RequestTimeout, TransportError
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
-    "RequestTimeout",
     "PublisherSocket",
     "PupilServer",
     "PupilSubscription",
     "ReplySocket",
     "RequestSocket",
+    "RequestTimeout",
     "TopicSubscription",
     "TransportError",
     "check_endpoint",

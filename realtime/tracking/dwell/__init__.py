@@ -15,6 +15,6 @@ __all__ = [
     "MaskAgreement",
     "MaskPoints",
     "compute_iou",
-    "map_together",
     "is_near",
+    "map_together",
 ]

@@ -1,5 +1,6 @@
 """Commands reach the tracker when it can be steered, and the run otherwise, between two frames."""
 
+from realtime.errors import CommandRejected
 from realtime.pipeline.control import (
     MAX_QUEUED,
     TRACKER_VERBS,
@@ -9,7 +10,7 @@ from realtime.pipeline.control import (
     UserCommand,
     apply_command,
 )
-from realtime.tracking.user_overrides import CommandRejected, ExternalObjects
+from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey
 
 
@@ -42,7 +43,13 @@ def test_each_steering_verb_is_one_call():
     assert isinstance(tracker, SteerableTracker)
     for verb in TRACKER_VERBS:
         apply_command(tracker, UserCommand(verb, on=False, known=KNOWN))
-    assert tracker.told == [("want", -1), ("want", 1), ("hold", False), ("clear",), ("know", KNOWN)]
+    assert tracker.told == [
+        ("step_level", -1),
+        ("step_level", 1),
+        ("hold", False),
+        ("clear",),
+        ("add_external_objects", KNOWN),
+    ]
 
 
 def test_who_waits_is_told_what_came_of_it():
