@@ -35,7 +35,7 @@ from engines import Decoder, EngineSettings, weights
 from engines import load as load_engine
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.device import SimulatedTracker
-from realtime.sources.calibrated import CalibratedGaze, load_gaze
+from realtime.sources.calibrated import CalibratedGaze, load_gaze_calibration
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, GazeSample, GazeSource, OnEvent, OnGaze, SourceStatus
@@ -50,19 +50,19 @@ class Off:
     def __init__(self, decoder: Decoder, shift: Shift, file: Path | None) -> None:
         self._now_ns, self._shift = 0, shift
         self._tracker = Tracker(decoder, lambda: self._now_ns, frame_time=True)
-        self._gaze = CalibratedGaze(_Nobody(), load_gaze(file).calibration) if file is not None else None
+        self._gaze = CalibratedGaze(_Nobody(), load_gaze_calibration(file).calibration) if file is not None else None
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
         """One frame."""
         self._now_ns = frame.captured_ns
         seen = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
         if self._gaze is not None:
-            seen = [self._gaze.corrected(s) for s in seen]
+            seen = [self._gaze.correct(s) for s in seen]
         track = self._tracker.step(frame, seen, keyframe)
         if track.result is None:
             return Answer(None, 0.0, None, track.should_encode)
         if self._gaze is not None:
-            self._gaze.chosen(replace(track.result, carried_ms=0.0), frame.captured_ns)
+            self._gaze.learn_from_mask(replace(track.result, carried_ms=0.0), frame.captured_ns)
         message = track.result
         return Answer(message.mask, message.gaze.timestamp, message.object, track.should_encode)
 

@@ -45,7 +45,7 @@ from calibration.objects import (
     sight_lines,
     spot_of,
 )
-from realtime.comms import MaskMessage, Object3dMessage, read
+from realtime.comms import MaskMessage, Object3dMessage, read_message
 from realtime.config.schema import load_config
 from realtime.recording.reader import RecordingReader
 from realtime.session.run import run
@@ -243,7 +243,7 @@ def look_at(folder: Path, truth: np.ndarray, thing: int) -> tuple[list[MaskMessa
         "tracker": {"dwell": {"steps": False}},
     }  # fmt: skip
     run(load_config(None, flags), Quiet())  # type: ignore[arg-type]
-    said = [read(entry.topic, entry.data) for entry in RecordingReader(file).entries(("mask", "object3d"))]
+    said = [read_message(entry.topic, entry.data) for entry in RecordingReader(file).entries(("mask", "object3d"))]
     return [m for m in said if isinstance(m, MaskMessage)], [m for m in said if isinstance(m, Object3dMessage)]
 
 

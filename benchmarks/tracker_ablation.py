@@ -41,7 +41,7 @@ from benchmarks.streaming_eval.stepping import (
 )
 from engines import Decoder, Encoder, EngineSettings, weights
 from engines import load as load_engine
-from realtime.config.loader import merged
+from realtime.config.loader import merge_settings
 from realtime.tracking.tracker import TrackerSettings
 
 RESULTS = Path(__file__).parent / "results" / "tracker_ablation.json"
@@ -89,7 +89,7 @@ def without(changes: dict[str, Any], name: str) -> TrackerSettings:
         for section in sections:
             here = here.setdefault(section, {})
         here[leaf] = value
-    return merged(TrackerSettings(), tree, f"without {name}")
+    return merge_settings(TrackerSettings(), tree, f"without {name}")
 
 
 def tracked(settings: TrackerSettings) -> Make:

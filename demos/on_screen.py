@@ -22,7 +22,7 @@ from calibration.screen import APRILTAG, ScreenPlane, ScreenTracker, find_marker
 from realtime.errors import SourceError
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.sources.calibrated import CalibratedGaze, load_gaze
+from realtime.sources.calibrated import CalibratedGaze, load_gaze_calibration
 from realtime.types import Frame, GazeSample, GazeSource
 
 
@@ -67,7 +67,7 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
     """Print every look that falls on the plane of the screen, and why there are none where there are none."""
     frames = open_frames(args.source)
     gaze: GazeSource = open_gaze(args.gaze or args.source, frames)
-    loaded = load_gaze(args.calibration, args.source) if args.calibration else None
+    loaded = load_gaze_calibration(args.calibration, args.source) if args.calibration else None
     if loaded is not None:
         gaze = CalibratedGaze(gaze, loaded.calibration, learn=False)
     newest, looks, said = Latest[Frame](), BoundedQueue[GazeSample](1000), ""
@@ -80,7 +80,7 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
                 if tracker is None:
                     tracker = ScreenTracker(read_camera(args.camera, size=frame.size)[1], screen)
                     if loaded is not None:
-                        loaded.check(frame.size)
+                        loaded.check_frame_size(frame.size)
                 tracker.see(find_markers(frame.image), frame.captured_ns / 1e9)
                 size = frame.size
             if (reason := tracker.reason if tracker else frames.status().reason) != said:

@@ -32,7 +32,7 @@ class Paced:
         self._period_ns, self._make = 1e9 / rate_hz, make
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._tally = SourceMonitor("running")
+        self._monitor = SourceMonitor("running")
 
     def start(self, on_item: Callable[[Any], None], on_event: Any = None) -> None:
         """See `FrameSource`."""
@@ -56,7 +56,7 @@ class Paced:
 
     def status(self) -> Any:
         """See `FrameSource`."""
-        return self._tally.status()
+        return self._monitor.status()
 
 
 class Kept:

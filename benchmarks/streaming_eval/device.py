@@ -82,7 +82,7 @@ class Device:
             return repr(self._clock_s()) if asked == "t" else fixed.get(asked, "Unknown command.")
 
         while not self.stop.is_set():
-            self._server.answer(reply, 0.1)
+            self._server.serve_request(reply, 0.1)
 
     def _play(self, clip: Clip, *, scored: bool) -> None:
         """Frames when they are due, and gaze at its rate; returns when the last frame's time is over."""

@@ -22,7 +22,7 @@ from benchmarks.streaming_eval.clips import Clip
 from benchmarks.streaming_eval.device import Device, Newest, NoMasks
 from benchmarks.streaming_eval.looks import Looks
 from benchmarks.streaming_eval.played import Arrival, Played
-from realtime.comms import MaskMessage, read
+from realtime.comms import MaskMessage, read_message
 from realtime.comms.sockets import TopicSubscription
 from realtime.errors import WireError
 
@@ -117,7 +117,7 @@ class Command:
 
     def _arrival(self, at_s: float, payload: bytes) -> Arrival | None:
         try:
-            message = read("mask", payload)
+            message = read_message("mask", payload)
         except WireError as error:  # a finding, not a crash
             self.bad.append(str(error))
             return None

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from engines import Decoder
-from realtime.config.loader import merged
-from realtime.config.schema import RunConfig, kept
+from realtime.config.loader import merge_settings
+from realtime.config.schema import RunConfig, select_recorded_settings
 from realtime.errors import RecordingError, SettingsError
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
@@ -33,7 +33,7 @@ def recorded_config(recording: RecordingReader) -> RunConfig:
     """
     try:
         values = tomllib.loads(recording.about.config)
-        return kept(merged(RunConfig(), values, f"the configuration in {recording.path}"))
+        return select_recorded_settings(merge_settings(RunConfig(), values, f"the configuration in {recording.path}"))
     except (tomllib.TOMLDecodeError, SettingsError) as error:
         raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None
 

@@ -5,9 +5,17 @@ its fields. Whatever is wrong with a message from a peer is a `WireError`; unkno
 publishers can add some.
 """
 
-from realtime.comms.envelope import MAX_MESSAGE_BYTES, VERSION, pack, split, unpack, unpacked
+from realtime.comms.envelope import MAX_MESSAGE_BYTES, VERSION, pack, split_topic, unpack, unpack_msgpack
 from realtime.comms.mask_encoding import ENCODINGS, MAX_PIXELS, Encoding, decode_mask, encode_mask
-from realtime.comms.messages import MESSAGES, HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read
+from realtime.comms.messages import (
+    MESSAGES,
+    HealthMessage,
+    KeyframeMessage,
+    MaskMessage,
+    Message,
+    OverlayMessage,
+    read_message,
+)
 from realtime.comms.object3d import DepthRef, Method3d, Object3dMessage, ObjectPose
 from realtime.comms.references import STATES
 from realtime.errors import WireError
@@ -38,8 +46,8 @@ __all__ = [
     "decode_mask",
     "encode_mask",
     "pack",
-    "read",
-    "split",
+    "read_message",
+    "split_topic",
     "unpack",
-    "unpacked",
+    "unpack_msgpack",
 ]

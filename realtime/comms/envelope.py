@@ -19,7 +19,7 @@ def pack(fields: Mapping[str, Any]) -> bytes:
     return bytes(msgpack.packb(fields, use_bin_type=True))
 
 
-def split(raw: bytes) -> tuple[str, bytes]:
+def split_topic(raw: bytes) -> tuple[str, bytes]:
     """Topic and payload of one message as it travels; raises `WireError`."""
     head, nul, payload = raw.partition(b"\0")
     if not nul or not head.isascii() or not 1 <= len(head) <= 64:
@@ -27,7 +27,7 @@ def split(raw: bytes) -> tuple[str, bytes]:
     return head.decode(), payload
 
 
-def unpacked(data: bytes) -> Any:
+def unpack_msgpack(data: bytes) -> Any:
     """What msgpack holds, whoever packed it; a `WireError` says that it is "not msgpack" and why."""
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
@@ -40,7 +40,7 @@ def unpack(payload: bytes) -> dict[str, Any]:
     if len(payload) > MAX_MESSAGE_BYTES:
         raise WireError(f"message of {len(payload)} bytes, at most {MAX_MESSAGE_BYTES} are read")
     try:
-        fields = unpacked(payload)
+        fields = unpack_msgpack(payload)
     except WireError as error:
         raise WireError(f"the payload is {error}") from None
     if not isinstance(fields, dict):

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Literal, overload
 
-from realtime.comms import HealthMessage, KeyframeMessage, MaskMessage, Message, Object3dMessage, OverlayMessage, read
+from realtime.comms import (
+    HealthMessage,
+    KeyframeMessage,
+    MaskMessage,
+    Message,
+    Object3dMessage,
+    OverlayMessage,
+    read_message,
+)
 from realtime.comms.sockets import TopicSubscription
 from realtime.errors import WireError
 
@@ -45,7 +53,7 @@ class MaskSubscriber:
         if payload is None:
             return None
         try:
-            return read(topic, payload)
+            return read_message(topic, payload)
         except WireError:
             self.bad += 1
             return None

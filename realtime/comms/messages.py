@@ -27,11 +27,11 @@ class MaskMessage(MaskResult):
     published_ns: int = 0
 
     @classmethod
-    def of_result(cls, result: MaskResult) -> MaskMessage:
+    def from_result(cls, result: MaskResult) -> MaskMessage:
         """Make the message of a tracker's result; stream, number and time are filled in when it is published."""
         return cls(**{name: getattr(result, name) for name in MaskResult.__slots__})
 
-    def fields(self, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
+    def to_fields(self, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
         """The map as published, envelope fields excepted; box, area and centroid are taken from the mask."""
         box, area, centroid = mask_shape(self.mask)
         return {
@@ -52,7 +52,7 @@ class MaskMessage(MaskResult):
         }
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> MaskMessage:
+    def from_fields(cls, fields: Mapping[str, Any]) -> MaskMessage:
         """Read a map; raises `WireError`."""
         frame, keyframe, gaze, timing = (map_of(fields, key) for key in ("frame", "keyframe", "gaze", "timing_ns"))
         state = fields.get("state")
@@ -87,12 +87,12 @@ class OverlayMessage:
     seq: int = 0
     published_ns: int = 0
 
-    def fields(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """The map as published, envelope fields excepted."""
         return {"frame": asdict(self.frame), "jpeg": self.jpeg}
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> OverlayMessage:
+    def from_fields(cls, fields: Mapping[str, Any]) -> OverlayMessage:
         """Read a map; raises `WireError`."""
         jpeg = fields.get("jpeg")
         if not isinstance(jpeg, bytes):
@@ -110,12 +110,12 @@ class KeyframeMessage:
     seq: int = 0
     published_ns: int = 0
 
-    def fields(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """The map as published, envelope fields excepted."""
         return {"frame": asdict(self.frame), "encode_ms": self.encode_ms}
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> KeyframeMessage:
+    def from_fields(cls, fields: Mapping[str, Any]) -> KeyframeMessage:
         """Read a map; raises `WireError`."""
         return cls(frame_ref(map_of(fields, "frame")), number(fields, "encode_ms", "keyframe"), **envelope(fields))
 
@@ -140,13 +140,13 @@ class HealthMessage:
     seq: int = 0
     published_ns: int = 0
 
-    def fields(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """The map as published, envelope fields excepted."""
         return {key: getattr(self, key) for key in
                 ("state", "reason", "rates", "latency_ms", "dropped", "memory_mib", "engine", "wall_ns")}  # fmt: skip
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> HealthMessage:
+    def from_fields(cls, fields: Mapping[str, Any]) -> HealthMessage:
         """Read a map; raises `WireError`."""
         state = fields.get("state")
         if state not in ("starting", "running", "degraded", "stopping"):
@@ -171,11 +171,11 @@ MESSAGES: dict[str, type[Message]] = {
 }  # fmt: skip
 
 
-def read(topic: str, payload: bytes) -> Message:
+def read_message(topic: str, payload: bytes) -> Message:
     """Read the payload of a known topic; raises `WireError`."""
     if topic not in MESSAGES:
         raise WireError(f"topic {topic!r}; known are {', '.join(MESSAGES)}")
     try:
-        return MESSAGES[topic].of(unpack(payload))
+        return MESSAGES[topic].from_fields(unpack(payload))
     except WireError as error:
         raise WireError(f"{topic}: {error}") from None

@@ -28,7 +28,7 @@ BoxKind = Literal["minimal", "pca"]
 METHODS: tuple[Method3d, ...] = get_args(Method3d)
 BOXES: tuple[BoxKind, ...] = get_args(BoxKind)
 MAX_POINTS = 100_000
-Vector = tuple[float, ...]
+Numbers = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class ObjectPose:
     """
 
     frame_id: str
-    ray_origin: Vector | None = None
-    ray_direction: Vector | None = None
-    centroid: Vector | None = None
-    centroid_covariance: Vector | None = None
-    position: Vector | None = None
-    orientation: Vector | None = None
-    velocity: Vector | None = None
+    ray_origin: Numbers | None = None
+    ray_direction: Numbers | None = None
+    centroid: Numbers | None = None
+    centroid_covariance: Numbers | None = None
+    position: Numbers | None = None
+    orientation: Numbers | None = None
+    velocity: Numbers | None = None
 
-    def fields(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """As a map: `ray` {origin, direction} and `pose` {position, orientation} or nil, the rest by name."""
         ray, pose = (self.ray_origin, self.ray_direction), (self.position, self.orientation)
         return {
@@ -64,7 +64,7 @@ class ObjectPose:
         }
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], where: str) -> ObjectPose:
+    def from_fields(cls, fields: Mapping[str, Any], where: str) -> ObjectPose:
         """Read a map; raises `WireError`."""
         name = fields.get("frame_id")
         if not isinstance(name, str):
@@ -121,7 +121,7 @@ class Object3dMessage:
     method: Method3d
     place: ObjectPose
     reason: str = ""
-    extents: Vector | None = None
+    extents: Numbers | None = None
     box: BoxKind | None = None
     moving: bool = False
     count: int = 0
@@ -131,13 +131,13 @@ class Object3dMessage:
     camera: CameraModel | None = None
     depth: DepthRef | None = None
     robot: ObjectPose | None = None
-    robot_from_camera_m: Vector | None = None
-    robot_from_camera_xyzw: Vector | None = None
+    robot_from_camera_m: Numbers | None = None
+    robot_from_camera_xyzw: Numbers | None = None
     stream: str = ""
     seq: int = 0
     published_ns: int = 0
 
-    def fields(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """The map as published, envelope fields excepted; those of `place` stand beside the others."""
         points = np.zeros((0, 3), np.float32) if self.points is None else self.points
         robot = None
@@ -146,7 +146,7 @@ class Object3dMessage:
                 "translation": _list(self.robot_from_camera_m),
                 "rotation": _list(self.robot_from_camera_xyzw),
             }
-            robot = {**self.robot.fields(), "from_camera": transform}
+            robot = {**self.robot.to_fields(), "from_camera": transform}
         return {
             "frame": asdict(self.frame),
             "captured_ns": self.captured_ns,
@@ -154,7 +154,7 @@ class Object3dMessage:
             "state": self.state,
             "method": self.method,
             "reason": self.reason,
-            **self.place.fields(),
+            **self.place.to_fields(),
             "extents": _list(self.extents),
             "box": self.box,
             "moving": self.moving,
@@ -172,7 +172,7 @@ class Object3dMessage:
         }
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Object3dMessage:
+    def from_fields(cls, fields: Mapping[str, Any]) -> Object3dMessage:
         """Read a map; raises `WireError`."""
         state, method, box = fields.get("state"), fields.get("method"), fields.get("box")
         if state not in STATES:
@@ -181,7 +181,7 @@ class Object3dMessage:
             raise WireError(f"method {method!r}; known are {', '.join(METHODS)}")
         if box not in (None, *BOXES):
             raise WireError(f"box {box!r}; known are {', '.join(BOXES)} and nil")
-        place = ObjectPose.of(fields, "object3d")
+        place = ObjectPose.from_fields(fields, "object3d")
         if (place.centroid is not None) != (method in ("depth", "plane", "size")):
             raise WireError(f"method {method} {'without' if place.centroid is None else 'with'} a centroid")
         robot = None if fields.get("robot") is None else map_of(fields, "robot")
@@ -203,7 +203,7 @@ class Object3dMessage:
             voxel_m=number(fields, "voxel", "object3d"),
             camera=_camera(fields),
             depth=_depth(fields),
-            robot=None if robot is None else ObjectPose.of(robot, "robot"),
+            robot=None if robot is None else ObjectPose.from_fields(robot, "robot"),
             robot_from_camera_m=_vector(transform, "translation", 3, "robot.from_camera"),
             robot_from_camera_xyzw=_vector(transform, "rotation", 4, "robot.from_camera"),
             **envelope(fields),
@@ -214,7 +214,7 @@ def _list(vector: Sequence[float] | None) -> list[float] | None:
     return None if vector is None else [float(value) for value in vector]
 
 
-def _vector(fields: Mapping[str, Any], key: str, length: int, where: str) -> Vector | None:
+def _vector(fields: Mapping[str, Any], key: str, length: int, where: str) -> Numbers | None:
     values = fields.get(key)
     if values is None:
         return None

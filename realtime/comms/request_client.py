@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.comms import MaskMessage, decode_mask, read
-from realtime.comms.requests import pack_ask, read_answer
+from realtime.comms import MaskMessage, decode_mask, read_message
+from realtime.comms.requests import pack_request, read_reply
 from realtime.comms.sockets import MAX_MESSAGE_BYTES, RequestSocket
 from realtime.errors import WireError
 from realtime.types import FrameRef, Mask
@@ -99,7 +99,7 @@ class Requester:
         """The masks of an object, of the last seconds, oldest first."""
         with _as_agreed("history"):
             said = self._ask(self._remote, "history", object=thing, seconds=seconds)
-            found = [read("mask", payload) for payload in said["masks"]]
+            found = [read_message("mask", payload) for payload in said["masks"]]
         return [message for message in found if isinstance(message, MaskMessage)]
 
     def segment(
@@ -133,7 +133,7 @@ class Requester:
 
     @staticmethod
     def _ask(remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
-        return read_answer(remote.exchange([pack_ask(ask, **fields)]))
+        return read_reply(remote.exchange([pack_request(ask, **fields)]))
 
     @staticmethod
     def _things(said: dict[str, Any]) -> list[SegmentedMask]:

@@ -30,24 +30,24 @@ import numpy as np
 
 from engines import Prompt, PromptError
 from engines.automatic_masks import AutomaticMask, AutomaticSettings
-from realtime.comms import VERSION, encode_mask, unpacked
+from realtime.comms import VERSION, encode_mask, unpack_msgpack
 from realtime.errors import WireError
 
-MOST_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 64 * 1024
 """A request is small; an answer may hold a picture."""
-MOST_POINTS = 64
-MOST_SECONDS = 60.0
-AT_ONCE = 4
+MAX_POINTS = 64
+MAX_HISTORY_S = 60.0
+CLICKS_AT_ONCE = 4
 """Clicks of `everything`, whose graph a run has made for its votes; eight would keep the tracker waiting longer."""
-GRID = ("points_per_side", "least_predicted_iou", "least_stability")
-FIELDS: Mapping[str, tuple[str, ...]] = {
+GRID_FIELDS = ("points_per_side", "least_predicted_iou", "least_stability")
+REQUEST_FIELDS: Mapping[str, tuple[str, ...]] = {
     "status": (),
     "hold": ("object",),
     "release": (),
     "snapshot": ("format",),
     "history": ("object", "seconds"),
     "segment": ("box", "points", "labels"),
-    "everything": GRID,
+    "everything": GRID_FIELDS,
 }
 """What may stand in each request besides `v` and `ask`: a name that is mistyped must not mean the default."""
 
@@ -98,20 +98,20 @@ class EverythingRequest:
     settings: AutomaticSettings
 
 
-Ask = (
+Request = (
     StatusRequest | HoldRequest | ReleaseRequest | SnapshotRequest | HistoryRequest | SegmentRequest | EverythingRequest
 )
 
 
-def read_ask(payload: bytes) -> Ask:
+def read_request(payload: bytes) -> Request:
     """Read a request; raises `WireError` that says what came and what was expected."""
     fields = _map(payload)
     ask = fields.get("ask")
-    if not isinstance(ask, str) or ask not in FIELDS:
-        raise WireError(f"ask is {ask!r:.40}; known are {', '.join(FIELDS)}")
-    if unknown := fields.keys() - {"v", "ask", *FIELDS[ask]}:
+    if not isinstance(ask, str) or ask not in REQUEST_FIELDS:
+        raise WireError(f"ask is {ask!r:.40}; known are {', '.join(REQUEST_FIELDS)}")
+    if unknown := fields.keys() - {"v", "ask", *REQUEST_FIELDS[ask]}:
         some = f"{', '.join(sorted(map(repr, unknown)))}"
-        raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(FIELDS[ask]) or 'no fields'}")
+        raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(REQUEST_FIELDS[ask]) or 'no fields'}")
     match ask:
         case "status":
             return StatusRequest()
@@ -125,14 +125,14 @@ def read_ask(payload: bytes) -> Ask:
                 raise WireError(f"format is {kind!r:.40}; expected png or jpeg")
             return SnapshotRequest(kind)
         case "history":
-            return HistoryRequest(_whole(fields, "object"), _number(fields, "seconds", 5.0, 0.0, MOST_SECONDS))
+            return HistoryRequest(_whole(fields, "object"), _number(fields, "seconds", 5.0, 0.0, MAX_HISTORY_S))
         case "segment":
             return SegmentRequest(_prompt(fields))
         case _:
             return _everything(fields)
 
 
-def pack_ask(ask: str, **fields: Any) -> bytes:
+def pack_request(ask: str, **fields: Any) -> bytes:
     """A request; arrays and numbers of numpy are fine. Raises `WireError` for what msgpack cannot say."""
     try:
         return bytes(msgpack.packb({"v": VERSION, "ask": ask, **fields}, use_bin_type=True, default=_plain))
@@ -140,7 +140,7 @@ def pack_ask(ask: str, **fields: Any) -> bytes:
         raise WireError(f"{ask} cannot be asked so: {error}") from None
 
 
-def pack_answer(**fields: Any) -> bytes:
+def pack_reply(**fields: Any) -> bytes:
     """An answer that is ok."""
     return bytes(msgpack.packb({"v": VERSION, "ok": True, **fields}, use_bin_type=True))
 
@@ -150,7 +150,7 @@ def pack_refusal(error: str) -> bytes:
     return bytes(msgpack.packb({"v": VERSION, "ok": False, "error": error}, use_bin_type=True))
 
 
-def read_answer(payload: bytes) -> dict[str, Any]:
+def read_reply(payload: bytes) -> dict[str, Any]:
     """The fields of an answer; raises `WireError` with what the other side says is wrong."""
     fields = _map(payload)
     if fields.get("ok") is not True:
@@ -158,7 +158,7 @@ def read_answer(payload: bytes) -> dict[str, Any]:
     return fields
 
 
-def thing_fields(found: AutomaticMask, thing: int | None) -> dict[str, Any]:
+def object_fields(found: AutomaticMask, thing: int | None) -> dict[str, Any]:
     """One thing of an answer."""
     x, y, width, height = found.box_xywh
     return {
@@ -179,8 +179,8 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
             if fields.get("labels") is not None:
                 raise WireError("labels are for points; a box has none")
             return Prompt.box(x0, y0, x1, y1)
-        if not isinstance(points, list) or not 1 <= len(points) <= MOST_POINTS:
-            raise WireError(f"points are {points!r:.60}; expected 1 to {MOST_POINTS} of [x, y]")
+        if not isinstance(points, list) or not 1 <= len(points) <= MAX_POINTS:
+            raise WireError(f"points are {points!r:.60}; expected 1 to {MAX_POINTS} of [x, y]")
         labels = [1] * len(points) if fields.get("labels") is None else fields["labels"]
         if not isinstance(labels, list) or len(labels) != len(points) or any(label not in (0, 1) for label in labels):
             raise WireError(f"labels are {labels!r:.60}; expected a 1 (on it) or 0 (not) for each of the points")
@@ -193,16 +193,16 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
 
 
 def _everything(fields: Mapping[str, Any]) -> EverythingRequest:
-    chosen = {name: fields[name] for name in GRID if fields.get(name) is not None}
+    chosen = {name: fields[name] for name in GRID_FIELDS if fields.get(name) is not None}
     for name, value in chosen.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or (name == GRID[0] and value % 1 != 0):
-            raise WireError(f"{name} is {value!r:.40}; expected a {'whole ' if name == GRID[0] else ''}number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or (name == GRID_FIELDS[0] and value % 1 != 0):
+            raise WireError(f"{name} is {value!r:.40}; expected a {'whole ' if name == GRID_FIELDS[0] else ''}number")
     try:
-        if GRID[0] in chosen:
-            chosen[GRID[0]] = int(chosen[GRID[0]])
-            if chosen[GRID[0]] > 64:
-                raise ValueError(f"points_per_side must be 1 to 64, got {chosen[GRID[0]]}")
-        return EverythingRequest(AutomaticSettings(**chosen, clicks_at_once=AT_ONCE))
+        if GRID_FIELDS[0] in chosen:
+            chosen[GRID_FIELDS[0]] = int(chosen[GRID_FIELDS[0]])
+            if chosen[GRID_FIELDS[0]] > 64:
+                raise ValueError(f"points_per_side must be 1 to 64, got {chosen[GRID_FIELDS[0]]}")
+        return EverythingRequest(AutomaticSettings(**chosen, clicks_at_once=CLICKS_AT_ONCE))
     except ValueError as error:
         raise WireError(str(error)) from None
 
@@ -214,7 +214,7 @@ def _plain(value: Any) -> Any:
 
 
 def _map(payload: bytes) -> dict[str, Any]:
-    fields = unpacked(payload)
+    fields = unpack_msgpack(payload)
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise WireError(f"expected a msgpack map with v: {VERSION}, got {fields!r:.60}")
     return fields

@@ -30,7 +30,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def merged(settings: T, values: Mapping[str, Any], origin: str, _prefix: str = "") -> T:
+def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix: str = "") -> T:
     """Return the dataclass `settings` with nested `values` laid over it.
 
     origin: where they came from, for the message, such as the file's name.
@@ -48,7 +48,7 @@ def merged(settings: T, values: Mapping[str, Any], origin: str, _prefix: str = "
         if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
                 raise SettingsError(f"{origin}: {name} is a section, got {value!r}")
-            changes[key] = merged(current, value, origin, f"{name}.")
+            changes[key] = merge_settings(current, value, origin, f"{name}.")
         else:
             changes[key] = _fit(hints[key], value, f"{origin}: {name}")
     try:
@@ -57,13 +57,13 @@ def merged(settings: T, values: Mapping[str, Any], origin: str, _prefix: str = "
         raise error if isinstance(error, SettingsError) else SettingsError(f"{origin}: {_prefix}{error}") from None
 
 
-def flattened(settings: Any, prefix: str = "") -> dict[str, Any]:
+def flatten_settings(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Every leaf as "section.key": value, for printing and for recordings."""
     out: dict[str, Any] = {}
     for f in fields(settings):
         value = getattr(settings, f.name)
         if is_dataclass(value):
-            out |= flattened(value, f"{prefix}{f.name}.")
+            out |= flatten_settings(value, f"{prefix}{f.name}.")
         else:
             out[f"{prefix}{f.name}"] = value
     return out

@@ -11,7 +11,7 @@ from typing import Any
 from engines import EngineSettings
 from realtime.comms import Encoding
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
-from realtime.config.loader import flattened, merged, read_toml
+from realtime.config.loader import flatten_settings, merge_settings, read_toml
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.recording import RecordSettings
 from realtime.config.viewer import ViewSettings
@@ -73,11 +73,11 @@ def load_config(file: Path | None, flags: Mapping[str, Any], defaults: RunConfig
     """Defaults, then the file, then the flags (nested maps); raises `SettingsError` for whatever does not fit."""
     config = defaults or RunConfig()
     if file is not None:
-        config = merged(config, read_toml(file), str(file))
-    return merged(config, flags, "flags")
+        config = merge_settings(config, read_toml(file), str(file))
+    return merge_settings(config, flags, "flags")
 
 
-def kept(config: RunConfig) -> RunConfig:
+def select_recorded_settings(config: RunConfig) -> RunConfig:
     """What a recording keeps: all that decides its masks; no address, token or place on this machine."""
     publish = replace(PublishConfig(), stream=config.publish.stream, encoding=config.publish.encoding)
     return RunConfig(publish=publish, engine=replace(config.engine, cache_dir=None), tracker=config.tracker)
@@ -86,7 +86,7 @@ def kept(config: RunConfig) -> RunConfig:
 def to_toml(config: RunConfig) -> str:
     """Write the configuration as a file that `--config` reads; settings that are unset stand as comments."""
     lines: dict[str, list[str]] = {"": []}
-    for name, value in flattened(config).items():
+    for name, value in flatten_settings(config).items():
         section, _, key = name.rpartition(".")
         lines.setdefault(section, []).append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
     return "\n\n".join("\n".join(([f"[{name}]"] if name else []) + body) for name, body in lines.items() if body) + "\n"

@@ -278,7 +278,7 @@ class Pipeline:
         self._metrics.count_event("keyframes", done_ns)
         self._metrics.observe("encode", encode_ms, done_ns)
         reference = FrameRef.of(frame)
-        self._broadcast.publish("keyframe", KeyframeMessage(reference, encode_ms).fields())
+        self._broadcast.publish("keyframe", KeyframeMessage(reference, encode_ms).to_fields())
 
     # -- overlay ------------------------------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ class Pipeline:
                 ok, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
                 if ok:
                     reference = FrameRef.of(shown.frame)
-                    sent = self._broadcast.publish("overlay", OverlayMessage(reference, jpeg.tobytes()).fields())
+                    sent = self._broadcast.publish("overlay", OverlayMessage(reference, jpeg.tobytes()).to_fields())
                     self._metrics.count_event("overlays", sent.published_ns)
 
     # -- health -------------------------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ class Pipeline:
             engine,
             wall_ns(),
         )
-        self._broadcast.publish("health", health.fields())
+        self._broadcast.publish("health", health.to_fields())
         self._tell(lambda observer: observer.on_health(health))
 
     def _tell(self, what: Callable[[PipelineObserver], None]) -> None:

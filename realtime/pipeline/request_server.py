@@ -21,8 +21,8 @@ from engines import Decoder, EngineError
 from engines.automatic_masks import AutomaticMask, everything, finished, segment
 from realtime.comms import MaskMessage, unpack
 from realtime.comms.requests import (
-    MOST_BYTES,
-    MOST_SECONDS,
+    MAX_HISTORY_S,
+    MAX_REQUEST_BYTES,
     EverythingRequest,
     HistoryRequest,
     HoldRequest,
@@ -30,13 +30,13 @@ from realtime.comms.requests import (
     SegmentRequest,
     SnapshotRequest,
     StatusRequest,
-    pack_answer,
+    object_fields,
     pack_refusal,
-    read_ask,
-    thing_fields,
+    pack_reply,
+    read_request,
 )
 from realtime.comms.sockets import ReplySocket
-from realtime.comms.sockets.request_reply import Asker
+from realtime.comms.sockets.request_reply import ClientId
 from realtime.errors import WireError
 from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
@@ -45,7 +45,7 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey, FrameRef
 
-_Jobs = queue.Queue[tuple[Asker, SegmentRequest | EverythingRequest | HoldRequest | ReleaseRequest]]
+_Jobs = queue.Queue[tuple[ClientId, SegmentRequest | EverythingRequest | HoldRequest | ReleaseRequest]]
 WAIT_S = 0.1
 _NOTHING: Any = object()
 LOOK_S = 0.02
@@ -71,7 +71,7 @@ class RequestServer(PipelineObserver):
     def __init__(self, endpoint: str, stream: str, commands: CommandQueue, clock_ns: Callable[[], int]) -> None:
         """Bind; raises `TransportError`."""
         self._stream, self._commands, self._clock_ns = stream, commands, clock_ns
-        self._socket = ReplySocket(endpoint, max_bytes=MOST_BYTES)
+        self._socket = ReplySocket(endpoint, max_bytes=MAX_REQUEST_BYTES)
         self.endpoint = self._socket.endpoint
         self._shown: FrameResult | None = None
         self._held = False
@@ -82,7 +82,7 @@ class RequestServer(PipelineObserver):
         self._lock = threading.Lock()
         self._slow: _Jobs = queue.Queue(MOST_WAITING)
         self._steering: _Jobs = queue.Queue(MOST_STEERING)
-        self._done: deque[tuple[Asker, bytes]] = deque()
+        self._done: deque[tuple[ClientId, bytes]] = deque()
         self._refused = 0
         self._stop = threading.Event()
         self._threads = [
@@ -126,7 +126,7 @@ class RequestServer(PipelineObserver):
         with self._lock:
             self._history.append((now_ns, payload))
             self._history_bytes += len(payload)
-            oldest_ns = now_ns - round(MOST_SECONDS * 1e9)
+            oldest_ns = now_ns - round(MAX_HISTORY_S * 1e9)
             while self._history[0][0] < oldest_ns or self._history_bytes > MOST_HISTORY_BYTES:
                 self._history_bytes -= len(self._history.popleft()[1])
 
@@ -148,9 +148,9 @@ class RequestServer(PipelineObserver):
         finally:
             self._socket.close()
 
-    def _take(self, asker: Asker, payload: bytes) -> None:
+    def _take(self, asker: ClientId, payload: bytes) -> None:
         try:
-            ask = read_ask(payload)
+            ask = read_request(payload)
             if isinstance(ask, SegmentRequest | EverythingRequest | HoldRequest | ReleaseRequest):
                 (self._slow if isinstance(ask, SegmentRequest | EverythingRequest) else self._steering).put_nowait(
                     (asker, ask)
@@ -171,10 +171,10 @@ class RequestServer(PipelineObserver):
 
     def _answer(self, ask: StatusRequest | SnapshotRequest | HistoryRequest) -> bytes:
         if isinstance(ask, StatusRequest):
-            return pack_answer(**self._status())
+            return pack_reply(**self._status())
         if isinstance(ask, SnapshotRequest):
-            return pack_answer(**self._snapshot(ask))
-        return pack_answer(masks=self._remembered(ask))
+            return pack_reply(**self._snapshot(ask))
+        return pack_reply(masks=self._remembered(ask))
 
     def _status(self) -> dict[str, Any]:
         shown, keyframe = self._shown, self._keyframe
@@ -199,7 +199,7 @@ class RequestServer(PipelineObserver):
             if not ok:
                 raise RequestRefused(f"the frame cannot be packed as {ask.format}")
             data = np.asarray(packed).tobytes()
-        mask = MaskMessage.of_result(message).fields() if message is not None else None
+        mask = MaskMessage.from_result(message).to_fields() if message is not None else None
         return {"frame": asdict(FrameRef.of(frame)), "format": ask.format, "data": data, "mask": mask}
 
     def _remembered(self, ask: HistoryRequest) -> list[bytes]:
@@ -235,7 +235,7 @@ class RequestServer(PipelineObserver):
         on = isinstance(ask, HoldRequest)
         thing = self._steered(UserCommand("hold", on, object=ask.object if isinstance(ask, HoldRequest) else None))
         self._held = on
-        return pack_answer(object=thing)
+        return pack_reply(object=thing)
 
     def _steered(self, command: UserCommand) -> Any:
         """What the tracker says to a command; raises `RequestRefused` when it does not come to it, or cannot do it."""
@@ -271,10 +271,10 @@ class RequestServer(PipelineObserver):
             steps = everything(decoder, keyframe.embedding, ask.settings)
             found = finished(steps, lambda step: self._go_on())
         ids = self._known(keyframe, found)
-        return pack_answer(
+        return pack_reply(
             frame=asdict(FrameRef.of(keyframe)),
             keyframe={"index": keyframe.index, "timestamp": keyframe.timestamp},
-            things=[thing_fields(each, thing) for each, thing in zip(found, ids, strict=True)],
+            things=[object_fields(each, thing) for each, thing in zip(found, ids, strict=True)],
         )
 
     def _known(self, keyframe: Keyframe, found: tuple[AutomaticMask, ...]) -> list[int | None]:

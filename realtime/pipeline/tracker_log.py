@@ -129,7 +129,7 @@ class LoggedTracker:
             self._on_call(TrackerCall("pause", clock_ns=self._clock.drain()))
 
     def _publish(self, result: MaskResult) -> MessageStamp:
-        fields = MaskMessage.of_result(result).fields(self._encoding)
+        fields = MaskMessage.from_result(result).to_fields(self._encoding)
         # Packing takes its time, and the age is that at publication.
         fields["carried_ms"] = (self._clock() - result.timing_ns.decode_end) / 1e6
         return self._broadcast.publish("mask", fields)

@@ -14,12 +14,12 @@ import cv2
 import msgpack
 import numpy as np
 
-from realtime.comms import unpacked
+from realtime.comms import unpack_msgpack
 from realtime.errors import RecordingError, WireError
 from realtime.pipeline.control import ALL_VERBS, UserCommand
 from realtime.pipeline.publisher import MessageStamp
 from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
-from realtime.sources.pupil_messages import jpeg_size
+from realtime.sources.pupil_messages import read_jpeg_size
 from realtime.tracking.dwell import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Frame, FrameKey, GazeSample
@@ -113,7 +113,7 @@ def _picture_size(data: bytes) -> tuple[int, int]:
     """(width, height) that a JPEG or PNG says it has; zeros where it is neither."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    return jpeg_size(data) or (0, 0)
+    return read_jpeg_size(data) or (0, 0)
 
 
 def pack_frame(frame: Frame, lossy: bool, jpeg_quality: int) -> bytes:
@@ -252,7 +252,7 @@ def _pack(values: Any) -> bytes:
 
 def _unpack(data: bytes, wanted: type) -> Any:
     try:
-        found = unpacked(data)
+        found = unpack_msgpack(data)
     except WireError as error:
         raise RecordingError(f"a message of the recording is {error}") from None
     if not isinstance(found, wanted):

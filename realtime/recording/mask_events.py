@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.comms import STATES, HealthMessage, read
+from realtime.comms import STATES, HealthMessage, read_message
 from realtime.comms.envelope import map_of, number, unpack, whole
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
@@ -167,7 +167,7 @@ def _numbers(fields: dict[str, Any], name: str, count: int) -> list[float] | Non
 
 def _health(recording: RecordingReader, entry: RecordingEntry) -> HealthMessage:
     try:
-        message = read("health", entry.data)
+        message = read_message("health", entry.data)
     except WireError as error:
         raise RecordingError(f"{recording.path}: {error}") from None
     assert isinstance(message, HealthMessage)

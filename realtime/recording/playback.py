@@ -52,15 +52,15 @@ class RecordedFrames(PlayedFrames):
             try:
                 frame = packed.frame()
             except RecordingError:
-                self._tally.dropped("undecodable")
+                self._monitor.count_dropped("undecodable")
                 continue
             at_s = self.seconds(self.due_ns(packed))
-            if not self._due(at_s):
+            if not self._wait_until_due(at_s):
                 return
-            self._give(frame.image, frame.index, frame.timestamp, self.seconds(packed.captured_ns), frame.jpeg)
+            self._emit(frame.image, frame.index, frame.timestamp, self.seconds(packed.captured_ns), frame.jpeg)
             count += 1
-        self._tally.dropped("damaged chunks", self.recording.damaged)
-        self._ended(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
+        self._monitor.count_dropped("damaged chunks", self.recording.damaged)
+        self._finish(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
 
 
 class RecordedGaze(SyncedGaze):
@@ -77,8 +77,8 @@ class RecordedGaze(SyncedGaze):
             at_s = self._frames.seconds(self._frames.due_ns(sample))
             if not self._wait(at_s):
                 return
-            self._give(sample, at_s, now_ns())
-        self._tally.enter("ended", "the recording has no more looks")
+            self._emit(sample, at_s, now_ns())
+        self._monitor.set_state("ended", "the recording has no more looks")
 
     def _wait(self, at_s: float) -> bool:
         """Wait until that second of the recording has come; False when stopped, or when the frames have ended."""
@@ -91,20 +91,20 @@ class RecordedGaze(SyncedGaze):
             self._stop.wait(0.01 if due_ns is None else min(0.05, max(0, due_ns - now_ns()) / 1e9))
         return False
 
-    def _catch_up(self, clip_s: float) -> None:
+    def _play_until(self, clip_s: float) -> None:
         """Give all that was captured by `clip_s`."""
         while not self._stop.is_set():
             sample = self._next or next(self._samples, None)
             if sample is None:
-                self._tally.enter("ended", "the recording has no more looks")
+                self._monitor.set_state("ended", "the recording has no more looks")
                 return
             at_s = self._frames.seconds(sample.captured_ns)
             self._next = sample if at_s > clip_s else None
             if self._next is not None:
                 return
-            self._give(sample, at_s, None)
+            self._emit(sample, at_s, None)
 
-    def _give(self, sample: GazeSample, at_s: float, received_ns: int | None) -> None:
+    def _emit(self, sample: GazeSample, at_s: float, received_ns: int | None) -> None:
         """received_ns: now; None where only the recording's own time counts."""
         due_ns = self._clock.host_ns(at_s) or now_ns()
         if received_ns is None:
@@ -112,6 +112,6 @@ class RecordedGaze(SyncedGaze):
         else:
             lag_ns = self._frames.due_ns(sample) - sample.captured_ns
             moved = replace(sample, captured_ns=min(received_ns, due_ns - lag_ns), received_ns=received_ns)
-        self._tally.received()
-        self._tally.enter("running")
+        self._monitor.count_received()
+        self._monitor.set_state("running")
         self._on_gaze(moved)

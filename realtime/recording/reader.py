@@ -19,7 +19,7 @@ from mcap.opcode import Opcode
 from mcap.records import Chunk, Message, Metadata
 from mcap.stream_reader import get_chunk_data_stream
 
-from realtime.comms import MaskMessage, read
+from realtime.comms import MaskMessage, read_message
 from realtime.errors import RecordingError, WireError
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.format import (
@@ -141,7 +141,7 @@ class RecordingReader:
     def mask(self, entry: RecordingEntry) -> MaskMessage:
         """Read one of them."""
         try:
-            message = read("mask", entry.data)
+            message = read_message("mask", entry.data)
         except WireError as error:
             raise RecordingError(f"{self.path}: {error}") from None
         assert isinstance(message, MaskMessage)

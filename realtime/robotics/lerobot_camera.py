@@ -68,7 +68,7 @@ class LeRobotCamera(PipelineObserver):
     def _work(self) -> None:
         while (shown := self._shown.get()) is not None:
             try:
-                if self._publisher.heard:
+                if self._publisher.has_subscribers:
                     self._send(shown)
                 self._trouble = ""
             except Exception as error:  # one picture must not end the others
@@ -81,4 +81,4 @@ class LeRobotCamera(PipelineObserver):
         if not ok:
             raise ValueError(f"a picture of {image.shape} cannot be packed as JPEG")
         captured_s = (shown.frame.captured_ns + self._wall_ns) / 1e9
-        self._publisher.send_bare(camera_message(self._camera, captured_s, jpeg.tobytes()))
+        self._publisher.send_raw(camera_message(self._camera, captured_s, jpeg.tobytes()))

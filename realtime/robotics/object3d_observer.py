@@ -106,7 +106,7 @@ class Object3dObserver(PipelineObserver):
             try:
                 depth, missing = self._depth_of(shown)
                 said = self._placer.place(shown.frame, shown.result, depth, missing)
-                self._broadcast.publish("object3d", said.fields())
+                self._broadcast.publish("object3d", said.to_fields())
                 self._trouble = ""
             except CalibrationError as error:
                 self._refuse(str(error))
@@ -119,7 +119,7 @@ class Object3dObserver(PipelineObserver):
     def _depth_of(self, shown: FrameResult) -> tuple[DepthFrame | None, str]:
         if self._depth is None or shown.result is None or shown.result.mask is None:
             return None, ""
-        found, at_ns = self._depth.at(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
+        found, at_ns = self._depth.find_nearest(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
         if found is not None:
             self._alone_since_ns, self._alone_s = None, 0.0
             self._misfit = _misfit(found.depth.shape[1::-1], self._placer.depth_camera.size)

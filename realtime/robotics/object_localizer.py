@@ -34,7 +34,7 @@ from calibration.objects import (
 )
 from calibration.pose import BoardPose, find_pose
 from realtime.comms import DepthRef, Object3dMessage, ObjectPose
-from realtime.comms.object3d import Vector
+from realtime.comms.object3d import Numbers
 from realtime.config.objects import ObjectSettings
 from realtime.robotics.robot_frame import HeadsetCamera, RobotFrame
 from realtime.sources.depth import DepthFrame
@@ -163,7 +163,7 @@ class ObjectLocalizer:
             depth=DepthRef(depth.timestamp, 1000 * depth.apart_s, self._beside is not None),
         )
 
-    def _continued(self, frame: str, pose: RigidTransform) -> Vector:
+    def _continued(self, frame: str, pose: RigidTransform) -> Numbers:
         """The quaternion, of the two that mean the same the one nearer to the last: it can be interpolated."""
         new = pose.quaternion_xyzw
         if frame in self._quaternions and self._quaternions[frame] @ new < 0:
@@ -244,7 +244,7 @@ class ObjectLocalizer:
 
     def _velocity_there(
         self, captured_s: float, said: Object3dMessage, robot: ObjectPose, pose: RigidTransform
-    ) -> Vector | None:
+    ) -> Numbers | None:
         """In the base of a robot, by the places there: of what stands, a head that moves sees a velocity."""
         box = OrientedBox(pose, np.array(said.extents))
         steady = self._there.update(captured_s, box, np.array(robot.centroid), BOARD_JITTER_M)
@@ -280,5 +280,5 @@ def _thinned(points: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     return points[:: math.ceil(len(points) / most)] if most else points[:0]
 
 
-def _tuple(values: Floats) -> Vector:
+def _tuple(values: Floats) -> Numbers:
     return tuple(np.asarray(values, np.float64).ravel().tolist())

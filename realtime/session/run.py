@@ -15,7 +15,7 @@ from calibration import CalibrationError
 from engines import Decoder, Encoder, EngineSettings, load, weights
 from realtime.comms import HealthMessage
 from realtime.comms.sockets import PublisherSocket
-from realtime.config.schema import RunConfig, kept, to_toml
+from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
@@ -34,7 +34,7 @@ from realtime.robotics.outputs import open_formats
 from realtime.session.inputs import open_depth, open_frames, open_gaze, redact_password
 from realtime.session.view import RunView
 from realtime.sources.browser import BrowserFrames, BrowserGaze
-from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze
+from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze_calibration
 from realtime.sources.video_file import PlayedFrames
 from realtime.tracking.tracker import Tracker
 from realtime.types import FrameSource, GazeSource, SourceStatus
@@ -71,7 +71,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
             view.on_page(page.address)
         publisher = PublisherSocket(config.publish.endpoint)
         stack.callback(publisher.close, 0.1)
-        calibration = load_gaze(config.calibration, config.source) if config.calibration else None
+        calibration = load_gaze_calibration(config.calibration, config.source) if config.calibration else None
         if calibration is not None:
             gaze = _calibrated(gaze, calibration, config, clip)
         at_any_speed = clip is not None and not clip.clock.real_time
@@ -111,7 +111,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
             every_frame=at_any_speed,
             cancelled=lambda: interrupts.is_requested,
             encoding=config.publish.encoding,
-            overlay_wanted=lambda: config.publish.overlay and publisher.wanted("overlay"),
+            overlay_wanted=lambda: config.publish.overlay and publisher.has_subscriber("overlay"),
             jpeg_quality=config.publish.jpeg_quality,
             commands=commands,
             observers=observers,
@@ -173,7 +173,7 @@ class _CalibrationCheck(PipelineObserver):
     def checked(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         """The size, if it is that of the calibration; raises `CalibrationError`."""
         if self._calibration is not None:
-            self._calibration.check(size)
+            self._calibration.check_frame_size(size)
         return size
 
     def refuse(self, why: str) -> None:
@@ -187,7 +187,7 @@ class _CalibrationCheck(PipelineObserver):
         except CalibrationError as error:
             self.refused = str(error)
         if self._gaze is not None and shown.result is not None:
-            self._gaze.chosen(shown.result, now_ns())
+            self._gaze.learn_from_mask(shown.result, now_ns())
 
 
 class _NewestResult(PipelineObserver):
@@ -225,7 +225,7 @@ def _calibrated(
     """The source as its calibration corrects it; refused for a mouse and for frames of another size."""
     if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("the mouse is where it is; leave out --calibration, or give --gaze")
-    calibration.check(clip.size if clip is not None else None)
+    calibration.check_frame_size(clip.size if clip is not None else None)
     age_s = calibration.age_s(datetime.now(UTC))
     return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift, age_s=age_s)
 
@@ -253,8 +253,8 @@ def _page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> LivePage 
 def _deck(config: RunConfig, view: RunView, page: LivePage | None, at_any_speed: bool) -> RecordingController:
     """What records, and tells the user and the page of it."""
     about = RecordingInfo(
-        config=to_toml(kept(config)), source=redact_password(config.source), frame_time=at_any_speed,
-        encoding=config.publish.encoding, stream=config.publish.stream, program=version("gazecast"),
+        config=to_toml(select_recorded_settings(config)), source=redact_password(config.source),
+        frame_time=at_any_speed, encoding=config.publish.encoding, stream=config.publish.stream, program=version("gazecast"),
     )  # fmt: skip
     if page is None:
         return RecordingController(config.record, about, now_ns, view.progress.show_line)

@@ -124,7 +124,7 @@ class SimulatedTracker:
 
     def _answer(self) -> None:
         while not self._stop.is_set():
-            self._server.answer(self._reply, 0.1)
+            self._server.serve_request(self._reply, 0.1)
 
     def _reply(self, parts: list[bytes]) -> str:
         """What Pupil Remote answers: two words and multipart messages are exact, else the first letter decides."""

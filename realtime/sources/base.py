@@ -19,7 +19,7 @@ class SourceMonitor:
         self._dropped: Counter[str] = Counter()
         self.on_event: OnEvent | None = None
 
-    def enter(self, state: SourceState, reason: str = "") -> None:
+    def set_state(self, state: SourceState, reason: str = "") -> None:
         """Take on a state; whoever listens hears of it if it is new. Final states are not left."""
         with self._lock:
             same = (state, reason) == (self._state, self._reason)
@@ -29,12 +29,12 @@ class SourceMonitor:
         if self.on_event:
             self.on_event(self.status())
 
-    def received(self, count: int = 1) -> None:
+    def count_received(self, count: int = 1) -> None:
         """Count what came."""
         with self._lock:
             self._received += count
 
-    def dropped(self, reason: str, count: int = 1) -> None:
+    def count_dropped(self, reason: str, count: int = 1) -> None:
         """Count what came and is not handed on."""
         if count:
             with self._lock:

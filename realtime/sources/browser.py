@@ -14,13 +14,13 @@ import numpy as np
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.sources.base import SourceMonitor
-from realtime.sources.pupil_messages import jpeg_size
+from realtime.sources.pupil_messages import read_jpeg_size
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus
 
-MOST_PIXELS = 4096 * 2160
+MAX_PIXELS = 4096 * 2160
 """Decoding costs three bytes a pixel, however small the JPEG."""
 SILENCE_NS = 1_000_000_000
-NOBODY = "open the page and start its camera or a clip"
+NO_PAGE = "open the page and start its camera or a clip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class BrowserFrames(FrameSource):
     """Decodes the newest frame on a thread of its own, so that whoever offers it goes on at once."""
 
     def __init__(self) -> None:
-        self._tally = SourceMonitor("connecting", NOBODY)
+        self._monitor = SourceMonitor("connecting", NO_PAGE)
         self._shots: Latest[BrowserFrame] = Latest()
         self._on_frame: OnFrame = lambda frame: None
         self._last_ns = 0
@@ -46,7 +46,7 @@ class BrowserFrames(FrameSource):
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin, whether a page is there yet or not."""
-        self._on_frame, self._tally.on_event = on_frame, on_event
+        self._on_frame, self._monitor.on_event = on_frame, on_event
         self._thread.start()
 
     def stop(self) -> None:
@@ -58,8 +58,8 @@ class BrowserFrames(FrameSource):
     def status(self) -> SourceStatus:
         """`dropped` counts what was superseded by a newer frame before it was decoded, and what was no JPEG."""
         if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
-            self._tally.enter("waiting", "the page sends no frames; is it hidden or asleep?")
-        found = self._tally.status()
+            self._monitor.set_state("waiting", "the page sends no frames; is it hidden or asleep?")
+        found = self._monitor.status()
         superseded = {"superseded": self._shots.dropped} if self._shots.dropped else {}
         return SourceStatus(found.state, found.reason, found.received, {**found.dropped, **superseded})
 
@@ -67,24 +67,24 @@ class BrowserFrames(FrameSource):
         """Take a frame; never blocks."""
         self._shots.put(shot)
 
-    def left(self) -> None:
+    def disconnect(self) -> None:
         """The page that was the source is so no longer."""
         self._last_ns = 0
-        self._tally.enter("connecting", NOBODY)
+        self._monitor.set_state("connecting", NO_PAGE)
 
     def _decode(self) -> None:
         while (shot := self._shots.get()) is not None:
-            size = jpeg_size(shot.jpeg)
-            if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS:
-                self._tally.dropped("no jpeg" if size is None else "size")
+            size = read_jpeg_size(shot.jpeg)
+            if size is None or not 0 < size[0] * size[1] <= MAX_PIXELS:
+                self._monitor.count_dropped("no jpeg" if size is None else "size")
                 continue
             image = cv2.imdecode(np.frombuffer(shot.jpeg, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
             if image is None or image.shape[:2] != (size[1], size[0]):
-                self._tally.dropped("undecodable")
+                self._monitor.count_dropped("undecodable")
                 continue
             self._last_ns = now_ns()
-            self._tally.received()
-            self._tally.enter("running")
+            self._monitor.count_received()
+            self._monitor.set_state("running")
             picture = np.asarray(image, np.uint8)
             times = shot.timestamp, shot.captured_ns, shot.received_ns
             self._on_frame(Frame(picture, shot.index, *times, shot.jpeg))
@@ -94,12 +94,12 @@ class BrowserGaze(GazeSource):
     """The mouse or finger over the page's picture: 0..1 of the frame, confidence 0 when it has left."""
 
     def __init__(self) -> None:
-        self._tally = SourceMonitor("waiting", "move the mouse or a finger over the page's picture")
+        self._monitor = SourceMonitor("waiting", "move the mouse or a finger over the page's picture")
         self._on_gaze: OnGaze | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Begin to give samples to `on_gaze`."""
-        self._tally.on_event = on_event
+        self._monitor.on_event = on_event
         self._on_gaze = on_gaze
 
     def stop(self) -> None:
@@ -108,12 +108,12 @@ class BrowserGaze(GazeSource):
 
     def status(self) -> SourceStatus:
         """Running once there was a look."""
-        return self._tally.status()
+        return self._monitor.status()
 
     def offer(self, sample: GazeSample) -> None:
         """Take a look; called from one thread."""
         give = self._on_gaze
         if give is not None:
-            self._tally.received()
-            self._tally.enter("running")
+            self._monitor.count_received()
+            self._monitor.set_state("running")
             give(sample)

@@ -18,14 +18,14 @@ from calibration.record import CalibrationRecord, load
 from realtime.infra.clock import now_ns
 from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus
 
-LEAST_RADIUS_DEG = 0.5
+MIN_RADIUS_DEG = 0.5
 """A validation right after the calibration may find less; held still and looked at briefly, no tracker is better."""
-FRESH_MS = 150.0
+MAX_GAZE_AGE_MS = 150.0
 """Only a mask whose gaze is this young says where the eyes are now."""
-FAR_WIDTHS = 3.0
+MAX_DISTANCE_WIDTHS = 3.0
 
 
-def camera_name(spec: str) -> str:
+def describe_camera(spec: str) -> str:
     """What a calibration remembers of where its pictures came from: `camera:0`, `pupil`, `rtsp://host/path`, `file`."""
     kind, _, rest = spec.partition(":")
     kind = kind.strip().lower()
@@ -36,7 +36,7 @@ def camera_name(spec: str) -> str:
     return kind
 
 
-def load_gaze(
+def load_gaze_calibration(
     path: Path, source: str | None = None, size: tuple[int, int] | None = None, *, refused: bool = False
 ) -> LoadedCalibration:
     """Read a gaze calibration for frames of `source`; `CalibrationError` says why it cannot be used.
@@ -45,7 +45,7 @@ def load_gaze(
     that has failed its validation, to validate it again.
     """
     record = load(path, "gaze", size=size)
-    camera = camera_name(source) if source is not None else record.camera
+    camera = describe_camera(source) if source is not None else record.camera
     if "file" not in (camera, record.camera) and camera != record.camera:
         raise RecordError(
             f"{path} was made with the frames of {record.camera!r}, these are of {camera!r}; calibrate again for them"
@@ -73,7 +73,7 @@ class LoadedCalibration:
         made = datetime.fromisoformat(self.record.made_at)
         return max(0.0, (now - (made if made.tzinfo else made.replace(tzinfo=UTC))).total_seconds())
 
-    def check(self, size: tuple[int, int] | None) -> None:
+    def check_frame_size(self, size: tuple[int, int] | None) -> None:
         """Raise `RecordError` if frames of (width, height) are not those that it was made for."""
         if size is not None and size != self.record.size:
             made = self.record.size
@@ -89,7 +89,7 @@ class CalibratedGaze(GazeSource):
     def __init__(
         self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True, age_s: float = math.inf
     ) -> None:
-        """`learn`: from what the wearer chooses while it runs; see `chosen`. age_s: of the calibration.
+        """`learn`: from what the wearer chooses while it runs; see `learn_from_mask`. age_s: of the calibration.
 
         One that was just made is better than what a thing's middle says, and is hardly moved by it.
         """
@@ -104,7 +104,7 @@ class CalibratedGaze(GazeSource):
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Start the source; `on_gaze` gets pixels, with an error radius."""
-        self._source.start(lambda sample: on_gaze(self.corrected(sample)), on_event)
+        self._source.start(lambda sample: on_gaze(self.correct(sample)), on_event)
 
     def stop(self) -> None:
         """Stop the source."""
@@ -119,20 +119,20 @@ class CalibratedGaze(GazeSource):
         """What has been learnt since the start."""
         return self._drift
 
-    def corrected(self, sample: GazeSample) -> GazeSample:
+    def correct(self, sample: GazeSample) -> GazeSample:
         """The sample where the eyes are; one that is nowhere near the picture, or not finite, as it came."""
         x, y = sample.to_px(self._size)
-        if not (math.isfinite(x + y) and max(abs(x), abs(y)) < FAR_WIDTHS * max(self._size)):
+        if not (math.isfinite(x + y) and max(abs(x), abs(y)) < MAX_DISTANCE_WIDTHS * max(self._size)):
             return sample
         at = self._table.at(x, y)
         dx, dy = self._drift.decayed(sample.received_ns / 1e9).offset_deg
-        radius = max(at.radius_px, LEAST_RADIUS_DEG * at.deg_px)
+        radius = max(at.radius_px, MIN_RADIUS_DEG * at.deg_px)
         x, y = at.x + dx * at.deg_px, at.y + dy * at.deg_px
         return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.deg_px)
 
-    def chosen(self, message: MaskResult, now_ns: int) -> None:
+    def learn_from_mask(self, message: MaskResult, now_ns: int) -> None:
         """Learn from a published mask: once from each thing that is locked, while it is looked at."""
-        if not self._learn or message.mask is None or message.state != "locked" or message.carried_ms > FRESH_MS:
+        if not self._learn or message.mask is None or message.state != "locked" or message.carried_ms > MAX_GAZE_AGE_MS:
             return
         box = message.box
         if message.object == self._last_object or box is None:

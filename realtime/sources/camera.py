@@ -26,7 +26,7 @@ class CaptureFrames:
     def __init__(self, name: str, open_capture: Callable[[], VideoCapture | None], advice: str) -> None:
         """`advice` tells what to do when it cannot be opened."""
         self._name, self._open, self._advice = name, open_capture, advice
-        self._tally = SourceMonitor("connecting", f"opening {name}")
+        self._monitor = SourceMonitor("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
         self._index, self._last_ns = 0, 0
         self._stop = threading.Event()
@@ -34,7 +34,7 @@ class CaptureFrames:
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin, whether it is plugged in yet or not."""
-        self._on_frame, self._tally.on_event = on_frame, on_event
+        self._on_frame, self._monitor.on_event = on_frame, on_event
         self._thread.start()
 
     def stop(self) -> None:
@@ -46,8 +46,8 @@ class CaptureFrames:
     def status(self) -> SourceStatus:
         """A camera that hangs in a read is `waiting`."""
         if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
-            self._tally.enter("waiting", f"{self._name} gives no pictures; {self._advice}")
-        return self._tally.status()
+            self._monitor.set_state("waiting", f"{self._name} gives no pictures; {self._advice}")
+        return self._monitor.status()
 
     def _guard(self) -> None:
         try:
@@ -55,13 +55,13 @@ class CaptureFrames:
                 self._use()
                 self._stop.wait(RETRY_S)
         except Exception as error:
-            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+            self._monitor.set_state("failed", f"{type(error).__name__}: {error}")
 
     def _use(self) -> None:
         """Open it and read until it gives no more."""
         capture = self._open()
         if capture is None:
-            self._tally.enter("waiting", f"{self._name} cannot be opened; {self._advice}")
+            self._monitor.set_state("waiting", f"{self._name} cannot be opened; {self._advice}")
             return
         try:
             while not self._stop.is_set():
@@ -70,13 +70,13 @@ class CaptureFrames:
                 if self._stop.is_set():
                     return
                 if not ok or image is None:
-                    self._tally.enter("waiting", f"{self._name} gives no more pictures; {self._advice}")
+                    self._monitor.set_state("waiting", f"{self._name} gives no more pictures; {self._advice}")
                     return
                 stamp_ns = capture.captured_ns() or 0
                 captured_ns = stamp_ns if 0 <= received_ns - stamp_ns < _PLAUSIBLE_NS else received_ns
                 self._last_ns = received_ns
-                self._tally.received()
-                self._tally.enter("running")
+                self._monitor.count_received()
+                self._monitor.set_state("running")
                 self._on_frame(Frame(image, self._index, captured_ns / 1e9, captured_ns, received_ns))
                 self._index += 1
         finally:

@@ -29,9 +29,9 @@ from realtime.sources.opencv_capture import depth_frames
 from realtime.sources.video_file import PlaybackClock
 from realtime.types import Frame, SourceStatus
 
-KEPT = 8
+MAX_KEPT_FRAMES = 8
 """Depth frames of a live source that are remembered; a quarter of a second at 30 Hz."""
-LARGEST_M = 100.0
+MAX_DEPTH_M = 100.0
 _TIMES = "timestamps.csv"
 
 
@@ -57,7 +57,7 @@ class DepthSource(Protocol):
         """End; twice is fine."""
         ...
 
-    def at(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
+    def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """The depth frame nearest in time, within the tolerance; waits for one on its way. From one thread."""
         ...
 
@@ -67,12 +67,12 @@ class DepthSource(Protocol):
 
 
 class LiveDepth:
-    """Depth frames as they come, the newest `KEPT` of them; the base of sources that receive."""
+    """Depth frames as they come, the newest `MAX_KEPT_FRAMES` of them; the base of sources that receive."""
 
     def __init__(self, *, same_clock: bool = False) -> None:
         """same_clock: timestamps are of the frames' own clock, which is better to match by than when things came."""
         self._same_clock = same_clock
-        self._frames: deque[DepthFrame] = deque(maxlen=KEPT)
+        self._frames: deque[DepthFrame] = deque(maxlen=MAX_KEPT_FRAMES)
         self._changed = threading.Condition()
         self._stopped = False
 
@@ -88,7 +88,7 @@ class LiveDepth:
             self._stopped = True
             self._changed.notify_all()
 
-    def at(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
+    def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """As `DepthSource`: waits only while all that has come is older than the frame."""
         until_ns = now_ns() + round(wait_s * 1e9)
         with self._changed:
@@ -123,7 +123,7 @@ class FileDepth:
     def __init__(self, path: Path, clock: PlaybackClock, fps: float) -> None:
         """`SourceError` unless there are pictures, with depth in the first."""
         self._clock = clock
-        self._tally = SourceMonitor("connecting", f"opening {path}")
+        self._monitor = SourceMonitor("connecting", f"opening {path}")
         if not path.is_dir():
             raise SourceError(f"there is no folder {path}; depth is a folder of 16-bit PNGs (mm) or float TIFFs (m)")
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".tif", ".tiff"))
@@ -137,16 +137,16 @@ class FileDepth:
 
     def start(self) -> None:
         """Nothing runs: files are read when they are asked for."""
-        self._tally.enter("running")
+        self._monitor.set_state("running")
 
     def stop(self) -> None:
         """Nothing runs."""
 
     def status(self) -> SourceStatus:
         """`dropped` counts pictures that could not be read, and frames that no picture was near."""
-        return self._tally.status()
+        return self._monitor.status()
 
-    def at(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
+    def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """As `DepthSource`; never waits."""
         clip_s = frame.timestamp % self._clock.period_s if self._clock.period_s else frame.timestamp
         place = bisect.bisect(self._times, (clip_s,))
@@ -154,15 +154,15 @@ class FileDepth:
         at_s, path = min(near, key=lambda entry: abs(entry[0] - clip_s))
         apart_s = 0.0 if self._still else at_s - clip_s
         if abs(apart_s) > tolerance_s:
-            self._tally.dropped("no depth near")
+            self._monitor.count_dropped("no depth near")
             return None
         if self._last is None or self._last[0] != path:
             try:
                 self._last = path, _read(path)
             except SourceError:
-                self._tally.dropped("unreadable")
+                self._monitor.count_dropped("unreadable")
                 return None
-            self._tally.received()
+            self._monitor.count_received()
         return DepthFrame(self._last[1], frame.timestamp + apart_s, frame.captured_ns + round(apart_s * 1e9), apart_s)
 
 
@@ -172,7 +172,7 @@ class VideoDepth:
     def __init__(self, path: Path, clock: PlaybackClock) -> None:
         """`SourceError` unless a first picture can be read."""
         self._path, self._clock = path, clock
-        self._tally = SourceMonitor("connecting", f"opening {path}")
+        self._monitor = SourceMonitor("connecting", f"opening {path}")
         self._frames, self._turn = depth_frames(path), 0
         first = next(self._frames)
         self.size = first[1].shape[1], first[1].shape[0]
@@ -180,16 +180,16 @@ class VideoDepth:
 
     def start(self) -> None:
         """Nothing runs: the video is read when it is asked for."""
-        self._tally.enter("running")
+        self._monitor.set_state("running")
 
     def stop(self) -> None:
         """Nothing runs."""
 
     def status(self) -> SourceStatus:
         """`dropped` counts frames that no picture was near."""
-        return self._tally.status()
+        return self._monitor.status()
 
-    def at(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
+    def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """As `DepthSource`; reads forward only, except where the clip begins again."""
         turn, clip_s = divmod(frame.timestamp, self._clock.period_s) if self._clock.period_s else (0, frame.timestamp)
         if int(turn) != self._turn:
@@ -200,17 +200,17 @@ class VideoDepth:
                 found = next(self._frames, None)
                 if found is None:
                     break
-                self._tally.received()
+                self._monitor.count_received()
                 self._near.append(found)
         except SourceError as error:
-            self._tally.enter("failed", str(error))
+            self._monitor.set_state("failed", str(error))
         at_s, image = min(self._near, key=lambda entry: abs(entry[0] - clip_s), default=(math.inf, None))
         if image is None or abs(at_s - clip_s) > tolerance_s:
-            self._tally.dropped("no depth near")
+            self._monitor.count_dropped("no depth near")
             return None
         apart_s = at_s - clip_s
         captured_ns = frame.captured_ns + round(apart_s * 1e9)
-        return DepthFrame(usable(image), frame.timestamp + apart_s, captured_ns, apart_s)
+        return DepthFrame(clean_depth(image), frame.timestamp + apart_s, captured_ns, apart_s)
 
 
 def _numbered(files: list[Path], fps: float) -> list[tuple[float, Path]]:
@@ -245,12 +245,12 @@ def _read(path: Path) -> Depth:
     if image is None:
         raise SourceError(f"{path} cannot be decoded")
     try:
-        return usable(image)
+        return clean_depth(image)
     except CalibrationError as error:
         raise SourceError(f"{path}: {error}") from None
 
 
-def usable(image: NDArray[np.generic]) -> Depth:
-    """To float32 m; what is beyond `LARGEST_M` was not measured. Raises `CalibrationError` for what is no depth."""
+def clean_depth(image: NDArray[np.generic]) -> Depth:
+    """To float32 m; what is beyond `MAX_DEPTH_M` was not measured. Raises `CalibrationError` for what is no depth."""
     depth = metres(image)
-    return np.asarray(np.where(depth <= LARGEST_M, depth, np.float32(0)))
+    return np.asarray(np.where(depth <= MAX_DEPTH_M, depth, np.float32(0)))

@@ -84,7 +84,7 @@ class TraceGaze(SyncedGaze):
         self._turn = self._next = 0
 
     def _play(self) -> None:
-        while not self._stop.is_set() and self._tally.status().state != "ended":
+        while not self._stop.is_set() and self._monitor.status().state != "ended":
             due_s = self._due_s()
             due_ns = None if due_s is None else self._clock.host_ns(due_s)
             if due_ns is None:
@@ -92,28 +92,28 @@ class TraceGaze(SyncedGaze):
             elif due_ns > now_ns():
                 self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be held up meanwhile
             else:
-                self._give()
+                self._emit()
 
-    def _catch_up(self, clip_s: float) -> None:
+    def _play_until(self, clip_s: float) -> None:
         """Give all that is due by `clip_s`."""
         due_s = self._due_s()
         while due_s is not None and due_s <= clip_s and not self._stop.is_set():
-            self._give()
+            self._emit()
             due_s = self._due_s()
 
     def _due_s(self) -> float | None:
         """When on the clip's clock the next point is due; None while there is none."""
         clip, start_s = self._clock, self._turn * (self._clock.period_s or 0.0)
         due_s = start_s + self._points[self._next].timestamp if self._next < len(self._points) else None
-        if clip.turns > self._turn + 1 and (due_s is None or due_s >= start_s + (clip.period_s or 0.0)):
+        if clip.passes > self._turn + 1 and (due_s is None or due_s >= start_s + (clip.period_s or 0.0)):
             self._turn, self._next = self._turn + 1, 0
             return self._due_s()
         if clip.end_s is not None and (due_s is None or due_s >= clip.end_s):
-            self._tally.enter("ended", "the clip has ended")
+            self._monitor.set_state("ended", "the clip has ended")
             return None
         return due_s
 
-    def _give(self) -> None:
+    def _emit(self) -> None:
         point, received_ns = self._points[self._next], now_ns()
         self._next += 1
         clip_s = self._turn * (self._clock.period_s or 0.0) + point.timestamp
@@ -122,6 +122,6 @@ class TraceGaze(SyncedGaze):
             captured_ns = min(received_ns, captured_ns)
         else:
             received_ns = captured_ns  # a clip that is not played in real time has no other time to be received at
-        self._tally.received()
-        self._tally.enter("running")
+        self._monitor.count_received()
+        self._monitor.set_state("running")
         self._on_gaze(GazeSample(point.x, point.y, "px", point.confidence, clip_s, captured_ns, received_ns))

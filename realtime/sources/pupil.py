@@ -16,14 +16,14 @@ from realtime.comms.sockets import MAX_MESSAGE_BYTES, PupilSubscription, Request
 from realtime.errors import RequestTimeout
 from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.base import SourceMonitor
-from realtime.sources.depth import DepthFrame, LiveDepth, usable
+from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
 from realtime.sources.pupil_messages import (
     DEPTH_FORMATS,
     MAX_TIME_S,
     FrameHeader,
     MalformedMessage,
     read_depth,
-    read_frame_head,
+    read_frame_header,
     read_gaze,
     read_pixels,
 )
@@ -34,9 +34,9 @@ CHECK_EVERY_S = 1.0
 """How often the remote is asked for its port and time; a restart is noticed within this."""
 SILENCE_NS = 1_500_000_000
 """Without a usable message for this long a device that answers is `waiting`."""
-ASK_FRAMES_AFTER_NS = 2_000_000_000
-FIRST_PROBES = 5
-DOUBT_NS = 200_000_000
+REQUEST_FRAMES_AFTER_NS = 2_000_000_000
+INITIAL_PROBES = 5
+CLOCK_DOUBT_NS = 200_000_000
 """When a message's timestamp runs away from its arrival by this, the device's clock may have been set."""
 _DRAIN = 64
 _LONGEST_GAP = 1000
@@ -50,7 +50,7 @@ class _PupilConnection:
         self._host = f"[{host}]" if ":" in host else host
         self.address = check_endpoint(f"tcp://{self._host}:{port}")
         self._topic, self._queue = topic, queue
-        self.tally = SourceMonitor("connecting", f"asking {self.address}")
+        self.monitor = SourceMonitor("connecting", f"asking {self.address}")
         self.clock = ClockMap()
         self._feed_port: int | None = None
         self._good_ns = self._asked_frames_ns = 0  # last usable message, last request for frames
@@ -65,7 +65,7 @@ class _PupilConnection:
         """Begin both threads; `take` gets each message, and the feed to take more from."""
         if self._threads or self._stop.is_set():
             raise RuntimeError("a source starts once; open another")
-        self.tally.on_event = on_event
+        self.monitor.on_event = on_event
         for work, name in ((self._keep_contact, "remote"), (lambda: self._receive(take), "feed")):
             thread = threading.Thread(target=self._guard, args=(work,), name=f"{self._topic} {name}", daemon=True)
             self._threads.append(thread)
@@ -80,12 +80,12 @@ class _PupilConnection:
 
     def status(self) -> SourceStatus:
         """State, counts and clock."""
-        return self.tally.status(self.clock.status(now_ns()))
+        return self.monitor.status(self.clock.status(now_ns()))
 
     def captured_ns(self, timestamp: float, received_ns: int) -> int:
         """Host time of a device timestamp; the receive time before the first probe and while the clock is in doubt."""
         lag_ns = received_ns - round(timestamp * 1e9)
-        if self._lag_ns is not None and abs(lag_ns - self._lag_ns) > DOUBT_NS:
+        if self._lag_ns is not None and abs(lag_ns - self._lag_ns) > CLOCK_DOUBT_NS:
             self._doubt_ns = received_ns
             self._wake.set()
         self._lag_ns = lag_ns
@@ -97,14 +97,14 @@ class _PupilConnection:
     def good(self, received_ns: int) -> None:
         """A message was usable."""
         self._good_ns = received_ns
-        self.tally.enter("running")
+        self.monitor.set_state("running")
 
     def _guard(self, work: Callable[[], None]) -> None:
         """A thread that ends by mistake must be seen in the status, not only on a console."""
         try:
             work()
         except Exception as error:
-            self.tally.enter("failed", f"{type(error).__name__}: {error}")
+            self.monitor.set_state("failed", f"{type(error).__name__}: {error}")
             self._stop.set()
             self._wake.set()
 
@@ -118,7 +118,7 @@ class _PupilConnection:
                 except RequestTimeout:
                     self._connected_ns, self._probes = None, 0
                     if now_ns() - self._good_ns > SILENCE_NS:
-                        self.tally.enter("connecting", f"no answer from {self.address}; start the device there")
+                        self.monitor.set_state("connecting", f"no answer from {self.address}; start the device there")
                     self._stop.wait(pause_s)
                     pause_s = min(2 * pause_s, 0.5)
                     continue
@@ -130,14 +130,14 @@ class _PupilConnection:
 
     def _check(self, remote: RequestSocket) -> None:
         """Ask for port and time, and say what is missing."""
-        answer = remote.ask("SUB_PORT")
+        answer = remote.request("SUB_PORT")
         if not (len(answer) < 6 and answer.isascii() and answer.isdigit() and 0 < int(answer) < 65536):
-            self.tally.enter(
+            self.monitor.set_state(
                 "connecting", f"{self.address} answers SUB_PORT with {answer[:40]!r}; is it a Pupil device?"
             )
             return
         self._feed_port = int(answer)
-        for _ in range(FIRST_PROBES if self._probes < FIRST_PROBES else 1):
+        for _ in range(INITIAL_PROBES if self._probes < INITIAL_PROBES else 1):
             if self._stop.is_set():
                 return
             self._probe(remote)
@@ -146,23 +146,23 @@ class _PupilConnection:
             self._connected_ns = now
         silent_ns = now - max(self._good_ns, self._connected_ns)
         if silent_ns > SILENCE_NS:
-            self.tally.enter("waiting", f"{self.address} answers, but sends no usable {self._topic!r} messages")
+            self.monitor.set_state("waiting", f"{self.address} answers, but sends no usable {self._topic!r} messages")
         ask_ns = now - max(self._good_ns, self._connected_ns, self._asked_frames_ns)
-        if self._topic.startswith("frame.") and ask_ns > ASK_FRAMES_AFTER_NS:
+        if self._topic.startswith("frame.") and ask_ns > REQUEST_FRAMES_AFTER_NS:
             self._asked_frames_ns = now
             subject = "frame_publishing.set_format"
-            remote.tell(f"notify.{subject}", msgpack.packb({"subject": subject, "format": "jpeg"}))
+            remote.send_message(f"notify.{subject}", msgpack.packb({"subject": subject, "format": "jpeg"}))
 
     def _probe(self, remote: RequestSocket) -> None:
         sent_ns = now_ns()
-        answer = remote.ask("t")
+        answer = remote.request("t")
         received_ns = now_ns()
         try:
             device_s = float(answer)
         except ValueError:
             device_s = math.nan
         if not abs(device_s) <= MAX_TIME_S:
-            self.tally.dropped("clock answer")
+            self.monitor.count_dropped("clock answer")
             return
         jumped = self.clock.add(sent_ns, device_s, received_ns)
         self._probed_ns = sent_ns
@@ -186,7 +186,7 @@ class _PupilConnection:
                     self._stop.wait(0.02)
                     continue
                 parts = feed.receive(0.1)
-                self.tally.dropped("oversize", feed.refused - refused)
+                self.monitor.count_dropped("oversize", feed.refused - refused)
                 refused = feed.refused
                 if parts is not None:
                     take(feed, parts)
@@ -218,18 +218,18 @@ class PupilFrames:
 
     def _take(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         """Of all frames that wait, decode only the newest."""
-        tally, best = self._link.tally, None
+        monitor, best = self._link.monitor, None
         waiting: list[bytes] | None = parts
         for _ in range(_DRAIN):
             if waiting is None:
                 break
-            tally.received()
+            monitor.count_received()
             head = self._head(waiting)
             if head:
                 gap = head.index - self._index - 1
-                tally.dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _LONGEST_GAP else 0)
+                monitor.count_dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _LONGEST_GAP else 0)
                 self._index = head.index
-                tally.dropped("replaced", int(best is not None))
+                monitor.count_dropped("replaced", int(best is not None))
                 best = head, waiting[2], now_ns()
             waiting = feed.receive(0)
         if best is None:
@@ -238,7 +238,7 @@ class PupilFrames:
         try:
             image = read_pixels(head, raw)
         except MalformedMessage as error:
-            tally.dropped(str(error))
+            monitor.count_dropped(str(error))
             return
         captured_ns = self._link.captured_ns(head.timestamp, received_ns)
         self._link.good(received_ns)
@@ -247,9 +247,9 @@ class PupilFrames:
 
     def _head(self, parts: list[bytes]) -> FrameHeader | None:
         try:
-            return read_frame_head(parts)
+            return read_frame_header(parts)
         except MalformedMessage as error:
-            self._link.tally.dropped(str(error))
+            self._link.monitor.count_dropped(str(error))
             return None
 
 
@@ -275,11 +275,11 @@ class PupilGaze:
 
     def _take(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         received_ns = now_ns()
-        self._link.tally.received()
+        self._link.monitor.count_received()
         try:
             look = read_gaze(parts)
         except MalformedMessage as error:
-            self._link.tally.dropped(str(error))
+            self._link.monitor.count_dropped(str(error))
             return
         captured_ns = self._link.captured_ns(look.timestamp, received_ns)
         self._link.good(received_ns)
@@ -311,12 +311,12 @@ class PupilDepth(LiveDepth):
 
     def _take(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         received_ns = now_ns()
-        self._link.tally.received()
+        self._link.monitor.count_received()
         try:
-            head = read_frame_head(parts, DEPTH_FORMATS)
-            depth = usable(read_depth(head, parts[2]))
+            head = read_frame_header(parts, DEPTH_FORMATS)
+            depth = clean_depth(read_depth(head, parts[2]))
         except MalformedMessage as error:
-            self._link.tally.dropped(str(error))
+            self._link.monitor.count_dropped(str(error))
             return
         captured_ns = self._link.captured_ns(head.timestamp, received_ns)
         self._link.good(received_ns)

@@ -55,7 +55,7 @@ class PupilGazeDatum:
     timestamp: float
 
 
-def read_frame_head(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
+def read_frame_header(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
     """Read and check all of a `frame.world` message, or of another kind of frame, but its pixels."""
     if len(parts) < 3:
         raise MalformedMessage("truncated")
@@ -77,7 +77,7 @@ def read_frame_head(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "b
 def read_pixels(head: FrameHeader, raw: bytes) -> Image:
     """(H, W, 3) BGR of the size the head says; grey becomes three equal channels."""
     if head.format == "jpeg":
-        if jpeg_size(raw) != (head.width, head.height):
+        if read_jpeg_size(raw) != (head.width, head.height):
             raise MalformedMessage("size")
         image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None or image.shape != (head.height, head.width, 3):
@@ -126,7 +126,7 @@ def read_gaze(parts: Sequence[bytes]) -> PupilGazeDatum:
     return PupilGazeDatum(x, 1.0 - y, min(1.0, max(0.0, confidence)), timestamp)
 
 
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
+def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) from a complete JPEG's frame header; None if it is none or its end is missing (ITU-T T.81)."""
     if not data.startswith(b"\xff\xd8"):
         return None

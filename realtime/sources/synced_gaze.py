@@ -18,19 +18,19 @@ class SyncedGaze:
 
     def __init__(self, clock: PlaybackClock, waiting: str) -> None:
         self._clock = clock
-        self._tally = SourceMonitor("connecting", waiting)
+        self._monitor = SourceMonitor("connecting", waiting)
         self._on_gaze: OnGaze = lambda sample: None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Begin to play along."""
-        self._on_gaze, self._tally.on_event = on_gaze, on_event
+        self._on_gaze, self._monitor.on_event = on_gaze, on_event
         if self._clock.real_time:
             self._thread = threading.Thread(target=self._guard, name="gaze along", daemon=True)
             self._thread.start()
         else:
-            self._clock.follow(self._catch_up)
+            self._clock.add_follower(self._play_until)
 
     def stop(self) -> None:
         """End within a second."""
@@ -40,13 +40,13 @@ class SyncedGaze:
 
     def status(self) -> SourceStatus:
         """How it is doing."""
-        return self._tally.status()
+        return self._monitor.status()
 
     def _play(self) -> None:
         """In real time: give every sample when it is due, until the end or `_stop`."""
         raise NotImplementedError
 
-    def _catch_up(self, clip_s: float) -> None:
+    def _play_until(self, clip_s: float) -> None:
         """At any speed: give all that is due by `clip_s`."""
         raise NotImplementedError
 
@@ -54,4 +54,4 @@ class SyncedGaze:
         try:
             self._play()
         except Exception as error:
-            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+            self._monitor.set_state("failed", f"{type(error).__name__}: {error}")

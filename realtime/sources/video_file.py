@@ -14,7 +14,7 @@ from realtime.sources.base import SourceMonitor
 from realtime.sources.opencv_capture import VideoFile
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
-LATE_NS = 250_000_000
+MAX_DELAY_NS = 250_000_000
 
 
 class PlaybackClock:
@@ -28,23 +28,23 @@ class PlaybackClock:
     def __init__(self, *, real_time: bool) -> None:
         self.real_time = real_time
         self.period_s: float | None = None
-        self.turns = 1
+        self.passes = 1
         self.end_s: float | None = None
         self._anchor: tuple[float, int] | None = None
         self._followers: list[Callable[[float], None]] = []
 
-    def follow(self, follower: Callable[[float], None]) -> None:
+    def add_follower(self, follower: Callable[[float], None]) -> None:
         """Have `follower(clip_s)` called on the player's thread, when not in real time."""
         self._followers.append(follower)
 
-    def anchor(self, clip_s: float, at_ns: int) -> None:
+    def set_anchor(self, clip_s: float, at_ns: int) -> None:
         """Clip second `clip_s` is shown at this host time."""
         self._anchor = clip_s, at_ns
 
     def advance(self, clip_s: float, at_ns: int) -> None:
         """Not in real time: the clip has come to `clip_s`."""
         if self._anchor is None:
-            self.anchor(clip_s, at_ns)
+            self.set_anchor(clip_s, at_ns)
         for follower in self._followers:
             follower(clip_s)
 
@@ -55,9 +55,9 @@ class PlaybackClock:
         anchor_s, at_ns = self._anchor
         return at_ns + round((clip_s - anchor_s) * 1e9)
 
-    def repeat(self, period_s: float) -> None:
+    def add_pass(self, period_s: float) -> None:
         """The clip will begin again `period_s` after it last began."""
-        self.period_s, self.turns = period_s, self.turns + 1
+        self.period_s, self.passes = period_s, self.passes + 1
 
 
 class PlayedFrames:
@@ -69,7 +69,7 @@ class PlayedFrames:
 
     def __init__(self, name: str, *, real_time: bool) -> None:
         self.clock = PlaybackClock(real_time=real_time)
-        self._tally = SourceMonitor("connecting", f"opening {name}")
+        self._monitor = SourceMonitor("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._guard, name="frames file", daemon=True)
@@ -81,7 +81,7 @@ class PlayedFrames:
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin to play; start gaze that plays along before this."""
-        self._on_frame, self._tally.on_event = on_frame, on_event
+        self._on_frame, self._monitor.on_event = on_frame, on_event
         self._thread.start()
 
     def stop(self) -> None:
@@ -92,47 +92,47 @@ class PlayedFrames:
 
     def status(self) -> SourceStatus:
         """`dropped` counts pictures that could not be decoded."""
-        return self._tally.status()
+        return self._monitor.status()
 
     def _play(self) -> None:
-        """Play to the end, with `_due` and `_give`, then `_ended`."""
+        """Play to the end, with `_wait_until_due` and `_emit`, then `_finish`."""
         raise NotImplementedError
 
     def _guard(self) -> None:
         try:
             self._play()
         except SourceError as error:
-            self._tally.enter("failed", str(error))
+            self._monitor.set_state("failed", str(error))
         except Exception as error:
-            self._tally.enter("failed", f"{type(error).__name__}: {error}")
+            self._monitor.set_state("failed", f"{type(error).__name__}: {error}")
 
-    def _due(self, clip_s: float) -> bool:
+    def _wait_until_due(self, clip_s: float) -> bool:
         """Wait until that second has come; False when stopped."""
         if self.clock.real_time:
             due_ns = self.clock.host_ns(clip_s)
-            if due_ns is None or now_ns() - due_ns > LATE_NS:
-                self.clock.anchor(clip_s, now_ns())
+            if due_ns is None or now_ns() - due_ns > MAX_DELAY_NS:
+                self.clock.set_anchor(clip_s, now_ns())
             elif self._stop.wait(max(0, due_ns - now_ns()) / 1e9):
                 return False
         else:
             self.clock.advance(clip_s, now_ns())
         return not self._stop.is_set()
 
-    def _give(self, image: Image, index: int, timestamp: float, captured_s: float, jpeg: bytes | None = None) -> None:
+    def _emit(self, image: Image, index: int, timestamp: float, captured_s: float, jpeg: bytes | None = None) -> None:
         """Hand on a frame that is due."""
         received_ns = now_ns()
         captured_ns = self.clock.host_ns(captured_s) or received_ns
         if self.clock.real_time:
             captured_ns = min(received_ns, captured_ns)
-        self._tally.received()
-        self._tally.enter("running")
+        self._monitor.count_received()
+        self._monitor.set_state("running")
         self._on_frame(Frame(image, index, timestamp, captured_ns, received_ns, jpeg))
 
-    def _ended(self, end_s: float, said: str) -> None:
+    def _finish(self, end_s: float, said: str) -> None:
         self.clock.end_s = end_s
         if not self.clock.real_time:
             self.clock.advance(end_s, now_ns())
-        self._tally.enter("ended", said)
+        self._monitor.set_state("ended", said)
 
 
 class VideoFrames(PlayedFrames):
@@ -159,16 +159,16 @@ class VideoFrames(PlayedFrames):
         for _ in itertools.count():
             last_s, before = -1 / self._clip.fps, self._clip.undecodable
             for at_s, image in self._clip.frames():
-                if not self._due(start_s + at_s):
+                if not self._wait_until_due(start_s + at_s):
                     return
-                self._give(image, index, start_s + at_s, start_s + at_s)
+                self._emit(image, index, start_s + at_s, start_s + at_s)
                 index, last_s = index + 1, at_s
-            self._tally.dropped("undecodable", self._clip.undecodable - before)
+            self._monitor.count_dropped("undecodable", self._clip.undecodable - before)
             if last_s < 0:
                 raise SourceError(f"{self._clip.path} no longer has a picture that can be decoded")
             period_s = last_s + 1 / self._clip.fps
             if not self._loop:
                 break
             start_s += period_s
-            self.clock.repeat(period_s)
-        self._ended(start_s + period_s, f"{self._clip.path} was played to its end, {index} frames")
+            self.clock.add_pass(period_s)
+        self._finish(start_s + period_s, f"{self._clip.path} was played to its end, {index} frames")

@@ -79,7 +79,7 @@ class LivePage(PipelineObserver):
 
     def on_health(self, health: HealthMessage) -> None:
         """Show the state of the run, its rates, latencies and drops."""
-        fields = {key: health.fields()[key] for key in ("state", "reason", "rates", "latency_ms", "dropped")}
+        fields = {key: health.to_fields()[key] for key in ("state", "reason", "rates", "latency_ms", "dropped")}
         engine = {key: health.engine.get(key, "") for key in ("backend", "model", "precision")}
         self._server.send_health(pack_text("health", **fields, memory_mib=health.memory_mib, engine=engine))
         self._recording.send_changes()

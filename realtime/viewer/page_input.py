@@ -121,7 +121,7 @@ class PageInput:
     def _release_source(self) -> None:
         self._source, self._label, self._pointer = None, "", None
         if self._frames is not None:
-            self._frames.left()
+            self._frames.disconnect()
         for page in self._pages:
             self._send_source(page)
 

@@ -86,6 +86,6 @@ def _metadata(result: FrameResult) -> dict[str, Any]:
     """Return the fields of topic `mask`, without the mask itself."""
     if result.result is None:
         return {"frame": asdict(FrameRef.of(result.frame))}
-    fields = MaskMessage.of_result(result.result).fields()
+    fields = MaskMessage.from_result(result.result).to_fields()
     del fields["mask"]
     return {**fields, "timing_ns": asdict(result.result.timing_ns)}

@@ -67,18 +67,18 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
     publisher = PublisherSocket("tcp://127.0.0.1:*")
     broadcasts = [MessagePublisher(publisher, "eyes", lambda: 0)]
     for _ in range(9):  # unheard, so that this run's numbers are above those of the next
-        broadcasts[0].publish("health", HEALTH.fields())
+        broadcasts[0].publish("health", HEALTH.to_fields())
     thread = threading.Thread(target=runpy.run_path(str(DEMO))["main"], args=(publisher.endpoint,), daemon=True)
     thread.start()
     expected = {full_name("eyes", topic) for topic in TOPICS.keys() - UNREAD}
 
     def said() -> bool:
         for topic, message in (("health", HEALTH), ("mask", mask(1)), ("object3d", solid(1))):
-            broadcasts[-1].publish(topic, message.fields())
+            broadcasts[-1].publish(topic, message.to_fields())
         return ros.published.keys() == expected
 
     def stamped(wall_ns: int) -> bool:
-        broadcasts[-1].publish("mask", mask(1).fields())
+        broadcasts[-1].publish("mask", mask(1).to_fields())
         image = message_types._store().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
         return image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + wall_ns
 
@@ -87,7 +87,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
         assert stamped(WALL_NS)
         broadcasts.append(MessagePublisher(publisher, "eyes", lambda: 0))
         rebooted = WALL_NS + 86_400 * 10**9
-        broadcasts[-1].publish("health", dataclasses.replace(HEALTH, wall_ns=rebooted).fields())
+        broadcasts[-1].publish("health", dataclasses.replace(HEALTH, wall_ns=rebooted).to_fields())
         eventually(lambda: stamped(rebooted), "the stamps of the next run", 20)
     finally:
         ros.over.set()

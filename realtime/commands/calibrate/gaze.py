@@ -30,7 +30,7 @@ from realtime.commands.calibrate.report import ReportPage
 from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import TerminalProgress
-from realtime.sources.calibrated import camera_name
+from realtime.sources.calibrated import describe_camera
 
 METHODS = ("screen", "head", "press")
 EPILOG = """
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         calibration, fit, targets, choreography.pairs("fit"), checks,
         report_gaze.uncalibrated(checks, calibration), missed(choreography), scene.picture, args.source, str(args.out),
     )  # fmt: skip
-    return finish(found, args, args.out, args.device or camera_name(args.gaze or args.source))
+    return finish(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 
 
 def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, GazeFeed]:
@@ -165,7 +165,7 @@ def finish(found: GazeResult, args: argparse.Namespace, out: Path, device: str) 
     page = report_gaze.page(found, date)
     written = [str(path) for path in page.save(report_stem(out, args.report))]
     if page.verdict != "refuse":
-        save(out, calibration, device, camera_name(args.source), date, report_gaze.facts(found))
+        save(out, calibration, device, describe_camera(args.source), date, report_gaze.facts(found))
         written.insert(0, str(out))
     if args.json:
         body = {"verdict": page.verdict, **calibration.to_dict(), "written": written}

@@ -19,7 +19,7 @@ from realtime.commands.calibrate.gaze import add_flags, collect, finish, missed,
 from realtime.commands.calibrate.outputs import check_outputs
 from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.errors import RunFailed
-from realtime.sources.calibrated import LoadedCalibration, load_gaze
+from realtime.sources.calibrated import LoadedCalibration, load_gaze_calibration
 
 
 def add_validate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,9 +40,9 @@ def add_drift(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def validate(args: argparse.Namespace) -> int:
     """Look at the other targets and judge; raises our errors, `RunFailed` where it must not be used any more."""
-    loaded = load_gaze(args.calibration, args.source, refused=True)
+    loaded = load_gaze_calibration(args.calibration, args.source, refused=True)
     check_outputs(args.calibration, args.report)
-    choreography, scene = collect(args, ("check",), loaded.check)
+    choreography, scene = collect(args, ("check",), loaded.check_frame_size)
     checks = choreography.every_look("check")
     calibration = loaded.calibration.validated(checks)
     found = GazeResult(
@@ -56,14 +56,14 @@ def validate(args: argparse.Namespace) -> int:
 
 def drift(args: argparse.Namespace) -> int:
     """Look at one target; the offset goes into the file. Raises our errors."""
-    loaded = load_gaze(args.calibration, args.source)
+    loaded = load_gaze_calibration(args.calibration, args.source)
     check_outputs(args.calibration, args.report)
     steps = moving_steps(("fit",)) if args.method == "head" else screen_steps(5, ("fit",))[:1]
     if args.headless and args.method == "screen":
         steps = screen_steps(9)  # whichever is shown
     choreography = GazeChoreography(() if args.method == "press" else steps, led=not args.headless)
     look(
-        args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1, check=loaded.check
+        args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1, check=loaded.check_frame_size
     )  # fmt: skip
     calibration = loaded.calibration
     pairs = [*choreography.pairs("fit"), *choreography.pairs("check")]

@@ -1,7 +1,7 @@
 """Sockets: the only package that imports zmq. Thin wrappers that never block for long, never queue without a bound.
 
 Who binds has a context of its own, ended on `close`, because only that makes libzmq give the port back before `close`
-returns. Who connects shares the process's one context. A socket belongs to one thread; `PublisherSocket` alone has a lock.
+returns. Who connects shares the context of the process. A socket belongs to one thread; `PublisherSocket` has a lock.
 Imports nothing of ours.
 """
 

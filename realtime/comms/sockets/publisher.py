@@ -33,9 +33,9 @@ class PublisherSocket:
 
     def send(self, topic: str, payload: bytes) -> bool:
         """Send to whoever listens; False when closed, as a thread may be late at stopping time."""
-        return self.send_bare(topic.encode("ascii") + b"\0" + payload)
+        return self.send_raw(topic.encode("ascii") + b"\0" + payload)
 
-    def send_bare(self, message: bytes) -> bool:
+    def send_raw(self, message: bytes) -> bool:
         """Send a message as it is, for readers of other formats, which subscribe to everything; otherwise as `send`."""
         with self._lock:
             if self._socket.closed:
@@ -46,14 +46,14 @@ class PublisherSocket:
             self._socket.send(message, zmq.NOBLOCK)
             return True
 
-    def wanted(self, topic: str) -> bool:
+    def has_subscriber(self, topic: str) -> bool:
         """Whether anybody subscribes to `topic` now, so that what nobody reads need not be made."""
         message = topic.encode("ascii") + b"\0"
         with self._lock:
             return any(message.startswith(prefix) for prefix in self._prefixes())
 
     @property
-    def heard(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anybody subscribes to anything now."""
         with self._lock:
             return bool(self._prefixes())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import zmq
 
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, bind, whole_ms
-from realtime.comms.sockets.subscription import ConflatedSubscriber
+from realtime.comms.sockets.subscription import RebuildingSubscriber
 from realtime.errors import TransportError
 
 _MAX_PARTS = 16
@@ -22,7 +22,7 @@ class PupilSubscription:
         """Connect, or wait for the device to appear. `topics` are prefixes."""
         self._max_bytes = max_bytes
         self._oversize = 0
-        self._subscriber = ConflatedSubscriber(
+        self._subscriber = RebuildingSubscriber(
             endpoint, [topic.encode() for topic in topics], {zmq.RCVHWM: queue, zmq.MAXMSGSIZE: max_bytes}
         )
 
@@ -67,7 +67,7 @@ class PupilServer:
             self.close()
             raise
 
-    def answer(self, reply: Callable[[list[bytes]], str], timeout_s: float) -> bool:
+    def serve_request(self, reply: Callable[[list[bytes]], str], timeout_s: float) -> bool:
         """Wait for one request and answer it; False when none came."""
         if not self._remote.poll(whole_ms(timeout_s)):
             return False

@@ -21,11 +21,11 @@ class RequestSocket:
         self._endpoint, self._timeout_s, self._max_bytes = check_endpoint(endpoint), timeout_s, max_bytes
         self._socket: zmq.Socket[bytes] | None = None
 
-    def ask(self, request: str) -> str:
+    def request(self, request: str) -> str:
         """Send a text and return the answer's; `RequestTimeout` after the timeout."""
         return self.exchange([request.encode()]).decode(errors="replace")
 
-    def tell(self, topic: str, payload: bytes) -> str:
+    def send_message(self, topic: str, payload: bytes) -> str:
         """Send a message of two parts and return the answer's text; `RequestTimeout` after the timeout."""
         return self.exchange([topic.encode(), payload]).decode(errors="replace")
 
@@ -48,9 +48,9 @@ class RequestSocket:
             self._socket = None
 
 
-Asker = NewType("Asker", bytes)
+ClientId = NewType("ClientId", bytes)
 """Who asked, as the socket knows them."""
-WAITING_ANSWERS, WAITING_ASKS = 4, 32
+MAX_WAITING_REPLIES, MAX_WAITING_REQUESTS = 4, 32
 """That may wait for one peer, and of one peer; a REQ socket has one of each."""
 
 
@@ -67,8 +67,8 @@ class ReplySocket:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.MAXMSGSIZE, max_bytes)
         self._socket.set(zmq.LINGER, 0)
-        self._socket.set(zmq.SNDHWM, WAITING_ANSWERS)
-        self._socket.set(zmq.RCVHWM, WAITING_ASKS)
+        self._socket.set(zmq.SNDHWM, MAX_WAITING_REPLIES)
+        self._socket.set(zmq.RCVHWM, MAX_WAITING_REQUESTS)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)  # else what does not fit is dropped without a word
         self.refused = self.unread = 0
         try:
@@ -77,7 +77,7 @@ class ReplySocket:
             self.close()
             raise
 
-    def receive(self, timeout_s: float) -> tuple[Asker, bytes] | None:
+    def receive(self, timeout_s: float) -> tuple[ClientId, bytes] | None:
         """The next request, or None after the timeout; what is not of one part from a REQ socket is counted only."""
         if not self._socket.poll(whole_ms(timeout_s)):
             return None
@@ -85,9 +85,9 @@ class ReplySocket:
         if len(parts) != 3 or parts[1]:
             self.refused += 1
             return None
-        return Asker(parts[0]), parts[2]
+        return ClientId(parts[0]), parts[2]
 
-    def reply(self, asker: Asker, payload: bytes) -> None:
+    def reply(self, asker: ClientId, payload: bytes) -> None:
         """Answer; what its asker does not read, or is not there for any more, is counted."""
         try:
             self._socket.send_multipart([asker, b"", payload], zmq.NOBLOCK)

@@ -22,7 +22,7 @@ _THROWN_OUT = (
 )
 
 
-class ConflatedSubscriber:
+class RebuildingSubscriber:
     """A connected SUB socket that comes back after its peer restarts or sends something beyond the limits.
 
     libzmq cuts off a peer that sends a part above MAXMSGSIZE or breaks the protocol, and never tries it again. The
@@ -108,7 +108,7 @@ class TopicSubscription:
         """Connect, or wait for the publisher to appear; `TransportError` for an address that can never work."""
         self._prefix = topic.encode("ascii") + b"\0"
         options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
-        self._subscriber = ConflatedSubscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
+        self._subscriber = RebuildingSubscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
 
     def receive(self, timeout_s: float) -> bytes | None:
         """The payload behind topic and NUL, or None after the timeout; a message of another layout is passed over."""

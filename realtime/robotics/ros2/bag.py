@@ -15,7 +15,7 @@ from types import TracebackType
 
 from mcap.writer import CompressionType, Writer
 
-from realtime.comms import MaskMessage, Object3dMessage, OverlayMessage, read
+from realtime.comms import MaskMessage, Object3dMessage, OverlayMessage, read_message
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import LabelFile
@@ -151,7 +151,7 @@ def _spatial(recording: RecordingReader) -> Iterator[Object3dMessage]:
 
 def _read(recording: RecordingReader, entry: RecordingEntry) -> MaskMessage | OverlayMessage | Object3dMessage:
     try:
-        message = read(entry.topic, entry.data)
+        message = read_message(entry.topic, entry.data)
     except WireError as error:
         raise RecordingError(f"{recording.path}: {error}") from None
     assert isinstance(message, MaskMessage | OverlayMessage | Object3dMessage)

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 
 from calibration import CameraModel
-from realtime.comms import Object3dMessage, read
+from realtime.comms import Object3dMessage, read_message
 from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import describe_error
@@ -129,7 +129,7 @@ class FoxgloveServer(PipelineObserver):
                 if shown is not None:
                     self._show(shown)
                 if payload is not None:
-                    message = read("object3d", payload)
+                    message = read_message("object3d", payload)
                     assert isinstance(message, Object3dMessage)
                     self._send(self._translator.object3d(message))
                 self._trouble = ""

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from realtime.commands.main import main
-from realtime.comms import read
+from realtime.comms import read_message
 from realtime.comms.mask_subscriber import MaskSubscriber
 from realtime.comms.sockets import PublisherSocket, TopicSubscription
 from realtime.simulation.device import SimulatedTracker
@@ -36,7 +36,7 @@ class Reader:
 
     def take(self):
         while (payload := self._subscription.receive(0.05)) is not None:
-            message = read("mask", payload)
+            message = read_message("mask", payload)
             yield message.frame.index, message.state
 
 

@@ -15,7 +15,7 @@ def mask_fields(index):
     return MaskMessage(
         FrameRef(index, 0.0, 6, 4), KeyframeRef(0, 0.0), GazeRef(0.0, 1.0, 1.0, 1.0, 1.0), 0.0, 1, "locked", 0.9, 0.9,
         np.eye(4, 6, dtype=bool), TimingNs(0, 0, 0, 0),
-    ).fields()  # fmt: skip
+    ).to_fields()  # fmt: skip
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def broadcast(publisher):
 
 
 def joined(publisher, *topics):
-    eventually(lambda: all(publisher.wanted(topic) for topic in topics), "the subscription")
+    eventually(lambda: all(publisher.has_subscriber(topic) for topic in topics), "the subscription")
 
 
 def test_it_is_public():
@@ -41,7 +41,7 @@ def test_it_is_public():
 def test_a_reader_that_was_away_gets_the_newest_of_each_topic(publisher, broadcast):
     with MaskSubscriber(publisher.endpoint, ("mask", "keyframe")) as subscriber:
         joined(publisher, "mask", "keyframe")
-        broadcast.publish("keyframe", KeyframeMessage(FrameRef(5, 0.0, 6, 4), 80.0).fields())
+        broadcast.publish("keyframe", KeyframeMessage(FrameRef(5, 0.0, 6, 4), 80.0).to_fields())
         for index in range(50):
             broadcast.publish("mask", mask_fields(index))
         seen = []
@@ -73,8 +73,8 @@ def test_an_address_that_can_never_work_is_refused():
 
 
 def test_a_publisher_knows_what_is_wanted(publisher):
-    assert not publisher.wanted("overlay")
+    assert not publisher.has_subscriber("overlay")
     with MaskSubscriber(publisher.endpoint, ("overlay",)):
         joined(publisher, "overlay")
-        assert not publisher.wanted("mask")
-    eventually(lambda: not publisher.wanted("overlay"), "the unsubscription")
+        assert not publisher.has_subscriber("mask")
+    eventually(lambda: not publisher.has_subscriber("overlay"), "the unsubscription")

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.comms import HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage, pack, read, split, unpack
+from realtime.comms import (
+    HealthMessage,
+    KeyframeMessage,
+    MaskMessage,
+    OverlayMessage,
+    pack,
+    read_message,
+    split_topic,
+    unpack,
+)
 from realtime.errors import WireError
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
@@ -30,7 +39,7 @@ def message(**change):
 
 
 def through(topic, value):
-    return read(topic, pack({**ENVELOPE, **value.fields()}))
+    return read_message(topic, pack({**ENVELOPE, **value.to_fields()}))
 
 
 def test_mask_round_trip_keeps_every_field():
@@ -44,12 +53,12 @@ def test_mask_round_trip_keeps_every_field():
 
 
 def test_published_shape_describes_the_mask():
-    fields = message().fields()
+    fields = message().to_fields()
     assert (fields["box"], fields["area"], fields["centroid"]) == ([2, 1, 5, 3], 6, [3.0, 1.5])
 
 
 def test_lost_has_no_mask_and_no_box():
-    fields = message(state="lost", mask=None).fields()
+    fields = message(state="lost", mask=None).to_fields()
     assert (fields["mask"], fields["box"], fields["area"], fields["centroid"]) == (None, None, 0, None)
     assert through("mask", message(state="lost", mask=None)).mask is None
 
@@ -81,27 +90,27 @@ def test_the_other_messages_round_trip(topic, value):
 )
 def test_wrong_fields_are_named(change, says):
     with pytest.raises(WireError, match=says):
-        read("mask", pack({**ENVELOPE, **message().fields(), **change}))
+        read_message("mask", pack({**ENVELOPE, **message().to_fields(), **change}))
 
 
 def test_fields_that_came_later_may_be_missing():
-    fields = {**ENVELOPE, **message().fields()}
+    fields = {**ENVELOPE, **message().to_fields()}
     del fields["captured_ns"]
-    assert read("mask", pack(fields)).captured_ns == 0
+    assert read_message("mask", pack(fields)).captured_ns == 0
 
 
 def test_unknown_fields_are_ignored():
-    assert read("mask", pack({**ENVELOPE, **message().fields(), "later": [1]})).object == 3
+    assert read_message("mask", pack({**ENVELOPE, **message().to_fields(), "later": [1]})).object == 3
 
 
 @pytest.mark.parametrize("raw", [b"", b"mask", b"\0\x80", b"m\xc3\xa4sk\0\x80", b"x" * 65 + b"\0"])
 def test_what_has_no_topic_is_a_wire_error(raw):
     with pytest.raises(WireError, match="ASCII topic"):
-        split(raw)
+        split_topic(raw)
 
 
 def test_topic_and_payload_are_split_at_the_first_nul():
-    assert split(b"mask\0a\0b") == ("mask", b"a\0b")
+    assert split_topic(b"mask\0a\0b") == ("mask", b"a\0b")
 
 
 @pytest.mark.parametrize(
@@ -111,18 +120,18 @@ def test_topic_and_payload_are_split_at_the_first_nul():
 )  # fmt: skip
 def test_what_is_no_message_is_a_wire_error(payload):
     with pytest.raises(WireError, match="mask: "):
-        read("mask", payload)
+        read_message("mask", payload)
 
 
 def test_an_unknown_topic_is_named():
     with pytest.raises(WireError, match="'other'; known are mask"):
-        read("other", msgpack.packb(ENVELOPE))
+        read_message("other", msgpack.packb(ENVELOPE))
 
 
 @given(raw=st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_random_bytes_never_raise_anything_else(raw):
-    for take in (unpack, split):
+    for take in (unpack, split_topic):
         try:
             take(raw)
         except WireError:
@@ -132,6 +141,6 @@ def test_random_bytes_never_raise_anything_else(raw):
 @given(cut=st.integers(0, 400))
 @settings(max_examples=100, deadline=None)
 def test_a_message_cut_anywhere_is_a_wire_error(cut):
-    whole = pack({**ENVELOPE, **message().fields()})
+    whole = pack({**ENVELOPE, **message().to_fields()})
     with pytest.raises(WireError):
-        read("mask", whole[: min(cut, len(whole) - 1)])
+        read_message("mask", whole[: min(cut, len(whole) - 1)])

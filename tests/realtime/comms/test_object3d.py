@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration import PinholeCamera
-from realtime.comms import DepthRef, Object3dMessage, ObjectPose, pack, read
+from realtime.comms import DepthRef, Object3dMessage, ObjectPose, pack, read_message
 from realtime.errors import WireError
 from realtime.types import FrameRef
 
@@ -36,7 +36,7 @@ LOST = Object3dMessage(FrameRef(4, 1.5, 640, 480), 123, 7, "lost", "none", Objec
 
 @pytest.mark.parametrize("message", [WHOLE, RAY, LOST], ids=["depth", "ray", "lost"])
 def test_there_and_back(message):
-    back = read("object3d", pack({**HEAD, **message.fields()}))
+    back = read_message("object3d", pack({**HEAD, **message.to_fields()}))
     assert isinstance(back, Object3dMessage)
     assert (back.stream, back.seq, back.published_ns) == ("s", 3, 9)
     for name in ("frame", "captured_ns", "object", "state", "method", "place", "reason", "extents", "box", "moving",
@@ -46,12 +46,12 @@ def test_there_and_back(message):
 
 
 def test_the_map_says_it_flat():
-    fields = WHOLE.fields()
+    fields = WHOLE.to_fields()
     assert fields["frame_id"] == "head_optical_frame"
     assert fields["pose"] == {"position": [0.1, 0.2, 0.91], "orientation": [0, 0, 0.6, 0.8]}
     assert fields["points"]["shape"] == [4, 3]
     assert fields["robot"]["from_camera"] == {"translation": [0.5, 0, 0], "rotation": [0, 0, 0, 1]}
-    assert RAY.fields()["pose"] is None
+    assert RAY.to_fields()["pose"] is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_map_says_it_flat():
 )
 def test_what_does_not_follow_the_contract_is_refused(changes, says):
     with pytest.raises(WireError, match=says):
-        read("object3d", pack({**HEAD, **WHOLE.fields(), **changes}))
+        read_message("object3d", pack({**HEAD, **WHOLE.to_fields(), **changes}))
 
 
 ANY = (
@@ -85,9 +85,9 @@ ANY = (
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.sampled_from(sorted(WHOLE.fields())),
+    st.sampled_from(sorted(WHOLE.to_fields())),
     ANY | st.lists(ANY, max_size=4) | st.dictionaries(st.text(), ANY, max_size=3),
 )
 def test_whatever_a_field_is_it_is_read_or_refused(key, value):
     with contextlib.suppress(WireError):
-        read("object3d", pack({**HEAD, **WHOLE.fields(), key: value}))
+        read_message("object3d", pack({**HEAD, **WHOLE.to_fields(), key: value}))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from realtime import Requester
-from realtime.comms.requests import pack_answer
+from realtime.comms.requests import pack_reply
 from realtime.errors import WireError
 
 
@@ -15,7 +15,7 @@ from realtime.errors import WireError
 ])  # fmt: skip
 def test_an_answer_of_another_program_is_refused(said):
     with Requester("tcp://127.0.0.1:1") as robot:
-        robot._remote = robot._patient = SimpleNamespace(exchange=lambda parts: pack_answer(**said), close=lambda: None)
+        robot._remote = robot._patient = SimpleNamespace(exchange=lambda parts: pack_reply(**said), close=lambda: None)
         for ask in (robot.hold, robot.snapshot, lambda: robot.history(1), lambda: robot.segment(points=[(1, 1)])):
             with pytest.raises(WireError):
                 ask()

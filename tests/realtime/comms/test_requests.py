@@ -16,11 +16,11 @@ from realtime.comms.requests import (
     SegmentRequest,
     SnapshotRequest,
     StatusRequest,
-    pack_answer,
-    pack_ask,
     pack_refusal,
-    read_answer,
-    read_ask,
+    pack_reply,
+    pack_request,
+    read_reply,
+    read_request,
 )
 from realtime.errors import WireError
 
@@ -39,28 +39,30 @@ from realtime.errors import WireError
     ],
 )
 def test_requests_are_read(fields, meant):
-    assert read_ask(pack_ask(**fields)) == meant
+    assert read_request(pack_request(**fields)) == meant
 
 
 def test_prompts_and_grids_are_read():
-    asked = read_ask(pack_ask("segment", points=[[1, 2], [3, 4.5]], labels=[1, 0]))
+    asked = read_request(pack_request("segment", points=[[1, 2], [3, 4.5]], labels=[1, 0]))
     assert isinstance(asked, SegmentRequest)
     assert asked.prompt.points_px.tolist() == [[1, 2], [3, 4.5]]
     assert asked.prompt.labels.tolist() == [1, 0]
-    assert read_ask(pack_ask("segment", points=[[1, 2]])).prompt.labels.tolist() == [1]
-    assert read_ask(pack_ask("segment", box=[1, 2, 3, 4])).prompt.box_px.tolist() == [1, 2, 3, 4]
-    asked = read_ask(pack_ask("everything", points_per_side=8, least_stability=0.5))
+    assert read_request(pack_request("segment", points=[[1, 2]])).prompt.labels.tolist() == [1]
+    assert read_request(pack_request("segment", box=[1, 2, 3, 4])).prompt.box_px.tolist() == [1, 2, 3, 4]
+    asked = read_request(pack_request("everything", points_per_side=8, least_stability=0.5))
     assert isinstance(asked, EverythingRequest)
     assert (asked.settings.points_per_side, asked.settings.least_stability) == (8, 0.5)
 
 
 def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
-    asked = read_ask(pack_ask("segment", points=list(np.array([[1, 2], [3, 4]])), labels=np.array([1, 0], np.int8)))
+    asked = read_request(
+        pack_request("segment", points=list(np.array([[1, 2], [3, 4]])), labels=np.array([1, 0], np.int8))
+    )
     assert (asked.prompt.points_px.tolist(), asked.prompt.labels.tolist()) == ([[1, 2], [3, 4]], [1, 0])
-    assert read_ask(pack_ask("history", object=np.int64(3), seconds=np.float32(2))) == HistoryRequest(3, 2.0)
+    assert read_request(pack_request("history", object=np.int64(3), seconds=np.float32(2))) == HistoryRequest(3, 2.0)
     for wrong in (object(), 1 << 70):
         with pytest.raises(WireError, match="hold cannot be asked so"):
-            pack_ask("hold", object=wrong)
+            pack_request("hold", object=wrong)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
 )
 def test_what_is_wrong_is_said(fields, says):
     with pytest.raises(WireError, match=says):
-        read_ask(pack_ask(**fields))
+        read_request(pack_request(**fields))
 
 
 @settings(max_examples=100)
@@ -103,12 +105,12 @@ def test_what_is_wrong_is_said(fields, says):
 ).map(msgpack.packb))  # fmt: skip
 def test_nonsense_is_refused_by_name(payload):
     with contextlib.suppress(WireError):
-        read_ask(payload)
+        read_request(payload)
 
 
 def test_answers_are_read_and_refusals_raised():
-    assert read_answer(pack_answer(object=3))["object"] == 3
+    assert read_reply(pack_reply(object=3))["object"] == 3
     with pytest.raises(WireError, match="nothing is on show"):
-        read_answer(pack_refusal("nothing is on show"))
+        read_reply(pack_refusal("nothing is on show"))
     with pytest.raises(WireError, match="expected a msgpack map"):
-        read_answer(b"\x01")
+        read_reply(b"\x01")

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from realtime.config.loader import flattened, merged, read_toml
+from realtime.config.loader import flatten_settings, merge_settings, read_toml
 from realtime.errors import SettingsError
 
 
@@ -29,18 +29,20 @@ class Outer:
 
 
 def test_values_are_laid_over_defaults_and_the_rest_stays():
-    out = merged(Outer(), {"count": 4, "inner": {"rate_hz": 60}}, "f.toml")
+    out = merge_settings(Outer(), {"count": 4, "inner": {"rate_hz": 60}}, "f.toml")
     assert out == Outer(count=4, inner=Inner(rate_hz=60.0))
     assert isinstance(out.inner.rate_hz, float)
 
 
 def test_later_layers_win_over_earlier():
-    assert merged(merged(Outer(), {"count": 4, "on": True}, "file"), {"count": 5}, "flags") == Outer(count=5, on=True)
+    assert merge_settings(merge_settings(Outer(), {"count": 4, "on": True}, "file"), {"count": 5}, "flags") == Outer(
+        count=5, on=True
+    )
 
 
 def test_paths_and_none():
-    assert merged(Outer(), {"where": "a/b"}, "f").where == Path("a/b")
-    assert merged(Outer(where=Path("c")), {"where": None}, "f").where is None
+    assert merge_settings(Outer(), {"where": "a/b"}, "f").where == Path("a/b")
+    assert merge_settings(Outer(where=Path("c")), {"where": None}, "f").where is None
 
 
 @pytest.mark.parametrize(
@@ -61,13 +63,13 @@ def test_paths_and_none():
 )
 def test_mistakes_are_named_with_what_is_allowed(values, says):
     with pytest.raises(SettingsError, match=says):
-        merged(Outer(), values, "f.toml")
+        merge_settings(Outer(), values, "f.toml")
 
 
 def test_files(tmp_path):
     good = tmp_path / "good.toml"
     good.write_text('name = "y"\n[inner]\nkind = "b"\n')
-    assert merged(Outer(), read_toml(good), "good.toml") == Outer(name="y", inner=Inner(kind="b"))
+    assert merge_settings(Outer(), read_toml(good), "good.toml") == Outer(name="y", inner=Inner(kind="b"))
     bad = tmp_path / "bad.toml"
     bad.write_text("name = \n")
     with pytest.raises(SettingsError, match=r"bad\.toml is not TOML"):
@@ -77,4 +79,4 @@ def test_files(tmp_path):
 
 
 def test_flattened_names_every_leaf():
-    assert flattened(Outer())["inner.rate_hz"] == 30.0
+    assert flatten_settings(Outer())["inner.rate_hz"] == 30.0

@@ -8,7 +8,7 @@ import pytest
 
 import realtime.pipeline.request_server as server_module
 from realtime import MaskSubscriber, Requester
-from realtime.comms.requests import pack_ask, read_answer
+from realtime.comms.requests import pack_request, read_reply
 from realtime.comms.sockets import RequestSocket
 from realtime.config.schema import load_config
 from realtime.errors import WireError
@@ -135,11 +135,11 @@ def test_nonsense_is_answered_and_the_next_request_too(running, robot):
         b"\xff",
         msgpack.packb({"v": 1}),
         msgpack.packb([1]),
-        pack_ask("segment", points=[[1e5, 1e5]]),
-        pack_ask("segment", box=[-500, -500, -400, -400]),
+        pack_request("segment", points=[[1e5, 1e5]]),
+        pack_request("segment", box=[-500, -500, -400, -400]),
     ):
         with pytest.raises(WireError):
-            read_answer(raw.exchange([payload]))
+            read_reply(raw.exchange([payload]))
     assert robot.status()["stream"] == "gazecast"
     raw.close()
 

@@ -118,7 +118,7 @@ def _publish(file: RecordingFile, frame: Frame, shown: Shown, number: int) -> No
     if shown.object is not None:
         message = message_of(frame, shown, number)
         head = {"v": 1, "stream": "test", "seq": number, "published_ns": message.published_ns}
-        file.put("mask", message.published_ns + WALL_NS, pack({**head, **message.fields()}))
+        file.put("mask", message.published_ns + WALL_NS, pack({**head, **message.to_fields()}))
 
 
 def _health(number: int, at_ns: int) -> dict[str, object]:
@@ -126,4 +126,4 @@ def _health(number: int, at_ns: int) -> dict[str, object]:
     message = HealthMessage(
         "running", "", {"frames": 25.0, "masks": 24.0, "gaze": 100.0}, {}, {"frames.superseded": seq}, 100.0, {}
     )
-    return {"v": 1, "stream": "test", "seq": seq, "published_ns": at_ns, **message.fields()}
+    return {"v": 1, "stream": "test", "seq": seq, "published_ns": at_ns, **message.to_fields()}

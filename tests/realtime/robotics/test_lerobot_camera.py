@@ -41,7 +41,7 @@ def reader(camera: LeRobotCamera) -> Iterator[zmq.Socket[bytes]]:
         reader.setsockopt(zmq.CONFLATE, True)
         reader.setsockopt(zmq.LINGER, 0)
         reader.connect(camera.endpoint)
-        eventually(lambda: camera._publisher.heard, "subscribed", 20)
+        eventually(lambda: camera._publisher.has_subscribers, "subscribed", 20)
         yield reader
 
 

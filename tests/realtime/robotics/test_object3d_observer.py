@@ -10,7 +10,7 @@ import pytest
 
 from calibration import CalibrationError, PinholeCamera, record
 from realtime.commands.main import main
-from realtime.comms import Object3dMessage, ObjectPose, read
+from realtime.comms import Object3dMessage, ObjectPose, read_message
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError, SourceError
@@ -31,7 +31,7 @@ class Sent:
         self.messages = []
 
     def send(self, topic, payload):
-        self.messages.append(read(topic, payload))
+        self.messages.append(read_message(topic, payload))
         return True
 
 
@@ -61,7 +61,7 @@ class NoDepth:
     def stop(self):
         pass
 
-    def at(self, now, tolerance_s, wait_s):
+    def find_nearest(self, now, tolerance_s, wait_s):
         return self.found
 
     def status(self):
@@ -169,7 +169,7 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
     }  # fmt: skip
     run(load_config(None, flags), Quiet())
     recorded = RecordingReader(tmp_path / "run.mcap")
-    said = [read(entry.topic, entry.data) for entry in recorded.entries(("object3d",))]
+    said = [read_message(entry.topic, entry.data) for entry in recorded.entries(("object3d",))]
     placed = [message for message in said if message.method == "depth"]
     assert len(placed) > 2
     for message_ in placed:

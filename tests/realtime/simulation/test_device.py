@@ -92,16 +92,16 @@ def test_answers_like_pupil_remote(simulate: Callable[..., SimulatedTracker]) ->
     simulator.start()
     with Ears(simulator, "notify.") as ears:
         for request, reply in REPLIES:
-            assert ears.remote.ask(request) == reply
-        assert int(ears.remote.ask("SUB_PORT")) == simulator.publish_port
-        assert int(ears.remote.ask("PUB_PORT")) not in (simulator.publish_port, simulator.port)
-        before, told, after = simulator.clock_s(), float(ears.remote.ask("t")), simulator.clock_s()
+            assert ears.remote.request(request) == reply
+        assert int(ears.remote.request("SUB_PORT")) == simulator.publish_port
+        assert int(ears.remote.request("PUB_PORT")) not in (simulator.publish_port, simulator.port)
+        before, told, after = simulator.clock_s(), float(ears.remote.request("t")), simulator.clock_s()
         assert before <= told <= after
         assert 100 <= told < 110
 
         def forwarded() -> bool:
             notice = msgpack.packb({"subject": "mine"})
-            assert ears.remote.tell("notify.mine", notice) == "Message forwarded."
+            assert ears.remote.send_message("notify.mine", notice) == "Message forwarded."
             return bool(ears.of("notify.mine"))
 
         eventually(forwarded)

@@ -70,7 +70,7 @@ def test_a_device_sends_the_depth_of_each_picture():
     seen, pairs = [], []
 
     def both():
-        found = depth.at(seen[-1], 0.001, 0.5) if seen else None
+        found = depth.find_nearest(seen[-1], 0.001, 0.5) if seen else None
         if found is not None:
             pairs.append((seen[-1], found))
         return bool(pairs)

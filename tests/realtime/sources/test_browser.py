@@ -44,7 +44,7 @@ def test_a_frame_is_decoded_and_keeps_its_index_and_times(frames):
     assert got[0].size == (64, 48)
     assert abs(int(got[0].image.mean()) - 90) < 3
     assert frames.status().state == "running"
-    frames.left()
+    frames.disconnect()
     assert "start its camera" in frames.status().reason
 
 

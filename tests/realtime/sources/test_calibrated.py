@@ -13,7 +13,7 @@ import pytest
 from calibration.gaze import FlatView, GazeCalibration, GazeMap
 from calibration.record import CalibrationRecord
 from realtime.comms import MaskMessage
-from realtime.sources.calibrated import LEAST_RADIUS_DEG, CalibratedGaze, LoadedCalibration, camera_name
+from realtime.sources.calibrated import MIN_RADIUS_DEG, CalibratedGaze, LoadedCalibration, describe_camera
 from realtime.types import FrameRef, GazeRef, GazeSample, KeyframeRef, SourceStatus, TimingNs
 
 SIZE = (1000, 600)  # 10 px a degree
@@ -68,20 +68,20 @@ def test_every_sample_is_corrected_and_carries_its_error_radius():
 
 def test_a_radius_is_never_smaller_than_eyes_are_good():
     gaze = CalibratedGaze(Eyes(), calibration(expected_deg=0.05))
-    assert gaze.corrected(sample(500.0, 300.0)).radius_px == pytest.approx(10 * LEAST_RADIUS_DEG)
+    assert gaze.correct(sample(500.0, 300.0)).radius_px == pytest.approx(10 * MIN_RADIUS_DEG)
 
 
 @pytest.mark.parametrize("place", [(math.nan, 1.0), (1e9, 0.0), (math.inf, 0.0)])
 def test_what_is_nowhere_near_comes_as_it_came(place):
     given = sample(*place)
-    assert CalibratedGaze(Eyes(), calibration()).corrected(given) is given
+    assert CalibratedGaze(Eyes(), calibration()).correct(given) is given
 
 
 def test_what_had_slipped_is_applied_and_forgotten():
     gaze = CalibratedGaze(Eyes(), calibration((0.0, 0.0), drift_deg=(1.0, 0.0)))
     begun_ns = round(gaze.drift.at_s * S)
-    assert gaze.corrected(sample(500.0, 300.0, at_ns=begun_ns)).x == pytest.approx(510.0, abs=0.1)
-    assert gaze.corrected(sample(500.0, 300.0, at_ns=begun_ns + 36_000 * S)).x == pytest.approx(500.0, abs=0.1)
+    assert gaze.correct(sample(500.0, 300.0, at_ns=begun_ns)).x == pytest.approx(510.0, abs=0.1)
+    assert gaze.correct(sample(500.0, 300.0, at_ns=begun_ns + 36_000 * S)).x == pytest.approx(500.0, abs=0.1)
 
 
 def test_things_that_are_chosen_tell_what_has_slipped():
@@ -91,10 +91,10 @@ def test_things_that_are_chosen_tell_what_has_slipped():
         middle = 200 + 100 * thing
         box = (middle - 10, 290, middle + 10, 310)
         dx, dy = (value * 10 for value in gaze.drift.offset_deg)
-        gaze.chosen(looked(box, (middle - 12 + dx, 300 + 5 + dy), thing=thing), now_ns)
+        gaze.learn_from_mask(looked(box, (middle - 12 + dx, 300 + 5 + dy), thing=thing), now_ns)
     assert gaze.drift.taken == 6
     assert gaze.drift.offset_deg == pytest.approx((1.2, -0.5), abs=0.25)
-    assert gaze.corrected(sample(500.0, 300.0, at_ns=now_ns)).x == pytest.approx(532.0, abs=3)
+    assert gaze.correct(sample(500.0, 300.0, at_ns=now_ns)).x == pytest.approx(532.0, abs=3)
 
 
 def test_a_calibration_that_was_just_made_is_hardly_moved_by_a_thing():
@@ -102,7 +102,7 @@ def test_a_calibration_that_was_just_made_is_hardly_moved_by_a_thing():
     moved = {}
     for age_s in (0.0, 600.0, math.inf):
         gaze = CalibratedGaze(Eyes(), calibration(expected_deg=0.4), age_s=age_s)
-        gaze.chosen(looked((480, 280, 520, 320), (485.0, 300.0)), round(gaze.drift.at_s * S))
+        gaze.learn_from_mask(looked((480, 280, 520, 320), (485.0, 300.0)), round(gaze.drift.at_s * S))
         assert gaze.drift.taken == 1
         moved[age_s] = gaze.drift.offset_deg[0]
     assert moved[0.0] < 0.2 < moved[600.0] < 0.8 < moved[math.inf] < 1.5
@@ -133,17 +133,17 @@ BOX = (490, 290, 510, 310)
 )
 def test_what_says_nothing_of_a_slip_is_not_learnt_from(message):
     gaze = CalibratedGaze(Eyes(), calibration())
-    gaze.chosen(message, round(gaze.drift.at_s * S))
+    gaze.learn_from_mask(message, round(gaze.drift.at_s * S))
     assert gaze.drift.offset_deg == (0.0, 0.0)
 
 
 def test_one_thing_is_learnt_from_once_and_not_at_all_if_it_is_not_wanted():
     gaze = CalibratedGaze(Eyes(), calibration())
     for _ in range(5):
-        gaze.chosen(looked(BOX, (490.0, 300.0)), round(gaze.drift.at_s * S))
+        gaze.learn_from_mask(looked(BOX, (490.0, 300.0)), round(gaze.drift.at_s * S))
     assert gaze.drift.taken == 1
     deaf = CalibratedGaze(Eyes(), calibration(), learn=False)
-    deaf.chosen(looked(BOX, (490.0, 300.0)), round(deaf.drift.at_s * S))
+    deaf.learn_from_mask(looked(BOX, (490.0, 300.0)), round(deaf.drift.at_s * S))
     assert deaf.drift.taken == 0
 
 
@@ -157,4 +157,4 @@ def test_one_thing_is_learnt_from_once_and_not_at_all_if_it_is_not_wanted():
     ],
 )
 def test_a_camera_is_known_by_what_stays_the_same(spec, name):
-    assert camera_name(spec) == name
+    assert describe_camera(spec) == name

@@ -14,9 +14,9 @@ import pytest
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_depth, open_frames
-from realtime.sources.depth import DepthFrame, DepthSource, FileDepth, LiveDepth, VideoDepth, usable
+from realtime.sources.depth import DepthFrame, DepthSource, FileDepth, LiveDepth, VideoDepth, clean_depth
 from realtime.sources.pupil import PupilDepth
-from realtime.sources.pupil_messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_head
+from realtime.sources.pupil_messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_header
 from realtime.sources.video_file import PlaybackClock
 from realtime.types import Frame
 from tests.realtime.sources.clips import make_folder
@@ -49,34 +49,34 @@ def test_a_folder_is_matched_by_the_numbers_in_its_names(tmp_path: Path) -> None
     source = FileDepth(folder(tmp_path / "depth", [10, 13, 16]), PlaybackClock(real_time=True), fps=30)
     assert isinstance(source, DepthSource)
     assert source.size == SIZE
-    assert number_of(source.at(at(0.0), 0.02, 0)) == 10
-    found = source.at(at(4 / 30, 5_000_000_000), 0.04, 0)
+    assert number_of(source.find_nearest(at(0.0), 0.02, 0)) == 10
+    found = source.find_nearest(at(4 / 30, 5_000_000_000), 0.04, 0)
     assert number_of(found) == 13
     assert found is not None
     assert found.apart_s == pytest.approx(-1 / 30)
     assert found.captured_ns == pytest.approx(5_000_000_000 - 1e9 / 30, abs=2)
-    assert source.at(at(1.5 / 30), 0.02, 0) is None
+    assert source.find_nearest(at(1.5 / 30), 0.02, 0) is None
     assert source.status().dropped == {"no depth near": 1}
 
 
 def test_a_clip_that_repeats_finds_its_depth_again(tmp_path: Path) -> None:
     clock = PlaybackClock(real_time=True)
     source = FileDepth(folder(tmp_path / "depth", [0, 1, 2]), clock, fps=10)
-    clock.repeat(0.3)
-    assert [number_of(source.at(at(0.3 * turn + 0.1), 0.01, 0)) for turn in range(3)] == [1, 1, 1]
+    clock.add_pass(0.3)
+    assert [number_of(source.find_nearest(at(0.3 * turn + 0.1), 0.01, 0)) for turn in range(3)] == [1, 1, 1]
 
 
 def test_a_table_of_times_says_more_than_names(tmp_path: Path) -> None:
     path = folder(tmp_path / "depth", [1, 2])
     (path / "timestamps.csv").write_text("\ufeffname,timestamp\ndepth_00002.png,0.5\ndepth_00001.png,0.9\n")
     source = FileDepth(path, PlaybackClock(real_time=True), fps=30)
-    assert number_of(source.at(at(0.5), 0.01, 0)) == 2
-    assert number_of(source.at(at(0.89), 0.02, 0)) == 1
+    assert number_of(source.find_nearest(at(0.5), 0.01, 0)) == 2
+    assert number_of(source.find_nearest(at(0.89), 0.02, 0)) == 1
 
 
 def test_one_picture_holds_for_all_of_the_clip(tmp_path: Path) -> None:
     source = FileDepth(folder(tmp_path / "depth", [7]), PlaybackClock(real_time=True), fps=30)
-    assert number_of(source.at(at(99.0), 0.01, 0)) == 7
+    assert number_of(source.find_nearest(at(99.0), 0.01, 0)) == 7
 
 
 def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
@@ -90,10 +90,11 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
     clock = PlaybackClock(real_time=True)
     source = VideoDepth(path, clock)
     assert source.size == SIZE
-    assert [number_of(source.at(at(second), 0.03, 0)) for second in (0.0, 0.09, 0.1, 0.32, 0.4)] == [0, 1, 1, 3, 4]
-    assert source.at(at(0.45), 0.03, 0) is None
-    clock.repeat(0.5)
-    assert number_of(source.at(at(0.6), 0.03, 0)) == 1
+    numbers = [number_of(source.find_nearest(at(second), 0.03, 0)) for second in (0.0, 0.09, 0.1, 0.32, 0.4)]
+    assert numbers == [0, 1, 1, 3, 4]
+    assert source.find_nearest(at(0.45), 0.03, 0) is None
+    clock.add_pass(0.5)
+    assert number_of(source.find_nearest(at(0.6), 0.03, 0)) == 1
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_specs_that_cannot_be(spec: str, frames: str, says: str) -> None:
 
 
 def live(shift_s: float) -> DepthFrame:
-    return DepthFrame(usable(picture(round(1000 * shift_s))), 50 + shift_s, round((10 + shift_s) * 1e9))
+    return DepthFrame(clean_depth(picture(round(1000 * shift_s))), 50 + shift_s, round((10 + shift_s) * 1e9))
 
 
 def test_live_depth_is_matched_by_host_time_or_by_the_devices_own() -> None:
@@ -141,9 +142,9 @@ def test_live_depth_is_matched_by_host_time_or_by_the_devices_own() -> None:
         for shift in (0.0, 0.033, 0.066):
             source.put(live(shift))
     frame = at(50.034, round(10.001 * 1e9))
-    assert number_of(by_host.at(frame, 0.01, 0)) == 0
-    assert number_of(by_device.at(frame, 0.01, 0)) == 33
-    assert by_host.at(at(0, round(10.2 * 1e9)), 0.01, 0) is None
+    assert number_of(by_host.find_nearest(frame, 0.01, 0)) == 0
+    assert number_of(by_device.find_nearest(frame, 0.01, 0)) == 33
+    assert by_host.find_nearest(at(0, round(10.2 * 1e9)), 0.01, 0) is None
 
 
 def test_depth_on_its_way_is_waited_for_and_nothing_else_is() -> None:
@@ -151,13 +152,13 @@ def test_depth_on_its_way_is_waited_for_and_nothing_else_is() -> None:
     source.put(live(-0.03))
     timer = threading.Timer(0.02, source.put, [live(0.001)])
     timer.start()
-    assert number_of(source.at(at(0, 10_000_000_000), 0.01, 5)) == 1
+    assert number_of(source.find_nearest(at(0, 10_000_000_000), 0.01, 5)) == 1
     timer.join()
     with quick(1.0):  # newer depth is there already, so that none for this frame will come
-        assert source.at(at(0, 9_900_000_000), 0.01, 60) is None
+        assert source.find_nearest(at(0, 9_900_000_000), 0.01, 60) is None
     source.close()
     with quick(1.0):
-        assert source.at(at(0, 99_000_000_000), 0.01, 60) is None
+        assert source.find_nearest(at(0, 99_000_000_000), 0.01, 60) is None
 
 
 def depth_message(device: Device, image: np.ndarray, **changes: object) -> list[bytes]:
@@ -175,7 +176,7 @@ def test_a_device_sends_both_formats_and_rubbish() -> None:
             message = depth_message(device, image, **changes)
             device.server.send(message)
             stamp = msgpack.unpackb(message[1])["timestamp"]
-            return number_of(source.at(at(stamp, now_ns()), 0.001, 0.01)) == expected
+            return number_of(source.find_nearest(at(stamp, now_ns()), 0.001, 0.01)) == expected
 
         eventually(lambda: sees(5, picture(5)))
         eventually(lambda: sees(9, (picture(9) / 1000).astype(np.float32), format="depth32f"))
@@ -190,8 +191,8 @@ def test_a_device_sends_both_formats_and_rubbish() -> None:
 
 def test_nan_and_far_away_are_no_measurement() -> None:
     raw = np.array([[np.nan, np.inf, 1e9], [-1, 0, 2]], "<f4")
-    head = read_frame_head([b"", msgpack.packb({"width": 3, "height": 2, "index": 0, "timestamp": 0.0,
+    head = read_frame_header([b"", msgpack.packb({"width": 3, "height": 2, "index": 0, "timestamp": 0.0,
                                                 "format": "depth32f"}), b""], DEPTH_FORMATS)  # fmt: skip
-    assert usable(read_depth(head, raw.tobytes())).tolist() == [[0, 0, 0], [0, 0, 2]]
+    assert clean_depth(read_depth(head, raw.tobytes())).tolist() == [[0, 0, 0], [0, 0, 2]]
     with pytest.raises(MalformedMessage, match="size"):
         read_depth(head, raw.tobytes()[:-1])

@@ -43,7 +43,7 @@ class Device:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.server.answer(self._reply, 0.02)
+            self.server.serve_request(self._reply, 0.02)
 
     def _reply(self, parts: list[bytes]) -> str:
         request = parts[0].decode()
@@ -214,7 +214,7 @@ def test_clock_set_by_another_client(tmp_path: Path, eyes: Callable[[int], Eyes]
     gazer = eyes(simulator.port)
     eventually(lambda: len(gazer.samples) > 20 and gazer.source.status().clock is not None)
     other = RequestSocket(f"tcp://{HOST}:{simulator.port}")
-    assert other.ask(f"T {set_to_s}") == "Timesync successful."
+    assert other.request(f"T {set_to_s}") == "Timesync successful."
     other.close()
     eventually(lambda: abs(gazer.samples[-1].timestamp - set_to_s) < 100)
     eventually(lambda: (clock := gazer.source.status().clock) is not None and clock.resets == 1)

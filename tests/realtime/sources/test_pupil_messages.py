@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from realtime.sources.pupil_messages import (
     MalformedMessage,
     PupilGazeDatum,
-    jpeg_size,
-    read_frame_head,
+    read_frame_header,
     read_gaze,
+    read_jpeg_size,
     read_pixels,
 )
 from tests.realtime.sources.clips import picture
@@ -75,7 +75,7 @@ def test_hostile_maps_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(MalformedMessage, match=f"^{reason}$"):
         read_gaze([b"gaze.", data])
     with pytest.raises(MalformedMessage, match=f"^{reason}$"):
-        read_frame_head([b"frame.world", data, JPEG])
+        read_frame_header([b"frame.world", data, JPEG])
 
 
 BAD_GAZE = [
@@ -135,37 +135,37 @@ BAD_FRAMES = [
 @pytest.mark.parametrize(("parts", "reason"), BAD_FRAMES)
 def test_bad_frame_is_refused(parts: list[bytes], reason: str) -> None:
     with pytest.raises(MalformedMessage, match=f"^{reason}$"):
-        read_pixels(read_frame_head(parts), parts[2])
+        read_pixels(read_frame_header(parts), parts[2])
 
 
 def test_jpeg_that_would_unfold_beyond_its_word_is_not_decoded() -> None:
     at = JPEG.index(b"\xff\xc0")
     bomb = JPEG[: at + 5] + struct.pack(">HH", 65_000, 65_000) + JPEG[at + 9 :]
-    assert jpeg_size(bomb) == (65_000, 65_000)
+    assert read_jpeg_size(bomb) == (65_000, 65_000)
     with pytest.raises(MalformedMessage, match="size"):
-        read_pixels(read_frame_head(frame()), bomb)
+        read_pixels(read_frame_header(frame()), bomb)
 
 
 def test_jpeg_with_broken_tables_is_undecodable() -> None:
     at = JPEG.index(b"\xff\xc4")
     broken = JPEG[: at + 4] + b"\xff" * 64 + JPEG[at + 68 :]
     with pytest.raises(MalformedMessage, match="undecodable"):
-        read_pixels(read_frame_head(frame()), broken)
+        read_pixels(read_frame_header(frame()), broken)
 
 
 @pytest.mark.parametrize("padding", [b"", bytes(37)])
 def test_jpeg_is_decoded_with_padding_behind_its_end(padding: bytes) -> None:
-    image = read_pixels(read_frame_head(frame()), JPEG + padding)
+    image = read_pixels(read_frame_header(frame()), JPEG + padding)
     assert image.shape == (48, 64, 3)
     assert abs(int(image[24, 32, 0]) - 70) <= 2
 
 
 def test_bgr_and_gray_become_three_channels() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    bgr = read_pixels(read_frame_head(frame(format="bgr")), pixels.tobytes())
+    bgr = read_pixels(read_frame_header(frame(format="bgr")), pixels.tobytes())
     assert (bgr == pixels).all()
     assert bgr.flags.writeable
-    grey = read_pixels(read_frame_head(frame(format="gray")), pixels[:, :, 0].tobytes())
+    grey = read_pixels(read_frame_header(frame(format="gray")), pixels[:, :, 0].tobytes())
     assert (grey == pixels[:, :, :1]).all()
     assert grey.shape == (48, 64, 3)
     assert grey.flags.c_contiguous
@@ -181,7 +181,7 @@ ANYTHING = st.recursive(
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # of a busy machine, not of the data
 @given(st.dictionaries(st.sampled_from([*GAZE, *HEAD]), ANYTHING), st.binary(max_size=200))
 def test_any_map_is_read_or_refused(changes: dict[str, Any], raw: bytes) -> None:
-    for read, fields in ((read_gaze, GAZE), (read_frame_head, HEAD)):
+    for read, fields in ((read_gaze, GAZE), (read_frame_header, HEAD)):
         with contextlib.suppress(MalformedMessage):
             assert read([b"topic", msgpack.packb(fields | changes), raw])
 
@@ -189,9 +189,9 @@ def test_any_map_is_read_or_refused(changes: dict[str, Any], raw: bytes) -> None
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4), st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(parts: list[bytes], raw: bytes) -> None:
-    for read in (read_gaze, read_frame_head):
+    for read in (read_gaze, read_frame_header):
         with pytest.raises(MalformedMessage):
             read(parts)
     for start in (b"", b"\xff\xd8", JPEG[:200]):
         with pytest.raises(MalformedMessage):
-            read_pixels(read_frame_head(frame()), start + raw)
+            read_pixels(read_frame_header(frame()), start + raw)

@@ -15,11 +15,11 @@ from calibration import PinholeCamera, RecordError
 from calibration import record as records
 from realtime.commands.calibrate.gaze import read_presses
 from realtime.commands.main import main
-from realtime.comms import read
+from realtime.comms import read_message
 from realtime.comms.sockets import PublisherSocket, TopicSubscription
 from realtime.errors import SettingsError
 from realtime.simulation.calibration_wearer import TARGET_S, SimulatedBias, TargetClip
-from realtime.sources.calibrated import LEAST_RADIUS_DEG, load_gaze
+from realtime.sources.calibrated import MIN_RADIUS_DEG, load_gaze_calibration
 from tests.realtime.commands.calibrate.wearer import DEG_PX, FPS, SIZE, calibrate, record, said, trace
 from tests.realtime.waiting import eventually
 
@@ -42,7 +42,7 @@ def made(clip, tmp_path_factory):
 
 
 def test_it_is_measured_and_written_with_what_it_belongs_to(made):
-    loaded = load_gaze(made[0], "file:x", SIZE)
+    loaded = load_gaze_calibration(made[0], "file:x", SIZE)
     checked = loaded.calibration.validation
     assert checked.verdict == "pass"
     assert checked.accuracy_deg < 0.4
@@ -115,7 +115,7 @@ def test_what_is_no_slip_is_told(clip, made, tmp_path, capsys):
     assert calibrate("validate", clip, gone, "--calibration", str(file)) == 1
     assert "of no use" in capsys.readouterr().err
     with pytest.raises(RecordError, match="did not pass its validation"):  # so that nobody runs with it
-        load_gaze(file)
+        load_gaze_calibration(file)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_
             def heard():
                 assert process.poll() is None, errors.read_text()
                 payload = subscription.receive(0.05)
-                message = read("mask", payload) if payload is not None else None
+                message = read_message("mask", payload) if payload is not None else None
                 if message is not None and message.state in ("preview", "locked"):
                     steady.append(message)
                 return len(steady) >= 40
@@ -223,6 +223,6 @@ def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_
     aims = np.array([(aim.x, aim.y) for _, _, aim in TargetClip(5, SIZE).aims()])
     off = [np.linalg.norm(aims - (m.gaze.x, m.gaze.y), axis=1).min() for m in steady]
     assert np.median(off) < 3.0  # of 17 px that the tracker is off
-    checked = load_gaze(made[0]).calibration.radius_deg
+    checked = load_gaze_calibration(made[0]).calibration.radius_deg
     radii = [m.gaze.radius for m in steady]
-    assert np.median(radii) == pytest.approx(max(checked, LEAST_RADIUS_DEG) * DEG_PX, rel=0.1)
+    assert np.median(radii) == pytest.approx(max(checked, MIN_RADIUS_DEG) * DEG_PX, rel=0.1)

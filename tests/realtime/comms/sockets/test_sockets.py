@@ -165,12 +165,12 @@ def test_remote_recovers_after_lost_answers() -> None:
     server = PupilServer("127.0.0.1", 0)
     remote = RequestSocket(f"tcp://127.0.0.1:{server.port}", timeout_s=0.1)
     with pytest.raises(RequestTimeout, match=r"no answer from tcp://127\.0\.0\.1:\d+ within 0.1 s"):
-        remote.ask("t")
+        remote.request("t")
     stop = threading.Event()
 
     def serve() -> None:
         while not stop.is_set():
-            server.answer(lambda parts: b"+".join(parts).decode() + "!", 0.05)
+            server.serve_request(lambda parts: b"+".join(parts).decode() + "!", 0.05)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -178,14 +178,14 @@ def test_remote_recovers_after_lost_answers() -> None:
 
     def asked() -> bool:
         try:
-            answers.append(remote.ask("again"))
+            answers.append(remote.request("again"))
         except RequestTimeout:
             return False
         return True
 
     eventually(asked)
     assert answers == ["again!"]
-    assert remote.tell("notify.x", b"y") == "notify.x+y!"
+    assert remote.send_message("notify.x", b"y") == "notify.x+y!"
     stop.set()
     thread.join(2)
     remote.close()
@@ -198,7 +198,7 @@ def test_nobody_there_is_no_answer_in_time() -> None:
     remote = RequestSocket(publisher.endpoint, timeout_s=0.1)
     for _ in range(3):
         with quick(1.0), pytest.raises(RequestTimeout):
-            remote.ask("t")
+            remote.request("t")
     remote.close()
 
 

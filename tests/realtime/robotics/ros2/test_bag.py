@@ -49,10 +49,10 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> RecordingReader:
         file.put(FRAME, at_ns + WALL_NS, pack_frame(shot, False, 90))
         at_ns += 9_000_000
         thing = 3 if index < 3 else 4
-        broadcast.publish("mask", mask(index, thing, lost=index == 2).fields())
-        broadcast.publish("overlay", OverlayMessage(mask(index).frame, b"overlay").fields())
-        broadcast.publish("object3d", solid(index, thing).fields())
-    broadcast.publish("overlay", OverlayMessage(mask(900).frame, b"of a frame that is not here").fields())
+        broadcast.publish("mask", mask(index, thing, lost=index == 2).to_fields())
+        broadcast.publish("overlay", OverlayMessage(mask(index).frame, b"overlay").to_fields())
+        broadcast.publish("object3d", solid(index, thing).to_fields())
+    broadcast.publish("overlay", OverlayMessage(mask(900).frame, b"of a frame that is not here").to_fields())
     file.close()
     return RecordingReader(path)
 

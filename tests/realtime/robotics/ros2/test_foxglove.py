@@ -40,7 +40,7 @@ def shown(index: int, size: tuple[int, int] = SIZE) -> FrameResult:
 
 
 def space(index: int) -> bytes:
-    return pack({"v": 1, "stream": "eyes", "seq": index, "published_ns": 0, **solid(index).fields()})
+    return pack({"v": 1, "stream": "eyes", "seq": index, "published_ns": 0, **solid(index).to_fields()})
 
 
 @pytest.fixture
