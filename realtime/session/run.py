@@ -254,7 +254,8 @@ def _deck(config: RunConfig, view: RunView, page: LivePage | None, at_any_speed:
     """What records, and tells the user and the page of it."""
     about = RecordingInfo(
         config=to_toml(select_recorded_settings(config)), source=redact_password(config.source),
-        frame_time=at_any_speed, encoding=config.publish.encoding, stream=config.publish.stream, program=version("gazecast"),
+        frame_time=at_any_speed, encoding=config.publish.encoding, stream=config.publish.stream,
+        program=version("gazecast"),
     )  # fmt: skip
     if page is None:
         return RecordingController(config.record, about, now_ns, view.progress.show_line)

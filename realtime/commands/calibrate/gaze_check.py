@@ -63,7 +63,8 @@ def drift(args: argparse.Namespace) -> int:
         steps = screen_steps(9)  # whichever is shown
     choreography = GazeChoreography(() if args.method == "press" else steps, led=not args.headless)
     look(
-        args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1, check=loaded.check_frame_size
+        args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1,
+        check=loaded.check_frame_size,
     )  # fmt: skip
     calibration = loaded.calibration
     pairs = [*choreography.pairs("fit"), *choreography.pairs("check")]
