@@ -14,6 +14,7 @@ from benchmarks.gpu.report import percentiles
 from engines import Decoder, Encoder, Image
 from realtime.comms import unpack
 from realtime.infra.clock import now_ns
+from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.pipeline import Pipeline
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.sources.base import SourceMonitor
@@ -114,7 +115,7 @@ def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float)
     kept = Kept()
     pipeline = Pipeline(
         Paced(fps, frame), Paced(GAZE_HZ, gaze), lambda size: engine, Tracker,
-        MessagePublisher(kept, "benchmark", now_ns), overlay_wanted=lambda: False,
+        MessagePublisher(kept, "benchmark", now_ns), PipelineOptions(wants_overlay=lambda: False),
     )  # fmt: skip
     pipeline.start()
     time.sleep(seconds / 5)

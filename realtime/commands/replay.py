@@ -20,7 +20,7 @@ from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay, ReplaySummary
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
-from realtime.session.run import CancellableProgress, open_engine
+from realtime.session.engine import CancellableProgress, open_engine
 from realtime.tracking.tracker import Tracker
 
 ENGINE = ("backend", "model", "precision", "device")

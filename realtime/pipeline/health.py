@@ -1,4 +1,4 @@
-"""Whether the pipeline is well, and if not, why and what to do: the `state` and `reason` of `health`. Pure."""
+"""Decides the `state` and `reason` that `health` publishes. Pure."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from realtime.types import SourceStatus
 
 HealthState = Literal["starting", "running", "degraded", "stopping"]
 SILENT_NS = 1_000_000_000
-"""Frames come at 5 Hz and gaze at 30 Hz at the least: a second without is trouble, not a pause."""
+"""Frames arrive at 5 Hz or more and gaze at 30 Hz or more: a second without either is an error, not a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthInputs:
-    """What the judgement rests on. Ages are ns since the last frame, gaze sample and keyframe; None if there was none.
+    """Holds the inputs of `assess_health`.
 
-    engine_error: the last encode's or decode's error, "" when it succeeded.
+    Ages are ns since the last frame and gaze sample; None if there was none.
+    error: the present errors of stages and observers, "" if there are none.
     """
 
-    ready: bool
-    stopping: bool
+    is_ready: bool
+    is_stopping: bool
     frames: SourceStatus
     gaze: SourceStatus
     frame_age_ns: int | None
     gaze_age_ns: int | None
-    engine_error: str = ""
+    error: str = ""
 
 
-def assess_health(signs: HealthInputs) -> tuple[HealthState, str]:
-    """State and reason; the reason is empty when all is well."""
-    if signs.stopping:
+def assess_health(inputs: HealthInputs) -> tuple[HealthState, str]:
+    """Return the state and its reason; the reason is empty when nothing is wrong."""
+    if inputs.is_stopping:
         return "stopping", ""
-    troubles = [
-        _silence("frames", signs.frames, signs.frame_age_ns),
-        _silence("gaze", signs.gaze, signs.gaze_age_ns),
-        signs.engine_error,
+    reasons = [
+        _explain_silence("frames", inputs.frames, inputs.frame_age_ns),
+        _explain_silence("gaze", inputs.gaze, inputs.gaze_age_ns),
+        inputs.error,
     ]
-    reason = "; ".join(trouble for trouble in troubles if trouble)
-    if not signs.ready:
+    reason = "; ".join(filter(None, reasons))
+    if not inputs.is_ready:
         return "starting", reason
     return ("degraded", reason) if reason else ("running", "")
 
 
-def _silence(what: str, source: SourceStatus, age_ns: int | None) -> str:
+def _explain_silence(kind: str, source: SourceStatus, age_ns: int | None) -> str:
     if source.state == "ended":
-        return f"{what}: ended"
+        return f"{kind}: ended"
     if age_ns is not None and age_ns < SILENT_NS:
         return ""
     since = "none yet" if age_ns is None else f"none for {age_ns / 1e9:.0f} s"
-    why = source.reason or ("" if source.state == "running" else source.state)
-    return f"{what}: {since}" + (f" ({why})" if why else "")
+    cause = source.reason or ("" if source.state == "running" else source.state)
+    return f"{kind}: {since}" + (f" ({cause})" if cause else "")

@@ -1,7 +1,7 @@
-"""Who takes part in a run beside the loop: the page, a recording, a window, what is made of masks for others.
+"""Defines the observers of a run: the page, a recording, a window, outputs for other programs.
 
-Each is told what happens and returns at once: what takes time is put into a `Latest` and done on a thread of its own.
-What goes wrong with one is counted and told in `health`, and costs neither the loop nor the others anything.
+An observer returns from each call at once: it puts slow work into a `Latest` slot and does it on a thread of its own.
+An exception in one is counted and reported in `health`; it affects neither the pipeline nor the other observers.
 """
 
 from __future__ import annotations
@@ -21,70 +21,70 @@ from realtime.types import Frame, GazeSample, MaskResult
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """A frame and the mask that fits it, for whoever draws; None while nothing was looked at yet."""
+    """Holds a frame and the mask result that belongs to it; None before the first fixation."""
 
     frame: Frame
     result: MaskResult | None
 
 
 class PipelineObserver:
-    """Takes part in a run. Every method does nothing unless an heir has something to do."""
+    """A participant of a run beside the pipeline; every method does nothing until it is overridden."""
 
     name = "observer"
-    """What it is called in `health`."""
+    """The stage name of its errors in `health`."""
 
     def on_engine(self, decoder: Decoder) -> None:
-        """The engine is open; whoever uses its decoder waits for the tracker, and keeps each call short."""
+        """Receive the open engine's decoder, whose calls wait for the tracker; keep each call short."""
 
     def on_keyframe(self, keyframe: Keyframe) -> None:
-        """A frame was encoded; on the encoder's thread."""
+        """Receive a new keyframe; on the encode thread."""
 
     def on_frame(self, frame: Frame) -> None:
-        """Every frame that came, before anything is done with it; on the source's thread."""
+        """Receive every frame before it is processed; on the source's thread."""
 
     def on_gaze(self, sample: GazeSample) -> None:
-        """Every look that came, likewise."""
+        """Receive every gaze sample before it is processed; on the source's thread."""
 
-    def on_tracker_call(self, turn: TrackerCall) -> None:
-        """All that the tracker was given, turn by turn; on its thread."""
+    def on_tracker_call(self, call: TrackerCall) -> None:
+        """Receive every call of the tracker with its inputs; on the track thread."""
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Every message that is published, without its topic and NUL; on any thread."""
+        """Receive every published message, packed, without its topic and NUL; on any thread."""
 
     def on_mask(self, shown: FrameResult) -> None:
-        """The newest frame with its mask, whenever there is time for it; on the overlay's thread."""
+        """Receive the newest frame with its mask, at the rate that the overlay thread reaches; on that thread."""
 
     def on_command(self, command: UserCommand, shown: FrameResult) -> None:
-        """What a user asked for and the tracker has nothing to do with; on the tracker's thread."""
+        """Receive a command that is not the tracker's, with the newest result; on the track thread."""
 
     def on_health(self, health: HealthMessage) -> None:
-        """How it is, once a second."""
+        """Receive the state of the run, once a second; on the health thread."""
 
     def drop_counts(self) -> Mapping[str, int]:
-        """What was lost here, by name, for `health`."""
+        """Return the numbers of dropped items by name, for `health`."""
         return {}
 
     def problem(self) -> str:
-        """What is wrong here; empty if nothing is."""
+        """Return the present error, for `health`; empty if there is none."""
         return ""
 
 
 class MessageObserver(Protocol):
-    """Is told of every message."""
+    """An observer of published messages."""
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Take a message."""
+        """Receive a packed message."""
         ...
 
 
 class ObservedSender:
-    """Sends, and lets observers have what is sent."""
+    """A message sender that passes each message to observers first."""
 
-    def __init__(self, inside: MessageSender, observers: Sequence[MessageObserver]) -> None:
-        self._inside, self._observers = inside, observers
+    def __init__(self, sender: MessageSender, observers: Sequence[MessageObserver]) -> None:
+        self._sender, self._observers = sender, observers
 
     def send(self, topic: str, payload: bytes) -> bool:
-        """As the sender inside."""
+        """Pass a message to the observers, then send it; False when the sender is closed."""
         for observer in self._observers:
             observer.on_message(topic, payload)
-        return self._inside.send(topic, payload)
+        return self._sender.send(topic, payload)

@@ -1,34 +1,34 @@
-"""Whether the time until the next frame is enough for what need not be done now. Pure."""
+"""Decides whether optional work fits into the idle time before the next frame. Pure."""
 
 from __future__ import annotations
 
 from realtime.tracking.running_mean import running_mean
 
 MAX_DELAY_NS = 500_000_000
-"""What need not be done now is done all the same after so long."""
+"""Optional work is not delayed longer than this."""
 
 
 class IdleBudget:
-    """Knows how often frames come, and how long what is done between them takes. One thread."""
+    """An estimate of the time between frames and of the duration of optional work. One thread."""
 
     def __init__(self) -> None:
         self._last_ns: int | None = None
-        self._used_ns = 0
-        self._interval_ns, self._cost_ns = 0.0, 0.0  # running means; 0 while not known
+        self._worked_ns = 0
+        self._interval_ns, self._cost_ns = 0.0, 0.0  # running means; 0 while unknown
 
     def record_frame(self, received_ns: int) -> None:
-        """A frame was taken up that had come at that time, host."""
+        """Record that the track thread begins a frame that was received at this host time."""
         if self._last_ns is not None and received_ns > self._last_ns:
             self._interval_ns = running_mean(self._interval_ns, received_ns - self._last_ns)
         self._last_ns = received_ns
 
     def has_time(self, now_ns: int) -> bool:
-        """Whether it can be done before the next frame comes, or has had to wait for too long."""
-        if self._last_ns is None or not self._interval_ns or now_ns - self._used_ns > MAX_DELAY_NS:
+        """Return whether the work would end before the next frame, or has waited for `MAX_DELAY_NS`."""
+        if self._last_ns is None or not self._interval_ns or now_ns - self._worked_ns > MAX_DELAY_NS:
             return True
         return now_ns + self._cost_ns <= self._last_ns + self._interval_ns
 
     def record_work(self, begun_ns: int, now_ns: int) -> None:
-        """It was done."""
+        """Record that the work was done between these host times."""
         self._cost_ns = running_mean(self._cost_ns, now_ns - begun_ns)
-        self._used_ns = now_ns
+        self._worked_ns = now_ns

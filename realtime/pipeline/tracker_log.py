@@ -1,7 +1,7 @@
-"""What the tracking thread does, call by call, so that it can be written down and done again. Pure but for its clock.
+"""Logs every call of the tracker with all its inputs, so that a run can be recorded and replayed exactly.
 
-Everything that comes into the tracker from outside goes through here: frames, looks, keyframes, commands, and what the
-clock said when it was asked. A `TrackerCall` holds it all; the same turns give the same masks.
+Inputs are frames, gaze samples, keyframes, commands and the clock readings. A `TrackerCall` holds them all; the same
+calls give the same masks. Pure but for the clock.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from realtime.tracking.tracker import Tracker, TrackerOutput
 from realtime.types import Frame, FrameKey, GazeSample, MaskResult
 
 CallKind = Literal["frame", "keyframe", "pause"]
-"""frame: a step to a new frame. keyframe: one is looked at between two frames. pause: answers are voted on."""
+"""frame: `Tracker.step`. keyframe: `Tracker.prepare` between two frames. pause: `Tracker.refine` in idle time."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedKeyframe:
-    """Which frame was encoded; how long that took and when it was done, host ns."""
+    """Holds the key of an encoded frame, the duration of its encode and the time of its end, host ns."""
 
     frame: FrameKey
     encode_ns: int
@@ -32,10 +32,10 @@ class EncodedKeyframe:
 
 @dataclass(frozen=True, slots=True)
 class TrackerCall:
-    """One call of the tracker and all that came into it.
+    """Holds one call of the tracker and all its inputs.
 
-    clock_ns: what the clock said, in the order in which it was asked.
-    published: of the mask that was published for it; None if there was none.
+    clock_ns: the clock readings in their order, host ns.
+    published: the stamp of the mask that was published for the call; None if there was none.
     """
 
     call: CallKind
@@ -48,44 +48,44 @@ class TrackerCall:
 
 
 class LoggedClock:
-    """A clock that remembers what it said. One thread."""
+    """A clock that logs its readings. One thread."""
 
     def __init__(self, clock_ns: Callable[[], int]) -> None:
         self._clock_ns = clock_ns
-        self._said: list[int] = []
+        self._readings: list[int] = []
 
     def __call__(self) -> int:
-        """The time, ns."""
-        said = self._clock_ns()
-        self._said.append(said)
-        return said
+        """Return the time, host ns."""
+        reading = self._clock_ns()
+        self._readings.append(reading)
+        return reading
 
     def drain(self) -> tuple[int, ...]:
-        """What it said since the last time this was asked."""
-        said, self._said = tuple(self._said), []
-        return said
+        """Remove and return the readings since the last `drain`."""
+        readings, self._readings = tuple(self._readings), []
+        return readings
 
 
 class LoggedTracker:
-    """Calls the tracker, publishes what it gives and tells of each turn. One thread, which is the tracker's too."""
+    """A tracker whose results are published and whose calls are logged through `on_call`. One thread."""
 
     def __init__(
         self,
         make_tracker: Callable[[Callable[[], int]], Tracker],
-        broadcast: MessagePublisher,
+        publisher: MessagePublisher,
         clock_ns: Callable[[], int],
         *,
         encoding: Encoding = "packbits+zstd",
-        on_call: Callable[[TrackerCall], None] = lambda turn: None,
+        on_call: Callable[[TrackerCall], None] = lambda call: None,
     ) -> None:
-        """`make_tracker` gets the clock that the tracker is to use."""
+        """make_tracker: makes the tracker from the clock that it must use."""
         self._clock = LoggedClock(clock_ns)
         self._tracker = make_tracker(self._clock)
-        self._broadcast, self._encoding, self._on_call = broadcast, encoding, on_call
+        self._publisher, self._encoding, self._on_call = publisher, encoding, on_call
 
     @property
     def is_steerable(self) -> bool:
-        """Whether the tracker can be told what to show."""
+        """Whether the tracker executes commands of users."""
         return isinstance(self._tracker, SteerableTracker)
 
     def step(
@@ -95,7 +95,7 @@ class LoggedTracker:
         keyframe: Keyframe | None,
         commands: Sequence[UserCommand] = (),
     ) -> tuple[TrackerOutput, MessageStamp | None]:
-        """Step to a frame and publish its mask, if there is one."""
+        """Execute the commands, step to a frame and publish its mask, if there is one."""
         steering = tuple(command for command in commands if command.verb in TRACKER_VERBS)
         self._clock.drain()
         stamp = None
@@ -104,16 +104,16 @@ class LoggedTracker:
             if isinstance(tracker, SteerableTracker):
                 for command in steering:
                     apply_command(tracker, command)
-            track = self._tracker.step(frame, samples, keyframe)
-            if track.result is not None:
-                stamp = self._publish(track.result)
-            return track, stamp
-        finally:  # a turn that failed has changed the tracker too
-            key, said = FrameKey.of(frame), self._clock.drain()
-            self._on_call(TrackerCall("frame", key, tuple(samples), _encoded(keyframe), steering, said, stamp))
+            output = self._tracker.step(frame, samples, keyframe)
+            if output.result is not None:
+                stamp = self._publish(output.result)
+            return output, stamp
+        finally:  # a call that failed has changed the tracker too
+            key, readings = FrameKey.of(frame), self._clock.drain()
+            self._on_call(TrackerCall("frame", key, tuple(samples), _encoded(keyframe), steering, readings, stamp))
 
     def prepare(self, keyframe: Keyframe) -> None:
-        """Ask about a new keyframe before the next frame comes."""
+        """Prompt a new keyframe before the next frame arrives."""
         self._clock.drain()
         try:
             self._tracker.prepare(keyframe)
@@ -121,7 +121,7 @@ class LoggedTracker:
             self._on_call(TrackerCall("keyframe", keyframe=_encoded(keyframe), clock_ns=self._clock.drain()))
 
     def refine(self) -> bool:
-        """Have answers voted on; False when there was no need."""
+        """Refine earlier prompts in idle time; False when there was nothing to do."""
         self._clock.drain()
         try:
             return self._tracker.refine()
@@ -130,9 +130,9 @@ class LoggedTracker:
 
     def _publish(self, result: MaskResult) -> MessageStamp:
         fields = MaskMessage.from_result(result).to_fields(self._encoding)
-        # Packing takes its time, and the age is that at publication.
+        # Packing takes time, and the age is that at publication.
         fields["carried_ms"] = (self._clock() - result.timing_ns.decode_end) / 1e6
-        return self._broadcast.publish("mask", fields)
+        return self._publisher.publish("mask", fields)
 
 
 def _encoded(keyframe: Keyframe | None) -> EncodedKeyframe | None:

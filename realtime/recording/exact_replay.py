@@ -74,7 +74,7 @@ class ExactReplay:
         seq = recording.mask(first).seq if first is not None else 0
         self._turns = LoggedTracker(
             lambda clock_ns: make_tracker(decoder, clock_ns),
-            MessagePublisher(self, about.stream, lambda: self._stamp_ns, first={"mask": seq}),
+            MessagePublisher(self, about.stream, lambda: self._stamp_ns, first_seq={"mask": seq}),
             self._clock,
             encoding=cast("Encoding", about.encoding),
         )

@@ -9,21 +9,21 @@ from realtime.infra.progress import ProgressReporter
 
 
 class RunView(Protocol):
-    """Is told of everything that a user may want to see."""
+    """A user interface of a run."""
 
     @property
     def progress(self) -> ProgressReporter:
-        """Where progress of the start goes."""
+        """The receiver of progress during the start."""
         ...
 
     def on_page(self, address: str) -> None:
-        """Hear where the live page is, before the engine is opened."""
+        """Receive the address of the live page, before the engine is opened."""
         ...
 
     def on_ready(self, source: str, endpoint: str) -> None:
-        """Hear that masks of `source` are published at `endpoint` from now on."""
+        """Learn that masks of `source` are published at `endpoint` from now on."""
         ...
 
     def on_health(self, health: HealthMessage) -> None:
-        """Hear how it is, once a second."""
+        """Receive the state of the run, once a second; on the health thread."""
         ...

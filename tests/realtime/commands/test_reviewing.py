@@ -16,7 +16,7 @@ class Lines:
     def __init__(self):
         self.said = []
 
-    def line(self, text):
+    def show_line(self, text):
         self.said.append(text)
 
 

@@ -8,7 +8,7 @@ FINE, GONE = SourceStatus("running"), SourceStatus("connecting", "asking tcp://1
 
 
 def signs(**change):
-    values = dict(ready=True, stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200)
+    values = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200)
     return HealthInputs(**{**values, **change})
 
 
@@ -16,14 +16,14 @@ def signs(**change):
     ("change", "state", "reason"),
     [
         ({}, "running", ""),
-        ({"ready": False, "frame_age_ns": None, "frames": GONE}, "starting", "frames: none yet (asking tcp://10.0.0.1:50020)"),
+        ({"is_ready": False, "frame_age_ns": None, "frames": GONE}, "starting", "frames: none yet (asking tcp://10.0.0.1:50020)"),
         ({"frame_age_ns": 3 * S, "frames": GONE}, "degraded", "frames: none for 3 s (asking tcp://10.0.0.1:50020)"),
         ({"gaze_age_ns": None}, "degraded", "gaze: none yet"),
         ({"gaze_age_ns": 2 * S, "frame_age_ns": 5 * S}, "degraded",
          "frames: none for 5 s; gaze: none for 2 s"),
         ({"frames": SourceStatus("ended")}, "degraded", "frames: ended"),
-        ({"engine_error": "encode: out of memory"}, "degraded", "encode: out of memory"),
-        ({"stopping": True, "frame_age_ns": None}, "stopping", ""),
+        ({"error": "encode: out of memory"}, "degraded", "encode: out of memory"),
+        ({"is_stopping": True, "frame_age_ns": None}, "stopping", ""),
     ],
 )  # fmt: skip
 def test_state_and_reason(change, state, reason):

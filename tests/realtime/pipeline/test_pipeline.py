@@ -10,6 +10,7 @@ from engines.fake import open_fake
 from realtime.comms.mask_subscriber import MaskSubscriber
 from realtime.comms.sockets import PublisherSocket
 from realtime.infra.clock import now_ns
+from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import PipelineObserver
 from realtime.pipeline.pipeline import Pipeline
@@ -47,7 +48,7 @@ class Running(PipelineObserver):
         self.pipeline = Pipeline(
             open_frames(f"pupil://127.0.0.1:{port}"), open_gaze(f"pupil://127.0.0.1:{port}"), open_engine,
             Tracker, MessagePublisher(self.publisher, "test", now_ns),
-            observers=[self, *observers], **options,
+            PipelineOptions(observers=[self, *observers], **options),
         )  # fmt: skip
         self.subscriber = MaskSubscriber(self.publisher.endpoint, ("mask", "overlay", "keyframe", "health"))
 
@@ -105,7 +106,7 @@ def test_the_other_topics_are_published_too(device):
 
 
 def test_an_overlay_is_not_made_when_nobody_subscribes(device):
-    with Running(device.port, overlay_wanted=lambda: False) as running:
+    with Running(device.port, wants_overlay=lambda: False) as running:
         running.pipeline.start()
         running.newest("health", lambda h: h.rates.get("masks", 0) > 0)
         assert "overlays" not in running.healths[-1].rates

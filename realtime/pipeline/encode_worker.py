@@ -1,0 +1,67 @@
+"""Encodes frames into keyframes on the encode thread."""
+
+from __future__ import annotations
+
+import threading
+
+from engines import Encoder
+from realtime.comms import KeyframeMessage
+from realtime.infra.clock import now_ns
+from realtime.infra.threads import lower_priority
+from realtime.pipeline.context import PipelineContext
+from realtime.tracking.keyframe import Keyframe
+from realtime.types import Frame, FrameRef
+
+ENCODER_NICE = 10
+
+
+class EncodeWorker:
+    """A worker that encodes the newest requested frame and publishes `keyframe`."""
+
+    def __init__(self, context: PipelineContext) -> None:
+        self._context = context
+        self._encoded = threading.Event()
+        self._busy_since_ns = 0
+
+    def run(self, encoder: Encoder) -> None:
+        """Encode until the channel closes; the body of the encode thread."""
+        lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
+        while (frame := self._context.to_encode.get()) is not None:
+            with self._context.guard("encode"):
+                self._encode(encoder, frame)
+            self._busy_since_ns = 0
+            self._encoded.set()
+
+    def encode_and_wait(self, frame: Frame) -> Keyframe | None:
+        """Have this frame encoded and block until it is; None if that failed. Called by the track thread."""
+        self._encoded.clear()
+        self._context.to_encode.put(frame)
+        if not self._context.stopping.is_set():  # else the event that `release` set may have just been cleared
+            self._encoded.wait()
+        return self._context.keyframes.get(0)
+
+    def release(self) -> None:
+        """End the wait in `encode_and_wait`; call it after `stopping` was set."""
+        self._encoded.set()
+
+    def busy_ns(self, at_ns: int) -> int:
+        """Return how long the present encode has lasted at host time `at_ns`; 0 when idle."""
+        since_ns = self._busy_since_ns
+        return at_ns - since_ns if since_ns else 0
+
+    def _encode(self, encoder: Encoder, frame: Frame) -> None:
+        context = self._context
+        begun_ns = self._busy_since_ns = now_ns()
+        embedding = encoder.encode(frame.image)
+        done_ns = now_ns()
+        keyframe = Keyframe(
+            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding,
+            done_ns - begun_ns, done_ns,
+        )  # fmt: skip
+        context.keyframes.put(keyframe)
+        context.frames.wake()
+        context.notify(lambda observer: observer.on_keyframe(keyframe))
+        encode_ms = (done_ns - begun_ns) / 1e6
+        context.metrics.count_event("keyframes", done_ns)
+        context.metrics.observe("encode", encode_ms, done_ns)
+        context.publisher.publish("keyframe", KeyframeMessage(FrameRef.of(frame), encode_ms).to_fields())

@@ -1,0 +1,37 @@
+"""Draws masks over frames and publishes them as `overlay` on the overlay thread."""
+
+from __future__ import annotations
+
+import cv2
+
+from realtime.comms import OverlayMessage
+from realtime.media.overlay import draw
+from realtime.pipeline.context import PipelineContext
+from realtime.pipeline.observers import FrameResult
+from realtime.types import FrameRef
+
+
+class OverlayWorker:
+    """A worker that calls the observers' `on_mask` and publishes `overlay`, for the newest result only."""
+
+    def __init__(self, context: PipelineContext) -> None:
+        self._context = context
+
+    def run(self) -> None:
+        """Draw until the channel closes; the body of the overlay thread."""
+        context = self._context
+        while (result := context.to_draw.get()) is not None:
+            with context.guard("overlay"):
+                self._show(result)
+
+    def _show(self, result: FrameResult) -> None:
+        context = self._context
+        context.notify(lambda observer: observer.on_mask(result))
+        if not context.options.wants_overlay():
+            return
+        drawn = draw(result.frame.image, result.result)
+        encoded, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, context.options.jpeg_quality])
+        if encoded:
+            message = OverlayMessage(FrameRef.of(result.frame), jpeg.tobytes())
+            stamp = context.publisher.publish("overlay", message.to_fields())
+            context.metrics.count_event("overlays", stamp.published_ns)

@@ -1,0 +1,82 @@
+"""Tracks the mask from frame to frame on the track thread."""
+
+from __future__ import annotations
+
+from realtime.infra.clock import now_ns
+from realtime.pipeline.context import PipelineContext
+from realtime.pipeline.control import TRACKER_VERBS, UserCommand
+from realtime.pipeline.encode_worker import EncodeWorker
+from realtime.pipeline.observers import FrameResult
+from realtime.pipeline.pacing import IdleBudget
+from realtime.pipeline.tracker_log import LoggedTracker
+from realtime.tracking.tracker import TrackerOutput
+from realtime.types import Frame, MaskResult
+
+
+class TrackWorker:
+    """A worker that steps the tracker to each frame, which publishes `mask`, and executes user commands."""
+
+    def __init__(self, context: PipelineContext, encode_worker: EncodeWorker) -> None:
+        self._context, self._encode_worker = context, encode_worker
+        self._every_frame = context.options.every_frame
+        self._idle = IdleBudget()
+        self.mask_count = 0
+
+    def run(self, tracker: LoggedTracker) -> None:
+        """Track until the channel closes; the body of the track thread.
+
+        A wake without a frame means that there is a new keyframe.
+        """
+        frames = self._context.frames
+        while (frame := frames.get()) is not None or not frames.is_closed:
+            with self._context.guard("track"):
+                if frame is not None:
+                    self._track(tracker, frame)
+                self._use_idle_time(tracker)
+
+    def _track(self, tracker: LoggedTracker, frame: Frame) -> None:
+        context = self._context
+        begun_ns = now_ns()
+        self._idle.record_frame(frame.received_ns)
+        keyframe = self._encode_worker.encode_and_wait(frame) if self._every_frame else context.keyframes.get(0)
+        commands = context.options.commands.drain()
+        output, stamp = tracker.step(frame, context.gaze.drain(), keyframe, commands)
+        if output.should_encode and not self._every_frame:
+            context.to_encode.put(frame)
+        if output.result is not None and stamp is not None:
+            self._count_mask(frame, output, output.result, stamp.published_ns)
+        result = FrameResult(frame, output.result)
+        context.to_draw.put(result)
+        for command in commands:
+            if command.verb not in TRACKER_VERBS:
+                self._forward(command, result)
+        context.metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
+
+    def _use_idle_time(self, tracker: LoggedTracker) -> None:
+        """Between two frames, prompt a new keyframe and refine earlier prompts, where the time suffices."""
+        frames, keyframes = self._context.frames, self._context.keyframes
+        if self._every_frame:
+            tracker.refine()
+            return
+        if not frames.has_value and (keyframe := keyframes.get(0)) is not None:
+            tracker.prepare(keyframe)
+        if frames.has_value or not self._idle.has_time(begun_ns := now_ns()):
+            return
+        if tracker.refine():
+            self._idle.record_work(begun_ns, now_ns())
+
+    def _forward(self, command: UserCommand, result: FrameResult) -> None:
+        self._context.notify(lambda observer: observer.on_command(command, result))
+
+    def _count_mask(self, frame: Frame, output: TrackerOutput, result: MaskResult, published_ns: int) -> None:
+        metrics = self._context.metrics
+        self.mask_count += result.mask is not None
+        metrics.count_event("masks", published_ns)
+        if self._every_frame:
+            return  # latency means nothing where frames wait for the tracker
+        metrics.observe("frame_to_mask", (published_ns - frame.captured_ns) / 1e6, published_ns)
+        if result.state in ("preview", "locked"):
+            timing = result.timing_ns
+            metrics.observe("gaze_to_mask", (published_ns - output.gaze_captured_ns) / 1e6, published_ns)
+            metrics.observe("keyframe_age", (frame.captured_ns - output.keyframe_captured_ns) / 1e6, published_ns)
+            metrics.observe("decode", (timing.decode_end - timing.decode_start) / 1e6, published_ns)

@@ -1,0 +1,47 @@
+"""Opens the engine of a run, and downloads its weights first where they are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engines import Decoder, Encoder, EngineSettings, load, weights
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import EngineProgress, ProgressReporter
+
+
+class CancellableProgress:
+    """A progress reporter that raises KeyboardInterrupt after an interrupt: between two files or two graphs."""
+
+    def __init__(self, progress: ProgressReporter, interrupts: InterruptHandler) -> None:
+        self._progress, self._interrupts = progress, interrupts
+
+    def show_line(self, text: str) -> None:
+        """Show one line of text."""
+        self._interrupts.raise_if_requested()
+        self._progress.show_line(text)
+
+    def show_bytes(self, done: int, total: int, text: str) -> None:
+        """Show how many of `total` bytes have arrived."""
+        self._interrupts.raise_if_requested()
+        self._progress.show_bytes(done, total, text)
+
+    def show_steps(self, done: int, total: int, text: str) -> None:
+        """Show how many of `total` steps are complete."""
+        self._interrupts.raise_if_requested()
+        self._progress.show_steps(done, total, text)
+
+
+def open_engine(
+    settings: EngineSettings, models: Path | None, size: tuple[int, int] | None, progress: ProgressReporter
+) -> tuple[Encoder, Decoder]:
+    """Open the chosen engine, after downloading its weights into `models` where they are missing.
+
+    size: (width, height) of the frames, None if unknown. Raises `EngineError`.
+    """
+    if settings.backend == "fake":
+        return load(settings, None, frame_size=size, report=progress.show_line)
+    if weights.is_cached(settings.model, root=models):
+        folder = weights.path(settings.model, root=models)
+    else:
+        folder = weights.pull(settings.model, root=models, report=progress.show_bytes)
+    return load(settings, folder, frame_size=size, report=EngineProgress(progress))

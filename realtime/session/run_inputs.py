@@ -1,0 +1,116 @@
+"""Opens the inputs of one run: frames, gaze, its calibration, the live page and the desktop window."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from realtime.config.schema import RunConfig
+from realtime.errors import SettingsError
+from realtime.session.inputs import open_frames, open_gaze
+from realtime.session.view import RunView
+from realtime.sources.browser import BrowserFrames, BrowserGaze
+from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze_calibration
+from realtime.sources.video_file import PlayedFrames
+from realtime.types import FrameSource, GazeSource
+from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
+
+if TYPE_CHECKING:
+    from realtime.viewer.live_page import LivePage
+
+_HAVE_OWN_GAZE = ("pupil:", "recording:")
+"""Kinds of sources that send gaze beside their frames."""
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Holds the open inputs of a run.
+
+    clip: the frames, where they are played from a file. calibration: already applied to `gaze`.
+    """
+
+    frames: FrameSource
+    gaze: GazeSource
+    clip: PlayedFrames | None
+    calibration: LoadedCalibration | None
+    page: LivePage | None
+    window: DesktopWindow | None
+
+    @property
+    def is_faster_than_real_time(self) -> bool:
+        """Whether every frame is processed on the clip's own time, as fast as possible."""
+        return self.clip is not None and not self.clip.clock.real_time
+
+    @property
+    def is_mouse_gaze(self) -> bool:
+        """Whether gaze is a mouse or finger."""
+        return isinstance(self.gaze, MouseGaze | BrowserGaze)
+
+
+def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, window: bool) -> RunInputs:
+    """Open the inputs and have `stack` close them; no source is started.
+
+    Raises `SettingsError`, `SourceError`, `WindowError` or `CalibrationError`.
+    """
+    has_gaze = bool(config.gaze) or config.source.startswith(_HAVE_OWN_GAZE)
+    mouse = MouseGaze() if window and not has_gaze else None
+    screen = DesktopWindow("gazecast", mouse) if window else None
+    if screen is not None:
+        stack.callback(screen.close)
+    frames = open_frames(config.source)
+    gaze: GazeSource = mouse or open_gaze(_choose_gaze(config), frames)
+    page = _open_page(config, frames, gaze)
+    if page is not None:
+        stack.callback(page.close)
+        view.on_page(page.address)
+    clip = frames if isinstance(frames, PlayedFrames) else None
+    calibration = load_gaze_calibration(config.calibration, config.source) if config.calibration else None
+    if calibration is not None:
+        gaze = _calibrate(gaze, calibration, config, clip)
+    return RunInputs(frames, gaze, clip, calibration, page, screen)
+
+
+def _choose_gaze(config: RunConfig) -> str:
+    if config.gaze:
+        return config.gaze
+    if config.source.startswith(_HAVE_OWN_GAZE):
+        return config.source
+    if config.view.enabled:
+        return "browser:"
+    raise SettingsError(
+        f"{config.source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv, "
+        "or --view or --window to use the mouse"
+    )
+
+
+def _open_page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> LivePage | None:
+    """Open the live page where it is enabled; raises `SettingsError` where a source needs it and it is not."""
+    browser_frames = frames if isinstance(frames, BrowserFrames) else None
+    browser_gaze = gaze if isinstance(gaze, BrowserGaze) else None
+    if not config.view.enabled:
+        if browser_frames or browser_gaze:
+            raise SettingsError("browser: is what the page sends; add --view to serve it")
+        return None
+    from realtime.viewer.live_page import LivePage
+
+    return LivePage(
+        config.view,
+        frames=browser_frames,
+        gaze=browser_gaze,
+        stream=config.publish.stream,
+        source=config.source,
+        least_confidence=config.tracker.gaze.min_confidence,
+    )
+
+
+def _calibrate(
+    gaze: GazeSource, calibration: LoadedCalibration, config: RunConfig, clip: PlayedFrames | None
+) -> GazeSource:
+    """Apply a calibration to gaze; raises an error for a mouse and for frames of another size."""
+    if isinstance(gaze, MouseGaze | BrowserGaze):
+        raise SettingsError("a mouse needs no calibration; leave out --calibration, or add --gaze")
+    calibration.check_frame_size(clip.size if clip is not None else None)
+    age_s = calibration.age_s(datetime.now(UTC))
+    return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift, age_s=age_s)

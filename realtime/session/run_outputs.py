@@ -1,0 +1,103 @@
+"""Opens the outputs of one run: publisher, recording, 3D objects, robot formats and the request server."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from realtime.comms.sockets import PublisherSocket
+from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
+from realtime.infra.clock import now_ns
+from realtime.pipeline.control import CommandQueue
+from realtime.pipeline.observers import ObservedSender, PipelineObserver
+from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.request_server import RequestServer
+from realtime.recording.controller import RecordingController
+from realtime.recording.format import RecordingInfo
+from realtime.robotics.object3d_observer import Object3dObserver, open_space
+from realtime.robotics.outputs import open_formats
+from realtime.session.inputs import open_depth, redact_password
+from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
+from realtime.session.run_inputs import RunInputs
+from realtime.session.view import RunView
+
+
+@dataclass(frozen=True)
+class RunOutputs:
+    """Holds the open outputs of a run; `observers` has all that take part beside the pipeline."""
+
+    socket: PublisherSocket
+    publisher: MessagePublisher
+    recording: RecordingController
+    calibration_check: CalibrationCheck
+    newest: NewestResult
+    commands: CommandQueue
+    observers: list[PipelineObserver]
+
+
+def open_run_outputs(
+    config: RunConfig, view: RunView, stack: ExitStack, inputs: RunInputs, stop: threading.Event
+) -> RunOutputs:
+    """Open the outputs and have `stack` close them.
+
+    Raises `TransportError`, `SettingsError` or `SourceError`.
+    """
+    socket = PublisherSocket(config.publish.endpoint)
+    stack.callback(socket.close, 0.1)
+    recording = _open_recording(config, view, inputs)
+    stack.callback(recording.close)
+    check, newest = CalibrationCheck(inputs.calibration, inputs.gaze), NewestResult()
+    observers: list[PipelineObserver] = [recording, check, ViewObserver(view, stop)]
+    observers += [newest] if inputs.window is not None else []
+    observers += [inputs.page] if inputs.page is not None else []
+    publisher = MessagePublisher(ObservedSender(socket, observers), config.publish.stream, now_ns)
+    commands = inputs.page.commands if inputs.page is not None else CommandQueue()
+    outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers)
+    objects = _open_objects(config, stack, inputs, outputs)
+    observers += [objects] if objects is not None else []
+    observers += open_formats(config, objects, stack, view.progress.show_line)
+    if config.requests:
+        requests = RequestServer(config.requests, config.publish.stream, commands, now_ns)
+        stack.callback(requests.close)
+        view.progress.show_line(f"answering requests at {requests.endpoint}")
+        observers.append(requests)
+    return outputs
+
+
+def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> RecordingController:
+    """Make the recording controller, whose notices go to the terminal and the page."""
+    info = RecordingInfo(
+        config=to_toml(select_recorded_settings(config)), source=redact_password(config.source),
+        frame_time=inputs.is_faster_than_real_time, encoding=config.publish.encoding, stream=config.publish.stream,
+        program=version("gazecast"),
+    )  # fmt: skip
+    page = inputs.page
+    if page is None:
+        return RecordingController(config.record, info, now_ns, view.progress.show_line)
+
+    def show_notice(text: str) -> None:
+        page.show_notice(text)
+        view.progress.show_line(text)
+
+    recording = RecordingController(
+        config.record, info, now_ns, show_notice, lambda on: page.set_recording(recording.path)
+    )
+    return recording
+
+
+def _open_objects(
+    config: RunConfig, stack: ExitStack, inputs: RunInputs, outputs: RunOutputs
+) -> Object3dObserver | None:
+    """Start the observer that publishes `object3d`, where the configuration has a depth source and a camera."""
+    wants_depth = config.depth.source and config.objects.camera is not None
+    objects = open_space(
+        open_depth(config.depth.source, inputs.frames, config.source) if wants_depth else None,
+        config.depth, config.objects, outputs.publisher,
+        every_frame=inputs.is_faster_than_real_time, refuse=outputs.calibration_check.reject,
+    )  # fmt: skip
+    if objects is not None:
+        stack.callback(objects.stop)
+        objects.start()
+    return objects
