@@ -1,4 +1,4 @@
-"""`gazecast engine build|verify|bench|list|clean`: make engines, prove them on real pictures, time them, clear up."""
+"""Implements `gazecast engine build|verify|bench|list|clean`: builds, verifies, times, lists and removes engines."""
 
 from __future__ import annotations
 
@@ -11,62 +11,64 @@ from typing import Any, get_args
 
 from engines import EngineError, EngineSettings, Image, load, weights
 from engines.settings import Backend, Precision
+from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
 DEFAULT_FRAME = "1280x720"
-"""An engine is made for a frame's proportions, not for its size; most cameras and clips are 16:9."""
+"""An engine is built for the aspect ratio of frames, not for their size; most cameras and clips are 16:9."""
 
 
-def add_verbs(engine: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verbs to the parser of `gazecast engine`."""
-    verbs = (
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `engine` and its verbs to the verbs of `gazecast`."""
+    parser = verbs.add_parser("engine", help="build, check and time engines")
+    engine = parser.add_subparsers(metavar="VERB", required=True)
+    for name, execute, about in (
         ("build", _build, "build an engine, compare it with the reference, keep it if it is good enough"),
         ("verify", _verify, "compare an engine with the reference on real pictures"),
         ("bench", _bench, "time an engine against the published graphs in ONNX Runtime; the last line is JSON"),
-    )
-    for name, verb, about in verbs:
-        sub = engine.add_parser(name, help=about, description=about)
-        sub.set_defaults(verb=verb)
-        sub.add_argument(
-            "--engine", "--backend", dest="backend", choices=get_args(Backend), default="openvino",
-            help="openvino (default), tensorrt for NVIDIA GPUs, onnxruntime, torch",
-        )  # fmt: skip
-        sub.add_argument("--model", default="mobile_sam")
-        sub.add_argument(
-            "--precision",
-            choices=get_args(Precision),
-            default="auto",
-            help="int8 takes a quarter less of a CPU's time than bf16, once it is built",
-        )
-        sub.add_argument("--frame", default=DEFAULT_FRAME, metavar="WxH", help=f"proportions (default {DEFAULT_FRAME})")
-        sub.add_argument("--pictures", type=Path, metavar="DIR|VIDEO", help="real pictures; default: the demo's clip")
-        sub.add_argument(
-            "--picture-side", type=int, default=0, metavar="PX",
-            help="longest side at which pictures are encoded, 224 to 1024; default: what suits the threads",
-        )  # fmt: skip
-        sub.add_argument("--threads", type=int, metavar="N", help="of encoder and decoder; default: this machine's")
-        sub.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
-        sub.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
+    ):
+        sub = add_parser(engine, name, execute, about)
+        _add_engine_flags(sub)
         if name == "build":
             sub.add_argument("--force", action="store_true", help="build anew what is there")
         if name == "bench":
             sub.add_argument("--rounds", type=int, default=15, help="runs of each, in turns (default 15)")
-    about = "what is in the cache, and whether it may be used"
-    sub = engine.add_parser("list", help=about, description=about)
-    sub.set_defaults(verb=_list)
+    sub = add_parser(engine, "list", _list, "what is in the cache, and whether it may be used")
     sub.add_argument("--json", action="store_true", help="as JSON")
     about = "remove from the cache what is damaged, unfinished or made by another version"
-    sub = engine.add_parser("clean", help=about, description=about)
-    sub.set_defaults(verb=_clean)
-    sub.add_argument("--unused-days", type=_days, metavar="N", help="and what was not used for so many days")
+    sub = add_parser(engine, "clean", _clean, about)
+    sub.add_argument("--unused-days", type=_parse_days, metavar="N", help="and what was not used for so many days")
     sub.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine", "--backend", dest="backend", choices=get_args(Backend), default="openvino",
+        help="openvino (default), tensorrt for NVIDIA GPUs, onnxruntime, torch",
+    )  # fmt: skip
+    parser.add_argument("--model", default="mobile_sam")
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="auto",
+        help="int8 takes a quarter less of a CPU's time than bf16, once it is built",
+    )
+    parser.add_argument("--frame", default=DEFAULT_FRAME, metavar="WxH", help=f"proportions (default {DEFAULT_FRAME})")
+    parser.add_argument("--pictures", type=Path, metavar="DIR|VIDEO", help="real pictures; default: the demo's clip")
+    parser.add_argument(
+        "--picture-side", type=int, default=0, metavar="PX",
+        help="longest side at which pictures are encoded, 224 to 1024; default: what suits the threads",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, metavar="N", help="of encoder and decoder; default: this machine's")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
+    parser.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
 
 
 def _build(args: argparse.Namespace) -> int:
     from engines import build
 
-    settings, folder, frame, pictures = _parts(args)
+    settings, folder, frame, pictures = _read_flags(args)
     if (
         args.backend == "openvino"
         and args.precision == "int8"
@@ -76,11 +78,11 @@ def _build(args: argparse.Namespace) -> int:
         print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
         return 0
     report = build.build(settings, folder, frame, pictures, force=args.force, report=EngineProgress(TerminalProgress()))
-    return _say(report, args.json)
+    return _print_report(report, args.json)
 
 
 def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) -> bool:
-    """Whether the engine opens; an int8 one is kept only if it passed its gate."""
+    """Return whether the engine opens; an int8 engine is kept only if it passed its acceptance."""
     try:
         encoder, decoder = load(settings, folder, frame_size=frame)
     except EngineError:
@@ -93,15 +95,15 @@ def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) ->
 def _verify(args: argparse.Namespace) -> int:
     from engines import build
 
-    return _say(build.verify(*_parts(args), report=EngineProgress(TerminalProgress())), args.json)
+    return _print_report(build.verify(*_read_flags(args), report=EngineProgress(TerminalProgress())), args.json)
 
 
 def _bench(args: argparse.Namespace) -> int:
     from engines.bench import bench
 
-    result = bench(*_parts(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
+    result = bench(*_read_flags(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
     if not args.json:
-        _table(result)
+        _print_table(result)
     print(json.dumps(result))
     return 0
 
@@ -138,7 +140,7 @@ def _clean(args: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _days(text: str) -> float:
+def _parse_days(text: str) -> float:
     try:
         days = float(text)
     except ValueError:
@@ -148,8 +150,8 @@ def _days(text: str) -> float:
     return days
 
 
-def _parts(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
-    """Settings, weights, frame size and pictures that the flags name."""
+def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
+    """Return the engine settings, weights folder, frame size and pictures that the flags name."""
     from engines.pictures import read_pictures
 
     try:
@@ -160,7 +162,7 @@ def _parts(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, i
         if args.threads < 1:
             raise SettingsError(f"--threads must be at least 1, got {args.threads}")
         settings = dataclasses.replace(settings, encoder_threads=args.threads, decoder_threads=args.threads)
-    frame = _frame(args.frame)
+    frame = _parse_frame(args.frame)
     folder = weights.pull(args.model, root=args.models, report=TerminalProgress().show_bytes)
     return settings, folder, frame, read_pictures(args.pictures or _demo_clip())
 
@@ -171,14 +173,14 @@ def _demo_clip() -> Path:
     return clip.clip()
 
 
-def _frame(text: str) -> tuple[int, int]:
+def _parse_frame(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise SettingsError(f"--frame wants WIDTHxHEIGHT such as {DEFAULT_FRAME}, got {text!r}")
     return int(width), int(height)
 
 
-def _say(report: dict[str, Any], as_json: bool) -> int:
+def _print_report(report: dict[str, Any], as_json: bool) -> int:
     if as_json:
         print(json.dumps(report))
         return 0
@@ -190,7 +192,7 @@ def _say(report: dict[str, Any], as_json: bool) -> int:
     return 0
 
 
-def _table(result: dict[str, Any]) -> None:
+def _print_table(result: dict[str, Any]) -> None:
     decoder: dict[str, float] = result["decoder_ms"]
     rows: list[tuple[str, Callable[[], str]]] = [
         ("encoder, ms", lambda: f"{result['encoder_ms']:.1f}   stock {result['stock']['encoder_ms']:.1f}"),

@@ -1,70 +1,110 @@
-"""`gazecast replay`, `review`, `export` and `plot`: what there is to do with a recording."""
+"""Implements the verbs on recordings: `gazecast replay`, `review`, `export` and `plot`."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
 from realtime.config.schema import RunConfig
+from realtime.config.viewer import ViewSettings
 from realtime.errors import SettingsError
+from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import ProgressReporter
 
-Load = Callable[[argparse.Namespace, RunConfig], RunConfig]
-"""The configuration as flags and file change it, from the one that is given."""
+if TYPE_CHECKING:
+    from realtime.commands.export.command import ExportTargets
+
 BESIDE = Path()
-"""A flag without a name: the recording's own, with another ending."""
+"""The value of a flag without a file name: the recording's name with another ending."""
+POLL_S = 0.1
 
 
-def add_verbs(
-    add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser],
-    config_flags: Callable[[argparse.ArgumentParser], None],
-    load: Load,
+def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `replay`, `review`, `export` and `plot` to the verbs of `gazecast`."""
+    _add_replay(verbs)
+    _add_review(verbs)
+    _add_export(verbs)
+    _add_plot(verbs)
+
+
+def review(
+    settings: ViewSettings, file: Path, progress: ProgressReporter, *, stop: threading.Event | None = None
 ) -> None:
-    """Add the verbs; `add` makes a verb's parser, `config_flags` gives it those of a run."""
-    replay = add("replay", lambda args: _replay(args, load), "run a recording through the pipeline again")
-    replay.add_argument("file", type=Path, help="what `run --record` wrote")
-    how = replay.add_mutually_exclusive_group()
+    """Serve the page of a recording until an interrupt or until `stop` is set.
+
+    Raises `RecordingError` and `ViewerError` when it cannot start.
+    """
+    from realtime.commands.replay import describe_recording
+    from realtime.recording.labels import labels_path
+    from realtime.viewer.review_page import ReviewPage
+
+    stop = stop or threading.Event()
+    with InterruptHandler() as interrupts:
+        page = ReviewPage(settings, file)
+        try:
+            progress.show_line(describe_recording(page.timeline.recording))
+            progress.show_line(f"open {page.address}")
+            progress.show_line(f"names and dropped objects are saved in {labels_path(file)}; Ctrl-C stops")
+            while not (stop.is_set() or interrupts.is_requested):
+                stop.wait(POLL_S)
+        finally:
+            page.close()
+
+
+def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = add_parser(verbs, "replay", _replay, "run a recording through the pipeline again")
+    parser.add_argument("file", type=Path, help="what `run --record` wrote")
+    how = parser.add_mutually_exclusive_group()
     how.add_argument("--fast", action="store_true", help="as fast as possible, every frame on the recording's own time")
     how.add_argument("--exact", action="store_true", help="do exactly what the run did, and compare its masks")
-    config_flags(replay)
-    replay.add_argument("--out", type=Path, metavar="FILE", help="record it anew into this file")
-    replay.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
-    replay.add_argument("--view", action="store_true", help="serve the live page and print its address")
+    add_config_flags(parser, sources=False)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="record it anew into this file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
+    parser.add_argument("--view", action="store_true", help="serve the live page and print its address")
 
-    review = add(
-        "review", lambda args: _review(args, load), "play a recording in the browser, name and drop its objects"
-    )
-    review.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
-    review.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
-    review.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
-    review.set_defaults(source=None, models=None, engine=None, publish=None)
 
-    export = add("export", _export, "make a video, a table of looks, a labelled data set, a bag of ROS 2")
-    export.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
-    for flag, name, what in (
+def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = add_parser(verbs, "review", _review, "play a recording in the browser, name and drop its objects")
+    parser.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
+    parser.set_defaults(source=None, models=None, engine=None, publish=None)
+
+
+def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    about = "make a video, a table of looks, a labelled data set, a bag of ROS 2"
+    parser = add_parser(verbs, "export", _export, about)
+    parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
+    for flag, metavar, text in (
         ("--video", "OUT.mp4", "every frame with its mask drawn; default NAME.mp4"),
         ("--csv", "OUT.csv", "a line for each look; default NAME.csv"),
         ("--coco", "DIR", "pictures and masks as COCO with SA-1B's fields; default NAME-coco"),
         ("--ros2", "OUT.mcap", "a bag that ROS 2 and Foxglove open; default NAME-ros2.mcap"),
     ):
-        export.add_argument(flag, nargs="?", type=Path, const=BESIDE, metavar=name, help=what)
-    export.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
+        parser.add_argument(flag, nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
                         "each so many seconds (default 1); 0 for all")  # fmt: skip
-    export.add_argument(
+    parser.add_argument(
         "--sa1b", action="store_true", help="with --coco, also one JSON of SA-1B's form for each picture"
     )
-    export.add_argument("--force", action="store_true", help="replace what is there")
-
-    plot = add("plot", _plot, "draw a recording: lateness, states, objects, where the eyes were")
-    plot.add_argument("file", type=Path, help="what `run --record` wrote")
-    plot.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")
-    plot.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--force", action="store_true", help="replace what is there")
 
 
-def _replay(args: argparse.Namespace, load: Load) -> int:
-    from realtime.commands.replay import described, recorded_config, replay_exactly
+def _add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    about = "draw a recording: lateness, states, objects, where the eyes were"
+    parser = add_parser(verbs, "plot", _plot, about)
+    parser.add_argument("file", type=Path, help="what `run --record` wrote")
+    parser.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from realtime.commands.replay import describe_recording, read_recorded_config, replay_exactly
     from realtime.commands.terminal import JsonView, LineView
     from realtime.recording.reader import RecordingReader
     from realtime.session.run import run
@@ -73,49 +113,56 @@ def _replay(args: argparse.Namespace, load: Load) -> int:
         raise SettingsError("--exact computes and compares; there is nothing live for --view or --json, leave them out")
     recording = RecordingReader(args.file)
     view = JsonView() if args.json else LineView()
-    view.progress.show_line(described(recording))
-    config = load(args, recorded_config(recording))
+    view.progress.show_line(describe_recording(recording))
+    config = read_config(args, read_recorded_config(recording))
     if args.exact:
         return 0 if replay_exactly(recording, config, view.progress, args.out) else 1
     if "?" in str(args.file):
-        raise SettingsError(f"{args.file}: give the file a name without a question mark")
+        raise SettingsError(f"{args.file}: the file's name must not contain a question mark")
     source = f"recording:{args.file}" + ("?realtime=0" if args.fast else "")
     run(replace(config, source=source, gaze="recording:", record=replace(config.record, file=args.out)), view)
     return 0
 
 
-def _review(args: argparse.Namespace, load: Load) -> int:
-    from realtime.commands.reviewing import review
+def _review(args: argparse.Namespace) -> int:
     from realtime.infra.progress import TerminalProgress
 
-    review(load(args, RunConfig()).view, args.file, TerminalProgress())
+    review(read_config(args, RunConfig()).view, args.file, TerminalProgress())
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from realtime.commands.export.command import ExportTargets, export
-    from realtime.commands.replay import described
+    from realtime.commands.export.command import export
+    from realtime.commands.replay import describe_recording
     from realtime.recording.labels import load_labels
     from realtime.recording.reader import RecordingReader
 
+    targets = _read_targets(args)
+    recording = RecordingReader(args.file)
+    labels, console = load_labels(args.file), Console(stderr=True, highlight=False)
+    console.print(describe_recording(recording), markup=False, soft_wrap=True)
+    for line in export(recording, labels, targets, console):
+        print(line, flush=True)
+    return 0
+
+
+def _read_targets(args: argparse.Namespace) -> ExportTargets:
+    from realtime.commands.export.command import ExportTargets
+
     if not (args.video or args.csv or args.coco or args.ros2):
-        raise SettingsError("say what to export: --video, --csv, --coco, --ros2, or several of them")
+        raise SettingsError("name at least one export: --video, --csv, --coco or --ros2")
     if args.coco is None and (args.sa1b or args.every is not None):
-        raise SettingsError("--every and --sa1b are about the data set of --coco, which is not asked for")
+        raise SettingsError("--every and --sa1b need --coco")
     every_s = 1.0 if args.every is None else args.every
     if not 0 <= every_s < math.inf:
         raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")
-    recording = RecordingReader(args.file)
-    labels, console = load_labels(args.file), Console(stderr=True, highlight=False)
-    console.print(described(recording), markup=False, soft_wrap=True)
     endings = {".mp4": args.video, ".csv": args.csv, "-coco": args.coco, "-ros2.mcap": args.ros2}
-    video, csv, coco, ros2 = (_beside(args.file, end) if asked is BESIDE else asked for end, asked in endings.items())
-    wanted = ExportTargets(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
-    for line in export(recording, labels, wanted, console):
-        print(line, flush=True)
-    return 0
+    video, csv, coco, ros2 = (
+        _beside(args.file, ending) if target is BESIDE else target for ending, target in endings.items()
+    )
+    return ExportTargets(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from realtime.tracking.tracker import Tracker
 ENGINE = ("backend", "model", "precision", "device")
 
 
-def recorded_config(recording: RecordingReader) -> RunConfig:
+def read_recorded_config(recording: RecordingReader) -> RunConfig:
     """The settings of the run that was recorded; what this version does not know is a `RecordingError`.
 
     Only those that a recording keeps: one that others made opens no port and names no file of this machine.
@@ -38,7 +38,7 @@ def recorded_config(recording: RecordingReader) -> RunConfig:
         raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None
 
 
-def described(recording: RecordingReader) -> str:
+def describe_recording(recording: RecordingReader) -> str:
     """A line about a recording."""
     start_ns, end_ns = recording.span_ns
     engine = recording.about.engine
@@ -103,7 +103,7 @@ def _reasons(
     if any(about.engine.get(key) != engine[key] for key in same):
         then, now = ([str(kind.get(name, "?")) for name in ENGINE] for kind in (about.engine, engine))
         said.append(f"the engine is another one: then {' '.join(then)}, now {' '.join(now)}")
-    if config.tracker != recorded_config(recording).tracker:
+    if config.tracker != read_recorded_config(recording).tracker:
         said.append("the tracker's settings are not those of the run")
     if not about.from_start:
         said.append("the recording began in the middle of the run, and lacks what was known before")

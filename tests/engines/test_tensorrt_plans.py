@@ -26,12 +26,12 @@ from engines.backends.tensorrt.runner import TensorRtRuntime
 from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, BUILT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
-from realtime.commands.main import _parser
+from realtime.commands.main import build_parser
 from tests.engines import fake_tensorrt as fake
 
 GPU = GpuInfo("Fake 9000", "8.9", "580.65")
 GRAPH = DecoderGraph(9, 14, 1, 2, False)
-PARSER = _parser()
+PARSER = build_parser()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from realtime.commands.calibrate import board, camera, gaze, gaze_check, hand_eye
-
-Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
+from realtime.commands.config_flags import Verbs
 
 VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (
     board.add_verb,
@@ -20,7 +19,9 @@ VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (
 """The `add_verb` of each module here: it adds the verb's parser and sets its `verb` to what runs it."""
 
 
-def add_verbs(calibrate: Verbs[argparse.ArgumentParser]) -> None:
-    """Add every verb to the parser of `gazecast calibrate`."""
-    for add_verb in VERBS:
-        add_verb(calibrate)
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `calibrate` and its verbs to the verbs of `gazecast`."""
+    parser = verbs.add_parser("calibrate", help="measure and remove the errors of camera, tracker and robot")
+    calibrate = parser.add_subparsers(metavar="VERB", required=True)
+    for add in VERBS:
+        add(calibrate)

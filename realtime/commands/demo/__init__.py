@@ -1,5 +1,29 @@
-"""`gazecast demo`: the whole path through real sockets on a real clip, and pictures of what came out."""
+"""Implements `gazecast demo`: the whole path over real sockets on a real clip, with a video, pictures and a table."""
 
-from realtime.commands.demo.command import run_demo, view_demo
+from __future__ import annotations
 
-__all__ = ["run_demo", "view_demo"]
+import argparse
+from pathlib import Path
+
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `demo` to the verbs of `gazecast`."""
+    about = "see it work on a real clip: a video, pictures and a table in about a minute"
+    parser = add_parser(verbs, "demo", _demo, about)
+    add_config_flags(parser, sources=False)
+    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="where to leave them (default demo-out)")
+    parser.add_argument("--video", type=Path, help="another clip")
+    parser.add_argument("--gaze", help="a trace for it, or wander")
+    parser.add_argument("--view", action="store_true", help="serve the live page instead, until Ctrl-C")
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from realtime.commands.demo.command import run_demo, view_demo
+
+    if args.view:
+        view_demo(read_config(args), video=args.video, gaze=args.gaze)
+    else:
+        run_demo(read_config(args), args.out, video=args.video, gaze=args.gaze)
+    return 0

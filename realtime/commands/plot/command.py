@@ -68,7 +68,7 @@ class RecordingSummary:
 def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: bool = False) -> str:
     """Draw a recording into a PNG and say so; raises `RecordingError`, and `RunFailed` of a disk."""
     from realtime.commands.plot.page import drawn
-    from realtime.commands.replay import described
+    from realtime.commands.replay import describe_recording
 
     if out.suffix.lower() != ".png":
         raise RecordingError(f"{out}: a picture is called .png")
@@ -81,7 +81,7 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
                 yield event
 
         story = told(passing(), recording.about)
-        notes = [described(recording)]
+        notes = [describe_recording(recording)]
         if recording.damaged:
             notes.append(f"{recording.damaged} damaged chunks, half a second each, are missing")
         story.picture = _picture(recording)

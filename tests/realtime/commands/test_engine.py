@@ -12,8 +12,8 @@ from realtime.errors import SettingsError
 
 def parsed(*flags: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    engine.add_verbs(parser.add_subparsers())
-    return parser.parse_args(["bench", *flags])
+    engine.add_verb(parser.add_subparsers())
+    return parser.parse_args(["engine", "bench", *flags])
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def parts(monkeypatch, tmp_path):
     """Settings, folder, frame and pictures as the flags name them, without a model or a clip."""
     monkeypatch.setattr("realtime.commands.engine.weights.pull", lambda *_, **__: tmp_path)
     monkeypatch.setattr("engines.pictures.read_pictures", lambda folder: [])
-    return lambda *flags: engine._parts(parsed("--pictures", str(tmp_path), *flags))
+    return lambda *flags: engine._read_flags(parsed("--pictures", str(tmp_path), *flags))
 
 
 def test_settings_are_what_the_flags_say(parts, tmp_path):
@@ -60,8 +60,8 @@ def test_clean_says_what_goes_and_what_would_go(tmp_path, monkeypatch, capsys):
 
     def clean(*flags):
         parser = argparse.ArgumentParser()
-        engine.add_verbs(parser.add_subparsers())
-        args = parser.parse_args(["clean", *flags])
+        engine.add_verb(parser.add_subparsers())
+        args = parser.parse_args(["engine", "clean", *flags])
         return args.verb(args), capsys.readouterr().out
 
     assert clean("--dry-run") == (0, "   3.0 MiB  m-encoder-1.99.partial: not finished\nwould remove 1, 3 MiB\n")

@@ -11,7 +11,7 @@ import pytest
 from engines import EngineSettings, load
 from realtime import Requester
 from realtime.commands.main import main
-from realtime.commands.replay import recorded_config
+from realtime.commands.replay import read_recorded_config
 from realtime.comms import unpack
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError
@@ -99,7 +99,7 @@ def quick(clip, tmp_path_factory):
 def again(recording):
     """Every mask of an exact replay, and its account."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
-    config = recorded_config(recording)
+    config = read_recorded_config(recording)
 
     def make_tracker(decoder, clock_ns):
         return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
@@ -234,7 +234,7 @@ tracker.gaze.min_confidence = 0.25
     file = RecordingFile(path, replace(made.ABOUT, config=config))
     file.put("mask", 1, b"")
     file.close()
-    found = recorded_config(RecordingReader(path))
+    found = read_recorded_config(RecordingReader(path))
     assert (found.publish.stream, found.engine.backend) == ("theirs", "fake")
     assert found.tracker.gaze.min_confidence == 0.25
     assert (found.requests, found.publish.endpoint) == (RunConfig().requests, RunConfig().publish.endpoint)

@@ -6,29 +6,29 @@ import urllib.request
 import pytest
 
 from realtime.commands.main import main
-from realtime.commands.reviewing import review
+from realtime.commands.recordings import review
 from realtime.config.viewer import ViewSettings
 from tests.realtime.recording import looked
 from tests.realtime.waiting import eventually
 
 
-class Lines:
+class ProgressLines:
     def __init__(self):
-        self.said = []
+        self.lines = []
 
     def show_line(self, text):
-        self.said.append(text)
+        self.lines.append(text)
 
 
-def test_it_says_what_and_where_it_is_and_frees_the_port(tmp_path):
+def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
     path = looked.record(tmp_path / "a.mcap", looked.run(20, 1), cut=True)
-    told, stop, before = Lines(), threading.Event(), set(threading.enumerate())
-    thread = threading.Thread(target=review, args=(ViewSettings(port=0), path, told), kwargs={"stop": stop})
+    progress, stop, before = ProgressLines(), threading.Event(), set(threading.enumerate())
+    thread = threading.Thread(target=review, args=(ViewSettings(port=0), path, progress), kwargs={"stop": stop})
     thread.start()
-    eventually(lambda: len(told.said) == 3, "three lines", 30)
-    assert "cut off at its end" in told.said[0]
-    assert "a.labels.json; Ctrl-C stops" in told.said[2]
-    address = told.said[1].removeprefix("open ")
+    eventually(lambda: len(progress.lines) == 3, "three lines", 30)
+    assert "cut off at its end" in progress.lines[0]
+    assert "a.labels.json; Ctrl-C stops" in progress.lines[2]
+    address = progress.lines[1].removeprefix("open ")
     with urllib.request.urlopen(address, timeout=10) as answer:
         assert b"<title>gazecast review</title>" in answer.read()
     stop.set()

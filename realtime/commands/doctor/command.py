@@ -1,0 +1,22 @@
+"""Implements `gazecast doctor`."""
+
+from __future__ import annotations
+
+import argparse
+
+from realtime.commands.config_flags import Verbs, add_parser
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `doctor` to the verbs of `gazecast`."""
+    about = "say what this machine can run, and what to install for more"
+    parser = add_parser(verbs, "doctor", _examine, about)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _examine(args: argparse.Namespace) -> int:
+    from realtime.commands.doctor.probes import examine
+
+    report = examine()
+    print(report.json() if args.json else report.text())
+    return 0 if report.healthy else 1

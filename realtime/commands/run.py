@@ -1,0 +1,39 @@
+"""Implements `gazecast run`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `run` to the verbs of `gazecast`."""
+    parser = add_parser(verbs, "run", _run, "segment what is looked at and publish the masks")
+    add_config_flags(parser)
+    add = parser.add_argument
+    add("--json", action="store_true", help="print one JSON object a second instead of the live line")
+    add("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
+    add("--record", type=Path, metavar="FILE", help="record it all, to `replay` and `export` later; into a new file "
+        "of it if it is a folder")  # fmt: skip
+    add("--foxglove", nargs="?", const="127.0.0.1:8765", metavar="HOST:PORT", help="serve ROS 2 messages to Foxglove, "
+        "by default at 127.0.0.1:8765")  # fmt: skip
+    add("--lerobot", metavar="tcp://HOST:PORT", help="be a ZeroMQ camera of LeRobot's that shows overlays")
+    add("--camera", type=Path, metavar="FILE", help="of `calibrate camera`: publish `object3d`")
+    add("--depth", metavar="SPEC", help="for `object3d`: pupil: (the same device), pupil://HOST:PORT, file:FOLDER of "
+        "16-bit PNGs or file:VIDEO beside a clip")  # fmt: skip
+    add("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
+    add("--requests", nargs="?", const="tcp://127.0.0.1:5572", metavar="tcp://HOST:PORT", help="answer what other "
+        "programs ask, by default at tcp://127.0.0.1:5572")  # fmt: skip
+    add("--view", action="store_true", help="serve the live page and print its address; its camera is the source and "
+        "its mouse the gaze if there are no others")  # fmt: skip
+    add("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from realtime.commands.terminal import JsonView, LineView
+    from realtime.session.run import run
+
+    run(read_config(args), JsonView() if args.json else LineView(), window=args.window)
+    return 0

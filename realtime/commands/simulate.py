@@ -1,0 +1,83 @@
+"""Implements `gazecast simulate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from realtime.commands.config_flags import Verbs, add_parser
+from realtime.errors import SettingsError
+
+if TYPE_CHECKING:
+    from realtime.simulation.calibration_wearer import TargetClip
+    from realtime.simulation.table_scene import TableClip
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `simulate` to the verbs of `gazecast`."""
+    about = "be a Pupil-compatible eye tracker that plays a video and a gaze"
+    parser = add_parser(verbs, "simulate", _simulate, about)
+    content = parser.add_mutually_exclusive_group(required=True)
+    content.add_argument("--video", type=Path, metavar="V", help="a video file or a folder of pictures")
+    content.add_argument(
+        "--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes look at"
+    )
+    content.add_argument("--scene", choices=("table",), help="boxes on a table instead, with depth, and eyes that dwell "
+                         "on one after another")  # fmt: skip
+    add = parser.add_argument
+    add("--calibrations", type=Path, metavar="DIR", help="with --scene: write its camera.json and robot.json there")
+    add("--size", default="1280x720", metavar="WxH", help="of the pictures with targets")
+    add("--gaze", default="wander", metavar="TRACE|wander", help="CSV timestamp,x,y,confidence; or wander, eyes that "
+        "follow what moves (default)")  # fmt: skip
+    add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    add("--port", type=int, default=50020, help="of the remote; 0 takes a free one (default 50020)")
+    add("--rate", type=float, default=200.0, metavar="HZ", help="gaze samples a second (default 200)")
+    add("--once", action="store_true", help="play the video once instead of for ever")
+    add("--noise-px", type=float, default=0.0, help="added to the gaze, standard deviation")
+    add("--gaze-bias", type=float, nargs=2, default=(0.0, 0.0), metavar=("X", "Y"),
+        help="px by which the tracker is off, right and down")  # fmt: skip
+    add("--gaze-distortion", type=float, default=0.0, metavar="PX",
+        help="gain, shear and bend of the tracker, px at the picture's edges")  # fmt: skip
+    add("--seed", type=int, default=0, help="of the noise, the wandering and the distortion")
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from realtime.simulation.calibration_wearer import SimulatedBias
+    from realtime.simulation.device import SimulatedTracker
+
+    content, description = _open_content(args)
+    device = SimulatedTracker(
+        content,
+        args.gaze if args.gaze == "wander" else Path(args.gaze.removeprefix("trace:")),
+        host=args.host,
+        port=args.port,
+        rate_hz=args.rate,
+        loop=not args.once,
+        noise_px=args.noise_px,
+        seed=args.seed,
+        error=SimulatedBias(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
+    )
+    print(f"playing {description} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
+    device.serve()
+    return 0
+
+
+def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableClip, str]:
+    """Return the frames that the device plays, and their description."""
+    from realtime.simulation.calibration_wearer import TargetClip
+    from realtime.simulation.table_scene import TableClip, write_calibrations
+
+    width, _, height = args.size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise SettingsError(f"--size wants WIDTHxHEIGHT, such as 1280x720, got {args.size!r}")
+    if args.scene:
+        for path in write_calibrations(args.calibrations) if args.calibrations else ():
+            print(f"wrote {path}", file=sys.stderr)
+        return TableClip(args.seed), "a table with boxes, and its depth,"
+    if args.calibrations:
+        raise SettingsError("--calibrations belongs to --scene, whose camera is known; a clip's is not")
+    if args.targets:
+        return TargetClip(args.targets, (int(width), int(height))), f"{args.targets} targets and 4 others"
+    return args.video, args.video
