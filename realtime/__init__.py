@@ -1,16 +1,21 @@
 """Runs gazecast in time: sources, tracking, pipeline, messages, viewer, recordings, commands.
 
-`realtime.MaskSubscriber` is what a consumer of the published masks needs, `realtime.Requester` one that asks back.
+Public names: `MaskSubscriber` receives published masks, `Requester` sends requests to a run, `GazeSegmenter` runs engine
+and tracker in a program's own loop and returns a `MaskResult` per frame. Errors have the base `GazecastError`.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realtime.comms.mask_subscriber import MaskSubscriber
     from realtime.comms.request_client import Requester
+    from realtime.errors import GazecastError
+    from realtime.session.gaze_segmenter import GazeSegmenter
+    from realtime.types import MaskResult
 
 if next(Path(__file__).parent.parent.glob("realtime-*.dist-info"), None) is not None:
     raise ImportError(
@@ -18,17 +23,19 @@ if next(Path(__file__).parent.parent.glob("realtime-*.dist-info"), None) is not 
         "have overwritten those of the other. Install gazecast into an environment of its own."
     )
 
-__all__ = ["MaskSubscriber", "Requester"]
+__all__ = ["GazeSegmenter", "GazecastError", "MaskResult", "MaskSubscriber", "Requester"]
+
+_MODULES = {
+    "GazeSegmenter": "realtime.session.gaze_segmenter",
+    "GazecastError": "realtime.errors",
+    "MaskResult": "realtime.types",
+    "MaskSubscriber": "realtime.comms.mask_subscriber",
+    "Requester": "realtime.comms.request_client",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: every module of this package runs this file, and most need no sockets."""
-    if name == "MaskSubscriber":
-        from realtime.comms.mask_subscriber import MaskSubscriber
-
-        return MaskSubscriber
-    if name == "Requester":
-        from realtime.comms.request_client import Requester
-
-        return Requester
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name on first use: every module of this package runs this file, and most need no sockets."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -14,6 +14,10 @@ class SettingsError(GazecastError, ValueError):
     """An unknown key or a value that does not fit."""
 
 
+class InputError(GazecastError, ValueError):
+    """A frame, time or gaze that a program passed and that cannot be processed."""
+
+
 class SourceError(GazecastError):
     """A source that cannot be used as it was named; the message says what came, what was expected and what to do."""
 

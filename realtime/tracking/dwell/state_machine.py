@@ -62,8 +62,8 @@ class DwellStateMachine:
         self._shown_id = 0
         self._now_ns: int | None = None
         self._was_on = False
-        self._onset_ns = 0
-        self._step_ns = 0
+        self._onset_ns: int | None = None
+        self._step_ns: int | None = None
         self._at_px = (math.nan, math.nan)
 
     @property
@@ -227,7 +227,9 @@ class DwellStateMachine:
     def _take(self, seen: DwellInput, look: GazeEstimate, fresh: MaskPoints) -> DwellDecision:
         """Another thing comes on show: one that is remembered, or a new one."""
         since_ns = self._rival.since_ns if self._rival is not None else look.onset_ns
-        dwell_ns = max(seen.now_ns - max(since_ns, self._memory.broken_ns or since_ns), 0)
+        dwell_ns = max(
+            seen.now_ns - max(since_ns, since_ns if self._memory.broken_ns is None else self._memory.broken_ns), 0
+        )
         assert seen.decoded is not None
         thing = self._memory.recall(seen.decoded, seen.frame_size)
         if thing is None:
@@ -250,7 +252,7 @@ class DwellStateMachine:
         """A fixation held on purpose asks for the next granularity, up to the whole and down again."""
         if look.kind != "fixation":  # eyes that follow something are not held on purpose
             self._step_ns = seen.now_ns
-        self._step_ns = max(self._step_ns, look.onset_ns)
+        self._step_ns = look.onset_ns if self._step_ns is None else max(self._step_ns, look.onset_ns)
         if not self._settings.steps or thing.is_level_fixed or thing.dwell_ns < self._settings.lock_s * 1e9:
             return
         if seen.now_ns - self._step_ns < self._settings.step_s * 1e9:

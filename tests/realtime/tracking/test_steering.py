@@ -108,9 +108,9 @@ def test_a_step_is_forgotten_with_another_thing():
     world.run(WITHIN)
     world.tracker.step_level(-1)
     world.run(4)
-    assert world.tracker._wanted is not None
+    assert world.tracker._shown.fixed_level is not None
     assert world.run(16, look_at=AWAY).object == 2
-    assert world.tracker._wanted is None
+    assert world.tracker._shown.fixed_level is None
 
 
 def test_without_anything_on_show_there_is_nothing_to_step_from_or_to_keep():

@@ -85,6 +85,18 @@ def test_states_go_from_preview_to_locked_with_one_id():
     assert {thing for state, thing in said if state != "lost"} == {1}
 
 
+@pytest.mark.parametrize("start_ns", [0, -1_000_000_000], ids=["0", "below 0"])
+def test_time_may_begin_at_any_number(start_ns):
+    """Neither 0 nor a negative time means that something never happened."""
+    usual, other = (World(settings=TrackerSettings(dwell=DwellSettings(lock_s=0.3, step_s=0.4))) for _ in range(2))
+    other.now_ns = start_ns
+    for (_, one), (_, two) in zip(usual.play(48), other.play(48), strict=True):
+        assert (one.result is None) == (two.result is None)
+        if one.result is not None:
+            assert (one.result.state, one.result.object) == (two.result.state, two.result.object)
+            assert np.array_equal(one.result.mask, two.result.mask)
+
+
 def test_in_a_blink_the_mask_goes_on_and_says_that_it_is_only_carried():
     world = World()
     before = world.run(30)

@@ -1,0 +1,81 @@
+"""Decides by dwell which mask a frame shows, refines it, and makes the published result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realtime.tracking.dwell import DwellInput, DwellStateMachine
+from realtime.tracking.gaze import GazeEstimate
+from realtime.tracking.mask_refinement import MaskRefiner
+from realtime.tracking.motion import FlowHistory
+from realtime.tracking.settings import TrackerSettings
+from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
+from realtime.types import Frame, MaskResult
+
+
+class ShownMask:
+    """Holds the shown mask and replaces, carries or drops it once a frame. One thread.
+
+    mask: the one shown last, None when there is none. provenance: of the last result, also after its mask is lost.
+    fixed_level: granularity that the user chose for the shown object.
+    """
+
+    def __init__(
+        self, clock_ns: Callable[[], int], settings: TrackerSettings, motion: FlowHistory, refiner: MaskRefiner
+    ) -> None:
+        self._clock_ns, self._settings, self._motion, self._refiner = clock_ns, settings, motion, refiner
+        self.dwell = DwellStateMachine(settings.dwell)
+        self.mask: TrackedMask | None = None
+        self.provenance: MaskProvenance | None = None
+        self.fixed_level: int | None = None
+
+    def restart(self) -> None:
+        """Forget everything; another object must not get an old id."""
+        self.dwell = DwellStateMachine(self._settings.dwell, last_id=self.dwell.last_id)
+        self.mask = self.provenance = self.fixed_level = None
+
+    def clear(self) -> None:
+        """Drop the shown mask."""
+        self.dwell.clear()
+        self.mask = self.fixed_level = None
+
+    def update(
+        self,
+        now_ns: int,
+        frame: Frame,
+        estimate: GazeEstimate | None,
+        decoded: TrackedMask | None,
+        warped: TrackedMask | None,
+        *,
+        level: int | None,
+        is_broken: bool,
+        is_held: bool,
+    ) -> MaskResult | None:
+        """Decide what the newest frame shows; None while nothing was shown or decoded yet.
+
+        decoded: the fresh mask, warped: the one shown last, both in the newest frame. level: granularity of `decoded`.
+        is_broken: no motion is known since the frame before. is_held: the user keeps the shown mask.
+        """
+        decision = self.dwell.update(
+            DwellInput(
+                now_ns, estimate, decoded.mask if decoded else None, warped.mask if warped else None,
+                frame.size, level=level, is_broken=is_broken, is_held=is_held,
+            )
+        )  # fmt: skip
+        self.fixed_level = decision.fixed_level
+        shown = {"decoded": decoded, "carried": warped, "nothing": None}[decision.source]
+        self.mask = shown
+        if shown is not None:
+            self.provenance = shown.provenance
+            # A mask is no better than the motion that brought it here.
+            chain = self._motion.chain(shown.provenance.keyframe.index)
+            mask = self._refiner.refine(shown, frame, chain)
+            confidence = shown.provenance.confidence * (chain.trust_in(shown.mask) if chain is not None else 0.0)
+            return shown.provenance.to_result(
+                frame, decision.object, decision.state, mask, confidence, self._clock_ns()
+            )
+        if self.provenance is None:
+            self.provenance = decoded.provenance if decoded is not None else None
+        if self.provenance is None:
+            return None
+        return self.provenance.to_result(frame, decision.object, "lost", None, 0.0, self._clock_ns())
