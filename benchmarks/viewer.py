@@ -1,11 +1,11 @@
-"""How late and how right masks are on the screen: a real browser, its pixels read back. Prints a table, keeps JSON.
+"""Measures age and accuracy of masks on the screen of a real browser, from its pixels. Prints a table, writes JSON.
 
     python -m benchmarks.viewer                             two viewers, the fake engine, a camera with a known scene
     python -m benchmarks.viewer --data CLIPS --clip dog     MobileSAM on a clip that the page plays
 
-Age: from when a frame was captured (given to the page by its camera or clip, or due by the clip's clock) until it, or
-a newer one, was drawn with that frame's mask. IoU: between the pixels that are drawn as the thing and the thing in the
-very picture that is on the screen under them.
+Age: from the capture of a frame (when the camera or clip delivered it, or when it was due by the clip's clock) until
+it, or a newer frame, was drawn with its mask. IoU: between the drawn mask and the object in the picture that is on the
+screen under it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import numpy as np
 
 from realtime.media.video_writer import OverlayWriter
 from tests.browser import BrowserTab, ChromeBrowser
-from tests.realtime.viewer.page_pixels import page_position, point_at_red, read_page, write_camera
+from tests.realtime.viewer.page_pixels import find_red, page_position, point_at_red, read_page, write_camera
 
 FPS = 24.0
-MODES = ("matched", "carried", "late")
+MODES = ("exact", "compensated", "delayed")
 
 
 @contextmanager
-def running(*flags: str) -> Iterator[str]:
-    """`gazecast run --view` in a process of its own; gives the page's address."""
+def serve_run(*flags: str) -> Iterator[str]:
+    """Run `gazecast run --view` in a process of its own, and give the page's address."""
     command = [sys.executable, "-m", "realtime", "run", "--view", "--publish", "tcp://127.0.0.1:0",
                "--set", "view.port=0", *flags]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
@@ -56,7 +56,7 @@ def percentiles(values: list[float]) -> dict[str, float]:
 
 
 def measure(tab: BrowserTab, others: list[BrowserTab], seconds: float, follow: Any, truth: Any) -> dict[str, Any]:
-    """Ages while only the hand moves, then overlaps while pixels are read back."""
+    """Measure ages while only the mouse moves, then overlaps while pixels are read back."""
     for each in (tab, *others):
         each.evaluate("gazecast.clearAges()")
     until = time.monotonic() + seconds
@@ -74,9 +74,9 @@ def measure(tab: BrowserTab, others: list[BrowserTab], seconds: float, follow: A
             overlap = truth(each)
             if overlap is not None:
                 overlaps[name].append(overlap)
-    said = {name: {"mean": round(float(np.mean(found)), 3), "p5": round(float(np.percentile(found, 5)), 3)}
+    accuracy = {name: {"mean": round(float(np.mean(found)), 3), "p5": round(float(np.percentile(found, 5)), 3)}
             for name, found in overlaps.items() if found}  # fmt: skip
-    return {"age_ms": ages, "iou": said, "health": tab.evaluate("gazecast.state.health.latency_ms"),
+    return {"age_ms": ages, "iou": accuracy, "health": tab.evaluate("gazecast.state.health.latency_ms"),
             "rates": tab.evaluate("gazecast.state.health.rates")}  # fmt: skip
 
 
@@ -87,15 +87,15 @@ def iou(a: Any, b: Any) -> float:
 def known_scene(
     seconds: float, folder: Path, size: tuple[int, int], windows: Sequence[tuple[int, int]]
 ) -> dict[str, Any]:  # fmt: skip
-    """Two viewers: one whose camera and mouse it is, one that watches."""
+    """Measure two pages: one that is the source with its camera and mouse, one that only shows the run."""
 
     def truth(tab: BrowserTab) -> float | None:
         found = read_page(tab)
-        return None if found is None or not found.said["masked"] else iou(found.drawn, red(found.picture))
+        return None if found is None or not found.state["masked"] else iou(found.drawn, find_red(found.picture))
 
     out = {}
     with (
-        running("--engine", "fake") as address,
+        serve_run("--engine", "fake") as address,
         ChromeBrowser(write_camera(folder / "camera.mjpeg", size=size)) as chrome,
     ):
         tab = chrome.open_tab(address, windows[0])
@@ -116,7 +116,7 @@ def known_scene(
 def clip(
     data: Path, name: str, seconds: float, folder: Path, engine: list[str], window: tuple[int, int]
 ) -> dict[str, Any]:  # fmt: skip
-    """A clip that the page plays; the mouse goes to the middle of the thing in the newest frame, as well as it can."""
+    """Measure a clip that the page plays, while the mouse follows the middle of the object in the newest frame."""
     frames = sorted((data / name / "frames").glob("*.jpg"))
     masks = [
         cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127 for path in sorted((data / name / "masks").glob("*.png"))
@@ -127,14 +127,14 @@ def clip(
             image = cv2.imread(str(path))
             assert image is not None
             writer.write(image, number / FPS)
-    places = []
+    positions = []
     for mask in masks:
         depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        places.append(((x + 0.5) / size[0], (y + 0.5) / size[1]))
+        positions.append(((x + 0.5) / size[0], (y + 0.5) / size[1]))
     small = [cv2.resize(mask.astype(np.uint8), (427, 240), interpolation=cv2.INTER_AREA) > 0 for mask in masks]
     out = {}
-    with running(*engine) as address, ChromeBrowser() as chrome:
+    with serve_run(*engine) as address, ChromeBrowser() as chrome:
         tab = chrome.open_tab(address, window)
         tab.wait_for("window.gazecast?.state.hello")
         tab.choose_file("#file", writer.path)
@@ -146,15 +146,15 @@ def clip(
         def follow() -> None:
             tab.send_mouse(
                 "mouseMoved",
-                *page_position(tab, *places[number(tab.evaluate("gazecast.localVideo.newest?.mediaS ?? 0"))]),
+                *page_position(tab, *positions[number(tab.evaluate("gazecast.localVideo.newest?.mediaS ?? 0"))]),
             )
 
         def truth(each: BrowserTab) -> float | None:
             found = read_page(each, (427, 240))
-            if found is None or not found.said["masked"]:
+            if found is None or not found.state["masked"]:
                 return None
-            own = each.evaluate("gazecast.state.mode") == "matched"
-            return iou(found.drawn, small[number(found.said["own" if own else "media"] or 0)])
+            own = each.evaluate("gazecast.state.mode") == "exact"
+            return iou(found.drawn, small[number(found.state["own" if own else "media"] or 0)])
 
         until = time.monotonic() + 120
         while not tab.evaluate("gazecast.state.latest?.contours.length && gazecast.state.health?.state === 'running'"):
@@ -169,12 +169,12 @@ def clip(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="clips: NAME/frames/*.jpg and NAME/masks/*.png")
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), help="of the camera's known scene, px")
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), help="of the camera's scene, px")
     parser.add_argument("--windows", type=int, nargs=4, default=(1280, 800, 960, 640), help="of the two viewers, px")
     parser.add_argument("--clip", default="dog")
     parser.add_argument("--engine", nargs="*", default=[], help="flags for gazecast run, such as --engine=openvino")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
-    parser.add_argument("--out", type=Path, help="keep the figures as JSON")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""A headless Chromium over its DevTools protocol, through two pipes: no driver, no port, no other package.
+"""Controls a headless Chromium through its DevTools protocol on two pipes: no driver, no port, no other package.
 
 https://chromedevtools.github.io/devtools-protocol/; messages are JSON, each ended by a NUL, on descriptors 3 and 4.
 """
@@ -22,18 +22,18 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> str | None:
-    """Where a Chromium is; None where there is none."""
+    """Find the path of an installed Chromium; None without one."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class BrowserError(RuntimeError):
-    """The browser did not do what it was told."""
+    """A browser command failed or timed out."""
 
 
 class ChromeBrowser:
-    """One browser in a `with` block; its processes and its folder are gone afterwards.
+    """A browser for a `with` block, which removes its processes and its folder at the end.
 
-    camera: a file of concatenated JPEGs (.mjpeg) that the page's camera shows, again and again.
+    camera: a file of concatenated JPEGs (.mjpeg) that the page's camera shows in a loop.
     """
 
     def __init__(self, camera: Path | None = None, size: tuple[int, int] = (1280, 800)) -> None:
@@ -50,22 +50,22 @@ class ChromeBrowser:
         if os.geteuid() == 0:
             arguments.append("--no-sandbox")
         if camera is not None:
-            # Without the whole path and the second flag it shows a test pattern.
+            # Without the absolute path and the second flag it shows a test pattern.
             arguments += [
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-video-capture={camera.resolve()}",
             ]
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
-        # away from 3 and 4, so that neither is overwritten before it is copied
-        high_in, high_out = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (theirs_in, theirs_out))
+        child_in, self._out = os.pipe()
+        self._in, child_out = os.pipe()
+        # numbers above 3 and 4, so that neither is overwritten before it is copied
+        high_in, high_out = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (child_in, child_out))
         null = os.open(os.devnull, os.O_RDWR)
-        places = ((null, 0), (null, 1), (null, 2), (high_in, 3), (high_out, 4))
+        descriptors = ((null, 0), (null, 1), (null, 2), (high_in, 3), (high_out, 4))
         self._pid = os.posix_spawn(
             path, [*arguments, "about:blank"], os.environ, setpgroup=0,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, place) for fd, place in places],
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in descriptors],
         )  # fmt: skip
-        for fd in (theirs_in, theirs_out, high_in, high_out, null):
+        for fd in (child_in, child_out, high_in, high_out, null):
             os.close(fd)
         self._buffer, self._number = b"", 0
         self.events: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ class ChromeBrowser:
         self._folder.cleanup()
 
     def call(self, method: str, session: str | None = None, timeout_s: float = 30, **params: Any) -> dict[str, Any]:
-        """Call a method and return its result."""
+        """Call a DevTools method and return its result."""
         self._number += 1
         number = self._number
         message: dict[str, Any] = {"id": number, "method": method, "params": params}
@@ -97,29 +97,29 @@ class ChromeBrowser:
         os.write(self._out, json.dumps(message).encode() + b"\0")
         until = time.monotonic() + timeout_s
         while True:
-            answer = self._read(until - time.monotonic(), method)
-            if answer.get("id") != number:
-                self.events = [*self.events[-499:], answer]
-            elif "error" in answer:
-                raise BrowserError(f"{method}: {answer['error']}")
+            response = self._read(until - time.monotonic(), method)
+            if response.get("id") != number:
+                self.events = [*self.events[-499:], response]
+            elif "error" in response:
+                raise BrowserError(f"{method}: {response['error']}")
             else:
-                return dict(answer["result"])
+                return dict(response["result"])
 
-    def _read(self, wait_s: float, what: str) -> dict[str, Any]:
+    def _read(self, wait_s: float, method: str) -> dict[str, Any]:
         until = time.monotonic() + wait_s
         while b"\0" not in self._buffer:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self._in], [], [], left)[0]:
-                raise BrowserError(f"no answer to {what} within {wait_s:.0f} s")
+                raise BrowserError(f"no answer to {method} within {wait_s:.0f} s")
             chunk = os.read(self._in, 1 << 20)
             if not chunk:
-                raise BrowserError(f"the browser has gone; it was asked for {what}")
+                raise BrowserError(f"the browser ended while {method} was called")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\0")
         return dict(json.loads(line))
 
     def open_tab(self, address: str, size: tuple[int, int] | None = None, *, phone: bool = False) -> BrowserTab:
-        """Open an address in a window of its own, so that several are drawn at once."""
+        """Open an address in a window of its own: several windows are drawn at once, tabs are not."""
         target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = BrowserTab(self, target, session)
@@ -135,7 +135,7 @@ class ChromeBrowser:
 
 
 class BrowserTab:
-    """One page."""
+    """A page in a window of its own."""
 
     def __init__(self, chrome: ChromeBrowser, target: str, session: str) -> None:
         self._chrome, self._target, self._session = chrome, target, session
@@ -145,11 +145,11 @@ class BrowserTab:
         return self._chrome.call(method, self._session, **params)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the page."""
         self.call("Page.close")
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited if it is a promise."""
+        """Evaluate a JavaScript expression; a promise is awaited."""
         found = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
@@ -158,7 +158,7 @@ class BrowserTab:
         return found["result"].get("value")
 
     def wait_for(self, script: str, within_s: float = 20) -> Any:
-        """Look again until the expression is true; gives its value."""
+        """Wait until an expression is true, and return its value."""
         until = time.monotonic() + within_s
         while not (found := self.evaluate(script)):
             if time.monotonic() > until:
@@ -167,7 +167,7 @@ class BrowserTab:
         return found
 
     def click(self, selector: str) -> None:
-        """Press a button as a hand would."""
+        """Click the middle of an element with the mouse."""
         x, y = self.evaluate(
             f"(() => {{ const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
@@ -176,37 +176,37 @@ class BrowserTab:
             self.send_mouse(kind, x, y)
 
     def send_mouse(self, kind: str, x: float, y: float) -> None:
-        """mouseMoved, mousePressed or mouseReleased at a place of the page."""
+        """Send mouseMoved, mousePressed or mouseReleased at a position of the page."""
         button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
 
     def press_key(self, text: str) -> None:
-        """Press a letter."""
+        """Press and release a letter key."""
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=text, text=text if kind == "keyDown" else "")
 
     def choose_file(self, selector: str, path: Path) -> None:
-        """What a file dialog would have done."""
+        """Choose a file for a file input, as its dialog would."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path.resolve())])
 
     def save_screenshot(self, path: Path) -> None:
-        """Leave a PNG of what is shown."""
+        """Write a PNG of the page."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def console_errors(self) -> list[str]:
-        """What the page has said in its console, and errors that nobody caught."""
-        said = []
+        """Return the console's errors and warnings, and uncaught exceptions."""
+        errors = []
         for event in self._chrome.events:
             if event.get("sessionId") != self._session:
                 continue
             params = event.get("params", {})
             if event["method"] == "Runtime.exceptionThrown":
                 details = params["exceptionDetails"]
-                said.append(details.get("exception", {}).get("description", details["text"]))
+                errors.append(details.get("exception", {}).get("description", details["text"]))
             elif event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
-                said.append(" ".join(str(one.get("value", one.get("description"))) for one in params["args"]))
+                errors.append(" ".join(str(each.get("value", each.get("description"))) for each in params["args"]))
             elif event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error":
-                said.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
-        return said
+                errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+        return errors

@@ -1,4 +1,4 @@
-"""`--view` from the command line: what is refused before the start, and the demo to look at."""
+"""Tests `--view` on the command line: refused combinations, and the address that is printed."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ ANY = ("--publish", "tcp://127.0.0.1:0", "--engine", "fake")
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "expected"),
     [
         (("run", "--source", "browser:", *ANY), "browser: has no gaze of its own; add --gaze"),
         (("run", "--source", "browser:", "--gaze", "browser:", *ANY), "browser: is what the page sends; add --view"),
@@ -30,28 +30,28 @@ ANY = ("--publish", "tcp://127.0.0.1:0", "--engine", "fake")
         (("run", "--view", "--source", "carrier:pigeon", *ANY), "rtsp://HOST/PATH, browser: (with --view)"),
     ],
 )
-def test_what_cannot_run_is_said_in_one_line(capsys, argv, says):
+def test_refused_arguments_are_explained_in_one_line(capsys, argv, expected):
     assert main(list(argv)) == 2
-    said = capsys.readouterr().err
-    assert says in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
 
 
-def test_view_alone_takes_the_browsers_camera_and_hand(capsys):
+def test_config_shows_that_the_view_is_disabled_by_default(capsys):
     assert main(["config", "--source", "pupil://h:1"]) == 0
     assert "enabled = false" in capsys.readouterr().out
 
 
-def opened(process):
-    """The address that it prints, once the page answers there."""
-    said = []
+def wait_for_page(process):
+    """Read the printed address and check that the page is served there."""
+    lines = []
     for line in process.stderr:
-        said.append(line)
+        lines.append(line)
         if found := re.search(r"open (http://\S+)", line):
-            with urllib.request.urlopen(found[1], timeout=10) as answer:
-                assert b"<title>gazecast</title>" in answer.read()
+            with urllib.request.urlopen(found[1], timeout=10) as response:
+                assert b"<title>gazecast</title>" in response.read()
             return found[1]
-    pytest.fail(f"no address in {said}")
+    pytest.fail(f"no address in {lines}")
 
 
 @pytest.mark.parametrize("verb", ["run", "demo"])
@@ -62,11 +62,11 @@ def test_one_address_is_printed_and_ctrl_c_ends_it(tmp_path, verb):
     command = [sys.executable, "-m", "realtime", verb, "--view", "--set", "view.port=0", *ANY, *more]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            address = opened(process)
+            address = wait_for_page(process)
             for line in process.stderr:
                 if "Ctrl-C stops" in line:
                     break
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the demo's other process hears it too
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the demo's other process receives it too
             assert "Traceback" not in process.stderr.read()
             assert process.wait(60) == 0
         finally:

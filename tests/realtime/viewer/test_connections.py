@@ -1,4 +1,4 @@
-"""A visit ends whatever its peer does, and what is refused of it counts as it happens."""
+"""Tests that a connection ends whatever its peer does, and that refused messages are counted at once."""
 
 import asyncio
 
@@ -12,17 +12,17 @@ from realtime.viewer.live_host import LiveHost
 from realtime.viewer.page_input import PageInput
 
 
-class Deaf:
-    """A socket whose peer says `count` things that make no sense, and never answers that it is sent off."""
+class SilentSocket:
+    """A socket whose peer sends `count` invalid messages, and never answers the close message."""
 
     def __init__(self, count):
-        self.count, self.code, self.seen = count, None, []
+        self.count, self.code, self.counts = count, None, []
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
-        self.seen.append(self.heard())
+        self.counts.append(self.count_refused())
         if self.count == 0:
             await asyncio.Event().wait()
         self.count -= 1
@@ -37,28 +37,28 @@ class Deaf:
 
 
 @pytest.mark.parametrize(
-    ("nonsense", "code"),
+    ("invalid", "code"),
     [(connections.MAX_INVALID, aiohttp.WSCloseCode.POLICY_VIOLATION), (3, aiohttp.WSCloseCode.GOING_AWAY)],
 )
-def test_a_peer_that_does_not_answer_is_cut_off_and_counted_all_along(monkeypatch, nonsense, code):
+def test_a_peer_that_does_not_answer_is_aborted_and_its_messages_counted(monkeypatch, invalid, code):
     monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.01)
-    refused, cut = [], []
-    socket = Deaf(nonsense)
-    socket.heard = lambda: len(refused)
+    refused, aborted = [], []
+    socket = SilentSocket(invalid)
+    socket.count_refused = lambda: len(refused)
 
-    async def stay():
+    async def serve():
         loop = asyncio.get_running_loop()
         host = LiveHost(FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), {})
-        one = connections.WebSocketConnection(
-            socket, host, loop, count_refused=lambda: refused.append(1), abort=lambda: cut.append(1)
+        connection = connections.WebSocketConnection(
+            socket, host, loop, count_refused=lambda: refused.append(1), abort=lambda: aborted.append(1)
         )
-        staying = asyncio.ensure_future(one.serve())
-        while len(socket.seen) <= 3:
+        serving = asyncio.ensure_future(connection.serve())
+        while len(socket.counts) <= 3:
             await asyncio.sleep(0)
         if code == aiohttp.WSCloseCode.GOING_AWAY:
-            one.close()
-        await staying
+            connection.close()
+        await serving
 
-    asyncio.run(asyncio.wait_for(stay(), 30))
-    assert socket.seen[:nonsense] == list(range(nonsense))
-    assert (len(refused), cut, socket.code) == (nonsense, [1], code)
+    asyncio.run(asyncio.wait_for(serve(), 30))
+    assert socket.counts[:invalid] == list(range(invalid))
+    assert (len(refused), aborted, socket.code) == (invalid, [1], code)

@@ -1,4 +1,4 @@
-"""Outlines give the mask again; edges land where the homography says."""
+"""Tests that contours reproduce the mask, and that edges are drawn where the homography maps them."""
 
 import cv2
 import numpy as np
@@ -27,13 +27,13 @@ def disc(x=80, y=60, radius=30):
     return mask > 0
 
 
-def filled(lines, shape):
-    """Even-odd, borders included, as a page draws it."""
+def fill_contours(lines, shape):
+    """Fill by the even-odd rule, borders included, as a page does."""
     out = np.zeros(shape, np.uint8)
     for line in lines:
         one = np.zeros(shape, np.uint8)
         cv2.fillPoly(one, [line.astype(np.int32)], 1)
-        cv2.polylines(one, [line.astype(np.int32)], True, 0)  # holes and bodies alike: what lies strictly inside
+        cv2.polylines(one, [line.astype(np.int32)], True, 0)  # of holes and bodies alike only the strict inside
         out ^= one
     for line in lines:
         cv2.polylines(out, [line.astype(np.int32)], True, 1)
@@ -42,17 +42,17 @@ def filled(lines, shape):
 
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.bool_, (14, 19)))
-def test_outlines_give_the_mask_again(mask):
-    assert (filled(find_contours(mask), mask.shape) == mask).all()
+def test_contours_reproduce_the_mask(mask):
+    assert (fill_contours(find_contours(mask), mask.shape) == mask).all()
 
 
-def test_a_ring_has_two_outlines_and_nothing_has_none():
+def test_a_ring_has_two_contours_and_an_empty_mask_none():
     ring = disc() & ~disc(radius=12)
     assert len(find_contours(ring)) == 2
     assert find_contours(np.zeros((5, 5), np.bool_)) == []
 
 
-def test_edges_are_on_the_edge_and_black_elsewhere():
+def test_edges_are_drawn_on_black():
     picture = draw_edges(message(disc()), SIZE, check_homography(IDENTITY))
     lit = picture.max(axis=2) > 100
     rows, columns = np.nonzero(lit)
@@ -63,12 +63,12 @@ def test_edges_are_on_the_edge_and_black_elsewhere():
     assert not picture[:10].any()
 
 
-@pytest.mark.parametrize("what", [None, message(None, "lost")])
-def test_without_a_mask_all_is_black(what):
-    assert not draw_edges(what, SIZE, check_homography(IDENTITY)).any()
+@pytest.mark.parametrize("result", [None, message(None, "lost")])
+def test_without_a_mask_the_image_is_black(result):
+    assert not draw_edges(result, SIZE, check_homography(IDENTITY)).any()
 
 
-def test_a_homography_moves_scales_and_tilts():
+def test_a_homography_maps_the_edges():
     matrix = np.array([[2.0, 0.1, 15], [0.05, 1.8, -20], [2e-4, 1e-4, 1]])
     size = (400, 260)
     picture = draw_edges(message(disc()), size, matrix)
@@ -80,6 +80,6 @@ def test_a_homography_moves_scales_and_tilts():
     assert np.percentile(away, 95) < 2
 
 
-def test_what_lies_behind_the_horizon_is_left_out():
-    matrix = np.array([[1.0, 0, 0], [0, 1, 0], [-1 / 80, 0, 1]])  # x = 80, the disc's middle, is infinitely far
+def test_a_contour_beyond_the_horizon_is_left_out():
+    matrix = np.array([[1.0, 0, 0], [0, 1, 0], [-1 / 80, 0, 1]])  # maps x = 80, the disc's middle, to infinity
     assert not draw_edges(message(disc()), SIZE, matrix).any()

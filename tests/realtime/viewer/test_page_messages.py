@@ -1,4 +1,4 @@
-"""What pages send is read, or refused in one line; never anything else."""
+"""Tests that messages of pages are read, or refused with one line."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ from realtime.viewer.page_messages import (
 
 
 @pytest.mark.parametrize(
-    ("text", "means"),
+    ("text", "expected"),
     [
         ('{"t":"view","kind":"masks"}', ViewRequest("masks")),
         ('{"t":"ack","seq":5}', FrameAck(5)),
@@ -47,8 +47,8 @@ from realtime.viewer.page_messages import (
         ('{"t":"undo"}', UndoRequest()),
     ],
 )
-def test_what_a_page_says(text, means):
-    assert read_text(text) == means
+def test_messages_of_a_page_are_read(text, expected):
+    assert read_text(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_a_page_says(text, means):
         json.dumps({"t": "gaze", "samples": [[0, 0, 0, 1]] * (MAX_GAZE_SAMPLES + 1)}),
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_shortly(text):
+def test_an_invalid_message_is_refused_with_a_short_reason(text):
     with pytest.raises(PageError) as error:
         read_text(text)
     assert len(str(error.value)) < 200
@@ -87,19 +87,19 @@ def test_any_map_is_read_or_refused(fields):
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_picture_or_refused(data):
+def test_any_bytes_are_read_as_a_frame_or_refused(data):
     with contextlib.suppress(PageError):
         assert len(read_page_frame(data).jpeg) < len(data)
 
 
-def test_a_picture_there_and_back():
-    head = b'{"index":3,"ms":40.5}'
-    picture = read_page_frame(len(head).to_bytes(4, "little") + head + b"\xff\xd8rest")
-    assert (picture.index, picture.ms, picture.jpeg) == (3, 40.5, b"\xff\xd8rest")
+def test_a_frame_is_read_back():
+    header = b'{"index":3,"ms":40.5}'
+    frame = read_page_frame(len(header).to_bytes(4, "little") + header + b"\xff\xd8rest")
+    assert (frame.index, frame.ms, frame.jpeg) == (3, 40.5, b"\xff\xd8rest")
 
 
 @pytest.mark.parametrize("padding", range(4))
-def test_outlines_begin_at_an_even_byte(padding):
+def test_contours_begin_at_an_even_byte(padding):
     lines = [np.array([[1, 2], [3, 4], [500, 600]], np.uint16), np.array([[7, 8]], np.uint16)]
     data = pack_view_frame({"seq": 1, "pad": "x" * padding}, lines, b"JPEG")
     length = int.from_bytes(data[:4], "little")

@@ -1,4 +1,4 @@
-"""The page's server over real sockets: who gets in, what nonsense does, and who waits for whom."""
+"""Tests the page's server over real sockets: access, invalid messages, limits and stalled viewers."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from realtime.viewer.access import reachable_host
 from realtime.viewer.connections import MAX_INVALID, MAX_PER_SECOND
 from realtime.viewer.live_page import LivePage
 from tests.realtime.sources.test_browser import jpeg
-from tests.realtime.viewer.test_frame_broadcaster import head, shown
+from tests.realtime.viewer.test_frame_broadcaster import frame_result, read_header
 from tests.realtime.waiting import eventually, quick
 
 TOKEN = "0123456789abcdef"
@@ -33,7 +33,7 @@ HEALTH = HealthMessage("running", "", {"frames": 30.0}, {}, {}, 100.0, {"backend
 
 
 @contextlib.contextmanager
-def serving(**changes):
+def serve_page(**changes):
     parts = {name: changes.pop(name) for name in ("frames", "gaze") if name in changes}
     page = LivePage(ViewSettings(enabled=True, port=0, **changes), **parts)
     try:
@@ -43,14 +43,14 @@ def serving(**changes):
 
 
 @contextlib.contextmanager
-def feeding(page, rate_hz=100):
-    """Frames for as long as it lasts."""
+def publish_frames(page, rate_hz=100):
+    """Publish frames during the block."""
     stop = threading.Event()
 
     def feed():
         index = 0
         while not stop.wait(1 / rate_hz):
-            page.on_mask(shown(index))
+            page.on_mask(frame_result(index))
             index += 1
 
     thread = threading.Thread(target=feed)
@@ -62,14 +62,14 @@ def feeding(page, rate_hz=100):
         thread.join()
 
 
-def visiting(page, visit, trust=True):
+def run_client(page, visit, trust=True):
     """Run `visit(session, base)` against the page; `trust` is a TLS context."""
 
     async def run():
         connector = aiohttp.TCPConnector(ssl=trust)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20), connector=connector) as session:
             found = await visit(session, page.address.partition("?")[0])
-        async with asyncio.timeout(10):  # TLS says farewell after `close`, and complains of a loop that ends before
+        async with asyncio.timeout(10):  # TLS sends its last message after `close`, and warns if the loop ends before
             while len(asyncio.get_running_loop()._selector.get_map()) > 1:
                 await asyncio.sleep(0.01)
         return found
@@ -77,8 +77,8 @@ def visiting(page, visit, trust=True):
     return asyncio.run(run())
 
 
-async def texts(ws, kind):
-    """The next text of a kind, other messages passed over."""
+async def receive_text(ws, kind):
+    """Receive the next text of a kind and skip other messages."""
     while True:
         message = await ws.receive(timeout=10)
         assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
@@ -86,21 +86,21 @@ async def texts(ws, kind):
             return json.loads(message.data)
 
 
-async def pictures(ws, count, ack=True):
-    """The next pictures as (arrival ns, head)."""
-    got = []
-    while len(got) < count:
+async def receive_frames(ws, count, ack=True):
+    """Receive the next frames: (arrival in ns, header)."""
+    frames = []
+    while len(frames) < count:
         message = await ws.receive(timeout=10)
         if message.type == aiohttp.WSMsgType.BINARY:
-            got.append((now_ns(), head(message.data)))
+            frames.append((now_ns(), read_header(message.data)))
             if ack:
-                await ws.send_str(json.dumps({"t": "ack", "seq": got[-1][1]["seq"]}))
+                await ws.send_str(json.dumps({"t": "ack", "seq": frames[-1][1]["seq"]}))
         else:
             assert message.type == aiohttp.WSMsgType.TEXT, message
-    return got
+    return frames
 
 
-def test_every_file_of_the_page_is_served_and_nothing_else():
+def test_only_the_files_of_the_page_are_served():
     async def visit(session, base):
         for path in ("", "live.js", "frame_worker.js", "style.css", "edges", "icon.svg"):
             async with session.get(base + path) as answer:
@@ -113,8 +113,8 @@ def test_every_file_of_the_page_is_served_and_nothing_else():
             async with session.get(base + path) as answer:
                 assert answer.status in (400, 404), path
 
-    with serving() as page:
-        visiting(page, visit)
+    with serve_page() as page:
+        run_client(page, visit)
 
 
 @pytest.mark.parametrize(
@@ -122,30 +122,30 @@ def test_every_file_of_the_page_is_served_and_nothing_else():
     [{"Host": "evil.example"}, {"Host": "192.168.1.5:8765"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
 )
 @pytest.mark.parametrize("path", ["ws", "overlay.mjpeg", "edges.mjpeg", ""])
-def test_other_sites_may_not_look_in(headers, path):
+def test_requests_of_other_sites_are_refused(headers, path):
     async def visit(session, base):
         async with session.get(base + path, headers=headers) as answer:
             assert answer.status == 403
 
-    with serving() as page:
-        visiting(page, visit)
+    with serve_page() as page:
+        run_client(page, visit)
         assert page.drop_counts()["view.refused"] == 1
 
 
-def test_the_token_opens_what_shows_something():
+def test_streams_need_the_token():
     async def visit(session, base):
         for query in ("", "?token=", "?token=0123456789abcdee", f"?token={TOKEN}x", "?token=%ff"):
             async with session.get(base + "overlay.mjpeg" + query) as answer:
                 assert answer.status == 403
         async with session.ws_connect(f"{base}ws?token={TOKEN}") as ws:
-            assert (await texts(ws, "hello"))["stream"] == "gazecast"
+            assert (await receive_text(ws, "hello"))["stream"] == "gazecast"
 
-    with serving(token=TOKEN) as page:
+    with serve_page(token=TOKEN) as page:
         assert page.address.endswith(f"/?token={TOKEN}")
-        visiting(page, visit)
+        run_client(page, visit)
 
 
-def test_beyond_this_machine_over_tls(tmp_path):
+def test_other_machines_connect_over_tls(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -156,18 +156,18 @@ def test_beyond_this_machine_over_tls(tmp_path):
         assert base.startswith("https://")
         base = f"https://127.0.0.1:{base.rsplit(':', 1)[1]}"
         async with session.ws_connect(f"{base}ws?token={TOKEN}") as ws:
-            await texts(ws, "hello")
+            await receive_text(ws, "hello")
         async with session.ws_connect(f"{base}ws?token={TOKEN}", headers={"Host": "robot.local"}) as ws:
-            await texts(ws, "hello")  # by whatever name it is known there
+            await receive_text(ws, "hello")  # under any host name
 
     trust = ssl.create_default_context(cafile=str(cert))
     trust.check_hostname = False
-    with serving(host="0.0.0.0", token=TOKEN, tls_cert=cert, tls_key=key) as page:
-        visiting(page, visit, trust=trust)
+    with serve_page(host="0.0.0.0", token=TOKEN, tls_cert=cert, tls_key=key) as page:
+        run_client(page, visit, trust=trust)
 
 
-def test_the_address_that_is_told_is_one_that_others_can_open(monkeypatch):
-    class Routed(socket.socket):
+def test_the_printed_address_can_be_opened_from_other_machines(monkeypatch):
+    class RoutedSocket(socket.socket):
         def connect(self, address):
             if address[0] != "192.0.2.1":
                 raise OSError("no network")
@@ -175,13 +175,13 @@ def test_the_address_that_is_told_is_one_that_others_can_open(monkeypatch):
         def getsockname(self):
             return "10.1.2.3", 9
 
-    monkeypatch.setattr(socket, "socket", Routed)
-    told = {host: reachable_host(host) for host in ("0.0.0.0", "::", "127.0.0.1", "robot.local")}
-    assert told == {"0.0.0.0": "10.1.2.3", "::": "::", "127.0.0.1": "127.0.0.1", "robot.local": "robot.local"}
+    monkeypatch.setattr(socket, "socket", RoutedSocket)
+    addresses = {host: reachable_host(host) for host in ("0.0.0.0", "::", "127.0.0.1", "robot.local")}
+    assert addresses == {"0.0.0.0": "10.1.2.3", "::": "::", "127.0.0.1": "127.0.0.1", "robot.local": "robot.local"}
 
 
-def test_what_cannot_be_served_is_said(tmp_path):
-    with serving() as page, socket.socket() as other:
+def test_a_page_that_cannot_be_served_is_reported(tmp_path):
+    with serve_page() as page, socket.socket() as other:
         port = int(page.address.rsplit(":", 1)[1].strip("/"))
         with pytest.raises(ViewerError, match=f"127.0.0.1:{port}: the port is in use; stop the program"):
             LivePage(ViewSettings(port=port))
@@ -195,7 +195,7 @@ def test_what_cannot_be_served_is_said(tmp_path):
         LivePage(ViewSettings(port=0, **missing))
 
 
-def test_close_is_quick_frees_the_port_and_leaves_no_thread():
+def test_close_frees_the_port_and_ends_all_threads_within_a_second():
     before = set(threading.enumerate())
     page = LivePage(ViewSettings(port=0))
     port = int(page.address.rsplit(":", 1)[1].strip("/"))
@@ -203,69 +203,69 @@ def test_close_is_quick_frees_the_port_and_leaves_no_thread():
 
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws, session.get(base + "overlay.mjpeg") as stream:
-            await texts(ws, "hello")
+            await receive_text(ws, "hello")
             done.set()
             while (await ws.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
                 pass
             with contextlib.suppress(aiohttp.ClientError):
                 assert await stream.content.read() == b""
 
-    visitor = threading.Thread(target=visiting, args=(page, visit))
-    visitor.start()
+    client = threading.Thread(target=run_client, args=(page, visit))
+    client.start()
     assert done.wait(10)
     with quick(1.0):
         page.close()
         page.close()
-    visitor.join(10)
+    client.join(10)
     assert set(threading.enumerate()) <= before
     LivePage(ViewSettings(port=port)).close()
 
 
-def test_a_page_hears_how_it_is_at_once_and_what_it_may_press():
+def test_a_new_page_receives_the_verbs_and_the_health_at_once():
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
-            assert (await texts(ws, "hello"))["verbs"] == ["hold", "snapshot"]
-            assert (await texts(ws, "health"))["state"] == "running"
+            assert (await receive_text(ws, "hello"))["verbs"] == ["hold", "snapshot"]
+            assert (await receive_text(ws, "health"))["state"] == "running"
 
-    with serving() as page:
+    with serve_page() as page:
         page.enable_verbs(["snapshot", "hold"])
         page.on_health(HEALTH)
-        visiting(page, visit)
+        run_client(page, visit)
 
 
-BAD = ["", "{", "[]", '{"t":"view","kind":"all"}', '{"t":"command","verb":"reboot"}', b"", b"\xff" * 40,
+INVALID = ["", "{", "[]", '{"t":"view","kind":"all"}', '{"t":"command","verb":"reboot"}', b"", b"\xff" * 40,
        (5).to_bytes(4, "little") + b"\xff\xfe\xfd\xfc\xfbrest"]  # fmt: skip
 
 
-def test_hostile_messages_are_counted_and_hurt_nobody():
+def test_invalid_messages_are_counted_and_affect_no_other_page():
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
             await good.send_str('{"t":"view","kind":"masks"}')
-            for message in BAD:
+            for message in INVALID:
                 await (bad.send_bytes if isinstance(message, bytes) else bad.send_str)(message)
-            assert "refused" in (await texts(bad, "refused"))["t"]
+            assert "refused" in (await receive_text(bad, "refused"))["t"]
             await bad.send_str('{"t":"view","kind":"masks"}')
-            await pictures(bad, 2)  # it may make up for it
+            await receive_frames(bad, 2)  # valid messages still work
             for _ in range(MAX_INVALID):
-                await bad.send_str("nonsense")
+                await bad.send_str("invalid")
             while (message := await bad.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
                 pass
             assert message.data == aiohttp.WSCloseCode.POLICY_VIOLATION
-            assert page.drop_counts()["view.refused"] == MAX_INVALID  # while both are still there
-            await pictures(good, 3)
+            assert page.drop_counts()["view.refused"] == MAX_INVALID  # while both are connected
+            await receive_frames(good, 3)
 
-    with serving() as page, feeding(page):
-        visiting(page, visit)
-    assert page.drop_counts()["view.refused"] == MAX_INVALID  # whoever left last
+    with serve_page() as page, publish_frames(page):
+        run_client(page, visit)
+    assert page.drop_counts()["view.refused"] == MAX_INVALID  # and after both have closed
 
 
-@pytest.mark.parametrize("much", ["large", "many"])
-def test_too_much_closes_only_the_one_who_sends_it(much):
+@pytest.mark.parametrize("excess", ["large", "many"])
+def test_too_large_or_too_many_messages_close_only_their_sender(excess):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
             await good.send_str('{"t":"view","kind":"masks"}')
             with contextlib.suppress(ConnectionError):
-                if much == "large":
+                if excess == "large":
                     await bad.send_bytes(bytes(5 * 2**20))
                 else:
                     for _ in range(2 * MAX_PER_SECOND):
@@ -273,13 +273,13 @@ def test_too_much_closes_only_the_one_who_sends_it(much):
             with contextlib.suppress(ConnectionError):
                 while (await bad.receive(timeout=10)).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
                     pass
-            await pictures(good, 3)
+            await receive_frames(good, 3)
 
-    with serving() as page, feeding(page):
-        visiting(page, visit)
+    with serve_page() as page, publish_frames(page):
+        run_client(page, visit)
 
 
-def test_viewers_beyond_the_limit_are_sent_off_and_come_back_in_when_one_leaves():
+def test_viewers_beyond_the_limit_are_refused_until_one_disconnects():
     async def visit(session, base):
         async with session.ws_connect(base + "ws"), session.get(base + "overlay.mjpeg"):
             for path in ("ws", "overlay.mjpeg"):
@@ -294,12 +294,12 @@ def test_viewers_beyond_the_limit_are_sent_off_and_come_back_in_when_one_leaves(
             await asyncio.sleep(0.02)
         pytest.fail("no place became free")
 
-    with serving(max_viewers=2) as page, feeding(page):
-        visiting(page, visit)
+    with serve_page(max_viewers=2) as page, publish_frames(page):
+        run_client(page, visit)
 
 
-def test_mjpeg_shows_the_overlay_and_the_edges():
-    async def first(session, address):
+def test_mjpeg_streams_show_the_overlay_and_the_edges():
+    async def first_image(session, address):
         async with session.get(address) as answer:
             assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace; boundary=frame")
             assert await answer.content.readline() == b"--frame\r\n"
@@ -309,14 +309,14 @@ def test_mjpeg_shows_the_overlay_and_the_edges():
             return cv2.imdecode(np.frombuffer(await answer.content.readexactly(length), np.uint8), cv2.IMREAD_COLOR)
 
     async def visit(session, base):
-        overlay = await first(session, base + "overlay.mjpeg")
+        overlay = await first_image(session, base + "overlay.mjpeg")
         assert overlay.shape == (120, 160, 3)
         assert abs(int(overlay[2, 150].mean()) - 90) < 6
-        edges = await first(session, base + "edges.mjpeg")
+        edges = await first_image(session, base + "edges.mjpeg")
         assert edges.shape == (120, 160, 3)
         assert not edges[60, 80].any()
         assert edges.max() > 150
-        doubled = await first(session, base + "edges.mjpeg?size=320x240&homography=2,0,0,0,2,0,0,0,1")
+        doubled = await first_image(session, base + "edges.mjpeg?size=320x240&homography=2,0,0,0,2,0,0,0,1")
         assert doubled.shape == (240, 320, 3)
         rows, columns = np.nonzero(doubled.max(axis=2) > 150)
         assert abs(np.hypot(columns - 160, rows - 120).mean() - 60) < 2
@@ -325,124 +325,126 @@ def test_mjpeg_shows_the_overlay_and_the_edges():
                 assert answer.status == 400
                 assert len(await answer.text()) < 400
 
-    with serving() as page, feeding(page):
-        visiting(page, visit)
+    with serve_page() as page, publish_frames(page):
+        run_client(page, visit)
 
 
-def test_a_stalled_viewer_delays_nobody():
-    """Two viewers, then the same two beside four that read nothing: p99 of the pictures' age moves by < 5 ms.
+def test_a_stalled_viewer_delays_no_other():
+    """Four viewers that read nothing change the p99 of the frame age of two others by less than 5 ms.
 
-    Again until the best of both are so near, for a minute: other programs' bursts are not the viewers' doing.
+    Repeated for up to a minute until the best of both cases are so close, because other programs cause bursts.
     """
 
     async def p99(session, base):
-        async def one():
+        async def frame_ages():
             async with session.ws_connect(base + "ws") as ws:
                 await ws.send_str('{"t":"view","kind":"frames"}')
-                return [(at - told["frame"]["captured_ms"] * 1e6) / 1e6 for at, told in await pictures(ws, 100)]
+                return [
+                    (at - header["frame"]["captured_ms"] * 1e6) / 1e6 for at, header in await receive_frames(ws, 100)
+                ]
 
-        return np.percentile([age for found in await asyncio.gather(one(), one()) for age in found], 99)
+        return np.percentile([age for ages in await asyncio.gather(frame_ages(), frame_ages()) for age in ages], 99)
 
     async def visit(session, base):
         alone = beside = float("inf")
         until = time.monotonic() + 60
         while not beside - alone < 5 and time.monotonic() < until:
             alone = min(alone, await p99(session, base))
-            stalled = [_stall(base, path) for path in ("/ws", "/ws", "/overlay.mjpeg", "/edges.mjpeg")]
+            stalled = [_connect_stalled(base, path) for path in ("/ws", "/ws", "/overlay.mjpeg", "/edges.mjpeg")]
             beside = min(beside, await p99(session, base))
-            for one in stalled:
-                one.close()
+            for connection in stalled:
+                connection.close()
         return alone, beside
 
-    with serving() as page, feeding(page, 150):
-        alone, beside = visiting(page, visit)
+    with serve_page() as page, publish_frames(page, 150):
+        alone, beside = run_client(page, visit)
     assert beside - alone < 5
 
 
-def _stall(base, path):
-    """A viewer that asks for everything and never reads."""
+def _connect_stalled(base, path):
+    """Connect a viewer that requests frames and never reads."""
     host, port = base.removeprefix("http://").strip("/").split(":")
-    one = socket.create_connection((host, int(port)))
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection = socket.create_connection((host, int(port)))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     upgrade = (
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     )
-    one.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{upgrade if path == '/ws' else ''}\r\n".encode())
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{upgrade if path == '/ws' else ''}\r\n".encode())
     if path == "/ws":
         text = b'{"t":"view","kind":"frames"}'
-        one.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)  # masked with zeros
-    return one
+        connection.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)  # masked with zeros
+    return connection
 
 
-def picture(index, data=None):
-    told = json.dumps({"index": index, "ms": 1000.0 + index}).encode()
-    return len(told).to_bytes(4, "little") + told + (data or jpeg())
+def camera_frame(index, data=None):
+    header = json.dumps({"index": index, "ms": 1000.0 + index}).encode()
+    return len(header).to_bytes(4, "little") + header + (data or jpeg())
 
 
-def test_the_pages_camera_and_hand_become_frames_and_looks():
+def test_the_pages_camera_and_pointer_become_frames_and_gaze():
     frames, gaze = BrowserFrames(), BrowserGaze()
-    got, looks = [], []
-    frames.start(got.append)
-    gaze.start(looks.append)
+    received, samples = [], []
+    frames.start(received.append)
+    gaze.start(samples.append)
 
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
             for _ in range(4):
-                sync = await texts(ws, "sync")
+                sync = await receive_text(ws, "sync")
                 await ws.send_str(json.dumps({"t": "sync", "n": sync["n"], "ms": time.monotonic() * 1e3 - 5e6}))
-            clock = await texts(ws, "clock")
-            assert abs(clock["host_ms"] - 5e6) < 2000  # by as much as a busy machine may keep the answers
-            await ws.send_bytes(picture(0))  # nobody has said that it is the source
-            await texts(ws, "received")
+            clock = await receive_text(ws, "clock")
+            assert abs(clock["host_ms"] - 5e6) < 2000  # a busy machine may delay the answers
+            await ws.send_bytes(camera_frame(0))  # no page is the source yet
+            await receive_text(ws, "received")
             await ws.send_str('{"t":"source","on":true,"label":"camera"}')
-            while not (await texts(ws, "source"))["yours"]:
+            while not (await receive_text(ws, "source"))["yours"]:
                 pass
-            await ws.send_bytes(picture(1))
-            assert (await texts(ws, "received"))["index"] == 1
+            await ws.send_bytes(camera_frame(1))
+            assert (await receive_text(ws, "received"))["index"] == 1
             at_ms = time.monotonic() * 1e3 - 5e6
             await ws.send_str(json.dumps({"t": "gaze", "samples": [[0.25, 0.5, at_ms, 1]], "moved": True}))
             await ws.send_str(json.dumps({"t": "gaze", "samples": [[0.25, 0.5, at_ms + 1, 0]], "moved": False}))
-            async with session.ws_connect(base + "ws") as other:  # a hand that is not over the source's picture
+            async with session.ws_connect(base + "ws") as other:  # a pointer over another page than the source
                 await other.send_str('{"t":"gaze","samples":[[0.9,0.9,5,1]],"moved":true}')
                 await other.send_str("?")
-                await texts(other, "refused")
+                await receive_text(other, "refused")
             await ws.send_str("?")
-            await texts(ws, "refused")
+            await receive_text(ws, "refused")
 
-    with serving(frames=frames, gaze=gaze) as page:
-        visiting(page, visit)
-        eventually(lambda: got, "a frame")
+    with serve_page(frames=frames, gaze=gaze) as page:
+        run_client(page, visit)
+        eventually(lambda: received, "a frame")
         assert page.drop_counts()["view.not the source"] == 1
         assert page.drop_counts()["view.not the pointer"] == 1
     frames.stop()
-    assert [frame.index for frame in got] == [1]
-    assert got[0].timestamp == pytest.approx(1.001)
-    assert [(look.x, look.y, look.unit, look.confidence) for look in looks] == [
+    assert [frame.index for frame in received] == [1]
+    assert received[0].timestamp == pytest.approx(1.001)
+    assert [(each.x, each.y, each.unit, each.confidence) for each in samples] == [
         (0.25, 0.5, "norm", 1.0),
         (0.25, 0.5, "norm", 0.0),
     ]
-    assert abs(looks[0].captured_ns - looks[0].received_ns) < 5e9  # of the 5000 s between the clocks
+    assert abs(samples[0].captured_ns - samples[0].received_ns) < 5e9  # the clocks differ by 5000 s
 
 
-def test_the_newest_page_is_the_source_and_leaving_gives_it_up():
+def test_the_newest_page_is_the_source_until_it_closes():
     frames = BrowserFrames()
 
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as first:
             await first.send_str('{"t":"source","on":true,"label":"one"}')
-            while not (await texts(first, "source"))["yours"]:
+            while not (await receive_text(first, "source"))["yours"]:
                 pass
             async with session.ws_connect(base + "ws") as second:
                 await second.send_str('{"t":"source","on":true,"label":"two"}')
-                told = await texts(first, "source")
-                while told["yours"]:
-                    told = await texts(first, "source")
-                assert (told["active"], told["label"]) == (True, "two")
-            assert not (await texts(first, "source"))["active"]
+                source = await receive_text(first, "source")
+                while source["yours"]:
+                    source = await receive_text(first, "source")
+                assert (source["active"], source["label"]) == (True, "two")
+            assert not (await receive_text(first, "source"))["active"]
 
-    with serving(frames=frames) as page:
-        visiting(page, visit)
+    with serve_page(frames=frames) as page:
+        run_client(page, visit)
     frames.stop()
 
 
@@ -452,43 +454,43 @@ def test_buttons_become_commands():
             await ws.send_str('{"t":"command","verb":"hold","on":true}')
             await ws.send_str('{"t":"command","verb":"part"}')
             await ws.send_str("?")
-            await texts(ws, "refused")
+            await receive_text(ws, "refused")
 
-    with serving() as page:
-        visiting(page, visit)
+    with serve_page() as page:
+        run_client(page, visit)
         assert page.commands.drain() == [UserCommand("hold", True), UserCommand("part", True)]
 
 
-def test_a_snapshot_is_left_in_its_folder_and_told(tmp_path):
+def test_a_snapshot_is_written_and_reported(tmp_path):
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
-            await texts(ws, "hello")
-            page.on_command(UserCommand("snapshot"), shown(4))
-            return (await texts(ws, "notice"))["text"]
+            await receive_text(ws, "hello")
+            page.on_command(UserCommand("snapshot"), frame_result(4))
+            return (await receive_text(ws, "notice"))["text"]
 
     folder = tmp_path / "new" / "shots"
-    with serving(snapshots=folder) as page:
-        first, second = visiting(page, visit), visiting(page, visit)
+    with serve_page(snapshots=folder) as page:
+        first, second = run_client(page, visit), run_client(page, visit)
     assert first.startswith("saved ")
     assert second != first
-    left = sorted(path.name.partition("-")[2].partition("-")[2] for path in folder.iterdir())
-    assert len(left) == 8
+    written = sorted(path.name.partition("-")[2].partition("-")[2] for path in folder.iterdir())
+    assert len(written) == 8
     mask = cv2.imread(str(next(folder.glob("*-mask.png"))), cv2.IMREAD_GRAYSCALE)
     assert set(np.unique(mask)) == {0, 255}
-    told = json.loads(next(folder.glob("*.json")).read_text())
-    assert told["state"] == "locked"
-    assert "mask" not in told
+    metadata = json.loads(next(folder.glob("*.json")).read_text())
+    assert metadata["state"] == "locked"
+    assert "mask" not in metadata
 
 
-def test_a_snapshot_that_cannot_be_left_is_told_and_ends_nothing(tmp_path):
+def test_a_snapshot_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("in the way")
 
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
-            await texts(ws, "hello")
-            page.on_command(UserCommand("snapshot"), shown(4))
-            return (await texts(ws, "notice"))["text"]
+            await receive_text(ws, "hello")
+            page.on_command(UserCommand("snapshot"), frame_result(4))
+            return (await receive_text(ws, "notice"))["text"]
 
-    with serving(snapshots=tmp_path / "file") as page:
+    with serve_page(snapshots=tmp_path / "file") as page:
         for _ in range(2):
-            assert visiting(page, visit).startswith("cannot write a snapshot into")
+            assert run_client(page, visit).startswith("cannot write a snapshot into")

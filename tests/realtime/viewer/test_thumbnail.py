@@ -1,4 +1,4 @@
-"""A thumbnail shows its thing, wherever in the frame it is and however large."""
+"""Tests that a thumbnail shows its object at any position and size in the frame."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from realtime.viewer.thumbnail import crop_box, draw_thumbnail
         ((7, 5), (3, 3, 4, 4)),
     ],
 )  # fmt: skip
-def test_the_thing_is_in_it_and_the_frames_shape_is_kept(size, box):
+def test_a_thumbnail_contains_the_object_and_keeps_the_aspect_ratio(size, box):
     mask = np.zeros((size[1], size[0]), np.bool_)
     x0, y0, x1, y1 = box
     mask[y0:y1, x0:x1] = True
@@ -26,12 +26,12 @@ def test_the_thing_is_in_it_and_the_frames_shape_is_kept(size, box):
     assert shown == 1 or (right - left == size[0] or bottom - top == size[1])
     image = np.full((*mask.shape, 3), 100, np.uint8)
     image[mask] = 200
-    made = draw_thumbnail(image, mask, "locked")
-    assert made.shape == (144, 192, 3)
-    if shown == 1 and mask.sum() > 500 and not mask.all():  # larger than the edge is wide
-        assert (made == 200).all(axis=2).any()  # the thing as it is
-        assert (made == 60).all(axis=2).any()  # the rest dimmed
-        assert (made == (255, 200, 60)).all(axis=2).any()  # the edge between them
+    drawn = draw_thumbnail(image, mask, "locked")
+    assert drawn.shape == (144, 192, 3)
+    if shown == 1 and mask.sum() > 500 and not mask.all():  # larger than the drawn edge
+        assert (drawn == 200).all(axis=2).any()  # the object unchanged
+        assert (drawn == 60).all(axis=2).any()  # its surroundings dimmed
+        assert (drawn == (255, 200, 60)).all(axis=2).any()  # the edge between them
 
 
 def test_an_empty_mask_shows_the_middle_of_the_frame():
