@@ -12,7 +12,7 @@ from numpy.polynomial.polynomial import polyder, polyval
 from calibration import RigidTransform
 from realtime.comms import Object3dMessage
 from realtime.comms.request_client import RequestedFrame
-from realtime.media.chart import GRID, INK, ChartAxes, ChartCanvas
+from realtime.media.chart import AMBER, BLUE, GRID, INK, add_axes, new_figure, paste, render, write
 
 HOME_M, OPEN_M, STANDOFF_M, MOST_M_S = np.array([0.15, 0.0, 0.3]), 0.14, 0.08, 0.5
 CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T - 0.5
@@ -82,18 +82,19 @@ class Gripper:
 
 def draw(out: Path, picture: RequestedFrame, grasp: Grasp, gripper: Gripper) -> bool:
     """Write what the camera saw, and the way there from two sides, as a PNG."""
-    canvas = ChartCanvas(1260, 440)
-    canvas.text(30, 34, f"in {grasp.frame_id}, closed to {1000 * gripper.opening_m:.0f} mm", height=11, bold=True)
+    figure = new_figure(1260, 440)
+    write(figure, 30, 34, f"in {grasp.frame_id}, closed to {1000 * gripper.opening_m:.0f} mm", size=16, bold=True)
     light = np.where(picture.mask if picture.mask is not None else True, 1.0, 0.45)[..., None]
-    canvas.image(30, 70, 440, 330, (picture.image * light).astype(np.uint8))
+    paste(figure, 30, 70, cv2.resize((picture.image * light).astype(np.uint8), (440, 330)))
     middle_m, half_m = (HOME_M + grasp.centre_m) / 2, np.abs(HOME_M - grasp.centre_m).max() / 2 + 0.1
+    path_m = np.array(gripper.path_m)
     for left, x, y in ((540, 0, 1), (920, 0, 2)):
-        ranges = [(middle_m[axis] - half_m, middle_m[axis] + half_m) for axis in (x, y)]
-        axes = ChartAxes(left, 70, 320, 320, *ranges)
-        axes.draw(canvas, title=f"{'xyz'[x]} and {'xyz'[y]}, m", x_label="", y_label="", x_ticks=5)
+        title = f"{'xyz'[x]} and {'xyz'[y]}, m"
+        axes = add_axes(figure, left, 70, 320, 320, title=title, x_bins=5)
+        axes.set(xlim=middle_m[x] + [-half_m, half_m], ylim=middle_m[y] + [-half_m, half_m])
         outline_m = cv2.convexHull(grasp.corners_m[:, [x, y]].astype(np.float32))[:, 0]
-        canvas.area([axes.at(*corner) for corner in outline_m], GRID)
-        canvas.line([axes.at(row[x], row[y]) for row in gripper.path_m], (140, 120, 20))
-        for place_m in (*grasp.fingers_m, HOME_M):
-            canvas.dot(*axes.at(place_m[x], place_m[y]), INK if place_m is HOME_M else (30, 140, 230), 4)
-    return out.write_bytes(cv2.imencode(".png", canvas.finished())[1].tobytes()) > 0
+        axes.fill(*outline_m.T, color=GRID)
+        axes.plot(*path_m[:, [x, y]].T, color=BLUE)
+        axes.plot(*grasp.fingers_m[:, [x, y]].T, "o", color=AMBER)
+        axes.plot(*HOME_M[[x, y]], "o", color=INK)
+    return out.write_bytes(cv2.imencode(".png", render(figure))[1].tobytes()) > 0

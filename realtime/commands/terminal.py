@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from realtime.comms import HealthMessage
-from realtime.infra.progress import ProgressReporter, QuietProgress, TerminalProgress
+from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 LOG_EVERY_S = 5.0
 
@@ -20,7 +20,7 @@ class JsonView:
     """One JSON object a second on stdout; progress on stderr."""
 
     def __init__(self) -> None:
-        self.progress: ProgressReporter = QuietProgress()
+        self.progress: ProgressReporter = TerminalProgress()
 
     def on_page(self, address: str) -> None:
         """Say it on stderr: stdout is for health."""

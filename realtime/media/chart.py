@@ -1,144 +1,207 @@
-"""Draw text, lines and axes that are pleasant to read, with OpenCV alone: at twice the size, then shrunk. Pure."""
+"""Draws figures in the house style with matplotlib, laid out in pixels, with text in any script.
+
+matplotlib is imported at the first drawing: it builds a font cache once on a machine, which takes seconds.
+"""
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import functools
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Image
 
-Colour = tuple[int, int, int]
-"""Blue, green, red."""
-Anchor = Literal["left", "centre", "right"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
-INK: Colour = (52, 44, 40)
-FAINT: Colour = (138, 128, 120)
-GRID: Colour = (234, 229, 225)
-PAPER: Colour = (255, 255, 255)
-SCALE = 2
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-CAP_HEIGHT = 21.0  # of the font at scale 1, px
-_SPELT = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "–": "-"})
-
-
-class ChartCanvas:
-    """A picture to draw on, in pixels of the finished size; coordinates may have fractions."""
-
-    def __init__(self, width: int, height: int, background: Colour = PAPER) -> None:
-        self.width, self.height = width, height
-        self._pixels = np.full((height * SCALE, width * SCALE, 3), background, np.uint8)
-
-    def finished(self) -> Image:
-        """The (height, width, 3) uint8 BGR picture."""
-        return np.asarray(cv2.resize(self._pixels, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
-
-    def text(
-        self, x: float, y: float, text: str, *, height: float = 9, colour: Colour = INK, anchor: Anchor = "left",
-        bold: bool = False,
-    ) -> None:  # fmt: skip
-        """Write with the baseline at y; `height` is that of a capital, px."""
-        width = text_width(text, height)
-        left = x - {"left": 0.0, "centre": width / 2, "right": width}[anchor]
-        stroke = max(1, round(height * SCALE * (0.175 if bold else 0.13)))
-        place = round(left * SCALE), round(y * SCALE)
-        cv2.putText(self._pixels, text, place, FONT, height * SCALE / CAP_HEIGHT, colour, stroke, cv2.LINE_AA)
-
-    def line(self, points: Sequence[tuple[float, float]], colour: Colour, width: float = 1.5) -> None:
-        """Draw a line through the points."""
-        corners = np.array([[round(x * SCALE * 8), round(y * SCALE * 8)] for x, y in points], np.int32)
-        cv2.polylines(self._pixels, [corners], False, colour, max(1, round(width * SCALE)), cv2.LINE_AA, shift=3)
-
-    def dot(self, x: float, y: float, colour: Colour, radius: float = 1.6, opacity: float = 1.0) -> None:
-        """Draw a filled circle."""
-        cx, cy, reach = round(x * SCALE), round(y * SCALE), math.ceil(radius * SCALE) + 1
-        part = self._pixels[max(0, cy - reach) : cy + reach + 1, max(0, cx - reach) : cx + reach + 1]
-        if not part.size:
-            return
-        before = part.copy()
-        centre = cx - max(0, cx - reach), cy - max(0, cy - reach)
-        cv2.circle(part, centre, max(1, round(radius * SCALE)), colour, -1, cv2.LINE_AA)
-        if opacity < 1:
-            cv2.addWeighted(part, opacity, before, 1 - opacity, 0, dst=part)
-
-    def box(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
-        """Fill a rectangle."""
-        start = round(x * SCALE), round(y * SCALE)
-        end = round((x + width) * SCALE) - 1, round((y + height) * SCALE) - 1
-        cv2.rectangle(self._pixels, start, end, colour, -1)
-
-    def area(self, corners: Sequence[tuple[float, float]], colour: Colour) -> None:
-        """Fill a polygon."""
-        whole = np.array([[round(x * SCALE * 8), round(y * SCALE * 8)] for x, y in corners], np.int32)
-        cv2.fillPoly(self._pixels, [whole], colour, cv2.LINE_AA, shift=3)
-
-    def image(self, x: int, y: int, width: int, height: int, picture: Image) -> None:
-        """Place a BGR picture."""
-        method = cv2.INTER_AREA if picture.shape[1] > width * SCALE else cv2.INTER_CUBIC
-        scaled = cv2.resize(picture, (width * SCALE, height * SCALE), interpolation=method)
-        self._pixels[y * SCALE : (y + height) * SCALE, x * SCALE : (x + width) * SCALE] = scaled
+INK, FAINT, GRID, PAPER = "#282c34", "#6b7280", "#e1e5ea", "#ffffff"
+# A palette that colour-blind readers can tell apart (Okabe & Ito, 2008).
+BLUE, VERMILLION, GREEN, LILAC, SKY, AMBER = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
+SMALL, NORMAL, LARGE = 11.0, 13.0, 18.0
+"""Font sizes, px."""
+# One point is one pixel, so that widths, sizes and places have one unit.
+_DPI = 72
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei", "Hiragino Sans",
+    "PingFang SC", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Arial Unicode MS",
+)  # fmt: skip
 
 
-def plain(text: str) -> str:
-    """A text in the letters that OpenCV's font has, which are ASCII's: without accents, and `?` for what has none."""
-    known = unicodedata.normalize("NFKD", text.translate(_SPELT))
-    return "".join(c for c in known if not unicodedata.combining(c)).encode("ascii", "replace").decode("ascii")
+def new_figure(width: int, height: int, background: str = PAPER) -> Figure:
+    """Create an empty figure of `width` x `height` px."""
+    from matplotlib.figure import Figure
+
+    # the little more outlives a rounding down when inches become pixels again
+    return Figure(figsize=((width + 0.01) / _DPI, (height + 0.01) / _DPI), dpi=_DPI, facecolor=background)
 
 
-def text_width(text: str, height: float) -> float:
-    """Width of a text whose capitals are `height` px high."""
-    (width, _), _ = cv2.getTextSize(text, FONT, height * SCALE / CAP_HEIGHT, 1)
-    return float(width) / SCALE
+def render(figure: Figure) -> Image:
+    """Render a figure as an (H, W, 3) uint8 BGR image."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    with _tolerate_missing_glyphs():
+        canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba(), np.uint8)  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from low to high, some `about` of them, 1, 2 or 5 times a power of ten apart."""
-    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
-        return [low]
-    rough = (high - low) / max(1, about)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(index * step, 10) for index in range(first, last + 1)]
+def add_axes(
+    figure: Figure, left: float, top: float, width: float, height: float, *, title: str = "", x_label: str = "",
+    y_label: str = "", x_bins: int = 8, y_bins: int = 5,
+) -> Axes:  # fmt: skip
+    """Add axes at px from the figure's upper left; labels name the unit, `*_bins` bound the number of ticks."""
+    from matplotlib.ticker import MaxNLocator
+
+    wide, high = _size(figure)
+    axes = figure.add_axes((left / wide, 1 - (top + height) / high, width / wide, height / high))
+    axes.set_facecolor("none")
+    axes.spines[["top", "left", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelsize=SMALL, width=1)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", color=GRID, linewidth=1)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(x_bins, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(y_bins, steps=[1, 2, 5, 10]))
+    axes.set_xlabel(x_label, size=SMALL, color=FAINT, loc="right")
+    write(figure, left, top - 12, title, size=NORMAL, bold=True)
+    write(figure, left + width, top - 12, y_label, color=FAINT, align="right")
+    return axes
 
 
-@dataclass(frozen=True, slots=True)
-class ChartAxes:
-    """A rectangle of a canvas, px, and the numbers that its edges stand for."""
+def write(
+    figure: Figure, x: float, y: float, text: str, *, size: float = SMALL, color: str = INK, bold: bool = False,
+    align: Literal["left", "center", "right"] = "left",
+) -> None:  # fmt: skip
+    """Write text at px from the figure's upper left, with its baseline at y."""
+    wide, high = _size(figure)
+    figure.text(
+        x / wide, 1 - y / high, text, color=color, ha=align, va="baseline", parse_math=False,
+        fontproperties=_font(size, bold),
+    )  # fmt: skip
 
-    left: float
-    top: float
-    width: float
-    height: float
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a pair of numbers lies on the canvas; what is outside the ranges lies on the edge."""
-        (x0, x1), (y0, y1) = self.x_range, self.y_range
-        across = min(max((x - x0) / (x1 - x0), 0.0), 1.0)
-        up = min(max((y - y0) / (y1 - y0), 0.0), 1.0)
-        return self.left + across * self.width, self.top + (1 - up) * self.height
+def draw_dots(axes: Axes, points: NDArray[np.float64], color: str, radius: float | NDArray[np.float64] = 3.0,
+              opacity: float = 1.0) -> None:  # fmt: skip
+    """Draw (N, 2) points as dots of `radius` px."""
+    x, y = np.reshape(points, (-1, 2)).T
+    axes.scatter(x, y, (2 * np.asarray(radius)) ** 2, color=color, alpha=opacity, linewidths=0)
 
-    def draw(
-        self, canvas: ChartCanvas, *, title: str, x_label: str, y_label: str, x_ticks: int = 8, y_ticks: int = 5
-    ) -> None:
-        """Draw the grid, its numbers and the labels; the unit stands in the labels."""
-        canvas.text(self.left, self.top - 14, title, height=10, bold=True)
-        bottom = self.top + self.height
-        for value in ticks(*self.y_range, y_ticks):
-            _, y = self.at(self.x_range[0], value)
-            canvas.line([(self.left, y), (self.left + self.width, y)], GRID, 1)
-            canvas.text(self.left - 8, y + 4, f"{value:g}", height=8, colour=FAINT, anchor="right")
-        for value in ticks(*self.x_range, x_ticks):
-            x, _ = self.at(value, self.y_range[0])
-            canvas.line([(x, bottom), (x, bottom + 4)], FAINT, 1)
-            canvas.text(x, bottom + 17, f"{value:g}", height=8, colour=FAINT, anchor="centre")
-        canvas.line([(self.left, bottom), (self.left + self.width, bottom)], FAINT, 1)
-        canvas.text(self.left + self.width, bottom + 33, x_label, height=8, colour=FAINT, anchor="right")
-        canvas.text(self.left + self.width, self.top - 14, y_label, height=8, colour=FAINT, anchor="right")
+
+def label(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """Write text at a place in the axes' own units; `style` as for `Axes.annotate`."""
+    style = {"size": SMALL, "color": INK, "textcoords": "offset points", "xytext": (0, 0), **style}
+    font = _font(style.pop("size"))
+    axes.annotate(text, (x, y), parse_math=False, fontproperties=font, **style)
+
+
+def paste(figure: Figure, left: int, top: int, image: Image) -> None:
+    """Place a BGR image, pixel by pixel, at px from the figure's upper left."""
+    figure.figimage(image[..., ::-1], left, round(_size(figure)[1]) - top - image.shape[0])
+
+
+def add_legend(axes: Axes, entries: Mapping[str, str], *, below: bool = False) -> None:
+    """Name colours, {text: colour}, in one row above the axes or below them."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], marker="o", markersize=9, linestyle="", color=color, label=text)
+        for text, color in entries.items()
+    ]
+    legend = axes.legend(
+        handles=handles, ncols=max(1, len(handles)), frameon=False, prop=_font(SMALL), labelcolor=FAINT,
+        handletextpad=0.2, columnspacing=1.2, borderaxespad=0.6, borderpad=0, handlelength=1.2,
+        loc="upper left" if below else "lower left", bbox_to_anchor=(0, 0 if below else 1),
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def round_up(value: float, bins: int = 5) -> float:
+    """Round a positive value up to the end of an axis with at most `bins` round ticks."""
+    from matplotlib.ticker import MaxNLocator
+
+    return float(MaxNLocator(bins, steps=[1, 2, 5, 10]).tick_values(0, value)[-1])
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Measure a line of text, px."""
+    from matplotlib.textpath import text_to_path
+
+    with _tolerate_missing_glyphs():
+        width, _, _ = text_to_path.get_text_width_height_descent(text, _font(size, bold), False)
+    return float(width)
+
+
+def shorten(text: str, width: float, size: float) -> str:
+    """Cut a text to `width` px; an ellipsis marks the cut."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def wrap(text: str, width: float, size: float) -> list[str]:
+    """Break a text between words into lines of at most `width` px; a longer word has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}", size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def mix(color: str, share: float) -> str:
+    """Mix a colour with paper; share 0 keeps the colour, 1 gives paper."""
+    parts = [round(part + (255 - part) * share) for part in bytes.fromhex(color[1:])]
+    return "#" + bytes(parts).hex()
+
+
+def hex_color(bgr: Sequence[int]) -> str:
+    """Convert (blue, green, red) to `#rrggbb`."""
+    return "#" + bytes(bgr[::-1]).hex()
+
+
+@functools.lru_cache(maxsize=256)
+def text_mask(text: str, size: float) -> Image:
+    """Render a line of text as an (H, W) uint8 coverage, 0..255; in the house font, cached."""
+    figure = new_figure(max(1, round(text_width(text, size)) + 4), round(1.6 * size), PAPER)
+    write(figure, 2, 1.2 * size, text, size=size, color="#000000")
+    return np.asarray(255 - render(figure)[..., 0])
+
+
+@functools.cache
+def _families() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    known = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in known)]
+
+
+def _font(size: float, bold: bool = False) -> FontProperties:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(family=_families(), size=size, weight="bold" if bold else "normal")
+
+
+def _size(figure: Figure) -> tuple[float, float]:
+    width, height = figure.get_size_inches()
+    return float(width) * _DPI, float(height) * _DPI
+
+
+@contextmanager
+def _tolerate_missing_glyphs() -> Iterator[None]:
+    """Draw a box for a letter that no installed font has, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield

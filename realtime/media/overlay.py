@@ -1,4 +1,4 @@
-"""Draw a mask message on its frame: for the overlay topic, the window, the demo and clients. Pure."""
+"""Draws a mask message on its frame: for the overlay topic, the window, the demo and clients. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.media.chart import plain
 from realtime.types import MaskResult, State
 
 # Blue, green, red. Told apart without telling red from green: amber, cyan, lilac, grey (after Okabe & Ito, 2008).
@@ -20,10 +19,10 @@ _TINT = 0.42
 
 
 def draw(image: Image, message: MaskResult | None, *, label: bool = True, name: str = "") -> Image:
-    """Return a copy of the (H, W, 3) BGR frame with the mask tinted and outlined, the gaze marked, the state named.
+    """Draw mask, gaze and state on a copy of an (H, W, 3) BGR frame.
 
     The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.
-    name: of the object, where somebody has given it one.
+    name: the label of the object, "" without one.
     """
     if message is None:
         return image
@@ -39,15 +38,15 @@ def draw(image: Image, message: MaskResult | None, *, label: bool = True, name: 
         cv2.copyTo(tinted, part, area)
         outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
         cv2.drawContours(out, outlines, -1, colour, unit, cv2.LINE_AA)
-    _cross(out, message.gaze.x, message.gaze.y, unit)
+    _draw_cross(out, message.gaze.x, message.gaze.y, unit)
     if label:
-        words = (str(message.object), plain(name), message.state)
-        _label(out, "  ".join(word for word in words if word), colour, unit)
+        words = (str(message.object), name, message.state)
+        put_text(out, "  ".join(word for word in words if word), (6 * unit, 16 * unit), colour, unit)
     return out
 
 
-def _cross(out: Image, x: float, y: float, unit: int) -> None:
-    """Mark where the eyes are: white in a black rim, so that it shows on everything."""
+def _draw_cross(out: Image, x: float, y: float, unit: int) -> None:
+    """Draw the gaze: white in a black rim, so that it shows on everything."""
     size = 5 * unit
     for colour, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):
         for dx, dy in ((size, 0), (0, size)):
@@ -55,7 +54,24 @@ def _cross(out: Image, x: float, y: float, unit: int) -> None:
             cv2.line(out, start, end, colour, width, cv2.LINE_AA)
 
 
-def _label(out: Image, text: str, colour: tuple[int, int, int], unit: int) -> None:
-    scale, place = 0.45 * unit, (6 * unit, 16 * unit)
-    for ink, width in (((0, 0, 0), 3 * unit), (colour, unit)):
-        cv2.putText(out, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, width, cv2.LINE_AA)
+def put_text(
+    out: Image, text: str, place: tuple[int, int], colour: tuple[int, int, int], unit: int = 1, scale: float = 0.45
+) -> None:  # fmt: skip
+    """Write text in a black rim, its baseline beginning at `place` px; `unit` multiplies its size.
+
+    OpenCV's font has ASCII only; other text takes the font of the charts, which is loaded when it is first needed.
+    """
+    if text.isascii():
+        for ink, width in (((0, 0, 0), 3 * unit), (colour, unit)):
+            cv2.putText(out, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale * unit, ink, width, cv2.LINE_AA)
+        return
+    from realtime.media.chart import text_mask
+
+    mask = text_mask(text, 33 * scale * unit)
+    x, y = place[0] - 2, max(0, place[1] - round(0.75 * mask.shape[0]))
+    part = out[y : y + mask.shape[0], max(0, x) : x + mask.shape[1]]
+    mask = mask[: part.shape[0], : part.shape[1]]
+    rim = cv2.dilate(mask, np.ones((2 * unit + 1,) * 2, np.uint8))
+    for ink, cover in (((0, 0, 0), rim), (colour, mask)):
+        share = cover[..., None] / np.float32(255)
+        part[:] = np.round(part * (1 - share) + np.array(ink, np.float32) * share)

@@ -11,8 +11,8 @@ from calibration.coverage import ENOUGH_CORNERS
 from calibration.intrinsics import BoardView, IntrinsicsFit
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
-from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, FigureImage, bars, cells, error_map, histogram
-from realtime.media.chart import FAINT
+from realtime.commands.calibrate.report_figures import bars, cells, error_map, histogram, image_axes, render_axes
+from realtime.media.chart import AMBER, BLUE, FAINT, VERMILLION, draw_dots
 
 GOOD_RMS_PX, MOST_RMS_PX = 0.5, 1.5
 GOOD_FOCAL, MOST_FOCAL = 0.005, 0.05
@@ -110,21 +110,19 @@ def facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
 
 
 def lens_figure(camera: CameraModel) -> Image:
-    """Lines 10 degrees apart as the camera shows them; pixels that no ray reaches are dotted red."""
-    picture = FigureImage(camera.size)
-    for x, y in _grid(camera, 40)[~_known(camera, 40)]:
-        picture.dot(float(x), float(y), RED, 1.6)
+    """Draw lines 10 degrees apart as the camera shows them; pixels that no ray reaches are dotted."""
+    legend = {"10 degrees apart": BLUE, "the optical axis": AMBER, "not covered by the model": VERMILLION}
+    axes = image_axes(camera.size, legend)
+    draw_dots(axes, _grid(camera, 40)[~_known(camera, 40)], VERMILLION, 1.5)
     reach = math.degrees(min(camera.limit_rad, math.radians(80)))
     along = np.radians(np.linspace(-reach, reach, 161))
     for degrees in range(-80, 81, 10):
-        side = math.tan(math.radians(degrees))
-        colour = AMBER if degrees == 0 else BLUE
-        for flip in (False, True):
-            line = np.column_stack([np.full(161, side), np.tan(along), np.ones(161)])
-            pixels = camera.project(line[:, [1, 0, 2]] if flip else line)
-            _stretches(picture, pixels, colour)
-    picture.legend([(BLUE, "10 degrees apart"), (AMBER, "the optical axis"), (RED, "not covered by the model")])
-    return picture.finished()
+        line = np.column_stack([np.full(161, math.tan(math.radians(degrees))), np.tan(along), np.ones(161)])
+        for points in (line, line[:, [1, 0, 2]]):
+            # a pixel that is not finite interrupts the line
+            axes.plot(*camera.project(points).T, color=BLUE if degrees else AMBER, linewidth=1.2)
+    axes.set(xlim=(-0.5, camera.size[0] - 0.5), ylim=(camera.size[1] - 0.5, -0.5))
+    return render_axes(axes)
 
 
 def known_share(camera: CameraModel) -> float:
@@ -210,11 +208,10 @@ def _field(camera: CameraModel) -> str:
 
 
 def _corners(result: IntrinsicsFit) -> Image:
-    picture = FigureImage(result.camera.size)
-    for x, y in result.points_px:
-        picture.dot(float(x), float(y), BLUE, 2.2, 0.5)
-    picture.legend([(BLUE, f"{len(result.points_px)} corners"), (FAINT, "empty parts: the model is a guess there")])
-    return picture.finished()
+    legend = {f"{len(result.points_px)} corners": BLUE, "empty parts: the model is a guess there": FAINT}
+    axes = image_axes(result.camera.size, legend)
+    draw_dots(axes, result.points_px, BLUE, 2.0, 0.5)
+    return render_axes(axes)
 
 
 def _grid(camera: CameraModel, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -225,16 +222,3 @@ def _grid(camera: CameraModel, count: int) -> np.ndarray[tuple[int, int], np.dty
 
 def _known(camera: CameraModel, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.asarray(np.isfinite(camera.unproject(_grid(camera, count))).all(1))
-
-
-def _stretches(
-    picture: FigureImage, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]], colour: tuple[int, int, int]
-) -> None:
-    """Draw a line that comes and goes: one stretch for each run of pixels that are in the picture."""
-    run: list[tuple[float, float]] = []
-    for x, y in [*pixels, (math.nan, math.nan)]:
-        if math.isfinite(x):
-            run.append((float(x), float(y)))
-        else:
-            picture.line(run, colour, 1.2)
-            run = []

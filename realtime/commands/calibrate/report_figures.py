@@ -1,9 +1,10 @@
-"""The figures of a calibration's report, each a `PANEL` large: errors over the picture, bars, histograms. Pure."""
+"""Draws the figures of a calibration report, each `PANEL` large: error maps, histograms, bars, coverage. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -11,123 +12,107 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError
 from engines import Image
-from realtime.commands.calibrate.report import COLOURS, PANEL
-from realtime.media.chart import FAINT, GRID, INK, PAPER, ChartAxes, ChartCanvas, Colour, ticks
+from realtime.commands.calibrate.report import PANEL
+from realtime.media.chart import (
+    AMBER,
+    BLUE,
+    GRID,
+    INK,
+    NORMAL,
+    PAPER,
+    VERMILLION,
+    add_axes,
+    add_legend,
+    label,
+    mix,
+    new_figure,
+    render,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-BLUE, AMBER, RED = COLOURS["pass"], COLOURS["warn"], COLOURS["refuse"]
-PALE: Colour = (246, 240, 232)
+PALENESS = 0.55
+"""The share of paper in a background."""
 
 
-class FigureImage:
-    """A panel that stands for a camera's picture: draw in the picture's own pixels."""
+def image_axes(
+    size: tuple[int, int], legend: Mapping[str, str], background: Image | None = None, *, is_cropped: bool = False
+) -> Axes:  # fmt: skip
+    """Create a panel whose units are the camera's pixels, with a legend, {text: colour}, below.
 
-    def __init__(self, size: tuple[int, int], background: Image | None = None, *, legend: bool = True) -> None:
-        self.canvas = ChartCanvas(*PANEL)
-        room = PANEL[0] - 20, PANEL[1] - (44 if legend else 20)
-        self._scale = min(room[0] / size[0], room[1] / size[1])
-        wide, high = round(size[0] * self._scale), round(size[1] * self._scale)
-        self._left, self._top = (PANEL[0] - wide) // 2, 10
-        self._bottom = self._top + high
-        if background is not None:
-            pale = cv2.addWeighted(background, 0.45, np.full_like(background, 255), 0.55, 0)
-            self.canvas.image(self._left, self._top, wide, high, np.asarray(pale, np.uint8))
-        else:
-            self.canvas.box(self._left, self._top, wide, high, (250, 249, 247))
-        corners = [(-0.5, -0.5), (size[0] - 0.5, -0.5), (size[0] - 0.5, size[1] - 0.5), (-0.5, size[1] - 0.5)]
-        self.line([*corners, corners[0]], GRID, 1.5)
+    background: drawn pale. is_cropped: leave out the space that a wide image leaves below.
+    """
+    scale = min((PANEL[0] - 20) / size[0], (PANEL[1] - 44) / size[1])
+    width, height = size[0] * scale, size[1] * scale
+    panel_height = round(height) + 44 if is_cropped else PANEL[1]
+    axes = new_figure(PANEL[0], panel_height).add_axes((0, 0, 1, 1))
+    axes.set_position(((PANEL[0] - width) / 2 / PANEL[0], 1 - (10 + height) / panel_height, width / PANEL[0],
+                       height / panel_height))  # fmt: skip
+    if background is not None:
+        pale = cv2.addWeighted(background, 1 - PALENESS, np.full_like(background, 255), PALENESS, 0)
+        shown = cv2.resize(pale, (round(width), round(height)), interpolation=cv2.INTER_AREA)
+        axes.imshow(shown[..., ::-1], extent=(-0.5, size[0] - 0.5, size[1] - 0.5, -0.5), aspect="auto")
+    axes.set(xlim=(-0.5, size[0] - 0.5), ylim=(size[1] - 0.5, -0.5), xticks=[], yticks=[])
+    axes.spines[:].set_color(GRID)
+    add_legend(axes, legend, below=True)
+    return axes
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a pixel of the picture lies on the panel."""
-        return self._left + (x + 0.5) * self._scale, self._top + (y + 0.5) * self._scale
 
-    def line(self, points: Sequence[tuple[float, float]], colour: Colour, width: float = 1.5) -> None:
-        """Draw a line through pixels of the picture; what is not finite is left out."""
-        kept = [self.at(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-        if len(kept) > 1:
-            self.canvas.line(kept, colour, width)
+def panel(**labels: str) -> Axes:
+    """Create a panel with axes for numbers; `labels` as for `add_axes`."""
+    return add_axes(new_figure(*PANEL), 58, 44, PANEL[0] - 80, PANEL[1] - 100, **labels)  # type: ignore[arg-type]
 
-    def dot(self, x: float, y: float, colour: Colour, radius: float = 3.0, opacity: float = 1.0) -> None:
-        """Draw a dot of `radius` panel px."""
-        self.canvas.dot(*self.at(x, y), colour, radius, opacity)
 
-    def circle(self, x: float, y: float, radius_px: float, colour: Colour, width: float = 1.5) -> None:
-        """Draw a circle of a radius in pixels of the picture."""
-        turns = np.linspace(0, 2 * math.pi, 49)
-        self.line([(x + radius_px * math.cos(t), y + radius_px * math.sin(t)) for t in turns], colour, width)
+def render_axes(axes: Axes) -> Image:
+    """Render the figure of these axes."""
+    return render(cast("Figure", axes.figure))
 
-    def arrow(self, x: float, y: float, dx: float, dy: float, colour: Colour, width: float = 1.4) -> None:
-        """Draw an arrow by (dx, dy) pixels of the picture."""
-        (x0, y0), (x1, y1) = self.at(x, y), self.at(x + dx, y + dy)
-        length = math.hypot(x1 - x0, y1 - y0)
-        self.canvas.line([(x0, y0), (x1, y1)], colour, width)
-        if length > 3:
-            back, turn = min(5.0, length / 2), math.atan2(y1 - y0, x1 - x0)
-            for side in (2.6, -2.6):
-                tip = x1 + back * math.cos(turn + side), y1 + back * math.sin(turn + side)
-                self.canvas.line([(x1, y1), tip], colour, width)
 
-    def text(self, x: float, y: float, text: str, colour: Colour = INK, height: float = 8) -> None:
-        """Write centred at a pixel of the picture."""
-        left, top = self.at(x, y)
-        self.canvas.text(left, top, text, height=height, colour=colour, anchor="centre")
-
-    def legend(self, entries: Sequence[tuple[Colour, str]]) -> None:
-        """Name colours in a row below the picture."""
-        x = float(self._left)
-        for colour, text in entries:
-            self.canvas.dot(x + 5, self._bottom + 19, colour, 5)
-            self.canvas.text(x + 15, self._bottom + 23, text, height=8, colour=FAINT)
-            x += 34 + 7.2 * len(text)
-
-    def finished(self) -> Image:
-        """The panel."""
-        return self.canvas.finished()
+def draw_arrows(axes: Axes, points: Floats, deltas: Floats, color: str, width: float = 1.6) -> None:
+    """Draw (N, 2) arrows from (N, 2) points, in the units of the axes, `width` px wide."""
+    axes.quiver(*points.T, *deltas.T, angles="xy", scale_units="xy", scale=1, units="dots", width=width, color=color,
+                headwidth=4, headlength=4, headaxislength=4, minlength=0.5)  # fmt: skip
 
 
 def error_map(
     size: tuple[int, int], points_px: Floats, errors_px: Floats, *, unit: str = "px", background: Image | None = None
 ) -> Image:
-    """Arrows from (N, 2) places by (N, 2) errors, magnified so that they can be seen, over the camera's picture."""
-    picture = FigureImage(size, background)
-    _check(points_px, errors_px)
-    lengths = np.hypot(*errors_px.T) if len(errors_px) else np.zeros(0)
+    """Draw (N, 2) errors as magnified arrows at (N, 2) points of the camera's image."""
+    if points_px.shape != errors_px.shape or points_px.ndim != 2 or points_px.shape[1] != 2:
+        raise CalibrationError(f"places and errors must both be (N, 2), got {points_px.shape} and {errors_px.shape}")
+    lengths = np.hypot(*errors_px.T)
     typical = float(np.median(lengths)) if len(lengths) else 0.0
-    rough = 0.03 * max(size) / typical if typical > 0 else 1.0
-    grow = _round(rough)
-    for (x, y), (dx, dy), length in zip(points_px, errors_px, lengths, strict=True):
-        colour = BLUE if length <= 2 * typical else AMBER if length <= 4 * typical else RED
-        reach = min(1.0, 0.15 * max(size) / max(length * grow, 1e-9))
-        picture.arrow(x, y, dx * grow * reach, dy * grow * reach, colour, 1.2)
-    picture.legend(
-        [
-            (BLUE, f"arrows {grow:g} times as long; median {typical:.2g} {unit}"),
-            (AMBER, "over 2 medians"),
-            (RED, "over 4"),
-        ]
-    )
-    return picture.finished()
+    magnification = _round(0.03 * max(size) / typical if typical > 0 else 1.0)
+    legend = {
+        f"arrows {magnification:g} times as long; median {typical:.2g} {unit}": BLUE, "over 2 medians": AMBER,
+        "over 4": VERMILLION,
+    }  # fmt: skip
+    axes = image_axes(size, legend, background)
+    reach = np.minimum(1.0, 0.15 * max(size) / np.maximum(lengths * magnification, 1e-9))
+    arrows = errors_px * (magnification * reach)[:, None]
+    level = np.searchsorted([2 * typical, 4 * typical], lengths)
+    for number, color in enumerate((BLUE, AMBER, VERMILLION)):
+        draw_arrows(axes, points_px[level == number], arrows[level == number], color)
+    return render_axes(axes)
 
 
 def histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]] = ()) -> Image:
-    """How often each size of error came, with upright marks such as the median or the limit."""
+    """Draw how often each size of error occurs, with vertical marks such as the median or the limit."""
     values = values[np.isfinite(values)]
     top = max(float(np.percentile(values, 99.5)) if len(values) else 1.0, *(at for at, _ in marks), 1e-6) * 1.08
     counts, edges = np.histogram(np.minimum(values, top), bins=30, range=(0, top))
-    axes = ChartAxes(58, 40, PANEL[0] - 84, PANEL[1] - 96, (0, top), (0, max(1.0, float(counts.max(initial=1)) * 1.12)))
-    canvas = ChartCanvas(*PANEL)
-    axes.draw(canvas, title="", x_label=x_label, y_label="count", y_ticks=4)
-    for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
-        (x0, y0), (x1, y1) = axes.at(left, float(count)), axes.at(right, 0)
-        if count:
-            canvas.box(x0 + 0.5, y0, x1 - x0 - 1, max(1.0, y1 - y0), BLUE)
+    axes = panel(x_label=x_label, y_label="count")
+    axes.bar(edges[:-1], counts, top / 30 * 0.92, align="edge", color=BLUE)
+    axes.set(xlim=(0, top), ylim=(0, max(1.0, float(counts.max(initial=1)) * 1.12)))
     for number, (at, text) in enumerate(marks):
-        x, bottom = axes.at(at, 0)
-        canvas.line([(x, axes.top), (x, bottom)], AMBER, 1.5)
-        right = x > PANEL[0] * 0.6
-        y = axes.top + 12 + 16 * number
-        canvas.text(x + (-6 if right else 6), y, text, height=8, colour=INK, anchor="right" if right else "left")
-    return canvas.finished()
+        axes.axvline(at, color=AMBER, linewidth=2)
+        right = at > 0.6 * top
+        label(axes, at, axes.get_ylim()[1], text, xytext=(-6 if right else 6, -12 - 16 * number),
+              ha="right" if right else "left")  # fmt: skip
+    return render_axes(axes)
 
 
 def bars(
@@ -139,57 +124,36 @@ def bars(
     marked: Sequence[str] = (),
     mark: str = "dropped",
 ) -> Image:
-    """One bar each, those that are marked in another colour, and a line at the limit."""
-    shown = [value if math.isfinite(value) else 0.0 for value in values]
-    top = max([*shown, limit or 0.0, 1e-9]) * 1.12
-    axes = ChartAxes(58, 40, PANEL[0] - 74, PANEL[1] - 96, (0, max(1, len(shown))), (0, top))
-    canvas = ChartCanvas(*PANEL)
-    canvas.text(axes.left + axes.width, axes.top - 14, unit, height=8, colour=FAINT, anchor="right")
-    for value in ticks(0, top, 5):
-        _, y = axes.at(0, value)
-        canvas.line([(axes.left, y), (axes.left + axes.width, y)], GRID, 1)
-        canvas.text(axes.left - 8, y + 4, f"{value:g}", height=8, colour=FAINT, anchor="right")
-    every = max(1, math.ceil(len(names) / 14))
-    for number, (name, value) in enumerate(zip(names, shown, strict=True)):
-        (x0, y0), (x1, y1) = axes.at(number + 0.15, value), axes.at(number + 0.85, 0)
-        canvas.box(x0, y0, x1 - x0, max(1.0, y1 - y0), RED if name in marked else BLUE)
-        if number % every == 0:
-            canvas.text((x0 + x1) / 2, y1 + 16, name[-8:], height=7, colour=FAINT, anchor="centre")
+    """Draw one bar per name, the marked ones in another colour, and a line at the limit."""
+    heights = [value if math.isfinite(value) else 0.0 for value in values]
+    axes = panel(y_label=unit)
+    axes.bar(range(len(heights)), heights, 0.7, color=[VERMILLION if name in marked else BLUE for name in names])
+    axes.set(xlim=(-0.5, max(1, len(names)) - 0.5), ylim=(0, max([*heights, limit or 0.0, 1e-9]) * 1.12))
+    every = max(1, math.ceil(len(names) / 8))
+    axes.set_xticks(range(0, len(names), every), [name[-8:] for name in names[::every]], parse_math=False)
     if limit is not None:
-        _, y = axes.at(0, limit)
-        canvas.line([(axes.left, y), (axes.left + axes.width, y)], AMBER, 1.5)
-    legend = [(BLUE, "kept"), (RED, mark)] if marked else []
-    for number, (colour, text) in enumerate(legend):
-        canvas.dot(axes.left + 5 + 80 * number, axes.top - 18, colour, 5)
-        canvas.text(axes.left + 15 + 80 * number, axes.top - 14, text, height=8, colour=FAINT)
-    return canvas.finished()
+        axes.axhline(limit, color=AMBER, linewidth=2)
+    if marked:
+        add_legend(axes, {"kept": BLUE, mark: VERMILLION})
+    return render_axes(axes)
 
 
 def cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int, *, unit: str) -> Image:
-    """A grid of (rows, columns) counts over the picture; what has enough is filled, what is missing is empty."""
-    picture = FigureImage(size)
-    rows, columns = counts.shape
-    for row in range(rows):
-        for column in range(columns):
-            x0, x1 = size[0] * column / columns - 0.5, size[0] * (column + 1) / columns - 0.5
-            y0, y1 = size[1] * row / rows - 0.5, size[1] * (row + 1) / rows - 0.5
-            share = min(1.0, counts[row, column] / enough)
-            (left, top), (right, bottom) = picture.at(x0, y0), picture.at(x1, y1)
-            blue, green, red = (round(PALE[i] + (BLUE[i] - PALE[i]) * share) for i in range(3))
-            colour = (blue, green, red)
-            picture.canvas.box(left + 1.5, top + 1.5, right - left - 3, bottom - top - 3, colour)
-            ink = PAPER if share > 0.6 else RED if share < 1 else INK
-            picture.text((x0 + x1) / 2, (y0 + y1) / 2 + 6, str(counts[row, column]), ink, 9)
-    picture.legend([(BLUE, f"{enough} or more {unit}"), (PALE, "still missing")])
-    return picture.finished()
+    """Draw (rows, columns) counts over the camera's image: a cell is filled as far as it has enough."""
+    axes = image_axes(size, {f"{enough} or more {unit}": BLUE, "still missing": mix(BLUE, 0.8)})
+    width, height = size[0] / counts.shape[1], size[1] / counts.shape[0]
+    for (row, column), count in np.ndenumerate(counts):
+        share = min(1.0, count / enough)
+        left, top = width * column - 0.5, height * row - 0.5
+        color = mix(BLUE, 0.93 * (1 - share))
+        axes.bar(left + width / 2, 0.94 * height, 0.96 * width, bottom=top + 0.03 * height, color=color)
+        ink = PAPER if share > 0.6 else VERMILLION if share < 1 else INK
+        label(axes, left + width / 2, top + height / 2, str(count), color=ink, size=NORMAL, ha="center", va="center")
+    axes.set(xlim=(-0.5, size[0] - 0.5), ylim=(size[1] - 0.5, -0.5))
+    return render_axes(axes)
 
 
 def _round(value: float) -> float:
-    """The nearest 1, 2 or 5 times a power of ten."""
+    """Return the nearest of 1, 2 and 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
     return min((factor * power for factor in (1, 2, 5, 10)), key=lambda number: abs(math.log(number / value)))
-
-
-def _check(points_px: Floats, errors_px: Floats) -> None:
-    if points_px.shape != errors_px.shape or points_px.ndim != 2 or points_px.shape[1] != 2:
-        raise CalibrationError(f"places and errors must both be (N, 2), got {points_px.shape} and {errors_px.shape}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,17 +21,15 @@ from calibration.gaze import (
 from calibration.gaze.matching import MUCH_DISCARDED
 from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG
 from engines import Image
-from realtime.commands.calibrate.report import PANEL, ReportFinding, ReportPage, ReportPanel, Verdict
-from realtime.commands.calibrate.report_figures import AMBER, BLUE, RED, FigureImage
-from realtime.media.chart import FAINT, INK, PAPER, ChartAxes, ChartCanvas, Colour
+from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
+from realtime.commands.calibrate.report_figures import PALENESS, draw_arrows, image_axes, panel, render_axes
+from realtime.media.chart import AMBER, BLUE, FAINT, INK, LILAC, PAPER, VERMILLION, add_legend, draw_dots, label, mix
 
 Floats = NDArray[np.float64]
-LILAC: Colour = (167, 121, 204)
-LEVELS: tuple[tuple[float, Colour], ...] = (
-    (0.5, (200, 120, 20)), (1.0, (190, 190, 60)), (1.5, (90, 190, 130)), (2.0, (40, 190, 235)), (3.0, (30, 110, 235)),
+LEVELS: tuple[tuple[float, str], ...] = (
+    (0.5, "#1478c8"), (1.0, "#3cbebe"), (1.5, "#82be5a"), (2.0, "#ebbe28"), (3.0, "#eb6e1e"), (float("inf"), "#aa286e"),
 )  # fmt: skip
-BEYOND: Colour = (110, 40, 170)
-"""Colours of the error map by degrees: up to the level, and beyond the last; they are shown pale."""
+"""Colours of the error map by degrees, each up to its level; they are drawn pale."""
 _CELLS = (64, 40)
 _DOTS = 400
 _LITTLE_COVERED = 0.25
@@ -209,32 +206,26 @@ def _looks(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
     """Targets and the looks at them in the picture, and how to read it."""
     calibration = found.calibration
     wide, high = calibration.view.size
-    picture = FigureImage((wide, high), found.picture)
-    shown = [(pairs, colour) for pairs, colour in _all_pairs(found) if len(pairs)]
+    legend = {"looks it was calibrated with": BLUE} if found.pairs else {}
+    legend |= {"looks at other targets": LILAC} if found.checks else {}
+    legend |= {} if corrected else {"error": AMBER}
+    axes = image_axes((wide, high), legend, found.picture, is_cropped=True)
+    shown = [(pairs, color) for pairs, color in _all_pairs(found) if len(pairs)]
     offsets = [(calibration.apply(p.look_px).px if corrected else p.look_px) - p.target_px for p, _ in shown]
     grow = magnified(offsets, 0.025 * wide) if corrected else 1
-    for (pairs, colour), offset in zip(shown, offsets, strict=True):
-        x, y = (float(value) for value in np.median(pairs.target_px, axis=0))
-        picture.dot(x, y, INK, 5.5, 0.75)
-        picture.dot(x, y, PAPER, 4.0)
+    for (pairs, color), offset in zip(shown, offsets, strict=True):
+        target = np.median(pairs.target_px, axis=0)
         reach = 0.07 * wide / np.maximum(grow * np.linalg.norm(offset, axis=1), 1e-9)
-        at = (x, y) + grow * offset * (np.minimum(reach, 1.0)[:, None] if corrected else 1.0)
-        for px, py in at[:: max(1, len(at) // _DOTS)]:
-            picture.dot(float(px), float(py), colour, 1.5, 0.45)
-        if corrected:  # the ring again, on top of the looks
-            picture.dot(x, y, INK, 3.0)
-            picture.dot(x, y, PAPER, 1.8)
+        at = target + grow * offset * (np.minimum(reach, 1.0)[:, None] if corrected else 1.0)
+        draw_dots(axes, at[:: max(1, len(at) // _DOTS)], color, 1.6, 0.5)
+        axes.plot(*target, "o", markersize=5 if corrected else 8, color=PAPER, markeredgecolor=INK)
         if not corrected:
-            mx, my = (float(value) for value in np.median(at, axis=0))
-            picture.line([(mx, my), (x, y)], AMBER, 1.4)
-    entries = [(BLUE, "looks it was calibrated with")] if found.pairs else []
-    entries += [(LILAC, "looks at other targets")] if found.checks else []
-    picture.legend(entries if corrected else [*entries, (AMBER, "error")])
+            axes.plot(*np.column_stack([np.median(at, axis=0), target]), color=AMBER, linewidth=1.8)
     caption = "a dot is a look, a ring its target"
-    return _cropped(picture, high), f"{caption}; errors drawn {grow} times as large" if grow > 1 else caption
+    return render_axes(axes), f"{caption}; errors drawn {grow} times as large" if grow > 1 else caption
 
 
-def _all_pairs(found: GazeResult) -> list[tuple[GazePairs, Colour]]:
+def _all_pairs(found: GazeResult) -> list[tuple[GazePairs, str]]:
     return [*((pairs, BLUE) for pairs in found.pairs), *((pairs, LILAC) for pairs in found.checks)]
 
 
@@ -243,11 +234,6 @@ def magnified(offsets: Sequence[Floats], wanted_px: float) -> int:
     sizes = [np.linalg.norm(offset, axis=-1).ravel() for offset in offsets]
     typical = float(np.percentile(np.concatenate(sizes), 80)) if sizes else wanted_px
     return next((grow for grow in (20, 10, 5, 2) if grow * typical <= wanted_px), 1)
-
-
-def _cropped(picture: FigureImage, high: int) -> Image:
-    """The panel without the room that a wide picture leaves below its legend."""
-    return picture.finished()[: min(PANEL[1], round(picture.at(0, high - 1)[1] + 40))]
 
 
 def _map(found: GazeResult) -> tuple[Image, str]:
@@ -260,29 +246,26 @@ def _map(found: GazeResult) -> tuple[Image, str]:
     raw = 2 * places - calibration.apply(places).px
     applied = calibration.apply(raw)
     degrees = (applied.radius_px / calibration.view.px_per_degree(applied.px)).reshape(_CELLS[1], _CELLS[0])
-    tint = np.full((*degrees.shape, 3), BEYOND, np.uint8)
-    for level, colour in reversed(LEVELS):
-        tint[degrees <= level] = colour
-    large = cv2.resize(tint, (wide, high), interpolation=cv2.INTER_NEAREST)
-    picture = FigureImage((wide, high), np.asarray(large, np.uint8))
+    level = np.searchsorted([level for level, _ in LEVELS], degrees)
+    tints = np.array([tuple(bytes.fromhex(color[1:]))[::-1] for _, color in LEVELS], np.uint8)
+    used = range(int(level.min()), int(level.max()) + 1)
+    names = [*(f"to {limit:g}°" for limit, _ in LEVELS[:-1]), "more"]
+    axes = image_axes(
+        (wide, high), {names[n]: mix(LEVELS[n][1], PALENESS) for n in used}, tints[level], is_cropped=True
+    )
     hull = _hull_px(calibration)
-    _dashed(picture, [(float(x), float(y)) for x, y in [*hull, hull[0]]], 0.012 * wide)
+    axes.plot(*np.append(hull, hull[:1], axis=0).T, color=INK, linewidth=1.4, linestyle="--")
     checked = calibration.validation
     targets = checked.targets if checked is not None else ()
     ends = [calibration.view.pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
     grow = magnified([to - at for at, to in ends], 0.06 * wide)
     for target, (at, to) in zip(targets, ends, strict=True):
-        (x, y), (dx, dy) = at.tolist(), (grow * (to - at)).tolist()
-        picture.dot(x, y, INK, 3.5)
-        picture.arrow(x, y, dx, dy, RED, 1.8)
-        picture.text(x, y + (0.06 if dy < 0 else -0.04) * high, f"{target.accuracy_deg:.2f} deg", INK, 8)
-    used = degrees.max()
-    last = next((n for n, (level, _) in enumerate(LEVELS, 1) if used <= level), len(LEVELS) + 1)
-    first = sum(level < degrees.min() for level, _ in LEVELS)
-    shown = [*((colour, f"to {level:g} deg") for level, colour in LEVELS), (BEYOND, "more")]
-    picture.legend([(_pale(colour), text) for colour, text in shown[first:last]])
+        axes.plot(*at, "o", markersize=7, color=INK)
+        draw_arrows(axes, at[None], grow * (to - at)[None], VERMILLION, 2.2)
+        side = -1 if to[1] < at[1] else 1
+        label(axes, at[0], at[1], f"{target.accuracy_deg:.2f}°", xytext=(0, 16 * side), ha="center", va="center")
     caption = "what to expect where; extrapolated outside the dashed line"
-    return _cropped(picture, high), f"{caption}; arrows {grow} times as long" if targets and grow > 1 else caption
+    return render_axes(axes), f"{caption}; arrows {grow} times as long" if targets and grow > 1 else caption
 
 
 def _histogram(found: GazeResult) -> Image:
@@ -295,40 +278,17 @@ def _histogram(found: GazeResult) -> Image:
     top = max(2.0, float(np.percentile(np.concatenate(both), 99)) * 1.15)
     edges = np.linspace(0, top, 41)
     shares = [100 * np.histogram(np.minimum(e, top), edges)[0] / len(e) for e in both]
-    most = max(float(s.max()) for s in shares) * 1.15
-    canvas = ChartCanvas(*PANEL)
-    axes = ChartAxes(54, 46, PANEL[0] - 76, PANEL[1] - 112, (0, top), (0, most))
-    axes.draw(canvas, title="", x_label="degrees", y_label="% of the looks", y_ticks=4)
-    for share, colour, inset in zip(shares, (AMBER, BLUE), (0.0, 1.5), strict=True):
-        for part, left, right in zip(share, edges[:-1], edges[1:], strict=True):
-            (x0, y0), (x1, y1) = axes.at(left, float(part)), axes.at(right, 0)
-            if part:
-                canvas.box(x0 + inset, y0, x1 - x0 - 0.5 - 2 * inset, max(1.0, y1 - y0), colour)
-    x, bottom = axes.at(PASS_DEG, 0)
-    canvas.line([(x, axes.top), (x, bottom)], FAINT, 1.2)
-    canvas.text(x + 5, axes.top + 10, f"good: {PASS_DEG:g}", height=8, colour=FAINT)
-    for number, (colour, name, errors) in enumerate(zip((AMBER, BLUE), ("before", "after"), both, strict=True)):
-        canvas.dot(axes.left + 5 + 200 * number, axes.top - 18, colour, 5)
-        text = f"{name}: median {np.median(errors):.2f} deg"
-        canvas.text(axes.left + 15 + 200 * number, axes.top - 14, text, height=8, colour=INK)
-    return canvas.finished()
+    axes = panel(x_label="error, degrees", y_label="% of the looks")
+    for share, color in zip(shares, (AMBER, BLUE), strict=True):
+        axes.stairs(share, edges, fill=True, color=color, alpha=0.75)
+    axes.set(xlim=(0, top), ylim=(0, max(float(share.max()) for share in shares) * 1.15))
+    axes.axvline(PASS_DEG, color=FAINT, linewidth=1.2)
+    label(axes, PASS_DEG, axes.get_ylim()[1], f"good: {PASS_DEG:g}°", color=FAINT, xytext=(5, -12))
+    medians = [float(np.median(errors)) for errors in both]
+    add_legend(axes, {f"before: median {medians[0]:.2f}°": AMBER, f"after: median {medians[1]:.2f}°": BLUE})
+    return render_axes(axes)
 
 
 def _hull_px(calibration: GazeCalibration) -> Floats:
     """(H, 2) px: what the targets covered, where the eyes were."""
     return calibration.view.pixels(calibration.corrected_deg(calibration.map.hull_deg))
-
-
-def _pale(colour: Colour) -> Colour:
-    """As a background's colour comes out on a `FigureImage`."""
-    blue, green, red = (round(0.45 * part + 0.55 * 255) for part in colour)
-    return blue, green, red
-
-
-def _dashed(picture: FigureImage, points: Sequence[tuple[float, float]], dash_px: float) -> None:
-    for (x0, y0), (x1, y1) in itertools.pairwise(points):
-        pieces = max(1, round(np.hypot(x1 - x0, y1 - y0) / dash_px))
-        for piece in range(0, pieces, 2):
-            a, b = piece / pieces, min(1.0, (piece + 1) / pieces)
-            start, end = (x0 + a * (x1 - x0), y0 + a * (y1 - y0)), (x0 + b * (x1 - x0), y0 + b * (y1 - y0))
-            picture.line([start, end], INK, 1.4)

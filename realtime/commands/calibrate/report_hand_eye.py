@@ -14,8 +14,8 @@ from calibration.lens import Floats
 from calibration.uncertain_transform import UncertainTransform
 from engines import Image
 from realtime.commands.calibrate.report import PANEL, ReportFinding, ReportPage, ReportPanel, Verdict
-from realtime.commands.calibrate.report_figures import AMBER, BLUE, bars, error_map, histogram
-from realtime.media.chart import FAINT, GRID, ChartAxes, ChartCanvas
+from realtime.commands.calibrate.report_figures import bars, error_map, histogram, render_axes
+from realtime.media.chart import AMBER, BLUE, FAINT, GRID, SMALL, add_axes, add_legend, draw_dots, new_figure
 
 GOOD_SIGMA_M, MOST_SIGMA_M = 0.002, 0.01
 GOOD_RMS_M, MOST_RMS_M = 0.003, 0.015
@@ -157,23 +157,18 @@ def _scatter(
     target: Floats | None = None,
     names: tuple[str, str] = ("", ""),
 ) -> Image:
-    """Dots in a square of `reach` round the middle, and a ring at the target."""
+    """Draw dots of so many px in a square of +-`reach` around the middle, and a larger one at the target."""
     x, y = (0.0, 0.0) if middle is None else (float(middle[0]), float(middle[1]))
-    canvas, side = ChartCanvas(*PANEL), PANEL[1] - 90
-    left = (PANEL[0] - side) / 2
-    axes = ChartAxes(left, 38, side, side, (x - reach, x + reach), (y - reach, y + reach))
-    axes.draw(canvas, title="", x_label=x_label, y_label=y_label, x_ticks=5)
-    if middle is None:
-        canvas.line([axes.at(-reach, 0), axes.at(reach, 0)], GRID, 2)
-        canvas.line([axes.at(0, -reach), axes.at(0, reach)], GRID, 2)
-    for (px, py), radius in zip(points, radii, strict=True):
-        canvas.dot(*axes.at(float(px), float(py)), BLUE, float(radius), 0.75)
+    side = PANEL[1] - 92
+    axes = add_axes(new_figure(*PANEL), (PANEL[0] - side) / 2, 36, side, side, x_label=x_label, x_bins=5)
+    axes.set_ylabel(y_label, size=SMALL, color=FAINT, loc="top")
+    axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach))
+    axes.grid(visible=True, color=GRID, linewidth=1)
+    draw_dots(axes, points, BLUE, radii, 0.75)
     if target is not None:
-        canvas.dot(*axes.at(float(target[0]), float(target[1])), AMBER, 7)
-        for number, (colour, name) in enumerate(((BLUE, names[0]), (AMBER, names[1]))):
-            canvas.dot(18, 56 + 22 * number, colour, 5)
-            canvas.text(30, 60 + 22 * number, name, height=8, colour=FAINT)
-    return canvas.finished()
+        draw_dots(axes, target, AMBER, 7)
+        add_legend(axes, {names[0]: BLUE, names[1]: AMBER})
+    return render_axes(axes)
 
 
 def _transform(name: str, known: UncertainTransform) -> list[tuple[str, str]]:

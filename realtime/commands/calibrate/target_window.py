@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import replace
 from typing import Literal
 
@@ -15,7 +14,7 @@ from calibration.gaze.choreography import MOVING_MARKER, Role
 from calibration.gaze.markers import draw_marker
 from engines import Image
 from realtime.commands.calibrate.choreography_run import Key, OperatorAction
-from realtime.media.chart import FAINT, INK, PAPER, ChartCanvas, Colour
+from realtime.media.overlay import put_text
 from realtime.types import Frame
 from realtime.viewer.desktop_window import DesktopWindow
 
@@ -24,8 +23,7 @@ SCREEN = (1280, 720)
 TITLE = "gazecast: calibrate gaze"
 HELP = "r: repeat the last target   s: skip this one   q: leave"
 PRESS_HELP = "look at something, press space, click it   c: from now on to check   r: take back   q: done"
-GROUND: Colour = (214, 214, 214)
-DONE: Colour = (142, 104, 0)
+GROUND, DONE, INK, FAINT = (214, 214, 214), (142, 104, 0), (52, 44, 40), (110, 100, 92)
 _MARKER = 0.17  # its share of the screen's height
 _EDGE = 0.1
 _RING_STEPS = 10
@@ -90,19 +88,24 @@ def coarse(advice: TargetAdvice) -> TargetAdvice:
 @functools.lru_cache(maxsize=4)
 def screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
     """What the wearer's screen shows: the marker with a ring of progress round it, the hint, and the keys."""
-    canvas = ChartCanvas(*size, background=GROUND)
     wide, high = size
+    out = np.full((high, wide, 3), GROUND, np.uint8)
     if advice.step is not None:
-        x, y = place(advice.step, size)
+        x, y = (round(value) for value in place(advice.step, size))
         side = round(_MARKER * high)
-        canvas.image(round(x - side / 2), round(y - side / 2), side, side, draw_marker(advice.step.marker, side))
-        _ring(canvas, x, y, side * 0.76, advice.progress)
+        marker = draw_marker(advice.step.marker, side)
+        left, top, radius = x - side // 2, y - side // 2, round(side * 0.76)
+        out[top : top + side, left : left + side] = marker
+        cv2.circle(out, (x, y), radius, (190, 190, 190), 4, cv2.LINE_AA)
+        cv2.ellipse(out, (x, y), (radius, radius), -90, 0, 360 * advice.progress, DONE, 4, cv2.LINE_AA)
     low = advice.step is not None and advice.step.place[1] > 0.6
-    foot = 0.45 * high if low else high - 58.0
-    canvas.text(wide / 2, foot, advice.hint, height=12, anchor="centre")
-    canvas.text(wide / 2, foot + 24, f"{advice.done} of {advice.total} done", height=9, colour=INK, anchor="centre")
-    canvas.text(wide / 2, foot + 44, HELP, height=8, colour=FAINT, anchor="centre")
-    return canvas.finished()
+    foot = round(0.45 * high if low else high - 58.0)
+    lines = ((advice.hint, 0.6, INK), (f"{advice.done} of {advice.total} done", 0.5, INK), (HELP, 0.45, FAINT))
+    for row, (text, scale, ink) in enumerate(lines):
+        width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+        at = (wide - width) // 2, foot + 23 * row
+        cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
+    return out
 
 
 def place(step: ChoreographyStep, size: tuple[int, int]) -> tuple[float, float]:
@@ -122,17 +125,5 @@ def scene(image: Image, advice: TargetAdvice, method: Method, *, frozen: bool = 
         cv2.ellipse(out, at, (round(0.09 * wide),) * 2, -90, 0, 360 * advice.progress, DONE, 6, cv2.LINE_AA)
     said = "click what you looked at" if frozen else advice.hint if method == "head" else "look at something"
     for row, text in enumerate((f"{advice.done} done: {said}", PRESS_HELP if method == "press" else HELP)):
-        for ink, width in (((0, 0, 0), 4), (PAPER, 1)):
-            at = 12, high - 40 + 26 * row
-            cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, width, cv2.LINE_AA)
+        put_text(out, text, (12, high - 40 + 26 * row), (255, 255, 255), scale=0.6)
     return out
-
-
-def _ring(canvas: ChartCanvas, x: float, y: float, radius: float, share: float) -> None:
-    def arc(part: float) -> list[tuple[float, float]]:
-        turns = np.linspace(-math.pi / 2, -math.pi / 2 + 2 * math.pi * part, 97)
-        return [(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns]
-
-    canvas.line(arc(1.0), (190, 190, 190), 4)
-    if share > 0:
-        canvas.line(arc(share), DONE, 4)

@@ -1,4 +1,4 @@
-"""What the demo's subscriber saw, kept small, and what the report tells of it. Pure."""
+"""Keeps the masks that the demo's subscriber received, and computes what its report shows. Pure."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from realtime.comms import MaskMessage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReceivedMasks:
-    """A mask message and when the subscriber had it; the mask itself in bits, since a run holds hundreds."""
+class ReceivedMask:
+    """A mask message with its time of arrival, its mask packed into bits."""
 
     bare: MaskMessage
     bits: NDArray[np.uint8] | None
     received_ns: int
 
     @classmethod
-    def of(cls, message: MaskMessage, received_ns: int) -> ReceivedMasks:
-        """Pack a message as received."""
+    def of(cls, message: MaskMessage, received_ns: int) -> ReceivedMask:
+        """Pack a message."""
         bits = None if message.mask is None else np.packbits(message.mask, axis=None)
         return cls(replace(message, mask=None), bits, received_ns)
 
     @property
     def message(self) -> MaskMessage:
-        """The message as it came."""
+        """The message as it arrived."""
         if self.bits is None:
             return self.bare
         height, width = self.bare.frame.height, self.bare.frame.width
@@ -38,56 +38,56 @@ class ReceivedMasks:
         return replace(self.bare, mask=mask)
 
 
-def samples(seen: Sequence[ReceivedMasks]) -> list[LatencySample]:
-    """How late each message was, in order; a gaze counts at the first mask that came of it."""
-    start_s = seen[0].bare.frame.timestamp if seen else 0.0
+def samples(received: Sequence[ReceivedMask]) -> list[LatencySample]:
+    """Measure the latency of each message, in order; a gaze counts at the first mask made from it."""
+    start_s = received[0].bare.frame.timestamp if received else 0.0
     found, last_gaze_s = [], None
-    for one in seen:
-        message, timing = one.bare, one.bare.timing_ns
+    for entry in received:
+        message, timing = entry.bare, entry.bare.timing_ns
         fresh = message.state in ("preview", "locked") and message.gaze.timestamp != last_gaze_s
         last_gaze_s = message.gaze.timestamp
         found.append(
             LatencySample(
                 at_s=message.frame.timestamp - start_s,
-                gaze_to_mask_ms=(one.received_ns - timing.gaze_received) / 1e6 if fresh else None,
-                frame_to_mask_ms=(one.received_ns - timing.frame_received) / 1e6,
+                gaze_to_mask_ms=(entry.received_ns - timing.gaze_received) / 1e6 if fresh else None,
+                frame_to_mask_ms=(entry.received_ns - timing.frame_received) / 1e6,
                 keyframe_age_ms=(message.frame.timestamp - message.keyframe.timestamp) * 1e3,
             )
         )
     return found
 
 
-def shares(seen: Sequence[ReceivedMasks]) -> dict[str, float]:
-    """What part of the messages had which state, 0..1."""
-    counts = Counter(one.bare.state for one in seen)
-    return {state: count / len(seen) for state, count in counts.most_common()}
+def shares(received: Sequence[ReceivedMask]) -> dict[str, float]:
+    """Compute the share of messages in each state, 0..1."""
+    counts = Counter(entry.bare.state for entry in received)
+    return {state: count / len(received) for state, count in counts.most_common()}
 
 
 def moments(
-    seen: Sequence[ReceivedMasks], frames: int, looks: Sequence[ScriptedFixation], most: int = 12
-) -> list[tuple[str, ReceivedMasks]]:
-    """Which messages to show, with names, in the clip's order.
+    received: Sequence[ReceivedMask], frames: int, fixations: Sequence[ScriptedFixation], most: int = 12
+) -> list[tuple[str, ReceivedMask]]:
+    """Choose the messages to show, with names, in the clip's order.
 
-    With `looks`, one of each of the longest, late in the look when everything had time to settle, from the last time
-    that it was played; otherwise evenly spaced ones. frames: how many the clip has; the device numbers on through
+    With `fixations`, one of each of the longest, late in it when the mask has settled, from the last repetition;
+    otherwise evenly spaced ones. frames: how many the clip has; the device numbers on through
     repetitions.
     """
-    if not seen:
+    if not received:
         return []
-    if not looks:
-        step = max(1, len(seen) // most)
-        return [("", one) for one in seen[step - 1 :: step][:most]]
-    by_frame = {one.bare.frame.index % frames: one for one in seen}  # the last repetition wins
-    spans = settled(looks)
+    if not fixations:
+        step = max(1, len(received) // most)
+        return [("", entry) for entry in received[step - 1 :: step][:most]]
+    by_frame = {entry.bare.frame.index % frames: entry for entry in received}  # the last repetition wins
+    spans = settled(fixations)
     longest = sorted(sorted(range(len(spans)), key=lambda n: -len(spans[n][1]))[:most])
     found = []
-    for thing, span in (spans[n] for n in longest):
+    for name, span in (spans[n] for n in longest):
         near = [index for index in span if index in by_frame]
         if near:
-            found.append((thing, by_frame[near[-1]]))
+            found.append((name, by_frame[near[-1]]))
     return found
 
 
-def clip_second(one: ReceivedMasks, frames: int, fps: float = FPS) -> float:
-    """When in the clip a message's frame is."""
-    return (one.bare.frame.index % frames) / fps
+def clip_second(entry: ReceivedMask, frames: int, fps: float = FPS) -> float:
+    """Convert a message's frame to seconds of the clip."""
+    return (entry.bare.frame.index % frames) / fps

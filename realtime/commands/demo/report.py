@@ -1,4 +1,4 @@
-"""What the demo leaves: an overlay video, a contact sheet, a latency plot, and a table for the screen."""
+"""Writes the demo's overlay video, contact sheet, latency plot, and table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from engines import Image
 from realtime.commands.demo import figures
-from realtime.commands.demo.received import ReceivedMasks, clip_second, moments, samples, shares
+from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.commands.doctor import processor
 from realtime.comms import HealthMessage
@@ -26,32 +26,32 @@ from realtime.sources.opencv_capture import VideoFile
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoResult:
-    """What the subscriber had: at least one mask, in order; the last health; how long encodes took, ms."""
+    """Holds what was received: at least one mask, in order; the newest health; durations of encodes, ms."""
 
-    seen: Sequence[ReceivedMasks]
+    masks: Sequence[ReceivedMask]
     health: HealthMessage | None
     encode_ms: Sequence[float]
 
 
 def draw_report(
-    watched: DemoResult, clip: VideoFile, frames: int, looks: Sequence[ScriptedFixation], out: Path, console: Console
+    result: DemoResult, clip: VideoFile, frames: int, fixations: Sequence[ScriptedFixation], out: Path, console: Console
 ) -> list[Path]:  # fmt: skip
-    """Write the three files into `out` and return their paths; raises `SourceError` when one cannot be written.
+    """Write the three files into `out` and return their paths; raises `SourceError`.
 
-    frames: how many the clip has. looks: what the gaze was authored from, if it was.
+    frames: how many the clip has. fixations: those of a scripted gaze, else empty.
     """
-    seen = watched.seen
-    chosen = {one.bare.frame.index: name for name, one in moments(seen, frames, looks)}
+    received = result.masks
+    chosen = {one.bare.frame.index: name for name, one in moments(received, frames, fixations)}
     shots: list[figures.FigureFrame] = []
-    start_s = seen[0].bare.frame.timestamp
+    start_s = received[0].bare.frame.timestamp
     with (
         OverlayWriter(out / "overlay", clip.size, clip.fps) as writer,
-        show_bar(console, "drawing ", len(seen)) as told,
+        show_bar(console, "drawing ", len(received)) as on_progress,
     ):
-        for done, (one, image) in enumerate(_with_frames(seen, clip, frames), start=1):
+        for done, (one, image) in enumerate(_with_frames(received, clip, frames), start=1):
             message = one.message
             writer.write(draw(image, message), message.frame.timestamp - start_s)
-            told(done)
+            on_progress(done)
             if (name := chosen.get(message.frame.index)) is not None:
                 at_s = clip_second(one, frames, clip.fps)
                 picture = draw(image, message, label=False)
@@ -60,14 +60,16 @@ def draw_report(
                 )
     shots.sort(key=lambda shot: shot.at_s)
     paths = [writer.path, out / "contact-sheet.png", out / "latency.png"]
-    _write(paths[1], figures.contact_sheet(shots, "gazecast demo: what was looked at, and its mask"))
-    _write(paths[2], figures.latency_plot(samples(seen), "gazecast demo: how late", _note(watched)))
+    _write(paths[1], figures.contact_sheet(shots, "gazecast demo: the object at the gaze, and its mask"))
+    _write(paths[2], figures.latency_plot(samples(received), "gazecast demo: latency", _note(result)))
     return paths
 
 
-def _with_frames(seen: Sequence[ReceivedMasks], clip: VideoFile, frames: int) -> Iterator[tuple[ReceivedMasks, Image]]:
-    """Each message with the frame that it is about; the device numbers on through repetitions of the clip."""
-    waiting = {one.bare.frame.index: one for one in seen}
+def _with_frames(
+    received: Sequence[ReceivedMask], clip: VideoFile, frames: int
+) -> Iterator[tuple[ReceivedMask, Image]]:
+    """Pair each mask with its frame; frame numbers go on through repetitions of the clip."""
+    waiting = {one.bare.frame.index: one for one in received}
     for repetition in range(min(waiting) // frames, max(waiting) // frames + 1):
         for number, (_, image) in enumerate(clip.frames()):
             one = waiting.get(repetition * frames + number)
@@ -90,24 +92,24 @@ def _engine(health: HealthMessage | None) -> str:
     )
 
 
-def _note(watched: DemoResult) -> str:
-    what = f"{_engine(watched.health)} on {processor()}"
-    return f"{what}; {len(watched.seen)} masks: a dot each, lines half-second medians"
+def _note(result: DemoResult) -> str:
+    engine = f"{_engine(result.health)} on {processor()}"
+    return f"{engine}; {len(result.masks)} masks: a dot each, lines are half-second medians"
 
 
-def table(watched: DemoResult) -> Table:
-    """The run in times: what was measured at the subscriber, encodes and decodes as their messages say."""
-    seen = watched.seen
-    found = samples(seen)
+def latency_table(result: DemoResult) -> Table:
+    """Tabulate the latencies: those measured at the subscriber, encodes and decodes as published."""
+    received = result.masks
+    found = samples(received)
     out = Table()
     for column in ("", "p50", "p95", "p99"):
         out.add_column(column, justify="right" if column else "left")
-    decode = [(t.decode_end - t.decode_start) / 1e6 for t in (one.bare.timing_ns for one in seen)]
+    decode = [(t.decode_end - t.decode_start) / 1e6 for t in (one.bare.timing_ns for one in received)]
     for name, values in (
         ("gaze to mask, ms", [s.gaze_to_mask_ms for s in found if s.gaze_to_mask_ms is not None]),
         ("frame to mask, ms", [s.frame_to_mask_ms for s in found]),
         ("keyframe age, ms", [s.keyframe_age_ms for s in found]),
-        ("encode, ms", list(watched.encode_ms)),
+        ("encode, ms", list(result.encode_ms)),
         ("decode, ms", decode),
     ):
         row = [f"{value:.0f}" for value in percentiles(values).values()] if values else ["-"] * 3
@@ -115,17 +117,22 @@ def table(watched: DemoResult) -> Table:
     return out
 
 
-def summary(watched: DemoResult) -> list[str]:
-    """The rest of the run, a line each: rates, states, health."""
-    seen, health = watched.seen, watched.health
-    span_s = max(1e-9, seen[-1].bare.frame.timestamp - seen[0].bare.frame.timestamp)
-    lines = [f"engine          {_engine(health)} on {processor()}", f"masks received  {(len(seen) - 1) / span_s:.1f}/s"]
+def summary_lines(result: DemoResult) -> list[str]:
+    """Summarize rates, states and health, a line each."""
+    received, health = result.masks, result.health
+    span_s = max(1e-9, received[-1].bare.frame.timestamp - received[0].bare.frame.timestamp)
+    lines = [
+        f"engine          {_engine(health)} on {processor()}",
+        f"masks received  {(len(received) - 1) / span_s:.1f}/s",
+    ]
     if health:
-        taken = (
+        inputs = (
             f"{name} {health.rates[name]:.0f}/s" for name in ("frames", "gaze", "keyframes") if name in health.rates
         )
-        lines[1] += "  of  " + ", ".join(taken)
-    lines.append("states          " + ", ".join(f"{state} {100 * part:.0f} %" for state, part in shares(seen).items()))
+        lines[1] += "  of  " + ", ".join(inputs)
+    lines.append(
+        "states          " + ", ".join(f"{state} {100 * part:.0f} %" for state, part in shares(received).items())
+    )
     if health:
         dropped = ", ".join(f"{name} {count}" for name, count in health.dropped.items()) or "nothing"
         why = f" ({health.reason})" if health.reason else ""

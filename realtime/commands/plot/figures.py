@@ -1,4 +1,4 @@
-"""The arithmetic behind the picture of a recording: percentiles of windows, lanes, columns, the map of gaze. Pure."""
+"""Computes what the plot of a recording shows: percentiles per window, lanes, strips of states, gaze map. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.commands.plot.command import RecordingSummary, StateSpan, TimeSeries
+from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries
+from realtime.comms import STATES
 from realtime.infra.metrics import percentiles
-from realtime.media.chart import ticks
+from realtime.media.chart import round_up
+from realtime.media.overlay import COLOURS
 from realtime.types import State
 
-MOST_LANES = 24
-TICKS = 3
+MAX_LANES = 24
 T = TypeVar("T")
 
 
 def windows(points: TimeSeries, span_s: float) -> list[tuple[float, dict[str, float]]]:
-    """The percentiles of each stretch of time that has values, and its middle: sixty stretches, of 0.5 s at least."""
+    """Compute (middle, percentiles) of each of sixty windows, 0.5 s long at least, that has values."""
     width_s = max(0.5, span_s / 60)
     found: dict[int, list[float]] = {}
     for at_s, value in points:
@@ -29,23 +30,23 @@ def windows(points: TimeSeries, span_s: float) -> list[tuple[float, dict[str, fl
 
 
 def lanes_of(spans: Sequence[StateSpan]) -> list[tuple[tuple[int, ...], list[StateSpan]]]:
-    """The objects of each lane and what is on it, by first look: the longest have one each, the others share one."""
+    """Assign objects to lanes in order of appearance: the longest have one each, the others share one."""
     by_object: dict[int, list[StateSpan]] = {}
     for span in spans:
         if span.state != "lost":
             by_object.setdefault(span.object, []).append(span)
-    longest = sorted(by_object, key=lambda thing: -sum(span.end_s - span.start_s for span in by_object[thing]))
-    own = set(longest) if len(longest) <= MOST_LANES else set(longest[: MOST_LANES - 1])
+    longest = sorted(by_object, key=lambda number: -sum(span.end_s - span.start_s for span in by_object[number]))
+    own = set(longest) if len(longest) <= MAX_LANES else set(longest[: MAX_LANES - 1])
     lanes: list[tuple[tuple[int, ...], list[StateSpan]]]
-    lanes = [((thing,), found) for thing, found in by_object.items() if thing in own]
-    others = tuple(thing for thing in by_object if thing not in own)
+    lanes = [((number,), found) for number, found in by_object.items() if number in own]
+    others = tuple(number for number in by_object if number not in own)
     if others:
-        lanes.append((others, [span for thing in others for span in by_object[thing]]))
+        lanes.append((others, [span for number in others for span in by_object[number]]))
     return lanes
 
 
 def columns_of(spans: Sequence[StateSpan], end_s: float, columns: int) -> list[tuple[int, dict[State, float]]]:
-    """The shares of states, together 1, in each of so many columns of the time from 0 to the end that has any."""
+    """Compute the shares of states, together 1, in each column of the time from 0 to the end that has any."""
     found: dict[int, dict[State, float]] = {}
     for span in spans:
         start, stop = span.start_s / end_s * columns, span.end_s / end_s * columns
@@ -58,30 +59,40 @@ def columns_of(spans: Sequence[StateSpan], end_s: float, columns: int) -> list[t
     ]  # fmt: skip
 
 
-def heated(story: RecordingSummary) -> Image:
-    """The frame in grey with the gaze as colour over it: the brighter, the more of the time was spent there."""
-    assert story.picture is not None
-    height, width = story.picture.shape[:2]
-    grey = np.repeat(cv2.cvtColor(story.picture, cv2.COLOR_BGR2GRAY)[..., None], 3, 2).astype(np.float32) * 0.75
-    if story.gaze is None or not story.gaze.any():
+def state_strip(spans: Sequence[StateSpan], end_s: float, width: int, height: int, ground: str) -> Image:
+    """Draw states over time as (height, width, 3) BGR; states that share a column share its height."""
+    strip = np.full((height, width, 3), tuple(bytes.fromhex(ground[1:]))[::-1], np.uint8)
+    for x, shares in columns_of(spans, end_s, width):
+        top = 0.0
+        for state in STATES:
+            share = shares.get(state, 0.0)
+            strip[round(top) : round(top + share * height), x] = COLOURS[state]
+            top += share * height
+    return strip
+
+
+def gaze_map(summary: RecordingSummary) -> Image:
+    """Draw the gaze as colour over the grey frame: the brighter, the longer."""
+    assert summary.picture is not None
+    height, width = summary.picture.shape[:2]
+    grey = np.repeat(cv2.cvtColor(summary.picture, cv2.COLOR_BGR2GRAY)[..., None], 3, 2).astype(np.float32) * 0.75
+    if summary.gaze is None or not summary.gaze.any():
         return grey.astype(np.uint8)
-    heat = cv2.GaussianBlur(story.gaze, (0, 0), max(0.8, story.radius), borderType=cv2.BORDER_CONSTANT)
+    heat = cv2.GaussianBlur(summary.gaze, (0, 0), max(0.8, summary.radius), borderType=cv2.BORDER_CONSTANT)
     heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-    share = np.sqrt(heat / max(1e-9, float(heat.max())))  # else one long look hides all others
+    share = np.sqrt(heat / max(1e-9, float(heat.max())))  # else one long fixation hides all others
     colour = cv2.applyColorMap((60 + 195 * share).astype(np.uint8), cv2.COLORMAP_INFERNO).astype(np.float32)
     opacity = np.clip(share * 1.6 - 0.08, 0, 0.85)[..., None]
     return np.asarray(grey * (1 - opacity) + colour * opacity, np.uint8)
 
 
-def ceiling(values: Sequence[float]) -> float:
-    """A round number above nearly all values; a single hiccup must not flatten the rest."""
-    high = max(1.0, float(np.percentile(values, 98)) * 1.15) if values else 1.0
-    step = ticks(0, high, TICKS)[1]
-    return step * float(np.ceil(high / step - 1e-9))
+def axis_end(values: Sequence[float], percentile: float = 98, bins: int = 3) -> float:
+    """Choose a round axis end above nearly all values; a single outlier must not flatten the rest."""
+    return round_up(max(1.0, float(np.percentile(values, percentile)) * 1.15) if values else 1.0, bins)
 
 
-def runs(points: Sequence[tuple[float, T]], gap_s: float) -> list[list[tuple[float, T]]]:
-    """Points that lie no further apart than the gap, so that no line is drawn where nothing was."""
+def split_at_gaps(points: Sequence[tuple[float, T]], gap_s: float) -> list[list[tuple[float, T]]]:
+    """Split points into runs that lie no further apart than the gap, which no line crosses."""
     found: list[list[tuple[float, T]]] = []
     for point in points:
         if found and point[0] - found[-1][-1][0] <= gap_s:

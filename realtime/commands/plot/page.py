@@ -1,256 +1,212 @@
-"""The picture of a recording: lateness, states, objects, gaze, rates and drops, one below the other. Pure."""
+"""Draws the plot of a recording: latencies, states, objects, gaze, rates and drops, one below the other. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
 
 from engines import Image
-from realtime.commands.plot.command import RecordingSummary, StateSpan, TimeSeries, name_of
-from realtime.commands.plot.figures import TICKS, ceiling, columns_of, heated, lanes_of, runs, windows
+from realtime.commands.plot.figures import axis_end, gaze_map, lanes_of, split_at_gaps, state_strip, windows
+from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries, name_of
 from realtime.comms import STATES
 from realtime.infra.metrics import percentiles
-from realtime.media.chart import FAINT, GRID, ChartAxes, ChartCanvas, Colour, plain, text_width, ticks
+from realtime.media.chart import (
+    BLUE,
+    FAINT,
+    GREEN,
+    GRID,
+    LILAC,
+    NORMAL,
+    PAPER,
+    SKY,
+    SMALL,
+    VERMILLION,
+    add_axes,
+    hex_color,
+    mix,
+    new_figure,
+    paste,
+    render,
+    shorten,
+    text_width,
+    write,
+)  # fmt: skip
 from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
 
-# blue, vermillion, green, purple, sky (after Okabe & Ito, 2008), blue-green-red
-INKS: tuple[Colour, ...] = ((178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (233, 180, 86))
-LATE = (("gaze_to_mask", "Gaze to mask"), ("frame_to_mask", "Frame to mask"), ("keyframe_age", "Keyframe age"))
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INKS = (BLUE, VERMILLION, GREEN, LILAC, SKY)
+LATENCIES = (("gaze_to_mask", "Gaze to mask"), ("frame_to_mask", "Frame to mask"), ("keyframe_age", "Keyframe age"))
 WIDTH, LEFT, RIGHT = 1180, 170, 1000
 LANE = 22
 MAP_WIDTH = 560
 MINUTES_FROM_S = 600.0
-PALE = 0.78
+_COLUMNS = ((RIGHT + 50, "p50"), (RIGHT + 100, "p95"), (RIGHT + 150, "p99"))
 
 
-def drawn(story: RecordingSummary, labels: Mapping[int, ObjectLabel], notes: Sequence[str]) -> Image:
-    """(H, 1180, 3) BGR. notes: lines below the title; the first says what the recording is."""
-    lanes = lanes_of(story.spans)
-    bands: list[tuple[int, Callable[[ChartCanvas, float], None]]] = [
-        (70 + 18 * len(notes), lambda canvas, top: _title(canvas, top, notes)),
-        (430 if story.timed else 50, lambda canvas, top: _lateness(canvas, top, story)),
-        (96, lambda canvas, top: _states(canvas, top, story)),
-        (78 + LANE * max(1, len(lanes)), lambda canvas, top: _objects(canvas, top, story, lanes, labels)),
-        (_map_height(story) + 90, lambda canvas, top: _gaze(canvas, top, story)),
+def draw_page(summary: RecordingSummary, labels: Mapping[int, ObjectLabel], notes: Sequence[str]) -> Image:
+    """Draw a recording as (H, 1180, 3) BGR; `notes` are lines below the title, the first describes the recording."""
+    lanes = lanes_of(summary.spans)
+    bands: list[tuple[int, Callable[[Figure, int], None]]] = [
+        (70 + 18 * len(notes), lambda figure, top: _draw_title(figure, top, notes)),
+        (450 if summary.timed else 50, lambda figure, top: _draw_latencies(figure, top, summary)),
+        (96, lambda figure, top: _draw_states(figure, top, summary)),
+        (78 + LANE * max(1, len(lanes)), lambda figure, top: _draw_objects(figure, top, summary, lanes, labels)),
+        (_map_height(summary) + 90, lambda figure, top: _draw_gaze(figure, top, summary)),
     ]
-    canvas = ChartCanvas(WIDTH, sum(height for height, _ in bands) + 20)
-    top = 0.0
-    for height, band in bands:
-        band(canvas, top)
+    figure = new_figure(WIDTH, sum(height for height, _ in bands) + 20)
+    top = 0
+    for height, draw_band in bands:
+        draw_band(figure, top)
         top += height
-    return canvas.finished()
+    return render(figure)
 
 
-def _title(canvas: ChartCanvas, top: float, notes: Sequence[str]) -> None:
-    canvas.text(40, top + 40, "gazecast plot", height=13, bold=True)
+def _draw_title(figure: Figure, top: int, notes: Sequence[str]) -> None:
+    write(figure, 40, top + 40, "gazecast plot", size=20, bold=True)
     for number, note in enumerate(notes):
-        room = int(len(note) * min(1.0, (WIDTH - 80) / max(1.0, text_width(plain(note), 8.5))))
-        said = note if room >= len(note) else note[: room - 3] + "..."
-        canvas.text(40, top + 64 + 18 * number, plain(said), height=8.5, colour=FAINT)
+        write(figure, 40, top + 64 + 18 * number, shorten(note, WIDTH - 80, 12), size=12, color=FAINT)
 
 
-# -- lateness ---------------------------------------------------------------------------------------------------------
-
-
-def _lateness(canvas: ChartCanvas, top: float, story: RecordingSummary) -> None:
-    if not story.timed:
-        canvas.text(40, top + 22, "The run took its frames at any speed: how late masks were means nothing.", height=9)
+def _draw_latencies(figure: Figure, top: int, summary: RecordingSummary) -> None:
+    if not summary.timed:
+        write(figure, 40, top + 22, "The frames were processed at any speed: latencies mean nothing.", size=NORMAL)
         return
-    for x, name in ((RIGHT + 50, "p50"), (RIGHT + 100, "p95"), (RIGHT + 150, "p99")):
-        canvas.text(x, top + 14, name, height=8, colour=FAINT, anchor="right")
-    for number, (key, title) in enumerate(LATE):
-        _late(canvas, top + 30 + 130 * number, story, key, title, INKS[number], last=number == len(LATE) - 1)
+    for x, name in _COLUMNS:
+        write(figure, x, top + 14, name, color=FAINT, align="right")
+    for number, (key, title) in enumerate(LATENCIES):
+        is_last = number == len(LATENCIES) - 1
+        axes = _time_axes(figure, top + 30 + 130 * number, 84, summary, title=f"{title}, ms", numbers=is_last)
+        points = summary.late_ms.get(key, [])
+        _draw_percentiles(axes, points, summary.span_s, INKS[number])
+        whole = percentiles([value for _, value in points]) if points else {}
+        for x, name in _COLUMNS:
+            text = f"{whole[name]:.0f}" if whole else "-"
+            write(figure, x, top + 80 + 130 * number, text, size=NORMAL, align="right")
+    write(figure, LEFT, top + 414, "line: median; band: up to p95; thin line: p99", color=FAINT)
 
 
-def _late(
-    canvas: ChartCanvas, top: float, story: RecordingSummary, key: str, title: str, ink: Colour, *, last: bool
-) -> None:
-    points = story.late_ms.get(key, [])
-    found = windows(points, story.span_s)
-    axes = _axes(story, top, 84, ceiling([parts["p99"] for _, parts in found]))
-    _frame(canvas, axes, story, title, "ms", numbers=last)
+def _draw_percentiles(axes: Axes, points: TimeSeries, span_s: float, ink: str) -> None:
+    found = windows(points, span_s)
+    axes.set_ylim(0, axis_end([parts["p99"] for _, parts in found]))
     if not found:
-        canvas.text(LEFT + 10, top + 46, "there was no such mask", height=8.5, colour=FAINT)
-    gap_s = 1.5 * max(0.5, story.span_s / 60)
-    for run in runs([(at_s, parts) for at_s, parts in found], gap_s):
-        line = {name: [axes.at(at_s, parts[name]) for at_s, parts in run] for name in ("p50", "p95", "p99")}
-        if len(run) == 1:
-            for name in ("p50", "p95", "p99"):
-                canvas.dot(*line[name][0], ink if name == "p50" else _paler(ink), 2.5)
-            continue
-        canvas.area([*line["p50"], *reversed(line["p95"])], _paler(ink))
-        canvas.line(line["p99"], _paler(ink, 0.45), 1)
-        canvas.line(line["p50"], ink, 2)
-    whole = percentiles([value for _, value in points]) if points else {}
-    for x, name in ((RIGHT + 50, "p50"), (RIGHT + 100, "p95"), (RIGHT + 150, "p99")):
-        canvas.text(x, top + 48, f"{whole[name]:.0f}" if whole else "-", height=9.5, anchor="right")
-    if last:
-        canvas.text(LEFT, top + 84 + 33, "line: median; band: up to p95; thin line: p99", height=8, colour=FAINT)
+        axes.text(0.01, 0.5, "there was no such mask", transform=axes.transAxes, size=SMALL, color=FAINT)
+    for run in split_at_gaps(found, 1.5 * max(0.5, span_s / 60)):
+        at_s = [at for at, _ in run]
+        p50, p95, p99 = ([parts[name] for _, parts in run] for name in ("p50", "p95", "p99"))
+        marker = "o" if len(run) == 1 else ""
+        axes.fill_between(at_s, p50, p95, color=mix(ink, 0.78), linewidth=0)
+        axes.plot(at_s, p99, marker=marker, color=mix(ink, 0.45), linewidth=1, markersize=4)
+        axes.plot(at_s, p50, marker=marker, color=ink, linewidth=2, markersize=4)
 
 
-# -- states and objects -----------------------------------------------------------------------------------------------
-
-
-def _states(canvas: ChartCanvas, top: float, story: RecordingSummary) -> None:
-    canvas.text(LEFT, top + 14, "States", height=10, bold=True)
-    shown = sum(span.end_s - span.start_s for span in story.spans)
+def _draw_states(figure: Figure, top: int, summary: RecordingSummary) -> None:
+    write(figure, LEFT, top + 14, "States", size=NORMAL, bold=True)
+    total = max(1e-9, sum(span.end_s - span.start_s for span in summary.spans))
     x = LEFT + 90.0
     for state in STATES:
-        share = sum(span.end_s - span.start_s for span in story.spans if span.state == state) / max(1e-9, shown)
-        canvas.box(x, top + 4, 11, 11, COLOURS[state])
-        words = f"{state} {100 * share:.0f} %"
-        canvas.text(x + 17, top + 14, words, height=8.5)
-        x += 17 + text_width(words, 8.5) + 28
-    axes = _axes(story, top + 28, 24, 1.0)
-    canvas.box(axes.left, axes.top, axes.width, axes.height, GRID)
-    _strip(canvas, axes, story.spans, axes.top, axes.height)
-    _times(canvas, axes, story)
+        share = sum(span.end_s - span.start_s for span in summary.spans if span.state == state) / total
+        text = f"{state} {100 * share:.0f} %"
+        write(figure, x, top + 14, "■", size=16, color=hex_color(COLOURS[state]))
+        write(figure, x + 17, top + 14, text, size=12)
+        x += 17 + text_width(text, 12) + 28
+    paste(figure, LEFT, top + 28, state_strip(summary.spans, _end_s(summary), RIGHT - LEFT, 24, GRID))
+    _time_axes(figure, top + 28, 24, summary, grid=False)
 
 
-def _objects(
-    canvas: ChartCanvas, top: float, story: RecordingSummary, lanes: Sequence[tuple[tuple[int, ...], list[StateSpan]]],
+def _draw_objects(
+    figure: Figure, top: int, summary: RecordingSummary, lanes: Sequence[tuple[tuple[int, ...], list[StateSpan]]],
     labels: Mapping[int, ObjectLabel],
 ) -> None:  # fmt: skip
-    canvas.text(LEFT, top + 14, "Objects", height=10, bold=True)
-    canvas.text(RIGHT + 150, top + 14, "seconds", height=8, colour=FAINT, anchor="right")
-    axes = _axes(story, top + 26, LANE * max(1, len(lanes)), 1.0)
+    write(figure, LEFT, top + 14, "Objects", size=NORMAL, bold=True)
+    write(figure, RIGHT + 150, top + 14, "seconds", color=FAINT, align="right")
     if not lanes:
-        canvas.text(LEFT, top + 42, "Nothing was looked at long enough to be shown.", height=9, colour=FAINT)
-    for number, (things, spans) in enumerate(lanes):
-        y = axes.top + LANE * number
-        canvas.line([(axes.left, y + LANE - 2), (RIGHT, y + LANE - 2)], GRID, 1)
-        words = name_of(things[0], labels) if len(things) == 1 else f"{len(things)} others"
-        canvas.text(LEFT - 10, y + LANE - 8, _short(plain(words), LEFT - 50), height=8.5, anchor="right")
-        _strip(canvas, axes, spans, y + 3, LANE - 8)
+        write(figure, LEFT, top + 42, "No fixation was long enough to show an object.", size=12, color=FAINT)
+    for number, (objects, spans) in enumerate(lanes):
+        y = top + 26 + LANE * number
+        name = name_of(objects[0], labels) if len(objects) == 1 else f"{len(objects)} others"
+        write(figure, LEFT - 10, y + LANE - 7, shorten(name, LEFT - 50, 12), size=12, align="right")
+        paste(figure, LEFT, y + 3, state_strip(spans, _end_s(summary), RIGHT - LEFT, LANE - 8, PAPER))
         seconds = sum(span.end_s - span.start_s for span in spans)
-        canvas.text(RIGHT + 150, y + LANE - 8, f"{seconds:.1f}", height=8.5, anchor="right")
-    _times(canvas, axes, story)
+        write(figure, RIGHT + 150, y + LANE - 7, f"{seconds:.1f}", size=12, align="right")
+    _time_axes(figure, top + 26, LANE * max(1, len(lanes)), summary, grid=False)
 
 
-def _strip(canvas: ChartCanvas, axes: ChartAxes, spans: Sequence[StateSpan], top: float, height: float) -> None:
-    """What states there were when; where several share a column, each has its share of the height."""
-    for x, shares in columns_of(spans, axes.x_range[1], round(axes.width)):
-        y = top
-        for state in STATES:
-            if (share := shares.get(state, 0.0)) > 0:
-                canvas.box(axes.left + x, y, 1, share * height, COLOURS[state])
-                y += share * height
+def _map_height(summary: RecordingSummary) -> int:
+    if summary.picture is None:
+        return 330
+    height, width = summary.picture.shape[:2]
+    return min(760, max(330, round(MAP_WIDTH * float(height / width))))
 
 
-# -- gaze, rates and drops --------------------------------------------------------------------------------------------
-
-
-def _map_height(story: RecordingSummary) -> int:
-    if story.picture is None:
-        return 300
-    share = float(story.picture.shape[0] / story.picture.shape[1])
-    return min(760, max(300, round(MAP_WIDTH * share)))
-
-
-def _gaze(canvas: ChartCanvas, top: float, story: RecordingSummary) -> None:
-    canvas.text(40, top + 14, "Where the eyes were", height=10, bold=True)
-    if story.picture is None:
-        canvas.text(40, top + 44, "There is no frame that can be shown.", height=9, colour=FAINT)
+def _draw_gaze(figure: Figure, top: int, summary: RecordingSummary) -> None:
+    write(figure, 40, top + 14, "Where the gaze was", size=NORMAL, bold=True)
+    if summary.picture is None:
+        write(figure, 40, top + 44, "No frame can be decoded.", size=12, color=FAINT)
     else:
-        height, width = story.picture.shape[:2]
-        scale = min(MAP_WIDTH / width, _map_height(story) / height)
-        shown = max(1, round(width * scale)), max(1, round(height * scale))
-        canvas.image(40, round(top + 26), *shown, heated(story))
-        below = top + 26 + shown[1]
-        said = f"{story.samples} sure looks of the eyes, {story.outside} of them outside the picture"
-        canvas.text(40, below + 17, said, height=8, colour=FAINT)
-        if story.gaze is not None:
-            width_px = story.radius * width / story.gaze.shape[1]
-            said = f"each a Gaussian as wide as the gaze's error radius, {width_px:.0f} px; over the middle frame"
-            canvas.text(40, below + 33, said, height=8, colour=FAINT)
-    left = 40 + MAP_WIDTH + 70.0
-    if story.timed:
-        _lines(canvas, story, (left, top), "Rates", "Hz", [item for item in story.rates.items() if item[0] != "gaze"])
-        _lines(canvas, story, (left, top + 165), "Dropped in a second", "", list(story.dropped.items()))
+        height, width = summary.picture.shape[:2]
+        scale = min(MAP_WIDTH / width, _map_height(summary) / height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        scaled = np.asarray(cv2.resize(gaze_map(summary), size, interpolation=cv2.INTER_AREA), np.uint8)
+        paste(figure, 40, top + 26, scaled)
+        text = f"{summary.samples} confident gaze samples, {summary.outside} of them outside the frame"
+        write(figure, 40, top + 26 + size[1] + 17, text, color=FAINT)
+        if summary.gaze is not None:
+            radius_px = summary.radius * width / summary.gaze.shape[1]
+            text = f"each a Gaussian as wide as the gaze's error radius, {radius_px:.0f} px; over the middle frame"
+            write(figure, 40, top + 26 + size[1] + 33, text, color=FAINT)
+    if summary.timed:
+        rates = [item for item in summary.rates.items() if item[0] != "gaze"]
+        _draw_series(figure, top + 26, summary, "Rates, Hz", rates, "no health was recorded")
+        _draw_series(figure, top + 216, summary, "Dropped in a second", list(summary.dropped.items()), "nothing", True)
 
 
-def _lines(
-    canvas: ChartCanvas,
-    story: RecordingSummary,
-    place: tuple[float, float],
-    title: str,
-    unit: str,
-    found: list[tuple[str, TimeSeries]],
-) -> None:
-    """A chart of several things over time, the largest first, at most as many as there are inks."""
-    left, top = place
+def _draw_series(
+    figure: Figure, top: int, summary: RecordingSummary, title: str, found: list[tuple[str, TimeSeries]], nothing: str,
+    with_sums: bool = False,
+) -> None:  # fmt: skip
+    """Draw time series into one chart, the largest first, at most as many as there are inks."""
+    left = 40 + MAP_WIDTH + 70
     shown = sorted(found, key=lambda item: -sum(value for _, value in item[1]))[: len(INKS)]
-    high = ceiling([value for _, points in shown for _, value in points])
-    axes = ChartAxes(left, top + 26, WIDTH - 40 - left, 84, (0.0, _scale(story)[0]), (0.0, high))
-    _frame(canvas, axes, story, title, unit, numbers=True, x_ticks=6)
-    x, y = left, top + 26 + 84 + 34.0
+    axes = _time_axes(figure, top, 84, summary, left=left, right=WIDTH - 40, title=title)
+    axes.set_ylim(0, axis_end([value for _, points in shown for _, value in points]))
+    x, y = float(left), top + 84 + 42
     for ink, (name, points) in zip(INKS, shown, strict=False):
-        for run in runs(points, 3.0):
-            corners = [axes.at(at_s, value) for at_s, value in run]
-            canvas.line(corners, ink, 1.6)
-            if len(run) == 1:
-                canvas.dot(*corners[0], ink, 2)
-        words = plain(name) if unit else f"{plain(name)} {sum(value for _, value in points):.0f}"
-        if x + 14 + text_width(words, 8) > WIDTH - 40:
-            x, y = left, y + 16
-        canvas.dot(x + 4, y - 4, ink, 3.5)
-        canvas.text(x + 12, y, words, height=8)
-        x += 12 + text_width(words, 8) + 18
+        for run in split_at_gaps(points, 3.0):
+            axes.plot(*zip(*run, strict=True), "o" if len(run) == 1 else "-", color=ink, linewidth=1.6, markersize=4)
+        text = f"{name} {sum(value for _, value in points):.0f}" if with_sums else name
+        if x > left and x + 14 + text_width(text, SMALL) > WIDTH - 40:
+            x, y = float(left), y + 17
+        write(figure, x, y, "●", color=ink)
+        write(figure, x + 13, y, text)
+        x += 13 + text_width(text, SMALL) + 18
     if not shown:
-        canvas.text(left, y, "nothing" if not unit else "no health was recorded", height=8, colour=FAINT)
+        write(figure, left, y, nothing, color=FAINT)
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------
+def _end_s(summary: RecordingSummary) -> float:
+    return max(0.5, summary.span_s)
 
 
-def _axes(story: RecordingSummary, top: float, height: float, high: float) -> ChartAxes:
-    return ChartAxes(LEFT, top, RIGHT - LEFT, height, (0.0, _scale(story)[0]), (0.0, high))
-
-
-def _scale(story: RecordingSummary) -> tuple[float, float, str]:
-    """The end of the time axis, s; how many seconds its unit has; the unit."""
-    minutes = story.span_s >= MINUTES_FROM_S
-    return max(0.5, story.span_s), 60.0 if minutes else 1.0, "min" if minutes else "s"
-
-
-def _frame(
-    canvas: ChartCanvas,
-    axes: ChartAxes,
-    story: RecordingSummary,
-    title: str,
-    unit: str,
-    *,
-    numbers: bool,
-    x_ticks: int = 10,
-) -> None:
-    canvas.text(axes.left, axes.top - 10, f"{title}, {unit}" if unit else title, height=9, bold=True)
-    for value in ticks(*axes.y_range, TICKS):
-        _, y = axes.at(0, value)
-        canvas.line([(axes.left, y), (axes.left + axes.width, y)], GRID, 1)
-        canvas.text(axes.left - 8, y + 4, f"{value:g}", height=8, colour=FAINT, anchor="right")
-    if numbers:
-        _times(canvas, axes, story, x_ticks)
-
-
-def _times(canvas: ChartCanvas, axes: ChartAxes, story: RecordingSummary, about: int = 10) -> None:
-    """The numbers below a time axis."""
-    end_s, unit_s, unit = _scale(story)
-    bottom = axes.top + axes.height
-    canvas.line([(axes.left, bottom), (axes.left + axes.width, bottom)], FAINT, 1)
-    for value in ticks(0.0, end_s / unit_s, about):
-        x, _ = axes.at(value * unit_s, 0)
-        canvas.line([(x, bottom), (x, bottom + 4)], FAINT, 1)
-        canvas.text(x, bottom + 16, f"{value:g} {unit}" if value == 0 else f"{value:g}", height=8, colour=FAINT,
-                    anchor="centre")  # fmt: skip
-
-
-def _paler(ink: Colour, share: float = PALE) -> Colour:
-    """A colour mixed with paper."""
-    blue, green, red = (round(part + (255 - part) * share) for part in ink)
-    return blue, green, red
-
-
-def _short(text: str, width: float) -> str:
-    while len(text) > 4 and text_width(text, 8.5) > width:
-        text = text[:-4] + "..." if text.endswith("...") else text[:-3] + "..."
-    return text
+def _time_axes(
+    figure: Figure, top: int, height: int, summary: RecordingSummary, *, left: int = LEFT, right: int = RIGHT,
+    title: str = "", numbers: bool = True, grid: bool = True,
+) -> Axes:  # fmt: skip
+    """Add axes over the recording's time, in minutes from ten on; values and their axis are in seconds."""
+    axes = add_axes(figure, left, top, right - left, height, title=title, x_bins=round((right - left) / 80), y_bins=3)
+    unit_s, unit = (60.0, "min") if summary.span_s >= MINUTES_FROM_S else (1.0, "s")
+    locator = axes.xaxis.get_major_locator()
+    ticks = [value for value in locator.tick_values(0, _end_s(summary) / unit_s) if value * unit_s <= _end_s(summary)]
+    axes.set_xlim(0, _end_s(summary))
+    names = [f"{value:g}" if value else f"0 {unit}" for value in ticks]
+    axes.set_xticks([value * unit_s for value in ticks], names)
+    axes.tick_params(axis="x", labelbottom=numbers)
+    if not grid:
+        axes.set_yticks([])
+    return axes

@@ -43,3 +43,10 @@ def test_the_name_of_the_object_is_written():
         np.flatnonzero(draw(image, message(None, "lost"), name=name)[:20].any((0, 2))).max() for name in ("", "cup")
     ]
     assert written[1] > written[0] + 20
+
+
+def test_a_name_keeps_its_umlauts_and_scripts():
+    image = np.zeros((240, 400, 3), np.uint8)
+    drawn = [draw(image, message(None, "lost"), name=name)[:22, :200] for name in ("Tür", "Tur", "杯")]
+    assert all(part.any() for part in drawn)
+    assert not np.array_equal(drawn[0], drawn[1])

@@ -17,8 +17,9 @@ from realtime.commands.demo.figures import (
 )
 
 
-def near(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    return np.asarray((np.abs(picture.astype(int) - colour) < 12).all(axis=2))
+def near(picture: np.ndarray, color: str) -> np.ndarray:
+    bgr = tuple(bytes.fromhex(color[1:]))[::-1]
+    return np.asarray((np.abs(picture.astype(int) - bgr) < 12).all(axis=2))
 
 
 def shot(level: int, height: int = 90, width: int = 160) -> FigureFrame:
@@ -31,7 +32,7 @@ def test_every_shot_has_its_tile(count: int, columns: int, rows: int) -> None:
     assert sheet.shape[1] == 2 * 24 + columns * TILE_WIDTH + (columns - 1) * 12
     assert sheet.shape[0] == 2 * 24 + 30 + rows * (225 + 44) + (rows - 1) * 12
     for index in range(count):
-        area = near(sheet, (100 + 10 * index,) * 3).sum()
+        area = near(sheet, "#" + 3 * f"{100 + 10 * index:02x}").sum()
         assert area > 0.95 * TILE_WIDTH * 225
 
 

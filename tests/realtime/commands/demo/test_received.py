@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.commands.demo.received import ReceivedMasks, clip_second, moments, samples, shares
+from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.comms import MaskMessage
 from realtime.types import FrameRef, GazeRef, KeyframeRef, State, TimingNs
@@ -34,24 +34,24 @@ def message(
 def test_a_message_comes_back_as_it_was(width: int, height: int, seed: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) > 0.5
     sent = replace(message(0, mask=mask), frame=FrameRef(0, 1.0, width, height))
-    back = ReceivedMasks.of(sent, 5).message
+    back = ReceivedMask.of(sent, 5).message
     assert np.array_equal(back.mask, mask)
     assert replace(back, mask=None) == replace(sent, mask=None) or back.frame == sent.frame
-    assert ReceivedMasks.of(message(0, state="lost"), 5).message.mask is None
+    assert ReceivedMask.of(message(0, state="lost"), 5).message.mask is None
 
 
 def test_times_are_those_of_the_subscriber() -> None:
-    (sample,) = samples([ReceivedMasks.of(message(4), 50 * MS)])
+    (sample,) = samples([ReceivedMask.of(message(4), 50 * MS)])
     assert (sample.at_s, sample.gaze_to_mask_ms, sample.frame_to_mask_ms) == (0, 40, 30)
     assert sample.keyframe_age_ms == pytest.approx(120)
 
 
 def test_a_gaze_counts_once_and_carried_masks_do_not() -> None:
     seen = [
-        ReceivedMasks.of(message(0, gaze_s=1.0), 50 * MS),
-        ReceivedMasks.of(message(1, gaze_s=1.0), 90 * MS),
-        ReceivedMasks.of(message(2, gaze_s=2.0, state="held"), 90 * MS),
-        ReceivedMasks.of(message(3, gaze_s=3.0, state="locked"), 60 * MS),
+        ReceivedMask.of(message(0, gaze_s=1.0), 50 * MS),
+        ReceivedMask.of(message(1, gaze_s=1.0), 90 * MS),
+        ReceivedMask.of(message(2, gaze_s=2.0, state="held"), 90 * MS),
+        ReceivedMask.of(message(3, gaze_s=3.0, state="locked"), 60 * MS),
     ]
     assert [sample.gaze_to_mask_ms for sample in samples(seen)] == [40, None, None, 50]
     assert samples([]) == []
@@ -59,13 +59,13 @@ def test_a_gaze_counts_once_and_carried_masks_do_not() -> None:
 
 def test_shares_add_up() -> None:
     states: list[State] = ["preview", "locked", "locked", "lost"]
-    found = shares([ReceivedMasks.of(message(index, state=state), 0) for index, state in enumerate(states)])
+    found = shares([ReceivedMask.of(message(index, state=state), 0) for index, state in enumerate(states)])
     assert found == {"locked": 0.5, "preview": 0.25, "lost": 0.25}
 
 
 def test_moments_of_looks_come_late_in_each_from_the_last_time() -> None:
     looks = (ScriptedFixation("a", ((0, 1, 1), (8, 1, 1))), ScriptedFixation("b", ((10, 2, 2), (19, 2, 2))))
-    seen = [ReceivedMasks.of(message(index), index) for index in (3, 15, 23, 24, 41, 45, 57)]  # 20 frames a time
+    seen = [ReceivedMask.of(message(index), index) for index in (3, 15, 23, 24, 41, 45, 57)]  # 20 frames a time
     found = [(name, one.bare.frame.index) for name, one in moments(seen, 20, looks)]
     assert found == [("a", 45), ("b", 57)]
     assert moments([], 20, looks) == []
@@ -73,11 +73,11 @@ def test_moments_of_looks_come_late_in_each_from_the_last_time() -> None:
 
 
 def test_moments_without_looks_are_spread() -> None:
-    seen = [ReceivedMasks.of(message(index), index) for index in range(100)]
+    seen = [ReceivedMask.of(message(index), index) for index in range(100)]
     found = [one.bare.frame.index for _, one in moments(seen, 1000, (), 4)]
     assert found == [24, 49, 74, 99]
     assert len(moments(seen[:3], 1000, ())) == 3
 
 
 def test_seconds_of_the_clip_begin_anew() -> None:
-    assert clip_second(ReceivedMasks.of(message(260), 0), 250) == pytest.approx(0.4)
+    assert clip_second(ReceivedMask.of(message(260), 0), 250) == pytest.approx(0.4)

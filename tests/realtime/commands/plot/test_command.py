@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from realtime.commands.main import main
-from realtime.commands.plot.command import GRID, RecordingSummary, StateSpan, name_of, told
-from realtime.commands.plot.figures import MOST_LANES, columns_of, heated, lanes_of, windows
-from realtime.commands.plot.page import drawn
+from realtime.commands.plot.figures import MAX_LANES, columns_of, gaze_map, lanes_of, windows
+from realtime.commands.plot.page import draw_page
+from realtime.commands.plot.summary import GRID, RecordingSummary, StateSpan, name_of, summarize
 from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
 from realtime.recording.mask_events import events
@@ -23,37 +23,37 @@ from tests.realtime.recording.looked import ABOUT, SIZE, damage, record, run
 SHOWN = [*run(5, None), *run(10, 1, "preview"), *run(10, 1), *run(30, 2, "held"), *run(20, 2, "lost")]
 
 
-def story_of(path: Path) -> RecordingSummary:
+def summary_of(path: Path) -> RecordingSummary:
     recording = RecordingReader(path)
-    return told(events(recording), recording.about)
+    return summarize(events(recording), recording.about)
 
 
-def test_the_story_has_the_times_of_the_run(tmp_path: Path) -> None:
-    story = story_of(record(tmp_path / "a.mcap", SHOWN))
-    assert story.span_s == pytest.approx(75 * 0.04, abs=0.05)
-    assert [(span.object, span.state) for span in story.spans] == [
+def test_the_summary_has_the_times_of_the_run(tmp_path: Path) -> None:
+    summary = summary_of(record(tmp_path / "a.mcap", SHOWN))
+    assert summary.span_s == pytest.approx(75 * 0.04, abs=0.05)
+    assert [(span.object, span.state) for span in summary.spans] == [
         (1, "preview"), (1, "locked"), (2, "held"), (2, "lost"),
     ]  # fmt: skip
-    lasted = [span.end_s - span.start_s for span in story.spans]
+    lasted = [span.end_s - span.start_s for span in summary.spans]
     assert lasted == pytest.approx([0.4, 0.4, 1.2, 19 * 0.04 + 1 / 30])
-    found = {name: [round(value) for _, value in points] for name, points in story.late_ms.items()}
+    found = {name: [round(value) for _, value in points] for name, points in summary.late_ms.items()}
     assert found["frame_to_mask"] == [20] * 70
     assert found["gaze_to_mask"] == [26] * 20  # none for what is only carried on
     assert found["keyframe_age"] == [80] * 20
-    assert [value for _, value in story.rates["masks"]] == [24] * 3
-    assert [value for _, value in story.dropped["frames.superseded"]] == [0, 1, 1]
-    assert story.gaze is not None
-    assert story.gaze.sum() == story.samples == 300
-    row, column = np.unravel_index(int(story.gaze.argmax()), story.gaze.shape)
-    assert (column / GRID, row / story.gaze.shape[0]) == pytest.approx((38.5 / SIZE[0], 0.5), abs=0.02)
-    assert story.radius == pytest.approx(5 * GRID / SIZE[0])
+    assert [value for _, value in summary.rates["masks"]] == [24] * 3
+    assert [value for _, value in summary.dropped["frames.superseded"]] == [0, 1, 1]
+    assert summary.gaze is not None
+    assert summary.gaze.sum() == summary.samples == 300
+    row, column = np.unravel_index(int(summary.gaze.argmax()), summary.gaze.shape)
+    assert (column / GRID, row / summary.gaze.shape[0]) == pytest.approx((38.5 / SIZE[0], 0.5), abs=0.02)
+    assert summary.radius == pytest.approx(5 * GRID / SIZE[0])
 
 
-def test_lateness_at_any_speed_is_not_drawn(tmp_path: Path) -> None:
-    story = story_of(record(tmp_path / "a.mcap", SHOWN, about=replace(ABOUT, frame_time=True)))
-    assert (story.timed, story.late_ms, story.rates) == (False, {}, {})
-    assert len(story.spans) == 4
-    assert drawn(story, {}, ["at any speed"]).shape[1] == 1180
+def test_latency_at_any_speed_is_not_drawn(tmp_path: Path) -> None:
+    summary = summary_of(record(tmp_path / "a.mcap", SHOWN, about=replace(ABOUT, frame_time=True)))
+    assert (summary.timed, summary.late_ms, summary.rates) == (False, {}, {})
+    assert len(summary.spans) == 4
+    assert draw_page(summary, {}, ["杯 Tür at $5_any^ speed"]).shape[1] == 1180
 
 
 def test_percentiles_are_of_their_window() -> None:
@@ -67,10 +67,10 @@ def test_percentiles_are_of_their_window() -> None:
 def test_objects_beyond_the_lanes_share_one() -> None:
     spans = [StateSpan(number, number + (2 if number == 40 else 0.5), number, "locked") for number in range(50)]
     lanes = lanes_of([*spans, StateSpan(50, 99, 7, "lost")])
-    assert len(lanes) == MOST_LANES
+    assert len(lanes) == MAX_LANES
     assert (40,) in [things for things, _ in lanes]
     assert sum(len(things) for things, _ in lanes) == 50
-    assert len(lanes[-1][0]) == 50 - MOST_LANES + 1
+    assert len(lanes[-1][0]) == 50 - MAX_LANES + 1
 
 
 def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
@@ -87,13 +87,13 @@ def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
 
 def test_objects_are_called_by_their_labels() -> None:
     labels = MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)})
-    assert [name_of(thing, labels) for thing in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
+    assert [name_of(number, labels) for number in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
 
 
-def test_the_map_is_bright_where_the_eyes_were() -> None:
+def test_the_map_is_bright_at_the_gaze() -> None:
     gaze = np.zeros((180, GRID), np.float32)
     gaze[45, 80] = 100
-    image = heated(RecordingSummary(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(int)
+    image = gaze_map(RecordingSummary(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(int)
     coloured = (image.max(2) - image.min(2)) > 60
     rows, columns = np.nonzero(coloured)
     assert (columns.mean(), rows.mean()) == pytest.approx((161, 91), abs=4)
@@ -120,7 +120,7 @@ def test_states_have_their_colours_in_the_picture(tmp_path: Path, capsys: pytest
 
 
 def test_a_recording_without_masks_can_be_drawn_too(tmp_path: Path) -> None:
-    story = story_of(record(tmp_path / "a.mcap", run(5, None)))
-    picture = drawn(story, {}, ["nothing " * 60])
+    summary = summary_of(record(tmp_path / "a.mcap", run(5, None)))
+    picture = draw_page(summary, {}, ["nothing " * 60])
     assert picture.shape[1] == 1180
-    assert not story.spans
+    assert not summary.spans
