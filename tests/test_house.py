@@ -31,13 +31,14 @@ HOMES = {
     "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
     "aiohttp": ("realtime/viewer/",),
+    "matplotlib": ("realtime/media/chart.py", "realtime/commands/"),
     "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
     "rosbags": ("realtime/robotics/ros2/message_types.py",),
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
 }
 """Heavy libraries and where alone they may be imported."""
 HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
-         "foxglove"}  # fmt: skip
+         "matplotlib", "foxglove"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",

@@ -82,7 +82,7 @@ class RunProcess:
             reason = self._errors[-1] if self._errors else f"the pipeline's process ended with exit code {code}"
             raise DemoError(reason.removeprefix("gazecast: "))
         if line.startswith("{"):
-            self.health = HealthMessage.of(json.loads(line))
+            self.health = HealthMessage.from_fields(json.loads(line))
         elif line.startswith("gazecast: "):
             self._errors.append(line)
         elif line:

@@ -45,8 +45,8 @@ def small_clip(monkeypatch: pytest.MonkeyPatch) -> bytes:
     from engines.fetch import RemoteFile
 
     body = b"film" * 50
-    clip = RemoteFile("bikes.mp4", len(body), hashlib.sha256(body).hexdigest(), CLIP.member)
-    monkeypatch.setattr(clip, "CLIP", clip)
+    remote = RemoteFile("bikes.mp4", len(body), hashlib.sha256(body).hexdigest(), CLIP.member)
+    monkeypatch.setattr(clip, "CLIP", remote)
     return body
 
 
