@@ -6,15 +6,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+FiniteFloat = Annotated[
+    float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max, description="a finite number")
+]
+"""A float that `realtime.validation` reads only where it is neither NaN nor infinite."""
 State = Literal["preview", "locked", "held", "lost"]
 
 
@@ -113,7 +119,7 @@ class FrameRef:
     """The frame that a message is about."""
 
     index: int
-    timestamp: float
+    timestamp: FiniteFloat
     width: int
     height: int
 
@@ -128,18 +134,18 @@ class KeyframeRef:
     """The frame that was encoded."""
 
     index: int
-    timestamp: float
+    timestamp: FiniteFloat
 
 
 @dataclass(frozen=True, slots=True)
 class GazeRef:
     """The sample behind a mask: its own timestamp, x and y carried into the frame, px; `radius` px."""
 
-    timestamp: float
-    x: float
-    y: float
-    confidence: float
-    radius: float
+    timestamp: FiniteFloat
+    x: FiniteFloat
+    y: FiniteFloat
+    confidence: FiniteFloat
+    radius: FiniteFloat
 
 
 @dataclass(frozen=True, slots=True)

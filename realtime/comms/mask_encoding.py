@@ -1,4 +1,4 @@
-"""Masks <-> bytes in the three encodings of the wire, all exact. Pure; hostile bytes cost bounded memory.
+"""Encodes and decodes masks in the three lossless encodings of the wire. Pure; hostile bytes cost bounded memory.
 
 COCO's compressed counts follow the format that pycocotools writes (T.-Y. Lin et al., "Microsoft COCO", ECCV 2014).
 """
@@ -8,28 +8,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-import cv2
+import msgspec
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from realtime.comms.envelope import whole
 from realtime.errors import WireError
 from realtime.types import Mask
+from realtime.validation import read_value
 
 MAX_PIXELS = 1 << 26
-"""Largest mask that is unpacked, 8192 x 8192: a hostile peer must not choose how much memory we allocate."""
+"""Largest mask that is decoded, 8192 x 8192: a hostile peer must not choose how much memory is allocated."""
 
 Encoding = Literal["packbits+zstd", "coco_rle", "png"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 
+class _EncodedMask(msgspec.Struct):
+    encoding: Encoding
+    width: int
+    height: int
+    data: bytes
+
+
 def encode_mask(mask: Mask, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
-    """(H, W) bool to its map; all encodings are exact."""
+    """Encode a mask, (H, W) bool, as its map; all encodings are exact."""
     height, width = mask.shape
     if encoding == "packbits+zstd":
         data = zstandard.ZstdCompressor(level=1).compress(np.packbits(mask).tobytes())
     elif encoding == "png":
+        import cv2  # a subscriber of the other encodings needs no OpenCV
+
         ok, png = cv2.imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not ok:
             raise WireError(f"a {width} x {height} mask could not be encoded as PNG")
@@ -42,23 +51,19 @@ def encode_mask(mask: Mask, encoding: Encoding = "packbits+zstd") -> dict[str, A
 
 
 def decode_mask(fields: Mapping[str, Any]) -> Mask:
-    """(H, W) bool from its map; raises `WireError`."""
-    encoding, data = fields.get("encoding"), fields.get("data")
-    width, height = whole(fields, "width", "mask"), whole(fields, "height", "mask")
+    """Decode a mask, (H, W) bool, from its map; raises `WireError`."""
+    encoded = read_value(fields, _EncodedMask, WireError, "mask")
+    width, height, data = encoded.width, encoded.height, encoded.data
     if min(width, height) < 1 or width * height > MAX_PIXELS:
         raise WireError(f"mask of {width} x {height} px; expected 1 to {MAX_PIXELS} pixels")
-    if not isinstance(data, bytes):
-        raise WireError(f"mask.data must be bytes, got {type(data).__name__}")
     try:
-        if encoding == "packbits+zstd":
+        if encoded.encoding == "packbits+zstd":
             return _unpackbits(data, width, height)
-        if encoding == "png":
+        if encoded.encoding == "png":
             return _unpng(data, width, height)
-        if encoding == "coco_rle":
-            return _unrun(_coco_runs(data), width, height)
-    except (zstandard.ZstdError, cv2.error, ValueError, IndexError, OverflowError) as error:
-        raise WireError(f"mask data is not {encoding}: {error}") from None
-    raise WireError(f"mask encoding {encoding!r}; known are {', '.join(ENCODINGS)}")
+        return _unrun(_coco_runs(data), width, height)
+    except (zstandard.ZstdError, ValueError, IndexError, OverflowError) as error:
+        raise WireError(f"mask data is not {encoded.encoding}: {error}") from None
 
 
 def _unpackbits(data: bytes, width: int, height: int) -> Mask:
@@ -80,7 +85,12 @@ def _unpng(data: bytes, width: int, height: int) -> Mask:
     size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if size != (width, height):
         raise ValueError(f"PNG of {size[0]} x {size[1]} px in a map that says {width} x {height}")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    import cv2  # a subscriber of the other encodings needs no OpenCV
+
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error as error:
+        raise ValueError(str(error)) from None
     if image is None:
         raise ValueError("the PNG is damaged")
     return np.asarray(image > 127)

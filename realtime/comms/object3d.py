@@ -1,4 +1,4 @@
-"""`object3d`: where in space is what is being looked at, as a value of the wire. Pure.
+"""Defines `object3d`, the message of an object's place in space, and reads it from a map. Pure.
 
 Metres and seconds. Frames of reference: `frame_id` names the camera's optical frame (x right, y down, z forward), which
 everything but `robot` is in; `robot` says the same in the robot's frame. Quaternions are x, y, z, w as in ROS.
@@ -9,35 +9,65 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CalibrationError, CameraModel, camera_from_dict
-from realtime.comms.envelope import map_of, number, whole
 from realtime.comms.mask_encoding import MAX_PIXELS
-from realtime.comms.references import STATES, envelope, frame_ref
 from realtime.errors import WireError
-from realtime.types import FrameRef, State
+from realtime.types import FiniteFloat, FrameRef, State
+from realtime.validation import read_value
 
 Method3d = Literal["depth", "plane", "size", "ray", "none"]
-"""What a place rests on. depth: measured. plane: the ray meets the plane of a board that is seen. size: the thing is as
-large as we were told. ray: only the direction is known. none: lost, not even that."""
+"""The method behind a place. depth: measured. plane: the ray meets the plane of a visible board. size: from the known
+size of the object. ray: only the direction is known. none: lost, not even that."""
 BoxKind = Literal["minimal", "pca"]
-METHODS: tuple[Method3d, ...] = get_args(Method3d)
-BOXES: tuple[BoxKind, ...] = get_args(BoxKind)
 MAX_POINTS = 100_000
 Numbers = tuple[float, ...]
+_Finite = tuple[FiniteFloat, ...]
+_Vector = Annotated[_Finite, msgspec.Meta(min_length=3, max_length=3, description="a list of 3 numbers")]
+_Quaternion = Annotated[_Finite, msgspec.Meta(min_length=4, max_length=4, description="a list of 4 numbers")]
+_Covariance = Annotated[_Finite, msgspec.Meta(min_length=9, max_length=9, description="a list of 9 numbers")]
+
+
+class _Ray(msgspec.Struct):
+    origin: _Vector | None = None
+    direction: _Vector | None = None
+
+
+class _Pose(msgspec.Struct):
+    position: _Vector | None = None
+    orientation: _Quaternion | None = None
+
+
+class _Transform(msgspec.Struct):
+    translation: _Vector | None = None
+    rotation: _Quaternion | None = None
+
+
+class _Place(msgspec.Struct):
+    frame_id: str
+    ray: _Ray | None = None
+    centroid: _Vector | None = None
+    centroid_covariance: _Covariance | None = None
+    pose: _Pose | None = None
+    velocity: _Vector | None = None
+
+
+class _RobotPlace(_Place, kw_only=True):
+    from_camera: _Transform
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPose:
-    """Where the thing is, in the frame of reference `frame_id`. None is what is not known.
+    """The place of an object in the frame of reference `frame_id`; None where unknown.
 
-    ray_origin (m), ray_direction (unit): the line of sight through the thing; all that there is with method ray.
-    centroid: mean of the points that were seen, m. centroid_covariance: how well it is known, not how large the thing
-        is: 9 numbers, row by row, m^2.
+    ray_origin (m), ray_direction (unit): the line of sight through the object; all that is known with method ray.
+    centroid: mean of the measured points, m. centroid_covariance: the uncertainty of the centroid, not the size of
+        the object: 9 numbers, row by row, m^2.
     position (m), orientation (quaternion xyzw): centre and axes of the box; x along the longest extent.
     velocity: of the centre, m/s.
     """
@@ -52,7 +82,7 @@ class ObjectPose:
     velocity: Numbers | None = None
 
     def to_fields(self) -> dict[str, Any]:
-        """As a map: `ray` {origin, direction} and `pose` {position, orientation} or nil, the rest by name."""
+        """Return as a map: `ray` {origin, direction} and `pose` {position, orientation} or nil, the rest by name."""
         ray, pose = (self.ray_origin, self.ray_direction), (self.position, self.orientation)
         return {
             "frame_id": self.frame_id,
@@ -66,48 +96,63 @@ class ObjectPose:
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], where: str) -> ObjectPose:
         """Read a map; raises `WireError`."""
-        name = fields.get("frame_id")
-        if not isinstance(name, str):
-            raise WireError(f"{where}.frame_id must be a string, got {type(name).__name__}")
-        ray = {} if fields.get("ray") is None else map_of(fields, "ray")
-        pose = {} if fields.get("pose") is None else map_of(fields, "pose")
-        orientation = _vector(pose, "orientation", 4, "pose")
-        if orientation is not None and abs(math.hypot(*orientation) - 1) > 1e-3:
-            raise WireError(f"pose.orientation must be a unit quaternion, got {list(orientation)}")
+        return cls._from_place(read_value(fields, _Place, WireError, where))
+
+    @classmethod
+    def _from_place(cls, place: _Place) -> ObjectPose:
+        ray, pose = place.ray or _Ray(), place.pose or _Pose()
+        if pose.orientation is not None and abs(math.hypot(*pose.orientation) - 1) > 1e-3:
+            raise WireError(f"pose.orientation must be a unit quaternion, got {list(pose.orientation)}")
         return cls(
-            name,
-            _vector(ray, "origin", 3, "ray"),
-            _vector(ray, "direction", 3, "ray"),
-            _vector(fields, "centroid", 3, where),
-            _vector(fields, "centroid_covariance", 9, where),
-            _vector(pose, "position", 3, "pose"),
-            orientation,
-            _vector(fields, "velocity", 3, where),
-        )
+            place.frame_id, ray.origin, ray.direction, place.centroid, place.centroid_covariance, pose.position,
+            pose.orientation, place.velocity,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class DepthRef:
-    """The depth frame that was used. timestamp: on its source's clock. apart_ms: captured this much after `frame`.
+    """The depth frame that was used. timestamp: s on its source's clock. apart_ms: captured this much after `frame`.
 
     registered: it was moved from the depth camera's picture into the colour camera's.
     """
 
-    timestamp: float
-    apart_ms: float
-    registered: bool
+    timestamp: FiniteFloat
+    apart_ms: FiniteFloat
+    registered: bool = False
+
+
+class _Object3dFields(_Place, kw_only=True):
+    stream: str
+    seq: int
+    published_ns: int
+    frame: FrameRef
+    captured_ns: int
+    object: int
+    state: State
+    method: Method3d
+    reason: str = ""
+    extents: _Vector | None = None
+    box: BoxKind | None = None
+    moving: bool = False
+    count: int
+    valid: FiniteFloat
+    points: dict[str, Any]
+    voxel: FiniteFloat
+    camera: dict[str, Any] | None = None
+    depth: DepthRef | None = None
+    robot: _RobotPlace | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Object3dMessage:
-    """`object3d`: the thing of the `mask` message of the same `frame`, in space.
+    """The object of the `mask` message of the same `frame`, in space; topic `object3d`.
 
     object, state: as in that message. captured_ns: when the frame was taken, the host's monotonic clock; a header's
         stamp in ROS is this time, or `frame.timestamp` on the source's clock.
-    method: what the place rests on; reason: why not something better, "" where it is depth.
-    extents: sides of the box, m, longest first, of what the camera sees: the far side is not guessed.
-    box: minimal where the thing was steady, pca while it moves or is not locked yet.
-    moving: whether its velocity is told from 0. count: points that the box was made of, before `points` was thinned.
+    method: the method behind the place; reason: why no better method was used, "" for depth.
+    extents: sides of the box, m, longest first, of the visible part: the far side is not estimated.
+    box: minimal where the object was steady, pca while it moves or is not locked yet.
+    moving: whether its velocity differs from 0. count: points that the box was made of, before `points` was thinned.
     valid: share of the mask's pixels that have depth, 0..1.
     points: (N, 3) float32, m, in the camera's frame, at most one a voxel of `voxel_m`; empty without depth.
     camera: model, size and coefficients of the camera whose frame and pixels these are; None where it is not known.
@@ -138,7 +183,7 @@ class Object3dMessage:
     published_ns: int = 0
 
     def to_fields(self) -> dict[str, Any]:
-        """The map as published, envelope fields excepted; those of `place` stand beside the others."""
+        """Return the map as published, without the envelope's fields; those of `place` are beside the others."""
         points = np.zeros((0, 3), np.float32) if self.points is None else self.points
         robot = None
         if self.robot is not None:
@@ -174,53 +219,27 @@ class Object3dMessage:
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Object3dMessage:
         """Read a map; raises `WireError`."""
-        state, method, box = fields.get("state"), fields.get("method"), fields.get("box")
-        if state not in STATES:
-            raise WireError(f"state {state!r}; known are {', '.join(STATES)}")
-        if method not in METHODS:
-            raise WireError(f"method {method!r}; known are {', '.join(METHODS)}")
-        if box not in (None, *BOXES):
-            raise WireError(f"box {box!r}; known are {', '.join(BOXES)} and nil")
-        place = ObjectPose.from_fields(fields, "object3d")
-        if (place.centroid is not None) != (method in ("depth", "plane", "size")):
-            raise WireError(f"method {method} {'without' if place.centroid is None else 'with'} a centroid")
-        robot = None if fields.get("robot") is None else map_of(fields, "robot")
-        transform = map_of(robot, "from_camera") if robot else {}
+        read = read_value(fields, _Object3dFields, WireError)
+        place = ObjectPose._from_place(read)
+        if (place.centroid is not None) != (read.method in ("depth", "plane", "size")):
+            raise WireError(f"method {read.method} {'without' if place.centroid is None else 'with'} a centroid")
+        transform = read.robot.from_camera if read.robot else _Transform()
+        same = ("frame", "captured_ns", "object", "state", "method", "reason", "extents", "box", "moving", "count",
+                "valid", "depth", "stream", "seq", "published_ns")  # fmt: skip
         return cls(
-            frame=frame_ref(map_of(fields, "frame")),
-            captured_ns=whole(fields, "captured_ns", "object3d"),
-            object=whole(fields, "object", "object3d"),
-            state=state,
-            method=method,
             place=place,
-            reason=str(fields.get("reason", "")),
-            extents=_vector(fields, "extents", 3, "object3d"),
-            box=box,
-            moving=fields.get("moving") is True,
-            count=whole(fields, "count", "object3d"),
-            valid=number(fields, "valid", "object3d"),
-            points=_points(map_of(fields, "points")),
-            voxel_m=number(fields, "voxel", "object3d"),
-            camera=_camera(fields),
-            depth=_depth(fields),
-            robot=None if robot is None else ObjectPose.from_fields(robot, "robot"),
-            robot_from_camera_m=_vector(transform, "translation", 3, "robot.from_camera"),
-            robot_from_camera_xyzw=_vector(transform, "rotation", 4, "robot.from_camera"),
-            **envelope(fields),
+            points=_points(read.points),
+            voxel_m=read.voxel,
+            camera=_camera(read.camera),
+            robot=None if read.robot is None else ObjectPose._from_place(read.robot),
+            robot_from_camera_m=transform.translation,
+            robot_from_camera_xyzw=transform.rotation,
+            **{name: getattr(read, name) for name in same},
         )
 
 
 def _list(vector: Sequence[float] | None) -> list[float] | None:
     return None if vector is None else [float(value) for value in vector]
-
-
-def _vector(fields: Mapping[str, Any], key: str, length: int, where: str) -> Numbers | None:
-    values = fields.get(key)
-    if values is None:
-        return None
-    if not isinstance(values, list) or len(values) != length:
-        raise WireError(f"{where}.{key} must be a list of {length} numbers, got {values!r:.80}")
-    return tuple(number({key: value}, key, where) for value in values)
 
 
 def _points(fields: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -236,22 +255,13 @@ def _points(fields: Mapping[str, Any]) -> NDArray[np.float32]:
     return points
 
 
-def _camera(fields: Mapping[str, Any]) -> CameraModel | None:
-    if fields.get("camera") is None:
+def _camera(fields: dict[str, Any] | None) -> CameraModel | None:
+    if fields is None:
         return None
     try:
-        camera = camera_from_dict(map_of(fields, "camera"))
+        camera = camera_from_dict(fields)
     except CalibrationError as error:
         raise WireError(f"camera: {error}") from None
     if camera.size[0] * camera.size[1] > MAX_PIXELS:
         raise WireError(f"camera of {camera.size[0]} x {camera.size[1]} px; expected at most {MAX_PIXELS} pixels")
     return camera
-
-
-def _depth(fields: Mapping[str, Any]) -> DepthRef | None:
-    if fields.get("depth") is None:
-        return None
-    depth = map_of(fields, "depth")
-    return DepthRef(
-        number(depth, "timestamp", "depth"), number(depth, "apart_ms", "depth"), depth.get("registered") is True
-    )

@@ -1,20 +1,20 @@
-"""Settings from defaults, a TOML file and flags, in this order; every mistake is named with what is allowed. Pure.
+"""Merges settings from defaults, a TOML file and flags, in this order. Pure.
 
-Settings are frozen dataclasses grouped in sections. What a section's own check raises (`ValueError`) and what does
-not fit a field's type becomes a `SettingsError` that names the key and where it came from.
+Settings are frozen dataclasses grouped in sections. A section's own check (`ValueError`) and a value of a wrong type
+become a `SettingsError` that names the key, its origin and the allowed values.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from realtime.errors import SettingsError
+from realtime.validation import read_value
 
 T = TypeVar("T")
 
@@ -31,9 +31,9 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix: str = "") -> T:
-    """Return the dataclass `settings` with nested `values` laid over it.
+    """Return the dataclass `settings` with nested `values` replaced.
 
-    origin: where they came from, for the message, such as the file's name.
+    origin: the origin of `values` for error messages, such as the file's name.
     """
     hints = get_type_hints(type(settings))
     known = [f.name for f in fields(settings)]  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix:
                 raise SettingsError(f"{origin}: {name} is a section, got {value!r}")
             changes[key] = merge_settings(current, value, origin, f"{name}.")
         else:
-            changes[key] = _fit(hints[key], value, f"{origin}: {name}")
+            changes[key] = read_value(value, hints[key], SettingsError, f"{origin}: {name}")
     try:
         return replace(settings, **changes)  # type: ignore[type-var]
     except ValueError as error:
@@ -58,7 +58,7 @@ def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix:
 
 
 def flatten_settings(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Every leaf as "section.key": value, for printing and for recordings."""
+    """Return every leaf as "section.key": value, for printing and for recordings."""
     out: dict[str, Any] = {}
     for f in fields(settings):
         value = getattr(settings, f.name)
@@ -67,36 +67,3 @@ def flatten_settings(settings: Any, prefix: str = "") -> dict[str, Any]:
         else:
             out[f"{prefix}{f.name}"] = value
     return out
-
-
-def _fit(hint: Any, value: Any, name: str) -> Any:
-    """Return `value` as the annotation `hint` has it, or raise with what is allowed."""
-    origin, choices = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in choices:
-            raise SettingsError(f"{name} is {value!r}; allowed: {', '.join(map(str, choices))}")
-        return value
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in choices:
-            return None
-        return _fit(next(c for c in choices if c is not type(None)), value, name)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise SettingsError(f"{name} must be a list, got {value!r}")
-        inner = choices[:1] * len(value) if choices[1:] == (Ellipsis,) else choices
-        if len(inner) != len(value):
-            raise SettingsError(f"{name} must have {len(inner)} values, got {len(value)}")
-        return tuple(_fit(c, v, name) for c, v in zip(inner, value, strict=True))
-    if hint is Path and isinstance(value, str):
-        try:
-            return Path(value).expanduser()
-        except RuntimeError as error:
-            raise SettingsError(f"{name} is {value!r}: {error}") from None
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise SettingsError(f"{name} must be {_NAMES.get(hint, hint.__name__)}, got {value!r}")
-    return value
-
-
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}

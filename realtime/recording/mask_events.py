@@ -10,18 +10,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.comms import STATES, HealthMessage, read_message
-from realtime.comms.envelope import map_of, number, unpack, whole
+from realtime.comms import HealthMessage, read_message, unpack
+from realtime.comms.messages import MaskFields
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
 from realtime.recording.reader import RecordingEntry, RecordingReader
-from realtime.types import FrameKey, GazeRef, GazeSample, State
+from realtime.types import FiniteFloat, FrameKey, GazeRef, GazeSample, State
+from realtime.validation import read_value
 
 KEPT = 4096
 """Frames and looks whose times are remembered for the masks to come: ten seconds at 400 Hz."""
 MOST_FRAMES, MOST_BYTES = 512, 256 << 20
 """Packed frames that wait for their mask. A mask comes within seconds of its frame, or never."""
 EVERYTHING = (FRAME, GAZE, "mask", "health")
+
+
+class _EventFields(MaskFields, kw_only=True):
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+    area: int = 0
+    centroid: tuple[FiniteFloat, FiniteFloat] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,39 +137,19 @@ def _sight(
     lag_ns: int,
 ) -> MaskEvent:
     try:
-        fields = unpack(entry.data)
-        frame, keyframe, gaze, timing = (map_of(fields, name) for name in ("frame", "keyframe", "gaze", "timing_ns"))
-        key = FrameKey(whole(frame, "index", "frame"), whole(timing, "frame_received", "timing_ns"))
-        looked_ns = whole(timing, "gaze_received", "timing_ns")
-        state = fields.get("state")
-        if state not in STATES:
-            raise WireError(f"state {state!r:.40}; known are {', '.join(STATES)}")
-        width, height = (max(1, whole(frame, side, "frame")) for side in ("width", "height"))
-        place = _numbers(fields, "box", 4), _numbers(fields, "centroid", 2)
-        box, centroid = place if state != "lost" else (None, None)
-        said_ns = fields.get("captured_ns")
-        late_ns = said_ns if type(said_ns) is int and said_ns > 0 else key.received_ns - lag_ns
-        at_ns = captured.get(key, late_ns)
-        return MaskEvent(
-            entry, key, key in captured, at_ns, looked.get(looked_ns, looked_ns),
-            whole(fields, "published_ns", "mask"), number(frame, "timestamp", "frame"),
-            number(keyframe, "timestamp", "keyframe"), (width, height), whole(fields, "object", "mask"), state,
-            number(fields, "score", "mask"), number(fields, "confidence", "mask"),
-            GazeRef(*(number(gaze, name, "gaze") for name in GazeRef.__slots__)),
-            (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None,
-            whole(fields, "area", "mask") if box else 0, (centroid[0], centroid[1]) if centroid else None,
-        )  # fmt: skip
+        read = read_value(unpack(entry.data), _EventFields, WireError)
     except WireError as error:
         raise RecordingError(f"{recording.path}: a mask that cannot be read: {error}") from None
-
-
-def _numbers(fields: dict[str, Any], name: str, count: int) -> list[float] | None:
-    values = fields.get(name)
-    if values is None:
-        return None
-    if not isinstance(values, list) or len(values) != count:
-        raise WireError(f"{name} {values!r:.60}; expected {count} numbers")
-    return [number({name: value}, name, "mask") for value in values]
+    key = FrameKey(read.frame.index, read.timing_ns.frame_received)
+    box, centroid = (read.box, read.centroid) if read.state != "lost" else (None, None)
+    captured_ns = read.captured_ns if read.captured_ns > 0 else key.received_ns - lag_ns
+    gaze_ns = read.timing_ns.gaze_received
+    return MaskEvent(
+        entry, key, key in captured, captured.get(key, captured_ns), looked.get(gaze_ns, gaze_ns), read.published_ns,
+        read.frame.timestamp, read.keyframe.timestamp, (max(1, read.frame.width), max(1, read.frame.height)),
+        read.object, read.state, read.score, read.confidence, read.gaze,
+        (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None, read.area if box else 0, centroid,
+    )  # fmt: skip
 
 
 def _health(recording: RecordingReader, entry: RecordingEntry) -> HealthMessage:

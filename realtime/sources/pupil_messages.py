@@ -1,4 +1,4 @@
-"""What a Pupil-compatible device sends, read without trust. Pure; imports nothing of ours but types.
+"""Reads and validates the messages of a Pupil-compatible device. Pure.
 
 Layout after Pupil Capture's network API: topic, msgpack map, then raw bytes. Anything that does not fit raises
 `MalformedMessage` with one of a few reasons, which are counted.
@@ -13,25 +13,34 @@ from typing import Any, NoReturn
 
 import cv2
 import msgpack
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import Image
+from realtime.validation import read_value
 
 MAX_MAP_BYTES = 2**20
 """A gaze datum with both eyes' pupil data is some 2 kB."""
 MAX_SIDE_PX = 16_384
 MAX_PIXELS = 40_000_000
-"""More than 8K video; a JPEG of some kB may unfold to gigabytes."""
+"""More than 8K video; a JPEG of some kB may decode to gigabytes."""
 DEPTH_FORMATS = ("depth16", "depth32f")
 MAX_TIME_S = 1e11
 MAX_INDEX = 2**53
 MAX_NORM = 1e4
-"""Looks outside the picture are fine; beyond this a number is rubbish that would overflow in pixels."""
+"""Gaze outside the picture is fine; a number beyond this is invalid and would overflow in pixels."""
 
 
 class MalformedMessage(Exception):
-    """A message that cannot be used; the argument is the reason it is counted under."""
+    """A message that cannot be used; the argument is the reason that it is counted under."""
+
+
+class _WrongType(MalformedMessage):
+    """A field of a wrong type. Which one is not counted: a peer could invent any number of reasons."""
+
+    def __init__(self, explanation: str) -> None:
+        super().__init__("wrong type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,12 @@ class FrameHeader:
     format: str
 
 
+class _GazeFields(msgspec.Struct):
+    timestamp: float
+    confidence: float
+    norm_pos: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PupilGazeDatum:
     """A gaze datum: x, y in 0..1 of the picture with the origin **top left**, timestamp in device seconds."""
@@ -56,26 +71,24 @@ class PupilGazeDatum:
 
 
 def read_frame_header(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
-    """Read and check all of a `frame.world` message, or of another kind of frame, but its pixels."""
+    """Read and check the header of a `frame.world` message or of another kind of frame."""
     if len(parts) < 3:
         raise MalformedMessage("truncated")
-    fields = _read_map(parts)
-    head = FrameHeader(
-        _whole(fields, "width"),
-        _whole(fields, "height"),
-        _whole(fields, "index", MAX_INDEX),
-        _time(fields),
-        _text(fields, "format"),
-    )
-    if not (head.width and head.height and head.width * head.height <= MAX_PIXELS):
+    head = read_value(_read_map(parts), FrameHeader, _WrongType)
+    if not (0 < head.width <= MAX_SIDE_PX and 0 < head.height <= MAX_SIDE_PX):
         raise MalformedMessage("size")
+    if head.width * head.height > MAX_PIXELS:
+        raise MalformedMessage("size")
+    if not 0 <= head.index <= MAX_INDEX:
+        raise MalformedMessage("out of range")
+    _check_time(head.timestamp)
     if head.format not in formats:
         raise MalformedMessage("format")
     return head
 
 
 def read_pixels(head: FrameHeader, raw: bytes) -> Image:
-    """(H, W, 3) BGR of the size the head says; grey becomes three equal channels."""
+    """Decode a frame of the header's size to (H, W, 3) BGR; grey becomes three equal channels."""
     if head.format == "jpeg":
         if read_jpeg_size(raw) != (head.width, head.height):
             raise MalformedMessage("size")
@@ -91,7 +104,7 @@ def read_pixels(head: FrameHeader, raw: bytes) -> Image:
 
 
 def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
-    """(H, W) of a `frame.depth` message: `depth16` little-endian millimetres, `depth32f` little-endian metres."""
+    """Decode a `frame.depth` message to (H, W): `depth16` little-endian millimetres, `depth32f` little-endian metres."""
     if len(raw) != head.width * head.height * (2 if head.format == "depth16" else 4):
         raise MalformedMessage("size")
     shape = head.height, head.width
@@ -101,33 +114,29 @@ def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np
 
 
 def read_gaze(parts: Sequence[bytes]) -> PupilGazeDatum:
-    """Read a `gaze.` message; turns Pupil's origin, bottom left, into top left.
+    """Read a `gaze.` message; converts Pupil's origin, bottom left, to top left.
 
-    Without a usable `norm_pos` there is no look to hand on, and inventing one with confidence 0 would put a point
-    somewhere: the datum is refused as "no position", which the fixation filter sees as a gap.
+    A datum without a usable `norm_pos` is refused as "no position", which the fixation filter sees as a gap: a sample
+    with confidence 0 would need a position.
     """
     if len(parts) < 2:
         raise MalformedMessage("truncated")
-    fields = _read_map(parts)
-    timestamp = _time(fields)
-    position = fields.get("norm_pos")
-    if position is None:
+    fields = read_value(_read_map(parts), _GazeFields, _WrongType)
+    _check_time(fields.timestamp)
+    if fields.norm_pos is None:
         raise MalformedMessage("no position")
-    if not isinstance(position, list) or len(position) != 2:
-        raise MalformedMessage("wrong type")
-    x, y = (_number(value) for value in position)
+    x, y = fields.norm_pos
     if math.isnan(x) or math.isnan(y):
         raise MalformedMessage("no position")
     if not (abs(x) <= MAX_NORM and abs(y) <= MAX_NORM):
         raise MalformedMessage("out of range")
-    confidence = _number(fields.get("confidence"))
-    if math.isnan(confidence):
+    if math.isnan(fields.confidence):
         raise MalformedMessage("not finite")
-    return PupilGazeDatum(x, 1.0 - y, min(1.0, max(0.0, confidence)), timestamp)
+    return PupilGazeDatum(x, 1.0 - y, min(1.0, max(0.0, fields.confidence)), fields.timestamp)
 
 
 def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) from a complete JPEG's frame header; None if it is none or its end is missing (ITU-T T.81)."""
+    """Read (width, height) from a complete JPEG's frame header; None if it is no JPEG or cut off (ITU-T T.81)."""
     if not data.startswith(b"\xff\xd8"):
         return None
     at = 2
@@ -159,32 +168,8 @@ def _no_extension(code: int, data: bytes) -> NoReturn:
     raise ValueError(f"extension type {code}")
 
 
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise MalformedMessage("wrong type")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise MalformedMessage("wrong type")
-    return float(value)
-
-
-def _whole(fields: dict[str, Any], key: str, largest: int = MAX_SIDE_PX) -> int:
-    value = fields.get(key)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise MalformedMessage("wrong type")
-    if not 0 <= value <= largest:
-        raise MalformedMessage("size" if largest == MAX_SIDE_PX else "out of range")
-    return value
-
-
-def _time(fields: dict[str, Any]) -> float:
-    timestamp = _number(fields.get("timestamp"))
+def _check_time(timestamp: float) -> None:
     if not math.isfinite(timestamp):
         raise MalformedMessage("not finite")
     if abs(timestamp) > MAX_TIME_S:
         raise MalformedMessage("out of range")
-    return timestamp

@@ -59,7 +59,7 @@ def test_truncated_data_is_refused(encoding):
         ({"width": MAX_PIXELS, "height": 2}, "expected 1 to"),
         ({"width": "7"}, "mask.width must be a whole number"),
         ({"height": True}, "mask.height must be a whole number"),
-        ({"data": "text"}, "must be bytes, got str"),
+        ({"data": "text"}, "must be bytes, got 'text'"),
     ],
 )
 def test_wrong_fields_are_named(change, says):

@@ -57,13 +57,13 @@ def test_the_map_says_it_flat():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"method": "magic"}, "known are depth, plane, size, ray, none"),
+        ({"method": "magic"}, "method must be one of depth, plane, size, ray, none, got 'magic'"),
         ({"method": "ray"}, "method ray with a centroid"),
         ({"centroid": None}, "method depth without a centroid"),
         ({"centroid": [1, 2]}, "centroid must be a list of 3 numbers"),
         ({"centroid": [1, 2, float("nan")]}, "finite number"),
-        ({"state": "found"}, "state 'found'"),
-        ({"box": "round"}, "box 'round'"),
+        ({"state": "found"}, "state must be one of preview, locked, held, lost, got 'found'"),
+        ({"box": "round"}, "box must be one of minimal, pca, got 'round'"),
         ({"pose": {"position": [0, 0, 0], "orientation": [1, 1, 1, 1]}}, "unit quaternion"),
         ({"points": {"dtype": "<f4", "shape": [2, 3], "data": b"1234"}}, "points of shape"),
         ({"points": {"dtype": "<f4", "shape": [1 << 40, 3], "data": b""}}, "points of shape"),
