@@ -52,7 +52,7 @@ class MaskMessage(MaskResult):
         return cls(**{name: getattr(result, name) for name in MaskResult.__slots__})
 
     def to_fields(self, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
-        """Return the map as published, without the envelope's fields; box, area and centroid are taken from the mask."""
+        """Return the map as published, without the envelope's fields; box, area and centroid come from the mask."""
         box, area, centroid = mask_shape(self.mask)
         return {
             "frame": asdict(self.frame),

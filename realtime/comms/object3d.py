@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import CalibrationError, CameraModel, camera_from_dict
 from realtime.comms.mask_encoding import MAX_PIXELS
 from realtime.errors import WireError
 from realtime.types import FiniteFloat, FrameRef, State
 from realtime.validation import read_value
+
+if TYPE_CHECKING:
+    from calibration import CameraModel
 
 Method3d = Literal["depth", "plane", "size", "ray", "none"]
 """The method behind a place. depth: measured. plane: the ray meets the plane of a visible board. size: from the known
@@ -258,6 +260,8 @@ def _points(fields: Mapping[str, Any]) -> NDArray[np.float32]:
 def _camera(fields: dict[str, Any] | None) -> CameraModel | None:
     if fields is None:
         return None
+    from calibration import CalibrationError, camera_from_dict  # needs OpenCV, which a subscriber to masks may lack
+
     try:
         camera = camera_from_dict(fields)
     except CalibrationError as error:

@@ -104,7 +104,7 @@ def read_pixels(head: FrameHeader, raw: bytes) -> Image:
 
 
 def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
-    """Decode a `frame.depth` message to (H, W): `depth16` little-endian millimetres, `depth32f` little-endian metres."""
+    """Decode a `frame.depth` message to (H, W): `depth16` little-endian mm, `depth32f` little-endian m."""
     if len(raw) != head.width * head.height * (2 if head.format == "depth16" else 4):
         raise MalformedMessage("size")
     shape = head.height, head.width
