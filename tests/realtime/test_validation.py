@@ -1,0 +1,66 @@
+"""Tests of the reader of untyped values: strictness and the wording of errors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from realtime.types import FiniteFloat
+from realtime.validation import read_value
+
+
+@dataclass(frozen=True)
+class Inner:
+    x: FiniteFloat
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Outer:
+    count: int
+    inner: Inner = Inner(0.0)
+    pairs: tuple[tuple[float, float], ...] = ()
+    named: dict[str, int] | None = None
+    on: bool = False
+    path: Path | None = None
+    data: bytes = b""
+
+
+def test_a_map_becomes_a_value_and_unknown_fields_are_ignored():
+    found = read_value({"count": 1, "inner": {"x": 2}, "pairs": [[1, 2]], "path": "a", "later": 3}, Outer, ValueError)
+    assert found == Outer(1, Inner(2.0), ((1.0, 2.0),), path=Path("a"))
+    assert isinstance(found.inner.x, float)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"count": "1"}, "count must be a whole number, got '1'"),
+        ({"count": 1.0}, "count must be a whole number, got 1.0"),
+        ({"count": True}, "count must be a whole number, got True"),
+        ({"inner": {}}, "inner.x must be a finite number, got None"),
+        ({"inner": 3}, "inner must be a map, got 3"),
+        ({"inner": {"x": math.nan}}, "inner.x must be a finite number, got nan"),
+        ({"inner": {"x": -math.inf}}, "inner.x must be a finite number, got -inf"),
+        ({"inner": {"x": 1, "kind": "c"}}, "inner.kind must be one of a, b, got 'c'"),
+        ({"pairs": [[1, 2], [3, "4"]]}, "pairs[1][1] must be a number, got '4'"),
+        ({"pairs": [[1]]}, "pairs[0] must be a list of 2 values, got [1]"),
+        ({"named": {"a": "b"}}, "named[...] must be of another type, got {'a': 'b'}"),
+        ({"on": 1}, "on must be true or false, got 1"),
+        ({"path": 3}, "path must be a path, got 3"),
+        ({"data": "text"}, "data must be bytes, got 'text'"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_what_was_expected(changes: dict[str, Any], text: str):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is compared below
+        read_value({"count": 1, **changes}, Outer, ValueError)
+    assert str(error.value) == text
+
+
+def test_a_path_to_nobodys_home_states_the_reason():
+    with pytest.raises(ValueError, match=r"file\.path must be a path, got '~nobody-here/x': .*home"):
+        read_value({"count": 1, "path": "~nobody-here/x"}, Outer, ValueError, "file")
