@@ -1,4 +1,4 @@
-"""How much of what is labelled in pictures `everything` finds, beside segment-anything's own generator.
+"""How much of what is labelled in pictures `generate_masks` finds, beside segment-anything's own generator.
 
     python -m benchmarks.automatic_masks DATA [--picture-side PX ...] [--beside 8] [--pictures 40]
 
@@ -37,8 +37,8 @@ import cv2
 import numpy as np
 
 from engines import EngineInfo, EngineSettings, Image, Mask, Prompt, load, weights
-from engines.automatic_masks import AutomaticSettings, everything_in, finished
-from engines.pictures import evenly
+from engines.automatic_masks import AutomaticSettings, generate_image_masks, run_to_end
+from engines.pictures import sample_evenly
 
 SIDES_PX = (512, 1024)
 THEIRS = "segment-anything"
@@ -48,8 +48,8 @@ SHARES = (0.0, 0.001, 0.01, 0.05, 1.0)
 """Of the picture, where classes of objects begin and end."""
 
 
-def stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mask]]]:
-    for entry in evenly(json.loads((folder / "annotations.json").read_text())["images"], limit):
+def read_stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mask]]]:
+    for entry in sample_evenly(json.loads((folder / "annotations.json").read_text())["images"], limit):
         image = cv2.imread(str(folder / "images" / entry["image"]))
         masks = []
         for thing in entry["objects"]:
@@ -72,7 +72,7 @@ def best_ious(found: list[Mask], truths: list[Mask]) -> list[float]:
 # -- ours --------------------------------------------------------------------------------------------------------------
 
 
-class Ours:
+class GazecastGenerator:
     """Our generator, at one side of pictures."""
 
     def __init__(self, args: argparse.Namespace, folder: Path, side: int) -> None:
@@ -93,9 +93,9 @@ class Ours:
 
     def __call__(self, image: Image) -> tuple[list[Mask], float]:
         """Masks and seconds."""
-        finished(everything_in(self.encoder, self.decoder, image, WARM))
+        run_to_end(generate_image_masks(self.encoder, self.decoder, image, WARM))
         begin = time.perf_counter()
-        found = finished(everything_in(self.encoder, self.decoder, image, self.settings))
+        found = run_to_end(generate_image_masks(self.encoder, self.decoder, image, self.settings))
         return [each.mask for each in found], time.perf_counter() - begin
 
     def boxes(self, image: Image, truths: list[Mask]) -> dict[str, list[float]]:
@@ -105,7 +105,7 @@ class Ours:
         filled = prompts + prompts[-1:] * (-len(prompts) % BATCH)  # so that one graph does
         out: dict[str, list[float]] = {"single": [], "best of three": []}
         for answer, truth in zip(self.decoder.decode(embedding, filled), truths, strict=False):
-            for name, index in (("single", 0), ("best of three", answer.top)):
+            for name, index in (("single", 0), ("best of three", answer.best_index)):
                 mask = answer.letterbox.logits_to_picture(answer.logits[index]) > 0
                 out[name].append(float((mask & truth).sum() / max(1, (mask | truth).sum())))
         return out
@@ -161,7 +161,7 @@ def stand_in_for_torchvision() -> None:
             setattr(sys.modules[name], key, function)
 
 
-class Theirs:
+class SegmentAnythingGenerator:
     """segment-anything's generator with MobileSAM's weights."""
 
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
@@ -204,7 +204,7 @@ class Theirs:
 # -- the figures -------------------------------------------------------------------------------------------------------
 
 
-class Tally:
+class RecallStatistics:
     """What was found of a set of pictures."""
 
     def __init__(self) -> None:
@@ -262,12 +262,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of either; default: all cores")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "automatic_masks.json")
     args = parser.parse_args()
-    folder = args.weights or weights.path("mobile_sam")
-    pictures = list(stills(args.data, args.pictures))
-    chosen = {name for name, _, _ in evenly(pictures, args.beside)}
-    ours = {side: Ours(args, folder, side) for side in args.picture_side}
-    theirs = Theirs(args, folder) if chosen else None
-    all_of, beside = {side: Tally() for side in ours}, {side: Tally() for side in [*ours, THEIRS]}
+    folder = args.weights or weights.model_folder("mobile_sam")
+    pictures = list(read_stills(args.data, args.pictures))
+    chosen = {name for name, _, _ in sample_evenly(pictures, args.beside)}
+    ours = {side: GazecastGenerator(args, folder, side) for side in args.picture_side}
+    theirs = SegmentAnythingGenerator(args, folder) if chosen else None
+    all_of, beside = {side: RecallStatistics() for side in ours}, {side: RecallStatistics() for side in [*ours, THEIRS]}
     boxes: dict[int, dict[str, list[float]]] = {side: {} for side in ours}
     # with the other generator first, so that a run that is stopped has something to say
     for name, image, truths in sorted(pictures, key=lambda picture: picture[0] not in chosen):

@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 
 from engines import EngineError, EngineSettings, weights
-from engines.bench import bench
+from engines.bench import benchmark_engine
 from engines.pictures import read_pictures
 
 FRAME = (854, 480)
@@ -43,8 +43,8 @@ def main() -> None:
             )
             try:
                 # The masks do not depend on the threads.
-                row = bench(
-                    settings, args.weights or weights.path("mobile_sam"), FRAME, pictures,
+                row = benchmark_engine(
+                    settings, args.weights or weights.model_folder("mobile_sam"), FRAME, pictures,
                     rounds=args.rounds, quality=threads == args.threads[0], report=print,
                 )  # fmt: skip
             except EngineError as error:

@@ -27,10 +27,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.streaming_eval import scoring
-from benchmarks.streaming_eval.clips import Clip, load
-from benchmarks.streaming_eval.looks import looks
-from benchmarks.streaming_eval.played import Played
-from benchmarks.streaming_eval.stepping import Answer, Encodings, RememberingDecoder, Stepped, step_through
+from benchmarks.streaming_eval.clips import Clip, load_clips
+from benchmarks.streaming_eval.gaze import simulate_gaze
+from benchmarks.streaming_eval.playback import PlaybackLog
+from benchmarks.streaming_eval.stepped_replay import (
+    EncodingCache,
+    RememberingDecoder,
+    SteppedRun,
+    StepResult,
+    replay_stepped,
+)
 from engines import Decoder, EngineSettings, weights
 from engines import load as load_engine
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
@@ -41,18 +47,20 @@ from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, GazeSample, GazeSource, OnEvent, OnGaze, SourceStatus
 
 RUN = f"{shlex.quote(sys.executable)} -m realtime run --source {{source}} --publish {{publish}}"
-Shift = tuple[float, float]
+GazeShift = tuple[float, float]
 
 
-class Off:
+class BiasedTracker:
     """The tracker behind gaze that is off by `shift` px and, if there is one, corrected by a calibration."""
 
-    def __init__(self, decoder: Decoder, shift: Shift, file: Path | None) -> None:
+    def __init__(self, decoder: Decoder, shift: GazeShift, file: Path | None) -> None:
         self._now_ns, self._shift = 0, shift
         self._tracker = Tracker(decoder, lambda: self._now_ns, frame_time=True)
-        self._gaze = CalibratedGaze(_Nobody(), load_gaze_calibration(file).calibration) if file is not None else None
+        self._gaze = (
+            CalibratedGaze(_SilentSource(), load_gaze_calibration(file).calibration) if file is not None else None
+        )
 
-    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         """One frame."""
         self._now_ns = frame.captured_ns
         seen = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
@@ -60,14 +68,14 @@ class Off:
             seen = [self._gaze.correct(s) for s in seen]
         track = self._tracker.step(frame, seen, keyframe)
         if track.result is None:
-            return Answer(None, 0.0, None, track.should_encode)
+            return StepResult(None, 0.0, None, track.should_encode)
         if self._gaze is not None:
             self._gaze.learn_from_mask(replace(track.result, carried_ms=0.0), frame.captured_ns)
         message = track.result
-        return Answer(message.mask, message.gaze.timestamp, message.object, track.should_encode)
+        return StepResult(message.mask, message.gaze.timestamp, message.object, track.should_encode)
 
 
-class _Nobody(GazeSource):
+class _SilentSource(GazeSource):
     """A source that is never started."""
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
@@ -81,43 +89,43 @@ class _Nobody(GazeSource):
         return SourceStatus("waiting")
 
 
-def stepped(clips: Sequence[Clip], files: dict[Shift, Path], args: argparse.Namespace) -> dict[str, Any]:
+def stepped(clips: Sequence[Clip], files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
     """Condition -> streaming J&F, with an encoder that takes `args.taking` frames."""
     settings = EngineSettings()
-    encoder, decoder = load_engine(settings, weights.path(settings.model), frame_size=clips[0].size)
+    encoder, decoder = load_engine(settings, weights.model_folder(settings.model), frame_size=clips[0].size)
     remembering = RememberingDecoder(decoder)
-    ways: dict[str, tuple[Shift, Path | None]] = {"unbiased": ((0.0, 0.0), None)}
+    ways: dict[str, tuple[GazeShift, Path | None]] = {"unbiased": ((0.0, 0.0), None)}
     for bias, file in files.items():
         ways |= {f"biased {bias}": (bias, None), f"calibrated {bias}": (bias, file)}
-    runs = {name: [Stepped(Played(args.fps)) for _ in args.seeds] for name in ways}
+    runs = {name: [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds] for name in ways}
     for clip in clips:
-        encodings = Encodings(encoder, clip)
+        encodings = EncodingCache(encoder, clip)
         for number, seed in enumerate(args.seeds):
-            gaze = looks(clip, args.fps, args.noise_px, seed)
+            gaze = simulate_gaze(clip, args.fps, args.noise_px, seed)
             for name, (shift, used) in ways.items():
 
-                def make(inner: Decoder, _: Clip, shift: Shift = shift, used: Path | None = used) -> Off:
-                    return Off(inner, shift, used)
+                def make(inner: Decoder, _: Clip, shift: GazeShift = shift, used: Path | None = used) -> BiasedTracker:
+                    return BiasedTracker(inner, shift, used)
 
-                step_through(runs[name][number], clip, gaze, encodings, remembering, make, args.taking)
+                replay_stepped(runs[name][number], clip, gaze, encodings, remembering, make, args.taking)
         remembering.forget()
         print(clip.name, file=sys.stderr, flush=True)
-    scores = {name: [scoring.score(s.played, s.arrivals) for s in each] for name, each in runs.items()}
+    scores = {name: [scoring.score_playback(s.played, s.arrivals) for s in each] for name, each in runs.items()}
     return {
         name: {
-            "streaming_jf": scoring.rounded(np.mean([fit.jf for fit in each])),
-            "per_seed": [scoring.rounded(fit.jf) for fit in each],
-            "clips": scoring.together(each)["clips"],
+            "streaming_jf": scoring.round_or_none(np.mean([fit.jf for fit in each])),
+            "per_seed": [scoring.round_or_none(fit.jf) for fit in each],
+            "clips": scoring.pool_scores(each)["clips"],
         }
         for name, each in scores.items()
     }
 
 
-def in_real_time(path: Path, files: dict[Shift, Path], args: argparse.Namespace) -> dict[str, Any]:
+def in_real_time(path: Path, files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
     """Condition -> streaming J&F by the benchmark at `path`."""
     bench = _imported(path)
     clips = bench.load(str(args.data), args.only)
-    ways: dict[str, tuple[Shift, str]] = {"unbiased": ((0.0, 0.0), "")}
+    ways: dict[str, tuple[GazeShift, str]] = {"unbiased": ((0.0, 0.0), "")}
     for bias, file in files.items():
         corrected = f"--calibration {shlex.quote(str(file))}"
         ways |= {f"biased {bias}": (bias, ""), f"calibrated {bias}": (bias, corrected)}
@@ -146,7 +154,9 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def _once(bench: Any, clips: Any, shift: Shift, command: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+def _once(
+    bench: Any, clips: Any, shift: GazeShift, command: str, seed: int, args: argparse.Namespace
+) -> dict[str, Any]:
     straight = bench.gaze_trace
     bench.gaze_trace = lambda *how: straight(*how) + np.array(shift)
     settings = SimpleNamespace(
@@ -159,7 +169,7 @@ def _once(bench: Any, clips: Any, shift: Shift, command: str, seed: int, args: a
         bench.gaze_trace = straight
 
 
-def calibrated(file: Path, size: tuple[int, int], bias: Shift, noise_px: float) -> Path:
+def calibrated(file: Path, size: tuple[int, int], bias: GazeShift, noise_px: float) -> Path:
     """The calibration that a wearer gets whose tracker is off by that."""
     device = SimulatedTracker(TargetClip(9, size), port=0, noise_px=noise_px, error=SimulatedBias(bias))
     device.start()
@@ -187,7 +197,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the calibrations, and their reports, here")
     parser.add_argument("--out", type=Path, metavar="FILE.json")
     args = parser.parse_args()
-    clips = load(args.data, args.only)
+    clips = load_clips(args.data, args.only)
     sizes = {clip.size for clip in clips}
     if len(sizes) > 1:
         sys.exit(f"a calibration belongs to one resolution; the clips have {sorted(sizes)}: choose with --only")

@@ -31,7 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.solids import Solid, see
+from benchmarks.solids import Solid, render_view
 from calibration import CameraModel, PinholeCamera, RigidTransform, record
 from calibration.objects import (
     Depth,
@@ -94,7 +94,7 @@ def boxes(count: int) -> dict[str, Any]:
     for solid in solids(count):
         steady = PoseFilter()
         for picture in range(PICTURES):
-            sight = see(CAMERA, solid, rng, noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
+            sight = render_view(CAMERA, solid, rng, noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
             cloud = find_cloud(sight.mask, sight.depth, CAMERA)
             if not picture:
                 found["moving"].append(against(quick_box(cloud), solid))
@@ -112,7 +112,7 @@ def on_floors(count: int, bleed_px: int) -> dict[str, Any]:
         floor = RigidTransform(down.rotation, np.array([rng.uniform(-0.05, 0.05), 0.05, 0.85]))
         sides = tuple(rng.uniform(0.1, 0.25, 3).tolist())
         solid = Solid(floor @ RigidTransform.from_rotvec([0, 0, rng.uniform(0, math.pi)], [0, 0, sides[2] / 2]), sides)
-        sight = see(CAMERA, solid, rng, wall_m=3, noise_m=NOISE_M, holes=HOLES, bleed_px=bleed_px, floor=floor)
+        sight = render_view(CAMERA, solid, rng, wall_m=3, noise_m=NOISE_M, holes=HOLES, bleed_px=bleed_px, floor=floor)
         found.append(against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid))
     return spread(found)
 
@@ -129,7 +129,7 @@ def spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 def speed() -> dict[str, Any]:
     """Milliseconds of each step, for a thing that covers about 30 000 of 640x480 pixels."""
     solid = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.05, 0.02, 0.75]), (0.28, 0.18, 0.12))
-    sight = see(CAMERA, solid, np.random.default_rng(0), noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
+    sight = render_view(CAMERA, solid, np.random.default_rng(0), noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
     cloud = find_cloud(sight.mask, sight.depth, CAMERA)
     steady = PoseFilter()
 
@@ -163,7 +163,7 @@ def timed(step: Callable[[], object]) -> dict[str, float]:
     return {"cpu": cpu, "clock": clock}
 
 
-class Bin:
+class BinScene:
     """A bin of real things, with their true masks."""
 
     def __init__(self, folder: Path) -> None:
@@ -181,7 +181,7 @@ class Bin:
         return minimal_box(cloud), spot_of(cloud).point_m
 
 
-def true_masks(things: Bin) -> list[dict[str, Any]]:
+def true_masks(things: BinScene) -> list[dict[str, Any]]:
     points = np.dstack([sight_lines(things.camera) * things.depth[..., None], things.depth])
     rows = []
     for thing, name in things.names.items():
@@ -209,7 +209,7 @@ class Quiet:
         return lambda *args: None
 
 
-def looks(things: Bin) -> list[dict[str, Any]]:
+def looks(things: BinScene) -> list[dict[str, Any]]:
     """One look at each thing, through the whole pipeline."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -247,7 +247,7 @@ def look_at(folder: Path, truth: np.ndarray, thing: int) -> tuple[list[MaskMessa
     return [m for m in said if isinstance(m, MaskMessage)], [m for m in said if isinstance(m, Object3dMessage)]
 
 
-def judged(things: Bin, thing: int, masks: list[MaskMessage], placed: list[Object3dMessage]) -> dict[str, Any]:
+def judged(things: BinScene, thing: int, masks: list[MaskMessage], placed: list[Object3dMessage]) -> dict[str, Any]:
     row: dict[str, Any] = {"thing": things.names[thing]}
     if not placed:
         return {**row, "iou": 0.0, "right": False}
@@ -273,7 +273,7 @@ def judged(things: Bin, thing: int, masks: list[MaskMessage], placed: list[Objec
     return row
 
 
-def draw(things: Bin, rows: list[dict[str, Any]], folder: Path) -> None:
+def draw(things: BinScene, rows: list[dict[str, Any]], folder: Path) -> None:
     """Boxes of true masks, and beside them those of one look each where it was right."""
     left, right = things.picture.copy(), things.picture.copy()
     for thing in things.names:
@@ -326,7 +326,7 @@ def main() -> None:
     kept["boxes"] |= {f"on a floor, bleeding {px} px": on_floors(args.boxes, px) for px in (0, 2, 4)}
     print(json.dumps(kept["boxes"], indent=1))
     if args.data is not None:
-        things = Bin(args.data)
+        things = BinScene(args.data)
         kept["true_masks"] = true_masks(things)
         for row in kept["true_masks"]:
             print(row)

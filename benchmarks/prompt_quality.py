@@ -33,7 +33,7 @@ import cv2
 import numpy as np
 
 from engines import EngineSettings, Image, Mask, MaskCandidates, Prompt, load, weights
-from engines.pictures import fitted
+from engines.pictures import resize_and_crop
 
 ERRORS_PX = (0, 5, 10, 20, 40)
 LEAST_AREA = 0.001
@@ -44,7 +44,7 @@ SHARES = (0.001, 0.01, 0.05, 1.0)
 """Of the picture, where classes of objects begin and end."""
 
 
-def stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
+def read_stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
     for entry in json.loads((folder / "annotations.json").read_text())["images"]:
         image = cv2.imread(str(folder / "images" / entry["image"]))
         masks = []
@@ -52,7 +52,7 @@ def stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
             mask = np.zeros(image.shape[:2], np.uint8)
             cv2.fillPoly(mask, [np.round(np.array(thing["polygon"])).astype(np.int32)], 1)
             masks.append(cut(mask))
-        yield entry["image"], fitted(image, FRAME), masks
+        yield entry["image"], resize_and_crop(image, FRAME), masks
 
 
 def clips(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
@@ -60,12 +60,12 @@ def clips(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
         frames = sorted((clip / "frames").glob("*.jpg"))
         for frame in frames[::10]:
             mask = cv2.imread(str(clip / "masks" / f"{frame.stem}.png"), cv2.IMREAD_GRAYSCALE) > 127
-            yield f"{clip.name}/{frame.stem}", fitted(cv2.imread(str(frame)), FRAME), [cut(mask)]
+            yield f"{clip.name}/{frame.stem}", resize_and_crop(cv2.imread(str(frame)), FRAME), [cut(mask)]
 
 
 def cut(mask: np.ndarray) -> Mask:
     """(H, W), nonzero on the object, as the picture is cut."""
-    return fitted((mask > 0).astype(np.uint8)[..., None] * np.uint8(255), FRAME) > 127
+    return resize_and_crop((mask > 0).astype(np.uint8)[..., None] * np.uint8(255), FRAME) > 127
 
 
 def deepest(mask: Mask) -> np.ndarray:
@@ -112,15 +112,16 @@ def measure(encoder, decoder, pictures) -> dict:
             clicks, boxes = prompts_for(name, index, mask)
             found = decoder.decode(embedding, clicks)
             again = [
-                replace(click, mask_logits=each.logits[each.top]) for click, each in zip(clicks, found, strict=True)
+                replace(click, mask_logits=each.logits[each.best_index])
+                for click, each in zip(clicks, found, strict=True)
             ]
             dense, boxed = decoder.decode(embedding, again), decoder.decode(embedding, boxes)
             for error, click, more, box in zip(ERRORS_PX, found, dense, boxed, strict=True):
                 values = ious(click, mask)
-                rows["top"][error].append(values[click.top])
+                rows["top"][error].append(values[click.best_index])
                 rows["best_of_four"][error].append(max(values))
-                rows["dense"][error].append(ious(more, mask)[more.top])
-                rows["box"][error].append(ious(box, mask)[box.top])
+                rows["dense"][error].append(ious(more, mask)[more.best_index])
+                rows["box"][error].append(ious(box, mask)[box.best_index])
     means = {k: {str(e): round(float(np.mean(v)), 4) for e, v in by.items()} for k, by in rows.items()}
     return {"objects": len(areas), "miou": means, "by_area": by_area(areas, {k: by[0] for k, by in rows.items()})}
 
@@ -148,11 +149,11 @@ def main() -> None:
     sides = {}
     for side in args.picture_side:
         settings = EngineSettings(args.backend, precision=args.precision, picture_side=side)
-        folder = args.weights or weights.path("mobile_sam")
+        folder = args.weights or weights.model_folder("mobile_sam")
         encoder, decoder = load(settings, folder, frame_size=FRAME, report=print)
         info = encoder.info
         sides[str(side)] = {
-            "stills": measure(encoder, decoder, stills(args.data / "stills")),
+            "stills": measure(encoder, decoder, read_stills(args.data / "stills")),
             "video": measure(encoder, decoder, clips(args.data / "video")),
         }
         encoder.close()

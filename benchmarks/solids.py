@@ -27,7 +27,7 @@ class Solid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class RenderedView:
     """depth: (H, W) float32 m with noise and holes, 0 for none. mask: as given, bleeding; exact: the true one."""
 
     depth: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Sight:
     exact: NDArray[np.bool_]
 
 
-def see(
+def render_view(
     camera: CameraModel,
     solid: Solid,
     rng: np.random.Generator,
@@ -45,7 +45,7 @@ def see(
     holes: float = 0.02,
     bleed_px: int = 4,
     floor: RigidTransform | None = None,
-) -> Sight:
+) -> RenderedView:
     """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges.
 
     floor: camera_from_floor, which the box stands on: the plane z = 0, before the wall.
@@ -76,7 +76,7 @@ def see(
     depth[patches > np.quantile(patches, 1 - holes / 2)] = 0
     depth[rng.random(z.shape) < holes / 2] = 0
     mask = exact if not bleed_px else cv2.dilate(exact.astype(np.uint8), _disc(bleed_px)) > 0
-    return Sight(depth.astype(np.float32), mask, exact)
+    return RenderedView(depth.astype(np.float32), mask, exact)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

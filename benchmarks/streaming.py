@@ -25,12 +25,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.streaming_eval import pictures, scoring, steady, switches
-from benchmarks.streaming_eval.clips import Clip, load, neighbours
-from benchmarks.streaming_eval.device import NoMasks
-from benchmarks.streaming_eval.looks import looks
-from benchmarks.streaming_eval.played import Arrival, Played
-from benchmarks.streaming_eval.programs import Command, Disc, Program, Stock, measure
+from benchmarks.streaming_eval import figures, gaze_switches, scoring, stability
+from benchmarks.streaming_eval.clips import Clip, load_clips, pair_neighbours
+from benchmarks.streaming_eval.device import NoMasksError
+from benchmarks.streaming_eval.gaze import simulate_gaze
+from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog
+from benchmarks.streaming_eval.programs import (
+    CommandProgram,
+    DiscProgram,
+    MeasuredProgram,
+    StockProgram,
+    measure_program,
+)
 from engines import EngineError, weights
 
 RESULTS = Path(__file__).parent / "results" / "streaming.json"
@@ -38,62 +44,64 @@ PARTS = ("fit", "errors", "switches")
 OURS = shlex.quote(sys.executable) + " -m realtime run --source {source} --publish {publish}"
 PAIR_S = 6.0
 
-Make = Callable[[], Program]
-Run = tuple[Played, list[Arrival]]
+Make = Callable[[], MeasuredProgram]
+StreamingRun = tuple[PlaybackLog, list[MaskArrival]]
 
 
 def programs(args: argparse.Namespace) -> dict[str, Make]:
     """Name -> what starts it anew."""
-    made: dict[str, Make] = {"disc": lambda: Disc(args.disc_px)}
+    made: dict[str, Make] = {"disc": lambda: DiscProgram(args.disc_px)}
     if "stock" in args.programs:
         try:
-            folder = args.stock or weights.path("mobile_sam")
+            folder = args.stock or weights.model_folder("mobile_sam")
         except EngineError as error:
             raise SystemExit(f"stock: {error}, or leave it out with --programs disc gazecast") from None
-        made["stock"] = lambda: Stock(folder)
-    made["gazecast"] = lambda: Command(OURS)
+        made["stock"] = lambda: StockProgram(folder)
+    made["gazecast"] = lambda: CommandProgram(OURS)
     chosen = {name: make for name, make in made.items() if name in args.programs}
     for pair in args.program:
         name, equals, command = pair.partition("=")
         if not equals:
             raise SystemExit(f"--program wants NAME=COMMAND, got {pair!r}")
-        chosen[name] = lambda command=command: Command(command)  # type: ignore[misc]
+        chosen[name] = lambda command=command: CommandProgram(command)  # type: ignore[misc]
     return chosen
 
 
 def by_turns(
     chosen: dict[str, Make], clips: Sequence[Clip], args: argparse.Namespace, noise_px: float, seeds: Sequence[int]
-) -> dict[str, list[Run]]:
+) -> dict[str, list[StreamingRun]]:
     """Every program once a seed."""
-    runs: dict[str, list[Run]] = {name: [] for name in chosen}
+    runs: dict[str, list[StreamingRun]] = {name: [] for name in chosen}
     for seed in seeds:
-        gaze = {clip.name: looks(clip, args.fps, noise_px, seed) for clip in clips}
+        gaze = {clip.name: simulate_gaze(clip, args.fps, noise_px, seed) for clip in clips}
         for name, make in chosen.items():
             print(f"{name}, {noise_px:g} px, seed {seed}", file=sys.stderr, flush=True)
             try:
-                runs[name].append(measure(make(), clips, gaze, args.fps, seed, args.ready_s))
-            except NoMasks as error:
+                runs[name].append(measure_program(make(), clips, gaze, args.fps, seed, args.ready_s))
+            except NoMasksError as error:
                 raise SystemExit(f"{name}: {error}") from None
     return runs
 
 
-def fit(runs: Sequence[Run]) -> dict[str, Any]:
+def measure_single_objects(runs: Sequence[StreamingRun]) -> dict[str, Any]:
     """Figures of one program's runs on clips with one thing."""
-    values = [value for run in runs for value in steady.score(*run)]
-    return scoring.together([scoring.score(*run) for run in runs]) | {
-        "stability": scoring.rounded(sum(values) / len(values)) if values else None
+    values = [value for run in runs for value in stability.score_stability(*run)]
+    return scoring.pool_scores([scoring.score_playback(*run) for run in runs]) | {
+        "stability": scoring.round_or_none(sum(values) / len(values)) if values else None
     }
 
 
-def switching(runs: Sequence[Run]) -> dict[str, Any]:
+def measure_gaze_switches(runs: Sequence[StreamingRun]) -> dict[str, Any]:
     """Figures of one program's runs on clips with two things."""
-    found = scoring.together([scoring.score(*run) for run in runs])
-    return {"streaming_jf": found["streaming_jf"]} | switches.together([switches.score(*run) for run in runs])
+    found = scoring.pool_scores([scoring.score_playback(*run) for run in runs])
+    return {"streaming_jf": found["streaming_jf"]} | gaze_switches.pool_switches(
+        [gaze_switches.score_switches(*run) for run in runs]
+    )
 
 
 def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> dict[str, Any]:
     """One part of the results, as JSON."""
-    clips = load(args.data, args.only)
+    clips = load_clips(args.data, args.only)
     head = {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores", "fps": args.fps, "seeds": args.seeds,
@@ -101,15 +109,21 @@ def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> di
     }  # fmt: skip
     if part == "fit":
         runs = by_turns(chosen, clips, args, args.noise_px, args.seeds)
-        return head | {"noise_px": args.noise_px, "programs": {name: fit(of) for name, of in runs.items()}}
+        return head | {
+            "noise_px": args.noise_px,
+            "programs": {name: measure_single_objects(of) for name, of in runs.items()},
+        }
     if part == "switches":
-        pairs = neighbours(clips, round(PAIR_S * args.fps))
+        pairs = pair_neighbours(clips, round(PAIR_S * args.fps))
         runs = by_turns(chosen, pairs, args, args.noise_px, args.seeds)
-        return head | {"noise_px": args.noise_px, "programs": {name: switching(of) for name, of in runs.items()}}
+        return head | {
+            "noise_px": args.noise_px,
+            "programs": {name: measure_gaze_switches(of) for name, of in runs.items()},
+        }
     curves: dict[str, dict[str, list[float]]] = {name: {} for name in chosen}
     for error_px in args.errors_px:
         for name, of in by_turns(chosen, clips, args, error_px, args.seeds).items():
-            curves[name][f"{error_px:g}"] = [scoring.rounded(scoring.score(*run).jf) for run in of]
+            curves[name][f"{error_px:g}"] = [scoring.round_or_none(scoring.score_playback(*run).jf) for run in of]
     return head | {"streaming_jf_per_seed": curves}
 
 
@@ -178,7 +192,7 @@ def main() -> None:
         raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")
     print(table(results))
     if args.draw is not None:
-        for path in pictures.draw(results, args.draw):
+        for path in figures.draw(results, args.draw):
             print(path)
 
 

@@ -7,7 +7,7 @@ CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in
 late: J&F against the frames that encoding takes, for the tracker and for plain ways.
 ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, CPU time of a step
 without its decodes (they are counted), and on clips side by side what becomes of it when the eyes go to
-another thing (`benchmarks.streaming_eval.switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
+another thing (`benchmarks.streaming_eval.gaze_switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.streaming_eval import pictures, scoring, steady, switches
-from benchmarks.streaming_eval.clips import Clip, load, neighbours
-from benchmarks.streaming_eval.looks import looks
-from benchmarks.streaming_eval.played import Played
-from benchmarks.streaming_eval.stepping import (
-    Encodings,
-    Follower,
-    Plain,
+from benchmarks.streaming_eval import figures, gaze_switches, scoring, stability
+from benchmarks.streaming_eval.clips import Clip, load_clips, pair_neighbours
+from benchmarks.streaming_eval.gaze import simulate_gaze
+from benchmarks.streaming_eval.playback import PlaybackLog
+from benchmarks.streaming_eval.stepped_replay import (
+    ClickMethod,
+    EncodingCache,
     RememberingDecoder,
-    Stepped,
-    Tracked,
-    step_through,
+    SteppedMethod,
+    SteppedRun,
+    TrackerMethod,
+    replay_stepped,
 )
 from engines import Decoder, Encoder, EngineSettings, weights
 from engines import load as load_engine
@@ -46,7 +46,7 @@ from realtime.tracking.tracker import TrackerSettings
 
 RESULTS = Path(__file__).parent / "results" / "tracker_ablation.json"
 PAIR_S = 6.0
-Make = Callable[[Decoder, Clip], Follower]
+Make = Callable[[Decoder, Clip], SteppedMethod]
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "agreement with what was on show": {"choice.agreement": 0.0},
@@ -93,11 +93,11 @@ def without(changes: dict[str, Any], name: str) -> TrackerSettings:
 
 
 def tracked(settings: TrackerSettings) -> Make:
-    return lambda decoder, clip: Tracked(decoder, settings)
+    return lambda decoder, clip: TrackerMethod(decoder, settings)
 
 
 def plain(way: Any) -> Make:
-    return lambda decoder, clip: Plain(decoder, way, clip.things[0])
+    return lambda decoder, clip: ClickMethod(decoder, way, clip.objects[0])
 
 
 WAYS: dict[str, Make] = {
@@ -111,18 +111,18 @@ WAYS: dict[str, Make] = {
 def through(
     clips: Sequence[Clip], makes: dict[tuple[str, int], Make], args: argparse.Namespace,
     engine: tuple[Encoder, RememberingDecoder],
-) -> dict[tuple[str, int], list[Stepped]]:  # fmt: skip
-    """Every (name, frames that encoding takes) through all clips -> one `Stepped` a seed."""
-    out: dict[tuple[str, int], list[Stepped]] = {key: [] for key in makes}
+) -> dict[tuple[str, int], list[SteppedRun]]:  # fmt: skip
+    """Every (name, frames that encoding takes) through all clips -> one `SteppedRun` a seed."""
+    out: dict[tuple[str, int], list[SteppedRun]] = {key: [] for key in makes}
     encoder, decoder = engine
     for key in makes:
-        out[key] = [Stepped(Played(args.fps)) for _ in args.seeds]
+        out[key] = [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds]
     for clip in clips:
-        encodings = Encodings(encoder, clip)
+        encodings = EncodingCache(encoder, clip)
         for k, seed in enumerate(args.seeds):
-            gaze = looks(clip, args.fps, args.noise_px, seed)
+            gaze = simulate_gaze(clip, args.fps, args.noise_px, seed)
             for key, make in makes.items():
-                step_through(out[key][k], clip, gaze, encodings, decoder, make, key[1])
+                replay_stepped(out[key][k], clip, gaze, encodings, decoder, make, key[1])
         decoder.forget()
         print(clip.name, file=sys.stderr, flush=True)
     return out
@@ -130,7 +130,9 @@ def through(
 
 def late(clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]) -> dict[str, Any]:
     runs = through(clips, {(way, e): make for way, make in WAYS.items() for e in args.late}, args, engine)
-    fits = {key: scoring.together([scoring.score(s.played, s.arrivals) for s in of]) for key, of in runs.items()}
+    fits = {
+        key: scoring.pool_scores([scoring.score_playback(s.played, s.arrivals) for s in of]) for key, of in runs.items()
+    }
     return {
         "streaming_jf": {way: {str(e): fits[way, e]["streaming_jf"] for e in args.late} for way in WAYS},
         "clips_jf": {f"{way}, {e}": found["clips"] for (way, e), found in fits.items()},
@@ -143,7 +145,7 @@ def ablations(
     off = {"whole": {}, **ABLATIONS, **tries(args.trying)}
     makes = {(name, args.taking): tracked(without(changes, name)) for name, changes in off.items()}
     single = through(clips, makes, args, engine)
-    pairs = neighbours(clips, round(PAIR_S * args.fps))[::2] if len(clips) > 1 else []
+    pairs = pair_neighbours(clips, round(PAIR_S * args.fps))[::2] if len(clips) > 1 else []
     double = through(pairs, makes, args, engine)
     rows = {name: row(single[name, args.taking], double[name, args.taking] if pairs else []) for name in off}
     return {
@@ -152,21 +154,23 @@ def ablations(
     }  # fmt: skip
 
 
-def row(single: Sequence[Stepped], double: Sequence[Stepped]) -> dict[str, Any]:
+def row(single: Sequence[SteppedRun], double: Sequence[SteppedRun]) -> dict[str, Any]:
     """The figures of one ablation."""
-    steadiness = [value for s in single for value in steady.score(s.played, s.arrivals)]
+    steadiness = [value for s in single for value in stability.score_stability(s.played, s.arrivals)]
     steps = [ms for s in single for ms in s.step_ms]
     found: dict[str, Any] = {
-        "jf": scoring.together([scoring.score(s.played, s.arrivals) for s in single])["streaming_jf"],
-        "stability": scoring.rounded(np.mean(steadiness)),
-        "decodes": scoring.rounded(sum(s.decodes for s in single) / len(steps), 2),
-        "step_ms": scoring.rounded(np.median(steps), 1),
+        "jf": scoring.pool_scores([scoring.score_playback(s.played, s.arrivals) for s in single])["streaming_jf"],
+        "stability": scoring.round_or_none(np.mean(steadiness)),
+        "decodes": scoring.round_or_none(sum(s.decodes for s in single) / len(steps), 2),
+        "step_ms": scoring.round_or_none(np.median(steps), 1),
     }
     if double:
-        seen = switches.together([switches.score(s.played, s.arrivals) for s in double])
+        seen = gaze_switches.pool_switches([gaze_switches.score_switches(s.played, s.arrivals) for s in double])
         found |= {key: seen[key] for key in ("stale", "elsewhere", "strays", "renamed", "recalled", "never_right")}
         found["first_right_ms"] = seen["first_right_ms"]["p50"]
-        found["switch_jf"] = scoring.together([scoring.score(s.played, s.arrivals) for s in double])["streaming_jf"]
+        found["switch_jf"] = scoring.pool_scores([scoring.score_playback(s.played, s.arrivals) for s in double])[
+            "streaming_jf"
+        ]
     return found
 
 
@@ -222,8 +226,8 @@ def main() -> None:
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     if args.data is not None:
         cv2.setNumThreads(1)
-        clips = load(args.data, args.only)
-        folder = args.weights or weights.path("mobile_sam")
+        clips = load_clips(args.data, args.only)
+        folder = args.weights or weights.model_folder("mobile_sam")
         encoder, decoder = load_engine(EngineSettings(decoder_threads=1), folder, frame_size=clips[0].size)
         engine = encoder, RememberingDecoder(decoder)
         head = {
@@ -238,7 +242,7 @@ def main() -> None:
         raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")
     print(table(results))
     if args.draw is not None:
-        for path in pictures.draw(results, args.draw):
+        for path in figures.draw(results, args.draw):
             print(path)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engines.reference import EngineComparison
 
 
-class GateRefused(EngineError):
+class AcceptanceRefused(EngineError):
     """An engine's masks differ too much from the reference's; it was not kept."""
 
 
@@ -42,7 +42,7 @@ best two.
 """
 
 
-def judge(comparison: EngineComparison, precision: str) -> dict[str, Any]:
+def assess_comparison(comparison: EngineComparison, precision: str) -> dict[str, Any]:
     """A comparison as figures for a note, with `passed` and, where it is false, `why`."""
     wanted = THRESHOLDS[precision]
     # Written so that a nan, from no points at all, fails.

@@ -121,7 +121,7 @@ class MaskCandidates:
     letterbox: Letterbox
 
     @property
-    def top(self) -> int:
+    def best_index(self) -> int:
         """Index of the mask with the highest predicted IoU; of four, SAM's own choice is among the last three."""
         first = 1 if len(self.predicted_iou) > 1 else 0
         return first + int(np.argmax(self.predicted_iou[first:]))
@@ -137,7 +137,7 @@ class MaskCandidates:
 
     def __repr__(self) -> str:
         """Shapes and scores, not a quarter of a million numbers."""
-        return f"Candidates(logits{self.logits.shape}, predicted_iou={np.round(self.predicted_iou, 3).tolist()})"
+        return f"MaskCandidates(logits{self.logits.shape}, predicted_iou={np.round(self.predicted_iou, 3).tolist()})"
 
 
 @dataclass(frozen=True, slots=True)

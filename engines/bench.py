@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from engines.base import EngineUnavailable, Image, Prompt
-from engines.build import GATE_PICTURES, Report, opened
+from engines.build import MAX_ACCEPTANCE_IMAGES, Report, opened_engine
 from engines.graphs import BATCHES
 from engines.letterbox import MODEL_SIDE
-from engines.pictures import evenly, fitted
+from engines.pictures import resize_and_crop, sample_evenly
 from engines.settings import EngineSettings
 
 Timings = dict[str, list[float]]
 
 
-def bench(
+def benchmark_engine(
     settings: EngineSettings,
     weights: Path,
     frame_size: tuple[int, int],
@@ -41,21 +41,21 @@ def bench(
     Returns what `gazecast engine bench --json` prints on its last line.
     """
     tell = report or (lambda line: None)
-    image = fitted(pictures[0], frame_size)
-    with opened(settings, weights, frame_size, tell) as (encoder, decoder):
+    image = resize_and_crop(pictures[0], frame_size)
+    with opened_engine(settings, weights, frame_size, tell) as (encoder, decoder):
         info = encoder.info
         embedding = encoder.encode(image)
-        stock_encode, stock_decode = stock_runs(weights, settings.encoder_threads, settings.decoder_threads)
+        stock_encode, stock_decode = published_graph_runs(weights, settings.encoder_threads, settings.decoder_threads)
         runs: dict[str, Callable[[], Any]] = {
             "encoder": lambda: encoder.encode(image),
             "stock encoder": stock_encode,
             "stock decoder": stock_decode,
         }
         for batch in BATCHES:
-            prompts = clicks(frame_size, batch)
+            prompts = center_clicks(frame_size, batch)
             runs[str(batch)] = lambda prompts=prompts: decoder.decode(embedding, prompts)  # type: ignore[misc]
         tell(f"timing {info.backend} {info.precision} and the published graphs, {rounds} rounds")
-        medians = take_turns(runs, rounds)
+        medians = time_alternating(runs, rounds)
         ious = _quality(settings, weights, encoder, decoder, frame_size, pictures, tell) if quality else None
     per_prompt = {str(batch): medians[str(batch)] / batch for batch in BATCHES}
     return {
@@ -79,7 +79,7 @@ def bench(
     }
 
 
-def take_turns(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+def time_alternating(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """The median of each run in milliseconds, one after another in every round, the first round not counted."""
     times: Timings = {name: [] for name in runs}
     for index in range(rounds + 1):
@@ -91,13 +91,13 @@ def take_turns(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:
+def center_clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:
     """Clicks along the middle of a frame."""
     width, height = frame_size
     return [Prompt.click((index + 0.5) * width / count, height / 2) for index in range(count)]
 
 
-def stock_runs(
+def published_graph_runs(
     weights: Path, encoder_threads: int, decoder_threads: int
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """The published pair in ONNX Runtime as one would run it: encode the full square, decode one click."""
@@ -138,9 +138,9 @@ def _quality(
     tell: Report,
 ) -> dict[str, float]:
     from engines.models.checkpoint import read_model
-    from engines.reference import ReferenceEngine, compare
+    from engines.reference import ReferenceEngine, compare_engines
 
     tell("comparing with the reference")
-    chosen = [fitted(picture, frame_size) for picture in evenly(pictures, GATE_PICTURES)]
-    result = compare(ReferenceEngine(read_model(weights, settings.model)), encoder, decoder, chosen)
+    chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
+    result = compare_engines(ReferenceEngine(read_model(weights, settings.model)), encoder, decoder, chosen)
     return {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}

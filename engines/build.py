@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from engines import cache, cache_cleanup
-from engines.acceptance import GateRefused, judge
+from engines.acceptance import AcceptanceRefused, assess_comparison
 from engines.base import Decoder, Encoder, EngineUnavailable, Image
 from engines.graph_store import GraphStore
 from engines.graphs import BUILT, DecoderGraph, EncoderGraph, Graph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.load import load
-from engines.pictures import evenly, fitted
+from engines.pictures import resize_and_crop, sample_evenly
 from engines.settings import EngineSettings, default_cache_dir, picture_side
 
 Report = Callable[[str], None]
-GATE_PICTURES = 8
+MAX_ACCEPTANCE_IMAGES = 8
 """Pictures that the gate looks at: fifteen points on each, some ten seconds of the reference."""
 
 
-def build(
+def build_engine(
     settings: EngineSettings,
     weights: Path,
     frame_size: tuple[int, int],
@@ -35,13 +35,13 @@ def build(
     """Build the graphs for frames of (width, height), judge the engine on real pictures and keep its note.
 
     Precisions int8 and fp8 quantise the encoder on the same pictures; where it fails the gate nothing is left of it.
-    Returns the engine's description with `gate`. Raises `GateRefused` with the figures.
+    Returns the engine's description with `gate`. Raises `AcceptanceRefused` with the figures.
     """
     tell = report or (lambda line: None)
     if settings.backend == "tensorrt":
-        from engines.backends.tensorrt import require
+        from engines.backends.tensorrt import check_available
 
-        require()
+        check_available()
     root = settings.cache_dir or default_cache_dir()
     store = GraphStore(weights, settings.model, root, tell)
     letterbox = _letterbox(settings, frame_size)
@@ -49,11 +49,11 @@ def build(
     decoders = [DecoderGraph.of(letterbox, batch, points, False) for batch, points in BUILT]
     graphs: list[Graph] = [EncoderGraph.of(letterbox), *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
     for graph in graphs:
-        store.onnx(graph, force=force)
+        store.onnx_file(graph, force=force)
     if settings.backend == "tensorrt":
         return _build_tensorrt(settings, weights, frame_size, pictures, store, graphs, force)
     if settings.precision != "int8":
-        return verify(settings, weights, frame_size, pictures, report=report)
+        return verify_engine(settings, weights, frame_size, pictures, report=report)
     return _build_int8(settings, weights, frame_size, pictures, store, force)
 
 
@@ -77,10 +77,10 @@ def _build_tensorrt(
     encoder = EncoderGraph.of(letterbox)
     quantised = settings.precision in ("int8", "fp8")
     if quantised and (force or not store.has_ranges(encoder)):
-        from engines.models.ranges import measure
+        from engines.models.ranges import measure_ranges
 
         store.report("measuring how large the encoder's numbers get")
-        store.keep_ranges(encoder, measure(store.sam(), encoder, pictures))
+        store.save_ranges(encoder, measure_ranges(store.model_module(), encoder, pictures))
     resize = (
         []
         if letterbox.content_size == frame_size
@@ -88,10 +88,10 @@ def _build_tensorrt(
     )
     build_plans(settings, store, [*graphs, *resize], force=force)
     try:
-        return verify(settings, weights, frame_size, pictures, report=store.report)
-    except GateRefused:
+        return verify_engine(settings, weights, frame_size, pictures, report=store.report)
+    except AcceptanceRefused:
         if quantised:
-            store.forget_ranges(encoder)
+            store.clear_ranges(encoder)
         raise
 
 
@@ -108,27 +108,27 @@ def _build_int8(
             f"int8 engines are OpenVINO's and TensorRT's; choose backend openvino or tensorrt, not {settings.backend}"
         )
     from engines.backends.openvino import OpenVinoRuntime, save
-    from engines.backends.openvino_int8 import quantise
+    from engines.backends.openvino_int8 import quantize_model
 
     graph = EncoderGraph.of(_letterbox(settings, frame_size))
     runtime = OpenVinoRuntime(store, settings)
-    file, key = runtime.int8_place(graph)
-    if not force and cache.find(file, key) is not None:
-        return verify(settings, weights, frame_size, pictures, report=store.report)
+    file, key = runtime.int8_path(graph)
+    if not force and cache.find_cached(file, key) is not None:
+        return verify_engine(settings, weights, frame_size, pictures, report=store.report)
     # The note goes first: a file without one does not count, so that a build that is cut short leaves nothing in use.
-    cache.note_of(file).unlink(missing_ok=True)
+    cache.note_path(file).unlink(missing_ok=True)
     store.report(f"quantising the encoder for {frame_size[0]} x {frame_size[1]}; this takes a minute or two")
-    save(quantise(runtime.core.read_model(store.onnx(graph)), graph, pictures), file)
+    save(quantize_model(runtime.core.read_model(store.onnx_file(graph)), graph, pictures), file)
     try:
         cache.write_note(file, f"{graph.name}-int8", key)
-        return verify(settings, weights, frame_size, pictures, report=store.report)
+        return verify_engine(settings, weights, frame_size, pictures, report=store.report)
     except BaseException:
-        for part in (cache.note_of(file), file, file.with_suffix(".bin")):
+        for part in (cache.note_path(file), file, file.with_suffix(".bin")):
             part.unlink(missing_ok=True)
         raise
 
 
-def verify(
+def verify_engine(
     settings: EngineSettings,
     weights: Path,
     frame_size: tuple[int, int],
@@ -138,22 +138,24 @@ def verify(
 ) -> dict[str, Any]:
     """Compare an engine with the torch reference on real pictures and write its note.
 
-    Returns its description with `gate`; raises `GateRefused` with the figures where it falls short.
+    Returns its description with `gate`; raises `AcceptanceRefused` with the figures where it falls short.
     """
-    from engines.reference import ReferenceEngine, compare
+    from engines.reference import ReferenceEngine, compare_engines
 
     tell = report or (lambda line: None)
     root = settings.cache_dir or default_cache_dir()
     store = GraphStore(weights, settings.model, root, tell)
-    same_shape = [fitted(picture, frame_size) for picture in evenly(pictures, GATE_PICTURES)]
-    with opened(settings, weights, frame_size, tell) as (encoder, decoder):
+    same_shape = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
+    with opened_engine(settings, weights, frame_size, tell) as (encoder, decoder):
         tell(f"comparing {encoder.info.backend} {encoder.info.precision} with the reference")
-        figures = judge(compare(ReferenceEngine(store.sam()), encoder, decoder, same_shape), encoder.info.precision)
+        figures = assess_comparison(
+            compare_engines(ReferenceEngine(store.model_module()), encoder, decoder, same_shape), encoder.info.precision
+        )
         described = asdict(encoder.info)
     described["frame_size"] = list(frame_size)
     described["gate"] = figures
     if not figures["passed"]:
-        raise GateRefused(
+        raise AcceptanceRefused(
             f"the {described['precision']} engine of {described['backend']} was refused: {figures['why']}"
         )
     letterbox = Letterbox(*frame_size, picture_side=described["picture_side"])
@@ -174,17 +176,19 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
     root = cache_dir or default_cache_dir()
     return [
         {**asdict(note), "file": str(file), "bytes": size, "state": state}
-        for note, file, size, state in cache.inventory(root)
+        for note, file, size, state in cache.list_cached(root)
     ]
 
 
-def leftovers(unused_days: float | None = None, cache_dir: Path | None = None) -> Iterator[cache_cleanup.UnusedFile]:
+def find_unused_files(
+    unused_days: float | None = None, cache_dir: Path | None = None
+) -> Iterator[cache_cleanup.UnusedFile]:
     """What of the cache may go, see `tidying.leftovers`."""
-    yield from cache_cleanup.leftovers(cache_dir or default_cache_dir(), unused_days=unused_days)
+    yield from cache_cleanup.find_unused_files(cache_dir or default_cache_dir(), unused_days=unused_days)
 
 
 @contextmanager
-def opened(
+def opened_engine(
     settings: EngineSettings, weights: Path, frame_size: tuple[int, int], report: Report
 ) -> Iterator[tuple[Encoder, Decoder]]:
     """An engine for a while."""

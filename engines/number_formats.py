@@ -33,7 +33,7 @@ REDUCED = {
     "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16,
     "int8": TensorProto.FLOAT16, "fp8": TensorProto.FLOAT16,
 }  # fmt: skip
-QUANTISED = {"int8": (TensorProto.INT8, 127.0), "fp8": (TensorProto.FLOAT8E4M3FN, 448.0)}
+QUANTIZED = {"int8": (TensorProto.INT8, 127.0), "fp8": (TensorProto.FLOAT8E4M3FN, 448.0)}
 """The format of quantised operands and its greatest value."""
 SMALLEST_SCALE = 1e-6
 """Less would vanish in float16."""
@@ -47,7 +47,7 @@ KEPT_F32 = ("encoder.neck.1.", "encoder.neck.3.")
 """Layer norms with such weights stay float32."""
 
 
-def typed(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = None) -> onnx.ModelProto:
+def retype_graph(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = None) -> onnx.ModelProto:
     """A graph of `engines.export` in another number format; the one that is given is used up.
 
     ranges: for int8 and fp8 encoders, which raise `EngineUnavailable` without. Raises `ModelError` for a weight that
@@ -55,7 +55,7 @@ def typed(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = 
     """
     if wanted == "f32":
         return model
-    if wanted in QUANTISED and any(output.name == "keys" for output in model.graph.output):
+    if wanted in QUANTIZED and any(output.name == "keys" for output in model.graph.output):
         if not ranges:
             raise EngineUnavailable(
                 f"a {wanted} encoder needs measured ranges; run `gazecast engine build --engine tensorrt`"
@@ -65,7 +65,7 @@ def typed(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = 
     return model
 
 
-def linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+def find_linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
     """The encoder's linear layers: name of the module, as in "encoder.layers.1.blocks.0.mlp.fc1", to its product."""
     producers = {node.output[0]: node for node in graph.node}
     weights = {tensor.name for tensor in graph.initializer}
@@ -86,11 +86,11 @@ class _Quantizer:
 
     def __init__(self, graph: onnx.GraphProto, wanted: str, ranges: Ranges) -> None:
         self._graph, self._ranges = graph, ranges
-        self._kind, self._greatest = QUANTISED[wanted]
+        self._kind, self._greatest = QUANTIZED[wanted]
         self._weights = {tensor.name: tensor for tensor in graph.initializer}
 
     def run(self) -> None:
-        layers = linear_layers(self._graph)
+        layers = find_linear_layers(self._graph)
         missing = sorted(set(layers) - set(self._ranges))
         if missing:
             raise EngineUnavailable(

@@ -16,7 +16,7 @@ def read_pictures(folder: Path, limit: int = 48) -> list[Image]:
     """At most `limit` pictures, evenly taken from the image files below a folder or the frames of a video file."""
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        pictures = (cv2.imread(str(file), cv2.IMREAD_COLOR) for file in evenly(files, limit))
+        pictures = (cv2.imread(str(file), cv2.IMREAD_COLOR) for file in sample_evenly(files, limit))
         found = [np.asarray(picture, np.uint8) for picture in pictures if picture is not None]
     elif folder.is_file():
         found = _video_frames(folder, limit)
@@ -32,7 +32,7 @@ def _video_frames(file: Path, limit: int) -> list[Image]:
     try:
         count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         frames = []
-        for index in evenly(range(count), limit):
+        for index in sample_evenly(range(count), limit):
             video.set(cv2.CAP_PROP_POS_FRAMES, index)
             ok, frame = video.read()
             if ok:
@@ -45,13 +45,13 @@ def _video_frames(file: Path, limit: int) -> list[Image]:
 T = TypeVar("T")
 
 
-def evenly(items: Sequence[T], limit: int) -> list[T]:
+def sample_evenly(items: Sequence[T], limit: int) -> list[T]:
     """At most `limit` of the items, evenly spaced."""
     count = min(limit, len(items))
     return [items[index * len(items) // count] for index in range(count)]
 
 
-def fitted(picture: Image, frame_size: tuple[int, int]) -> Image:
+def resize_and_crop(picture: Image, frame_size: tuple[int, int]) -> Image:
     """The middle of a picture in the proportions of (width, height), in that size."""
     width, height = frame_size
     rows, columns = picture.shape[:2]

@@ -34,7 +34,7 @@ class ReferenceEngine:
     @torch.inference_mode()
     def encode(self, image: Image, letterbox: Letterbox) -> Floats:
         """(H, W, 3) uint8 BGR to the embedding, (64, 64, 256) float32."""
-        content = letterbox.image(image)
+        content = letterbox.resize(image)
         return np.asarray(self._sam.image_encoder(normalised(torch.from_numpy(content)))[0].numpy(), np.float32)
 
     @torch.inference_mode()
@@ -67,7 +67,7 @@ class EngineComparison:
     points: int
 
 
-def compare(
+def compare_engines(
     reference: ReferenceEngine, encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]
 ) -> EngineComparison:
     """Judge an engine on a grid of clicks on every picture."""
@@ -79,26 +79,28 @@ def compare(
         embedding = encoder.encode(image)
         truth = reference.encode(image, embedding.letterbox)
         embeddings.append(_embedding_error(truth, encoder, embedding))
-        prompts = [Prompt.click(*point) for point in grid(image.shape[1], image.shape[0])]
+        prompts = [Prompt.click(*point) for point in probe_points(image.shape[1], image.shape[0])]
         for prompt, candidates in zip(prompts, decoder.decode(embedding, prompts), strict=True):
             wanted = reference.decode(truth, embedding.letterbox, prompt)
-            mask = inside(wanted)[wanted.top]
-            if wanted.predicted_iou[wanted.top] < SCORE_FLOOR or not AREA[0] <= mask.mean() <= AREA[1]:
+            mask = binarize(wanted)[wanted.best_index]
+            if wanted.predicted_iou[wanted.best_index] < SCORE_FLOOR or not AREA[0] <= mask.mean() <= AREA[1]:
                 continue
-            ious = [iou(mask, offered) for offered in inside(candidates)]
+            ious = [iou(mask, offered) for offered in binarize(candidates)]
             best.append(max(ious))
-            chosen.append(ious[candidates.top])
+            chosen.append(ious[candidates.best_index])
             if len(candidates.predicted_iou) == len(wanted.predicted_iou):
                 scores.append(float(np.abs(candidates.predicted_iou - wanted.predicted_iou).mean()))
-    return EngineComparison(mean(best), mean(chosen), mean(scores), mean(embeddings), len(best))
+    return EngineComparison(
+        mean_or_nan(best), mean_or_nan(chosen), mean_or_nan(scores), mean_or_nan(embeddings), len(best)
+    )
 
 
-def mean(values: Sequence[float]) -> float:
+def mean_or_nan(values: Sequence[float]) -> float:
     """The mean; nan of nothing, which passes no threshold."""
     return float(np.mean(values)) if values else float("nan")
 
 
-def grid(width: int, height: int) -> list[tuple[float, float]]:
+def probe_points(width: int, height: int) -> list[tuple[float, float]]:
     """Fifteen points spread over a picture, picture pixels."""
     return [
         ((column + 0.5) * width / GRID_COLUMNS - 0.5, (row + 0.5) * height / GRID_ROWS - 0.5)
@@ -107,7 +109,7 @@ def grid(width: int, height: int) -> list[tuple[float, float]]:
     ]
 
 
-def inside(candidates: MaskCandidates) -> Mask:
+def binarize(candidates: MaskCandidates) -> Mask:
     """(K, h, w) masks at the logits' resolution, without the padding."""
     width, height = (-(-side // 4) for side in candidates.letterbox.content_size)
     return np.asarray(candidates.logits[:, :height, :width] > 0)

@@ -38,7 +38,7 @@ class EncoderRun(Protocol):
     def __call__(self, image: Image) -> tuple[Any, int]:
         """Content (h, w, 3) to what the backend's decoder wants, not shared with later calls, and its bytes.
 
-        Where the runtime `takes_frames`, a whole frame (H, W, 3) whose content the graph is for.
+        Where the runtime `accepts_frames`, a whole frame (H, W, 3) whose content the graph is for.
         """
         ...
 
@@ -55,7 +55,7 @@ class EngineRuntime(Protocol):
     """A backend: compiles graphs."""
 
     @property
-    def takes_frames(self) -> bool:
+    def accepts_frames(self) -> bool:
         """Whether its `EncoderRun` resizes frames itself, and takes them from its own device's memory too."""
         ...
 
@@ -158,12 +158,12 @@ class SamEncoder:
         """See `Encoder.encode`."""
         if self._runtime is None:
             raise EngineClosed("this encoder was closed; load the engine again")
-        takes_frames = self._runtime.takes_frames
-        if not (takes_frames and hasattr(image, "__cuda_array_interface__")):
+        accepts_frames = self._runtime.accepts_frames
+        if not (accepts_frames and hasattr(image, "__cuda_array_interface__")):
             check_image(image)
         letterbox = Letterbox(image.shape[1], image.shape[0], picture_side=self.info.picture_side)
         run = self._runs(EncoderGraph.of(letterbox))
-        prepared, nbytes = run(image if takes_frames else np.ascontiguousarray(letterbox.image(image)))
+        prepared, nbytes = run(image if accepts_frames else np.ascontiguousarray(letterbox.resize(image)))
         return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
 
     def embedding(self, embedding: Embedding) -> Floats:
@@ -208,7 +208,7 @@ class SamDecoder:
         check_prompts(self.info, embedding, prompts)
         out: list[MaskCandidates] = []
         while len(out) < len(prompts):
-            batch = batch_for(len(prompts) - len(out))
+            batch = batch_size_for(len(prompts) - len(out))
             out += self._decode(embedding, prompts[len(out) : len(out) + batch], batch)
         return tuple(out)
 
@@ -234,6 +234,6 @@ class SamDecoder:
         self._runs.clear()
 
 
-def batch_for(count: int) -> int:
+def batch_size_for(count: int) -> int:
     """How many prompts to decode at once of `count` that wait: a batch costs little less than its prompts singly."""
     return next(batch for batch in reversed(BATCHES) if count > batch // 2 or batch == 1)

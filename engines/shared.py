@@ -19,7 +19,7 @@ class SharedDecoder:
         self._free = threading.Condition()
         self._busy = False
         self._waiting = 0
-        self.aside: Decoder = _BackgroundDecoder(self)
+        self.background: Decoder = _BackgroundDecoder(self)
 
     @property
     def info(self) -> EngineInfo:
@@ -37,7 +37,7 @@ class SharedDecoder:
                 self._waiting -= 1
         return self._run(embedding, prompts)
 
-    def decode_aside(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
+    def decode_in_background(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """As the decoder; when nobody else wants it."""
         with self._free:
             self._free.wait_for(lambda: not self._busy and not self._waiting)
@@ -70,7 +70,7 @@ class _BackgroundDecoder:
         return self._shared.info
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
-        return self._shared.decode_aside(embedding, prompts)
+        return self._shared.decode_in_background(embedding, prompts)
 
     def close(self) -> None:
         """It is not its own to close."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines.base import ModelError
-from engines.weights import entry
+from engines.weights import find_model
 
 
 def weight_files(folder: Path, model: str) -> tuple[Path, ...]:
@@ -13,7 +13,7 @@ def weight_files(folder: Path, model: str) -> tuple[Path, ...]:
 
     Raises `ModelError` where there are none.
     """
-    sources = [[folder / file.name for file in source.files] for source in entry(model).sources]
+    sources = [[folder / file.name for file in source.files] for source in find_model(model).sources]
     for files in sources:
         if all(file.is_file() for file in files):
             return tuple(files)

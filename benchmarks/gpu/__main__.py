@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.gpu.report import file_name, table
-from benchmarks.gpu.run import Run
+from benchmarks.gpu.report import file_name, format_table
+from benchmarks.gpu.run import GpuRun
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,15 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.seconds > 0:
         parser.error(f"--seconds must be more than 0, got {args.seconds}")
     run = measure(args)
-    print(table(run.result))
+    print(format_table(run.result))
     if run.result["gpu"] is None:
         return 0 if args.rehearse else 1
     print(f"written to {run.file}")
     return 0 if all(gate["passed"] for gate in run.result["gates"]) else 1
 
 
-def measure(args: argparse.Namespace) -> Run:
-    run = Run("cpu" if args.rehearse else "cuda", 2 if args.rehearse else 200, args.seconds)
+def measure(args: argparse.Namespace) -> GpuRun:
+    run = GpuRun("cpu" if args.rehearse else "cuda", 2 if args.rehearse else 200, args.seconds)
     try:
         import torch
     except ImportError:
@@ -74,7 +74,7 @@ def measure(args: argparse.Namespace) -> Run:
     return run
 
 
-def _describe(run: Run) -> None:
+def _describe(run: GpuRun) -> None:
     import torch
 
     from engines.backends.tensorrt.torch_memory import TorchDevice

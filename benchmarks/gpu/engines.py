@@ -14,20 +14,20 @@ from engines import Decoder, Encoder, EngineSettings, Image, Letterbox, ModelErr
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.models.checkpoint import SamModel
-from engines.models.graphs import examples, own_module
+from engines.models.graphs import build_own_module, example_inputs
 from engines.models.tiny_vit import TinyViT
-from engines.reference import AREA, grid, inside, iou
+from engines.reference import AREA, binarize, iou, probe_points
 from engines.sam import SamDecoder, SamEncoder, open_sam
 
 if TYPE_CHECKING:
-    from benchmarks.gpu.run import Run
+    from benchmarks.gpu.run import GpuRun
 
 ROOT = Path(__file__).parent.parent.parent
 SQUARE = (1024, 1024)
 FRAME = (1280, 720)
 PROMPTS = (1, 4, 8)
 FPS = (30, 60, 120)
-Pair = tuple[SamEncoder, SamDecoder]
+EnginePair = tuple[SamEncoder, SamDecoder]
 
 
 class RandomStore(GraphStore):
@@ -46,7 +46,7 @@ class RandomStore(GraphStore):
         """Keep them: there is no file to read them from again."""
 
 
-def open_store(run: Run, folder: Path | None, root: Path) -> GraphStore:
+def open_store(run: GpuRun, folder: Path | None, root: Path) -> GraphStore:
     """The first weights that are there, else random ones. root: for engines, so that every run builds its own."""
     for place in (folder, _cached(), ROOT / ".weights"):
         if place is not None:
@@ -63,7 +63,7 @@ def open_store(run: Run, folder: Path | None, root: Path) -> GraphStore:
 
 def _cached() -> Path | None:
     try:
-        return weights.path("mobile_sam")
+        return weights.model_folder("mobile_sam")
     except ModelError:
         return None
 
@@ -71,13 +71,13 @@ def _cached() -> Path | None:
 # -- networks in torch ------------------------------------------------------------------------------------------------
 
 
-def measure_parts(run: Run, store: GraphStore) -> None:
+def measure_parts(run: GpuRun, store: GraphStore) -> None:
     """The encoder and decoder as torch has them: plain, and recorded as CUDA graphs."""
     graphs = square_graphs()
     for work, graph in graphs.items():
         with run.part(f"torch, {work}"):
-            net = own_module(store.sam(), graph).to(run.device)
-            inputs = [value.to(run.device) for value in examples(graph).values()]
+            net = build_own_module(store.model_module(), graph).to(run.device)
+            inputs = [value.to(run.device) for value in example_inputs(graph).values()]
             run.add(work, "torch f32", run.device_ms(_call(run, net, inputs, half=False)))
             run.add(work, "torch f16", run.device_ms(_call(run, net, inputs, half=True)))
             if run.device == "cuda":
@@ -85,12 +85,12 @@ def measure_parts(run: Run, store: GraphStore) -> None:
             del net
 
 
-def measure_compiled(run: Run, store: GraphStore) -> None:
+def measure_compiled(run: GpuRun, store: GraphStore) -> None:
     """The same by torch.compile, last because compiling takes its time."""
     for work, graph in square_graphs().items():
         with run.part(f"torch.compile, {work}"):
-            net = torch.compile(own_module(store.sam(), graph).to(run.device))
-            inputs = [value.to(run.device) for value in examples(graph).values()]
+            net = torch.compile(build_own_module(store.model_module(), graph).to(run.device))
+            inputs = [value.to(run.device) for value in example_inputs(graph).values()]
             run.add(work, "torch.compile", run.device_ms(_call(run, net, inputs, half=True)))
             run.add(work, "torch.compile graph", run.device_ms(_recorded(net, inputs)))
 
@@ -103,7 +103,7 @@ def square_graphs() -> dict[str, EncoderGraph | DecoderGraph]:
     }
 
 
-def _call(run: Run, net: Any, inputs: Sequence[Any], *, half: bool) -> Callable[[], Any]:
+def _call(run: GpuRun, net: Any, inputs: Sequence[Any], *, half: bool) -> Callable[[], Any]:
     reduced = torch.float16 if run.device == "cuda" else torch.bfloat16
 
     def call() -> Any:
@@ -131,7 +131,7 @@ def _recorded(net: Any, inputs: Sequence[Any]) -> Callable[[], Any]:
     return launch
 
 
-def measure_plans(run: Run, store: GraphStore) -> None:
+def measure_plans(run: GpuRun, store: GraphStore) -> None:
     """TensorRT's plans by themselves, launched anew and recorded."""
     runtime: Any = None
     with run.part("TensorRT"):
@@ -141,7 +141,7 @@ def measure_plans(run: Run, store: GraphStore) -> None:
             _time_plan(run, runtime, work, graph)
 
 
-def _time_plan(run: Run, runtime: Any, work: str, graph: EncoderGraph | DecoderGraph) -> None:
+def _time_plan(run: GpuRun, runtime: Any, work: str, graph: EncoderGraph | DecoderGraph) -> None:
     plan, device, stream = runtime.plan(graph), runtime.device, runtime.encoding
     blocks = {name: device.allocate(tensor.nbytes) for name, tensor in plan.tensors.items()}
     places = {name: block.address for name, block in blocks.items()}
@@ -150,14 +150,14 @@ def _time_plan(run: Run, runtime: Any, work: str, graph: EncoderGraph | DecoderG
         run.left_out(f"TensorRT, {work}: device events need torch's streams (GAZECAST_CUDA_MEMORY=torch)")
         return
     run.add(work, "tensorrt, no graph", run.device_ms(lambda: plan.run(places, stream), events))
-    if plan.records(stream):
-        run.add(work, "tensorrt", run.device_ms(device.record(stream, lambda: plan.run(places, stream)), events))
+    if plan.supports_capture(stream):
+        run.add(work, "tensorrt", run.device_ms(device.capture_graph(stream, lambda: plan.run(places, stream)), events))
     else:
         run.left_out(f"TensorRT, {work}, recorded: its stream cannot be captured")
     stream.synchronize()
 
 
-def measure_copies(run: Run) -> None:
+def measure_copies(run: GpuRun) -> None:
     """What goes up and down for every frame and every decode."""
     with run.part("copies"):
         frame = torch.zeros(FRAME[1] * FRAME[0] * 3, dtype=torch.uint8).pin_memory()
@@ -170,7 +170,7 @@ def measure_copies(run: Run) -> None:
 # -- engines as they are served ---------------------------------------------------------------------------------------
 
 
-def measure_engines(run: Run, store: GraphStore, pictures: Path | None) -> None:
+def measure_engines(run: GpuRun, store: GraphStore, pictures: Path | None) -> None:
     """The gate, the times that a caller sees, memory, and the whole path, for every engine that runs here."""
     looked_at = _pictures(run, pictures) if run.result["weights"] == "MobileSAM" else []
     if run.device == "cuda":
@@ -191,16 +191,16 @@ def measure_engines(run: Run, store: GraphStore, pictures: Path | None) -> None:
         for fps in FPS[:1] if run.device == "cpu" else FPS:
             with run.part(f"pipeline with {by} at {fps} fps"):
                 try:
-                    from benchmarks.gpu.path import run_path
+                    from benchmarks.gpu.pipeline_latency import measure_pipeline
                 except ImportError as error:
                     raise RuntimeError(f"{error}; pip install zstandard msgpack opencv-python-headless") from error
-                run.result["path"].append(run_path(opener(FRAME), by, fps, run.seconds))
+                run.result["path"].append(measure_pipeline(opener(FRAME), by, fps, run.seconds))
 
 
-def _gate(run: Run, store: GraphStore, by: str, engine: Pair, pictures: Sequence[Image]) -> None:
+def _gate(run: GpuRun, store: GraphStore, by: str, engine: EnginePair, pictures: Sequence[Image]) -> None:
     """A part of its own, so that the engine is timed whatever comes of it."""
     with run.part(f"the gate for {by}"):
-        agreement, points = agree(_torch_engine(run, store, "f32", FRAME), engine, pictures)
+        agreement, points = mean_agreement(_torch_engine(run, store, "f32", FRAME), engine, pictures)
         if not points:
             raise ValueError("no mask on these pictures is large enough to compare; give other --pictures")
         run.result["gates"].append(
@@ -208,8 +208,8 @@ def _gate(run: Run, store: GraphStore, by: str, engine: Pair, pictures: Sequence
         )
 
 
-def _openers(run: Run, store: GraphStore) -> dict[str, Callable[[tuple[int, int]], Pair]]:
-    found: dict[str, Callable[[tuple[int, int]], Pair]] = {
+def _openers(run: GpuRun, store: GraphStore) -> dict[str, Callable[[tuple[int, int]], EnginePair]]:
+    found: dict[str, Callable[[tuple[int, int]], EnginePair]] = {
         "torch graph": lambda size: _torch_engine(run, store, "f16", size)
     }
     if run.device == "cpu":
@@ -219,7 +219,7 @@ def _openers(run: Run, store: GraphStore) -> dict[str, Callable[[tuple[int, int]
     return found
 
 
-def _torch_engine(run: Run, store: GraphStore, precision: str, size: tuple[int, int]) -> Pair:
+def _torch_engine(run: GpuRun, store: GraphStore, precision: str, size: tuple[int, int]) -> EnginePair:
     from engines.backends.torch import CudaRuntime, TorchRuntime
 
     settings = EngineSettings("torch", encoder_threads=2, decoder_threads=2)
@@ -231,7 +231,7 @@ def _torch_engine(run: Run, store: GraphStore, precision: str, size: tuple[int, 
     return pair
 
 
-def _tensorrt_runtime(run: Run, store: GraphStore) -> Any:
+def _tensorrt_runtime(run: GpuRun, store: GraphStore) -> Any:
     """As in `engines.backends.tensorrt.open_engine`, on this run's weights."""
     from engines.backends.tensorrt.device import open_device
     from engines.backends.tensorrt.library import find_library
@@ -241,10 +241,10 @@ def _tensorrt_runtime(run: Run, store: GraphStore) -> Any:
     library, device = find_library(), open_device()
     library.capability(device.gpu.compute)
     run.result["versions"][library.name] = library.version
-    return TensorRtRuntime(library, device, PlanStore(library, device.gpu, store, "f16", current=device.current))
+    return TensorRtRuntime(library, device, PlanStore(library, device.gpu, store, "f16", current=device.make_current))
 
 
-def _tensorrt_engine(run: Run, store: GraphStore, size: tuple[int, int]) -> Pair:
+def _tensorrt_engine(run: GpuRun, store: GraphStore, size: tuple[int, int]) -> EnginePair:
     runtime = _tensorrt_runtime(run, store)
     return open_sam(
         EngineSettings("tensorrt"), store, runtime,
@@ -252,7 +252,7 @@ def _tensorrt_engine(run: Run, store: GraphStore, size: tuple[int, int]) -> Pair
     )  # fmt: skip
 
 
-def _times(run: Run, by: str, encoder: Encoder, decoder: Decoder) -> None:
+def _times(run: GpuRun, by: str, encoder: Encoder, decoder: Decoder) -> None:
     """What a caller waits for, copies included."""
     image = np.full((FRAME[1], FRAME[0], 3), 128, np.uint8)
     embedding = encoder.encode(image)
@@ -265,23 +265,23 @@ def _times(run: Run, by: str, encoder: Encoder, decoder: Decoder) -> None:
         run.add(name, f"{by}, host", run.host_ms(lambda prompts=prompts: decoder.decode(embedding, prompts)), "host")
 
 
-def agree(
+def mean_agreement(
     exact: tuple[Encoder, Decoder], other: tuple[Encoder, Decoder], pictures: Sequence[Image]
 ) -> tuple[float, int]:
     """Mean IoU of the other engine's nearest mask with the one that the exact engine chooses, and of how many."""
     found = []
     for image in pictures:
         ours, theirs = exact[0].encode(image), other[0].encode(image)
-        prompts = [Prompt.click(*point) for point in grid(image.shape[1], image.shape[0])]
+        prompts = [Prompt.click(*point) for point in probe_points(image.shape[1], image.shape[0])]
         for wanted, offered in zip(exact[1].decode(ours, prompts), other[1].decode(theirs, prompts), strict=True):
-            mask = inside(wanted)[wanted.top]
+            mask = binarize(wanted)[wanted.best_index]
             if AREA[0] <= mask.mean() <= AREA[1]:
-                found.append(max(iou(mask, each) for each in inside(offered)))
+                found.append(max(iou(mask, each) for each in binarize(offered)))
     return float(np.mean(found)) if found else float("nan"), len(found)
 
 
-def _pictures(run: Run, place: Path | None) -> list[Image]:
-    from engines.pictures import evenly, fitted, read_pictures
+def _pictures(run: GpuRun, place: Path | None) -> list[Image]:
+    from engines.pictures import read_pictures, resize_and_crop, sample_evenly
 
     found: list[Image] = []
     with run.part("pictures for the gate"):
@@ -293,4 +293,4 @@ def _pictures(run: Run, place: Path | None) -> list[Image]:
             strip = np.asarray(cv2.imread(str(ROOT / "docs" / "looked-at.jpg")), np.uint8)
             third = strip.shape[1] // 3
             found = [strip[:, index * third : (index + 1) * third] for index in range(3)]
-    return [fitted(picture, FRAME) for picture in evenly(found, 2 if run.device == "cpu" else 8)]
+    return [resize_and_crop(picture, FRAME) for picture in sample_evenly(found, 2 if run.device == "cpu" else 8)]

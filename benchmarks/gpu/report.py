@@ -30,7 +30,9 @@ def gflop(work: str) -> float | None:
     return DECODER_GFLOP * int(prompts[1]) if prompts else None
 
 
-def row(work: str, by: str, times_ms: Sequence[float], ceiling_tflops: float | None, timer: str) -> dict[str, Any]:
+def timing_row(
+    work: str, by: str, times_ms: Sequence[float], ceiling_tflops: float | None, timer: str
+) -> dict[str, Any]:
     """One line: median and 99th percentile, and which share of the ceiling the median is."""
     ordered = sorted(times_ms)
     median, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
@@ -45,7 +47,7 @@ def row(work: str, by: str, times_ms: Sequence[float], ceiling_tflops: float | N
     return out
 
 
-def judged(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def assess_targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each target with what was measured; `met` is None where nothing was."""
     found = []
     for work, by, wanted in TARGETS:
@@ -60,7 +62,7 @@ def _target(what: str, wanted: float, found: float | None) -> dict[str, Any]:
     return {"what": what, "wanted_ms": wanted, "found_ms": found, "met": None if found is None else found <= wanted}
 
 
-def table(result: Mapping[str, Any]) -> str:
+def format_table(result: Mapping[str, Any]) -> str:
     """Everything for a reader, what was left out included."""
     gpu = result["gpu"]
     lines = [f"{gpu['name']}, {gpu['memory_gib']} GiB, driver {gpu['driver']}" if gpu else "no GPU"]
@@ -84,7 +86,7 @@ def table(result: Mapping[str, Any]) -> str:
             f"{each['encode_ms']:.2f} ms"
         )
     lines += [f"memory, {name}: {mib:.0f} MiB" for name, mib in result["memory_mib"].items()]
-    for each in judged(result):
+    for each in assess_targets(result):
         if each["met"] is not None:
             word = "met" if each["met"] else "missed"
             lines.append(f"target {word}: {each['what']}: {each['found_ms']:.2f} ms, wanted {each['wanted_ms']:.2f}")

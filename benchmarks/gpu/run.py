@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.report import row
+from benchmarks.gpu.report import timing_row
 
 
-class Run:
+class GpuRun:
     """What is measured, as it comes; a part that fails is left out with its reason, and the next one goes on."""
 
     def __init__(self, device: str, rounds: int, seconds: float) -> None:
@@ -48,7 +48,7 @@ class Run:
 
     def add(self, work: str, by: str, times_ms: Sequence[float], timer: str = "device") -> None:
         """Write down the times of one kind of work."""
-        self.result["rows"].append(row(work, by, times_ms, self.result["ceiling_tflops"], timer))
+        self.result["rows"].append(timing_row(work, by, times_ms, self.result["ceiling_tflops"], timer))
 
     def device_ms(self, work: Callable[[], Any], stream: Any = None) -> list[float]:
         """Times of single runs on a stream, after some that do not count, by the device's events."""

@@ -23,7 +23,7 @@ class Clip:
 
     name: str
     jpegs: tuple[bytes, ...]
-    things: tuple[tuple[Mask, ...], ...]
+    objects: tuple[tuple[Mask, ...], ...]
 
     def __len__(self) -> int:
         return len(self.jpegs)
@@ -31,7 +31,7 @@ class Clip:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) px."""
-        height, width = self.things[0][0].shape
+        height, width = self.objects[0][0].shape
         return width, height
 
     @cached_property
@@ -40,7 +40,7 @@ class Clip:
         return [np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1), np.uint8) for jpeg in self.jpegs]
 
 
-def load(root: Path, only: Sequence[str] = ()) -> list[Clip]:
+def load_clips(root: Path, only: Sequence[str] = ()) -> list[Clip]:
     """Every clip below `root`, or those named; SystemExit with what was expected if there are none."""
     clips = []
     for folder in sorted(root.glob("*")):
@@ -63,15 +63,15 @@ def side_by_side(left: Clip, right: Clip, count: int) -> Clip:
     width, height = left.size
     halves = [_half(left, count, width // 2, height), _half(right, count, width - width // 2, height)]
     jpegs: list[bytes] = []
-    things: tuple[list[Mask], list[Mask]] = [], []
+    objects: tuple[list[Mask], list[Mask]] = [], []
     for (a, truth_a), (b, truth_b) in zip(*halves, strict=True):
         jpegs.append(cv2.imencode(".jpg", np.hstack([a, b]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
-        things[0].append(np.hstack([truth_a, np.zeros_like(truth_b)]))
-        things[1].append(np.hstack([np.zeros_like(truth_a), truth_b]))
-    return Clip(f"{left.name}+{right.name}", tuple(jpegs), (tuple(things[0]), tuple(things[1])))
+        objects[0].append(np.hstack([truth_a, np.zeros_like(truth_b)]))
+        objects[1].append(np.hstack([np.zeros_like(truth_a), truth_b]))
+    return Clip(f"{left.name}+{right.name}", tuple(jpegs), (tuple(objects[0]), tuple(objects[1])))
 
 
-def neighbours(clips: Sequence[Clip], count: int) -> list[Clip]:
+def pair_neighbours(clips: Sequence[Clip], count: int) -> list[Clip]:
     """Every clip beside the next one, so that each is once left and once right."""
     if len(clips) < 2:
         raise SystemExit("two things need two clips; name more or leave --only away")
@@ -89,7 +89,7 @@ def _half(clip: Clip, count: int, width: int, height: int) -> list[tuple[Image, 
     if clip.size[1] != height or clip.size[0] < width:
         raise SystemExit(f"{clip.name} is {clip.size[0]}x{clip.size[1]}; clips side by side must be of one height")
     order = back_and_forth(len(clip), count)
-    masks = [clip.things[0][i] for i in order]
+    masks = [clip.objects[0][i] for i in order]
     lefts = _followed([_middle(mask) for mask in masks], width, clip.size[0])
     return [
         (clip.pictures[i][:, x : x + width], mask[:, x : x + width])

@@ -11,8 +11,8 @@ import msgpack
 import numpy as np
 
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.looks import GAZE_HZ, Looks, closed
-from benchmarks.streaming_eval.played import WARM, Moment, Played, Sent, Stay
+from benchmarks.streaming_eval.gaze import GAZE_HZ, SimulatedGaze, is_blink
+from benchmarks.streaming_eval.playback import WARM_UP_FRAMES, GazeDwell, PlaybackLog, ScoredMoment, SentFrame
 from realtime.comms.sockets import PupilServer
 
 SETTLE_S = 0.3
@@ -20,12 +20,12 @@ QUEUE = 8
 """Messages kept for a reader that is late, as a device with little memory does."""
 
 
-class NoMasks(Exception):
+class NoMasksError(Exception):
     """The program ended, or gave no mask in time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Newest:
+class NewestInput:
     """What a loop in this process sees: the newest frame and the newest gaze with open eyes."""
 
     index: int
@@ -35,13 +35,13 @@ class Newest:
     gaze_s: float
 
 
-class Device:
+class ClipDevice:
     """`port` is the remote's. `run` plays everything; `stop` is set when it is over."""
 
-    def __init__(self, clips: Sequence[Clip], looks: dict[str, Looks], fps: float, seed: int) -> None:
+    def __init__(self, clips: Sequence[Clip], looks: dict[str, SimulatedGaze], fps: float, seed: int) -> None:
         self.stop = threading.Event()
-        self.newest: Newest | None = None
-        self.played = Played(fps, float(np.random.default_rng(seed).uniform(-5e3, 5e3)))
+        self.newest: NewestInput | None = None
+        self.played = PlaybackLog(fps, float(np.random.default_rng(seed).uniform(-5e3, 5e3)))
         self._clips, self._looks, self._fps = clips, looks, fps
         self._server = PupilServer("127.0.0.1", 0, queue=QUEUE)
         self.port = self._server.port
@@ -50,13 +50,13 @@ class Device:
         self._remote.start()
 
     def run(self, ready: Callable[[], bool], dead: Callable[[], bool], timeout_s: float) -> None:
-        """Repeat the first clip until `ready`, then play every clip once, scored; `NoMasks` if that never is."""
+        """Repeat the first clip until `ready`, then play every clip once, scored; `NoMasksError` if that never is."""
         end_s = time.monotonic() + timeout_s
         while not ready():
             if dead():
-                raise NoMasks("the program ended before its first mask")
+                raise NoMasksError("the program ended before its first mask")
             if time.monotonic() > end_s:
-                raise NoMasks(f"no mask within {timeout_s:.0f} s")
+                raise NoMasksError(f"no mask within {timeout_s:.0f} s")
             self._play(self._clips[0], scored=False)
         for clip in self._clips:
             self._play(clip, scored=True)
@@ -89,8 +89,8 @@ class Device:
         self._plays += 1
         looks, start_s = self._looks[clip.name], time.monotonic()
         if scored:
-            self.played.moments += moments(clip, looks, self._fps, start_s, self._plays)
-            self.played.stays += stays(looks, len(clip) / self._fps, start_s, self._plays)
+            self.played.moments += scored_moments(clip, looks, self._fps, start_s, self._plays)
+            self.played.dwells += gaze_dwells(looks, len(clip) / self._fps, start_s, self._plays)
         number, sample = -1, 0
         while not self.stop.is_set():
             now_s = time.monotonic() - start_s
@@ -109,13 +109,13 @@ class Device:
             "topic": "frame.world", "width": width, "height": height, "index": self._index,
             "timestamp": self._clock_s(), "format": "jpeg",
         }  # fmt: skip
-        self.played.sent[self._index] = Sent(time.monotonic(), clip, number, self._plays)
+        self.played.sent[self._index] = SentFrame(time.monotonic(), clip, number, self._plays)
         self._server.send([b"frame.world", msgpack.packb(head), clip.jpegs[number]])
         self._index += 1
 
-    def _send_gaze(self, clip: Clip, looks: Looks, number: int, sample: int) -> None:
+    def _send_gaze(self, clip: Clip, looks: SimulatedGaze, number: int, sample: int) -> None:
         x, y = map(float, looks.points_px[min(sample, len(looks.points_px) - 1)])
-        (width, height), blinks, at_s = clip.size, closed(self._samples), self._clock_s()
+        (width, height), blinks, at_s = clip.size, is_blink(self._samples), self._clock_s()
         self.played.gaze_s.add(round(at_s, 4))
         datum = {
             "topic": "gaze.2d.01.", "norm_pos": [x / width, 1 - y / height], "confidence": 0.0 if blinks else 0.95,
@@ -124,20 +124,20 @@ class Device:
         self._server.send([b"gaze.2d.01.", msgpack.packb(datum)])
         if blinks and self.newest is not None:
             x, y = self.newest.gaze_px
-        self.newest = Newest(self._index - 1, clip.jpegs[number], (height, width), (x, y), at_s)
+        self.newest = NewestInput(self._index - 1, clip.jpegs[number], (height, width), (x, y), at_s)
         self._samples += 1
 
 
-def moments(clip: Clip, looks: Looks, fps: float, start_s: float, play: int) -> list[Moment]:
+def scored_moments(clip: Clip, looks: SimulatedGaze, fps: float, start_s: float, play: int) -> list[ScoredMoment]:
     """When each frame that counts is scored, in a clip that starts at `start_s`."""
-    ends = [(number, (number + 1) / fps) for number in range(WARM, len(clip))]
-    return [Moment(start_s + end_s, clip, number, looks.thing_at(end_s), play) for number, end_s in ends]
+    ends = [(number, (number + 1) / fps) for number in range(WARM_UP_FRAMES, len(clip))]
+    return [ScoredMoment(start_s + end_s, clip, number, looks.object_at(end_s), play) for number, end_s in ends]
 
 
-def stays(looks: Looks, length_s: float, start_s: float, play: int) -> list[Stay]:
+def gaze_dwells(looks: SimulatedGaze, length_s: float, start_s: float, play: int) -> list[GazeDwell]:
     """The stays of the eyes in a clip that starts at `start_s` and lasts `length_s`."""
-    ends = [at_s for at_s, _ in looks.landings[1:]] + [length_s]
+    ends = [at_s for at_s, _ in looks.saccade_ends[1:]] + [length_s]
     return [
-        Stay(play, thing, start_s + at_s, start_s + end_s, first=at_s == 0)
-        for (at_s, thing), end_s in zip(looks.landings, ends, strict=True)
+        GazeDwell(play, thing, start_s + at_s, start_s + end_s, first=at_s == 0)
+        for (at_s, thing), end_s in zip(looks.saccade_ends, ends, strict=True)
     ]

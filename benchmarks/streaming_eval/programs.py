@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.device import Device, Newest, NoMasks
-from benchmarks.streaming_eval.looks import Looks
-from benchmarks.streaming_eval.played import Arrival, Played
+from benchmarks.streaming_eval.device import ClipDevice, NewestInput, NoMasksError
+from benchmarks.streaming_eval.gaze import SimulatedGaze
+from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog
 from realtime.comms import MaskMessage, read_message
 from realtime.comms.sockets import TopicSubscription
 from realtime.errors import WireError
@@ -33,10 +33,10 @@ SPREAD = np.array([58.395, 57.12, 57.375], np.float32)
 SIDE = 1024
 
 
-class Program(Protocol):
+class MeasuredProgram(Protocol):
     """Runs while a device plays."""
 
-    def start(self, device: Device) -> None:
+    def start(self, device: ClipDevice) -> None:
         """Begin to read from it."""
 
     def ready(self) -> bool:
@@ -45,11 +45,11 @@ class Program(Protocol):
     def dead(self) -> bool:
         """Whether it has ended by itself."""
 
-    def stop(self) -> list[Arrival]:
+    def stop(self) -> list[MaskArrival]:
         """End it, and give all its masks in the order in which they were received."""
 
 
-class Command:
+class CommandProgram:
     """A program of its own, `{source}` and `{publish}` in whose command line stand for the two endpoints.
 
     Messages are only kept while it runs and read when it is over: the cores belong to what is measured.
@@ -64,7 +64,7 @@ class Command:
         self.bad: list[str] = []
         self.last_words = ""
 
-    def start(self, device: Device) -> None:
+    def start(self, device: ClipDevice) -> None:
         """Start the process and listen."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -96,7 +96,7 @@ class Command:
         """Whether the process has ended."""
         return self._child.poll() is not None
 
-    def stop(self) -> list[Arrival]:
+    def stop(self) -> list[MaskArrival]:
         """Interrupt it as Ctrl-C does; what does not end within STOP_S is killed and told of in `bad`."""
         self._over.set()
         self._listener.join()
@@ -115,24 +115,24 @@ class Command:
         found = [self._arrival(*message) for message in self._messages]
         return [arrival for arrival in found if arrival is not None]
 
-    def _arrival(self, at_s: float, payload: bytes) -> Arrival | None:
+    def _arrival(self, at_s: float, payload: bytes) -> MaskArrival | None:
         try:
             message = read_message("mask", payload)
         except WireError as error:  # a finding, not a crash
             self.bad.append(str(error))
             return None
         assert isinstance(message, MaskMessage)
-        return Arrival(at_s, message.mask, message.frame.index, message.gaze.timestamp, message.object)
+        return MaskArrival(at_s, message.mask, message.frame.index, message.gaze.timestamp, message.object)
 
 
-class _Loop:
+class _LoopProgram:
     """A loop on a thread of this process."""
 
     def __init__(self) -> None:
-        self._arrivals: list[Arrival] = []
+        self._arrivals: list[MaskArrival] = []
         self._error: Exception | None = None
 
-    def start(self, device: Device) -> None:
+    def start(self, device: ClipDevice) -> None:
         self._device = device
         self._thread = threading.Thread(target=self._guarded, daemon=True)
         self._thread.start()
@@ -143,7 +143,7 @@ class _Loop:
     def dead(self) -> bool:
         return not self._thread.is_alive()
 
-    def stop(self) -> list[Arrival]:
+    def stop(self) -> list[MaskArrival]:
         self._device.stop.set()
         self._thread.join()
         if self._error is not None:
@@ -160,10 +160,10 @@ class _Loop:
         raise NotImplementedError
 
     def _put(self, mask: np.ndarray, index: int, gaze_s: float) -> None:
-        self._arrivals.append(Arrival(time.monotonic(), mask, index, gaze_s))
+        self._arrivals.append(MaskArrival(time.monotonic(), mask, index, gaze_s))
 
 
-class Disc(_Loop):
+class DiscProgram(_LoopProgram):
     """No model: a disc round the newest gaze, 50 times a second. The floor."""
 
     def __init__(self, radius_px: int) -> None:
@@ -179,7 +179,7 @@ class Disc(_Loop):
             time.sleep(0.02)
 
 
-class Stock(_Loop):
+class StockProgram(_LoopProgram):
     """The usual loop: newest frame, encode, newest gaze, decode, show; the published graphs in ONNX Runtime."""
 
     def __init__(self, models: Path) -> None:
@@ -209,7 +209,7 @@ class Stock(_Loop):
             self._put(logits[0, 0] > 0, seen.index, look.gaze_s)
 
 
-def _prompt(embedding: np.ndarray, look: Newest, scale: float, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+def _prompt(embedding: np.ndarray, look: NewestInput, scale: float, shape: tuple[int, int]) -> dict[str, np.ndarray]:
     """One click and the padding point that the published decoder expects."""
     return {
         "image_embeddings": embedding,
@@ -221,17 +221,22 @@ def _prompt(embedding: np.ndarray, look: Newest, scale: float, shape: tuple[int,
     }
 
 
-def measure(
-    program: Program, clips: Sequence[Clip], looks: dict[str, Looks], fps: float, seed: int, ready_s: float
-) -> tuple[Played, list[Arrival]]:
-    """Play all clips to a program in real time; raises `NoMasks` if it never gives one."""
-    device = Device(clips, looks, fps, seed)
-    trouble: NoMasks | None = None
+def measure_program(
+    program: MeasuredProgram,
+    clips: Sequence[Clip],
+    looks: dict[str, SimulatedGaze],
+    fps: float,
+    seed: int,
+    ready_s: float,
+) -> tuple[PlaybackLog, list[MaskArrival]]:
+    """Play all clips to a program in real time; raises `NoMasksError` if it never gives one."""
+    device = ClipDevice(clips, looks, fps, seed)
+    trouble: NoMasksError | None = None
     try:
         program.start(device)
         try:
             device.run(program.ready, program.dead, ready_s)
-        except NoMasks as error:
+        except NoMasksError as error:
             trouble = error
         finally:
             device.stop.set()
@@ -239,8 +244,8 @@ def measure(
     finally:
         device.close()
     if trouble is not None:
-        said = program.last_words if isinstance(program, Command) else ""
-        raise NoMasks(f"{trouble}\n{said}".strip())
-    if isinstance(program, Command) and (bad := program.bad):
+        said = program.last_words if isinstance(program, CommandProgram) else ""
+        raise NoMasksError(f"{trouble}\n{said}".strip())
+    if isinstance(program, CommandProgram) and (bad := program.bad):
         print(f"{len(bad)} messages that do not follow the contract, the first: {bad[0]}", file=sys.stderr)
     return device.played, arrivals

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.streaming_eval.played import Arrival, Played, by_frame, newest
+from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog, newest_arrivals, newest_frame_arrivals
 from engines import Mask
 
 TOLERANCE = 0.008
@@ -23,7 +23,7 @@ QUANTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class StreamingScore:
     """What one run of all clips gave.
 
     clips: (J, F) each. own_j: J of each frame's first mask against the frame that it names. unknown: messages
@@ -73,22 +73,22 @@ def _edge(mask: Mask) -> Any:
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, square, borderType=cv2.BORDER_REPLICATE)
 
 
-def score(played: Played, arrivals: Sequence[Arrival]) -> Fit:
+def score_playback(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> StreamingScore:
     """Score one run."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for moment in played.moments:
-        seen = newest(arrivals, moment.at_s)
+        seen = newest_arrivals(arrivals, moment.at_s)
         rows.setdefault(moment.clip.name, []).append(j_and_f(seen.mask if seen else None, moment.truth))
     span = [arrival for arrival in arrivals if arrival.at_s >= played.begin_s]
-    first = by_frame(played, arrivals)
+    first = newest_frame_arrivals(played, arrivals)
     own, late = [], []
     for index, arrival in first.items():
         sent = played.sent[index]
         late.append((arrival.at_s - sent.at_s) * 1e3)
-        if len(sent.clip.things) == 1:
-            own.append(j_and_f(arrival.mask, sent.clip.things[0][sent.number])[0])
+        if len(sent.clip.objects) == 1:
+            own.append(j_and_f(arrival.mask, sent.clip.objects[0][sent.number])[0])
     lasted_s = max(span[-1].at_s - span[0].at_s, 1e-9) if len(span) > 1 else 1.0
-    return Fit(
+    return StreamingScore(
         {
             name: (float(np.mean([j for j, _ in row])), float(np.mean([f for _, f in row])))
             for name, row in rows.items()
@@ -105,27 +105,27 @@ def score(played: Played, arrivals: Sequence[Arrival]) -> Fit:
     )
 
 
-def together(fits: Sequence[Fit]) -> dict[str, Any]:
+def pool_scores(fits: Sequence[StreamingScore]) -> dict[str, Any]:
     """Several runs, one a seed, as figures for JSON: means of the runs, percentiles of all that was timed in them."""
     clips = {name: np.mean([fit.clips[name] for fit in fits], 0) for name in fits[0].clips}
     own = [float(np.mean(fit.own_j)) for fit in fits if fit.own_j]
     return {
-        "streaming_jf": rounded(np.mean([fit.jf for fit in fits])),
-        "per_seed": [rounded(fit.jf) for fit in fits],
-        "j": rounded(np.mean([j for j, _ in clips.values()])),
-        "f": rounded(np.mean([f for _, f in clips.values()])),
-        "own_frame_j": rounded(np.mean(own)) if own else None,
-        "frames_masked": rounded(np.mean([fit.frames_masked for fit in fits])),
-        "masks_per_s": rounded(np.mean([fit.masks_per_s for fit in fits]), 1),
+        "streaming_jf": round_or_none(np.mean([fit.jf for fit in fits])),
+        "per_seed": [round_or_none(fit.jf) for fit in fits],
+        "j": round_or_none(np.mean([j for j, _ in clips.values()])),
+        "f": round_or_none(np.mean([f for _, f in clips.values()])),
+        "own_frame_j": round_or_none(np.mean(own)) if own else None,
+        "frames_masked": round_or_none(np.mean([fit.frames_masked for fit in fits])),
+        "masks_per_s": round_or_none(np.mean([fit.masks_per_s for fit in fits]), 1),
         "frame_to_mask_ms": percentiles([ms for fit in fits for ms in fit.frame_to_mask_ms]),
         "frame_to_mask_ms_each_percent": each_percent([ms for fit in fits for ms in fit.frame_to_mask_ms]),
         "gaze_to_mask_ms": percentiles([ms for fit in fits for ms in fit.gaze_to_mask_ms]),
         "unknown_labels": [int(n) for n in np.sum([fit.unknown for fit in fits], 0)],
-        "clips": {name: [rounded(j), rounded(f)] for name, (j, f) in clips.items()},
+        "clips": {name: [round_or_none(j), round_or_none(f)] for name, (j, f) in clips.items()},
     }
 
 
-def rounded(value: Any, digits: int = 3) -> float:
+def round_or_none(value: Any, digits: int = 3) -> float:
     """For JSON."""
     return round(float(value), digits)
 
@@ -135,9 +135,9 @@ def percentiles(values: Sequence[float], of: Sequence[int] = QUANTILES) -> dict[
     if not values:
         return None
     found = np.percentile(values, of, method="higher" if np.isinf(values).any() else "linear")
-    return {f"p{p}": rounded(v, 1) if np.isfinite(v) else None for p, v in zip(of, found, strict=True)}
+    return {f"p{p}": round_or_none(v, 1) if np.isfinite(v) else None for p, v in zip(of, found, strict=True)}
 
 
 def each_percent(values: Sequence[float]) -> list[float]:
     """The 1st to 99th percentile, to draw a distribution by."""
-    return [rounded(v, 1) for v in np.percentile(values, np.arange(1, 100))] if values else []
+    return [round_or_none(v, 1) for v in np.percentile(values, np.arange(1, 100))] if values else []

@@ -1,7 +1,14 @@
 """Everything in a picture, each thing with its mask: SAM's automatic mask generator on our engines."""
 
-from engines.automatic_masks.found import AutomaticMask
-from engines.automatic_masks.generate import GenerationStep, Steps, everything, everything_in, finished, segment
+from engines.automatic_masks.generate import (
+    GenerationStep,
+    Steps,
+    generate_image_masks,
+    generate_masks,
+    run_to_end,
+    segment_prompt,
+)
+from engines.automatic_masks.packed_mask import AutomaticMask
 from engines.automatic_masks.settings import AutomaticSettings
 
 __all__ = [
@@ -9,8 +16,8 @@ __all__ = [
     "AutomaticSettings",
     "GenerationStep",
     "Steps",
-    "everything",
-    "everything_in",
-    "finished",
-    "segment",
+    "generate_image_masks",
+    "generate_masks",
+    "run_to_end",
+    "segment_prompt",
 ]

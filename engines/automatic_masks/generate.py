@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines.automatic_masks.found import AutomaticMask, pack
-from engines.automatic_masks.judge import GridCells, judged, window
-from engines.automatic_masks.overlap import Boxes, was_cut, without_duplicates, without_specks
-from engines.automatic_masks.settings import AutomaticSettings, Crop, crops, grid
+from engines.automatic_masks.overlap import Boxes, is_cut_by_crop, remove_small_regions, suppress_duplicates
+from engines.automatic_masks.packed_mask import AutomaticMask, pack_mask
+from engines.automatic_masks.quality import GridCells, logits_window, measure_quality
+from engines.automatic_masks.settings import AutomaticSettings, Crop, click_grid, crop_boxes
 from engines.base import Decoder, Embedding, Encoder, Floats, Image, MaskCandidates, Prompt, PromptError, check_image
 from engines.letterbox import Letterbox
 
@@ -54,8 +54,8 @@ class _KeptMasks:
     cells: GridCells
 
 
-def everything(decoder: Decoder, embedding: Embedding, settings: AutomaticSettings | None = None) -> Steps:
-    """Find everything in a picture that was encoded, in steps of a batch of clicks; `finished` does all at once.
+def generate_masks(decoder: Decoder, embedding: Embedding, settings: AutomaticSettings | None = None) -> Steps:
+    """Find everything in a picture that was encoded, in steps of a batch of clicks; `run_to_end` does all at once.
 
     Holds no mask of the picture's size: of one that has passed its low-resolution logits, at most 128 KiB, and of one
     that stays its packed bits. Raises `PromptError` for settings with crops, which need the picture, and what
@@ -66,19 +66,21 @@ def everything(decoder: Decoder, embedding: Embedding, settings: AutomaticSettin
         raise PromptError("crops are encoded anew, which takes the picture; use everything_in, or no crops")
     size = embedding.letterbox.width, embedding.letterbox.height
     side = chosen.points_per_side
-    found = yield from _look(decoder, embedding, _CropPass((0, 0, *size), size, side, 0, side**2), chosen)
-    return _mended(found, chosen)
+    found = yield from _generate_in_crop(decoder, embedding, _CropPass((0, 0, *size), size, side, 0, side**2), chosen)
+    return _remove_specks(found, chosen)
 
 
-def everything_in(encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings | None = None) -> Steps:
-    """Find everything in a (H, W, 3) uint8 BGR picture, with crops if the settings have some; as `everything`.
+def generate_image_masks(
+    encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings | None = None
+) -> Steps:
+    """Find everything in a (H, W, 3) uint8 BGR picture, with crops if the settings have some; as `generate_masks`.
 
     Its first step comes before anything is encoded.
     """
     chosen = settings or AutomaticSettings()
     check_image(image)
     size = image.shape[1], image.shape[0]
-    parts = list(crops(*size, chosen))
+    parts = list(crop_boxes(*size, chosen))
     total = sum(chosen.side_of(layer) ** 2 for layer, _ in parts)
     found: list[AutomaticMask] = []
     done = 0
@@ -87,16 +89,16 @@ def everything_in(encoder: Encoder, decoder: Decoder, image: Image, settings: Au
         x0, y0, x1, y1 = crop
         embedding = encoder.encode(np.ascontiguousarray(image[y0:y1, x0:x1]))
         part = _CropPass(crop, size, chosen.side_of(layer), done, total)
-        found += yield from _look(decoder, embedding, part, chosen)
+        found += yield from _generate_in_crop(decoder, embedding, part, chosen)
         done += part.side**2
     if len(parts) > 1:
         # Smaller crops first: what they show was seen sharper. Areas are whole pixels, so that the IoU breaks ties.
         scores = [each.predicted_iou - each.crop_box[2] * each.crop_box[3] for each in found]
-        found = [found[index] for index in without_duplicates(_boxes(found), scores, chosen.crop_duplicate_iou)]
-    return _mended(found, chosen)
+        found = [found[index] for index in suppress_duplicates(_boxes(found), scores, chosen.crop_duplicate_iou)]
+    return _remove_specks(found, chosen)
 
 
-def finished(steps: Steps, report: Callable[[GenerationStep], None] | None = None) -> tuple[AutomaticMask, ...]:
+def run_to_end(steps: Steps, report: Callable[[GenerationStep], None] | None = None) -> tuple[AutomaticMask, ...]:
     """Run to the end. report: is told every step; an exception that it raises gives up and is passed on."""
     try:
         while True:
@@ -110,24 +112,24 @@ def finished(steps: Steps, report: Callable[[GenerationStep], None] | None = Non
         steps.close()
 
 
-def segment(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> AutomaticMask:
+def segment_prompt(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> AutomaticMask:
     """The one mask that is meant by a click, several clicks, a box, or a box with clicks; it may be empty.
 
     For one click that is the best of SAM's three from part to whole. Several clicks or a box are not ambiguous, and
     SAM has a mask of its own for these. Of a box, what lies in the picture is taken; one beside it is a `PromptError`.
     """
-    (offered,) = decoder.decode(embedding, [_in_picture(prompt, embedding.letterbox)])
+    (offered,) = decoder.decode(embedding, [_clip_box(prompt, embedding.letterbox)])
     single = prompt.box_px is None and len(prompt.points_px) == 1
-    index = offered.top if single else 0
+    index = offered.best_index if single else 0
     logits, letterbox = offered.logits[index], offered.letterbox
-    box, area, packed = _at_picture_size(logits, letterbox, (0, 0))
+    box, area, packed = _pack_full_size(logits, letterbox, (0, 0))
     size = letterbox.width, letterbox.height
-    stability = judged(logits, letterbox, AutomaticSettings().stability_offset).stability
+    stability = measure_quality(logits, letterbox, AutomaticSettings().stability_offset).stability
     points = tuple((float(x), float(y)) for x, y in prompt.points_px[prompt.labels == 1])
     return AutomaticMask(size, box, area, float(offered.predicted_iou[index]), stability, points, (0, 0, *size), packed)
 
 
-def _in_picture(prompt: Prompt, letterbox: Letterbox) -> Prompt:
+def _clip_box(prompt: Prompt, letterbox: Letterbox) -> Prompt:
     """The prompt with its box cut to the picture."""
     if prompt.box_px is None:
         return prompt
@@ -139,28 +141,28 @@ def _in_picture(prompt: Prompt, letterbox: Letterbox) -> Prompt:
     return replace(prompt, box_px=inside)
 
 
-def _look(
+def _generate_in_crop(
     decoder: Decoder, embedding: Embedding, part: _CropPass, settings: AutomaticSettings
 ) -> Generator[GenerationStep, None, list[AutomaticMask]]:
     """Everything in one crop, which `embedding` is of."""
     x0, y0, x1, y1 = part.crop
-    points = grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
+    points = click_grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
     kept: list[_KeptMasks] = []
     count = settings.clicks_at_once
     for begin in range(0, len(points), count):
         batch = [(x, y) for x, y in points[begin : begin + count]]
         answers = decoder.decode(embedding, [Prompt.click(x, y) for x, y in batch])
         for point, answer in zip(batch, answers, strict=True):
-            for one in _passed(answer, point, (x0, y0), settings):
-                if not was_cut(one.box, part.crop, part.size, settings.crop_edge_px):
+            for one in _select_masks(answer, point, (x0, y0), settings):
+                if not is_cut_by_crop(one.box, part.crop, part.size, settings.crop_edge_px):
                     kept.append(one)
         yield GenerationStep(part.done + begin + len(batch), part.total, len(kept))
     boxes = np.array([one.box for one in kept], float)
-    stay = without_duplicates(boxes, [one.predicted_iou for one in kept], settings.duplicate_iou)
-    return [_found(kept[index], embedding.letterbox, part) for index in stay]
+    stay = suppress_duplicates(boxes, [one.predicted_iou for one in kept], settings.duplicate_iou)
+    return [_to_automatic_mask(kept[index], embedding.letterbox, part) for index in stay]
 
 
-def _passed(
+def _select_masks(
     answer: MaskCandidates, point: tuple[float, float], corner: tuple[int, int], settings: AutomaticSettings
 ) -> Iterator[_KeptMasks]:
     """Those of a click's masks that the decoder believes in and that hardly change with the threshold."""
@@ -168,43 +170,43 @@ def _passed(
     for logits, iou in zip(answer.logits[first:], answer.predicted_iou[first:].tolist(), strict=True):
         if iou <= settings.least_predicted_iou:
             continue
-        found = judged(logits, answer.letterbox, settings.stability_offset)
+        found = measure_quality(logits, answer.letterbox, settings.stability_offset)
         if found.box is not None and found.stability >= settings.least_stability:
             (x0, y0, x1, y1), (x, y) = found.box, corner
             yield _KeptMasks((x0 + x, y0 + y, x1 + x, y1 + y), iou, found.stability, point, GridCells.of(logits))
 
 
-def _found(one: _KeptMasks, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
+def _to_automatic_mask(one: _KeptMasks, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
     """A mask that stays, at the size of the picture."""
     x0, y0, x1, y1 = part.crop
-    box, area, packed = _at_picture_size(one.cells.logits(), letterbox, (x0, y0))
+    box, area, packed = _pack_full_size(one.cells.logits(), letterbox, (x0, y0))
     point = one.point[0] + x0, one.point[1] + y0
     crop_box = x0, y0, x1 - x0, y1 - y0
     return AutomaticMask(part.size, box, area, one.predicted_iou, one.stability, (point,), crop_box, packed)
 
 
-def _at_picture_size(
+def _pack_full_size(
     logits: Floats, letterbox: Letterbox, corner: tuple[int, int]
 ) -> tuple[tuple[int, int, int, int], int, bytes]:
     """Box, area and packed bits of the mask of logits over a crop whose top left pixel is at `corner`."""
-    where = window(logits, letterbox, 0.0)
+    where = logits_window(logits, letterbox, 0.0)
     inside = letterbox.logits_to_picture(logits, where) > 0
-    return pack(inside, (where[0] + corner[0], where[1] + corner[1]))
+    return pack_mask(inside, (where[0] + corner[0], where[1] + corner[1]))
 
 
-def _mended(found: list[AutomaticMask], settings: AutomaticSettings) -> tuple[AutomaticMask, ...]:
+def _remove_specks(found: list[AutomaticMask], settings: AutomaticSettings) -> tuple[AutomaticMask, ...]:
     """Without specks, if these are to go; of those that became duplicates by it the ones that were whole stay."""
     if not settings.smallest_region_px or not found:
         return tuple(found)
     mended, whole = [], []
     for each in found:
-        part = each.part
-        clean = without_specks(part, settings.smallest_region_px)
+        part = each.cropped_mask
+        clean = remove_small_regions(part, settings.smallest_region_px)
         whole.append(float(np.array_equal(part, clean)))
-        box, area, packed = pack(clean, each.box_xywh[:2])
+        box, area, packed = pack_mask(clean, each.box_xywh[:2])
         mended.append(replace(each, box_xywh=box, area_px=area, packed=packed))
     most = max(settings.duplicate_iou, settings.crop_duplicate_iou)
-    return tuple(mended[index] for index in without_duplicates(_boxes(mended), whole, most))
+    return tuple(mended[index] for index in suppress_duplicates(_boxes(mended), whole, most))
 
 
 def _boxes(found: list[AutomaticMask]) -> Boxes:

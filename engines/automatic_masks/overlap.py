@@ -15,7 +15,7 @@ Boxes = NDArray[np.float64]
 """(N, 4) x0 y0 x1 y1, pixels, x1 and y1 excluded."""
 
 
-def without_duplicates(boxes: Boxes, scores: Sequence[float], most_iou: float) -> list[int]:
+def suppress_duplicates(boxes: Boxes, scores: Sequence[float], most_iou: float) -> list[int]:
     """Indices of the boxes that stay, best score first: greedy non-maximum suppression.
 
     One goes whose IoU with a box that stays is greater than `most_iou`; of equal scores the earlier box stays.
@@ -34,7 +34,7 @@ def without_duplicates(boxes: Boxes, scores: Sequence[float], most_iou: float) -
     return kept
 
 
-def was_cut(box: Sequence[float], crop: Crop, size: tuple[int, int], edge_px: float) -> bool:
+def is_cut_by_crop(box: Sequence[float], crop: Crop, size: tuple[int, int], edge_px: float) -> bool:
     """Whether x0 y0 x1 y1 comes within `edge_px` of a side of its crop that is not one of the (width, height) picture.
 
     What is as near to the picture's own side ends there, as in SAM's own generator.
@@ -43,7 +43,7 @@ def was_cut(box: Sequence[float], crop: Crop, size: tuple[int, int], edge_px: fl
     return any(abs(box[side] - crop[side]) <= edge_px < abs(box[side] - picture[side]) for side in range(4))
 
 
-def without_specks(part: Mask, smallest_px: int) -> Mask:
+def remove_small_regions(part: Mask, smallest_px: int) -> Mask:
     """A mask without holes and then without islands of fewer than `smallest_px` pixels, its largest island excepted.
 
     part: all of the mask. What is open to the part's edge is no hole.

@@ -65,7 +65,7 @@ class AutomaticSettings:
         return max(1, int(self.points_per_side / self.crop_points_divisor**layer))
 
 
-def grid(side: int, crop: Crop) -> Floats:
+def click_grid(side: int, crop: Crop) -> Floats:
     """(side * side, 2) float32, picture pixels: the middles of as many equal parts of a crop, row by row."""
     x0, y0, x1, y1 = crop
     middles = (np.arange(side) + 0.5) / side
@@ -73,7 +73,7 @@ def grid(side: int, crop: Crop) -> Floats:
     return np.stack([xs.ravel(), ys.ravel()], 1).astype(np.float32)
 
 
-def crops(width: int, height: int, settings: AutomaticSettings) -> Iterator[tuple[int, Crop]]:
+def crop_boxes(width: int, height: int, settings: AutomaticSettings) -> Iterator[tuple[int, Crop]]:
     """(layer, crop) of the picture itself and then of every crop that has pixels."""
     yield 0, (0, 0, width, height)
     for layer in range(1, settings.crop_layers + 1):

@@ -41,7 +41,7 @@ def open_engine(
 class OnnxRuntime:
     """Opens graphs with the threads of the settings."""
 
-    takes_frames = False
+    accepts_frames = False
 
     def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
         self._store, self._settings = store, settings
@@ -57,16 +57,16 @@ class OnnxRuntime:
             raise ModelError(f"ONNX Runtime cannot use {file}; run `gazecast engine build --force`") from error
 
     def encoder(self, graph: EncoderGraph) -> OnnxRuntimeEncoder:
-        """See `Runtime.encoder`."""
-        return OnnxRuntimeEncoder(self._session(self._store.onnx(graph), self._settings.encoder_threads))
+        """See `EngineRuntime.encoder`."""
+        return OnnxRuntimeEncoder(self._session(self._store.onnx_file(graph), self._settings.encoder_threads))
 
     def decoder(self, graph: DecoderGraph) -> OnnxRuntimeDecoder:
-        """See `Runtime.decoder`."""
-        session = self._session(self._store.onnx(graph), self._settings.decoder_threads)
+        """See `EngineRuntime.decoder`."""
+        session = self._session(self._store.onnx_file(graph), self._settings.decoder_threads)
         return OnnxRuntimeDecoder(session, graph.masks_in)
 
     def array(self, tensor: Any) -> Floats:
-        """See `Runtime.array`."""
+        """See `EngineRuntime.array`."""
         return np.asarray(tensor, np.float32)
 
 

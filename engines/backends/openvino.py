@@ -50,7 +50,7 @@ class OpenVinoRuntime:
     precision: of the encoder for the frames to come; the decoder and what was not quantised run in `float_precision`.
     """
 
-    takes_frames = False
+    accepts_frames = False
 
     def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
         self.core = ov.Core()
@@ -65,16 +65,16 @@ class OpenVinoRuntime:
         self.float_precision = "f32" if wanted == "f32" or not capable else "bf16"
         self.precision = "int8" if wanted == "int8" else self.float_precision
 
-    def int8_place(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
+    def int8_path(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
         """Where the int8 encoder for a shape belongs, and its key."""
-        return self._store.int8(graph, openvino=ov.__version__, device=self.device)
+        return self._store.int8_file(graph, openvino=ov.__version__, device=self.device)
 
     def _int8(self, graph: EncoderGraph) -> Path | None:
         """The int8 encoder for a shape, where it may be used and was built; building is what the gate passed."""
         if self._settings.precision not in ("auto", "int8"):
             return None
-        file, key = self.int8_place(graph)
-        return file if cache.find(file, key) is not None else None
+        file, key = self.int8_path(graph)
+        return file if cache.find_cached(file, key) is not None else None
 
     def resolve(self, graph: EncoderGraph) -> None:
         """Settle the precision for the frames to come."""
@@ -107,16 +107,18 @@ class OpenVinoRuntime:
         return self.core.compile_model(model, "CPU", config)
 
     def encoder(self, graph: EncoderGraph) -> OpenVinoEncoder:
-        """See `Runtime.encoder`. A shape that has no int8 encoder gets the float one."""
-        file = self._int8(graph) or self._store.onnx(graph)
+        """See `EngineRuntime.encoder`. A shape that has no int8 encoder gets the float one."""
+        file = self._int8(graph) or self._store.onnx_file(graph)
         return OpenVinoEncoder(self.compiled(file, self._settings.encoder_threads))
 
     def decoder(self, graph: DecoderGraph) -> OpenVinoDecoder:
-        """See `Runtime.decoder`."""
-        return OpenVinoDecoder(self.compiled(self._store.onnx(graph), self._settings.decoder_threads), graph.masks_in)
+        """See `EngineRuntime.decoder`."""
+        return OpenVinoDecoder(
+            self.compiled(self._store.onnx_file(graph), self._settings.decoder_threads), graph.masks_in
+        )
 
     def array(self, tensor: Any) -> Floats:
-        """See `Runtime.array`."""
+        """See `EngineRuntime.array`."""
         return np.array(tensor.data, np.float32)
 
 

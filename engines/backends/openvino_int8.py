@@ -2,7 +2,7 @@
 
 Ranges of activations are measured on the pictures; weights become int8 channel by channel. The decoder stays in
 bfloat16: it is small, and its errors go straight into the masks. So do the encoder's depthwise convolutions and its
-first one: their channels differ too much for one range, and being bound by memory they gain nothing (see `EXACT`).
+first one: their channels differ too much for one range, and being bound by memory they gain nothing (see `FLOAT_PATTERNS`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from engines.base import EngineUnavailable, Image, PromptError
 from engines.graphs import EncoderGraph
-from engines.pictures import evenly, fitted
+from engines.pictures import resize_and_crop, sample_evenly
 
-CALIBRATION = 24
+MAX_CALIBRATION_IMAGES = 24
 """Pictures that ranges are measured on; more changed nothing."""
-EXACT_TYPES = ("GroupConvolution",)
-EXACT = ("/preparation/.*", "/encoder/patch_embed.0/.*")
+FLOAT_TYPES = ("GroupConvolution",)
+FLOAT_PATTERNS = ("/preparation/.*", "/encoder/patch_embed.0/.*")
 """What is left in bfloat16, as OpenVINO types and as patterns of names: the depthwise convolutions; the decoder's share
 of the graph and the convolution of the picture itself. In int8 the convolutions named here made three quarters of the
 squared error that quantising adds to a 288 x 512 picture's embedding (4.0 % of it); in bfloat16 they cost nothing: the
@@ -26,7 +26,7 @@ encoder takes 0.76 of bfloat16's time, with them in int8 0.78.
 """
 
 
-def quantise(model: Any, graph: EncoderGraph, pictures: Sequence[Image]) -> Any:
+def quantize_model(model: Any, graph: EncoderGraph, pictures: Sequence[Image]) -> Any:
     """An OpenVINO encoder with int8 arithmetic.
 
     pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `EngineUnavailable` where
@@ -39,9 +39,12 @@ def quantise(model: Any, graph: EncoderGraph, pictures: Sequence[Image]) -> Any:
     if not pictures:
         raise PromptError("an int8 engine is calibrated on real pictures; give a folder with some")
     nncf.set_log_level(logging.ERROR)
-    chosen = [fitted(picture, (graph.width, graph.height)) for picture in evenly(pictures, CALIBRATION)]
+    chosen = [
+        resize_and_crop(picture, (graph.width, graph.height))
+        for picture in sample_evenly(pictures, MAX_CALIBRATION_IMAGES)
+    ]
     return nncf.quantize(
         model, nncf.Dataset(chosen), preset=nncf.QuantizationPreset.MIXED, model_type=nncf.ModelType.TRANSFORMER,
         fast_bias_correction=True, subset_size=len(chosen),
-        ignored_scope=nncf.IgnoredScope(patterns=list(EXACT), types=list(EXACT_TYPES)),
+        ignored_scope=nncf.IgnoredScope(patterns=list(FLOAT_PATTERNS), types=list(FLOAT_TYPES)),
     )  # fmt: skip

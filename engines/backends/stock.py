@@ -107,7 +107,7 @@ class StockEncoder:
             raise EngineClosed("this encoder was closed; load the engine again")
         check_image(image)
         letterbox = Letterbox(image.shape[1], image.shape[0])
-        content = letterbox.image(image)
+        content = letterbox.resize(image)
         rows, columns = content.shape[:2]
         self._input[:] = 0
         self._input[0, :, :rows, :columns] = ((content[:, :, ::-1] - MEAN_RGB) / STD_RGB).transpose(2, 0, 1)

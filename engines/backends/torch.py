@@ -22,7 +22,7 @@ from engines.settings import EngineSettings
 try:
     import torch
 
-    from engines.models.graphs import module, own_module
+    from engines.models.graphs import build_module, build_own_module
 except ImportError as error:
     raise EngineUnavailable("torch is not installed; pip install torch") from error
 
@@ -52,14 +52,14 @@ def open_engine(
 class TorchRuntime:
     """Builds the modules of graphs for the CPU."""
 
-    takes_frames = False
+    accepts_frames = False
 
     def __init__(self, store: GraphStore, settings: EngineSettings, precision: str) -> None:
         self._store, self._settings, self._reduced = store, settings, precision == "bf16"
 
     def _runner(self, graph: EncoderGraph | DecoderGraph, threads: int) -> Callable[..., Any]:
         with torch.inference_mode():
-            net = module(self._store.sam(), graph)
+            net = build_module(self._store.model_module(), graph)
 
         def run(*inputs: Any) -> Any:
             # OpenMP keeps the number for each calling thread, so that encoder and decoder do not disturb each other.
@@ -71,7 +71,7 @@ class TorchRuntime:
         return run
 
     def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
-        """See `Runtime.encoder`."""
+        """See `EngineRuntime.encoder`."""
         run = self._runner(graph, self._settings.encoder_threads)
 
         def encode(image: Image) -> tuple[tuple[Any, ...], int]:
@@ -81,7 +81,7 @@ class TorchRuntime:
         return encode
 
     def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
-        """See `Runtime.decoder`."""
+        """See `EngineRuntime.decoder`."""
         run = self._runner(graph, self._settings.decoder_threads)
         prepared_inputs = 1 if graph.masks_in else 4
 
@@ -92,7 +92,7 @@ class TorchRuntime:
         return decode
 
     def array(self, tensor: Any) -> Floats:
-        """See `Runtime.array`."""
+        """See `EngineRuntime.array`."""
         return np.array(tensor, np.float32)
 
 
@@ -103,16 +103,16 @@ class CudaRuntime:
     channels overflow float16.
     """
 
-    takes_frames = False
+    accepts_frames = False
 
     def __init__(self, store: GraphStore, precision: str) -> None:
         self._store, self._half = store, precision == "f16"
 
     def _captured(self, graph: EncoderGraph | DecoderGraph) -> _CapturedGraph:
-        return _CapturedGraph(own_module(self._store.sam(), graph).cuda(), self._half)
+        return _CapturedGraph(build_own_module(self._store.model_module(), graph).cuda(), self._half)
 
     def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
-        """See `Runtime.encoder`."""
+        """See `EngineRuntime.encoder`."""
         run = self._captured(graph)
 
         def encode(image: Image) -> tuple[tuple[Any, ...], int]:
@@ -122,7 +122,7 @@ class CudaRuntime:
         return encode
 
     def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
-        """See `Runtime.decoder`."""
+        """See `EngineRuntime.decoder`."""
         run = self._captured(graph)
         prepared_inputs = 1 if graph.masks_in else 4
 
@@ -133,7 +133,7 @@ class CudaRuntime:
         return decode
 
     def array(self, tensor: Any) -> Floats:
-        """See `Runtime.array`."""
+        """See `EngineRuntime.array`."""
         return np.array(tensor.cpu(), np.float32)
 
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.graphs import GRID, edges
+from engines.graphs import GRID, block_edges
 from engines.models.mask_decoder import HEADS, MASKS, OUTPUTS, DecoderAttention, MaskDecoder, TwoWayLayer
 from engines.models.prompt import WIDTH, PromptEncoder
 
@@ -36,7 +36,7 @@ def split_weight(linear: nn.Linear) -> Tensor:
 
 def _means(tokens: int) -> Tensor:
     """(n, 64): each of the decoder's rows or columns as the mean of those of the full grid."""
-    borders = edges(tokens)
+    borders = block_edges(tokens)
     means = torch.zeros(len(borders) - 1, GRID)
     for row, (begin, end) in enumerate(pairwise(borders)):
         means[row, begin:end] = 1 / (end - begin)

@@ -13,7 +13,7 @@ from engines.letterbox import MODEL_SIDE
 from engines.models.checkpoint import SamModel
 from engines.models.fast_decoder import HEAD, DecoderBlocks, DecoderPreparation, FastDecoder
 from engines.models.mask_decoder import HEADS
-from engines.models.padding_constants import PaddingConstants, record
+from engines.models.padding_constants import PaddingConstants, record_constants
 from engines.models.prompt import WIDTH
 from engines.models.tiny_vit import TinyViT
 from engines.prompts import PromptTable
@@ -64,7 +64,7 @@ class EncodeAndPrepare(nn.Module):
         if isinstance(sam.image_encoder, TinyViT) and min(rows, columns) < GRID:
             size = (shape.height, shape.width)
             if size not in sam.recorded:
-                sam.recorded[size] = record(sam.image_encoder, normalised, *size)
+                sam.recorded[size] = record_constants(sam.image_encoder, normalised, *size)
             self.beyond, embedding = sam.recorded[size]
             self.height = self.beyond.rows * TOKEN_PX + PaddingConstants.STEM_PX * self.beyond.below
             self.width = self.beyond.columns * TOKEN_PX + PaddingConstants.STEM_PX * self.beyond.right
@@ -101,7 +101,7 @@ class DecodeMaskGraph(DecodeGraph):
         return self.with_masks(*inputs)
 
 
-def module(sam: SamModel, graph: Graph) -> nn.Module:
+def build_module(sam: SamModel, graph: Graph) -> nn.Module:
     """The torch module that computes a graph; it shares weights with the model."""
     if isinstance(graph, EncoderGraph):
         built: nn.Module = EncodeAndPrepare(sam, graph)
@@ -110,12 +110,12 @@ def module(sam: SamModel, graph: Graph) -> nn.Module:
     return built.eval().requires_grad_(False)
 
 
-def own_module(sam: SamModel, graph: Graph) -> nn.Module:
+def build_own_module(sam: SamModel, graph: Graph) -> nn.Module:
     """The same with weights of its own, so that it can be moved to a device and the model stays where it is."""
-    return copy.deepcopy(module(sam, graph))
+    return copy.deepcopy(build_module(sam, graph))
 
 
-def examples(graph: Graph) -> dict[str, Tensor]:
+def example_inputs(graph: Graph) -> dict[str, Tensor]:
     """Inputs of the right shapes by name."""
     if isinstance(graph, EncoderGraph):
         return {"image": torch.zeros(graph.height, graph.width, 3, dtype=torch.uint8)}

@@ -89,7 +89,7 @@ class PaddingConstants(nn.Module):
         self.frozen = True
 
 
-def record(
+def record_constants(
     encode: Callable[[Tensor, PaddingConstants], Tensor], normalise: Callable[[Tensor], Tensor], height: int, width: int
 ) -> tuple[PaddingConstants, Tensor]:
     """The surroundings of pictures of height x width model pixels.

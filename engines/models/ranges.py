@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from engines.base import Image, PromptError
 from engines.graphs import EncoderGraph
 from engines.models.checkpoint import SamModel
-from engines.models.graphs import module
-from engines.pictures import evenly, fitted
+from engines.models.graphs import build_module
+from engines.pictures import resize_and_crop, sample_evenly
 
 if TYPE_CHECKING:
     from engines.number_formats import Ranges
 
-PICTURES = 12
+MAX_IMAGES = 12
 QUANTILE = 0.9999
 """Of a picture's magnitudes; the few beyond it saturate, for a finer step everywhere else."""
 SAMPLES = 1_000_000
@@ -25,14 +25,14 @@ SAMPLES = 1_000_000
 
 
 @torch.inference_mode()
-def measure(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
+def measure_ranges(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
     """The greatest magnitude of each linear layer's inputs, by the layer's name in the exported graph.
 
     pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `PromptError` for none.
     """
     if not pictures:
         raise PromptError("quantising needs real pictures; give a folder of them or a video")
-    net = module(sam, graph)
+    net = build_module(sam, graph)
     found: dict[str, float] = {}
     hooks = [
         part.register_forward_pre_hook(_watch(name, found))
@@ -40,8 +40,8 @@ def measure(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]) -> Ra
         if name.startswith("encoder.") and isinstance(part, nn.Linear)
     ]
     try:
-        for picture in evenly(pictures, PICTURES):
-            net(torch.from_numpy(fitted(picture, (graph.width, graph.height))))
+        for picture in sample_evenly(pictures, MAX_IMAGES):
+            net(torch.from_numpy(resize_and_crop(picture, (graph.width, graph.height))))
     finally:
         for hook in hooks:
             hook.remove()

@@ -77,7 +77,9 @@ def _build(args: argparse.Namespace) -> int:
     ):
         print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
         return 0
-    report = build.build(settings, folder, frame, pictures, force=args.force, report=EngineProgress(TerminalProgress()))
+    report = build.build_engine(
+        settings, folder, frame, pictures, force=args.force, report=EngineProgress(TerminalProgress())
+    )
     return _print_report(report, args.json)
 
 
@@ -95,13 +97,13 @@ def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) ->
 def _verify(args: argparse.Namespace) -> int:
     from engines import build
 
-    return _print_report(build.verify(*_read_flags(args), report=EngineProgress(TerminalProgress())), args.json)
+    return _print_report(build.verify_engine(*_read_flags(args), report=EngineProgress(TerminalProgress())), args.json)
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from engines.bench import bench
+    from engines.bench import benchmark_engine
 
-    result = bench(*_read_flags(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
+    result = benchmark_engine(*_read_flags(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
     if not args.json:
         _print_table(result)
     print(json.dumps(result))
@@ -126,7 +128,7 @@ def _clean(args: argparse.Namespace) -> int:
     from engines import build
 
     count, size, failed = 0, 0, False
-    for found in build.leftovers(args.unused_days):
+    for found in build.find_unused_files(args.unused_days):
         if not args.dry_run:
             try:
                 found.remove()
@@ -163,7 +165,7 @@ def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[i
             raise SettingsError(f"--threads must be at least 1, got {args.threads}")
         settings = dataclasses.replace(settings, encoder_threads=args.threads, decoder_threads=args.threads)
     frame = _parse_frame(args.frame)
-    folder = weights.pull(args.model, root=args.models, report=TerminalProgress().show_bytes)
+    folder = weights.pull_model(args.model, root=args.models, report=TerminalProgress().show_bytes)
     return settings, folder, frame, read_pictures(args.pictures or _demo_clip())
 
 

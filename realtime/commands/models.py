@@ -27,7 +27,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    for model in weights.registry():
+    for model in weights.list_models():
         size = sum(file.size for file in model.files) / 1e6
         state = "cached" if weights.is_cached(model.name, root=args.models) else "-"
         print(f"{model.name:12} {state:7} {size:7.0f} MB  {model.licence}\n{'':12} {model.about}")
@@ -36,10 +36,10 @@ def _list(args: argparse.Namespace) -> int:
 
 def _pull(args: argparse.Namespace) -> int:
     progress = TerminalProgress()
-    print(weights.pull(args.name, source=args.source, root=args.models, report=progress.show_bytes))
+    print(weights.pull_model(args.name, source=args.source, root=args.models, report=progress.show_bytes))
     return 0
 
 
 def _print_path(args: argparse.Namespace) -> int:
-    print(weights.path(args.name, root=args.models))
+    print(weights.model_folder(args.name, root=args.models))
     return 0

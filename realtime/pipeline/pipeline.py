@@ -74,7 +74,7 @@ class Pipeline:
         self._encoder, decoder = self._open_engine(self._frame_size)
         self._decoder = SharedDecoder(decoder)
         for observer in self._context.options.observers:
-            observer.on_engine(self._decoder.aside)
+            observer.on_engine(self._decoder.background)
         self._tracker = LoggedTracker(
             lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._context.publisher, now_ns,
             encoding=self._context.options.encoding, on_call=self._on_tracker_call,

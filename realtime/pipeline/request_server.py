@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from engines import Decoder, EngineError
-from engines.automatic_masks import AutomaticMask, everything, finished, segment
+from engines.automatic_masks import AutomaticMask, generate_masks, run_to_end, segment_prompt
 from realtime.comms import MaskMessage, unpack
 from realtime.comms.requests import (
     MAX_HISTORY_S,
@@ -264,12 +264,12 @@ class RequestServer(PipelineObserver):
             raise RequestRefused("nothing is encoded yet; is the source running?")
         found: tuple[AutomaticMask, ...]
         if isinstance(ask, SegmentRequest):
-            found = (segment(decoder, keyframe.embedding, ask.prompt),)
+            found = (segment_prompt(decoder, keyframe.embedding, ask.prompt),)
             if not found[0].area_px:
                 raise RequestRefused("there is nothing there: the mask is empty")
         else:
-            steps = everything(decoder, keyframe.embedding, ask.settings)
-            found = finished(steps, lambda step: self._go_on())
+            steps = generate_masks(decoder, keyframe.embedding, ask.settings)
+            found = run_to_end(steps, lambda step: self._go_on())
         ids = self._known(keyframe, found)
         return pack_reply(
             frame=asdict(FrameRef.of(keyframe)),

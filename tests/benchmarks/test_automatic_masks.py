@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.automatic_masks import Tally, best_ious, box_of
+from benchmarks.automatic_masks import RecallStatistics, best_ious, box_of
 
 
 def patch(x, y, width, height):
@@ -20,7 +20,7 @@ def test_the_nearest_mask_counts_for_every_object():
 
 
 def test_recall_is_of_objects_and_by_their_size():
-    tally = Tally()
+    tally = RecallStatistics()
     tally.add([patch(0, 0, 10, 5), patch(12, 12, 3, 1)], 2.0, [patch(0, 0, 10, 10), patch(12, 12, 3, 3)])
     tally.add([], 4.0, [patch(0, 0, 20, 20)])
     figures = tally.figures()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.streaming_eval.clips import Clip, back_and_forth, load, neighbours, side_by_side
-from benchmarks.streaming_eval.looks import GAZE_HZ, STAY_S, closed, looks
+from benchmarks.streaming_eval.clips import Clip, back_and_forth, load_clips, pair_neighbours, side_by_side
+from benchmarks.streaming_eval.gaze import DWELL_S, GAZE_HZ, is_blink, simulate_gaze
 from tests.benchmarks.drawn import SHAPE, disc
 
 FPS = 24.0
@@ -40,7 +40,7 @@ def test_side_by_side_keeps_size_and_puts_each_thing_into_its_half() -> None:
     assert both.size == SHAPE[::-1]
     assert len(both) == len(both.pictures) == 50
     assert all(picture.shape[:2] == SHAPE for picture in both.pictures)
-    for a, b, picture in zip(*both.things, both.pictures, strict=True):
+    for a, b, picture in zip(*both.objects, both.pictures, strict=True):
         assert a[:, :80].sum() > 500  # in view, as the window follows it
         assert b[:, 80:].sum() > 500
         assert not a[:, 80:].any()
@@ -50,45 +50,45 @@ def test_side_by_side_keeps_size_and_puts_each_thing_into_its_half() -> None:
 
 
 def test_every_clip_is_once_left_and_once_right() -> None:
-    names = [clip.name for clip in neighbours([moving(name) for name in "abc"], 10)]
+    names = [clip.name for clip in pair_neighbours([moving(name) for name in "abc"], 10)]
     assert names == ["a+b", "b+c", "c+a"]
-    assert [clip.name for clip in neighbours([moving(name) for name in "ab"], 10)] == ["a+b"]
+    assert [clip.name for clip in pair_neighbours([moving(name) for name in "ab"], 10)] == ["a+b"]
 
 
 def test_one_clip_has_no_neighbour() -> None:
     with pytest.raises(SystemExit, match="two things need two clips"):
-        neighbours([moving("a")], 10)
+        pair_neighbours([moving("a")], 10)
 
 
 def test_the_eyes_go_to_and_fro_and_rest_on_the_things() -> None:
     both = side_by_side(moving("a"), moving("b"), 240)
-    found = looks(both, FPS, 0.0, 1)
-    assert len(found.points_px) == len(found.thing) == 10 * GAZE_HZ
-    at_s = [s for s, _ in found.landings]
+    found = simulate_gaze(both, FPS, 0.0, 1)
+    assert len(found.points_px) == len(found.object_index) == 10 * GAZE_HZ
+    at_s = [s for s, _ in found.saccade_ends]
     assert at_s[0] == 0.0
     assert 6 <= len(at_s) <= 10
-    assert all(STAY_S[0] <= b - a <= STAY_S[1] + 0.1 for a, b in pairwise(at_s))
-    assert all(a != b for (_, a), (_, b) in pairwise(found.landings))
+    assert all(DWELL_S[0] <= b - a <= DWELL_S[1] + 0.1 for a, b in pairwise(at_s))
+    assert all(a != b for (_, a), (_, b) in pairwise(found.saccade_ends))
     x = found.points_px[:, 0]
     on = (x >= 80).astype(int)
-    assert (on == found.thing).mean() > 0.97  # all but the second halves of saccades
-    for landing_s, thing in found.landings:
+    assert (on == found.object_index).mean() > 0.97  # all but the second halves of saccades
+    for landing_s, thing in found.saccade_ends:
         sample = round(landing_s * GAZE_HZ)
         frame = int(landing_s * FPS)
         px, py = np.round(found.points_px[sample]).astype(int)
-        assert both.things[thing][frame][py, px]
-        assert found.thing_at(landing_s + 1e-6) == thing
+        assert both.objects[thing][frame][py, px]
+        assert found.object_at(landing_s + 1e-6) == thing
 
 
 def test_gaze_depends_on_seed_and_name_alone() -> None:
-    a, b = looks(moving("a"), FPS, 10.0, 1), looks(moving("a"), FPS, 10.0, 1)
+    a, b = simulate_gaze(moving("a"), FPS, 10.0, 1), simulate_gaze(moving("a"), FPS, 10.0, 1)
     np.testing.assert_array_equal(a.points_px, b.points_px)
-    assert not np.array_equal(a.points_px, looks(moving("b"), FPS, 10.0, 1).points_px)
-    assert not np.array_equal(a.points_px, looks(moving("a"), FPS, 10.0, 2).points_px)
+    assert not np.array_equal(a.points_px, simulate_gaze(moving("b"), FPS, 10.0, 1).points_px)
+    assert not np.array_equal(a.points_px, simulate_gaze(moving("a"), FPS, 10.0, 2).points_px)
 
 
 def test_eyes_close_for_150_ms_every_two_seconds() -> None:
-    shut = [closed(sample) for sample in range(4 * GAZE_HZ)]
+    shut = [is_blink(sample) for sample in range(4 * GAZE_HZ)]
     assert sum(shut) == 60
     assert not shut[0]
     assert all(shut[370:400])
@@ -96,7 +96,7 @@ def test_eyes_close_for_150_ms_every_two_seconds() -> None:
 
 def test_a_folder_of_clips(tmp_path: Path) -> None:
     clip = moving("a", 3)
-    for number, (jpeg, mask) in enumerate(zip(clip.jpegs, clip.things[0], strict=True)):
+    for number, (jpeg, mask) in enumerate(zip(clip.jpegs, clip.objects[0], strict=True)):
         for folder, ending, content in (
             ("frames", "jpg", jpeg),
             ("masks", "png", cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes()),
@@ -104,9 +104,9 @@ def test_a_folder_of_clips(tmp_path: Path) -> None:
             path = tmp_path / "one" / folder / f"{number:05}.{ending}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    (found,) = load(tmp_path)
+    (found,) = load_clips(tmp_path)
     assert found.name == "one"
     assert found.jpegs == clip.jpegs
-    np.testing.assert_array_equal(found.things[0], clip.things[0])
+    np.testing.assert_array_equal(found.objects[0], clip.objects[0])
     with pytest.raises(SystemExit, match="no clips named two below"):
-        load(tmp_path, ["two"])
+        load_clips(tmp_path, ["two"])

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 
 def result(**more):
-    empty = __main__.Run("cuda", 1, 1.0).result
+    empty = __main__.GpuRun("cuda", 1, 1.0).result
     gpu_part = {"name": "NVIDIA Fake 9000", "memory_gib": 24, "driver": "580", "compute": "8.9"}
     return {**empty, "gpu": gpu_part, "ceiling_tflops": 100.0, **more}
 
@@ -51,7 +51,7 @@ def test_a_gate_without_masks_is_left_out(monkeypatch, picture):
     from benchmarks.gpu import engines
 
     monkeypatch.setattr(engines, "_torch_engine", lambda *args: open_fake())
-    run = __main__.Run("cpu", 1, 1.0)
+    run = __main__.GpuRun("cpu", 1, 1.0)
     engines._gate(run, None, "fake", open_fake(), [np.zeros_like(picture)])
     assert run.result["gates"] == []
     assert "the gate for fake: ValueError: no mask on these pictures" in run.result["left_out"][0]
@@ -60,14 +60,14 @@ def test_a_gate_without_masks_is_left_out(monkeypatch, picture):
 
 
 def test_a_pipeline_without_masks_is_no_figure():
-    from benchmarks.gpu.path import run_path
+    from benchmarks.gpu.pipeline_latency import measure_pipeline
 
     with pytest.raises(RuntimeError, match=r"no mask of a look was published in 0 s; give it more --seconds"):
-        run_path(open_fake(), "fake", 30, 0.001)
+        measure_pipeline(open_fake(), "fake", 30, 0.001)
 
 
 def test_a_part_that_fails_is_left_out_with_its_reason():
-    run = __main__.Run("cpu", 2, 1.0)
+    run = __main__.GpuRun("cpu", 2, 1.0)
     with run.part("dividing"):
         raise ZeroDivisionError("by nothing\nat all")
     with run.part("the next"):
@@ -77,7 +77,7 @@ def test_a_part_that_fails_is_left_out_with_its_reason():
 
 
 def test_what_is_cut_short_is_not_lost(tmp_path):
-    run = __main__.Run("cpu", 2, 1.0)
+    run = __main__.GpuRun("cpu", 2, 1.0)
     run.file = tmp_path / "gpu-x.json"
     with run.part("one"):
         run.add("encoder", "somebody", [1.0])
@@ -87,18 +87,18 @@ def test_what_is_cut_short_is_not_lost(tmp_path):
 
 
 def test_a_row_says_which_share_of_the_ceiling_it_is():
-    row = report.row("encoder", "tensorrt", [1.0, 0.9, 5.0], 100.0, "device")
+    row = report.timing_row("encoder", "tensorrt", [1.0, 0.9, 5.0], 100.0, "device")
     assert (row["ms"], row["p99_ms"], row["tflops"], row["share"]) == (1.0, 5.0, 77.5, 0.775)
-    row = report.row("decoder, 4 prompts", "torch graph", [0.5], None, "device")
+    row = report.timing_row("decoder, 4 prompts", "torch graph", [0.5], None, "device")
     assert row["tflops"] == 13.6
     assert "share" not in row
-    assert "tflops" not in report.row("frame up", "copy", [0.5], 100.0, "device")
+    assert "tflops" not in report.timing_row("frame up", "copy", [0.5], 100.0, "device")
 
 
 def test_targets_are_held_against_what_was_measured():
     rows = [
-        report.row("encoder", "tensorrt", [0.8], 100.0, "device"),
-        report.row("encoder", "torch graph", [2.5], 100.0, "device"),
+        report.timing_row("encoder", "tensorrt", [0.8], 100.0, "device"),
+        report.timing_row("encoder", "torch graph", [2.5], 100.0, "device"),
     ]
     quantiles = {"p50": 2.0, "p95": 3.0, "p99": 3.5}
     path = {
@@ -106,12 +106,12 @@ def test_targets_are_held_against_what_was_measured():
         "encode_ms": 2.5,
     }  # fmt: skip
     measured = result(rows=rows, path=[path], gates=[{"by": "tensorrt", "iou": 0.97, "points": 40, "passed": False}])
-    met = {each["what"]: each["met"] for each in report.judged(measured)}
+    met = {each["what"]: each["met"] for each in report.assess_targets(measured)}
     assert met == {
         "encoder, tensorrt": True, "encoder, torch graph": False, "decoder, 1 prompt, tensorrt": None,
         "decoder, 1 prompt, torch graph": None, "gaze to mask p99, 60 fps": True,
     }  # fmt: skip
-    shown = report.table(measured)
+    shown = report.format_table(measured)
     for part in (
         "96.88",
         "96.9%",
@@ -124,7 +124,7 @@ def test_targets_are_held_against_what_was_measured():
 
 
 def test_what_was_left_out_is_shown():
-    assert "left out: TensorRT: not installed" in report.table(result(left_out=["TensorRT: not installed"]))
+    assert "left out: TensorRT: not installed" in report.format_table(result(left_out=["TensorRT: not installed"]))
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_percentiles_are_in_order(values):
 
 
 def test_the_pipeline_runs_on_made_up_frames_and_eyes():
-    from benchmarks.gpu.path import run_path
+    from benchmarks.gpu.pipeline_latency import measure_pipeline
 
-    found = run_path(open_fake(), "fake", 30, 3.0)
+    found = measure_pipeline(open_fake(), "fake", 30, 3.0)
     assert found["masks_hz"] > 1
     assert 0 < found["gaze_to_mask_ms"]["p50"] <= found["gaze_to_mask_ms"]["p99"]
     assert found["frame_to_mask_ms"]["p50"] > 0
@@ -159,12 +159,12 @@ def test_the_pipeline_runs_on_made_up_frames_and_eyes():
 
 
 def test_engines_are_compared_mask_by_mask(picture):
-    from benchmarks.gpu.engines import agree
+    from benchmarks.gpu.engines import mean_agreement
 
-    agreement, points = agree(open_fake(), open_fake(), [picture])
+    agreement, points = mean_agreement(open_fake(), open_fake(), [picture])
     assert agreement == 1.0
     assert points > 0
-    assert math.isnan(agree(open_fake(), open_fake(), [np.zeros_like(picture)])[0])
+    assert math.isnan(mean_agreement(open_fake(), open_fake(), [np.zeros_like(picture)])[0])
 
 
 @pytest.fixture

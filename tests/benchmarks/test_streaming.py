@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from benchmarks import streaming, tracker_ablation
-from benchmarks.streaming_eval import pictures
+from benchmarks.streaming_eval import figures
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.device import NoMasks
-from benchmarks.streaming_eval.looks import looks
-from benchmarks.streaming_eval.programs import Command, Disc, Program, measure
-from benchmarks.streaming_eval.scoring import score
+from benchmarks.streaming_eval.device import NoMasksError
+from benchmarks.streaming_eval.gaze import simulate_gaze
+from benchmarks.streaming_eval.programs import CommandProgram, DiscProgram, MeasuredProgram, measure_program
+from benchmarks.streaming_eval.scoring import score_playback
 from tests.benchmarks.test_clips import moving
 
 FPS = 24.0
 FAKE = f"{sys.executable} -m realtime run --engine fake --source {{source}} --publish {{publish}}"
 
 
-def measured(program: Program, clip: Clip, ready_s: float = 60.0) -> tuple[object, ...]:
-    return measure(program, [clip], {clip.name: looks(clip, FPS, 2.0, 1)}, FPS, 1, ready_s)
+def measured(program: MeasuredProgram, clip: Clip, ready_s: float = 60.0) -> tuple[object, ...]:
+    return measure_program(program, [clip], {clip.name: simulate_gaze(clip, FPS, 2.0, 1)}, FPS, 1, ready_s)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,10 @@ def clip() -> Clip:
 
 
 def test_a_program_is_played_to_and_scored_over_real_sockets(clip: Clip) -> None:
-    played, arrivals = measure(Command(FAKE), [clip], {clip.name: looks(clip, FPS, 2.0, 1)}, FPS, 1, 60.0)
-    found = score(played, arrivals)
+    played, arrivals = measure_program(
+        CommandProgram(FAKE), [clip], {clip.name: simulate_gaze(clip, FPS, 2.0, 1)}, FPS, 1, 60.0
+    )
+    found = score_playback(played, arrivals)
     assert found.unknown == (0, 0)
     assert found.frames_masked > 0.3
     assert found.jf > 0.2
@@ -42,20 +44,22 @@ def test_a_program_is_played_to_and_scored_over_real_sockets(clip: Clip) -> None
 
 
 def test_the_disc_is_scored_as_any_program(clip: Clip) -> None:
-    played, arrivals = measure(Disc(15), [clip], {clip.name: looks(clip, FPS, 0.0, 1)}, FPS, 1, 30.0)
-    found = score(played, arrivals)
+    played, arrivals = measure_program(
+        DiscProgram(15), [clip], {clip.name: simulate_gaze(clip, FPS, 0.0, 1)}, FPS, 1, 30.0
+    )
+    found = score_playback(played, arrivals)
     assert found.unknown == (0, 0)
     assert found.jf > 0.6
 
 
 def test_a_program_that_ends_is_told_of_with_its_last_words(clip: Clip) -> None:
-    with pytest.raises(NoMasks, match=r"(?s)ended before its first mask.*nonsense is no setting"):
-        measured(Command(f"{sys.executable} -c \"import sys; sys.exit('nonsense is no setting')\""), clip)
+    with pytest.raises(NoMasksError, match=r"(?s)ended before its first mask.*nonsense is no setting"):
+        measured(CommandProgram(f"{sys.executable} -c \"import sys; sys.exit('nonsense is no setting')\""), clip)
 
 
 def test_a_program_without_masks_is_given_up(clip: Clip) -> None:
-    with pytest.raises(NoMasks, match="no mask within 0 s"):
-        measured(Command(f'{sys.executable} -c "import time; time.sleep(60)"'), clip, ready_s=0.0)
+    with pytest.raises(NoMasksError, match="no mask within 0 s"):
+        measured(CommandProgram(f'{sys.executable} -c "import time; time.sleep(60)"'), clip, ready_s=0.0)
 
 
 def a_fit(jf: float) -> dict[str, object]:
@@ -87,13 +91,13 @@ RESULTS = {
 
 
 def test_every_figure_is_drawn_from_its_json(tmp_path: Path) -> None:
-    paths = pictures.draw(json.loads(json.dumps(RESULTS)), tmp_path / "new")
+    paths = figures.draw(json.loads(json.dumps(RESULTS)), tmp_path / "new")
     assert len(paths) == 6
     for path in paths:
         picture = cv2.imread(str(path))
         assert picture is not None
         assert picture.std() > 5
-    assert [path.name for path in pictures.draw({"fit": RESULTS["fit"]}, tmp_path)] == [
+    assert [path.name for path in figures.draw({"fit": RESULTS["fit"]}, tmp_path)] == [
         "streaming-clips.png", "streaming-latency.png",
     ]  # fmt: skip
 

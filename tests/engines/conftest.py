@@ -30,7 +30,7 @@ def one_surrounding() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def weights_folder(one_surrounding: None) -> Path:
     try:
-        return weights.path("mobile_sam")
+        return weights.model_folder("mobile_sam")
     except ModelError as error:
         pytest.skip(f"no weights: {error}")
 

@@ -400,8 +400,8 @@ class HostStream:
     by_handle: dict[int, HostStream] = {}  # noqa: RUF012
     _handles = itertools.count(1000)
 
-    def __init__(self, urgent: bool) -> None:
-        self.urgent = urgent
+    def __init__(self, high_priority: bool) -> None:
+        self.high_priority = high_priority
         self.handle = next(HostStream._handles)
         self.recording: list[Callable[[], None]] | None = None
         self._waiting: list[Callable[[], None]] = []
@@ -436,18 +436,18 @@ class HostDevice:
         self._graphs = graphs
 
     @contextmanager
-    def current(self) -> Iterator[None]:
+    def make_current(self) -> Iterator[None]:
         yield
 
-    def stream(self, *, urgent: bool) -> HostStream:
-        self.streams.append(HostStream(urgent))
+    def create_stream(self, *, high_priority: bool) -> HostStream:
+        self.streams.append(HostStream(high_priority))
         return self.streams[-1]
 
     def allocate(self, nbytes: int) -> HostBlock:
         self.counts["allocate"] += 1
         return HostBlock(nbytes)
 
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> Any:
+    def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> Any:
         self.counts["pinned"] += 1
         return np.zeros(shape, dtype)
 
@@ -465,7 +465,7 @@ class HostDevice:
 
         stream.submit(work)
 
-    def copy(self, block: HostBlock, address: int, nbytes: int, stream: HostStream) -> None:
+    def copy_from_device(self, block: HostBlock, address: int, nbytes: int, stream: HostStream) -> None:
         source = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
         stream.submit(lambda: block.memory.__setitem__(slice(nbytes), source))
 
@@ -474,7 +474,7 @@ class HostDevice:
         for stream in self.streams:
             stream.synchronize()
 
-    def record(self, stream: HostStream, work: Callable[[], None]) -> Callable[[], None] | None:
+    def capture_graph(self, stream: HostStream, work: Callable[[], None]) -> Callable[[], None] | None:
         if not self._graphs:
             return None
         self.counts["record"] += 1

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from engines.acceptance import THRESHOLDS, judge
+from engines.acceptance import THRESHOLDS, assess_comparison
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Found:
 
 @pytest.mark.parametrize("precision", THRESHOLDS)
 def test_a_good_engine_passes(precision):
-    verdict = judge(Found(), precision)
+    verdict = assess_comparison(Found(), precision)
     assert verdict["passed"]
     assert verdict["why"] == ""
 
@@ -37,7 +37,7 @@ def test_a_good_engine_passes(precision):
     ],
 )
 def test_a_bad_one_is_refused_with_the_reason(precision, found, why):
-    verdict = judge(found, precision)
+    verdict = assess_comparison(found, precision)
     assert not verdict["passed"]
     assert why in verdict["why"]
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from engines import Embedding, EngineClosed, Letterbox, Prompt, PromptError
-from engines.automatic_masks import AutomaticSettings, everything, everything_in, finished, segment
-from engines.automatic_masks.found import AutomaticMask, pack
-from engines.automatic_masks.judge import GridCells, judged, window
-from engines.automatic_masks.overlap import was_cut, without_duplicates, without_specks
-from engines.automatic_masks.settings import crops, grid
+from engines.automatic_masks import AutomaticSettings, generate_image_masks, generate_masks, run_to_end, segment_prompt
+from engines.automatic_masks.overlap import is_cut_by_crop, remove_small_regions, suppress_duplicates
+from engines.automatic_masks.packed_mask import AutomaticMask, pack_mask
+from engines.automatic_masks.quality import GridCells, logits_window, measure_quality
+from engines.automatic_masks.settings import click_grid, crop_boxes
 from engines.fake import open_fake
 
 FEW = AutomaticSettings(points_per_side=8)
@@ -63,14 +63,14 @@ def box_mask(box, shape):
 
 @pytest.mark.parametrize(("width", "height", "layers"), [(640, 480, 2), (333, 500, 1), (3, 2, 1), (1500, 1500, 3)])
 def test_crops_are_those_of_sams_own_generator(amg, width, height, layers):
-    ours = list(crops(width, height, AutomaticSettings(crop_layers=layers)))
+    ours = list(crop_boxes(width, height, AutomaticSettings(crop_layers=layers)))
     boxes, numbers = amg.generate_crop_boxes((height, width), layers, 512 / 1500)
     assert ours == [(number, tuple(box)) for number, box in zip(numbers, boxes, strict=True)]
 
 
 def test_the_grid_is_sams_in_our_pixels(amg):
     # theirs counts from the corner of the top left pixel, ours from its centre
-    ours = grid(5, (10, 20, 110, 70))
+    ours = click_grid(5, (10, 20, 110, 70))
     np.testing.assert_allclose(ours, amg.build_point_grid(5) * (100, 50) + (10, 20) - 0.5, atol=1e-5)
 
 
@@ -81,7 +81,7 @@ def test_specks_go_as_in_sams_own_code(amg, mask, smallest):
     if mask.any():
         filled, _ = amg.remove_small_regions(mask, smallest, "holes")
         wanted, _ = amg.remove_small_regions(filled, smallest, "islands")
-        ours = without_specks(mask, smallest)
+        ours = remove_small_regions(mask, smallest)
         # where all islands are too small the largest stays, and either of two as large is right
         tie = wanted.sum() < smallest and ours.sum() == wanted.sum() and not (ours & ~filled).any()
         assert tie or np.array_equal(ours, wanted)
@@ -94,7 +94,7 @@ def test_what_a_crop_has_cut_is_found_as_in_sams_own_code(amg, box):
     crop, size = (85, 15, 400, 400), (500, 400)
     local = torch.tensor([[box[0] - 85, box[1] - 15, box[2] - 85, box[3] - 15]])
     theirs = bool(amg.is_box_near_crop_edge(local, list(crop), [0, 0, *size])[0])
-    assert was_cut(box, crop, size, 20.0) == theirs
+    assert is_cut_by_crop(box, crop, size, 20.0) == theirs
 
 
 @given(hnp.arrays(int, st.tuples(st.integers(0, 12), st.just(4)), elements=st.integers(0, 9)), st.floats(0.05, 0.95))
@@ -106,7 +106,7 @@ def test_duplicates_go_one_by_one(corners, most):
     for index in sorted(range(len(boxes)), key=lambda i: -scores[i]):
         if all(iou(cells[index], cells[other]) <= most for other in kept):
             kept.append(index)
-    assert without_duplicates(boxes, scores, most) == kept
+    assert suppress_duplicates(boxes, scores, most) == kept
 
 
 @settings(max_examples=40)
@@ -117,7 +117,7 @@ def test_a_window_of_the_logits_holds_all_of_the_mask_and_cells_keep_it(seed, wi
     coarse = rng.normal(-1.5, 1.5, (8, 8)).astype(np.float32)
     logits = cv2.resize(coarse, (256, 256), interpolation=cv2.INTER_CUBIC)
     whole = letterbox.logits_to_picture(logits) > 0
-    x0, y0, x1, y1 = window(logits, letterbox, 0.0)
+    x0, y0, x1, y1 = logits_window(logits, letterbox, 0.0)
     put_back = np.zeros_like(whole)
     put_back[y0:y1, x0:x1] = letterbox.logits_to_picture(logits, (x0, y0, x1, y1)) > 0
     # the affine map counts in 1/32 px, so that a window may differ by a hair
@@ -139,7 +139,7 @@ def test_stability_is_sams_at_the_size_of_the_picture(amg):
     letterbox = Letterbox(300, 200)
     slope = np.tile(np.linspace(-6, 6, 256, dtype=np.float32), (256, 1))
     theirs = amg.calculate_stability_score(torch.from_numpy(letterbox.logits_to_picture(slope))[None], 0.0, 1.0)
-    found = judged(slope, letterbox, 1.0)
+    found = measure_quality(slope, letterbox, 1.0)
     assert found.stability == pytest.approx(float(theirs), abs=1e-6)
     assert found.box is not None
     assert found.box[2:] == (300, 200)
@@ -149,13 +149,13 @@ def test_a_large_picture_is_judged_at_the_models_size_in_its_own_pixels():
     small, large = Letterbox(1000, 500), Letterbox(8000, 4000)
     logits = np.full((256, 256), -4.0, np.float32)
     logits[20:60, 40:90] = 4
-    boxes = [judged(logits, letterbox, 1.0).box for letterbox in (small, large)]
+    boxes = [measure_quality(logits, letterbox, 1.0).box for letterbox in (small, large)]
     np.testing.assert_allclose(np.array(boxes[0]) * 8, boxes[1], atol=12)
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_what_is_packed_comes_back(mask):
-    box, area, packed = pack(mask, (2, 1))
+    box, area, packed = pack_mask(mask, (2, 1))
     size = mask.shape[1] + 5, mask.shape[0] + 4
     found = AutomaticMask(size, box, area, 0.9, 0.9, (), (0, 0, *size), packed)
     wanted = np.zeros(size[::-1], bool)
@@ -170,7 +170,7 @@ def test_what_is_packed_comes_back(mask):
 def test_every_block_is_found_once(blocks):
     encoder, decoder = open_fake()
     told = []
-    found = finished(everything(decoder, encoder.encode(blocks), FEW), told.append)
+    found = run_to_end(generate_masks(decoder, encoder.encode(blocks), FEW), told.append)
     for box in BLOCKS:
         truth = box_mask(box, blocks.shape[:2])
         assert sum(iou(each.mask, truth) > 0.8 for each in found) == 1, box
@@ -186,7 +186,7 @@ def test_it_can_be_left_at_any_step(blocks):
     encoder, decoder = open_fake()
     asked = []
     decode, decoder.decode = decoder.decode, lambda *args: asked.append(1) or decode(*args)
-    steps = everything_in(encoder, decoder, blocks, FEW)
+    steps = generate_image_masks(encoder, decoder, blocks, FEW)
     assert next(steps).done == 0
     assert not asked
     assert next(steps).done == 8
@@ -198,13 +198,15 @@ def test_it_can_be_left_at_any_step(blocks):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        finished(everything_in(encoder, decoder, blocks, FEW), gives_up)
+        run_to_end(generate_image_masks(encoder, decoder, blocks, FEW), gives_up)
     assert len(asked) == 3
 
 
 def test_crops_find_in_the_pictures_own_pixels(blocks):
     encoder, decoder = open_fake()
-    found = finished(everything_in(encoder, decoder, blocks, replace(FEW, crop_layers=1, crop_points_divisor=2)))
+    found = run_to_end(
+        generate_image_masks(encoder, decoder, blocks, replace(FEW, crop_layers=1, crop_points_divisor=2))
+    )
     cropped = [each for each in found if each.crop_box != (0, 0, 200, 160)]
     assert cropped
     for box in BLOCKS:
@@ -219,7 +221,7 @@ def test_crops_find_in_the_pictures_own_pixels(blocks):
 def test_crops_want_the_picture(blocks):
     encoder, decoder = open_fake()
     with pytest.raises(PromptError, match="everything_in"):
-        finished(everything(decoder, encoder.encode(blocks), AutomaticSettings(crop_layers=1)))
+        run_to_end(generate_masks(decoder, encoder.encode(blocks), AutomaticSettings(crop_layers=1)))
 
 
 def test_small_regions_go_and_duplicates_that_this_makes(blocks):
@@ -227,7 +229,7 @@ def test_small_regions_go_and_duplicates_that_this_makes(blocks):
     speckled[45:50, 45:50] = 128
     encoder, decoder = open_fake()
     kept, filled = (
-        finished(everything(decoder, encoder.encode(speckled), replace(FEW, smallest_region_px=size)))
+        run_to_end(generate_masks(decoder, encoder.encode(speckled), replace(FEW, smallest_region_px=size)))
         for size in (0, 60)
     )
     truth = box_mask(BLOCKS[0], blocks.shape[:2])
@@ -250,7 +252,7 @@ def test_small_regions_go_and_duplicates_that_this_makes(blocks):
 )
 def test_one_prompt_is_one_mask(blocks, prompt):
     encoder, decoder = open_fake()
-    found = segment(decoder, encoder.encode(blocks), prompt)
+    found = segment_prompt(decoder, encoder.encode(blocks), prompt)
     assert iou(found.mask, box_mask(BLOCKS[0], blocks.shape[:2])) > 0.8
     assert found.point_coords == tuple((float(x), float(y)) for x, y in prompt.points_px[prompt.labels == 1])
 
@@ -259,11 +261,13 @@ def test_a_box_is_cut_to_the_picture_and_refused_beside_it(blocks):
     encoder, decoder = open_fake()
     embedding = encoder.encode(blocks)
     x0, y0 = BLOCKS[0][:2]
-    beyond, within = (segment(decoder, embedding, Prompt.box(*edges, 80, 70)) for edges in ((-900, -900), (0, 0)))
+    beyond, within = (
+        segment_prompt(decoder, embedding, Prompt.box(*edges, 80, 70)) for edges in ((-900, -900), (0, 0))
+    )
     assert np.array_equal(beyond.mask, within.mask)
     assert within.mask[y0 + 5, x0 + 5]
     with pytest.raises(PromptError, match="outside the 200 x 160 picture"):
-        segment(decoder, embedding, Prompt.box(200, 5, 300, 50))
+        segment_prompt(decoder, embedding, Prompt.box(200, 5, 300, 50))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300)])
@@ -271,11 +275,11 @@ def test_the_smallest_pictures_and_engines_with_one_mask_are_fine(size):
     encoder, decoder = open_fake(masks=1)
     image = np.zeros((*size, 3), np.uint8)
     lenient = AutomaticSettings(points_per_side=2, least_predicted_iou=0, least_stability=0)
-    (found,) = finished(everything_in(encoder, decoder, image, lenient))
+    (found,) = run_to_end(generate_image_masks(encoder, decoder, image, lenient))
     assert found.mask.shape == size
     decoder.close()
     with pytest.raises(EngineClosed):
-        finished(everything_in(encoder, decoder, image, lenient))
+        run_to_end(generate_image_masks(encoder, decoder, image, lenient))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +309,7 @@ def test_mobile_sam_finds_the_things_in_a_picture(sam, picture):
     from engines.reference import ReferenceEngine
 
     engine = Plain(ReferenceEngine(sam))
-    found = finished(everything_in(engine, engine, picture, AutomaticSettings(points_per_side=4)))
+    found = run_to_end(generate_image_masks(engine, engine, picture, AutomaticSettings(points_per_side=4)))
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
     disc = (rows - 90) ** 2 + (columns - 106) ** 2 <= 40**2
     for truth in (disc, box_mask((200, 50, 91, 91), picture.shape[:2])):

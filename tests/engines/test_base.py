@@ -18,5 +18,5 @@ def test_a_sharp_edge_is_stable_and_a_slope_is_not():
 
 def test_of_four_the_unambiguous_one_is_not_chosen():
     scores = np.array([0.99, 0.5, 0.8, 0.7], np.float32)
-    assert MaskCandidates(np.zeros((4, 256, 256), np.float32), scores, Letterbox(64, 64)).top == 2
-    assert MaskCandidates(np.zeros((1, 256, 256), np.float32), scores[:1], Letterbox(64, 64)).top == 0
+    assert MaskCandidates(np.zeros((4, 256, 256), np.float32), scores, Letterbox(64, 64)).best_index == 2
+    assert MaskCandidates(np.zeros((1, 256, 256), np.float32), scores[:1], Letterbox(64, 64)).best_index == 0

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from engines import EngineSettings, EngineUnavailable, PromptError
-from engines.acceptance import GateRefused
-from engines.build import build, list_engines, verify
-from engines.pictures import evenly, fitted, read_pictures
+from engines.acceptance import AcceptanceRefused
+from engines.build import build_engine, list_engines, verify_engine
+from engines.pictures import read_pictures, resize_and_crop, sample_evenly
 
 FRAME = (320, 180)
 
@@ -25,15 +25,15 @@ def test_a_place_without_pictures_is_refused(tmp_path, what):
 
 
 def test_evenly_takes_at_most_what_there_is():
-    assert evenly([1, 2, 3], 5) == [1, 2, 3]
-    assert evenly(range(100), 4) == [0, 25, 50, 75]
-    assert evenly([], 4) == []
+    assert sample_evenly([1, 2, 3], 5) == [1, 2, 3]
+    assert sample_evenly(range(100), 4) == [0, 25, 50, 75]
+    assert sample_evenly([], 4) == []
 
 
 @pytest.mark.parametrize("shape", [(100, 100), (50, 400), (400, 50), (1, 1)])
 def test_pictures_are_cut_from_the_middle(shape):
     picture = np.zeros((*shape, 3), np.uint8)
-    assert fitted(picture, FRAME).shape == (180, 320, 3)
+    assert resize_and_crop(picture, FRAME).shape == (180, 320, 3)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_an_engine_is_built_judged_and_listed(weights_folder, engine_cache, pict
     pytest.importorskip("torch")
     lines: list[str] = []
     settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache, picture_side=512)
-    built = build(settings, weights_folder, FRAME, pictures, report=lines.append)
+    built = build_engine(settings, weights_folder, FRAME, pictures, report=lines.append)
     assert built["gate"]["passed"]
     assert built["gate"]["best"] > 0.98
     assert built["picture_side"] == 512
@@ -80,8 +80,8 @@ def test_an_engine_whose_masks_differ_is_refused(weights_folder, engine_cache, p
 
     monkeypatch.setattr(SamDecoder, "decode", shifted)
     settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache)
-    with pytest.raises(GateRefused, match="best-of-four IoU"):
-        verify(settings, weights_folder, FRAME, pictures[:1])
+    with pytest.raises(AcceptanceRefused, match="best-of-four IoU"):
+        verify_engine(settings, weights_folder, FRAME, pictures[:1])
 
 
 def test_int8_that_was_not_built_is_not_pretended(weights_folder, engine_cache):
@@ -95,4 +95,4 @@ def test_int8_that_was_not_built_is_not_pretended(weights_folder, engine_cache):
 def test_int8_is_openvinos_alone(weights_folder, engine_cache, pictures):
     settings = EngineSettings("onnxruntime", precision="int8", cache_dir=engine_cache)
     with pytest.raises(EngineUnavailable, match="choose backend openvino"):
-        build(settings, weights_folder, FRAME, pictures)
+        build_engine(settings, weights_folder, FRAME, pictures)

@@ -9,65 +9,65 @@ KEY = {"model": "m", "weights": "abc", "shape": "s"}
 
 @pytest.fixture
 def engine_file(tmp_path):
-    file = cache.place(tmp_path, "m-s", KEY, ".onnx")
+    file = cache.file_path(tmp_path, "m-s", KEY, ".onnx")
     file.write_bytes(b"graph")
     cache.write_note(file, "s", KEY, gate={"passed": True})
     return file
 
 
 def test_what_was_written_is_found(engine_file):
-    note = cache.find(engine_file, KEY)
+    note = cache.find_cached(engine_file, KEY)
     assert note is not None
     assert note.key == KEY
     assert note.gate == {"passed": True}
 
 
 def test_every_part_of_the_key_changes_the_place(tmp_path):
-    places = {cache.place(tmp_path, "m", KEY | {field: "other"}, ".onnx") for field in [*KEY, "more"]}
-    assert len(places | {cache.place(tmp_path, "m", KEY, ".onnx")}) == 5
+    places = {cache.file_path(tmp_path, "m", KEY | {field: "other"}, ".onnx") for field in [*KEY, "more"]}
+    assert len(places | {cache.file_path(tmp_path, "m", KEY, ".onnx")}) == 5
 
 
 def test_a_file_without_a_note_does_not_count(engine_file):
-    cache.note_of(engine_file).unlink()
-    assert cache.find(engine_file, KEY) is None
+    cache.note_path(engine_file).unlink()
+    assert cache.find_cached(engine_file, KEY) is None
 
 
 def test_a_foreign_file_is_refused_with_the_command(engine_file):
     with pytest.raises(ModelError, match=r"weights 'abc' instead of 'new'.*gazecast engine build --force"):
-        cache.find(engine_file, KEY | {"weights": "new"})
+        cache.find_cached(engine_file, KEY | {"weights": "new"})
 
 
 def test_a_damaged_file_is_refused_with_the_command(engine_file):
     engine_file.write_bytes(b"grap")
     with pytest.raises(ModelError, match=r"damaged.*gazecast engine build --force"):
-        cache.find(engine_file, KEY)
+        cache.find_cached(engine_file, KEY)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": 1}', json.dumps({"name": "x", "surprise": 2})])
 def test_a_broken_note_is_refused(engine_file, text):
-    cache.note_of(engine_file).write_text(text)
+    cache.note_path(engine_file).write_text(text)
     with pytest.raises(ModelError, match="not an engine's note"):
-        cache.find(engine_file, KEY)
+        cache.find_cached(engine_file, KEY)
 
 
 def test_the_weights_of_an_xml_belong_to_it(tmp_path):
-    file = cache.place(tmp_path, "m", KEY, ".xml")
+    file = cache.file_path(tmp_path, "m", KEY, ".xml")
     file.write_text("<net/>")
     file.with_suffix(".bin").write_bytes(b"weights")
     cache.write_note(file, "m", KEY)
-    assert cache.find(file, KEY) is not None
+    assert cache.find_cached(file, KEY) is not None
     file.with_suffix(".bin").write_bytes(b"others!")
     with pytest.raises(ModelError, match="damaged"):
-        cache.find(file, KEY)
+        cache.find_cached(file, KEY)
     file.with_suffix(".bin").unlink()
     with pytest.raises(ModelError, match="damaged"):
-        cache.find(file, KEY)
+        cache.find_cached(file, KEY)
 
 
 def test_the_inventory_tells_whole_from_damaged(engine_file, tmp_path):
     cache.write_verdict(tmp_path, "verdict", KEY, {"passed": True})
     (tmp_path / "noise.json").write_text("{}")
-    states = {note.name: (size, state) for note, _, size, state in cache.inventory(tmp_path)}
+    states = {note.name: (size, state) for note, _, size, state in cache.list_cached(tmp_path)}
     assert states == {"s": (5, "whole"), "verdict": (0, "verdict")}
     engine_file.write_bytes(b"other")
-    assert {state for _, _, _, state in cache.inventory(tmp_path)} == {"damaged", "verdict"}
+    assert {state for _, _, _, state in cache.list_cached(tmp_path)} == {"damaged", "verdict"}

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from engines import cache
-from engines.cache_cleanup import DAY_S, FRESH_S, leftovers, make_room
+from engines.cache_cleanup import DAY_S, FRESH_S, find_unused_files, free_space
 from engines.graphs import GRAPH_VERSION, TYPED_VERSION
 
 NOW = 2_000_000_000.0
@@ -15,7 +15,7 @@ KEY = {"model": "m", "weights": "abc", "graphs": str(GRAPH_VERSION), "format": "
 def kept(root, shape, *, size=1000, idle_s=2 * FRESH_S, suffix=".onnx", **more):
     """A finished file of the cache, last used so long before NOW."""
     key = {**KEY, "shape": shape, **more}
-    file = cache.place(root, f"m-{shape}", key, suffix)
+    file = cache.file_path(root, f"m-{shape}", key, suffix)
     file.write_bytes(bytes(size))
     if suffix == ".xml":
         file.with_suffix(".bin").write_bytes(bytes(size))
@@ -26,7 +26,7 @@ def kept(root, shape, *, size=1000, idle_s=2 * FRESH_S, suffix=".onnx", **more):
 
 
 def said(root, **more):
-    return {found.files[-1].name: found.why for found in leftovers(root, now_s=NOW, **more)}
+    return {found.files[-1].name: found.why for found in find_unused_files(root, now_s=NOW, **more)}
 
 
 def test_what_is_whole_and_of_this_version_stays(tmp_path):
@@ -41,11 +41,11 @@ def test_what_is_whole_and_of_this_version_stays(tmp_path):
 def test_what_another_version_made_goes_with_its_note(tmp_path, more):
     file = kept(tmp_path, "old", **more)
     stays = kept(tmp_path, "new")
-    (found,) = leftovers(tmp_path, now_s=NOW)
+    (found,) = find_unused_files(tmp_path, now_s=NOW)
     assert "another version" in found.why
     assert found.bytes > 1000
     found.remove()
-    assert sorted(tmp_path.iterdir()) == sorted([stays, cache.note_of(stays)])
+    assert sorted(tmp_path.iterdir()) == sorted([stays, cache.note_path(stays)])
     assert not file.exists()
 
 
@@ -63,7 +63,7 @@ def test_what_is_damaged_or_was_never_finished_goes(tmp_path):
         os.utime(file, (NOW - DAY_S, NOW - DAY_S))
     found = said(tmp_path)
     assert sorted(found.values()) == ["damaged"] * 3 + ["not finished"] * 3
-    for each in list(leftovers(tmp_path, now_s=NOW)):
+    for each in list(find_unused_files(tmp_path, now_s=NOW)):
         each.remove()
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -85,22 +85,22 @@ def test_what_was_not_used_for_long_goes_when_asked(tmp_path):
 
 def test_finding_a_file_is_using_it(tmp_path):
     file = kept(tmp_path, "a")
-    os.utime(cache.note_of(file), (1, 1))
-    assert cache.find(file, {**KEY, "shape": "a"}) is not None
-    assert cache.note_of(file).stat().st_mtime > 1
+    os.utime(cache.note_path(file), (1, 1))
+    assert cache.find_cached(file, {**KEY, "shape": "a"}) is not None
+    assert cache.note_path(file).stat().st_mtime > 1
 
 
 def test_room_is_made_by_the_graphs_that_were_not_used_for_longest(tmp_path):
     files = [kept(tmp_path, f"g{number}", idle_s=(10 - number) * DAY_S) for number in range(5)]
     dear = kept(tmp_path, "plan", suffix=".plan", format="tensorrt", idle_s=50 * DAY_S)
-    each = sum(part.stat().st_size for part in (files[0], cache.note_of(files[0])))
-    gone = make_room(tmp_path, 3 * each, now_s=NOW)
+    each = sum(part.stat().st_size for part in (files[0], cache.note_path(files[0])))
+    gone = free_space(tmp_path, 3 * each, now_s=NOW)
     assert [found.files[-1] for found in gone] == files[:2]
     assert all(file.exists() is (number >= 2) for number, file in enumerate(files))
     assert dear.exists()
-    assert make_room(tmp_path, 3 * each, now_s=NOW) == []
+    assert free_space(tmp_path, 3 * each, now_s=NOW) == []
 
 
 def test_no_room_is_made_of_what_is_in_use(tmp_path):
     kept(tmp_path, "a", idle_s=60)
-    assert make_room(tmp_path, 0, now_s=NOW) == []
+    assert free_space(tmp_path, 0, now_s=NOW) == []

@@ -40,7 +40,7 @@ def test_a_click_gives_the_thing_under_it(engine, embedding):
     assert found.logits.shape == (engine[1].info.masks, 256, 256)
     assert found.logits.dtype == np.float32
     assert found.predicted_iou.shape == (engine[1].info.masks,)
-    mask = found.letterbox.logits_to_picture(found.logits[found.top]) > 0
+    mask = found.letterbox.logits_to_picture(found.logits[found.best_index]) > 0
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
     disc = (columns - 106) ** 2 + (rows - 90) ** 2 <= 40**2
     assert (mask & disc).sum() / (mask | disc).sum() > 0.85
@@ -54,7 +54,7 @@ def test_nothing_lies_in_the_padding(engine, embedding):
 
 def test_a_box_gives_what_it_holds(engine, embedding):
     (found,) = engine[1].decode(embedding, [Prompt.box(198, 48, 292, 142)])
-    mask = found.letterbox.logits_to_picture(found.logits[found.top]) > 0
+    mask = found.letterbox.logits_to_picture(found.logits[found.best_index]) > 0
     assert mask[95, 245]
     assert not mask[95, 106]
 
@@ -72,9 +72,9 @@ def test_prompts_together_are_as_prompts_alone(engine, embedding):
 
 def test_a_previous_mask_is_taken_in(engine, embedding):
     (first,) = engine[1].decode(embedding, [CLICK])
-    again = replace(CLICK, mask_logits=first.logits[first.top])
+    again = replace(CLICK, mask_logits=first.logits[first.best_index])
     (second, plain) = engine[1].decode(embedding, [again, CLICK])
-    a, b = first.logits[first.top] > 0, second.logits[second.top] > 0
+    a, b = first.logits[first.best_index] > 0, second.logits[second.best_index] > 0
     assert (a & b).sum() / (a | b).sum() > 0.7
     assert np.abs(plain.predicted_iou - first.predicted_iou).max() < 0.03
 
@@ -151,7 +151,7 @@ def test_many_points_work_and_too_many_are_refused(engine, embedding):
         return Prompt(places, np.ones(count, np.int8))
 
     (found,) = engine[1].decode(embedding, [points(6)])
-    assert found.letterbox.logits_to_picture(found.logits[found.top])[90, 106] > 0
+    assert found.letterbox.logits_to_picture(found.logits[found.best_index])[90, 106] > 0
     if engine[1].info.masks == 4 and engine[1].info.backend != "fake":
         with pytest.raises(PromptError, match="at most 64"):
             engine[1].decode(embedding, [points(70)])

@@ -31,7 +31,7 @@ def scene(width: int = 320, height: int = 240) -> np.ndarray:
 
 
 def mask(candidates: MaskCandidates, index: int | None = None) -> np.ndarray:
-    best = candidates.top if index is None else index
+    best = candidates.best_index if index is None else index
     return candidates.letterbox.logits_to_picture(candidates.logits[best]) > 0
 
 
@@ -66,7 +66,7 @@ def test_a_click_segments_the_thing_clicked(pair: tuple[FakeEncoder, FakeDecoder
     assert found.logits.shape == (4, 256, 256)
     assert found.logits.dtype == np.float32
     assert iou(mask(found), red_disc()) > 0.9
-    assert found.predicted_iou[found.top] > 0.8
+    assert found.predicted_iou[found.best_index] > 0.8
 
 
 def test_like_colours_elsewhere_stay_out(pair: tuple[FakeEncoder, FakeDecoder], embedding: Embedding) -> None:

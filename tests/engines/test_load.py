@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engines import EngineSettings, PromptError, load
 from engines.graphs import BATCHES, EncoderGraph, bucket
 from engines.letterbox import Letterbox
-from engines.sam import batch_for
+from engines.sam import batch_size_for
 from engines.settings import default_cache_dir, default_threads, picture_side
 
 HEAVY = "{'torch', 'openvino', 'onnxruntime', 'nncf', 'onnx'}"
@@ -60,7 +60,7 @@ def test_the_cache_can_be_moved(monkeypatch, tmp_path):
 def test_batches_waste_less_than_they_save(count):
     done = 0
     while done < count:
-        batch = batch_for(count - done)
+        batch = batch_size_for(count - done)
         assert batch in BATCHES
         assert batch == 1 or min(batch, count - done) > batch // 2
         done += batch

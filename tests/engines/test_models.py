@@ -14,7 +14,7 @@ from engines.letterbox import Letterbox
 torch = pytest.importorskip("torch")
 
 from engines import weights  # noqa: E402
-from engines.graphs import ABSENT, SURROUND, DecoderGraph, EncoderGraph, edges  # noqa: E402
+from engines.graphs import ABSENT, SURROUND, DecoderGraph, EncoderGraph, block_edges  # noqa: E402
 from engines.models import checkpoint, graphs  # noqa: E402
 from engines.models.fast_decoder import DecoderBlocks, DecoderPreparation, FastDecoder  # noqa: E402
 from engines.models.padding_constants import natural_noise  # noqa: E402
@@ -57,7 +57,7 @@ def stock_decode(stock, embedding, prompt: Prompt):
 
 def spread(values, rows, columns):
     """(R * C', 256) of the decoder's grid to (4096, 256): every token what its block is."""
-    down, across = (torch.tensor(np.diff(edges(tokens))) for tokens in (rows, columns))
+    down, across = (torch.tensor(np.diff(block_edges(tokens))) for tokens in (rows, columns))
     blocks = values.view(len(down), len(across), 256)
     return blocks.repeat_interleave(down, 0).repeat_interleave(across, 1).reshape(4096, 256)
 
@@ -152,14 +152,14 @@ def test_prompt_tokens_in_numpy_are_the_networks_own(sam):
 )
 def test_an_exported_graph_is_its_module(sam, graph, tmp_path):
     ort = pytest.importorskip("onnxruntime")
-    from engines.export import export
+    from engines.export import export_onnx
 
     file = tmp_path / "graph.onnx"
-    export(sam, graph, file)
-    inputs = {name: torch.randn(value.shape) for name, value in graphs.examples(graph).items() if name != "image"}
+    export_onnx(sam, graph, file)
+    inputs = {name: torch.randn(value.shape) for name, value in graphs.example_inputs(graph).items() if name != "image"}
     if isinstance(graph, EncoderGraph):
         inputs["image"] = torch.from_numpy(natural_noise(5, graph.height, graph.width))
-    wanted = graphs.module(sam, graph)(*inputs.values())
+    wanted = graphs.build_module(sam, graph)(*inputs.values())
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == list(inputs)
     found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
@@ -169,7 +169,7 @@ def test_an_exported_graph_is_its_module(sam, graph, tmp_path):
 
 @pytest.mark.parametrize("tokens", [1, 7, 36, 56, 57, 63, 64])
 def test_blocks_of_padding_end_with_the_square(tokens):
-    borders = edges(tokens)
+    borders = block_edges(tokens)
     assert borders[: tokens + 1] == tuple(range(tokens + 1))
     assert borders[-1] == 64
     assert all(0 < end - begin <= SURROUND for begin, end in pairwise(borders))
@@ -184,7 +184,7 @@ def test_recorded_surroundings_stand_for_the_padding(sam, height, width, monkeyp
     graph = EncoderGraph(height, width)
     rows, columns = graph.tokens
     truth = sam.image_encoder(graphs.normalised(content))[0]
-    ours = graphs.module(sam, graph)(content)[0] - sam.prompt_encoder.no_mask_embed.weight
+    ours = graphs.build_module(sam, graph)(content)[0] - sam.prompt_encoder.no_mask_embed.weight
     ours = ours.view(*graph.grid, 256)
     tokens = np.s_[:rows, :columns]
     error = torch.linalg.norm(ours[tokens] - truth[tokens]) / torch.linalg.norm(truth[tokens])
@@ -294,7 +294,7 @@ def test_damaged_weights_are_refused(damage, tmp_path, weights_folder):
 
 
 def test_every_vit_that_can_be_pulled_can_be_built():
-    names = {entry.name for entry in weights.registry() if entry.name.startswith("sam_")}
+    names = {entry.name for entry in weights.list_models() if entry.name.startswith("sam_")}
     assert names == set(SHAPES)
 
 
@@ -303,7 +303,7 @@ def test_every_vit_that_can_be_pulled_can_be_built():
 )
 def test_a_graph_can_be_moved_to_a_device_without_its_model(sam, graph):
     for _ in range(2):
-        net = graphs.own_module(sam, graph).to("meta")
+        net = graphs.build_own_module(sam, graph).to("meta")
         assert {part.device.type for part in (*net.parameters(), *net.buffers())} == {"meta"}
     recorded = [buffer for beyond, _ in sam.recorded.values() for buffer in beyond.buffers()]
     assert {part.device.type for part in (*sam.parameters(), *sam.buffers(), *recorded)} == {"cpu"}

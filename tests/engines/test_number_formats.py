@@ -15,8 +15,8 @@ from engines.graphs import ABSENT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.letterbox_graph import letterbox_graph
 from engines.models.padding_constants import natural_noise
-from engines.models.ranges import measure
-from engines.number_formats import linear_layers, typed
+from engines.models.ranges import measure_ranges
+from engines.number_formats import find_linear_layers, retype_graph
 
 ort = pytest.importorskip("onnxruntime")
 ENCODER, DECODER = EncoderGraph(126, 224), DecoderGraph(8, 14, 1, 2, False)
@@ -40,45 +40,45 @@ def store(weights_folder: Path, engine_cache: Path) -> GraphStore:
 
 @pytest.fixture(scope="module")
 def exact(store) -> dict[str, np.ndarray]:
-    return run(onnx.load(store.onnx(ENCODER)), {"image": PICTURE})
+    return run(onnx.load(store.onnx_file(ENCODER)), {"image": PICTURE})
 
 
 def test_a_float16_encoder_is_off_by_rounding_only(store, exact):
-    found = run(typed(onnx.load(store.onnx(ENCODER)), "f16"), {"image": PICTURE})
+    found = run(retype_graph(onnx.load(store.onnx_file(ENCODER)), "f16"), {"image": PICTURE})
     for name, wanted in exact.items():
         assert found[name].dtype == np.float16
         assert error(found[name], wanted) < 0.005
 
 
 def test_an_int8_encoder_is_off_by_little(store, exact):
-    ranges = measure(store.sam(), ENCODER, [PICTURE])
-    assert set(ranges) == set(linear_layers(onnx.load(store.onnx(ENCODER)).graph))
+    ranges = measure_ranges(store.model_module(), ENCODER, [PICTURE])
+    assert set(ranges) == set(find_linear_layers(onnx.load(store.onnx_file(ENCODER)).graph))
     assert all(value > 0 for value in ranges.values())
-    found = run(typed(onnx.load(store.onnx(ENCODER)), "int8", ranges), {"image": PICTURE})
+    found = run(retype_graph(onnx.load(store.onnx_file(ENCODER)), "int8", ranges), {"image": PICTURE})
     assert 0.001 < error(found["keys"], exact["keys"]) < 0.1
 
 
 def test_ranges_are_needed_and_complete(store):
     with pytest.raises(EngineUnavailable, match="needs measured ranges"):
-        typed(onnx.load(store.onnx(ENCODER)), "int8")
+        retype_graph(onnx.load(store.onnx_file(ENCODER)), "int8")
     with pytest.raises(EngineUnavailable, match=r"no range was measured for encoder\."):
-        typed(onnx.load(store.onnx(ENCODER)), "fp8", {"encoder.somewhere": 1.0})
+        retype_graph(onnx.load(store.onnx_file(ENCODER)), "fp8", {"encoder.somewhere": 1.0})
 
 
 def test_a_float16_decoder_gives_the_same_masks(store, exact):
     rng = np.random.default_rng(0)
     prompt = rng.normal(size=(1, 2, 256)).astype(np.float32)
     absent = np.array([[0, ABSENT]], np.float32)
-    wanted = run(onnx.load(store.onnx(DECODER)), {**exact, "prompt": prompt, "absent": absent})
+    wanted = run(onnx.load(store.onnx_file(DECODER)), {**exact, "prompt": prompt, "absent": absent})
     half = {name: value.astype(np.float16) for name, value in exact.items()}
-    found = run(typed(onnx.load(store.onnx(DECODER)), "f16"), {**half, "prompt": prompt, "absent": absent})
+    found = run(retype_graph(onnx.load(store.onnx_file(DECODER)), "f16"), {**half, "prompt": prompt, "absent": absent})
     assert found["logits_out"].dtype == np.float32
     for name, value in wanted.items():
         assert error(found[name], value) < 0.01
     # A token that is not there changes nothing, though -1e9 is past float16.
     other = prompt.copy()
     other[0, 1] += 3
-    again = run(typed(onnx.load(store.onnx(DECODER)), "f16"), {**half, "prompt": other, "absent": absent})
+    again = run(retype_graph(onnx.load(store.onnx_file(DECODER)), "f16"), {**half, "prompt": other, "absent": absent})
     np.testing.assert_array_equal(again["logits_out"], found["logits_out"])
 
 
@@ -106,7 +106,7 @@ def test_a_weight_that_float16_cannot_hold_is_refused():
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
     with pytest.raises(ModelError, match="past float16; choose bf16 or f32"):
-        typed(model, "f16")
+        retype_graph(model, "f16")
 
 
 def test_bfloat16_rounds_to_nearest_even():
@@ -127,4 +127,4 @@ def test_resizing_in_a_graph_is_the_letterboxs(size):
     frame = np.resize(frame, (height, width, 3))
     found = run(letterbox_graph(LetterboxGraph(height, width, rows, columns)), {"frame": frame})["image"]
     assert found.dtype == np.uint8
-    assert np.abs(found.astype(int) - box.image(frame)).max() <= 1
+    assert np.abs(found.astype(int) - box.resize(frame)).max() <= 1

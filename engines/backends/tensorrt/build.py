@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from engines import cache
-from engines.backends.tensorrt.layers import misfits, read_layers
-from engines.backends.tensorrt.library import TensorRtLibrary, make_logger, reason
+from engines.backends.tensorrt.layers import find_wrong_types, read_layers
+from engines.backends.tensorrt.library import TensorRtLibrary, last_error, make_logger
 from engines.backends.tensorrt.progress import Steps, make_monitor
 from engines.base import EngineUnavailable, ModelError
 from engines.number_formats import NumberFormat
@@ -42,10 +42,10 @@ def build_plan(
         with current():
             return _build(library, file, numbers, targets, timing, monitor)
 
-    return _apart(work, monitor)
+    return _build_on_thread(work, monitor)
 
 
-def _apart(work: Callable[[], bytes], monitor: Any) -> bytes:
+def _build_on_thread(work: Callable[[], bytes], monitor: Any) -> bytes:
     """Build on a thread of its own, and stop the build if this one is interrupted.
 
     Ctrl-C raises in the main thread, wherever that is. In a call from the builder, its log's for one, the exception
@@ -82,29 +82,29 @@ def _build(
 ) -> bytes:
     trt = library.trt
     log = make_logger(trt)
-    builder = library.start("Builder", log)
-    network = parse(library, builder, log, file)
-    wrong = misfits(read_layers(trt, network), numbers)
+    builder = library.create("Builder", log)
+    network = parse_onnx(library, builder, log, file)
+    wrong = find_wrong_types(read_layers(trt, network), numbers)
     if wrong:
         raise ModelError(f"{file.name} is not {numbers} as it was meant: {wrong[0]} ({len(wrong)} such layers)")
     config = builder.create_builder_config()
     config.progress_monitor = monitor
     _configure(library, config, numbers, targets)
-    kept = _take_timings(library, config, timing)
+    kept = _load_timing_cache(library, config, timing)
     log.lines.clear()  # of timings that do not fit; not the reason of any later failure
     plan = builder.build_serialized_network(network, config)
     if monitor.raised is not None:
         raise monitor.raised
     if plan is None:
-        raise _failure(library, file, reason(log))
+        raise _failure(library, file, last_error(log))
     if kept is not None and timing is not None:
         # Without them the next build is slower and nothing else.
-        with suppress(ModelError), cache.writing(timing) as partial:
+        with suppress(ModelError), cache.atomic_write(timing) as partial:
             partial.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
-def parse(library: TensorRtLibrary, builder: Any, log: Any, file: Path) -> Any:
+def parse_onnx(library: TensorRtLibrary, builder: Any, log: Any, file: Path) -> Any:
     """The strongly typed network of an ONNX file; raises `ModelError` naming the operator that is in the way."""
     trt = library.trt
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -112,7 +112,7 @@ def parse(library: TensorRtLibrary, builder: Any, log: Any, file: Path) -> Any:
     if not parser.parse_from_file(str(file)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         if not errors:
-            raise ModelError(f"{library.name} {library.version} cannot read {file.name}: {reason(log)}")
+            raise ModelError(f"{library.name} {library.version} cannot read {file.name}: {last_error(log)}")
         first = errors[0]
         raise ModelError(
             f"{library.name} {library.version} cannot use {file.name}: operator {first.node_operator() or '?'} "
@@ -134,7 +134,7 @@ def _configure(library: TensorRtLibrary, config: Any, numbers: NumberFormat, tar
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
 
 
-def _take_timings(library: TensorRtLibrary, config: Any, file: Path | None) -> Any | None:
+def _load_timing_cache(library: TensorRtLibrary, config: Any, file: Path | None) -> Any | None:
     """Use the timings of earlier builds, where there are any that fit; TensorRT-RTX times nothing."""
     if library.rtx or file is None:
         return None

@@ -21,9 +21,9 @@ from engines.backends.tensorrt.plans import GpuInfo
 from engines.base import EngineUnavailable, PromptError
 
 MEMORY = {"torch": "engines.backends.tensorrt.torch_memory", "pycuda": "engines.backends.tensorrt.pycuda_memory"}
-CHOICE = "GAZECAST_CUDA_MEMORY"
+MEMORY_VARIABLE = "GAZECAST_CUDA_MEMORY"
 """Environment variable that names one of `MEMORY`; else the first that works is taken."""
-RECORDING = threading.Lock()
+CAPTURE_LOCK = threading.Lock()
 """Held while a graph is recorded and while the whole device is waited for, of which neither may happen during the other
 on any thread: CUDA then refuses both."""
 DRIVER_FILES = (Path("/sys/module/nvidia/version"), Path("/etc/nv_tegra_release"))
@@ -70,19 +70,19 @@ class CudaDevice(Protocol):
         """Of the libraries behind it."""
         ...
 
-    def current(self) -> AbstractContextManager[Any]:
+    def make_current(self) -> AbstractContextManager[Any]:
         """Make the device's context the calling thread's."""
         ...
 
-    def stream(self, *, urgent: bool) -> CudaStream:
-        """A new stream; an urgent one's kernels go before the others', where the library can say so."""
+    def create_stream(self, *, high_priority: bool) -> CudaStream:
+        """A new stream; an high_priority one's kernels go before the others', where the library can say so."""
         ...
 
     def allocate(self, nbytes: int) -> MemoryBlock:
         """Device memory; raises `EngineUnavailable` where there is too little."""
         ...
 
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Host memory that the device reads and writes by itself."""
         ...
 
@@ -94,15 +94,15 @@ class CudaDevice(Protocol):
         """Copy to pinned host memory, in the stream's order."""
         ...
 
-    def copy(self, block: MemoryBlock, address: int, nbytes: int, stream: CudaStream) -> None:
+    def copy_from_device(self, block: MemoryBlock, address: int, nbytes: int, stream: CudaStream) -> None:
         """Copy from somewhere else on the device, in the stream's order."""
         ...
 
-    def finish(self) -> None:
+    def synchronize(self) -> None:
         """Wait for everything that anybody gave the device to do."""
         ...
 
-    def record(self, stream: CudaStream, work: Callable[[], None]) -> Callable[[], None] | None:
+    def capture_graph(self, stream: CudaStream, work: Callable[[], None]) -> Callable[[], None] | None:
         """What `work` gives the stream to do, as one graph that can be launched again and again; it does not run now.
 
         None where graphs cannot be recorded.
@@ -125,9 +125,9 @@ def driver_version(cuda: int) -> str:
 
 def open_device(load: Callable[[str], Any] = import_module) -> CudaDevice:
     """The first CUDA device; raises `EngineUnavailable` with the reasons, one line."""
-    chosen = os.environ.get(CHOICE)
+    chosen = os.environ.get(MEMORY_VARIABLE)
     if chosen is not None and chosen not in MEMORY:
-        raise EngineUnavailable(f"{CHOICE} is {chosen!r}; choose {' or '.join(MEMORY)}")
+        raise EngineUnavailable(f"{MEMORY_VARIABLE} is {chosen!r}; choose {' or '.join(MEMORY)}")
     troubles = []
     for name in (chosen,) if chosen else tuple(MEMORY):
         try:
@@ -146,7 +146,7 @@ class DeviceArray:
     address: int
     shape: tuple[int, ...]
     typestr: str
-    waits: bool
+    needs_sync: bool
 
     @property
     def nbytes(self) -> int:

@@ -9,7 +9,7 @@ from engines.backends.tensorrt.device import CudaDevice
 from engines.backends.tensorrt.execution import TensorSpec
 from engines.base import EngineError
 
-SLOTS, MOST_SLOTS = 2, 8
+MIN_SLOTS, MAX_SLOTS = 2, 8
 """Embeddings that have their memory from the start, and those that may be held at once."""
 
 
@@ -42,13 +42,13 @@ class EmbeddingPool:
 
     def __init__(self, make: Callable[[], EmbeddingSlot]) -> None:
         self._make = make
-        self._all = [make() for _ in range(SLOTS)]
+        self._all = [make() for _ in range(MIN_SLOTS)]
         self._free = list(self._all)
 
-    def take(self) -> PreparedEmbedding:
+    def acquire(self) -> PreparedEmbedding:
         """One that nobody holds; raises `EngineError` where all that there may be are held."""
         if not self._free:
-            if len(self._all) >= MOST_SLOTS:
+            if len(self._all) >= MAX_SLOTS:
                 raise EngineError(f"{len(self._all)} embeddings are held at once; let some go before encoding more")
             self._all.append(self._make())
             self._free.append(self._all[-1])

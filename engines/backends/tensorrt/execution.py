@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.backends.tensorrt.device import RECORDING, CudaDevice, CudaStream
-from engines.backends.tensorrt.library import TensorRtLibrary, reason
+from engines.backends.tensorrt.device import CAPTURE_LOCK, CudaDevice, CudaStream
+from engines.backends.tensorrt.library import TensorRtLibrary, last_error
 from engines.backends.tensorrt.plans import read_kernels, write_kernels
 from engines.base import EngineError, ModelError
 
@@ -38,14 +38,14 @@ class EnginePlan:
         self._engine = runtime.deserialize_cuda_engine(file.read_bytes())
         if self._engine is None:
             raise ModelError(
-                f"{library.name} cannot use {file.name}: {reason(log)}; "
+                f"{library.name} cannot use {file.name}: {last_error(log)}; "
                 "run `gazecast engine build --engine tensorrt --force`"
             )
         self.tensors = {tensor.name: tensor for tensor in _tensors(trt, self._engine)}
         self._kernels: Any = None
         self._context = self._make_context(trt)
         if self._context is None:
-            raise ModelError(f"{library.name} cannot make a context for {file.name}: {reason(log)}")
+            raise ModelError(f"{library.name} cannot make a context for {file.name}: {last_error(log)}")
         self._scratch = device.allocate(max(256, int(self._engine.device_memory_size_v2)))
         self._context.set_device_memory(self._scratch.address, self._scratch.nbytes)
         log.lines.clear()  # of kernels that were refused and compiled anew; not the reason of any later failure
@@ -63,12 +63,12 @@ class EnginePlan:
         config.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(config)
 
-    def keep_kernels(self) -> None:
+    def save_kernels(self) -> None:
         """Write down what TensorRT-RTX has compiled by now, for the next start."""
         if self._kernels is not None:
             write_kernels(self._file, bytes(self._kernels.serialize()))
 
-    def records(self, stream: CudaStream) -> bool:
+    def supports_capture(self, stream: CudaStream) -> bool:
         """Whether a run can become part of a graph; TensorRT can always, for shapes that are fixed."""
         asks = getattr(self._context, "is_stream_capturable", None)
         return asks is None or bool(asks(stream.handle))
@@ -77,9 +77,9 @@ class EnginePlan:
         """Give the stream one run on memory at these addresses, by tensor name."""
         for name, address in addresses.items():
             if not self._context.set_tensor_address(name, address):
-                raise ModelError(f"{self._file.name} has no tensor {name}: {reason(self._log)}")
+                raise ModelError(f"{self._file.name} has no tensor {name}: {last_error(self._log)}")
         if not self._context.execute_async_v3(stream.handle):
-            raise EngineError(f"{self._library.name} failed to run {self._file.name}: {reason(self._log)}")
+            raise EngineError(f"{self._library.name} failed to run {self._file.name}: {last_error(self._log)}")
 
 
 def _tensors(trt: Any, engine: Any) -> list[TensorSpec]:
@@ -110,18 +110,18 @@ class CudaGraphRun:
             self._work()
             self._stream.synchronize()
             for plan in self._plans:
-                plan.keep_kernels()
+                plan.save_kernels()
             self._launch = self._recorded() or self._work
             return
         self._launch()
         self._stream.synchronize()
 
     def _recorded(self) -> Callable[[], None] | None:
-        if not all(plan.records(self._stream) for plan in self._plans):
+        if not all(plan.supports_capture(self._stream) for plan in self._plans):
             return None
         try:
-            with RECORDING:
-                return self._device.record(self._stream, self._work)
+            with CAPTURE_LOCK:
+                return self._device.capture_graph(self._stream, self._work)
         except (EngineError, RuntimeError) as error:  # a slower engine is better than none
             log.warning("running without CUDA graphs: %s", error)
             return None

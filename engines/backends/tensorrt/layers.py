@@ -8,7 +8,7 @@ from typing import Any
 from engines.number_formats import FLOORED, LESS_MEAN, NumberFormat
 
 FLOATS = {"f32": "FLOAT", "f16": "HALF", "bf16": "BF16", "int8": "HALF", "fp8": "HALF"}
-QUANTISED = {"int8": "INT8", "fp8": "FP8"}
+QUANTIZED_TYPES = {"int8": "INT8", "fp8": "FP8"}
 ANY_FLOAT = {"FLOAT", "HALF", "BF16"}
 CONVERTING = {"CAST", "QUANTIZE", "DEQUANTIZE"}
 CARRYING = {"CONSTANT", "SHUFFLE"}
@@ -50,7 +50,7 @@ def _tensors(tensor: Any, count: int) -> tuple[tuple[str, str], ...]:
     return tuple((each.name, each.dtype.name) for each in found if each is not None)
 
 
-def misfits(layers: list[PlanLayer], numbers: NumberFormat) -> list[str]:
+def find_wrong_types(layers: list[PlanLayer], numbers: NumberFormat) -> list[str]:
     """What is other than `engines.number_formats` means it, one line a layer; nothing is what is wanted.
 
     Every layer that computes must have all its floating-point tensors in the graph's format, or in float32 where that
@@ -58,11 +58,11 @@ def misfits(layers: list[PlanLayer], numbers: NumberFormat) -> list[str]:
     """
     wrong = []
     for layer in layers:
-        wanted = "FLOAT" if kept_f32(layer) else FLOATS[numbers]
+        wanted = "FLOAT" if is_kept_f32(layer) else FLOATS[numbers]
         if layer.kind in ("QUANTIZE", "DEQUANTIZE"):
             # The third input is the zero point, which the parser makes a float32 of its own.
             kinds = {kind for _, kind in (*layer.inputs[:2], *layer.outputs)}
-            good = kinds == {wanted, QUANTISED.get(numbers)}
+            good = kinds == {wanted, QUANTIZED_TYPES.get(numbers)}
         else:
             good = layer.kind in CONVERTING | CARRYING or layer.formats <= {wanted}
         if not good:
@@ -71,7 +71,7 @@ def misfits(layers: list[PlanLayer], numbers: NumberFormat) -> list[str]:
     return wrong
 
 
-def kept_f32(layer: PlanLayer) -> bool:
+def is_kept_f32(layer: PlanLayer) -> bool:
     """Whether a layer is one of those that stay float32: pixels less their mean, the neck's norms, absent tokens."""
     return (
         (layer.kind == "NORMALIZATION" and "/neck." in layer.name)

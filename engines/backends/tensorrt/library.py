@@ -13,7 +13,7 @@ from engines.base import EngineUnavailable
 
 CHOICES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """Import names in the order of preference; the last is what the two public wheels of TensorRT-RTX install."""
-OLDEST, TOO_NEW = (10, 8), (12,)
+MIN_VERSION, VERSION_LIMIT = (10, 8), (12,)
 """Of TensorRT: strongly typed networks with all that our graphs hold, up to the next major version."""
 INSTALL = (
     "pip install 'gazecast[tensorrt]', or 'gazecast[tensorrt-rtx]' for a desktop GPU of compute capability 7.5, 8.x or "
@@ -46,13 +46,13 @@ class TensorRtLibrary:
             )
         return found
 
-    def start(self, kind: str, log: Any) -> Any:
+    def create(self, kind: str, log: Any) -> Any:
         """TensorRT's "Builder" or "Runtime"; raises `EngineUnavailable` where it gives none, as without a driver."""
         try:
             return getattr(self.trt, kind)(log)
         except TypeError as error:  # what pybind11 makes of C++ that returns nothing
             raise EngineUnavailable(
-                f"{self.name} {self.version} cannot start: {reason(log)}; is the driver new enough for it?"
+                f"{self.name} {self.version} cannot start: {last_error(log)}; is the driver new enough for it?"
             ) from error
 
 
@@ -71,7 +71,7 @@ def find_library(load: Callable[[str], Any] = import_module) -> TensorRtLibrary:
             continue
         version = str(trt.__version__)
         rtx = choice != "tensorrt"
-        if not rtx and not OLDEST <= _numbers(version) < TOO_NEW:
+        if not rtx and not MIN_VERSION <= _version_numbers(version) < VERSION_LIMIT:
             troubles.append(f"TensorRT {version} is installed, 10.8 to 11 is needed")
             continue
         return TensorRtLibrary(trt, "TensorRT-RTX" if rtx else "TensorRT", version, rtx)
@@ -80,7 +80,7 @@ def find_library(load: Callable[[str], Any] = import_module) -> TensorRtLibrary:
     raise EngineUnavailable(f"TensorRT is not installed; {INSTALL}")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
@@ -100,7 +100,7 @@ def make_logger(trt: Any) -> Any:
     return Log()
 
 
-def reason(log: Any) -> str:
+def last_error(log: Any) -> str:
     """Why the last step failed, by a logger of `make_logger`: its first error, of which later ones only follow.
 
     The logger forgets what it had, so that nothing is told twice.

@@ -49,10 +49,10 @@ class PlanStore:
         """
         numbers = self.numbers(graph)
         command = self._command(graph)
-        typed = self._store.typed(graph, numbers, force=force, rebuild=command)
+        typed = self._store.typed_file(graph, numbers, force=force, rebuild=command)
         key = self._key(graph, numbers, typed)
         file = self._place(graph, numbers)
-        if not force and cache.find(file, key, rebuild=command) is not None:
+        if not force and cache.find_cached(file, key, rebuild=command) is not None:
             return file
         self._build(graph, numbers, typed, file)
         cache.write_note(file, f"{graph.name}-{numbers}-plan", key)
@@ -69,7 +69,7 @@ class PlanStore:
     def _place(self, graph: AnyGraph, numbers: NumberFormat) -> Path:
         """One place for whatever machine, so that a plan from elsewhere is found and refused, not overlooked."""
         identity = self._store.key(format="tensorrt", shape=graph.name, numbers=numbers, library=self.library.name)
-        return cache.place(self._store.root, f"{self._store.model}-{graph.name}-{numbers}", identity, ".plan")
+        return cache.file_path(self._store.root, f"{self._store.model}-{graph.name}-{numbers}", identity, ".plan")
 
     def _key(self, graph: AnyGraph, numbers: NumberFormat, typed: Path) -> Mapping[str, str]:
         return self._store.key(
@@ -92,9 +92,9 @@ class PlanStore:
             current=self._current,
         )  # fmt: skip
         # The note goes first: a file without one does not count, so that what is cut short is not used.
-        cache.note_of(file).unlink(missing_ok=True)
-        kernels_of(file).unlink(missing_ok=True)
-        with cache.writing(file) as partial:
+        cache.note_path(file).unlink(missing_ok=True)
+        kernels_path(file).unlink(missing_ok=True)
+        with cache.atomic_write(file) as partial:
             partial.write_bytes(plan)
 
     def _command(self, graph: AnyGraph) -> str:
@@ -113,7 +113,7 @@ class PlanStore:
         )
 
 
-def kernels_of(plan: Path) -> Path:
+def kernels_path(plan: Path) -> Path:
     """Where TensorRT-RTX keeps the kernels that it compiled for a plan when it first ran."""
     return plan.with_suffix(".kernels")
 
@@ -121,13 +121,13 @@ def kernels_of(plan: Path) -> Path:
 def read_kernels(plan: Path) -> bytes:
     """The kept kernels, or nothing."""
     with suppress(OSError):
-        return kernels_of(plan).read_bytes()
+        return kernels_path(plan).read_bytes()
     return b""
 
 
 def write_kernels(plan: Path, content: bytes) -> None:
     """Keep compiled kernels; without them the next start is slower and nothing else."""
-    with suppress(ModelError), cache.writing(kernels_of(plan)) as partial:
+    with suppress(ModelError), cache.atomic_write(kernels_path(plan)) as partial:
         partial.write_bytes(content)
 
 

@@ -39,7 +39,7 @@ def open_device() -> PycudaDevice:
 
 
 class PycudaBlock:
-    """See `device.Block`."""
+    """See `device.MemoryBlock`."""
 
     def __init__(self, nbytes: int) -> None:
         try:
@@ -54,7 +54,7 @@ class PycudaBlock:
 
 
 class PycudaDevice:
-    """See `device.Device`. Its context is the device's primary one, which other libraries use as well."""
+    """See `device.CudaDevice`. Its context is the device's primary one, which other libraries use as well."""
 
     def __init__(self) -> None:
         device = cuda.Device(0)
@@ -65,44 +65,44 @@ class PycudaDevice:
         self._graphs = _bindings()
 
     @contextmanager
-    def current(self) -> Iterator[None]:
-        """See `device.Device.current`."""
+    def make_current(self) -> Iterator[None]:
+        """See `device.CudaDevice.make_current`."""
         self._context.push()
         try:
             yield
         finally:
             cuda.Context.pop()
 
-    def stream(self, *, urgent: bool) -> Any:
-        """See `device.Device.stream`; pycuda knows no priorities."""
+    def create_stream(self, *, high_priority: bool) -> Any:
+        """See `device.CudaDevice.create_stream`; pycuda knows no priorities."""
         return cuda.Stream(1)  # not ordered with the default stream
 
     def allocate(self, nbytes: int) -> PycudaBlock:
-        """See `device.Device.allocate`."""
+        """See `device.CudaDevice.allocate`."""
         return PycudaBlock(nbytes)
 
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """See `device.Device.pinned`."""
+    def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """See `device.CudaDevice.allocate_pinned`."""
         return np.asarray(cuda.pagelocked_empty(shape, dtype))
 
     def upload(self, block: Any, host: NDArray[Any], stream: Any) -> None:
-        """See `device.Device.upload`."""
+        """See `device.CudaDevice.upload`."""
         cuda.memcpy_htod_async(block.address, host, stream)
 
     def download(self, host: NDArray[Any], block: Any, stream: Any) -> None:
-        """See `device.Device.download`."""
+        """See `device.CudaDevice.download`."""
         cuda.memcpy_dtoh_async(host, block.address, stream)
 
-    def copy(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
-        """See `device.Device.copy`."""
+    def copy_from_device(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
+        """See `device.CudaDevice.copy_from_device`."""
         cuda.memcpy_dtod_async(block.address, address, nbytes, stream)
 
-    def finish(self) -> None:
-        """See `device.Device.finish`."""
+    def synchronize(self) -> None:
+        """See `device.CudaDevice.synchronize`."""
         cuda.Context.synchronize()
 
-    def record(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
-        """See `device.Device.record`."""
+    def capture_graph(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
+        """See `device.CudaDevice.capture_graph`."""
         return None if self._graphs is None else record(self._graphs, stream.handle, work)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engines.backends.tensorrt.device import RECORDING, CudaDevice, CudaStream, DeviceArray, MemoryBlock
+from engines.backends.tensorrt.device import CAPTURE_LOCK, CudaDevice, CudaStream, DeviceArray, MemoryBlock
 from engines.backends.tensorrt.embedding_slots import EmbeddingPool, EmbeddingSlot, PreparedEmbedding
 from engines.backends.tensorrt.execution import CudaGraphRun, EnginePlan
 from engines.backends.tensorrt.library import TensorRtLibrary, make_logger
@@ -28,36 +28,39 @@ FRAME_SHAPES = 4
 
 
 class TensorRtRuntime:
-    """See `sam.Runtime`."""
+    """See `sam.EngineRuntime`."""
 
-    takes_frames = True
+    accepts_frames = True
 
     def __init__(self, library: TensorRtLibrary, device: CudaDevice, plans: PlanStore) -> None:
         self._library, self.device, self._plans = library, device, plans
         self._log = make_logger(library.trt)
-        with device.current():
-            self._runtime = library.start("Runtime", self._log)
-            self.encoding, self.decoding = device.stream(urgent=False), device.stream(urgent=True)
+        with device.make_current():
+            self._runtime = library.create("Runtime", self._log)
+            self.encoding, self.decoding = (
+                device.create_stream(high_priority=False),
+                device.create_stream(high_priority=True),
+            )
 
     def plan(self, graph: AnyGraph) -> EnginePlan:
         """A graph's plan, ready to run; built first if it is not there."""
-        with self.device.current():
+        with self.device.make_current():
             return EnginePlan(self._library, self._runtime, self._log, self._plans.plan(graph), self.device)
 
     def encoder(self, graph: EncoderGraph) -> TensorRtEncoder:
-        """See `sam.Runtime.encoder`."""
+        """See `sam.EngineRuntime.encoder`."""
         return TensorRtEncoder(self.device, self.encoding, self.plan(graph), self.plan)
 
     def decoder(self, graph: DecoderGraph) -> TensorRtDecoder:
-        """See `sam.Runtime.decoder`."""
+        """See `sam.EngineRuntime.decoder`."""
         return TensorRtDecoder(self.device, self.decoding, self.plan(graph))
 
     def array(self, tensor: tuple[EmbeddingSlot, str]) -> Floats:
-        """See `sam.Runtime.array`; for comparisons, as it copies to the host."""
+        """See `sam.EngineRuntime.array`; for comparisons, as it copies to the host."""
         slot, name = tensor
         described = slot.tensors[name]
-        with self.device.current():
-            host = self.device.pinned(described.shape, described.dtype)
+        with self.device.make_current():
+            host = self.device.allocate_pinned(described.shape, described.dtype)
             self.device.download(host, slot.blocks[name], self.decoding)
             self.decoding.synchronize()
         if described.dtype == np.uint16:  # bfloat16: the upper half of a float32
@@ -77,16 +80,16 @@ class TensorRtEncoder:
     ) -> None:
         self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
         outputs = [tensor for tensor in plan.tensors.values() if not tensor.is_input]
-        with device.current():
+        with device.make_current():
             self._content = device.allocate(plan.tensors["image"].nbytes)
             self._slots = EmbeddingPool(lambda: EmbeddingSlot(device, outputs))
         self._frames: dict[tuple[int, ...], _FrameUpload] = {}
 
     def __call__(self, image: Image) -> tuple[PreparedEmbedding, int]:
         """See `sam.EncoderRun`."""
-        with self._device.current():
+        with self._device.make_current():
             frames = self._frames_of(tuple(image.shape))
-            prepared = self._slots.take()
+            prepared = self._slots.acquire()
             frames.encode(image, prepared.slot)
         return prepared, prepared.slot.nbytes
 
@@ -111,7 +114,7 @@ class _FrameUpload:
     ) -> None:  # fmt: skip
         self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
         self._content, self._shape = content, shape
-        self._host = device.pinned(shape, np.uint8)
+        self._host = device.allocate_pinned(shape, np.uint8)
         self._frame = content if letterbox is None else device.allocate(int(np.prod(shape)))
         self._runs: dict[tuple[EmbeddingSlot, bool], CudaGraphRun] = {}
 
@@ -131,10 +134,10 @@ class _FrameUpload:
     def _take(self, given: DeviceArray) -> None:
         if given.shape != self._shape or given.typestr != "|u1":
             raise PromptError(f"a picture must be {self._shape} of |u1, got {given.shape} of {given.typestr}")
-        if given.waits:
-            with RECORDING:
-                self._device.finish()  # whoever wrote it may still be writing, on a stream of its own
-        self._device.copy(self._frame, given.address, given.nbytes, self._stream)
+        if given.needs_sync:
+            with CAPTURE_LOCK:
+                self._device.synchronize()  # whoever wrote it may still be writing, on a stream of its own
+        self._device.copy_from_device(self._frame, given.address, given.nbytes, self._stream)
 
     def _work(self, slot: EmbeddingSlot, on_device: bool) -> Callable[[], None]:
         addresses = {"image": self._content.address, **{name: block.address for name, block in slot.blocks.items()}}
@@ -159,17 +162,17 @@ class TensorRtDecoder:
         self._shared = [tensor.name for tensor in tensors if tensor.is_input and tensor.name in ("keys", "k", "q", "v")]
         given = [tensor for tensor in tensors if tensor.is_input and tensor.name not in self._shared]
         made = [tensor for tensor in tensors if not tensor.is_input]
-        with device.current():
+        with device.make_current():
             self._blocks = {tensor.name: device.allocate(tensor.nbytes) for tensor in (*given, *made)}
-            self._given = {tensor.name: device.pinned(tensor.shape, tensor.dtype) for tensor in given}
-            self._made = {tensor.name: device.pinned(tensor.shape, tensor.dtype) for tensor in made}
+            self._given = {tensor.name: device.allocate_pinned(tensor.shape, tensor.dtype) for tensor in given}
+            self._made = {tensor.name: device.allocate_pinned(tensor.shape, tensor.dtype) for tensor in made}
         self._runs: weakref.WeakKeyDictionary[EmbeddingSlot, CudaGraphRun] = weakref.WeakKeyDictionary()
 
     def __call__(self, prepared: PreparedEmbedding, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
         """See `sam.DecoderRun`."""
         for host, value in zip(self._given.values(), inputs, strict=True):
             np.copyto(host, value)
-        with self._device.current():
+        with self._device.make_current():
             slot = prepared.slot
             if slot not in self._runs:
                 self._runs[slot] = CudaGraphRun(self._device, self._stream, self._work(slot), [self._plan])

@@ -28,23 +28,23 @@ def open_device() -> TorchDevice:
 
 
 class TorchStream:
-    """See `device.Stream`."""
+    """See `device.CudaStream`."""
 
-    def __init__(self, urgent: bool) -> None:
-        self.torch = torch.cuda.Stream(priority=-1 if urgent else 0)
+    def __init__(self, high_priority: bool) -> None:
+        self.torch = torch.cuda.Stream(priority=-1 if high_priority else 0)
 
     @property
     def handle(self) -> int:
-        """See `device.Stream.handle`."""
+        """See `device.CudaStream.handle`."""
         return int(self.torch.cuda_stream)
 
     def synchronize(self) -> None:
-        """See `device.Stream.synchronize`."""
+        """See `device.CudaStream.synchronize`."""
         self.torch.synchronize()
 
 
 class TorchBlock:
-    """See `device.Block`; a tensor of bytes, so that it has a `__cuda_array_interface__` of its own."""
+    """See `device.MemoryBlock`; a tensor of bytes, so that it has a `__cuda_array_interface__` of its own."""
 
     def __init__(self, nbytes: int) -> None:
         try:
@@ -54,17 +54,17 @@ class TorchBlock:
 
     @property
     def address(self) -> int:
-        """See `device.Block.address`."""
+        """See `device.MemoryBlock.address`."""
         return int(self.tensor.data_ptr())
 
     @property
     def nbytes(self) -> int:
-        """See `device.Block.nbytes`."""
+        """See `device.MemoryBlock.nbytes`."""
         return int(self.tensor.nbytes)
 
 
 class TorchDevice:
-    """See `device.Device`."""
+    """See `device.CudaDevice`."""
 
     def __init__(self) -> None:
         self._index = torch.cuda.current_device()
@@ -72,49 +72,49 @@ class TorchDevice:
         self.gpu = GpuInfo(torch.cuda.get_device_name(self._index), f"{major}.{minor}", _driver())
         self.versions = {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
 
-    def current(self) -> AbstractContextManager[Any]:
-        """See `device.Device.current`."""
+    def make_current(self) -> AbstractContextManager[Any]:
+        """See `device.CudaDevice.make_current`."""
         context: AbstractContextManager[Any] = torch.cuda.device(self._index)
         return context
 
-    def stream(self, *, urgent: bool) -> TorchStream:
-        """See `device.Device.stream`."""
-        return TorchStream(urgent)
+    def create_stream(self, *, high_priority: bool) -> TorchStream:
+        """See `device.CudaDevice.create_stream`."""
+        return TorchStream(high_priority)
 
     def allocate(self, nbytes: int) -> TorchBlock:
-        """See `device.Device.allocate`."""
+        """See `device.CudaDevice.allocate`."""
         return TorchBlock(nbytes)
 
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """See `device.Device.pinned`."""
+    def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """See `device.CudaDevice.allocate_pinned`."""
         kind = np.dtype(dtype)
         tensor = torch.empty(int(np.prod(shape)) * kind.itemsize, dtype=torch.uint8, pin_memory=True)
         flat: NDArray[Any] = tensor.numpy()
         return np.asarray(flat.view(kind).reshape(shape))
 
     def upload(self, block: Any, host: NDArray[Any], stream: Any) -> None:
-        """See `device.Device.upload`."""
+        """See `device.CudaDevice.upload`."""
         with torch.cuda.stream(stream.torch):
             block.tensor[: host.nbytes].copy_(_bytes(host), non_blocking=True)
 
     def download(self, host: NDArray[Any], block: Any, stream: Any) -> None:
-        """See `device.Device.download`."""
+        """See `device.CudaDevice.download`."""
         with torch.cuda.stream(stream.torch):
             _bytes(host).copy_(block.tensor[: host.nbytes], non_blocking=True)
 
-    def copy(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
-        """See `device.Device.copy`."""
+    def copy_from_device(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
+        """See `device.CudaDevice.copy_from_device`."""
         with torch.cuda.stream(stream.torch):
             block.tensor[:nbytes].copy_(
                 torch.as_tensor(_ForeignMemory(address, nbytes), device="cuda"), non_blocking=True
             )
 
-    def finish(self) -> None:
-        """See `device.Device.finish`."""
+    def synchronize(self) -> None:
+        """See `device.CudaDevice.synchronize`."""
         torch.cuda.synchronize()
 
-    def record(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
-        """See `device.Device.record`."""
+    def capture_graph(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
+        """See `device.CudaDevice.capture_graph`."""
         graph = torch.cuda.CUDAGraph()
         # thread_local: the other thread may well allocate or launch while this one records.
         with torch.cuda.graph(graph, stream=stream.torch, capture_error_mode="thread_local"):

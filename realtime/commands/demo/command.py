@@ -56,7 +56,7 @@ def run_demo(
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch:
         played = _choose(video, gaze, Path(scratch))
         if config.engine.backend != "fake" and not weights.is_cached(config.engine.model, root=config.models):
-            weights.pull(config.engine.model, root=config.models, report=terminal.show_bytes)
+            weights.pull_model(config.engine.model, root=config.models, report=terminal.show_bytes)
         _make_folder(out)
         result = _receive(config, played, terminal, watch_s)
         files = draw_report(result, played.clip, played.frames, played.fixations, out, terminal.console)

@@ -152,10 +152,10 @@ def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
         yield DoctorFinding("Cache", "models", "problem", f"cannot look: {error}")
         return
     root = cache or default_cache_dir().parent
-    for entry in weights.registry():
+    for entry in weights.list_models():
         trouble = ""
         try:
-            weights.path(entry.name, root=root / "models")
+            weights.model_folder(entry.name, root=root / "models")
         except ModelError as error:
             trouble = str(error)
         yield checks.model(entry.name, root / "models" / entry.name, trouble)

@@ -17,7 +17,14 @@ import cv2
 import numpy as np
 
 from engines import Decoder, Encoder, EngineSettings, Image, Prompt, PromptError, load, weights
-from engines.automatic_masks import AutomaticMask, AutomaticSettings, GenerationStep, everything_in, finished, segment
+from engines.automatic_masks import (
+    AutomaticMask,
+    AutomaticSettings,
+    GenerationStep,
+    generate_image_masks,
+    run_to_end,
+    segment_prompt,
+)
 from engines.letterbox import MODEL_SIDE
 from engines.settings import Backend, Precision
 from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, dataset, write_json, write_whole
@@ -200,7 +207,7 @@ def _engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) 
         raise SettingsError(f"--picture-side: {error}") from error
     folder = None
     if args.backend != "fake":
-        folder = weights.pull(args.model, root=args.models, report=terminal.show_bytes)
+        folder = weights.pull_model(args.model, root=args.models, report=terminal.show_bytes)
     return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=EngineProgress(terminal))
 
 
@@ -213,14 +220,14 @@ def _everything(
     def tell(step: GenerationStep) -> None:
         terminal.show_steps(step.done, step.total, name)
 
-    return finished(everything_in(encoder, decoder, image, settings), tell)
+    return run_to_end(generate_image_masks(encoder, decoder, image, settings), tell)
 
 
 def _prompted(
     encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path
 ) -> tuple[AutomaticMask, ...]:
     try:
-        found = segment(decoder, encoder.encode(image), prompt)
+        found = segment_prompt(decoder, encoder.encode(image), prompt)
     except PromptError as error:
         raise SettingsError(f"{file}: {error}") from error
     return (found,) if found.area_px else ()

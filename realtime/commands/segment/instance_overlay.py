@@ -25,12 +25,12 @@ def mosaic(image: Image, found: Sequence[AutomaticMask], prompt: Prompt | None =
     tint = image.copy()
     for index in order:
         x, y, width, height = found[index].box_xywh
-        tint[y : y + height, x : x + width][found[index].part] = colour(index)
+        tint[y : y + height, x : x + width][found[index].cropped_mask] = colour(index)
     out = np.asarray(cv2.addWeighted(image, 1 - _TINT, tint, _TINT, 0), np.uint8)
     unit = max(1, round(min(image.shape[:2]) / 320))  # line width that reads the same on any size
     for index in order:
         x, y, _, _ = found[index].box_xywh
-        part = found[index].part.astype(np.uint8)
+        part = found[index].cropped_mask.astype(np.uint8)
         outlines, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x, y))
         cv2.drawContours(out, outlines, -1, colour(index, light=True), unit, cv2.LINE_AA)
     if prompt is not None:

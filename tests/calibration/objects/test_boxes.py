@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.solids import Solid, see
+from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, PinholeCamera, RigidTransform
 from calibration.objects import find_cloud, metres, minimal_box, quick_box, sight_lines, spot_of
 from tests.calibration.objects import slow
@@ -52,7 +52,7 @@ def solids(seed, count):
 def seen():
     rng = np.random.default_rng(5)
     things = solids(11, 12)
-    sights = [see(CAMERA, solid, rng, noise_m=0.002, holes=0.04, bleed_px=4) for solid in things]
+    sights = [render_view(CAMERA, solid, rng, noise_m=0.002, holes=0.04, bleed_px=4) for solid in things]
     return [(solid, find_cloud(sight.mask, sight.depth, CAMERA)) for solid, sight in zip(things, sights, strict=True)]
 
 
@@ -66,7 +66,7 @@ def test_sides_and_turns_of_noisy_boxes(seen, fit, most):
 def test_a_box_that_shows_two_faces_is_not_turned_across_them():
     # Any box round a right-angled wedge that shares its long edge has the same volume, 45 degrees off the faces.
     solid = Solid(RigidTransform.from_rotvec([0, math.radians(45), 0], [0, 0, 0.8]), (0.15, 0.3, 0.15))
-    sight = see(CAMERA, solid, np.random.default_rng(0))
+    sight = render_view(CAMERA, solid, np.random.default_rng(0))
     degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
     assert degrees < 1
     assert np.abs(relative).max() < 0.03
@@ -77,7 +77,7 @@ def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, m
     """Where thing and floor touch, depth says nothing about which is which, only how the surface leans."""
     camera_from_floor = RigidTransform.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
     solid = Solid(camera_from_floor @ RigidTransform.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
-    sight = see(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
+    sight = render_view(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
     degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
     assert degrees < 2
     assert np.abs(relative).max() < most
@@ -87,7 +87,7 @@ def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
     solid = Solid(
         RigidTransform.from_rotvec([0, 0, 0.4], [0, 0, 0.6]), (0.2, 0.12, 0.1)
     )  # seen from the front: one face
-    sight = see(CAMERA, solid, np.random.default_rng(1))
+    sight = render_view(CAMERA, solid, np.random.default_rng(1))
     box = minimal_box(find_cloud(sight.mask, sight.depth, CAMERA))
     assert box.extents_m[0] == pytest.approx(0.2, rel=0.02)
     assert box.extents_m[1] == pytest.approx(0.12, rel=0.02)
@@ -99,7 +99,7 @@ def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
 @given(st.integers(0, 10_000))
 def test_a_box_is_right_handed_sorted_and_holds_its_points(seed):
     solid = solids(seed, 1)[0]
-    cloud = find_cloud(*(lambda s: (s.mask, s.depth))(see(CAMERA, solid, np.random.default_rng(seed))), CAMERA)
+    cloud = find_cloud(*(lambda s: (s.mask, s.depth))(render_view(CAMERA, solid, np.random.default_rng(seed))), CAMERA)
     for box in (quick_box(cloud), minimal_box(cloud)):
         assert (np.diff(box.extents_m) <= 0).all()
         assert np.linalg.det(box.pose.rotation) == pytest.approx(1)
@@ -138,7 +138,7 @@ def test_open3d_agrees_where_the_smallest_box_is_the_only_one():
     from calibration.objects.with_open3d import open3d_box
 
     solid = Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.28, 0.2, 0.15))
-    sight = see(CAMERA, solid, np.random.default_rng(2))
+    sight = render_view(CAMERA, solid, np.random.default_rng(2))
     cloud = find_cloud(sight.mask, sight.depth, CAMERA)
     assert minimal_box(cloud).extents_m == pytest.approx(open3d_box(cloud).extents_m, rel=0.01)
 
@@ -149,7 +149,7 @@ def test_without_open3d_it_says_what_to_install(monkeypatch):
     from calibration.objects.with_open3d import open3d_box
 
     monkeypatch.setitem(sys.modules, "open3d", None)
-    sight = see(
+    sight = render_view(
         CAMERA,
         Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.2, 0.2, 0.2)),
         np.random.default_rng(2),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.solids import Solid, see
+from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, FisheyeCamera, PinholeCamera, RigidTransform
 from calibration.objects import CloudError, CloudSettings, find_cloud, metres, registered, sight_lines, spot_of
 
@@ -34,7 +34,7 @@ def test_points_project_back_onto_their_pixels(camera):
 
 
 def test_a_mask_that_bleeds_onto_the_wall_gives_the_things_points():
-    sight = see(CAMERA, BOX, np.random.default_rng(0), bleed_px=6, holes=0.1)
+    sight = render_view(CAMERA, BOX, np.random.default_rng(0), bleed_px=6, holes=0.1)
     cloud = find_cloud(sight.mask, sight.depth, CAMERA)
     inside = np.abs(BOX.pose.inverse().apply(cloud.pixels)) < np.array(BOX.sides_m) / 2 + 0.01
     assert inside.all(1).mean() > 0.995

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.solids import Solid, see
+from benchmarks.solids import Solid, render_view
 from calibration import PinholeCamera, RigidTransform
 from calibration.objects import PlaceError, by_size, find_cloud, on_plane, sight, spot_of
 
@@ -22,10 +22,10 @@ def disc(x, y, radius):
 def test_the_centroids_error_is_within_what_is_said_of_it():
     camera, far = PinholeCamera((320, 240), 260, 260, 159.5, 119.5), []
     solid = Solid(RigidTransform.from_rotvec([0.3, 0.2, 0.1], [0.05, 0, 0.9]), (0.2, 0.15, 0.1))
-    clean = see(camera, solid, np.random.default_rng(0), noise_m=1e-5, holes=0, bleed_px=0)
+    clean = render_view(camera, solid, np.random.default_rng(0), noise_m=1e-5, holes=0, bleed_px=0)
     truth = find_cloud(clean.exact, clean.depth, camera).pixels.mean(0)
     for seed in range(8):
-        sight_ = see(camera, solid, np.random.default_rng(seed), holes=0.3, bleed_px=3)
+        sight_ = render_view(camera, solid, np.random.default_rng(seed), holes=0.3, bleed_px=3)
         spot = spot_of(find_cloud(sight_.mask, sight_.depth, camera))
         away = spot.point_m - truth
         far.append(float(away @ np.linalg.solve(spot.covariance, away)))

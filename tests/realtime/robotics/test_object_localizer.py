@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.solids import Solid, see
+from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, PinholeCamera, RigidTransform, UncertainTransform, record
 from calibration.boards import parse_board
 from calibration.objects import with_open3d
@@ -21,7 +21,7 @@ from tests.calibration.render import facing, photograph
 
 CAMERA = PinholeCamera((320, 240), 260, 260, 159.5, 119.5)
 BOX = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 0.12))
-SIGHT = see(CAMERA, BOX, np.random.default_rng(0), noise_m=0.001)
+SIGHT = render_view(CAMERA, BOX, np.random.default_rng(0), noise_m=0.001)
 BASE_FROM_CAMERA = UncertainTransform(
     RigidTransform.from_rotvec([0, 0, math.pi / 2], [1.0, 0, 0.5]), np.diag([1e-6] * 6)
 )
@@ -180,7 +180,7 @@ def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_move
     for number in range(14):
         now = frame(number)
         x_m = 0.07 - 0.3 * (now.captured_ns / 1e9 - 10)
-        sight = see(
+        sight = render_view(
             CAMERA, Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [x_m, 0.01, 0.8]), BOX.sides_m), rng, noise_m=1e-3
         )
         said = place.place(now, message(now, sight.mask), depth(now, sight.depth), "")
@@ -191,7 +191,9 @@ def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_move
 
 def test_depth_of_a_camera_beside_is_registered():
     shift = RigidTransform.from_rotvec([0, 0, 0], [0.03, 0, 0])
-    beside = see(CAMERA, Solid(shift.inverse() @ BOX.pose, BOX.sides_m), np.random.default_rng(0), noise_m=0.001)
+    beside = render_view(
+        CAMERA, Solid(shift.inverse() @ BOX.pose, BOX.sides_m), np.random.default_rng(0), noise_m=0.001
+    )
     now = frame()
     said = placer(beside=DepthCamera(CAMERA, shift)).place(now, message(now), depth(now, beside.depth), "")
     assert said.depth.registered

@@ -4,13 +4,13 @@ import numpy as np
 
 from engines import Prompt
 from engines.automatic_masks import AutomaticMask
-from engines.automatic_masks.found import pack
+from engines.automatic_masks.packed_mask import pack_mask
 from realtime.commands.segment.instance_overlay import colour, mosaic
 
 
 def found(box, size=(60, 40)):
     x, y, width, height = box
-    placed, area, packed = pack(np.ones((height, width), bool), (x, y))
+    placed, area, packed = pack_mask(np.ones((height, width), bool), (x, y))
     return AutomaticMask(size, placed, area, 0.9, 0.9, (), (0, 0, *size), packed)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.played import Arrival, Played, by_frame
+from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog, newest_frame_arrivals
 from benchmarks.streaming_eval.scoring import iou
 from engines import Mask
 
@@ -32,7 +32,7 @@ _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
 Floats = NDArray[np.float32]
 
 
-def motion(before: Mask, after: Mask) -> Floats:
+def estimate_motion(before: Mask, after: Mask) -> Floats:
     """(2, 3) float32 affine map from pixels of `after` to pixels of `before`, as `cv2.WARP_INVERSE_MAP` wants it.
 
     The translation between the centroids where the truths do not say more; identity where one of them is empty.
@@ -50,44 +50,44 @@ def motion(before: Mask, after: Mask) -> Floats:
         return moved
     found: Floats = np.array(way, np.float32)
     found[:, 2] *= 2  # every other pixel was taken, so that x = 2 x_half
-    best = max((still, moved, found), key=lambda way: iou(warped(before, way), after))
+    best = max((still, moved, found), key=lambda way: iou(warp_mask(before, way), after))
     return np.asarray(best, np.float32)
 
 
-def warped(mask: Mask, way: Floats) -> Mask:
-    """A mask moved by what `motion` returned."""
+def warp_mask(mask: Mask, way: Floats) -> Mask:
+    """A mask moved by what `estimate_motion` returned."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(mask.astype(np.float32), way, mask.shape[::-1], flags=flags) > 0.5)
 
 
-def steadiness(before: Mask, after: Mask, truth_before: Mask, truth_after: Mask) -> float | None:
+def mask_stability(before: Mask, after: Mask, truth_before: Mask, truth_after: Mask) -> float | None:
     """IoU of the moved earlier mask with the later, 0..1; None where nothing was on show at either time."""
-    return _compared(before, after, motion(truth_before, truth_after), truth_before, truth_after)
+    return _compared(before, after, estimate_motion(truth_before, truth_after), truth_before, truth_after)
 
 
 def _compared(before: Mask, after: Mask, way: Floats, truth_before: Mask, truth_after: Mask) -> float | None:
     if not before.any() and not after.any():
         return None
-    explained = warped(truth_before, way) == truth_after
-    earlier, later = warped(before, way) & explained, after & explained
+    explained = warp_mask(truth_before, way) == truth_after
+    earlier, later = warp_mask(before, way) & explained, after & explained
     return iou(earlier, later) if before.any() and after.any() else 0.0
 
 
 @lru_cache(maxsize=4096)
 def _motion_of(clip: Clip, before: int, after: int) -> Floats:
-    """`motion` between two frames of a clip, which every program's masks are compared by."""
-    return motion(clip.things[0][before], clip.things[0][after])
+    """`estimate_motion` between two frames of a clip, which every program's masks are compared by."""
+    return estimate_motion(clip.objects[0][before], clip.objects[0][after])
 
 
-def score(played: Played, arrivals: Sequence[Arrival]) -> list[float]:
+def score_stability(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> list[float]:
     """Steadiness of every two successive masks (each frame's first) of a clip with one thing, unscored frames too."""
     out = []
-    masks = sorted(by_frame(played, arrivals).items())
+    masks = sorted(newest_frame_arrivals(played, arrivals).items())
     for (a, earlier), (b, later) in pairwise(masks):
         one, two = played.sent[a], played.sent[b]
-        if one.play != two.play or len(one.clip.things) != 1:
+        if one.play != two.play or len(one.clip.objects) != 1:
             continue
-        truths = one.clip.things[0][one.number], two.clip.things[0][two.number]
+        truths = one.clip.objects[0][one.number], two.clip.objects[0][two.number]
         empty = np.zeros_like(truths[0])
         before, after = (empty if m is None else _sized(m, empty) for m in (earlier.mask, later.mask))
         value = _compared(before, after, _motion_of(one.clip, one.number, two.number), *truths)

@@ -26,8 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.streaming_eval.played import Arrival, Moment, Played, Sent, Stay, newest
-from benchmarks.streaming_eval.scoring import iou, percentiles, rounded
+from benchmarks.streaming_eval.playback import (
+    GazeDwell,
+    MaskArrival,
+    PlaybackLog,
+    ScoredMoment,
+    SentFrame,
+    newest_arrivals,
+)
+from benchmarks.streaming_eval.scoring import iou, percentiles, round_or_none
 from engines import Mask
 
 REACTION_S = 0.25
@@ -36,8 +43,8 @@ NOTHING = -1
 
 
 @dataclass(slots=True)
-class Switches:
-    """Raw observations, so that runs can be added up. timeline: of the first clip, see `timeline`."""
+class SwitchScore:
+    """Raw observations, so that runs can be added up. timeline: of the first clip, see `state_timeline`."""
 
     first_right_ms: list[float] = field(default_factory=list)
     stale: list[bool] = field(default_factory=list)
@@ -48,7 +55,7 @@ class Switches:
     timeline: dict[str, Any] = field(default_factory=dict)
 
 
-def sits_on(mask: Mask | None, things: Sequence[Mask]) -> int:
+def is_on_object(mask: Mask | None, things: Sequence[Mask]) -> int:
     """Number of the thing that a mask sits on; NOTHING for no mask, an empty one, or one mostly elsewhere."""
     area = int(np.count_nonzero(mask)) if mask is not None else 0
     if mask is None or not area:
@@ -58,41 +65,43 @@ def sits_on(mask: Mask | None, things: Sequence[Mask]) -> int:
     return best if 2 * on[best] >= area else NOTHING
 
 
-def score(played: Played, arrivals: Sequence[Arrival]) -> Switches:
+def score_switches(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> SwitchScore:
     """Score one run; empty where no clip has two things."""
-    out = Switches()
+    out = SwitchScore()
     frames = list(played.sent.values())
     names: dict[tuple[int, int], int] = {}  # (play, thing) -> the id that it had last
-    for stay in played.stays:
+    for stay in played.dwells:
         moments = [m for m in played.moments if m.play == stay.play and stay.landed_s <= m.at_s < stay.until_s]
-        if not moments or len(moments[0].clip.things) < 2:
+        if not moments or len(moments[0].clip.objects) < 2:
             continue
-        seen = [newest(arrivals, moment.at_s) for moment in moments]
+        seen = [newest_arrivals(arrivals, moment.at_s) for moment in moments]
         on = [_seated(arrival, moment) for arrival, moment in zip(seen, moments, strict=True)]
         ids = [a.object if a else None for a in seen]
         _count(out, stay, [m.at_s for m in moments], on, ids)
-        last = [name for name, thing in zip(ids, on, strict=True) if name is not None and thing == stay.thing]
-        known = names.get((stay.play, stay.thing))
+        last = [name for name, thing in zip(ids, on, strict=True) if name is not None and thing == stay.object_index]
+        known = names.get((stay.play, stay.object_index))
         if known is not None and last:
             out.recalled.append(known == last[-1])
         if last:
-            names[stay.play, stay.thing] = last[-1]
+            names[stay.play, stay.object_index] = last[-1]
         if not stay.first:
             out.first_right_ms.append(1e3 * _first_right(stay, arrivals, frames))
-    out.timeline = timeline(played, arrivals)
+    out.timeline = state_timeline(played, arrivals)
     return out
 
 
-def _count(out: Switches, stay: Stay, at_s: Sequence[float], on: Sequence[int], ids: Sequence[int | None]) -> None:
+def _count(
+    out: SwitchScore, stay: GazeDwell, at_s: Sequence[float], on: Sequence[int], ids: Sequence[int | None]
+) -> None:
     arrived = False
     strays = renamed = 0
     held: int | None = None
     for k, (when_s, thing) in enumerate(zip(at_s, on, strict=True)):
-        other = thing not in (NOTHING, stay.thing)
+        other = thing not in (NOTHING, stay.object_index)
         if not stay.first and when_s - stay.landed_s >= REACTION_S:
             out.stale.append(other)
             out.elsewhere.append(thing == NOTHING)
-        if thing == stay.thing:
+        if thing == stay.object_index:
             arrived = True
             renamed += held is not None and ids[k] is not None and ids[k] != held
             held = ids[k] if ids[k] is not None else held
@@ -102,46 +111,49 @@ def _count(out: Switches, stay: Stay, at_s: Sequence[float], on: Sequence[int], 
     out.renamed.append(renamed)
 
 
-def _first_right(stay: Stay, arrivals: Sequence[Arrival], frames: Sequence[Sent]) -> float:
+def _first_right(stay: GazeDwell, arrivals: Sequence[MaskArrival], frames: Sequence[SentFrame]) -> float:
     """Seconds from the landing to the first right mask."""
     begin = bisect_left(arrivals, stay.landed_s, key=lambda arrival: arrival.at_s)
     for arrival in arrivals[begin:]:
         if arrival.at_s >= stay.until_s:
             break
         shown = bisect_right(frames, arrival.at_s, key=lambda sent: sent.at_s) - 1
-        if shown >= 0 and _overlap(arrival, frames[shown].clip.things[stay.thing][frames[shown].number]) >= RIGHT_IOU:
+        if (
+            shown >= 0
+            and _overlap(arrival, frames[shown].clip.objects[stay.object_index][frames[shown].number]) >= RIGHT_IOU
+        ):
             return arrival.at_s - stay.landed_s
     return math.inf
 
 
-def _seated(arrival: Arrival | None, moment: Moment) -> int:
-    return sits_on(arrival.mask if arrival else None, [thing[moment.number] for thing in moment.clip.things])
+def _seated(arrival: MaskArrival | None, moment: ScoredMoment) -> int:
+    return is_on_object(arrival.mask if arrival else None, [thing[moment.number] for thing in moment.clip.objects])
 
 
-def _overlap(arrival: Arrival | None, truth: Mask) -> float:
+def _overlap(arrival: MaskArrival | None, truth: Mask) -> float:
     """IoU, 0 without a mask or with one of another size."""
     mask = arrival.mask if arrival else None
     return iou(mask, truth) if mask is not None and mask.shape == truth.shape else 0.0
 
 
-def timeline(played: Played, arrivals: Sequence[Arrival]) -> dict[str, Any]:
+def state_timeline(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> dict[str, Any]:
     """Of the first clip with two things, for every scored frame: thing looked at, sat on, and IoU with the former."""
-    first = next((m.play for m in played.moments if len(m.clip.things) > 1), None)
+    first = next((m.play for m in played.moments if len(m.clip.objects) > 1), None)
     moments = [m for m in played.moments if m.play == first]
     if not moments:
         return {}
-    seen = [newest(arrivals, moment.at_s) for moment in moments]
+    seen = [newest_arrivals(arrivals, moment.at_s) for moment in moments]
     begin_s = moments[0].at_s
     return {
         "clip": moments[0].clip.name,
-        "at_s": [rounded(m.at_s - begin_s) for m in moments],
-        "looked_at": [m.thing for m in moments],
+        "at_s": [round_or_none(m.at_s - begin_s) for m in moments],
+        "looked_at": [m.object_index for m in moments],
         "sits_on": [_seated(a, m) for a, m in zip(seen, moments, strict=True)],
-        "iou": [rounded(_overlap(a, m.truth)) for a, m in zip(seen, moments, strict=True)],
+        "iou": [round_or_none(_overlap(a, m.truth)) for a, m in zip(seen, moments, strict=True)],
     }
 
 
-def together(runs: Sequence[Switches]) -> dict[str, Any]:
+def pool_switches(runs: Sequence[SwitchScore]) -> dict[str, Any]:
     """Several runs as figures for JSON; the timeline is the first run's."""
 
     def mean(name: str) -> float | None:
@@ -151,7 +163,7 @@ def together(runs: Sequence[Switches]) -> dict[str, Any]:
     return {
         "saccades": len(waits),
         "first_right_ms": percentiles(waits, (50, 95)),
-        "first_right_ms_each": [rounded(ms, 1) for ms in waits if math.isfinite(ms)],
+        "first_right_ms_each": [round_or_none(ms, 1) for ms in waits if math.isfinite(ms)],
         "never_right": mean_of([float(math.isinf(ms)) for ms in waits]),
         "stale": mean("stale"),
         "elsewhere": mean("elsewhere"),
@@ -164,4 +176,4 @@ def together(runs: Sequence[Switches]) -> dict[str, Any]:
 
 def mean_of(values: Sequence[float]) -> float | None:
     """None of nothing."""
-    return rounded(np.mean(values)) if len(values) else None
+    return round_or_none(np.mean(values)) if len(values) else None

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.device import moments, stays
-from benchmarks.streaming_eval.looks import GAZE_HZ, Looks, closed
-from benchmarks.streaming_eval.played import Arrival, Played, Sent
+from benchmarks.streaming_eval.device import gaze_dwells, scored_moments
+from benchmarks.streaming_eval.gaze import GAZE_HZ, SimulatedGaze, is_blink
+from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog, SentFrame
 from benchmarks.streaming_eval.scoring import iou
 from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
 from engines.base import Mask
@@ -34,7 +34,7 @@ REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class StepResult:
     """What is shown on a frame. gaze_s: time of the sample behind it."""
 
     mask: Mask | None
@@ -43,10 +43,10 @@ class Answer:
     should_encode: bool
 
 
-class Follower(Protocol):
+class SteppedMethod(Protocol):
     """Something that makes masks, frame by frame."""
 
-    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         """As `Tracker.step`; None before the first mask, when a keyframe is always wanted."""
 
 
@@ -84,7 +84,7 @@ class RememberingDecoder:
         self._decoder.close()
 
 
-class Encodings:
+class EncodingCache:
     """Embeddings of one clip's frames, each computed once."""
 
     def __init__(self, encoder: Encoder, clip: Clip) -> None:
@@ -97,25 +97,25 @@ class Encodings:
         return self._known[number]
 
 
-class Tracked:
+class TrackerMethod:
     """The product's tracker, on the clips' time."""
 
     def __init__(self, decoder: Decoder, settings: TrackerSettings) -> None:
         self._now_ns = 0
         self._tracker = Tracker(decoder, lambda: self._now_ns, settings, frame_time=True)
 
-    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         """One frame."""
         self._now_ns = frame.captured_ns
         track = self._tracker.step(frame, samples, keyframe)
         self._tracker.refine()
         message = track.result
         if message is None:
-            return Answer(None, 0.0, None, track.should_encode)
-        return Answer(message.mask, message.gaze.timestamp, message.object, track.should_encode)
+            return StepResult(None, 0.0, None, track.should_encode)
+        return StepResult(message.mask, message.gaze.timestamp, message.object, track.should_encode)
 
 
-class Plain:
+class ClickMethod:
     """What the tracker is to be compared with: no filter, no memory, one click at the newest gaze.
 
     "old": the keyframe's mask where it was. "warped": carried to the newest frame, top-scored. "best": carried, of the
@@ -129,7 +129,7 @@ class Plain:
         self._look: GazeSample | None = None
         self._count = -1
 
-    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         """One frame."""
         self._count += 1
         self._motion.push(frame)
@@ -144,34 +144,34 @@ class Plain:
         then = point if self._way == "old" else chain.to_then(point)
         found = self._decoder.decode(self._keyframe.embedding, [Prompt.click(*map(float, then[0]))])[0]
         if self._way == "old":
-            mask = np.asarray(found.letterbox.logits_to_picture(found.logits[found.top]) > 0)
+            mask = np.asarray(found.letterbox.logits_to_picture(found.logits[found.best_index]) > 0)
         else:
             carried = chain.warp_logits(found.logits, found.letterbox)
             masks = [
                 np.asarray(cv2.resize(logits, frame.size, interpolation=cv2.INTER_LINEAR) > 0) for logits in carried
             ]
             truth = self._truths[self._count]
-            mask = max(masks, key=lambda m: iou(m, truth)) if self._way == "best" else masks[found.top]
-        return Answer(mask, self._look.timestamp, None, True)
+            mask = max(masks, key=lambda m: iou(m, truth)) if self._way == "best" else masks[found.best_index]
+        return StepResult(mask, self._look.timestamp, None, True)
 
 
 @dataclass(slots=True)
-class Stepped:
+class SteppedRun:
     """step_ms: CPU time of each step's thread, decodes apart. decodes: how many it asked for."""
 
-    played: Played
-    arrivals: list[Arrival] = field(default_factory=list)
+    played: PlaybackLog
+    arrivals: list[MaskArrival] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
     decodes: int = 0
 
 
-def step_through(
-    stepped: Stepped,
+def replay_stepped(
+    stepped: SteppedRun,
     clip: Clip,
-    looks: Looks,
-    encodings: Encodings,
+    looks: SimulatedGaze,
+    encodings: EncodingCache,
     decoder: RememberingDecoder,
-    make: Callable[[Decoder, Clip], Follower],
+    make: Callable[[Decoder, Clip], SteppedMethod],
     late: int,
 ) -> None:
     """Play one clip to a new follower; `late`: frames that encoding takes. Adds to `stepped`."""
@@ -179,8 +179,8 @@ def step_through(
     play = len({sent.play for sent in played.sent.values()})
     last_s = max((sent.at_s for sent in played.sent.values()), default=0.0)
     start_s, first = last_s + APART_S, len(played.sent)
-    played.moments += moments(clip, looks, played.fps, start_s, play)
-    played.stays += stays(looks, len(clip) / played.fps, start_s, play)
+    played.moments += scored_moments(clip, looks, played.fps, start_s, play)
+    played.dwells += gaze_dwells(looks, len(clip) / played.fps, start_s, play)
     follower, before = make(decoder, clip), decoder.asked
     waiting: Frame | None = None
     coming: Frame | None = None
@@ -188,7 +188,7 @@ def step_through(
     for number, picture in enumerate(clip.pictures):
         at_s = start_s + number / played.fps
         frame = Frame(picture, first + number, at_s, round(at_s * 1e9), round(at_s * 1e9))
-        played.sent[frame.index] = Sent(at_s, clip, number, play)
+        played.sent[frame.index] = SentFrame(at_s, clip, number, play)
         end = min(len(looks.points_px), int(number / played.fps * GAZE_HZ + 1e-6) + 1)
         samples = [_sample(looks, k, start_s, len(played.gaze_s) + k - sample) for k in range(sample, end)]
         played.gaze_s |= {round(s.timestamp, 4) for s in samples}
@@ -200,19 +200,19 @@ def step_through(
         answer = follower.step(frame, samples, ready)
         stepped.step_ms.append((time.thread_time() - decoder.spent_s - begun) * 1e3)
         if answer is not None and answer.gaze_s:
-            stepped.arrivals.append(Arrival(at_s, answer.mask, frame.index, answer.gaze_s, answer.object))
+            stepped.arrivals.append(MaskArrival(at_s, answer.mask, frame.index, answer.gaze_s, answer.object))
         waiting = frame if answer is None or answer.should_encode else waiting
         if coming is None and waiting is not None:
             coming, waiting = waiting, None
     stepped.decodes += decoder.asked - before
 
 
-def _sample(looks: Looks, number: int, start_s: float, sent: int) -> GazeSample:
+def _sample(looks: SimulatedGaze, number: int, start_s: float, sent: int) -> GazeSample:
     x, y = map(float, looks.points_px[number])
     at_s = start_s + number / GAZE_HZ
     at_ns = round(at_s * 1e9)
     # The eyes close on the device's count, which goes on from clip to clip.
-    return GazeSample(x, y, "px", 0.0 if closed(sent) else 0.95, at_s, at_ns, at_ns)
+    return GazeSample(x, y, "px", 0.0 if is_blink(sent) else 0.95, at_s, at_ns, at_ns)
 
 
 def _keyframe(frame: Frame, now: Frame, embedding: Embedding) -> Keyframe:

@@ -16,7 +16,7 @@ from engines import Mask
 GAZE_HZ = 200
 BLINK_EVERY, BLINK = 400, 30
 """Samples: 150 ms of closed eyes every two seconds."""
-STAY_S = (1.0, 1.5)
+DWELL_S = (1.0, 1.5)
 """How long the eyes stay on one of two things."""
 PX_PER_DEGREE = 15.6
 """For the length of a saccade alone; Neon's scene camera."""
@@ -26,28 +26,28 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class SimulatedGaze:
     """The gaze of one clip.
 
     points_px: (N, 2), one every 1 / GAZE_HZ s. thing: (N,) which thing is looked at; during a saccade still the old.
-    landings: (seconds, thing) of every saccade's end, the first at 0.
+    saccade_ends: (seconds, thing) of every saccade's end, the first at 0.
     """
 
     points_px: Points
-    thing: NDArray[np.int64]
-    landings: tuple[tuple[float, int], ...]
+    object_index: NDArray[np.int64]
+    saccade_ends: tuple[tuple[float, int], ...]
 
-    def thing_at(self, time_s: float) -> int:
+    def object_at(self, time_s: float) -> int:
         """Which thing is looked at so many seconds into the clip."""
-        return int(self.thing[min(max(0, int(time_s * GAZE_HZ)), len(self.thing) - 1)])
+        return int(self.object_index[min(max(0, int(time_s * GAZE_HZ)), len(self.object_index) - 1)])
 
 
-def closed(sample: int) -> bool:
+def is_blink(sample: int) -> bool:
     """Whether the eyes are closed at the so-manieth sample since the device was started."""
     return sample % BLINK_EVERY >= BLINK_EVERY - BLINK
 
 
-def followed(masks: Sequence[Mask]) -> Points:
+def follow_object(masks: Sequence[Mask]) -> Points:
     """(N, 2) px: a point that moves with the mask and jumps to its deepest point when it has become shallow."""
     out: list[Points] = []
     point: Points | None = None
@@ -69,14 +69,14 @@ def followed(masks: Sequence[Mask]) -> Points:
     return np.array(out, float)
 
 
-def looks(clip: Clip, fps: float, noise_px: float, seed: int) -> Looks:
+def simulate_gaze(clip: Clip, fps: float, noise_px: float, seed: int) -> SimulatedGaze:
     """Gaze for a clip: all of it depends on the seed and the clip's name alone.
 
     Added to the path are one bias (sd `noise_px` on each axis) and a wandering of about a third of it.
     """
     rng = np.random.default_rng([seed, zlib.crc32(clip.name.encode())])
     count = int(len(clip) / fps * GAZE_HZ)
-    paths = [_sampled(followed(masks), count, fps) for masks in clip.things]
+    paths = [_sampled(follow_object(masks), count, fps) for masks in clip.objects]
     push = rng.normal(0, noise_px / 3 * 0.43, (count, 2))
     bias = rng.normal(0, noise_px, 2)
     wander = np.zeros((count, 2))
@@ -86,7 +86,7 @@ def looks(clip: Clip, fps: float, noise_px: float, seed: int) -> Looks:
     if len(paths) > 1:
         points, thing, landings = _alternating(paths, rng)
     points = np.clip(points + bias + wander, 0, np.array(clip.size) - 1)
-    return Looks(points, thing, tuple(landings))
+    return SimulatedGaze(points, thing, tuple(landings))
 
 
 def _sampled(path: Points, count: int, fps: float) -> Points:
@@ -111,7 +111,7 @@ def _alternating(
     here = int(rng.integers(len(paths)))
     points, thing = paths[here].copy(), np.full(count, here)
     landings = [(0.0, here)]
-    start = int(rng.uniform(*STAY_S) * GAZE_HZ)
+    start = int(rng.uniform(*DWELL_S) * GAZE_HZ)
     while start < count:
         there = (here + 1) % len(paths)
         degrees = float(np.linalg.norm(paths[there][start] - paths[here][start])) / PX_PER_DEGREE
@@ -124,5 +124,5 @@ def _alternating(
         if land < count:
             points[land:], thing[land:] = paths[there][land:], there
             landings.append((land / GAZE_HZ, there))
-        here, start = there, land + int(rng.uniform(*STAY_S) * GAZE_HZ)
+        here, start = there, land + int(rng.uniform(*DWELL_S) * GAZE_HZ)
     return points, thing, landings

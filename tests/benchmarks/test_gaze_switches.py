@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.played import WARM, Arrival, Moment, Played, Sent, Stay
-from benchmarks.streaming_eval.switches import NOTHING, score, sits_on, together
+from benchmarks.streaming_eval.gaze_switches import NOTHING, is_on_object, pool_switches, score_switches
+from benchmarks.streaming_eval.playback import (
+    WARM_UP_FRAMES,
+    GazeDwell,
+    MaskArrival,
+    PlaybackLog,
+    ScoredMoment,
+    SentFrame,
+)
 from engines import Mask
 from tests.benchmarks.drawn import SHAPE, disc
 
@@ -32,32 +39,32 @@ COUNT = 80  # 4 s: left 0 to 1 s, right to 2 s, left to 3 s, right to 4 s
     ],
 )
 def test_sits_on(mask: Mask | None, expected: int) -> None:
-    assert sits_on(mask, THINGS) == expected
+    assert is_on_object(mask, THINGS) == expected
 
 
-def run_of() -> Played:
+def run_of() -> PlaybackLog:
     clip = Clip("l+r", (b"",) * COUNT, tuple((thing,) * COUNT for thing in THINGS))
-    played = Played(FPS)
-    played.sent = {i: Sent(10 + i / FPS, clip, i, 1) for i in range(COUNT)}
-    played.stays = [Stay(1, k % 2, 10.0 + k, 11.0 + k, first=k == 0) for k in range(4)]
-    for number in range(WARM, COUNT):
+    played = PlaybackLog(FPS)
+    played.sent = {i: SentFrame(10 + i / FPS, clip, i, 1) for i in range(COUNT)}
+    played.dwells = [GazeDwell(1, k % 2, 10.0 + k, 11.0 + k, first=k == 0) for k in range(4)]
+    for number in range(WARM_UP_FRAMES, COUNT):
         end_s = (number + 1) / FPS
-        played.moments.append(Moment(10 + end_s, clip, number, int(end_s) % 2, 1))
+        played.moments.append(ScoredMoment(10 + end_s, clip, number, int(end_s) % 2, 1))
     return played
 
 
-def following(delay_s: float, ids: tuple[int, ...] = (1, 2, 1, 2)) -> list[Arrival]:
+def following(delay_s: float, ids: tuple[int, ...] = (1, 2, 1, 2)) -> list[MaskArrival]:
     """A mask a frame, of the thing that was looked at `delay_s` before, with an id for each stay."""
     out = []
     for i in range(COUNT):
         at_s = i / FPS + 0.001
         stay = min(3, max(0, int(at_s - delay_s)))
-        out.append(Arrival(10 + at_s, THINGS[stay % 2], i, 0.0, ids[stay]))
+        out.append(MaskArrival(10 + at_s, THINGS[stay % 2], i, 0.0, ids[stay]))
     return out
 
 
 def test_a_quick_one_makes_no_errors() -> None:
-    found = together([score(run_of(), following(0.1))])
+    found = pool_switches([score_switches(run_of(), following(0.1))])
     assert found["saccades"] == 3
     assert found["first_right_ms"]["p50"] == pytest.approx(101, abs=1)
     assert (found["never_right"], found["stale"], found["strays"], found["renamed"]) == (0.0, 0.0, 0.0, 0.0)
@@ -65,7 +72,7 @@ def test_a_quick_one_makes_no_errors() -> None:
 
 
 def test_a_slow_one_is_on_the_wrong_thing() -> None:
-    found = together([score(run_of(), following(0.6))])
+    found = pool_switches([score_switches(run_of(), following(0.6))])
     assert found["first_right_ms"]["p50"] == pytest.approx(601, abs=1)
     # of the 0.75 s after the reaction window 0.35 s
     assert found["stale"] == pytest.approx(0.35 / 0.75, abs=0.07)
@@ -73,8 +80,8 @@ def test_a_slow_one_is_on_the_wrong_thing() -> None:
 
 
 def test_one_that_does_not_follow_never_is_right() -> None:
-    arrivals = [Arrival(10.001 + i / FPS, LEFT, i, 0.0, 1) for i in range(COUNT)]
-    found = together([score(run_of(), arrivals)])
+    arrivals = [MaskArrival(10.001 + i / FPS, LEFT, i, 0.0, 1) for i in range(COUNT)]
+    found = pool_switches([score_switches(run_of(), arrivals)])
     # Of three saccades two lead away from it.
     assert found["never_right"] == pytest.approx(2 / 3, abs=1e-3)
     assert found["first_right_ms"] == {"p50": None, "p95": None}
@@ -84,22 +91,22 @@ def test_one_that_does_not_follow_never_is_right() -> None:
 def test_a_change_while_the_eyes_stay_is_a_stray_once_each_time() -> None:
     arrivals = following(0.1)
     for i in range(52, 56):  # within the third stay, on the left thing
-        arrivals[i] = Arrival(arrivals[i].at_s, RIGHT, i, 0.0, 1)
-    found = score(run_of(), arrivals)
+        arrivals[i] = MaskArrival(arrivals[i].at_s, RIGHT, i, 0.0, 1)
+    found = score_switches(run_of(), arrivals)
     assert found.strays == [0, 0, 1, 0]
     assert sum(found.stale) == 4
 
 
 def test_new_names_for_the_same_thing_are_counted() -> None:
-    forgotten = together([score(run_of(), following(0.1, ids=(1, 2, 3, 4)))])
+    forgotten = pool_switches([score_switches(run_of(), following(0.1, ids=(1, 2, 3, 4)))])
     assert forgotten["recalled"] == 0.0
     arrivals = following(0.1)
-    arrivals[30] = Arrival(arrivals[30].at_s, RIGHT, 30, 0.0, 9)
-    assert score(run_of(), arrivals).renamed == [0, 2, 0, 0]
+    arrivals[30] = MaskArrival(arrivals[30].at_s, RIGHT, 30, 0.0, 9)
+    assert score_switches(run_of(), arrivals).renamed == [0, 2, 0, 0]
 
 
 def test_nothing_to_see_is_nothing_to_count() -> None:
-    found = together([score(run_of(), [])])
+    found = pool_switches([score_switches(run_of(), [])])
     assert found["stale"] == 0.0
     assert found["elsewhere"] == 1.0
     assert found["never_right"] == 1.0
@@ -107,8 +114,8 @@ def test_nothing_to_see_is_nothing_to_count() -> None:
 
 
 def test_the_timeline_tells_both_what_is_looked_at_and_what_is_shown() -> None:
-    line = score(run_of(), following(0.1)).timeline
-    assert len(line["at_s"]) == COUNT - WARM
+    line = score_switches(run_of(), following(0.1)).timeline
+    assert len(line["at_s"]) == COUNT - WARM_UP_FRAMES
     assert set(line["looked_at"]) == {0, 1}
     same = [a == b for a, b in zip(line["looked_at"], line["sits_on"], strict=True)]
     assert 0.8 < np.mean(same) < 1.0

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.streaming_eval.clips import Clip
-from benchmarks.streaming_eval.looks import looks
-from benchmarks.streaming_eval.played import Played
-from benchmarks.streaming_eval.scoring import score
-from benchmarks.streaming_eval.stepping import (
-    Answer,
-    Encodings,
-    Plain,
+from benchmarks.streaming_eval.gaze import simulate_gaze
+from benchmarks.streaming_eval.playback import PlaybackLog
+from benchmarks.streaming_eval.scoring import score_playback
+from benchmarks.streaming_eval.stepped_replay import (
+    ClickMethod,
+    EncodingCache,
     RememberingDecoder,
-    Stepped,
-    Tracked,
-    step_through,
+    SteppedRun,
+    StepResult,
+    TrackerMethod,
+    replay_stepped,
 )
 from benchmarks.tracker_ablation import ABLATIONS, tries, without
 from engines import Decoder, EngineSettings, Prompt, load
@@ -39,12 +39,12 @@ class Noting:
         self.samples: list[GazeSample] = []
         self._keyframe: Keyframe | None = None
 
-    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> Answer | None:
+    def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         self._keyframe = keyframe or self._keyframe
         self.ages.append(frame.index - self._keyframe.index if self._keyframe else None)
         assert all(sample.captured_ns <= frame.captured_ns for sample in samples)
         self.samples += samples
-        return Answer(None, 0.0, None, self.wants)
+        return StepResult(None, 0.0, None, self.wants)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +52,11 @@ def clip() -> Clip:
     return moving("a", 12)
 
 
-def stepped(clip: Clip, make: object, late: int) -> Stepped:
+def stepped(clip: Clip, make: object, late: int) -> SteppedRun:
     encoder, decoder = load(EngineSettings(backend="fake"), None, frame_size=clip.size)
-    out = Stepped(Played(FPS))
-    gaze = looks(clip, FPS, 0.0, 1)
-    step_through(out, clip, gaze, Encodings(encoder, clip), RememberingDecoder(decoder), make, late)  # type: ignore[arg-type]
+    out = SteppedRun(PlaybackLog(FPS))
+    gaze = simulate_gaze(clip, FPS, 0.0, 1)
+    replay_stepped(out, clip, gaze, EncodingCache(encoder, clip), RememberingDecoder(decoder), make, late)  # type: ignore[arg-type]
     return out
 
 
@@ -84,8 +84,8 @@ def test_what_is_not_wanted_is_not_encoded(clip: Clip) -> None:
 
 
 def test_the_tracker_follows_a_disc_that_the_fake_engine_sees(clip: Clip) -> None:
-    out = stepped(clip, lambda decoder, clip: Tracked(decoder, TrackerSettings()), 1)
-    found = score(out.played, out.arrivals)
+    out = stepped(clip, lambda decoder, clip: TrackerMethod(decoder, TrackerSettings()), 1)
+    found = score_playback(out.played, out.arrivals)
     assert found.jf > 0.8
     assert found.unknown == (0, 0)
     assert out.decodes > 0
@@ -93,8 +93,8 @@ def test_the_tracker_follows_a_disc_that_the_fake_engine_sees(clip: Clip) -> Non
 
 def test_plain_ways_are_ordered(clip: Clip) -> None:
     def jf(way: str) -> float:
-        out = stepped(clip, lambda decoder, clip: Plain(decoder, way, clip.things[0]), 3)  # type: ignore[arg-type]
-        return score(out.played, out.arrivals).jf
+        out = stepped(clip, lambda decoder, clip: ClickMethod(decoder, way, clip.objects[0]), 3)  # type: ignore[arg-type]
+        return score_playback(out.played, out.arrivals).jf
 
     assert jf("best") >= jf("warped") > jf("old")
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.automatic_masks.found import bounds
+from engines.automatic_masks.packed_mask import bounding_box
 from engines.automatic_masks.settings import Crop
 from engines.base import LOGITS_SIDE, Floats
 from engines.letterbox import Letterbox
 
-JUDGED_SIDE = 1024
+QUALITY_SIDE = 1024
 """Larger pictures are judged at this size, and only masks that stay are brought to their own: logits know no more."""
-OUTSIDE = -32.0
+OUTSIDE_LOGIT = -32.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +35,29 @@ class GridCells:
     @classmethod
     def of(cls, logits: Floats) -> GridCells:
         """What decides the mask of (256, 256) logits: the cells above 0 and those round them."""
-        x, y, width, height = bounds(logits > 0)
+        x, y, width, height = bounding_box(logits > 0)
         left, top = max(0, x - 1), max(0, y - 1)
         part = logits[top : y + height + 1, left : x + width + 1]
         return cls((left, top), part.astype(np.float16))
 
     def logits(self) -> Floats:
         """(256, 256) float32 with the same mask."""
-        whole = np.full((LOGITS_SIDE, LOGITS_SIDE), OUTSIDE, np.float32)
+        whole = np.full((LOGITS_SIDE, LOGITS_SIDE), OUTSIDE_LOGIT, np.float32)
         (left, top), (height, width) = self.corner, self.values.shape
         whole[top : top + height, left : left + width] = self.values
         return whole
 
 
-def judged(logits: Floats, letterbox: Letterbox, offset: float) -> MaskQuality:
-    """Judge a mask from its (256, 256) logits, at the picture's size or at `JUDGED_SIDE` if that is less."""
+def measure_quality(logits: Floats, letterbox: Letterbox, offset: float) -> MaskQuality:
+    """Judge a mask from its (256, 256) logits, at the picture's size or at `QUALITY_SIDE` if that is less."""
     size = letterbox.width, letterbox.height
-    shrink = min(1.0, JUDGED_SIDE / max(size))
+    shrink = min(1.0, QUALITY_SIDE / max(size))
     small = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
     frame = Letterbox(small[0], small[1], picture_side=letterbox.picture_side)
-    x0, y0, x1, y1 = window(logits, frame, -offset)
+    x0, y0, x1, y1 = logits_window(logits, frame, -offset)
     fine = frame.logits_to_picture(logits, (x0, y0, x1, y1))
     inner, outer = (int(np.count_nonzero(fine > cut)) for cut in (offset, -offset))
-    x, y, width, height = bounds(fine > 0)
+    x, y, width, height = bounding_box(fine > 0)
     if not width:
         return MaskQuality(0.0, None)
     across, down = size[0] / small[0], size[1] / small[1]
@@ -65,9 +65,9 @@ def judged(logits: Floats, letterbox: Letterbox, offset: float) -> MaskQuality:
     return MaskQuality(inner / outer, (left, top, left + width * across, top + height * down))
 
 
-def window(logits: Floats, letterbox: Letterbox, floor: float) -> Crop:
+def logits_window(logits: Floats, letterbox: Letterbox, floor: float) -> Crop:
     """The part of the picture outside of which no interpolated logit is above `floor`; at least one pixel."""
-    x, y, width, height = bounds(logits > floor)
+    x, y, width, height = bounding_box(logits > floor)
     step = logits.shape[1] / letterbox.side
     x0, x1 = _pixels(x, width, letterbox.scale[0] * step, letterbox.width)
     y0, y1 = _pixels(y, height, letterbox.scale[1] * step, letterbox.height)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from benchmarks.streaming_eval.clips import Clip
 from engines import Mask
 
-WARM = 8
+WARM_UP_FRAMES = 8
 """Frames at the start of a clip that are not scored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sent:
+class SentFrame:
     """A frame: when it was sent, and which frame of which clip it is; `play` counts the clips played."""
 
     at_s: float
@@ -24,34 +24,34 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class ScoredMoment:
     """The end of a frame's time on show, when what is seen is compared with thing `thing` of that frame."""
 
     at_s: float
     clip: Clip
     number: int
-    thing: int
+    object_index: int
     play: int
 
     @property
     def truth(self) -> Mask:
         """(H, W) bool: the thing that is looked at."""
-        return self.clip.things[self.thing][self.number]
+        return self.clip.objects[self.object_index][self.number]
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class GazeDwell:
     """The eyes on one thing, from their landing to the next saccade's or the clip's end. first: no saccade before."""
 
     play: int
-    thing: int
+    object_index: int
     landed_s: float
     until_s: float
     first: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
+class MaskArrival:
     """A message as it was received. frame: the index that it names. gaze_s: its gaze's time, on the device's clock."""
 
     at_s: float
@@ -62,20 +62,20 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Played:
+class PlaybackLog:
     """All that was sent. epoch_s: the device's clock less the host's. gaze_s: device times of the samples."""
 
     fps: float
     epoch_s: float = 0.0
-    sent: dict[int, Sent] = field(default_factory=dict)
-    moments: list[Moment] = field(default_factory=list)
-    stays: list[Stay] = field(default_factory=list)
+    sent: dict[int, SentFrame] = field(default_factory=dict)
+    moments: list[ScoredMoment] = field(default_factory=list)
+    dwells: list[GazeDwell] = field(default_factory=list)
     gaze_s: set[float] = field(default_factory=set)
 
     @property
     def begin_s(self) -> float:
         """When the first scored clip began."""
-        return self.moments[0].at_s - (WARM + 1) / self.fps
+        return self.moments[0].at_s - (WARM_UP_FRAMES + 1) / self.fps
 
     @property
     def frames(self) -> int:
@@ -83,15 +83,15 @@ class Played:
         return sum({moment.play: len(moment.clip) for moment in self.moments}.values())
 
 
-def newest(arrivals: Sequence[Arrival], at_s: float) -> Arrival | None:
+def newest_arrivals(arrivals: Sequence[MaskArrival], at_s: float) -> MaskArrival | None:
     """The newest message received before then; `arrivals` are in the order of their times."""
     found = bisect_left(arrivals, at_s, key=lambda arrival: arrival.at_s) - 1
     return arrivals[found] if found >= 0 else None
 
 
-def by_frame(played: Played, arrivals: Sequence[Arrival]) -> dict[int, Arrival]:
+def newest_frame_arrivals(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> dict[int, MaskArrival]:
     """The first message for each frame that was sent, from the first scored clip on."""
-    out: dict[int, Arrival] = {}
+    out: dict[int, MaskArrival] = {}
     for arrival in arrivals:
         if arrival.at_s >= played.begin_s and arrival.frame in played.sent:
             out.setdefault(arrival.frame, arrival)

@@ -26,7 +26,7 @@ GAZE_HZ = 200.0
 PICTURES = 64
 
 
-class Paced:
+class PacedSource:
     """Calls back so many times a second on a thread of its own, counting on from the clock, until it is stopped."""
 
     def __init__(self, rate_hz: float, make: Callable[[int], Any]) -> None:
@@ -60,7 +60,7 @@ class Paced:
         return self._monitor.status()
 
 
-class Kept:
+class LatencySink:
     """A `MessageSender` that keeps the figures of every mask."""
 
     def __init__(self) -> None:
@@ -80,27 +80,27 @@ class Kept:
         return True
 
 
-def pictures() -> list[Image]:
+def render_frames() -> list[Image]:
     """A bright disc that goes round on a wavy ground."""
     rng = np.random.default_rng(5)
     ground = cv2.resize(rng.integers(60, 200, (9, 16, 3)).astype(np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
     found = []
     for index in range(PICTURES):
         picture = ground.copy()
-        cv2.circle(picture, place(index), 90, (30, 40, 220), -1)
+        cv2.circle(picture, disc_center(index), 90, (30, 40, 220), -1)
         found.append(np.asarray(picture, np.uint8))
     return found
 
 
-def place(index: float) -> tuple[int, int]:
+def disc_center(index: float) -> tuple[int, int]:
     """The disc's middle in a picture."""
     turn = 2 * np.pi * index / PICTURES
     return round(SIZE[0] / 2 + 150 * np.cos(turn)), round(SIZE[1] / 2 + 100 * np.sin(turn))
 
 
-def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float) -> dict[str, Any]:
+def measure_pipeline(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float) -> dict[str, Any]:
     """Figures of one rate. The first fifth is not counted."""
-    shown, start_ns = pictures(), now_ns()
+    shown, start_ns = render_frames(), now_ns()
     step = 30 / fps  # the disc moves as fast at every rate
 
     def frame(index: int) -> Frame:
@@ -109,12 +109,12 @@ def run_path(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float)
 
     def gaze(index: int) -> GazeSample:
         at_ns = now_ns()
-        x, y = place((at_ns - start_ns) / 1e9 * 30)
+        x, y = disc_center((at_ns - start_ns) / 1e9 * 30)
         return GazeSample(float(x), float(y), "px", 1.0, (at_ns - start_ns) / 1e9, at_ns, at_ns)
 
-    kept = Kept()
+    kept = LatencySink()
     pipeline = Pipeline(
-        Paced(fps, frame), Paced(GAZE_HZ, gaze), lambda size: engine, Tracker,
+        PacedSource(fps, frame), PacedSource(GAZE_HZ, gaze), lambda size: engine, Tracker,
         MessagePublisher(kept, "benchmark", now_ns), PipelineOptions(wants_overlay=lambda: False),
     )  # fmt: skip
     pipeline.start()

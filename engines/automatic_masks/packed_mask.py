@@ -33,7 +33,7 @@ class AutomaticMask:
     packed: bytes = field(repr=False)
 
     @property
-    def part(self) -> Mask:
+    def cropped_mask(self) -> Mask:
         """(h, w) bool, the mask within its box; unpacked anew every time."""
         _, _, width, height = self.box_xywh
         bits = np.frombuffer(zlib.decompress(self.packed), np.uint8)
@@ -44,13 +44,13 @@ class AutomaticMask:
         """(H, W) bool over the whole picture; made anew every time."""
         x, y, width, height = self.box_xywh
         whole = np.zeros(self.size[::-1], np.bool_)
-        whole[y : y + height, x : x + width] = self.part
+        whole[y : y + height, x : x + width] = self.cropped_mask
         return whole
 
 
-def pack(part: Mask, corner: tuple[int, int]) -> tuple[Box, int, bytes]:
+def pack_mask(part: Mask, corner: tuple[int, int]) -> tuple[Box, int, bytes]:
     """Box, area and packed bits of a mask whose (h, w) part with its top left pixel at `corner` has all of it."""
-    box = bounds(part)
+    box = bounding_box(part)
     x, y, width, height = box
     if not width:
         return box, 0, zlib.compress(b"")
@@ -59,7 +59,7 @@ def pack(part: Mask, corner: tuple[int, int]) -> tuple[Box, int, bytes]:
     return (x + corner[0], y + corner[1], width, height), int(np.count_nonzero(inside)), bits
 
 
-def bounds(mask: Mask) -> Box:
+def bounding_box(mask: Mask) -> Box:
     """The box round what is inside a mask, all 0 of none."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     if not len(rows):
