@@ -93,7 +93,7 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
     for file in out.iterdir():
         file.unlink()
 
-    real, asked = command.finished, []
+    real, asked = command.run_to_end, []
 
     def interrupted(steps, tell):
         asked.append(1)
@@ -103,7 +103,7 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
             raise KeyboardInterrupt
         return real(steps, tell)
 
-    monkeypatch.setattr(command, "finished", interrupted)
+    monkeypatch.setattr(command, "run_to_end", interrupted)
     code, said, _ = run(capsys, cup, second, *EVERYTHING, "--out", out)
     assert (code, "cup.png: " in said) == (130, True)
     assert sorted(path.name for path in out.iterdir()) == ["cup.json", "cup.png"]
