@@ -41,7 +41,7 @@ class GazeSegmenter:
         Raises `engines.EngineError` when the engine cannot run on this machine or the weights cannot be fetched.
         """
         engine = engine or EngineSettings()
-        folder = None if engine.backend == "fake" else weights.pull(engine.model)
+        folder = None if engine.backend == "fake" else weights.pull_model(engine.model)
         self._encoder, self._decoder = load(engine, folder)
         self._now_ns = 0
         self._tracker = Tracker(self._decoder, lambda: self._now_ns, settings, frame_time=True)
