@@ -30,10 +30,10 @@ def find_contours(mask: Mask) -> list[Contour]:
 
 
 def draw_edges(message: MaskResult | None, size: tuple[int, int], homography: NDArray[np.float64]) -> Image:
-    """Draw the glowing mask edge as (height, width, 3) BGR on black, which such a display leaves clear.
+    """Draw the glowing mask edge on black, which such a display leaves transparent.
 
-    size: (width, height) of the display. homography: (3, 3), from the frame's pixels to the display's. A contour that
-    it maps beyond the display's horizon is left out.
+    Returns (height, width, 3) BGR. size: (width, height) of the display. homography: (3, 3), from the frame's pixels to
+    the display's. A contour that it maps beyond the display's horizon is left out.
     """
     out = np.zeros((size[1], size[0], 3), np.uint8)
     if message is None or message.mask is None:

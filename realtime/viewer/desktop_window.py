@@ -1,4 +1,4 @@
-"""Shows the newest mask on its frame in a desktop window, whose mouse replaces an eye tracker.
+"""Shows masks in a desktop window, whose mouse can replace an eye tracker.
 
 OpenCV's windows belong to one thread: everything here except `MouseGaze.start` and `stop` runs in the main thread.
 """

@@ -1,4 +1,4 @@
-"""Sends the newest frame with its mask to every viewer that is ready, and never waits for any of them.
+"""Sends the newest frame with its mask to all viewers, and waits for none of them.
 
 A viewer has one frame in flight: after it acknowledges that one, it receives the newest frame there is then. Frames
 that it missed are counted. Frames that several viewers request alike are built once, on this module's own threads: one

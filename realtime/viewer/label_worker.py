@@ -1,4 +1,7 @@
-"""Applies label changes of pages on a thread of its own, because a disk may be slow, and reports them to all pages."""
+"""Applies label changes of pages and reports them to all pages.
+
+It uses a thread of its own, because a disk may be slow.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from realtime.viewer.shown_objects import ShownObjects
 
 
 class LiveRecording:
-    """A tracker of the current or last recording of a run, which sends every change to all pages."""
+    """Holds the current or last recording of a run; every change is sent to all pages."""
 
     def __init__(self, broadcast: Callable[[str], None]) -> None:
         """broadcast: sends a packed message to every page."""

@@ -36,7 +36,7 @@ class PageClient:
         self._next += 1
 
     def on_clock(self, sync: ClockSync, now_ns: int) -> None:
-        """Add the page's answer to the clock mapping, and send the page its offset to the server's clock."""
+        """Add the page's answer to the clock mapping, and send the offset back."""
         sent_ns = self._sent_ns.pop(sync.n, None)
         if sent_ns is None:
             return
