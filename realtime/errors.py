@@ -1,6 +1,6 @@
 """Defines every error that a user, a device or a peer can cause. Each has the base `GazecastError`. Imports nothing.
 
-The message says what came, what was expected and what to do. Errors of `engines` and `calibration` are theirs.
+The message names the value, the expected one and what to do. Errors of `engines` and `calibration` are their own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ class GazecastError(Exception):
 
 
 class SettingsError(GazecastError, ValueError):
-    """An unknown key or a value that does not fit."""
+    """An unknown configuration key, or a value that does not fit."""
 
 
 class InputError(GazecastError, ValueError):
@@ -19,47 +19,47 @@ class InputError(GazecastError, ValueError):
 
 
 class SourceError(GazecastError):
-    """A source that cannot be used as it was named; the message says what came, what was expected and what to do."""
+    """A source that cannot be used as it was named."""
 
 
 class TransportError(GazecastError):
-    """An address that cannot be used, or a peer that does not answer; the message says what to do."""
+    """An address that cannot be used, or a peer that does not reply."""
 
 
 class RequestTimeout(TransportError):
-    """The peer did not answer in time; the next request starts afresh."""
+    """A request without a reply in time; the next request starts anew."""
 
 
 class WireError(GazecastError, ValueError):
-    """A message that does not follow the contract; names the field, what came and what was expected."""
+    """A message that does not follow the wire contract; names the field, the value and the expected one."""
 
 
 class RunFailed(GazecastError, RuntimeError):
-    """The run ended by itself, and not as it was meant to; the message says why."""
+    """A run that ended by itself, before it was stopped."""
 
 
 class CommandRejected(GazecastError):
-    """A user's command that cannot be carried out now; the message says why."""
+    """A user's command that cannot be carried out now."""
 
 
 class WindowError(GazecastError, RuntimeError):
-    """No window can be opened on this machine."""
+    """A window that cannot be opened on this machine."""
 
 
 class PageError(GazecastError, ValueError):
-    """A message from a page that is not as it should be; it is counted and passed over."""
+    """A malformed message from a page; it is counted and skipped."""
 
 
 class ViewerError(SettingsError):
-    """The page cannot be served; the message says what to do."""
+    """A page that cannot be served."""
 
 
 class SnapshotError(SettingsError):
-    """A snapshot could not be written; the message says why."""
+    """A snapshot that cannot be written."""
 
 
 class VideoError(SourceError):
-    """A video cannot be written; the message says why and what to do. begun: whether it went well for a while."""
+    """A video that cannot be written. begun: whether frames were written before."""
 
     def __init__(self, message: str, *, begun: bool = False) -> None:
         super().__init__(message)
@@ -67,28 +67,28 @@ class VideoError(SourceError):
 
 
 class RecordingError(SourceError):
-    """A recording that cannot be written or read; the message says which and why."""
+    """A recording that cannot be written or read."""
 
 
 class DwellSettingsError(GazecastError, ValueError):
-    """A setting of the dwell machine is outside what makes sense; the message says what would."""
+    """A setting of the dwell state machine that is out of range."""
 
 
 class GazeSettingsError(GazecastError, ValueError):
-    """A setting of the gaze filter is outside what makes sense; the message says what would."""
+    """A setting of the gaze filter that is out of range."""
 
 
 class Ros2Error(SettingsError):
-    """Something that cannot be said in ROS 2, or a library that is missing; the message says what to do."""
+    """A value that ROS 2 messages cannot hold, or a missing library."""
 
 
 class AnnotationError(GazecastError, ValueError):
-    """Annotations that belong to no picture or category, or that are no JSON."""
+    """Annotations without picture or category, or that are not JSON."""
 
 
 class DemoError(SourceError):
-    """The demo's pipeline did not start, ended early or gave no masks; the message says why."""
+    """A demo whose pipeline did not start, ended early or made no masks."""
 
 
 class ClipError(SourceError):
-    """A clip cannot be had, or a video cannot be written; the message says what to do."""
+    """A clip that cannot be fetched, or a video that cannot be written."""

@@ -1,7 +1,7 @@
-"""What travels through the pipeline: small frozen values whose fields say unit and frame of reference.
+"""Defines the values that travel through the pipeline, and the protocols of sources.
 
-`timestamp` is seconds on the source's own clock, kept as it came so that it can be published unchanged.
-`_ns` is the host's monotonic clock. Pixels: x right, y down, the centre of the top-left pixel is (0, 0).
+`timestamp` is seconds on the source's own clock, published unchanged. `_ns` is the host's monotonic clock.
+Pixels: x right, y down, the centre of the top-left pixel is (0, 0).
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ State = Literal["preview", "locked", "held", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of the scene. `index` and `timestamp` as the source sent them; `captured_ns` mapped to this host.
+    """A picture of the scene, (H, W, 3) uint8 blue-green-red.
 
-    jpeg: what the image was decoded from, where the source sent that: a recording then keeps the very same picture.
+    index, timestamp: as the source sent them. captured_ns: its capture, mapped to the host's clock.
+    jpeg: the bytes that the image was decoded from, if any; a recording then keeps the very same picture.
     """
 
     image: Image
@@ -44,18 +45,18 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
     def __repr__(self) -> str:
-        """Size and index, not the pixels."""
+        """Show index and size, not the pixels."""
         return f"Frame({self.index}, {self.size[0]}x{self.size[1]}, t={self.timestamp:.4f})"
 
 
 @dataclass(frozen=True, slots=True)
 class GazeSample:
-    """One look of the eyes.
+    """A gaze sample of an eye tracker.
 
     x, y: `unit` "norm" is 0..1 of the frame with the origin top left, "px" is frame pixels. Both are in the distorted
-    picture as captured. May lie outside the frame; is never NaN.
+    picture as captured. They may lie outside the frame; they are never NaN.
     confidence: 0..1; 0 during blinks.
-    radius_px, px_per_degree: error radius and the picture's scale there, where a calibration knows them.
+    radius_px, px_per_degree: error radius and the picture's scale there; None without a calibration.
     """
 
     x: float
@@ -69,16 +70,16 @@ class GazeSample:
     px_per_degree: float | None = None
 
     def to_px(self, size: tuple[int, int]) -> tuple[float, float]:
-        """The look in pixels of a frame of (width, height)."""
+        """Convert to pixels of a frame of (width, height)."""
         return (self.x * size[0], self.y * size[1]) if self.unit == "norm" else (self.x, self.y)
 
     def with_position(self, x: float, y: float) -> GazeSample:
-        """The same look at other coordinates of the same unit."""
+        """Return the sample with other coordinates of the same unit."""
         return replace(self, x=x, y=y)
 
 
 class FrameIdentity(Protocol):
-    """A frame, or what was made of one: what identifies it. `size` is (width, height) in pixels."""
+    """A frame, or a keyframe made of one, that can be identified. `size` is (width, height) in pixels."""
 
     @property
     def index(self) -> int:
@@ -92,7 +93,7 @@ class FrameIdentity(Protocol):
 
     @property
     def received_ns(self) -> int:
-        """When the host received it, monotonic ns."""
+        """Time of arrival at the host, monotonic ns."""
         ...
 
     @property
@@ -103,20 +104,20 @@ class FrameIdentity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrameKey:
-    """Which frame: an index may come again when a device restarts, at another time."""
+    """Identifies a frame: a restarted device may repeat an index, at another time."""
 
     index: int
     received_ns: int
 
     @classmethod
     def of(cls, frame: FrameIdentity) -> FrameKey:
-        """That of a frame, or of the frame that was encoded."""
+        """Make it from a frame, or from a keyframe."""
         return cls(frame.index, frame.received_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """The frame that a message is about."""
+    """Names the frame that a message belongs to."""
 
     index: int
     timestamp: FiniteFloat
@@ -125,13 +126,13 @@ class FrameRef:
 
     @classmethod
     def of(cls, frame: FrameIdentity) -> FrameRef:
-        """That of a frame, or of the frame that was encoded."""
+        """Make it from a frame, or from a keyframe."""
         return cls(frame.index, frame.timestamp, *frame.size)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyframeRef:
-    """The frame that was encoded."""
+    """Names the frame that was encoded."""
 
     index: int
     timestamp: FiniteFloat
@@ -139,7 +140,10 @@ class KeyframeRef:
 
 @dataclass(frozen=True, slots=True)
 class GazeRef:
-    """The sample behind a mask: its own timestamp, x and y carried into the frame, px; `radius` px."""
+    """The gaze sample that prompted a mask.
+
+    timestamp: its own. x, y: carried into the frame, px. radius: error radius, px.
+    """
 
     timestamp: FiniteFloat
     x: FiniteFloat
@@ -150,7 +154,7 @@ class GazeRef:
 
 @dataclass(frozen=True, slots=True)
 class TimingNs:
-    """When the host had what, monotonic ns."""
+    """Times of one result on the host's monotonic clock, ns."""
 
     gaze_received: int
     frame_received: int
@@ -160,11 +164,11 @@ class TimingNs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskResult:
-    """The mask of what is looked at, in `frame`'s pixels. `mask` is (H, W) bool, and None exactly when `state` is lost.
+    """The mask of the object looked at, in the pixels of `frame`.
 
-    carried_ms: age of the decode. object: id, the same while the same object is looked at. score: the decoder's
-    predicted IoU, 0..1. confidence: 0..1 that this object is meant.
-    captured_ns: when the frame was captured, the publishing host's monotonic clock; 0 where that is unknown.
+    mask: (H, W) bool, None exactly when `state` is lost. object: id, the same while the same object is looked at.
+    carried_ms: age of the decode. score: the decoder's predicted IoU, 0..1. confidence: 0..1 that this object is meant.
+    captured_ns: when the frame was captured, on the publishing host's monotonic clock; 0 when unknown.
     """
 
     frame: FrameRef
@@ -181,7 +185,7 @@ class MaskResult:
 
     @property
     def box(self) -> tuple[int, int, int, int] | None:
-        """x0, y0, x1, y1 px of the mask, the last two exclusive; None without a mask."""
+        """Bounding box x0, y0, x1, y1 of the mask, px, the last two exclusive; None without a mask."""
         return mask_shape(self.mask)[0]
 
 
@@ -202,16 +206,16 @@ def mask_shape(
 
 
 SourceState = Literal["connecting", "running", "waiting", "ended", "failed"]
-"""connecting: never there yet, or gone. waiting: there, but it sends nothing. ended: played to its end.
-failed: will not come back by itself."""
+"""connecting: not connected yet, or disconnected. waiting: connected, but without data. ended: played to its end.
+failed: does not recover by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockStatus:
-    """How well a device's clock is known.
+    """Accuracy of the map between a device's clock and the host's.
 
-    offset_s: device clock minus host clock, now. uncertainty_ns: the map is wrong by this at most, now.
-    age_ns: since the last probe. resets: how often the device clock was found to have jumped.
+    offset_s: device clock minus host clock, now. uncertainty_ns: largest error of the map, now.
+    age_ns: since the last probe. resets: number of jumps of the device clock.
     """
 
     offset_s: float
@@ -222,7 +226,7 @@ class ClockStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a source is doing. `dropped` counts what was received and not handed on, by reason."""
+    """State and counters of a source. `dropped` counts received data that was not passed on, by reason."""
 
     state: SourceState
     reason: str = ""
@@ -238,38 +242,38 @@ OnGaze = Callable[[GazeSample], None]
 
 
 OnEvent = Callable[[SourceStatus], None]
-"""Called when state or reason change, on a thread of the source."""
+"""Receives the status when state or reason change, on a thread of the source."""
 
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """Gives pictures of the scene. Started once; its threads are gone, or never call again, when `stop` returns."""
+    """A source of frames. Started once; after `stop` returns, its threads have ended or never call again."""
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
-        """Begin; `on_frame` is called on a thread of the source and should return soon."""
+        """Start; `on_frame` is called on a thread of the source and should return soon."""
         ...
 
     def stop(self) -> None:
-        """End within a second; stopping twice, or what was never started, is fine. Not from a callback."""
+        """Stop within a second. Allowed twice and before `start`, not from a callback."""
         ...
 
     def status(self) -> SourceStatus:
-        """How it is doing; from any thread."""
+        """Return the present status; from any thread."""
         ...
 
 
 @runtime_checkable
 class GazeSource(Protocol):
-    """Gives looks of the eyes, every one of them, in the order they came. Otherwise like `FrameSource`."""
+    """A source of gaze samples, every one of them, in the order of arrival. Otherwise like `FrameSource`."""
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Begin; `on_gaze` is called on a thread of the source and should return soon."""
+        """Start; `on_gaze` is called on a thread of the source and should return soon."""
         ...
 
     def stop(self) -> None:
-        """End within a second."""
+        """Stop within a second."""
         ...
 
     def status(self) -> SourceStatus:
-        """How it is doing; from any thread."""
+        """Return the present status; from any thread."""
         ...

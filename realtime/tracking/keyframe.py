@@ -1,4 +1,4 @@
-"""Holds an encoded frame."""
+"""Defines the encoded frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engines import Embedding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyframe:
-    """A frame that was encoded; it does not hold the picture. `size` is (width, height)."""
+    """An encoded frame, without its picture. `size` is (width, height) in px; `encode_ns` a duration."""
 
     index: int
     timestamp: float

@@ -1,7 +1,7 @@
-"""Which frames are worth encoding: those that show something else than the newest keyframe. Pure.
+"""Selects the frames to encode: those whose picture differs from the newest keyframe. Pure.
 
-The encoder is the slowest part and takes the newest worthy frame whenever it is free; all that is decided here is
-that a still picture is not encoded twice.
+The encoder is the slowest part and encodes the newest selected frame whenever it is free; the selection only avoids
+encoding a still picture twice.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ THUMB = (32, 18)
 
 @dataclass(frozen=True, slots=True)
 class KeyframeSettings:
-    """What counts as another picture.
+    """Thresholds for a changed picture.
 
     changed_levels: a picture has changed when a 32nd of its width changed by this many grey levels on average; noise
         and compression of a still scene stay well below 1 on so large a block.
-    remember: how many frames back a keyframe may lie.
+    remember: largest age of a keyframe, in frames.
     """
 
     changed_levels: float = 2.0
@@ -30,7 +30,7 @@ class KeyframeSettings:
 
 
 class KeyframeSelector:
-    """Remembers a thumbnail per frame and compares. One thread."""
+    """Compares a thumbnail of every frame with that of the newest keyframe. One thread."""
 
     def __init__(self, settings: KeyframeSettings | None = None) -> None:
         self._settings = settings or KeyframeSettings()
@@ -41,9 +41,9 @@ class KeyframeSelector:
         self._thumbs.clear()
 
     def should_encode(self, index: int, grey: NDArray[np.uint8], keyframe_index: int | None) -> bool:
-        """Whether frame `index` shows something else than the frame that was encoded last (None: there is none yet).
+        """Tell whether frame `index` differs from the frame that was encoded last.
 
-        grey: (h, w) of the frame, on any grid, the same for all.
+        grey: (h, w) of the frame, on any grid, the same for all. keyframe_index: None while there is no keyframe.
         """
         # In floats: rounding is not change.
         thumb = np.asarray(cv2.resize(grey.astype(np.float32), THUMB, interpolation=cv2.INTER_AREA), np.float32)

@@ -1,7 +1,7 @@
-"""Which mask is meant: of a decoder's candidates, the one that agrees with what was on show while the eyes stay.
+"""Selects one of a decoder's candidates: the one that agrees with the shown mask while the eyes stay.
 
-SAM answers a point with several masks, from part to whole, and its own ranking flips from frame to frame. Everything
-here is on small grids, so that choosing costs about a millisecond.
+SAM offers several masks for a point, from part to whole, and its own ranking flips from frame to frame. Grids are
+small, so that selection costs about a millisecond.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class SelectionSettings:
-    """What counts, against the predicted IoU with weight 1.
+    """Weights of the selection's criteria; that of the predicted IoU is 1.
 
-    agreement: weight of the IoU with what was on show.
-    coverage: weight of the share of the gaze's error disc that lies inside.
-    runaway_area: share of the picture above which a mask is taken to have run away to the background.
+    agreement: weightst of the IoU with the shown mask.
+    coverage: weightst of the share of the gaze's error disc inside the mask.
+    runaway_area: share of the picture above which a mask is considered background.
     runaway: penalty for that.
-    fate: weight of how far motion changes along the edge, see `realtime.tracking.motion.common_fate`.
-    support: weight of how far other points within the gaze's error offer the same mask, once they have voted.
+    fate: weightst of the change of motion along the edge, see `realtime.tracking.motion.measure_common_fate`.
+    support: weightst of `compute_support`, once other points have voted.
     """
 
     agreement: float = 0.5
@@ -39,12 +39,11 @@ class SelectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class MaskSelection:
-    """The chosen candidate.
+    """The selected candidate.
 
-    confidence: 0..1; what the vote says, else the predicted IoU times the agreement with what was on show (1 when
-        nothing was).
-    agreement: IoU with what was on show, None when nothing was.
-    level: its granularity, 0 part to 2 whole; None for the mask that SAM means for several points.
+    confidence: 0..1; its support, else the predicted IoU times the agreement (1 without a shown mask).
+    agreement: IoU with the shown mask; None without one.
+    level: its granularity, 0 part to 2 whole; None for SAM's mask for prompts of several points.
     """
 
     index: int
@@ -65,17 +64,19 @@ def select_mask(
     voted: Floats | None = None,
     level: int | None = None,
 ) -> MaskSelection:
-    """Choose one of (K, h, w) masks on any grid; `disc` and `shown` (h, w) are on the same, `picture` is its area.
+    """Select one of (K, h, w) masks on any grid.
 
-    fate: (K,) their `measure_common_fate`, where it is known. voted: (K,) their support by other points, see `compute_support`, where there was a vote.
-    level: 0 part to 2 whole, the only one that is wanted.
+    disc, shown: (h, w) on the same grid; the gaze's error disc and the shown mask. picture: the grid's area.
+
+    fate: (K,) common fate, if known. voted: (K,) support by other points, if they have voted.
+    level: 0 part to 2 whole, the only one allowed.
     """
-    weigh = settings or SelectionSettings()
-    score, agreement = _scored(masks, predicted_iou, disc, shown, picture, weigh)
+    weights = settings or SelectionSettings()
+    score, agreement = _score(masks, predicted_iou, disc, shown, picture, weights)
     if fate is not None:
-        score = score + weigh.fate * fate
+        score = score + weights.fate * fate
     if voted is not None:
-        score = score + weigh.support * voted
+        score = score + weights.support * voted
     ranks = rank_levels(masks)
     index = int(np.argmax(score)) if level is None or level not in ranks else ranks.index(level)
     agreed = None if agreement is None else float(agreement[index])
@@ -87,7 +88,7 @@ def select_mask(
 
 
 def rank_levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:
-    """The granularity of each of (K, h, w) candidates, 0 part to 2 whole, by area; None for SAM's first of four."""
+    """Rank the granularity of (K, h, w) candidates by area, 0 part to 2 whole; None for SAM's first of four."""
     if len(masks) < 2:
         return (None,) * len(masks)
     order = np.argsort([np.count_nonzero(mask) for mask in masks[1:]], kind="stable")
@@ -96,42 +97,42 @@ def rank_levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:
     return (None, *ranks.tolist())
 
 
-def _scored(
+def _score(
     masks: NDArray[np.bool_],
     predicted_iou: Floats,
     disc: Floats,
     shown: Floats | NDArray[np.bool_] | None,
     picture: float,
-    weigh: SelectionSettings,
+    weights: SelectionSettings,
 ) -> tuple[Floats, Floats | None]:
-    """(K,) scores and, where something was on show, (K,) agreement with it."""
+    """Compute (K,) scores and, with a shown mask, (K,) agreement with it."""
     flat = masks.reshape(len(masks), -1).astype(np.float32)
     area = flat.sum(1)
-    score = np.clip(predicted_iou, 0.0, 1.0) + weigh.coverage * (flat @ disc.ravel()) / max(1.0, float(disc.sum()))
-    score = score - weigh.runaway * (area > weigh.runaway_area * picture)
+    score = np.clip(predicted_iou, 0.0, 1.0) + weights.coverage * (flat @ disc.ravel()) / max(1.0, float(disc.sum()))
+    score = score - weights.runaway * (area > weights.runaway_area * picture)
     agreement = None
     if shown is not None:
         common = flat @ shown.ravel().astype(np.float32)
         union = area + float(shown.sum()) - common
         agreement = np.where(union > 0, common / np.maximum(union, 1e-6), 1.0)
-        score = score + weigh.agreement * agreement
+        score = score + weights.agreement * agreement
     elif len(masks) > 1:
-        # SAM trains its first mask for prompts of several points; for one point the other three are meant.
+        # SAM trains its first mask for prompts of several points and the other three for a single point.
         score[0] = -np.inf
     return score, agreement
 
 
 def compute_support(answer: MaskCandidates, others: Sequence[MaskCandidates]) -> Floats:
-    """(K,) 0..1: how far other points within the gaze's error offer the same masks as an answer.
+    """Compute (K,) 0..1 support of a result's masks by the results of other points within the gaze's error.
 
-    A mask is supported by another point to the degree that it offers one like it: the best of IoU times predicted IoU;
-    the mean over all points. Of all that was tried it follows the true IoU best.
+    A point supports a mask by the best product of IoU and predicted IoU among its own masks; support is the mean over
+    all points. Of the measures compared it correlates best with the true IoU.
     """
     answers = [answer, *others]
     width, height = answer.letterbox.content_size
     step = answer.logits.shape[-1] / answer.letterbox.side
     rows, columns = max(1, round(height * step)), max(1, round(width * step))
-    # Every other logit is enough to compare by where there are many.
+    # Where there are many logits, every other one is enough to compare masks.
     every = 2 if rows * columns > 128 * 128 else 1
     flat = np.stack([(a.logits[:, :rows:every, :columns:every] > 0).reshape(len(a.logits), -1) for a in answers])
     masks = flat.astype(np.float32)

@@ -1,7 +1,7 @@
-"""From a look to the decoder's answer on the newest keyframe: where the thing was then, one decode, and a vote.
+"""Prompts the decoder with the gaze on the newest keyframe, and votes on the result.
 
-A look that lasts is asked about once a keyframe. The first decode answers at once; a vote of points within the gaze's
-error, decoded when nothing else waits, tells how much of that answer hangs on the very point.
+A fixation is decoded once a keyframe. The first decode gives the mask; a vote of points within the gaze's error,
+decoded in idle time, measures how far that mask depends on the exact point.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from realtime.tracking.motion import FlowChain
 from realtime.types import GazeSample
 
 MAX_SAMPLES = 1024
-"""Samples remembered, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""
+"""Number of remembered samples, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrompterSettings:
-    """How looks become prompts.
+    """Settings for turning gaze into prompts.
 
-    keyframe_gaze_s: samples this close round a keyframe's time, together, say where the eyes were in it; a frame's
+    keyframe_gaze_s: the median of the samples within this window round a keyframe's time is the gaze in it; a frame's
         exposure and interval are about as long.
-    reprompt_radii: a look that has moved on its object by so many error radii is asked about anew.
-    voters: how many more points within the error radius vote on an answer; 0 for none. The decoder's batches hold 4.
+    reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
+    voters: number of points within the error radius that vote on a result; 0 for none. The decoder's batches hold 4.
     """
 
     keyframe_gaze_s: float = 0.05
@@ -39,19 +39,20 @@ class PrompterSettings:
     voters: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse what no decoder takes at once."""
+        """Check the limit of a decoder's batch."""
         if not 0 <= self.voters <= 7:
             raise ValueError(f"voters must be 0 to 7, got {self.voters}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptResult:
-    """What the decoder said to one prompt on one keyframe.
+    """The decoder's candidates for one prompt on one keyframe.
 
-    sample, keyframe_px: the gaze behind the prompt, and where it was put in the keyframe, px.
-    support: (K,) of each candidate by the voters, 0..1; None before the vote.
+    onset_ns: of the fixation; unused for a mask's prompt.
+    sample, keyframe_px: the gaze sample, and the prompt point in the keyframe, px.
+    support: (K,) support of each candidate by the voters, 0..1; None before the vote.
     decode_ns: begin and end, host.
-    has_box: whether a box went with the point; candidates do not reach beyond it.
+    has_box: whether the prompt has a box, beyond which no candidate reaches.
     """
 
     keyframe: Keyframe
@@ -65,103 +66,107 @@ class PromptResult:
     has_box: bool = False
 
     def area(self, index: int) -> int:
-        """Of one of the candidates, in logits."""
+        """Count the logits inside one of the candidates."""
         return int(np.count_nonzero(self.candidates.logits[index] > 0))
 
 
 class MaskPrompter:
-    """Remembers the gaze and the last answer. One thread."""
+    """Decodes prompts from gaze and masks, and caches the last results. One thread."""
 
     def __init__(self, decoder: Decoder, clock_ns: Callable[[], int], settings: PrompterSettings) -> None:
         self._decoder, self._clock_ns, self._settings = decoder, clock_ns, settings
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=MAX_SAMPLES)  # px of their own time
         self._answer: PromptResult | None = None
-        self._again: PromptResult | None = None
+        self._mask_answer: PromptResult | None = None
 
     def reset(self) -> None:
         """Forget everything, as after a change of source."""
         self._recent.clear()
-        self._answer = self._again = None
+        self._answer = self._mask_answer = None
 
     def add_sample(self, sample: GazeSample, x: float, y: float) -> None:
-        """Take a valid sample; x and y are pixels of the frame of its own time."""
+        """Remember a valid sample; x and y are pixels of the frame of its own time."""
         self._recent.append((sample, x, y))
 
-    def decode_gaze(self, look: GazeEstimate, keyframe: Keyframe, chain: FlowChain) -> PromptResult:
-        """The answer for this look on this keyframe: the one it gave before, if the prompt is still that.
+    def decode_gaze(self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain) -> PromptResult:
+        """Decode a fixation on a keyframe, or return the cached result while the prompt is the same.
 
         chain: from the newest frame to the keyframe.
         """
-        sample, then_px = self._point_then(look, keyframe, chain)
+        sample, prompt_px = self._locate_prompt(estimate, keyframe, chain)
         answer = self._answer
         if (
             answer is not None
             and answer.keyframe is keyframe
-            and answer.onset_ns == look.onset_ns
-            and math.dist(answer.keyframe_px, then_px) <= self._settings.reprompt_radii * look.radius_px
+            and answer.onset_ns == estimate.onset_ns
+            and math.dist(answer.keyframe_px, prompt_px) <= self._settings.reprompt_radii * estimate.radius_px
         ):
             return answer
         begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*then_px)])[0]
+        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*prompt_px)])[0]
         decode_ns = (begin_ns, self._clock_ns())
-        self._answer = PromptResult(keyframe, look.onset_ns, sample, then_px, look.radius_px, candidates, decode_ns)
+        self._answer = PromptResult(
+            keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, candidates, decode_ns
+        )
         return self._answer
 
     def decode_mask_prompt(
         self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe
     ) -> PromptResult:
-        """The answer for a thing that is kept, once a keyframe.
+        """Decode a held mask's prompt, once a keyframe.
 
-        prompt: with its point first. sample, radius_px: of the look that it was found by.
+        prompt: with its point first. sample, radius_px: of the gaze that found the object.
         """
-        if self._again is None or self._again.keyframe is not keyframe:
+        if self._mask_answer is None or self._mask_answer.keyframe is not keyframe:
             begin_ns = self._clock_ns()
             candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
             decode_ns = (begin_ns, self._clock_ns())
             x, y = map(float, prompt.points_px[0])
-            self._again = PromptResult(keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, has_box=True)
-        return self._again
+            self._mask_answer = PromptResult(
+                keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, has_box=True
+            )
+        return self._mask_answer
 
     def decode_point(self, answer: PromptResult) -> PromptResult:
-        """The answer to its point alone, which may as well mean something larger."""
+        """Decode a result's point without the box, so that candidates may be larger."""
         begin_ns = self._clock_ns()
         candidates = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*answer.keyframe_px)])[0]
         return replace(answer, candidates=candidates, decode_ns=(begin_ns, self._clock_ns()), has_box=False)
 
     def clear_mask_prompt(self) -> None:
-        """What was kept is not any more, or something else is."""
-        self._again = None
+        """Drop the cached result of a held mask, as when it is released."""
+        self._mask_answer = None
 
     def vote(self) -> bool:
-        """Have the last answer voted on, if it was not; a few milliseconds. False when there was nothing to do."""
+        """Vote on the last result, once, in a few milliseconds; False when there was nothing to do."""
         answer, count = self._answer, self._settings.voters
         if answer is None or answer.support is not None or count == 0:
             return False
-        turns = np.arange(count) * (2 * np.pi / count)
-        round_it = answer.keyframe_px + answer.radius_px * np.stack([np.cos(turns), np.sin(turns)], 1)
-        points = np.clip(round_it, 0, np.array(answer.keyframe.size) - 1.0)
+        angles = np.arange(count) * (2 * np.pi / count)
+        ring = answer.keyframe_px + answer.radius_px * np.stack([np.cos(angles), np.sin(angles)], 1)
+        points = np.clip(ring, 0, np.array(answer.keyframe.size) - 1.0)
         others = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*map(float, point)) for point in points])
         self._answer = replace(answer, support=compute_support(answer.candidates, others))
         return True
 
-    def _point_then(
-        self, look: GazeEstimate, keyframe: Keyframe, chain: FlowChain
+    def _locate_prompt(
+        self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain
     ) -> tuple[GazeSample, tuple[float, float]]:
-        """The sample that says where the thing looked at was in the keyframe, and the place.
+        """Find the object looked at in the keyframe: the sample, and the point in px.
 
-        Eyes that have rested on it since before the keyframe say so themselves, better than any flow can: they follow
-        it. Only what was looked at later has to be carried back.
+        A fixation that began before the keyframe gives the point itself, better than optical flow, because the eyes
+        follow the object. Only a later fixation is carried back by motion.
         """
         half_ns = round(self._settings.keyframe_gaze_s * 5e8)
-        about = [
+        nearby = [
             (sample, x, y)
             for sample, x, y in self._recent
-            if abs(sample.captured_ns - keyframe.captured_ns) <= half_ns and sample.captured_ns >= look.onset_ns
+            if abs(sample.captured_ns - keyframe.captured_ns) <= half_ns and sample.captured_ns >= estimate.onset_ns
         ]
-        if about and look.onset_ns <= keyframe.captured_ns:
-            x, y = map(float, np.median([(x, y) for _, x, y in about], axis=0))
-            sample = min(about, key=lambda item: abs(item[0].captured_ns - keyframe.captured_ns))[0]
+        if nearby and estimate.onset_ns <= keyframe.captured_ns:
+            x, y = map(float, np.median([(x, y) for _, x, y in nearby], axis=0))
+            sample = min(nearby, key=lambda item: abs(item[0].captured_ns - keyframe.captured_ns))[0]
         else:
-            x, y = map(float, chain.to_then(np.array([look.point_px], np.float32))[0])
-            sample = look.sample
+            x, y = map(float, chain.to_then(np.array([estimate.point_px], np.float32))[0])
+            sample = estimate.sample
         return sample, (min(max(x, 0.0), keyframe.size[0] - 1.0), min(max(y, 0.0), keyframe.size[1] - 1.0))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 WEIGHT = 0.2
-"""Of the newest in a running mean."""
+"""Share of the newest value in the mean."""
 
 
 def running_mean(mean: float, value: float) -> float:
-    """Of one more value; 0 is a mean of nothing yet."""
+    """Update a mean with one more value; a mean of 0 is replaced by the value."""
     return mean + (WEIGHT if mean else 1.0) * (value - mean)

@@ -1,4 +1,4 @@
-"""What the tracker is set up with, and what it gives for a frame."""
+"""Defines the tracker's settings and its output for a frame."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from realtime.types import MaskResult
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """The settings of every part, as they stand in the configuration file.
+    """Settings of every part of the tracker, as in the configuration file.
 
-    frame_share: edges are sharpened while a mask is done within this share of the time between frames.
+    frame_share: edges are sharpened as long as a mask is ready within this share of the time between frames.
     """
 
     frame_share: float = 0.7
@@ -34,11 +34,11 @@ class TrackerSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrackerOutput:
-    """What one frame gave.
+    """The tracker's output for one frame.
 
-    message: to be published, or None while nothing was looked at yet.
+    result: to be published; None while nothing has been looked at.
     should_encode: whether this frame is worth encoding when the encoder is free.
-    gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind the message.
+    gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind `result`; 0 without one.
     """
 
     result: MaskResult | None

@@ -1,4 +1,4 @@
-"""A mask with where it comes from, as the tracker carries it from frame to frame and as it is published."""
+"""Defines the mask that the tracker carries from frame to frame, with its provenance."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, Ma
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskProvenance:
-    """Where a mask comes from; stays with it while it is only carried on.
+    """Keyframe, gaze and decode behind a mask; unchanged while the mask is only carried along.
 
-    point_px: the gaze that prompted it, in the newest frame; of a mask that is kept on purpose and was asked for by
-        itself, the place that it was asked for by. decode_ns: begin and end, host.
+    point_px: the prompting gaze in the newest frame; of a held mask that was decoded again, its prompt point.
+    decode_ns: begin and end, host.
     """
 
     keyframe: Keyframe
@@ -31,15 +31,15 @@ class MaskProvenance:
     decode_ns: tuple[int, int]
 
     def to_result(
-        self, frame: Frame, thing: int, state: State, mask: Mask | None, confidence: float, now_ns: int
+        self, frame: Frame, object_id: int, state: State, mask: Mask | None, confidence: float, now_ns: int
     ) -> MaskResult:
-        """What is published for the newest frame. mask: (H, W) bool, its."""
+        """Make the result to publish for the newest frame. mask: (H, W) bool of that frame."""
         return MaskResult(
             frame=FrameRef.of(frame),
             keyframe=KeyframeRef(self.keyframe.index, self.keyframe.timestamp),
             gaze=GazeRef(self.sample.timestamp, *self.point_px, self.sample.confidence, self.radius_px),
             carried_ms=(now_ns - self.decode_ns[1]) / 1e6,
-            object=thing,
+            object=object_id,
             state=state,
             score=self.score,
             confidence=confidence,
@@ -51,9 +51,9 @@ class MaskProvenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedMask:
-    """A mask on the working grid of the newest frame, as logits, and where it comes from.
+    """A mask on the working grid of the newest frame, as logits, with its provenance.
 
-    answer, index: the decoder's answer that it is a candidate of, and which.
+    prompt_result, index: the decode that it is a candidate of, and which.
     """
 
     logits: Floats
@@ -63,17 +63,17 @@ class TrackedMask:
 
     @property
     def mask(self) -> Mask:
-        """(h, w) bool."""
+        """The (h, w) bool mask on the working grid."""
         return np.asarray(self.logits > 0)
 
     def warp(self, since: FlowChain) -> TrackedMask:
-        """The same in the next frame, by the motion since the one before it."""
+        """Carry it to the next frame by the motion since the one before."""
         x, y = since.to_now(np.array([self.provenance.point_px], np.float32))[0]
         provenance = dataclasses.replace(self.provenance, point_px=(float(x), float(y)))
         return dataclasses.replace(self, logits=since.warp(self.logits), provenance=provenance)
 
     def with_candidate(self, answer: PromptResult, index: int, chain: FlowChain) -> TrackedMask:
-        """A candidate of the same or another answer about it; `chain` goes from the newest frame to its keyframe."""
+        """Replace it by a candidate of a decode; `chain` goes from the newest frame to the decode's keyframe."""
         candidates = answer.candidates
         score = float(np.clip(candidates.predicted_iou[index], 0, 1))
         logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]

@@ -1,6 +1,6 @@
-"""What a hand asks of the tracker while the eyes go on: something smaller or larger, keep this, show nothing. Pure.
+"""Overrides the gaze by a user's commands: step to a part or whole, hold the object, clear. Pure.
 
-The tracker's one thread obeys between two frames; nothing here asks a clock, so that what was asked can be done again.
+The tracker's thread applies commands between two frames; no clock is read, so that a recording replays exactly.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import FrameKey, Mask
 
 GROWN = 1.05
-"""A step goes on to a mask whose area differs by so much: SAM often says the same twice."""
+"""A step goes to a mask whose area differs by this factor, because SAM often offers the same mask twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserOverrides:
-    """What is asked for now.
+    """Overrides in force now.
 
-    is_held: what is on show stays whatever the eyes do.
-    candidate: the answer and which of its candidates to show instead from the next frame on; None: as it is.
-    cleared_ns: looks that began until then are passed over.
+    is_held: the shown object stays wherever the eyes go.
+    candidate: decode and index of the candidate to show instead from the next frame on, if any.
+    cleared_ns: fixations that began until then are ignored; None: never cleared.
     """
 
     is_held: bool = False
@@ -43,10 +43,10 @@ class UserOverrides:
 
 
 def find_next_level(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int] | None:
-    """The candidate and the level of the next mask that is smaller (step -1) or larger (1) than an area.
+    """Find candidate and level of the next mask that is smaller (step -1) or larger (1) than an area.
 
-    area: in logits, as `PromptResult.area`. The end of the row when there is none; None from a decoder that gives but one
-    mask.
+    area: in logits, as `PromptResult.area`. Without such a mask, the smallest or largest; None from a decoder that
+    offers only one mask.
     """
     masks = candidates.logits > 0
     areas = [int(np.count_nonzero(mask)) for mask in masks]
@@ -62,7 +62,7 @@ def find_next_level(candidates: MaskCandidates, area: int, step: int) -> tuple[i
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExternalObjects:
-    """Things that others found on a frame, so that the eyes find them under the ids that these were given.
+    """Objects that other programs found on a frame.
 
     traces: None for a thing that has no place in the frame.
     """
@@ -72,22 +72,22 @@ class ExternalObjects:
 
 
 SAME_IOU = 0.6
-"""What the decoder says of a kept mask on a newer keyframe is believed if it overlaps the carried one so much."""
+"""A held mask decoded on a newer keyframe is accepted if it overlaps the carried one by this IoU."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPrompt:
-    """A mask as a prompt for itself on an older frame; point_px: its most interior point, in the newest frame."""
+    """A prompt made of a mask, for an older frame. point_px: its most interior point, in the newest frame."""
 
     prompt: Prompt
     point_px: tuple[float, float]
 
 
 def make_mask_prompt(mask: Mask, chain: FlowChain) -> MaskPrompt:
-    """The point deepest inside an (h, w) mask on the working grid, not empty, and the box round it, in the older frame.
+    """Make a prompt of a mask's most interior point and its bounding box, in the older frame.
 
-    A point alone would be ambiguous again, a box alone would take what else is in it. From the mask that is carried,
-    and not from the last prompt: what moves or turns is followed.
+    mask: (h, w) on the working grid, not empty. A point alone would be ambiguous again, a box alone would include other
+    objects in it. The carried mask is used, not the last prompt, so that moving and turning objects are followed.
     """
     rim = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     depth = cv2.distanceTransform(rim, cv2.DIST_L2, 3)[1:-1, 1:-1]
@@ -107,29 +107,30 @@ def make_mask_prompt(mask: Mask, chain: FlowChain) -> MaskPrompt:
 def redecode_held_mask(
     shown: TrackedMask, keyframe: Keyframe, chain: FlowChain, prompter: MaskPrompter
 ) -> TrackedMask | None:
-    """What is on show as a newer keyframe has it, in the newest frame, so that it does not wear off with carrying.
+    """Decode a held mask again on a newer keyframe, so that carrying does not degrade it.
 
-    chain: from the newest frame to that keyframe. None where the keyframe is not newer, or shows something else there.
+    chain: from the newest frame to that keyframe. Returns the mask in the newest frame; None when the keyframe is not
+    newer, or shows another object there.
     """
     mask = shown.mask
     if shown.provenance.keyframe.index >= keyframe.index or not mask.any():
         return None
-    about = make_mask_prompt(mask, chain)
-    answer = prompter.decode_mask_prompt(about.prompt, shown.provenance.sample, shown.provenance.radius_px, keyframe)
+    made = make_mask_prompt(mask, chain)
+    answer = prompter.decode_mask_prompt(made.prompt, shown.provenance.sample, shown.provenance.radius_px, keyframe)
     logits = chain.warp_logits(answer.candidates.logits, answer.candidates.letterbox)
-    index, alike = find_most_similar(logits > 0, mask)
-    if alike < SAME_IOU:
+    index, overlap = find_most_similar(logits > 0, mask)
+    if overlap < SAME_IOU:
         return None
     score = float(np.clip(answer.candidates.predicted_iou[index], 0, 1))
     decode = replace(
-        shown.provenance, keyframe=keyframe, point_px=about.point_px, score=score, confidence=score * alike,
+        shown.provenance, keyframe=keyframe, point_px=made.point_px, score=score, confidence=score * overlap,
         decode_ns=answer.decode_ns,
     )  # fmt: skip
     return TrackedMask(logits[index], decode, answer, index)
 
 
 def find_most_similar(masks: NDArray[np.bool_], shown: Mask) -> tuple[int, float]:
-    """Which of (K, h, w) masks overlaps an (h, w) one most, and its IoU."""
+    """Find which of (K, h, w) masks overlaps an (h, w) one most, and its IoU."""
     common = (masks & shown).sum((1, 2))
     union = np.maximum((masks | shown).sum((1, 2)), 1)
     index = int(np.argmax(common / union))

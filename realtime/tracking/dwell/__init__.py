@@ -1,4 +1,4 @@
-"""Which thing is looked at, for how long, and whether it is still the same one. Pure; time is an argument."""
+"""Decides which object is looked at, for how long, and whether it is the same one. Pure; time is an argument."""
 
 from realtime.errors import DwellSettingsError
 from realtime.tracking.dwell.mask_points import MaskAgreement, MaskPoints, compute_iou, is_near, map_together

@@ -1,4 +1,4 @@
-"""`MaskPoints`: a mask as a handful of points, cheap to carry along with the picture for as long as one likes."""
+"""Represents a mask as a few points, cheap to carry along with the picture for any time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from realtime.types import Mask
 Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 COLUMNS = 96
-"""Masks are read on a grid of about so many columns; finer for small things."""
+"""Masks are sampled on a grid of about so many columns; finer for small objects."""
 MIN_POINTS, MIN_ACROSS, MAX_POINTS = 24, 12, 128
-"""A thin thing needs as many across as a round one: its overlap is decided there."""
+"""A thin object needs as many points across as a round one, because they decide its overlap."""
 HALF_DIAGONAL = 0.71
-"""Of a pixel: every point of the plane is that near to some pixel's centre."""
+"""Of a pixel: every point of the plane is within this distance of a pixel's centre."""
 MIN_KNOWN_SHARE = 0.25
-"""With a smaller share of its points in view, a thing cannot be recognised."""
+"""With a smaller share of its points in view, an object cannot be recognised."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskAgreement:
-    """How a trace lies on a mask: IoU, the share of the trace inside it, and the mask's area over the trace's."""
+    """Agreement of points with a mask.
+
+    inside: share of the points inside the mask. area_ratio: the mask's area over the points' area.
+    """
 
     iou: float
     inside: float
@@ -35,15 +38,18 @@ class MaskAgreement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPoints:
-    """points_px: (N, 2) float64 in the newest frame. area_px: of the mask when it was seen. known_share: share still known."""
+    """Points sampled from a mask.
+
+    points_px: (N, 2) float64 in the newest frame. area_px: the mask's area. known_share: share of points still known.
+    """
 
     points_px: NDArray[np.float64]
     area_px: float
     known_share: float = 1.0
 
     @classmethod
-    def from_mask(cls, mask: Mask, frame_size: tuple[int, int], most: int = MAX_POINTS) -> MaskPoints | None:
-        """The trace of an (h, w) mask of any resolution over a frame of (width, height); None if it is empty."""
+    def from_mask(cls, mask: Mask, frame_size: tuple[int, int], max_points: int = MAX_POINTS) -> MaskPoints | None:
+        """Sample an (h, w) mask of any resolution over a frame of (width, height); None if it is empty."""
         stride = max(1, max(mask.shape) // COLUMNS)
         while True:
             rows, columns = np.nonzero(mask[::stride, ::stride])
@@ -54,16 +60,16 @@ class MaskPoints:
         if not len(rows):
             return None
         scale = _scale(mask, frame_size)
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), max_points)).astype(int)
         points = np.stack([columns[chosen], rows[chosen]], axis=1) * stride + 0.5
         return cls(points * scale - 0.5, len(rows) * stride**2 * float(scale.prod()))
 
     def map(self, mapping: Mapper) -> MaskPoints | None:
-        """The trace in the newest frame's pixels; None when most of it was not mapped to anything finite."""
+        """Map the points to the newest frame's pixels; None when most of them have no finite result."""
         return self.with_points(np.asarray(mapping(self.points_px), np.float64))
 
     def with_points(self, points: NDArray[np.float64]) -> MaskPoints | None:
-        """The trace where its points, in their order, now are; NaN: not known."""
+        """Replace the points, in their order, by new positions; NaN: unknown."""
         known = np.isfinite(points).all(axis=1)
         known_share = self.known_share * float(known.mean())
         if known_share < MIN_KNOWN_SHARE:
@@ -73,9 +79,9 @@ class MaskPoints:
         return MaskPoints(points[known], self.area_px * grown, known_share)
 
     def compare_to(self, mask: Mask, frame_size: tuple[int, int], shown: MaskPoints | None = None) -> MaskAgreement:
-        """How the trace lies on a mask of the newest frame; nothing overlaps when too little of it is in view.
+        """Compare the points to a mask of the newest frame; no overlap when too few of them are in view.
 
-        shown: the mask's own trace, if it is known already.
+        shown: the mask's own points, if known already.
         """
         height, width = mask.shape
         at = np.floor((self.points_px + 0.5) / _scale(mask, frame_size))
@@ -90,7 +96,7 @@ class MaskPoints:
         return MaskAgreement(shared / (area + shown.area_px - shared), inside, shown.area_px / area)
 
     def rasterize(self, frame_size: tuple[int, int]) -> Mask:
-        """A small (h, w) mask over the frame, about where the thing is: a disc round each point, of its share."""
+        """Draw a small approximate (h, w) mask over the frame: a square round each point, of its share of the area."""
         wide = min(COLUMNS, frame_size[0])
         small = np.zeros((max(1, round(wide * frame_size[1] / frame_size[0])), wide), np.uint8)
         scale = _scale(small > 0, frame_size)
@@ -101,17 +107,17 @@ class MaskPoints:
         return small > 0
 
 
-def map_together(traces: Sequence[MaskPoints], mapping: Mapper) -> list[MaskPoints | None]:
-    """Each of many moved, with one call of the mapping."""
-    if not traces:
+def map_together(objects: Sequence[MaskPoints], mapping: Mapper) -> list[MaskPoints | None]:
+    """Map many objects' points with one call of the mapping."""
+    if not objects:
         return []
-    points = np.asarray(mapping(np.concatenate([trace.points_px for trace in traces])), np.float64)
-    ends = np.cumsum([len(trace.points_px) for trace in traces])[:-1]
-    return [trace.with_points(part) for trace, part in zip(traces, np.split(points, ends), strict=True)]
+    points = np.asarray(mapping(np.concatenate([each.points_px for each in objects])), np.float64)
+    ends = np.cumsum([len(each.points_px) for each in objects])[:-1]
+    return [each.with_points(part) for each, part in zip(objects, np.split(points, ends), strict=True)]
 
 
 def compute_iou(one: Mask, other: Mask) -> float:
-    """IoU of two masks of one shape; 0 when both are empty."""
+    """Compute the IoU of two masks of one shape; 0 when both are empty."""
     if one.shape != other.shape:
         raise ValueError(f"masks to compare must have one shape, got {one.shape} and {other.shape}")
     union = np.count_nonzero(one | other)
@@ -119,7 +125,7 @@ def compute_iou(one: Mask, other: Mask) -> float:
 
 
 def is_near(mask: Mask, frame_size: tuple[int, int], point_px: tuple[float, float], radius_px: float) -> bool:
-    """Whether any pixel of a mask of the newest frame lies within `radius_px` of a point."""
+    """Tell whether any pixel of a mask of the newest frame lies within `radius_px` of a point."""
     scale_x, scale_y = _scale(mask, frame_size)
     x, y = (point_px[0] + 0.5) / scale_x - 0.5, (point_px[1] + 0.5) / scale_y - 0.5
     reach_x, reach_y = max(radius_px / scale_x, HALF_DIAGONAL), max(radius_px / scale_y, HALF_DIAGONAL)
@@ -132,7 +138,7 @@ def is_near(mask: Mask, frame_size: tuple[int, int], point_px: tuple[float, floa
 
 
 def _scale(mask: Mask, frame_size: tuple[int, int]) -> NDArray[np.float64]:
-    """Frame pixels to a pixel of the mask, (x, y)."""
+    """Compute the frame pixels per mask pixel, (x, y)."""
     return np.array([frame_size[0] / mask.shape[1], frame_size[1] / mask.shape[0]])
 
 

@@ -1,4 +1,4 @@
-"""What goes into the dwell machine and what comes out of it, once a frame."""
+"""Defines input and output of the dwell state machine, once a frame."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from realtime.types import Mask, State
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DwellInput:
-    """What is known when a frame is about to be published.
+    """Input of the dwell state machine for one frame.
 
-    gaze: what the eyes do, in the newest frame's pixels.
-    decoded: the newest decode carried to the newest frame; None unless it was prompted by the present look, or by the
-        mask itself while that is kept. Any resolution that covers the frame, the same for both masks.
-    carried: the mask shown last, carried to the newest frame; None where that failed.
+    gaze: the eye movement, in the newest frame's pixels.
+    decoded: the newest decode carried to the newest frame; None unless the current gaze prompted it, or the held mask
+        itself. Any resolution that covers the frame, the same for both masks.
+    carried: the mask shown last, carried to the newest frame; None if impossible.
     frame_size: (width, height) of the newest frame.
-    iou: of decoded and carried, if it is known already.
+    iou: of decoded and carried, if known already.
     level: granularity of `decoded`, 0 part to 2 whole, if known.
-    is_broken: the chain to the newest frame has broken since the last frame: what was carried fits no more.
-    is_held: what is on show stays, whatever the eyes do.
+    is_broken: the motion from the last frame is unknown, so that carried masks do not fit.
+    is_held: the shown object stays, wherever the eyes go.
     """
 
     now_ns: int
@@ -37,13 +37,13 @@ class DwellInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DwellDecision:
-    """What to publish.
+    """The decision for one frame.
 
-    source: whose decode's `gaze`, score and times go with the mask: the fresh one's or the carried one's.
-    object: 0 only before anything was shown.
-    dwell_s: rest on this thing so far.
-    fixed_level: granularity the wearer has stepped to, to be chosen among the next candidates; None: choose freely.
-    has_changed: another thing, or the same seen otherwise, than in the last frame: forget dense prompts made of it.
+    source: the decode whose gaze, score and times belong to the mask: the fresh or the carried one.
+    object: id; 0 only before any object was shown.
+    dwell_s: fixation time on this object so far.
+    fixed_level: granularity that the user has chosen, for the next candidates; None: select freely.
+    has_changed: another object, or another mask of the same, than in the last frame.
     """
 
     source: Literal["decoded", "carried", "nothing"]

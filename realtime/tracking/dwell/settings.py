@@ -1,4 +1,4 @@
-"""Every number of the dwell machine, with its unit in the name and its reason beside it."""
+"""Defines the dwell state machine's settings, each with its unit in the name and its reason."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ class DwellSettings:
     """Settings of `DwellStateMachine`. Dwell times in the literature on gaze input run from 0.3 to 1 s for a choice."""
 
     preview_s: float = 0.15
-    """Rest on something before it is shown while nothing is; 0.15 to 0.25 s keeps scanning eyes from flashing masks."""
+    """Fixation before an object is shown while none is; 0.15 to 0.25 s keeps scanning eyes from flashing masks."""
     lock_s: float = 0.6
-    """Rest on it before it is `locked`; 0.5 to 0.8 s is deliberate and not yet tiring."""
+    """Fixation before it is `locked`; 0.5 to 0.8 s is deliberate and not yet tiring."""
     switch_s: float = 0.12
-    """Rest on another thing before it replaces the one on show; 0.1 to 0.15 s."""
+    """Fixation on another object before it replaces the shown one; 0.1 to 0.15 s."""
     lost_s: float = 0.5
-    """Longer without eyes on it, and it is `lost`; a blink takes 0.1 to 0.4 s."""
+    """Longer without gaze on it, and it is `lost`; a blink takes 0.1 to 0.4 s."""
     same_iou: float = 0.5
-    """Two masks of one picture that overlap at least so much show the same thing."""
+    """Two masks of one picture with at least this IoU show the same object."""
     recall_iou: float = 0.5
-    """A remembered thing that overlaps a new mask at least so much is that thing."""
+    """A remembered object with at least this IoU with a new mask is that object."""
     recall_inside: float = 0.8
-    """... or one that lies so far inside it, if their areas differ by at most `recall_area_ratio`."""
+    """... or one with this share inside it, if their areas differ by at most `recall_area_ratio`."""
     recall_area_ratio: float = 3.0
-    """Part and whole are one thing up to this ratio; beyond it, a thing lying on another is not recalled as it."""
+    """Part and whole are one object up to this ratio; beyond it, an object lying on another is not recalled as it."""
     remember: int = 8
-    """Most things remembered of those that were looked at."""
+    """Largest number of remembered objects that were looked at."""
     remember_told: int = 256
-    """Most things remembered of those that others made known; a picture's everything."""
+    """Largest number of remembered objects that other programs reported; all objects of a picture."""
     remember_s: float = 30.0
-    """How long they are; what is carried along without being seen drifts off."""
+    """How long objects are remembered; without gaze, carried points drift."""
     steps: bool = True
-    """Whether one long, unbroken fixation steps from part to whole and back; a wearer can turn it off."""
+    """Whether one long, unbroken fixation steps from part to whole and back; a user can turn it off."""
     step_s: float = 1.5
     """The fixation that makes one step; everyday fixations last 0.2 to 0.5 s, so this is meant. Eyes that follow
     something that moves make none."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Check every setting; raises `DwellSettingsError`."""
         for setting in fields(self):
             name, value = setting.name, getattr(self, setting.name)
             if name == "steps":
@@ -64,5 +64,5 @@ class DwellSettings:
         if self.lost_s <= self.switch_s:
             raise DwellSettingsError(
                 f"dwell setting lost_s ({self.lost_s!r}) must be longer than switch_s ({self.switch_s!r}), "
-                "or a thing is lost before another can replace it"
+                "or an object is lost before another can replace it"
             )

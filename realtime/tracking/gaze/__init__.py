@@ -1,4 +1,4 @@
-"""What the eyes are doing now: every gaze sample in, one robust `GazeEstimate` out. Pure; time is an argument."""
+"""Estimates the eye movement from every gaze sample, as one robust `GazeEstimate`. Pure; time is an argument."""
 
 from realtime.errors import GazeSettingsError
 from realtime.tracking.gaze.estimate import EyeMovement, GazeEstimate

@@ -1,4 +1,4 @@
-"""`GazeEstimate`: what the eyes are doing now, as one value."""
+"""Defines the estimate of the current eye movement."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ EyeMovement = Literal["fixation", "pursuit", "saccade", "blink", "none"]
 
 @dataclass(frozen=True, slots=True)
 class GazeEstimate:
-    """What the eyes are doing now.
+    """The current eye movement and its point.
 
     kind: fixation, pursuit; saccade (in flight, `point_px` is the newest sample); blink (`point_px` is from before);
-        none (no valid gaze for `lost_s`, `point_px` is the last there was).
-    point_px: in the newest frame if the caller used `move`. May lie outside it.
+        none (no valid gaze for `lost_s`, `point_px` is the last one).
+    point_px: in the newest frame if the caller used `GazeFilter.move`. May lie outside it.
     onset_ns: when this fixation, pursuit or saccade began, host monotonic.
-    sample: the newest sample it is based on, as it came.
-    spread_px: median distance of the samples to the point; 0 where there is one.
+    sample: the newest sample it is based on, unchanged.
+    spread_px: median distance of the samples to the point; 0 for one sample.
     radius_px: error radius, from the sample, else the settings' accuracy.
     """
 
@@ -32,5 +32,5 @@ class GazeEstimate:
 
     @property
     def is_steady(self) -> bool:
-        """Whether the eyes rest on something, which is when to prompt."""
+        """Whether it is a fixation or pursuit, which prompt the decoder."""
         return self.kind in ("fixation", "pursuit")

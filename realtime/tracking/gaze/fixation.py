@@ -1,4 +1,4 @@
-"""One fixation or pursuit: a bounded window of points, and what they say together."""
+"""Collects the samples of one fixation or pursuit and estimates its centre, spread and drift."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from realtime.types import GazeSample
 
 REFERENCE_SAMPLES = 4
 REFERENCE_S = 0.02
-"""Where the gaze is just now: the mean of at most so many samples, over at most so long."""
+"""The current position is the mean of at most so many samples, over at most so long."""
 SETTLING_S = 0.01
-"""The first samples after a landing still swing; they are left out once there are enough others."""
+"""The eye still oscillates after landing; these first samples are left out once there are enough others."""
 DRIFT_S = 0.06
-"""Over less time than this a drift is not told from noise."""
+"""A shorter window does not separate drift from noise."""
 KEPT_SAMPLES = 5
-"""Kept however old: a fixation goes on through a blink from where it was."""
+"""Kept at any age: a fixation continues after a blink from its last position."""
 MEDIAN_ITERATIONS = 30
 MEDIAN_TOLERANCE = 0.03
-"""Closer to a sample than this many units (here: pixels) is on it; steps below a quarter of it end the search."""
+"""Distance (px) at which the iteration is on a sample; steps below a quarter of it end the search."""
 
 
 @dataclass(slots=True, eq=False)
 class FixationPoint:
-    """Where a sample lies in the newest frame, px; `move` rewrites x and y."""
+    """A sample's position in the newest frame, px; `GazeFilter.move` rewrites x and y."""
 
     t_ns: int
     x: float
@@ -35,7 +35,7 @@ class FixationPoint:
 
 @dataclass(frozen=True, slots=True)
 class FixationDrift:
-    """How a segment moves: px between the means of its older and newer half, and seconds between them."""
+    """Drift of a segment: px and seconds between the means of its older and newer half."""
 
     moved_px: float
     over_s: float
@@ -51,11 +51,11 @@ class FixationSegment:
 
     @property
     def newest(self) -> FixationPoint:
-        """The last point in time."""
+        """The latest point."""
         return self.points[-1]
 
     def add(self, point: FixationPoint, window_s: float, window_samples: int) -> None:
-        """Put a point at its place in time and forget what left the window."""
+        """Insert a point in order of time and drop those that left the window."""
         points = self.points
         at = len(points)
         while at and points[at - 1].t_ns > point.t_ns:
@@ -66,7 +66,7 @@ class FixationSegment:
             points.pop(0)
 
     def reference(self) -> tuple[float, float]:
-        """The mean of the newest few points, px: where the gaze is just now."""
+        """Compute the mean of the newest few points, px: the current position."""
         near = [self.points[-1]]
         oldest_ns = near[0].t_ns - round(REFERENCE_S * 1e9)
         for point in self.points[-2 : -REFERENCE_SAMPLES - 1 : -1]:
@@ -76,25 +76,25 @@ class FixationSegment:
         return sum(p.x for p in near) / len(near), sum(p.y for p in near) / len(near)
 
     def table(self) -> NDArray[np.float64]:
-        """(N, 3): seconds since the onset, x and y in px."""
+        """Return (N, 3): seconds since the onset, x and y in px."""
         return np.array([((p.t_ns - self.onset_ns) * 1e-9, p.x, p.y) for p in self.points])
 
 
 def estimate_centre(table: NDArray[np.float64]) -> tuple[float, float]:
-    """The geometric median, px, without the swing after the landing where enough is left."""
+    """Compute the geometric median, px, without the oscillation after landing if enough samples are left."""
     settled = table[table[:, 0] >= SETTLING_S]
     x, y = geometric_median((settled if len(settled) >= REFERENCE_SAMPLES else table)[:, 1:])
     return float(x), float(y)
 
 
 def measure_spread(table: NDArray[np.float64], point_px: tuple[float, float]) -> float:
-    """Median distance to a point, px."""
+    """Compute the median distance to a point, px."""
     apart = np.hypot(table[:, 1] - point_px[0], table[:, 2] - point_px[1])
     return float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
 
 
 def measure_drift(table: NDArray[np.float64]) -> FixationDrift | None:
-    """How the window moves; None while there is too little to tell."""
+    """Measure the window's drift; None while there are too few samples or too little time."""
     if len(table) < 4 or table[-1, 0] - table[0, 0] < DRIFT_S:
         return None
     half = len(table) // 2
@@ -103,10 +103,10 @@ def measure_drift(table: NDArray[np.float64]) -> FixationDrift | None:
 
 
 def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The (2,) geometric median of (N, 2) finite points, N >= 1, by Weiszfeld's iteration.
+    """Compute the (2,) geometric median of (N, 2) finite points, N >= 1, by Weiszfeld's iteration.
 
-    Where it lands on a sample, it leaves it or stays as Vardi and Zhang (PNAS 2000) show. It starts at the median of
-    each axis, which outliers hardly move either.
+    It has the least sum of distances and is robust to any minority of outliers. At a sample it leaves or stays as Vardi
+    and Zhang (PNAS 2000) show. It starts at the median of each axis, which is robust too.
     """
     middle = len(points) // 2
     few = len(points) < 3

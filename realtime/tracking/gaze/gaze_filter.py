@@ -1,10 +1,11 @@
-"""`GazeFilter`: what the eyes are doing now, from every sample, one sample after a landing.
+"""Classifies eye movements from every sample: fixation, pursuit, saccade or blink, one sample after a landing.
 
-A sample that lies farther from where the gaze was just now than speed, smallest saccade and measured noise allow opens
-a saccade; the first two samples that lie together again end it and begin a fixation of their own, so that nothing is
-ever averaged over two objects. A lone sample that comes back was a spike. While a fixation lasts its point is the
-geometric median of a short window; while it drifts steadily (a pursuit, or a turning head in an uncalibrated picture)
-the point is One Euro smoothed. Pure: no clock, no thread, no lock; one thread, or the caller's lock.
+A sample farther from the current position than speed, smallest saccade and measured noise allow begins a saccade; the
+first two samples close together end it and begin a new fixation, so that samples of two objects are never averaged. A
+single sample that returns was a spike. A fixation's point is the geometric median of a short window; during a steady
+drift (a pursuit, or a turning head in an uncalibrated picture) the point is One Euro smoothed.
+
+Pure: no clock, no thread, no lock; for one thread, or under the caller's lock.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from realtime.types import GazeSample
 Mapper = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 LANDING_BASELINE_NS = 4_000_000
-"""Samples closer in time than this say little about speed."""
+"""Samples closer in time than this do not measure speed."""
 MAX_PENDING = 64
 PURSUIT_NOISE_FACTOR, RETURN_NOISE_FACTOR = 2.5, 3.0
 ALTERNATION_DEG, MAX_STEP_DEG = 0.3, 6.0
 MIN_DEG_PX, MAX_DEG_PX = 0.5, 1000.0
-"""A camera with fewer or more pixels per degree is miscalibrated and not believed."""
+"""A camera with fewer or more pixels per degree is miscalibrated and ignored."""
 FAR_WIDTHS = 2.0
-"""Farther than this many frame widths outside is no gaze."""
+"""A sample farther outside than this many frame widths is invalid."""
 
 
 class GazeFilter:
-    """Feed it every sample with `update`, shift it with the picture with `move`, ask it with `look`."""
+    """Estimates the eye movement: `update` with every sample, `move` with the picture, then `estimate`."""
 
     def __init__(self, settings: GazeSettings | None = None) -> None:
         self._settings = settings or GazeSettings()
@@ -61,7 +62,7 @@ class GazeFilter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all gaze, not what was counted."""
+        """Forget all gaze, but keep the counters."""
         self._gate.reset()
         self._eyes.reset()
         self._smooth.reset()
@@ -73,12 +74,12 @@ class GazeFilter:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many samples were used or dropped, by reason, and how many events were seen; read only."""
+        """Counts of used samples, of dropped ones by reason, and of events; read only."""
         return MappingProxyType(self._counts)
 
     @property
     def noise_px(self) -> float:
-        """The noise of the gaze as measured, standard deviation per axis."""
+        """Measured noise of the gaze, px, standard deviation per axis."""
         return self._noise.deviation_deg * self._deg_px
 
     def update(
@@ -88,20 +89,20 @@ class GazeFilter:
         frame_size: tuple[int, int],
         px_per_degree: float | None = None,
     ) -> None:
-        """Take one sample; never raises, whatever the sample.
+        """Process one sample; never raises.
 
         xy_px: the sample in pixels of a frame of `frame_size` (width, height), after calibration.
-        px_per_degree: from a calibrated camera; None takes the settings' share of the width.
-        A change of `frame_size` begins anew.
+        px_per_degree: from a calibrated camera; None uses the settings' share of the width.
+        A change of `frame_size` resets the filter.
         """
         if self._frame_size not in (None, frame_size):
             self._counts["resized"] += 1
             self.reset()
         self._frame_size = frame_size
-        self._scale(frame_size, px_per_degree)
+        self._update_scale(frame_size, px_per_degree)
         self._counts["samples"] += 1
         x, y = float(xy_px[0]), float(xy_px[1])
-        valid = self._valid(sample, x, y, frame_size)
+        valid = self._is_valid(sample, x, y, frame_size)
         verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
         if verdict is GateVerdict.RESET:
             self.reset()
@@ -110,13 +111,13 @@ class GazeFilter:
             self._withdraw(self._gate.withdraw_after_ns)
             self._gate.withdraw_after_ns = None
         if verdict is GateVerdict.LATE:
-            self._use_late(FixationPoint(sample.captured_ns, x, y, sample))
+            self._process_late(FixationPoint(sample.captured_ns, x, y, sample))
         elif verdict is GateVerdict.USE:
             self._counts["used"] += 1
-            self._use(sample, x, y)
+            self._process(sample, x, y)
 
-    def _scale(self, frame_size: tuple[int, int], px_per_degree: float | None) -> None:
-        """Take over how many pixels a degree has; a fisheye's depends on where one looks."""
+    def _update_scale(self, frame_size: tuple[int, int], px_per_degree: float | None) -> None:
+        """Update the pixels per degree; a fisheye's depend on the gaze direction."""
         before = self._deg_px
         self._deg_px = max(frame_size[0], 1) * self._settings.frame_width_per_degree
         if px_per_degree is not None and MIN_DEG_PX <= px_per_degree <= MAX_DEG_PX:
@@ -125,8 +126,8 @@ class GazeFilter:
             x, y = self._smooth.position
             self._smooth.shift((x * before / self._deg_px, y * before / self._deg_px))
 
-    def _valid(self, sample: GazeSample, x: float, y: float, frame_size: tuple[int, int]) -> bool:
-        """Whether the sample says where the eyes look; counts why not."""
+    def _is_valid(self, sample: GazeSample, x: float, y: float, frame_size: tuple[int, int]) -> bool:
+        """Tell whether a sample is valid, and count the reason if not."""
         reason = None
         if not (math.isfinite(x) and math.isfinite(y)):
             reason = "not_finite"
@@ -138,8 +139,8 @@ class GazeFilter:
             self._counts[reason] += 1
         return reason is None
 
-    def _use(self, sample: GazeSample, x: float, y: float) -> None:
-        """A sample in time: average the eyes, then see whether it stays, flies or lands."""
+    def _process(self, sample: GazeSample, x: float, y: float) -> None:
+        """Process a sample in order: pair the eyes, then continue the fixation, the saccade or land."""
         if self._gate.away_s:
             self._eyes.restart()
         if self._gate.away_s > self._settings.lost_s:
@@ -151,53 +152,53 @@ class GazeFilter:
         segment = self._segment
         self._estimate = None
         if segment is None:
-            self._begin([point])
-        elif len(self._pending) <= 1 and self._near(segment, point):
+            self._begin_fixation([point])
+        elif len(self._pending) <= 1 and self._is_near(segment, point):
             self._counts["spikes"] += len(self._pending)
             self._pending = []
-            self._stay(segment, point)
+            self._continue_fixation(segment, point)
         else:
-            self._fly(segment, point)
+            self._continue_saccade(segment, point)
 
-    def _near(self, segment: FixationSegment, point: FixationPoint) -> bool:
-        """Whether the eyes may have come here without a saccade."""
+    def _is_near(self, segment: FixationSegment, point: FixationPoint) -> bool:
+        """Tell whether a point can be reached without a saccade."""
         limits, dt_s = self._settings, (point.t_ns - segment.newest.t_ns) * 1e-9
         by_noise = limits.noise_factor * self._noise.deviation_deg
         by_speed = limits.saccade_deg_per_s * min(dt_s, limits.velocity_window_s)
-        return _apart(segment.reference(), point) <= max(limits.min_saccade_deg, by_noise, by_speed) * self._deg_px
+        return _distance(segment.reference(), point) <= max(limits.min_saccade_deg, by_noise, by_speed) * self._deg_px
 
-    def _stay(self, segment: FixationSegment, point: FixationPoint) -> None:
-        """One more sample of the same look; what it deviates by is the noise."""
-        residual_px = _apart(segment.reference(), point)
-        step_px = _apart((segment.newest.x, segment.newest.y), point)
+    def _continue_fixation(self, segment: FixationSegment, point: FixationPoint) -> None:
+        """Add a sample to the fixation and learn the noise from its deviation."""
+        residual_px = _distance(segment.reference(), point)
+        step_px = _distance((segment.newest.x, segment.newest.y), point)
         self._noise.learn(residual_px / self._deg_px, step_px / self._deg_px)
         dt_s = (point.t_ns - segment.newest.t_ns) * 1e-9
         segment.add(point, self._settings.window_s, self._settings.window_samples)
-        self._follow(point, dt_s)
+        self._smooth_point(point, dt_s)
 
-    def _follow(self, point: FixationPoint, dt_s: float) -> None:
-        """Smooth in degrees, so that the settings fit every camera."""
+    def _smooth_point(self, point: FixationPoint, dt_s: float) -> None:
+        """Smooth in degrees, so that the settings suit every camera."""
         self._smooth.update(point.x / self._deg_px, point.y / self._deg_px, dt_s)
 
-    def _fly(self, segment: FixationSegment, point: FixationPoint) -> None:
-        """A sample away from the look: the eyes fly until two lie together, or for as long as a saccade can last."""
+    def _continue_saccade(self, segment: FixationSegment, point: FixationPoint) -> None:
+        """Continue a saccade until two samples are close together, or for its longest duration."""
         self._pending = [*self._pending[1 - MAX_PENDING :], point]
-        landed = self._landed()
+        landed = self._find_landing()
         if landed:
             self._counts["saccades"] += 1
-            if self._returned(segment, landed):
+            if self._has_returned(segment, landed):
                 for late in landed:
-                    self._stay(segment, late)
+                    self._continue_fixation(segment, late)
                 self._pending = []
             else:
-                self._begin(landed)
+                self._begin_fixation(landed)
         elif (point.t_ns - self._pending[0].t_ns) * 1e-9 > self._settings.max_saccade_s:
             self._counts["forced_landings"] += 1
             self._noise.raise_to(np.array([(p.x, p.y) for p in self._pending]) / self._deg_px)
-            self._begin(self._pending[-2:])
+            self._begin_fixation(self._pending[-2:])
 
-    def _landed(self) -> list[FixationPoint]:
-        """The newest samples in flight that lie together, or none."""
+    def _find_landing(self) -> list[FixationPoint]:
+        """Find the newest samples of a saccade that are close together, if any."""
         newest, limits = self._pending[-1], self._settings
         for at in range(len(self._pending) - 2, -1, -1):
             dt_ns = newest.t_ns - self._pending[at].t_ns
@@ -207,32 +208,32 @@ class GazeFilter:
             by_speed = limits.saccade_deg_per_s * min(dt_ns * 1e-9, limits.velocity_window_s)
             near_px = max(limits.landing_deg, by_noise, by_speed) * self._deg_px
             here = self._pending[at]
-            return self._pending[at:] if _apart((here.x, here.y), newest) <= near_px else []
+            return self._pending[at:] if _distance((here.x, here.y), newest) <= near_px else []
         return []
 
-    def _returned(self, segment: FixationSegment, landed: list[FixationPoint]) -> bool:
-        """Whether the eyes are back, at once, where they were."""
+    def _has_returned(self, segment: FixationSegment, landed: list[FixationPoint]) -> bool:
+        """Tell whether the eyes returned at once to the fixation that they left."""
         if (landed[0].t_ns - segment.newest.t_ns) * 1e-9 > self._settings.merge_s:
             return False
         centre = estimate_centre(segment.table())
         near_deg = max(self._settings.landing_deg, RETURN_NOISE_FACTOR * self._noise.deviation_deg)
-        return all(_apart(centre, point) <= near_deg * self._deg_px for point in landed)
+        return all(_distance(centre, point) <= near_deg * self._deg_px for point in landed)
 
-    def _begin(self, points: list[FixationPoint]) -> None:
-        """A look of its own; nothing of the last one is mixed in."""
+    def _begin_fixation(self, points: list[FixationPoint]) -> None:
+        """Begin a new fixation without samples of the last one."""
         self._previous, self._segment, self._pending = self._segment, FixationSegment(points), []
         self._smooth.reset()
         for before, point in zip([points[0], *points], points, strict=False):
-            self._follow(point, (point.t_ns - before.t_ns) * 1e-9)
+            self._smooth_point(point, (point.t_ns - before.t_ns) * 1e-9)
 
-    def _use_late(self, point: FixationPoint) -> None:
-        """A sample out of order sharpens the look it belongs to and decides nothing."""
+    def _process_late(self, point: FixationPoint) -> None:
+        """Add a late sample to the fixation it belongs to; it changes no state."""
         segment = self._segment
         if segment is None or point.t_ns < segment.onset_ns or self._pending:
             self._counts["late_dropped"] += 1
-        elif any(_same(p.sample, point.sample) for p in segment.points):
+        elif any(_is_same(p.sample, point.sample) for p in segment.points):
             self._counts["doubled"] += 1
-        elif point.t_ns > segment.newest.t_ns or not self._near(segment, point):
+        elif point.t_ns > segment.newest.t_ns or not self._is_near(segment, point):
             self._counts["late_dropped"] += 1
         else:
             self._counts["late_used"] += 1
@@ -240,7 +241,7 @@ class GazeFilter:
             segment.add(point, self._settings.window_s, self._settings.window_samples)
 
     def _withdraw(self, after_ns: int) -> None:
-        """A gap has begun: take back what half-closed lids may have spoiled, and with it a look that was only that."""
+        """Withdraw samples before a gap, which half-closed lids may have distorted, and fixations made of them."""
         self._estimate = None
         self._pending = [p for p in self._pending if p.t_ns <= after_ns]
         for segment in (self._segment, self._previous):
@@ -255,12 +256,12 @@ class GazeFilter:
             self._smooth.reset((x / self._deg_px, y / self._deg_px))
 
     def move(self, mapping: Mapper, from_ns: int | None = None, to_ns: int | None = None) -> None:
-        """Carry everything remembered from the last frame's pixels to the newest frame's.
+        """Carry all remembered points from the last frame's pixels to the newest frame's.
 
-        mapping: (N, 2) float64 px to the same; a point mapped to something not finite stays where it was.
-        from_ns, to_ns: when the two frames were captured, if the samples are in the pixels of their own instant: each
-            is then moved only by the share of the way that its own time leaves. Without them every sample is taken to
-            be in the last frame's pixels.
+        mapping: (N, 2) float64 px to the same; a point without a finite result stays.
+        from_ns, to_ns: when the two frames were captured, if the samples are in the pixels of their own time: each
+            is then moved by the remaining share of the interval. Without them every sample is in the last frame's
+            pixels.
         """
         segments = [s.points for s in (self._segment, self._previous) if s is not None]
         points = [*self._pending, *(p for points in segments for p in points)]
@@ -284,38 +285,38 @@ class GazeFilter:
         self._estimate = None
 
     def estimate(self, now_ns: int) -> GazeEstimate | None:
-        """What the eyes are doing at `now_ns` (host monotonic), or None before the first valid sample."""
+        """Estimate the eye movement at `now_ns` (host monotonic); None before the first valid sample."""
         segment = self._segment
         if segment is None:
             return None
         unseen_s = self._gate.unseen_s(now_ns)
         if unseen_s > self._settings.lost_s:
-            return self._resting("none", segment)
+            return self._estimate_segment("none", segment)
         if self._gate.in_gap or unseen_s > max(self._settings.silence_s, self._gate.gap_s):
-            return self._resting("blink", segment)
+            return self._estimate_segment("blink", segment)
         if not self._pending:
-            return self._resting(None, segment)
+            return self._estimate_segment(None, segment)
         first, newest = self._pending[0], self._pending[-1]
         if len(self._pending) > 1:
-            return self._at("saccade", first.t_ns, newest)
+            return self._estimate_sample("saccade", first.t_ns, newest)
         if now_ns - first.sample.received_ns > self._settings.confirm_s * 1e9:
-            return self._at("fixation", first.t_ns, newest)
-        return self._resting(None, segment)
+            return self._estimate_sample("fixation", first.t_ns, newest)
+        return self._estimate_segment(None, segment)
 
-    def _at(self, kind: EyeMovement, onset_ns: int, point: FixationPoint) -> GazeEstimate:
-        """A look of one sample."""
+    def _estimate_sample(self, kind: EyeMovement, onset_ns: int, point: FixationPoint) -> GazeEstimate:
+        """Make the estimate of a single sample."""
         return GazeEstimate(kind, (point.x, point.y), onset_ns, point.sample, 0.0, self._radius_px(point.sample))
 
-    def _resting(self, kind: EyeMovement | None, segment: FixationSegment) -> GazeEstimate:
-        """The look of the segment; `kind` None says itself whether it drifts."""
+    def _estimate_segment(self, kind: EyeMovement | None, segment: FixationSegment) -> GazeEstimate:
+        """Make the estimate of a segment; `kind` None classifies it as fixation or pursuit."""
         if self._estimate is None:
-            self._estimate = self._estimated(segment)
-        own, point_px, spread_px = self._estimate
+            self._estimate = self._classify_segment(segment)
+        classified, point_px, spread_px = self._estimate
         sample = segment.newest.sample
-        return GazeEstimate(kind or own, point_px, segment.onset_ns, sample, spread_px, self._radius_px(sample))
+        return GazeEstimate(kind or classified, point_px, segment.onset_ns, sample, spread_px, self._radius_px(sample))
 
-    def _estimated(self, segment: FixationSegment) -> tuple[EyeMovement, tuple[float, float], float]:
-        """Fixation with its geometric median, or pursuit with the smoothed point; and the spread, px."""
+    def _classify_segment(self, segment: FixationSegment) -> tuple[EyeMovement, tuple[float, float], float]:
+        """Classify a fixation (geometric median) or pursuit (smoothed point); returns kind, point and spread, px."""
         table, smooth = segment.table(), self._smooth.position
         drift = measure_drift(table)
         if drift is not None and smooth is not None:
@@ -331,9 +332,9 @@ class GazeFilter:
         return sample.radius_px if sample.radius_px is not None else self._settings.accuracy_deg * self._deg_px
 
 
-def _apart(here: tuple[float, float], there: FixationPoint) -> float:
+def _distance(here: tuple[float, float], there: FixationPoint) -> float:
     return math.hypot(here[0] - there.x, here[1] - there.y)
 
 
-def _same(one: GazeSample, other: GazeSample) -> bool:
+def _is_same(one: GazeSample, other: GazeSample) -> bool:
     return (one.captured_ns, one.x, one.y) == (other.captured_ns, other.x, other.y)

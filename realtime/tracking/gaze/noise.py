@@ -1,4 +1,4 @@
-"""How much the gaze shakes, learnt while it rests, so that thresholds can be multiples of it.
+"""Estimates the noise of the gaze during fixations, so that thresholds can be multiples of it.
 
 After Engbert and Kliegl (Vision Research 2003), who take a robust estimate of the velocity's deviation; here running,
 and of positions. All in degrees.
@@ -20,9 +20,9 @@ STEP_TO_DEVIATION = 1.77
 
 
 class NoiseEstimator:
-    """Two running means, their outliers held down as Huber does.
+    """Two running means with outliers limited as Huber does.
 
-    deviation_deg: standard deviation per axis round where the gaze was just now, slow drift included.
+    deviation_deg: standard deviation per axis round the current position, slow drift included.
     step_deg: mean length of the step from one sample to the next.
     """
 
@@ -30,14 +30,14 @@ class NoiseEstimator:
         self.deviation_deg = self.step_deg = FIRST_DEG
 
     def learn(self, residual_deg: float, step_deg: float) -> None:
-        """One sample more of a resting gaze: its distance to where the gaze was, and to the last sample."""
+        """Update with a fixation's sample: its distance to the current position, and to the last sample."""
         self.deviation_deg = _running(self.deviation_deg, residual_deg * RESIDUAL_TO_DEVIATION)
         self.step_deg = _running(self.step_deg, step_deg)
 
     def raise_to(self, places_deg: NDArray[np.float64]) -> None:
-        """Take the shaking of (N, 2) points that would not come to rest as noise, if it is more than was known.
+        """Raise the noise to that of (N, 2) points that never landed, if it is larger.
 
-        Second differences, because a steady motion does not touch them.
+        From second differences, which a steady motion does not change.
         """
         if len(places_deg) < 3:
             return

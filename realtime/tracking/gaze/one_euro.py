@@ -1,4 +1,4 @@
-"""The One Euro filter: quiet when still, quick when moving."""
+"""Smooths a point with the One Euro filter: little jitter at rest, little lag in motion."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class OneEuroFilter:
         self.position: tuple[float, float] | None = None
 
     def reset(self, position: tuple[float, float] | None = None) -> None:
-        """Forget what was, and start at `position` at rest."""
+        """Restart at `position`, at rest."""
         self.position, self._velocity = position, (0.0, 0.0)
 
     def shift(self, position: tuple[float, float]) -> None:
-        """Put the filter elsewhere and keep its speed: the picture moved, not the eyes."""
+        """Move the position and keep the speed, as when the picture moved."""
         self.position = position
 
     def update(self, x: float, y: float, dt_s: float) -> tuple[float, float]:
-        """The smoothed point after a sample `dt_s` later; no time or negative time changes nothing."""
+        """Return the smoothed point after a sample `dt_s` later; `dt_s` <= 0 changes nothing."""
         if self.position is None:
             self.reset((x, y))
             return x, y
@@ -46,5 +46,5 @@ class OneEuroFilter:
 
 
 def _alpha(cutoff_hz: float, dt_s: float) -> float:
-    """The share of a new value that a first-order low pass takes on."""
+    """Compute a first-order low-pass filter's weight of the new value."""
     return 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff_hz * dt_s))

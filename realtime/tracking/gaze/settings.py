@@ -1,4 +1,4 @@
-"""Every number of the gaze filter, with its unit in the name and its source beside it."""
+"""Defines the gaze filter's settings, each with its unit in the name and its source."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class GazeSettings:
     """
 
     min_confidence: float = 0.6
-    """Samples below are as good as none [Pupil]."""
+    """Samples below are ignored [Pupil]."""
     blink_gap_s: float = 0.03
     """Longer without a valid sample is a blink (or 2.5 sampling intervals, whichever is longer) [own]."""
     blink_before_s: float = 0.05
-    """Taken back before a gap: half-closed lids drag the gaze down [own; remodnav widens its gaps by 10 ms]."""
+    """Samples withdrawn before a gap: half-closed lids drag the gaze down [own; remodnav widens its gaps by 10 ms]."""
     blink_after_s: float = 0.1
-    """Not used after a gap, for the same reason [own]. 0 for a mouse or finger."""
+    """Samples ignored after a gap, for the same reason [own]. 0 for a mouse or finger."""
     silence_s: float = 0.1
     """Longer without anything arriving counts as a gap too; transport is burstier than eyes [own]."""
     lost_s: float = 0.5
@@ -45,17 +45,17 @@ class GazeSettings:
     landing_step_factor: float = 2.0
     """... or within so many times the usual step between samples: 96 % of steps of Gaussian noise [own]."""
     confirm_s: float = 0.025
-    """A single sample at a new place is believed when nothing contradicts it for this long [own]."""
+    """A single sample at a new place is accepted when no other contradicts it for this long [own]."""
     merge_s: float = 0.075
-    """A fixation that is left for less than this, and returned to within `landing_deg`, goes on [I-VT]."""
+    """A fixation that is left for less than this, with a return to within `landing_deg`, goes on [I-VT]."""
     max_saccade_s: float = 0.2
     """Saccades take 0.02 to 0.2 s; a longer one is noise or a turning head, and is followed [own]."""
     window_s: float = 0.15
-    """Time over which a fixation's point is taken [tuned]."""
+    """Time over which a fixation's point is estimated [tuned]."""
     window_samples: int = 32
-    """Most samples it is taken over; bounds memory and time [own]."""
+    """Largest number of samples for it; bounds memory and time [own]."""
     pursuit_deg_per_s: float = 5.0
-    """Slower drift is a fixation; 2 offline in remodnav, more here because a wearer's head is never still [tuned]."""
+    """Slower drift is a fixation; 2 offline in remodnav, more here because a user's head is never still [tuned]."""
     min_cutoff_hz: float = 1.5
     """One Euro: cut-off at rest [Casiez's procedure, tuned]."""
     beta_hz_s_per_deg: float = 0.5
@@ -65,12 +65,12 @@ class GazeSettings:
     reorder_s: float = 0.05
     """Late samples up to this old are still used [own]."""
     resync_samples: int = 5
-    """So many too-late samples in a row mean that the clock was set back [own]."""
+    """Number of consecutive samples too late that means the clock was set back [own]."""
     accuracy_deg: float = 1.2
-    """Error radius where neither source nor calibration knows it [MacInnes]."""
+    """Error radius when neither source nor calibration gives one [MacInnes]."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Check every setting; raises `GazeSettingsError`."""
         for setting in fields(self):
             value = getattr(self, setting.name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):

@@ -1,7 +1,7 @@
-"""Motion between frames: dense flow in a bounded ring, chained from the newest frame back to any older one.
+"""Measures motion between frames: dense optical flow in a bounded ring, chained back to any older frame.
 
-A map is kept the way it is used: for every pixel of the *newer* frame, where it was in the *older* one. A mask of the
-older frame is then brought to now by sampling it there, without holes, and a gaze point is taken back by one look-up.
+A map holds, for every pixel of the *newer* frame, its position in the *older* one. A mask of the older frame is carried
+forward by sampling it there, without holes, and a gaze point is carried back by one look-up.
 """
 
 from realtime.tracking.motion.common_fate import measure_common_fate

@@ -1,7 +1,7 @@
-"""Common fate: a thing's edge is where motion changes, a part's is not.
+"""Measures common fate: motion changes at an object's edge, not at a part's.
 
 Wertheimer's law of 1923, and what motion segmentation rests on (Brox & Malik, "Object segmentation by long term
-analysis of point trajectories", ECCV 2010), here only to choose among masks that are there already.
+analysis of point trajectories", ECCV 2010), here only to select among existing masks.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from realtime.tracking.motion.flow_chain import Floats
 
 REACH = 3
-"""Pixels on either side of an edge over which motion is averaged: flow is smooth over about so many."""
+"""Pixels on either side of an edge over which motion is averaged; the flow is smooth over about this distance."""
 MIN_EDGE_PIXELS = 8
 SURE_PX = 0.5
 """A change by this is certain; dense inverse search errs by about half a pixel of its grid."""
 
 
 def measure_common_fate(masks: NDArray[np.bool_], displacement: Floats) -> Floats:
-    """(K,) 0..1: how far motion changes along the edges of (K, h, w) masks, whatever moves; 0 in a still picture.
+    """Measure the change of motion along the edges of (K, h, w) masks: (K,) 0..1, 0 in a still picture.
 
     displacement: (h, w, 2) on the masks' grid, in its pixels. The median along the edge of the difference between the
     mean motions inside and outside of it; the picture's border is no edge.
     """
-    return np.array([_along(mask, displacement) for mask in masks], np.float32)
+    return np.array([_measure_edge(mask, displacement) for mask in masks], np.float32)
 
 
-def _along(mask: NDArray[np.bool_], displacement: Floats) -> float:
+def _measure_edge(mask: NDArray[np.bool_], displacement: Floats) -> float:
     inside = mask.astype(np.uint8)
     x, y, w, h = cv2.boundingRect(inside)
     rows = slice(max(0, y - 2 * REACH), y + h + 2 * REACH)

@@ -1,4 +1,4 @@
-"""The map from the newest frame to an older one, and how far to believe it.
+"""Maps points and masks between the newest frame and an older one, and measures the trust in the map.
 
 Pixels: x right, y down, the centre of the top-left pixel is (0, 0); `_px` is the frame's own, "working" the smaller
 grid on which motion is measured.
@@ -23,7 +23,7 @@ Grey = NDArray[np.uint8]
 
 @lru_cache(maxsize=4)
 def pixel_grid(shape: tuple[int, ...]) -> Floats:
-    """(h, w, 2) float32, read-only: every pixel's own x, y."""
+    """Make a read-only (h, w, 2) float32 array of every pixel's own x, y."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     places = np.dstack([x, y])
     places.flags.writeable = False
@@ -31,16 +31,16 @@ def pixel_grid(shape: tuple[int, ...]) -> Floats:
 
 
 def sample_bilinear(values: NDArray[Any], at: Floats) -> NDArray[Any]:
-    """`values` bilinearly at the (h, w, 2) places `at`; beyond the border the nearest is taken."""
+    """Sample `values` bilinearly at (h, w, 2) positions `at`; beyond the border, the nearest pixel."""
     # The stubs do not know that the second map may be empty.
     out = cv2.remap(values, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(out, values.dtype)
 
 
 def structural_similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
-    """Structural similarity of two grey pictures at every pixel, -1 to 1 (Wang et al., IEEE TIP 2004).
+    """Compute the structural similarity of two grey pictures at every pixel, -1 to 1 (Wang et al., IEEE TIP 2004).
 
-    `b` is first given `a`'s mean and spread, so that a change of exposure or gain is no dissimilarity.
+    `b` is first scaled to `a`'s mean and spread, so that a change of exposure or gain does not count.
     """
     x, y = a.astype(np.float32), b.astype(np.float32)
     spread = float(y.std())
@@ -62,7 +62,7 @@ class FlowChain:
     """The map from the newest frame, index `now`, to an older one, index `then`.
 
     size: (width, height) of both frames, px.
-    displacement: (h, w, 2) float32 on the working grid and in its pixels: where a pixel was, less where it is.
+    displacement: (h, w, 2) float32 on the working grid and in its pixels: older minus newest position.
     weakest: the lowest trust of the steps it was chained from, 0..1.
     """
 
@@ -75,7 +75,7 @@ class FlowChain:
 
     @property
     def age(self) -> int:
-        """How many frames' indices lie between."""
+        """Difference of the frames' indices."""
         return self.now - self.then
 
     @property
@@ -86,7 +86,7 @@ class FlowChain:
 
     @cached_property
     def similarity(self) -> Floats:
-        """(h / 2, w / 2) over the newest frame: how like it the older one looks where the map points."""
+        """(h / 2, w / 2) structural similarity of the newest frame and the warped older one."""
         h, w = self.displacement.shape[:2]
         warped = sample_bilinear(self._greys[0], pixel_grid((h, w)) + self.displacement)
         now, then = (
@@ -97,11 +97,11 @@ class FlowChain:
 
     @cached_property
     def trust(self) -> float:
-        """How far to believe the whole map, 0..1: mean similarity, and no more than its weakest step."""
+        """Trust in the whole map, 0..1: mean similarity, limited by its weakest step."""
         return min(self.weakest, max(0.0, float(self.similarity.mean())))
 
     def trust_at(self, point_px: tuple[float, float], radius_px: float) -> float:
-        """`trust` of a disc round a place in the newest frame."""
+        """Compute `trust` in a disc round a point of the newest frame."""
         h, w = self.similarity.shape
         disc = np.zeros((h, w), np.uint8)
         scale = np.array([w / self.size[0], h / self.size[1]])
@@ -111,7 +111,7 @@ class FlowChain:
         return self._mean_trust(disc)
 
     def trust_in(self, mask: Mask) -> float:
-        """`trust` of a (H, W) mask in the newest frame; of the whole map when it is empty."""
+        """Compute `trust` in a (H, W) mask of the newest frame; of the whole map when it is empty."""
         h, w = self.similarity.shape
         small = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA)
         return self._mean_trust(np.asarray(small, np.uint8))
@@ -123,16 +123,16 @@ class FlowChain:
         return min(self.weakest, max(0.0, float(self.similarity[inside].mean())))
 
     def to_then(self, points_px: Floats) -> Floats:
-        """(N, 2) places in the newest frame -> where they were; clamped to the older frame."""
+        """Map (N, 2) points of the newest frame to the older frame, clamped to it."""
         if not len(points_px):
             return np.zeros((0, 2), np.float32)
         work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
         return self._to_frame_px(work + sample_bilinear(self.displacement, work[None])[0])
 
     def to_now(self, points_px: Floats) -> Floats:
-        """(N, 2) places in the older frame -> where they are; clamped to the newest frame.
+        """Map (N, 2) points of the older frame to the newest frame, clamped to it.
 
-        Inverts the map at these places alone, by fixed-point iteration d <- -D(p + d) (Chen et al., "A simple
+        Inverts the map at these points only, by fixed-point iteration d <- -D(p + d) (Chen et al., "A simple
         fixed-point approach to invert a deformation field", Medical Physics 2008); it is exact where motion is smooth.
         """
         if not len(points_px):
@@ -144,16 +144,16 @@ class FlowChain:
         return self._to_frame_px(work + back)
 
     def map_points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`to_now` of (N, 2) float64."""
+        """Apply `to_now` to (N, 2) float64 points."""
         return self.to_now(points_px.astype(np.float32)).astype(np.float64)
 
     def _to_frame_px(self, work: Floats) -> Floats:
-        """Working pixels -> frame pixels within the frame."""
+        """Convert working pixels to frame pixels within the frame."""
         out = (work + 0.5) / self._scale - 0.5
         return np.asarray(np.clip(out, 0, np.array(self.size, np.float32) - 1), np.float32)
 
     def warp_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
-        """(K, S, S) logits of the older frame -> (K, h, w) float32 on the working grid of the newest, K at most 4."""
+        """Warp (K, S, S) logits of the older frame to (K, h, w) on the working grid of the newest; K at most 4."""
         h, w = self.displacement.shape[:2]
         step = np.array(letterbox.scale, np.float32) * (logits.shape[-1] / letterbox.side)
         at = (pixel_grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
@@ -161,11 +161,11 @@ class FlowChain:
         return out[None] if out.ndim == 2 else out.transpose(2, 0, 1)
 
     def warp(self, small: Floats) -> Floats:
-        """(h, w) float32 on the working grid of the older frame -> the same on that of the newest."""
+        """Warp (h, w) float32 from the working grid of the older frame to that of the newest."""
         return sample_bilinear(small, pixel_grid(self.displacement.shape) + self.displacement)
 
     def rasterize_disc(self, point_px: tuple[float, float], radius_px: float) -> Floats:
-        """(h, w) float32 on the working grid: 1 within `radius_px` of a place in the newest frame, at least there."""
+        """Draw a disc round a point of the newest frame: (h, w) float32 on the working grid, 1 inside."""
         h, w = self.displacement.shape[:2]
         x, y = (np.array(point_px, np.float32) + 0.5) * self._scale - 0.5
         rows, columns = np.ogrid[:h, :w]

@@ -1,4 +1,4 @@
-"""Motion between frames: dense flow in a bounded ring, chained from the newest frame back to any older one.
+"""Measures dense optical flow in a bounded ring of frames, chained from the newest back to any older one.
 
 Flow is dense inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016) on grey of at
 most `MotionSettings.side_px`.
@@ -20,25 +20,26 @@ from realtime.types import Frame
 
 @dataclass(frozen=True, slots=True)
 class MotionSettings:
-    """How motion is measured.
+    """Settings of the optical flow.
 
-    side_px: longest side of the working picture, which most of a frame's time goes with the square of. Of six clips
-        carried 4 to 8 frames, 288 px lose 5 points of J&F and 854 gain 2; live on two cores 432, 360 and 320 px score
+    side_px: longest side of the working picture; most of a frame's time grows with its square. Of six clips carried
+        4 to 8 frames, 288 px lose 5 points of J&F and 854 gain 2; live on two cores 432, 360 and 320 px score
         the same, and 360 brings a mask 8 ms earlier than 432.
-    ring: how many frames back a chain can reach.
+    ring: number of frames that a chain can reach back.
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.
-    doubt_trust: a step that looks less alike than this is checked by flow the other way too, and trusted no more than
-        the share of pixels that come home. Of 69 pairs of unrelated pictures the most alike reached 0.43, of 323 real
-        steps the least alike, blurred by a pan, 0.55; home came at most 5 % of the former, at least 20 % of the latter.
-    pan_share: share of the longest side; dense inverse search loses pans of over a tenth of it, so that from here on it
-        is started from the pan as well.
-    cut_trust: a step whose trust is below this is a cut: nothing is carried across it. Three times what comes home
-        of unrelated pictures, three quarters of what does of the blurriest pan.
+    doubt_trust: a step of lower similarity is checked by the flow in the other direction, and trusted no more than the
+        share of forward-backward consistent pixels. Of 69 pairs of unrelated pictures the highest similarity was 0.43,
+        of 323 real steps the lowest, blurred by a pan, 0.55; consistent were at most 5 % of the former's pixels, at
+        least 20 % of the latter's.
+    pan_share: share of the longest side; dense inverse search loses pans of over a tenth of it, so that beyond
+        this share it is started from the pan as well.
+    cut_trust: a step whose trust is below this is a cut: nothing is carried across it. Three times the
+        consistency of unrelated pictures, three quarters of that of the blurriest pan.
     cut_histogram: (trust, distance) pairs; a step below the trust is a cut too if its grey histograms lie farther
         apart (distance of Bhattacharyya, 0..1; Zhang et al., "Automatic partitioning of full-motion video", 1993). A
         fast pan spoils the flow but keeps the histogram, a change of exposure changes the histogram but not the
-        structure; only a cut does both. Of a plain wall or a covered lens little structure is there to compare.
+        structure; only a cut does both. A plain wall or a covered lens has little structure to compare.
     """
 
     side_px: int = 360
@@ -50,20 +51,20 @@ class MotionSettings:
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
     def __post_init__(self) -> None:
-        """Refuse what no motion can be measured with."""
+        """Check the smallest sizes."""
         for name, least in (("side_px", 64), ("ring", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 def _histogram_distance(a: Grey, b: Grey) -> float:
-    """Bhattacharyya distance of two pictures' grey histograms, 0..1."""
+    """Compute the Bhattacharyya distance of two pictures' grey histograms, 0..1."""
     histograms = [cv2.calcHist([v], [0], None, [32], [0, 256]) / v.size for v in (a, b)]
     return float(cv2.compareHist(histograms[0], histograms[1], cv2.HISTCMP_BHATTACHARYYA))
 
 
 def _estimate_pan(now: Grey, then: Grey) -> tuple[float, float]:
-    """Where most of the picture was, less where it is, by phase correlation at a quarter of the size."""
+    """Estimate the shift of most of the picture, older minus newest, by phase correlation at a quarter of the size."""
     size = (max(16, now.shape[1] // 4), max(16, now.shape[0] // 4))
     a, b = (cv2.resize(v, size, interpolation=cv2.INTER_AREA).astype(np.float32) for v in (now, then))
     (x, y), _ = cv2.phaseCorrelate(a, b, _window(size))
@@ -72,13 +73,13 @@ def _estimate_pan(now: Grey, then: Grey) -> tuple[float, float]:
 
 @lru_cache(maxsize=4)
 def _window(size: tuple[int, int]) -> Floats:
-    """Hanning window, so that the borders do not correlate with themselves."""
+    """Make a Hanning window, so that the borders do not correlate with themselves."""
     return np.asarray(cv2.createHanningWindow(size, cv2.CV_32F), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FlowStep:
-    """One frame of the ring and its flow to the one before."""
+    """A frame of the ring and its flow to the one before."""
 
     index: int
     size: tuple[int, int]
@@ -88,14 +89,12 @@ class _FlowStep:
 
 
 class FlowHistory:
-    """The newest frames' motion. One thread; nothing in it grows without bound."""
+    """Holds the motion of the newest frames, bounded by the ring. One thread."""
 
     def __init__(self, settings: MotionSettings | None = None) -> None:
         self._settings = settings or MotionSettings()
         self._ring: OrderedDict[int, _FlowStep] = OrderedDict()
-        self._chains: dict[
-            int, FlowChain
-        ] = {}  # by `then`; each to whatever frame was the newest when it was asked for
+        self._chains: dict[int, FlowChain] = {}  # by `then`; each to the newest frame at its last use
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         # One level finer than the preset; its variational refinement costs more than it gains for carried masks.
         self._flow.setFinestScale(1)
@@ -111,9 +110,9 @@ class FlowHistory:
         return next(reversed(self._ring.values())).grey
 
     def push(self, frame: Frame) -> float:
-        """Take the newest frame; returns the trust of the step to it, 0..1 (1 for the first).
+        """Add the newest frame; returns the trust of the step to it, 0..1 (1 for the first).
 
-        A frame whose index is not above the newest's, or of another size, starts the ring afresh.
+        A frame whose index is not above the newest's, or of another size, restarts the ring.
         """
         newest = self.now
         if newest is not None and (frame.index <= newest or self._ring[newest].size != frame.size):
@@ -136,11 +135,11 @@ class FlowHistory:
         self._chains.clear()
 
     def chain(self, then: int) -> FlowChain | None:
-        """The map from the newest frame to frame `then`; None when that is not in the ring or lies behind a cut."""
+        """Chain the flow from the newest frame to frame `then`; None when it left the ring or lies behind a cut."""
         newest = self.now
         if newest is None or then not in self._ring:
             return None
-        # Kept, so that a keyframe asked for every frame costs one composition a frame.
+        # Cached, so that a keyframe's chain costs one composition a frame.
         known = self._chains.get(then)
         if known is None or known.now != newest:
             since, displacement, weakest = then, None, 1.0
@@ -157,20 +156,20 @@ class FlowHistory:
         return known if known.weakest >= self._settings.cut_trust else None
 
     def back(self, frames: int) -> FlowChain | None:
-        """`chain` to the frame that came so many before the newest; None when the ring does not reach there."""
+        """Chain the flow to the frame `frames` before the newest; None when the ring does not reach it."""
         indices = list(self._ring)[-1 - frames :]
         return self.chain(indices[0]) if len(indices) > frames else None
 
     @staticmethod
     def _compose(flow: Floats, older: Floats) -> Floats:
-        """Newest -> before by `flow`, and before -> then by `older`."""
+        """Compose newest -> before (`flow`) and before -> then (`older`)."""
         return np.asarray(flow + sample_bilinear(older, pixel_grid(flow.shape) + flow), np.float32)
 
     def _to_grey(self, frame: Frame) -> Grey:
         scale = min(1.0, self._settings.side_px / max(frame.size))
-        # DIS needs patches at two scales at the least.
+        # DIS needs patches at two scales at least.
         size = tuple(max(32, round(v * scale)) for v in frame.size)
-        # Grey first: averaging over areas is the dear part, and one channel of it is a third.
+        # Grey first: averaging over areas is the expensive part, and one channel costs a third.
         grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
         return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -187,24 +186,24 @@ class FlowHistory:
         return _FlowStep(frame.index, frame.size, grey, flow, trust)
 
     def _measure_flow(self, grey: Grey, before: Grey) -> Floats:
-        """Flow from `grey` to `before`; of a fast pan the better, pixel by pixel, of two that start differently."""
+        """Measure the flow from `grey` to `before`; of a fast pan, the better of two starts at every pixel."""
         still = np.zeros((*grey.shape, 2), np.float32)
         flow = np.asarray(self._flow.calc(grey, before, still), np.float32)
         pan = _estimate_pan(grey, before)
         if math.hypot(*pan) < self._settings.pan_share * max(grey.shape):
             return flow
-        # What the camera follows hardly moves while all else does: neither start is right for both.
+        # An object that the camera follows hardly moves while all else does: neither start fits both.
         start = np.full_like(still, np.array(pan, np.float32))
         panned = np.asarray(self._flow.calc(grey, before, start), np.float32)
         missed = [
             cv2.blur(cv2.absdiff(grey, sample_bilinear(before, pixel_grid(grey.shape) + way)), (15, 15))
             for way in (flow, panned)
         ]
-        # Clearly better, as at the edge of what is followed both are about as wrong.
+        # Only if clearly better: at the edge of a followed object both are about equally wrong.
         return np.where((missed[1] < 0.8 * missed[0])[..., None], panned, flow)
 
     def _forward_backward_consistency(self, grey: Grey, before: Grey, flow: Floats) -> float:
-        """Share of pixels that come home within 1.5 working pixels, there by `flow` and back by flow the other way."""
+        """Compute the share of pixels that return within 1.5 working pixels by `flow` and the flow back."""
         back = np.asarray(self._flow.calc(before, grey, np.zeros_like(flow)), np.float32)
         missed = flow + sample_bilinear(back, pixel_grid(flow.shape) + flow)
         return float((np.hypot(missed[..., 0], missed[..., 1]) < 1.5).mean())

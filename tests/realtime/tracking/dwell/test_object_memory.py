@@ -31,9 +31,9 @@ def test_what_is_told_gets_new_ids_and_is_recalled_by_its_place():
 
 def test_what_is_known_keeps_its_id():
     memory = ObjectMemory(DwellSettings(), 0)
-    on_show = memory.new(MaskPoints.from_mask(square(100, 100, 60), SIZE), 0)
-    seen = memory.new(MaskPoints.from_mask(square(20, 20), SIZE), 0)
-    memory.keep(seen)
+    on_show = memory.create(MaskPoints.from_mask(square(100, 100, 60), SIZE), 0)
+    seen = memory.create(MaskPoints.from_mask(square(20, 20), SIZE), 0)
+    memory.add(seen)
     assert is_external(memory, square(102, 101, 58), square(22, 19), square(220, 20), on_show=on_show, now_ns=7) == [
         1,
         2,
@@ -47,7 +47,7 @@ def test_what_is_known_keeps_its_id():
 def test_a_pictures_everything_does_not_drive_out_what_was_looked_at():
     memory = ObjectMemory(DwellSettings(remember=2, remember_told=3), 0)
     for x in (0, 50, 100):
-        memory.keep(memory.new(MaskPoints.from_mask(square(x, 0), SIZE), 1))
+        memory.add(memory.create(MaskPoints.from_mask(square(x, 0), SIZE), 1))
     assert is_external(memory, *(square(x, 100) for x in range(0, 300, 60)), now_ns=1) == [4, 5, 6, 7, 8]
     memory.forget(2, broken=False)
     assert len(memory) == 5
