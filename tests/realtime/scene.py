@@ -1,4 +1,4 @@
-"""A scene whose truth is known: a red disc that moves over a textured ground, and eyes that follow it."""
+"""Draws a scene with ground truth: a red disc that moves over a textured ground, and gaze that follows it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RADIUS = 40
 
 
 def centre(index: int, speed: float = 2.0) -> tuple[float, float]:
-    """Where the disc is in a frame, px: from left to right and back."""
+    """Compute the disc's centre in a frame, px: from left to right and back."""
     span = SIZE[0] - 2 * RADIUS - 40
     at = (index * speed) % (2 * span)
     return RADIUS + 20 + (at if at < span else 2 * span - at), SIZE[1] / 2
 
 
 def picture(index: int, speed: float = 2.0) -> Image:
-    """(H, W, 3) BGR: grey-green texture that stands still, and the disc, textured too so that it has motion."""
+    """Draw (H, W, 3) BGR: a still grey-green texture, and the disc, textured too so that its motion can be measured."""
     image = _ground().copy()
     x, y = centre(index, speed)
     cv2.circle(image, (round(x), round(y)), RADIUS, (30, 30, 200), -1, cv2.LINE_AA)
@@ -34,7 +34,7 @@ def picture(index: int, speed: float = 2.0) -> Image:
 
 
 def ringed(index: int, speed: float = 2.0) -> Image:
-    """The same with another, brighter disc of half the size in the middle of its disc: a part and a whole."""
+    """Draw the picture with a brighter disc of half the size inside the disc: a part and a whole."""
     image = picture(index, speed)
     x, y = centre(index, speed)
     return np.asarray(cv2.circle(image, (round(x), round(y)), RADIUS // 2, (60, 60, 255), -1), np.uint8)
@@ -48,7 +48,7 @@ def _ground() -> Image:
 
 
 def truth(index: int, speed: float = 2.0) -> Mask:
-    """(H, W) bool: the disc."""
+    """Draw the disc's (H, W) bool mask."""
     mask = np.zeros((SIZE[1], SIZE[0]), np.uint8)
     x, y = centre(index, speed)
     cv2.circle(mask, (round(x), round(y)), RADIUS, 1, -1)
@@ -56,7 +56,7 @@ def truth(index: int, speed: float = 2.0) -> Mask:
 
 
 def iou(a: Mask, b: Mask) -> float:
-    """Intersection over union."""
+    """Compute the intersection over union."""
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 

@@ -1,4 +1,4 @@
-"""Waiting for what threads do, and what waits for nobody: neither asks for a machine that has nothing else to do."""
+"""Waits for threads and limits durations, independent of the machine's load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TICK_S = 0.005
 
 
 def eventually(condition: Callable[[], bool], what: str = "the condition", within_s: float = 10.0) -> None:
-    """Return as soon as the condition holds; fail when it does not within the time."""
+    """Wait until the condition holds; fail when it does not within the time."""
     until = time.monotonic() + within_s
     pause = threading.Event()
     while not condition():
@@ -21,9 +21,9 @@ def eventually(condition: Callable[[], bool], what: str = "the condition", withi
 
 @contextlib.contextmanager
 def quick(limit_s: float) -> Iterator[None]:
-    """Fail when the block takes longer, not counting what the machine keeps for others.
+    """Fail when the block takes longer, not counting the time that the machine gave to others.
 
-    How much that is, a thread tells that only sleeps: as much as it wakes too late.
+    A sleeping thread measures that time by how late it wakes.
     """
     done, kept_s = threading.Event(), [0.0]
 
