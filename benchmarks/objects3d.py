@@ -37,13 +37,13 @@ from calibration.objects import (
     Depth,
     OrientedBox,
     PoseFilter,
-    find_cloud,
-    metres,
-    minimal_box,
-    quick_box,
-    registered,
-    sight_lines,
-    spot_of,
+    compute_ray_grid,
+    convert_to_metres,
+    estimate_centroid,
+    extract_cloud,
+    fit_minimal_box,
+    fit_quick_box,
+    register_depth,
 )
 from realtime.comms import MaskMessage, Object3dMessage, read_message
 from realtime.config.schema import load_config
@@ -84,7 +84,7 @@ def against(box: OrientedBox, solid: Solid) -> tuple[float, float]:
         if np.linalg.det(named) > 0:
             turned = RigidTransform(box.pose.rotation @ named, solid.pose.translation_m)
             sides = box.extents_m[list(order)] / np.array(solid.sides_m) - 1
-            best = min(best, (math.degrees(turned.away_from(solid.pose)[1]), float(np.abs(sides).max())))
+            best = min(best, (math.degrees(turned.distance_to(solid.pose)[1]), float(np.abs(sides).max())))
     return best
 
 
@@ -95,10 +95,12 @@ def boxes(count: int) -> dict[str, Any]:
         steady = PoseFilter()
         for picture in range(PICTURES):
             sight = render_view(CAMERA, solid, rng, noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
-            cloud = find_cloud(sight.mask, sight.depth, CAMERA)
+            cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
             if not picture:
-                found["moving"].append(against(quick_box(cloud), solid))
-            said = steady.update(picture / 30, minimal_box(cloud, steady.axes), spot_of(cloud).point_m, 0.001)
+                found["moving"].append(against(fit_quick_box(cloud), solid))
+            said = steady.update(
+                picture / 30, fit_minimal_box(cloud, steady.rotation), estimate_centroid(cloud).point_m, 0.001
+            )
         found["locked"].append(against(OrientedBox(said.pose, said.extents_m), solid))
     return {name: spread(pairs) for name, pairs in found.items()}
 
@@ -113,7 +115,7 @@ def on_floors(count: int, bleed_px: int) -> dict[str, Any]:
         sides = tuple(rng.uniform(0.1, 0.25, 3).tolist())
         solid = Solid(floor @ RigidTransform.from_rotvec([0, 0, rng.uniform(0, math.pi)], [0, 0, sides[2] / 2]), sides)
         sight = render_view(CAMERA, solid, rng, wall_m=3, noise_m=NOISE_M, holes=HOLES, bleed_px=bleed_px, floor=floor)
-        found.append(against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid))
+        found.append(against(fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA)), solid))
     return spread(found)
 
 
@@ -130,24 +132,24 @@ def speed() -> dict[str, Any]:
     """Milliseconds of each step, for a thing that covers about 30 000 of 640x480 pixels."""
     solid = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.05, 0.02, 0.75]), (0.28, 0.18, 0.12))
     sight = render_view(CAMERA, solid, np.random.default_rng(0), noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
-    cloud = find_cloud(sight.mask, sight.depth, CAMERA)
+    cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
     steady = PoseFilter()
 
     def place(fit: Callable[..., OrientedBox]) -> None:
-        points = find_cloud(sight.mask, sight.depth, CAMERA)
-        steady.update(time.monotonic(), fit(points, steady.axes), spot_of(points).point_m, 0.001)
+        points = extract_cloud(sight.mask, sight.depth, CAMERA)
+        steady.update(time.monotonic(), fit(points, steady.rotation), estimate_centroid(points).point_m, 0.001)
 
     beside = PinholeCamera((640, 480), 500, 500, 319.5, 239.5)
     shift = RigidTransform.from_rotvec([0, 0, 0], [0.05, 0, 0])
     rows, columns = np.flatnonzero(sight.mask.any(1)), np.flatnonzero(sight.mask.any(0))
     within = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     steps: dict[str, Callable[[], object]] = {
-        "points": lambda: find_cloud(sight.mask, sight.depth, CAMERA),
-        "quick box": lambda: quick_box(cloud),
-        "smallest box": lambda: minimal_box(cloud),
-        "an object, moving": lambda: place(quick_box),
-        "an object, locked": lambda: place(minimal_box),
-        "registration, the mask's part": lambda: registered(sight.depth, beside, CAMERA, shift, within),
+        "points": lambda: extract_cloud(sight.mask, sight.depth, CAMERA),
+        "quick box": lambda: fit_quick_box(cloud),
+        "smallest box": lambda: fit_minimal_box(cloud),
+        "an object, moving": lambda: place(fit_quick_box),
+        "an object, locked": lambda: place(fit_minimal_box),
+        "registration, the mask's part": lambda: register_depth(sight.depth, beside, CAMERA, shift, within),
     }
     return {"mask_px": float(sight.mask.sum())} | {name: timed(step) for name, step in steps.items()}
 
@@ -169,7 +171,7 @@ class BinScene:
     def __init__(self, folder: Path) -> None:
         meta = json.loads((folder / "meta.json").read_text())
         self.picture = cv2.imread(str(folder / "color.png"))
-        self.depth: Depth = metres(cv2.imread(str(folder / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
+        self.depth: Depth = convert_to_metres(cv2.imread(str(folder / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
         self.depth_file = folder / "depth_mm.png"
         self.labels = cv2.imread(str(folder / "instances.png"), cv2.IMREAD_UNCHANGED)
         self.camera: CameraModel = PinholeCamera.from_matrix((640, 480), meta["K"], meta["D"])
@@ -177,21 +179,21 @@ class BinScene:
 
     def box(self, thing: int) -> tuple[OrientedBox, np.ndarray]:
         """Of its true mask: the smallest box, and the mean of its points."""
-        cloud = find_cloud(self.labels == thing, self.depth, self.camera)
-        return minimal_box(cloud), spot_of(cloud).point_m
+        cloud = extract_cloud(self.labels == thing, self.depth, self.camera)
+        return fit_minimal_box(cloud), estimate_centroid(cloud).point_m
 
 
 def true_masks(things: BinScene) -> list[dict[str, Any]]:
-    points = np.dstack([sight_lines(things.camera) * things.depth[..., None], things.depth])
+    points = np.dstack([compute_ray_grid(things.camera) * things.depth[..., None], things.depth])
     rows = []
     for thing, name in things.names.items():
         mask = things.labels == thing
-        cloud = find_cloud(mask, things.depth, things.camera)
-        box, sides = minimal_box(cloud), slow.smallest_box(cloud.pixels.astype(float))
+        cloud = extract_cloud(mask, things.depth, things.camera)
+        box, sides = fit_minimal_box(cloud), slow.smallest_box(cloud.points.astype(float))
         whole = slow.surface(points[mask & (things.depth > 0)].astype(float))
         rows.append({
-            "thing": name, "valid": round(cloud.valid, 2),
-            "centroid_mm": round(1000 * float(np.linalg.norm(spot_of(cloud).point_m - whole.mean(0))), 1),
+            "thing": name, "valid": round(cloud.valid_share, 2),
+            "centroid_mm": round(1000 * float(np.linalg.norm(estimate_centroid(cloud).point_m - whole.mean(0))), 1),
             "sides_mm": (1000 * box.extents_m).round(1).tolist(), "slow_mm": (1000 * sides).round(1).tolist(),
             "worst_side": round(float(np.abs(box.extents_m / sides - 1).max()), 3),
             "worst_side_mm": round(1000 * float(np.abs(box.extents_m - sides).max()), 1),
@@ -221,7 +223,7 @@ def looks(things: BinScene) -> list[dict[str, Any]]:
         (folder / "depth" / "0.png").write_bytes(things.depth_file.read_bytes())
         made = datetime.now(UTC).isoformat()
         body = {"camera": things.camera.to_dict()}
-        record.save(
+        record.save_record(
             folder / "camera.json", record.CalibrationRecord("camera", "", "bin", things.camera.size, made, body)
         )
         for thing in things.names:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CameraModel, RigidTransform
-from calibration.objects import sight_lines
+from calibration.objects import compute_ray_grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ def render_view(
     floor: camera_from_floor, which the box stands on: the plane z = 0, before the wall.
     """
     wide, high = camera.size
-    rays = np.dstack([sight_lines(camera), np.ones((high, wide))]).reshape(-1, 3)
+    rays = np.dstack([compute_ray_grid(camera), np.ones((high, wide))]).reshape(-1, 3)
     turn = solid.pose.rotation.T
     origin, along = turn @ -solid.pose.translation_m, rays @ turn.T
     half = np.array(solid.sides_m) / 2

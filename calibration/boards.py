@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 
-EXPECTED = (
+BOARD_FORMAT = (
     "chessboard:COLUMNSxROWS:SQUARE with inner corners, such as chessboard:9x6:25mm, or "
     "charuco:COLUMNSxROWS:SQUARE:MARKER:DICTIONARY with squares, such as charuco:5x7:40mm:20mm:6X6_250"
 )
-FEWEST_CORNERS = 6
+MIN_CORNERS = 6
 _UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
@@ -68,73 +68,73 @@ class CalibrationBoard:
                 raise CalibrationError(
                     f"the markers ({self.marker_m} m) must be smaller than the squares ({self.square_m} m)"
                 )
-            there = len(marker_dictionary(self.dictionary).bytesList)
-            if there < self.columns * self.rows // 2:
+            available = len(get_marker_dictionary(self.dictionary).bytesList)
+            if available < self.columns * self.rows // 2:
                 raise CalibrationError(
-                    f"{self.dictionary} has {there} markers, a board of {self.columns} x {self.rows} squares needs "
+                    f"{self.dictionary} has {available} markers, a board of {self.columns} x {self.rows} squares needs "
                     f"{self.columns * self.rows // 2}; take a larger dictionary or a smaller board"
                 )
 
     @property
-    def corners(self) -> tuple[int, int]:
+    def corner_counts(self) -> tuple[int, int]:
         """(columns, rows) of corners that can be found."""
         return (self.columns, self.rows) if self.kind == "chessboard" else (self.columns - 1, self.rows - 1)
 
     @property
-    def knows_its_top(self) -> bool:
+    def has_unique_orientation(self) -> bool:
         """Whether a picture shows which way up it is; without that it fixes no pose."""
         return self.kind == "charuco" or (self.columns + self.rows) % 2 == 1
 
-    def points(self) -> Floats:
+    def corner_points(self) -> Floats:
         """(N, 3) of every corner, row by row, m, board frame."""
-        columns, rows = self.corners
+        columns, rows = self.corner_counts
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
         return np.column_stack([x.ravel(), y.ravel(), np.zeros(columns * rows)]).astype(np.float64) * self.square_m
 
-    def find(self, image: NDArray[np.uint8], name: str = "", *, quick: bool = False) -> BoardDetection | None:
+    def detect(self, image: NDArray[np.uint8], name: str = "", *, quick: bool = False) -> BoardDetection | None:
         """Find the board in a grey or BGR picture; None where too little of it is seen.
 
         quick: give up at once where there is nothing like a board; for live pictures.
         """
         grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-        found = self._find_chessboard(grey, quick) if self.kind == "chessboard" else self._find_charuco(grey)
+        found = self._detect_chessboard(grey, quick) if self.kind == "chessboard" else self._detect_charuco(grey)
         if found is None:
             return None
         ids, points = found
-        if len(ids) < FEWEST_CORNERS or _thin(self.points()[ids]):
+        if len(ids) < MIN_CORNERS or _is_collinear(self.corner_points()[ids]):
             return None
-        return BoardDetection(name, (grey.shape[1], grey.shape[0]), ids, self.points()[ids], points)
+        return BoardDetection(name, (grey.shape[1], grey.shape[0]), ids, self.corner_points()[ids], points)
 
     def draw(self, px_per_m: float) -> NDArray[np.uint8]:
         """The board as a grey picture with a white rim of one square, to print or to show."""
         if self.kind == "charuco":
             size = [round(side * self.square_m * px_per_m) for side in (self.columns, self.rows)]
-            inner = _charuco(self).getBoard().generateImage(size)
+            pattern = _charuco_detector(self).getBoard().generateImage(size)
         else:
             rows, columns = np.mgrid[: self.rows + 1, : self.columns + 1]
             side = max(1, round(self.square_m * px_per_m))
-            inner = np.kron(((rows + columns) % 2 * 255).astype(np.uint8), np.ones((side, side), np.uint8))
-        rim = round(self.square_m * px_per_m)
-        return np.pad(np.asarray(inner, np.uint8), rim, constant_values=255)
+            pattern = np.kron(((rows + columns) % 2 * 255).astype(np.uint8), np.ones((side, side), np.uint8))
+        margin = round(self.square_m * px_per_m)
+        return np.pad(np.asarray(pattern, np.uint8), margin, constant_values=255)
 
-    def _find_charuco(self, grey: NDArray[np.uint8]) -> tuple[NDArray[np.int_], Floats] | None:
-        corners, ids, _, _ = _charuco(self).detectBoard(grey)
+    def _detect_charuco(self, grey: NDArray[np.uint8]) -> tuple[NDArray[np.int_], Floats] | None:
+        corners, ids, _, _ = _charuco_detector(self).detectBoard(grey)
         if ids is None or len(ids) == 0:
             return None
         return np.asarray(ids, int).ravel(), np.asarray(corners, np.float64).reshape(-1, 2)
 
-    def _find_chessboard(self, grey: NDArray[np.uint8], quick: bool) -> tuple[NDArray[np.int_], Floats] | None:
-        columns, rows = self.corners
+    def _detect_chessboard(self, grey: NDArray[np.uint8], quick: bool) -> tuple[NDArray[np.int_], Floats] | None:
+        columns, rows = self.corner_counts
         flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
         found, corners = cv2.findChessboardCorners(
             grey, (columns, rows), flags=flags | (cv2.CALIB_CB_FAST_CHECK if quick else 0)
         )
         if not found:
             return None
-        until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 30, 1e-3)
-        corners = cv2.cornerSubPix(grey, corners, (11, 11), (-1, -1), until)
+        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 30, 1e-3)
+        corners = cv2.cornerSubPix(grey, corners, (11, 11), (-1, -1), criteria)
         grid = np.asarray(corners, np.float64).reshape(rows, columns, 2)
-        return np.arange(rows * columns), _upright(grid, grey).reshape(-1, 2)
+        return np.arange(rows * columns), _order_corners(grid, grey).reshape(-1, 2)
 
 
 def parse_board(spec: str) -> CalibrationBoard:
@@ -145,23 +145,23 @@ def parse_board(spec: str) -> CalibrationBoard:
     wanted = {"chessboard": 2, "charuco": 4}.get(kind)
     shape = re.fullmatch(r"(\d{1,3})x(\d{1,3})", parts[0]) if parts else None
     if wanted != len(parts) or shape is None:
-        raise CalibrationError(f"{spec!r} is no board; expected {EXPECTED}")
+        raise CalibrationError(f"{spec!r} is no board; expected {BOARD_FORMAT}")
     columns, rows = int(shape[1]), int(shape[2])
     if kind == "chessboard":
-        return CalibrationBoard("chessboard", columns, rows, _metres(spec, parts[1]))
+        return CalibrationBoard("chessboard", columns, rows, _parse_length_m(spec, parts[1]))
     return CalibrationBoard(
-        "charuco", columns, rows, _metres(spec, parts[1]), _metres(spec, parts[2]), parts[3], legacy
+        "charuco", columns, rows, _parse_length_m(spec, parts[1]), _parse_length_m(spec, parts[2]), parts[3], legacy
     )
 
 
-def _metres(spec: str, text: str) -> float:
+def _parse_length_m(spec: str, text: str) -> float:
     match = re.fullmatch(r"(\d*\.?\d+)\s*(mm|cm|m)?", text)
     if match is None:
         raise CalibrationError(f"{spec!r}: {text!r} is no length; expected one such as 25mm, 2.5cm or 0.025 (metres)")
     return float(match[1]) * _UNITS[match[2] or "m"]
 
 
-def marker_dictionary(name: str) -> cv2.aruco.Dictionary:
+def get_marker_dictionary(name: str) -> cv2.aruco.Dictionary:
     """OpenCV's dictionary of markers by its name without DICT_; `CalibrationError` names them all."""
     known = {key.removeprefix("DICT_").upper(): key for key in dir(cv2.aruco) if key.startswith("DICT_")}
     key = known.get(name.upper().removeprefix("DICT_"))
@@ -171,21 +171,21 @@ def marker_dictionary(name: str) -> cv2.aruco.Dictionary:
 
 
 @functools.lru_cache(maxsize=8)
-def _charuco(board: CalibrationBoard) -> cv2.aruco.CharucoDetector:
+def _charuco_detector(board: CalibrationBoard) -> cv2.aruco.CharucoDetector:
     shape = cv2.aruco.CharucoBoard(
-        (board.columns, board.rows), board.square_m, board.marker_m, marker_dictionary(board.dictionary)
+        (board.columns, board.rows), board.square_m, board.marker_m, get_marker_dictionary(board.dictionary)
     )
     shape.setLegacyPattern(board.legacy)
     return cv2.aruco.CharucoDetector(shape)
 
 
-def _thin(points: Floats) -> bool:
+def _is_collinear(points: Floats) -> bool:
     """Whether the corners lie (nearly) in one line, from which nothing about a plane can be learnt."""
     spread = np.linalg.svd(points[:, :2] - points[:, :2].mean(0), compute_uv=False)
     return bool(spread[1] < 0.05 * spread[0])
 
 
-def _upright(grid: Floats, grey: NDArray[np.uint8]) -> Floats:
+def _order_corners(grid: Floats, grey: NDArray[np.uint8]) -> Floats:
     """Order a chessboard's (rows, columns, 2) corners the same way in every picture.
 
     OpenCV begins at either end. The order is turned so that x goes to y clockwise, as printed, and so that the

@@ -46,8 +46,8 @@ class CameraModel(ABC):
 
     def __post_init__(self) -> None:
         """Refuse what is no camera."""
-        wide, high = self.size
-        if not (isinstance(wide, int) and isinstance(high, int) and 0 < wide <= 100_000 and 0 < high <= 100_000):
+        width, height = self.size
+        if not (isinstance(width, int) and isinstance(height, int) and 0 < width <= 100_000 and 0 < height <= 100_000):
             raise CalibrationError(f"a camera's size must be (width, height) in whole pixels, got {self.size!r}")
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.coefficients)
         if not all(math.isfinite(value) for value in numbers) or self.fx <= 0 or self.fy <= 0:
@@ -75,7 +75,7 @@ class CameraModel(ABC):
 
     @property
     @abstractmethod
-    def limit_rad(self) -> float:
+    def max_angle_rad(self) -> float:
         """Angle from the axis up to which the lens model holds, radians."""
 
     def project(self, points: ArrayLike, *, margin_px: float = 0.0) -> Floats:
@@ -83,39 +83,42 @@ class CameraModel(ABC):
 
         margin_px: also give what lies this far outside the picture, as far as the model goes.
         """
-        points = _rows(points, 3)
-        pixels = self._bend(points) * (self.fx, self.fy) + (self.cx, self.cy)
-        return np.asarray(np.where(self.inside(pixels, margin_px=margin_px)[:, None], pixels, np.nan))
+        points = _as_rows(points, 3)
+        pixels = self._distort(points) * (self.fx, self.fy) + (self.cx, self.cy)
+        return np.asarray(np.where(self.contains(pixels, margin_px=margin_px)[:, None], pixels, np.nan))
 
     def unproject(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> Floats:
         """(N, 2) px to (N, 3) unit rays in the camera's frame; NaN outside the picture and where the model ends."""
-        pixels = _rows(points_px, 2)
-        pixels = np.where(self.inside(pixels, margin_px=margin_px)[:, None], pixels, np.nan)
-        return self._straighten((pixels - (self.cx, self.cy)) / (self.fx, self.fy))
+        points = _as_rows(points_px, 2)
+        points = np.where(self.contains(points, margin_px=margin_px)[:, None], points, np.nan)
+        return self._undistort_to_rays((points - (self.cx, self.cy)) / (self.fx, self.fy))
 
-    def inside(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> NDArray[np.bool_]:
+    def contains(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> NDArray[np.bool_]:
         """(N,) whether each of (N, 2) px lies in the picture."""
-        pixels = _rows(points_px, 2)
+        pixels = _as_rows(points_px, 2)
         low, high = -0.5 - margin_px, np.array(self.size) - 0.5 + margin_px
         return np.asarray(((pixels >= low) & (pixels <= high)).all(1))
 
-    def plane(self, points_px: ArrayLike) -> Floats:
+    def normalize_points(self, points_px: ArrayLike) -> Floats:
         """(N, 2) px to (N, 2) on the undistorted plane z = 1, for homographies and poses; NaN where there is none."""
         rays = self.unproject(points_px)
         return np.asarray(np.where(rays[:, 2:] > 1e-6, rays[:, :2] / np.maximum(rays[:, 2:], 1e-6), np.nan))
 
-    def undistorted(self) -> PinholeCamera:
+    def without_distortion(self) -> PinholeCamera:
         """The camera without a lens whose pictures `undistort` makes: the same size and focal lengths."""
         return PinholeCamera(self.size, self.fx, self.fy, self.cx, self.cy)
 
     def undistort(self, image: NDArray[Any]) -> NDArray[Any]:
-        """The (H, W) or (H, W, C) picture as `undistorted()` would have taken it; black where nothing was seen."""
+        """Remove the lens distortion from an (H, W) or (H, W, C) picture.
+
+        The result is the picture of `without_distortion()`; black where the camera saw nothing.
+        """
         if image.shape[1::-1] != self.size:
             raise CalibrationError(
                 f"the picture is {image.shape[1]} x {image.shape[0]}, the camera was calibrated at "
                 f"{self.size[0]} x {self.size[1]}; capture at that resolution or calibrate again"
             )
-        return np.asarray(cv2.remap(image, *_undistortion(self), cv2.INTER_LINEAR))
+        return np.asarray(cv2.remap(image, *_undistortion_maps(self), cv2.INTER_LINEAR))
 
     def px_per_degree(self, at_px: tuple[float, float] | None = None) -> float:
         """Pixels that one degree covers at a place of the picture, by default at its principal point.
@@ -123,10 +126,12 @@ class CameraModel(ABC):
         The geometric mean over directions; NaN where the model knows nothing.
         """
         ray = self.unproject([at_px])[0] if at_px is not None else np.array([0.0, 0.0, 1.0])
-        side = np.cross(ray, [0.0, 1.0, 0.0] if abs(ray[1]) < 0.9 else [1.0, 0.0, 0.0])
-        side /= np.linalg.norm(side)
-        small, over = 0.01 * _DEGREE, np.cross(ray, side)
-        pixels = self._bend(np.stack([ray + small * d for d in (side, -side, over, -over)])) * (self.fx, self.fy)
+        tangent = np.cross(ray, [0.0, 1.0, 0.0] if abs(ray[1]) < 0.9 else [1.0, 0.0, 0.0])
+        tangent /= np.linalg.norm(tangent)
+        step, other_tangent = 0.01 * _DEGREE, np.cross(ray, tangent)
+        pixels = self._distort(
+            np.stack([ray + step * d for d in (tangent, -tangent, other_tangent, -other_tangent)])
+        ) * (self.fx, self.fy)
         a, b = (pixels[0] - pixels[1]) / 0.02, (pixels[2] - pixels[3]) / 0.02
         return math.sqrt(abs(a[0] * b[1] - a[1] * b[0]))
 
@@ -143,11 +148,11 @@ class CameraModel(ABC):
         }
 
     @abstractmethod
-    def _bend(self, points: Floats) -> Floats:
+    def _distort(self, points: Floats) -> Floats:
         """(N, 3) points to the (N, 2) distorted plane at focal length 1."""
 
     @abstractmethod
-    def _straighten(self, bent: Floats) -> Floats:
+    def _undistort_to_rays(self, distorted: Floats) -> Floats:
         """(N, 2) on the distorted plane to (N, 3) unit rays."""
 
 
@@ -159,19 +164,19 @@ class PinholeCamera(CameraModel):
     _LENGTHS = (0, 4, 5, 8)
 
     @property
-    def limit_rad(self) -> float:
+    def max_angle_rad(self) -> float:
         """Angle from the axis up to which the polynomial rises, radians."""
-        return lens.plane_limit(self._eight)
+        return lens.pinhole_limit_rad(self._padded_coefficients)
 
     @property
-    def _eight(self) -> tuple[float, ...]:
+    def _padded_coefficients(self) -> tuple[float, ...]:
         return self.coefficients + (0.0,) * (8 - len(self.coefficients))
 
-    def _bend(self, points: Floats) -> Floats:
-        return lens.bend_plane(self._eight, points)
+    def _distort(self, points: Floats) -> Floats:
+        return lens.distort_pinhole(self._padded_coefficients, points)
 
-    def _straighten(self, bent: Floats) -> Floats:
-        return lens.straighten_plane(self._eight, bent)
+    def _undistort_to_rays(self, distorted: Floats) -> Floats:
+        return lens.undistort_pinhole(self._padded_coefficients, distorted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,29 +187,29 @@ class FisheyeCamera(CameraModel):
     _LENGTHS = (0, 4)
 
     @property
-    def limit_rad(self) -> float:
+    def max_angle_rad(self) -> float:
         """Angle from the axis up to which the polynomial rises, radians."""
-        return lens.fisheye_limit(self._four)
+        return lens.fisheye_limit_rad(self._padded_coefficients)
 
     @property
-    def _four(self) -> tuple[float, ...]:
+    def _padded_coefficients(self) -> tuple[float, ...]:
         return self.coefficients or (0.0,) * 4
 
-    def _bend(self, points: Floats) -> Floats:
-        return lens.bend_fisheye(self._four, points)
+    def _distort(self, points: Floats) -> Floats:
+        return lens.distort_fisheye(self._padded_coefficients, points)
 
-    def _straighten(self, bent: Floats) -> Floats:
-        return lens.straighten_fisheye(self._four, bent)
+    def _undistort_to_rays(self, distorted: Floats) -> Floats:
+        return lens.undistort_fisheye(self._padded_coefficients, distorted)
 
 
 def camera_from_dict(fields: Mapping[str, Any]) -> CameraModel:
     """Read what `to_dict` wrote; `CalibrationError` names what is missing or wrong."""
-    kinds: dict[str, type[PinholeCamera] | type[FisheyeCamera]] = {"pinhole": PinholeCamera, "fisheye": FisheyeCamera}
+    classes: dict[str, type[PinholeCamera] | type[FisheyeCamera]] = {"pinhole": PinholeCamera, "fisheye": FisheyeCamera}
     try:
-        kind = kinds[fields["model"]]
-        wide, high = fields["size"]
+        camera_class = classes[fields["model"]]
+        width, height = fields["size"]
         fx, fy, cx, cy = (float(fields[name]) for name in ("fx", "fy", "cx", "cy"))
-        return kind((wide, high), fx, fy, cx, cy, tuple(float(value) for value in fields["coefficients"]))
+        return camera_class((width, height), fx, fy, cx, cy, tuple(float(value) for value in fields["coefficients"]))
     except KeyError as error:
         raise CalibrationError(f"the camera has no {error}, or a model other than pinhole and fisheye") from None
     except (TypeError, ValueError) as error:
@@ -213,11 +218,11 @@ def camera_from_dict(fields: Mapping[str, Any]) -> CameraModel:
 
 def angles_deg(rays: ArrayLike, others: ArrayLike) -> Floats:
     """(N,) degrees between pairs of (N, 3) rays, exact for small angles, too."""
-    a, b = _rows(rays, 3), _rows(others, 3)
+    a, b = _as_rows(rays, 3), _as_rows(others, 3)
     return np.asarray(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), (a * b).sum(1))))
 
 
-def _rows(values: ArrayLike, width: int) -> Floats:
+def _as_rows(values: ArrayLike, width: int) -> Floats:
     rows = np.asarray(values, np.float64)
     if rows.ndim != 2 or rows.shape[1] != width:
         raise CalibrationError(f"expected an (N, {width}) array, got {rows.shape}")
@@ -225,11 +230,11 @@ def _rows(values: ArrayLike, width: int) -> Floats:
 
 
 @functools.lru_cache(maxsize=4)
-def _undistortion(camera: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _undistortion_maps(camera: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each pixel of the undistorted picture the pixel to take, as `cv2.remap` wants it."""
-    wide, high = camera.size
-    x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
+    width, height = camera.size
+    x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     points = np.column_stack([(x.ravel() - camera.cx) / camera.fx, (y.ravel() - camera.cy) / camera.fy])
     pixels = np.nan_to_num(camera.project(np.column_stack([points, np.ones(len(points))])), nan=-10.0)
-    maps = pixels.astype(np.float32).reshape(high, wide, 2)
+    maps = pixels.astype(np.float32).reshape(height, width, 2)
     return np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])

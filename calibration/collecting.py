@@ -6,34 +6,34 @@ import math
 from typing import Literal
 
 from calibration.boards import BoardDetection
-from calibration.coverage import FieldCoverage, cover, is_new, is_steady, lean
+from calibration.coverage import FieldCoverage, estimate_tilt, is_new, is_steady, measure_coverage
 from calibration.errors import CalibrationError
 
-Taken = Literal["no board", "moving", "seen already", "taken", "full"]
-MOST_VIEWS = 40
-_STEADY = 0.0025
+ViewDecision = Literal["no board", "moving", "seen already", "taken", "full"]
+MAX_VIEWS = 40
+_MAX_STEADY_SHARE = 0.0025
 """Of the picture's diagonal, between two frames."""
-_ANEW = 0.006
+_MIN_TILT_CHANGE_SHARE = 0.006
 """Of the diagonal; a board that leans at the same place moves its corners by little."""
 
 
 class ViewCollector:
     """Keeps views until the coverage is complete, at most `most_views` of them, all of one size."""
 
-    def __init__(self, size: tuple[int, int], *, most_views: int = MOST_VIEWS) -> None:
-        self.size, self._most_views = size, most_views
+    def __init__(self, size: tuple[int, int], *, max_views: int = MAX_VIEWS) -> None:
+        self.size, self._max_views = size, max_views
         self.views: list[BoardDetection] = []
-        self.coverage: FieldCoverage = cover([], size)
-        self._before: BoardDetection | None = None
+        self.coverage: FieldCoverage = measure_coverage([], size)
+        self._previous: BoardDetection | None = None
 
     @property
-    def done(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing more is needed, or wanted."""
-        return self.coverage.done or len(self.views) >= self._most_views
+        return self.coverage.is_complete or len(self.views) >= self._max_views
 
-    def offer(self, detection: BoardDetection | None) -> Taken:
+    def add_detection(self, detection: BoardDetection | None) -> ViewDecision:
         """Look at the newest frame's detection and say what became of it. Raises where the picture's size changed."""
-        before, self._before = self._before, detection
+        previous, self._previous = self._previous, detection
         if detection is None:
             return "no board"
         if detection.size != self.size:
@@ -41,16 +41,19 @@ class ViewCollector:
                 f"the pictures changed from {self.size[0]} x {self.size[1]} to {detection.size[0]} x "
                 f"{detection.size[1]}; keep one resolution"
             )
-        if len(self.views) >= self._most_views:
+        if len(self.views) >= self._max_views:
             return "full"
-        if not is_steady(detection, before, limit_px=_STEADY * math.hypot(*self.size)):
+        if not is_steady(detection, previous, limit_px=_MAX_STEADY_SHARE * math.hypot(*self.size)):
             return "moving"
-        if not is_new(detection, self.views) and not self._leans_anew(detection):
+        if not is_new(detection, self.views) and not self._shows_missing_tilt(detection):
             return "seen already"
         self.views.append(detection)
-        self.coverage = cover(self.views, self.size)
+        self.coverage = measure_coverage(self.views, self.size)
         return "taken"
 
-    def _leans_anew(self, detection: BoardDetection) -> bool:
+    def _shows_missing_tilt(self, detection: BoardDetection) -> bool:
         """Whether it shows a tilt that is still missing, though at a place that was shown before."""
-        return is_new(detection, self.views, share=_ANEW) and lean(detection) in self.coverage.missing_tilts
+        return (
+            is_new(detection, self.views, share=_MIN_TILT_CHANGE_SHARE)
+            and estimate_tilt(detection) in self.coverage.missing_tilts
+        )

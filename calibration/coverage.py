@@ -17,18 +17,18 @@ from calibration.boards import BoardDetection
 from calibration.camera import PinholeCamera
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.pose import find_pose
+from calibration.pose import estimate_pose
 
 Tilt = Literal["facing", "left", "right", "top", "bottom"]
 """Which edge of the board, as seen in the picture, is the far one."""
 ROWS, COLUMNS = 4, 6
-ENOUGH_CORNERS = 6
+MIN_CORNERS_PER_CELL = 6
 """In each cell of the picture."""
-ENOUGH_VIEWS = 12
-ENOUGH_TILTS = 2
+MIN_VIEWS = 12
+MIN_VIEWS_PER_TILT = 2
 """Views that lean each way."""
-LEANING_DEG = 18.0
-_SAME = 0.06
+MIN_TILT_DEG = 18.0
+_MIN_CHANGE_SHARE = 0.06
 """A view whose corners moved by less than this share of the picture, on average, shows nothing new."""
 
 
@@ -43,45 +43,45 @@ class FieldCoverage:
     @property
     def share(self) -> float:
         """0..1: how much of what is wanted is there."""
-        cells = float(np.minimum(self.counts / ENOUGH_CORNERS, 1).mean())
-        leaning = [min(self.tilts[tilt] / ENOUGH_TILTS, 1.0) for tilt in get_args(Tilt) if tilt != "facing"]
-        return (cells + sum(leaning) / len(leaning) + min(self.views / ENOUGH_VIEWS, 1)) / 3
+        cells = float(np.minimum(self.counts / MIN_CORNERS_PER_CELL, 1).mean())
+        tilts = [min(self.tilts[tilt] / MIN_VIEWS_PER_TILT, 1.0) for tilt in get_args(Tilt) if tilt != "facing"]
+        return (cells + sum(tilts) / len(tilts) + min(self.views / MIN_VIEWS, 1)) / 3
 
     @property
-    def done(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing is missing but the very edge: 90 % of the cells, every tilt, enough views."""
-        return self.next == ""
+        return self.next_instruction == ""
 
     @property
     def missing_tilts(self) -> tuple[Tilt, ...]:
         """The ways that the board should still lean."""
-        return tuple(t for t in get_args(Tilt) if t != "facing" and self.tilts[t] < ENOUGH_TILTS)
+        return tuple(t for t in get_args(Tilt) if t != "facing" and self.tilts[t] < MIN_VIEWS_PER_TILT)
 
     @property
-    def emptiest(self) -> tuple[int, int] | None:
+    def emptiest_cell(self) -> tuple[int, int] | None:
         """(row, column) of the cell that lacks most, together with its neighbours; None where 90 % have enough."""
-        lack = np.maximum(ENOUGH_CORNERS - self.counts, 0)
-        if (lack > 0).mean() <= 0.1:
+        missing = np.maximum(MIN_CORNERS_PER_CELL - self.counts, 0)
+        if (missing > 0).mean() <= 0.1:
             return None
-        rim = np.pad(lack, 1)
-        around = sum(rim[i : i + ROWS, j : j + COLUMNS] for i in range(3) for j in range(3))
-        row, column = divmod(int(np.argmax(np.where(lack > 0, around, -1))), COLUMNS)
+        padded = np.pad(missing, 1)
+        neighbourhood = sum(padded[i : i + ROWS, j : j + COLUMNS] for i in range(3) for j in range(3))
+        row, column = divmod(int(np.argmax(np.where(missing > 0, neighbourhood, -1))), COLUMNS)
         return row, column
 
     @property
-    def next(self) -> str:
+    def next_instruction(self) -> str:
         """What to do next, one sentence; "" when there is enough."""
-        if self.emptiest is not None:
-            return f"move the board to the {cell_name(*self.emptiest)} of the picture"
+        if self.emptiest_cell is not None:
+            return f"move the board to the {describe_cell(*self.emptiest_cell)} of the picture"
         if self.missing_tilts:
             edge = self.missing_tilts[0]
             return f"lean the board so that its {edge} edge is farther away, by 20 to 40 degrees"
-        if self.views < ENOUGH_VIEWS:
-            return f"take {ENOUGH_VIEWS - self.views} more, nearer and farther"
+        if self.views < MIN_VIEWS:
+            return f"take {MIN_VIEWS - self.views} more, nearer and farther"
         return ""
 
 
-def cover(detections: Sequence[BoardDetection], size: tuple[int, int]) -> FieldCoverage:
+def measure_coverage(detections: Sequence[BoardDetection], size: tuple[int, int]) -> FieldCoverage:
     """What these views show, in pictures of (width, height)."""
     counts = np.zeros((ROWS, COLUMNS), int)
     tilts: dict[Tilt, int] = dict.fromkeys(get_args(Tilt), 0)
@@ -89,28 +89,30 @@ def cover(detections: Sequence[BoardDetection], size: tuple[int, int]) -> FieldC
         cells = np.floor((detection.points_px + 0.5) / size * (COLUMNS, ROWS)).astype(int)
         column, row = np.clip(cells, 0, (COLUMNS - 1, ROWS - 1)).T
         np.add.at(counts, (row, column), 1)
-        tilt = lean(detection)
+        tilt = estimate_tilt(detection)
         if tilt is not None:
             tilts[tilt] += 1
     return FieldCoverage(len(detections), counts, tilts)
 
 
-def lean(detection: BoardDetection) -> Tilt | None:
+def estimate_tilt(detection: BoardDetection) -> Tilt | None:
     """Which way the board leans, for a camera that is not calibrated yet; None where it cannot be told.
 
     A guess of the field of view (60 degrees over the longer side) is good enough to tell a lean from facing.
     """
-    wide, high = detection.size
-    guess = PinholeCamera(detection.size, focal := 0.87 * max(wide, high), focal, (wide - 1) / 2, (high - 1) / 2)
+    width, height = detection.size
+    assumed_camera = PinholeCamera(
+        detection.size, focal := 0.87 * max(width, height), focal, (width - 1) / 2, (height - 1) / 2
+    )
     try:
-        pose = find_pose(guess, detection.object_points, detection.points_px)
+        pose = estimate_pose(assumed_camera, detection.object_points, detection.points_px)
     except CalibrationError:
         return None
-    angle_deg, edge = tilt_deg(pose.camera_from_board.rotation)
-    return edge if angle_deg >= LEANING_DEG else "facing"
+    angle_deg, edge = measure_tilt(pose.camera_from_board.rotation)
+    return edge if angle_deg >= MIN_TILT_DEG else "facing"
 
 
-def tilt_deg(rotation: Floats) -> tuple[float, Tilt]:
+def measure_tilt(rotation: Floats) -> tuple[float, Tilt]:
     """How far a board leans from facing the camera, degrees, and which edge is the far one, as seen in the picture.
 
     rotation: of camera_from_board, (3, 3).
@@ -122,32 +124,32 @@ def tilt_deg(rotation: Floats) -> tuple[float, Tilt]:
     return angle, "top" if normal[1] > 0 else "bottom"
 
 
-def cell_name(row: int, column: int) -> str:
+def describe_cell(row: int, column: int) -> str:
     """Where a cell of the picture is, in words."""
-    down = "top" if row == 0 else "bottom" if row == ROWS - 1 else ""
-    across = "left" if column < COLUMNS / 3 else "right" if column >= 2 * COLUMNS / 3 else ""
-    if down and across:
-        return f"{down} {across} corner"
-    return f"{down or across} edge" if (down or column in (0, COLUMNS - 1)) else across or "middle"
+    vertical = "top" if row == 0 else "bottom" if row == ROWS - 1 else ""
+    horizontal = "left" if column < COLUMNS / 3 else "right" if column >= 2 * COLUMNS / 3 else ""
+    if vertical and horizontal:
+        return f"{vertical} {horizontal} corner"
+    return f"{vertical or horizontal} edge" if (vertical or column in (0, COLUMNS - 1)) else horizontal or "middle"
 
 
-def is_new(detection: BoardDetection, taken: Sequence[BoardDetection], *, share: float = _SAME) -> bool:
+def is_new(detection: BoardDetection, accepted: Sequence[BoardDetection], *, share: float = _MIN_CHANGE_SHARE) -> bool:
     """Whether a view shows the board elsewhere, or otherwise, than every view that was taken.
 
     share: of the picture's diagonal that its corners must be away from where they were, on average.
     """
-    reach = share * math.hypot(*detection.size)
-    return all(_moved_px(detection, other) > reach for other in taken)
+    min_shift_px = share * math.hypot(*detection.size)
+    return all(_mean_shift_px(detection, other) > min_shift_px for other in accepted)
 
 
-def is_steady(detection: BoardDetection, before: BoardDetection | None, *, limit_px: float = 2.0) -> bool:
+def is_steady(detection: BoardDetection, previous: BoardDetection | None, *, limit_px: float = 2.0) -> bool:
     """Whether the board hardly moved since the picture before; what moves is blurred."""
-    return before is not None and _moved_px(detection, before) <= limit_px
+    return previous is not None and _mean_shift_px(detection, previous) <= limit_px
 
 
-def _moved_px(one: BoardDetection, other: BoardDetection) -> float:
+def _mean_shift_px(first: BoardDetection, second: BoardDetection) -> float:
     """Mean distance between the corners that both show; infinite where they share none."""
-    _, mine, theirs = np.intersect1d(one.ids, other.ids, return_indices=True)
-    if not len(mine):
+    _, first_index, second_index = np.intersect1d(first.ids, second.ids, return_indices=True)
+    if not len(first_index):
         return math.inf
-    return float(np.hypot(*(one.points_px[mine] - other.points_px[theirs]).T).mean())
+    return float(np.hypot(*(first.points_px[first_index] - second.points_px[second_index]).T).mean())

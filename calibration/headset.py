@@ -9,15 +9,15 @@ from calibration.errors import CalibrationError
 from calibration.pose import BoardPose
 from calibration.uncertain_transform import UncertainTransform
 
-MOST_AGE_S = 0.1
-MOST_RMS_PX = 3.0
+MAX_AGE_S = 0.1
+MAX_RMS_PX = 3.0
 
 
 class BoardLost(CalibrationError):
     """The board was not seen lately enough to say where the headset is."""
 
 
-def base_from_headset(base_from_board: UncertainTransform, headset_from_board: BoardPose) -> UncertainTransform:
+def compute_base_from_headset(base_from_board: UncertainTransform, headset_from_board: BoardPose) -> UncertainTransform:
     """Where the headset's camera is in the robot's base, with the errors of both in its covariance."""
     return (
         base_from_board
@@ -28,25 +28,25 @@ def base_from_headset(base_from_board: UncertainTransform, headset_from_board: B
 class SharedBoard:
     """The newest sight of the board. base_from_board: from hand-eye calibration, or from touching its corners."""
 
-    def __init__(self, base_from_board: UncertainTransform, *, most_age_s: float = MOST_AGE_S) -> None:
-        self._board, self._most_age_s = base_from_board, most_age_s
+    def __init__(self, base_from_board: UncertainTransform, *, max_age_s: float = MAX_AGE_S) -> None:
+        self._base_from_board, self._max_age_s = base_from_board, max_age_s
         self._newest: tuple[float, UncertainTransform] | None = None
 
-    def see(self, headset_from_board: BoardPose, captured_s: float) -> bool:
+    def observe(self, headset_from_board: BoardPose, captured_s: float) -> bool:
         """Take one sight of the board, by the time of its frame; False if it is poor or not newer."""
-        if headset_from_board.rms_px > MOST_RMS_PX or (self._newest and captured_s <= self._newest[0]):
+        if headset_from_board.rms_px > MAX_RMS_PX or (self._newest and captured_s <= self._newest[0]):
             return False
-        self._newest = captured_s, base_from_headset(self._board, headset_from_board)
+        self._newest = captured_s, compute_base_from_headset(self._base_from_board, headset_from_board)
         return True
 
-    def at(self, captured_s: float) -> UncertainTransform:
+    def base_from_headset_at(self, captured_s: float) -> UncertainTransform:
         """base_from_headset for a frame of that time. Raises `BoardLost` where the newest sight is too far from it."""
         if self._newest is None:
             raise BoardLost("the board has not been seen yet; look at it")
         age_s = abs(captured_s - self._newest[0])
-        if not age_s <= self._most_age_s:
+        if not age_s <= self._max_age_s:
             raise BoardLost(
-                f"the board was seen {1000 * age_s:.0f} ms away from this frame, {1000 * self._most_age_s:.0f} ms are "
+                f"the board was seen {1000 * age_s:.0f} ms away from this frame, {1000 * self._max_age_s:.0f} ms are "
                 "allowed; keep it in view"
             )
         return self._newest[1]

@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from calibration.boards import BoardDetection
 from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera
-from calibration.coverage import FieldCoverage, cover
+from calibration.coverage import FieldCoverage, measure_coverage
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.pose import pose_jacobian, project_board
+from calibration.pose import compute_pose_jacobian, project_board
 from calibration.rigid import RigidTransform
 
-Lens = Literal["pinhole5", "pinhole8", "fisheye"]
-FEWEST_VIEWS = 3
-BAD_RATIO = 3.0
+LensModel = Literal["pinhole5", "pinhole8", "fisheye"]
+MIN_VIEWS = 3
+MAX_RMS_RATIO = 3.0
 """A view whose rms is this many times the median's is dropped: its corners were found in the wrong place."""
-_BAD_PX = 0.3
+_MIN_REJECTED_RMS_PX = 0.3
 """Below this no view is bad."""
-_TRIMS, _LEAST_KEPT = 4, 0.95
+_MAX_TRIMS, _MIN_KEPT_SHARE = 4, 0.95
 """How often corners beyond the lens model may be left out, and the share of them that must stay."""
-NAMES = {
+PARAMETER_NAMES = {
     "pinhole5": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3"),
     "pinhole8": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
     "fisheye": ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4"),
@@ -61,22 +61,22 @@ class IntrinsicsFit:
     """
 
     camera: CameraModel
-    lens: Lens
+    lens: LensModel
     rms_px: float
     std: dict[str, float]
     views: tuple[BoardView, ...]
-    every_view: tuple[float, float]
+    before_rejection: tuple[float, float]
     coverage: FieldCoverage
     points_px: Floats
     errors_px: Floats
 
     @property
-    def kept(self) -> tuple[BoardView, ...]:
+    def accepted_views(self) -> tuple[BoardView, ...]:
         """The views that the fit stands on."""
         return tuple(view for view in self.views if not view.reason)
 
     @property
-    def dropped(self) -> tuple[BoardView, ...]:
+    def rejected_views(self) -> tuple[BoardView, ...]:
         """The views that it does not, with their reasons."""
         return tuple(view for view in self.views if view.reason)
 
@@ -93,54 +93,56 @@ class _Fit:
         return _rms(np.concatenate(self.errors_px))
 
 
-def calibrate(detections: Sequence[BoardDetection], *, lens: Lens = "pinhole5", drop: bool = True) -> IntrinsicsFit:
+def calibrate_camera(
+    detections: Sequence[BoardDetection], *, lens: LensModel = "pinhole5", reject_outliers: bool = True
+) -> IntrinsicsFit:
     """Fit a camera to views of one board, all of one size.
 
-    drop: leave out views whose rms is over `BAD_RATIO` times the median, the worst first, at most a third of them.
+    drop: leave out views whose rms is over `MAX_RMS_RATIO` times the median, the worst first, at most a third of them.
     Raises `CalibrationError` for too few views or ones that fix no camera.
     """
-    if lens not in get_args(Lens):
-        raise CalibrationError(f"{lens!r} is no lens; expected one of {', '.join(get_args(Lens))}")
-    views, foreign = _of_one_size(detections)
-    if len(views) < FEWEST_VIEWS:
+    if lens not in get_args(LensModel):
+        raise CalibrationError(f"{lens!r} is no lens; expected one of {', '.join(get_args(LensModel))}")
+    views, other_sizes = _split_by_size(detections)
+    if len(views) < MIN_VIEWS:
         raise CalibrationError(
-            f"{len(views)} views of the board are too few; expected {FEWEST_VIEWS} at least, and better 12, "
+            f"{len(views)} views of the board are too few; expected {MIN_VIEWS} at least, and better 12, "
             "tilted and in every part of the picture"
         )
-    fit = first = _fit(views, lens)
-    bad: list[BoardView] = []
-    while drop and len(views) > FEWEST_VIEWS and len(bad) < len(detections) // 3:
-        each = [_rms(errors) for errors in fit.errors_px]
-        worst, median = int(np.argmax(each)), float(np.median(each))
-        if each[worst] <= max(BAD_RATIO * median, _BAD_PX):
+    fit = first = _fit_and_trim(views, lens)
+    rejected: list[BoardView] = []
+    while reject_outliers and len(views) > MIN_VIEWS and len(rejected) < len(detections) // 3:
+        rms_by_view = [_rms(errors) for errors in fit.errors_px]
+        worst, median = int(np.argmax(rms_by_view)), float(np.median(rms_by_view))
+        if rms_by_view[worst] <= max(MAX_RMS_RATIO * median, _MIN_REJECTED_RMS_PX):
             break
         reason = (
-            f"{each[worst]:.2f} px, {each[worst] / median:.0f} times the median: corners found in the wrong place, or "
-            "a board that is bent, blurred or too far away"
+            f"{rms_by_view[worst]:.2f} px, {rms_by_view[worst] / median:.0f} times the median: corners found in the "
+            "wrong place, or a board that is bent, blurred or too far away"
         )
-        bad.append(_view(views[worst], fit, worst, reason))
+        rejected.append(_summarize_view(views[worst], fit, worst, reason))
         views = [view for index, view in enumerate(views) if index != worst]
-        fit = _fit(views, lens)
-    said = [_view(view, fit, index) for index, view in enumerate(views)] + bad + foreign
+        fit = _fit_and_trim(views, lens)
+    said = [_summarize_view(view, fit, index) for index, view in enumerate(views)] + rejected + other_sizes
     return IntrinsicsFit(
         camera=fit.camera,
         lens=lens,
         rms_px=fit.rms_px,
-        std=dict(zip(NAMES[lens], _standard_deviations(fit, lens).tolist(), strict=True)),
+        std=dict(zip(PARAMETER_NAMES[lens], _standard_deviations(fit, lens).tolist(), strict=True)),
         views=tuple(sorted(said, key=lambda view: view.name)),
-        every_view=(first.rms_px, first.camera.fx),
-        coverage=cover(views, fit.camera.size),
+        before_rejection=(first.rms_px, first.camera.fx),
+        coverage=measure_coverage(views, fit.camera.size),
         points_px=np.concatenate([view.points_px for view in fit.views]),
         errors_px=np.concatenate(fit.errors_px),
     )
 
 
-def _of_one_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDetection], list[BoardView]]:
+def _split_by_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDetection], list[BoardView]]:
     """The views of the commonest size, and the others with the reason."""
     if not detections:
         return [], []
     size = Counter(detection.size for detection in detections).most_common(1)[0][0]
-    foreign = [
+    others = [
         BoardView(
             d.name,
             len(d.ids),
@@ -151,61 +153,64 @@ def _of_one_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDetect
         for d in detections
         if d.size != size
     ]
-    return [detection for detection in detections if detection.size == size], foreign
+    return [detection for detection in detections if detection.size == size], others
 
 
-def _view(detection: BoardDetection, fit: _Fit, index: int, reason: str = "") -> BoardView:
+def _summarize_view(detection: BoardDetection, fit: _Fit, index: int, reason: str = "") -> BoardView:
     errors = fit.errors_px[index]
     worst = float(np.hypot(*errors.T).max())
     return BoardView(detection.name, len(detection.ids), _rms(errors), worst, reason, fit.poses[index])
 
 
-def _fit(views: Sequence[BoardDetection], lens: Lens) -> _Fit:
+def _fit_and_trim(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
     """Fit, and leave out the few corners that lie where the polynomial no longer rises, as in a wide lens's corners."""
     total, fit = sum(len(view.ids) for view in views), _fit_once(views, lens)
-    for _ in range(_TRIMS):
-        seen = [np.asarray(np.isfinite(error).all(1)) for error in fit.errors_px]
-        if all(mask.all() for mask in seen):
+    for _ in range(_MAX_TRIMS):
+        valid = [np.asarray(np.isfinite(error).all(1)) for error in fit.errors_px]
+        if all(mask.all() for mask in valid):
             return fit
-        kept = [_only(view, mask) for view, mask in zip(fit.views, seen, strict=True)]
-        if sum(len(view.ids) for view in kept) < _LEAST_KEPT * total or min(len(view.ids) for view in kept) < 6:
+        trimmed = [_select_corners(view, mask) for view, mask in zip(fit.views, valid, strict=True)]
+        if (
+            sum(len(view.ids) for view in trimmed) < _MIN_KEPT_SHARE * total
+            or min(len(view.ids) for view in trimmed) < 6
+        ):
             break
-        fit = _fit_once(kept, lens)
+        fit = _fit_once(trimmed, lens)
     raise CalibrationError(
         f"the {lens} camera that fits best folds inside the picture; take more views at its edges, or try a lens "
         "with other coefficients"
     )
 
 
-def _only(view: BoardDetection, mask: NDArray[np.bool_]) -> BoardDetection:
+def _select_corners(view: BoardDetection, mask: NDArray[np.bool_]) -> BoardDetection:
     return replace(view, ids=view.ids[mask], object_points=view.object_points[mask], points_px=view.points_px[mask])
 
 
-def _fit_once(views: Sequence[BoardDetection], lens: Lens) -> _Fit:
+def _fit_once(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
     # One row of points each: OpenCV 5's fisheye takes no column.
     objects = [view.object_points.astype(np.float32)[None] for view in views]
-    pixels = [view.points_px.astype(np.float32)[None] for view in views]
+    points_px = [view.points_px.astype(np.float32)[None] for view in views]
     size = views[0].size
     try:
         if lens == "fisheye":
             flags = _fisheye_flag("CALIB_RECOMPUTE_EXTRINSIC") | _fisheye_flag("CALIB_FIX_SKEW")
-            _, matrix, coefficients, turns, moves = cv2.fisheye.calibrate(
-                objects, pixels, size, np.eye(3), np.zeros(4), flags=flags
+            _, matrix, coefficients, rotvecs, translations = cv2.fisheye.calibrate(
+                objects, points_px, size, np.eye(3), np.zeros(4), flags=flags
             )
         else:
             flags = cv2.CALIB_RATIONAL_MODEL if lens == "pinhole8" else 0
-            _, matrix, coefficients, turns, moves = cv2.calibrateCamera(
-                objects, pixels, size, np.eye(3), np.zeros(8 if lens == "pinhole8" else 5), flags=flags
+            _, matrix, coefficients, rotvecs, translations = cv2.calibrateCamera(
+                objects, points_px, size, np.eye(3), np.zeros(8 if lens == "pinhole8" else 5), flags=flags
             )
     except cv2.error as error:
         raise CalibrationError(
             f"OpenCV finds no {lens} camera for these views ({error.err}); take views that lean more, and in other "
             "parts of the picture, or try another lens"
         ) from None
-    kind = FisheyeCamera if lens == "fisheye" else PinholeCamera
-    camera = kind.from_matrix(size, matrix, coefficients.ravel()[: len(NAMES[lens]) - 4])
+    camera_class = FisheyeCamera if lens == "fisheye" else PinholeCamera
+    camera = camera_class.from_matrix(size, matrix, coefficients.ravel()[: len(PARAMETER_NAMES[lens]) - 4])
     poses = tuple(
-        RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True)
+        RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(rotvecs, translations, strict=True)
     )
     errors = tuple(
         view.points_px - project_board(camera, pose, view.object_points)
@@ -219,44 +224,44 @@ def _fisheye_flag(name: str) -> int:
     return int(getattr(cv2.fisheye, name) if hasattr(cv2.fisheye, name) else getattr(cv2, name))
 
 
-def _standard_deviations(fit: _Fit, lens: Lens) -> Floats:
+def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
     """(P,) of the intrinsics: the inverse of the normal matrix with every view's pose eliminated (Schur)."""
     camera = fit.camera
-    numbers = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
-    normal = np.zeros((len(numbers), len(numbers)))
+    parameters = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
+    normal = np.zeros((len(parameters), len(parameters)))
     for view, pose in zip(fit.views, fit.poses, strict=True):
-        inner = _intrinsic_jacobian(camera, numbers, lens, pose, view.object_points)
-        outer = pose_jacobian(camera, pose, view.object_points)
-        mixed = inner.T @ outer
-        normal += inner.T @ inner - mixed @ np.linalg.pinv(outer.T @ outer) @ mixed.T
+        intrinsic = _intrinsic_jacobian(camera, parameters, lens, pose, view.object_points)
+        extrinsic = compute_pose_jacobian(camera, pose, view.object_points)
+        cross = intrinsic.T @ extrinsic
+        normal += intrinsic.T @ intrinsic - cross @ np.linalg.pinv(extrinsic.T @ extrinsic) @ cross.T
     residual = np.concatenate(fit.errors_px)
-    freedom = max(1, residual.size - len(numbers) - 6 * len(fit.views))
+    degrees_of_freedom = max(1, residual.size - len(parameters) - 6 * len(fit.views))
     scales = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # the numbers differ by a factor of 1000
     inverse = np.linalg.pinv(normal / np.outer(scales, scales), rcond=1e-13, hermitian=True)
-    variance = float((residual**2).sum()) / freedom * np.diag(inverse) / scales**2
+    variance = float((residual**2).sum()) / degrees_of_freedom * np.diag(inverse) / scales**2
     return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
 def _intrinsic_jacobian(
-    camera: CameraModel, numbers: Floats, lens: Lens, pose: RigidTransform, objects: Floats
+    camera: CameraModel, parameters: Floats, lens: LensModel, pose: RigidTransform, objects: Floats
 ) -> Floats:
     """(2 N, P) change of the pixels with each of the camera's numbers, by differences."""
     columns = []
-    for index, value in enumerate(numbers):
+    for index, value in enumerate(parameters):
         step = 1e-4 * abs(value) if index < 4 else 1e-6
-        sides = []
+        projections = []
         for sign in (1, -1):
-            moved = numbers.copy()
-            moved[index] += sign * step
-            sides.append(project_board(_camera(lens, camera.size, moved), pose, objects))
-        columns.append(((sides[0] - sides[1]) / (2 * step)).ravel())
+            shifted = parameters.copy()
+            shifted[index] += sign * step
+            projections.append(project_board(_camera_from_parameters(lens, camera.size, shifted), pose, objects))
+        columns.append(((projections[0] - projections[1]) / (2 * step)).ravel())
     return np.column_stack(columns)
 
 
-def _camera(lens: Lens, size: tuple[int, int], numbers: Floats) -> CameraModel:
-    kind = FisheyeCamera if lens == "fisheye" else PinholeCamera
-    fx, fy, cx, cy, *coefficients = numbers.tolist()
-    return kind(size, fx, fy, cx, cy, tuple(coefficients))
+def _camera_from_parameters(lens: LensModel, size: tuple[int, int], parameters: Floats) -> CameraModel:
+    camera_class = FisheyeCamera if lens == "fisheye" else PinholeCamera
+    fx, fy, cx, cy, *coefficients = parameters.tolist()
+    return camera_class(size, fx, fy, cx, cy, tuple(coefficients))
 
 
 def _rms(errors: Floats) -> float:

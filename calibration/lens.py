@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-WIDEST_PLANE = math.tan(math.radians(80))
+MAX_PLANE_RADIUS = math.tan(math.radians(80))
 """Radius on the plane z = 1 beyond which a plane is no picture of anything."""
-_SAMPLES = 4096
-_STEPS = 25
-_DONE = 1e-11
+_TABLE_SIZE = 4096
+_MAX_STEPS = 25
+_TOLERANCE = 1e-11
 
 
-def bend_plane(coefficients: tuple[float, ...], points: Floats) -> Floats:
+def distort_pinhole(coefficients: tuple[float, ...], points: Floats) -> Floats:
     """(N, 3) points before the camera to the (N, 2) distorted plane; NaN behind, or where the polynomial folds.
 
     coefficients: k1 k2 p1 p2 k3 k4 k5 k6.
@@ -31,70 +31,70 @@ def bend_plane(coefficients: tuple[float, ...], points: Floats) -> Floats:
     depth = np.where(points[:, 2] > 0, points[:, 2], np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
         plane = points[:, :2] / depth[:, None]
-        bent, jacobian = _brown(coefficients, plane)
-        good = (np.hypot(*plane.T) < _plane_table(coefficients)[0][-1]) & (_det(jacobian) > 0)
-    return np.asarray(np.where(good[:, None], bent, np.nan))
+        distorted, jacobian = _brown(coefficients, plane)
+        valid = (np.hypot(*plane.T) < _plane_table(coefficients)[0][-1]) & (_det(jacobian) > 0)
+    return np.asarray(np.where(valid[:, None], distorted, np.nan))
 
 
-def straighten_plane(coefficients: tuple[float, ...], bent: Floats) -> Floats:
+def undistort_pinhole(coefficients: tuple[float, ...], distorted: Floats) -> Floats:
     """(N, 2) distorted plane to (N, 3) unit rays by Newton's method; NaN where no ray goes there."""
-    radii, bent_radii = _plane_table(coefficients)
-    length = np.hypot(*bent.T)
+    radii, distorted_radii = _plane_table(coefficients)
+    length = np.hypot(*distorted.T)
     # The radial part alone is inverted by table: a start so near that Newton cannot run off to another branch.
-    start = np.interp(length, bent_radii, radii) / np.maximum(length, 1e-300)
-    plane, good = bent * start[:, None], np.zeros(len(bent), bool)
-    index = np.flatnonzero(np.isfinite(plane).all(1) & (length <= 1.2 * bent_radii[-1]))
-    for _ in range(_STEPS):
-        there, jacobian = _brown(coefficients, plane[index])
-        off = there - bent[index]
-        size = np.abs(off).max(1, initial=0.0)
-        near = size < _DONE
-        good[index[near]] = _det(jacobian[near]) > 0
-        going = ~near & (size < 2 * WIDEST_PLANE)  # what runs off, or is NaN, has no answer
-        if not going.any():
+    start = np.interp(length, distorted_radii, radii) / np.maximum(length, 1e-300)
+    plane, valid = distorted * start[:, None], np.zeros(len(distorted), bool)
+    index = np.flatnonzero(np.isfinite(plane).all(1) & (length <= 1.2 * distorted_radii[-1]))
+    for _ in range(_MAX_STEPS):
+        value, jacobian = _brown(coefficients, plane[index])
+        error = value - distorted[index]
+        size = np.abs(error).max(1, initial=0.0)
+        is_converged = size < _TOLERANCE
+        valid[index[is_converged]] = _det(jacobian[is_converged]) > 0
+        is_active = ~is_converged & (size < 2 * MAX_PLANE_RADIUS)  # what runs off, or is NaN, has no answer
+        if not is_active.any():
             break
-        index = index[going]
-        plane[index] -= _solve(jacobian[going], off[going])
-    good &= np.hypot(*plane.T) < radii[-1]
+        index = index[is_active]
+        plane[index] -= _solve(jacobian[is_active], error[is_active])
+    valid &= np.hypot(*plane.T) < radii[-1]
     rays = np.column_stack([plane, np.ones(len(plane))])
-    return np.asarray(np.where(good[:, None], rays / np.linalg.norm(rays, axis=1, keepdims=True), np.nan))
+    return np.asarray(np.where(valid[:, None], rays / np.linalg.norm(rays, axis=1, keepdims=True), np.nan))
 
 
-def bend_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
+def distort_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
     """(N, 3) points, those beside and behind the camera too, to the (N, 2) plane; NaN where the lens sees nothing.
 
     coefficients: k1 k2 k3 k4 of theta (1 + k1 theta^2 + ...).
     """
-    across = np.hypot(points[:, 0], points[:, 1])
-    theta: Floats = np.arctan2(across, points[:, 2])
+    radius = np.hypot(points[:, 0], points[:, 1])
+    theta: Floats = np.arctan2(radius, points[:, 2])
     thetas, _ = _fisheye_table(coefficients)
-    good = (theta < thetas[-1]) & ((across > 0) | (points[:, 2] > 0))
-    scale = _fisheye(coefficients, theta)[0] / np.maximum(across, 1e-300)
-    return np.asarray(np.where(good[:, None], points[:, :2] * scale[:, None], np.nan))
+    valid = (theta < thetas[-1]) & ((radius > 0) | (points[:, 2] > 0))
+    scale = _fisheye(coefficients, theta)[0] / np.maximum(radius, 1e-300)
+    return np.asarray(np.where(valid[:, None], points[:, :2] * scale[:, None], np.nan))
 
 
-def straighten_fisheye(coefficients: tuple[float, ...], bent: Floats) -> Floats:
+def undistort_fisheye(coefficients: tuple[float, ...], distorted: Floats) -> Floats:
     """(N, 2) plane to (N, 3) unit rays; NaN where no ray goes there."""
-    thetas, bents = _fisheye_table(coefficients)
-    length = np.hypot(*bent.T)
-    theta: Floats = np.asarray(np.interp(length, bents, thetas))
-    for _ in range(_STEPS):
-        there, slope = _fisheye(coefficients, theta)
-        if not (np.abs(there - length) > _DONE).any():
+    thetas, distorted_radii = _fisheye_table(coefficients)
+    length = np.hypot(*distorted.T)
+    theta: Floats = np.asarray(np.interp(length, distorted_radii, thetas))
+    for _ in range(_MAX_STEPS):
+        value, slope = _fisheye(coefficients, theta)
+        if not (np.abs(value - length) > _TOLERANCE).any():
             break
-        theta = np.asarray(np.clip(theta - (there - length) / np.maximum(slope, 1e-9), 0, thetas[-1]))
-    good = (np.abs(_fisheye(coefficients, theta)[0] - length) < 1e-9) & (theta < thetas[-1])
-    way = bent / np.maximum(length, 1e-300)[:, None]
-    rays = np.column_stack([way * np.sin(theta)[:, None], np.cos(theta)])
-    return np.asarray(np.where(good[:, None], rays, np.nan))
+        theta = np.asarray(np.clip(theta - (value - length) / np.maximum(slope, 1e-9), 0, thetas[-1]))
+    valid = (np.abs(_fisheye(coefficients, theta)[0] - length) < 1e-9) & (theta < thetas[-1])
+    direction = distorted / np.maximum(length, 1e-300)[:, None]
+    rays = np.column_stack([direction * np.sin(theta)[:, None], np.cos(theta)])
+    return np.asarray(np.where(valid[:, None], rays, np.nan))
 
 
-def plane_limit(coefficients: tuple[float, ...]) -> float:
+def pinhole_limit_rad(coefficients: tuple[float, ...]) -> float:
     """Largest angle from the axis, radians, up to which the polynomial of a plane is a lens."""
     return math.atan(_plane_table(coefficients)[0][-1])
 
 
-def fisheye_limit(coefficients: tuple[float, ...]) -> float:
+def fisheye_limit_rad(coefficients: tuple[float, ...]) -> float:
     """Largest angle from the axis, radians, up to which the polynomial of a fisheye is a lens; at most pi."""
     return float(_fisheye_table(coefficients)[0][-1])
 
@@ -131,7 +131,7 @@ def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Fl
 def _plane_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
     """Radii and their distorted radii, both rising, up to where the polynomial folds back."""
     k1, k2, _, _, k3, k4, k5, k6 = coefficients
-    radii = np.linspace(0, WIDEST_PLANE, _SAMPLES)
+    radii = np.linspace(0, MAX_PLANE_RADIUS, _TABLE_SIZE)
     r2 = radii * radii
     below = 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -141,7 +141,7 @@ def _plane_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
 
 @functools.lru_cache(maxsize=32)
 def _fisheye_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
-    thetas = np.linspace(0, math.pi, _SAMPLES)
+    thetas = np.linspace(0, math.pi, _TABLE_SIZE)
     return _rising(thetas, _fisheye(coefficients, thetas)[0])
 
 

@@ -32,7 +32,7 @@ class BoardPose:
     covariance: Floats
 
 
-def find_pose(
+def estimate_pose(
     camera: CameraModel, object_points: ArrayLike, points_px: ArrayLike, *, sigma_px: float = 0.1
 ) -> BoardPose:
     """Pose from (N, 3) board points, m, and their (N, 2) px; N at least 4.
@@ -42,26 +42,28 @@ def find_pose(
     found at best. Raises `CalibrationError` where there is no pose.
     """
     objects, pixels = np.asarray(object_points, np.float64), np.asarray(points_px, np.float64)
-    plane = camera.plane(pixels)
-    seen = np.isfinite(plane).all(1)
-    if seen.sum() < 4:
-        raise CalibrationError(f"a pose needs 4 corners inside the picture, got {int(seen.sum())}")
-    objects, pixels, plane = objects[seen], pixels[seen], plane[seen]
-    flat = float(np.abs(objects[:, 2]).max()) < 1e-9
-    method = cv2.SOLVEPNP_IPPE if flat else cv2.SOLVEPNP_SQPNP
+    normalized = camera.normalize_points(pixels)
+    valid = np.isfinite(normalized).all(1)
+    if valid.sum() < 4:
+        raise CalibrationError(f"a pose needs 4 corners inside the picture, got {int(valid.sum())}")
+    objects, pixels, normalized = objects[valid], pixels[valid], normalized[valid]
+    is_planar = float(np.abs(objects[:, 2]).max()) < 1e-9
+    method = cv2.SOLVEPNP_IPPE if is_planar else cv2.SOLVEPNP_SQPNP
     try:
-        _, turns, moves, _ = cv2.solvePnPGeneric(objects, plane, np.eye(3), None, flags=method)
+        _, rotvecs, translations, _ = cv2.solvePnPGeneric(objects, normalized, np.eye(3), None, flags=method)
     except cv2.error as error:
         raise CalibrationError(f"these corners fix no pose: {error.err}") from None
-    starts = [RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(turns, moves, strict=True)]
-    starts = [start for start in starts if (start.apply(objects)[:, 2] > 0).all()]
-    if not starts:
+    candidates = [
+        RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(rotvecs, translations, strict=True)
+    ]
+    candidates = [start for start in candidates if (start.apply(objects)[:, 2] > 0).all()]
+    if not candidates:
         raise CalibrationError("these corners fix no pose in front of the camera")
     # A flat board has two answers, one of which is a little worse; three steps are enough to tell them apart.
-    tried = [_refine(camera, objects, pixels, start, steps=3) for start in starts]
-    best, _ = min(tried, key=lambda pair: pair[1])
+    refined = [_refine(camera, objects, pixels, start, steps=3) for start in candidates]
+    best, _ = min(refined, key=lambda pair: pair[1])
     pose, _ = _refine(camera, objects, pixels, best, steps=_STEPS)
-    return _measured(camera, objects, pixels, pose, sigma_px)
+    return _with_statistics(camera, objects, pixels, pose, sigma_px)
 
 
 def project_board(camera: CameraModel, camera_from_board: RigidTransform, object_points: Floats) -> Floats:
@@ -69,21 +71,23 @@ def project_board(camera: CameraModel, camera_from_board: RigidTransform, object
     return camera.project(camera_from_board.apply(object_points), margin_px=math.inf)
 
 
-def pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Floats) -> Floats:
+def compute_pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Floats) -> Floats:
     """(2 N, 6) change of the pixels with a small move (m) and turn (rad) about the board's origin, camera's axes."""
     arms = pose.rotate(objects)
     points = arms + pose.translation_m
     steps = _STEP * np.concatenate([np.eye(3), -np.eye(3)])
     pixels = camera.project((points + steps[:, None]).reshape(-1, 3), margin_px=math.inf).reshape(6, -1, 2)
-    by_place = np.moveaxis((pixels[:3] - pixels[3:]) / (2 * _STEP), 0, 2)  # (N, 2, 3)
-    by_turn = np.cross(arms[:, None], by_place)  # a turn w moves a point by w x arm; g . (w x arm) = w . (arm x g)
-    return np.concatenate([by_place, by_turn], axis=2).reshape(-1, 6)
+    by_translation = np.moveaxis((pixels[:3] - pixels[3:]) / (2 * _STEP), 0, 2)  # (N, 2, 3)
+    by_rotation = np.cross(
+        arms[:, None], by_translation
+    )  # a turn w moves a point by w x arm; g . (w x arm) = w . (arm x g)
+    return np.concatenate([by_translation, by_rotation], axis=2).reshape(-1, 6)
 
 
-def _nudged(pose: RigidTransform, step: Floats) -> RigidTransform:
+def _perturbed(pose: RigidTransform, step: Floats) -> RigidTransform:
     """Moved and turned about the board's origin, along the camera's axes."""
-    turn = RigidTransform.from_rotvec(step[3:], np.zeros(3))
-    return RigidTransform(turn.rotation @ pose.rotation, pose.translation_m + step[:3])
+    rotation = RigidTransform.from_rotvec(step[3:], np.zeros(3))
+    return RigidTransform(rotation.rotation @ pose.rotation, pose.translation_m + step[:3])
 
 
 def _refine(
@@ -93,11 +97,11 @@ def _refine(
     errors = pixels - project_board(camera, pose, objects)
     total = float(np.nan_to_num((errors**2).sum(), nan=math.inf))
     for _ in range(steps):
-        jacobian = pose_jacobian(camera, pose, objects)
+        jacobian = compute_pose_jacobian(camera, pose, objects)
         if not np.isfinite(jacobian).all() or not math.isfinite(total):
             break
         step = np.asarray(np.linalg.lstsq(jacobian, errors.ravel(), rcond=None)[0], np.float64)
-        better = _nudged(pose, step)
+        better = _perturbed(pose, step)
         new = pixels - project_board(camera, better, objects)
         now = float((new**2).sum())
         if not now < total:
@@ -109,12 +113,14 @@ def _refine(
     return pose, total
 
 
-def _measured(camera: CameraModel, objects: Floats, pixels: Floats, pose: RigidTransform, sigma_px: float) -> BoardPose:
+def _with_statistics(
+    camera: CameraModel, objects: Floats, pixels: Floats, pose: RigidTransform, sigma_px: float
+) -> BoardPose:
     errors = pixels - project_board(camera, pose, objects)
-    jacobian = pose_jacobian(camera, pose, objects)
+    jacobian = compute_pose_jacobian(camera, pose, objects)
     if not np.isfinite(errors).all() or not np.isfinite(jacobian).all():
         return BoardPose(pose, math.inf, errors, np.full((6, 6), math.inf))
-    freedom = max(1, errors.size - 6)
-    variance = max(sigma_px**2, float((errors**2).sum()) / freedom)
+    degrees_of_freedom = max(1, errors.size - 6)
+    variance = max(sigma_px**2, float((errors**2).sum()) / degrees_of_freedom)
     covariance = np.asarray(variance * np.linalg.pinv(jacobian.T @ jacobian), np.float64)
     return BoardPose(pose, math.sqrt(float((errors**2).sum(1).mean())), errors, covariance)

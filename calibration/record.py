@@ -20,8 +20,8 @@ from calibration.errors import RecordError
 
 FORMAT = "gazecast-calibration"
 VERSION = 1
-Kind = Literal["camera", "gaze", "handeye"]
-_LARGEST = 50_000_000
+RecordKind = Literal["camera", "gaze", "handeye"]
+_MAX_BYTES = 50_000_000
 """Bytes; a calibration has some kilobytes, and what is larger than this is not one."""
 
 
@@ -34,7 +34,7 @@ class CalibrationRecord:
     body: the result, as JSON; whoever calibrates that kind of thing reads and writes it.
     """
 
-    kind: Kind
+    kind: RecordKind
     device: str
     camera: str
     size: tuple[int, int]
@@ -42,7 +42,7 @@ class CalibrationRecord:
     body: dict[str, Any]
 
 
-def save(path: Path, record: CalibrationRecord) -> None:
+def save_record(path: Path, record: CalibrationRecord) -> None:
     """Write the record, whole or not at all; raises `RecordError` where it is not JSON, OSError from the disk."""
     fields = {
         "format": FORMAT,
@@ -59,20 +59,20 @@ def save(path: Path, record: CalibrationRecord) -> None:
     except (TypeError, ValueError) as error:
         raise RecordError(f"the calibration cannot be written as JSON: {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, staged = tempfile.mkstemp(prefix=".calibration-", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=".calibration-", dir=path.parent)
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(descriptor, "w") as file:
             file.write(text + "\n")
-        os.chmod(staged, 0o644)
-        os.replace(staged, path)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
     except BaseException:
-        Path(staged).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def load(
+def load_record(
     path: Path,
-    kind: Kind,
+    kind: RecordKind,
     *,
     size: tuple[int, int] | None = None,
     camera: str | None = None,
@@ -83,21 +83,21 @@ def load(
     What is None is not compared. Raises `RecordError` with the reason and what to do.
     """
     record = _parse(path, kind)
-    again = "calibrate again for this one, or give its own file"
+    advice = "calibrate again for this one, or give its own file"
     if size is not None and record.size != tuple(size):
         raise RecordError(
             f"{path} was made at {record.size[0]} x {record.size[1]}, the pictures are {size[0]} x {size[1]}; "
             "capture at that resolution or calibrate again"
         )
     if camera is not None and record.camera != camera:
-        raise RecordError(f"{path} was made with camera {record.camera!r}, this is {camera!r}; {again}")
+        raise RecordError(f"{path} was made with camera {record.camera!r}, this is {camera!r}; {advice}")
     if device is not None and record.device != device:
-        raise RecordError(f"{path} was made with device {record.device!r}, this is {device!r}; {again}")
+        raise RecordError(f"{path} was made with device {record.device!r}, this is {device!r}; {advice}")
     return record
 
 
-def _parse(path: Path, kind: Kind) -> CalibrationRecord:
-    fields = _read(path)
+def _parse(path: Path, kind: RecordKind) -> CalibrationRecord:
+    fields = _read_json(path)
     if fields.get("format") != FORMAT:
         raise RecordError(f"{path} is no calibration of gazecast: its format is {fields.get('format')!r}")
     if fields.get("version") != VERSION:
@@ -106,13 +106,14 @@ def _parse(path: Path, kind: Kind) -> CalibrationRecord:
         )
     if fields.get("kind") != kind:
         raise RecordError(
-            f"{path} is a calibration of {fields.get('kind')!r}, expected {kind!r}; kinds: {', '.join(get_args(Kind))}"
+            f"{path} is a calibration of {fields.get('kind')!r}, expected {kind!r}; kinds: "
+            f"{', '.join(get_args(RecordKind))}"
         )
-    for name, wanted in (("device", str), ("camera", str), ("made_at", str), ("size", list), ("body", dict)):
+    for name, expected in (("device", str), ("camera", str), ("made_at", str), ("size", list), ("body", dict)):
         if name not in fields:
             raise RecordError(f"{path} has no {name!r}; it was cut or edited; calibrate again")
-        if not isinstance(fields[name], wanted):
-            raise RecordError(f"{path}: {name!r} is {fields[name]!r:.60}, expected a JSON {wanted.__name__}")
+        if not isinstance(fields[name], expected):
+            raise RecordError(f"{path}: {name!r} is {fields[name]!r:.60}, expected a JSON {expected.__name__}")
     size = fields["size"]
     if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise RecordError(f"{path}: size is {size!r:.60}, expected [width, height] in pixels")
@@ -125,11 +126,11 @@ def _parse(path: Path, kind: Kind) -> CalibrationRecord:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > _MAX_BYTES:
             raise RecordError(f"{path} has {path.stat().st_size} bytes, which is no calibration")
-        fields = json.loads(path.read_bytes(), parse_constant=_no_constant)
+        fields = json.loads(path.read_bytes(), parse_constant=_reject_constant)
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
@@ -139,5 +140,5 @@ def _read(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _no_constant(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")

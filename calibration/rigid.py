@@ -130,7 +130,7 @@ class RigidTransform:
         """(..., 3) directions of the source frame in the target frame."""
         return np.asarray(np.asarray(directions, np.float64) @ self.rotation.T)
 
-    def away_from(self, other: RigidTransform) -> tuple[float, float]:
+    def distance_to(self, other: RigidTransform) -> tuple[float, float]:
         """(metres, radians) between this transform and another one of the same frames."""
         turn = rotvec_from_rotation(self.rotation.T @ other.rotation)
         return float(np.linalg.norm(self.translation_m - other.translation_m)), float(np.linalg.norm(turn))
@@ -153,7 +153,7 @@ class RigidTransform:
 def rotation_from_rotvec(rotvec_rad: Floats) -> Floats:
     """Rodrigues' formula: (3,) axis times angle to (3, 3)."""
     angle = float(np.linalg.norm(rotvec_rad))
-    cross = skew(rotvec_rad)
+    cross = skew_matrix(rotvec_rad)
     sinc, half = float(np.sinc(angle / math.pi)), float(np.sinc(angle / (2 * math.pi)))
     return np.asarray(np.eye(3) + sinc * cross + 0.5 * half * half * (cross @ cross))
 
@@ -190,13 +190,13 @@ def rotvecs_from_rotations(rotations: Floats) -> Floats:
     return np.asarray(rotvecs)
 
 
-def skew(vector: Floats) -> Floats:
+def skew_matrix(vector: Floats) -> Floats:
     """The (3, 3) matrix whose product with another vector is the cross product."""
     x, y, z = vector
     return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
 
 
-def mean_pose(poses: Sequence[RigidTransform]) -> RigidTransform:
+def average_poses(poses: Sequence[RigidTransform]) -> RigidTransform:
     """The chordal mean of several estimates of the same transform (Hartley et al., 2013)."""
     if not poses:
         raise CalibrationError("no poses to take the mean of")

@@ -19,8 +19,8 @@ from typing import Any
 from calibration.errors import CalibrationError
 from calibration.rigid import RigidTransform
 
-MOST = 2000
-MOST_M = 50.0
+MAX_POSES = 2000
+MAX_DISTANCE_M = 50.0
 """No robot reaches so far: farther away it is millimetres."""
 _COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw")
 
@@ -36,27 +36,29 @@ class RobotPose:
 
 def parse_poses(origin: str, text: str) -> list[RobotPose]:
     """Read either format, by its content; `CalibrationError` names the pose that is wrong."""
-    poses = _from_json(origin, text) if text.lstrip()[:1] in ("[", "{") else _from_csv(origin, text)
-    if len(poses) > MOST:
-        raise CalibrationError(f"{origin} holds {len(poses)} poses; {MOST} are the most")
+    poses = _parse_json(origin, text) if text.lstrip()[:1] in ("[", "{") else _parse_csv(origin, text)
+    if len(poses) > MAX_POSES:
+        raise CalibrationError(f"{origin} holds {len(poses)} poses; {MAX_POSES} are the most")
     names = [pose.name for pose in poses]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise CalibrationError(f"{origin} names {', '.join(twice[:5])} more than once; each pose needs its own name")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise CalibrationError(
+            f"{origin} names {', '.join(duplicates[:5])} more than once; each pose needs its own name"
+        )
     for pose in poses:
-        away_m = max(_away_m(pose.base_from_gripper), _away_m(pose.camera_from_board))
-        if away_m > MOST_M:
+        distance_m = max(_distance_m(pose.base_from_gripper), _distance_m(pose.camera_from_board))
+        if distance_m > MAX_DISTANCE_M:
             raise CalibrationError(
-                f"{origin}: pose {pose.name} lies {away_m:.4g} m away; expected metres: divide millimetres by 1000"
+                f"{origin}: pose {pose.name} lies {distance_m:.4g} m away; expected metres: divide millimetres by 1000"
             )
     return poses
 
 
-def _away_m(pose: RigidTransform | None) -> float:
+def _distance_m(pose: RigidTransform | None) -> float:
     return 0.0 if pose is None else math.hypot(*pose.translation_m)
 
 
-def _from_json(origin: str, text: str) -> list[RobotPose]:
+def _parse_json(origin: str, text: str) -> list[RobotPose]:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -71,8 +73,8 @@ def _from_json(origin: str, text: str) -> list[RobotPose]:
         try:
             name = str(item.get("name", item.get("image", number)))
             board = item.get("camera_from_board")
-            hand = _pose(item["base_from_gripper"])
-            poses.append(RobotPose(name, hand, None if board is None else _pose(board)))
+            gripper = _parse_pose(item["base_from_gripper"])
+            poses.append(RobotPose(name, gripper, None if board is None else _parse_pose(board)))
         except KeyError as error:
             raise CalibrationError(f"{origin}, pose {number}: {error} is missing") from None
         except (AttributeError, TypeError, CalibrationError) as error:
@@ -80,7 +82,7 @@ def _from_json(origin: str, text: str) -> list[RobotPose]:
     return poses
 
 
-def _pose(fields: Mapping[str, Any]) -> RigidTransform:
+def _parse_pose(fields: Mapping[str, Any]) -> RigidTransform:
     if "matrix" in fields:
         try:
             return RigidTransform.from_matrix(fields["matrix"])
@@ -89,7 +91,7 @@ def _pose(fields: Mapping[str, Any]) -> RigidTransform:
     return RigidTransform.from_dict(fields)
 
 
-def _from_csv(origin: str, text: str) -> list[RobotPose]:
+def _parse_csv(origin: str, text: str) -> list[RobotPose]:
     rows = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     poses = []
     try:
@@ -103,14 +105,14 @@ def _from_csv(origin: str, text: str) -> list[RobotPose]:
         with_board = all(f"board_{name}" in columns for name in _COLUMNS)
         for row in rows:
             where = f"{origin}, line {rows.line_num}"
-            board = _row(where, row, "board_") if with_board and row["board_x"] else None
-            poses.append(RobotPose(row["name"], _row(where, row, ""), board))
+            board = _parse_row(where, row, "board_") if with_board and row["board_x"] else None
+            poses.append(RobotPose(row["name"], _parse_row(where, row, ""), board))
     except csv.Error as error:
         raise CalibrationError(f"{origin} is no CSV: {error}") from None
     return poses
 
 
-def _row(where: str, row: Mapping[str, str], prefix: str) -> RigidTransform:
+def _parse_row(where: str, row: Mapping[str, str], prefix: str) -> RigidTransform:
     try:
         numbers = [float(row[prefix + name]) for name in _COLUMNS]
     except (TypeError, ValueError):

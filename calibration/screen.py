@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calibration.boards import marker_dictionary
+from calibration.boards import get_marker_dictionary
 from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
 
-HOLD_S = 0.3
-MOST_ERROR_PX = 3.0
-FEWEST_MARKERS = 3
+MAX_MARKER_AGE_S = 0.3
+MAX_ERROR_PX = 3.0
+MIN_MARKERS = 3
 APRILTAG = "APRILTAG_36h11"
 _MOST_SIGHTS = 64
 """Half a second of the fastest cameras: trackers say where somebody looked up to some 100 ms after the picture."""
@@ -37,8 +37,8 @@ class ScreenPlane:
 
     def __post_init__(self) -> None:
         """Refuse too few markers and ones that are not four corners."""
-        if len(self.markers) < FEWEST_MARKERS:
-            raise CalibrationError(f"a screen needs {FEWEST_MARKERS} markers, better 4, got {len(self.markers)}")
+        if len(self.markers) < MIN_MARKERS:
+            raise CalibrationError(f"a screen needs {MIN_MARKERS} markers, better 4, got {len(self.markers)}")
         if any(np.shape(corners) != (4, 2) for corners in self.markers.values()):
             raise CalibrationError("each marker needs its 4 corners, (4, 2), clockwise from its own top left")
 
@@ -70,7 +70,7 @@ class ScreenGaze:
 
     x: float
     y: float
-    on_screen: bool
+    is_on_screen: bool
     age_s: float
 
 
@@ -79,54 +79,54 @@ class ScreenTracker:
 
     def __init__(self, camera: CameraModel, screen: ScreenPlane) -> None:
         self._camera, self._screen = camera, screen
-        self._sights: deque[tuple[float, Floats]] = deque(maxlen=_MOST_SIGHTS)
+        self._homographies: deque[tuple[float, Floats]] = deque(maxlen=_MOST_SIGHTS)
         self.reason = "no markers seen yet"
         """Why the newest frame gave no place of the screen, "" where it did."""
         self.error_px = math.nan
         """Largest reprojection error of a marker's corner in the newest frame that showed enough markers, px."""
 
-    def see(self, markers_px: Mapping[int, ArrayLike], at_s: float) -> bool:
+    def update_markers(self, markers_px: Mapping[int, ArrayLike], at_s: float) -> bool:
         """Take one frame's markers, (4, 2) px each, as captured; False where they do not fix the screen."""
         common = [number for number in self._screen.markers if number in markers_px]
-        if len(common) < FEWEST_MARKERS:
-            self.reason = f"{len(common)} of the screen's markers seen, {FEWEST_MARKERS} needed"
+        if len(common) < MIN_MARKERS:
+            self.reason = f"{len(common)} of the screen's markers seen, {MIN_MARKERS} needed"
             return False
         pixels = np.concatenate([np.asarray(markers_px[number], np.float64).reshape(4, 2) for number in common])
-        places = np.concatenate([self._screen.markers[number] for number in common])
-        homography = _homography(places, self._camera.plane(pixels))
+        corners = np.concatenate([self._screen.markers[number] for number in common])
+        homography = _find_homography(corners, self._camera.normalize_points(pixels))
         if homography is None:
             self.reason = "the markers' corners fix no plane"
             return False
-        back = _mapped(homography, places)
-        again = self._camera.project(np.column_stack([back, np.ones(len(back))]), margin_px=math.inf)
-        self.error_px = float(np.nan_to_num(np.hypot(*(again - pixels).T), nan=math.inf).max())
-        if self.error_px > MOST_ERROR_PX:
+        plane = _apply_homography(homography, corners)
+        reprojected = self._camera.project(np.column_stack([plane, np.ones(len(plane))]), margin_px=math.inf)
+        self.error_px = float(np.nan_to_num(np.hypot(*(reprojected - pixels).T), nan=math.inf).max())
+        if self.error_px > MAX_ERROR_PX:
             self.reason = (
-                f"a marker is {self.error_px:.1f} px from where the others put it, {MOST_ERROR_PX:g} are allowed: "
+                f"a marker is {self.error_px:.1f} px from where the others put it, {MAX_ERROR_PX:g} are allowed: "
                 "another marker of the same number, a bent screen, or wrong measures"
             )
             return False
-        if not self._sights or at_s > self._sights[-1][0]:
-            self._sights.append((at_s, np.asarray(np.linalg.inv(homography), np.float64)))
+        if not self._homographies or at_s > self._homographies[-1][0]:
+            self._homographies.append((at_s, np.asarray(np.linalg.inv(homography), np.float64)))
         self.reason = ""
         return True
 
-    def look(self, gaze_px: tuple[float, float], at_s: float) -> ScreenGaze | None:
-        """Where on the screen a look falls, in pixels of the frame as captured; None where that is not known.
+    def locate_gaze(self, gaze_px: tuple[float, float], at_s: float) -> ScreenGaze | None:
+        """Map a gaze point, px of the frame as captured, to screen coordinates; None where that is unknown.
 
-        Each sight of the markers is held until the next, for `HOLD_S` at most; before the first, and after that,
-        nothing is said. A look that comes later than a newer frame has the sight of its own time.
+        A detection of the markers holds until the next, for `MAX_MARKER_AGE_S` at most; before the first, and after
+        that, the result is None. A late gaze sample uses the detection of its own time.
         """
-        sight = next((sight for sight in reversed(self._sights) if sight[0] <= at_s), None)
-        if sight is None or at_s - sight[0] > HOLD_S:
+        newest = next((newest for newest in reversed(self._homographies) if newest[0] <= at_s), None)
+        if newest is None or at_s - newest[0] > MAX_MARKER_AGE_S:
             return None
-        plane = self._camera.plane([gaze_px])
-        weights = np.append(plane[0], 1.0) @ sight[1].T
+        plane = self._camera.normalize_points([gaze_px])
+        weights = np.append(plane[0], 1.0) @ newest[1].T
         if not np.isfinite(weights).all() or weights[2] <= 0:
             return None  # outside the picture, or beyond the horizon of the screen's plane
         x, y = float(weights[0] / weights[2]), float(weights[1] / weights[2])
-        inside = 0 <= x <= self._screen.size[0] and 0 <= y <= self._screen.size[1]
-        return ScreenGaze(x, y, inside, at_s - sight[0])
+        is_on_screen = 0 <= x <= self._screen.size[0] and 0 <= y <= self._screen.size[1]
+        return ScreenGaze(x, y, is_on_screen, at_s - newest[0])
 
 
 def find_markers(image: NDArray[np.uint8], dictionary: str = APRILTAG) -> dict[int, Floats]:
@@ -147,20 +147,20 @@ def find_markers(image: NDArray[np.uint8], dictionary: str = APRILTAG) -> dict[i
 def _detector(dictionary: str) -> cv2.aruco.ArucoDetector:
     settings = cv2.aruco.DetectorParameters()
     settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-    return cv2.aruco.ArucoDetector(marker_dictionary(dictionary), settings)
+    return cv2.aruco.ArucoDetector(get_marker_dictionary(dictionary), settings)
 
 
-def _homography(places: Floats, plane: Floats) -> Floats | None:
+def _find_homography(corners: Floats, plane: Floats) -> Floats | None:
     """(3, 3) from screen coordinates to the camera's plane z = 1, scaled so that its last number is 1."""
-    seen = np.isfinite(plane).all(1)
-    if seen.sum() < 4 * FEWEST_MARKERS:
+    valid = np.isfinite(plane).all(1)
+    if valid.sum() < 4 * MIN_MARKERS:
         return None
-    found, _ = cv2.findHomography(places[seen], plane[seen])
+    found, _ = cv2.findHomography(corners[valid], plane[valid])
     if found is None or not np.isfinite(found).all() or abs(float(np.linalg.det(found))) < 1e-18:
         return None
     return np.asarray(found, np.float64)
 
 
-def _mapped(homography: Floats, points: Floats) -> Floats:
+def _apply_homography(homography: Floats, points: Floats) -> Floats:
     weights = np.column_stack([points, np.ones(len(points))]) @ homography.T
     return np.asarray(weights[:, :2] / weights[:, 2:])

@@ -15,7 +15,7 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.rigid import RigidTransform, skew
+from calibration.rigid import RigidTransform, skew_matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,10 +27,10 @@ class UncertainTransform:
 
     def __post_init__(self) -> None:
         """Refuse what is no covariance."""
-        spread = np.asarray(self.covariance, np.float64)
-        if spread.shape != (6, 6) or not np.isfinite(spread).all() or (np.diag(spread) < 0).any():
+        covariance = np.asarray(self.covariance, np.float64)
+        if covariance.shape != (6, 6) or not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
             raise CalibrationError("a pose's covariance must be 6 x 6 and finite, with no variance below 0")
-        object.__setattr__(self, "covariance", (spread + spread.T) / 2)
+        object.__setattr__(self, "covariance", (covariance + covariance.T) / 2)
 
     @classmethod
     def exact(cls, pose: RigidTransform) -> UncertainTransform:
@@ -49,25 +49,26 @@ class UncertainTransform:
 
     def __matmul__(self, other: UncertainTransform) -> UncertainTransform:
         """Compose: a_from_b @ b_from_c is a_from_c."""
-        mine, theirs = np.eye(6), np.zeros((6, 6))
-        mine[:3, 3:] = -skew(self.pose.rotate(other.pose.translation_m))
-        theirs[:3, :3] = theirs[3:, 3:] = self.pose.rotation
+        own_jacobian, other_jacobian = np.eye(6), np.zeros((6, 6))
+        own_jacobian[:3, 3:] = -skew_matrix(self.pose.rotate(other.pose.translation_m))
+        other_jacobian[:3, :3] = other_jacobian[3:, 3:] = self.pose.rotation
         return UncertainTransform(
-            self.pose @ other.pose, mine @ self.covariance @ mine.T + theirs @ other.covariance @ theirs.T
+            self.pose @ other.pose,
+            own_jacobian @ self.covariance @ own_jacobian.T + other_jacobian @ other.covariance @ other_jacobian.T,
         )
 
     def inverse(self) -> UncertainTransform:
         """source_from_target."""
         back = self.pose.rotation.T
-        change = np.zeros((6, 6))
-        change[:3, :3] = change[3:, 3:] = -back
-        change[:3, 3:] = -back @ skew(self.pose.translation_m)
-        return UncertainTransform(self.pose.inverse(), change @ self.covariance @ change.T)
+        jacobian = np.zeros((6, 6))
+        jacobian[:3, :3] = jacobian[3:, 3:] = -back
+        jacobian[:3, 3:] = -back @ skew_matrix(self.pose.translation_m)
+        return UncertainTransform(self.pose.inverse(), jacobian @ self.covariance @ jacobian.T)
 
-    def spread_of(self, point: Floats) -> Floats:
+    def point_covariance(self, point: Floats) -> Floats:
         """(3, 3) covariance, m^2, of an exact point (3,) of the source frame in the target frame."""
-        change = np.hstack([np.eye(3), -skew(self.pose.rotate(point))])
-        return np.asarray(change @ self.covariance @ change.T)
+        jacobian = np.hstack([np.eye(3), -skew_matrix(self.pose.rotate(point))])
+        return np.asarray(jacobian @ self.covariance @ jacobian.T)
 
     def to_dict(self) -> dict[str, list[float]]:
         """As JSON: the pose and the covariance, 36 numbers, row by row."""
@@ -77,7 +78,7 @@ class UncertainTransform:
     def from_dict(cls, fields: Mapping[str, Any]) -> UncertainTransform:
         """Read what `to_dict` wrote."""
         try:
-            spread = np.array(fields["covariance"], np.float64).reshape(6, 6)
+            covariance = np.array(fields["covariance"], np.float64).reshape(6, 6)
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(f"a pose needs a covariance of 36 numbers: {error}") from None
-        return cls(RigidTransform.from_dict(fields), spread)
+        return cls(RigidTransform.from_dict(fields), covariance)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from calibration import CalibrationError
-from calibration.boards import marker_dictionary
+from calibration.boards import get_marker_dictionary
 from calibration.formats import read_camera
 from calibration.screen import APRILTAG, ScreenPlane, ScreenTracker, find_markers
 from realtime.errors import SourceError
@@ -58,7 +58,7 @@ def drawn(screen: ScreenPlane) -> np.ndarray:
     for number, corners in screen.markers.items():
         (left, top), side = np.rint(corners[0]).astype(int), round(float(corners[2, 0] - corners[0, 0]))
         if min(left, top) >= 0 and left + side <= wide and top + side <= high:
-            tag = cv2.aruco.generateImageMarker(marker_dictionary(APRILTAG), number, side)
+            tag = cv2.aruco.generateImageMarker(get_marker_dictionary(APRILTAG), number, side)
             out[top : top + side, left : left + side] = tag
     return out
 
@@ -81,16 +81,16 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
                     tracker = ScreenTracker(read_camera(args.camera, size=frame.size)[1], screen)
                     if loaded is not None:
                         loaded.check_frame_size(frame.size)
-                tracker.see(find_markers(frame.image), frame.captured_ns / 1e9)
+                tracker.update_markers(find_markers(frame.image), frame.captured_ns / 1e9)
                 size = frame.size
             if (reason := tracker.reason if tracker else frames.status().reason) != said:
                 print(said := reason, file=sys.stderr, flush=True)
             if tracker is None:
                 continue
             for sample in looks.drain():
-                at = tracker.look(sample.to_px(size), sample.captured_ns / 1e9)
+                at = tracker.locate_gaze(sample.to_px(size), sample.captured_ns / 1e9)
                 if at is not None and sample.confidence >= 0.6:
-                    row = {"timestamp": sample.timestamp, "x": at.x, "y": at.y, "on_screen": at.on_screen}
+                    row = {"timestamp": sample.timestamp, "x": at.x, "y": at.y, "on_screen": at.is_on_screen}
                     print(json.dumps(row), flush=True)
     finally:
         gaze.stop()

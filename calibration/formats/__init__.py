@@ -12,11 +12,11 @@ from calibration.formats.ros import to_camera_info
 
 __all__ = ["read_camera", "to_camera_info"]
 
-KNOWN = (
+SUPPORTED_FORMATS = (
     "our own JSON, Pupil's .intrinsics, Neon's calibration.bin or scene_camera.json, or a camera_info YAML of ROS "
     "or OpenCV"
 )
-_LARGEST = 10_000_000
+_MAX_BYTES = 10_000_000
 
 
 def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, CameraModel]:
@@ -26,11 +26,11 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, C
     Raises `CalibrationError` with what came and what was expected.
     """
     try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+        data = path.read_bytes() if path.stat().st_size <= _MAX_BYTES else b""
     except OSError as error:
         raise CalibrationError(f"cannot read {path}: {error.strerror or error}") from None
     try:
-        name, camera = _read(path, data, size)
+        name, camera = _parse(path, data, size)
     except CalibrationError as error:
         if str(path) in str(error):
             raise
@@ -43,18 +43,18 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, C
     return name, camera
 
 
-def _read(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
+def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
     start = data[:200].lstrip()
     if start.startswith(b"{") and b"gazecast-calibration" in start:
-        loaded = record.load(path, "camera")
+        loaded = record.load_record(path, "camera")
         return loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
     if start.startswith(b"{"):
-        return neon.from_json(str(path), data)
-    if neon.is_binary(data):
-        return neon.from_binary(str(path), data)
+        return neon.parse_scene_camera(str(path), data)
+    if neon.is_calibration_bin(data):
+        return neon.parse_calibration_bin(str(path), data)
     if pupil.is_intrinsics(data):
-        name, camera = pupil.from_intrinsics(str(path), data, size)
+        name, camera = pupil.parse_intrinsics(str(path), data, size)
         return name or path.stem, camera
     if b"camera_matrix" in data or b"distortion_model" in data:
-        return ros.from_camera_info(str(path), data)
-    raise CalibrationError(f"{path} is no camera that is known here; expected {KNOWN}")
+        return ros.parse_camera_info(str(path), data)
+    raise CalibrationError(f"{path} is no camera that is known here; expected {SUPPORTED_FORMATS}")

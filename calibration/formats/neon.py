@@ -16,19 +16,19 @@ from calibration.errors import CalibrationError
 from calibration.lens import Floats
 
 SIZE = (1600, 1200)
-_EYE = 8 * (9 + 8 + 16)
-_LENGTH = 1 + 6 + 3 * _EYE + 4
+_CAMERA_BYTES = 8 * (9 + 8 + 16)
+_FILE_BYTES = 1 + 6 + 3 * _CAMERA_BYTES + 4
 
 
-def is_binary(data: bytes) -> bool:
+def is_calibration_bin(data: bytes) -> bool:
     """Whether it has the record's length; its version and numbers are judged when it is read."""
-    return len(data) == _LENGTH
+    return len(data) == _FILE_BYTES
 
 
-def from_binary(origin: str, data: bytes) -> tuple[str, CameraModel]:
+def parse_calibration_bin(origin: str, data: bytes) -> tuple[str, CameraModel]:
     """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
-    if not is_binary(data):
-        raise CalibrationError(f"{origin} has {len(data)} bytes, expected {_LENGTH} of a Neon's calibration.bin")
+    if not is_calibration_bin(data):
+        raise CalibrationError(f"{origin} has {len(data)} bytes, expected {_FILE_BYTES} of a Neon's calibration.bin")
     if data[0] != 1:
         raise CalibrationError(f"{origin} has version {data[0]}, expected 1; this format is not known here")
     serial = data[1:7].rstrip(b"\0").decode("ascii", "replace")
@@ -36,7 +36,7 @@ def from_binary(origin: str, data: bytes) -> tuple[str, CameraModel]:
     return f"Neon {serial} scene", _camera(origin, numbers[:9].reshape(3, 3), numbers[9:])
 
 
-def from_json(origin: str, data: bytes) -> tuple[str, CameraModel]:
+def parse_scene_camera(origin: str, data: bytes) -> tuple[str, CameraModel]:
     """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
     try:
         fields = json.loads(data)

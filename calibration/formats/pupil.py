@@ -23,9 +23,11 @@ def is_intrinsics(data: bytes) -> bool:
     return bool(data) and (0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF))
 
 
-def from_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
+def parse_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
     """("", camera) for the wanted resolution, or for the only one. Raises `CalibrationError`."""
-    cameras = {(int(m[1]), int(m[2])): value for key, value in _map(origin, data).items() if (m := _KEY.fullmatch(key))}
+    cameras = {
+        (int(m[1]), int(m[2])): value for key, value in _unpack(origin, data).items() if (m := _KEY.fullmatch(key))
+    }
     if not cameras:
         raise CalibrationError(f"{origin} holds no resolution; expected one of Pupil's .intrinsics files of version 1")
     offered = ", ".join(f"{wide} x {high}" for wide, high in sorted(cameras))
@@ -37,7 +39,7 @@ def from_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> t
     return "", _camera(origin, (chosen[0], chosen[1]), cameras[chosen])
 
 
-def _map(origin: str, data: bytes) -> dict[str, Any]:
+def _unpack(origin: str, data: bytes) -> dict[str, Any]:
     try:
         fields = msgpack.unpackb(data, strict_map_key=False, max_map_len=200, max_array_len=200, max_str_len=10_000)
     except Exception as error:  # msgpack raises a dozen kinds for hostile bytes

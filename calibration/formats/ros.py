@@ -23,13 +23,13 @@ _KEYS = {
 _LINE = re.compile(r"(\s*)([A-Za-z_]\w*)\s*:(?:\s+(.*))?$")
 
 
-def from_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
+def parse_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
     """(camera_name, camera). Raises `CalibrationError`, also for a picture that is cropped or binned."""
-    fields = _read(origin, data)
+    fields = _parse_yaml(origin, data)
     try:
-        wide, high = (int(float(_one(fields, name))) for name in ("width", "height"))
-        matrix = np.array(_numbers(_one(fields, "k")), np.float64).reshape(3, 3)
-        coefficients = _numbers(_one(fields, "d"))
+        wide, high = (int(float(_get_field(fields, name))) for name in ("width", "height"))
+        matrix = np.array(_get_numbers(_get_field(fields, "k")), np.float64).reshape(3, 3)
+        coefficients = _get_numbers(_get_field(fields, "d"))
     except (KeyError, TypeError, ValueError) as error:
         raise CalibrationError(f"{origin} is no camera_info: {error}") from None
     for name in ("binning_x", "binning_y"):
@@ -55,72 +55,72 @@ def to_camera_info(name: str, camera: CameraModel) -> str:
     projection = np.column_stack([camera.matrix, np.zeros(3)])
     lines = [f"image_width: {camera.size[0]}", f"image_height: {camera.size[1]}"]
     lines.append(f"camera_name: {re.sub(r'[^A-Za-z0-9_]+', '_', name).strip('_') or 'camera'}")
-    lines += _matrix("camera_matrix", camera.matrix)
+    lines += _format_matrix("camera_matrix", camera.matrix)
     lines.append(f"distortion_model: {model}")
-    lines += _matrix("distortion_coefficients", np.array([coefficients]))
-    lines += _matrix("rectification_matrix", np.eye(3))
-    lines += _matrix("projection_matrix", projection)
+    lines += _format_matrix("distortion_coefficients", np.array([coefficients]))
+    lines += _format_matrix("rectification_matrix", np.eye(3))
+    lines += _format_matrix("projection_matrix", projection)
     return "\n".join(lines) + "\n"
 
 
-def _matrix(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> list[str]:
+def _format_matrix(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> list[str]:
     numbers = ", ".join(repr(float(value)) for value in values.ravel())
     return [f"{name}:", f"  rows: {values.shape[0]}", f"  cols: {values.shape[1]}", f"  data: [{numbers}]"]
 
 
-def _one(fields: dict[str, Any], name: str) -> Any:
+def _get_field(fields: dict[str, Any], name: str) -> Any:
     for key in _KEYS[name]:
         if key in fields:
             return fields[key]
     raise KeyError(f"it has no {_KEYS[name][0]}")
 
 
-def _numbers(value: Any) -> list[float]:
-    inner = value.get("data") if isinstance(value, dict) else value
-    if not isinstance(inner, list):
-        raise ValueError(f"expected a list of numbers, got {inner!r:.60}")
-    return [float(item) for item in inner]
+def _get_numbers(value: Any) -> list[float]:
+    items = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise ValueError(f"expected a list of numbers, got {items!r:.60}")
+    return [float(item) for item in items]
 
 
-def _read(origin: str, data: bytes) -> dict[str, Any]:
+def _parse_yaml(origin: str, data: bytes) -> dict[str, Any]:
     """The mapping, with lists as lists of words and mappings one level deep."""
     try:
-        lines = _joined(origin, data.decode("utf-8"))
+        lines = _join_lines(origin, data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise CalibrationError(f"{origin} is no text: {error}") from None
     fields: dict[str, Any] = {}
-    inner: dict[str, Any] = fields
-    last, deep = "", 0
+    mapping: dict[str, Any] = fields
+    last_key, depth = "", 0
     for number, line in lines:
         stripped = line.strip()
         match = _LINE.match(line)
-        if stripped.startswith("- ") and last:
-            if not isinstance(inner.get(last), list):
-                inner[last] = []
-            inner[last].append(stripped[2:].strip())
+        if stripped.startswith("- ") and last_key:
+            if not isinstance(mapping.get(last_key), list):
+                mapping[last_key] = []
+            mapping[last_key].append(stripped[2:].strip())
             continue
         if match is None:
             raise CalibrationError(f"{origin}, line {number}: {stripped!r:.60} is no line of a camera_info")
         indent, key, text = len(match[1]), match[2], re.sub(r"^!!\S+\s*", "", (match[3] or "").strip())
         if indent == 0:
-            inner, deep = fields, 0
-        elif inner is fields:
-            inner, deep = {}, indent
-            fields[last] = inner
-        elif indent != deep:
+            mapping, depth = fields, 0
+        elif mapping is fields:
+            mapping, depth = {}, indent
+            fields[last_key] = mapping
+        elif indent != depth:
             continue  # deeper than anything that is wanted here
-        last = key
-        inner[key] = _value(text)
+        last_key = key
+        mapping[key] = _parse_value(text)
     return fields
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     if text.startswith("["):
         return [item.strip() for item in text.strip("[] \t").split(",") if item.strip()]
     return text.strip("\"'")
 
 
-def _joined(origin: str, text: str) -> list[tuple[int, str]]:
+def _join_lines(origin: str, text: str) -> list[tuple[int, str]]:
     """(number, line) without comments and marks, lists in brackets on one line each."""
     lines: list[tuple[int, str]] = []
     is_open = False

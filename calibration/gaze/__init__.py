@@ -4,12 +4,24 @@
 the whole, `drift` what has slipped since.
 """
 
-from calibration.gaze.calibrated import AppliedCalibration, GazeCalibration, TargetSamples, calibrate, summarised
-from calibration.gaze.choreography import ChoreographyStep, GazeChoreography, TargetAdvice, moving_steps, screen_steps
-from calibration.gaze.drift import DriftCorrection, object_sd_deg
+from calibration.gaze.calibrated import (
+    AppliedCalibration,
+    GazeCalibration,
+    TargetSamples,
+    calibrate_gaze,
+    summarize_targets,
+)
+from calibration.gaze.choreography import (
+    ChoreographyStep,
+    GazeChoreography,
+    TargetAdvice,
+    build_moving_steps,
+    build_screen_steps,
+)
+from calibration.gaze.drift import DriftCorrection, compute_object_sd_deg
 from calibration.gaze.mapping import GazeFit, GazeFitError, GazeMap, fit_gaze
-from calibration.gaze.matching import GazePairs, GazeSeries, TargetSeries, discarded_share, match
-from calibration.gaze.quality import GazeValidation, QualityError, TargetQuality, validate
+from calibration.gaze.matching import GazePairs, GazeSeries, TargetSeries, compute_discarded_share, match_samples
+from calibration.gaze.quality import GazeValidation, QualityError, TargetQuality, validate_gaze
 from calibration.gaze.table import GazeTable
 from calibration.gaze.view import CameraView, FieldView, FlatView, view_from_dict
 
@@ -34,14 +46,14 @@ __all__ = [
     "TargetQuality",
     "TargetSamples",
     "TargetSeries",
-    "calibrate",
-    "discarded_share",
+    "build_moving_steps",
+    "build_screen_steps",
+    "calibrate_gaze",
+    "compute_discarded_share",
+    "compute_object_sd_deg",
     "fit_gaze",
-    "match",
-    "moving_steps",
-    "object_sd_deg",
-    "screen_steps",
-    "summarised",
-    "validate",
+    "match_samples",
+    "summarize_targets",
+    "validate_gaze",
     "view_from_dict",
 ]

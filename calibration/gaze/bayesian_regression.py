@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-OFFSET_DEG = 10.0
+OFFSET_PRIOR_SD_DEG = 10.0
 """Prior sd of the offset: wider than any tracker's bias, so that it is free."""
-NOISE_DEG = np.geomspace(0.03, 3.0, 8)
-LINEAR_DEG = np.geomspace(0.06, 6.0, 8)
-CURVED_DEG = np.geomspace(0.05, 5.0, 8)
+NOISE_GRID_DEG = np.geomspace(0.03, 3.0, 8)
+LINEAR_GRID_DEG = np.geomspace(0.06, 6.0, 8)
+QUADRATIC_GRID_DEG = np.geomspace(0.05, 5.0, 8)
 """What is tried, degrees at the edge of the field: noise of a target per axis, linear terms, quadratic terms."""
-NOISE_PRIOR, LINEAR_PRIOR, CURVED_PRIOR = (0.75, 0.5), (1.0, 1.1), (0.45, 1.2)
+NOISE_PRIOR, LINEAR_PRIOR, QUADRATIC_PRIOR = (0.75, 0.5), (1.0, 1.1), (0.45, 1.2)
 """Median, degrees, and sd of the logarithm, of what wearable trackers have; wide enough to be overruled."""
-LESS_PER_ORDER = 0.5
+ORDER_DECAY = 0.5
 """Cubic terms are taken to be so much smaller than quadratic ones."""
 
 
@@ -36,45 +36,51 @@ class BayesianSurface:
 
     weights: Array
     covariance: Array
-    left_out: Array
-    left_out_sd: Array
+    leave_one_out: Array
+    leave_one_out_sd: Array
 
 
-def fit_shrunk(basis: Array, orders: NDArray[np.int64], values: Array, trust: Array) -> BayesianSurface:
+def fit_bayesian_surface(
+    basis: Array, orders: NDArray[np.int64], values: Array, target_weights: Array
+) -> BayesianSurface:
     """Fit `values` (N, 2) degrees by `basis` (N, terms), whose terms are of `orders` (terms,).
 
     trust: (N,) 1 for an ordinary target, less for one that is noisier than the others.
     """
-    prior, noise, log_prior = _grid(orders)
+    prior, noise, log_prior = _hyperparameter_grid(orders)
     kernel = np.einsum("it,gt,jt->gij", basis, prior, basis)
-    kernel[:, range(len(trust)), range(len(trust))] += noise[:, None] / trust
+    kernel[:, range(len(target_weights)), range(len(target_weights))] += noise[:, None] / target_weights
     inverse = np.linalg.inv(kernel)
     solved = inverse @ values
-    likelihood = -0.5 * np.einsum("gik,ik->g", solved, values) - np.linalg.slogdet(kernel)[1]
-    share = _softmax(likelihood + log_prior)
+    log_likelihood = -0.5 * np.einsum("gik,ik->g", solved, values) - np.linalg.slogdet(kernel)[1]
+    posterior = _softmax(log_likelihood + log_prior)
     means = np.einsum("gt,it,gik->gtk", prior, basis, solved)
-    weights = np.einsum("g,gtk->tk", share, means)
+    weights = np.einsum("g,gtk->tk", posterior, means)
     gain = np.einsum("gt,it->gti", prior, basis)
-    within = np.einsum("g,gt,tu->tu", share, prior, np.eye(len(orders)))
-    within -= np.einsum("g,gti,gij,guj->tu", share, gain, inverse, gain, optimize=True)
+    within = np.einsum("g,gt,tu->tu", posterior, prior, np.eye(len(orders)))
+    within -= np.einsum("g,gti,gij,guj->tu", posterior, gain, inverse, gain, optimize=True)
     between = means - weights
-    covariance = within + np.einsum("g,gtk,guk->tu", share, between, between) / 2
+    covariance = within + np.einsum("g,gtk,guk->tu", posterior, between, between) / 2
     # Leaving one out needs no second fit (Rasmussen & Williams, Gaussian processes, 2006, section 5.4.2).
     precision = np.einsum("gii->gi", inverse)
     residual = solved / precision[..., None]
-    without = _softmax(likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
-    left_out = np.einsum("gi,gik->ik", without, residual)
-    return BayesianSurface(weights, covariance, left_out, np.sqrt(np.einsum("gi,gi->i", without, 1 / precision)))
+    posterior_without = _softmax(log_likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
+    leave_one_out = np.einsum("gi,gik->ik", posterior_without, residual)
+    return BayesianSurface(
+        weights, covariance, leave_one_out, np.sqrt(np.einsum("gi,gi->i", posterior_without, 1 / precision))
+    )
 
 
-def _grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array]:
     """((G, terms) prior variances, (G,) noise variances, (G,) log prior) of all that is tried."""
-    noise, linear, curved = (a.ravel() for a in np.meshgrid(NOISE_DEG, LINEAR_DEG, CURVED_DEG, indexing="ij"))
+    noise, linear, quadratic = (
+        a.ravel() for a in np.meshgrid(NOISE_GRID_DEG, LINEAR_GRID_DEG, QUADRATIC_GRID_DEG, indexing="ij")
+    )
     log_prior = np.zeros_like(noise)
-    for tried, (median, spread) in ((noise, NOISE_PRIOR), (linear, LINEAR_PRIOR), (curved, CURVED_PRIOR)):
+    for tried, (median, spread) in ((noise, NOISE_PRIOR), (linear, LINEAR_PRIOR), (quadratic, QUADRATIC_PRIOR)):
         log_prior -= 0.5 * (np.log(tried / median) / spread) ** 2
-    by_order = {0: np.full_like(noise, OFFSET_DEG), 1: linear}
-    sds = [by_order[o] if o < 2 else curved * LESS_PER_ORDER ** (o - 2) for o in orders.tolist()]
+    by_order = {0: np.full_like(noise, OFFSET_PRIOR_SD_DEG), 1: linear}
+    sds = [by_order[o] if o < 2 else quadratic * ORDER_DECAY ** (o - 2) for o in orders.tolist()]
     return np.stack(sds, 1) ** 2, noise**2, log_prior
 
 

@@ -9,40 +9,40 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 
 
-def hull_of(points: Points) -> Points:
+def compute_hull(points: Points) -> Points:
     """(H, 2) corners of the convex hull of (N, 2) points, in order."""
     found = cv2.convexHull(np.asarray(points, np.float32).reshape(-1, 1, 2), returnPoints=False)
     corners: NDArray[np.int64] = np.asarray(found, np.int64).ravel()
     return np.asarray(points, np.float64)[corners]
 
 
-def nearest_within(hull: Points, points: Points) -> tuple[Points, NDArray[np.float64]]:
+def project_onto_hull(hull: Points, points: Points) -> tuple[Points, NDArray[np.float64]]:
     """((N, 2) the nearest points of the hull, (N,) how far away they are; 0 for points inside).
 
     A hull of one or two corners is a point or a line.
     """
-    starts, ways = hull, np.roll(hull, -1, axis=0) - hull
-    length2 = np.maximum((ways**2).sum(1), 1e-18)
+    starts, edges = hull, np.roll(hull, -1, axis=0) - hull
+    length2 = np.maximum((edges**2).sum(1), 1e-18)
     from_start = points[:, None, :] - starts
-    along = np.clip((from_start * ways).sum(2) / length2, 0.0, 1.0)
-    feet = starts + along[..., None] * ways  # (N, H, 2): the nearest point of every edge
-    apart = np.linalg.norm(points[:, None, :] - feet, axis=2)
-    best = apart.argmin(1)
+    along = np.clip((from_start * edges).sum(2) / length2, 0.0, 1.0)
+    feet = starts + along[..., None] * edges  # (N, H, 2): the nearest point of every edge
+    distances = np.linalg.norm(points[:, None, :] - feet, axis=2)
+    best = distances.argmin(1)
     rows = np.arange(len(points))
-    near, distance = feet[rows, best], apart[rows, best]
+    near, distance = feet[rows, best], distances[rows, best]
     if len(hull) >= 3:
-        side = ways[:, 0] * from_start[..., 1] - ways[:, 1] * from_start[..., 0]
+        side = edges[:, 0] * from_start[..., 1] - edges[:, 1] * from_start[..., 0]
         inside = np.asarray((side >= 0).all(1) | (side <= 0).all(1))
         near = np.where(inside[:, None], points, near)
         distance = np.where(inside, 0.0, distance)
     return near, distance
 
 
-def width_of(hull: Points) -> float:
+def compute_min_width(hull: Points) -> float:
     """The least width of a hull: how near its points are to one line."""
     if len(hull) < 3:
         return 0.0
-    ways = np.roll(hull, -1, axis=0) - hull
-    normals = np.stack([-ways[:, 1], ways[:, 0]], 1) / np.maximum(np.linalg.norm(ways, axis=1), 1e-18)[:, None]
+    edges = np.roll(hull, -1, axis=0) - hull
+    normals = np.stack([-edges[:, 1], edges[:, 0]], 1) / np.maximum(np.linalg.norm(edges, axis=1), 1e-18)[:, None]
     across = hull @ normals.T
     return float((across.max(0) - across.min(0)).min())

@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
-from calibration.gaze.matching import GazePairs, strays
+from calibration.gaze.matching import GazePairs, find_outliers
 from calibration.gaze.view import FieldView
 
 Array = NDArray[np.float64]
 Verdict = Literal["pass", "warn", "refuse"]
 
 PASS_DEG, PASS_WORST_DEG, WARN_DEG = 1.5, 3.0, 2.5
-FEWEST_CHECKS = 3
-MUCH_LOSS = 0.2
+MIN_CHECKS = 3
+MAX_LOSS = 0.2
 _BCEA_SHARE = 0.68
-_SUCCESSIVE_S = 0.1
+_MAX_SAMPLE_GAP_S = 0.1
 
 
 class QualityError(CalibrationError):
@@ -76,27 +76,27 @@ class GazeValidation:
     @property
     def verdict(self) -> Verdict:
         """Pass up to 1.5 degrees with no target beyond 3, warn up to 2.5, else refuse."""
-        if self.accuracy_deg > WARN_DEG or len(self.targets) < FEWEST_CHECKS:
+        if self.accuracy_deg > WARN_DEG or len(self.targets) < MIN_CHECKS:
             return "refuse"
-        if self.accuracy_deg > PASS_DEG or self.worst.accuracy_deg > PASS_WORST_DEG or self.loss > MUCH_LOSS:
+        if self.accuracy_deg > PASS_DEG or self.worst.accuracy_deg > PASS_WORST_DEG or self.loss > MAX_LOSS:
             return "warn"
         return "pass"
 
     @property
     def reason(self) -> str:
         """What the verdict rests on, in one sentence."""
-        if len(self.targets) < FEWEST_CHECKS:
-            return f"only {len(self.targets)} of the other targets could be judged; {FEWEST_CHECKS} are needed"
-        said = f"{self.accuracy_deg:.2f} degrees off on {len(self.targets)} other targets"
+        if len(self.targets) < MIN_CHECKS:
+            return f"only {len(self.targets)} of the other targets could be judged; {MIN_CHECKS} are needed"
+        summary = f"{self.accuracy_deg:.2f} degrees off on {len(self.targets)} other targets"
         if self.accuracy_deg > WARN_DEG:
-            return f"{said}; more than {WARN_DEG:g} is of no use"
+            return f"{summary}; more than {WARN_DEG:g} is of no use"
         if self.accuracy_deg > PASS_DEG:
-            return f"{said}; {PASS_DEG:g} is good"
+            return f"{summary}; {PASS_DEG:g} is good"
         if self.worst.accuracy_deg > PASS_WORST_DEG:
-            return f"{said}, but {self.worst.accuracy_deg:.1f} at {self.worst.name}"
-        if self.loss > MUCH_LOSS:
-            return f"{said}, but {self.loss:.0%} of the samples were lost"
-        return said
+            return f"{summary}, but {self.worst.accuracy_deg:.1f} at {self.worst.name}"
+        if self.loss > MAX_LOSS:
+            return f"{summary}, but {self.loss:.0%} of the samples were lost"
+        return summary
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file."""
@@ -117,20 +117,20 @@ class GazeValidation:
         return cls(targets=targets, bias_deg=(bias[0], bias[1]), **numbers)
 
 
-def validate(pairs: Sequence[GazePairs], view: FieldView, corrected: Callable[[Array], Array]) -> GazeValidation:
+def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable[[Array], Array]) -> GazeValidation:
     """Judge looks at targets; `corrected` takes (N, 2) degrees of the tracker to where the eyes are taken to be.
 
     Raises `QualityError` where no target has enough samples.
     """
-    usable = [p for p in pairs if p.usable]
+    usable = [p for p in pairs if p.is_usable]
     if not usable:
         raise QualityError("none of the other targets was looked at long enough, with confidence, to judge")
-    judged = [_judge(p, view, corrected) for p in usable]
-    targets = tuple(quality for quality, _ in judged)
-    errors = np.concatenate([each for _, each in judged])
-    seen = sum(p.seen for p in pairs)
+    measured = [_measure_target(p, view, correct) for p in usable]
+    targets = tuple(quality for quality, _ in measured)
+    errors = np.concatenate([each for _, each in measured])
+    total = sum(p.total for p in pairs)
     steps = np.concatenate([np.diff(p.time_s) for p in usable])
-    steps = steps[(steps > 0) & (steps < _SUCCESSIVE_S)]
+    steps = steps[(steps > 0) & (steps < _MAX_SAMPLE_GAP_S)]
     bias = np.mean([target.offset_deg for target in targets], axis=0)
     return GazeValidation(
         targets=targets,
@@ -138,39 +138,41 @@ def validate(pairs: Sequence[GazePairs], view: FieldView, corrected: Callable[[A
         precision_deg=float(np.mean([t.precision_deg for t in targets])),
         bcea_deg2=float(np.mean([t.bcea_deg2 for t in targets])),
         bias_deg=(float(bias[0]), float(bias[1])),
-        loss=sum(p.lost for p in pairs) / seen if seen else 0.0,
+        loss=sum(p.lost for p in pairs) / total if total else 0.0,
         rate_hz=float(1 / np.median(steps)) if len(steps) else 0.0,
         median_deg=float(np.median(errors)),
         p95_deg=float(np.percentile(errors, 95)),
     )
 
 
-def _judge(pairs: GazePairs, view: FieldView, corrected: Callable[[Array], Array]) -> tuple[TargetQuality, Array]:
+def _measure_target(
+    pairs: GazePairs, view: FieldView, correct: Callable[[Array], Array]
+) -> tuple[TargetQuality, Array]:
     """One target's figures, and (K,) the angle of every sample that counts."""
-    gaze, target = corrected(view.degrees(pairs.look_px)), view.degrees(pairs.target_px)
-    stray = strays(gaze - target)
-    gaze, target, time_s = gaze[~stray], target[~stray], pairs.time_s[~stray]
-    errors, offset = view.between_deg(gaze, target), gaze - target
+    gaze, target = correct(view.to_degrees(pairs.gaze_px)), view.to_degrees(pairs.target_px)
+    is_outlier = find_outliers(gaze - target)
+    gaze, target, time_s = gaze[~is_outlier], target[~is_outlier], pairs.time_s[~is_outlier]
+    errors, offset = view.angles_between_deg(gaze, target), gaze - target
     mean = offset.mean(0)
     # The target may move in the picture, with the head: only what the gaze does besides is imprecision.
-    still = target[:1] + offset
-    successive = np.diff(time_s) < _SUCCESSIVE_S
-    steps = view.between_deg(still[1:], still[:-1])[successive]
-    place = np.median(target, axis=0)
+    fixation = target[:1] + offset
+    is_successive = np.diff(time_s) < _MAX_SAMPLE_GAP_S
+    steps = view.angles_between_deg(fixation[1:], fixation[:-1])[is_successive]
+    target_place = np.median(target, axis=0)
     quality = TargetQuality(
         pairs.name,
-        (float(place[0]), float(place[1])),
+        (float(target_place[0]), float(target_place[1])),
         (float(mean[0]), float(mean[1])),
         float(errors.mean()),
         float(np.sqrt((steps**2).mean())) if len(steps) else 0.0,
-        bcea(offset),
+        compute_bcea(offset),
         len(errors),
-        int(stray.sum()),
+        int(is_outlier.sum()),
     )
     return quality, errors
 
 
-def bcea(points: Array) -> float:
+def compute_bcea(points: Array) -> float:
     """Bivariate contour ellipse area of (K, 2) points: that of the ellipse that holds 68 % of a Gaussian."""
     if len(points) < 3:
         return 0.0

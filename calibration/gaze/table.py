@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from calibration.gaze.calibrated import GazeCalibration
 
 COLUMNS, ROWS = 61, 41
-AROUND = 0.25
+MARGIN_SHARE = 0.25
 """The table reaches so many widths and heights beyond the picture: biased gaze of what is in the picture lies there."""
 
 
@@ -20,35 +20,40 @@ class CorrectedGaze(NamedTuple):
     x: float
     y: float
     radius_px: float
-    outside: bool
-    deg_px: float
+    is_extrapolated: bool
+    px_per_degree: float
 
 
 class GazeTable:
     """Interpolates between places of a grid; farther out than the grid the correction stays what it is at its edge."""
 
     def __init__(self, calibration: GazeCalibration) -> None:
-        wide, high = calibration.view.size
-        xs = np.linspace(-AROUND * wide, (1 + AROUND) * wide, COLUMNS)
-        ys = np.linspace(-AROUND * high, (1 + AROUND) * high, ROWS)
+        width, height = calibration.view.size
+        xs = np.linspace(-MARGIN_SHARE * width, (1 + MARGIN_SHARE) * width, COLUMNS)
+        ys = np.linspace(-MARGIN_SHARE * height, (1 + MARGIN_SHARE) * height, ROWS)
         places = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
         applied = calibration.apply(places)
-        deg_px = calibration.view.px_per_degree(applied.px)
-        columns = [applied.px - places, applied.radius_px[:, None], applied.outside[:, None], deg_px[:, None]]
+        px_per_degree = calibration.view.px_per_degree(applied.px)
+        columns = [
+            applied.px - places,
+            applied.radius_px[:, None],
+            applied.is_extrapolated[:, None],
+            px_per_degree[:, None],
+        ]
         cells: NDArray[np.float64] = np.hstack(columns).reshape(ROWS, COLUMNS, 5)
         self._cells: list[list[list[float]]] = cells.tolist()  # plain floats: numpy is slow with single numbers
         self._x, self._y = float(xs[0]), float(ys[0])
         self._per_x, self._per_y = (COLUMNS - 1) / (xs[-1] - xs[0]), (ROWS - 1) / (ys[-1] - ys[0])
 
-    def at(self, x: float, y: float) -> CorrectedGaze:
+    def correct(self, x: float, y: float) -> CorrectedGaze:
         """The look at (x, y) px, corrected; x and y must be finite."""
-        across = min(max((x - self._x) * self._per_x, 0.0), COLUMNS - 1.000001)
-        down = min(max((y - self._y) * self._per_y, 0.0), ROWS - 1.000001)
-        column, row = int(across), int(down)
-        u, v = across - column, down - row
+        column_position = min(max((x - self._x) * self._per_x, 0.0), COLUMNS - 1.000001)
+        row_position = min(max((y - self._y) * self._per_y, 0.0), ROWS - 1.000001)
+        column, row = int(column_position), int(row_position)
+        u, v = column_position - column, row_position - row
         a, b = self._cells[row][column], self._cells[row][column + 1]
         c, d = self._cells[row + 1][column], self._cells[row + 1][column + 1]
-        dx, dy, radius, outside, deg_px = (
+        dx, dy, radius, outside, px_per_degree = (
             (1 - v) * ((1 - u) * a[i] + u * b[i]) + v * ((1 - u) * c[i] + u * d[i]) for i in range(5)
         )
-        return CorrectedGaze(x + dx, y + dy, radius, outside > 0.5, deg_px)
+        return CorrectedGaze(x + dx, y + dy, radius, outside > 0.5, px_per_degree)

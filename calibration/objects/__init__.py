@@ -4,30 +4,45 @@ Pure geometry; imports nothing of ours but cameras and rigid transforms. Open3D 
 for (`calibration.objects.with_open3d`).
 """
 
-from calibration.objects.boxes import OrientedBox, minimal_box, quick_box
-from calibration.objects.cloud import CloudError, CloudSettings, Depth, PointCloud, find_cloud, metres, sight_lines
-from calibration.objects.place import PlaceError, SurfacePoint, by_size, on_plane, sight, spot_of
+from calibration.objects.boxes import OrientedBox, fit_minimal_box, fit_quick_box
+from calibration.objects.cloud import (
+    CloudError,
+    CloudSettings,
+    Depth,
+    PointCloud,
+    compute_ray_grid,
+    convert_to_metres,
+    extract_cloud,
+)
+from calibration.objects.place import (
+    LocationError,
+    SurfacePoint,
+    compute_mask_ray,
+    estimate_centroid,
+    intersect_plane,
+    locate_by_size,
+)
 from calibration.objects.pose_filter import PoseFilter, SteadyPose
-from calibration.objects.register import registered
+from calibration.objects.register import register_depth
 
 __all__ = [
     "CloudError",
     "CloudSettings",
     "Depth",
+    "LocationError",
     "OrientedBox",
-    "PlaceError",
     "PointCloud",
     "PoseFilter",
     "SteadyPose",
     "SurfacePoint",
-    "by_size",
-    "find_cloud",
-    "metres",
-    "minimal_box",
-    "on_plane",
-    "quick_box",
-    "registered",
-    "sight",
-    "sight_lines",
-    "spot_of",
+    "compute_mask_ray",
+    "compute_ray_grid",
+    "convert_to_metres",
+    "estimate_centroid",
+    "extract_cloud",
+    "fit_minimal_box",
+    "fit_quick_box",
+    "intersect_plane",
+    "locate_by_size",
+    "register_depth",
 ]

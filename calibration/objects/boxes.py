@@ -26,14 +26,14 @@ from calibration.lens import Floats
 from calibration.objects.cloud import PointCloud, Points
 from calibration.rigid import RigidTransform
 
-_NEARLY = 1.1
+_MAX_VOLUME_RATIO = 1.1
 """Boxes up to this much larger than the smallest are judged by how close points lie to their faces, too."""
-_CLOSENESS = 0.5
+_CLOSENESS_WEIGHT = 0.5
 """Its weight: 0 would be the volume alone. Half the distance to the faces makes up for 1.4 times the volume."""
-_LAST = 0.85
+_HYSTERESIS = 0.85
 """What the volume of the last picture's box is multiplied by, so that boxes do not flicker between equals."""
-_PLANES = 64
-_TRIM = 0.00015
+_PLANE_HYPOTHESES = 64
+_TRIM_SHARE = 0.00015
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,53 +53,57 @@ class OrientedBox:
         return self.pose.apply(signs * self.extents_m / 2)
 
 
-def quick_box(cloud: PointCloud, last: Floats | None = None) -> OrientedBox:
+def fit_quick_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
     """A box along one of the few directions that matter; within a few per cent of the smallest.
 
     last: (3, 3) camera_from_box of the same thing in the picture before, kept where another box is not clearly better.
     """
-    middle, cells, some = _centred(cloud.cells)
-    directions = np.concatenate([_principal(cells), _plane_normals(some, _tolerance(cloud))])
-    points, floor = _extreme(cells, 48), _floor(cloud)
-    tried = _around(points, directions, floor) + _kept(points, last, floor)
-    return _fitted(cloud, _closest(some, tried), middle)
+    centre, cells, sample = _centre_points(cloud.voxel_centroids)
+    directions = np.concatenate([_principal_axes(cells), _plane_normals(sample, _plane_tolerance_m(cloud))])
+    points, min_side_m = _extreme_points(cells, 48), _min_side_m(cloud)
+    candidates = _boxes_along(points, directions, min_side_m) + _previous_boxes(points, last_rotation, min_side_m)
+    return _fit_extents(cloud, _select_axes(sample, candidates), centre)
 
 
-def minimal_box(cloud: PointCloud, last: Floats | None = None) -> OrientedBox:
-    """The box of (nearly) the smallest volume; see the module. last: as for `quick_box`."""
-    middle, cells, some = _centred(cloud.cells)
-    points, floor = _extreme(cells, 128), _floor(cloud)
-    special = np.concatenate([_principal(cells), _plane_normals(some, _tolerance(cloud))])
-    tried = _around(points, np.concatenate([special, _sphere(80)]), floor)
-    tried += [_refined(points, start, floor) for start in sorted(tried, key=lambda box: box.volume_m3)[:3]]
-    return _fitted(cloud, _closest(some, tried + _kept(points, last, floor)), middle)
+def fit_minimal_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
+    """The box of (nearly) the smallest volume; see the module. last: as for `fit_quick_box`."""
+    centre, cells, sample = _centre_points(cloud.voxel_centroids)
+    points, min_side_m = _extreme_points(cells, 128), _min_side_m(cloud)
+    special = np.concatenate([_principal_axes(cells), _plane_normals(sample, _plane_tolerance_m(cloud))])
+    candidates = _boxes_along(points, np.concatenate([special, _hemisphere_directions(80)]), min_side_m)
+    candidates += [
+        _refine_direction(points, start, min_side_m) for start in sorted(candidates, key=lambda box: box.volume_m3)[:3]
+    ]
+    return _fit_extents(
+        cloud, _select_axes(sample, candidates + _previous_boxes(points, last_rotation, min_side_m)), centre
+    )
 
 
-def box_along(cloud: PointCloud, axes: Floats) -> OrientedBox:
+def fit_box_along(cloud: PointCloud, axes: Floats) -> OrientedBox:
     """The box with sides along (3, 3) orthonormal rows."""
-    return _fitted(cloud, axes, cloud.cells.mean(0, dtype=np.float64))
+    return _fit_extents(cloud, axes, cloud.voxel_centroids.mean(0, dtype=np.float64))
 
 
-def _centred(cells: Points) -> tuple[Floats, Points, Points]:
+def _centre_points(cells: Points) -> tuple[Floats, Points, Points]:
     """The cells' middle; the cells from there; some of them, for what needs no more."""
-    middle = cells.mean(0, dtype=np.float64)
-    points = cells - middle.astype(np.float32)
-    return middle, points, points[:: 1 + len(points) // 1000]
+    centre = cells.mean(0, dtype=np.float64)
+    points = cells - centre.astype(np.float32)
+    return centre, points, points[:: 1 + len(points) // 1000]
 
 
-def _floor(cloud: PointCloud) -> float:
+def _min_side_m(cloud: PointCloud) -> float:
     """What is added to each side before volumes are compared, so that flat things have one."""
     return max(cloud.noise_m, 0.1 * cloud.voxel_m)
 
 
-def _tolerance(cloud: PointCloud) -> float:
+def _plane_tolerance_m(cloud: PointCloud) -> float:
     """How far from a plane its cells lie: their mean's noise, twice, but not less than a quarter of a cell."""
-    each = max(1.0, len(cloud.pixels) / max(1, len(cloud.cells)))
+    each = max(1.0, len(cloud.points) / max(1, len(cloud.voxel_centroids)))
     return max(2 * cloud.noise_m / math.sqrt(each), 0.25 * cloud.voxel_m, 0.5 * cloud.noise_m)
 
 
 @functools.lru_cache(maxsize=4)
-def _sphere(count: int) -> Floats:
+def _hemisphere_directions(count: int) -> Floats:
     """(count, 3) unit vectors, evenly spread over half a sphere: a Fibonacci lattice."""
     turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
     z = (np.arange(count) + 0.5) / count
@@ -107,14 +111,14 @@ def _sphere(count: int) -> Floats:
     return np.column_stack([ring * np.cos(turn), ring * np.sin(turn), z])
 
 
-def _extreme(points: Points, directions: int) -> Floats:
+def _extreme_points(points: Points, directions: int) -> Floats:
     """Those of (N, 3) points that lie farthest along one of so many lines: nearly the corners of their hull."""
-    along = _sphere(directions).astype(np.float32) @ points.T
+    along = _hemisphere_directions(directions).astype(np.float32) @ points.T
     outermost = np.unique(np.concatenate([along.argmax(1), along.argmin(1)]))
     return np.asarray(points[outermost], np.float64)
 
 
-def _principal(points: Points) -> Floats:
+def _principal_axes(points: Points) -> Floats:
     """(3, 3) rows: the principal axes."""
     return np.asarray(np.linalg.eigh((points.T @ points).astype(np.float64))[1].T)
 
@@ -130,7 +134,7 @@ def _plane_normals(points: Points, tolerance: float) -> Floats:
     for _ in range(2):
         if len(points) < max(12, 0.15 * total):
             break
-        a, b, c = points[rng.integers(len(points), size=(3, _PLANES))]
+        a, b, c = points[rng.integers(len(points), size=(3, _PLANE_HYPOTHESES))]
         cross = np.cross(b - a, c - a)
         length = np.linalg.norm(cross, axis=1)
         cross, a = cross[length > 1e-12] / length[length > 1e-12, None], a[length > 1e-12]
@@ -154,37 +158,40 @@ def _plane_normals(points: Points, tolerance: float) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _BoxCandidate:
-    """A box that was tried: its axes are the rows, the volume has `_floor` added to each side."""
+    """A box that was tried: its axes are the rows, the volume has `_min_side_m` added to each side."""
 
     axes: Floats
     volume_m3: float
 
 
-def _around(points: Floats, directions: Floats, floor: float) -> list[_BoxCandidate]:
+def _boxes_along(points: Floats, directions: Floats, min_side_m: float) -> list[_BoxCandidate]:
     """For each of (K, 3) unit directions the smallest box with a side along it."""
-    first, second = _beside(directions)
+    first, second = _perpendiculars(directions)
     along = points @ directions.T
-    heights = along.max(0) - along.min(0) + floor
+    heights = along.max(0) - along.min(0) + min_side_m
     scale = 1 / max(float(np.abs(points).max()), 1e-9)  # cv2 takes sides of micrometres for points
     flat = np.stack([(first * scale) @ points.T, (second * scale) @ points.T], axis=2).astype(np.float32)
-    tried = []
+    candidates = []
     for number, (normal, a, b, height) in enumerate(zip(directions, first, second, heights.tolist(), strict=True)):
-        _, (wide, high), degrees = cv2.minAreaRect(flat[number])
+        _, (length, breadth), degrees = cv2.minAreaRect(flat[number])
         angle = math.radians(degrees)
         cosine, sine = math.cos(angle), math.sin(angle)
         axes = np.array((cosine * a + sine * b, cosine * b - sine * a, normal))
-        tried.append(_BoxCandidate(axes, (wide / scale + floor) * (high / scale + floor) * height))
-    return tried
+        candidates.append(_BoxCandidate(axes, (length / scale + min_side_m) * (breadth / scale + min_side_m) * height))
+    return candidates
 
 
-def _kept(points: Floats, last: Floats | None, floor: float) -> list[_BoxCandidate]:
+def _previous_boxes(points: Floats, last_rotation: Floats | None, min_side_m: float) -> list[_BoxCandidate]:
     """The last box's directions, with a bonus."""
-    if last is None:
+    if last_rotation is None:
         return []
-    return [_BoxCandidate(box.axes, _LAST * box.volume_m3) for box in _around(points, last.T, floor)]
+    return [
+        _BoxCandidate(box.axes, _HYSTERESIS * box.volume_m3)
+        for box in _boxes_along(points, last_rotation.T, min_side_m)
+    ]
 
 
-def _beside(directions: Floats) -> tuple[Floats, Floats]:
+def _perpendiculars(directions: Floats) -> tuple[Floats, Floats]:
     """Two unit vectors each, at right angles to (K, 3) unit directions and to each other, right-handed."""
     helper = np.where(np.abs(directions[:, :1]) < 0.7, np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0]]))
     first = helper - (helper * directions).sum(1, keepdims=True) * directions
@@ -192,54 +199,56 @@ def _beside(directions: Floats) -> tuple[Floats, Floats]:
     return first, np.cross(directions, first)
 
 
-def _refined(points: Floats, tried: _BoxCandidate, floor: float) -> _BoxCandidate:
+def _refine_direction(points: Floats, candidate: _BoxCandidate, min_side_m: float) -> _BoxCandidate:
     """Tilt the direction by ever smaller steps as long as the box gets smaller."""
-    best, step = tried, math.radians(6)
+    best, step = candidate, math.radians(6)
     while step > math.radians(0.3):
         x, y, z = best.axes
         tilted = z + math.tan(step) * np.array((x, -x, y, -y))
-        least = min(_around(points, tilted * math.cos(step), floor), key=lambda tried: tried.volume_m3)
-        if least.volume_m3 < best.volume_m3:
-            best = least
+        smallest = min(
+            _boxes_along(points, tilted * math.cos(step), min_side_m), key=lambda candidate: candidate.volume_m3
+        )
+        if smallest.volume_m3 < best.volume_m3:
+            best = smallest
         else:
             step /= 2
     return best
 
 
-def _closest(cells: Points, tried: Sequence[_BoxCandidate]) -> Floats:
+def _select_axes(cells: Points, candidates: Sequence[_BoxCandidate]) -> Floats:
     """The axes (rows) of the smallest box, unless cells lie much closer to the faces of one that is hardly larger."""
-    least = min(box.volume_m3 for box in tried)
+    min_volume_m3 = min(box.volume_m3 for box in candidates)
 
     def cost(box: _BoxCandidate) -> float:
         along = box.axes.astype(np.float32) @ cells.T
         low, high = along.min(1, keepdims=True), along.max(1, keepdims=True)
-        away = float(np.minimum(along - low, high - along).min(0).mean())
-        return float(box.volume_m3 * (away + 1e-6) ** _CLOSENESS)
+        distance = float(np.minimum(along - low, high - along).min(0).mean())
+        return float(box.volume_m3 * (distance + 1e-6) ** _CLOSENESS_WEIGHT)
 
-    return min((box for box in tried if box.volume_m3 <= _NEARLY * least), key=cost).axes
+    return min((box for box in candidates if box.volume_m3 <= _MAX_VOLUME_RATIO * min_volume_m3), key=cost).axes
 
 
-def _fitted(cloud: PointCloud, axes: Floats, middle: Floats) -> OrientedBox:
+def _fit_extents(cloud: PointCloud, axes: Floats, centre: Floats) -> OrientedBox:
     """The box along these axes (rows), with sides from all pixels and not from cells, which end too early."""
-    pixels = cloud.pixels[:: 1 + len(cloud.pixels) // 12_000]
-    along = (pixels - middle.astype(np.float32)) @ axes.T.astype(np.float32)
-    view = middle / max(float(np.linalg.norm(middle)), 1e-9)
+    pixels = cloud.points[:: 1 + len(cloud.points) // 12_000]
+    along = (pixels - centre.astype(np.float32)) @ axes.T.astype(np.float32)
+    view = centre / max(float(np.linalg.norm(centre)), 1e-9)
     along_view = np.abs(axes @ view)
     ends = np.array(
         [
-            _ends(column, cloud.noise_m, cloud.noise_m * share)
+            _find_ends(column, cloud.noise_m, cloud.noise_m * share)
             for column, share in zip(np.ascontiguousarray(along.T), along_view.tolist(), strict=True)
         ]
     )
     extents = ends[:, 1] - ends[:, 0]
     order = np.argsort(-extents)
-    turn = axes[order].T
-    if np.linalg.det(turn) < 0:
-        turn[:, 2] *= -1
-    return OrientedBox(RigidTransform(turn, middle + axes.T @ ends.mean(1)), extents[order])
+    rotation = axes[order].T
+    if np.linalg.det(rotation) < 0:
+        rotation[:, 2] *= -1
+    return OrientedBox(RigidTransform(rotation, centre + axes.T @ ends.mean(1)), extents[order])
 
 
-def _ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tuple[float, float]:
+def _find_ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tuple[float, float]:
     """Where points end, both ways, along one axis, along which their noise is sigma_m.
 
     Where a face is seen from the front its points lie round it by their noise, and the middle of that layer is the
@@ -248,23 +257,27 @@ def _ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tuple[f
     """
     count = len(along)
     ordered = np.sort(along)
-    trim = int(_TRIM * count)
+    trim = int(_TRIM_SHARE * count)
     low, high = float(ordered[trim]), float(ordered[count - 1 - trim])
-    extent, layer = high - low, 6 * noise_m
-    if extent <= 2 * layer:  # about as thin as its noise, which is taken off its spread
+    extent, layer_m = high - low, 6 * noise_m
+    if extent <= 2 * layer_m:  # about as thin as its noise, which is taken off its spread
         spread = float(ordered[int(0.84 * (count - 1))] - ordered[int(0.16 * (count - 1))]) / 2
         half = math.sqrt(3 * max(0.0, spread * spread - noise_m * noise_m))  # of an even spread of that deviation
         return (low + high) / 2 - half, (low + high) / 2 + half
-    least = max(0.05, 4 * layer / extent) * count
-    return _end(ordered, low, layer, least, sigma_m), -_end(-ordered[::-1], -high, layer, least, sigma_m)
+    min_count = max(0.05, 4 * layer_m / extent) * count
+    return _find_lower_end(ordered, low, layer_m, min_count, sigma_m), -_find_lower_end(
+        -ordered[::-1], -high, layer_m, min_count, sigma_m
+    )
 
 
-def _end(ordered: NDArray[np.float32], low: float, layer: float, least: float, sigma_m: float) -> float:
+def _find_lower_end(
+    ordered: NDArray[np.float32], low: float, layer_m: float, min_count: float, sigma_m: float
+) -> float:
     """The lower end of sorted numbers whose lowest is about `low`."""
-    inside = int(np.searchsorted(ordered, low + layer))
-    if inside > least:
+    inside = int(np.searchsorted(ordered, low + layer_m))
+    if inside > min_count:
         return float(ordered[inside // 2])
-    row = max(4 * sigma_m, 0.5 * layer)  # beyond the end, as long as this is all of the row
+    row = max(4 * sigma_m, 0.5 * layer_m)  # beyond the end, as long as this is all of the row
     density = (
         int(np.searchsorted(ordered, low + 2 * sigma_m + row)) - int(np.searchsorted(ordered, low + 2 * sigma_m))
     ) / row

@@ -22,13 +22,13 @@ from calibration.errors import CalibrationError
 
 Depth = NDArray[np.float32]
 Points = NDArray[np.float32]
-_LEAST = 30
+_MIN_PIXELS = 30
 """Pixels below which there is no surface to speak of."""
-_ROUNDED_M = 0.0003
+_ROUNDING_SD_M = 0.0003
 """Standard deviation of what was rounded to millimetres."""
-_MOST_CELLS = 4_000_000
+_MAX_VOXELS = 4_000_000
 """Of the box around the thing, empty ones included."""
-_NICE = (1, 1.5, 2, 3, 5, 7)
+_ROUND_FACTORS = (1, 1.5, 2, 3, 5, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class CloudSettings:
     """How points are taken.
 
     erode_px: how far masks may bleed. least_valid: share of the mask's pixels that must have depth.
-    voxel_m: side of the cells that points are averaged in; 0 chooses one that gives some `cells` of them.
+    voxel_m: side of the cells that points are averaged in; 0 chooses one that gives some `voxel_centroids` of them.
     most_pixels: a larger thing is looked at in every second pixel, or third.
     """
 
@@ -63,28 +63,28 @@ class PointCloud:
     """The points of one thing, m.
 
     pixels: (N, 3), one for each pixel that was kept. cells: (M, 3), means over cells of `voxel_m`.
-    valid: share of the mask's pixels with depth; kept: share of the mask's pixels that `pixels` stand for.
+    valid: share of the mask's pixels with depth; kept: share of the mask's pixels that `points` stand for.
     noise_m: standard deviation of depth from pixel to pixel. pitch_m: distance of neighbouring pixels on the thing.
     """
 
-    pixels: Points
-    cells: Points
+    points: Points
+    voxel_centroids: Points
     voxel_m: float
-    valid: float
-    kept: float
+    valid_share: float
+    kept_share: float
     noise_m: float
-    pitch_m: float
+    pixel_pitch_m: float
 
 
 class CloudError(CalibrationError):
-    """There is no surface: too little depth in the mask, or none that hangs together. `valid` as in `PointCloud`."""
+    """A mask without a surface: too little depth, or none that is connected. `valid_share` as in `PointCloud`."""
 
-    def __init__(self, reason: str, valid: float) -> None:
+    def __init__(self, reason: str, valid_share: float) -> None:
         super().__init__(reason)
-        self.valid = valid
+        self.valid_share = valid_share
 
 
-def metres(image: NDArray[np.generic]) -> Depth:
+def convert_to_metres(image: NDArray[np.generic]) -> Depth:
     """A depth image as drivers give it, (H, W): uint16 millimetres or float metres, to float32 metres, 0 for none.
 
     In millimetres 65535 is none, too: what is too far to measure ends there where float metres were infinite.
@@ -101,17 +101,17 @@ def metres(image: NDArray[np.generic]) -> Depth:
 
 
 @functools.lru_cache(maxsize=4)
-def sight_lines(camera: CameraModel) -> NDArray[np.float32]:
+def compute_ray_grid(camera: CameraModel) -> NDArray[np.float32]:
     """(H, W, 2) x / z and y / z of each pixel's ray, for the camera's whole picture; NaN where the lens knows none."""
     wide, high = camera.size
     x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
-    plane = camera.plane(np.column_stack([x.ravel(), y.ravel()])).reshape(high, wide, 2)
+    plane = camera.normalize_points(np.column_stack([x.ravel(), y.ravel()])).reshape(high, wide, 2)
     lines = plane.astype(np.float32)
     lines.flags.writeable = False
     return lines
 
 
-def find_cloud(
+def extract_cloud(
     mask: NDArray[np.bool_], depth: Depth, camera: CameraModel, settings: CloudSettings | None = None
 ) -> PointCloud:
     """The points of what the (H, W) mask covers in the depth image; raises `CloudError` where there is no surface.
@@ -130,46 +130,46 @@ def find_cloud(
     step = max(1, math.ceil(math.sqrt(np.count_nonzero(mask) / settings.most_pixels)))
     crop = slice(rows[0], rows[-1] + 1, step), slice(columns[0], columns[-1] + 1, step)
     inside, near = mask[crop].astype(np.uint8), np.ascontiguousarray(depth[crop])
-    lines = np.ascontiguousarray(sight_lines(camera)[crop]).reshape(-1, 2)
+    lines = np.ascontiguousarray(compute_ray_grid(camera)[crop]).reshape(-1, 2)
     measured = ((near > 0) & np.isfinite(lines[:, 0]).reshape(near.shape)).astype(np.uint8) & inside
     size, there = int(np.count_nonzero(inside)), int(np.count_nonzero(measured))
     valid = there / size
-    if valid < settings.least_valid or there < _LEAST:
+    if valid < settings.least_valid or there < _MIN_PIXELS:
         raise CloudError(
             f"{100 * valid:.0f} % of the mask has depth, {100 * settings.least_valid:.0f} % are needed", valid
         )
     per_px = step / math.sqrt(camera.fx * camera.fy)
-    keep, noise_m, pitch_m = _surface(inside, measured, near, per_px, -(-settings.erode_px // step))
+    keep, noise_m, pitch_m = _segment_surface(inside, measured, near, per_px, -(-settings.erode_px // step))
     found = np.flatnonzero(keep)
-    if len(found) < _LEAST:
+    if len(found) < _MIN_PIXELS:
         raise CloudError("the depth in the mask does not hang together", valid)
     points = np.empty((len(found), 3), np.float32)
     points[:, 2] = near.ravel().take(found)
     points[:, :2] = lines.take(found, axis=0) * points[:, 2:]
-    voxel_m = settings.voxel_m or _voxel(len(points) * pitch_m**2, settings.cells)
-    cells, kept, voxel_m = _cells(points, voxel_m)
-    if np.count_nonzero(kept) < _LEAST:
+    voxel_m = settings.voxel_m or _choose_voxel_size(len(points) * pitch_m**2, settings.cells)
+    cells, kept, voxel_m = _downsample(points, voxel_m)
+    if np.count_nonzero(kept) < _MIN_PIXELS:
         raise CloudError("the depth in the mask does not hang together", valid)
     return PointCloud(points[kept], cells, voxel_m, valid, float(kept.sum()) / size, noise_m, pitch_m)
 
 
-def _surface(
+def _segment_surface(
     inside: NDArray[np.uint8], measured: NDArray[np.uint8], depth: Depth, per_px: float, erode_px: int
 ) -> tuple[NDArray[np.bool_], float, float]:
     """(H, W) which pixels are the thing's; the noise from pixel to pixel, m; the pixels' distance on it, m."""
-    core = _eroded(inside, measured, erode_px)
-    middle, spread = _middle(depth[core > 0])
+    core = _erode_mask(inside, measured, erode_px)
+    middle, spread = _median_and_sd(depth[core > 0])
     pitch_m = per_px * middle
     across = math.hypot(*inside.shape) * pitch_m
     # A thing may be as deep as it is wide; what hangs together is judged below.
     half = max(4 * spread, across) + 0.01
     gated = measured & (np.abs(depth - np.float32(middle)) <= half)
-    noise_m = min(_noise(depth, gated), 0.01 + 0.01 * middle)  # what is worse than that is no surface
+    noise_m = min(_estimate_noise(depth, gated), 0.01 + 0.01 * middle)  # what is worse than that is no surface
     # A surface that leans by 76 degrees goes back by 4 pixels' width a pixel; two pixels make a difference.
     jump = np.float32(8 * pitch_m + 6 * noise_m)
-    smooth = gated & (_relief(depth, gated) <= jump)
+    smooth = gated & (_local_range(depth, gated) <= jump)
     # A mask that bleeds by a pixel more than it was eroded leaves lines one pixel wide.
-    parts = _large_parts(smooth & core)
+    parts = _keep_large_components(smooth & core)
     keep = np.asarray(cv2.morphologyEx(parts, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
     if not keep.any():
         keep = parts
@@ -178,9 +178,9 @@ def _surface(
     reach = max(2, 2 * erode_px)
     rim = (core == 0) | (parts > keep)
     beside = (cv2.distanceTransform(1 - keep, cv2.DIST_L2, 3) <= reach) & rim
-    bent = np.abs(depth - _continued(keep, depth, reach + 2)) > 3 * noise_m + pitch_m
+    bent = np.abs(depth - _extrapolate_surface(keep, depth, reach + 2)) > 3 * noise_m + pitch_m
     gated &= ~(beside & bent)
-    keep = _joined(smooth & gated, keep)
+    keep = _keep_connected(smooth & gated, keep)
     for _ in range(2):  # over the pixels at steps, on this side of them
         weight = cv2.blur(keep.astype(np.float32), (3, 3))
         mean = cv2.blur(depth * keep, (3, 3)) / np.maximum(weight, 1e-6)
@@ -188,9 +188,9 @@ def _surface(
     return keep.astype(bool), noise_m, pitch_m
 
 
-def _eroded(inside: NDArray[np.uint8], measured: NDArray[np.uint8], erode_px: int) -> NDArray[np.uint8]:
+def _erode_mask(inside: NDArray[np.uint8], measured: NDArray[np.uint8], erode_px: int) -> NDArray[np.uint8]:
     """The measured pixels at least so far from the mask's edge; nearer ones where little would be left."""
-    least = max(_LEAST, 0.3 * np.count_nonzero(measured))
+    least = max(_MIN_PIXELS, 0.3 * np.count_nonzero(measured))
     padded = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     away = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
     for pixels in range(erode_px, 0, -1):
@@ -200,25 +200,25 @@ def _eroded(inside: NDArray[np.uint8], measured: NDArray[np.uint8], erode_px: in
     return measured
 
 
-def _noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
+def _estimate_noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
     """Standard deviation of depth from its neighbours' line, which slopes do not change: from second differences."""
     bend = depth[:, :-2] - 2 * depth[:, 1:-1] + depth[:, 2:]
     whole = (gated[:, :-2] & gated[:, 1:-1] & gated[:, 2:]) > 0
-    if np.count_nonzero(whole) < _LEAST:
+    if np.count_nonzero(whole) < _MIN_PIXELS:
         return 0.002
     some = np.sort(np.abs(bend[whole])[:: 1 + np.count_nonzero(whole) // 3000])
     # The mean of the lower 0.8, which is 0.559 sigma: a median of whole millimetres would be 0 or 1.
-    return max(_ROUNDED_M, float(some[: int(0.8 * len(some))].mean()) / 0.559 / math.sqrt(6))
+    return max(_ROUNDING_SD_M, float(some[: int(0.8 * len(some))].mean()) / 0.559 / math.sqrt(6))
 
 
-def _middle(values: Depth) -> tuple[float, float]:
+def _median_and_sd(values: Depth) -> tuple[float, float]:
     """Median and robust standard deviation (from the median deviation), of some thousands of them."""
     some = values[:: 1 + len(values) // 3000]
     middle = float(np.median(some))
     return middle, 1.4826 * float(np.median(np.abs(some - np.float32(middle))))
 
 
-def _relief(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
+def _local_range(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
     """Greatest difference among the measured pixels of each 3 x 3."""
     window = np.ones((3, 3), np.uint8)
     there = gated > 0
@@ -227,7 +227,7 @@ def _relief(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
     return np.asarray(high - low, np.float32)
 
 
-def _continued(core: NDArray[np.uint8], depth: Depth, radius: int) -> Depth:
+def _extrapolate_surface(core: NDArray[np.uint8], depth: Depth, radius: int) -> Depth:
     """(H, W) the depth that the core's surface would have there: of the plane through what of it is within `radius`.
 
     In squares round each pixel, by sums over squares; where there is too little for a plane, the mean; NaN without any.
@@ -251,7 +251,7 @@ def _continued(core: NDArray[np.uint8], depth: Depth, radius: int) -> Depth:
         return np.asarray(np.where((count >= 9) & (spread > 0.5), plane, mz), np.float32)
 
 
-def _large_parts(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _keep_large_components(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Connected parts of at least a tenth of the largest: things are cut in two by what lies before them."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=4, ltype=cv2.CV_32S)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
@@ -261,8 +261,8 @@ def _large_parts(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(good[labels], np.uint8)
 
 
-def _joined(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The connected parts of `pixels` that reach into the core: handles are too thin to be part of it."""
+def _keep_connected(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The connected parts of `points` that reach into the core: handles are too thin to be part of it."""
     count, labels = cv2.connectedComponents(pixels, connectivity=4, ltype=cv2.CV_32S)
     good = np.zeros(count, bool)
     good[labels[core > 0]] = True
@@ -270,14 +270,14 @@ def _joined(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArray[np.ui
     return np.asarray(good[labels], np.uint8)
 
 
-def _voxel(area_m2: float, cells: int) -> float:
+def _choose_voxel_size(area_m2: float, cells: int) -> float:
     """A round side, m, such that a surface of that area has at most so many cells."""
     wanted = math.sqrt(area_m2 / cells)
     scale = 10 ** math.floor(math.log10(wanted))
-    return float(next((nice * scale for nice in _NICE if nice * scale >= wanted), 10 * scale))
+    return float(next((nice * scale for nice in _ROUND_FACTORS if nice * scale >= wanted), 10 * scale))
 
 
-def _cells(points: Points, voxel_m: float) -> tuple[Points, NDArray[np.bool_], float]:
+def _downsample(points: Points, voxel_m: float) -> tuple[Points, NDArray[np.bool_], float]:
     """Means of the points in each occupied cell that has neighbours; (N,) which points lie in those; the cells' side.
 
     Neighbours are counted in a cube of 5 x 5 x 5 cells; a cell with a fifth of the usual number hangs in the air.
@@ -286,8 +286,8 @@ def _cells(points: Points, voxel_m: float) -> tuple[Points, NDArray[np.bool_], f
     # Two empty cells on each side, for the count of neighbours.
     index = [places - (int(places.min()) - 2) for places in index]
     shape = [int(places.max()) + 3 for places in index]
-    if math.prod(shape) > _MOST_CELLS:
-        return _cells(points, 2 * voxel_m)
+    if math.prod(shape) > _MAX_VOXELS:
+        return _downsample(points, 2 * voxel_m)
     key = (index[0] * shape[1] + index[1]) * shape[2] + index[2]
     count = np.bincount(key, minlength=math.prod(shape))
     occupied = np.flatnonzero(count)

@@ -1,6 +1,6 @@
 """Where a thing is and how well that is known: by depth, by a plane it lies on, by its size, or only the direction.
 
-Frames of reference: the camera's optical one, metres. Nothing is invented: what cannot be said is `PlaceError`.
+Frames of reference: the camera's optical one, metres. Nothing is invented: what cannot be said is `LocationError`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from calibration.lens import Floats
 from calibration.objects.cloud import PointCloud
 from calibration.rigid import RigidTransform
 
-EDGE_PX = 1.5
+EDGE_SD_PX = 1.5
 """How well a mask's edge is known, standard deviation."""
-_STEEPEST_RAD = math.radians(8)
-_FORESHORTENED = 0.08
+_MIN_INCIDENCE_RAD = math.radians(8)
+_FORESHORTENING_SD = 0.08
 """How much shorter than it is, of its size, a thing may look because it leans, standard deviation."""
 
 
-class PlaceError(CalibrationError):
+class LocationError(CalibrationError):
     """There is no saying where it is; the message says why."""
 
 
@@ -37,64 +37,64 @@ class SurfacePoint:
     covariance: Floats
 
 
-def spot_of(cloud: PointCloud) -> SurfacePoint:
+def estimate_centroid(cloud: PointCloud) -> SurfacePoint:
     """The mean of what was seen, from pixels.
 
     Its covariance adds: the mean's own error, with neighbours' errors taken to go together; the mask's edge; the
     depth camera's error as a whole, 1 mm and 1.5 mm at one metre, growing with the square (Khoshelham & Oude Elberink
     2012, for structured light); and what was not seen of the mask, which may lie anywhere the thing extends to.
     """
-    mean = cloud.pixels.mean(0, dtype=np.float64)
-    away = cloud.cells - mean.astype(np.float32)
+    mean = cloud.points.mean(0, dtype=np.float64)
+    away = cloud.voxel_centroids - mean.astype(np.float32)
     shape = (away.T @ away).astype(np.float64) / max(1, len(away))
     distance = float(np.linalg.norm(mean))
     along = np.outer(mean, mean) / distance**2
     across = np.eye(3) - along
-    blind = 1 - min(1.0, cloud.kept)
+    blind = 1 - min(1.0, cloud.kept_share)
     covariance = (
-        shape * (25 / max(25, len(cloud.cells)) + (blind / 2) ** 2)
+        shape * (25 / max(25, len(cloud.voxel_centroids)) + (blind / 2) ** 2)
         + along * (0.001 + 0.0015 * distance**2) ** 2
-        + across * (EDGE_PX * cloud.pitch_m) ** 2
+        + across * (EDGE_SD_PX * cloud.pixel_pitch_m) ** 2
     )
     return SurfacePoint(mean, covariance)
 
 
-def sight(mask: NDArray[np.bool_], camera: CameraModel) -> Floats:
+def compute_mask_ray(mask: NDArray[np.bool_], camera: CameraModel) -> Floats:
     """(3,) unit ray through the middle of the (H, W) mask: its centroid, or its pixel that is nearest to that.
 
-    Raises `PlaceError` where the mask is empty or the lens knows no ray there.
+    Raises `LocationError` where the mask is empty or the lens knows no ray there.
     """
     rows, columns = np.nonzero(mask)
     if not len(rows):
-        raise PlaceError("the mask is empty")
+        raise LocationError("the mask is empty")
     nearest = int(np.argmin((columns - columns.mean()) ** 2 + (rows - rows.mean()) ** 2))
     inside = bool(mask[round(rows.mean()), round(columns.mean())])
     x, y = (columns.mean(), rows.mean()) if inside else (columns[nearest], rows[nearest])
     ray = camera.unproject([(x, y)])[0]
     if not np.isfinite(ray).all():
-        raise PlaceError("the lens model knows no direction for that part of the picture")
+        raise LocationError("the lens model knows no direction for that part of the picture")
     return np.asarray(ray)
 
 
-def on_plane(
+def intersect_plane(
     mask: NDArray[np.bool_], camera: CameraModel, camera_from_plane: RigidTransform, covariance: Floats
 ) -> SurfacePoint:
     """Where the line of sight through the mask's middle meets the plane z = 0 of `camera_from_plane`.
 
     covariance: (6, 6) of that pose, as in `calibration.pose`. Right for what lies on the plane and is flat; what
     stands on it hides the plane behind it, so that half of what the mask covers there is part of the error.
-    Raises `PlaceError` where the plane is seen from its edge or lies behind.
+    Raises `LocationError` where the plane is seen from its edge or lies behind.
     """
-    ray = sight(mask, camera)
+    ray = compute_mask_ray(mask, camera)
     normal, origin = camera_from_plane.rotation[:, 2], camera_from_plane.translation_m
     slope = float(normal @ ray)
     distance = float(normal @ origin) / slope if slope else math.inf
-    if abs(slope) < math.sin(_STEEPEST_RAD) or not 0 < distance < math.inf:
-        raise PlaceError("the line of sight does not meet the board's plane, or hardly")
+    if abs(slope) < math.sin(_MIN_INCIDENCE_RAD) or not 0 < distance < math.inf:
+        raise LocationError("the line of sight does not meet the board's plane, or hardly")
     point = distance * ray
-    arm = point - origin
+    offset = point - origin
     # The point moves along the ray by what the plane rises there: by its place, and by its turns about its origin.
-    rise = np.concatenate([normal, np.cross(arm, normal)])
+    rise = np.concatenate([normal, np.cross(offset, normal)])
     along = float(rise @ covariance @ rise) / slope**2
     per_px = distance / math.sqrt(camera.fx * camera.fy)
     flat = np.eye(3) - np.outer(normal, normal)
@@ -102,27 +102,27 @@ def on_plane(
     length = float(np.linalg.norm(foreshortened))
     toward = foreshortened / length if length > 1e-6 else np.zeros(3)
     cover_m = math.sqrt(np.count_nonzero(mask)) * per_px / abs(slope)
-    spread = (
+    covariance_of_point = (
         np.outer(ray, ray) * along
-        + flat * (EDGE_PX * per_px / abs(slope)) ** 2
+        + flat * (EDGE_SD_PX * per_px / abs(slope)) ** 2
         + np.outer(toward, toward) * (0.5 * cover_m * length) ** 2
         + np.outer(normal, normal) * (0.5 * cover_m * length) ** 2
     )
-    return SurfacePoint(point, spread)
+    return SurfacePoint(point, covariance_of_point)
 
 
-def by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) -> SurfacePoint:
+def locate_by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) -> SurfacePoint:
     """Where it is if its longest side across the line of sight is `size_m`.
 
     A thing that leans looks shorter and so farther away than it is; the error tells of that as far as it can.
-    Raises `PlaceError` where the mask touches the picture's edge or is too small.
+    Raises `LocationError` where the mask touches the picture's edge or is too small.
     """
-    edges = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
-    if edges:
-        raise PlaceError("the mask touches the picture's edge, so that its size is not seen")
+    touches_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+    if touches_edge:
+        raise LocationError("the mask touches the picture's edge, so that its size is not seen")
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
-        raise PlaceError("the mask is empty")
+        raise LocationError("the mask is empty")
     hull = cv2.convexHull(np.concatenate(contours)).reshape(-1, 2).astype(np.float64)
     gaps = np.linalg.norm(hull[:, None] - hull[None], axis=2)
     a, b = np.unravel_index(int(gaps.argmax()), gaps.shape)
@@ -130,10 +130,10 @@ def by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) -> Surf
     first, second = camera.unproject(hull[[a, b]])
     angle = math.atan2(float(np.linalg.norm(np.cross(first, second))), float(first @ second)) * length_px / gaps[a, b]
     if length_px < 8 or not math.isfinite(angle):
-        raise PlaceError(f"the mask is {length_px:.0f} px long, too small to tell a distance from")
-    ray = sight(mask, camera)
+        raise LocationError(f"the mask is {length_px:.0f} px long, too small to tell a distance from")
+    ray = compute_mask_ray(mask, camera)
     distance = size_m / (2 * math.tan(angle / 2))
-    error_m = distance * math.hypot(2 * EDGE_PX / length_px, _FORESHORTENED)
+    error_m = distance * math.hypot(2 * EDGE_SD_PX / length_px, _FORESHORTENING_SD)
     per_px = distance / math.sqrt(camera.fx * camera.fy)
     along = np.outer(ray, ray)
-    return SurfacePoint(distance * ray, along * error_m**2 + (np.eye(3) - along) * (EDGE_PX * per_px) ** 2)
+    return SurfacePoint(distance * ray, along * error_m**2 + (np.eye(3) - along) * (EDGE_SD_PX * per_px) ** 2)

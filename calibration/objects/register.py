@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
-from calibration.objects.cloud import Depth, sight_lines
+from calibration.objects.cloud import Depth, compute_ray_grid
 from calibration.rigid import RigidTransform
 
 
-def registered(
+def register_depth(
     depth: Depth,
     depth_camera: CameraModel,
     camera: CameraModel,
@@ -33,41 +33,41 @@ def registered(
             f"depth of {depth.shape[1]} x {depth.shape[0]}, its camera was calibrated at "
             f"{depth_camera.size[0]} x {depth_camera.size[1]}; give the file for that resolution"
         )
-    lines = sight_lines(depth_camera).reshape(-1, 2)
+    ray_grid = compute_ray_grid(depth_camera).reshape(-1, 2)
     z = depth.ravel()
-    there = np.flatnonzero((z > 0) & np.isfinite(z) & np.isfinite(lines[:, 0]))
-    points = np.empty((len(there), 3), np.float32)
-    points[:, 2] = z.take(there)
-    points[:, :2] = lines.take(there, axis=0) * points[:, 2:]
+    valid = np.flatnonzero((z > 0) & np.isfinite(z) & np.isfinite(ray_grid[:, 0]))
+    points = np.empty((len(valid), 3), np.float32)
+    points[:, 2] = z.take(valid)
+    points[:, :2] = ray_grid.take(valid, axis=0) * points[:, 2:]
     points = points @ camera_from_depth.rotation.T.astype(np.float32) + camera_from_depth.translation_m.astype(
         np.float32
     )
     points = points[points[:, 2] > 1e-3]
     splat = max(1, math.ceil(math.sqrt(camera.fx * camera.fy / (depth_camera.fx * depth_camera.fy)) - 0.05))
     if within is not None:
-        points = points[_near(points, camera, within, splat)]
+        points = points[_may_project_inside(points, camera, within, splat)]
     pixels = camera.project(points.astype(np.float64), margin_px=splat)
-    seen = np.isfinite(pixels[:, 0])
-    pixels, far = pixels[seen], points[seen, 2]
-    order = np.argsort(-far)  # the nearest is written last
-    corner, far = np.rint(pixels[order] - (splat - 1) / 2).astype(np.int64), far[order]
+    is_visible = np.isfinite(pixels[:, 0])
+    pixels, distance = pixels[is_visible], points[is_visible, 2]
+    order = np.argsort(-distance)  # the nearest is written last
+    corner, distance = np.rint(pixels[order] - (splat - 1) / 2).astype(np.int64), distance[order]
     out = np.full((camera.size[1], camera.size[0]), np.inf, np.float32)
     for right in range(splat):
         for down in range(splat):
             x, y = corner[:, 0] + right, corner[:, 1] + down
             inside = (x >= 0) & (x < camera.size[0]) & (y >= 0) & (y < camera.size[1])
             layer = np.full_like(out, np.inf)
-            layer[y[inside], x[inside]] = far[inside]
+            layer[y[inside], x[inside]] = distance[inside]
             np.minimum(out, layer, out=out)
     out[np.isinf(out)] = 0
     return out
 
 
-def _near(
+def _may_project_inside(
     points: NDArray[np.float32], camera: CameraModel, within: tuple[int, int, int, int], splat: int
 ) -> NDArray[np.bool_]:
     """(N,) which points may fall into that part, by where they would without a lens and what a lens moves at most."""
-    margin = _bulge(camera) + splat + 1
+    margin = _max_distortion_px(camera) + splat + 1
     x = points[:, 0] / points[:, 2] * np.float32(camera.fx) + np.float32(camera.cx)
     y = points[:, 1] / points[:, 2] * np.float32(camera.fy) + np.float32(camera.cy)
     x0, y0, x1, y1 = within
@@ -75,9 +75,9 @@ def _near(
 
 
 @functools.lru_cache(maxsize=4)
-def _bulge(camera: CameraModel) -> float:
+def _max_distortion_px(camera: CameraModel) -> float:
     """How far the lens moves a pixel at most, px; infinite where some pixels have no ray before the camera."""
     y, x = np.mgrid[: camera.size[1], : camera.size[0]]
-    lines = sight_lines(camera)
-    moved = np.hypot(lines[..., 0] * camera.fx + camera.cx - x, lines[..., 1] * camera.fy + camera.cy - y)
-    return float(moved.max()) if np.isfinite(moved).all() else math.inf
+    ray_grid = compute_ray_grid(camera)
+    shifts = np.hypot(ray_grid[..., 0] * camera.fx + camera.cx - x, ray_grid[..., 1] * camera.fy + camera.cy - y)
+    return float(shifts.max()) if np.isfinite(shifts).all() else math.inf

@@ -9,13 +9,13 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.objects.boxes import OrientedBox, box_along
+from calibration.objects.boxes import OrientedBox, fit_box_along
 from calibration.objects.cloud import PointCloud
 
 _NEIGHBOURS, _SIGMAS = 20, 2.0
 
 
-def library() -> Any:
+def load_open3d() -> Any:
     """Open3D itself; raises `CalibrationError` where it is missing."""
     try:
         return importlib.import_module("open3d")
@@ -25,17 +25,17 @@ def library() -> Any:
         ) from None
 
 
-def open3d_box(cloud: PointCloud, last: Floats | None = None) -> OrientedBox:
-    """The box of the smallest volume, whatever its faces; the sides are measured as by `minimal_box`.
+def fit_open3d_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
+    """The box of the smallest volume, whatever its faces; the sides are measured as by `fit_minimal_box`.
 
     last is not looked at. Raises `CalibrationError` where Open3D is missing or finds no box, as in flat points.
     """
-    open3d = library()
-    points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.pixels.astype(np.float64)))
+    open3d = load_open3d()
+    points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
     points = points.voxel_down_sample(cloud.voxel_m)
     points, _ = points.remove_statistical_outlier(_NEIGHBOURS, _SIGMAS)
     try:
         axes = np.asarray(points.get_minimal_oriented_bounding_box().R, np.float64).T
     except RuntimeError as error:
         raise CalibrationError(f"Open3D finds no box: {error}") from None
-    return box_along(cloud, axes)
+    return fit_box_along(cloud, axes)

@@ -142,9 +142,9 @@ def open_space(
             raise SettingsError("depth needs the calibration of the frames' camera: give --camera FILE")
         return None
     if objects.library == "open3d":
-        from calibration.objects.with_open3d import library
+        from calibration.objects.with_open3d import load_open3d
 
-        library()
+        load_open3d()
     name, camera = read_camera(objects.camera)
     frame_id = objects.frame_id or f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_') or 'camera'}_optical_frame"
     beside = _beside(depth) if depth.camera is not None else None
@@ -152,7 +152,7 @@ def open_space(
     if objects.robot is not None:
         robot = load_robot(objects.robot, name, by_board=objects.robot_by_board, frame_id=objects.robot_frame)
     board = parse_board(objects.board) if objects.board else None
-    if board is not None and not board.knows_its_top:
+    if board is not None and not board.has_unique_orientation:
         raise SettingsError(f"{objects.board} looks the same upside down and fixes no pose; use ChArUco")
     placer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
     size = getattr(depth_source, "size", None)

@@ -23,16 +23,16 @@ from calibration.objects import (
     PoseFilter,
     SteadyPose,
     SurfacePoint,
-    by_size,
-    find_cloud,
-    minimal_box,
-    on_plane,
-    quick_box,
-    registered,
-    sight,
-    spot_of,
+    compute_mask_ray,
+    estimate_centroid,
+    extract_cloud,
+    fit_minimal_box,
+    fit_quick_box,
+    intersect_plane,
+    locate_by_size,
+    register_depth,
 )
-from calibration.pose import BoardPose, find_pose
+from calibration.pose import BoardPose, estimate_pose
 from realtime.comms import DepthRef, Object3dMessage, ObjectPose
 from realtime.comms.object3d import Numbers
 from realtime.config.objects import ObjectSettings
@@ -110,7 +110,7 @@ class ObjectLocalizer:
         if message.mask is None or not message.mask.any():
             return replace(said, reason="the thing was lost")
         try:
-            ray = sight(message.mask, self._camera)
+            ray = compute_mask_ray(message.mask, self._camera)
         except CalibrationError as error:
             return replace(said, reason=str(error))
         said = replace(said, method="ray", place=replace(said.place, ray_origin=(0.0,) * 3, ray_direction=_tuple(ray)))
@@ -128,17 +128,17 @@ class ObjectLocalizer:
         if depth is None or message.mask is None:
             return replace(said, reason=missing)
         try:
-            cloud = find_cloud(message.mask, self._aligned(depth, message.mask), self._camera, self._settings.cloud)
+            cloud = extract_cloud(message.mask, self._aligned(depth, message.mask), self._camera, self._settings.cloud)
         except CloudError as error:
-            return replace(said, reason=str(error), valid=error.valid)
+            return replace(said, reason=str(error), valid=error.valid_share)
         except CalibrationError as error:
             return replace(said, reason=str(error))
-        spot = spot_of(cloud)
-        still = message.state != "preview" and not (self._steady and self._steady.moving)
-        box, kind = self._box(cloud) if still else (quick_box(cloud, self._filter.axes), "pca")
+        spot = estimate_centroid(cloud)
+        still = message.state != "preview" and not (self._steady and self._steady.is_moving)
+        box, kind = self._box(cloud) if still else (fit_quick_box(cloud, self._filter.rotation), "pca")
         noise_m = JITTER_M * max(0.2, float(spot.point_m[2]) ** 2)
         self._steady = steady = self._filter.update(
-            said.captured_ns / 1e9, box, spot.point_m, noise_m, len(cloud.pixels) * cloud.pitch_m**2
+            said.captured_ns / 1e9, box, spot.point_m, noise_m, len(cloud.points) * cloud.pixel_pitch_m**2
         )
         place = replace(
             said.place,
@@ -148,16 +148,16 @@ class ObjectLocalizer:
             orientation=self._continued("camera", steady.pose),
             velocity=None if steady.velocity_m_s is None else _tuple(steady.velocity_m_s),
         )
-        points = _thinned(cloud.cells, self._settings.most_points)
+        points = _thinned(cloud.voxel_centroids, self._settings.most_points)
         return replace(
             said,
             method="depth",
             place=place,
             extents=_tuple(steady.extents_m),
             box="minimal" if kind == "minimal" else "pca",
-            moving=steady.moving,
-            count=len(cloud.pixels),
-            valid=cloud.valid,
+            moving=steady.is_moving,
+            count=len(cloud.points),
+            valid=cloud.valid_share,
             points=points,
             voxel_m=cloud.voxel_m,
             depth=DepthRef(depth.timestamp, 1000 * depth.apart_s, self._beside is not None),
@@ -173,13 +173,13 @@ class ObjectLocalizer:
 
     def _box(self, cloud: PointCloud) -> tuple[OrientedBox, str]:
         if self._settings.library == "open3d":
-            from calibration.objects.with_open3d import open3d_box
+            from calibration.objects.with_open3d import fit_open3d_box
 
             try:
-                return open3d_box(cloud, self._filter.axes), "minimal"
+                return fit_open3d_box(cloud, self._filter.rotation), "minimal"
             except CalibrationError:  # of flat points it finds none
-                return quick_box(cloud, self._filter.axes), "pca"
-        return minimal_box(cloud, self._filter.axes), "minimal"
+                return fit_quick_box(cloud, self._filter.rotation), "pca"
+        return fit_minimal_box(cloud, self._filter.rotation), "minimal"
 
     def _aligned(self, depth: DepthFrame, mask: Mask) -> Depth:
         """The depth in the colour camera's picture, as far as the mask goes."""
@@ -187,7 +187,7 @@ class ObjectLocalizer:
             return depth.depth
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         within = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-        return registered(depth.depth, self._beside.camera, self._camera, self._beside.colour_from_depth, within)
+        return register_depth(depth.depth, self._beside.camera, self._camera, self._beside.colour_from_depth, within)
 
     def _without_depth(self, said: Object3dMessage, mask: Mask, board: BoardPose | None) -> Object3dMessage:
         """By the size that was told, else by the board's plane, else only the line of sight."""
@@ -195,14 +195,14 @@ class ObjectLocalizer:
         spots: list[tuple[str, SurfacePoint]] = []
         if self._settings.size_m:
             try:
-                spots.append(("size", by_size(mask, self._camera, self._settings.size_m)))
+                spots.append(("size", locate_by_size(mask, self._camera, self._settings.size_m)))
             except CalibrationError as error:
                 reasons.append(str(error))
         if self._board is not None and board is None:
             reasons.append("the board is not seen")
         elif board is not None and not spots:
             try:
-                spots.append(("plane", on_plane(mask, self._camera, board.camera_from_board, board.covariance)))
+                spots.append(("plane", intersect_plane(mask, self._camera, board.camera_from_board, board.covariance)))
             except CalibrationError as error:
                 reasons.append(str(error))
         said = replace(said, reason="; ".join(reasons) or "no depth, board or size is known")
@@ -213,11 +213,11 @@ class ObjectLocalizer:
         return replace(said, method="size" if name == "size" else "plane", place=place)
 
     def _seen_board(self, board: CalibrationBoard, frame: Frame) -> BoardPose | None:
-        found = board.find(frame.image)
+        found = board.detect(frame.image)
         if found is None:
             return None
         try:
-            pose = find_pose(self._camera, found.object_points, found.points_px)
+            pose = estimate_pose(self._camera, found.object_points, found.points_px)
         except CalibrationError:
             return None
         return pose if pose.rms_px <= _BOARD_PX and np.isfinite(pose.covariance).all() else None
@@ -258,7 +258,7 @@ def _carried(place: ObjectPose, robot_from_camera: UncertainTransform, frame_id:
     covariance = None
     if place.centroid is not None and place.centroid_covariance is not None:
         own = np.reshape(place.centroid_covariance, (3, 3))
-        covariance = _tuple(turn @ own @ turn.T + robot_from_camera.spread_of(np.array(place.centroid)))
+        covariance = _tuple(turn @ own @ turn.T + robot_from_camera.point_covariance(np.array(place.centroid)))
     position = orientation = None
     if place.position is not None and place.orientation is not None:
         box = pose @ RigidTransform.from_quaternion(place.orientation, place.position)

@@ -8,7 +8,7 @@ from typing import Protocol
 from calibration import CalibrationError, UncertainTransform
 from calibration.headset import SharedBoard
 from calibration.pose import BoardPose
-from calibration.record import CalibrationRecord, load
+from calibration.record import CalibrationRecord, load_record
 
 
 class RobotFrame(Protocol):
@@ -41,8 +41,8 @@ class HeadsetCamera:
     def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
         """By the newest sight of the board; raises `BoardLost` where that is too old."""
         if board is not None:
-            self._board.see(board, captured_s)
-        return self._board.at(captured_s)
+            self._board.observe(board, captured_s)
+        return self._board.base_from_headset_at(captured_s)
 
 
 def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> RobotFrame:
@@ -50,7 +50,7 @@ def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -
 
     camera: the name of the camera of the frames; only by the board may it be another one than the file's.
     """
-    record = load(path, "handeye", camera=None if by_board else camera)
+    record = load_record(path, "handeye", camera=None if by_board else camera)
     if by_board:
         return HeadsetCamera(_transform(path, record, "base_from_board"), frame_id or "base")
     name = "base_from_camera" if "base_from_camera" in record.body else "gripper_from_camera"

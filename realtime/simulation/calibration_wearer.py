@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.gaze import screen_steps
+from calibration.gaze import build_screen_steps
 from calibration.gaze.markers import draw_marker
 from engines import Image
 from realtime.errors import SourceError
@@ -36,7 +36,7 @@ class TargetClip:
         if min(size) < 240 or max(size) > 4096:
             raise SourceError(f"targets need a picture of 240 to 4096 px, got {size[0]}x{size[1]}")
         self.size, self.fps = size, FPS
-        self._steps = screen_steps(count)
+        self._steps = build_screen_steps(count)
 
     def frames(self) -> Iterator[tuple[float, Image]]:
         """(seconds, (H, W, 3) BGR), one pass through all targets."""

@@ -198,7 +198,7 @@ def _top(grain: NDArray[np.float32]) -> Image:
     image = np.clip(np.array([120, 150, 175], np.float32) + 9 * wood[..., None], 0, 255)
     board = parse_board(BOARD)
     sheet = board.draw(_PX_PER_M)[::-1]  # rows of the board come towards the wearer
-    at = BASE_FROM_BOARD.apply([[-2 * board.square_m, board.points()[-1, 1] + 2 * board.square_m, 0]])[0]
+    at = BASE_FROM_BOARD.apply([[-2 * board.square_m, board.corner_points()[-1, 1] + 2 * board.square_m, 0]])[0]
     row, column = round((at[0] - near) * _PX_PER_M), round((left - at[1]) * _PX_PER_M)
     image[row : row + sheet.shape[0], column : column + sheet.shape[1]] = 0.85 * sheet[..., None] + 20
     return np.asarray(image, np.uint8)
@@ -223,6 +223,6 @@ def write_calibrations(folder: Path) -> tuple[Path, Path]:
     camera = {"camera": TableClip.camera.to_dict()}
     robot = {"base_from_board": UncertainTransform.exact(BASE_FROM_BOARD).to_dict()}
     paths = folder / "camera.json", folder / "robot.json"
-    record.save(paths[0], CalibrationRecord("camera", "", CAMERA_NAME, SIZE, _made_at(), camera))
-    record.save(paths[1], CalibrationRecord("handeye", "simulated", CAMERA_NAME, SIZE, _made_at(), robot))
+    record.save_record(paths[0], CalibrationRecord("camera", "", CAMERA_NAME, SIZE, _made_at(), camera))
+    record.save_record(paths[1], CalibrationRecord("handeye", "simulated", CAMERA_NAME, SIZE, _made_at(), robot))
     return paths

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from calibration import CalibrationError, RecordError
-from calibration.gaze import DriftCorrection, GazeCalibration, GazeTable, object_sd_deg
+from calibration.gaze import DriftCorrection, GazeCalibration, GazeTable, compute_object_sd_deg
 from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
-from calibration.record import CalibrationRecord, load
+from calibration.record import CalibrationRecord, load_record
 from realtime.infra.clock import now_ns
 from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus
 
@@ -44,7 +44,7 @@ def load_gaze_calibration(
     A recording does not say which camera made it, so that of one only the size is compared. refused: read also one
     that has failed its validation, to validate it again.
     """
-    record = load(path, "gaze", size=size)
+    record = load_record(path, "gaze", size=size)
     camera = describe_camera(source) if source is not None else record.camera
     if "file" not in (camera, record.camera) and camera != record.camera:
         raise RecordError(
@@ -97,7 +97,7 @@ class CalibratedGaze(GazeSource):
         # What had slipped when somebody looked at a target is forgotten like all drift, from now on.
         self._table, self._learn = GazeTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
         sd_deg = (
-            DriftCorrection(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decayed(age_s).sd_deg
+            DriftCorrection(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decay_to(age_s).sd_deg
         )
         self._drift = DriftCorrection(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
         self._last_object: int | None = None
@@ -124,11 +124,11 @@ class CalibratedGaze(GazeSource):
         x, y = sample.to_px(self._size)
         if not (math.isfinite(x + y) and max(abs(x), abs(y)) < MAX_DISTANCE_WIDTHS * max(self._size)):
             return sample
-        at = self._table.at(x, y)
-        dx, dy = self._drift.decayed(sample.received_ns / 1e9).offset_deg
-        radius = max(at.radius_px, MIN_RADIUS_DEG * at.deg_px)
-        x, y = at.x + dx * at.deg_px, at.y + dy * at.deg_px
-        return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.deg_px)
+        at = self._table.correct(x, y)
+        dx, dy = self._drift.decay_to(sample.received_ns / 1e9).offset_deg
+        radius = max(at.radius_px, MIN_RADIUS_DEG * at.px_per_degree)
+        x, y = at.x + dx * at.px_per_degree, at.y + dy * at.px_per_degree
+        return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.px_per_degree)
 
     def learn_from_mask(self, message: MaskResult, now_ns: int) -> None:
         """Learn from a published mask: once from each thing that is locked, while it is looked at."""
@@ -138,8 +138,8 @@ class CalibratedGaze(GazeSource):
         if message.object == self._last_object or box is None:
             return
         self._last_object = message.object
-        deg_px = self._table.at(message.gaze.x, message.gaze.y).deg_px
-        sd_deg = object_sd_deg(max(box[2] - box[0], box[3] - box[1]) / deg_px)
+        deg_px = self._table.correct(message.gaze.x, message.gaze.y).px_per_degree
+        sd_deg = compute_object_sd_deg(max(box[2] - box[0], box[3] - box[1]) / deg_px)
         if sd_deg is None or _cut(box, (message.frame.width, message.frame.height)):
             return
         rows, columns = message.mask.sum(1), message.mask.sum(0)
@@ -147,7 +147,7 @@ class CalibratedGaze(GazeSource):
         x = float(columns @ range(len(columns))) / count
         y = float(rows @ range(len(rows))) / count
         error = (x - message.gaze.x) / deg_px, (y - message.gaze.y) / deg_px
-        self._drift = self._drift.observed(now_ns / 1e9, error, sd_deg)
+        self._drift = self._drift.update(now_ns / 1e9, error, sd_deg)
 
 
 def _cut(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CalibrationError
-from calibration.objects import Depth, metres
+from calibration.objects import Depth, convert_to_metres
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.sources.base import SourceMonitor
@@ -252,5 +252,5 @@ def _read(path: Path) -> Depth:
 
 def clean_depth(image: NDArray[np.generic]) -> Depth:
     """To float32 m; what is beyond `MAX_DEPTH_M` was not measured. Raises `CalibrationError` for what is no depth."""
-    depth = metres(image)
+    depth = convert_to_metres(image)
     return np.asarray(np.where(depth <= MAX_DEPTH_M, depth, np.float32(0)))

@@ -68,7 +68,7 @@ def facing(
     offset_m: tuple[float, float] = (0, 0),
 ) -> RigidTransform:  # fmt: skip
     """camera_from_board with the board's middle before the camera, leaning by a turn about its middle."""
-    columns, rows = board.corners
+    columns, rows = board.corner_counts
     middle = np.array([(columns - 1) / 2, (rows - 1) / 2, 0]) * board.square_m
     turn = RigidTransform.from_rotvec(rotvec_rad, [offset_m[0], offset_m[1], distance_m])
     return turn @ RigidTransform(np.eye(3), -middle)

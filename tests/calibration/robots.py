@@ -1,4 +1,7 @@
-"""Robots and boards to calibrate in tests. Shares nothing with what is tested but `RigidTransform`, which has its own tests."""
+"""Simulates robots and boards for calibration tests.
+
+Shares only `RigidTransform`, which has its own tests, with the code under test.
+"""
 
 from __future__ import annotations
 

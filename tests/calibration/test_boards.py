@@ -60,16 +60,16 @@ def test_what_is_no_board_is_refused(spec: str) -> None:
 def test_a_board_is_found_where_it_is(board: CalibrationBoard, turn: tuple[float, float, float]) -> None:
     """Also upside down: the corners keep their numbers."""
     camera_from_board = facing(board, 0.45, turn)
-    found = board.find(photograph(WEBCAM, board, camera_from_board, noise=2), "here")
+    found = board.detect(photograph(WEBCAM, board, camera_from_board, noise=2), "here")
     assert found is not None
-    assert len(found.ids) == math.prod(board.corners)
+    assert len(found.ids) == math.prod(board.corner_counts)
     expected = project_board(WEBCAM, camera_from_board, found.object_points)
     assert np.hypot(*(found.points_px - expected).T).max() < 0.4
 
 
 def test_a_fisheye_sees_it_at_its_edge() -> None:
     pose = facing(CHARUCO, 0.4, (0.2, -0.9, 0.1), (-0.45, 0.1))
-    found = CHARUCO.find(photograph(CORE_WIDE, CHARUCO, pose, scale=1), "edge")
+    found = CHARUCO.detect(photograph(CORE_WIDE, CHARUCO, pose, scale=1), "edge")
     assert found is not None
     expected = project_board(CORE_WIDE, pose, found.object_points)
     assert np.hypot(*(found.points_px - expected).T).max() < 0.6
@@ -78,36 +78,36 @@ def test_a_fisheye_sees_it_at_its_edge() -> None:
 def test_a_board_that_is_partly_hidden_is_found_by_charuco_alone() -> None:
     image = photograph(WEBCAM, CHARUCO, facing(CHARUCO, 0.4))
     image[:, 400:] = 90
-    found = CHARUCO.find(image, "half")
+    found = CHARUCO.detect(image, "half")
     assert found is not None
     assert 6 <= len(found.ids) < 24
-    assert CHESSBOARD.find(image) is None
+    assert CHESSBOARD.detect(image) is None
 
 
 @boards
 def test_nothing_is_found_in_nothing(board: CalibrationBoard) -> None:
     rng = np.random.default_rng(0)
     for image in (np.zeros((100, 100, 3), np.uint8), rng.integers(0, 255, (240, 320, 3), np.uint8)):
-        assert board.find(image, quick=True) is None
+        assert board.detect(image, quick=True) is None
 
 
 def test_one_row_of_corners_is_too_thin() -> None:
     image = photograph(WEBCAM, CHARUCO, facing(CHARUCO, 0.4))
     image[:, 330:] = 90
-    assert CHARUCO.find(image) is None
+    assert CHARUCO.detect(image) is None
 
 
 def test_who_knows_its_top() -> None:
-    assert CHARUCO.knows_its_top
-    assert CHESSBOARD.knows_its_top
-    assert not parse_board("chessboard:8x6:25mm").knows_its_top
+    assert CHARUCO.has_unique_orientation
+    assert CHESSBOARD.has_unique_orientation
+    assert not parse_board("chessboard:8x6:25mm").has_unique_orientation
 
 
 @needs_photos
 def test_the_photos_boards_are_found() -> None:
     for folder, board, corners in (("chessboard_9x6", CHESSBOARD, 54), ("charuco_5x7", CHARUCO, 24)):
         for path in sorted((PHOTOS / folder).glob("*.jpg")):
-            found = board.find(np.asarray(cv2.imread(str(path)), np.uint8), path.stem)
+            found = board.detect(np.asarray(cv2.imread(str(path)), np.uint8), path.stem)
             assert found is not None, path.name
             assert len(found.ids) == corners, path.name
 

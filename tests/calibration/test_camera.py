@@ -72,7 +72,7 @@ def test_whatever_is_projected_comes_back_as_the_same_ray_or_is_invalid(
     assume((sizes > 0.1).all())
     pixels = camera.project(points)
     seen = np.isfinite(pixels).all(1)
-    assert camera.inside(pixels[seen]).all()
+    assert camera.contains(pixels[seen]).all()
     back = camera.unproject(pixels[seen])
     # Where the lens is almost flat a pixel covers degrees; what must hold holds in pixels.
     again = camera.project(back, margin_px=1)
@@ -119,7 +119,7 @@ def test_the_real_neon_folds_in_its_corners_and_says_so() -> None:
     corner = [(0.0, 0.0)]
     assert np.isnan(NEON.unproject(corner)).all()
     assert np.isfinite(rays_by_opencv(NEON, np.array(corner))).all()
-    assert math.degrees(NEON.limit_rad) == pytest.approx(66.4, abs=0.2)
+    assert math.degrees(NEON.max_angle_rad) == pytest.approx(66.4, abs=0.2)
 
 
 @pytest.mark.parametrize(("camera", "expected"), [(NEON, 15.5), (CORE_WIDE, 13.9), (IDEAL, 900 * math.pi / 180)])
@@ -149,7 +149,7 @@ def test_undistorting_makes_straight_lines_straight() -> None:
     off = np.abs(rows - np.polyval(np.polyfit(columns, rows, 1), columns)).max()
     was = np.abs(bent_rows - np.polyval(np.polyfit(bent_columns, bent_rows, 1), bent_columns)).max()
     assert off < 1.6 < was
-    expected = WEBCAM.undistorted().project(line[:1])[0]
+    expected = WEBCAM.without_distortion().project(line[:1])[0]
     assert np.abs(np.column_stack([columns, rows]) - expected).sum(1).min() < 2
 
 

@@ -14,12 +14,12 @@ from tests.calibration.test_coverage import LEANS, view
 
 def test_a_view_is_taken_once_it_is_held_still() -> None:
     collector = ViewCollector(WEBCAM.size)
-    assert collector.offer(None) == "no board"
-    assert collector.offer(view(0.5)) == "moving"
-    assert collector.offer(view(0.5)) == "taken"
-    assert collector.offer(view(0.5)) == "seen already"
-    assert collector.offer(view(0.5, offset_m=(0.1, 0))) == "moving"
-    assert collector.offer(view(0.5, offset_m=(0.1, 0))) == "taken"
+    assert collector.add_detection(None) == "no board"
+    assert collector.add_detection(view(0.5)) == "moving"
+    assert collector.add_detection(view(0.5)) == "taken"
+    assert collector.add_detection(view(0.5)) == "seen already"
+    assert collector.add_detection(view(0.5, offset_m=(0.1, 0))) == "moving"
+    assert collector.add_detection(view(0.5, offset_m=(0.1, 0))) == "taken"
     assert len(collector.views) == 2
     assert collector.coverage.views == 2
 
@@ -27,22 +27,22 @@ def test_a_view_is_taken_once_it_is_held_still() -> None:
 def test_a_tilt_that_is_missing_is_new_at_the_same_place() -> None:
     collector = ViewCollector(WEBCAM.size)
     for turn in ((0.0, 0.0, 0.0), LEANS["left"]):
-        collector.offer(view(0.7, turn))
-        assert collector.offer(view(0.7, turn)) == "taken"
+        collector.add_detection(view(0.7, turn))
+        assert collector.add_detection(view(0.7, turn)) == "taken"
     assert collector.coverage.tilts["left"] == 1
 
 
 def test_it_is_bounded() -> None:
-    collector = ViewCollector(WEBCAM.size, most_views=3)
+    collector = ViewCollector(WEBCAM.size, max_views=3)
     for step in range(8):
         for _ in range(2):
-            said = collector.offer(view(0.5, offset_m=(-0.2 + 0.06 * step, 0)))
+            said = collector.add_detection(view(0.5, offset_m=(-0.2 + 0.06 * step, 0)))
     assert said == "full"
     assert len(collector.views) == 3
-    assert collector.done
+    assert collector.is_complete
 
 
 def test_another_size_is_refused() -> None:
     collector = ViewCollector(WEBCAM.size)
     with pytest.raises(CalibrationError, match="1280 x 720"):
-        collector.offer(replace(view(0.5), size=(1280, 720)))
+        collector.add_detection(replace(view(0.5), size=(1280, 720)))

@@ -12,7 +12,7 @@ import pytest
 from calibration.boards import parse_board
 from calibration.headset import BoardLost
 from calibration.pose import project_board
-from calibration.record import CalibrationRecord, save
+from calibration.record import CalibrationRecord, save_record
 from calibration.rigid import RigidTransform
 from calibration.uncertain_transform import UncertainTransform
 from tests.calibration.cameras import WEBCAM
@@ -35,7 +35,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("camera", "headset"):
         body = {"camera": WEBCAM.to_dict()}
-        save(Path(f"{name}.json"), CalibrationRecord("camera", "", name, WEBCAM.size, MADE, body))
+        save_record(Path(f"{name}.json"), CalibrationRecord("camera", "", name, WEBCAM.size, MADE, body))
 
 
 def test_there_are_three() -> None:
@@ -61,8 +61,8 @@ def test_a_look_of_a_headset_in_a_robots_frame() -> None:
     base_from_board = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
     camera_from_board = facing(board, 0.6, (0.3, -0.2, 0.4))
     body = {"base_from_board": UncertainTransform(base_from_board, np.eye(6) * 1e-6).to_dict()}
-    save(Path("handeye.json"), CalibrationRecord("handeye", "arm", "wrist", WEBCAM.size, MADE, body))
-    corner = board.points()[9]
+    save_record(Path("handeye.json"), CalibrationRecord("handeye", "arm", "wrist", WEBCAM.size, MADE, body))
+    corner = board.corner_points()[9]
     gaze_px = project_board(WEBCAM, camera_from_board, corner[None])[0]
     frame = photograph(WEBCAM, board, camera_from_board)
     got = run("SharedBoard", frame=frame, captured_s=5.0, gaze_px=gaze_px)
@@ -79,4 +79,4 @@ def test_a_look_at_a_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calibration.screen.find_markers", lambda frame: seen(WEBCAM, where, SCREEN))
     got = run("ScreenTracker", camera=WEBCAM, frame=None, captured_s=1.0, x_px=x_px, y_px=y_px)
     assert (got["gaze"].x, got["gaze"].y) == pytest.approx((0.4, 0.2), abs=1e-5)
-    assert got["gaze"].on_screen
+    assert got["gaze"].is_on_screen

@@ -207,7 +207,9 @@ def test_a_broken_camera_info_is_refused(tmp_path: Path, change: tuple[str, str]
 def test_our_own_file_is_read_too(tmp_path: Path) -> None:
     body = {"camera": CORE_WIDE.to_dict()}
     path = tmp_path / "camera.json"
-    record.save(path, CalibrationRecord("camera", "", "world", CORE_WIDE.size, "2026-11-22T10:00:00+00:00", body))
+    record.save_record(
+        path, CalibrationRecord("camera", "", "world", CORE_WIDE.size, "2026-11-22T10:00:00+00:00", body)
+    )
     assert read_camera(path) == ("world", CORE_WIDE)
     with pytest.raises(CalibrationError, match="1920 x 1080"):
         read_camera(path, (640, 480))
@@ -226,8 +228,8 @@ def test_any_bytes_are_refused_with_our_error(tmp_path_factory: pytest.TempPathF
 @given(st.binary(max_size=300))
 def test_every_reader_refuses_any_bytes(data: bytes) -> None:
     for read in (
-        lambda: pupil.from_intrinsics("x", data, None), lambda: neon.from_json("x", data),
-        lambda: neon.from_binary("x", data), lambda: ros.from_camera_info("x", data),
+        lambda: pupil.parse_intrinsics("x", data, None), lambda: neon.parse_scene_camera("x", data),
+        lambda: neon.parse_calibration_bin("x", data), lambda: ros.parse_camera_info("x", data),
     ):  # fmt: skip
         with pytest.raises(CalibrationError):
             read()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError
-from calibration.hand_eye import HandEyeStation, Method, Setup, solve
+from calibration.hand_eye import HandEyeStation, Method, Setup, solve_hand_eye
 from calibration.rigid import RigidTransform, rotvec_from_rotation
 from tests.calibration.robots import (
     BASE_FROM_BOARD,
@@ -46,11 +46,11 @@ both_setups = pytest.mark.parametrize("setup", ["eye-in-hand", "eye-to-hand"])
 
 @both_setups
 def test_without_noise_it_is_exact(setup: Setup) -> None:
-    result = solve(stations(setup), setup)
+    result = solve_hand_eye(stations(setup), setup)
     for found, expected in zip((result.x.pose, result.y.pose), truth(setup), strict=True):
-        assert max(found.away_from(expected)) < 1e-7
+        assert max(found.distance_to(expected)) < 1e-7
     assert result.rms_m < 1e-9
-    assert len(result.kept) == 15
+    assert len(result.accepted) == 15
 
 
 @both_setups
@@ -58,8 +58,8 @@ def test_fifteen_poses_with_1_mm_and_2_mrad_of_noise(setup: Setup) -> None:
     """Medians over 24 robots. 2 mrad over 15 poses leave 0.03 degrees, whatever one does (2 / sqrt(15) mrad)."""
     errors = []
     for seed in range(24):
-        result = solve(stations(setup, seed, sigma_m=1e-3, sigma_rad=2e-3), setup)
-        errors.append(result.x.pose.away_from(truth(setup)[0]))
+        result = solve_hand_eye(stations(setup, seed, sigma_m=1e-3, sigma_rad=2e-3), setup)
+        errors.append(result.x.pose.distance_to(truth(setup)[0]))
     metres, radians = np.median(errors, axis=0)
     assert 1000 * metres <= 1.2
     assert math.degrees(radians) <= 0.04
@@ -71,7 +71,7 @@ def test_the_covariance_is_that_of_the_errors(setup: Setup) -> None:
     """Normalised errors squared have a mean of 6 where sigma is known, and some more where it is estimated."""
     sums = []
     for seed in range(40):
-        result = solve(stations(setup, seed, sigma_m=1e-3, sigma_rad=2e-3), setup, drop=False)
+        result = solve_hand_eye(stations(setup, seed, sigma_m=1e-3, sigma_rad=2e-3), setup, reject_outliers=False)
         for known, expected in zip((result.x, result.y), truth(setup), strict=True):
             error = np.append(
                 known.pose.translation_m - expected.translation_m,
@@ -85,11 +85,14 @@ def test_the_covariance_is_that_of_the_errors(setup: Setup) -> None:
 @pytest.mark.parametrize("method", METHODS[1:])
 @both_setups
 def test_opencvs_methods_agree_with_ours(method: Method, setup: Setup) -> None:
-    exact = solve(stations(setup), setup, method=method)
-    assert max(exact.x.pose.away_from(truth(setup)[0])) < 1e-6
+    exact = solve_hand_eye(stations(setup), setup, method=method)
+    assert max(exact.x.pose.distance_to(truth(setup)[0])) < 1e-6
     noisy = stations(setup, seed=3, sigma_m=1e-3, sigma_rad=2e-3)
-    ours, theirs = solve(noisy, setup, drop=False), solve(noisy, setup, method=method, drop=False)
-    metres, radians = ours.x.pose.away_from(theirs.x.pose)
+    ours, theirs = (
+        solve_hand_eye(noisy, setup, reject_outliers=False),
+        solve_hand_eye(noisy, setup, method=method, reject_outliers=False),
+    )
+    metres, radians = ours.x.pose.distance_to(theirs.x.pose)
     assert 1000 * metres < 1.5
     assert math.degrees(radians) < 0.1
     assert theirs.method == method
@@ -99,7 +102,10 @@ def test_opencvs_methods_agree_with_ours(method: Method, setup: Setup) -> None:
 def test_the_method_that_is_asked_for_is_the_one_that_is_used() -> None:
     """As the fifth positional argument it would be ignored in silence, and all five would agree to the last digit."""
     noisy = stations(seed=4, sigma_m=1e-3, sigma_rad=2e-3)
-    places = {tuple(solve(noisy, "eye-in-hand", method=m, drop=False).x.pose.translation_m) for m in METHODS}
+    places = {
+        tuple(solve_hand_eye(noisy, "eye-in-hand", method=m, reject_outliers=False).x.pose.translation_m)
+        for m in METHODS
+    }
     assert len(places) == len(METHODS)
 
 
@@ -110,17 +116,19 @@ def test_it_works_on_average_better_than_where_it_starts() -> None:
     ours, parks = [], []
     for seed in range(15):
         noisy = stations(seed=seed, sigma_m=1e-3, sigma_rad=2e-3)
-        ours.append(solve(noisy, "eye-in-hand", drop=False).x.pose.away_from(GRIPPER_FROM_CAMERA)[0])
-        park = solve(noisy, "eye-in-hand", method="park", drop=False)
-        parks.append(park.x.pose.away_from(GRIPPER_FROM_CAMERA)[0])
+        ours.append(
+            solve_hand_eye(noisy, "eye-in-hand", reject_outliers=False).x.pose.distance_to(GRIPPER_FROM_CAMERA)[0]
+        )
+        park = solve_hand_eye(noisy, "eye-in-hand", method="park", reject_outliers=False)
+        parks.append(park.x.pose.distance_to(GRIPPER_FROM_CAMERA)[0])
     assert np.mean(ours) < np.mean(parks)
 
 
 def test_without_opencvs_it_works_and_says_what_it_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "calibrateHandEye", raising=False)
-    assert max(solve(stations(), "eye-in-hand").x.pose.away_from(GRIPPER_FROM_CAMERA)) < 1e-7
+    assert max(solve_hand_eye(stations(), "eye-in-hand").x.pose.distance_to(GRIPPER_FROM_CAMERA)) < 1e-7
     with pytest.raises(CalibrationError, match="use the method joint"):
-        solve(stations(), "eye-in-hand", method="tsai")
+        solve_hand_eye(stations(), "eye-in-hand", method="tsai")
 
 
 @both_setups
@@ -128,24 +136,26 @@ def test_a_pose_of_another_moment_is_named_and_dropped(setup: Setup) -> None:
     wrong = stations(setup, seed=2, sigma_m=3e-4, sigma_rad=5e-4)
     moved = RigidTransform.from_rotvec([0, 0, 0.03], [0.02, 0, 0])
     wrong[6] = HandEyeStation("06", wrong[6].base_from_gripper @ moved, wrong[6].camera_from_board)
-    result = solve(wrong, setup)
+    result = solve_hand_eye(wrong, setup)
     dropped = [residual for residual in result.residuals if residual.reason]
     assert [residual.name for residual in dropped] == ["06"]
     assert "times the median" in dropped[0].reason
-    assert result.x.pose.away_from(truth(setup)[0])[0] < 0.001
-    assert not [residual for residual in solve(wrong, setup, drop=False).residuals if residual.reason]
+    assert result.x.pose.distance_to(truth(setup)[0])[0] < 0.001
+    assert not [
+        residual for residual in solve_hand_eye(wrong, setup, reject_outliers=False).residuals if residual.reason
+    ]
 
 
 def test_the_wrong_setup_shows_in_the_residuals() -> None:
-    result = solve(stations("eye-to-hand"), "eye-in-hand", drop=False)
+    result = solve_hand_eye(stations("eye-to-hand"), "eye-in-hand", reject_outliers=False)
     assert result.rms_m > 0.02
 
 
 def test_too_few_or_parallel_turns_are_refused() -> None:
     with pytest.raises(CalibrationError, match="too few"):
-        solve(stations(count=3), "eye-in-hand")
+        solve_hand_eye(stations(count=3), "eye-in-hand")
     with pytest.raises(CalibrationError, match="too few"):
-        solve([], "eye-in-hand")
+        solve_hand_eye([], "eye-in-hand")
 
     def about_z(angles: np.ndarray, wobble: float = 0.0) -> list[HandEyeStation]:
         rng, found = np.random.default_rng(0), []
@@ -157,14 +167,14 @@ def test_too_few_or_parallel_turns_are_refused() -> None:
         return found
 
     with pytest.raises(CalibrationError, match="one axis only"):
-        solve(about_z(np.linspace(0, 2, 10)), "eye-in-hand")
+        solve_hand_eye(about_z(np.linspace(0, 2, 10)), "eye-in-hand")
     with pytest.raises(CalibrationError, match="at most"):
-        solve(about_z(np.linspace(0, 0.05, 10)), "eye-in-hand")
-    assert solve(about_z(np.linspace(0, 2, 10), wobble=0.3), "eye-in-hand").rms_m < 1e-6
+        solve_hand_eye(about_z(np.linspace(0, 0.05, 10)), "eye-in-hand")
+    assert solve_hand_eye(about_z(np.linspace(0, 2, 10), wobble=0.3), "eye-in-hand").rms_m < 1e-6
 
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(CalibrationError, match="eye-in-hand"):
-        solve(stations(), "hand-in-eye")  # type: ignore[arg-type]
+        solve_hand_eye(stations(), "hand-in-eye")  # type: ignore[arg-type]
     with pytest.raises(CalibrationError, match="joint"):
-        solve(stations(), "eye-in-hand", method="best")  # type: ignore[arg-type]
+        solve_hand_eye(stations(), "eye-in-hand", method="best")  # type: ignore[arg-type]

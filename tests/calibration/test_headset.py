@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from calibration.boards import parse_board
-from calibration.headset import BoardLost, SharedBoard, base_from_headset
-from calibration.pose import BoardPose, find_pose, project_board
+from calibration.headset import BoardLost, SharedBoard, compute_base_from_headset
+from calibration.pose import BoardPose, estimate_pose, project_board
 from calibration.rigid import RigidTransform, rotvec_from_rotation
 from calibration.uncertain_transform import UncertainTransform
 from tests.calibration.cameras import NEON
@@ -23,14 +23,16 @@ TRUTH = BASE_FROM_BOARD @ HEADSET_FROM_BOARD.inverse()
 
 
 def sight(sigma_px: float = 0.0, seed: int = 0) -> BoardPose:
-    pixels = project_board(NEON, HEADSET_FROM_BOARD, BOARD.points())
-    return find_pose(NEON, BOARD.points(), pixels + np.random.default_rng(seed).normal(0, sigma_px, pixels.shape))
+    pixels = project_board(NEON, HEADSET_FROM_BOARD, BOARD.corner_points())
+    return estimate_pose(
+        NEON, BOARD.corner_points(), pixels + np.random.default_rng(seed).normal(0, sigma_px, pixels.shape)
+    )
 
 
 def test_a_ray_of_the_headset_in_the_robots_frame() -> None:
     """Look at a corner of the board: the ray must pass through where the robot knows it to be."""
-    known = base_from_headset(UncertainTransform.exact(BASE_FROM_BOARD), sight())
-    corner = BOARD.points()[17]
+    known = compute_base_from_headset(UncertainTransform.exact(BASE_FROM_BOARD), sight())
+    corner = BOARD.corner_points()[17]
     ray = NEON.unproject(project_board(NEON, HEADSET_FROM_BOARD, corner[None]))[0]
     origin, way = known.pose.translation_m, known.pose.rotate(ray)
     target = BASE_FROM_BOARD.apply(corner)
@@ -44,7 +46,7 @@ def test_its_covariance_holds_both_errors() -> None:
         step = rng.normal(0, np.sqrt(np.diag(spread)))
         turned = RigidTransform.from_rotvec(step[3:], np.zeros(3)).rotation @ BASE_FROM_BOARD.rotation
         board = UncertainTransform(RigidTransform(turned, BASE_FROM_BOARD.translation_m + step[:3]), spread)
-        known = base_from_headset(board, sight(0.3, seed))
+        known = compute_base_from_headset(board, sight(0.3, seed))
         error = np.append(
             known.pose.translation_m - TRUTH.translation_m,
             rotvec_from_rotation(known.pose.rotation @ TRUTH.rotation.T),
@@ -58,18 +60,18 @@ def test_its_covariance_holds_both_errors() -> None:
 def test_an_old_sight_is_refused() -> None:
     board = SharedBoard(UncertainTransform.exact(BASE_FROM_BOARD))
     with pytest.raises(BoardLost, match="not been seen"):
-        board.at(0.0)
-    assert board.see(sight(), 10.0)
+        board.base_from_headset_at(0.0)
+    assert board.observe(sight(), 10.0)
     for at in (10.0, 10.09, 9.95):
-        assert max(board.at(at).pose.away_from(TRUTH)) < 1e-5
+        assert max(board.base_from_headset_at(at).pose.distance_to(TRUTH)) < 1e-5
     for at in (10.2, 9.0, math.nan, math.inf):
         with pytest.raises(BoardLost):
-            board.at(at)
+            board.base_from_headset_at(at)
 
 
 def test_an_older_or_poor_sight_is_not_taken() -> None:
     board = SharedBoard(UncertainTransform.exact(BASE_FROM_BOARD))
-    assert not board.see(replace(sight(), rms_px=5.0), 10.0)
-    assert board.see(sight(), 10.0)
-    assert not board.see(sight(), 9.9)
-    assert board.see(sight(), 10.03)
+    assert not board.observe(replace(sight(), rms_px=5.0), 10.0)
+    assert board.observe(sight(), 10.0)
+    assert not board.observe(sight(), 9.9)
+    assert board.observe(sight(), 10.03)

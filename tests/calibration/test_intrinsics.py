@@ -10,7 +10,7 @@ import pytest
 
 from calibration import CalibrationError, CameraModel
 from calibration.boards import BoardDetection, parse_board
-from calibration.intrinsics import Lens, calibrate
+from calibration.intrinsics import LensModel, calibrate_camera
 from calibration.pose import project_board
 from tests.calibration.cameras import CORE_WIDE, NEON, WEBCAM
 from tests.calibration.render import facing, photograph
@@ -24,16 +24,20 @@ def views(camera: CameraModel, count: int = 15, sigma_px: float = 0.1, seed: int
     rng, found = np.random.default_rng(seed), []
     # How wide the camera sees, to put the board everywhere in its picture.
     wide, high = camera.size
-    edges = camera.plane([(wide * 0.12, camera.cy), (camera.cx, high * 0.12)])
+    edges = camera.normalize_points([(wide * 0.12, camera.cy), (camera.cx, high * 0.12)])
     while len(found) < count:
         distance = rng.uniform(0.3, 0.6)
         offset = rng.uniform(-1, 1, 2) * (abs(edges[0, 0]) * distance, abs(edges[1, 1]) * distance)
         pose = facing(BOARD, distance, tuple(rng.uniform((-0.6, -0.6, -3), (0.6, 0.6, 3))), tuple(offset))
-        pixels = project_board(camera, pose, BOARD.points()) + rng.normal(0, sigma_px, (len(BOARD.points()), 2))
-        seen = camera.inside(pixels)
+        pixels = project_board(camera, pose, BOARD.corner_points()) + rng.normal(
+            0, sigma_px, (len(BOARD.corner_points()), 2)
+        )
+        seen = camera.contains(pixels)
         if seen.sum() > 20:
             name = f"view{len(found):02}"
-            found.append(BoardDetection(name, camera.size, np.flatnonzero(seen), BOARD.points()[seen], pixels[seen]))
+            found.append(
+                BoardDetection(name, camera.size, np.flatnonzero(seen), BOARD.corner_points()[seen], pixels[seen])
+            )
     return found
 
 
@@ -44,14 +48,14 @@ CASES = pytest.mark.parametrize(
 
 
 @CASES
-def test_a_camera_is_recovered(camera: CameraModel, lens: Lens) -> None:
+def test_a_camera_is_recovered(camera: CameraModel, lens: LensModel) -> None:
     """In pixels over the picture, which is what counts: coefficients make up for one another.
 
     A shift of all pixels is a turn of the camera by some arc seconds, which the boards' poses take up.
     """
-    result = calibrate(views(camera, 20), lens=lens)
+    result = calibrate_camera(views(camera, 20), lens=lens)
     assert result.rms_px == pytest.approx(0.1 * 2**0.5, rel=0.1)
-    assert not result.dropped
+    assert not result.rejected_views
     x, y = np.meshgrid(np.linspace(0.08, 0.92, 20), np.linspace(0.08, 0.92, 20))
     rays = camera.unproject(np.column_stack([x.ravel(), y.ravel()]) * camera.size)
     shifts = result.camera.project(rays, margin_px=20) - camera.project(rays)
@@ -63,12 +67,12 @@ def test_a_camera_is_recovered(camera: CameraModel, lens: Lens) -> None:
 
 
 @CASES
-def test_standard_deviations_are_what_repeating_shows(camera: CameraModel, lens: Lens) -> None:
+def test_standard_deviations_are_what_repeating_shows(camera: CameraModel, lens: LensModel) -> None:
     exact = views(camera, 10, sigma_px=0)
     rng, seen, said = np.random.default_rng(5), [], []
     for _ in range(15):
         noisy = [replace(v, points_px=v.points_px + rng.normal(0, 0.2, v.points_px.shape)) for v in exact]
-        result = calibrate(noisy, lens=lens)
+        result = calibrate_camera(noisy, lens=lens)
         seen.append([result.camera.fx, result.camera.fy, result.camera.cx, result.camera.cy])
         said.append([result.std[name] for name in ("fx", "fy", "cx", "cy")])
     ratios = np.std(seen, axis=0) / np.mean(said, axis=0)
@@ -78,7 +82,7 @@ def test_standard_deviations_are_what_repeating_shows(camera: CameraModel, lens:
 
 def test_standard_deviations_agree_with_opencv() -> None:
     detections = views(WEBCAM, 12)
-    result = calibrate(detections)
+    result = calibrate_camera(detections)
     objects = [d.object_points.astype(np.float32) for d in detections]
     pixels = [d.points_px.astype(np.float32) for d in detections]
     theirs = cv2.calibrateCameraExtended(objects, pixels, WEBCAM.size, np.eye(3), np.zeros(5))[5].ravel()[:9]
@@ -91,43 +95,43 @@ def test_a_view_with_wrong_corners_is_named_and_dropped() -> None:
         detections[4], points_px=detections[4].points_px + np.linspace(0, 6, len(detections[4].ids))[:, None]
     )
     detections[4] = wrong
-    result = calibrate(detections)
-    assert [view.name for view in result.dropped] == ["view04"]
-    assert "times the median" in result.dropped[0].reason
-    assert result.rms_px < 0.16 < result.every_view[0]
-    assert len(result.kept) == 11
-    everything = calibrate(detections, drop=False)
-    assert not everything.dropped
-    assert everything.rms_px == pytest.approx(result.every_view[0])
+    result = calibrate_camera(detections)
+    assert [view.name for view in result.rejected_views] == ["view04"]
+    assert "times the median" in result.rejected_views[0].reason
+    assert result.rms_px < 0.16 < result.before_rejection[0]
+    assert len(result.accepted_views) == 11
+    everything = calibrate_camera(detections, reject_outliers=False)
+    assert not everything.rejected_views
+    assert everything.rms_px == pytest.approx(result.before_rejection[0])
 
 
 def test_a_view_of_another_size_is_named() -> None:
     detections = views(WEBCAM, 8)
     detections[2] = replace(detections[2], size=(1280, 960))
-    result = calibrate(detections)
-    assert [view.name for view in result.dropped] == ["view02"]
-    assert "1280 x 960" in result.dropped[0].reason
+    result = calibrate_camera(detections)
+    assert [view.name for view in result.rejected_views] == ["view02"]
+    assert "1280 x 960" in result.rejected_views[0].reason
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_views_are_refused(count: int) -> None:
     with pytest.raises(CalibrationError, match="too few"):
-        calibrate(views(WEBCAM, count))
+        calibrate_camera(views(WEBCAM, count))
 
 
 @pytest.mark.parametrize("lens", ["pinhole5", "pinhole8", "fisheye"])
-def test_the_same_view_again_and_again_is_refused_or_said_to_be_uncertain(lens: Lens) -> None:
+def test_the_same_view_again_and_again_is_refused_or_said_to_be_uncertain(lens: LensModel) -> None:
     one = views(WEBCAM, 1)[0]
     try:
-        result = calibrate([replace(one, name=f"view{i}") for i in range(5)], lens=lens)
+        result = calibrate_camera([replace(one, name=f"view{i}") for i in range(5)], lens=lens)
     except CalibrationError:
         return
-    assert result.std["fx"] > 0.005 * result.camera.fx or result.coverage.next
+    assert result.std["fx"] > 0.005 * result.camera.fx or result.coverage.next_instruction
 
 
 def test_an_unknown_lens_is_refused() -> None:
     with pytest.raises(CalibrationError, match="pinhole5"):
-        calibrate(views(WEBCAM, 4), lens="pinhole14")  # type: ignore[arg-type]
+        calibrate_camera(views(WEBCAM, 4), lens="pinhole14")  # type: ignore[arg-type]
 
 
 def test_rendered_photos_give_the_camera_that_took_them() -> None:
@@ -138,11 +142,11 @@ def test_rendered_photos_give_the_camera_that_took_them() -> None:
         image = photograph(
             WEBCAM, board, facing(board, 0.45, tuple(turn), tuple(offset)), noise=2, seed=number, scale=1
         )
-        detection = board.find(image, f"{number}")
+        detection = board.detect(image, f"{number}")
         if detection is not None:
             found.append(detection)
-    result = calibrate(found)
-    assert len(result.kept) >= 7
+    result = calibrate_camera(found)
+    assert len(result.accepted_views) >= 7
     assert result.rms_px < 0.3
     assert result.camera.fx == pytest.approx(WEBCAM.fx, abs=max(4 * result.std["fx"], 1))
 
@@ -150,17 +154,17 @@ def test_rendered_photos_give_the_camera_that_took_them() -> None:
 @needs_photos
 def test_the_chessboard_photos() -> None:
     board = parse_board("chessboard:9x6:25mm")
-    photos = [board.find(np.asarray(cv2.imread(str(path)), np.uint8), path.stem)
+    photos = [board.detect(np.asarray(cv2.imread(str(path)), np.uint8), path.stem)
               for path in sorted((PHOTOS / "chessboard_9x6").glob("*.jpg"))]  # fmt: skip
     detections = [photo for photo in photos if photo is not None]
     assert len(detections) == 13
-    everything = calibrate(detections, drop=False)
+    everything = calibrate_camera(detections, reject_outliers=False)
     assert everything.rms_px == pytest.approx(0.41, abs=0.005)
     assert everything.camera.fx == pytest.approx(536, abs=0.5)
-    result = calibrate(detections)
-    assert [view.name for view in result.dropped] == ["left02"]
+    result = calibrate_camera(detections)
+    assert [view.name for view in result.rejected_views] == ["left02"]
     assert result.rms_px == pytest.approx(0.234, abs=0.005)
-    assert result.every_view == pytest.approx((0.4087, 536.07), abs=0.01)
+    assert result.before_rejection == pytest.approx((0.4087, 536.07), abs=0.01)
     # What was dropped was wrong: without it everything is surer.
     assert result.std["fx"] < 0.75 * everything.std["fx"]
 
@@ -168,10 +172,10 @@ def test_the_chessboard_photos() -> None:
 @needs_photos
 def test_the_charuco_photos() -> None:
     board = parse_board("charuco:5x7:40mm:20mm:6X6_250")
-    photos = [board.find(np.asarray(cv2.imread(str(path)), np.uint8), path.stem)
+    photos = [board.detect(np.asarray(cv2.imread(str(path)), np.uint8), path.stem)
               for path in sorted((PHOTOS / "charuco_5x7").glob("*.jpg"))]  # fmt: skip
     detections = [photo for photo in photos if photo is not None]
     assert [len(detection.ids) for detection in detections] == [24] * 4
-    result = calibrate(detections)
+    result = calibrate_camera(detections)
     assert result.rms_px == pytest.approx(0.19, abs=0.005)
     assert result.std["fx"] > 5  # four photos that all lean the same way fix no focal length, and it says so

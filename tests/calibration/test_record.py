@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationRecord, RecordError
-from calibration.record import load, save
+from calibration.record import load_record, save_record
 
 RECORD = CalibrationRecord(
     "gaze", "Pupil Core", "world", (1280, 720), "2026-11-22T14:03:11+00:00", {"offset": [0.1, -2]}
@@ -22,13 +22,13 @@ RECORD = CalibrationRecord(
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "gaze.json"
-    save(path, RECORD)
+    save_record(path, RECORD)
     return path
 
 
 def test_it_comes_back(file: Path) -> None:
-    assert load(file, "gaze") == RECORD
-    assert load(file, "gaze", size=(1280, 720), camera="world", device="Pupil Core") == RECORD
+    assert load_record(file, "gaze") == RECORD
+    assert load_record(file, "gaze", size=(1280, 720), camera="world", device="Pupil Core") == RECORD
     assert [path.name for path in file.parent.iterdir()] == ["gaze.json"]
 
 
@@ -41,7 +41,7 @@ def test_it_comes_back(file: Path) -> None:
 )  # fmt: skip
 def test_what_belongs_elsewhere_is_refused_with_the_reason(file: Path, asked: dict[str, Any], reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
-        load(file, asked.pop("kind", "gaze"), **asked)
+        load_record(file, asked.pop("kind", "gaze"), **asked)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_belongs_elsewhere_is_refused_with_the_reason(file: Path, asked: di
 def test_a_broken_field_is_named(file: Path, change: dict[str, Any], reason: str) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(RecordError, match=reason):
-        load(file, "gaze")
+        load_record(file, "gaze")
 
 
 @pytest.mark.parametrize("name", ["format", "version", "kind", "device", "camera", "size", "made_at", "body"])
@@ -65,7 +65,7 @@ def test_a_missing_field_is_refused(file: Path, name: str) -> None:
     del fields[name]
     file.write_text(json.dumps(fields))
     with pytest.raises(RecordError):
-        load(file, "gaze")
+        load_record(file, "gaze")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(RecordError):
-        load(path, "gaze")
+        load_record(path, "gaze")
 
 
 @given(st.binary(max_size=200))
@@ -83,7 +83,7 @@ def test_any_bytes_are_refused_with_our_error(tmp_path_factory: pytest.TempPathF
     path = tmp_path_factory.mktemp("any") / "any.json"
     path.write_bytes(data)
     with pytest.raises(RecordError):
-        load(path, "gaze")
+        load_record(path, "gaze")
 
 
 def test_every_cut_of_a_file_is_refused(file: Path) -> None:
@@ -91,20 +91,20 @@ def test_every_cut_of_a_file_is_refused(file: Path) -> None:
     for end in range(0, len(whole), 7):
         file.write_bytes(whole[:end])
         with pytest.raises(RecordError):
-            load(file, "gaze")
+            load_record(file, "gaze")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(RecordError, match="cannot read"):
-            load(path, "gaze")
+            load_record(path, "gaze")
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {"x": object()}, {"x": float("inf")}])
 def test_what_is_no_json_is_not_written_and_the_old_file_stays(file: Path, body: dict[str, Any]) -> None:
     before = file.read_bytes()
     with pytest.raises(RecordError):
-        save(file, CalibrationRecord("gaze", "", "", (1, 1), RECORD.made_at, body))
+        save_record(file, CalibrationRecord("gaze", "", "", (1, 1), RECORD.made_at, body))
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ["gaze.json"]
 
@@ -116,6 +116,6 @@ def test_a_write_that_fails_leaves_the_old_file(file: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "replace", refuse)
     before = file.read_bytes()
     with pytest.raises(OSError, match="No space"):
-        save(file, RECORD)
+        save_record(file, RECORD)
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ["gaze.json"]

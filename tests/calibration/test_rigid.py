@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationError
-from calibration.rigid import RigidTransform, mean_pose, rotvecs_from_rotations
+from calibration.rigid import RigidTransform, average_poses, rotvecs_from_rotations
 
 numbers = st.floats(-10, 10, allow_subnormal=False)
 vectors = st.tuples(numbers, numbers, numbers)
@@ -85,7 +85,7 @@ def test_many_logarithms_are_those_of_each(poses: list[RigidTransform]) -> None:
 
 @given(rigids(), rigids())
 def test_away_from_is_the_size_of_what_lies_between(a: RigidTransform, b: RigidTransform) -> None:
-    metres, radians = a.away_from(b)
+    metres, radians = a.distance_to(b)
     assert metres == pytest.approx(float(np.linalg.norm(a.translation_m - b.translation_m)))
     assert radians == pytest.approx((a.inverse() @ b).angle_rad, abs=1e-7)
 
@@ -94,7 +94,7 @@ def test_away_from_is_the_size_of_what_lies_between(a: RigidTransform, b: RigidT
 def test_the_mean_of_a_symmetric_cloud_is_its_middle(a: RigidTransform, offset: tuple[float, ...]) -> None:
     small = np.array(offset) / 100
     cloud = [a @ RigidTransform.from_rotvec(sign * small, sign * small) for sign in (-1, 0, 1)]
-    assert same(mean_pose(cloud), a)
+    assert same(average_poses(cloud), a)
 
 
 @pytest.mark.parametrize(

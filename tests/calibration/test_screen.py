@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, CameraModel
-from calibration.boards import marker_dictionary
+from calibration.boards import get_marker_dictionary
 from calibration.rigid import RigidTransform
-from calibration.screen import APRILTAG, HOLD_S, ScreenPlane, ScreenTracker, find_markers
+from calibration.screen import APRILTAG, MAX_MARKER_AGE_S, ScreenPlane, ScreenTracker, find_markers
 from tests.calibration.cameras import CORE_WIDE, NEON, WEBCAM
 
 SIZE_M = (0.53, 0.30)
@@ -21,7 +21,7 @@ CAMERAS = pytest.mark.parametrize("camera", [NEON, CORE_WIDE, WEBCAM], ids=["neo
 
 def pose(camera: CameraModel, turn: tuple[float, float, float] = (0.1, -0.25, 0.05)) -> RigidTransform:
     """camera_from_screen, the screen's middle before the camera, about half the picture wide."""
-    distance = 1.1 * SIZE_M[0] / float(camera.plane([(camera.size[0] * 0.95, camera.cy)])[0, 0])
+    distance = 1.1 * SIZE_M[0] / float(camera.normalize_points([(camera.size[0] * 0.95, camera.cy)])[0, 0])
     middle = RigidTransform(np.eye(3), np.array([-SIZE_M[0] / 2, -SIZE_M[1] / 2, 0]))
     return RigidTransform.from_rotvec(turn, [0.02, 0.01, distance]) @ middle
 
@@ -45,8 +45,8 @@ def look_at(camera: CameraModel, camera_from_screen: RigidTransform, place: tupl
 def test_a_look_at_a_place_is_that_place(camera: CameraModel, place: tuple[float, float]) -> None:
     where = pose(camera)
     tracker = ScreenTracker(camera, SCREEN)
-    assert tracker.see(seen(camera, where), 1.0)
-    gaze = tracker.look(look_at(camera, where, place), 1.1)
+    assert tracker.update_markers(seen(camera, where), 1.0)
+    gaze = tracker.locate_gaze(look_at(camera, where, place), 1.1)
     assert gaze is not None
     assert (gaze.x, gaze.y) == pytest.approx(place, abs=1e-5)
     assert gaze.age_s == pytest.approx(0.1)
@@ -56,13 +56,13 @@ def test_a_look_at_a_place_is_that_place(camera: CameraModel, place: tuple[float
 def test_off_the_screen_is_said() -> None:
     where = pose(NEON)
     tracker = ScreenTracker(NEON, SCREEN)
-    tracker.see(seen(NEON, where), 0.0)
-    inside = tracker.look(look_at(NEON, where, (0.2, 0.2)), 0.0)
-    outside = tracker.look(look_at(NEON, where, (-0.02, 0.2)), 0.0)
+    tracker.update_markers(seen(NEON, where), 0.0)
+    inside = tracker.locate_gaze(look_at(NEON, where, (0.2, 0.2)), 0.0)
+    outside = tracker.locate_gaze(look_at(NEON, where, (-0.02, 0.2)), 0.0)
     assert inside is not None
-    assert inside.on_screen
+    assert inside.is_on_screen
     assert outside is not None
-    assert not outside.on_screen
+    assert not outside.is_on_screen
     assert outside.x == pytest.approx(-0.02, abs=1e-5)
 
 
@@ -70,11 +70,11 @@ def test_the_sight_is_held_and_then_let_go() -> None:
     where = pose(NEON)
     tracker = ScreenTracker(NEON, SCREEN)
     gaze = look_at(NEON, where, (0.2, 0.1))
-    assert tracker.look(gaze, 0.0) is None
-    tracker.see(seen(NEON, where), 5.0)
-    assert tracker.look(gaze, 5.0 + HOLD_S - 1e-6) is not None
-    for at in (5.0 + HOLD_S + 1e-3, 4.9, math.nan):
-        assert tracker.look(gaze, at) is None
+    assert tracker.locate_gaze(gaze, 0.0) is None
+    tracker.update_markers(seen(NEON, where), 5.0)
+    assert tracker.locate_gaze(gaze, 5.0 + MAX_MARKER_AGE_S - 1e-6) is not None
+    for at in (5.0 + MAX_MARKER_AGE_S + 1e-3, 4.9, math.nan):
+        assert tracker.locate_gaze(gaze, at) is None
 
 
 def test_a_look_that_comes_late_has_the_sight_of_its_own_time() -> None:
@@ -83,15 +83,15 @@ def test_a_look_that_comes_late_has_the_sight_of_its_own_time() -> None:
     after = RigidTransform.from_rotvec([0, 0.05, 0], [0, 0, 0]) @ before
     tracker = ScreenTracker(NEON, SCREEN)
     gaze = look_at(NEON, before, (0.2, 0.1))
-    assert tracker.see(seen(NEON, before), 1.0)
-    assert tracker.see(seen(NEON, after), 1.033)
-    late, now = tracker.look(gaze, 1.02), tracker.look(gaze, 1.04)
+    assert tracker.update_markers(seen(NEON, before), 1.0)
+    assert tracker.update_markers(seen(NEON, after), 1.033)
+    late, now = tracker.locate_gaze(gaze, 1.02), tracker.locate_gaze(gaze, 1.04)
     assert late is not None
     assert now is not None
     assert (late.x, late.y) == pytest.approx((0.2, 0.1), abs=1e-5)
     assert late.age_s == pytest.approx(0.02)
     assert math.hypot(now.x - 0.2, now.y - 0.1) > 0.01
-    assert tracker.look(gaze, 0.99) is None
+    assert tracker.locate_gaze(gaze, 0.99) is None
 
 
 def test_a_marker_that_does_not_fit_the_others_is_refused() -> None:
@@ -100,12 +100,12 @@ def test_a_marker_that_does_not_fit_the_others_is_refused() -> None:
     tracker = ScreenTracker(NEON, SCREEN)
     markers = seen(NEON, where)
     markers[2] = markers[2] + (30.0, -30.0)
-    assert not tracker.see(markers, 1.0)
+    assert not tracker.update_markers(markers, 1.0)
     assert tracker.error_px > 3
     assert "another marker of the same number" in tracker.reason
-    assert tracker.look((800, 600), 1.0) is None
+    assert tracker.locate_gaze((800, 600), 1.0) is None
     markers[2] = markers[2] - (29.7, -29.7)
-    assert tracker.see(markers, 1.1)
+    assert tracker.update_markers(markers, 1.1)
     assert tracker.reason == ""
 
 
@@ -114,13 +114,13 @@ def test_three_of_four_markers_do_and_two_do_not() -> None:
     markers = seen(NEON, where)
     tracker = ScreenTracker(NEON, SCREEN)
     three = {number: markers[number] for number in (0, 1, 3)}
-    assert tracker.see(three, 1.0)
-    gaze = tracker.look(look_at(NEON, where, (0.5, 0.28)), 1.0)
+    assert tracker.update_markers(three, 1.0)
+    gaze = tracker.locate_gaze(look_at(NEON, where, (0.5, 0.28)), 1.0)
     assert gaze is not None
     assert (gaze.x, gaze.y) == pytest.approx((0.5, 0.28), abs=1e-4)
-    assert not tracker.see({0: markers[0], 2: markers[2], 77: markers[1]}, 2.0)
+    assert not tracker.update_markers({0: markers[0], 2: markers[2], 77: markers[1]}, 2.0)
     assert "2 of the screen's markers" in tracker.reason
-    assert not tracker.see({}, 2.0)
+    assert not tracker.update_markers({}, 2.0)
 
 
 def test_jitter_of_corners_moves_the_look_by_little() -> None:
@@ -129,8 +129,8 @@ def test_jitter_of_corners_moves_the_look_by_little() -> None:
     tracker, errors = ScreenTracker(NEON, SCREEN), []
     for number in range(60):
         noisy = {key: value + rng.normal(0, 0.3, (4, 2)) for key, value in seen(NEON, where).items()}
-        assert tracker.see(noisy, float(number))
-        gaze = tracker.look(look_at(NEON, where, (0.3, 0.1)), float(number))
+        assert tracker.update_markers(noisy, float(number))
+        gaze = tracker.locate_gaze(look_at(NEON, where, (0.3, 0.1)), float(number))
         assert gaze is not None
         errors.append(math.hypot(gaze.x - 0.3, gaze.y - 0.1))
     assert max(errors) < 0.002
@@ -139,15 +139,15 @@ def test_jitter_of_corners_moves_the_look_by_little() -> None:
 def test_without_undistortion_it_would_be_off() -> None:
     """Before a fisheye the same markers are refused when its lens is left out."""
     near = RigidTransform.from_rotvec([0, 0, 0], [-0.2, -0.15, 0.35])
-    assert ScreenTracker(CORE_WIDE, SCREEN).see(seen(CORE_WIDE, near), 0.0)
-    assert not ScreenTracker(CORE_WIDE.undistorted(), SCREEN).see(seen(CORE_WIDE, near), 0.0)
+    assert ScreenTracker(CORE_WIDE, SCREEN).update_markers(seen(CORE_WIDE, near), 0.0)
+    assert not ScreenTracker(CORE_WIDE.without_distortion(), SCREEN).update_markers(seen(CORE_WIDE, near), 0.0)
 
 
 def test_looks_outside_the_picture_are_unknown() -> None:
     tracker = ScreenTracker(NEON, SCREEN)
-    tracker.see(seen(NEON, pose(NEON)), 0.0)
+    tracker.update_markers(seen(NEON, pose(NEON)), 0.0)
     for gaze in ((-10.0, 5.0), (math.nan, 5.0), (5.0, 1e9)):
-        assert tracker.look(gaze, 0.0) is None
+        assert tracker.locate_gaze(gaze, 0.0) is None
 
 
 def test_beyond_the_horizon_of_the_screen_is_unknown() -> None:
@@ -156,9 +156,9 @@ def test_beyond_the_horizon_of_the_screen_is_unknown() -> None:
         np.eye(3), np.array([-0.265, -0.15, 0])
     )
     tracker = ScreenTracker(NEON, SCREEN)
-    assert tracker.see(seen(NEON, where), 0.0), tracker.reason
-    assert tracker.look((NEON.cx, 1000.0), 0.0) is not None
-    assert tracker.look((NEON.cx, 150.0), 0.0) is None
+    assert tracker.update_markers(seen(NEON, where), 0.0), tracker.reason
+    assert tracker.locate_gaze((NEON.cx, 1000.0), 0.0) is not None
+    assert tracker.locate_gaze((NEON.cx, 150.0), 0.0) is None
 
 
 def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
@@ -168,9 +168,9 @@ def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
     monitor = np.full((size_px[1], size_px[0]), 255, np.uint8)
     for number, corners in screen.markers.items():
         left, top = corners[0].astype(int)
-        tag = cv2.aruco.generateImageMarker(marker_dictionary(APRILTAG), number, marker)
+        tag = cv2.aruco.generateImageMarker(get_marker_dictionary(APRILTAG), number, marker)
         monitor[top : top + marker, left : left + marker] = tag
-    camera = NEON.undistorted()
+    camera = NEON.without_distortion()
     corners = np.array([[300, 250], [1250, 330], [1180, 900], [340, 860]], np.float32)
     places = np.array([[0, 0], [size_px[0], 0], size_px, [0, size_px[1]]], np.float32) - 0.5
     warp = cv2.getPerspectiveTransform(places, corners)
@@ -178,15 +178,15 @@ def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
     markers = find_markers(photo)
     assert set(markers) == {0, 1, 2, 3}
     tracker = ScreenTracker(camera, screen)
-    assert tracker.see(markers, 0.0), tracker.reason
+    assert tracker.update_markers(markers, 0.0), tracker.reason
     target = cv2.perspectiveTransform(np.array([[[700.0, 200.0]]]) - 0.5, warp)[0, 0]
-    gaze = tracker.look((float(target[0]), float(target[1])), 0.0)
+    gaze = tracker.locate_gaze((float(target[0]), float(target[1])), 0.0)
     assert gaze is not None
     assert (gaze.x, gaze.y) == pytest.approx((700, 200), abs=1.0)
 
 
 def test_a_marker_that_is_there_twice_is_nobody() -> None:
-    tag = np.pad(cv2.aruco.generateImageMarker(marker_dictionary(APRILTAG), 5, 100), 40, constant_values=255)
+    tag = np.pad(cv2.aruco.generateImageMarker(get_marker_dictionary(APRILTAG), 5, 100), 40, constant_values=255)
     assert set(find_markers(tag)) == {5}
     assert find_markers(np.hstack([tag, tag])) == {}
 

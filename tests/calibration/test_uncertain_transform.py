@@ -45,7 +45,7 @@ def test_composing_and_inverting_agree_with_drawing_lots() -> None:
     agree(a.inverse().covariance, spread([x.inverse() for x, _ in pairs], A.inverse()))
     point = np.array([0.2, -0.4, 0.6])
     seen = np.cov(np.array([x.apply(point) for x, _ in pairs]).T)
-    predicted = a.spread_of(point)
+    predicted = a.point_covariance(point)
     np.testing.assert_allclose(seen / np.trace(predicted), predicted / np.trace(predicted), atol=0.08)
 
 
@@ -74,7 +74,7 @@ def test_json() -> None:
     a = UncertainTransform(A, SPREAD)
     back = UncertainTransform.from_dict(json.loads(json.dumps(a.to_dict())))
     np.testing.assert_allclose(back.covariance, a.covariance)
-    assert max(back.pose.away_from(A)) < 1e-9
+    assert max(back.pose.distance_to(A)) < 1e-9
     with pytest.raises(CalibrationError, match="36"):
         UncertainTransform.from_dict({**a.to_dict(), "covariance": [1, 2]})
 

@@ -26,7 +26,7 @@ def demo(*flags: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def camera(tmp_path: Path) -> Path:
     body = {"camera": PinholeCamera(SIZE, 600.0, 600.0, 320.0, 240.0).to_dict()}
-    record.save(
+    record.save_record(
         tmp_path / "camera.json", record.CalibrationRecord("camera", "", "c", SIZE, "2026-01-01T00:00:00+00:00", body)
     )
     return tmp_path / "camera.json"

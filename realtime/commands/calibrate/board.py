@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from calibration.boards import EXPECTED, CalibrationBoard, parse_board
+from calibration.boards import BOARD_FORMAT, CalibrationBoard, parse_board
 from realtime.errors import RunFailed, SettingsError
 
 DEFAULT = "charuco:5x7:36mm:26mm:5X5_100"
@@ -21,7 +21,7 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     about = "draw a board to print and calibrate with"
     verb = calibrate.add_parser("board", help=about, description=about)
     verb.set_defaults(verb=run)
-    verb.add_argument("--board", metavar="BOARD", default=DEFAULT, help=f"(default {DEFAULT}); {EXPECTED}")
+    verb.add_argument("--board", metavar="BOARD", default=DEFAULT, help=f"(default {DEFAULT}); {BOARD_FORMAT}")
     verb.add_argument("--out", type=Path, default=Path("board.svg"), help="SVG, in true millimetres, or PNG for a "
                       "screen (default board.svg)")  # fmt: skip
 

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 
 from calibration.boards import BoardDetection
-from calibration.collecting import Taken
-from calibration.coverage import COLUMNS, ENOUGH_CORNERS, ROWS, FieldCoverage
+from calibration.collecting import ViewDecision
+from calibration.coverage import COLUMNS, MIN_CORNERS_PER_CELL, ROWS, FieldCoverage
 from engines import Image
 
 # Blue, green, red; amber and cyan are told apart by everybody.
 _MISSING, _HERE, _INK = (0, 159, 230), (255, 200, 60), (255, 255, 255)
-_SAY: dict[Taken, str] = {
+_SAY: dict[ViewDecision, str] = {
     "no board": "show the board",
     "moving": "hold still",
     "seen already": "",
@@ -21,7 +21,9 @@ _SAY: dict[Taken, str] = {
 }
 
 
-def draw_guidance(image: Image, coverage: FieldCoverage, detection: BoardDetection | None, taken: Taken) -> Image:
+def draw_guidance(
+    image: Image, coverage: FieldCoverage, detection: BoardDetection | None, taken: ViewDecision
+) -> Image:
     """A copy of the (H, W, 3) BGR picture with the parts that lack corners tinted, and the next step in words."""
     out = image.copy()
     high, wide = image.shape[:2]
@@ -34,7 +36,7 @@ def draw_guidance(image: Image, coverage: FieldCoverage, detection: BoardDetecti
         cv2.rectangle(out, (0, 0), (wide - 1, high - 1), _HERE, 6 * unit)
     said = _SAY[taken] or "good"
     _say(out, f"{coverage.views} views, {100 * coverage.share:.0f} %   {said}", 18 * unit, unit)
-    _say(out, coverage.next or "done: press q", high - 12 * unit, unit)
+    _say(out, coverage.next_instruction or "done: press q", high - 12 * unit, unit)
     cv2.rectangle(out, (0, high - 4 * unit), (round(wide * coverage.share), high), _HERE, -1)
     return out
 
@@ -43,7 +45,7 @@ def _tint_missing(out: Image, coverage: FieldCoverage) -> None:
     high, wide = out.shape[:2]
     for row in range(ROWS):
         for column in range(COLUMNS):
-            lack = 1 - min(1.0, coverage.counts[row, column] / ENOUGH_CORNERS)
+            lack = 1 - min(1.0, coverage.counts[row, column] / MIN_CORNERS_PER_CELL)
             if not lack:
                 continue
             part = out[

@@ -35,15 +35,15 @@ def collect(
             for frame in _frames(
                 source, slot, lambda: interrupts.is_requested or (shown is not None and not shown.poll())
             ):
-                collector = collector or ViewCollector(frame.size, most_views=most_views)
-                detection = board.find(frame.image, f"{frame.index:05}", quick=True)
-                taken = collector.offer(detection)
+                collector = collector or ViewCollector(frame.size, max_views=most_views)
+                detection = board.detect(frame.image, f"{frame.index:05}", quick=True)
+                taken = collector.add_detection(detection)
                 if shown is not None:
                     shown.show(draw_guidance(frame.image, collector.coverage, detection, taken))
                 if taken == "taken":
                     share = f"{100 * collector.coverage.share:.0f} %"
-                    say(f"{len(collector.views)} views, {share}: {collector.coverage.next or 'enough'}")
-                if collector.done:
+                    say(f"{len(collector.views)} views, {share}: {collector.coverage.next_instruction or 'enough'}")
+                if collector.is_complete:
                     break
     finally:
         if shown is not None:

@@ -14,9 +14,9 @@ import numpy as np
 
 from calibration import CameraModel
 from calibration import record as records
-from calibration.boards import EXPECTED, BoardDetection, CalibrationBoard, parse_board
+from calibration.boards import BOARD_FORMAT, BoardDetection, CalibrationBoard, parse_board
 from calibration.formats import read_camera, to_camera_info
-from calibration.intrinsics import BoardView, IntrinsicsFit, Lens, calibrate
+from calibration.intrinsics import BoardView, IntrinsicsFit, LensModel, calibrate_camera
 from realtime.commands.calibrate import report_camera
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.errors import RunFailed, SettingsError
@@ -44,9 +44,9 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     source.add_argument("--source", metavar="SPEC", help="camera:0, pupil://HOST:PORT, file:CLIP.mp4, rtsp://...")
     source.add_argument("--import", dest="imported", type=Path, metavar="FILE", help="Pupil's .intrinsics, Neon's "
                         "calibration.bin or scene_camera.json, a camera_info YAML")  # fmt: skip
-    verb.add_argument("--board", metavar="BOARD", help=EXPECTED)
-    verb.add_argument("--lens", choices=get_args(Lens), default="pinhole5", help="pinhole8 for wide lenses up to 110 "
-                      "degrees, fisheye beyond (default pinhole5)")  # fmt: skip
+    verb.add_argument("--board", metavar="BOARD", help=BOARD_FORMAT)
+    verb.add_argument("--lens", choices=get_args(LensModel), default="pinhole5", help="pinhole8 for wide lenses up to "
+                      "110 degrees, fisheye beyond (default pinhole5)")  # fmt: skip
     verb.add_argument("--name", metavar="NAME", default="", help="of the camera, as the calibration will be asked for")
     verb.add_argument("--keep-all", action="store_true", help="drop no view, however bad")
     verb.add_argument("--size", metavar="WxH", help="with --import: which resolution of the file")
@@ -65,16 +65,16 @@ def run(args: argparse.Namespace) -> int:
     if args.imported is not None:
         return _import(args, date)
     if args.board is None:
-        raise SettingsError(f"--board is missing; expected {EXPECTED}")
+        raise SettingsError(f"--board is missing; expected {BOARD_FORMAT}")
     board = parse_board(args.board)
     views, unseen = _from_folder(args.images, board) if args.images else _live(args, board)
-    result = calibrate(views, lens=args.lens, drop=not args.keep_all)
+    result = calibrate_camera(views, lens=args.lens, reject_outliers=not args.keep_all)
     name = args.name or (args.source or args.images.resolve().name)
     page = report_camera.page(name, date, result, unseen)
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, args.board, page.verdict)
     if page.verdict != "refuse":
-        records.save(args.out, records.CalibrationRecord("camera", "", name, result.camera.size, date, body))
+        records.save_record(args.out, records.CalibrationRecord("camera", "", name, result.camera.size, date, body))
         written.insert(0, str(args.out))
         written += _write_ros(args.ros, name, result.camera)
     if args.json:
@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         _say(result, unseen, page.headline, written)
         for finding in page.findings:
-            print(f"{finding.level:8} {finding.what} {finding.do}")
+            print(f"{finding.level:8} {finding.message} {finding.advice}")
     if page.verdict == "refuse":
-        raise RunFailed(f"no calibration was written: {page.findings[0].what} {page.findings[0].do}")
+        raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
     return 0
 
 
@@ -98,7 +98,7 @@ def result_body(result: IntrinsicsFit, board: str, verdict: str) -> dict[str, An
         "verdict": verdict,
         "rms_px": result.rms_px,
         "std": result.std,
-        "every_view": {"rms_px": result.every_view[0], "fx": result.every_view[1]},
+        "every_view": {"rms_px": result.before_rejection[0], "fx": result.before_rejection[1]},
         "hull_px": np.round(hull, 1).tolist(),
         "views": [
             {"name": v.name, "corners": v.corners, "dropped": v.reason}
@@ -119,7 +119,7 @@ def _from_folder(folder: Path, board: CalibrationBoard) -> tuple[list[BoardDetec
     for number, path in enumerate(paths, 1):
         # The pixels as the camera sees them, not turned as a viewer would show them.
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        found = None if image is None else board.find(np.asarray(image, np.uint8), path.stem)
+        found = None if image is None else board.detect(np.asarray(image, np.uint8), path.stem)
         said = "no picture that OpenCV reads" if image is None else "no board found"
         terminal.show_line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else said}")
         if found is None:
@@ -151,7 +151,7 @@ def _import(args: argparse.Namespace, date: str) -> int:
             "name of its model and the order of its coefficients"
         )
     body = {"camera": camera.to_dict(), "imported_from": args.imported.name}
-    records.save(args.out, records.CalibrationRecord("camera", "", name, camera.size, date, body))
+    records.save_record(args.out, records.CalibrationRecord("camera", "", name, camera.size, date, body))
     written = [str(args.out), *_write_ros(args.ros, name, camera)]
     if args.json:
         print(json.dumps({"name": name, **body, "known_share": share, "written": written}))

@@ -57,31 +57,31 @@ class HeadlessDisplay:
     def __init__(
         self, progress: ProgressReporter, presses: tuple[OperatorAction, ...] = (), clock_ns: Callable[[], int] = now_ns
     ) -> None:
-        self._progress, self._waiting = progress, sorted(presses, key=lambda press: press.time_s)
-        self._done, self._now = 0, ""
-        self._clock_ns, self._since_ns, self._said = clock_ns, clock_ns(), False
-        self._standing: tuple[str, int, float] | tuple[()] = ()
+        self._progress, self._pending = progress, sorted(presses, key=lambda press: press.time_s)
+        self._done_count, self._current_name = 0, ""
+        self._clock_ns, self._since_ns, self._is_hint_reported = clock_ns, clock_ns(), False
+        self._last_state: tuple[str, int, float] | tuple[()] = ()
 
     def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
         """Say which target was looked at, whenever one more is done, and what is in the way."""
-        self._say_if_stuck(advice)
-        if advice.done != self._done and frame is not None:
-            self._progress.show_line(f"{advice.done}/{advice.total} {self._now}".rstrip())
-            self._done = advice.done
+        self._report_if_stuck(advice)
+        if advice.done != self._done_count and frame is not None:
+            self._progress.show_line(f"{advice.done}/{advice.total} {self._current_name}".rstrip())
+            self._done_count = advice.done
         if advice.step is not None and advice.progress > 0:
-            self._now = advice.step.name
+            self._current_name = advice.step.name
         due: list[Key | OperatorAction] = []
-        while self._waiting and frame is not None and self._waiting[0].time_s <= frame.timestamp:
-            due.append(self._waiting.pop(0))
+        while self._pending and frame is not None and self._pending[0].time_s <= frame.timestamp:
+            due.append(self._pending.pop(0))
         return due
 
-    def _say_if_stuck(self, advice: TargetAdvice) -> None:
+    def _report_if_stuck(self, advice: TargetAdvice) -> None:
         standing = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
         now = self._clock_ns()
-        if standing != self._standing:
-            self._standing, self._said, self._since_ns = standing, False, now
-        elif standing and not self._said and now - self._since_ns > STUCK_S * 1e9:
-            self._said = True
+        if standing != self._last_state:
+            self._last_state, self._is_hint_reported, self._since_ns = standing, False, now
+        elif standing and not self._is_hint_reported and now - self._since_ns > STUCK_S * 1e9:
+            self._is_hint_reported = True
             self._progress.show_line(advice.hint)
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ def look(
     try:
         with _started(frames, looks, slot, backlog), InterruptHandler() as interrupts:
             until_ns = now_ns() + round(timeout_s * 1e9)
-            while not (interrupts.is_requested or run.over):
+            while not (interrupts.is_requested or run.is_over):
                 frame = slot.get(WAIT_S)
                 run.step(frame, on_clip_time=patient, waiting=_waits_for(frames))
                 if frame is None and frames.status().state in ("ended", "failed"):
@@ -134,7 +134,7 @@ def look(
         stage.close()
     if run.scene is None:
         raise RunFailed(f"{source} gave no picture: {frames.status().reason or frames.status().state}")
-    if not run.looked:
+    if not run.gaze_count:
         raise RunFailed(f"no gaze came: {looks.status().reason or looks.status().state}")
     return run.scene
 
@@ -150,12 +150,12 @@ class _ChoreographyRun:
         enough: int | None,
         check: Callable[[tuple[int, int]], object],
     ) -> None:
-        self._choreography, self._stage, self._backlog = choreography, stage, backlog
-        self._enough, self._last, self._shift_s = enough, 0.0, 0.0
+        self._choreography, self._display, self._gaze_queue = choreography, stage, backlog
+        self._max_targets, self._last_frame_s, self._clock_offset_s = enough, 0.0, 0.0
         self._check, self._framed_ns = check, now_ns()
         self.scene: GazeFeed | None = None
-        self.looked = 0
-        self.over = False
+        self.gaze_count = 0
+        self.is_over = False
 
     def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
         """Take what came, find markers, show, and do what was pressed. waiting: why no pictures come, if none do."""
@@ -168,36 +168,36 @@ class _ChoreographyRun:
             if self.scene is None:
                 self._check(frame.size)
             self.scene = GazeFeed(frame.size, frame.image)
-            self._shift_s = frame.captured_ns / 1e9 - frame.timestamp
-        for sample in self._backlog.drain() if size is not None else ():
+            self._clock_offset_s = frame.captured_ns / 1e9 - frame.timestamp
+        for sample in self._gaze_queue.drain() if size is not None else ():
             x, y = sample.to_px(size) if size is not None else (0.0, 0.0)
-            self._choreography.look(sample.captured_ns / 1e9, x, y, sample.confidence)
-            self.looked += 1
-        now_s = self._last if on_clip_time else now_ns() / 1e9
+            self._choreography.add_gaze(sample.captured_ns / 1e9, x, y, sample.confidence)
+            self.gaze_count += 1
+        now_s = self._last_frame_s if on_clip_time else now_ns() / 1e9
         if frame is not None:
-            self._last = now_s = frame.captured_ns / 1e9
-            self._choreography.see(now_s, find_markers(frame.image), frame.size)
-        advice = self._choreography.advice(now_s)
+            self._last_frame_s = now_s = frame.captured_ns / 1e9
+            self._choreography.add_markers(now_s, find_markers(frame.image), frame.size)
+        advice = self._choreography.advise(now_s)
         if frame is not None:
             self._framed_ns = now_ns()
         elif waiting and now_ns() - self._framed_ns > SILENT_S * 1e9:
             advice = replace(advice, hint=f"no pictures come: {waiting}")
-        self._do(self._stage.show(advice, frame))
+        self._run_commands(self._display.show(advice, frame))
         pressing = not self._choreography.steps or self._choreography.steps[0].marker < 0
-        enough = self._enough is not None and advice.done >= self._enough
-        self.over = self.over or enough or (self._choreography.finished and not pressing)
+        enough = self._max_targets is not None and advice.done >= self._max_targets
+        self.is_over = self.is_over or enough or (self._choreography.is_finished and not pressing)
 
-    def _do(self, commands: list[Key | OperatorAction]) -> None:
+    def _run_commands(self, commands: list[Key | OperatorAction]) -> None:
         for command in commands:
             if isinstance(command, OperatorAction):
-                self._choreography.press(command.time_s + self._shift_s, command.x, command.y, command.role)
+                self._choreography.add_point(command.time_s + self._clock_offset_s, command.x, command.y, command.role)
             elif command == "repeat":
                 self._choreography.repeat()
             elif command == "skip":
                 self._choreography.skip()
             else:
-                self._choreography.leave()
-                self.over = True
+                self._choreography.stop()
+                self.is_over = True
 
 
 @contextlib.contextmanager

@@ -18,9 +18,9 @@ from calibration.gaze import (
     FlatView,
     GazeCalibration,
     GazeChoreography,
-    calibrate,
-    moving_steps,
-    screen_steps,
+    build_moving_steps,
+    build_screen_steps,
+    calibrate_gaze,
 )
 from calibration.gaze.choreography import Role
 from realtime.commands.calibrate import report_gaze
@@ -89,12 +89,12 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args.out, args.report)
     choreography, scene = collect(args, ("fit", "check"), lambda size: view_of(args.camera, size))
     view = view_of(args.camera, scene.size)
-    calibration, fit, targets = calibrate(choreography.pairs("fit"), view)
-    checks = choreography.every_look("check")
-    if any(pairs.usable for pairs in checks):
-        calibration = calibration.validated(checks)
+    calibration, fit, targets = calibrate_gaze(choreography.get_pairs("fit"), view)
+    checks = choreography.get_sample_pairs("check")
+    if any(pairs.is_usable for pairs in checks):
+        calibration = calibration.with_validation(checks)
     found = GazeResult(
-        calibration, fit, targets, choreography.pairs("fit"), checks,
+        calibration, fit, targets, choreography.get_pairs("fit"), checks,
         report_gaze.uncalibrated(checks, calibration), missed(choreography), scene.picture, args.source, str(args.out),
     )  # fmt: skip
     return finish(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
@@ -104,10 +104,10 @@ def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tu
     """Run the choreography of the flags for the targets of `roles`; `check` is called with the pictures' size."""
     if not args.source:
         raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
-    steps = screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
+    steps = build_screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
     if args.method == "head":
-        steps = moving_steps(roles)
-    choreography = GazeChoreography(steps, led=args.method == "screen" and not args.headless)
+        steps = build_moving_steps(roles)
+    choreography = GazeChoreography(steps, is_guided=args.method == "screen" and not args.headless)
     scene = look(args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, check=check)
     return choreography, scene
 
@@ -150,13 +150,13 @@ def view_of(camera: Path | None, size: tuple[int, int]) -> FieldView:
     """How pixels are degrees: through the camera's calibration, which must be of this size, or by a guess."""
     if camera is None:
         return FlatView(size)
-    record = records.load(camera, "camera", size=size)
+    record = records.load_record(camera, "camera", size=size)
     return CameraView(camera_from_dict(record.body.get("camera", {})))
 
 
 def missed(choreography: GazeChoreography) -> tuple[str, ...]:
     """Names of the targets that gave too little."""
-    return tuple(step.name for step in choreography.missed())
+    return tuple(step.name for step in choreography.find_missed_steps())
 
 
 def finish(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
@@ -173,7 +173,7 @@ def finish(found: GazeResult, args: argparse.Namespace, out: Path, device: str) 
     else:
         say(page, written)
     if page.verdict == "refuse":
-        raise RunFailed(f"no calibration was written: {page.headline}. {page.findings[0].do}")
+        raise RunFailed(f"no calibration was written: {page.headline}. {page.findings[0].advice}")
     return 0
 
 
@@ -187,7 +187,7 @@ def save(
 ) -> None:
     """Write the record."""
     body = calibration.to_dict() | {"facts": dict(facts)}
-    records.save(out, records.CalibrationRecord("gaze", device, camera, calibration.view.size, date, body))
+    records.save_record(out, records.CalibrationRecord("gaze", device, camera, calibration.view.size, date, body))
 
 
 def say(page: ReportPage, written: list[str]) -> None:
@@ -196,7 +196,7 @@ def say(page: ReportPage, written: list[str]) -> None:
     for name, value in page.facts:
         print(f"  {name:40} {value}")
     for finding in page.findings:
-        print(f"{finding.level:8} {finding.what} {finding.do}")
+        print(f"{finding.level:8} {finding.message} {finding.advice}")
     print(f"wrote {', '.join(written)}")
 
 

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.gaze import DriftCorrection, GazeChoreography, moving_steps, screen_steps, summarised
-from calibration.gaze.drift import BOUND_DEG
+from calibration.gaze import (
+    DriftCorrection,
+    GazeChoreography,
+    build_moving_steps,
+    build_screen_steps,
+    summarize_targets,
+)
+from calibration.gaze.drift import MAX_OFFSET_DEG
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import look
 from realtime.commands.calibrate.gaze import add_flags, collect, finish, missed, save, stage_of
@@ -32,7 +38,7 @@ def add_validate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def add_drift(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `drift` to the parser of `gazecast calibrate`."""
-    about = f"look at one target: what the headset has slipped since is taken out, up to {BOUND_DEG:g} degrees"
+    about = f"look at one target: what the headset has slipped since is taken out, up to {MAX_OFFSET_DEG:g} degrees"
     verb = verbs.add_parser("drift", help=about, description=about)
     verb.set_defaults(verb=drift)
     _add_flags(verb)
@@ -43,8 +49,8 @@ def validate(args: argparse.Namespace) -> int:
     loaded = load_gaze_calibration(args.calibration, args.source, refused=True)
     check_outputs(args.calibration, args.report)
     choreography, scene = collect(args, ("check",), loaded.check_frame_size)
-    checks = choreography.every_look("check")
-    calibration = loaded.calibration.validated(checks)
+    checks = choreography.get_sample_pairs("check")
+    calibration = loaded.calibration.with_validation(checks)
     found = GazeResult(
         calibration, None, None, (), checks, report_gaze.uncalibrated(checks, calibration), missed(choreography),
         scene.picture, args.source, str(args.calibration),
@@ -58,25 +64,25 @@ def drift(args: argparse.Namespace) -> int:
     """Look at one target; the offset goes into the file. Raises our errors."""
     loaded = load_gaze_calibration(args.calibration, args.source)
     check_outputs(args.calibration, args.report)
-    steps = moving_steps(("fit",)) if args.method == "head" else screen_steps(5, ("fit",))[:1]
+    steps = build_moving_steps(("fit",)) if args.method == "head" else build_screen_steps(5, ("fit",))[:1]
     if args.headless and args.method == "screen":
-        steps = screen_steps(9)  # whichever is shown
-    choreography = GazeChoreography(() if args.method == "press" else steps, led=not args.headless)
+        steps = build_screen_steps(9)  # whichever is shown
+    choreography = GazeChoreography(() if args.method == "press" else steps, is_guided=not args.headless)
     look(
         args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1,
         check=loaded.check_frame_size,
     )  # fmt: skip
     calibration = loaded.calibration
-    pairs = [*choreography.pairs("fit"), *choreography.pairs("check")]
-    targets = summarised(pairs, calibration.view)
+    pairs = [*choreography.get_pairs("fit"), *choreography.get_pairs("check")]
+    targets = summarize_targets(pairs, calibration.view)
     if not targets.names:
         raise RunFailed("no target was looked at long enough; look at one for two seconds")
-    seen = calibration.corrected_deg(targets.look_deg)
+    seen = calibration.correct_deg(targets.gaze_deg)
     error = np.median(targets.target_deg - seen, axis=0)
     was = DriftCorrection(calibration.drift_deg)
-    now = was.observed(0.0, (float(error[0]), float(error[1])))
+    now = was.update(0.0, (float(error[0]), float(error[1])))
     size = math.hypot(*map(float, error))
-    if now.refused:
+    if now.rejected:
         raise RunFailed(f"gaze is off by {size:.1f} degrees at {targets.names[0]}; that is no slip: calibrate again")
     calibration = replace(calibration, drift_deg=now.offset_deg)
     left = float(np.linalg.norm(error + was.offset_deg - np.array(now.offset_deg)))

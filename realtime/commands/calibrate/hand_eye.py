@@ -14,10 +14,10 @@ import numpy as np
 
 from calibration import CalibrationError, CameraModel
 from calibration import record as records
-from calibration.boards import EXPECTED, BoardDetection, CalibrationBoard, parse_board
+from calibration.boards import BOARD_FORMAT, BoardDetection, CalibrationBoard, parse_board
 from calibration.formats import read_camera
-from calibration.hand_eye import HandEyeResult, HandEyeStation, Method, Setup, solve
-from calibration.pose import find_pose, project_board
+from calibration.hand_eye import HandEyeResult, HandEyeStation, Method, Setup, solve_hand_eye
+from calibration.pose import estimate_pose, project_board
 from calibration.robot_poses import RobotPose, parse_poses
 from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
@@ -48,7 +48,7 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb.add_argument("--camera", type=Path, required=True, metavar="FILE", help="the camera's calibration")
     verb.add_argument("--setup", choices=get_args(Setup), default="eye-in-hand", help="camera on the gripper (default) "
                       "or beside the robot, with the board on the gripper")  # fmt: skip
-    verb.add_argument("--board", metavar="BOARD", help=EXPECTED)
+    verb.add_argument("--board", metavar="BOARD", help=BOARD_FORMAT)
     verb.add_argument("--images", type=Path, metavar="FOLDER", help="the poses' pictures (default: beside the poses)")
     verb.add_argument("--method", choices=get_args(Method), default="joint", help="joint (default) is ours; the others "
                       "are OpenCV's, where it has them")  # fmt: skip
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     name, camera = read_camera(args.camera)
     board = parse_board(args.board) if args.board else None
     stations, seen, skipped = _stations(poses, folder, board, camera)
-    result = solve(stations, args.setup, method=args.method, drop=not args.keep_all)
-    used = [station for station in stations if station.name in {residual.name for residual in result.kept}]
+    result = solve_hand_eye(stations, args.setup, method=args.method, reject_outliers=not args.keep_all)
+    used = [station for station in stations if station.name in {residual.name for residual in result.accepted}]
     page = report_hand_eye.page(
         f"{name}{' on ' + args.robot if args.robot else ''}, {date}",
         result, used, _pictured(result, used, seen, camera), skipped, _compared(result, used),
@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, skipped, page.verdict)
     if page.verdict != "refuse":
-        records.save(args.out, records.CalibrationRecord("handeye", args.robot, name, camera.size, date, body))
+        records.save_record(args.out, records.CalibrationRecord("handeye", args.robot, name, camera.size, date, body))
         written.insert(0, str(args.out))
     _say(result, page, body, written, as_json=args.json)
     if page.verdict == "refuse":
-        raise RunFailed(f"no calibration was written: {page.findings[0].what} {page.findings[0].do}")
+        raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
     return 0
 
 
@@ -91,12 +91,13 @@ def result_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: 
         "setup": result.setup,
         "method": result.method,
         "verdict": verdict,
-        result.names[0]: result.x.to_dict(),
-        result.names[1]: result.y.to_dict(),
+        result.transform_names[0]: result.x.to_dict(),
+        result.transform_names[1]: result.y.to_dict(),
         "rms_m": result.rms_m,
         "rms_rad": result.rms_rad,
         "residuals": [
-            {"name": r.name, "metres": r.metres, "radians": r.radians, "dropped": r.reason} for r in result.residuals
+            {"name": r.name, "metres": r.translation_m, "radians": r.rotation_rad, "dropped": r.reason}
+            for r in result.residuals
         ],
         "skipped": [{"name": name, "reason": reason} for name, reason in skipped],
     }
@@ -125,7 +126,7 @@ def _stations(
     poses: list[RobotPose], folder: Path, board: CalibrationBoard | None, camera: CameraModel
 ) -> tuple[list[HandEyeStation], dict[str, BoardDetection], list[tuple[str, str]]]:
     """Every pose with a board: as recorded, or found in its picture; and the others with the reason."""
-    if board is not None and not board.knows_its_top:
+    if board is not None and not board.has_unique_orientation:
         raise SettingsError(
             f"a chessboard of {board.columns} x {board.rows} corners looks the same upside down and fixes no pose; use "
             "ChArUco, or one with an odd and an even number of corners"
@@ -144,7 +145,7 @@ def _stations(
             skipped.append((pose.name, found))
             continue
         try:
-            sight = find_pose(camera, found.object_points, found.points_px)
+            sight = estimate_pose(camera, found.object_points, found.points_px)
         except CalibrationError as error:
             skipped.append((pose.name, str(error)))
             continue
@@ -163,7 +164,7 @@ def _look(path: Path, board: CalibrationBoard, camera: CameraModel) -> BoardDete
         return "no such picture"
     if image.shape[1::-1] != camera.size:
         return f"is {image.shape[1]} x {image.shape[0]}, the camera {camera.size[0]} x {camera.size[1]}"
-    return board.find(np.asarray(image, np.uint8), path.stem) or "no board found"
+    return board.detect(np.asarray(image, np.uint8), path.stem) or "no board found"
 
 
 def _pictured(
@@ -187,10 +188,10 @@ def _compared(result: HandEyeResult, stations: list[HandEyeStation]) -> tuple[st
     if result.method == "park":
         return None
     try:
-        other = solve(stations, result.setup, method="park", drop=False)
+        other = solve_hand_eye(stations, result.setup, method="park", reject_outliers=False)
     except CalibrationError:
         return None
-    return "OpenCV's Park", *result.x.pose.away_from(other.x.pose)
+    return "OpenCV's Park", *result.x.pose.distance_to(other.x.pose)
 
 
 def _say(result: HandEyeResult, page: ReportPage, body: dict[str, Any], written: list[str], *, as_json: bool) -> None:
@@ -202,8 +203,8 @@ def _say(result: HandEyeResult, page: ReportPage, body: dict[str, Any], written:
         print(f"  {name:32} {value}")
     print(f"  {'pose':32} {'mm':>8} {'degrees':>9}")
     for r in result.residuals:
-        off = f"{1000 * r.metres:8.2f} {math.degrees(r.radians):9.3f}"
+        off = f"{1000 * r.translation_m:8.2f} {math.degrees(r.rotation_rad):9.3f}"
         print(f"  {r.name:32} {off}  {r.reason and 'left out: ' + r.reason}".rstrip())
     print(f"wrote {', '.join(written)}")
     for finding in page.findings:
-        print(f"{finding.level:8} {finding.what} {finding.do}")
+        print(f"{finding.level:8} {finding.message} {finding.advice}")

@@ -59,8 +59,8 @@ class ReportFinding:
     """One thing that was found, and what to do about it ("" where nothing)."""
 
     level: Verdict
-    what: str
-    do: str = ""
+    message: str
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +108,8 @@ class ReportPage:
             for panel in self.panels
         )
         findings = "".join(
-            f'<li class="{finding.level}">{html.escape(finding.what)}<br><span>{html.escape(finding.do)}</span></li>'
+            f'<li class="{finding.level}">{html.escape(finding.message)}<br>'
+            f"<span>{html.escape(finding.advice)}</span></li>"
             for finding in self.findings
         )
         return (
@@ -172,9 +173,9 @@ def _finding_lines(findings: tuple[ReportFinding, ...]) -> list[tuple[str | None
     lines: list[tuple[str | None, str, str]] = []
     room = _WIDTH - 2 * _EDGE - 30
     for finding in findings:
-        for number, text in enumerate(wrap(finding.what, room, NORMAL)):
+        for number, text in enumerate(wrap(finding.message, room, NORMAL)):
             lines.append((COLOURS[finding.level] if number == 0 else None, INK, text))
-        lines += [(None, FAINT, text) for text in wrap(finding.do, room, NORMAL)]
+        lines += [(None, FAINT, text) for text in wrap(finding.advice, room, NORMAL)]
     return lines
 
 

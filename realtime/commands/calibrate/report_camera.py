@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from calibration.camera import CameraModel
-from calibration.coverage import ENOUGH_CORNERS
+from calibration.coverage import MIN_CORNERS_PER_CELL
 from calibration.intrinsics import BoardView, IntrinsicsFit
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
@@ -52,7 +52,7 @@ def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, .
         title="Camera calibration",
         subtitle=f"{name}, {wide} x {high} px, {result.lens}, {date}",
         verdict=verdict(findings),
-        headline=f"{result.rms_px:.2f} px rms over {len(sizes)} corners in {len(result.kept)} views",
+        headline=f"{result.rms_px:.2f} px rms over {len(sizes)} corners in {len(result.accepted_views)} views",
         facts=facts(result),
         panels=(
             ReportPanel(
@@ -80,7 +80,7 @@ def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, .
             ),
             ReportPanel(
                 "Corners in each part of the picture",
-                cells(camera.size, result.coverage.counts, ENOUGH_CORNERS, unit="corners"),
+                cells(camera.size, result.coverage.counts, MIN_CORNERS_PER_CELL, unit="corners"),
                 "The lens is known only where there were corners.",
             ),
             ReportPanel("What the lens does", lens_figure(camera), "Straight lines in the world, 10 degrees apart."),
@@ -94,8 +94,8 @@ def facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
     """(name, value with its unit and standard deviation) of everything that was measured."""
     camera, std = result.camera, result.std
     rows = [
-        ("rms", f"{result.rms_px:.3f} px in {len(result.kept)} of {len(result.views)} views"),
-        ("with every view in it", f"{result.every_view[0]:.3f} px, fx {result.every_view[1]:.1f} px"),
+        ("rms", f"{result.rms_px:.3f} px in {len(result.accepted_views)} of {len(result.views)} views"),
+        ("with every view in it", f"{result.before_rejection[0]:.3f} px, fx {result.before_rejection[1]:.1f} px"),
     ]
     numbers = (camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients)
     for (name, sigma), value in zip(std.items(), numbers, strict=True):
@@ -114,7 +114,7 @@ def lens_figure(camera: CameraModel) -> Image:
     legend = {"10 degrees apart": BLUE, "the optical axis": AMBER, "not covered by the model": VERMILLION}
     axes = image_axes(camera.size, legend)
     draw_dots(axes, _grid(camera, 40)[~_known(camera, 40)], VERMILLION, 1.5)
-    reach = math.degrees(min(camera.limit_rad, math.radians(80)))
+    reach = math.degrees(min(camera.max_angle_rad, math.radians(80)))
     along = np.radians(np.linspace(-reach, reach, 161))
     for degrees in range(-80, 81, 10):
         line = np.column_stack([np.full(161, math.tan(math.radians(degrees))), np.tan(along), np.ones(161)])
@@ -163,7 +163,7 @@ def _fit(result: IntrinsicsFit) -> list[ReportFinding]:
 
 def _views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> list[ReportFinding]:
     found = []
-    for view in result.dropped:
+    for view in result.rejected_views:
         do = "Take it again, sharper and nearer, if you can." if math.isfinite(view.rms_px) else "Leave it out."
         found.append(ReportFinding("pass", f"{view.name} was dropped: {view.reason}.", do))
     if unseen:
@@ -176,10 +176,12 @@ def _views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> list[ReportF
             )
         )
     cover = result.coverage
-    if cover.next:
+    if cover.next_instruction:
         found.append(
             ReportFinding(
-                "warn", f"The views cover {100 * cover.share:.0f} % of what is wanted.", f"Next: {cover.next}."
+                "warn",
+                f"The views cover {100 * cover.share:.0f} % of what is wanted.",
+                f"Next: {cover.next_instruction}.",
             )
         )
     return found

@@ -15,10 +15,10 @@ from calibration.gaze import (
     GazePairs,
     GazeValidation,
     TargetSamples,
-    discarded_share,
-    validate,
+    compute_discarded_share,
+    validate_gaze,
 )
-from calibration.gaze.matching import MUCH_DISCARDED
+from calibration.gaze.matching import MAX_DISCARDED_SHARE
 from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
@@ -58,7 +58,7 @@ class GazeResult:
 
 def uncalibrated(checks: Sequence[GazePairs], calibration: GazeCalibration) -> GazeValidation | None:
     """The error of the same looks as the tracker gave them."""
-    return validate(checks, calibration.view, lambda look: look) if any(p.usable for p in checks) else None
+    return validate_gaze(checks, calibration.view, lambda look: look) if any(p.is_usable for p in checks) else None
 
 
 def page(found: GazeResult, date: str) -> ReportPage:
@@ -112,16 +112,16 @@ def facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
         ]
     out += [
         ("error radius of each look", f"{calibration.radius_deg:.2f}°, {calibration.radius_deg * deg_px:.1f} px"),
-        ("one degree", f"{deg_px:.1f} px" + ("" if calibration.view.exact else ", guessed")),
+        ("one degree", f"{deg_px:.1f} px" + ("" if calibration.view.is_exact else ", guessed")),
         ("model", calibration.map.kind),
     ]
     if found.fit is not None and found.targets is not None:
-        errors = ", ".join(f"{kind} {error:.2f}" for kind, error in found.fit.left_out_deg.items())
+        errors = ", ".join(f"{kind} {error:.2f}" for kind, error in found.fit.leave_one_out_deg.items())
         out += [
             ("left-out error, °", errors),
-            ("targets, samples", f"{int((found.fit.trust > 0).sum())}, {sum(found.targets.samples)}"),
-            ("stray samples left out", f"{sum(found.targets.strays)}"),
-            ("looks without confidence", f"{discarded_share(found.pairs):.1%}"),
+            ("targets, samples", f"{int((found.fit.target_weights > 0).sum())}, {sum(found.targets.samples)}"),
+            ("stray samples left out", f"{sum(found.targets.outliers)}"),
+            ("looks without confidence", f"{compute_discarded_share(found.pairs):.1%}"),
         ]
     return tuple(out)
 
@@ -163,7 +163,7 @@ def _verdict(found: GazeResult) -> list[ReportFinding]:
 def _targets(found: GazeResult) -> list[ReportFinding]:
     out: list[ReportFinding] = []
     if found.fit is not None and found.targets is not None:
-        off = [name for name, trust in zip(found.targets.names, found.fit.trust, strict=True) if trust == 0]
+        off = [name for name, trust in zip(found.targets.names, found.fit.target_weights, strict=True) if trust == 0]
         if off:
             out.append(
                 ReportFinding("warn", f"Not looked at, it seems: {', '.join(off)}. Left out.", "Repeat with key r.")
@@ -178,8 +178,8 @@ def _targets(found: GazeResult) -> list[ReportFinding]:
 
 
 def _tracker(found: GazeResult) -> list[ReportFinding]:
-    share = discarded_share([*found.pairs, *found.checks])
-    if share <= MUCH_DISCARDED:
+    share = compute_discarded_share([*found.pairs, *found.checks])
+    if share <= MAX_DISCARDED_SHARE:
         return []
     what = f"The tracker was not sure of {share:.0%} of the looks."
     return [ReportFinding("warn", what, "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses.")]
@@ -211,7 +211,7 @@ def _looks(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
     legend |= {} if corrected else {"error": AMBER}
     axes = image_axes((wide, high), legend, found.picture, is_cropped=True)
     shown = [(pairs, color) for pairs, color in _all_pairs(found) if len(pairs)]
-    offsets = [(calibration.apply(p.look_px).px if corrected else p.look_px) - p.target_px for p, _ in shown]
+    offsets = [(calibration.apply(p.gaze_px).px if corrected else p.gaze_px) - p.target_px for p, _ in shown]
     grow = magnified(offsets, 0.025 * wide) if corrected else 1
     for (pairs, color), offset in zip(shown, offsets, strict=True):
         target = np.median(pairs.target_px, axis=0)
@@ -257,7 +257,7 @@ def _map(found: GazeResult) -> tuple[Image, str]:
     axes.plot(*np.append(hull, hull[:1], axis=0).T, color=INK, linewidth=1.4, linestyle="--")
     checked = calibration.validation
     targets = checked.targets if checked is not None else ()
-    ends = [calibration.view.pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
+    ends = [calibration.view.to_pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
     grow = magnified([to - at for at, to in ends], 0.06 * wide)
     for target, (at, to) in zip(targets, ends, strict=True):
         axes.plot(*at, "o", markersize=7, color=INK)
@@ -272,8 +272,10 @@ def _histogram(found: GazeResult) -> Image:
     """Shares of the looks at the other targets by their error, before and after."""
     view = found.calibration.view
     both: list[Floats] = []
-    for correct in (lambda look: look, found.calibration.corrected_deg):
-        each = [view.between_deg(correct(view.degrees(p.look_px)), view.degrees(p.target_px)) for p in found.checks]
+    for correct in (lambda look: look, found.calibration.correct_deg):
+        each = [
+            view.angles_between_deg(correct(view.degrees(p.gaze_px)), view.degrees(p.target_px)) for p in found.checks
+        ]
         both.append(np.concatenate(each))
     top = max(2.0, float(np.percentile(np.concatenate(both), 99)) * 1.15)
     edges = np.linspace(0, top, 41)
@@ -291,4 +293,4 @@ def _histogram(found: GazeResult) -> Image:
 
 def _hull_px(calibration: GazeCalibration) -> Floats:
     """(H, 2) px: what the targets covered, where the eyes were."""
-    return calibration.view.pixels(calibration.corrected_deg(calibration.map.hull_deg))
+    return calibration.view.to_pixels(calibration.correct_deg(calibration.map.hull_deg))

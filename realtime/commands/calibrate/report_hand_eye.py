@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.camera import CameraModel
-from calibration.hand_eye import GOOD_POSES, HandEyeResult, HandEyeStation
+from calibration.hand_eye import RECOMMENDED_POSES, HandEyeResult, HandEyeStation
 from calibration.lens import Floats
 from calibration.uncertain_transform import UncertainTransform
 from engines import Image
@@ -66,8 +66,8 @@ def page(
     findings = judge(result, skipped)
     names = [residual.name for residual in result.residuals]
     marked = [residual.name for residual in result.residuals if residual.reason]
-    in_mm = bars(names, [1000 * r.metres for r in result.residuals], unit="mm", marked=marked)
-    in_deg = bars(names, [math.degrees(r.radians) for r in result.residuals], unit="degrees", marked=marked)
+    in_mm = bars(names, [1000 * r.translation_m for r in result.residuals], unit="mm", marked=marked)
+    in_deg = bars(names, [math.degrees(r.rotation_rad) for r in result.residuals], unit="degrees", marked=marked)
     panels = [
         ReportPanel("Each pose: place of the board", in_mm, "How far the board was from where the result puts it."),
         ReportPanel("Each pose: direction of the board", in_deg, "Large turns with small places: a badly seen board."),
@@ -93,7 +93,8 @@ def page(
         title=f"Hand-eye calibration, {result.setup.replace('-', ' ')}",
         subtitle=subtitle,
         verdict=findings[0].level,
-        headline=f"{1000 * result.rms_m:.2f} mm, {math.degrees(result.rms_rad):.3f}° rms over {len(result.kept)} poses",
+        headline=f"{1000 * result.rms_m:.2f} mm, {math.degrees(result.rms_rad):.3f}° rms over "
+        f"{len(result.accepted)} poses",
         facts=facts(result, compared),
         panels=tuple(panels),
         findings=findings,
@@ -102,14 +103,15 @@ def page(
 
 def facts(result: HandEyeResult, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
     """(name, value with unit and standard deviation) of what was measured."""
-    turns = f"{math.degrees(result.turn_rad):.0f}°, rms {math.degrees(result.second_turn_rad):.0f}° about other axes"
-    worst = max(result.kept, key=lambda residual: residual.metres)
+    largest_deg, secondary_deg = math.degrees(result.max_rotation_rad), math.degrees(result.secondary_rotation_rad)
+    turns = f"{largest_deg:.0f}°, rms {secondary_deg:.0f}° about other axes"
+    worst = max(result.accepted, key=lambda residual: residual.translation_m)
     rows = [
-        *_transform(result.names[0], result.x),
-        ("poses", f"{len(result.kept)} of {len(result.residuals)}, by {result.method}"),
+        *_transform(result.transform_names[0], result.x),
+        ("poses", f"{len(result.accepted)} of {len(result.residuals)}, by {result.method}"),
         ("largest turn", turns),
-        *_transform(result.names[1], result.y),
-        ("worst pose that was kept", f"{worst.name}, {1000 * worst.metres:.2f} mm"),
+        *_transform(result.transform_names[1], result.y),
+        ("worst pose that was kept", f"{worst.name}, {1000 * worst.translation_m:.2f} mm"),
     ]
     if compared is not None:
         rows.append((f"away from {compared[0]}", f"{1000 * compared[1]:.2f} mm, {math.degrees(compared[2]):.3f}°"))
@@ -200,7 +202,7 @@ def _errors(result: HandEyeResult) -> list[ReportFinding]:
         found.append(
             ReportFinding(
                 "refuse" if sigma > MOST_SIGMA_M else "warn",
-                f"{result.names[0]} is known to {1000 * sigma:.1f} mm; good is {1000 * GOOD_SIGMA_M:g} mm.",
+                f"{result.transform_names[0]} is known to {1000 * sigma:.1f} mm; good is {1000 * GOOD_SIGMA_M:g} mm.",
                 "Take more poses, nearer to the board and turned more.",
             )
         )
@@ -209,17 +211,20 @@ def _errors(result: HandEyeResult) -> list[ReportFinding]:
 
 def _poses(result: HandEyeResult) -> list[ReportFinding]:
     found = []
-    if len(result.kept) < GOOD_POSES:
-        found.append(
-            ReportFinding(
-                "warn", f"{len(result.kept)} poses are few; good are {GOOD_POSES} to 15.", "Take more of them."
-            )
-        )
-    if result.second_turn_rad < GOOD_SECOND_TURN_RAD:
+    if len(result.accepted) < RECOMMENDED_POSES:
         found.append(
             ReportFinding(
                 "warn",
-                f"The gripper turned mostly about one axis, by {math.degrees(result.second_turn_rad):.0f}° across it.",
+                f"{len(result.accepted)} poses are few; good are {RECOMMENDED_POSES} to 15.",
+                "Take more of them.",
+            )
+        )
+    if result.secondary_rotation_rad < GOOD_SECOND_TURN_RAD:
+        found.append(
+            ReportFinding(
+                "warn",
+                f"The gripper turned mostly about one axis, by {math.degrees(result.secondary_rotation_rad):.0f}° "
+                "across it.",
                 "Turn it by 30 degrees and more about a second axis, too.",
             )
         )

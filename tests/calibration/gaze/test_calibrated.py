@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, PinholeCamera
-from calibration.gaze import CameraView, FlatView, GazeCalibration, GazePairs, GazeTable, calibrate
+from calibration.gaze import CameraView, FlatView, GazeCalibration, GazePairs, GazeTable, calibrate_gaze
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
 CAMERA = PinholeCamera((1280, 720), 1000.0, 1000.0, 640.0, 360.0, (-0.25, 0.05, 0.0, 0.0, 0.0))
@@ -19,10 +19,10 @@ VIEWS = {"camera": CameraView(CAMERA), "flat": FlatView((1280, 720))}
 def looks_at(places, tracker, view, rng, count=60):
     out = []
     for number, at in enumerate(places):
-        look = view.pixels(tracker.samples(rng, at, count, target_sd=0.1))
+        look = view.to_pixels(tracker.samples(rng, at, count, target_sd=0.1))
         out.append(
             GazePairs(
-                f"{number}", np.arange(count) / 200, look, np.repeat(view.pixels(at[None]), count, 0), 2, count + 2
+                f"{number}", np.arange(count) / 200, look, np.repeat(view.to_pixels(at[None]), count, 0), 2, count + 2
             )
         )
     return out
@@ -32,21 +32,21 @@ def looks_at(places, tracker, view, rng, count=60):
 def made(request):
     view, rng = VIEWS[request.param], np.random.default_rng(8)
     tracker = Tracker.random(rng)
-    calibration, _, targets = calibrate(looks_at(GRID, tracker, view, rng), view)
+    calibration, _, targets = calibrate_gaze(looks_at(GRID, tracker, view, rng), view)
     assert len(targets.names) == 9
-    assert 0 < sum(targets.strays) < 60
-    return calibration.validated(looks_at(INNER, tracker, view, rng)), tracker
+    assert 0 < sum(targets.outliers) < 60
+    return calibration.with_validation(looks_at(INNER, tracker, view, rng)), tracker
 
 
 def test_it_takes_the_error_away_and_knows_how_much_is_left(made):
     calibration, tracker = made
-    look, truth = calibration.view.pixels(tracker.says(INNER)), calibration.view.pixels(INNER)
+    look, truth = calibration.view.to_pixels(tracker.says(INNER)), calibration.view.to_pixels(INNER)
     applied = calibration.apply(look)
     deg_px = calibration.view.px_per_degree(truth)
     assert (np.linalg.norm(look - truth, axis=1) / deg_px).mean() > 2
     assert (np.linalg.norm(applied.px - truth, axis=1) / deg_px).mean() < 0.3
     assert calibration.validation.verdict == "pass"
-    assert not applied.outside.any()
+    assert not applied.is_extrapolated.any()
     assert np.allclose(
         applied.radius_px, calibration.validation.accuracy_deg * calibration.view.px_per_degree(applied.px)
     )
@@ -54,9 +54,9 @@ def test_it_takes_the_error_away_and_knows_how_much_is_left(made):
 
 def test_far_from_the_targets_the_radius_grows(made):
     calibration, _ = made
-    inside = calibration.apply(calibration.view.pixels(calibration.map.centre_deg[None]))
+    inside = calibration.apply(calibration.view.to_pixels(calibration.map.centre_deg[None]))
     corner = calibration.apply(np.array([[5.0, 715.0]]))
-    assert corner.outside[0]
+    assert corner.is_extrapolated[0]
     assert corner.radius_px[0] / inside.radius_px[0] > 1.2
 
 
@@ -92,8 +92,8 @@ def test_the_table_says_what_the_calibration_says(made):
     table = GazeTable(calibration)
     places = np.random.default_rng(1).uniform((-150, -100), (1430, 820), (300, 2))
     exact = calibration.apply(places)
-    found = [table.at(*map(float, place)) for place in places]
+    found = [table.correct(*map(float, place)) for place in places]
     assert np.abs(np.array([(f.x, f.y) for f in found]) - exact.px).max() < 1.0
     assert np.median(np.abs(np.array([f.radius_px for f in found]) / exact.radius_px - 1)) < 0.02
-    assert np.mean(np.array([f.outside for f in found]) == exact.outside) > 0.97
-    assert all(math.isfinite(value) for value in table.at(1e6, -1e6))
+    assert np.mean(np.array([f.is_extrapolated for f in found]) == exact.is_extrapolated) > 0.97
+    assert all(math.isfinite(value) for value in table.correct(1e6, -1e6))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration.gaze import GazeChoreography, moving_steps, screen_steps
+from calibration.gaze import GazeChoreography, build_moving_steps, build_screen_steps
 from calibration.gaze.choreography import MOVING_MARKER, TIMEOUT_S
 
 SIZE = (1000, 600)
@@ -23,53 +23,53 @@ class Wearer:
         """Frames and looks for so long; the marker shown is the one advised, in the picture at its place."""
         frames = round(seconds * FPS)
         for _ in range(frames):
-            step = self.choreography.advice(self.now).step
+            step = self.choreography.advise(self.now).step
             if where is None and step is None:
                 return
             at = where or (step.place[0] * SIZE[0], step.place[1] * SIZE[1])
             number = marker if marker is not None else step.marker
             for look in range(HZ // FPS):
                 time_s = self.now - 1 / FPS + look / HZ
-                self.choreography.look(time_s, at[0] + self.off[0], at[1] + self.off[1], self.confidence)
-            self.choreography.see(self.now, {number: at} if sees else {}, SIZE)
+                self.choreography.add_gaze(time_s, at[0] + self.off[0], at[1] + self.off[1], self.confidence)
+            self.choreography.add_markers(self.now, {number: at} if sees else {}, SIZE)
             self.now += 1 / FPS
 
 
 def test_nine_targets_and_four_others_are_gone_through():
-    choreography = GazeChoreography(screen_steps(9))
+    choreography = GazeChoreography(build_screen_steps(9))
     wearer = Wearer(choreography)
     wearer.watch(60)
-    assert choreography.finished
-    fits, checks = choreography.pairs("fit"), choreography.pairs("check")
+    assert choreography.is_finished
+    fits, checks = choreography.get_pairs("fit"), choreography.get_pairs("check")
     assert [len(pairs) for pairs in fits] == [40] * 9
     assert [len(pairs) for pairs in checks] == [40] * 4
     assert not {pairs.name for pairs in fits} & {pairs.name for pairs in checks}
     for pairs in fits:
-        assert np.allclose(pairs.look_px - pairs.target_px, wearer.off)
-    assert all(len(pairs) > 150 for pairs in choreography.every_look("check"))
-    assert choreography.advice(wearer.now).hint == "done"
+        assert np.allclose(pairs.gaze_px - pairs.target_px, wearer.off)
+    assert all(len(pairs) > 150 for pairs in choreography.get_sample_pairs("check"))
+    assert choreography.advise(wearer.now).hint == "done"
 
 
 def test_progress_rises_and_tells_what_to_do():
-    choreography = GazeChoreography(screen_steps(5))
+    choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography)
     shown = []
-    while (advice := choreography.advice(wearer.now)).done == 0:
+    while (advice := choreography.advise(wearer.now)).done == 0:
         shown.append(advice.progress)
         wearer.watch(1 / FPS)
     assert shown == sorted(shown)
     assert shown[0] == 0
     assert shown[-1] > 0.9
-    assert choreography.advice(wearer.now).total == 9
+    assert choreography.advise(wearer.now).total == 9
 
 
 def test_the_way_to_a_target_does_not_count():
-    choreography = GazeChoreography(screen_steps(5))
+    choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography, off=(400.0, 0.0))
     wearer.watch(0.5)  # still looking elsewhere
     wearer.off = (5.0, 5.0)
     wearer.watch(3.0)
-    assert np.abs(choreography.pairs("fit")[0].look_px - choreography.pairs("fit")[0].target_px).max() < 10
+    assert np.abs(choreography.get_pairs("fit")[0].gaze_px - choreography.get_pairs("fit")[0].target_px).max() < 10
 
 
 @pytest.mark.parametrize(
@@ -77,78 +77,78 @@ def test_the_way_to_a_target_does_not_count():
     [({"sees": False}, "does not see the marker"), ({"marker": 3}, "does not see the marker")],
 )
 def test_a_marker_that_is_not_seen_is_said_and_left_out_in_time(how, says):
-    choreography = GazeChoreography(screen_steps(5))
+    choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography)
     wearer.watch(1.0, **how)
-    assert says in choreography.advice(wearer.now).hint
-    first = choreography.advice(wearer.now).step
+    assert says in choreography.advise(wearer.now).hint
+    first = choreography.advise(wearer.now).step
     wearer.watch(TIMEOUT_S, **how)
-    assert choreography.advice(wearer.now).step != first
-    assert first in choreography.missed()
+    assert choreography.advise(wearer.now).step != first
+    assert first in choreography.find_missed_steps()
 
 
 def test_eyes_that_are_not_sure_are_said():
-    choreography = GazeChoreography(screen_steps(5))
+    choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography, confidence=0.3)
     wearer.watch(3.0)
-    assert "not sure" in choreography.advice(wearer.now).hint
-    assert choreography.advice(wearer.now).progress == 0
+    assert "not sure" in choreography.advise(wearer.now).hint
+    assert choreography.advise(wearer.now).progress == 0
 
 
 def test_no_gaze_at_all_is_said():
-    choreography = GazeChoreography(screen_steps(5))
+    choreography = GazeChoreography(build_screen_steps(5))
     step = choreography.steps[0]
     for frame in range(60):
-        choreography.see(frame / 30, {step.marker: (500.0, 300.0)}, SIZE)
-    assert "no gaze arrives" in choreography.advice(2.0).hint
+        choreography.add_markers(frame / 30, {step.marker: (500.0, 300.0)}, SIZE)
+    assert "no gaze arrives" in choreography.advise(2.0).hint
 
 
 def test_it_can_be_broken_off_and_what_is_done_stays():
-    choreography = GazeChoreography(screen_steps(9))
+    choreography = GazeChoreography(build_screen_steps(9))
     wearer = Wearer(choreography)
-    while choreography.advice(wearer.now).done < 5:
+    while choreography.advise(wearer.now).done < 5:
         wearer.watch(1 / FPS)
-    choreography.leave()
-    assert choreography.advice(wearer.now).hint == "left"
-    assert sum(pairs.usable for pairs in choreography.pairs("fit")) == 5
+    choreography.stop()
+    assert choreography.advise(wearer.now).hint == "left"
+    assert sum(pairs.is_usable for pairs in choreography.get_pairs("fit")) == 5
 
 
 def test_a_target_can_be_repeated_and_skipped():
-    choreography = GazeChoreography(screen_steps(5))
+    choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography)
-    while choreography.advice(wearer.now).done < 2:
+    while choreography.advise(wearer.now).done < 2:
         wearer.watch(1 / FPS)
     second = choreography.steps[1]
     choreography.repeat()
-    assert choreography.advice(wearer.now).step == second
+    assert choreography.advise(wearer.now).step == second
     wearer.off = (1.0, 1.0)
     wearer.watch(3.0)
-    again = next(pairs for pairs in choreography.pairs("fit") if pairs.name == second.name)
-    assert np.allclose(again.look_px - again.target_px, 1.0)
-    skipped = choreography.advice(wearer.now).step
+    again = next(pairs for pairs in choreography.get_pairs("fit") if pairs.name == second.name)
+    assert np.allclose(again.gaze_px - again.target_px, 1.0)
+    skipped = choreography.advise(wearer.now).step
     choreography.skip()
-    assert choreography.advice(wearer.now).step != skipped
+    assert choreography.advise(wearer.now).step != skipped
 
 
 def test_where_somebody_else_shows_the_targets_whichever_is_seen_counts():
-    choreography = GazeChoreography(screen_steps(9), led=False)
+    choreography = GazeChoreography(build_screen_steps(9), is_guided=False)
     wearer = Wearer(choreography)
     for marker in (22, 3, 0, 99):
         wearer.watch(2.6, where=(300.0, 200.0), marker=marker)
-    done = {step.marker for step in choreography.steps if step not in choreography.missed()}
+    done = {step.marker for step in choreography.steps if step not in choreography.find_missed_steps()}
     assert done == {22, 3, 0}
 
 
 def test_the_head_moves_one_marker_through_the_picture():
-    choreography = GazeChoreography(moving_steps())
+    choreography = GazeChoreography(build_moving_steps())
     wearer = Wearer(choreography)
     wearer.watch(1.0, where=(250.0, 40.0), marker=MOVING_MARKER)  # between two places
-    assert "turn your head" in choreography.advice(wearer.now).hint
-    assert not choreography.pairs("fit")
+    assert "turn your head" in choreography.advise(wearer.now).hint
+    assert not choreography.get_pairs("fit")
     wearer.watch(60)
-    assert choreography.finished
-    assert len(choreography.pairs("fit")) == 9
-    assert len(choreography.pairs("check")) == 4
+    assert choreography.is_finished
+    assert len(choreography.get_pairs("fit")) == 9
+    assert len(choreography.get_pairs("check")) == 4
 
 
 def test_looking_at_something_and_pressing():
@@ -156,11 +156,13 @@ def test_looking_at_something_and_pressing():
     for at, role in (((100, 100), "fit"), ((800, 120), "fit"), ((450, 500), "check")):
         start = 10.0 + at[0]
         for time_s in np.arange(start - 1, start, 0.005):
-            choreography.look(float(time_s), at[0] + 9, at[1] - 4, 0.95)
-        choreography.press(start, *map(float, at), role)
-    assert [pairs.name for pairs in choreography.pairs("fit")] == ["point 1", "point 2"]
-    assert np.allclose(choreography.pairs("check")[0].look_px - choreography.pairs("check")[0].target_px, (9, -4))
-    blind = choreography.press(2000.0, 5.0, 5.0, "fit")
-    assert blind in choreography.missed()
+            choreography.add_gaze(float(time_s), at[0] + 9, at[1] - 4, 0.95)
+        choreography.add_point(start, *map(float, at), role)
+    assert [pairs.name for pairs in choreography.get_pairs("fit")] == ["point 1", "point 2"]
+    assert np.allclose(
+        choreography.get_pairs("check")[0].gaze_px - choreography.get_pairs("check")[0].target_px, (9, -4)
+    )
+    blind = choreography.add_point(2000.0, 5.0, 5.0, "fit")
+    assert blind in choreography.find_missed_steps()
     choreography.repeat(blind)
     assert blind not in choreography.steps

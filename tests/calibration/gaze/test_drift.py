@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.gaze import DriftCorrection, fit_gaze, object_sd_deg
-from calibration.gaze.drift import BOUND_DEG, HALF_LIFE_S, LARGEST_OBJECT_DEG
+from calibration.gaze import DriftCorrection, compute_object_sd_deg, fit_gaze
+from calibration.gaze.drift import HALF_LIFE_S, MAX_OBJECT_DEG, MAX_OFFSET_DEG
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
 numbers = st.floats(-50, 50, allow_nan=False)
@@ -26,7 +26,7 @@ def test_a_slip_of_1_5_degrees_is_brought_under_0_5_by_one_look():
         tracker.bias = tracker.bias + 1.5 * np.array([math.cos(turn), math.sin(turn)])
         at = INNER[rng.integers(len(INNER))]
         seen = made.apply(np.median(tracker.samples(rng, at, target_sd=0.2), axis=0)[None])[0]
-        drift = DriftCorrection().observed(10.0, tuple(at - seen))
+        drift = DriftCorrection().update(10.0, tuple(at - seen))
         gaze = made.apply(tracker.says(INNER))
         before.append(np.linalg.norm(gaze - INNER, axis=1).mean())
         after.append(np.linalg.norm(gaze + drift.offset_deg - INNER, axis=1).mean())
@@ -40,32 +40,32 @@ def test_it_is_bounded_whatever_is_observed(observations):
     drift, now = DriftCorrection(), 0.0
     for wait, x, y, sd in observations:
         now += wait
-        drift = drift.observed(now, (x, y), sd)
-        assert math.hypot(*drift.offset_deg) <= BOUND_DEG + 1e-9
+        drift = drift.update(now, (x, y), sd)
+        assert math.hypot(*drift.offset_deg) <= MAX_OFFSET_DEG + 1e-9
         assert drift.sd_deg >= 0
-    assert drift.taken + drift.refused == len(observations)
+    assert drift.accepted + drift.rejected == len(observations)
 
 
 def test_it_is_forgotten():
-    drift = DriftCorrection().observed(0.0, (1.0, 0.0))
-    half = drift.decayed(HALF_LIFE_S)
+    drift = DriftCorrection().update(0.0, (1.0, 0.0))
+    half = drift.decay_to(HALF_LIFE_S)
     assert math.isclose(half.offset_deg[0], drift.offset_deg[0] / 2)
     assert half.sd_deg > drift.sd_deg
-    assert math.hypot(*drift.decayed(20 * HALF_LIFE_S).offset_deg) < 1e-3
-    assert drift.decayed(-5.0).offset_deg == drift.offset_deg
+    assert math.hypot(*drift.decay_to(20 * HALF_LIFE_S).offset_deg) < 1e-3
+    assert drift.decay_to(-5.0).offset_deg == drift.offset_deg
 
 
 def test_what_cannot_be_is_refused():
-    assert DriftCorrection().observed(0.0, (9.0, 0.0)).offset_deg == (0.0, 0.0)
-    assert DriftCorrection().observed(0.0, (math.nan, 0.0)).refused == 1
+    assert DriftCorrection().update(0.0, (9.0, 0.0)).offset_deg == (0.0, 0.0)
+    assert DriftCorrection().update(0.0, (math.nan, 0.0)).rejected == 1
 
 
 def test_things_say_less_the_larger_they_are():
-    small, large = object_sd_deg(1.0), object_sd_deg(5.0)
+    small, large = compute_object_sd_deg(1.0), compute_object_sd_deg(5.0)
     assert small is not None
     assert large is not None
     assert small < large
-    assert object_sd_deg(LARGEST_OBJECT_DEG + 1) is None
-    assert object_sd_deg(0.0) is None
-    drift = DriftCorrection().observed(0.0, (1.0, 0.0), large)
+    assert compute_object_sd_deg(MAX_OBJECT_DEG + 1) is None
+    assert compute_object_sd_deg(0.0) is None
+    drift = DriftCorrection().update(0.0, (1.0, 0.0), large)
     assert 0 < drift.offset_deg[0] < 0.6

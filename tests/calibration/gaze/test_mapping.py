@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError
-from calibration.gaze import FlatView, GazeFitError, GazeMap, GazePairs, fit_gaze, summarised
-from calibration.gaze.mapping import KINDS
+from calibration.gaze import FlatView, GazeFitError, GazeMap, GazePairs, fit_gaze, summarize_targets
+from calibration.gaze.mapping import MAP_KINDS
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
 VIEW = FlatView((1000, 600))
@@ -19,10 +19,10 @@ def looked(rng, tracker, **noise):
     """The targets' looks as the choreography would give them, 40 samples each."""
     pairs = []
     for number, at in enumerate(GRID):
-        look = VIEW.pixels(tracker.samples(rng, at, **noise))
-        target = np.repeat(VIEW.pixels(at[None]), len(look), 0)
+        look = VIEW.to_pixels(tracker.samples(rng, at, **noise))
+        target = np.repeat(VIEW.to_pixels(at[None]), len(look), 0)
         pairs.append(GazePairs(str(number), np.arange(len(look)) / 30, look, target, 0, len(look)))
-    return summarised(pairs, VIEW)
+    return summarize_targets(pairs, VIEW)
 
 
 def left_over(tracker, gaze_map):
@@ -39,8 +39,8 @@ def test_random_trackers_are_off_by_less_than_0_6_degrees_and_no_fixed_model_doe
         tracker = Tracker.random(rng)
         targets = looked(rng, tracker, target_sd=target_sd)
         for name, errors in found.items():
-            kinds = KINDS if name == "chosen" else (name,)
-            errors.append(left_over(tracker, fit_gaze(targets.look_deg, targets.target_deg, kinds).map))
+            kinds = MAP_KINDS if name == "chosen" else (name,)
+            errors.append(left_over(tracker, fit_gaze(targets.gaze_deg, targets.target_deg, kinds).map))
     means = {name: float(np.mean(errors)) for name, errors in found.items()}
     print(means)
     assert means["chosen"] <= 0.6, means
@@ -66,7 +66,7 @@ def test_a_target_that_was_not_looked_at_does_not_count():
     look = tracker.says(GRID) + rng.normal(0, 0.3, GRID.shape)
     look[3] += (8.0, 6.0)
     fit = fit_gaze(look, GRID)
-    assert np.flatnonzero(fit.trust == 0).tolist() == [3]
+    assert np.flatnonzero(fit.target_weights == 0).tolist() == [3]
     assert left_over(tracker, fit.map) < 0.4
 
 
@@ -89,8 +89,8 @@ def test_beyond_the_hull_is_marked_and_not_wild():
     tracker = Tracker.random(np.random.default_rng(3), bend_deg=2.0)
     made = fit_gaze(tracker.says(GRID), GRID).map
     inside, far = tracker.says(np.zeros((1, 2))), np.array([[200.0, 150.0]])
-    assert made.outside_deg(inside)[0] == 0
-    assert made.outside_deg(far)[0] > 150
+    assert made.distance_outside_deg(inside)[0] == 0
+    assert made.distance_outside_deg(far)[0] > 150
     assert np.linalg.norm(made.apply(far) - far) < 12  # as at the edge, not as a quadratic at ten times the distance
     assert made.error_deg(far)[0] > made.error_deg(inside)[0]
 

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazePairs, GazeValidation, QualityError, validate
+from calibration.gaze import FlatView, GazePairs, GazeValidation, QualityError, validate_gaze
 
 VIEW = FlatView((1000, 600))  # 10 px a degree
 PLACES = ((-7.0, -4.0), (7.0, -4.0), (7.0, 4.0), (-7.0, 4.0))
@@ -21,13 +21,15 @@ def looks_at(offset=(0.0, 0.0), sd=0.1, count=400, lost=0, places=PLACES, seed=0
         target = np.tile(place, (count, 1))
         gaze = target + offset + rng.normal(0, sd, (count, 2))
         out.append(
-            GazePairs(f"t{number}", np.arange(count) / 200, VIEW.pixels(gaze), VIEW.pixels(target), lost, count + lost)
+            GazePairs(
+                f"t{number}", np.arange(count) / 200, VIEW.to_pixels(gaze), VIEW.to_pixels(target), lost, count + lost
+            )
         )
     return out
 
 
 def judged(**how):
-    return validate(looks_at(**how), VIEW, lambda degrees: degrees)
+    return validate_gaze(looks_at(**how), VIEW, lambda degrees: degrees)
 
 
 def test_figures_are_those_that_were_put_in():
@@ -62,8 +64,8 @@ def test_verdicts(how, verdict, says):
 
 def test_one_bad_target_is_not_averaged_away():
     pairs = looks_at()
-    pairs[2] = dataclasses.replace(pairs[2], look_px=pairs[2].look_px + np.array([40, 0]))
-    found = validate(pairs, VIEW, lambda degrees: degrees)
+    pairs[2] = dataclasses.replace(pairs[2], gaze_px=pairs[2].gaze_px + np.array([40, 0]))
+    found = validate_gaze(pairs, VIEW, lambda degrees: degrees)
     assert found.accuracy_deg < 1.5
     assert found.worst.name == "t2"
     assert found.verdict == "warn"
@@ -74,21 +76,21 @@ def test_a_target_that_moves_with_the_head_is_no_imprecision():
     moving = []
     for pairs in looks_at(sd=0.05):
         shift = np.linspace(0, 60, len(pairs))[:, None] * (1, 0)
-        moving.append(dataclasses.replace(pairs, look_px=pairs.look_px + shift, target_px=pairs.target_px + shift))
-    assert validate(moving, VIEW, lambda degrees: degrees).precision_deg == pytest.approx(0.1, abs=0.01)
+        moving.append(dataclasses.replace(pairs, gaze_px=pairs.gaze_px + shift, target_px=pairs.target_px + shift))
+    assert validate_gaze(moving, VIEW, lambda degrees: degrees).precision_deg == pytest.approx(0.1, abs=0.01)
 
 
 def test_strays_are_told_and_left_out():
     pairs = looks_at()
-    pairs[0].look_px[::20] += 300
-    found = validate(pairs, VIEW, lambda degrees: degrees)
+    pairs[0].gaze_px[::20] += 300
+    found = validate_gaze(pairs, VIEW, lambda degrees: degrees)
     assert found.targets[0].strays >= 20
     assert found.accuracy_deg < 0.2
 
 
 def test_nothing_to_judge_is_said():
     with pytest.raises(QualityError, match="looked at long enough"):
-        validate(looks_at(count=3), VIEW, lambda degrees: degrees)
+        validate_gaze(looks_at(count=3), VIEW, lambda degrees: degrees)
 
 
 def test_it_can_be_written_and_read():

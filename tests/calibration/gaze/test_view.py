@@ -18,18 +18,18 @@ VIEWS = {**{name: CameraView(camera) for name, camera in LENSES.items()}, "flat"
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_there_and_back(view):
     points = np.random.default_rng(0).uniform((0, 0), (1279, 719), (500, 2))
-    assert np.abs(view.pixels(view.degrees(points)) - points).max() < 0.05
+    assert np.abs(view.to_pixels(view.to_degrees(points)) - points).max() < 0.05
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_beyond_the_picture_it_goes_on_evenly(view):
     """Biased gaze of what lies at the edge is said to lie outside; it must not be lost, nor jump."""
     out = np.column_stack([np.linspace(1200, 1500, 301), np.full(301, 200.0)])
-    there = view.degrees(out)
+    there = view.to_degrees(out)
     assert np.isfinite(there).all()
     steps = np.linalg.norm(np.diff(there, axis=0), axis=1)
     assert steps.max() < 2 * np.median(steps)
-    assert np.abs(view.pixels(there) - out).max() < 25
+    assert np.abs(view.to_pixels(there) - out).max() < 25
 
 
 @pytest.mark.parametrize("name", LENSES)
@@ -38,9 +38,9 @@ def test_degrees_are_true_angles_from_the_axis(name):
     pixel = np.array([[200.0, 650.0]])
     ray = camera.unproject(pixel)
     axis = np.array([[0.0, 0.0, 1.0]])
-    assert np.linalg.norm(view.degrees(pixel)) == pytest.approx(angles_deg(ray, axis)[0], abs=1e-6)
+    assert np.linalg.norm(view.to_degrees(pixel)) == pytest.approx(angles_deg(ray, axis)[0], abs=1e-6)
     other = np.array([[900.0, 80.0]])
-    between = view.between_deg(view.degrees(pixel), view.degrees(other))
+    between = view.angles_between_deg(view.to_degrees(pixel), view.to_degrees(other))
     assert between[0] == pytest.approx(angles_deg(ray, camera.unproject(other))[0], abs=1e-6)
 
 

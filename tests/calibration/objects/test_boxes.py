@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, PinholeCamera, RigidTransform
-from calibration.objects import find_cloud, metres, minimal_box, quick_box, sight_lines, spot_of
+from calibration.objects import (
+    compute_ray_grid,
+    convert_to_metres,
+    estimate_centroid,
+    extract_cloud,
+    fit_minimal_box,
+    fit_quick_box,
+)
 from tests.calibration.objects import slow
 from tests.calibration.shared import SHARED
 
@@ -25,10 +32,10 @@ NAMES = [named for named in SIGNED if np.linalg.det(named) > 0]
 
 def against(box, solid):
     """(degrees, sides relative to the truth's minus 1) with the box's axes named as is nearest to the truth."""
-    turn = min(NAMES, key=lambda named: RigidTransform(box.pose.rotation @ named, np.zeros(3)).away_from(
+    turn = min(NAMES, key=lambda named: RigidTransform(box.pose.rotation @ named, np.zeros(3)).distance_to(
         RigidTransform(solid.pose.rotation, np.zeros(3)))[1])  # fmt: skip
     named = RigidTransform(box.pose.rotation @ turn, solid.pose.translation_m)
-    return math.degrees(named.away_from(solid.pose)[1]), np.abs(turn).T @ box.extents_m / solid.sides_m - 1
+    return math.degrees(named.distance_to(solid.pose)[1]), np.abs(turn).T @ box.extents_m / solid.sides_m - 1
 
 
 def solids(seed, count):
@@ -53,10 +60,12 @@ def seen():
     rng = np.random.default_rng(5)
     things = solids(11, 12)
     sights = [render_view(CAMERA, solid, rng, noise_m=0.002, holes=0.04, bleed_px=4) for solid in things]
-    return [(solid, find_cloud(sight.mask, sight.depth, CAMERA)) for solid, sight in zip(things, sights, strict=True)]
+    return [
+        (solid, extract_cloud(sight.mask, sight.depth, CAMERA)) for solid, sight in zip(things, sights, strict=True)
+    ]
 
 
-@pytest.mark.parametrize(("fit", "most"), [(minimal_box, 0.03), (quick_box, 0.08)])
+@pytest.mark.parametrize(("fit", "most"), [(fit_minimal_box, 0.03), (fit_quick_box, 0.08)])
 def test_sides_and_turns_of_noisy_boxes(seen, fit, most):
     found = [against(fit(cloud), solid) for solid, cloud in seen]
     assert max(degrees for degrees, _ in found) < 3
@@ -67,7 +76,7 @@ def test_a_box_that_shows_two_faces_is_not_turned_across_them():
     # Any box round a right-angled wedge that shares its long edge has the same volume, 45 degrees off the faces.
     solid = Solid(RigidTransform.from_rotvec([0, math.radians(45), 0], [0, 0, 0.8]), (0.15, 0.3, 0.15))
     sight = render_view(CAMERA, solid, np.random.default_rng(0))
-    degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
+    degrees, relative = against(fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA)), solid)
     assert degrees < 1
     assert np.abs(relative).max() < 0.03
 
@@ -78,7 +87,7 @@ def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, m
     camera_from_floor = RigidTransform.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
     solid = Solid(camera_from_floor @ RigidTransform.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
     sight = render_view(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
-    degrees, relative = against(minimal_box(find_cloud(sight.mask, sight.depth, CAMERA)), solid)
+    degrees, relative = against(fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA)), solid)
     assert degrees < 2
     assert np.abs(relative).max() < most
 
@@ -88,7 +97,7 @@ def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
         RigidTransform.from_rotvec([0, 0, 0.4], [0, 0, 0.6]), (0.2, 0.12, 0.1)
     )  # seen from the front: one face
     sight = render_view(CAMERA, solid, np.random.default_rng(1))
-    box = minimal_box(find_cloud(sight.mask, sight.depth, CAMERA))
+    box = fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA))
     assert box.extents_m[0] == pytest.approx(0.2, rel=0.02)
     assert box.extents_m[1] == pytest.approx(0.12, rel=0.02)
     assert box.extents_m[2] < 0.004
@@ -99,11 +108,13 @@ def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
 @given(st.integers(0, 10_000))
 def test_a_box_is_right_handed_sorted_and_holds_its_points(seed):
     solid = solids(seed, 1)[0]
-    cloud = find_cloud(*(lambda s: (s.mask, s.depth))(render_view(CAMERA, solid, np.random.default_rng(seed))), CAMERA)
-    for box in (quick_box(cloud), minimal_box(cloud)):
+    cloud = extract_cloud(
+        *(lambda s: (s.mask, s.depth))(render_view(CAMERA, solid, np.random.default_rng(seed))), CAMERA
+    )
+    for box in (fit_quick_box(cloud), fit_minimal_box(cloud)):
         assert (np.diff(box.extents_m) <= 0).all()
         assert np.linalg.det(box.pose.rotation) == pytest.approx(1)
-        inside = np.abs(box.pose.inverse().apply(cloud.cells)) <= box.extents_m / 2 + 0.005
+        inside = np.abs(box.pose.inverse().apply(cloud.voxel_centroids)) <= box.extents_m / 2 + 0.005
         assert inside.all(1).mean() > 0.98
 
 
@@ -112,7 +123,7 @@ def bin_of_things():
     if not BIN.is_dir():
         pytest.skip(f"no bin of things in {BIN}")
     meta = json.loads((BIN / "meta.json").read_text())
-    depth = metres(cv2.imread(str(BIN / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
+    depth = convert_to_metres(cv2.imread(str(BIN / "depth_mm.png"), cv2.IMREAD_UNCHANGED))
     masks = cv2.imread(str(BIN / "instances.png"), cv2.IMREAD_UNCHANGED)
     return PinholeCamera.from_matrix((640, 480), meta["K"], meta["D"]), depth, masks
 
@@ -122,31 +133,31 @@ def test_real_things_against_a_slow_search(bin_of_things, thing):
     camera, depth, masks = bin_of_things
     mask = masks == thing
     assert (depth[mask] > 0).mean() >= 0.5
-    cloud = find_cloud(mask, depth, camera)
-    sides = slow.smallest_box(cloud.pixels.astype(float))
+    cloud = extract_cloud(mask, depth, camera)
+    sides = slow.smallest_box(cloud.points.astype(float))
     # Depth is in whole millimetres, and a box of ours does not count the noise of a thing that is 7 of them thick.
-    assert minimal_box(cloud).extents_m == pytest.approx(sides, rel=0.05, abs=0.001)
+    assert fit_minimal_box(cloud).extents_m == pytest.approx(sides, rel=0.05, abs=0.001)
     # Depth is a few pixels beside colour here: 7 has a strip of the nearer 1 in its mask, which touches it in space.
     if thing != 7:
-        points = np.dstack([sight_lines(camera) * depth[..., None], depth])[mask & (depth > 0)]
+        points = np.dstack([compute_ray_grid(camera) * depth[..., None], depth])[mask & (depth > 0)]
         whole = slow.surface(points.astype(float))
-        assert np.linalg.norm(spot_of(cloud).point_m - whole.mean(0)) < 0.005
+        assert np.linalg.norm(estimate_centroid(cloud).point_m - whole.mean(0)) < 0.005
 
 
 def test_open3d_agrees_where_the_smallest_box_is_the_only_one():
     pytest.importorskip("open3d", reason="Open3D is not installed", exc_type=ImportError)
-    from calibration.objects.with_open3d import open3d_box
+    from calibration.objects.with_open3d import fit_open3d_box
 
     solid = Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.28, 0.2, 0.15))
     sight = render_view(CAMERA, solid, np.random.default_rng(2))
-    cloud = find_cloud(sight.mask, sight.depth, CAMERA)
-    assert minimal_box(cloud).extents_m == pytest.approx(open3d_box(cloud).extents_m, rel=0.01)
+    cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
+    assert fit_minimal_box(cloud).extents_m == pytest.approx(open3d_box(cloud).extents_m, rel=0.01)
 
 
 def test_without_open3d_it_says_what_to_install(monkeypatch):
     import sys
 
-    from calibration.objects.with_open3d import open3d_box
+    from calibration.objects.with_open3d import fit_open3d_box
 
     monkeypatch.setitem(sys.modules, "open3d", None)
     sight = render_view(
@@ -155,4 +166,4 @@ def test_without_open3d_it_says_what_to_install(monkeypatch):
         np.random.default_rng(2),
     )
     with pytest.raises(CalibrationError, match="pip install 'gazecast"):
-        open3d_box(find_cloud(sight.mask, sight.depth, CAMERA))
+        fit_open3d_box(extract_cloud(sight.mask, sight.depth, CAMERA))

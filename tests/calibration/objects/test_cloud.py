@@ -7,39 +7,48 @@ from hypothesis import strategies as st
 
 from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, FisheyeCamera, PinholeCamera, RigidTransform
-from calibration.objects import CloudError, CloudSettings, find_cloud, metres, registered, sight_lines, spot_of
+from calibration.objects import (
+    CloudError,
+    CloudSettings,
+    compute_ray_grid,
+    convert_to_metres,
+    estimate_centroid,
+    extract_cloud,
+    register_depth,
+)
 
 CAMERA = PinholeCamera((320, 240), 260, 260, 159.5, 119.5)
 BOX = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 0.12))
 
 
 def test_depth_of_drivers_is_metres_and_0_where_there_is_none():
-    assert metres(np.array([[0, 1500, 65535]], np.uint16)).tolist() == [[0, 1.5, 0]]
-    assert metres(np.array([[np.nan, -1, np.inf, 2]], np.float32)).tolist() == [[0, 0, 0, 2]]
+    assert convert_to_metres(np.array([[0, 1500, 65535]], np.uint16)).tolist() == [[0, 1.5, 0]]
+    assert convert_to_metres(np.array([[np.nan, -1, np.inf, 2]], np.float32)).tolist() == [[0, 0, 0, 2]]
     with pytest.raises(CalibrationError, match="16UC1"):
-        metres(np.zeros((4, 4), np.uint8))
+        convert_to_metres(np.zeros((4, 4), np.uint8))
 
 
 @pytest.mark.parametrize("camera", [
-    PinholeCamera((320, 240), 260, 262, 158, 121, (-0.2, 0.05, 0.001, -0.002, 0.0)), FisheyeCamera((320, 240), 150, 150, 160, 120),
+    PinholeCamera((320, 240), 260, 262, 158, 121, (-0.2, 0.05, 0.001, -0.002, 0.0)),
+    FisheyeCamera((320, 240), 150, 150, 160, 120),
 ])  # fmt: skip
 def test_points_project_back_onto_their_pixels(camera):
     mask = np.zeros((240, 320), bool)
     mask[60:180, 80:240] = True
-    cloud = find_cloud(mask, np.full((240, 320), 0.7, np.float32), camera)
-    assert cloud.pixels[:, 2] == pytest.approx(0.7)  # along the axis, not the distance
-    pixels = camera.project(cloud.pixels.astype(float))
+    cloud = extract_cloud(mask, np.full((240, 320), 0.7, np.float32), camera)
+    assert cloud.points[:, 2] == pytest.approx(0.7)  # along the axis, not the distance
+    pixels = camera.project(cloud.points.astype(float))
     assert np.abs(pixels - np.rint(pixels)).max() < 0.01
-    assert len(cloud.pixels) == mask.sum()
+    assert len(cloud.points) == mask.sum()
 
 
 def test_a_mask_that_bleeds_onto_the_wall_gives_the_things_points():
     sight = render_view(CAMERA, BOX, np.random.default_rng(0), bleed_px=6, holes=0.1)
-    cloud = find_cloud(sight.mask, sight.depth, CAMERA)
-    inside = np.abs(BOX.pose.inverse().apply(cloud.pixels)) < np.array(BOX.sides_m) / 2 + 0.01
+    cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
+    inside = np.abs(BOX.pose.inverse().apply(cloud.points)) < np.array(BOX.sides_m) / 2 + 0.01
     assert inside.all(1).mean() > 0.995
-    assert len(cloud.pixels) > 0.9 * (sight.exact & (sight.depth > 0)).sum()
-    assert cloud.valid == pytest.approx((sight.depth[sight.mask] > 0).mean())
+    assert len(cloud.points) > 0.9 * (sight.exact & (sight.depth > 0)).sum()
+    assert cloud.valid_share == pytest.approx((sight.depth[sight.mask] > 0).mean())
     assert cloud.noise_m == pytest.approx(0.002, rel=0.2)
 
 
@@ -49,7 +58,7 @@ def test_handles_too_thin_for_the_eroded_mask_are_kept():
     mask[100:160, 100:160] = True
     mask[128:132, 160:220] = True  # 4 px thick
     depth[mask] = 0.8
-    assert len(find_cloud(mask, depth, CAMERA).pixels) > 0.97 * mask.sum()
+    assert len(extract_cloud(mask, depth, CAMERA).points) > 0.97 * mask.sum()
 
 
 def test_a_thing_that_is_cut_in_two_by_what_lies_before_it_stays_whole():
@@ -57,16 +66,16 @@ def test_a_thing_that_is_cut_in_two_by_what_lies_before_it_stays_whole():
     mask = np.zeros((240, 320), bool)
     mask[60:180, 60:140] = mask[60:180, 170:240] = True
     depth[:, 145:165] = 0.7
-    across = np.ptp(find_cloud(mask, depth, CAMERA).pixels[:, 0])
+    across = np.ptp(extract_cloud(mask, depth, CAMERA).points[:, 0])
     assert across == pytest.approx(0.8 * 179 / 260, rel=0.02)
 
 
 def test_a_large_thing_is_looked_at_in_fewer_pixels():
     mask = np.ones((240, 320), bool)
     settings = CloudSettings(most_pixels=5000)
-    cloud = find_cloud(mask, np.full(mask.shape, 2.0, np.float32), CAMERA, settings)
-    assert len(cloud.pixels) < 5500
-    assert spot_of(cloud).point_m == pytest.approx([0, 0, 2], abs=0.02)
+    cloud = extract_cloud(mask, np.full(mask.shape, 2.0, np.float32), CAMERA, settings)
+    assert len(cloud.points) < 5500
+    assert estimate_centroid(cloud).point_m == pytest.approx([0, 0, 2], abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +88,12 @@ def test_no_surface_is_said_to_be_none(depth, says):
     if depth is None:
         image = np.random.default_rng(0).uniform(0.3, 9, (240, 320)).astype(np.float32)
     with pytest.raises(CloudError, match=says):
-        find_cloud(mask, image, CAMERA)
+        extract_cloud(mask, image, CAMERA)
 
 
 def test_what_does_not_fit_together_is_refused():
     with pytest.raises(CalibrationError, match="must be registered first"):
-        find_cloud(np.ones((240, 320), bool), np.ones((480, 640), np.float32), CAMERA)
+        extract_cloud(np.ones((240, 320), bool), np.ones((480, 640), np.float32), CAMERA)
 
 
 @settings(max_examples=25, deadline=None)
@@ -96,11 +105,11 @@ def test_any_depth_under_any_mask_gives_points_or_says_why_not(seed, holes, side
     mask = np.zeros((240, 320), bool)
     mask[120 : 120 + side, 100 : 100 + 2 * side] = True
     try:
-        cloud = find_cloud(mask, depth, CAMERA)
+        cloud = extract_cloud(mask, depth, CAMERA)
     except CloudError:
         return
-    assert np.isfinite(cloud.pixels).all()
-    assert np.isfinite(cloud.cells).all()
+    assert np.isfinite(cloud.points).all()
+    assert np.isfinite(cloud.voxel_centroids).all()
 
 
 def test_registration_sees_with_the_other_cameras_eyes():
@@ -108,7 +117,7 @@ def test_registration_sees_with_the_other_cameras_eyes():
     beside, colour = PinholeCamera((160, 120), 130, 130, 79.5, 59.5), CAMERA
     depth = np.full((120, 160), 2.0, np.float32)
     depth[40:80, 60:100] = 1.0
-    seen = registered(depth, beside, colour, RigidTransform.from_rotvec([0, 0, 0], [0.05, 0, 0]))
+    seen = register_depth(depth, beside, colour, RigidTransform.from_rotvec([0, 0, 0], [0.05, 0, 0]))
     x = colour.project([[(np.array([60, 99]) - 79.5)[i] / 130 + 0.05, 0, 1.0] for i in (0, 1)])[:, 0]
     board = seen[100:140, int(x[0]) + 2 : int(x[1]) - 1]
     assert board == pytest.approx(1.0)
@@ -119,7 +128,7 @@ def test_registration_sees_with_the_other_cameras_eyes():
 
 def test_registration_with_itself_changes_nothing():
     depth = np.random.default_rng(3).uniform(0.5, 2, (240, 320)).astype(np.float32)
-    assert np.array_equal(registered(depth, CAMERA, CAMERA, RigidTransform.identity()), depth)
+    assert np.array_equal(register_depth(depth, CAMERA, CAMERA, RigidTransform.identity()), depth)
 
 
 def test_a_part_is_registered_as_it_is_in_the_whole():
@@ -130,11 +139,11 @@ def test_a_part_is_registered_as_it_is_in_the_whole():
         PinholeCamera((320, 240), 260, 262, 158, 121, (-0.2, 0.05, 0, 0)),
         RigidTransform.from_rotvec([0, 0.05, 0], [0.05, 0, 0]),
     )
-    whole = registered(depth, beside, camera, shift)
-    part = registered(depth, beside, camera, shift, (100, 80, 180, 140))
+    whole = register_depth(depth, beside, camera, shift)
+    part = register_depth(depth, beside, camera, shift, (100, 80, 180, 140))
     assert np.array_equal(part[80:140, 100:180], whole[80:140, 100:180])
     assert np.count_nonzero(part) < 0.5 * np.count_nonzero(whole)
 
 
 def test_sight_lines_are_those_of_the_camera():
-    assert sight_lines(CAMERA)[7, 9] == pytest.approx([(9 - 159.5) / 260, (7 - 119.5) / 260])
+    assert compute_ray_grid(CAMERA)[7, 9] == pytest.approx([(9 - 159.5) / 260, (7 - 119.5) / 260])

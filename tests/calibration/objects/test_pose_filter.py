@@ -33,7 +33,7 @@ def test_axes_keep_their_signs_whatever_the_fit_calls_them():
     rng = np.random.default_rng(0)
     said = run([renamed(POSE, SIDES, rng) for _ in range(20)])
     for one, next_one in itertools.pairwise(said):
-        assert next_one.pose.away_from(one.pose) == pytest.approx((0, 0), abs=1e-6)
+        assert next_one.pose.distance_to(one.pose) == pytest.approx((0, 0), abs=1e-6)
     assert said[-1].extents_m == pytest.approx(SIDES)
 
 
@@ -48,7 +48,7 @@ def test_two_sides_that_are_alike_do_not_swap_with_the_noise_and_stay_sorted():
         boxes.append(renamed(RigidTransform(turn, POSE.translation_m), sides, rng))
     said = run(boxes)
     assert all(np.diff(one.extents_m).max() <= 0 for one in said)
-    assert all(one.pose.away_from(said[0].pose)[1] < 0.01 for one in said)
+    assert all(one.pose.distance_to(said[0].pose)[1] < 0.01 for one in said)
 
 
 def test_what_stands_is_stiller_than_what_is_measured_and_does_not_move():
@@ -64,8 +64,8 @@ def test_what_stands_is_stiller_than_what_is_measured_and_does_not_move():
     said = run(boxes)[45:]
     measured = np.std([box.pose.translation_m for box in boxes[45:]], axis=0).mean()
     assert np.std([one.pose.translation_m for one in said], axis=0).mean() < 0.35 * measured
-    assert not any(one.moving for one in said)
-    assert said[-1].pose.away_from(POSE)[1] < 0.01
+    assert not any(one.is_moving for one in said)
+    assert said[-1].pose.distance_to(POSE)[1] < 0.01
 
 
 def test_what_moves_is_followed_and_stands_again():
@@ -73,10 +73,10 @@ def test_what_moves_is_followed_and_stands_again():
     places = [max(0.0, min(1.0, n / 30 - 0.5)) * 0.4 for n in range(90)]  # stands, 0.4 m/s for a second, stands
     boxes = [moved(x, rng.normal(0, 0.001, 3)) for x in places]
     said = run(boxes)
-    assert said[40].moving
+    assert said[40].is_moving
     assert said[40].velocity_m_s == pytest.approx([0.4, 0, 0], abs=0.05)
     assert np.linalg.norm(said[40].pose.translation_m - boxes[40].pose.translation_m) < 0.01
-    assert not said[-1].moving
+    assert not said[-1].is_moving
     assert said[-1].velocity_m_s == pytest.approx([0, 0, 0], abs=0.02)
 
 
@@ -90,7 +90,7 @@ def test_another_part_of_the_thing_is_not_a_movement():
     part = moved(0.15)
     said = run([OrientedBox(POSE, SIDES)] * 10 + [part] * 10)
     assert said[10].velocity_m_s is None
-    assert not any(one.moving for one in said)
+    assert not any(one.is_moving for one in said)
     assert said[10].pose.translation_m == pytest.approx(part.pose.translation_m)
 
 
@@ -102,8 +102,8 @@ def test_one_odd_fit_is_passed_over_and_one_that_stays_is_believed():
         SIDES,
     )
     said = run([OrientedBox(POSE, SIDES)] * 10 + [odd] + [OrientedBox(POSE, SIDES)] * 3 + [odd] * 10)
-    assert said[10].pose.away_from(POSE)[1] < 1e-6
-    assert said[-1].pose.away_from(odd.pose)[1] < 1e-3
+    assert said[10].pose.distance_to(POSE)[1] < 1e-6
+    assert said[-1].pose.distance_to(odd.pose)[1] < 1e-3
 
 
 def test_after_a_gap_it_begins_anew():

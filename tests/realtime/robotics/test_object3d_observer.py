@@ -140,7 +140,7 @@ def camera_file(path, size=scene.SIZE):
     made = record.CalibrationRecord(
         "camera", "", "scene", size, "2026-11-22T00:00:00+00:00", {"camera": camera.to_dict()}
     )
-    record.save(path, made)
+    record.save_record(path, made)
     return path
 
 

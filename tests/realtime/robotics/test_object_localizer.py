@@ -117,7 +117,7 @@ def test_a_box_that_open3d_does_not_find_is_the_quick_one(monkeypatch):
     def none(cloud, last=None):
         raise CalibrationError("Open3D finds no box")
 
-    monkeypatch.setattr(with_open3d, "open3d_box", none)
+    monkeypatch.setattr(with_open3d, "fit_open3d_box", none)
     now = frame()
     said = placer(ObjectSettings(library="open3d")).place(now, message(now), depth(now), "")
     assert (said.method, said.box) == ("depth", "pca")
@@ -159,7 +159,7 @@ def test_all_of_it_in_the_robots_frame():
     assert said.robot.centroid == pytest.approx(base.apply(said.place.centroid))
     assert said.robot.ray_origin == pytest.approx((1.0, 0, 0.5))
     own, carried = (RigidTransform.from_quaternion(p.orientation, p.position) for p in (said.place, said.robot))
-    assert (base @ own).away_from(carried) == pytest.approx((0, 0), abs=1e-9)
+    assert (base @ own).distance_to(carried) == pytest.approx((0, 0), abs=1e-9)
     assert np.trace(np.reshape(said.robot.centroid_covariance, (3, 3))) > np.trace(
         np.reshape(said.place.centroid_covariance, (3, 3))
     )
@@ -207,7 +207,9 @@ def test_frames_of_another_size_are_refused():
 
 
 def handeye(path, body, camera="world"):
-    record.save(path, record.CalibrationRecord("handeye", "arm", camera, (320, 240), "2026-11-22T00:00:00+00:00", body))
+    record.save_record(
+        path, record.CalibrationRecord("handeye", "arm", camera, (320, 240), "2026-11-22T00:00:00+00:00", body)
+    )
     return path
 
 

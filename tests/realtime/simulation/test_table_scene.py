@@ -6,7 +6,7 @@ import pytest
 
 from calibration.boards import parse_board
 from calibration.formats import read_camera
-from calibration.pose import find_pose
+from calibration.pose import estimate_pose
 from realtime.robotics.robot_frame import load_robot
 from realtime.simulation.device import SimulatedTracker
 from realtime.simulation.table_scene import (
@@ -33,7 +33,7 @@ def test_depth_puts_every_box_where_it_is(at_s):
         assert mask.sum() > 3000
         inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         rows, columns = np.nonzero(inner & (sight.depth > 0))
-        plane = CLIP.camera.plane(np.column_stack([columns, rows]).astype(float))
+        plane = CLIP.camera.normalize_points(np.column_stack([columns, rows]).astype(float))
         seen_m = np.column_stack([plane, np.ones(len(plane))]) * sight.depth[rows, columns, None] / 1000
         own_m = box.base_from_box.inverse().apply(CLIP.base_from_camera(at_s).apply(seen_m))
         outside_m = np.abs(own_m) - np.array(box.sides_m) / 2
@@ -49,17 +49,17 @@ def test_the_eyes_rest_on_each_box_in_turn_and_all_begins_anew():
     for at_s in (0.5, 4.5, 8.5, 12.5):
         sight = CLIP.sight(at_s)
         assert sight.masks[CLIP.looked_at(at_s)][round(sight.aim.y), round(sight.aim.x)]
-    metres, turn = CLIP.base_from_camera(0.0).away_from(CLIP.base_from_camera(PERIOD_S))
+    metres, turn = CLIP.base_from_camera(0.0).distance_to(CLIP.base_from_camera(PERIOD_S))
     assert metres < 1e-9
     assert turn < 1e-9
 
 
 def test_the_board_says_where_the_head_is():
     for at_s in (0.0, 6.0):
-        found = parse_board(BOARD).find(CLIP.sight(at_s).image)
-        pose = find_pose(CLIP.camera, found.object_points, found.points_px)
+        found = parse_board(BOARD).detect(CLIP.sight(at_s).image)
+        pose = estimate_pose(CLIP.camera, found.object_points, found.points_px)
         head = BASE_FROM_BOARD @ pose.camera_from_board.inverse()
-        metres, turn = head.away_from(CLIP.base_from_camera(at_s))
+        metres, turn = head.distance_to(CLIP.base_from_camera(at_s))
         assert metres < 0.03  # of 0.8 m, by a board of 18 cm
         assert turn < 0.04
 

@@ -92,7 +92,7 @@ def test_things_that_are_chosen_tell_what_has_slipped():
         box = (middle - 10, 290, middle + 10, 310)
         dx, dy = (value * 10 for value in gaze.drift.offset_deg)
         gaze.learn_from_mask(looked(box, (middle - 12 + dx, 300 + 5 + dy), thing=thing), now_ns)
-    assert gaze.drift.taken == 6
+    assert gaze.drift.accepted == 6
     assert gaze.drift.offset_deg == pytest.approx((1.2, -0.5), abs=0.25)
     assert gaze.correct(sample(500.0, 300.0, at_ns=now_ns)).x == pytest.approx(532.0, abs=3)
 
@@ -103,7 +103,7 @@ def test_a_calibration_that_was_just_made_is_hardly_moved_by_a_thing():
     for age_s in (0.0, 600.0, math.inf):
         gaze = CalibratedGaze(Eyes(), calibration(expected_deg=0.4), age_s=age_s)
         gaze.learn_from_mask(looked((480, 280, 520, 320), (485.0, 300.0)), round(gaze.drift.at_s * S))
-        assert gaze.drift.taken == 1
+        assert gaze.drift.accepted == 1
         moved[age_s] = gaze.drift.offset_deg[0]
     assert moved[0.0] < 0.2 < moved[600.0] < 0.8 < moved[math.inf] < 1.5
 
@@ -141,10 +141,10 @@ def test_one_thing_is_learnt_from_once_and_not_at_all_if_it_is_not_wanted():
     gaze = CalibratedGaze(Eyes(), calibration())
     for _ in range(5):
         gaze.learn_from_mask(looked(BOX, (490.0, 300.0)), round(gaze.drift.at_s * S))
-    assert gaze.drift.taken == 1
+    assert gaze.drift.accepted == 1
     deaf = CalibratedGaze(Eyes(), calibration(), learn=False)
     deaf.learn_from_mask(looked(BOX, (490.0, 300.0)), round(deaf.drift.at_s * S))
-    assert deaf.drift.taken == 0
+    assert deaf.drift.accepted == 0
 
 
 @pytest.mark.parametrize(

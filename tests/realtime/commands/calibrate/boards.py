@@ -41,7 +41,7 @@ def write_clip(folder: Path) -> Path:
 
 def write_camera(path: Path) -> Path:
     body = {"camera": WEBCAM.to_dict()}
-    record.save(path, CalibrationRecord("camera", "", "wrist", WEBCAM.size, "2026-11-22T10:00:00+00:00", body))
+    record.save_record(path, CalibrationRecord("camera", "", "wrist", WEBCAM.size, "2026-11-22T10:00:00+00:00", body))
     return path
 
 

@@ -26,10 +26,10 @@ def test_the_printed_squares_have_their_millimetres(spec: str, tmp_path: Path) -
     assert image is not None
     board = parse_board(spec)
     small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    found = board.find(np.asarray(small, np.uint8))
+    found = board.detect(np.asarray(small, np.uint8))
     assert found is not None
     across, down = found.points_px[-1] - found.points_px[0]
-    columns, rows = board.corners
+    columns, rows = board.corner_counts
     square_mm = 1000 * board.square_m
     assert across / small.shape[1] * wide_mm == pytest.approx((columns - 1) * square_mm, rel=0.005)
     assert down / small.shape[0] * high_mm == pytest.approx((rows - 1) * square_mm, rel=0.005)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from calibration.boards import BoardDetection
-from calibration.collecting import Taken
-from calibration.coverage import cover
+from calibration.collecting import ViewDecision
+from calibration.coverage import measure_coverage
 from realtime.commands.calibrate.board_guide import draw_guidance
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.test_coverage import view
@@ -19,7 +19,7 @@ GREY = np.full((480, 640, 3), 100, np.uint8)
 
 def test_what_is_missing_is_tinted_and_what_is_there_is_not() -> None:
     left = [view(0.35, offset_m=(x, y)) for x in (-0.14, -0.07) for y in (-0.08, 0, 0.08)]
-    out = draw_guidance(GREY, cover(left, WEBCAM.size), None, "no board")
+    out = draw_guidance(GREY, measure_coverage(left, WEBCAM.size), None, "no board")
     assert np.array_equal(GREY, np.full((480, 640, 3), 100))  # a copy was drawn on
     right, covered = out[150:300, 560:620].reshape(-1, 3), out[150:300, 120:180].reshape(-1, 3)
     assert right[:, 2].mean() > right[:, 0].mean() + 40  # amber
@@ -28,7 +28,7 @@ def test_what_is_missing_is_tinted_and_what_is_there_is_not() -> None:
 
 def test_corners_and_a_taken_view_are_marked() -> None:
     detection = view(0.5)
-    coverage = cover([detection], WEBCAM.size)
+    coverage = measure_coverage([detection], WEBCAM.size)
     out = draw_guidance(GREY, coverage, detection, "taken")
     x, y = detection.points_px[5].round().astype(int)
     assert out[y, x].tolist() == [255, 200, 60]
@@ -36,9 +36,9 @@ def test_corners_and_a_taken_view_are_marked() -> None:
     assert draw_guidance(GREY, coverage, detection, "moving")[2, 320].tolist() != [255, 200, 60]
 
 
-@pytest.mark.parametrize("taken", get_args(Taken))
+@pytest.mark.parametrize("taken", get_args(ViewDecision))
 @pytest.mark.parametrize("size", [(64, 48), (640, 480), (1920, 1080)])
-def test_it_can_be_drawn_on_any_size_in_any_state(taken: Taken, size: tuple[int, int]) -> None:
+def test_it_can_be_drawn_on_any_size_in_any_state(taken: ViewDecision, size: tuple[int, int]) -> None:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     detection = BoardDetection("", size, np.arange(6), np.zeros((6, 3)), np.full((6, 2), 5.0))
-    assert draw_guidance(image, cover([], size), detection, taken).shape == image.shape
+    assert draw_guidance(image, measure_coverage([], size), detection, taken).shape == image.shape

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from calibration.formats import read_camera, to_camera_info
-from calibration.record import load
+from calibration.record import load_record
 from realtime.commands.main import main
 from tests.calibration.cameras import CORE_WIDE, WEBCAM
 from tests.calibration.render import facing, photograph
@@ -44,7 +44,7 @@ def test_a_folder_of_pictures(clip: Path, tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "no board found" in said
     assert "no picture that OpenCV reads" in said
-    record = load(out, "camera", size=(640, 480), camera="scene")
+    record = load_record(out, "camera", size=(640, 480), camera="scene")
     assert record.body["rms_px"] < 0.6
     assert len(record.body["views"]) == 16
     assert len(record.body["hull_px"]) >= 3
@@ -79,7 +79,7 @@ def test_a_clip_with_guidance_in_a_window(clip: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert load(tmp_path / "camera.json", "camera").size == (640, 480)
+    assert load_record(tmp_path / "camera.json", "camera").size == (640, 480)
 
 
 def test_views_that_fix_no_camera_are_refused_and_the_report_says_what_to_do(

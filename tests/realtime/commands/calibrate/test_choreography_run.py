@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazeChoreography, calibrate, screen_steps
+from calibration.gaze import FlatView, GazeChoreography, build_screen_steps, calibrate_gaze
 from calibration.gaze.markers import find_markers
 from realtime.commands.calibrate import choreography_run
 from realtime.commands.calibrate.choreography_run import HeadlessDisplay, OperatorAction, _ChoreographyRun
@@ -47,7 +47,7 @@ class Mirror:
 def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
     """Frames that show the screen, and eyes that look at the marker on it."""
     for number in range(round(seconds * FPS)):
-        if run.over:
+        if run.is_over:
             return number / FPS
         at_ns = round((5 + number / FPS) * 1e9)
         image = stage.shown if stage.shown is not None else np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
@@ -61,12 +61,12 @@ def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
 
 
 def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
-    choreography, stage, backlog = GazeChoreography(screen_steps(5)), Mirror(), BoundedQueue(1000)
+    choreography, stage, backlog = GazeChoreography(build_screen_steps(5)), Mirror(), BoundedQueue(1000)
     run = _ChoreographyRun(choreography, stage, backlog, None, lambda size: None)
     took_s = played(run, stage, backlog, 60)
-    assert run.over
+    assert run.is_over
     assert took_s < 25  # nine targets
-    made, _, targets = calibrate(choreography.pairs("fit"), FlatView(SIZE))
+    made, _, targets = calibrate_gaze(choreography.get_pairs("fit"), FlatView(SIZE))
     assert len(targets.names) == 5
     at = made.apply(np.array([[320.0, 180.0]])).px[0]
     assert at == pytest.approx((300.0, 192.0), abs=1.0)
@@ -74,17 +74,17 @@ def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
 
 def test_keys_repeat_skip_and_leave():
     keys = {100: "repeat", 200: "skip", 300: "leave"}
-    choreography, stage, backlog = GazeChoreography(screen_steps(9)), Mirror(keys), BoundedQueue(1000)
+    choreography, stage, backlog = GazeChoreography(build_screen_steps(9)), Mirror(keys), BoundedQueue(1000)
     run = _ChoreographyRun(choreography, stage, backlog, None, lambda size: None)
     took_s = played(run, stage, backlog, 60)
     assert took_s == pytest.approx(10, abs=0.2)
-    assert run.over
+    assert run.is_over
     assert not stage.keys
-    assert 1 <= sum(pairs.usable for pairs in choreography.pairs("fit")) <= 4
+    assert 1 <= sum(pairs.is_usable for pairs in choreography.get_pairs("fit")) <= 4
 
 
 def test_pictures_that_change_their_size_end_it():
-    run = _ChoreographyRun(GazeChoreography(screen_steps(5)), Mirror(), BoundedQueue(10), None, lambda size: None)
+    run = _ChoreographyRun(GazeChoreography(build_screen_steps(5)), Mirror(), BoundedQueue(10), None, lambda size: None)
     run.step(Frame(np.zeros((360, 640, 3), np.uint8), 0, 0.0, 1, 1), on_clip_time=True)
     with pytest.raises(RunFailed, match="calibrate one resolution"):
         run.step(Frame(np.zeros((480, 640, 3), np.uint8), 1, 0.1, 2, 2), on_clip_time=True)
@@ -94,7 +94,7 @@ def test_without_a_window_presses_come_when_their_time_has_come():
     stage = HeadlessDisplay(
         QuietProgress(), (OperatorAction(2.0, 5.0, 6.0, "fit"), OperatorAction(1.0, 3.0, 4.0, "check"))
     )
-    advice = GazeChoreography(()).advice(0.0)
+    advice = GazeChoreography(()).advise(0.0)
 
     def at(seconds):
         return stage.show(advice, Frame(np.zeros((2, 2, 3), np.uint8), 0, seconds, 0, 0))
@@ -117,10 +117,13 @@ class Said(QuietProgress):
 
 def test_without_a_window_what_stands_in_the_way_is_said_once():
     said, clock = Said(), [0]
-    stage, choreography = HeadlessDisplay(said, clock_ns=lambda: clock[0]), GazeChoreography(screen_steps(5), led=False)
+    stage, choreography = (
+        HeadlessDisplay(said, clock_ns=lambda: clock[0]),
+        GazeChoreography(build_screen_steps(5), is_guided=False),
+    )
     for _ in range(100):
         clock[0] += 100_000_000
-        stage.show(choreography.advice(clock[0] / 1e9), None)
+        stage.show(choreography.advise(clock[0] / 1e9), None)
     assert len(said.lines) == 1
     assert "none of the markers that are still wanted" in said.lines[0]
 
@@ -129,7 +132,7 @@ def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):
     stage, now = Mirror(), [0]
     monkeypatch.setattr(choreography_run, "now_ns", lambda: now[0])
     run = _ChoreographyRun(
-        GazeChoreography(screen_steps(5), led=False), stage, BoundedQueue(10), None, lambda size: None
+        GazeChoreography(build_screen_steps(5), is_guided=False), stage, BoundedQueue(10), None, lambda size: None
     )
     image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     run.step(None, on_clip_time=False, waiting="no answer from host:1")

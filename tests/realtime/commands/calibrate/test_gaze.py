@@ -65,7 +65,7 @@ def test_the_report_is_a_picture_and_a_page(made):
 def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
     camera = PinholeCamera(SIZE, 400.0, 400.0, 240.0, 160.0, (-0.1, 0.0, 0.0, 0.0, 0.0))
     file = tmp_path / "camera.json"
-    records.save(
+    records.save_record(
         file,
         records.CalibrationRecord("camera", "", "c", SIZE, "2026-01-01T00:00:00+00:00", {"camera": camera.to_dict()}),
     )
@@ -79,7 +79,7 @@ def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
     assert body["view"]["camera"]["fx"] == 400.0
     wrong = tmp_path / "wrong.json"
     small = PinholeCamera((640, 480), 400.0, 400.0, 320.0, 240.0)
-    records.save(
+    records.save_record(
         wrong,
         records.CalibrationRecord(
             "camera", "", "c", small.size, "2026-01-01T00:00:00+00:00", {"camera": small.to_dict()}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.record import load
+from calibration.record import load_record
 from calibration.rigid import RigidTransform
 from calibration.uncertain_transform import UncertainTransform
 from realtime.commands.main import main
@@ -45,13 +45,13 @@ def test_photos_from_a_wrist(robot: Path, tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "05.png" in said
     assert "lost.png (no such picture)" in said
-    record = load(out, "handeye", size=(640, 480), camera="wrist", device="arm")
+    record = load_record(out, "handeye", size=(640, 480), camera="wrist", device="arm")
     known = UncertainTransform.from_dict(record.body["gripper_from_camera"])
-    metres, radians = known.pose.away_from(GRIPPER_FROM_CAMERA)
+    metres, radians = known.pose.distance_to(GRIPPER_FROM_CAMERA)
     assert metres < 0.0015
     assert radians < 0.002
     assert metres < 6 * known.sigma_m
-    assert UncertainTransform.from_dict(record.body["base_from_board"]).pose.away_from(BASE_FROM_BOARD)[0] < 0.0015
+    assert UncertainTransform.from_dict(record.body["base_from_board"]).pose.distance_to(BASE_FROM_BOARD)[0] < 0.0015
     assert [r["name"] for r in record.body["residuals"] if r["dropped"]] == ["05.png"]
     image = cv2.imread(str(tmp_path / "handeye-report.png"))
     assert image is not None
@@ -75,11 +75,11 @@ def test_poses_and_boards_that_were_recorded(setup: str, tmp_path: Path, capsys:
     assert calibrate("--poses", poses, "--camera", camera, "--setup", setup, "--out", out, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     known = UncertainTransform.from_dict(result[name])
-    metres, radians = known.pose.away_from(truth)
+    metres, radians = known.pose.distance_to(truth)
     assert metres < 4 * known.sigma_m
     assert radians < 4 * known.sigma_rad
     assert 0.0003 < known.sigma_m < 0.002
-    assert result["setup"] == load(out, "handeye").body["setup"] == setup
+    assert result["setup"] == load_record(out, "handeye").body["setup"] == setup
 
 
 def test_the_wrong_setup_is_refused_with_what_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.camera import CameraModel
-from calibration.intrinsics import BoardView, IntrinsicsFit, calibrate
+from calibration.intrinsics import BoardView, IntrinsicsFit, calibrate_camera
 from realtime.commands.calibrate.report_camera import facts, judge, known_share, lens_figure, page, verdict
 from tests.calibration.cameras import CAMERAS, IDEAL, NEON, WEBCAM
 from tests.calibration.test_intrinsics import views
@@ -17,11 +17,11 @@ from tests.calibration.test_intrinsics import views
 
 @pytest.fixture(scope="module")
 def good() -> IntrinsicsFit:
-    return calibrate(views(WEBCAM, 25))
+    return calibrate_camera(views(WEBCAM, 25))
 
 
 def said(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> str:
-    return " ".join(f"{finding.level}: {finding.what} {finding.do}" for finding in judge(result, unseen))
+    return " ".join(f"{finding.level}: {finding.message} {finding.advice}" for finding in judge(result, unseen))
 
 
 def test_a_good_one_passes(good: IntrinsicsFit) -> None:
@@ -66,7 +66,7 @@ def test_the_facts_carry_units_and_deviations(good: IntrinsicsFit) -> None:
     assert rows["fx"].endswith(f"± {good.std['fx']:.2f} px")
     assert rows["field of view"].endswith("°")
     assert "px per degree" in rows["resolution at the centre"]
-    assert str(round(good.every_view[1], 1)) in rows["with every view in it"]
+    assert str(round(good.before_rejection[1], 1)) in rows["with every view in it"]
 
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazePairs, calibrate
+from calibration.gaze import FlatView, GazePairs, calibrate_gaze
 from realtime.commands.calibrate.report_gaze import GazeResult, judge, magnified, page, uncalibrated
 
 SIZE = (1000, 600)
@@ -29,12 +29,12 @@ def looks_at(places, *, off=(25.0, -10.0), lost=0, seed=0):
 def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=(), lost=0):
     pairs, checks = looks_at(places, lost=lost), looks_at(others, seed=1, lost=lost)
     if spoil is not None:
-        pairs[spoil].look_px[:] += (200, 150)
+        pairs[spoil].gaze_px[:] += (200, 150)
     if other_off is not None:
         checks = looks_at(others, off=other_off, seed=1)
-    made, fit, targets = calibrate(pairs, VIEW)
+    made, fit, targets = calibrate_gaze(pairs, VIEW)
     if checks:
-        made = made.validated(checks)
+        made = made.with_validation(checks)
     picture = np.full((600, 1000, 3), 120, np.uint8)
     return GazeResult(
         made, fit, targets, pairs, checks, uncalibrated(checks, made), missed, picture, "camera:0", "g.json"
@@ -62,13 +62,13 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
 )
 def test_each_finding_says_what_and_what_to_do(how, level, what, do):
     findings = judge(found(**how))
-    assert any(f.level == level and what in f.what and do in f.do for f in findings), findings
+    assert any(f.level == level and what in f.message and do in f.advice for f in findings), findings
 
 
 def test_the_worst_comes_first_and_what_is_refused_is_not_recommended():
     findings = judge(found(other_off=(60.0, -10.0)))
     assert findings[0].level == "refuse"
-    assert not any("gazecast run" in f.what for f in findings)
+    assert not any("gazecast run" in f.message for f in findings)
 
 
 def test_the_page_has_all_figures_and_can_be_drawn():

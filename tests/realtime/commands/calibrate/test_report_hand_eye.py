@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.hand_eye import HandEyeResult, StationResidual, solve
+from calibration.hand_eye import HandEyeResult, StationResidual, solve_hand_eye
 from calibration.uncertain_transform import UncertainTransform
 from realtime.commands.calibrate.report_hand_eye import StationImage, facts, judge, page
 from tests.calibration.cameras import WEBCAM
@@ -17,7 +17,7 @@ from tests.calibration.test_hand_eye import stations
 
 @pytest.fixture(scope="module")
 def good() -> HandEyeResult:
-    return solve(stations(sigma_m=5e-4, sigma_rad=1e-3), "eye-in-hand")
+    return solve_hand_eye(stations(sigma_m=5e-4, sigma_rad=1e-3), "eye-in-hand")
 
 
 def test_a_good_one_passes(good: HandEyeResult) -> None:
@@ -30,7 +30,7 @@ def test_a_good_one_passes(good: HandEyeResult) -> None:
     [
         ({"rms_m": 0.005}, "warn", "disagree by 5.0 mm"),
         ({"rms_m": 0.05}, "refuse", "Check the setup"),
-        ({"second_turn_rad": math.radians(4)}, "warn", "about one axis"),
+        ({"secondary_rotation_rad": math.radians(4)}, "warn", "about one axis"),
     ],
 )
 def test_what_is_wrong_decides_the_verdict(
@@ -38,19 +38,19 @@ def test_what_is_wrong_decides_the_verdict(
 ) -> None:
     findings = judge(replace(good, **change))  # type: ignore[arg-type]
     assert findings[0].level == level
-    assert words in findings[0].what + findings[0].do
+    assert words in findings[0].message + findings[0].advice
 
 
 @pytest.mark.parametrize(("sigma_m", "level"), [(0.004, "warn"), (0.02, "refuse")])
 def test_what_is_not_known_well_is_said(good: HandEyeResult, sigma_m: float, level: str) -> None:
     vague = replace(good, x=UncertainTransform(good.x.pose, np.diag([sigma_m**2, 0, 0, 0, 0, 0])))
     assert judge(vague)[0].level == level
-    assert "gripper_from_camera is known to" in judge(vague)[0].what
+    assert "gripper_from_camera is known to" in judge(vague)[0].message
 
 
 def test_few_dropped_and_skipped_poses_are_named(good: HandEyeResult) -> None:
     few = replace(good, residuals=(*good.residuals[:6], StationResidual("07", 0.02, 0.1, "20 mm off")))
-    text = " ".join(finding.what for finding in judge(few, [("09.png", "no board found")]))
+    text = " ".join(finding.message for finding in judge(few, [("09.png", "no board found")]))
     assert "6 poses are few" in text
     assert "07 was dropped: 20 mm off" in text
     assert "09.png (no board found)" in text
@@ -59,7 +59,7 @@ def test_few_dropped_and_skipped_poses_are_named(good: HandEyeResult) -> None:
 @pytest.mark.parametrize("setup", ["eye-in-hand", "eye-to-hand"])
 def test_the_page_has_its_figures_with_and_without_pictures(setup: str) -> None:
     taken = stations(setup, sigma_m=5e-4, sigma_rad=1e-3)  # type: ignore[arg-type]
-    result = solve(taken, setup)  # type: ignore[arg-type]
+    result = solve_hand_eye(taken, setup)  # type: ignore[arg-type]
     assert len(page("wrist", result, taken).panels) == 4
     corners = np.random.default_rng(0).uniform((0, 0), WEBCAM.size, (40, 2))
     corners[3] = np.nan

@@ -7,14 +7,14 @@ import os
 import numpy as np
 import pytest
 
-from calibration.gaze import TargetAdvice, moving_steps, screen_steps
+from calibration.gaze import TargetAdvice, build_moving_steps, build_screen_steps
 from calibration.gaze.markers import find_markers
 from realtime.commands.calibrate.choreography_run import OperatorAction
 from realtime.commands.calibrate.target_window import SCREEN, TargetWindow, place, scene, screen
 from realtime.types import Frame
 
 
-@pytest.mark.parametrize("step", screen_steps(9), ids=lambda step: step.name)
+@pytest.mark.parametrize("step", build_screen_steps(9), ids=lambda step: step.name)
 def test_each_target_can_be_found_on_the_screen_where_it_is_meant(step):
     shown = screen(TargetAdvice(step, 0.4, 3, 13, "look at the marker, upper left"))
     assert shown.shape == (SCREEN[1], SCREEN[0], 3)
@@ -22,7 +22,7 @@ def test_each_target_can_be_found_on_the_screen_where_it_is_meant(step):
 
 
 def test_progress_is_seen():
-    step = screen_steps(5)[0]
+    step = build_screen_steps(5)[0]
     few, more = (screen(TargetAdvice(step, share, 0, 9, "look")) for share in (0.1, 0.6))
     assert (few != more).any()
     assert find_markers(screen(TargetAdvice(None, 1.0, 9, 9, "done"))) == {}
@@ -30,7 +30,7 @@ def test_progress_is_seen():
 
 def test_the_scene_shows_where_the_head_should_take_the_marker():
     picture = np.full((360, 640, 3), 90, np.uint8)
-    for step in moving_steps():
+    for step in build_moving_steps():
         drawn = scene(picture, TargetAdvice(step, 0.5, 0, 13, "turn"), "head")
         at = round(step.place[1] * 360), round(step.place[0] * 640)
         around = drawn[max(0, at[0] - 60) : at[0] + 60, max(0, at[1] - 60) : at[1] + 60]
