@@ -188,7 +188,7 @@ def _tracker(found: GazeResult) -> list[ReportFinding]:
 def _place(found: GazeResult) -> list[ReportFinding]:
     out: list[ReportFinding] = []
     view = found.calibration.view
-    if not view.exact:
+    if not view.is_exact:
         what = "No camera calibration was given: a degree is taken to be 1 % of the picture's width."
         out.append(ReportFinding("warn", what, "gazecast calibrate camera, then calibrate gaze with --camera FILE."))
     hull = _hull_px(found.calibration)
@@ -274,7 +274,8 @@ def _histogram(found: GazeResult) -> Image:
     both: list[Floats] = []
     for correct in (lambda look: look, found.calibration.correct_deg):
         each = [
-            view.angles_between_deg(correct(view.degrees(p.gaze_px)), view.degrees(p.target_px)) for p in found.checks
+            view.angles_between_deg(correct(view.to_degrees(p.gaze_px)), view.to_degrees(p.target_px))
+            for p in found.checks
         ]
         both.append(np.concatenate(each))
     top = max(2.0, float(np.percentile(np.concatenate(both), 99)) * 1.15)
