@@ -151,7 +151,7 @@ def test_open3d_agrees_where_the_smallest_box_is_the_only_one():
     solid = Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.28, 0.2, 0.15))
     sight = render_view(CAMERA, solid, np.random.default_rng(2))
     cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
-    assert fit_minimal_box(cloud).extents_m == pytest.approx(open3d_box(cloud).extents_m, rel=0.01)
+    assert fit_minimal_box(cloud).extents_m == pytest.approx(fit_open3d_box(cloud).extents_m, rel=0.01)
 
 
 def test_without_open3d_it_says_what_to_install(monkeypatch):

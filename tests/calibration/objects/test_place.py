@@ -30,7 +30,7 @@ def test_the_centroids_error_is_within_what_is_said_of_it():
     camera, far = PinholeCamera((320, 240), 260, 260, 159.5, 119.5), []
     solid = Solid(RigidTransform.from_rotvec([0.3, 0.2, 0.1], [0.05, 0, 0.9]), (0.2, 0.15, 0.1))
     clean = render_view(camera, solid, np.random.default_rng(0), noise_m=1e-5, holes=0, bleed_px=0)
-    truth = extract_cloud(clean.exact, clean.depth, camera).pixels.mean(0)
+    truth = extract_cloud(clean.exact, clean.depth, camera).points.mean(0)
     for seed in range(8):
         sight_ = render_view(camera, solid, np.random.default_rng(seed), holes=0.3, bleed_px=3)
         spot = estimate_centroid(extract_cloud(sight_.mask, sight_.depth, camera))
