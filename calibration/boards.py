@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
+from calibration.markers import get_marker_dictionary
 
 BOARD_FORMAT = (
     "chessboard:COLUMNSxROWS:SQUARE with inner corners, such as chessboard:9x6:25mm, or "
@@ -159,15 +160,6 @@ def _parse_length_m(spec: str, text: str) -> float:
     if match is None:
         raise CalibrationError(f"{spec!r}: {text!r} is no length; expected one such as 25mm, 2.5cm or 0.025 (metres)")
     return float(match[1]) * _UNITS[match[2] or "m"]
-
-
-def get_marker_dictionary(name: str) -> cv2.aruco.Dictionary:
-    """OpenCV's dictionary of markers by its name without DICT_; `CalibrationError` names them all."""
-    known = {key.removeprefix("DICT_").upper(): key for key in dir(cv2.aruco) if key.startswith("DICT_")}
-    key = known.get(name.upper().removeprefix("DICT_"))
-    if key is None:
-        raise CalibrationError(f"{name!r} is no dictionary of markers; expected one of {', '.join(sorted(known))}")
-    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, key))
 
 
 @functools.lru_cache(maxsize=8)

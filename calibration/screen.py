@@ -1,11 +1,10 @@
-"""Gaze on a monitor, by AprilTags or ArUco markers around it or on it. Pure but for the search for markers.
+"""Gaze on a monitor, by AprilTags or ArUco markers around it or on it. Pure.
 
 Screen coordinates are the user's own, such as the monitor's pixels or metres: x right, y down.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -13,9 +12,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from calibration.boards import get_marker_dictionary
 from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
@@ -23,7 +21,6 @@ from calibration.lens import Floats
 MAX_MARKER_AGE_S = 0.3
 MAX_ERROR_PX = 3.0
 MIN_MARKERS = 3
-APRILTAG = "APRILTAG_36h11"
 _MOST_SIGHTS = 64
 """Half a second of the fastest cameras: trackers say where somebody looked up to some 100 ms after the picture."""
 
@@ -127,27 +124,6 @@ class ScreenTracker:
         x, y = float(weights[0] / weights[2]), float(weights[1] / weights[2])
         is_on_screen = 0 <= x <= self._screen.size[0] and 0 <= y <= self._screen.size[1]
         return ScreenGaze(x, y, is_on_screen, at_s - newest[0])
-
-
-def find_markers(image: NDArray[np.uint8], dictionary: str = APRILTAG) -> dict[int, Floats]:
-    """{number: (4, 2) px} of the markers in a grey or BGR picture, clockwise from each marker's own top left.
-
-    A number that is seen twice is left out: nobody knows which one is meant.
-    """
-    corners, ids, _ = _detector(dictionary).detectMarkers(image)
-    numbers = [] if ids is None else [int(number) for number in np.ravel(ids)]
-    return {
-        number: np.asarray(place, np.float64).reshape(4, 2)
-        for number, place in zip(numbers, corners, strict=True)
-        if numbers.count(number) == 1
-    }
-
-
-@functools.lru_cache(maxsize=4)
-def _detector(dictionary: str) -> cv2.aruco.ArucoDetector:
-    settings = cv2.aruco.DetectorParameters()
-    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-    return cv2.aruco.ArucoDetector(get_marker_dictionary(dictionary), settings)
 
 
 def _find_homography(corners: Floats, plane: Floats) -> Floats | None:

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from calibration import CalibrationError
-from calibration.boards import get_marker_dictionary
 from calibration.formats import read_camera
-from calibration.screen import APRILTAG, ScreenPlane, ScreenTracker, find_markers
+from calibration.markers import APRILTAG, detect_markers, get_marker_dictionary
+from calibration.screen import ScreenPlane, ScreenTracker
 from realtime.errors import SourceError
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.session.inputs import open_frames, open_gaze
@@ -81,7 +81,7 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
                     tracker = ScreenTracker(read_camera(args.camera, size=frame.size)[1], screen)
                     if loaded is not None:
                         loaded.check_frame_size(frame.size)
-                tracker.update_markers(find_markers(frame.image), frame.captured_ns / 1e9)
+                tracker.update_markers(detect_markers(frame.image), frame.captured_ns / 1e9)
                 size = frame.size
             if (reason := tracker.reason if tracker else frames.status().reason) != said:
                 print(said := reason, file=sys.stderr, flush=True)

@@ -6,13 +6,15 @@ tilted, and each says which one it is, so that what is seen never belongs to the
 
 from __future__ import annotations
 
-import functools
-
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from engines import Image
+from calibration.markers import detect_markers, get_marker_dictionary
 
+Image = NDArray[np.uint8]
+
+DICTIONARY = "5X5_50"
 KNOWN = 50
 QUIET = 0.2
 """White margin round a marker, as a share of its side; it is not found without."""
@@ -23,7 +25,7 @@ def draw_marker(number: int, side_px: int) -> Image:
     """(side, side, 3) BGR: the marker in its white margin, with a dot in the middle for the eyes to rest on."""
     inner = max(7, round(side_px / (1 + 2 * QUIET)))
     inner -= (side_px - inner) % 2  # the same margin on either side
-    code = np.asarray(cv2.aruco.generateImageMarker(_dictionary(), number, inner), np.uint8)
+    code = np.asarray(cv2.aruco.generateImageMarker(get_marker_dictionary(DICTIONARY), number, inner), np.uint8)
     out = np.full((side_px, side_px, 3), 255, np.uint8)
     start = (side_px - inner) // 2
     out[start : start + inner, start : start + inner] = code[..., None]
@@ -33,15 +35,14 @@ def draw_marker(number: int, side_px: int) -> Image:
     return out
 
 
-def find_markers(image: Image) -> dict[int, tuple[float, float]]:
-    """The centre, px, of every marker in a BGR picture, by number."""
+def find_marker_centres(image: Image) -> dict[int, tuple[float, float]]:
+    """Find the centre, px, of every marker in a BGR picture, by number."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     shrink = min(1.0, _LONG_SIDE_PX / max(grey.shape))
     if shrink < 1:
         grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    corners, numbers, _ = _detector().detectMarkers(grey)
-    found = {} if numbers is None else {int(n): four for n, four in zip(np.ravel(numbers), corners, strict=True)}
-    return {number: _centre(np.asarray(four, np.float64).reshape(4, 2), shrink) for number, four in found.items()}
+    found = detect_markers(np.asarray(grey, np.uint8), DICTIONARY)
+    return {number: _centre(corners, shrink) for number, corners in found.items()}
 
 
 def _centre(four: np.ndarray[tuple[int, ...], np.dtype[np.float64]], shrink: float) -> tuple[float, float]:
@@ -52,15 +53,3 @@ def _centre(four: np.ndarray[tuple[int, ...], np.dtype[np.float64]], shrink: flo
     share = (between[0] * across[1] - between[1] * across[0]) / turn if abs(turn) > 1e-9 else 0.5
     x, y = a + share * along
     return float((x + 0.5) / shrink - 0.5), float((y + 0.5) / shrink - 0.5)
-
-
-@functools.cache
-def _dictionary() -> cv2.aruco.Dictionary:
-    return cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_5X5_50)
-
-
-@functools.cache
-def _detector() -> cv2.aruco.ArucoDetector:
-    settings = cv2.aruco.DetectorParameters()
-    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-    return cv2.aruco.ArucoDetector(_dictionary(), settings)

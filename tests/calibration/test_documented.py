@@ -76,7 +76,7 @@ def test_a_look_of_a_headset_in_a_robots_frame() -> None:
 def test_a_look_at_a_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     where = pose(WEBCAM)
     x_px, y_px = look_at(WEBCAM, where, (0.4, 0.2))
-    monkeypatch.setattr("calibration.screen.find_markers", lambda frame: seen(WEBCAM, where, SCREEN))
+    monkeypatch.setattr("calibration.markers.detect_markers", lambda frame: seen(WEBCAM, where, SCREEN))
     got = run("ScreenTracker", camera=WEBCAM, frame=None, captured_s=1.0, x_px=x_px, y_px=y_px)
     assert (got["gaze"].x, got["gaze"].y) == pytest.approx((0.4, 0.2), abs=1e-5)
     assert got["gaze"].is_on_screen

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, CameraModel
-from calibration.boards import get_marker_dictionary
+from calibration.markers import APRILTAG, detect_markers, get_marker_dictionary
 from calibration.rigid import RigidTransform
-from calibration.screen import APRILTAG, MAX_MARKER_AGE_S, ScreenPlane, ScreenTracker, find_markers
+from calibration.screen import MAX_MARKER_AGE_S, ScreenPlane, ScreenTracker
 from tests.calibration.cameras import CORE_WIDE, NEON, WEBCAM
 
 SIZE_M = (0.53, 0.30)
@@ -175,7 +175,7 @@ def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
     places = np.array([[0, 0], [size_px[0], 0], size_px, [0, size_px[1]]], np.float32) - 0.5
     warp = cv2.getPerspectiveTransform(places, corners)
     photo = cv2.warpPerspective(monitor, warp, camera.size, flags=cv2.INTER_AREA, borderValue=60)
-    markers = find_markers(photo)
+    markers = detect_markers(photo)
     assert set(markers) == {0, 1, 2, 3}
     tracker = ScreenTracker(camera, screen)
     assert tracker.update_markers(markers, 0.0), tracker.reason
@@ -187,8 +187,8 @@ def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
 
 def test_a_marker_that_is_there_twice_is_nobody() -> None:
     tag = np.pad(cv2.aruco.generateImageMarker(get_marker_dictionary(APRILTAG), 5, 100), 40, constant_values=255)
-    assert set(find_markers(tag)) == {5}
-    assert find_markers(np.hstack([tag, tag])) == {}
+    assert set(detect_markers(tag)) == {5}
+    assert detect_markers(np.hstack([tag, tag])) == {}
 
 
 def test_what_is_no_screen_is_refused() -> None:

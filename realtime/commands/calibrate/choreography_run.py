@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from calibration.gaze import GazeChoreography, TargetAdvice
 from calibration.gaze.choreography import Role
-from calibration.gaze.markers import find_markers
+from calibration.gaze.markers import find_marker_centres
 from engines import Image
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import BoundedQueue, Latest
@@ -176,7 +176,7 @@ class _ChoreographyRun:
         now_s = self._last_frame_s if on_clip_time else now_ns() / 1e9
         if frame is not None:
             self._last_frame_s = now_s = frame.captured_ns / 1e9
-            self._choreography.add_markers(now_s, find_markers(frame.image), frame.size)
+            self._choreography.add_markers(now_s, find_marker_centres(frame.image), frame.size)
         advice = self._choreography.advise(now_s)
         if frame is not None:
             self._framed_ns = now_ns()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.gaze.markers import KNOWN, draw_marker, find_markers
+from calibration.gaze.markers import KNOWN, draw_marker, find_marker_centres
 
 
 def pasted(*placed, size=(640, 480)):
@@ -20,7 +20,7 @@ def pasted(*placed, size=(640, 480)):
 @pytest.mark.parametrize("side", [40, 61, 120])
 @pytest.mark.parametrize("number", [0, 23, KNOWN - 1])
 def test_its_centre_and_number(number, side):
-    found = find_markers(pasted((number, 200, 90, side)))
+    found = find_marker_centres(pasted((number, 200, 90, side)))
     assert list(found) == [number]
     assert found[number] == pytest.approx((200 + (side - 1) / 2, 90 + (side - 1) / 2), abs=0.7)
 
@@ -34,11 +34,11 @@ def test_its_middle_at_an_angle_and_in_noise():
     seen = cv2.warpPerspective(flat, tilted, (640, 480), borderValue=(128, 128, 128)).astype(float)
     seen = np.clip(seen + np.random.default_rng(0).normal(0, 6, seen.shape), 0, 255).astype(np.uint8)
     middle = cv2.perspectiveTransform(np.array([[[320.0, 240.0]]]), tilted.astype(float))[0, 0]
-    assert find_markers(seen)[7] == pytest.approx(middle, abs=1.0)
+    assert find_marker_centres(seen)[7] == pytest.approx(middle, abs=1.0)
 
 
 def test_several_and_none_and_large_pictures():
-    assert set(find_markers(pasted((1, 20, 20, 80), (2, 300, 200, 80)))) == {1, 2}
-    assert find_markers(np.full((480, 640, 3), 90, np.uint8)) == {}
+    assert set(find_marker_centres(pasted((1, 20, 20, 80), (2, 300, 200, 80)))) == {1, 2}
+    assert find_marker_centres(np.full((480, 640, 3), 90, np.uint8)) == {}
     large = pasted((5, 2000, 1500, 240), size=(3840, 2160))
-    assert find_markers(large)[5] == pytest.approx((2119.5, 1619.5), abs=2.0)
+    assert find_marker_centres(large)[5] == pytest.approx((2119.5, 1619.5), abs=2.0)

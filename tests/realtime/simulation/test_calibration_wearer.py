@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from calibration.gaze.markers import find_markers
+from calibration.gaze.markers import find_marker_centres
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.device import SimulatedTracker
@@ -19,7 +19,7 @@ def test_the_eyes_rest_on_the_marker_that_is_shown():
     shown = []
     for _, image, aim in clip.aims():
         if aim.jumped:
-            ((number, at),) = find_markers(image).items()
+            ((number, at),) = find_marker_centres(image).items()
             assert at == pytest.approx((aim.x, aim.y), abs=0.7)
             shown.append(number)
     assert len(shown) == len(set(shown)) == 9
@@ -61,7 +61,7 @@ def test_on_the_wire_the_gaze_is_off_by_the_bias():
         frames.stop()
         gaze.stop()
         device.stop()
-    (at,) = find_markers(seen[-1].image).values()
+    (at,) = find_marker_centres(seen[-1].image).values()
     near = [look for look in looks if abs(look.captured_ns - seen[-1].captured_ns) < 20_000_000]
     assert near
     x, y = near[0].to_px((480, 320))

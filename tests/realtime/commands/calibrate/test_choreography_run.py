@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.gaze import FlatView, GazeChoreography, build_screen_steps, calibrate_gaze
-from calibration.gaze.markers import find_markers
+from calibration.gaze.markers import find_marker_centres
 from realtime.commands.calibrate import choreography_run
 from realtime.commands.calibrate.choreography_run import HeadlessDisplay, OperatorAction, _ChoreographyRun
 from realtime.commands.calibrate.target_window import coarse, screen
@@ -51,7 +51,7 @@ def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
             return number / FPS
         at_ns = round((5 + number / FPS) * 1e9)
         image = stage.shown if stage.shown is not None else np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
-        markers = find_markers(image)
+        markers = find_marker_centres(image)
         for _, (x, y) in markers.items():
             for part in range(4):
                 t_ns = at_ns - round(part / (4 * FPS) * 1e9)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.gaze import TargetAdvice, build_moving_steps, build_screen_steps
-from calibration.gaze.markers import find_markers
+from calibration.gaze.markers import find_marker_centres
 from realtime.commands.calibrate.choreography_run import OperatorAction
 from realtime.commands.calibrate.target_window import SCREEN, TargetWindow, place, scene, screen
 from realtime.types import Frame
@@ -18,14 +18,14 @@ from realtime.types import Frame
 def test_each_target_can_be_found_on_the_screen_where_it_is_meant(step):
     shown = screen(TargetAdvice(step, 0.4, 3, 13, "look at the marker, upper left"))
     assert shown.shape == (SCREEN[1], SCREEN[0], 3)
-    assert find_markers(shown)[step.marker] == pytest.approx(place(step, SCREEN), abs=1.5)
+    assert find_marker_centres(shown)[step.marker] == pytest.approx(place(step, SCREEN), abs=1.5)
 
 
 def test_progress_is_seen():
     step = build_screen_steps(5)[0]
     few, more = (screen(TargetAdvice(step, share, 0, 9, "look")) for share in (0.1, 0.6))
     assert (few != more).any()
-    assert find_markers(screen(TargetAdvice(None, 1.0, 9, 9, "done"))) == {}
+    assert find_marker_centres(screen(TargetAdvice(None, 1.0, 9, 9, "done"))) == {}
 
 
 def test_the_scene_shows_where_the_head_should_take_the_marker():
