@@ -62,9 +62,9 @@ def find_next_level(candidates: MaskCandidates, area: int, step: int) -> tuple[i
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExternalObjects:
-    """Objects that other programs found on a frame.
+    """Objects that other programs found on a frame; the gaze finds them under the ids reported back.
 
-    traces: None for a thing that has no place in the frame.
+    mask_points: None for an object without a place in the frame.
     """
 
     frame: FrameKey
