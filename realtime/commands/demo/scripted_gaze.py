@@ -1,4 +1,4 @@
-"""Where somebody might look while the demo's clip plays, authored by hand from its pictures, and the gaze of it."""
+"""Defines scripted fixations for the demo's clip, written by hand, and generates their gaze."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFIDENCE = 0.96
 
 @dataclass(frozen=True, slots=True)
 class ScriptedFixation:
-    """One thing that is looked at: (frame, x, y) of the clip, px, between which the eyes follow it evenly."""
+    """Holds one fixated object and its (frame, x, y) in the clip, px, interpolated linearly."""
 
     thing: str
     points: tuple[tuple[float, float, float], ...]
@@ -42,7 +42,7 @@ STREET: tuple[ScriptedFixation, ...] = (
 
 
 def settled(looks: Sequence[ScriptedFixation], cuts: Sequence[int] = CUTS) -> list[tuple[str, range]]:
-    """Each thing and the frames in which it is looked at: before the eyes leave it, and before the scene changes."""
+    """Pair each object with its frames: before the gaze leaves it and before the scene changes."""
     found = []
     for look, after in zip(looks, [*looks[1:], None], strict=True):
         first = int(look.points[0][0])
@@ -57,7 +57,7 @@ def settled(looks: Sequence[ScriptedFixation], cuts: Sequence[int] = CUTS) -> li
 def gaze(
     looks: Sequence[ScriptedFixation], *, fps: float = FPS, rate_hz: float = RATE_HZ
 ) -> list[tuple[float, float, float, float]]:  # fmt: skip
-    """(seconds, x px, y px, confidence) of eyes that follow each thing and change to the next in one saccade."""
+    """Generate (seconds, x px, y px, confidence) that follows each object, with one saccade between two."""
     stops = [(frame / fps, x, y) for look in looks for frame, x, y in look.points]
     starts = {look.points[0][0] / fps for look in looks[1:]}
     samples = []
@@ -75,7 +75,7 @@ def gaze(
 
 
 def _jump(part: float) -> float:
-    """Minimum-jerk course of a quick movement (Flash and Hogan, 1985)."""
+    """Compute a minimum-jerk movement (Flash and Hogan, 1985)."""
     return part**3 * (10 - 15 * part + 6 * part**2)
 
 
