@@ -1,4 +1,4 @@
-"""Boards to calibrate with: how they are named, drawn, and found in a picture.
+"""Parses, draws and detects chessboards and ChArUco boards.
 
 A board's frame of reference: origin at its top left corner of corners, x along its columns, y along its rows, z into
 the board, metres.
@@ -59,7 +59,7 @@ class CalibrationBoard:
     legacy: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Validate the dimensions."""
         if min(self.columns, self.rows) < 3 or max(self.columns, self.rows) > 60:
             raise CalibrationError(f"a board has 3 to 60 columns and rows, got {self.columns} x {self.rows}")
         if not 1e-4 <= self.square_m <= 10:

@@ -1,8 +1,8 @@
-"""Camera models: where a point falls in the picture, and which way a pixel looks.
+"""Projects points to pixels and unprojects pixels to rays through pinhole and fisheye cameras.
 
 Frames of reference: the camera's is optical, x right, y down, z forward, in metres. Pixels are of the distorted
 picture as captured: x right, y down, the centre of the top-left pixel is (0, 0), so that the picture ends at
-(width - 0.5, height - 0.5). What a model knows nothing about is NaN, never a wild number.
+(width - 0.5, height - 0.5). Outside the model's valid range results are NaN.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CameraModel(ABC):
     _LENGTHS: ClassVar[tuple[int, ...]]
 
     def __post_init__(self) -> None:
-        """Refuse what is no camera."""
+        """Validate the parameters."""
         width, height = self.size
         if not (isinstance(width, int) and isinstance(height, int) and 0 < width <= 100_000 and 0 < height <= 100_000):
             raise CalibrationError(f"a camera's size must be (width, height) in whole pixels, got {self.size!r}")

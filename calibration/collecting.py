@@ -1,4 +1,4 @@
-"""Which live pictures of a board to keep: steady ones that show something new. Pure; fed one frame after the other."""
+"""Selects live board views to keep: steady ones that add coverage. Pure; takes frames in order."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ViewCollector:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more is needed, or wanted."""
+        """Whether coverage is complete or `max_views` is reached."""
         return self.coverage.is_complete or len(self.views) >= self._max_views
 
     def add_detection(self, detection: BoardDetection | None) -> ViewDecision:
-        """Look at the newest frame's detection and say what became of it. Raises where the picture's size changed."""
+        """Decide whether to keep the newest frame's detection; raises where the picture's size changed."""
         previous, self._previous = self._previous, detection
         if detection is None:
             return "no board"

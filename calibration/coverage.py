@@ -1,4 +1,4 @@
-"""Which pictures of the board are still missing: parts of the picture without corners, and tilts not yet shown. Pure.
+"""Measures which parts of the picture and which board tilts the views cover. Pure.
 
 Corners everywhere fix the lens; tilts fix the focal length, which a board that only ever faces the camera cannot.
 """

@@ -1,11 +1,11 @@
-"""Our errors: what came, what was expected, what to do."""
+"""Defines the errors of calibration; each message says what came, what was expected and what to do."""
 
 from __future__ import annotations
 
 
 class CalibrationError(Exception):
-    """Anything that data, a file or a user can get wrong here; catch this to catch all of them."""
+    """An error in data, a file or an argument; the base of all calibration errors."""
 
 
 class RecordError(CalibrationError):
-    """A calibration file that cannot be read, or that belongs to something else."""
+    """An error for a calibration file that is unreadable or belongs to another device."""

@@ -1,4 +1,4 @@
-"""Where a camera sits on a robot, or beside it: hand-eye calibration with residuals and covariance.
+"""Solves hand-eye calibration with residuals and covariance.
 
     eye in hand: the camera is on the gripper, the board lies still      X = gripper_from_camera, Y = base_from_board
     eye to hand: the camera stands still, the board is on the gripper    X = base_from_camera, Y = gripper_from_board

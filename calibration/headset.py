@@ -1,4 +1,4 @@
-"""A headset in a robot's frame, by a board that both know: the robot by its calibration, the headset by looking at it.
+"""Locates a headset in a robot's frame by a board with a known pose in both.
 
 The head moves, so that every frame has its own pose; one that is too old is refused, never reused.
 """
@@ -14,7 +14,7 @@ MAX_RMS_PX = 3.0
 
 
 class BoardLost(CalibrationError):
-    """The board was not seen lately enough to say where the headset is."""
+    """An error for a board that was not detected recently enough."""
 
 
 def compute_base_from_headset(base_from_board: UncertainTransform, headset_from_board: BoardPose) -> UncertainTransform:

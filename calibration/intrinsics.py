@@ -1,4 +1,4 @@
-"""A camera's intrinsics from views of a board: fit, judge every view, drop the bad ones and say how sure it is.
+"""Fits a camera's intrinsics to board views, rejects outlier views and estimates standard deviations.
 
 The fit is Zhang's (2000) as OpenCV has it. What is said of it, residuals and standard deviations, is computed here
 with our own camera models, the same way for each of them.

@@ -1,4 +1,4 @@
-"""What a lens does to directions: from a ray to the image plane at focal length 1, and back. Pure, vectorised.
+"""Distorts and undistorts normalized image points with pinhole and fisheye models. Pure, vectorised.
 
 A distortion polynomial is only meaningful up to where it folds back: beyond that radius it maps rays that the lens
 never saw into the middle of the picture. Here everything beyond it is NaN, in both directions.

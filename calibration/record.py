@@ -1,4 +1,4 @@
-"""Calibration files: versioned JSON that says what it belongs to, and is refused where it does not belong.
+"""Reads and writes calibration files: versioned JSON bound to a camera, device and resolution.
 
 Every result, a camera's, a gaze mapping's or a robot's, is written in the same frame:
 

@@ -72,7 +72,7 @@ class ScreenGaze:
 
 
 class ScreenTracker:
-    """Follows one screen through a camera's frames. Times are seconds on any one clock."""
+    """Tracks the pose of one screen through a camera's frames. Times are seconds on one clock."""
 
     def __init__(self, camera: CameraModel, screen: ScreenPlane) -> None:
         self._camera, self._screen = camera, screen
@@ -83,7 +83,7 @@ class ScreenTracker:
         """Largest reprojection error of a marker's corner in the newest frame that showed enough markers, px."""
 
     def update_markers(self, markers_px: Mapping[int, ArrayLike], at_s: float) -> bool:
-        """Take one frame's markers, (4, 2) px each, as captured; False where they do not fix the screen."""
+        """Update the homography from one frame's markers, (4, 2) px each; False where they do not determine it."""
         common = [number for number in self._screen.markers if number in markers_px]
         if len(common) < MIN_MARKERS:
             self.reason = f"{len(common)} of the screen's markers seen, {MIN_MARKERS} needed"

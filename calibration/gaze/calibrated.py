@@ -1,4 +1,4 @@
-"""A gaze calibration as a whole: made from pairs, saved, and applied to every look. Pure."""
+"""Fits, stores and applies a gaze calibration. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AppliedCalibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazeCalibration:
-    """Takes a tracker's pixels to where the eyes are, with the error known.
+    """Maps a tracker's reported pixels to calibrated gaze with an error radius.
 
     expected_deg: the error as far as it is known without a validation (leaving each target out). drift_deg: offset
     that one look at a known point has added since.

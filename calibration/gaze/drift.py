@@ -1,4 +1,4 @@
-"""What has slipped since the calibration: an offset, learnt from single looks, bounded, and forgotten again. Pure.
+"""Estimates slippage since the calibration: a bounded, decaying offset from single fixations. Pure.
 
 A scalar Kalman filter for either axis. Between observations the offset decays and its uncertainty grows back, so that
 one wrong confirmation neither moves the gaze far nor for long.

@@ -1,4 +1,4 @@
-"""From what the tracker says to where the eyes are, both in degrees: the map, and how it is chosen and fitted. Pure."""
+"""Fits and selects the polynomial map from reported to true gaze, both in degrees. Pure."""
 
 from __future__ import annotations
 

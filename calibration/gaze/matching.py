@@ -1,4 +1,4 @@
-"""Which gaze belongs to which target: pairs by time, then one look a target. Pure."""
+"""Pairs gaze samples with calibration targets by time. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good gaze is on targets that it was not calibrated with: accuracy, precision, loss, bias, and a verdict. Pure.
+"""Measures accuracy, precision, data loss and bias of gaze on validation targets. Pure.
 
 Definitions follow Holmqvist et al., Eye tracker data quality, ETRA 2012; limits are for choosing objects by gaze.
 """
@@ -28,7 +28,7 @@ _MAX_SAMPLE_GAP_S = 0.1
 
 
 class QualityError(CalibrationError):
-    """There is nothing that could be judged."""
+    """An error for validation data without a usable target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _FORESHORTENING_SD = 0.08
 
 
 class LocationError(CalibrationError):
-    """There is no saying where it is; the message says why."""
+    """An error for an object whose location cannot be determined; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""One thing's pose over time: steady while it stands, following while it moves, its axes named the same throughout.
+"""Filters an object's pose over time, with a consistent order of its axes.
 
 Place: a Kalman filter of constant velocity, whose process noise rises when what is measured contradicts it and falls
 when it agrees again (adjustable level of process noise: Bar-Shalom, Li & Kirubarajan, "Estimation with Applications to

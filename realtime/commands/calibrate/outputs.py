@@ -1,4 +1,4 @@
-"""Whether what a verb will write can be written: asked before somebody has looked at targets for a minute."""
+"""Checks that the output files can be written before a calibration starts."""
 
 from __future__ import annotations
 
