@@ -49,13 +49,17 @@ def default_picture_side(encoder_threads: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Which engine, and how much of the machine it may use.
+    """Holds the settings of the engine and its share of the machine.
 
-    precision: "auto" is int8 where one was built here and passed its gate, else bf16 where the CPU has it, else f32;
+    backend: library that runs the model.
+    model: name of the model, as `gazecast models` lists them.
+    precision: "auto" is int8 where one was built here and accepted, else bf16 where the CPU has it, else f32;
         on a GPU f16. f16 and fp8 are for GPUs alone.
-    picture_side: longest side of the picture as the encoder sees it, of the model's 1024 px; less is coarser and
-        faster. 0 is 1024 on a GPU and for SAM's own ViTs, else what suits the number of threads.
-    cache_dir: where graphs and their notes are kept; None is `default_cache_dir()`.
+    encoder_threads: CPU threads of the encoder, at least 1; the default depends on the number of cores.
+    decoder_threads: CPU threads of the decoder, at least 1; the default depends on the number of cores.
+    picture_side: longest side of the frame for the encoder, 224 to 1024 px; less is coarser and faster. 0 is 1024
+        on a GPU and for SAM's own ViTs, else a side that suits the number of threads.
+    cache_dir: folder of the graphs and their notes; unset for the user's cache.
     """
 
     backend: Backend = "openvino"

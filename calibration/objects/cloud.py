@@ -33,11 +33,13 @@ _ROUND_FACTORS = (1, 1.5, 2, 3, 5, 7)
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """How points are taken.
+    """Holds the settings of the point cloud of an object.
 
-    erode_px: how far masks may bleed. least_valid: share of the mask's pixels that must have depth.
-    voxel_m: side of the cells that points are averaged in; 0 chooses one that gives some `voxel_centroids` of them.
-    most_pixels: a larger thing is looked at in every second pixel, or third.
+    erode_px: width of the mask's edge that is left out because masks may bleed there, px.
+    least_valid: smallest share of the mask's pixels that must have depth, 0..1.
+    voxel_m: side of the cells that points are averaged in, m; 0 selects one that gives about `cells` cells.
+    cells: number of cells of an object where voxel_m is 0.
+    most_pixels: number of pixels of an object from which on only every second pixel, or third, is used.
     """
 
     erode_px: int = 3

@@ -13,13 +13,14 @@ from calibration.objects import CloudSettings
 
 @dataclass(frozen=True, slots=True)
 class DepthSettings:
-    """Where depth comes from.
+    """Holds the settings of the depth source.
 
-    source: pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (`realtime.sources.depth`); empty for none.
-    tolerance_ms: how far apart a depth frame and the picture may have been taken.
-    wait_ms: how long a mask is waited with for a depth frame that is still on its way.
-    camera, colour_from_depth: where depth comes from a camera beside the colour camera: its calibration, and a JSON
-        file with translation_m and quaternion_xyzw. Without them depth must be aligned with the picture.
+    source: source of depth: pupil: (the frames' own device), pupil://HOST:PORT or file:PATH; empty for none.
+    tolerance_ms: largest difference in time between a depth frame and its frame, 0 to 10000 ms.
+    wait_ms: longest wait of a mask for a depth frame that is on its way, 0 to 10000 ms.
+    camera: calibration of a depth camera beside the colour camera; unset where depth is aligned with the frame.
+    colour_from_depth: JSON file with translation_m and quaternion_xyzw from the depth camera to the colour camera;
+        together with camera.
     """
 
     source: str = ""
@@ -41,15 +42,17 @@ class DepthSettings:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSettings:
-    """How a mask becomes a thing in space; with `camera`, `object3d` is published.
+    """Holds the settings of objects in space; with `camera`, `object3d` is published.
 
-    camera: calibration of the camera of the frames. frame_id: of its optical frame; empty for its name's.
-    robot: a file of `calibrate handeye`; robot_frame: its frame's name, empty for what the file says (base, gripper).
-    board: that lies in view, as for `calibrate`: its plane says where flat things on it are; and with
-    robot_by_board: it is the board of the file, which says where a headset is in the robot's base.
-    size_m: the longest side of what is looked at, if that is known beforehand; 0 if not.
-    library: that fits the box round what stands still; open3d is slower and for comparison.
-    most_points: that are published.
+    camera: calibration of the camera of the frames; unset to disable `object3d`.
+    frame_id: name of the camera's optical frame, ending with _optical_frame; empty for that of the camera's name.
+    robot: file of `calibrate handeye`; unset for positions in the camera's frame alone.
+    robot_frame: name of the robot's frame; empty for the name in the file of the robot (base, gripper).
+    robot_by_board: the board is that of the file of the robot and locates a headset in the robot's base.
+    board: board in view, as for `calibrate`; flat objects are located on its plane. Empty for none.
+    size_m: longest side of the object, 0.001 to 100 m, if it is known beforehand; 0 if not.
+    library: library that fits the box of an object at rest; open3d is slower and for comparison.
+    most_points: number of points that are published, 0 to 100000.
     """
 
     camera: Path | None = None

@@ -9,15 +9,15 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
-    """How recordings are made.
+    """Holds the settings of recordings.
 
-    file: record from the start into this file, or into a new one of this folder, which is what has no ending; None to
-        record when asked to.
-    folder: where recordings go that are started from the page.
-    frames: `jpeg` or `png` for pictures that did not come as JPEG; only those that did, and PNG, are recorded as they
-        were seen, so that an exact replay gives the masks of the run itself.
-    jpeg_quality: of pictures that did not come as JPEG, 1 to 100.
-    overlays: keep published overlays too, which could be drawn again; there are some only where somebody subscribes.
+    file: record from the start into this file, or into a new file in this folder if the path has no ending; unset to
+        record on request.
+    folder: folder of the recordings that are started from the page.
+    frames: format, jpeg or png, of frames that did not arrive as JPEG. Frames that did are kept as they are; these and
+        PNG are lossless, so that an exact replay gives the masks of the run itself.
+    jpeg_quality: JPEG quality of frames that did not arrive as JPEG, 1 to 100.
+    overlays: keep published overlays too, which could be drawn again; only while a subscriber wants them.
     """
 
     file: Path | None = None

@@ -20,11 +20,15 @@ from realtime.tracking.tracker import TrackerSettings
 
 @dataclass(frozen=True, slots=True)
 class PublishConfig:
-    """What is published and how.
+    """Holds the settings of the published messages.
 
-    stream: a name that every message carries. encoding: of masks. overlay: draw and publish `overlay` too.
-    jpeg_quality: of overlays, 1 to 100. foxglove: HOST:PORT where Foxglove finds ROS 2 messages; empty for nowhere.
-    lerobot: tcp://HOST:PORT of a camera of LeRobot's that shows overlays; empty for none.
+    endpoint: address where messages are published, tcp://HOST:PORT.
+    stream: name that every message carries, up to 64 printable ASCII characters.
+    encoding: encoding of the masks: packbits+zstd, coco_rle or png.
+    overlay: draw and publish `overlay` too, while a subscriber wants it.
+    jpeg_quality: JPEG quality of overlays, 1 to 100.
+    foxglove: address HOST:PORT where Foxglove connects to ROS 2 messages; empty to disable.
+    lerobot: address tcp://HOST:PORT of a LeRobot camera that shows overlays; empty to disable.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -45,13 +49,14 @@ class PublishConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """The whole configuration.
+    """Holds the whole configuration of a run.
 
-    source: where frames come from. gaze: where gaze comes from; empty for the same device as the frames.
-    calibration: a file of `gazecast calibrate gaze`, applied to every look; None for gaze as the tracker gives it.
-    requests: tcp://HOST:PORT where other programs may ask to hold, segment and so on; empty for nowhere.
-    learn_drift: while calibrated, let small things that the wearer dwells on tell what has slipped.
-    models: a folder with one folder of weights per model; None for the user's cache.
+    source: source of frames, such as camera:0, pupil://HOST:PORT or file:PATH.
+    gaze: source of gaze; empty for the same device as the frames.
+    calibration: file of `gazecast calibrate gaze`, applied to every gaze sample; unset for uncorrected gaze.
+    learn_drift: while calibrated, correct drift with the small objects that the wearer dwells on.
+    models: folder with one folder of weights per model; unset for the user's cache.
+    requests: address tcp://HOST:PORT where other programs may request holds, segmentation and more; empty to disable.
     """
 
     source: str = "camera:0"

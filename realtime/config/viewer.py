@@ -21,14 +21,16 @@ class ViewSettings:
     """Holds the settings of the live page and its server (`--view`).
 
     enabled: serve the page; `--view` sets it.
-    host, port: address to listen at; port 0 selects a free one. Beyond this machine only with a token and TLS.
-    token: a secret that every request must carry as `?token=`; empty for none.
-    tls_cert, tls_key: PEM files.
-    jpeg_quality: of frames and overlays, 1 to 100.
-    max_viewers: further viewers are refused.
-    homography: nine numbers, row by row, from a frame's pixels to a see-through display's, for edges alone.
-    display_size: (width, height) px of that display; 0, 0 for the frame's own.
-    snapshots: the folder that snapshots are written to.
+    host: address to listen at; one that other machines can reach needs a token and TLS.
+    port: port to listen at, 0 to 65535; 0 selects a free one.
+    token: secret that every request must carry as `?token=`, at least 16 letters and digits; empty for none.
+    tls_cert: PEM file of the certificate; together with tls_key.
+    tls_key: PEM file of the private key; together with tls_cert.
+    jpeg_quality: JPEG quality of frames and overlays, 1 to 100.
+    max_viewers: number of viewers, 1 to 256; further ones are refused.
+    homography: nine numbers, row by row, from a frame's pixels to a see-through display's; for contours alone.
+    display_size: width and height of that display, px, up to 8192; 0, 0 for the frame's own.
+    snapshots: folder that snapshots are written to.
     """
 
     enabled: bool = False

@@ -32,7 +32,8 @@ class RefinementSettings:
 
     side_px: the working scale, half of an 854 px frame.
     area: largest number of working pixels; an object that fills the frame is refined more coarsely.
-    band, band_per_frame: half the width of the uncertain band along the edge, fresh and for every frame of age.
+    band: half the width of the uncertain band along the edge, fresh.
+    band_per_frame: what every frame of age adds to `band`.
     doubt: extra width factor of the band where the carried picture does not resemble the newest one.
     window: radius of the local colour models.
     prior: log-odds in favour of the carried mask at the band's border.
