@@ -1,15 +1,17 @@
-"""What every source of frames or gaze is: two protocols, their status, their error. Imports nothing but our types."""
+"""Defines the parts that all sources share: state and counts, and threads."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 
+from realtime.errors import SourceError
 from realtime.types import ClockStatus, OnEvent, SourceState, SourceStatus
 
 
 class SourceMonitor:
-    """A source's state and counts behind a lock, which tells of changes of state."""
+    """Holds a source's state and counts behind a lock, and reports changes of state."""
 
     def __init__(self, state: SourceState = "connecting", reason: str = "") -> None:
         self._lock = threading.Lock()
@@ -20,7 +22,7 @@ class SourceMonitor:
         self.on_event: OnEvent | None = None
 
     def set_state(self, state: SourceState, reason: str = "") -> None:
-        """Take on a state; whoever listens hears of it if it is new. Final states are not left."""
+        """Change the state and report it if it is new; a final state stays."""
         with self._lock:
             same = (state, reason) == (self._state, self._reason)
             if same or self._state in ("ended", "failed"):
@@ -30,17 +32,57 @@ class SourceMonitor:
             self.on_event(self.status())
 
     def count_received(self, count: int = 1) -> None:
-        """Count what came."""
+        """Count received items."""
         with self._lock:
             self._received += count
 
     def count_dropped(self, reason: str, count: int = 1) -> None:
-        """Count what came and is not handed on."""
+        """Count items that were received and are not passed on."""
         if count:
             with self._lock:
                 self._dropped[reason] += count
 
     def status(self, clock: ClockStatus | None = None) -> SourceStatus:
-        """A copy of it all."""
+        """Return a copy of state and counts."""
         with self._lock:
             return SourceStatus(self._state, self._reason, self._received, dict(self._dropped), clock)
+
+
+class ThreadedSource:
+    """A base of sources that work on threads of their own: starts, guards and stops these."""
+
+    def __init__(self, waiting: str) -> None:
+        """waiting: the reason of the state `connecting` before the start."""
+        self._monitor = SourceMonitor("connecting", waiting)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def stop(self) -> None:
+        """End within a second."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(0.9)
+
+    def status(self) -> SourceStatus:
+        """Return state and counts."""
+        return self._monitor.status()
+
+    def _start_threads(self, on_event: OnEvent | None, **works: Callable[[], None]) -> None:
+        """Run each of `works` on a thread with its name."""
+        if self._threads or self._stop.is_set():
+            raise RuntimeError("a source starts once; open another")
+        self._monitor.on_event = on_event
+        self._threads = [
+            threading.Thread(target=self._guard, args=(work,), name=name, daemon=True) for name, work in works.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Show the unexpected end of a thread in the status, not only on a console."""
+        try:
+            work()
+        except Exception as error:
+            reason = str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
+            self._monitor.set_state("failed", reason)
+            self._stop.set()

@@ -5,7 +5,6 @@ Whoever serves the page puts in what the page sends; nothing here knows how it c
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +12,7 @@ import numpy as np
 
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
-from realtime.sources.base import SourceMonitor
+from realtime.sources.base import SourceMonitor, ThreadedSource
 from realtime.sources.pupil_messages import read_jpeg_size
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus
 
@@ -34,26 +33,24 @@ class BrowserFrame:
     received_ns: int
 
 
-class BrowserFrames(FrameSource):
+class BrowserFrames(ThreadedSource, FrameSource):
     """Decodes the newest frame on a thread of its own, so that whoever offers it goes on at once."""
 
     def __init__(self) -> None:
-        self._monitor = SourceMonitor("connecting", NO_PAGE)
+        super().__init__(NO_PAGE)
         self._shots: Latest[BrowserFrame] = Latest()
         self._on_frame: OnFrame = lambda frame: None
         self._last_ns = 0
-        self._thread = threading.Thread(target=self._decode, name="frames browser", daemon=True)
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin, whether a page is there yet or not."""
-        self._on_frame, self._monitor.on_event = on_frame, on_event
-        self._thread.start()
+        self._on_frame = on_frame
+        self._start_threads(on_event, **{"frames browser": self._decode})
 
     def stop(self) -> None:
         """End within a second."""
         self._shots.close()
-        if self._thread.is_alive():
-            self._thread.join(0.9)
+        super().stop()
 
     def status(self) -> SourceStatus:
         """`dropped` counts what was superseded by a newer frame before it was decoded, and what was no JPEG."""

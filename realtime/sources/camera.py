@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from realtime.infra.clock import now_ns
-from realtime.sources.base import SourceMonitor
+from realtime.sources.base import ThreadedSource
 from realtime.sources.opencv_capture import VideoCapture
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
@@ -15,7 +14,7 @@ SILENCE_NS = 2_000_000_000
 _PLAUSIBLE_NS = 1_000_000_000
 
 
-class CaptureFrames:
+class CaptureFrames(ThreadedSource):
     """A `FrameSource` over anything that can be opened again and again.
 
     `timestamp` is the host's monotonic clock in seconds: when the driver says the picture was taken, else when it
@@ -25,37 +24,26 @@ class CaptureFrames:
 
     def __init__(self, name: str, open_capture: Callable[[], VideoCapture | None], advice: str) -> None:
         """`advice` tells what to do when it cannot be opened."""
+        super().__init__(f"opening {name}")
         self._name, self._open, self._advice = name, open_capture, advice
-        self._monitor = SourceMonitor("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
         self._index, self._last_ns = 0, 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._guard, name=f"frames {name}", daemon=True)
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin, whether it is plugged in yet or not."""
-        self._on_frame, self._monitor.on_event = on_frame, on_event
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End within a second."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(0.8)
+        self._on_frame = on_frame
+        self._start_threads(on_event, **{f"frames {self._name}": self._capture})
 
     def status(self) -> SourceStatus:
         """A camera that hangs in a read is `waiting`."""
         if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
             self._monitor.set_state("waiting", f"{self._name} gives no pictures; {self._advice}")
-        return self._monitor.status()
+        return super().status()
 
-    def _guard(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self._use()
-                self._stop.wait(RETRY_S)
-        except Exception as error:
-            self._monitor.set_state("failed", f"{type(error).__name__}: {error}")
+    def _capture(self) -> None:
+        while not self._stop.is_set():
+            self._use()
+            self._stop.wait(RETRY_S)
 
     def _use(self) -> None:
         """Open it and read until it gives no more."""

@@ -15,7 +15,7 @@ import msgpack
 from realtime.comms.sockets import MAX_MESSAGE_BYTES, PupilSubscription, RequestSocket, check_endpoint
 from realtime.errors import RequestTimeout
 from realtime.infra.clock import ClockMap, now_ns
-from realtime.sources.base import SourceMonitor
+from realtime.sources.base import ThreadedSource
 from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
 from realtime.sources.pupil_messages import (
     DEPTH_FORMATS,
@@ -43,14 +43,15 @@ _LONGEST_GAP = 1000
 """Indices further apart than this were not lost, they were counted anew."""
 
 
-class _PupilConnection:
+class _PupilConnection(ThreadedSource):
     """A device's remote and one of its topics: finds the port, keeps the clock, receives, notices what is missing."""
 
     def __init__(self, host: str, port: int, topic: str, queue: int) -> None:
         self._host = f"[{host}]" if ":" in host else host
         self.address = check_endpoint(f"tcp://{self._host}:{port}")
         self._topic, self._queue = topic, queue
-        self.monitor = SourceMonitor("connecting", f"asking {self.address}")
+        super().__init__(f"asking {self.address}")
+        self.monitor = self._monitor
         self.clock = ClockMap()
         self._feed_port: int | None = None
         self._good_ns = self._asked_frames_ns = 0  # last usable message, last request for frames
@@ -58,25 +59,18 @@ class _PupilConnection:
         self._lag_ns: int | None = None
         self._doubt_ns = self._probed_ns = 0
         self._probes = 0
-        self._stop, self._wake = threading.Event(), threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._wake = threading.Event()
 
     def start(self, take: Callable[[PupilSubscription, list[bytes]], None], on_event: OnEvent | None) -> None:
         """Begin both threads; `take` gets each message, and the feed to take more from."""
-        if self._threads or self._stop.is_set():
-            raise RuntimeError("a source starts once; open another")
-        self.monitor.on_event = on_event
-        for work, name in ((self._keep_contact, "remote"), (lambda: self._receive(take), "feed")):
-            thread = threading.Thread(target=self._guard, args=(work,), name=f"{self._topic} {name}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        works = {f"{self._topic} remote": self._keep_contact, f"{self._topic} feed": lambda: self._receive(take)}
+        self._start_threads(on_event, **works)
 
     def stop(self) -> None:
         """End both threads."""
         self._stop.set()
         self._wake.set()
-        for thread in self._threads:
-            thread.join(1.0)
+        super().stop()
 
     def status(self) -> SourceStatus:
         """State, counts and clock."""
@@ -98,15 +92,6 @@ class _PupilConnection:
         """A message was usable."""
         self._good_ns = received_ns
         self.monitor.set_state("running")
-
-    def _guard(self, work: Callable[[], None]) -> None:
-        """A thread that ends by mistake must be seen in the status, not only on a console."""
-        try:
-            work()
-        except Exception as error:
-            self.monitor.set_state("failed", f"{type(error).__name__}: {error}")
-            self._stop.set()
-            self._wake.set()
 
     def _keep_contact(self) -> None:
         remote, pause_s = RequestSocket(self.address), 0.1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from engines import Image
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import SourceMonitor
+from realtime.sources.base import ThreadedSource
 from realtime.sources.opencv_capture import VideoFile
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
@@ -60,7 +59,7 @@ class PlaybackClock:
         self.period_s, self.passes = period_s, self.passes + 1
 
 
-class PlayedFrames:
+class PlayedFrames(ThreadedSource):
     """A `FrameSource` that plays what was recorded before, on a clock of its own; what it plays is its heirs' to say.
 
     In real time each frame is given when its time has come; a reader that falls behind by more than 0.25 s makes it go
@@ -68,11 +67,9 @@ class PlayedFrames:
     """
 
     def __init__(self, name: str, *, real_time: bool) -> None:
+        super().__init__(f"opening {name}")
         self.clock = PlaybackClock(real_time=real_time)
-        self._monitor = SourceMonitor("connecting", f"opening {name}")
         self._on_frame: OnFrame = lambda frame: None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._guard, name="frames file", daemon=True)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,30 +78,16 @@ class PlayedFrames:
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Begin to play; start gaze that plays along before this."""
-        self._on_frame, self._monitor.on_event = on_frame, on_event
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End within a second."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(0.9)
+        self._on_frame = on_frame
+        self._start_threads(on_event, **{"frames file": self._play})
 
     def status(self) -> SourceStatus:
         """`dropped` counts pictures that could not be decoded."""
-        return self._monitor.status()
+        return super().status()
 
     def _play(self) -> None:
         """Play to the end, with `_wait_until_due` and `_emit`, then `_finish`."""
         raise NotImplementedError
-
-    def _guard(self) -> None:
-        try:
-            self._play()
-        except SourceError as error:
-            self._monitor.set_state("failed", str(error))
-        except Exception as error:
-            self._monitor.set_state("failed", f"{type(error).__name__}: {error}")
 
     def _wait_until_due(self, clip_s: float) -> bool:
         """Wait until that second has come; False when stopped."""

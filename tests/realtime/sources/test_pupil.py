@@ -343,7 +343,7 @@ def test_consumer_that_is_slow_gets_the_newest_frame(frames: Callable[..., tuple
 def test_oversize_frame_is_counted_and_frames_go_on(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.session.inputs import pupil
+    from realtime.sources import pupil
 
     monkeypatch.setattr(pupil, "MAX_MESSAGE_BYTES", 100_000)
     with device() as opened:
