@@ -6,7 +6,7 @@ import msgpack
 import numpy as np
 import pytest
 
-import realtime.pipeline.request_server as server_module
+import realtime.pipeline.request_handler as handler_module
 from realtime import MaskSubscriber, Requester
 from realtime.comms.requests import pack_request, read_reply
 from realtime.comms.sockets import RequestSocket
@@ -155,7 +155,7 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
     waiting = threading.Thread(target=hold)
     try:
         with Requester(requests.endpoint, timeout_s=20) as robot:
-            monkeypatch.setattr(server_module, "TRACKER_S", 1000.0)
+            monkeypatch.setattr(handler_module, "TRACKER_S", 1000.0)
             waiting.start()
             eventually(lambda: commands._values, "a hold to wait")
             assert not robot.status()["held"]
@@ -163,7 +163,7 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
             waiting.join(20)
             assert held == [7]
             assert robot.status()["held"]
-            monkeypatch.setattr(server_module, "TRACKER_S", 0.2)
+            monkeypatch.setattr(handler_module, "TRACKER_S", 0.2)
             with pytest.raises(WireError, match="no frame came"):
                 robot.hold()
             assert commands.drain() == []
