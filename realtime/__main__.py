@@ -1,4 +1,4 @@
-"""The entry point of `gazecast` and `python -m realtime`: imports the command where Ctrl-C is already understood."""
+"""Starts the command `gazecast`; imports it where Ctrl-C is already handled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ RUN_LIBRARIES = {
     "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "torch": "torch", "av": "av", "rich": "rich",
     "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib",
 }  # fmt: skip
-"""Import names and distributions of the extra `run`."""
+"""Import name -> distribution of the extra `run`."""
 
 
 def main() -> int:
-    """Run the command; 130 when it is interrupted, also while it is still being imported."""
+    """Run the command and return its exit code; 130 when interrupted, also during the import."""
     try:
         from realtime.commands.main import main as command
 
@@ -32,7 +32,7 @@ def main() -> int:
         )
         code = 2
     if any(thread.daemon for thread in threading.enumerate()):
-        # A thread that was left in an encode, inside C++, would abort the process when the interpreter ends.
+        # A daemon thread that is still encoding, in C++, would abort the process when the interpreter ends.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,4 +1,4 @@
-"""`gazecast replay`: run a recording through the pipeline again, or do exactly again what the run did."""
+"""Replays a recording exactly, and compares its masks with the recorded ones."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ENGINE = ("backend", "model", "precision", "device")
 
 
 def read_recorded_config(recording: RecordingReader) -> RunConfig:
-    """The settings of the run that was recorded; what this version does not know is a `RecordingError`.
+    """Read the settings of the recorded run; raises `RecordingError` for settings of another version.
 
-    Only those that a recording keeps: one that others made opens no port and names no file of this machine.
+    Only the settings that a recording keeps: a recording of others opens no port and names no file here.
     """
     try:
         values = tomllib.loads(recording.about.config)
@@ -39,7 +39,7 @@ def read_recorded_config(recording: RecordingReader) -> RunConfig:
 
 
 def describe_recording(recording: RecordingReader) -> str:
-    """A line about a recording."""
+    """Describe a recording in one line."""
     start_ns, end_ns = recording.span_ns
     engine = recording.about.engine
     what = " ".join(str(engine[name]) for name in ENGINE[:3] if engine.get(name))
@@ -54,9 +54,9 @@ def describe_recording(recording: RecordingReader) -> str:
 def replay_exactly(
     recording: RecordingReader, config: RunConfig, progress: ProgressReporter, out: Path | None = None
 ) -> bool:
-    """Do again what the run did, and say how it compares; False where masks differ and nothing explains it.
+    """Repeat the recorded calls of the tracker and compare the masks; False for an unexplained difference.
 
-    out: a new file for the masks as they come out now.
+    out: a new file for the new masks. Raises `RecordingError` or `EngineError`.
     """
     first = next(recording.frames(), None)
     if first is None:
@@ -88,16 +88,16 @@ def replay_exactly(
     )
     if account.same == account.masks:
         return True
-    reasons = _reasons(account, recording, engine, config)
+    reasons = _explain_difference(account, recording, engine, config)
     for reason in reasons:
         progress.show_line(reason)
     return bool(reasons)
 
 
-def _reasons(
+def _explain_difference(
     account: ReplaySummary, recording: RecordingReader, engine: Mapping[str, Any], config: RunConfig
 ) -> list[str]:
-    """Why masks are not those of the run, though they are the same at every replay."""
+    """List the reasons why the masks differ from the recorded ones, though each replay gives the same."""
     about, said = recording.about, []
     same = [key for key in engine if key != "engine_id"]  # which counts the engines of a process
     if any(about.engine.get(key) != engine[key] for key in same):

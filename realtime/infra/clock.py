@@ -1,9 +1,9 @@
-"""Clocks: host monotonic nanoseconds, and a map from a device's clock to them. Pure; imports nothing of ours.
+"""Reads the host's monotonic clock and maps a device's clock to it.
 
-A probe asks a device for its time. The answer was made at some instant between sending and receiving, so the middle is
-wrong by half the round trip at most; probes of small round trip are the good ones (Cristian, "Probabilistic clock
-synchronization", Distributed Computing 1989; Mills' clock filter in NTP, RFC 5905). Through the best third of a
-sliding window goes the line of Theil and Sen, whose slope is the drift.
+A probe requests a device's time. The device read its clock at some instant between sending and receiving, so the
+middle is wrong by half the round trip at most; probes of short round trip are the most accurate (Cristian, "Probabilistic clock
+synchronization", Distributed Computing 1989; Mills' clock filter in NTP, RFC 5905). A Theil-Sen line is
+fitted to the best third of a sliding window; its slope is the drift.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from realtime.types import ClockStatus
 WINDOW = 60
 """Probes remembered; about a minute at one a second."""
 FIT_SPAN_S = 15.0
-"""Below this the drift cannot be told from the jitter of the round trips, and only the offset is estimated."""
+"""In a shorter window drift cannot be separated from round-trip jitter, and only the offset is estimated."""
 FIT_PROBES = 6
 MAX_DRIFT = 500e-6
 """s per s: quartz stays below 0.0001, but a host disciplined by NTP may turn its clock by as much as this."""
 MAX_SLEW = 5e-3
-"""s per s at which the map is turned back: slow enough that mapped time always runs forward."""
+"""s per s at which backward corrections are applied: slow enough that mapped time always increases."""
 JUMP_NS = 10_000_000
-"""A contradiction larger than this is a clock that was set, not one that was measured badly."""
+"""A contradiction larger than this means that the clock was set, not that a probe was inaccurate."""
 
 
 def now_ns() -> int:
-    """The host's monotonic clock, which all `_ns` values are on."""
+    """Return the host's monotonic time, the time base of all `_ns` values."""
     return time.monotonic_ns()
 
 
 def wall_ns() -> int:
-    """The wall clock minus `now_ns`: what makes a time of ours one of day. Changes when the wall clock is set."""
+    """Return the wall clock minus `now_ns`, ns since 1970; it changes when the wall clock is set."""
     return time.time_ns() - now_ns()
 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """The device's clock showed `remote_s` when the host's was within `half_ns` of `host_ns`."""
+    """A reading `remote_s` of the device's clock, taken within `half_ns` of host time `host_ns`."""
 
     remote_s: float
     host_ns: int
@@ -52,9 +52,9 @@ class _Probe:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Host time as a straight line over device time, plus what is left of a correction that is worked off slowly.
+    """A linear map from device time to host time, plus the rest of a correction that is applied slowly.
 
-    Counted from a reference point, because a float cannot hold nanoseconds since a far epoch.
+    Relative to a reference point, because a float cannot hold nanoseconds since a far epoch.
     """
 
     remote_s: float
@@ -68,32 +68,32 @@ class _Line:
     gap_from_s: float = 0.0
 
     def ahead_ns(self, remote_s: float) -> float:
-        """The estimate, relative to the reference's `host_ns`."""
+        """Return the estimate relative to the reference's `host_ns`."""
         return self.shift_ns + (remote_s - self.remote_s) * (1 + self.drift) * 1e9
 
-    def left_ns(self, remote_s: float) -> float:
-        """How much of the correction is still to be worked off."""
+    def correction_ns(self, remote_s: float) -> float:
+        """Return the part of the correction that is not applied yet."""
         return max(0.0, self.gap_ns - MAX_SLEW * 1e9 * max(0.0, remote_s - self.gap_from_s))
 
     def at_ns(self, remote_s: float) -> int:
-        """The mapped time."""
-        return self.host_ns + round(self.ahead_ns(remote_s) + self.left_ns(remote_s))
+        """Return the mapped host time."""
+        return self.host_ns + round(self.ahead_ns(remote_s) + self.correction_ns(remote_s))
 
     def bound_ns(self, remote_s: float) -> float:
-        """How far `at_ns` may be from the truth.
+        """Return an upper bound of the error of `at_ns`.
 
-        The error is the difference of two lines and within `error_ns` at every trusted probe, so it is in between
-        too. Beyond them it grows with the angle of the lines, but not faster than two clocks can part.
+        The error is the difference of two lines and within `error_ns` at every trusted probe, so also between them.
+        Beyond them it grows with the angle of the lines, but not faster than two clocks can drift apart.
         """
         beyond_s = max(0.0, remote_s - self.last_s, self.first_s - remote_s)
         span_s = self.last_s - self.first_s
         angle = 2 * self.error_ns / span_s if span_s > 0 else math.inf
         grows_ns = beyond_s * min(angle, 2 * MAX_DRIFT * 1e9)
-        return self.error_ns + grows_ns + self.left_ns(remote_s) + math.ulp(remote_s) * 1e9 + 1
+        return self.error_ns + grows_ns + self.correction_ns(remote_s) + math.ulp(remote_s) * 1e9 + 1
 
 
 def _fit(probes: Sequence[_Probe]) -> _Line:
-    """The line through the trusted third of the probes: those of the smallest round trip."""
+    """Fit the line to the third of the probes with the shortest round trips."""
     trusted = sorted(probes, key=lambda probe: probe.half_ns)[: math.ceil(len(probes) / 3)]
     trusted.sort(key=lambda probe: probe.remote_s)
     origin, last = trusted[0], trusted[-1]
@@ -113,10 +113,10 @@ def _fit(probes: Sequence[_Probe]) -> _Line:
 class ClockMap:
     """Maps a device's clock (float seconds, any epoch, may be negative) to the host's monotonic nanoseconds.
 
-    Fed with probes by one thread; any thread may ask. Corrections forward are made at once, backward ones are worked
-    off at `MAX_SLEW`, so that the times of a device's samples stay in order. A probe that contradicts the map by
-    more than both their uncertainties proves that the clock was set: older probes are forgotten, and beyond `JUMP_NS`
-    the map jumps too and `resets` counts it.
+    One thread adds probes; any thread may map. Forward corrections are applied at once, backward ones at `MAX_SLEW`, so
+    that the times of a device's samples stay in order. A probe that contradicts the map by more than both
+    uncertainties proves that the clock was set: older probes are dropped, and beyond `JUMP_NS` the map jumps too and
+    `resets` counts it.
     """
 
     def __init__(self) -> None:
@@ -125,9 +125,9 @@ class ClockMap:
         self.resets = 0
 
     def add(self, sent_ns: int, remote_s: float, received_ns: int) -> bool:
-        """Take in an answer `remote_s` to a question sent and answered at these host times; True if the clock jumped.
+        """Add a probe sent and received at these host times; True if the clock jumped.
 
-        `ValueError` for an answer that came before its question or is not a number.
+        Raises `ValueError` for a reply before its request and for a time that is not finite.
         """
         if received_ns < sent_ns or not math.isfinite(remote_s):
             raise ValueError(
@@ -152,18 +152,18 @@ class ClockMap:
         return jumped
 
     def host_ns(self, remote_s: float) -> int | None:
-        """Host time of a device time; None before the first probe."""
+        """Map a device time to host time; None before the first probe."""
         return self._state[0].at_ns(remote_s) if self._state else None
 
     def uncertainty_ns(self, remote_s: float) -> int | None:
-        """How wrong `host_ns` of this device time may be; None before the first probe.
+        """Return an upper bound of the error of `host_ns` for this device time; None before the first probe.
 
-        Half of the worst trusted round trip plus what the line misses it by, growing beyond the last trusted probe.
+        Half of the longest trusted round trip plus its residual, growing beyond the last trusted probe.
         """
         return math.ceil(self._state[0].bound_ns(remote_s)) if self._state else None
 
     def status(self, at_ns: int) -> ClockStatus | None:
-        """What is known at host time `at_ns`; None before the first probe."""
+        """Return the state of the map at host time `at_ns`; None before the first probe."""
         if self._state is None:
             return None
         line, probed_ns = self._state

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines import Decoder
-from engines.automatic_masks import AutomaticMask, everything, finished, segment
+from engines.automatic_masks import AutomaticMask, generate_masks, run_to_end, segment_prompt
 from realtime.comms import MaskMessage, unpack
 from realtime.comms.requests import (
     MAX_HISTORY_S,
@@ -175,12 +175,12 @@ class RequestHandler:
             raise RequestRefused("nothing is encoded yet; is the source running?")
         found: tuple[AutomaticMask, ...]
         if isinstance(request, SegmentRequest):
-            found = (segment(decoder, keyframe.embedding, request.prompt),)
+            found = (segment_prompt(decoder, keyframe.embedding, request.prompt),)
             if not found[0].area_px:
                 raise RequestRefused("the mask is empty: no object was found there")
         else:
-            steps = everything(decoder, keyframe.embedding, request.settings)
-            found = finished(steps, lambda step: self._check_running())
+            steps = generate_masks(decoder, keyframe.embedding, request.settings)
+            found = run_to_end(steps, lambda step: self._check_running())
         ids = self._track_objects(keyframe, found)
         return pack_reply(
             frame=asdict(FrameRef.of(keyframe)),

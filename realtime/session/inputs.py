@@ -1,6 +1,6 @@
-"""Where frames and gaze come from, opened by a text such as `pupil://127.0.0.1:50020` or `file:clip.mp4`.
+"""Opens sources of frames, gaze and depth from a spec such as `pupil://127.0.0.1:50020` or `file:clip.mp4`.
 
-What a kind of source needs (ZeroMQ, OpenCV's capture) is imported when that kind is opened.
+The library of a kind of source (ZeroMQ, OpenCV's capture) is imported when that kind is opened.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ _REMOTE_PORT = 50020
 
 
 def open_frames(spec: str) -> FrameSource:
-    """The source of frames named by `spec`; `SourceError` says what is wrong with it and what is allowed.
+    """Open the source of frames named by `spec`; raises `SourceError`.
 
     pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
-    file:PATH[?loop=1&realtime=0&fps=24] - must be there; fps is for folders. rtsp://... - may appear later.
-    recording:FILE.mcap[?realtime=0] - what `gazecast run --record` wrote; its looks are `recording:`.
-    browser: - what the live page's camera or clip sends; whoever serves the page feeds it.
+    file:PATH[?loop=1&realtime=0&fps=24] - must exist; fps is for folders. rtsp://... - may appear later.
+    recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
+    browser: - the camera or clip of the live page, whose server passes the frames to it.
     """
-    kind, rest = _split(spec)
+    kind, rest = _split_kind(spec)
     if kind == "pupil":
         from realtime.sources.pupil import PupilFrames
 
-        return PupilFrames(*_host_and_port(spec))
+        return PupilFrames(*_parse_host_and_port(spec))
     if kind == "camera":
-        return _camera(spec, rest)
+        return _open_camera(spec, rest)
     if kind == "file":
-        return _recording(spec, rest)
+        return _open_file(spec, rest)
     if kind == "recording" and rest:
-        return _recorded(spec, rest)
+        return _open_recording(spec, rest)
     if kind in ("rtsp", "rtsps"):
-        return _stream(spec)
+        return _open_stream(spec)
     if spec.strip().lower() == "browser:":
         from realtime.sources.browser import BrowserFrames
 
@@ -64,12 +64,15 @@ def open_frames(spec: str) -> FrameSource:
 
 
 def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
-    """The source of gaze named by `spec`; a trace needs the `frames` it plays along with. `SourceError` as above."""
-    kind, rest = _split(spec)
+    """Open the source of gaze named by `spec`; raises `SourceError`.
+
+    frames: a trace or a recording plays on their clock.
+    """
+    kind, rest = _split_kind(spec)
     if kind == "pupil":
         from realtime.sources.pupil import PupilGaze
 
-        return PupilGaze(*_host_and_port(spec))
+        return PupilGaze(*_parse_host_and_port(spec))
     if kind == "trace" and rest:
         from realtime.sources.gaze_csv import TraceGaze
         from realtime.sources.video_file import VideoFrames
@@ -78,12 +81,12 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
             raise SourceError(
                 f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
             )
-        return TraceGaze(_path(spec, rest), frames.clock)
+        return TraceGaze(_parse_path(spec, rest), frames.clock)
     if kind == "recording":
         from realtime.recording.playback import RecordedFrames, RecordedGaze
 
         if not isinstance(frames, RecordedFrames):
-            raise SourceError(f"{spec} are the looks of a recording; they need its frames, from recording:FILE.mcap")
+            raise SourceError(f"{spec} is the gaze of a recording and needs its frames, from recording:FILE.mcap")
         return RecordedGaze(frames)
     if spec.strip().lower() == "browser:":
         from realtime.sources.browser import BrowserGaze
@@ -93,51 +96,51 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
 
 
 def redact_password(spec: str) -> str:
-    """The spec as it may be shown and kept: a stream's user and password left out."""
+    """Return the spec without a stream's user and password, as it may be shown and recorded."""
     kind, slashes, rest = spec.partition("://")
     return f"{kind}://{rest.rpartition('@')[2]}" if slashes else spec
 
 
 def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
-    """The source of depth named by `spec`, for the `frames` that `frames_spec` named; `SourceError` as above.
+    """Open the source of depth named by `spec`, for the `frames` of `frames_spec`; raises `SourceError`.
 
-    pupil: - `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another one.
+    pupil: - topic `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another device.
     file:PATH[?fps=24] - a folder of 16-bit PNGs (mm) or float TIFFs (m), or a 16-bit video, beside frames from file:.
     """
-    kind, rest = _split(spec)
+    kind, rest = _split_kind(spec)
     if kind == "pupil":
         from realtime.sources.pupil import PupilDepth
 
         own = not rest.strip("/")
         if own and not frames_spec.startswith("pupil:"):
             raise SourceError(f"{spec!r} is the frames' own device, and frames come from {frames_spec}; name its host")
-        host, port = _host_and_port(frames_spec if own else spec)
-        same = own or (frames_spec.startswith("pupil:") and _host_and_port(frames_spec) == (host, port))
+        host, port = _parse_host_and_port(frames_spec if own else spec)
+        same = own or (frames_spec.startswith("pupil:") and _parse_host_and_port(frames_spec) == (host, port))
         return PupilDepth(host, port, same_clock=same)
     if kind == "file" and rest:
-        return _depth_file(spec, rest, frames)
+        return _open_depth_file(spec, rest, frames)
     raise SourceError(f"{spec!r} is no source of depth; expected one of {DEPTH_SPECS}")
 
 
-def _depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
+def _open_depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
     from realtime.sources.depth import FileDepth, VideoDepth
     from realtime.sources.video_file import VideoFrames
 
     path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
-    options = _options(spec, query, "fps")
+    options = _parse_options(spec, query, "fps")
     if not isinstance(frames, VideoFrames):
         raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
-    fps = _within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else frames.fps
-    place = _path(spec, path)
-    return VideoDepth(place, frames.clock) if place.is_file() else FileDepth(place, frames.clock, fps)
+    fps = _parse_number(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else frames.fps
+    file = _parse_path(spec, path)
+    return VideoDepth(file, frames.clock) if file.is_file() else FileDepth(file, frames.clock, fps)
 
 
-def _split(spec: str) -> tuple[str, str]:
+def _split_kind(spec: str) -> tuple[str, str]:
     kind, _, rest = spec.partition(":")
     return kind.strip().lower(), rest
 
 
-def _host_and_port(spec: str) -> tuple[str, int]:
+def _parse_host_and_port(spec: str) -> tuple[str, int]:
     try:
         url = urlsplit(spec.strip())
         host, port = url.hostname, url.port if url.port is not None else _REMOTE_PORT
@@ -149,12 +152,12 @@ def _host_and_port(spec: str) -> tuple[str, int]:
     return host, port
 
 
-def _camera(spec: str, rest: str) -> FrameSource:
+def _open_camera(spec: str, rest: str) -> FrameSource:
     number, _, query = rest.partition("?")
-    options = _options(spec, query, "width", "height", "fps")
+    options = _parse_options(spec, query, "width", "height", "fps")
     if not (number.isascii() and number.isdigit() and len(number) < 4):
         raise SourceError(f"{spec!r}: {number!r} is no camera; expected camera:0, camera:1 ...")
-    numbers = {name: int(_within(spec, name, value, 1, 100_000)) for name, value in options.items()}
+    numbers = {name: int(_parse_number(spec, name, value, 1, 100_000)) for name, value in options.items()}
     from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_camera
 
@@ -165,9 +168,9 @@ def _camera(spec: str, rest: str) -> FrameSource:
     )
 
 
-def _recording(spec: str, rest: str) -> FrameSource:
+def _open_file(spec: str, rest: str) -> FrameSource:
     path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
-    options = _options(spec, query, "loop", "realtime", "fps")
+    options = _parse_options(spec, query, "loop", "realtime", "fps")
     flags = {}
     for name, default in (("loop", "0"), ("realtime", "1")):
         flags[name] = options.get(name, default)
@@ -178,31 +181,31 @@ def _recording(spec: str, rest: str) -> FrameSource:
     from realtime.sources.video_file import VideoFrames
 
     return VideoFrames(
-        _path(spec, path),
+        _parse_path(spec, path),
         loop=flags["loop"] == "1",
         real_time=flags["realtime"] == "1",
-        fps=_within(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
+        fps=_parse_number(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
     )
 
 
-def _recorded(spec: str, rest: str) -> FrameSource:
+def _open_recording(spec: str, rest: str) -> FrameSource:
     path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
-    real_time = _options(spec, query, "realtime").get("realtime", "1")
+    real_time = _parse_options(spec, query, "realtime").get("realtime", "1")
     if real_time not in ("0", "1"):
         raise SourceError(f"{spec!r}: realtime is {real_time!r}; expected 0 or 1")
     from realtime.recording.playback import RecordedFrames
 
-    return RecordedFrames(_path(spec, path), real_time=real_time == "1")
+    return RecordedFrames(_parse_path(spec, path), real_time=real_time == "1")
 
 
-def _path(spec: str, text: str) -> Path:
+def _parse_path(spec: str, text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise SourceError(f"{spec!r}: {error}") from None
 
 
-def _stream(spec: str) -> FrameSource:
+def _open_stream(spec: str) -> FrameSource:
     try:
         url = urlsplit(spec)
         host, port = url.hostname, url.port
@@ -217,7 +220,7 @@ def _stream(spec: str) -> FrameSource:
     return CaptureFrames(shown, lambda: open_stream(spec), "check the address, the password and that it is switched on")
 
 
-def _options(spec: str, query: str, *allowed: str) -> dict[str, str]:
+def _parse_options(spec: str, query: str, *allowed: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options:
         if name not in allowed:
@@ -225,11 +228,11 @@ def _options(spec: str, query: str, *allowed: str) -> dict[str, str]:
     return options
 
 
-def _within(spec: str, name: str, text: str, least: float, most: float) -> float:
+def _parse_number(spec: str, name: str, text: str, minimum: float, maximum: float) -> float:
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not least <= value <= most:
-        raise SourceError(f"{spec!r}: {name} is {text!r}; expected a number of {least:g} to {most:g}")
+    if not minimum <= value <= maximum:
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected a number of {minimum:g} to {maximum:g}")
     return value

@@ -1,4 +1,4 @@
-"""`gazecast doctor`: what this machine can run, and what to do about what is missing."""
+"""Implements `gazecast doctor`: checks what this machine can run and what is missing."""
 
 from realtime.commands.doctor.probes import examine, processor
 from realtime.commands.doctor.report import DoctorFinding, DoctorReport, FindingState

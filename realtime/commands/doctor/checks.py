@@ -1,4 +1,4 @@
-"""Judge what the system says about itself. Pure: every function takes what was read and returns findings."""
+"""Assesses readings of the system. Pure: each function receives a reading and returns findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_MODEL = "mobile_sam"
 
 
 def processor(cpuinfo: str, cores: int, usable: int) -> DoctorFinding:
-    """Name the processor and its cores; fewer than two leave no core for the tracker beside the encoder."""
+    """Assess the processor and its cores; with one core, tracker and encoder share it."""
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     name = " ".join(model[1].split()) if model else "unknown processor"
     share = f"{cores} cores" if usable == cores else f"{usable} of {cores} cores may be used"
@@ -37,7 +37,7 @@ def processor(cpuinfo: str, cores: int, usable: int) -> DoctorFinding:
 
 
 def instructions(cpuinfo: str) -> DoctorFinding:
-    """Name the instructions that make int8 and bf16 fast."""
+    """List the instructions that make int8 and bf16 fast."""
     line = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = set(line[1].split()) if line else set()
     found = [shown for flag, shown in CPU_FLAGS.items() if flag in flags]
@@ -50,16 +50,16 @@ def instructions(cpuinfo: str) -> DoctorFinding:
         if flags & needed
     ]
     if not flags:
-        return DoctorFinding("Hardware", "instructions", "note", "this system does not say")
+        return DoctorFinding("Hardware", "instructions", "note", "unknown on this system")
     text = f"{' '.join(found) or 'none of those that matter'}; fast: {', '.join(['f32', *fast])}"
     return DoctorFinding("Hardware", "instructions", "ok", text)
 
 
 def memory(meminfo: str, cgroup: str) -> DoctorFinding:
-    """Say how much memory there is, within the limit of a container where one is set."""
+    """Assess the memory, within the limit of a container where one is set."""
     kib = {key: int(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE)}
     if "MemTotal" not in kib:
-        return DoctorFinding("Hardware", "memory", "note", "this system does not say")
+        return DoctorFinding("Hardware", "memory", "note", "unknown on this system")
     total, free = kib["MemTotal"] * 1024, kib.get("MemAvailable", 0) * 1024
     limit = int(cgroup) if cgroup.strip().isdigit() else total
     text = f"{total / GIB:.1f} GiB, {free / GIB:.1f} free"
@@ -72,7 +72,7 @@ def memory(meminfo: str, cgroup: str) -> DoctorFinding:
 
 
 def requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """(name, extra or "") of each requirement in package metadata, tools for development left out."""
+    """Return (name, extra or "") of each requirement in package metadata, without development tools."""
     found: dict[str, str] = {}
     for line in lines:
         name = re.match(r"[\w.-]+", line.strip())
@@ -83,7 +83,7 @@ def requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def library(name: str, extra: str, version: str | None) -> DoctorFinding:
-    """Judge one library; one that only an extra needs may be missing."""
+    """Assess one library; one that only an extra needs may be missing."""
     if version is not None:
         return DoctorFinding("Libraries", name, "ok", version)
     if extra:
@@ -92,7 +92,7 @@ def library(name: str, extra: str, version: str | None) -> DoctorFinding:
 
 
 def graphics(answer: str | None) -> Iterable[DoctorFinding]:
-    """Judge what nvidia-smi said; None where there is no such program."""
+    """Assess the output of nvidia-smi; None where it is not installed."""
     if answer is None:
         yield DoctorFinding("Hardware", "gpu", "ok", "no NVIDIA GPU found; the CPU does it all")
         return
@@ -108,7 +108,7 @@ def graphics(answer: str | None) -> Iterable[DoctorFinding]:
 
 
 def model(name: str, folder: Path, trouble: str) -> DoctorFinding:
-    """Judge a model's weights: cached and whole, damaged, or not there, which matters for the default only."""
+    """Assess a model's weights: cached, damaged or missing, which matters for the default model only."""
     if not trouble:
         return DoctorFinding("Cache", name, "ok", f"cached in {folder}")
     if folder.exists():
@@ -119,7 +119,7 @@ def model(name: str, folder: Path, trouble: str) -> DoctorFinding:
 
 
 def room(folder: Path, free: int, writable: bool) -> DoctorFinding:
-    """Judge the disk on which the cache lies."""
+    """Assess the disk of the cache."""
     text = f"{free / GIB:.1f} GiB free for {folder}"
     if not writable:
         return DoctorFinding(
@@ -135,7 +135,7 @@ def room(folder: Path, free: int, writable: bool) -> DoctorFinding:
 
 
 def port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorFinding:
-    """Judge a default port: masks go out on the first, a Pupil device or `gazecast simulate` answers on the second."""
+    """Assess a default port: `publish` for masks, `device` for a Pupil device or `gazecast simulate`."""
     if name == "publish":
         if free:
             return DoctorFinding("Ports", f"{number}", "ok", "free; masks are published there")
@@ -149,7 +149,7 @@ def port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorF
 
 
 def camera(node: Path, label: str, index: str, allowed: bool, group: str) -> DoctorFinding:
-    """Judge a video device; a device's nodes after its first carry metadata, not pictures."""
+    """Assess a video device; its nodes after the first carry metadata, not frames."""
     number = node.name.removeprefix("video")
     if not allowed:
         advice = f"add yourself to its group and log in again: sudo usermod -aG {group} $USER"
@@ -160,7 +160,7 @@ def camera(node: Path, label: str, index: str, allowed: bool, group: str) -> Doc
 
 
 def display(system: str, found: str) -> DoctorFinding:
-    """Judge whether a window can be shown."""
+    """Assess whether a window can be opened."""
     if system in ("Windows", "Darwin") or found:
         return DoctorFinding("Display", "window", "ok", f"--window can be used {found}".rstrip())
     advice = "over SSH: ssh -X; without a screen watch the overlay topic instead"
@@ -168,7 +168,7 @@ def display(system: str, found: str) -> DoctorFinding:
 
 
 def origins(homes: dict[str, str]) -> DoctorFinding:
-    """Judge whether our three packages come from one place; their names are general enough to be taken by others."""
+    """Assess whether the three packages come from one folder; other distributions may use their names."""
     if len(set(homes.values())) == 1 and "" not in homes.values():
         return DoctorFinding("Packages", "origin", "ok", next(iter(homes.values())))
     places = ", ".join(f"{name} from {home or 'nowhere'}" for name, home in homes.items())

@@ -18,5 +18,5 @@ def _examine(args: argparse.Namespace) -> int:
     from realtime.commands.doctor.probes import examine
 
     report = examine()
-    print(report.json() if args.json else report.text())
-    return 0 if report.healthy else 1
+    print(report.to_json() if args.json else report.to_text())
+    return 0 if report.is_healthy else 1

@@ -1,4 +1,4 @@
-"""Look at this machine without importing anything heavy; nothing is opened for use, installed or changed."""
+"""Reads the state of this machine; imports no heavy library and changes nothing."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ BACKENDS = {
     ),
     "fake": (("opencv-python",), "pip install -e ."),
 }
-"""Backend -> the distributions of which it needs one, and how to get it."""
+"""Backend -> distributions, of which it needs one, and how to install it."""
 
 
 def examine(*, cache: Path | None = None) -> DoctorReport:
-    """Look at this machine; takes well under a second unless nvidia-smi is slow, for which it waits 5 s at most.
+    """Check this machine, in under a second unless nvidia-smi is slow (at most 5 s).
 
-    cache: another folder than the user's cache for models and engines.
+    cache: the folder of models and engines; default: the user's cache.
     """
-    looks: tuple[Callable[[], Iterable[DoctorFinding]], ...] = (
+    probes: tuple[Callable[[], Iterable[DoctorFinding]], ...] = (
         _system,
         lambda: _hardware(_read("/proc/cpuinfo"), _read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max")),
         lambda: checks.graphics(_nvidia_smi()),
@@ -50,11 +50,11 @@ def examine(*, cache: Path | None = None) -> DoctorReport:
         _display,
         _origins,
     )
-    return DoctorReport(tuple(finding for look in looks for finding in look()))
+    return DoctorReport(tuple(finding for probe in probes for finding in probe()))
 
 
 def processor() -> str:
-    """Name this machine's processor and its cores."""
+    """Describe this machine's processor and its cores."""
     return checks.processor(_read("/proc/cpuinfo"), os.cpu_count() or 1, _usable_cores()).text
 
 
@@ -118,7 +118,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _import_error(module: str) -> str:
-    """Why a library cannot be loaded, found out in another process: a broken one may take its process with it."""
+    """Import a library in another process, which it may crash, and return its error; empty if there is none."""
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter
             [sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=60, check=False
@@ -148,8 +148,8 @@ def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
     try:
         from engines import ModelError, weights
         from engines.settings import default_cache_dir
-    except ImportError as error:  # OpenCV without its system libraries; said above
-        yield DoctorFinding("Cache", "models", "problem", f"cannot look: {error}")
+    except ImportError as error:  # OpenCV without its system libraries; reported by `_libraries`
+        yield DoctorFinding("Cache", "models", "problem", f"cannot be read: {error}")
         return
     root = cache or default_cache_dir().parent
     for entry in weights.list_models():

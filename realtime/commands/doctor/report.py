@@ -1,4 +1,4 @@
-"""What was found on a machine, said to a person or to a program. Pure."""
+"""Formats the findings about a machine as text or JSON. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FindingState = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """One thing that was looked at. `advice` is what to do, where there is something to do."""
+    """Holds the result of one check; `advice` is what to do, empty if nothing is needed."""
 
     section: str
     name: str
@@ -22,17 +22,17 @@ class DoctorFinding:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """All findings, in the order in which they are to be read."""
+    """Holds all findings in the order of the report."""
 
     findings: tuple[DoctorFinding, ...]
 
     @property
-    def healthy(self) -> bool:
-        """Whether nothing stands in the way of a run."""
+    def is_healthy(self) -> bool:
+        """Whether there is no problem that prevents a run."""
         return all(finding.state != "problem" for finding in self.findings)
 
-    def text(self) -> str:
-        """For a person: one line a finding, under its section, advice below."""
+    def to_text(self) -> str:
+        """Format one line a finding, under its section, with advice below."""
         marks = {"ok": "  ", "note": "- ", "problem": "! "}
         width = max((len(finding.name) for finding in self.findings), default=0)
         lines: list[str] = []
@@ -47,6 +47,6 @@ class DoctorReport:
         problems = sum(finding.state == "problem" for finding in self.findings)
         return "\n".join([*lines, "", f"{problems} problem(s)" if problems else "Ready to run."])
 
-    def json(self) -> str:
-        """For a program."""
-        return json.dumps({"healthy": self.healthy, "findings": [asdict(finding) for finding in self.findings]})
+    def to_json(self) -> str:
+        """Format as one JSON object."""
+        return json.dumps({"healthy": self.is_healthy, "findings": [asdict(finding) for finding in self.findings]})

@@ -1,4 +1,4 @@
-"""`gazecast segment IMAGE ...`: everything in a picture, or what points or a box mean, as COCO's JSON and a picture."""
+"""Implements `gazecast segment`: segments pictures automatically or from a prompt; writes COCO JSON and a PNG."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from engines.automatic_masks import (
 )
 from engines.letterbox import MODEL_SIDE
 from engines.settings import Backend, Precision
+from realtime.commands.config_flags import Verbs, add_parser
 from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, dataset, write_json, write_whole
-from realtime.commands.segment.instance_overlay import mosaic
+from realtime.commands.segment.instance_overlay import draw_instances
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
@@ -43,11 +44,10 @@ _TUNED = {
 """Fields of `AutomaticSettings` that have a flag."""
 
 
-def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `segment` to the verbs of `gazecast`."""
     about = "segment pictures: everything in them, or what points or a box mean"
-    sub = verbs.add_parser("segment", help=about, description=about)
-    sub.set_defaults(verb=_segment)
+    sub = add_parser(verbs, "segment", _segment, about)
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="one or more picture files")
     sub.add_argument("--everything", action="store_true", help="every thing that the model finds")
     sub.add_argument(
@@ -70,32 +70,32 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _segment(args: argparse.Namespace) -> int:
-    prompt, settings = _prompt(args), _settings(args)
-    targets = _targets(args.images, args.out)
+    prompt, settings = _read_prompt(args), _read_settings(args)
+    targets = _choose_targets(args.images, args.out)
     terminal = TerminalProgress()
     masks = left_out = 0
     with ExitStack() as stack:
         stack.callback(terminal.stop)
-        encoder, decoder = _engine(args, _first(args.images), terminal)
+        encoder, decoder = _open_engine(args, _read_first(args.images), terminal)
         stack.callback(encoder.close)
         stack.callback(decoder.close)
         for file, target in targets.items():
             begin = time.perf_counter()
             try:
-                image = _read(file)
+                image = _read_picture(file)
                 if prompt is None:
-                    found = _everything(encoder, decoder, image, settings, file.name, terminal)
+                    found = _segment_everything(encoder, decoder, image, settings, file.name, terminal)
                 else:
-                    found = _prompted(encoder, decoder, image, prompt, file)
-            except (RunFailed, SettingsError) as error:  # one picture of many must not end the others
+                    found = _segment_prompt(encoder, decoder, image, prompt, file)
+            except (RunFailed, SettingsError) as error:  # an error in one picture must not end the others
                 if len(targets) == 1:
                     raise
                 terminal.show_line(f"gazecast: {error}")
                 left_out += 1
                 continue
-            _write(file, image, found, prompt, target, _info(encoder, prompt, settings))
+            _write(file, image, found, prompt, target, _describe(encoder, prompt, settings))
             masks += len(found)
-            _say(file, target, len(found), time.perf_counter() - begin, args.json)
+            _print_result(file, target, len(found), time.perf_counter() - begin, args.json)
     if left_out:
         raise RunFailed(f"{left_out} of {len(targets)} pictures were left out")
     if not masks:
@@ -107,26 +107,26 @@ def _segment(args: argparse.Namespace) -> int:
 # -- what the flags mean -----------------------------------------------------------------------------------------------
 
 
-def _prompt(args: argparse.Namespace) -> Prompt | None:
-    """What points and boxes mean, None for everything."""
+def _read_prompt(args: argparse.Namespace) -> Prompt | None:
+    """Read the prompt of --point, --not and --box; None for --everything."""
     asked = bool(args.point or args.off or args.box)
     if asked == args.everything:
         both = "either --everything or points and a box, not both" if asked else "--everything, --point or --box"
-        raise SettingsError(f"say what to segment: {both}")
+        raise SettingsError(f"choose what to segment: {both}")
     if args.everything:
         return None
     if args.off and not (args.point or args.box):
-        raise SettingsError("--not says what is not of the thing; say with --point or --box where it is")
+        raise SettingsError("--not excludes parts of an object; name the object with --point or --box")
     on, off = (
-        [_numbers(flag, text, 2) for text in texts] for flag, texts in (("point", args.point), ("not", args.off))
+        [_parse_numbers(flag, text, 2) for text in texts] for flag, texts in (("point", args.point), ("not", args.off))
     )
     points = np.array(on + off, np.float32).reshape(-1, 2)
     labels = np.array([1] * len(on) + [0] * len(off), np.int8)
-    box = None if args.box is None else np.array(_numbers("box", args.box, 4), np.float32)
+    box = None if args.box is None else np.array(_parse_numbers("box", args.box, 4), np.float32)
     return Prompt(points, labels, box)
 
 
-def _numbers(flag: str, text: str, count: int) -> list[float]:
+def _parse_numbers(flag: str, text: str, count: int) -> list[float]:
     wanted = "X,Y" if count == 2 else "X0,Y0,X1,Y1"
     try:
         numbers = [float(part) for part in text.split(",")]
@@ -137,7 +137,7 @@ def _numbers(flag: str, text: str, count: int) -> list[float]:
     return numbers
 
 
-def _settings(args: argparse.Namespace) -> AutomaticSettings:
+def _read_settings(args: argparse.Namespace) -> AutomaticSettings:
     chosen = {name: getattr(args, name) for name in _TUNED if getattr(args, name) is not None}
     if chosen and not args.everything:
         raise SettingsError(f"--{next(iter(chosen)).replace('_', '-')} is for --everything")
@@ -147,8 +147,8 @@ def _settings(args: argparse.Namespace) -> AutomaticSettings:
         raise SettingsError(f"--{str(error).replace('_', '-', 2)}") from error
 
 
-def _targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
-    """Each picture's JSON and PNG; raises `SettingsError` for what cannot be read, and for what cannot be written."""
+def _choose_targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
+    """Return each picture's JSON and PNG file; raises `SettingsError` for unreadable and unwritable files."""
     targets: dict[Path, tuple[Path, Path]] = {}
     for file in files:
         if not file.is_file():
@@ -174,7 +174,7 @@ def _targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
     return targets
 
 
-def _read(file: Path) -> Image:
+def _read_picture(file: Path) -> Image:
     try:
         data = file.read_bytes()
         # A JPEG without its end would be grey from there on, and that be segmented.
@@ -190,16 +190,16 @@ def _read(file: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _first(files: Sequence[Path]) -> Image:
-    """The first that can be read, whose shape the engine is made ready for."""
+def _read_first(files: Sequence[Path]) -> Image:
+    """Read the first readable picture, for whose shape the engine is opened."""
     for file in files[:-1]:
         with suppress(RunFailed):
-            return _read(file)
-    return _read(files[-1])
+            return _read_picture(file)
+    return _read_picture(files[-1])
 
 
-def _engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) -> tuple[Encoder, Decoder]:
-    # encoding and decoding take turns here, so that each may have all cores
+def _open_engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) -> tuple[Encoder, Decoder]:
+    # encoder and decoder never run at the same time here, so each may use all cores
     cores = os.cpu_count() or 1
     try:
         settings = EngineSettings(args.backend, args.model, args.precision, cores, cores, args.picture_side)
@@ -214,16 +214,16 @@ def _engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) 
 # -- a picture ---------------------------------------------------------------------------------------------------------
 
 
-def _everything(
+def _segment_everything(
     encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings, name: str, terminal: TerminalProgress
 ) -> tuple[AutomaticMask, ...]:
-    def tell(step: GenerationStep) -> None:
+    def show(step: GenerationStep) -> None:
         terminal.show_steps(step.done, step.total, name)
 
-    return run_to_end(generate_image_masks(encoder, decoder, image, settings), tell)
+    return run_to_end(generate_image_masks(encoder, decoder, image, settings), show)
 
 
-def _prompted(
+def _segment_prompt(
     encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path
 ) -> tuple[AutomaticMask, ...]:
     try:
@@ -241,16 +241,16 @@ def _write(
     target: tuple[Path, Path],
     info: dict[str, Any],
 ) -> None:
-    """The picture first: who waits for the JSON finds both."""
-    ok, png = cv2.imencode(".png", mosaic(image, found, prompt))
+    """Write the PNG before the JSON, so that a program that waits for the JSON finds both."""
+    ok, png = cv2.imencode(".png", draw_instances(image, found, prompt))
     if not ok:
         raise RunFailed(f"{target[1]} could not be encoded as PNG")
     write_whole(target[1], png.tobytes())
     picture = CocoImage(1, file.name, image.shape[1], image.shape[0])
-    write_json(target[0], dataset([picture], _annotations(found), info=info))
+    write_json(target[0], dataset([picture], _annotate(found), info=info))
 
 
-def _annotations(found: Sequence[AutomaticMask]) -> Iterator[CocoAnnotation]:
+def _annotate(found: Sequence[AutomaticMask]) -> Iterator[CocoAnnotation]:
     for number, each in enumerate(found, 1):
         yield CocoAnnotation(
             1, number, each.mask, predicted_iou=each.predicted_iou, stability_score=each.stability_score,
@@ -258,8 +258,8 @@ def _annotations(found: Sequence[AutomaticMask]) -> Iterator[CocoAnnotation]:
         )  # fmt: skip
 
 
-def _info(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettings) -> dict[str, Any]:
-    """How the masks were made, for whoever finds the file later."""
+def _describe(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettings) -> dict[str, Any]:
+    """Describe engine and settings, for the file's `info`."""
     engine = encoder.info
     made = {
         "description": "masks by gazecast segment",
@@ -275,10 +275,10 @@ def _info(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettings) 
     return {**made, "prompt": asked}
 
 
-def _say(file: Path, target: tuple[Path, Path], masks: int, seconds: float, as_json: bool) -> None:
+def _print_result(file: Path, target: tuple[Path, Path], masks: int, seconds: float, as_json: bool) -> None:
     if as_json:
         line = {"image": str(file), "masks": masks, "seconds": round(seconds, 2)}
         print(json.dumps({**line, "json": str(target[0]), "png": str(target[1])}), flush=True)
     else:
-        things = "1 mask" if masks == 1 else f"{masks} masks"
-        print(f"{file}: {things} in {seconds:.1f} s, left {target[0]} and {target[1].name}", flush=True)
+        count = "1 mask" if masks == 1 else f"{masks} masks"
+        print(f"{file}: {count} in {seconds:.1f} s, wrote {target[0]} and {target[1].name}", flush=True)

@@ -1,6 +1,6 @@
 import json
 
-from realtime.commands.terminal import json_line, status_line
+from realtime.commands.terminal import format_json_line, format_status_line
 from realtime.comms import HealthMessage
 from realtime.infra import machine
 
@@ -15,7 +15,7 @@ def health(**change):
 
 
 def test_the_line_has_rates_latency_age_and_drops():
-    line = status_line(health())
+    line = format_status_line(health())
     for part in (
         "running",
         "frames 24/s",
@@ -30,13 +30,13 @@ def test_the_line_has_rates_latency_age_and_drops():
 
 
 def test_the_line_of_a_start_has_dashes_and_the_reason():
-    line = status_line(health(state="starting", reason="frames: none yet", rates={}, latency_ms={}))
+    line = format_status_line(health(state="starting", reason="frames: none yet", rates={}, latency_ms={}))
     assert line.startswith("starting: frames: none yet")
     assert "gaze to mask -" in line
 
 
 def test_json_has_everything():
-    assert json.loads(json_line(health()))["latency_ms"]["gaze_to_mask"]["p99"] == 80.2
+    assert json.loads(format_json_line(health()))["latency_ms"]["gaze_to_mask"]["p99"] == 80.2
 
 
 def test_memory_grows_when_memory_is_taken():

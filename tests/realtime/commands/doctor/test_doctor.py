@@ -32,7 +32,7 @@ def test_processor() -> None:
         (CPUINFO, "avx2 avx512 avx512_vnni amx_bf16; fast: f32, int8, bf16"),
         (ARM, "arm dot product arm i8mm; fast: f32, int8"),
         ("flags : fpu\n", "none of those that matter; fast: f32"),
-        ("", "this system does not say"),
+        ("", "unknown on this system"),
     ],
 )
 def test_instructions(cpuinfo: str, text: str) -> None:
@@ -45,7 +45,7 @@ def test_instructions(cpuinfo: str, text: str) -> None:
         (MEMINFO, "max\n", "ok", "16.0 GiB, 8.0 free"),
         (MEMINFO, "4294967296\n", "ok", "16.0 GiB, 8.0 free, of which this container may use 4.0"),
         (MEMINFO, "1073741824", "note", "16.0 GiB, 8.0 free, of which this container may use 1.0"),
-        ("", "", "note", "this system does not say"),
+        ("", "", "note", "unknown on this system"),
     ],
 )
 def test_memory(meminfo: str, cgroup: str, state: str, text: str) -> None:
@@ -127,15 +127,15 @@ def test_report_says_it_twice() -> None:
         DoctorFinding("Packages", "origin", "problem", "elsewhere"),
     )
     report = DoctorReport(findings)
-    assert not report.healthy
-    assert report.text().splitlines() == [
+    assert not report.is_healthy
+    assert report.to_text().splitlines() == [
         "Ports", "  - 5571    taken", "            -> choose another", "",
         "Packages", "  ! origin  elsewhere", "", "1 problem(s)",
     ]  # fmt: skip
-    said = json.loads(report.json())
+    said = json.loads(report.to_json())
     assert said["healthy"] is False
     assert said["findings"][0]["advice"] == "choose another"
-    assert DoctorReport(findings[:1]).healthy
+    assert DoctorReport(findings[:1]).is_healthy
 
 
 def test_examines_this_machine(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_everything_is_written_as_coco_and_as_a_picture(capsys, cup, tmp_path):
     out = tmp_path / "out"
     code, said, _ = run(capsys, cup, *EVERYTHING, "--out", out)
     assert code == 0
-    assert f"left {out / 'cup.json'} and cup.png" in said
+    assert f"wrote {out / 'cup.json'} and cup.png" in said
     read = coco.COCO(str(out / "cup.json"))
     masks = [read.annToMask(annotation).astype(bool) for annotation in read.loadAnns(read.getAnnIds())]
     assert f"{len(masks)} masks" in said
@@ -112,9 +112,9 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ((), "say what to segment: --everything, --point or --box"),
+        ((), "choose what to segment: --everything, --point or --box"),
         (("--everything", "--point", "1,2"), "not both"),
-        (("--not", "1,2"), "--not says what is not of the thing"),
+        (("--not", "1,2"), "--not excludes parts of an object"),
         (("--point", "1"), "--point wants X,Y in pixels, got '1'"),
         (("--point", "1,nan"), "--point wants X,Y in pixels"),
         (("--box", "1,2,3"), "--box wants X0,Y0,X1,Y1 in pixels"),

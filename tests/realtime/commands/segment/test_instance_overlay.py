@@ -5,7 +5,7 @@ import numpy as np
 from engines import Prompt
 from engines.automatic_masks import AutomaticMask
 from engines.automatic_masks.packed_mask import pack_mask
-from realtime.commands.segment.instance_overlay import colour, mosaic
+from realtime.commands.segment.instance_overlay import draw_instances, instance_color
 
 
 def found(box, size=(60, 40)):
@@ -16,22 +16,22 @@ def found(box, size=(60, 40)):
 
 def test_every_mask_has_its_colour_and_small_ones_lie_on_top():
     image = np.full((40, 60, 3), 100, np.uint8)
-    out = mosaic(image, [found((15, 15, 5, 5)), found((10, 10, 30, 20))])
-    np.testing.assert_allclose(out[17, 17], (np.array(colour(0)) + 100) / 2, atol=1)
-    np.testing.assert_allclose(out[25, 35], (np.array(colour(1)) + 100) / 2, atol=1)
+    out = draw_instances(image, [found((15, 15, 5, 5)), found((10, 10, 30, 20))])
+    np.testing.assert_allclose(out[17, 17], (np.array(instance_color(0)) + 100) / 2, atol=1)
+    np.testing.assert_allclose(out[25, 35], (np.array(instance_color(1)) + 100) / 2, atol=1)
     np.testing.assert_array_equal(out[5, 5], (100, 100, 100))
-    np.testing.assert_allclose(out[10, 20], colour(1, light=True), atol=30)  # lines are smoothed
+    np.testing.assert_allclose(out[10, 20], instance_color(1, light=True), atol=30)  # lines are smoothed
     assert (image == 100).all()
 
 
 def test_colours_differ():
-    assert len({colour(index) for index in range(200)}) == 200
+    assert len({instance_color(index) for index in range(200)}) == 200
 
 
 def test_a_prompt_is_marked():
     image = np.full((40, 60, 3), 100, np.uint8)
     prompt = Prompt(np.array([[30, 20], [50, 10]], np.float32), np.array([1, 0], np.int8), np.array([4, 4, 20, 30]))
-    out = mosaic(image, [], prompt)
+    out = draw_instances(image, [], prompt)
     np.testing.assert_array_equal(out[20, 30], (255, 255, 255))
     np.testing.assert_array_equal(out[10, 50], (100, 100, 100))
     assert out[4, 12].min() > 220
