@@ -14,7 +14,7 @@ from engines import Image
 from realtime.commands.demo import figures
 from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
-from realtime.commands.doctor import processor
+from realtime.commands.doctor import describe_processor
 from realtime.comms import HealthMessage
 from realtime.errors import ClipError
 from realtime.infra.metrics import percentiles
@@ -93,7 +93,7 @@ def _engine(health: HealthMessage | None) -> str:
 
 
 def _note(result: DemoResult) -> str:
-    engine = f"{_engine(result.health)} on {processor()}"
+    engine = f"{_engine(result.health)} on {describe_processor()}"
     return f"{engine}; {len(result.masks)} masks: a dot each, lines are half-second medians"
 
 
@@ -122,7 +122,7 @@ def summary_lines(result: DemoResult) -> list[str]:
     received, health = result.masks, result.health
     span_s = max(1e-9, received[-1].bare.frame.timestamp - received[0].bare.frame.timestamp)
     lines = [
-        f"engine          {_engine(health)} on {processor()}",
+        f"engine          {_engine(health)} on {describe_processor()}",
         f"masks received  {(len(received) - 1) / span_s:.1f}/s",
     ]
     if health:

@@ -22,12 +22,12 @@ CPU_FLAGS = {
     "i8mm": "arm i8mm",
 }
 """Flags of /proc/cpuinfo that decide how fast a precision runs."""
-LITTLE_DISK, NO_DISK = 2 << 30, 200 << 20
+LOW_DISK_BYTES, MIN_DISK_BYTES = 2 << 30, 200 << 20
 GIB = 1 << 30
 DEFAULT_MODEL = "mobile_sam"
 
 
-def processor(cpuinfo: str, cores: int, usable: int) -> DoctorFinding:
+def check_processor(cpuinfo: str, cores: int, usable: int) -> DoctorFinding:
     """Assess the processor and its cores; with one core, tracker and encoder share it."""
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     name = " ".join(model[1].split()) if model else "unknown processor"
@@ -36,7 +36,7 @@ def processor(cpuinfo: str, cores: int, usable: int) -> DoctorFinding:
     return DoctorFinding("Hardware", "cpu", "note" if advice else "ok", f"{name}, {share}", advice)
 
 
-def instructions(cpuinfo: str) -> DoctorFinding:
+def check_instructions(cpuinfo: str) -> DoctorFinding:
     """List the instructions that make int8 and bf16 fast."""
     line = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = set(line[1].split()) if line else set()
@@ -55,7 +55,7 @@ def instructions(cpuinfo: str) -> DoctorFinding:
     return DoctorFinding("Hardware", "instructions", "ok", text)
 
 
-def memory(meminfo: str, cgroup: str) -> DoctorFinding:
+def check_memory(meminfo: str, cgroup: str) -> DoctorFinding:
     """Assess the memory, within the limit of a container where one is set."""
     kib = {key: int(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE)}
     if "MemTotal" not in kib:
@@ -71,7 +71,7 @@ def memory(meminfo: str, cgroup: str) -> DoctorFinding:
     )
 
 
-def requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
+def parse_requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
     """Return (name, extra or "") of each requirement in package metadata, without development tools."""
     found: dict[str, str] = {}
     for line in lines:
@@ -82,7 +82,7 @@ def requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def library(name: str, extra: str, version: str | None) -> DoctorFinding:
+def check_library(name: str, extra: str, version: str | None) -> DoctorFinding:
     """Assess one library; one that only an extra needs may be missing."""
     if version is not None:
         return DoctorFinding("Libraries", name, "ok", version)
@@ -91,7 +91,7 @@ def library(name: str, extra: str, version: str | None) -> DoctorFinding:
     return DoctorFinding("Libraries", name, "problem", "not installed", "run make setup, or pip install -e .")
 
 
-def graphics(answer: str | None) -> Iterable[DoctorFinding]:
+def check_gpu(answer: str | None) -> Iterable[DoctorFinding]:
     """Assess the output of nvidia-smi; None where it is not installed."""
     if answer is None:
         yield DoctorFinding("Hardware", "gpu", "ok", "no NVIDIA GPU found; the CPU does it all")
@@ -107,7 +107,7 @@ def graphics(answer: str | None) -> Iterable[DoctorFinding]:
         yield DoctorFinding("Hardware", "gpu", "ok", f"{name}, {size}, driver {driver}, compute {capability}")
 
 
-def model(name: str, folder: Path, trouble: str) -> DoctorFinding:
+def check_weights(name: str, folder: Path, trouble: str) -> DoctorFinding:
     """Assess a model's weights: cached, damaged or missing, which matters for the default model only."""
     if not trouble:
         return DoctorFinding("Cache", name, "ok", f"cached in {folder}")
@@ -118,23 +118,23 @@ def model(name: str, folder: Path, trouble: str) -> DoctorFinding:
     return DoctorFinding("Cache", name, "ok", f"not cached (gazecast models pull {name})")
 
 
-def room(folder: Path, free: int, writable: bool) -> DoctorFinding:
+def check_disk(folder: Path, free: int, writable: bool) -> DoctorFinding:
     """Assess the disk of the cache."""
     text = f"{free / GIB:.1f} GiB free for {folder}"
     if not writable:
         return DoctorFinding(
             "Cache", "disk", "problem", f"{folder} cannot be written", "set GAZECAST_CACHE to a folder of yours"
         )
-    if free < NO_DISK:
+    if free < MIN_DISK_BYTES:
         return DoctorFinding(
             "Cache", "disk", "problem", text, "free some, or set GAZECAST_CACHE to a folder on another disk"
         )
-    if free < LITTLE_DISK:
+    if free < LOW_DISK_BYTES:
         return DoctorFinding("Cache", "disk", "note", text, "enough for MobileSAM, not for the larger models")
     return DoctorFinding("Cache", "disk", "ok", text)
 
 
-def port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorFinding:
+def check_port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorFinding:
     """Assess a default port: `publish` for masks, `device` for a Pupil device or `gazecast simulate`."""
     if name == "publish":
         if free:
@@ -148,7 +148,7 @@ def port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorF
     )
 
 
-def camera(node: Path, label: str, index: str, allowed: bool, group: str) -> DoctorFinding:
+def check_camera(node: Path, label: str, index: str, allowed: bool, group: str) -> DoctorFinding:
     """Assess a video device; its nodes after the first carry metadata, not frames."""
     number = node.name.removeprefix("video")
     if not allowed:
@@ -159,7 +159,7 @@ def camera(node: Path, label: str, index: str, allowed: bool, group: str) -> Doc
     return DoctorFinding("Cameras", node.name, "ok", f"{label}; --source camera:{number}")
 
 
-def display(system: str, found: str) -> DoctorFinding:
+def check_display(system: str, found: str) -> DoctorFinding:
     """Assess whether a window can be opened."""
     if system in ("Windows", "Darwin") or found:
         return DoctorFinding("Display", "window", "ok", f"--window can be used {found}".rstrip())
@@ -167,7 +167,7 @@ def display(system: str, found: str) -> DoctorFinding:
     return DoctorFinding("Display", "window", "note", "no display; --window cannot be used", advice)
 
 
-def origins(homes: dict[str, str]) -> DoctorFinding:
+def check_origins(homes: dict[str, str]) -> DoctorFinding:
     """Assess whether the three packages come from one folder; other distributions may use their names."""
     if len(set(homes.values())) == 1 and "" not in homes.values():
         return DoctorFinding("Packages", "origin", "ok", next(iter(homes.values())))

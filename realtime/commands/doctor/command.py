@@ -15,8 +15,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _examine(args: argparse.Namespace) -> int:
-    from realtime.commands.doctor.probes import examine
+    from realtime.commands.doctor.probes import examine_machine
 
-    report = examine()
+    report = examine_machine()
     print(report.to_json() if args.json else report.to_text())
     return 0 if report.is_healthy else 1

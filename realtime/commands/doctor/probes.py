@@ -33,7 +33,7 @@ BACKENDS = {
 """Backend -> distributions, of which it needs one, and how to install it."""
 
 
-def examine(*, cache: Path | None = None) -> DoctorReport:
+def examine_machine(*, cache: Path | None = None) -> DoctorReport:
     """Check this machine, in under a second unless nvidia-smi is slow (at most 5 s).
 
     cache: the folder of models and engines; default: the user's cache.
@@ -41,7 +41,7 @@ def examine(*, cache: Path | None = None) -> DoctorReport:
     probes: tuple[Callable[[], Iterable[DoctorFinding]], ...] = (
         _system,
         lambda: _hardware(_read("/proc/cpuinfo"), _read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max")),
-        lambda: checks.graphics(_nvidia_smi()),
+        lambda: checks.check_gpu(_nvidia_smi()),
         _libraries,
         _backends,
         lambda: _cache(cache),
@@ -53,9 +53,9 @@ def examine(*, cache: Path | None = None) -> DoctorReport:
     return DoctorReport(tuple(finding for probe in probes for finding in probe()))
 
 
-def processor() -> str:
+def describe_processor() -> str:
     """Describe this machine's processor and its cores."""
-    return checks.processor(_read("/proc/cpuinfo"), os.cpu_count() or 1, _usable_cores()).text
+    return checks.check_processor(_read("/proc/cpuinfo"), os.cpu_count() or 1, _usable_cores()).text
 
 
 def _usable_cores() -> int:
@@ -80,21 +80,21 @@ def _os_name() -> str:
 
 
 def _hardware(cpuinfo: str, meminfo: str, cgroup: str) -> Iterable[DoctorFinding]:
-    yield checks.processor(cpuinfo, os.cpu_count() or 1, _usable_cores())
-    yield checks.instructions(cpuinfo)
-    yield checks.memory(meminfo, cgroup)
+    yield checks.check_processor(cpuinfo, os.cpu_count() or 1, _usable_cores())
+    yield checks.check_instructions(cpuinfo)
+    yield checks.check_memory(meminfo, cgroup)
 
 
 def _libraries() -> Iterable[DoctorFinding]:
     try:
-        wanted = checks.requirements(importlib.metadata.requires(DISTRIBUTION) or [])
+        wanted = checks.parse_requirements(importlib.metadata.requires(DISTRIBUTION) or [])
     except importlib.metadata.PackageNotFoundError:
         yield DoctorFinding(
             "Libraries", DISTRIBUTION, "problem", "is not installed", "run make setup, or pip install -e ."
         )
         return
     for name, extra in wanted:
-        yield checks.library(name, extra, _version(name))
+        yield checks.check_library(name, extra, _version(name))
     error = _import_error("cv2")
     if error:
         advice = "on Debian: sudo apt-get install libgl1 libglib2.0-0"
@@ -158,11 +158,11 @@ def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
             weights.model_folder(entry.name, root=root / "models")
         except ModelError as error:
             trouble = str(error)
-        yield checks.model(entry.name, root / "models" / entry.name, trouble)
+        yield checks.check_weights(entry.name, root / "models" / entry.name, trouble)
     files = [path for path in (root / "engines").rglob("*") if path.is_file()]
     size_mib = sum(path.stat().st_size for path in files) / (1 << 20)
     yield DoctorFinding("Cache", "engines", "ok", f"{len(files)} file(s), {size_mib:.0f} MiB in {root / 'engines'}")
-    yield checks.room(root, shutil.disk_usage(_existing(root)).free, os.access(_existing(root), os.W_OK))
+    yield checks.check_disk(root, shutil.disk_usage(_existing(root)).free, os.access(_existing(root), os.W_OK))
 
 
 def _existing(path: Path) -> Path:
@@ -170,8 +170,8 @@ def _existing(path: Path) -> Path:
 
 
 def _ports() -> Iterable[DoctorFinding]:
-    yield checks.port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT))
-    yield checks.port("device", DEVICE_PORT, _is_free(DEVICE_PORT))
+    yield checks.check_port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT))
+    yield checks.check_port("device", DEVICE_PORT, _is_free(DEVICE_PORT))
 
 
 def _is_free(number: int) -> bool:
@@ -194,7 +194,7 @@ def _cameras() -> Iterable[DoctorFinding]:
     for node in nodes:
         label = _read(f"/sys/class/video4linux/{node.name}/name").strip() or "unnamed"
         index = _read(f"/sys/class/video4linux/{node.name}/index").strip()
-        yield checks.camera(node, label, index, os.access(node, os.R_OK | os.W_OK), _group(node))
+        yield checks.check_camera(node, label, index, os.access(node, os.R_OK | os.W_OK), _group(node))
 
 
 def _group(node: Path) -> str:
@@ -207,11 +207,11 @@ def _group(node: Path) -> str:
 def _display() -> Iterable[DoctorFinding]:
     names = ("DISPLAY", "WAYLAND_DISPLAY")
     found = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
-    yield checks.display(platform.system(), found)
+    yield checks.check_display(platform.system(), found)
 
 
 def _origins() -> Iterable[DoctorFinding]:
-    yield checks.origins({name: _home(name) for name in PACKAGES})
+    yield checks.check_origins({name: _home(name) for name in PACKAGES})
 
 
 def _home(package: str) -> str:

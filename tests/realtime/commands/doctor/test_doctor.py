@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.commands.doctor import DoctorFinding, DoctorReport, checks, examine
+from realtime.commands.doctor import DoctorFinding, DoctorReport, checks, examine_machine
 
 CPUINFO = "processor\t: 0\nmodel name\t: Fast(R)  CPU @ 3GHz\nflags\t\t: fpu sse avx2 avx512f avx512_vnni amx_bf16\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n"
@@ -18,10 +18,10 @@ MEMINFO = "MemTotal:       16777216 kB\nMemFree: 100 kB\nMemAvailable:    838860
 
 
 def test_processor() -> None:
-    whole = checks.processor(CPUINFO, 8, 8)
+    whole = checks.check_processor(CPUINFO, 8, 8)
     assert (whole.state, whole.text) == ("ok", "Fast(R) CPU @ 3GHz, 8 cores")
-    assert checks.processor(CPUINFO, 8, 4).text.endswith("4 of 8 cores may be used")
-    one = checks.processor("", 1, 1)
+    assert checks.check_processor(CPUINFO, 8, 4).text.endswith("4 of 8 cores may be used")
+    one = checks.check_processor("", 1, 1)
     assert (one.state, one.text) == ("note", "unknown processor, 1 cores")
     assert "share one core" in one.advice
 
@@ -36,7 +36,7 @@ def test_processor() -> None:
     ],
 )
 def test_instructions(cpuinfo: str, text: str) -> None:
-    assert checks.instructions(cpuinfo).text == text
+    assert checks.check_instructions(cpuinfo).text == text
 
 
 @pytest.mark.parametrize(
@@ -49,39 +49,39 @@ def test_instructions(cpuinfo: str, text: str) -> None:
     ],
 )
 def test_memory(meminfo: str, cgroup: str, state: str, text: str) -> None:
-    found = checks.memory(meminfo, cgroup)
+    found = checks.check_memory(meminfo, cgroup)
     assert (found.state, found.text) == (state, text)
 
 
 def test_requirements_know_their_extra() -> None:
     lines = ["numpy<3,>=1.26", "av>=13", 'nncf>=3.0; extra == "int8"', "ruff>=0.11; extra == 'dev'"]
-    assert checks.requirements(lines) == [("numpy", ""), ("av", ""), ("nncf", "int8")]
+    assert checks.parse_requirements(lines) == [("numpy", ""), ("av", ""), ("nncf", "int8")]
 
 
 def test_a_missing_library_matters_only_when_it_is_needed() -> None:
-    assert checks.library("numpy", "", "2.0").state == "ok"
-    assert checks.library("numpy", "", None).state == "problem"
-    optional = checks.library("nncf", "int8", None)
+    assert checks.check_library("numpy", "", "2.0").state == "ok"
+    assert checks.check_library("numpy", "", None).state == "problem"
+    optional = checks.check_library("nncf", "int8", None)
     assert (optional.state, optional.advice) == ("note", "optional: pip install -e '.[int8]'")
 
 
 def test_graphics() -> None:
-    (none,) = checks.graphics(None)
+    (none,) = checks.check_gpu(None)
     assert none.state == "ok"
-    two = list(checks.graphics("NVIDIA H200, 143771, 570.1, 9.0\nNVIDIA T4, [N/A], 570.1, 7.5\n"))
+    two = list(checks.check_gpu("NVIDIA H200, 143771, 570.1, 9.0\nNVIDIA T4, [N/A], 570.1, 7.5\n"))
     assert two[0].text == "NVIDIA H200, 140 GiB, driver 570.1, compute 9.0"
     assert two[1].text == "NVIDIA T4, memory [N/A], driver 570.1, compute 7.5"
-    (broken,) = checks.graphics("error: couldn't communicate with the NVIDIA driver\nmore")
+    (broken,) = checks.check_gpu("error: couldn't communicate with the NVIDIA driver\nmore")
     assert (broken.state, broken.text) == ("note", "couldn't communicate with the NVIDIA driver")
-    (silent,) = checks.graphics("error: ")
+    (silent,) = checks.check_gpu("error: ")
     assert silent.state == "note"
 
 
 def test_model(tmp_path: Path) -> None:
-    assert checks.model("mobile_sam", tmp_path, "").state == "ok"
-    assert checks.model("mobile_sam", tmp_path / "no", "missing").advice == "gazecast models pull mobile_sam"
-    assert checks.model("sam_vit_h", tmp_path / "no", "missing").state == "ok"
-    assert checks.model("mobile_sam", tmp_path, "wrong sum").state == "problem"
+    assert checks.check_weights("mobile_sam", tmp_path, "").state == "ok"
+    assert checks.check_weights("mobile_sam", tmp_path / "no", "missing").advice == "gazecast models pull mobile_sam"
+    assert checks.check_weights("sam_vit_h", tmp_path / "no", "missing").state == "ok"
+    assert checks.check_weights("mobile_sam", tmp_path, "wrong sum").state == "problem"
 
 
 @pytest.mark.parametrize(
@@ -89,34 +89,34 @@ def test_model(tmp_path: Path) -> None:
     [(100 << 30, True, "ok"), (1 << 30, True, "note"), (1 << 20, True, "problem"), (100 << 30, False, "problem")],
 )
 def test_room(free: int, writable: bool, state: str) -> None:
-    assert checks.room(Path("cache"), free, writable).state == state
+    assert checks.check_disk(Path("cache"), free, writable).state == state
 
 
 def test_ports() -> None:
-    assert checks.port("publish", 5571, True).state == "ok"
-    assert "--publish" in checks.port("publish", 5571, False).advice
-    assert "pupil://127.0.0.1:50020" in checks.port("device", 50020, False).text
+    assert checks.check_port("publish", 5571, True).state == "ok"
+    assert "--publish" in checks.check_port("publish", 5571, False).advice
+    assert "pupil://127.0.0.1:50020" in checks.check_port("device", 50020, False).text
 
 
 def test_cameras() -> None:
     node = Path("/dev/video2")
-    assert checks.camera(node, "Cam", "0", True, "video").text == "Cam; --source camera:2"
-    assert checks.camera(node, "Cam", "1", True, "video").text == "Cam; metadata, no pictures"
-    locked = checks.camera(node, "Cam", "0", False, "plugdev")
+    assert checks.check_camera(node, "Cam", "0", True, "video").text == "Cam; --source camera:2"
+    assert checks.check_camera(node, "Cam", "1", True, "video").text == "Cam; metadata, no pictures"
+    locked = checks.check_camera(node, "Cam", "0", False, "plugdev")
     assert locked.state == "note"
     assert "usermod -aG plugdev" in locked.advice
 
 
 def test_display() -> None:
-    assert checks.display("Linux", "DISPLAY=:0").state == "ok"
-    assert checks.display("Darwin", "").state == "ok"
-    assert checks.display("Linux", "").state == "note"
+    assert checks.check_display("Linux", "DISPLAY=:0").state == "ok"
+    assert checks.check_display("Darwin", "").state == "ok"
+    assert checks.check_display("Linux", "").state == "note"
 
 
 def test_origins() -> None:
-    assert checks.origins({"realtime": "/a", "engines": "/a"}).state == "ok"
+    assert checks.check_origins({"realtime": "/a", "engines": "/a"}).state == "ok"
     for other in ("/b", ""):
-        found = checks.origins({"realtime": "/a", "engines": other})
+        found = checks.check_origins({"realtime": "/a", "engines": other})
         assert found.state == "problem"
         assert f"engines from {other or 'nowhere'}" in found.text
 
@@ -139,7 +139,7 @@ def test_report_says_it_twice() -> None:
 
 
 def test_examines_this_machine(tmp_path: Path) -> None:
-    report = examine(cache=tmp_path)
+    report = examine_machine(cache=tmp_path)
     assert list(dict.fromkeys(finding.section for finding in report.findings)) == [
         "System", "Hardware", "Libraries", "Engines", "Cache", "Ports", "Cameras", "Display", "Packages",
     ]  # fmt: skip
@@ -159,9 +159,9 @@ def test_sees_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         holder.listen()
         number = holder.getsockname()[1]
         monkeypatch.setattr("realtime.commands.doctor.probes.PUBLISH_PORT", number)
-        taken = next(finding for finding in examine(cache=tmp_path).findings if finding.name == str(number))
+        taken = next(finding for finding in examine_machine(cache=tmp_path).findings if finding.name == str(number))
     assert taken.text.startswith("taken")
-    free = next(finding for finding in examine(cache=tmp_path).findings if finding.name == str(number))
+    free = next(finding for finding in examine_machine(cache=tmp_path).findings if finding.name == str(number))
     assert free.text.startswith("free")
 
 
@@ -169,6 +169,6 @@ def test_damaged_weights_are_found(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "mobile_sam"
     folder.mkdir(parents=True)
     (folder / "mobile_sam.pt").write_bytes(b"short")
-    found = next(finding for finding in examine(cache=tmp_path).findings if finding.name == "mobile_sam")
+    found = next(finding for finding in examine_machine(cache=tmp_path).findings if finding.name == "mobile_sam")
     assert found.state == "problem"
     assert "5 bytes, expected 40,728,226" in found.text
