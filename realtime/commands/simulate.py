@@ -24,8 +24,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     content.add_argument(
         "--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes look at"
     )
-    content.add_argument("--scene", choices=("table",), help="boxes on a table instead, with depth, and eyes that dwell "
-                         "on one after another")  # fmt: skip
+    content.add_argument("--scene", choices=("table",), help="boxes on a table instead, with depth, and eyes that "
+                         "dwell on one after another")  # fmt: skip
     add = parser.add_argument
     add("--calibrations", type=Path, metavar="DIR", help="with --scene: write its camera.json and robot.json there")
     add("--size", default="1280x720", metavar="WxH", help="of the pictures with targets")
