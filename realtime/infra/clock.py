@@ -1,9 +1,9 @@
 """Reads the host's monotonic clock and maps a device's clock to it.
 
 A probe requests a device's time. The device read its clock at some instant between sending and receiving, so the
-middle is wrong by half the round trip at most; probes of short round trip are the most accurate (Cristian, "Probabilistic clock
-synchronization", Distributed Computing 1989; Mills' clock filter in NTP, RFC 5905). A Theil-Sen line is
-fitted to the best third of a sliding window; its slope is the drift.
+middle is wrong by half the round trip at most; probes of short round trip are the most accurate (Cristian,
+"Probabilistic clock synchronization", Distributed Computing 1989; Mills' clock filter in NTP, RFC 5905). A Theil-Sen
+line is fitted to the best third of a sliding window; its slope is the drift.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def said(capsys, *argv):
         (("run", "--source", "file:/nowhere.mp4", "--gaze", "trace:x.csv"), "there is no /nowhere.mp4"),
         (("run", "--source", "camera:0"), "has no gaze of its own; add --gaze"),
         (("run", "--source", "pupil://127.0.0.1:1", "--gaze", "mouse"), "'mouse' is no source of gaze"),
-        (("run", "--source", "pupil://127.0.0.1:1", "--engine", "magic"), "engine.backend is 'magic'; allowed:"),
+        (("run", "--source", "pupil://127.0.0.1:1", "--engine", "magic"), "engine.backend must be one of openvino"),
         (("run", "--source", "pupil://127.0.0.1:1", "--publish", "here"), "'here' is no address"),
         (("run", "--set", "publish.jpeg_quality=900"), "publish.jpeg_quality must be 1 to 100, got 900"),
         (("run", "--set", "publish.colour=red"), "unknown setting publish.colour (allowed: endpoint"),
