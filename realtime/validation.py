@@ -68,10 +68,11 @@ def _member(kind: Any, name: str | None, index: str | None) -> Any:
     kind = _plain(kind)
     if get_origin(kind) is Annotated:
         kind = _plain(get_args(kind)[0])
-    if name:
-        return get_type_hints(kind, include_extras=True).get(name) if isinstance(kind, type) else None
+    if isinstance(kind, type) and not get_args(kind):
+        fields = get_type_hints(kind, include_extras=True)
+        return fields.get(name) if name else list(fields.values())[int(index or 0)]
     inner = get_args(kind)
-    return inner[int(index or 0)] if inner and inner[-1] is not Ellipsis and get_origin(kind) is tuple else inner[0]
+    return inner[int(index or 0)] if inner[-1] is not Ellipsis and get_origin(kind) is tuple else inner[0]
 
 
 def _describe(kind: Any) -> str:

@@ -26,14 +26,16 @@ has the number of points of each contour. `objects` are [object, seconds shown].
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
 
 from realtime.errors import PageError
 from realtime.pipeline.control import USER_VERBS, UserCommand
 from realtime.recording.labels import ObjectLabel
+from realtime.validation import read_value
 from realtime.viewer.contours import Contour
 
 ViewKind = Literal["frames", "masks"]
@@ -49,6 +51,12 @@ MAX_GAZE_OFFSET = 16.0
 """Largest |x| or |y|: a finger dragged off the picture is outside 0..1, but not by more."""
 
 
+Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX, description=f"a whole number of 0 to {MAX_INDEX}")]
+PageTime = Annotated[float, msgspec.Meta(ge=0, le=MAX_MS, description=f"a time of 0 to {MAX_MS:g} ms")]
+_Place = Annotated[float, msgspec.Meta(ge=-MAX_GAZE_OFFSET, le=MAX_GAZE_OFFSET, description="0 to 1 of the frame")]
+_Confidence = Annotated[float, msgspec.Meta(ge=0, le=1, description="a confidence of 0 to 1")]
+
+
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
     """Requests frames of this kind from now on."""
@@ -60,41 +68,43 @@ class ViewRequest:
 class FrameAck:
     """Acknowledges that frame `seq` is on the screen; the next may follow."""
 
-    seq: int
+    seq: Index
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSync:
     """Answers clock request `n` with the page's time `ms`."""
 
-    n: int
-    ms: float
+    n: Index
+    ms: PageTime
 
 
 @dataclass(frozen=True, slots=True)
 class PageSourceChange:
     """Makes the page's camera or clip the source from now on, or ends it."""
 
-    on: bool
-    label: str
+    on: bool = True
+    label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PointerSample:
+class PointerSample(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A position of the mouse or finger: x, y in 0..1 of the frame, ms of the page's clock."""
 
-    x: float
-    y: float
-    ms: float
-    confidence: float
+    x: _Place
+    y: _Place
+    ms: PageTime
+    confidence: _Confidence
 
 
 @dataclass(frozen=True, slots=True)
 class PageGaze:
     """Holds gaze samples in order. moved: whether the pointer moved; while it rests its position is repeated."""
 
-    samples: tuple[PointerSample, ...]
-    moved: bool
+    samples: Annotated[
+        tuple[PointerSample, ...],
+        msgspec.Meta(max_length=MAX_GAZE_SAMPLES, description=f"a list of at most {MAX_GAZE_SAMPLES} samples"),
+    ]
+    moved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +120,8 @@ class PageFrame:
 class SeekRequest:
     """Requests frame `n` of a recording, or that of `ms` since its beginning; the other one is None."""
 
-    n: int | None
-    ms: float | None
+    n: Index | None = None
+    ms: PageTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,17 @@ class LabelChange:
 @dataclass(frozen=True, slots=True)
 class UndoRequest:
     """Undoes the last change of a label."""
+
+
+class _LabelFields(msgspec.Struct):
+    object: Index
+    text: str = ""
+    keep: bool = True
+
+
+class _FrameFields(msgspec.Struct):
+    index: Index
+    ms: PageTime
 
 
 PageMessage = (
@@ -147,30 +168,28 @@ def read_text(text: str) -> PageMessage:
     fields = _map(text)
     match fields.get("t"):
         case "view":
-            kind = fields.get("kind")
-            if kind not in VIEW_KINDS:
-                raise PageError(f"kind {kind!r:.40}; expected {' or '.join(VIEW_KINDS)}")
-            return ViewRequest(kind)
+            return read_value(fields, ViewRequest, PageError)
         case "ack":
-            return FrameAck(_whole(fields, "seq"))
+            return read_value(fields, FrameAck, PageError)
         case "sync":
-            return ClockSync(_whole(fields, "n"), _ms(fields.get("ms")))
+            return read_value(fields, ClockSync, PageError)
         case "source":
-            label = fields.get("label", "")
-            if not isinstance(label, str):
-                raise PageError("label is no text")
-            return PageSourceChange(_flag(fields, "on"), "".join(c for c in label[:60] if c.isprintable()))
+            change = read_value(fields, PageSourceChange, PageError)
+            return PageSourceChange(change.on, "".join(c for c in change.label[:60] if c.isprintable()))
         case "gaze":
-            return _gaze(fields)
+            return read_value(fields, PageGaze, PageError)
         case "command":
             verb = fields.get("verb")
             if verb not in USER_VERBS:
                 raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(USER_VERBS)}")
-            return UserCommand(verb, _flag(fields, "on"))
+            return UserCommand(verb, read_value(fields.get("on", True), bool, PageError, "on"))
         case "seek":
-            return SeekRequest(_whole(fields, "n"), None) if "n" in fields else SeekRequest(None, _ms(fields.get("ms")))
+            request = read_value(fields, SeekRequest, PageError)
+            if request.n is None and request.ms is None:
+                raise PageError("seek needs n, a frame's number, or ms, its time")
+            return request if request.n is None else SeekRequest(request.n)
         case "label":
-            return LabelChange(_whole(fields, "object"), _label(fields))
+            return _label(fields)
         case "undo":
             return UndoRequest()
         case other:
@@ -186,7 +205,8 @@ def read_page_frame(data: bytes) -> PageFrame:
         header = _map(data[4 : 4 + length].decode())
     except UnicodeDecodeError:
         raise PageError("a frame's header is no text") from None
-    return PageFrame(_whole(header, "index"), _ms(header.get("ms")), data[4 + length :])
+    read = read_value(header, _FrameFields, PageError)
+    return PageFrame(read.index, read.ms, data[4 + length :])
 
 
 def pack_text(kind: str, **fields: Any) -> str:
@@ -217,59 +237,9 @@ def _no_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def _gaze(fields: Mapping[str, Any]) -> PageGaze:
-    values = fields.get("samples")
-    if not isinstance(values, list) or len(values) > MAX_GAZE_SAMPLES:
-        raise PageError(f"samples must be a list of at most {MAX_GAZE_SAMPLES}")
-    found = []
-    for value in values:
-        if not isinstance(value, list) or len(value) != 4:
-            raise PageError("a gaze sample must be [x, y, ms, confidence]")
-        x, y, confidence = (_number(value[at]) for at in (0, 1, 3))
-        if not (abs(x) <= MAX_GAZE_OFFSET and abs(y) <= MAX_GAZE_OFFSET and 0 <= confidence <= 1):
-            raise PageError(f"gaze at {x:.3g}, {y:.3g} with confidence {confidence:.3g}; expected 0..1 of the frame")
-        found.append(PointerSample(x, y, _ms(value[2]), confidence))
-    return PageGaze(tuple(found), _flag(fields, "moved"))
-
-
-def _label(fields: Mapping[str, Any]) -> ObjectLabel:
-    text = fields.get("text", "")
-    if not isinstance(text, str):
-        raise PageError("a label's text is no text")
+def _label(fields: Mapping[str, Any]) -> LabelChange:
+    read = read_value(fields, _LabelFields, PageError)
     try:
-        return ObjectLabel(" ".join(text.split()), _flag(fields, "keep"))
+        return LabelChange(read.object, ObjectLabel(" ".join(read.text.split()), read.keep))
     except ValueError as error:
         raise PageError(str(error)) from None
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PageError(f"{value!r:.40} is no number")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise PageError("a number too large") from None
-    if not math.isfinite(number):
-        raise PageError("a number that is not finite")
-    return number
-
-
-def _ms(value: object) -> float:
-    number = _number(value)
-    if not 0 <= number <= MAX_MS:
-        raise PageError(f"a time of {number:.3g} ms")
-    return number
-
-
-def _whole(fields: Mapping[str, Any], key: str) -> int:
-    value = fields.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INDEX:
-        raise PageError(f"{key} must be a whole number of 0 to {MAX_INDEX}, got {value!r:.40}")
-    return value
-
-
-def _flag(fields: Mapping[str, Any], key: str) -> bool:
-    value = fields.get(key, True)
-    if not isinstance(value, bool):
-        raise PageError(f"{key} must be true or false, got {value!r:.40}")
-    return value
