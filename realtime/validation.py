@@ -1,7 +1,7 @@
 """Reads untyped values into typed ones: the one validator of messages, requests and settings. Pure.
 
-Conversion is strict: a whole number is no text, a truth value is no number, a whole number may stand for a float. Fields
-that the type does not know are ignored, so that newer peers can add some.
+Conversion is strict: a whole number is no text, a truth value is no number; a whole number may stand for a float.
+Fields that the type does not know are ignored, so that newer peers can add some.
 """
 
 from __future__ import annotations
