@@ -32,7 +32,7 @@ def read_value(value: object, kind: type[T], error: type[Exception], where: str 
 
 
 def _read_path(kind: Any, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         try:
             return Path(value).expanduser()
         except RuntimeError as error:

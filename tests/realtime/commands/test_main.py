@@ -58,7 +58,7 @@ def said(capsys, *argv):
         (("run", "--set", "publish.colour=red"), "unknown setting publish.colour (allowed: endpoint"),
         (("run", "--set", "nonsense"), "--set wants KEY=VALUE"),
         (("run", "--set", "source=a", "--set", "source.b=c"), "source is a setting already, not a section"),
-        (("run", "--set", "models=~nosuchuser9/x"), "models is '~nosuchuser9/x'"),
+        (("run", "--set", "models=~nosuchuser9/x"), "models must be a path, got '~nosuchuser9/x'"),
         (("run", "--source", "file:~nosuchuser9/x.mp4", "--gaze", "pupil://127.0.0.1:1"), "'file:~nosuchuser9/x.mp4'"),
         (("run", "--set", 'publish.stream="a\\nb"'), "publish.stream must be at most 64 printable"),
         (("run", "--set", "tracker.motion.ring=0"), "tracker.motion.ring must be at least 2, got 0"),

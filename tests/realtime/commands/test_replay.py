@@ -249,7 +249,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path, capsys):
         (("replay", str(tmp_path / "none.mcap"), "--exact"), "No such file"),
         (("replay", str(nothing), "--exact", "--view"), "there is nothing live for --view"),
         (("run", "--source", "recording:" + str(nothing)), "is no recording of gazecast"),
-        (("run", "--source", "camera:0", "--gaze", "recording:"), "they need its frames, from recording:FILE.mcap"),
+        (("run", "--source", "camera:0", "--gaze", "recording:"), "needs its frames, from recording:FILE.mcap"),
         (("run", "--source", "recording:x?realtime=2"), "realtime is '2'; expected 0 or 1"),
     ):
         code, text = said(capsys, *argv)
