@@ -29,9 +29,9 @@ _UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoardDetection:
-    """A board found in one picture.
+    """A board that was detected in one picture.
 
-    name: of the picture. size: (width, height), px. ids: (N,) which corners. object_points: (N, 3) m, board frame.
+    name: of the picture. size: (width, height), px. ids: (N,) of the corners. object_points: (N, 3) m, board frame.
     points_px: (N, 2) px of the picture as captured.
     """
 
@@ -44,7 +44,7 @@ class BoardDetection:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBoard:
-    """A flat board of squares.
+    """A flat calibration board that is made of squares.
 
     columns, rows: of inner corners for a chessboard, of squares for ChArUco, as each is usually named.
     dictionary: OpenCV's name without DICT_. legacy: a ChArUco board drawn by OpenCV before 4.6 with even rows.
@@ -59,7 +59,6 @@ class CalibrationBoard:
     legacy: bool = False
 
     def __post_init__(self) -> None:
-        """Validate the dimensions."""
         if min(self.columns, self.rows) < 3 or max(self.columns, self.rows) > 60:
             raise CalibrationError(f"a board has 3 to 60 columns and rows, got {self.columns} x {self.rows}")
         if not 1e-4 <= self.square_m <= 10:
@@ -78,12 +77,12 @@ class CalibrationBoard:
 
     @property
     def corner_counts(self) -> tuple[int, int]:
-        """(columns, rows) of corners that can be found."""
+        """(columns, rows) of the corners that can be detected."""
         return (self.columns, self.rows) if self.kind == "chessboard" else (self.columns - 1, self.rows - 1)
 
     @property
     def has_unique_orientation(self) -> bool:
-        """Whether a picture shows which way up it is; without that it fixes no pose."""
+        """Whether a picture determines the board's orientation; without that no pose can be estimated."""
         return self.kind == "charuco" or (self.columns + self.rows) % 2 == 1
 
     def corner_points(self) -> Floats:
@@ -93,9 +92,9 @@ class CalibrationBoard:
         return np.column_stack([x.ravel(), y.ravel(), np.zeros(columns * rows)]).astype(np.float64) * self.square_m
 
     def detect(self, image: NDArray[np.uint8], name: str = "", *, quick: bool = False) -> BoardDetection | None:
-        """Find the board in a grey or BGR picture; None where too little of it is seen.
+        """Detect the board in a grey or BGR picture; None where too little of it is visible.
 
-        quick: give up at once where there is nothing like a board; for live pictures.
+        quick: stop early where nothing resembles a board; for live pictures.
         """
         grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
         found = self._detect_chessboard(grey, quick) if self.kind == "chessboard" else self._detect_charuco(grey)
@@ -107,7 +106,7 @@ class CalibrationBoard:
         return BoardDetection(name, (grey.shape[1], grey.shape[0]), ids, self.corner_points()[ids], points)
 
     def draw(self, px_per_m: float) -> NDArray[np.uint8]:
-        """The board as a grey picture with a white rim of one square, to print or to show."""
+        """Draw the board as a grey picture with a white rim of one square."""
         if self.kind == "charuco":
             size = [round(side * self.square_m * px_per_m) for side in (self.columns, self.rows)]
             pattern = _charuco_detector(self).getBoard().generateImage(size)
@@ -139,7 +138,7 @@ class CalibrationBoard:
 
 
 def parse_board(spec: str) -> CalibrationBoard:
-    """Read a board's name; `CalibrationError` says what was expected."""
+    """Parse a board's name; `CalibrationError` states the expected form."""
     kind, *parts = spec.strip().split(":")
     legacy = bool(parts) and parts[-1] == "legacy"
     parts = parts[:-1] if legacy else parts
@@ -172,7 +171,7 @@ def _charuco_detector(board: CalibrationBoard) -> cv2.aruco.CharucoDetector:
 
 
 def _is_collinear(points: Floats) -> bool:
-    """Whether the corners lie (nearly) in one line, from which nothing about a plane can be learnt."""
+    """Whether the corners are (nearly) collinear, so that they determine no plane."""
     spread = np.linalg.svd(points[:, :2] - points[:, :2].mean(0), compute_uv=False)
     return bool(spread[1] < 0.05 * spread[0])
 
@@ -180,8 +179,8 @@ def _is_collinear(points: Floats) -> bool:
 def _order_corners(grid: Floats, grey: NDArray[np.uint8]) -> Floats:
     """Order a chessboard's (rows, columns, 2) corners the same way in every picture.
 
-    OpenCV begins at either end. The order is turned so that x goes to y clockwise, as printed, and so that the
-    square next to the first corner is black; a board whose squares look the same from both ends stays as it is.
+    OpenCV begins at either end. The order is changed so that x turns to y clockwise, as printed, and the square
+    next to the first corner is black; a board whose squares look the same from both ends keeps its order.
     """
     along, down = grid[:, -1] - grid[:, 0], grid[-1] - grid[0]
     if np.cross(np.append(along.mean(0), 0), np.append(down.mean(0), 0))[2] < 0:

@@ -28,10 +28,10 @@ _DEGREE = math.radians(1)
 
 @dataclass(frozen=True, slots=True)
 class CameraModel(ABC):
-    """One camera at one resolution; `PinholeCamera` or `FisheyeCamera`.
+    """A camera model that holds at one resolution; `PinholeCamera` or `FisheyeCamera`.
 
     size: (width, height) in pixels. fx, fy: focal lengths, px. cx, cy: principal point, px.
-    coefficients: the lens, in OpenCV's order; shorter ones are filled up with zeros.
+    coefficients: of the lens, in OpenCV's order; missing ones are 0.
     """
 
     size: tuple[int, int]
@@ -45,7 +45,6 @@ class CameraModel(ABC):
     _LENGTHS: ClassVar[tuple[int, ...]]
 
     def __post_init__(self) -> None:
-        """Validate the parameters."""
         width, height = self.size
         if not (isinstance(width, int) and isinstance(height, int) and 0 < width <= 100_000 and 0 < height <= 100_000):
             raise CalibrationError(f"a camera's size must be (width, height) in whole pixels, got {self.size!r}")
@@ -61,7 +60,7 @@ class CameraModel(ABC):
 
     @classmethod
     def from_matrix(cls, size: tuple[int, int], matrix: ArrayLike, coefficients: ArrayLike) -> Self:
-        """From K, (3, 3), px, and coefficients of any shape, in OpenCV's order."""
+        """Create it from K, (3, 3), px, and coefficients of any shape, in OpenCV's order."""
         k = np.asarray(matrix, np.float64)
         if k.shape != (3, 3) or abs(k[0, 1]) > 1e-9 * abs(k[0, 0]):
             raise CalibrationError(f"a camera's matrix must be 3 x 3 without skew, got {k.tolist()}")
@@ -79,39 +78,40 @@ class CameraModel(ABC):
         """Angle from the axis up to which the lens model holds, radians."""
 
     def project(self, points: ArrayLike, *, margin_px: float = 0.0) -> Floats:
-        """(N, 3) points or rays in the camera's frame to (N, 2) px; NaN behind, outside, or where the model ends.
+        """Project (N, 3) points or rays in the camera's frame to (N, 2) px.
 
-        margin_px: also give what lies this far outside the picture, as far as the model goes.
+        NaN behind the camera, outside the picture and where the model is invalid. margin_px: the results may lie this
+        far outside the picture, where the model is valid.
         """
         points = _as_rows(points, 3)
         pixels = self._distort(points) * (self.fx, self.fy) + (self.cx, self.cy)
         return np.asarray(np.where(self.contains(pixels, margin_px=margin_px)[:, None], pixels, np.nan))
 
     def unproject(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> Floats:
-        """(N, 2) px to (N, 3) unit rays in the camera's frame; NaN outside the picture and where the model ends."""
+        """Unproject (N, 2) px to (N, 3) unit rays; NaN outside the picture and where the model is invalid."""
         points = _as_rows(points_px, 2)
         points = np.where(self.contains(points, margin_px=margin_px)[:, None], points, np.nan)
         return self._undistort_to_rays((points - (self.cx, self.cy)) / (self.fx, self.fy))
 
     def contains(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> NDArray[np.bool_]:
-        """(N,) whether each of (N, 2) px lies in the picture."""
+        """Whether each of (N, 2) px lies in the picture, (N,)."""
         pixels = _as_rows(points_px, 2)
         low, high = -0.5 - margin_px, np.array(self.size) - 0.5 + margin_px
         return np.asarray(((pixels >= low) & (pixels <= high)).all(1))
 
     def normalize_points(self, points_px: ArrayLike) -> Floats:
-        """(N, 2) px to (N, 2) on the undistorted plane z = 1, for homographies and poses; NaN where there is none."""
+        """Undistort (N, 2) px to (N, 2) on the plane z = 1; NaN where there is no ray."""
         rays = self.unproject(points_px)
         return np.asarray(np.where(rays[:, 2:] > 1e-6, rays[:, :2] / np.maximum(rays[:, 2:], 1e-6), np.nan))
 
     def without_distortion(self) -> PinholeCamera:
-        """The camera without a lens whose pictures `undistort` makes: the same size and focal lengths."""
+        """Create the distortion-free camera of `undistort`'s pictures: same size and focal lengths."""
         return PinholeCamera(self.size, self.fx, self.fy, self.cx, self.cy)
 
     def undistort(self, image: NDArray[Any]) -> NDArray[Any]:
         """Remove the lens distortion from an (H, W) or (H, W, C) picture.
 
-        The result is the picture of `without_distortion()`; black where the camera saw nothing.
+        The result is a picture of `without_distortion()`; black outside the camera's field of view.
         """
         if image.shape[1::-1] != self.size:
             raise CalibrationError(
@@ -121,9 +121,9 @@ class CameraModel(ABC):
         return np.asarray(cv2.remap(image, *_undistortion_maps(self), cv2.INTER_LINEAR))
 
     def px_per_degree(self, at_px: tuple[float, float] | None = None) -> float:
-        """Pixels that one degree covers at a place of the picture, by default at its principal point.
+        """Compute the pixels per degree at a point, by default the principal point.
 
-        The geometric mean over directions; NaN where the model knows nothing.
+        The geometric mean over directions; NaN where the model is invalid.
         """
         ray = self.unproject([at_px])[0] if at_px is not None else np.array([0.0, 0.0, 1.0])
         tangent = np.cross(ray, [0.0, 1.0, 0.0] if abs(ray[1]) < 0.9 else [1.0, 0.0, 0.0])
@@ -136,7 +136,7 @@ class CameraModel(ABC):
         return math.sqrt(abs(a[0] * b[1] - a[1] * b[0]))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON; `camera_from_dict` reads it."""
+        """Convert it to JSON values; `camera_from_dict` reads them."""
         return {
             "model": self.model,
             "size": list(self.size),
@@ -149,23 +149,26 @@ class CameraModel(ABC):
 
     @abstractmethod
     def _distort(self, points: Floats) -> Floats:
-        """(N, 3) points to the (N, 2) distorted plane at focal length 1."""
+        """Project (N, 3) points to the (N, 2) distorted plane at focal length 1."""
 
     @abstractmethod
     def _undistort_to_rays(self, distorted: Floats) -> Floats:
-        """(N, 2) on the distorted plane to (N, 3) unit rays."""
+        """Convert (N, 2) on the distorted plane to (N, 3) unit rays."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinholeCamera(CameraModel):
-    """OpenCV's standard camera: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 for ordinary lenses, 8 for wide ones up to 110 deg."""
+    """A camera with OpenCV's standard lens model: k1 k2 p1 p2 [k3 [k4 k5 k6]].
+
+    5 coefficients for ordinary lenses, 8 for wide ones up to 110 degrees.
+    """
 
     model = "pinhole"
     _LENGTHS = (0, 4, 5, 8)
 
     @property
     def max_angle_rad(self) -> float:
-        """Angle from the axis up to which the polynomial rises, radians."""
+        """Angle from the axis up to which the polynomial increases, radians."""
         return lens.pinhole_limit_rad(self._padded_coefficients)
 
     @property
@@ -181,14 +184,17 @@ class PinholeCamera(CameraModel):
 
 @dataclass(frozen=True, slots=True)
 class FisheyeCamera(CameraModel):
-    """Equidistant fisheye as in `cv2.fisheye`: k1 k2 k3 k4; sees beside and behind itself where the lens does."""
+    """A camera with the equidistant lens model of `cv2.fisheye`: k1 k2 k3 k4.
+
+    It also covers rays beside and behind the camera where the lens does.
+    """
 
     model = "fisheye"
     _LENGTHS = (0, 4)
 
     @property
     def max_angle_rad(self) -> float:
-        """Angle from the axis up to which the polynomial rises, radians."""
+        """Angle from the axis up to which the polynomial increases, radians."""
         return lens.fisheye_limit_rad(self._padded_coefficients)
 
     @property
@@ -217,7 +223,7 @@ def camera_from_dict(fields: Mapping[str, Any]) -> CameraModel:
 
 
 def angles_deg(rays: ArrayLike, others: ArrayLike) -> Floats:
-    """(N,) degrees between pairs of (N, 3) rays, exact for small angles, too."""
+    """Compute the (N,) degrees between pairs of (N, 3) rays; exact for small angles, too."""
     a, b = _as_rows(rays, 3), _as_rows(others, 3)
     return np.asarray(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), (a * b).sum(1))))
 
@@ -231,7 +237,7 @@ def _as_rows(values: ArrayLike, width: int) -> Floats:
 
 @functools.lru_cache(maxsize=4)
 def _undistortion_maps(camera: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """For each pixel of the undistorted picture the pixel to take, as `cv2.remap` wants it."""
+    """Compute the maps for `cv2.remap`: the source pixel of each undistorted pixel."""
     width, height = camera.size
     x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     points = np.column_stack([(x.ravel() - camera.cx) / camera.fx, (y.ravel() - camera.cy) / camera.fy])

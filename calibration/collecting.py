@@ -12,13 +12,13 @@ from calibration.errors import CalibrationError
 ViewDecision = Literal["no board", "moving", "seen already", "taken", "full"]
 MAX_VIEWS = 40
 _MAX_STEADY_SHARE = 0.0025
-"""Of the picture's diagonal, between two frames."""
+"""Share of the picture's diagonal, between two frames."""
 _MIN_TILT_CHANGE_SHARE = 0.006
-"""Of the diagonal; a board that leans at the same place moves its corners by little."""
+"""Share of the diagonal; a board that tilts in place moves its corners little."""
 
 
 class ViewCollector:
-    """Keeps views until the coverage is complete, at most `most_views` of them, all of one size."""
+    """Collects views of one size until the coverage is complete, at most `max_views`."""
 
     def __init__(self, size: tuple[int, int], *, max_views: int = MAX_VIEWS) -> None:
         self.size, self._max_views = size, max_views
@@ -32,7 +32,7 @@ class ViewCollector:
         return self.coverage.is_complete or len(self.views) >= self._max_views
 
     def add_detection(self, detection: BoardDetection | None) -> ViewDecision:
-        """Decide whether to keep the newest frame's detection; raises where the picture's size changed."""
+        """Keep the newest frame's detection if it is useful; raises where the picture size changed."""
         previous, self._previous = self._previous, detection
         if detection is None:
             return "no board"
@@ -52,7 +52,7 @@ class ViewCollector:
         return "taken"
 
     def _shows_missing_tilt(self, detection: BoardDetection) -> bool:
-        """Whether it shows a tilt that is still missing, though at a place that was shown before."""
+        """Whether it adds a missing tilt, though at a place that is already covered."""
         return (
             is_new(detection, self.views, share=_MIN_TILT_CHANGE_SHARE)
             and estimate_tilt(detection) in self.coverage.missing_tilts

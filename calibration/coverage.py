@@ -20,21 +20,22 @@ from calibration.lens import Floats
 from calibration.pose import estimate_pose
 
 Tilt = Literal["facing", "left", "right", "top", "bottom"]
-"""Which edge of the board, as seen in the picture, is the far one."""
+"""The board edge, as seen in the picture, that is farther away."""
 ROWS, COLUMNS = 4, 6
 MIN_CORNERS_PER_CELL = 6
-"""In each cell of the picture."""
 MIN_VIEWS = 12
 MIN_VIEWS_PER_TILT = 2
-"""Views that lean each way."""
 MIN_TILT_DEG = 18.0
 _MIN_CHANGE_SHARE = 0.06
-"""A view whose corners moved by less than this share of the picture, on average, shows nothing new."""
+"""Mean shift of the corners, as a share of the picture's diagonal, below which a view is redundant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldCoverage:
-    """What a set of views shows. counts: (ROWS, COLUMNS) corners in each cell of the picture. tilts: views each way."""
+    """Holds the coverage of a set of views.
+
+    counts: (ROWS, COLUMNS) corners in each cell of the picture. tilts: number of views of each.
+    """
 
     views: int
     counts: NDArray[np.int_]
@@ -42,24 +43,24 @@ class FieldCoverage:
 
     @property
     def share(self) -> float:
-        """0..1: how much of what is wanted is there."""
+        """The completeness, 0..1."""
         cells = float(np.minimum(self.counts / MIN_CORNERS_PER_CELL, 1).mean())
         tilts = [min(self.tilts[tilt] / MIN_VIEWS_PER_TILT, 1.0) for tilt in get_args(Tilt) if tilt != "facing"]
         return (cells + sum(tilts) / len(tilts) + min(self.views / MIN_VIEWS, 1)) / 3
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing but the very edge: 90 % of the cells, every tilt, enough views."""
+        """Whether 90 % of the cells, every tilt and enough views are covered."""
         return self.next_instruction == ""
 
     @property
     def missing_tilts(self) -> tuple[Tilt, ...]:
-        """The ways that the board should still lean."""
+        """The tilts with too few views."""
         return tuple(t for t in get_args(Tilt) if t != "facing" and self.tilts[t] < MIN_VIEWS_PER_TILT)
 
     @property
     def emptiest_cell(self) -> tuple[int, int] | None:
-        """(row, column) of the cell that lacks most, together with its neighbours; None where 90 % have enough."""
+        """(row, column) of the cell that, with its neighbours, lacks most; None where 90 % have enough."""
         missing = np.maximum(MIN_CORNERS_PER_CELL - self.counts, 0)
         if (missing > 0).mean() <= 0.1:
             return None
@@ -70,7 +71,7 @@ class FieldCoverage:
 
     @property
     def next_instruction(self) -> str:
-        """What to do next, one sentence; "" when there is enough."""
+        """The next instruction to the user, one sentence; "" when coverage is complete."""
         if self.emptiest_cell is not None:
             return f"move the board to the {describe_cell(*self.emptiest_cell)} of the picture"
         if self.missing_tilts:
@@ -82,7 +83,7 @@ class FieldCoverage:
 
 
 def measure_coverage(detections: Sequence[BoardDetection], size: tuple[int, int]) -> FieldCoverage:
-    """What these views show, in pictures of (width, height)."""
+    """Measure the coverage of views of (width, height)."""
     counts = np.zeros((ROWS, COLUMNS), int)
     tilts: dict[Tilt, int] = dict.fromkeys(get_args(Tilt), 0)
     for detection in detections:
@@ -96,9 +97,9 @@ def measure_coverage(detections: Sequence[BoardDetection], size: tuple[int, int]
 
 
 def estimate_tilt(detection: BoardDetection) -> Tilt | None:
-    """Which way the board leans, for a camera that is not calibrated yet; None where it cannot be told.
+    """Estimate the board's tilt with an uncalibrated camera; None where there is no pose.
 
-    A guess of the field of view (60 degrees over the longer side) is good enough to tell a lean from facing.
+    An assumed field of view (60 degrees over the longer side) is good enough to distinguish tilted from facing.
     """
     width, height = detection.size
     assumed_camera = PinholeCamera(
@@ -113,7 +114,7 @@ def estimate_tilt(detection: BoardDetection) -> Tilt | None:
 
 
 def measure_tilt(rotation: Floats) -> tuple[float, Tilt]:
-    """How far a board leans from facing the camera, degrees, and which edge is the far one, as seen in the picture.
+    """Measure a board's tilt, degrees, and find its far edge in the picture.
 
     rotation: of camera_from_board, (3, 3).
     """
@@ -125,7 +126,7 @@ def measure_tilt(rotation: Floats) -> tuple[float, Tilt]:
 
 
 def describe_cell(row: int, column: int) -> str:
-    """Where a cell of the picture is, in words."""
+    """Describe a cell's position in the picture in words."""
     vertical = "top" if row == 0 else "bottom" if row == ROWS - 1 else ""
     horizontal = "left" if column < COLUMNS / 3 else "right" if column >= 2 * COLUMNS / 3 else ""
     if vertical and horizontal:
@@ -134,21 +135,21 @@ def describe_cell(row: int, column: int) -> str:
 
 
 def is_new(detection: BoardDetection, accepted: Sequence[BoardDetection], *, share: float = _MIN_CHANGE_SHARE) -> bool:
-    """Whether a view shows the board elsewhere, or otherwise, than every view that was taken.
+    """Whether a view differs from every accepted view.
 
-    share: of the picture's diagonal that its corners must be away from where they were, on average.
+    share: minimal mean shift of its corners, as a share of the picture's diagonal.
     """
     min_shift_px = share * math.hypot(*detection.size)
     return all(_mean_shift_px(detection, other) > min_shift_px for other in accepted)
 
 
 def is_steady(detection: BoardDetection, previous: BoardDetection | None, *, limit_px: float = 2.0) -> bool:
-    """Whether the board hardly moved since the picture before; what moves is blurred."""
+    """Whether the board hardly moved since the previous picture; motion blurs."""
     return previous is not None and _mean_shift_px(detection, previous) <= limit_px
 
 
 def _mean_shift_px(first: BoardDetection, second: BoardDetection) -> float:
-    """Mean distance between the corners that both show; infinite where they share none."""
+    """Compute the mean distance between common corners, px; infinite where there are none."""
     _, first_index, second_index = np.intersect1d(first.ids, second.ids, return_indices=True)
     if not len(first_index):
         return math.inf

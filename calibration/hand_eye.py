@@ -29,14 +29,14 @@ MIN_POSES = 4
 RECOMMENDED_POSES = 12
 MIN_ROTATION_RAD = math.radians(10)
 MAX_RESIDUAL_RATIO = 4.0
-"""A pose whose residual is this many times the median's is dropped."""
+"""A pose whose residual is over this many times the median is dropped."""
 _MIN_SIGMA_M, _MIN_SIGMA_RAD = 1e-5, 1e-5
-"""Noise below this is none; keeps perfect data from dividing by zero."""
+"""Noise floor, which prevents a division by zero for perfect data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HandEyeStation:
-    """One pose of the robot and what the camera saw there."""
+    """A robot pose that is paired with the camera's detection of the board."""
 
     name: str
     base_from_gripper: RigidTransform
@@ -45,7 +45,7 @@ class HandEyeStation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StationResidual:
-    """How far the board was, in the camera's frame, from where the result puts it. reason: why dropped, or ""."""
+    """Holds the board's distance, in the camera's frame, from its predicted pose. reason: of the rejection, or ""."""
 
     name: str
     translation_m: float
@@ -55,9 +55,10 @@ class StationResidual:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HandEyeResult:
-    """The result. x, y: as the module's table names them; rms over the stations that were kept.
+    """Holds the transforms X and Y, named in the module's table, and their quality.
 
-    turn_rad: the largest turn between two stations; second_turn_rad: the rms turn about axes across the main one.
+    rms: over the accepted stations. turn_rad: the largest rotation between two stations; second_turn_rad: the rms
+    rotation about axes perpendicular to the main one.
     """
 
     setup: Setup
@@ -72,23 +73,23 @@ class HandEyeResult:
 
     @property
     def transform_names(self) -> tuple[str, str]:
-        """What x and y are, `target_from_source`."""
+        """The names of x and y, `target_from_source`."""
         if self.setup == "eye-in-hand":
             return "gripper_from_camera", "base_from_board"
         return "base_from_camera", "gripper_from_board"
 
     @property
     def accepted(self) -> tuple[StationResidual, ...]:
-        """Of the stations that the result stands on."""
+        """The residuals of the accepted stations."""
         return tuple(residual for residual in self.residuals if not residual.reason)
 
 
 def solve_hand_eye(
     stations: Sequence[HandEyeStation], setup: Setup, *, method: Method = "joint", reject_outliers: bool = True
 ) -> HandEyeResult:
-    """Find X and Y. Raises `CalibrationError` for too few stations, or ones that do not turn about two axes.
+    """Solve for X and Y. Raises `CalibrationError` for too few stations or rotation axes.
 
-    drop: leave out stations far off the others, the worst first, at most a third.
+    drop: reject outlying stations, the worst first, at most a third.
     """
     if setup not in get_args(Setup) or method not in get_args(Method):
         raise CalibrationError(
@@ -121,7 +122,7 @@ def solve_hand_eye(
 
 
 class _HandEyeProblem:
-    """The stations as stacked arrays, and their residuals."""
+    """Holds the stations as stacked arrays, and computes their residuals."""
 
     def __init__(self, stations: Sequence[HandEyeStation], setup: Setup) -> None:
         is_eye_to_hand = setup == "eye-to-hand"
@@ -130,7 +131,7 @@ class _HandEyeProblem:
         self.stacks = _stack(self.robot_poses), _stack(self.board_poses)
 
     def residuals(self, x: RigidTransform, y: RigidTransform) -> tuple[Floats, Floats]:
-        """(N, 3) m and (N, 3) rad: the board as predicted, inverse(X) inverse(H) Y, against the board as seen."""
+        """Compare the predicted board, inverse(X) inverse(H) Y, with the detected one: (N, 3) m, (N, 3) rad."""
         (hand_r, hand_t), (board_r, board_t) = self.stacks
         predicted_rotations = y.rotation.T @ hand_r @ x.rotation  # (N, 3, 3), board_from_camera as predicted
         predicted_translations = np.einsum("nji,nj->ni", hand_r, y.translation_m - hand_t) - x.translation_m
@@ -139,13 +140,13 @@ class _HandEyeProblem:
         return metres, radians
 
     def residual_norms(self, x: RigidTransform, y: RigidTransform) -> tuple[Floats, Floats]:
-        """(N,) m and (N,) rad."""
+        """Compute the norms, (N,) m and (N,) rad."""
         metres, radians = self.residuals(x, y)
         return np.linalg.norm(metres, axis=1), np.linalg.norm(radians, axis=1)
 
 
 def _measure_rotations(stations: Sequence[HandEyeStation]) -> tuple[float, float]:
-    """The largest turn and the rms turn across the main axis, radians; refuses what fixes no transform."""
+    """Measure the largest rotation and the rms perpendicular to the main axis, radians; raises where too small."""
     if len(stations) < MIN_POSES:
         raise CalibrationError(
             f"{len(stations)} poses are too few; expected {MIN_POSES} at least, and better "
@@ -169,7 +170,10 @@ def _measure_rotations(stations: Sequence[HandEyeStation]) -> tuple[float, float
 
 
 def _solve_park_martin(problem: _HandEyeProblem) -> RigidTransform:
-    """Park & Martin: A X = X B for every pair of stations; the turn by aligning axes, the place by least squares."""
+    """Solve A X = X B for every pair of stations (Park & Martin).
+
+    The rotation by aligning axes, the translation by least squares.
+    """
     (hand_r, hand_t), (board_r, board_t) = problem.stacks
     i, j = np.triu_indices(len(hand_r), 1)
     back, towards = np.swapaxes(hand_r[j], 1, 2), np.swapaxes(board_r[i], 1, 2)
@@ -177,7 +181,7 @@ def _solve_park_martin(problem: _HandEyeProblem) -> RigidTransform:
     a_t = np.einsum("nij,nj->ni", back, hand_t[i] - hand_t[j])
     b_t = board_t[j] - np.einsum("nij,nj->ni", b_r, board_t[i])
     a_axes, b_axes = rotvecs_from_rotations(a_r), rotvecs_from_rotations(b_r)
-    is_unambiguous = np.linalg.norm(a_axes, axis=1) < math.radians(170)  # half a turn has two axes
+    is_unambiguous = np.linalg.norm(a_axes, axis=1) < math.radians(170)  # a rotation by 180 degrees has two axes
     left, _, right = np.linalg.svd(a_axes[is_unambiguous].T @ b_axes[is_unambiguous])
     rotation = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
     rows, right_side = (a_r - np.eye(3)).reshape(-1, 3), (b_t @ rotation.T - a_t).ravel()
@@ -185,7 +189,7 @@ def _solve_park_martin(problem: _HandEyeProblem) -> RigidTransform:
 
 
 def _solve_opencv(problem: _HandEyeProblem, method: Method) -> RigidTransform:
-    """One of OpenCV's methods, where this OpenCV has them."""
+    """Solve with a method of OpenCV, where the installed version has it."""
     calibrate = getattr(cv2, "calibrateHandEye", None)
     if calibrate is None:
         raise CalibrationError(
@@ -193,7 +197,7 @@ def _solve_opencv(problem: _HandEyeProblem, method: Method) -> RigidTransform:
         )
     number = getattr(cv2, f"CALIB_HAND_EYE_{method.upper()}")
     (hand_r, hand_t), (board_r, board_t) = problem.stacks
-    # As the fifth positional argument the method would be taken for an output array, and TSAI used in silence.
+    # A fifth positional argument would be an output array, and TSAI would be used silently.
     rotation, translation = calibrate(list(hand_r), list(hand_t), list(board_r), list(board_t), method=number)
     if not np.isfinite(rotation).all() or not np.isfinite(translation).all():
         raise CalibrationError(f"OpenCV's {method} finds nothing for these poses; use the method joint")
@@ -203,13 +207,13 @@ def _solve_opencv(problem: _HandEyeProblem, method: Method) -> RigidTransform:
 def _refine_jointly(
     problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, *, optimize: bool
 ) -> tuple[RigidTransform, RigidTransform, Floats, Floats]:
-    """Gauss-Newton on X and Y together, and the (6, 6) covariance of each.
+    """Refine X and Y jointly by Gauss-Newton, and compute the (6, 6) covariance of each.
 
-    The residuals' own sizes are the weights of turns against places, found anew in each round.
+    Rotations are weighted against translations by their residuals, updated in each iteration.
     """
     for _ in range(12 if optimize else 1):
         metres, radians = problem.residuals(x, y)
-        degrees_of_freedom = max(1.0, metres.size - 6)  # of 12 numbers half are places
+        degrees_of_freedom = max(1.0, metres.size - 6)  # half of the 12 parameters are translations
         sigma_m = max(math.sqrt(float((metres**2).sum()) / degrees_of_freedom), _MIN_SIGMA_M)
         sigma_rad = max(math.sqrt(float((radians**2).sum()) / degrees_of_freedom), _MIN_SIGMA_RAD)
         residual = np.concatenate([metres.ravel() / sigma_m, radians.ravel() / sigma_rad])
@@ -227,7 +231,7 @@ def _refine_jointly(
 def _jacobian_column(
     problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, axis: int, sigma_m: float, sigma_rad: float
 ) -> Floats:
-    """Change of the weighted residuals with one of the 12 numbers."""
+    """Differentiate the weighted residuals by one of the 12 parameters."""
     step, residuals = np.zeros(12), []
     for delta in (1e-6, -1e-6):
         step[axis] = delta
@@ -237,7 +241,7 @@ def _jacobian_column(
 
 
 def _perturbed(pose: RigidTransform, step: Floats) -> RigidTransform:
-    """Moved and turned along the target's fixed axes."""
+    """Translate and rotate along the target's fixed axes."""
     return RigidTransform(rotation_from_rotvec(step[3:]) @ pose.rotation, pose.translation_m + step[:3])
 
 
@@ -246,7 +250,7 @@ def _stack(poses: Sequence[RigidTransform]) -> tuple[Floats, Floats]:
 
 
 def _find_worst(metres: Floats, radians: Floats) -> tuple[int, float]:
-    """The station farthest off, and by how many medians, in place or turn."""
+    """Find the station with the largest residual, in multiples of the median, in translation or rotation."""
     ratios = np.maximum(metres / max(float(np.median(metres)), 1e-4), radians / max(float(np.median(radians)), 1e-4))
     return int(np.argmax(ratios)), float(ratios.max())
 

@@ -18,7 +18,7 @@ class BoardLost(CalibrationError):
 
 
 def compute_base_from_headset(base_from_board: UncertainTransform, headset_from_board: BoardPose) -> UncertainTransform:
-    """Where the headset's camera is in the robot's base, with the errors of both in its covariance."""
+    """Compute the headset camera's pose in the robot's base; its covariance contains both errors."""
     return (
         base_from_board
         @ UncertainTransform(headset_from_board.camera_from_board, headset_from_board.covariance).inverse()
@@ -26,21 +26,24 @@ def compute_base_from_headset(base_from_board: UncertainTransform, headset_from_
 
 
 class SharedBoard:
-    """The newest sight of the board. base_from_board: from hand-eye calibration, or from touching its corners."""
+    """Holds the newest detection of the shared board.
+
+    base_from_board: from hand-eye calibration, or from touching its corners with the robot.
+    """
 
     def __init__(self, base_from_board: UncertainTransform, *, max_age_s: float = MAX_AGE_S) -> None:
         self._base_from_board, self._max_age_s = base_from_board, max_age_s
         self._newest: tuple[float, UncertainTransform] | None = None
 
     def observe(self, headset_from_board: BoardPose, captured_s: float) -> bool:
-        """Take one sight of the board, by the time of its frame; False if it is poor or not newer."""
+        """Add a detection of the board, by its frame's time; False if poor or not newer."""
         if headset_from_board.rms_px > MAX_RMS_PX or (self._newest and captured_s <= self._newest[0]):
             return False
         self._newest = captured_s, compute_base_from_headset(self._base_from_board, headset_from_board)
         return True
 
     def base_from_headset_at(self, captured_s: float) -> UncertainTransform:
-        """base_from_headset for a frame of that time. Raises `BoardLost` where the newest sight is too far from it."""
+        """Compute base_from_headset for a frame's time. Raises `BoardLost` without a recent detection."""
         if self._newest is None:
             raise BoardLost("the board has not been seen yet; look at it")
         age_s = abs(captured_s - self._newest[0])

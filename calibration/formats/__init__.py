@@ -20,10 +20,10 @@ _MAX_BYTES = 10_000_000
 
 
 def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, CameraModel]:
-    """Read (name, camera) from any file that we know, by its content.
+    """Read (name, camera) from a file of any known format, detected by its content.
 
-    size: which resolution to take where a file holds several, and to insist on where it holds one.
-    Raises `CalibrationError` with what came and what was expected.
+    size: the resolution to select where a file holds several, and to require where it holds one.
+    Raises `CalibrationError` with the actual and the expected content.
     """
     try:
         data = path.read_bytes() if path.stat().st_size <= _MAX_BYTES else b""

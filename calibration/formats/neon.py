@@ -21,12 +21,12 @@ _FILE_BYTES = 1 + 6 + 3 * _CAMERA_BYTES + 4
 
 
 def is_calibration_bin(data: bytes) -> bool:
-    """Whether it has the record's length; its version and numbers are judged when it is read."""
+    """Whether it has the record's length; parsing checks its version and numbers."""
     return len(data) == _FILE_BYTES
 
 
 def parse_calibration_bin(origin: str, data: bytes) -> tuple[str, CameraModel]:
-    """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
+    """Parse (name with the module's serial number, scene camera). Raises `CalibrationError`."""
     if not is_calibration_bin(data):
         raise CalibrationError(f"{origin} has {len(data)} bytes, expected {_FILE_BYTES} of a Neon's calibration.bin")
     if data[0] != 1:
@@ -37,7 +37,7 @@ def parse_calibration_bin(origin: str, data: bytes) -> tuple[str, CameraModel]:
 
 
 def parse_scene_camera(origin: str, data: bytes) -> tuple[str, CameraModel]:
-    """(name with the module's serial number, scene camera). Raises `CalibrationError`."""
+    """Parse (name with the module's serial number, scene camera). Raises `CalibrationError`."""
     try:
         fields = json.loads(data)
         matrix = np.array(fields["camera_matrix"], np.float64).reshape(3, 3)
@@ -53,7 +53,7 @@ def parse_scene_camera(origin: str, data: bytes) -> tuple[str, CameraModel]:
 
 def _camera(origin: str, matrix: Floats, coefficients: Floats) -> CameraModel:
     cx, cy = float(matrix[0, 2]), float(matrix[1, 2])
-    # A file of a Pupil Invisible looks the same but is for 1088 x 1080; its centre gives it away.
+    # A file of a Pupil Invisible has the same format but is for 1088 x 1080; its centre reveals it.
     if not (abs(cx - SIZE[0] / 2) < 0.15 * SIZE[0] and abs(cy - SIZE[1] / 2) < 0.15 * SIZE[1]):
         raise CalibrationError(
             f"{origin}: the picture's centre is at {cx:.0f}, {cy:.0f} px, which fits no Neon "

@@ -19,12 +19,12 @@ _KEY = re.compile(r"\((\d{1,5}), ?(\d{1,5})\)")
 
 
 def is_intrinsics(data: bytes) -> bool:
-    """Whether it begins like a small msgpack map."""
+    """Whether the content begins with a small msgpack map."""
     return bool(data) and (0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF))
 
 
 def parse_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
-    """("", camera) for the wanted resolution, or for the only one. Raises `CalibrationError`."""
+    """Parse ("", camera) for the given resolution, or for the only one. Raises `CalibrationError`."""
     cameras = {
         (int(m[1]), int(m[2])): value for key, value in _unpack(origin, data).items() if (m := _KEY.fullmatch(key))
     }
@@ -42,7 +42,7 @@ def parse_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> 
 def _unpack(origin: str, data: bytes) -> dict[str, Any]:
     try:
         fields = msgpack.unpackb(data, strict_map_key=False, max_map_len=200, max_array_len=200, max_str_len=10_000)
-    except Exception as error:  # msgpack raises a dozen kinds for hostile bytes
+    except Exception as error:  # msgpack raises a dozen types for invalid bytes
         raise CalibrationError(f"{origin} is no msgpack: {error}") from None
     if not isinstance(fields, dict) or fields.get("version") != 1:
         version = fields.get("version") if isinstance(fields, dict) else None

@@ -24,7 +24,7 @@ _LINE = re.compile(r"(\s*)([A-Za-z_]\w*)\s*:(?:\s+(.*))?$")
 
 
 def parse_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
-    """(camera_name, camera). Raises `CalibrationError`, also for a picture that is cropped or binned."""
+    """Parse (camera_name, camera). Raises `CalibrationError`, also for cropped or binned pictures."""
     fields = _parse_yaml(origin, data)
     try:
         wide, high = (int(float(_get_field(fields, name))) for name in ("width", "height"))
@@ -47,7 +47,10 @@ def parse_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
 
 
 def to_camera_info(name: str, camera: CameraModel) -> str:
-    """The YAML that camera_info_manager and camera_calibration read; no rectification, P of the undistorted picture."""
+    """Format a camera as YAML for camera_info_manager and camera_calibration.
+
+    No rectification; P is of the undistorted picture.
+    """
     coefficients = camera.coefficients or (0.0,) * (4 if isinstance(camera, FisheyeCamera) else 5)
     if len(coefficients) == 4 and isinstance(camera, PinholeCamera):
         coefficients = (*coefficients, 0.0)
@@ -83,7 +86,7 @@ def _get_numbers(value: Any) -> list[float]:
 
 
 def _parse_yaml(origin: str, data: bytes) -> dict[str, Any]:
-    """The mapping, with lists as lists of words and mappings one level deep."""
+    """Parse a mapping: lists as lists of words, mappings one level deep."""
     try:
         lines = _join_lines(origin, data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -108,7 +111,7 @@ def _parse_yaml(origin: str, data: bytes) -> dict[str, Any]:
             mapping, depth = {}, indent
             fields[last_key] = mapping
         elif indent != depth:
-            continue  # deeper than anything that is wanted here
+            continue  # nested deeper than any required field
         last_key = key
         mapping[key] = _parse_value(text)
     return fields
@@ -121,7 +124,7 @@ def _parse_value(text: str) -> Any:
 
 
 def _join_lines(origin: str, text: str) -> list[tuple[int, str]]:
-    """(number, line) without comments and marks, lists in brackets on one line each."""
+    """Yield (number, line) without comments and document marks, each bracketed list joined to one line."""
     lines: list[tuple[int, str]] = []
     is_open = False
     for number, raw in enumerate(text.splitlines(), 1):
