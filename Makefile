@@ -57,7 +57,7 @@ bench: $(RUN) ## Measure speed on this machine, as JSON and a table
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine bench $(ARGS)
 
-streaming: $(DEV) ## How well masks fit what is looked at now: make streaming DATA=CLIPS, half an hour alone
+streaming: $(DEV) ## Evaluate streaming masks on clips: make streaming DATA=CLIPS, half an hour alone
 	@test -n "$(DATA)" || { echo "say where the clips are: make streaming DATA=DIR, of NAME/frames/*.jpg and NAME/masks/*.png"; exit 2; }
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/python -m benchmarks.streaming --data "$(DATA)" $(ARGS)

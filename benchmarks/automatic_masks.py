@@ -1,4 +1,4 @@
-"""How much of what is labelled in pictures `generate_masks` finds, beside segment-anything's own generator.
+"""Measures the recall of `generate_masks` on labelled images, beside segment-anything's own generator.
 
     python -m benchmarks.automatic_masks DATA [--picture-side PX ...] [--beside 8] [--pictures 40]
 

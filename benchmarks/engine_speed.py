@@ -1,4 +1,4 @@
-"""Engines against the published MobileSAM graphs in ONNX Runtime, in turns in one run; ratios are what counts.
+"""Measures engines against the published MobileSAM graphs in ONNX Runtime, in turns in one run; ratios are what counts.
 
     python benchmarks/engine_speed.py PICTURES [--weights FOLDER] [--threads 1 2] [--picture-side 512 1024] [--out FILE]
 

@@ -1,4 +1,4 @@
-"""Encodes pictures and decodes masks: the engines of gazecast.
+"""Encodes images and decodes masks: the segmentation engines of gazecast.
 
 Knows no time and no sockets; imports nothing else of ours.
 """

@@ -1,4 +1,4 @@
-"""How good an engine must be before it is used. The one place for thresholds, and for the reasons."""
+"""Defines the acceptance thresholds of engines by precision, with their reasons."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 
 class AcceptanceRefused(EngineError):
-    """An engine's masks differ too much from the reference's; it was not kept."""
+    """An error that reports that an engine's masks differ too much from the reference's; the engine was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceThreshold:
-    """best, chosen: least mean IoU (see `EngineComparison`). score_error: greatest. points: fewest that say anything."""
+    """Holds the limits that an engine must keep.
+
+    best, chosen: least mean IoU, see `EngineComparison`. score_error: greatest. points: fewest that are significant.
+    """
 
     best: float
     chosen: float
@@ -43,7 +46,10 @@ best two.
 
 
 def assess_comparison(comparison: EngineComparison, precision: str) -> dict[str, Any]:
-    """A comparison as figures for a note, with `passed` and, where it is false, `why`."""
+    """Compare the figures with the thresholds of a precision.
+
+    Returns the figures for a note, with `passed` and, where it is false, the reasons as `why`.
+    """
     wanted = THRESHOLDS[precision]
     # Written so that a nan, from no points at all, fails.
     failures = [

@@ -1,4 +1,4 @@
-"""The seam between a segmentation model and whoever uses it: two protocols, what travels between them, our errors.
+"""Defines the encoder and decoder protocols, the data that they exchange, and their errors.
 
 An `Encoder` turns a picture into an `Embedding`, slowly and once; a `Decoder` turns an embedding and prompts into
 `MaskCandidates`, quickly and often. They are two objects so that they can run at once on two threads. This module
@@ -30,32 +30,32 @@ STABILITY_OFFSET = 1.0
 
 
 class EngineError(Exception):
-    """Anything an engine, a model file or a prompt can get wrong; catch this to catch all of them."""
+    """A base class of every error of an engine, a model file or a prompt."""
 
 
 class ModelError(EngineError):
-    """A model's weights are missing, corrupt, or not what their name says."""
+    """An error that reports missing, corrupt or unexpected model weights."""
 
 
 class EngineUnavailable(EngineError):
-    """A backend cannot run on this machine; the message says what to install."""
+    """An error that reports a backend that cannot run here; the message names what to install."""
 
 
 class PromptError(EngineError):
-    """A picture or a prompt that no engine could use."""
+    """An error that reports an image or a prompt that no engine can use."""
 
 
 class ForeignEmbedding(EngineError):
-    """An embedding was given to a decoder of another engine, whose masks would be plausible nonsense."""
+    """An error that reports an embedding of another engine, whose masks would be plausible but wrong."""
 
 
 class EngineClosed(EngineError):
-    """The engine was used after `close`."""
+    """An error that reports the use of an engine after `close`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """What to segment: points, a box, a previous mask, or several of them together.
+    """Holds a SAM prompt: points, a box, a previous mask, or several of them together.
 
     points_px: (N, 2) float32, picture pixels.
     labels: (N,) int8; 1 is on the object, 0 is on the background.
@@ -69,7 +69,7 @@ class Prompt:
     mask_logits: Floats | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is empty, misshapen or not a number."""
+        """Raise `PromptError` for an empty prompt, a wrong shape or a value that is not finite."""
         points, labels = self.points_px, self.labels
         if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
             raise PromptError(f"points must be (N, 2) with (N,) labels, got {points.shape} and {labels.shape}")
@@ -88,18 +88,18 @@ class Prompt:
 
     @classmethod
     def click(cls, x: float, y: float, *, mask_logits: Floats | None = None) -> Prompt:
-        """One point on the object, picture pixels."""
+        """Build a prompt of one foreground point, in image pixels."""
         return cls(np.array([[x, y]], np.float32), np.ones(1, np.int8), mask_logits=mask_logits)
 
     @classmethod
     def box(cls, x0: float, y0: float, x1: float, y1: float) -> Prompt:
-        """A box round the object, picture pixels."""
+        """Build a prompt of one box round the object, in image pixels."""
         return cls(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), np.array([x0, y0, x1, y1], np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What the encoder saw in one picture: opaque to everybody but the decoder of the same engine."""
+    """Holds the image embedding of one image; only the decoder of the same engine can read it."""
 
     engine_id: str
     letterbox: Letterbox
@@ -109,11 +109,11 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskCandidates:
-    """The masks a decoder offers for one prompt, as logits: above 0 is inside.
+    """Holds the candidate masks of one prompt as logits: above 0 is inside.
 
     logits: (K, 256, 256) float32 on the letterboxed model input. K is 4 where the engine gives all of SAM's masks
     (index 0 the one for unambiguous prompts, then three from part to whole) and 1 where its graph gives only one.
-    predicted_iou: (K,) float32, what the decoder believes each mask's IoU with the truth to be.
+    predicted_iou: (K,) float32, the decoder's estimate of each mask's IoU with the true mask.
     """
 
     logits: Floats
@@ -122,27 +122,27 @@ class MaskCandidates:
 
     @property
     def best_index(self) -> int:
-        """Index of the mask with the highest predicted IoU; of four, SAM's own choice is among the last three."""
+        """Return the index of the mask with the highest predicted IoU, of four masks among the last three."""
         first = 1 if len(self.predicted_iou) > 1 else 0
         return first + int(np.argmax(self.predicted_iou[first:]))
 
     @property
     def stability(self) -> Floats:
-        """(K,) float32 in 0..1: the IoU of each mask cut at logits of +1 and of -1, as SAM's mask generator has it.
+        """(K,) float32 in 0..1: SAM's stability score, the IoU of each mask cut at logits of +1 and of -1.
 
-        A mask whose edge stays where it is when the threshold moves is one to trust. 0 for a mask that is empty.
+        A mask whose edge does not move with the threshold is reliable. 0 for an empty mask.
         """
         inner, outer = ((self.logits > cut).sum((1, 2)) for cut in (STABILITY_OFFSET, -STABILITY_OFFSET))
         return np.asarray(inner / np.maximum(outer, 1), np.float32)
 
     def __repr__(self) -> str:
-        """Shapes and scores, not a quarter of a million numbers."""
+        """Show shapes and scores, not a quarter of a million logits."""
         return f"MaskCandidates(logits{self.logits.shape}, predicted_iou={np.round(self.predicted_iou, 3).tolist()})"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is, as published in `health` and printed by the command.
+    """Describes an engine, as published in `health` and printed by `gazecast engine`.
 
     picture_side: the longest side of a picture as the encoder sees it, of the model's 1024 pixels.
     """
@@ -160,11 +160,11 @@ class EngineInfo:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Picture in, embedding out. One thread at a time."""
+    """A protocol that turns an image into an embedding; used by one thread at a time."""
 
     @property
     def info(self) -> EngineInfo:
-        """What this engine is."""
+        """Describe the engine."""
         ...
 
     def encode(self, image: Image) -> Embedding:
@@ -172,17 +172,20 @@ class Encoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what it holds; closing twice is fine, using it afterwards raises `EngineClosed`."""
+        """Free memory and graphs; may be called twice, later use raises `EngineClosed`."""
         ...
 
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Embedding and prompts in, candidates out. One thread at a time, which may differ from the encoder's."""
+    """A protocol that turns an embedding and prompts into candidate masks.
+
+    Used by one thread at a time, which may differ from the encoder's.
+    """
 
     @property
     def info(self) -> EngineInfo:
-        """What this engine is."""
+        """Describe the engine."""
         ...
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
@@ -194,7 +197,7 @@ class Decoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what it holds; closing twice is fine, using it afterwards raises `EngineClosed`."""
+        """Free memory and graphs; may be called twice, later use raises `EngineClosed`."""
         ...
 
 

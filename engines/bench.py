@@ -1,4 +1,4 @@
-"""How fast an engine is against the published graphs in ONNX Runtime, in the same run. What `engine bench` calls.
+"""Measures an engine's speed beside the published graphs in ONNX Runtime, for `gazecast engine bench`.
 
 Machines are noisy, so the two take turns, and what counts is the ratio of their medians.
 """

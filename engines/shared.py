@@ -1,4 +1,4 @@
-"""One decoder for two users: one that must not wait, and one that takes what time is left."""
+"""Shares one decoder between a foreground thread and background work of lower priority."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from engines.base import Decoder, Embedding, EngineInfo, MaskCandidates, Prompt
 
 
 class SharedDecoder:
-    """A `Decoder` that is used as before, and `aside` for others: these wait whenever the first one wants it.
+    """A `Decoder` that serves its own callers first, and those of `background` when it is idle.
 
-    Whoever is first waits for one call of the other at most, so that calls aside should be short.
+    A foreground call waits for one background call at most, so background calls should be short. Thread-safe.
     """
 
     def __init__(self, inside: Decoder) -> None:
@@ -23,11 +23,11 @@ class SharedDecoder:
 
     @property
     def info(self) -> EngineInfo:
-        """That of the decoder."""
+        """Describe the shared decoder's engine."""
         return self._inside.info
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
-        """As the decoder; before anybody else."""
+        """Decode with priority over background calls; see `Decoder.decode`."""
         with self._free:
             self._waiting += 1
             try:
@@ -38,14 +38,14 @@ class SharedDecoder:
         return self._run(embedding, prompts)
 
     def decode_in_background(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
-        """As the decoder; when nobody else wants it."""
+        """Decode when no foreground call waits; see `Decoder.decode`."""
         with self._free:
             self._free.wait_for(lambda: not self._busy and not self._waiting)
             self._busy = True
         return self._run(embedding, prompts)
 
     def close(self) -> None:
-        """Close the decoder, once nobody uses it."""
+        """Wait for the running call, then close the decoder."""
         with self._free:
             self._free.wait_for(lambda: not self._busy)
             self._inside.close()
@@ -60,7 +60,7 @@ class SharedDecoder:
 
 
 class _BackgroundDecoder:
-    """A shared decoder as its second user sees it; not its to close."""
+    """A view of a shared decoder for background work; it never closes the decoder."""
 
     def __init__(self, shared: SharedDecoder) -> None:
         self._shared = shared
@@ -73,4 +73,4 @@ class _BackgroundDecoder:
         return self._shared.decode_in_background(embedding, prompts)
 
     def close(self) -> None:
-        """It is not its own to close."""
+        """Do nothing: the decoder belongs to its foreground user."""

@@ -1,4 +1,4 @@
-"""Which files in a folder are a model's weights. Reads none of them."""
+"""Finds the weight files of a model in a folder, without reading them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engines.weights import find_model
 
 
 def weight_files(folder: Path, model: str) -> tuple[Path, ...]:
-    """The files in `folder` that hold the weights of `model`, of the first source that is whole.
+    """Return the weight files of `model` in `folder`, of the first complete source.
 
     Raises `ModelError` where there are none.
     """

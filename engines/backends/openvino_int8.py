@@ -2,7 +2,8 @@
 
 Ranges of activations are measured on the pictures; weights become int8 channel by channel. The decoder stays in
 bfloat16: it is small, and its errors go straight into the masks. So do the encoder's depthwise convolutions and its
-first one: their channels differ too much for one range, and being bound by memory they gain nothing (see `FLOAT_PATTERNS`).
+first one: their channels differ too much for one range, and being bound by memory they gain nothing
+(see `FLOAT_PATTERNS`).
 """
 
 from __future__ import annotations

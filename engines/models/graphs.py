@@ -48,8 +48,8 @@ class EncodeAndPrepare(nn.Module):
     """Encode a picture, put it among its surroundings on the decoder's grid, and prepare it for the decoder.
 
     TinyViT encodes only the tokens that hold picture. The decoder looks at the padding's tokens too, so these must be
-    there, but they hardly depend on the picture: both are `PaddingConstants`'s business. Meta's encoders attend to the whole
-    square, and get it.
+    there, but they hardly depend on the picture: `PaddingConstants` handles both. Meta's encoders attend to the
+    whole square, and get it.
     """
 
     def __init__(self, sam: SamModel, shape: EncoderGraph) -> None:

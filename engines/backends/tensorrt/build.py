@@ -31,9 +31,9 @@ def build_plan(
 ) -> bytes:
     """Build the graph in `file` into a plan; Ctrl-C stops it.
 
-    targets: of `TensorRtLibrary.capability`; without them the plan is for the GPU of this machine. timing: where the timings of
-    kernels are kept from one build to the next. steps: is told the progress, and may raise to stop the build. current:
-    makes the GPU's context that of the thread that builds.
+    targets: of `TensorRtLibrary.capability`; without them the plan is for the GPU of this machine. timing:
+    file of the timing cache, kept from one build to the next. steps: called with the progress; may raise to stop the
+    build. current: makes the GPU's context current on the thread that builds.
     Raises `ModelError` for a graph that cannot be built, `EngineUnavailable` where this machine is not up to it.
     """
     monitor = make_monitor(library.trt, steps)

@@ -109,8 +109,8 @@ class _FrameUpload:
     """Encoding frames of one shape: where they are uploaded to, and the recorded runs by slot and by origin."""
 
     def __init__(
-        self, device: CudaDevice, stream: CudaStream, plan: EnginePlan, letterbox: EnginePlan | None, content: MemoryBlock,
-        shape: tuple[int, ...],
+        self, device: CudaDevice, stream: CudaStream, plan: EnginePlan, letterbox: EnginePlan | None,
+        content: MemoryBlock, shape: tuple[int, ...],
     ) -> None:  # fmt: skip
         self._device, self._stream, self._plan, self._letterbox = device, stream, plan, letterbox
         self._content, self._shape = content, shape
