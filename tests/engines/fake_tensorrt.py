@@ -469,7 +469,7 @@ class HostDevice:
         source = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
         stream.submit(lambda: block.memory.__setitem__(slice(nbytes), source))
 
-    def finish(self) -> None:
+    def synchronize(self) -> None:
         self.counts["finish"] += 1
         for stream in self.streams:
             stream.synchronize()

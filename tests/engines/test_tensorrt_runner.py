@@ -231,11 +231,11 @@ def test_nobody_waits_for_the_whole_device_while_a_graph_is_recorded(opened, pic
     class Watched(fake.HostDevice):
         def capture_graph(self, stream, work):
             assert gpu.CAPTURE_LOCK.locked()
-            return super().record(stream, work)
+            return super().capture_graph(stream, work)
 
-        def finish(self):
+        def synchronize(self):
             assert gpu.CAPTURE_LOCK.locked()
-            super().finish()
+            super().synchronize()
 
     encoder, _, device = opened(device=Watched())
     encoder.encode(fake.OnDevice(picture, stream=7))

@@ -157,7 +157,7 @@ class DeviceArray:
     def of(cls, owner: Any) -> DeviceArray:
         """Read the interface (version 2 or 3); raises `PromptError` for memory with gaps.
 
-        waits: the owner's stream may still be writing.
+        needs_sync: the owner's stream may still be writing.
         """
         described = owner.__cuda_array_interface__
         shape, typestr = tuple(int(side) for side in described["shape"]), str(described["typestr"])
