@@ -1,4 +1,4 @@
-"""One socket that publishes."""
+"""Publishes messages on a bound socket."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from realtime.errors import TransportError
 
 
 class PublisherSocket:
-    """One bound PUB socket (an XPUB, in fact) that sends one-part messages `topic NUL payload`; any thread may send.
+    """A bound socket that sends one-part messages `topic NUL payload` from any thread.
 
-    A reader that is slow or stopped loses messages beyond `queue` and never slows the sender.
+    A slow or stopped subscriber loses messages beyond `queue` and never slows the sender.
     """
 
     def __init__(self, endpoint: str, *, queue: int = 16) -> None:
-        """Bind; port 0 takes a free one, which `endpoint` then names. `TransportError` where that cannot be."""
+        """Bind; port 0 takes a free one, which `endpoint` then names. Raises `TransportError`."""
         self._lock = threading.Lock()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        # XPUB is PUB on the wire, and says who subscribes to what.
+        # XPUB is PUB on the wire, and reports subscriptions.
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue)
-        self._wanted: set[bytes] = set()
+        self._subscriptions: set[bytes] = set()
         try:
             self.endpoint = bind(self._socket, endpoint)
         except TransportError:
@@ -32,40 +32,40 @@ class PublisherSocket:
             raise
 
     def send(self, topic: str, payload: bytes) -> bool:
-        """Send to whoever listens; False when closed, as a thread may be late at stopping time."""
+        """Send to all subscribers; False when closed, since a thread may send during shutdown."""
         return self.send_raw(topic.encode("ascii") + b"\0" + payload)
 
     def send_raw(self, message: bytes) -> bool:
-        """Send a message as it is, for readers of other formats, which subscribe to everything; otherwise as `send`."""
+        """Send an unframed message, for readers of other formats, which subscribe to everything."""
         with self._lock:
             if self._socket.closed:
                 return False
-            # libzmq learns what readers have taken at most once a millisecond, unless asked; a burst of one message
-            # per topic would run into the high-water mark of readers that keep up.
+            # libzmq updates what subscribers have read at most once a millisecond, unless asked; a burst of one message
+            # per topic would reach the high-water mark of subscribers that keep up.
             self._socket.get(zmq.EVENTS)
             self._socket.send(message, zmq.NOBLOCK)
             return True
 
     def has_subscriber(self, topic: str) -> bool:
-        """Whether anybody subscribes to `topic` now, so that what nobody reads need not be made."""
+        """Return whether `topic` has a subscriber, so that unread messages need not be encoded."""
         message = topic.encode("ascii") + b"\0"
         with self._lock:
             return any(message.startswith(prefix) for prefix in self._prefixes())
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anybody subscribes to anything now."""
+        """Whether any topic has a subscriber."""
         with self._lock:
             return bool(self._prefixes())
 
     def _prefixes(self) -> set[bytes]:
         while not self._socket.closed and self._socket.poll(0):
-            said = self._socket.recv()
-            (self._wanted.add if said[:1] == b"\x01" else self._wanted.discard)(said[1:])
-        return self._wanted
+            change = self._socket.recv()
+            (self._subscriptions.add if change[:1] == b"\x01" else self._subscriptions.discard)(change[1:])
+        return self._subscriptions
 
     def close(self, linger_s: float = 0.0) -> None:
-        """Close and free the port before returning; wait up to `linger_s` for what was just sent to leave."""
+        """Close and free the port before returning; wait up to `linger_s` for queued messages."""
         with self._lock:
             if not self._socket.closed:
                 self._socket.close(int(linger_s * 1000))

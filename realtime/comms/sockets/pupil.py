@@ -1,7 +1,9 @@
-"""The sockets of an eye tracker, from both sides."""
+"""Connects to an eye tracker's feed, and serves as a Pupil-compatible device."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import zmq
@@ -10,16 +12,21 @@ from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, bind, whole_ms
 from realtime.comms.sockets.subscription import RebuildingSubscriber
 from realtime.errors import TransportError
 
+PUPIL_VERSION = "3.6.7.0"
+"""Pupil Capture's version whose replies `PupilRemote` sends."""
 _MAX_PARTS = 16
 
 
 class PupilSubscription:
-    """Multipart messages of an eye tracker, used by one thread; beyond `queue` waiting ones new ones are lost."""
+    """A subscription to an eye tracker's multipart messages, used by one thread.
+
+    Beyond `queue` waiting messages, new ones are lost.
+    """
 
     def __init__(
         self, endpoint: str, topics: Sequence[str], *, queue: int = 64, max_bytes: int = MAX_MESSAGE_BYTES
     ) -> None:
-        """Connect, or wait for the device to appear. `topics` are prefixes."""
+        """Connect now or as soon as the device appears. `topics` are prefixes."""
         self._max_bytes = max_bytes
         self._oversize = 0
         self._subscriber = RebuildingSubscriber(
@@ -27,7 +34,10 @@ class PupilSubscription:
         )
 
     def receive(self, timeout_s: float) -> list[bytes] | None:
-        """The next message's parts (topic, map, raw bytes ...), or None after the timeout or when it was too large."""
+        """Return the next message's parts (topic, map, raw bytes ...).
+
+        None after the timeout, or when the message was too large.
+        """
         parts = self._subscriber.receive(timeout_s)
         if parts is not None and (len(parts) > _MAX_PARTS or sum(map(len, parts)) > self._max_bytes):
             self._oversize += 1
@@ -36,26 +46,26 @@ class PupilSubscription:
 
     @property
     def refused(self) -> int:
-        """How many messages were above the limits; one whose single part is above them costs the connection too."""
+        """Number of messages above the limits; a single part above them closes the connection too."""
         return self._oversize + self._subscriber.refused
 
     def close(self) -> None:
-        """Disconnect; closing twice is fine."""
+        """Disconnect; safe to call twice."""
         self._subscriber.close()
 
 
 class PupilServer:
-    """The sockets an eye tracker offers: a remote (REP), a feed (PUB), and a port where others may publish.
+    """A device's sockets: a remote (REP), a feed (PUB), and a port where others may publish.
 
-    One thread may `answer`, another `send`; join both before `close`.
+    One thread may `serve_request`, another `send`; join both before `close`.
     """
 
     def __init__(self, host: str, port: int, *, queue: int = 100) -> None:
-        """Bind all three; `port` is the remote's, 0 takes a free one. `TransportError` where that cannot be."""
+        """Bind all three; `port` is the remote's, 0 takes a free one. Raises `TransportError`."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._remote = self._context.socket(zmq.REP)
         self._feed = self._context.socket(zmq.PUB)
-        self._sink = self._context.socket(zmq.SUB)  # subscribed to nothing: what is published there stays there
+        self._sink = self._context.socket(zmq.SUB)  # subscribed to nothing: messages published there are discarded
         self._feed.set(zmq.SNDHWM, queue)
         self._remote.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         try:
@@ -68,18 +78,53 @@ class PupilServer:
             raise
 
     def serve_request(self, reply: Callable[[list[bytes]], str], timeout_s: float) -> bool:
-        """Wait for one request and answer it; False when none came."""
+        """Wait for one request and answer it; False after the timeout."""
         if not self._remote.poll(whole_ms(timeout_s)):
             return False
         self._remote.send_string(reply(self._remote.recv_multipart()))
         return True
 
     def send(self, parts: Sequence[bytes]) -> None:
-        """Publish one multipart message; a reader that is too slow loses it."""
+        """Publish one multipart message; a slow subscriber loses it."""
         self._feed.send_multipart(list(parts), zmq.NOBLOCK)
 
     def close(self) -> None:
-        """Close and free the ports before returning; closing twice is fine."""
+        """Close and free the ports before returning; safe to call twice."""
         for socket in (self._remote, self._feed, self._sink):
             socket.close(0)
         self._context.term()
+
+
+class PupilRemote:
+    """Answers requests as Pupil Capture's Pupil Remote does, from one thread."""
+
+    def __init__(self, server: PupilServer, epoch_s: float) -> None:
+        """epoch_s: the device's clock minus the host's monotonic clock; a request may set it."""
+        self._ports = {"SUB_PORT": str(server.publish_port), "PUB_PORT": str(server.sink_port)}
+        self.epoch_s = epoch_s
+        self.forwarded: deque[list[bytes]] = deque(maxlen=64)
+
+    def clock_s(self) -> float:
+        """Return the device's time."""
+        return time.monotonic() + self.epoch_s
+
+    def reply(self, parts: list[bytes]) -> str:
+        """Return the reply; multipart messages are queued in `forwarded`.
+
+        Port requests and multipart messages are matched exactly, all others by their first letter.
+        """
+        if len(parts) > 1:
+            self.forwarded.append(parts)
+            return "Message forwarded."
+        request = parts[0].decode(errors="replace")
+        if request in self._ports:
+            return self._ports[request]
+        if request[:1] in ("R", "r") or request in ("C", "c"):
+            return "OK"
+        if request.startswith("T"):
+            try:
+                self.epoch_s = float(request[2:]) - time.monotonic()
+            except ValueError:
+                return f"'{request[2:]}' cannot be converted to float."
+            return "Timesync successful."
+        return {"t": repr(self.clock_s()), "v": PUPIL_VERSION}.get(request[:1], "Unknown command.")

@@ -1,4 +1,4 @@
-"""A socket that asks, and one that answers."""
+"""Sends requests on one kind of socket, and answers them on another."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from realtime.errors import RequestTimeout, TransportError
 
 
 class RequestSocket:
-    """Requests to a peer that answers one at a time (REQ to REP), used by one thread.
+    """A socket that sends requests and waits for each reply, used by one thread.
 
-    After a timeout the socket is built anew: a REQ socket whose answer got lost would wait for it for ever.
+    After a timeout the socket is rebuilt: a REQ socket whose reply was lost would wait for it forever.
     """
 
     def __init__(self, endpoint: str, *, timeout_s: float = 0.5, max_bytes: int = 64 * 1024) -> None:
-        """`timeout_s` bounds every request, and so how long a thread that asks can keep its owner from stopping."""
+        """Check the endpoint. timeout_s: limit of each request, and so of the delay when stopping."""
         self._endpoint, self._timeout_s, self._max_bytes = check_endpoint(endpoint), timeout_s, max_bytes
         self._socket: zmq.Socket[bytes] | None = None
 
     def request(self, request: str) -> str:
-        """Send a text and return the answer's; `RequestTimeout` after the timeout."""
+        """Send a text and return the reply's text; raises `RequestTimeout`."""
         return self.exchange([request.encode()]).decode(errors="replace")
 
     def send_message(self, topic: str, payload: bytes) -> str:
-        """Send a message of two parts and return the answer's text; `RequestTimeout` after the timeout."""
+        """Send a message of two parts and return the reply's text; raises `RequestTimeout`."""
         return self.exchange([topic.encode(), payload]).decode(errors="replace")
 
     def exchange(self, parts: list[bytes]) -> bytes:
-        """Send a message and return the answer's first part; `RequestTimeout` after the timeout."""
+        """Send a message and return the reply's first part; raises `RequestTimeout`."""
         if self._socket is None:
             self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
@@ -49,27 +49,27 @@ class RequestSocket:
 
 
 ClientId = NewType("ClientId", bytes)
-"""Who asked, as the socket knows them."""
+"""A client's address on the socket."""
 MAX_WAITING_REPLIES, MAX_WAITING_REQUESTS = 4, 32
-"""That may wait for one peer, and of one peer; a REQ socket has one of each."""
+"""Limits per client; a REQ socket has one of each."""
 
 
 class ReplySocket:
-    """A bound socket that answers REQ sockets, many at a time and in any order; used by one thread.
+    """A bound socket that answers many REQ sockets in any order, used by one thread.
 
-    Who has gone, or asked anew instead of waiting, gets no answer and keeps nobody waiting. Who asks without reading
-    the answers loses those that do not fit into a short queue: one may be as large as a minute of masks.
+    A client that disconnected, or sent a new request instead of waiting, gets no reply and delays no other client.
+    A client that does not read its replies loses those beyond a short queue: one reply may hold a minute of masks.
     """
 
     def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20) -> None:
-        """Bind; port 0 takes a free one, which `endpoint` then names. `TransportError` where that cannot be."""
+        """Bind; port 0 takes a free one, which `endpoint` then names. Raises `TransportError`."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.MAXMSGSIZE, max_bytes)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, MAX_WAITING_REPLIES)
         self._socket.set(zmq.RCVHWM, MAX_WAITING_REQUESTS)
-        self._socket.set(zmq.ROUTER_MANDATORY, 1)  # else what does not fit is dropped without a word
+        self._socket.set(zmq.ROUTER_MANDATORY, 1)  # else a reply that does not fit is dropped silently
         self.refused = self.unread = 0
         try:
             self.endpoint = bind(self._socket, endpoint)
@@ -78,7 +78,10 @@ class ReplySocket:
             raise
 
     def receive(self, timeout_s: float) -> tuple[ClientId, bytes] | None:
-        """The next request, or None after the timeout; what is not of one part from a REQ socket is counted only."""
+        """Return the next request, or None after the timeout.
+
+        Messages that are not one part from a REQ socket are counted in `refused`.
+        """
         if not self._socket.poll(whole_ms(timeout_s)):
             return None
         parts = self._socket.recv_multipart()
@@ -87,17 +90,17 @@ class ReplySocket:
             return None
         return ClientId(parts[0]), parts[2]
 
-    def reply(self, asker: ClientId, payload: bytes) -> None:
-        """Answer; what its asker does not read, or is not there for any more, is counted."""
+    def reply(self, client: ClientId, payload: bytes) -> None:
+        """Send a reply; one that the client no longer reads is counted in `unread`."""
         try:
-            self._socket.send_multipart([asker, b"", payload], zmq.NOBLOCK)
+            self._socket.send_multipart([client, b"", payload], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
             self.unread += 1
 
     def close(self) -> None:
-        """Close and free the port before returning; closing twice is fine."""
+        """Close and free the port before returning; safe to call twice."""
         if not self._socket.closed:
             self._socket.close(100)
             self._context.term()

@@ -1,4 +1,4 @@
-"""Sockets that subscribe, and come back whatever their peer does."""
+"""Subscribes to publishers, and reconnects after any error of theirs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, connect, whole_ms
 from realtime.errors import TransportError
 
 _REFUSAL_S = 0.1
-"""libzmq says CONNECT_RETRIED within a millisecond of losing a peer, and never after it has thrown one out."""
+"""libzmq reports CONNECT_RETRIED within a millisecond of losing a peer, and never after it rejected one."""
 _REBUILD_EVERY_S = 0.5
-_THROWN_OUT = (
+_REJECTION_EVENTS = (
     zmq.Event.DISCONNECTED,
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
     zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
@@ -23,16 +23,16 @@ _THROWN_OUT = (
 
 
 class RebuildingSubscriber:
-    """A connected SUB socket that comes back after its peer restarts or sends something beyond the limits.
+    """A SUB socket that reconnects after its peer restarts or exceeds the limits.
 
-    libzmq cuts off a peer that sends a part above MAXMSGSIZE or breaks the protocol, and never tries it again. The
-    socket's monitor shows that, so the socket is built anew and the refusal counted.
+    libzmq disconnects a peer that sends a part above MAXMSGSIZE or breaks the protocol, and never retries. The
+    socket's monitor reports that; the socket is rebuilt and the refusal counted.
     """
 
     def __init__(self, endpoint: str, prefixes: Sequence[bytes], options: Mapping[int, int]) -> None:
         self._endpoint, self._prefixes, self._options = endpoint, prefixes, options
         self.refused = 0
-        self._cut_s: float | None = None
+        self._rejected_s: float | None = None
         self._built_s = 0.0
         self._build()
 
@@ -53,36 +53,40 @@ class RebuildingSubscriber:
             raise
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
-        self._cut_s, self._built_s = None, time.monotonic()
+        self._rejected_s, self._built_s = None, time.monotonic()
 
     def receive(self, timeout_s: float) -> list[bytes] | None:
-        """The next message's parts, or None after the timeout."""
+        """Return the next message's parts, or None after the timeout."""
         until = time.monotonic() + timeout_s
         while True:
             wait_ms = whole_ms(until - time.monotonic())
-            ready = dict(self._poller.poll(wait_ms if self._cut_s is None else min(wait_ms, 20)))
+            ready = dict(self._poller.poll(wait_ms if self._rejected_s is None else min(wait_ms, 20)))
             if self._socket in ready:
                 return self._socket.recv_multipart()
-            self._watch()
+            self._rebuild_if_rejected()
             if time.monotonic() >= until:
                 return None
 
-    def _watch(self) -> None:
-        """Rebuild the socket when libzmq has thrown the peer out."""
+    def _rebuild_if_rejected(self) -> None:
+        """Rebuild the socket after libzmq rejected the peer."""
         now = time.monotonic()
         while self._monitor is not None and self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)["event"]
-            if event in _THROWN_OUT:
-                self._cut_s = now
+            if event in _REJECTION_EVENTS:
+                self._rejected_s = now
             elif event == zmq.Event.CONNECT_RETRIED:
-                self._cut_s = None
-        if self._cut_s is not None and now - self._cut_s > _REFUSAL_S and now - self._built_s > _REBUILD_EVERY_S:
+                self._rejected_s = None
+        if (
+            self._rejected_s is not None
+            and now - self._rejected_s > _REFUSAL_S
+            and now - self._built_s > _REBUILD_EVERY_S
+        ):
             self.refused += 1
             self.close()
             self._build()
 
     def close(self) -> None:
-        """Disconnect; closing twice is fine."""
+        """Disconnect; safe to call twice."""
         if not self._socket.closed:
             if self._monitor is not None:
                 self._socket.disable_monitor()
@@ -91,9 +95,9 @@ class RebuildingSubscriber:
 
 
 class TopicSubscription:
-    """Messages of one topic of a `PublisherSocket`, used by one thread.
+    """A subscription to one topic of a `PublisherSocket`, used by one thread.
 
-    `newest_only` (CONFLATE) keeps just the newest; otherwise up to `queue` wait here and those beyond are lost.
+    newest_only: keep only the newest message (CONFLATE); otherwise messages beyond `queue` waiting ones are lost.
     """
 
     def __init__(
@@ -105,13 +109,16 @@ class TopicSubscription:
         queue: int = 64,
         max_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        """Connect, or wait for the publisher to appear; `TransportError` for an address that can never work."""
+        """Connect now or as soon as the publisher appears; raises `TransportError` for an invalid address."""
         self._prefix = topic.encode("ascii") + b"\0"
         options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
         self._subscriber = RebuildingSubscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
 
     def receive(self, timeout_s: float) -> bytes | None:
-        """The payload behind topic and NUL, or None after the timeout; a message of another layout is passed over."""
+        """Return the payload behind topic and NUL, or None after the timeout.
+
+        Messages of another layout are skipped.
+        """
         until = time.monotonic() + timeout_s
         while True:
             parts = self._subscriber.receive(max(0.0, until - time.monotonic()))
@@ -122,9 +129,9 @@ class TopicSubscription:
 
     @property
     def refused(self) -> int:
-        """How often the publisher was cut off for a message above `max_bytes`."""
+        """Number of disconnections for a message above `max_bytes`."""
         return self._subscriber.refused
 
     def close(self) -> None:
-        """Disconnect; closing twice is fine."""
+        """Disconnect; safe to call twice."""
         self._subscriber.close()
