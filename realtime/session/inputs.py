@@ -123,7 +123,7 @@ def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
 
 
 def _open_depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
-    from realtime.sources.depth import FileDepth, VideoDepth
+    from realtime.sources.depth_file import FileDepth, VideoDepth
     from realtime.sources.video_file import VideoFrames
 
     path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")

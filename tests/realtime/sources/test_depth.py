@@ -14,7 +14,8 @@ import pytest
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_depth, open_frames
-from realtime.sources.depth import DepthFrame, DepthSource, FileDepth, LiveDepth, VideoDepth, clean_depth
+from realtime.sources.depth import DepthFrame, DepthSource, LiveDepth, clean_depth
+from realtime.sources.depth_file import FileDepth, VideoDepth
 from realtime.sources.pupil import PupilDepth
 from realtime.sources.pupil_messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_header
 from realtime.sources.video_file import PlaybackClock

@@ -343,9 +343,9 @@ def test_consumer_that_is_slow_gets_the_newest_frame(frames: Callable[..., tuple
 def test_oversize_frame_is_counted_and_frames_go_on(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.sources import pupil
+    from realtime.sources import pupil_connection
 
-    monkeypatch.setattr(pupil, "MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(pupil_connection, "MAX_MESSAGE_BYTES", 100_000)
     with device() as opened:
         source, got = frames(opened.port)
         eventually(lambda: opened.server.send(frame()) is None and len(got) > 0)

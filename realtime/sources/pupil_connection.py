@@ -1,0 +1,172 @@
+"""Connects to a Pupil-compatible device over ZeroMQ, through restarts, clock jumps and malformed messages.
+
+A source has two threads: one asks the device's remote about once a second for its port and its time, the other
+receives. Sources share nothing, so that decoding a JPEG never delays a gaze sample.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import msgpack
+
+from realtime.comms.sockets import MAX_MESSAGE_BYTES, PupilSubscription, RequestSocket, check_endpoint
+from realtime.errors import RequestTimeout
+from realtime.infra.clock import ClockMap, now_ns
+from realtime.sources.base import ThreadedSource
+from realtime.sources.pupil_messages import MAX_TIME_S, MalformedMessage
+from realtime.types import OnEvent, SourceStatus
+
+DEFAULT_PORT = 50020
+CHECK_EVERY_S = 1.0
+"""Period of the requests for port and time; a restart is detected within it."""
+SILENCE_NS = 1_500_000_000
+"""A device that answers is `waiting` after this time without a usable message."""
+REQUEST_FRAMES_AFTER_NS = 2_000_000_000
+INITIAL_PROBES = 5
+MAX_LAG_CHANGE_NS = 200_000_000
+"""A larger change of a message's arrival minus its timestamp means that the device's clock may have been set."""
+
+
+class PupilSource(ThreadedSource):
+    """A base of sources that receive one topic of a device and map its clock to the host's."""
+
+    def __init__(self, host: str, port: int, topic: str, queue: int) -> None:
+        self._host = f"[{host}]" if ":" in host else host
+        self._address = check_endpoint(f"tcp://{self._host}:{port}")
+        self._topic, self._queue = topic, queue
+        super().__init__(f"asking {self._address}")
+        self._clock = ClockMap()
+        self._feed_port: int | None = None
+        self._good_ns = self._requested_frames_ns = 0  # last usable message, last request for frames
+        self._connected_ns: int | None = None
+        self._lag_ns: int | None = None
+        self._clock_doubt_ns = self._probed_ns = 0
+        self._probes = 0
+        self._wake = threading.Event()
+
+    def _connect(self, on_event: OnEvent | None) -> None:
+        self._start_threads(
+            on_event, **{f"{self._topic} remote": self._poll_remote, f"{self._topic} feed": self._receive}
+        )
+
+    def _process(self, feed: PupilSubscription, parts: list[bytes]) -> None:
+        """Process a message, and more from `feed` if needed; `MalformedMessage` is counted by its reason."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop within a second."""
+        self._stop.set()
+        self._wake.set()
+        super().stop()
+
+    def status(self) -> SourceStatus:
+        """Return state, counts and clock."""
+        return self._monitor.status(self._clock.status(now_ns()))
+
+    def _accept(self, timestamp: float, received_ns: int) -> int:
+        """Set the state `running` for a usable message, and return its capture time on the host.
+
+        That is the receive time before the first probe, and while the device's clock may have been set.
+        """
+        self._good_ns = received_ns
+        self._monitor.set_state("running")
+        lag_ns = received_ns - round(timestamp * 1e9)
+        if self._lag_ns is not None and abs(lag_ns - self._lag_ns) > MAX_LAG_CHANGE_NS:
+            self._clock_doubt_ns = received_ns
+            self._wake.set()
+        self._lag_ns = lag_ns
+        mapped_ns = self._clock.host_ns(timestamp)
+        if mapped_ns is None or self._clock_doubt_ns >= self._probed_ns:
+            return received_ns
+        return min(mapped_ns, received_ns)
+
+    def _poll_remote(self) -> None:
+        remote, pause_s = RequestSocket(self._address), 0.1
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._check_device(remote)
+                    pause_s = 0.1
+                except RequestTimeout:
+                    self._connected_ns, self._probes = None, 0
+                    if now_ns() - self._good_ns > SILENCE_NS:
+                        self._monitor.set_state("connecting", f"no answer from {self._address}; start the device there")
+                    self._stop.wait(pause_s)
+                    pause_s = min(2 * pause_s, 0.5)
+                    continue
+                self._wake.wait(CHECK_EVERY_S)
+                self._wake.clear()
+                self._stop.wait(0.05)  # limits the rate while doubts about the clock wake this thread
+        finally:
+            remote.close()
+
+    def _check_device(self, remote: RequestSocket) -> None:
+        """Request port and time, and report missing messages in the state."""
+        reply = remote.request("SUB_PORT")
+        if not (len(reply) < 6 and reply.isascii() and reply.isdigit() and 0 < int(reply) < 65536):
+            self._monitor.set_state(
+                "connecting", f"{self._address} answers SUB_PORT with {reply[:40]!r}; is it a Pupil device?"
+            )
+            return
+        self._feed_port = int(reply)
+        for _ in range(INITIAL_PROBES if self._probes < INITIAL_PROBES else 1):
+            if self._stop.is_set():
+                return
+            self._probe(remote)
+        now = now_ns()
+        if self._connected_ns is None:
+            self._connected_ns = now
+        silent_ns = now - max(self._good_ns, self._connected_ns)
+        if silent_ns > SILENCE_NS:
+            self._monitor.set_state("waiting", f"{self._address} answers, but sends no usable {self._topic!r} messages")
+        unrequested_ns = now - max(self._good_ns, self._connected_ns, self._requested_frames_ns)
+        if self._topic.startswith("frame.") and unrequested_ns > REQUEST_FRAMES_AFTER_NS:
+            self._requested_frames_ns = now
+            subject = "frame_publishing.set_format"
+            remote.send_message(f"notify.{subject}", msgpack.packb({"subject": subject, "format": "jpeg"}))
+
+    def _probe(self, remote: RequestSocket) -> None:
+        sent_ns = now_ns()
+        reply = remote.request("t")
+        received_ns = now_ns()
+        try:
+            device_s = float(reply)
+        except ValueError:
+            device_s = math.nan
+        if not abs(device_s) <= MAX_TIME_S:
+            self._monitor.count_dropped("clock answer")
+            return
+        jumped = self._clock.add(sent_ns, device_s, received_ns)
+        self._probed_ns = sent_ns
+        self._probes = 1 if jumped else self._probes + 1
+        if jumped:
+            self._wake.set()
+
+    def _receive(self) -> None:
+        feed: PupilSubscription | None = None
+        port, refused = None, 0
+        try:
+            while not self._stop.is_set():
+                if port != self._feed_port:
+                    if feed:
+                        feed.close()
+                    port, refused = self._feed_port, 0
+                    feed = PupilSubscription(
+                        f"tcp://{self._host}:{port}", [self._topic], queue=self._queue, max_bytes=MAX_MESSAGE_BYTES
+                    )
+                if feed is None:
+                    self._stop.wait(0.02)
+                    continue
+                parts = feed.receive(0.1)
+                self._monitor.count_dropped("oversize", feed.refused - refused)
+                refused = feed.refused
+                if parts is not None:
+                    try:
+                        self._process(feed, parts)
+                    except MalformedMessage as error:
+                        self._monitor.count_dropped(str(error))
+        finally:
+            if feed:
+                feed.close()
