@@ -1,42 +1,23 @@
-"""Starts the command `gazecast`; imports it where Ctrl-C is already handled."""
+"""Starts the command `gazecast` as `python -m realtime`."""
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
+from collections.abc import Callable
 
-RUN_LIBRARIES = {
-    "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "torch": "torch", "av": "av", "rich": "rich",
-    "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib",
-}  # fmt: skip
-"""Import name -> distribution of the extra `run`."""
+from realtime.infra.entry_point import run_command
+
+
+def load_command() -> Callable[[], int]:
+    """Import the command."""
+    from realtime.commands.main import main
+
+    return main
 
 
 def main() -> int:
-    """Run the command and return its exit code; 130 when interrupted, also during the import."""
-    try:
-        from realtime.commands.main import main as command
-
-        code = command()
-    except KeyboardInterrupt:
-        code = 130
-    except ModuleNotFoundError as error:
-        library = RUN_LIBRARIES.get((error.name or "").partition(".")[0])
-        if library is None:
-            raise
-        print(
-            f"gazecast: this needs {library}, which is not installed. Only a subscriber can do with the base install; "
-            "for the command: pip install -e '.[run]' in gazecast's folder, or make setup",
-            file=sys.stderr,
-        )
-        code = 2
-    if any(thread.daemon for thread in threading.enumerate()):
-        # A daemon thread that is still encoding, in C++, would abort the process when the interpreter ends.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    """Run the command and return its exit code."""
+    return run_command(load_command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""Starts the command where Ctrl-C and a missing library are already handled."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+RUN_LIBRARIES = {
+    "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "torch": "torch", "av": "av", "rich": "rich",
+    "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib",
+}  # fmt: skip
+"""Import name -> distribution of the extra `run`."""
+
+
+def run_command(load: Callable[[], Callable[[], int]]) -> int:
+    """Run the command and return its exit code; 130 when interrupted, 2 when a library is missing.
+
+    load: imports the command; may be interrupted too.
+    """
+    try:
+        code = load()()
+    except KeyboardInterrupt:
+        code = 130
+    except ModuleNotFoundError as error:
+        library = RUN_LIBRARIES.get((error.name or "").partition(".")[0])
+        if library is None:
+            raise
+        print(
+            f"gazecast: this needs {library}, which is not installed. Only a subscriber can do with the base install; "
+            "for the command: pip install -e '.[run]' in gazecast's folder, or make setup",
+            file=sys.stderr,
+        )
+        code = 2
+    if any(thread.daemon for thread in threading.enumerate()):
+        # A daemon thread that is still encoding, in C++, would abort the process when the interpreter ends.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
