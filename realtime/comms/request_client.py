@@ -1,4 +1,4 @@
-"""`Requester`: what a robot asks of a run, typed, each with an answer or a reason."""
+"""Sends typed requests to a run, and returns their replies."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ DEFAULT_ENDPOINT = "tcp://127.0.0.1:5572"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentedMask:
-    """One thing that was found. object: the id that the stream calls it by; None if it could not take it.
+    """Holds one segmented object.
 
+    object: its id in the stream; None if it could not be carried to the newest frame.
     box: x0, y0, x1, y1 px, the last two exclusive. mask: (H, W) bool, of `frame`.
     """
 
@@ -38,7 +39,7 @@ class SegmentedMask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestedFrame:
-    """A frame at its full resolution, (H, W, 3) BGR, and the mask that fits it, if there is one."""
+    """Holds a frame at full resolution, (H, W, 3) BGR, and its mask if there is one."""
 
     frame: FrameRef
     image: Image
@@ -47,8 +48,8 @@ class RequestedFrame:
 
 
 @contextmanager
-def _as_agreed(ask: str) -> Iterator[None]:
-    """Raise `WireError` for an answer that is none to what was asked, such as that of another program."""
+def _check_reply(ask: str) -> Iterator[None]:
+    """Raise `WireError` for a reply that does not fit the request, such as that of another program."""
     try:
         yield
     except WireError:
@@ -58,48 +59,48 @@ def _as_agreed(ask: str) -> Iterator[None]:
 
 
 class Requester:
-    """Asks a run that was started with `--requests`; one thread, best in a `with` block.
+    """A client of a run started with `--requests`, for one thread; best used in a `with` block.
 
-    Every call raises `WireError` with the reason when it was refused, `RequestTimeout` when nobody answered in time.
+    Every call raises `WireError` with the reason when it was refused, `RequestTimeout` without a reply in time.
     """
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = 5.0) -> None:
-        """Connect; raises `TransportError` for an address that can never work."""
+        """Connect; raises `TransportError` for an invalid address."""
         self._remote = RequestSocket(endpoint, timeout_s=timeout_s, max_bytes=MAX_MESSAGE_BYTES)
-        self._patient = RequestSocket(endpoint, timeout_s=120.0, max_bytes=MAX_MESSAGE_BYTES)
+        self._slow_remote = RequestSocket(endpoint, timeout_s=120.0, max_bytes=MAX_MESSAGE_BYTES)
 
     def status(self) -> dict[str, Any]:
-        """What is on show, and whether it is held."""
-        return self._ask(self._remote, "status")
+        """Return the shown object, and whether it is held."""
+        return self._request(self._remote, "status")
 
-    def hold(self, thing: int | None = None) -> int:
-        """Keep what is on show, whatever the eyes do; refused if that is not `thing`. Gives its id."""
-        with _as_agreed("hold"):
-            return int(self._ask(self._remote, "hold", object=thing)["object"])
+    def hold(self, object_id: int | None = None) -> int:
+        """Hold the shown object independently of the gaze, and return its id; refused unless it is `object_id`."""
+        with _check_reply("hold"):
+            return int(self._request(self._remote, "hold", object=object_id)["object"])
 
     def release(self) -> None:
-        """Follow the eyes again."""
-        self._ask(self._remote, "release")
+        """Follow the gaze again."""
+        self._request(self._remote, "release")
 
     def snapshot(self) -> RequestedFrame:
-        """The newest frame, every pixel of it, and its mask."""
-        with _as_agreed("snapshot"):
-            said = self._ask(self._remote, "snapshot")
-            image = cv2.imdecode(np.frombuffer(said["data"], np.uint8), cv2.IMREAD_COLOR)
+        """Return the newest frame at full resolution, and its mask."""
+        with _check_reply("snapshot"):
+            reply = self._request(self._remote, "snapshot")
+            image = cv2.imdecode(np.frombuffer(reply["data"], np.uint8), cv2.IMREAD_COLOR)
             if image is None:
                 raise WireError("the snapshot has no picture that can be decoded")
-            fields = said["mask"]
-            there = fields is not None and fields["mask"] is not None
-            mask = decode_mask(fields["mask"]) if there else None
+            fields = reply["mask"]
+            has_mask = fields is not None and fields["mask"] is not None
+            mask = decode_mask(fields["mask"]) if has_mask else None
             return RequestedFrame(
-                FrameRef(**said["frame"]), np.asarray(image, np.uint8), mask, fields["object"] if there else None
+                FrameRef(**reply["frame"]), np.asarray(image, np.uint8), mask, fields["object"] if has_mask else None
             )
 
-    def history(self, thing: int, seconds: float = 5.0) -> list[MaskMessage]:
-        """The masks of an object, of the last seconds, oldest first."""
-        with _as_agreed("history"):
-            said = self._ask(self._remote, "history", object=thing, seconds=seconds)
-            found = [read_message("mask", payload) for payload in said["masks"]]
+    def history(self, object_id: int, seconds: float = 5.0) -> list[MaskMessage]:
+        """Return the masks of an object from the last seconds, oldest first."""
+        with _check_reply("history"):
+            reply = self._request(self._remote, "history", object=object_id, seconds=seconds)
+            found = [read_message("mask", payload) for payload in reply["masks"]]
         return [message for message in found if isinstance(message, MaskMessage)]
 
     def segment(
@@ -109,21 +110,27 @@ class Requester:
         labels: Sequence[int] | None = None,
         box: tuple[float, float, float, float] | None = None,
     ) -> SegmentedMask:
-        """What is meant by points (labels: 1 on it, 0 not) or a box, px of the newest keyframe; arrays are fine."""
-        given = {"points": points, "labels": labels, "box": box}
-        fields = {name: list(values) for name, values in given.items() if values is not None}
-        with _as_agreed("segment"):
-            return self._things(self._ask(self._remote, "segment", **fields))[0]
+        """Segment the object at points (labels: 1 on it, 0 not) or in a box.
+
+        Coordinates are px of the newest keyframe; arrays are accepted.
+        """
+        prompts = {"points": points, "labels": labels, "box": box}
+        fields = {name: list(values) for name, values in prompts.items() if values is not None}
+        with _check_reply("segment"):
+            return self._read_masks(self._request(self._remote, "segment", **fields))[0]
 
     def everything(self, **settings: float) -> list[SegmentedMask]:
-        """All there is on the newest keyframe; takes seconds. Settings: points_per_side, least_predicted_iou ..."""
-        with _as_agreed("everything"):
-            return self._things(self._ask(self._patient, "everything", **settings))
+        """Segment all objects of the newest keyframe, which takes seconds.
+
+        settings: points_per_side, least_predicted_iou ...
+        """
+        with _check_reply("everything"):
+            return self._read_masks(self._request(self._slow_remote, "everything", **settings))
 
     def close(self) -> None:
         """Disconnect."""
         self._remote.close()
-        self._patient.close()
+        self._slow_remote.close()
 
     def __enter__(self) -> Requester:
         return self
@@ -132,16 +139,16 @@ class Requester:
         self.close()
 
     @staticmethod
-    def _ask(remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
+    def _request(remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
         return read_reply(remote.exchange([pack_request(ask, **fields)]))
 
     @staticmethod
-    def _things(said: dict[str, Any]) -> list[SegmentedMask]:
-        frame = FrameRef(**said["frame"])
+    def _read_masks(reply: dict[str, Any]) -> list[SegmentedMask]:
+        frame = FrameRef(**reply["frame"])
         return [
             SegmentedMask(
                 each["object"], frame, each["predicted_iou"], each["stability"], tuple(each["box"]),
                 decode_mask(each["mask"]),
             )
-            for each in said["things"]
+            for each in reply["things"]
         ]  # fmt: skip

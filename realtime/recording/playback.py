@@ -46,7 +46,7 @@ class RecordedFrames(PlayedFrames):
         """Host time of then as seconds on its clock."""
         return (then_ns - self._begins_ns) / 1e9
 
-    def _play(self) -> None:
+    def _run(self) -> None:
         count, at_s = 0, 0.0
         for packed in self.recording.frames():
             try:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from realtime.errors import SourceError
-from realtime.types import ClockStatus, OnEvent, SourceState, SourceStatus
+from realtime.types import ClockStatus, Frame, OnEvent, OnFrame, SourceState, SourceStatus
 
 
 class SourceMonitor:
@@ -58,7 +58,7 @@ class ThreadedSource:
         self._threads: list[threading.Thread] = []
 
     def stop(self) -> None:
-        """End within a second."""
+        """Stop within a second."""
         self._stop.set()
         for thread in self._threads:
             thread.join(0.9)
@@ -86,3 +86,26 @@ class ThreadedSource:
             reason = str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
             self._monitor.set_state("failed", reason)
             self._stop.set()
+
+
+class ThreadedFrames(ThreadedSource):
+    """A base of `FrameSource`s with one thread, which runs `_run`."""
+
+    def __init__(self, waiting: str, thread_name: str) -> None:
+        super().__init__(waiting)
+        self._thread_name = thread_name
+        self._on_frame: OnFrame = lambda frame: None
+
+    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
+        """Start the thread; a live source may appear later."""
+        self._on_frame = on_frame
+        self._start_threads(on_event, **{self._thread_name: self._run})
+
+    def _run(self) -> None:
+        """Publish frames until the end or `_stop`."""
+        raise NotImplementedError
+
+    def _publish(self, frame: Frame) -> None:
+        self._monitor.count_received()
+        self._monitor.set_state("running")
+        self._on_frame(frame)

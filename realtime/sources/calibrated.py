@@ -1,7 +1,7 @@
-"""A gaze source as its calibration corrects it: every sample where the eyes are, with its error radius.
+"""Corrects a gaze source by its calibration, and adds the error radius of every sample.
 
-While it runs, things that the wearer has chosen tell what has slipped: who dwells on something small looks near its
-middle. What they say is bounded and is forgotten again (`calibration.gaze.drift`).
+During a run, locked objects correct headset slippage: a dwell on a small object is near its centre. That drift
+correction is bounded and decays (`calibration.gaze.drift`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from realtime.infra.clock import now_ns
 from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus
 
 MIN_RADIUS_DEG = 0.5
-"""A validation right after the calibration may find less; held still and looked at briefly, no tracker is better."""
+"""A validation right after the calibration may find less, but no tracker keeps a smaller error in use."""
 MAX_GAZE_AGE_MS = 150.0
-"""Only a mask whose gaze is this young says where the eyes are now."""
+"""A mask with older gaze does not show where the eyes are now."""
 MAX_DISTANCE_WIDTHS = 3.0
 
 
 def describe_camera(spec: str) -> str:
-    """What a calibration remembers of where its pictures came from: `camera:0`, `pupil`, `rtsp://host/path`, `file`."""
+    """Return the source recorded in a calibration: `camera:0`, `pupil`, `rtsp://host/path`, `file`."""
     kind, _, rest = spec.partition(":")
     kind = kind.strip().lower()
     if kind == "camera":
@@ -39,10 +39,10 @@ def describe_camera(spec: str) -> str:
 def load_gaze_calibration(
     path: Path, source: str | None = None, size: tuple[int, int] | None = None, *, refused: bool = False
 ) -> LoadedCalibration:
-    """Read a gaze calibration for frames of `source`; `CalibrationError` says why it cannot be used.
+    """Read a gaze calibration for frames of `source`; raises `CalibrationError` with the reason.
 
-    A recording does not say which camera made it, so that of one only the size is compared. refused: read also one
-    that has failed its validation, to validate it again.
+    For a recording, whose camera is unknown, only the size is compared. refused: also read a calibration that failed
+    its validation, to validate it again.
     """
     record = load_record(path, "gaze", size=size)
     camera = describe_camera(source) if source is not None else record.camera
@@ -63,18 +63,18 @@ def load_gaze_calibration(
 
 
 class LoadedCalibration:
-    """A calibration and the file that it came from."""
+    """Holds a calibration and its file."""
 
     def __init__(self, path: Path, record: CalibrationRecord, calibration: GazeCalibration) -> None:
         self.path, self.record, self.calibration = path, record, calibration
 
     def age_s(self, now: datetime) -> float:
-        """How long ago it was made, or last validated or corrected; 0 for one from the future."""
+        """Return the time since it was made, or last validated or corrected; 0 for one from the future."""
         made = datetime.fromisoformat(self.record.made_at)
         return max(0.0, (now - (made if made.tzinfo else made.replace(tzinfo=UTC))).total_seconds())
 
     def check_frame_size(self, size: tuple[int, int] | None) -> None:
-        """Raise `RecordError` if frames of (width, height) are not those that it was made for."""
+        """Raise `RecordError` unless it was made for frames of (width, height)."""
         if size is not None and size != self.record.size:
             made = self.record.size
             raise RecordError(
@@ -84,17 +84,17 @@ class LoadedCalibration:
 
 
 class CalibratedGaze(GazeSource):
-    """Corrects every sample of another source, which it starts and stops."""
+    """A `GazeSource` that corrects every sample of another source, which it starts and stops."""
 
     def __init__(
         self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True, age_s: float = math.inf
     ) -> None:
-        """`learn`: from what the wearer chooses while it runs; see `learn_from_mask`. age_s: of the calibration.
+        """learn: correct drift from locked objects, see `learn_from_mask`. age_s: of the calibration.
 
-        One that was just made is better than what a thing's middle says, and is hardly moved by it.
+        A new calibration is more accurate than the centre of an object, and is hardly changed by it.
         """
         self._source, self._size = source, calibration.view.size
-        # What had slipped when somebody looked at a target is forgotten like all drift, from now on.
+        # The drift measured by the calibration decays like all drift, starting now.
         self._table, self._learn = GazeTable(replace(calibration, drift_deg=(0.0, 0.0))), learn
         sd_deg = (
             DriftCorrection(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decay_to(age_s).sd_deg
@@ -103,7 +103,7 @@ class CalibratedGaze(GazeSource):
         self._last_object: int | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Start the source; `on_gaze` gets pixels, with an error radius."""
+        """Start the source; `on_gaze` receives pixels, with an error radius."""
         self._source.start(lambda sample: on_gaze(self.correct(sample)), on_event)
 
     def stop(self) -> None:
@@ -111,16 +111,16 @@ class CalibratedGaze(GazeSource):
         self._source.stop()
 
     def status(self) -> SourceStatus:
-        """That of the source."""
+        """Return the status of the source."""
         return self._source.status()
 
     @property
     def drift(self) -> DriftCorrection:
-        """What has been learnt since the start."""
+        """The drift correction learned since the start."""
         return self._drift
 
     def correct(self, sample: GazeSample) -> GazeSample:
-        """The sample where the eyes are; one that is nowhere near the picture, or not finite, as it came."""
+        """Return the corrected sample; one far outside the frame, or not finite, stays unchanged."""
         x, y = sample.to_px(self._size)
         if not (math.isfinite(x + y) and max(abs(x), abs(y)) < MAX_DISTANCE_WIDTHS * max(self._size)):
             return sample
@@ -131,7 +131,7 @@ class CalibratedGaze(GazeSource):
         return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.px_per_degree)
 
     def learn_from_mask(self, message: MaskResult, now_ns: int) -> None:
-        """Learn from a published mask: once from each thing that is locked, while it is looked at."""
+        """Learn drift from a published mask, once per locked object, while its gaze is recent."""
         if not self._learn or message.mask is None or message.state != "locked" or message.carried_ms > MAX_GAZE_AGE_MS:
             return
         box = message.box
@@ -140,7 +140,7 @@ class CalibratedGaze(GazeSource):
         self._last_object = message.object
         deg_px = self._table.correct(message.gaze.x, message.gaze.y).px_per_degree
         sd_deg = compute_object_sd_deg(max(box[2] - box[0], box[3] - box[1]) / deg_px)
-        if sd_deg is None or _cut(box, (message.frame.width, message.frame.height)):
+        if sd_deg is None or _touches_border(box, (message.frame.width, message.frame.height)):
             return
         rows, columns = message.mask.sum(1), message.mask.sum(0)
         count = max(1, int(rows.sum()))
@@ -150,6 +150,6 @@ class CalibratedGaze(GazeSource):
         self._drift = self._drift.update(now_ns / 1e9, error, sd_deg)
 
 
-def _cut(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
-    """Whether a thing reaches the picture's edge, so that its middle is not known."""
+def _touches_border(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
+    """Return whether an object touches the frame's border, so that its centre is unknown."""
     return box[0] <= 1 or box[1] <= 1 or box[2] >= size[0] - 1 or box[3] >= size[1] - 1

@@ -1,4 +1,4 @@
-"""Gaze from a recorded trace, played along with the clip that it belongs to."""
+"""Reads gaze traces from CSV files, and plays them in sync with their clip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADER = "timestamp,x,y,confidence"
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
-    """One row: seconds on the clip's clock (0 is its first frame), frame pixels with the origin top left."""
+    """Holds one row: seconds on the clip's clock (0 is its first frame), frame pixels with the origin top left."""
 
     timestamp: float
     x: float
@@ -29,8 +29,8 @@ class TracePoint:
 def read_trace(path: Path) -> tuple[TracePoint, ...]:
     """Read a CSV with the header `timestamp,x,y,confidence` (confidence may be missing), sorted by time.
 
-    A row without x or y, or with NaN there, is a blink: confidence 0, where the eye was before. `SourceError` names
-    the first line that is neither.
+    A row without x or y, or with NaN there, is a blink: confidence 0 at the previous position. Raises `SourceError`
+    that names the first invalid line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -50,17 +50,17 @@ def read_trace(path: Path) -> tuple[TracePoint, ...]:
     if math.isnan(x + y):
         raise SourceError(f"{path} has no row with a gaze point; expected rows of {HEADER} in pixels")
     for timestamp, row_x, row_y, confidence in sorted(read, key=lambda row: row[0]):
-        seen = not math.isnan(row_x + row_y)
-        x, y = (row_x, row_y) if seen else (x, y)
-        points.append(TracePoint(timestamp, x, y, confidence if seen else 0.0))
+        is_open = not math.isnan(row_x + row_y)
+        x, y = (row_x, row_y) if is_open else (x, y)
+        points.append(TracePoint(timestamp, x, y, confidence if is_open else 0.0))
     return tuple(points)
 
 
 def _read_row(path: Path, number: int, row: dict[str, str]) -> tuple[float, float, float, float]:
-    """(timestamp, x, y, confidence), x and y NaN in a blink."""
+    """Return (timestamp, x, y, confidence), x and y NaN in a blink."""
     values = []
     for name, missing in (("timestamp", None), ("x", math.nan), ("y", math.nan), ("confidence", 0.0)):
-        text = row.get(name, "1").strip()  # a trace without confidences is sure of itself
+        text = row.get(name, "1").strip()  # confidence 1 where the trace has no such column
         try:
             value = float(text) if text else math.nan
         except ValueError:
@@ -68,45 +68,44 @@ def _read_row(path: Path, number: int, row: dict[str, str]) -> tuple[float, floa
         if math.isnan(value) and missing is not None:
             value = missing
         elif not math.isfinite(value) or (name == "confidence" and not 0 <= value <= 1):
-            wanted = "0 to 1" if name == "confidence" else "a number"
-            raise SourceError(f"{path} line {number}: {name} is {text!r:.40}; expected {wanted}")
+            expected = "0 to 1" if name == "confidence" else "a number"
+            raise SourceError(f"{path} line {number}: {name} is {text!r:.40}; expected {expected}")
         values.append(value)
     return values[0], values[1], values[2], values[3]
 
 
 class TraceGaze(SyncedGaze):
-    """A `GazeSource` that plays a trace on the clock of a clip, and again whenever the clip is repeated."""
+    """A `GazeSource` that plays a trace on the clock of a clip, and repeats it with the clip."""
 
     def __init__(self, path: Path, clip: PlaybackClock) -> None:
-        """`SourceError` unless every row of the trace can be used."""
+        """Raises `SourceError` unless every row of the trace is valid."""
         super().__init__(clip, "waiting for the clip to begin")
         self._points = read_trace(path)
-        self._turn = self._next = 0
+        self._pass = self._next = 0
 
     def _play(self) -> None:
         while not self._stop.is_set() and self._monitor.status().state != "ended":
             due_s = self._due_s()
             due_ns = None if due_s is None else self._clock.host_ns(due_s)
             if due_ns is None:
-                self._stop.wait(0.01)  # the clip has not begun, or it will tell soon whether it begins again
+                self._stop.wait(0.01)  # the clip has not started, or will end or start again
             elif due_ns > now_ns():
-                self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be held up meanwhile
+                self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be delayed meanwhile
             else:
                 self._emit()
 
     def _play_until(self, clip_s: float) -> None:
-        """Give all that is due by `clip_s`."""
         due_s = self._due_s()
         while due_s is not None and due_s <= clip_s and not self._stop.is_set():
             self._emit()
             due_s = self._due_s()
 
     def _due_s(self) -> float | None:
-        """When on the clip's clock the next point is due; None while there is none."""
-        clip, start_s = self._clock, self._turn * (self._clock.period_s or 0.0)
+        """Return when the next point is due on the clip's clock; None while there is none."""
+        clip, start_s = self._clock, self._pass * (self._clock.period_s or 0.0)
         due_s = start_s + self._points[self._next].timestamp if self._next < len(self._points) else None
-        if clip.passes > self._turn + 1 and (due_s is None or due_s >= start_s + (clip.period_s or 0.0)):
-            self._turn, self._next = self._turn + 1, 0
+        if clip.passes > self._pass + 1 and (due_s is None or due_s >= start_s + (clip.period_s or 0.0)):
+            self._pass, self._next = self._pass + 1, 0
             return self._due_s()
         if clip.end_s is not None and (due_s is None or due_s >= clip.end_s):
             self._monitor.set_state("ended", "the clip has ended")
@@ -116,12 +115,12 @@ class TraceGaze(SyncedGaze):
     def _emit(self) -> None:
         point, received_ns = self._points[self._next], now_ns()
         self._next += 1
-        clip_s = self._turn * (self._clock.period_s or 0.0) + point.timestamp
+        clip_s = self._pass * (self._clock.period_s or 0.0) + point.timestamp
         captured_ns = self._clock.host_ns(clip_s) or received_ns
         if self._clock.real_time:
             captured_ns = min(received_ns, captured_ns)
         else:
-            received_ns = captured_ns  # a clip that is not played in real time has no other time to be received at
+            received_ns = captured_ns  # without real time there is no separate receive time
         self._monitor.count_received()
         self._monitor.set_state("running")
         self._on_gaze(GazeSample(point.x, point.y, "px", point.confidence, clip_s, captured_ns, received_ns))

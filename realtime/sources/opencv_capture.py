@@ -1,4 +1,4 @@
-"""Frames from cameras, recordings, folders of pictures and streams: the only module that captures with OpenCV."""
+"""Captures frames with OpenCV, from cameras, videos, folders of images and streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# FFmpeg and OpenCV write to the terminal what is returned or raised anyway, each second while a camera is missing.
+# FFmpeg and OpenCV also print the errors that they return, each second while a camera is missing.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
@@ -27,10 +27,10 @@ _FPS_RANGE = (0.1, 1000.0)
 
 
 class VideoFile:
-    """A recorded video, or a folder of pictures in the order of their names."""
+    """A video file, or a folder of images in the order of their names."""
 
     def __init__(self, path: Path, *, fps: float | None = None) -> None:
-        """`fps` is for folders. `SourceError` unless a first picture can be read."""
+        """fps: for folders. Raises `SourceError` unless a first frame can be read."""
         self.path = path
         self.undecodable = 0
         self._pictures: list[Path] | None = None
@@ -54,7 +54,7 @@ class VideoFile:
         self.undecodable = 0
 
     def frames(self) -> Iterator[tuple[float, Image]]:
-        """(seconds since the first picture, (H, W, 3) BGR), from the start; each call reads anew."""
+        """Yield (seconds since the first frame, (H, W, 3) BGR); each call reads from the start."""
         return self._read_pictures(self._pictures) if self._pictures else self._read_video()
 
     def _open(self) -> cv2.VideoCapture:
@@ -77,7 +77,7 @@ class VideoFile:
                 at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 first_s = at_s if first_s is None else first_s
                 at_s -= first_s
-                if at_s <= last_s:  # some containers keep no times
+                if at_s <= last_s:  # some containers store no times
                     at_s = last_s + 1 / self.fps
                 last_s = at_s
                 yield at_s, np.asarray(image, np.uint8)
@@ -94,9 +94,9 @@ class VideoFile:
 
 
 def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
-    """(seconds since the first picture, (H, W) millimetres) of a video with 16 bits a pixel, such as FFV1 gray16le.
+    """Yield (seconds since the first frame, (H, W) millimetres) of a 16-bit video, such as FFV1 gray16le.
 
-    `SourceError` where it cannot be opened or has pictures of another kind.
+    Raises `SourceError` for a video that cannot be opened or has another format.
     """
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_CONVERT_RGB, 0])
     try:
@@ -119,52 +119,52 @@ def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
 
 
 class VideoCapture(Protocol):
-    """What is used of an opened camera or stream."""
+    """An opened camera or stream."""
 
     def read(self) -> tuple[bool, Image | None]:
-        """The next picture, BGR; may block."""
+        """Read the next frame, BGR; may block."""
         ...
 
     def captured_ns(self) -> int | None:
-        """Host time at which the last picture was taken, if the driver says so."""
+        """Return the host time of the last frame's capture, if the driver reports it."""
         ...
 
     def release(self) -> None:
-        """Close it."""
+        """Close the device or stream."""
         ...
 
 
 class OpenedCapture:
-    """A `VideoCapture` over OpenCV's."""
+    """A `VideoCapture` that wraps OpenCV's."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
 
     def read(self) -> tuple[bool, Image | None]:
-        """The next picture, BGR; blocks until there is one."""
+        """Read the next frame, BGR; blocks until it arrives."""
         ok, image = self._capture.read()
         if not ok or image is None:
             return False, None
-        picture = np.asarray(image, np.uint8)
-        return True, picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+        frame = np.asarray(image, np.uint8)
+        return True, frame if frame.ndim == 3 else np.repeat(frame[:, :, None], 3, axis=2)
 
     def captured_ns(self) -> int | None:
-        """V4L2 stamps pictures with the host's monotonic clock; others count from when they were opened."""
+        """Return V4L2's timestamp on the host's monotonic clock; other drivers count from opening."""
         stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         return round(stamp_ms * 1e6) if stamp_ms > 0 else None
 
     def release(self) -> None:
-        """Close it."""
+        """Close the device or stream."""
         self._capture.release()
 
 
 def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -> VideoCapture | None:
-    """Open a camera, with the driver's nearest to what is asked for (0: its own choice); None if there is none."""
-    asked = ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_FPS, fps))
+    """Open a camera with the driver's nearest mode (0: its default); None if it cannot be opened."""
+    options = ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_FPS, fps))
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         return None
-    for option, value in asked:
+    for option, value in options:
         if value:
             capture.set(option, value)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -172,7 +172,7 @@ def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -
 
 
 def open_stream(url: str) -> VideoCapture | None:
-    """Open a network stream; None if nobody answers within three seconds. A read gives up after two."""
+    """Open a network stream; None without a reply within 3 s. A read ends after 2 s."""
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 3000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2000]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
     return OpenedCapture(capture) if capture.isOpened() else None

@@ -1,4 +1,4 @@
-"""Gaze that plays along with frames that were recorded before."""
+"""Plays recorded gaze in sync with recorded frames."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from realtime.types import OnEvent, OnGaze
 
 
 class SyncedGaze(ThreadedSource):
-    """A `GazeSource` on the clock of a clip or recording; what it gives is its heirs' to say. Start it before them.
+    """A base of `GazeSource`s on the clock of a clip or recording; start it before the frames.
 
-    In real time every sample is given when its time has come. Else all samples up to a frame's time are given just
+    In real time every sample is published when it is due. Else all samples up to a frame's time are published just
     before that frame, on the player's thread.
     """
 
@@ -20,7 +20,7 @@ class SyncedGaze(ThreadedSource):
         self._on_gaze: OnGaze = lambda sample: None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Begin to play along."""
+        """Start playing with the frames."""
         self._on_gaze, self._monitor.on_event = on_gaze, on_event
         if self._clock.real_time:
             self._start_threads(on_event, **{"gaze along": self._play})
@@ -28,9 +28,9 @@ class SyncedGaze(ThreadedSource):
             self._clock.add_follower(self._play_until)
 
     def _play(self) -> None:
-        """In real time: give every sample when it is due, until the end or `_stop`."""
+        """Publish every sample when it is due, in real time, until the end or `_stop`."""
         raise NotImplementedError
 
     def _play_until(self, clip_s: float) -> None:
-        """At any speed: give all that is due by `clip_s`."""
+        """Publish all samples due by `clip_s`, at any speed."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Plays a recorded clip as a source, and gives its clock to whoever plays along with it."""
+"""Plays a recorded clip as a source, on a clock that other sources can follow."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from engines import Image
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.sources.base import ThreadedSource
+from realtime.sources.base import ThreadedFrames
 from realtime.sources.opencv_capture import VideoFile
-from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
+from realtime.types import Frame
 
 MAX_DELAY_NS = 250_000_000
 
 
 class PlaybackClock:
-    """A clip's seconds (0 is its first frame, counting on when it is repeated) against the host's clock.
+    """A map from a clip's seconds to the host's clock; 0 is the first frame, repetitions count on.
 
-    In real time, whoever plays along asks `host_ns` and waits. Else followers are called before each frame and have
-    until then to catch up, and `host_ns` goes on counting a second for each of the clip's, from its start, however fast
-    it is played: what lasts half a second in the clip does so at any speed. Written by one thread, read by any.
+    In real time, followers wait for `host_ns`. Else they are called before each frame and must catch up before they
+    return, and `host_ns` counts one second per clip second from the start, so that durations are those of the clip at
+    any speed. Written by one thread, read by any.
     """
 
     def __init__(self, *, real_time: bool) -> None:
@@ -33,64 +33,51 @@ class PlaybackClock:
         self._followers: list[Callable[[float], None]] = []
 
     def add_follower(self, follower: Callable[[float], None]) -> None:
-        """Have `follower(clip_s)` called on the player's thread, when not in real time."""
+        """Add a `follower(clip_s)`, called on the player's thread when not in real time."""
         self._followers.append(follower)
 
     def set_anchor(self, clip_s: float, at_ns: int) -> None:
-        """Clip second `clip_s` is shown at this host time."""
+        """Map clip second `clip_s` to this host time."""
         self._anchor = clip_s, at_ns
 
     def advance(self, clip_s: float, at_ns: int) -> None:
-        """Not in real time: the clip has come to `clip_s`."""
+        """Advance to `clip_s` and call the followers, when not in real time."""
         if self._anchor is None:
             self.set_anchor(clip_s, at_ns)
         for follower in self._followers:
             follower(clip_s)
 
     def host_ns(self, clip_s: float) -> int | None:
-        """Host time of a clip second; None before the first frame."""
+        """Return the host time of a clip second; None before the first frame."""
         if self._anchor is None:
             return None
         anchor_s, at_ns = self._anchor
         return at_ns + round((clip_s - anchor_s) * 1e9)
 
     def add_pass(self, period_s: float) -> None:
-        """The clip will begin again `period_s` after it last began."""
+        """Add a repetition that starts `period_s` after the last start."""
         self.period_s, self.passes = period_s, self.passes + 1
 
 
-class PlayedFrames(ThreadedSource):
-    """A `FrameSource` that plays what was recorded before, on a clock of its own; what it plays is its heirs' to say.
+class PlayedFrames(ThreadedFrames):
+    """A base of `FrameSource`s that play recorded frames on their own clock.
 
-    In real time each frame is given when its time has come; a reader that falls behind by more than 0.25 s makes it go
-    slower. Else frames follow each other as fast as `on_frame` returns, which may block as long as it likes.
+    In real time each frame is published when it is due; a delay of more than 0.25 s shifts all later frames. Else
+    frames follow each other as fast as `on_frame` returns, which may block. Subclasses implement `_run` with
+    `_wait_until_due` and `_emit`, then `_finish`. `status().dropped` counts frames that could not be decoded.
     """
 
     def __init__(self, name: str, *, real_time: bool) -> None:
-        super().__init__(f"opening {name}")
+        super().__init__(f"opening {name}", "frames file")
         self.clock = PlaybackClock(real_time=real_time)
-        self._on_frame: OnFrame = lambda frame: None
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the first picture, px."""
-        raise NotImplementedError
-
-    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
-        """Begin to play; start gaze that plays along before this."""
-        self._on_frame = on_frame
-        self._start_threads(on_event, **{"frames file": self._play})
-
-    def status(self) -> SourceStatus:
-        """`dropped` counts pictures that could not be decoded."""
-        return super().status()
-
-    def _play(self) -> None:
-        """Play to the end, with `_wait_until_due` and `_emit`, then `_finish`."""
+        """(width, height) of the first frame, px."""
         raise NotImplementedError
 
     def _wait_until_due(self, clip_s: float) -> bool:
-        """Wait until that second has come; False when stopped."""
+        """Wait until that clip second; False when stopped."""
         if self.clock.real_time:
             due_ns = self.clock.host_ns(clip_s)
             if due_ns is None or now_ns() - due_ns > MAX_DELAY_NS:
@@ -102,42 +89,39 @@ class PlayedFrames(ThreadedSource):
         return not self._stop.is_set()
 
     def _emit(self, image: Image, index: int, timestamp: float, captured_s: float, jpeg: bytes | None = None) -> None:
-        """Hand on a frame that is due."""
         received_ns = now_ns()
         captured_ns = self.clock.host_ns(captured_s) or received_ns
         if self.clock.real_time:
             captured_ns = min(received_ns, captured_ns)
-        self._monitor.count_received()
-        self._monitor.set_state("running")
-        self._on_frame(Frame(image, index, timestamp, captured_ns, received_ns, jpeg))
+        self._publish(Frame(image, index, timestamp, captured_ns, received_ns, jpeg))
 
-    def _finish(self, end_s: float, said: str) -> None:
+    def _finish(self, end_s: float, reason: str) -> None:
         self.clock.end_s = end_s
         if not self.clock.real_time:
             self.clock.advance(end_s, now_ns())
-        self._monitor.set_state("ended", said)
+        self._monitor.set_state("ended", reason)
 
 
 class VideoFrames(PlayedFrames):
-    """A `FrameSource` over a video file or a folder of pictures; `captured_ns` is when a frame's time had come."""
+    """A `FrameSource` that plays a video file or a folder of images; `captured_ns` is the due time."""
 
     def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
-        """`fps` is for folders. `SourceError` unless a first picture can be read."""
+        """fps: for folders. Raises `SourceError` unless a first frame can be read."""
         super().__init__(str(path), real_time=real_time)
         self._clip = VideoFile(path, fps=fps)
         self._loop = loop
 
     @property
     def fps(self) -> float:
-        """Pictures a second, as the file says or as a folder is played."""
+        """Frames per second of the file, or at which a folder is played."""
         return self._clip.fps
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the first picture, px."""
+        """(width, height) of the first frame, px."""
         return self._clip.size
 
-    def _play(self) -> None:
+    def _run(self) -> None:
         start_s, index = 0.0, 0
         for _ in itertools.count():
             last_s, before = -1 / self._clip.fps, self._clip.undecodable
