@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CalibrationError(Exception):
-    """An error in data, a file or an argument; the base of all calibration errors."""
+    """An error in data, a file or an argument, the base of all calibration errors."""
 
 
 class RecordError(CalibrationError):

@@ -89,7 +89,7 @@ def solve_hand_eye(
 ) -> HandEyeResult:
     """Solve for X and Y. Raises `CalibrationError` for too few stations or rotation axes.
 
-    drop: reject outlying stations, the worst first, at most a third.
+    reject_outliers: reject outlying stations, the worst first, at most a third.
     """
     if setup not in get_args(Setup) or method not in get_args(Method):
         raise CalibrationError(
@@ -114,10 +114,10 @@ def solve_hand_eye(
         )
         bad.append(StationResidual(kept[worst].name, float(metres[worst]), float(radians[worst]), reason))
         del kept[worst]
-    said = [StationResidual(s.name, float(m), float(r)) for s, m, r in zip(kept, metres, radians, strict=True)]
+    residuals = [StationResidual(s.name, float(m), float(r)) for s, m, r in zip(kept, metres, radians, strict=True)]
     return HandEyeResult(
         setup, method, UncertainTransform(x, spread_x), UncertainTransform(y, spread_y), _rms(metres), _rms(radians),
-        tuple(sorted(said + bad, key=lambda residual: residual.name)), turn, second,
+        tuple(sorted(residuals + bad, key=lambda residual: residual.name)), turn, second,
     )  # fmt: skip
 
 

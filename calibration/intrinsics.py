@@ -1,6 +1,6 @@
 """Fits a camera's intrinsics to board views, rejects outlier views and estimates standard deviations.
 
-The fit is Zhang's (2000) as OpenCV has it. What is said of it, residuals and standard deviations, is computed here
+The fit is Zhang's (2000) as OpenCV has it. What is views of it, residuals and standard deviations, is computed here
 with our own camera models, the same way for each of them.
 """
 
@@ -27,11 +27,11 @@ from calibration.rigid import RigidTransform
 LensModel = Literal["pinhole5", "pinhole8", "fisheye"]
 MIN_VIEWS = 3
 MAX_RMS_RATIO = 3.0
-"""A view whose rms is this many times the median's is dropped: its corners were found in the wrong place."""
+"""A view whose rms is over this many times the median is dropped: its corners were misdetected."""
 _MIN_REJECTED_RMS_PX = 0.3
-"""Below this no view is bad."""
+"""Below this no view is rejected."""
 _MAX_TRIMS, _MIN_KEPT_SHARE = 4, 0.95
-"""How often corners beyond the lens model may be left out, and the share of them that must stay."""
+"""Rounds of removing corners outside the lens model's range, and the share of corners that must stay."""
 PARAMETER_NAMES = {
     "pinhole5": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3"),
     "pinhole8": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
@@ -41,7 +41,7 @@ PARAMETER_NAMES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoardView:
-    """One picture's part in a fit. reason: why it was dropped, "" where it was kept. rms of what the fit says."""
+    """Holds one picture's result in a fit. reason: of the rejection, or ""."""
 
     name: str
     corners: int
@@ -53,11 +53,11 @@ class BoardView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntrinsicsFit:
-    """A calibrated camera and what is known about it.
+    """Holds a calibrated camera and the quality of its fit.
 
-    rms_px: over the corners of the kept views. std: standard deviation of each number, px for the first four.
-    every_view: (rms_px, fx) of the fit with every view in it, before any was dropped.
-    points_px, errors_px: (N, 2) corners of the kept views, and found minus projected.
+    rms_px: over the corners of the accepted views. std: standard deviation of each parameter, px for the first four.
+    before_rejection: (rms_px, fx) of the fit to all views, before any rejection.
+    points_px, errors_px: (N, 2) corners of the accepted views, and detected minus projected.
     """
 
     camera: CameraModel
@@ -72,12 +72,12 @@ class IntrinsicsFit:
 
     @property
     def accepted_views(self) -> tuple[BoardView, ...]:
-        """The views that the fit stands on."""
+        """The views that the fit uses."""
         return tuple(view for view in self.views if not view.reason)
 
     @property
     def rejected_views(self) -> tuple[BoardView, ...]:
-        """The views that it does not, with their reasons."""
+        """The views that the fit does not use, with their reasons."""
         return tuple(view for view in self.views if view.reason)
 
 
@@ -96,10 +96,10 @@ class _Fit:
 def calibrate_camera(
     detections: Sequence[BoardDetection], *, lens: LensModel = "pinhole5", reject_outliers: bool = True
 ) -> IntrinsicsFit:
-    """Fit a camera to views of one board, all of one size.
+    """Fit a camera to views of one board, all of one picture size.
 
-    drop: leave out views whose rms is over `MAX_RMS_RATIO` times the median, the worst first, at most a third of them.
-    Raises `CalibrationError` for too few views or ones that fix no camera.
+    reject_outliers: reject views whose rms is over `MAX_RMS_RATIO` times the median, the worst first, at most a third.
+    Raises `CalibrationError` for too few views or views that do not determine the camera.
     """
     if lens not in get_args(LensModel):
         raise CalibrationError(f"{lens!r} is no lens; expected one of {', '.join(get_args(LensModel))}")
@@ -123,13 +123,13 @@ def calibrate_camera(
         rejected.append(_summarize_view(views[worst], fit, worst, reason))
         views = [view for index, view in enumerate(views) if index != worst]
         fit = _fit_and_trim(views, lens)
-    said = [_summarize_view(view, fit, index) for index, view in enumerate(views)] + rejected + other_sizes
+    summaries = [_summarize_view(view, fit, index) for index, view in enumerate(views)] + rejected + other_sizes
     return IntrinsicsFit(
         camera=fit.camera,
         lens=lens,
         rms_px=fit.rms_px,
         std=dict(zip(PARAMETER_NAMES[lens], _standard_deviations(fit, lens).tolist(), strict=True)),
-        views=tuple(sorted(said, key=lambda view: view.name)),
+        views=tuple(sorted(summaries, key=lambda view: view.name)),
         before_rejection=(first.rms_px, first.camera.fx),
         coverage=measure_coverage(views, fit.camera.size),
         points_px=np.concatenate([view.points_px for view in fit.views]),
@@ -138,7 +138,7 @@ def calibrate_camera(
 
 
 def _split_by_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDetection], list[BoardView]]:
-    """The views of the commonest size, and the others with the reason."""
+    """Split off the views that do not have the most common size, with the reason."""
     if not detections:
         return [], []
     size = Counter(detection.size for detection in detections).most_common(1)[0][0]
@@ -163,7 +163,7 @@ def _summarize_view(detection: BoardDetection, fit: _Fit, index: int, reason: st
 
 
 def _fit_and_trim(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
-    """Fit, and leave out the few corners that lie where the polynomial no longer rises, as in a wide lens's corners."""
+    """Fit without the few corners where the polynomial no longer increases, as in a wide lens's corners."""
     total, fit = sum(len(view.ids) for view in views), _fit_once(views, lens)
     for _ in range(_MAX_TRIMS):
         valid = [np.asarray(np.isfinite(error).all(1)) for error in fit.errors_px]
@@ -187,7 +187,7 @@ def _select_corners(view: BoardDetection, mask: NDArray[np.bool_]) -> BoardDetec
 
 
 def _fit_once(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
-    # One row of points each: OpenCV 5's fisheye takes no column.
+    # One row of points each: OpenCV 5's fisheye accepts no column.
     objects = [view.object_points.astype(np.float32)[None] for view in views]
     points_px = [view.points_px.astype(np.float32)[None] for view in views]
     size = views[0].size
@@ -220,12 +220,15 @@ def _fit_once(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
 
 
 def _fisheye_flag(name: str) -> int:
-    """OpenCV 5 keeps them elsewhere than OpenCV 4."""
+    """Get a fisheye flag, whose place differs between OpenCV 4 and 5."""
     return int(getattr(cv2.fisheye, name) if hasattr(cv2.fisheye, name) else getattr(cv2, name))
 
 
 def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
-    """(P,) of the intrinsics: the inverse of the normal matrix with every view's pose eliminated (Schur)."""
+    """Compute the intrinsics' standard deviations, (P,).
+
+    From the inverse of the normal matrix with every view's pose eliminated (Schur complement).
+    """
     camera = fit.camera
     parameters = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
     normal = np.zeros((len(parameters), len(parameters)))
@@ -236,7 +239,7 @@ def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
         normal += intrinsic.T @ intrinsic - cross @ np.linalg.pinv(extrinsic.T @ extrinsic) @ cross.T
     residual = np.concatenate(fit.errors_px)
     degrees_of_freedom = max(1, residual.size - len(parameters) - 6 * len(fit.views))
-    scales = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # the numbers differ by a factor of 1000
+    scales = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # the parameters differ by a factor of 1000
     inverse = np.linalg.pinv(normal / np.outer(scales, scales), rcond=1e-13, hermitian=True)
     variance = float((residual**2).sum()) / degrees_of_freedom * np.diag(inverse) / scales**2
     return np.asarray(np.sqrt(np.maximum(variance, 0)))
@@ -245,7 +248,7 @@ def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
 def _intrinsic_jacobian(
     camera: CameraModel, parameters: Floats, lens: LensModel, pose: RigidTransform, objects: Floats
 ) -> Floats:
-    """(2 N, P) change of the pixels with each of the camera's numbers, by differences."""
+    """Compute the (2 N, P) Jacobian of the pixels by the camera's parameters, by finite differences."""
     columns = []
     for index, value in enumerate(parameters):
         step = 1e-4 * abs(value) if index < 4 else 1e-6

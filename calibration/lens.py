@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MAX_PLANE_RADIUS = math.tan(math.radians(80))
-"""Radius on the plane z = 1 beyond which a plane is no picture of anything."""
+"""Largest valid radius on the plane z = 1."""
 _TABLE_SIZE = 4096
 _MAX_STEPS = 25
 _TOLERANCE = 1e-11
 
 
 def distort_pinhole(coefficients: tuple[float, ...], points: Floats) -> Floats:
-    """(N, 3) points before the camera to the (N, 2) distorted plane; NaN behind, or where the polynomial folds.
+    """Project (N, 3) points to the (N, 2) distorted plane; NaN behind, or where the polynomial folds.
 
     coefficients: k1 k2 p1 p2 k3 k4 k5 k6.
     """
@@ -37,10 +37,10 @@ def distort_pinhole(coefficients: tuple[float, ...], points: Floats) -> Floats:
 
 
 def undistort_pinhole(coefficients: tuple[float, ...], distorted: Floats) -> Floats:
-    """(N, 2) distorted plane to (N, 3) unit rays by Newton's method; NaN where no ray goes there."""
+    """Convert (N, 2) on the distorted plane to (N, 3) unit rays by Newton's method; NaN without a ray."""
     radii, distorted_radii = _plane_table(coefficients)
     length = np.hypot(*distorted.T)
-    # The radial part alone is inverted by table: a start so near that Newton cannot run off to another branch.
+    # The radial part is inverted by table: a start so near that Newton cannot leave the branch.
     start = np.interp(length, distorted_radii, radii) / np.maximum(length, 1e-300)
     plane, valid = distorted * start[:, None], np.zeros(len(distorted), bool)
     index = np.flatnonzero(np.isfinite(plane).all(1) & (length <= 1.2 * distorted_radii[-1]))
@@ -50,7 +50,7 @@ def undistort_pinhole(coefficients: tuple[float, ...], distorted: Floats) -> Flo
         size = np.abs(error).max(1, initial=0.0)
         is_converged = size < _TOLERANCE
         valid[index[is_converged]] = _det(jacobian[is_converged]) > 0
-        is_active = ~is_converged & (size < 2 * MAX_PLANE_RADIUS)  # what runs off, or is NaN, has no answer
+        is_active = ~is_converged & (size < 2 * MAX_PLANE_RADIUS)  # divergent points and NaN have no solution
         if not is_active.any():
             break
         index = index[is_active]
@@ -61,7 +61,9 @@ def undistort_pinhole(coefficients: tuple[float, ...], distorted: Floats) -> Flo
 
 
 def distort_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
-    """(N, 3) points, those beside and behind the camera too, to the (N, 2) plane; NaN where the lens sees nothing.
+    """Project (N, 3) points to the (N, 2) distorted plane; NaN outside the field of view.
+
+    Points beside and behind the camera are valid, too.
 
     coefficients: k1 k2 k3 k4 of theta (1 + k1 theta^2 + ...).
     """
@@ -74,7 +76,7 @@ def distort_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
 
 
 def undistort_fisheye(coefficients: tuple[float, ...], distorted: Floats) -> Floats:
-    """(N, 2) plane to (N, 3) unit rays; NaN where no ray goes there."""
+    """Convert (N, 2) on the distorted plane to (N, 3) unit rays; NaN without a ray."""
     thetas, distorted_radii = _fisheye_table(coefficients)
     length = np.hypot(*distorted.T)
     theta: Floats = np.asarray(np.interp(length, distorted_radii, thetas))
@@ -90,17 +92,17 @@ def undistort_fisheye(coefficients: tuple[float, ...], distorted: Floats) -> Flo
 
 
 def pinhole_limit_rad(coefficients: tuple[float, ...]) -> float:
-    """Largest angle from the axis, radians, up to which the polynomial of a plane is a lens."""
+    """Compute the largest angle from the axis, radians, where the pinhole polynomial is valid."""
     return math.atan(_plane_table(coefficients)[0][-1])
 
 
 def fisheye_limit_rad(coefficients: tuple[float, ...]) -> float:
-    """Largest angle from the axis, radians, up to which the polynomial of a fisheye is a lens; at most pi."""
+    """Compute the largest angle from the axis, radians, where the fisheye polynomial is valid; at most pi."""
     return float(_fisheye_table(coefficients)[0][-1])
 
 
 def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floats]:
-    """The distorted plane (N, 2) and its Jacobian (N, 2, 2)."""
+    """Compute the distorted plane (N, 2) and its Jacobian (N, 2, 2)."""
     k1, k2, p1, p2, k3, k4, k5, k6 = coefficients
     x, y = plane.T
     r2 = x * x + y * y
@@ -120,7 +122,7 @@ def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floa
 
 
 def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Floats]:
-    """Distance from the centre and its derivative."""
+    """Compute the distance from the centre and its derivative."""
     k1, k2, k3, k4 = coefficients
     t2 = theta * theta
     bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
@@ -129,7 +131,7 @@ def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Fl
 
 @functools.lru_cache(maxsize=32)
 def _plane_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """Radii and their distorted radii, both rising, up to where the polynomial folds back."""
+    """Tabulate radii and distorted radii, both increasing, up to where the polynomial folds back."""
     k1, k2, _, _, k3, k4, k5, k6 = coefficients
     radii = np.linspace(0, MAX_PLANE_RADIUS, _TABLE_SIZE)
     r2 = radii * radii
@@ -146,7 +148,7 @@ def _fisheye_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
 
 
 def _rising(inner: Floats, outer: Floats) -> tuple[Floats, Floats]:
-    """The part from 0 up to where `outer` stops rising."""
+    """Cut both at the index where `outer` stops increasing."""
     rises = np.diff(outer) > 0  # False for NaN, too
     end = len(inner) if rises.all() else max(2, int(np.argmin(rises)) + 1)
     return inner[:end], np.nan_to_num(outer[:end])
@@ -157,7 +159,7 @@ def _det(jacobian: Floats) -> Floats:
 
 
 def _solve(jacobian: Floats, off: Floats) -> Floats:
-    """Newton's step: the inverse of each 2 x 2 matrix times its vector."""
+    """Compute Newton's step: the inverse of each 2 x 2 matrix times its vector."""
     det = _det(jacobian)
     det = np.where(np.abs(det) < 1e-9, 1e-9, det)
     x = (jacobian[:, 1, 1] * off[:, 0] - jacobian[:, 0, 1] * off[:, 1]) / det

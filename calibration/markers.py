@@ -15,9 +15,11 @@ APRILTAG = "APRILTAG_36h11"
 
 
 def detect_markers(image: NDArray[np.uint8], dictionary: str = APRILTAG) -> dict[int, Floats]:
-    """Detect the markers in a grey or BGR picture: {number: (4, 2) px}, clockwise from each marker's own top left.
+    """Detect the markers in a grey or BGR picture.
 
-    A number that is detected twice is left out, because it is ambiguous.
+    Result: {number: (4, 2) px}, clockwise from each marker's own top left.
+
+    A number that is detected twice is ambiguous and left out.
     """
     corners, ids, _ = _detector(dictionary).detectMarkers(image)
     numbers = [] if ids is None else [int(number) for number in np.ravel(ids)]

@@ -20,10 +20,10 @@ _STEP = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoardPose:
-    """camera_from_board, and how well it is known.
+    """Holds camera_from_board with its uncertainty.
 
-    errors_px: (N, 2) found minus projected. covariance: (6, 6) row-major of x y z (m) and rotations about x y z (rad),
-    fixed axes of the camera's frame, from the residuals themselves or `sigma_px`, whichever is larger.
+    errors_px: (N, 2) detected minus projected. covariance: (6, 6) of x y z (m) and rotations about x y z (rad), fixed
+    axes of the camera's frame, from the residuals or `sigma_px`, whichever is larger.
     """
 
     camera_from_board: RigidTransform
@@ -35,11 +35,11 @@ class BoardPose:
 def estimate_pose(
     camera: CameraModel, object_points: ArrayLike, points_px: ArrayLike, *, sigma_px: float = 0.1
 ) -> BoardPose:
-    """Pose from (N, 3) board points, m, and their (N, 2) px; N at least 4.
+    """Estimate the pose from (N, 3) board points, m, and their (N, 2) px; N >= 4.
 
-    IPPE (Collins & Bartoli 2014) where they lie in the plane z = 0, else SQPNP (Terzakis & Lourakis 2020), on the
-    undistorted plane; then Gauss-Newton on pixels through the camera's own model. sigma_px: how well corners are
-    found at best. Raises `CalibrationError` where there is no pose.
+    IPPE (Collins & Bartoli 2014) where the points lie in the plane z = 0, else SQPNP (Terzakis & Lourakis 2020), on the
+    undistorted plane; then Gauss-Newton on pixels through the camera's own model. sigma_px: the smallest
+    noise of the corners. Raises `CalibrationError` where there is no pose.
     """
     objects, pixels = np.asarray(object_points, np.float64), np.asarray(points_px, np.float64)
     normalized = camera.normalize_points(pixels)
@@ -59,7 +59,7 @@ def estimate_pose(
     candidates = [start for start in candidates if (start.apply(objects)[:, 2] > 0).all()]
     if not candidates:
         raise CalibrationError("these corners fix no pose in front of the camera")
-    # A flat board has two answers, one of which is a little worse; three steps are enough to tell them apart.
+    # A flat board has two solutions, one slightly worse; three steps are enough to distinguish them.
     refined = [_refine(camera, objects, pixels, start, steps=3) for start in candidates]
     best, _ = min(refined, key=lambda pair: pair[1])
     pose, _ = _refine(camera, objects, pixels, best, steps=_STEPS)
@@ -67,12 +67,15 @@ def estimate_pose(
 
 
 def project_board(camera: CameraModel, camera_from_board: RigidTransform, object_points: Floats) -> Floats:
-    """(N, 3) m to (N, 2) px, also outside the picture as far as the model goes."""
+    """Project (N, 3) m to (N, 2) px, also outside the picture where the model is valid."""
     return camera.project(camera_from_board.apply(object_points), margin_px=math.inf)
 
 
 def compute_pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Floats) -> Floats:
-    """(2 N, 6) change of the pixels with a small move (m) and turn (rad) about the board's origin, camera's axes."""
+    """Compute the (2 N, 6) Jacobian of the pixels by translation (m) and rotation (rad).
+
+    The rotation is about the board's origin, along the camera's axes.
+    """
     arms = pose.rotate(objects)
     points = arms + pose.translation_m
     steps = _STEP * np.concatenate([np.eye(3), -np.eye(3)])
@@ -80,12 +83,12 @@ def compute_pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Fl
     by_translation = np.moveaxis((pixels[:3] - pixels[3:]) / (2 * _STEP), 0, 2)  # (N, 2, 3)
     by_rotation = np.cross(
         arms[:, None], by_translation
-    )  # a turn w moves a point by w x arm; g . (w x arm) = w . (arm x g)
+    )  # a rotation w moves a point by w x arm; g . (w x arm) = w . (arm x g)
     return np.concatenate([by_translation, by_rotation], axis=2).reshape(-1, 6)
 
 
 def _perturbed(pose: RigidTransform, step: Floats) -> RigidTransform:
-    """Moved and turned about the board's origin, along the camera's axes."""
+    """Translate and rotate about the board's origin, along the camera's axes."""
     rotation = RigidTransform.from_rotvec(step[3:], np.zeros(3))
     return RigidTransform(rotation.rotation @ pose.rotation, pose.translation_m + step[:3])
 
@@ -93,7 +96,7 @@ def _perturbed(pose: RigidTransform, step: Floats) -> RigidTransform:
 def _refine(
     camera: CameraModel, objects: Floats, pixels: Floats, pose: RigidTransform, *, steps: int
 ) -> tuple[RigidTransform, float]:
-    """Gauss-Newton for as long as it helps: the pose, and its sum of squared errors, px^2."""
+    """Refine the pose by Gauss-Newton until it converges; also returns the sum of squared errors, px^2."""
     errors = pixels - project_board(camera, pose, objects)
     total = float(np.nan_to_num((errors**2).sum(), nan=math.inf))
     for _ in range(steps):

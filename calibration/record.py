@@ -22,16 +22,16 @@ FORMAT = "gazecast-calibration"
 VERSION = 1
 RecordKind = Literal["camera", "gaze", "handeye"]
 _MAX_BYTES = 50_000_000
-"""Bytes; a calibration has some kilobytes, and what is larger than this is not one."""
+"""Bytes; a calibration has some kilobytes, so that a larger file is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationRecord:
-    """One calibration and what it belongs to.
+    """A calibration that names its device, camera and picture size.
 
-    device: the eye tracker or robot, or "" where there is none. camera: its name, as the user or the device has it.
-    size: (width, height), px, of the pictures that it holds for. made_at: ISO 8601 with a time zone.
-    body: the result, as JSON; whoever calibrates that kind of thing reads and writes it.
+    device: the eye tracker or robot, or "". camera: its name, from the user or the device. size: (width, height), px,
+    of the pictures for which it is valid. made_at: ISO 8601 with a time zone. body: the result, as JSON, in the
+    format of its kind.
     """
 
     kind: RecordKind
@@ -43,7 +43,7 @@ class CalibrationRecord:
 
 
 def save_record(path: Path, record: CalibrationRecord) -> None:
-    """Write the record, whole or not at all; raises `RecordError` where it is not JSON, OSError from the disk."""
+    """Write the record atomically; raises `RecordError` where it is not JSON, or OSError."""
     fields = {
         "format": FORMAT,
         "version": VERSION,
@@ -78,9 +78,9 @@ def load_record(
     camera: str | None = None,
     device: str | None = None,
 ) -> CalibrationRecord:
-    """Read a calibration of this kind, and refuse it where it belongs to another picture, camera or device.
+    """Read a calibration of a kind, and check its picture size, camera and device.
 
-    What is None is not compared. Raises `RecordError` with the reason and what to do.
+    None is not compared. Raises `RecordError` with the reason and the remedy.
     """
     record = _parse(path, kind)
     advice = "calibrate again for this one, or give its own file"

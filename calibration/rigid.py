@@ -18,22 +18,21 @@ from calibration.errors import CalibrationError
 from calibration.lens import Floats
 
 _TOLERANCE = 1e-3
-"""How far numbers that were rounded in a file may be from a rotation; they are made one."""
+"""Largest rounding error of a rotation in a file; it is corrected."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigidTransform:
-    """target_from_source: x_target = rotation @ x_source + translation_m.
+    """A transform that maps a source frame: x_target = rotation @ x_source + translation_m.
 
     rotation: (3, 3) float64, orthonormal, determinant 1. translation_m: (3,) float64.
-    Raises `CalibrationError` for what is no rigid transform.
+    Raises `CalibrationError` for anything but a rigid transform; a nearly exact rotation is made exact.
     """
 
     rotation: Floats
     translation_m: Floats
 
     def __post_init__(self) -> None:
-        """Refuse what is no rotation, and make exact what nearly is one."""
         rotation = np.asarray(self.rotation, np.float64)
         translation = np.array(self.translation_m, np.float64)
         if rotation.shape != (3, 3) or translation.shape != (3,):
@@ -56,12 +55,12 @@ class RigidTransform:
 
     @classmethod
     def identity(cls) -> RigidTransform:
-        """Nothing moves."""
+        """Create the transform that changes nothing."""
         return cls(np.eye(3), np.zeros(3))
 
     @classmethod
     def from_matrix(cls, matrix: ArrayLike) -> RigidTransform:
-        """From a homogeneous (4, 4) matrix."""
+        """Create it from a homogeneous (4, 4) matrix."""
         numbers = np.asarray(matrix, np.float64)
         if numbers.shape != (4, 4) or not np.allclose(numbers[3], (0, 0, 0, 1), atol=1e-9):
             raise CalibrationError(f"expected a (4, 4) matrix whose last row is 0 0 0 1, got shape {numbers.shape}")
@@ -69,12 +68,12 @@ class RigidTransform:
 
     @classmethod
     def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
-        """From an axis times its angle, radians."""
+        """Create it from an axis times its angle, radians."""
         return cls(rotation_from_rotvec(np.asarray(rotvec_rad, np.float64)), np.asarray(translation_m, np.float64))
 
     @classmethod
     def from_quaternion(cls, xyzw: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
-        """From a quaternion in ROS's order, of any length but 0."""
+        """Create it from a quaternion in ROS's order, of any length but 0."""
         numbers = np.asarray(xyzw, np.float64)
         length = float(np.linalg.norm(numbers))
         if numbers.shape != (4,) or not math.isfinite(length) or length < 1e-9:
@@ -91,7 +90,7 @@ class RigidTransform:
 
     @property
     def matrix(self) -> Floats:
-        """Homogeneous (4, 4)."""
+        """The homogeneous (4, 4) matrix."""
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = self.rotation, self.translation_m
         return matrix
@@ -111,7 +110,7 @@ class RigidTransform:
 
     @property
     def angle_rad(self) -> float:
-        """How far it turns, 0..pi."""
+        """The rotation angle, 0..pi."""
         return float(np.linalg.norm(self.rotvec_rad))
 
     def __matmul__(self, other: RigidTransform) -> RigidTransform:
@@ -119,29 +118,29 @@ class RigidTransform:
         return RigidTransform(self.rotation @ other.rotation, self.rotation @ other.translation_m + self.translation_m)
 
     def inverse(self) -> RigidTransform:
-        """source_from_target."""
+        """Compute source_from_target."""
         return RigidTransform(self.rotation.T, -self.rotation.T @ self.translation_m)
 
     def apply(self, points: ArrayLike) -> Floats:
-        """(..., 3) points of the source frame in the target frame."""
+        """Transform (..., 3) points of the source frame to the target frame."""
         return np.asarray(np.asarray(points, np.float64) @ self.rotation.T + self.translation_m)
 
     def rotate(self, directions: ArrayLike) -> Floats:
-        """(..., 3) directions of the source frame in the target frame."""
+        """Rotate (..., 3) directions of the source frame to the target frame."""
         return np.asarray(np.asarray(directions, np.float64) @ self.rotation.T)
 
     def distance_to(self, other: RigidTransform) -> tuple[float, float]:
-        """(metres, radians) between this transform and another one of the same frames."""
+        """Compute (metres, radians) to another transform of the same frames."""
         turn = rotvec_from_rotation(self.rotation.T @ other.rotation)
         return float(np.linalg.norm(self.translation_m - other.translation_m)), float(np.linalg.norm(turn))
 
     def to_dict(self) -> dict[str, list[float]]:
-        """As JSON: translation and quaternion."""
+        """Convert it to JSON values: translation and quaternion."""
         return {"translation_m": self.translation_m.tolist(), "quaternion_xyzw": self.quaternion_xyzw.tolist()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> RigidTransform:
-        """Read what `to_dict` wrote; `CalibrationError` names what is wrong."""
+        """Parse the result of `to_dict`; `CalibrationError` names the invalid field."""
         try:
             return cls.from_quaternion(fields["quaternion_xyzw"], fields["translation_m"])
         except KeyError as error:
@@ -151,7 +150,7 @@ class RigidTransform:
 
 
 def rotation_from_rotvec(rotvec_rad: Floats) -> Floats:
-    """Rodrigues' formula: (3,) axis times angle to (3, 3)."""
+    """Convert a (3,) axis times angle to (3, 3) by Rodrigues' formula."""
     angle = float(np.linalg.norm(rotvec_rad))
     cross = skew_matrix(rotvec_rad)
     sinc, half = float(np.sinc(angle / math.pi)), float(np.sinc(angle / (2 * math.pi)))
@@ -159,13 +158,16 @@ def rotation_from_rotvec(rotvec_rad: Floats) -> Floats:
 
 
 def rotvec_from_rotation(rotation: Floats) -> Floats:
-    """The logarithm of a (3, 3) rotation: (3,) axis times angle in 0..pi, exact near 0 and near pi, too."""
+    """Compute the logarithm of a (3, 3) rotation: (3,) axis times angle in 0..pi.
+
+    Exact near 0 and near pi, too.
+    """
     odd = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     sine, cosine = float(np.linalg.norm(odd)) / 2, (float(np.trace(rotation)) - 1) / 2
     angle = math.atan2(sine, cosine)
     if sine > 1e-4 or cosine > 0:
         return np.asarray(odd / 2 * (angle / sine if sine > 1e-12 else 1.0))
-    # Near pi the odd part vanishes; the axis is the greatest column of (R + I), its sign that of what is left.
+    # Near pi the odd part vanishes; the axis is the largest column of (R + I), with the odd part's sign.
     even = (rotation + rotation.T) / 2 + np.eye(3) * (1 - 2 * (1 + cosine) / 2)
     axis = even[:, int(np.argmax(np.diag(even)))]
     axis = axis / np.linalg.norm(axis)
@@ -173,7 +175,7 @@ def rotvec_from_rotation(rotation: Floats) -> Floats:
 
 
 def rotvecs_from_rotations(rotations: Floats) -> Floats:
-    """The same of (N, 3, 3) at once, (N, 3)."""
+    """Compute the logarithms of (N, 3, 3) rotations, (N, 3)."""
     odd = np.stack(
         [
             rotations[:, 2, 1] - rotations[:, 1, 2],
@@ -191,13 +193,13 @@ def rotvecs_from_rotations(rotations: Floats) -> Floats:
 
 
 def skew_matrix(vector: Floats) -> Floats:
-    """The (3, 3) matrix whose product with another vector is the cross product."""
+    """Build the (3, 3) matrix whose product with a vector is the cross product."""
     x, y, z = vector
     return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
 
 
 def average_poses(poses: Sequence[RigidTransform]) -> RigidTransform:
-    """The chordal mean of several estimates of the same transform (Hartley et al., 2013)."""
+    """Average estimates of one transform by their chordal mean (Hartley et al., 2013)."""
     if not poses:
         raise CalibrationError("no poses to take the mean of")
     left, _, right = np.linalg.svd(sum((pose.rotation for pose in poses), np.zeros((3, 3))))

@@ -21,13 +21,13 @@ from calibration.rigid import RigidTransform
 
 MAX_POSES = 2000
 MAX_DISTANCE_M = 50.0
-"""No robot reaches so far: farther away it is millimetres."""
+"""No robot reaches so far: larger numbers are millimetres."""
 _COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RobotPose:
-    """Where the gripper was, and the board in the camera's frame if somebody measured it already."""
+    """Holds the gripper's pose, and the board's in the camera's frame where it was already measured."""
 
     name: str
     base_from_gripper: RigidTransform
@@ -35,7 +35,7 @@ class RobotPose:
 
 
 def parse_poses(origin: str, text: str) -> list[RobotPose]:
-    """Read either format, by its content; `CalibrationError` names the pose that is wrong."""
+    """Parse either format, detected by its content; `CalibrationError` names the invalid pose."""
     poses = _parse_json(origin, text) if text.lstrip()[:1] in ("[", "{") else _parse_csv(origin, text)
     if len(poses) > MAX_POSES:
         raise CalibrationError(f"{origin} holds {len(poses)} poses; {MAX_POSES} are the most")

@@ -22,18 +22,20 @@ MAX_MARKER_AGE_S = 0.3
 MAX_ERROR_PX = 3.0
 MIN_MARKERS = 3
 _MOST_SIGHTS = 64
-"""Half a second of the fastest cameras: trackers say where somebody looked up to some 100 ms after the picture."""
+"""Half a second of the fastest cameras: gaze arrives up to some 100 ms after its picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenPlane:
-    """A monitor: its size, and each marker's (4, 2) corners, clockwise from its own top left, screen coordinates."""
+    """A monitor that has markers around it.
+
+    markers: (4, 2) corners of each, clockwise from its own top left, in screen coordinates, as is size.
+    """
 
     size: tuple[float, float]
     markers: Mapping[int, Floats]
 
     def __post_init__(self) -> None:
-        """Refuse too few markers and ones that are not four corners."""
         if len(self.markers) < MIN_MARKERS:
             raise CalibrationError(f"a screen needs {MIN_MARKERS} markers, better 4, got {len(self.markers)}")
         if any(np.shape(corners) != (4, 2) for corners in self.markers.values()):
@@ -48,7 +50,7 @@ class ScreenPlane:
         gap: float = 0.0,
         ids: tuple[int, int, int, int] = (0, 1, 2, 3),
     ) -> ScreenPlane:
-        """Four markers at the corners of a screen, from the top left clockwise, upright.
+        """Create a screen with four upright corner markers, clockwise from the top left.
 
         size, marker, gap: in the same unit. gap: from the screen's corner outwards to the marker's nearest corner; a
         negative one of minus `marker` puts the markers onto the screen, into its corners.
@@ -63,7 +65,7 @@ class ScreenPlane:
 
 @dataclass(frozen=True, slots=True)
 class ScreenGaze:
-    """A look in screen coordinates. age_s: how old the markers' sight is that it stands on."""
+    """Holds a gaze point in screen coordinates. age_s: age of the marker detection that it uses."""
 
     x: float
     y: float
@@ -78,12 +80,12 @@ class ScreenTracker:
         self._camera, self._screen = camera, screen
         self._homographies: deque[tuple[float, Floats]] = deque(maxlen=_MOST_SIGHTS)
         self.reason = "no markers seen yet"
-        """Why the newest frame gave no place of the screen, "" where it did."""
+        """The reason why the newest frame did not determine the screen's pose, or ""."""
         self.error_px = math.nan
-        """Largest reprojection error of a marker's corner in the newest frame that showed enough markers, px."""
+        """Largest reprojection error of a marker corner in the newest frame with enough markers, px."""
 
     def update_markers(self, markers_px: Mapping[int, ArrayLike], at_s: float) -> bool:
-        """Update the homography from one frame's markers, (4, 2) px each; False where they do not determine it."""
+        """Update the homography from a frame's markers, (4, 2) px each; False where it is undetermined."""
         common = [number for number in self._screen.markers if number in markers_px]
         if len(common) < MIN_MARKERS:
             self.reason = f"{len(common)} of the screen's markers seen, {MIN_MARKERS} needed"
@@ -127,7 +129,7 @@ class ScreenTracker:
 
 
 def _find_homography(corners: Floats, plane: Floats) -> Floats | None:
-    """(3, 3) from screen coordinates to the camera's plane z = 1, scaled so that its last number is 1."""
+    """Fit the (3, 3) homography from screen coordinates to the plane z = 1; its last number is 1."""
     valid = np.isfinite(plane).all(1)
     if valid.sum() < 4 * MIN_MARKERS:
         return None

@@ -20,13 +20,12 @@ from calibration.rigid import RigidTransform, skew_matrix
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UncertainTransform:
-    """target_from_source and its (6, 6) covariance: m^2, m rad and rad^2."""
+    """A rigid transform that has a (6, 6) covariance: m^2, m rad and rad^2."""
 
     pose: RigidTransform
     covariance: Floats
 
     def __post_init__(self) -> None:
-        """Refuse what is no covariance."""
         covariance = np.asarray(self.covariance, np.float64)
         if covariance.shape != (6, 6) or not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
             raise CalibrationError("a pose's covariance must be 6 x 6 and finite, with no variance below 0")
@@ -34,17 +33,17 @@ class UncertainTransform:
 
     @classmethod
     def exact(cls, pose: RigidTransform) -> UncertainTransform:
-        """Known without error, as far as is known."""
+        """Create a transform without error."""
         return cls(pose, np.zeros((6, 6)))
 
     @property
     def sigma_m(self) -> float:
-        """Standard deviation of the place: the root of the sum of its three variances."""
+        """Standard deviation of the position: the root of the sum of its three variances."""
         return math.sqrt(float(np.trace(self.covariance[:3, :3])))
 
     @property
     def sigma_rad(self) -> float:
-        """Standard deviation of the direction, the same way."""
+        """Standard deviation of the rotation: the root of the sum of its three variances."""
         return math.sqrt(float(np.trace(self.covariance[3:, 3:])))
 
     def __matmul__(self, other: UncertainTransform) -> UncertainTransform:
@@ -58,7 +57,7 @@ class UncertainTransform:
         )
 
     def inverse(self) -> UncertainTransform:
-        """source_from_target."""
+        """Compute source_from_target."""
         back = self.pose.rotation.T
         jacobian = np.zeros((6, 6))
         jacobian[:3, :3] = jacobian[3:, 3:] = -back
@@ -66,17 +65,17 @@ class UncertainTransform:
         return UncertainTransform(self.pose.inverse(), jacobian @ self.covariance @ jacobian.T)
 
     def point_covariance(self, point: Floats) -> Floats:
-        """(3, 3) covariance, m^2, of an exact point (3,) of the source frame in the target frame."""
+        """Compute the (3, 3) covariance, m^2, of an exact (3,) source point in the target frame."""
         jacobian = np.hstack([np.eye(3), -skew_matrix(self.pose.rotate(point))])
         return np.asarray(jacobian @ self.covariance @ jacobian.T)
 
     def to_dict(self) -> dict[str, list[float]]:
-        """As JSON: the pose and the covariance, 36 numbers, row by row."""
+        """Convert it to JSON values: the pose and 36 covariance numbers, row by row."""
         return {**self.pose.to_dict(), "covariance": self.covariance.ravel().tolist()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> UncertainTransform:
-        """Read what `to_dict` wrote."""
+        """Parse the result of `to_dict`."""
         try:
             covariance = np.array(fields["covariance"], np.float64).reshape(6, 6)
         except (KeyError, TypeError, ValueError) as error:

@@ -17,21 +17,23 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 OFFSET_PRIOR_SD_DEG = 10.0
-"""Prior sd of the offset: wider than any tracker's bias, so that it is free."""
+"""Prior sd of the offset: wider than any tracker's bias, so that it is unconstrained."""
 NOISE_GRID_DEG = np.geomspace(0.03, 3.0, 8)
 LINEAR_GRID_DEG = np.geomspace(0.06, 6.0, 8)
 QUADRATIC_GRID_DEG = np.geomspace(0.05, 5.0, 8)
-"""What is tried, degrees at the edge of the field: noise of a target per axis, linear terms, quadratic terms."""
+"""Grid, degrees at the edge of the field: noise of a target per axis, linear terms, quadratic terms."""
 NOISE_PRIOR, LINEAR_PRIOR, QUADRATIC_PRIOR = (0.75, 0.5), (1.0, 1.1), (0.45, 1.2)
-"""Median, degrees, and sd of the logarithm, of what wearable trackers have; wide enough to be overruled."""
+"""Prior median, degrees, and sd of the logarithm, from wearable trackers; wide enough for the data to dominate."""
 ORDER_DECAY = 0.5
-"""Cubic terms are taken to be so much smaller than quadratic ones."""
+"""Prior ratio of cubic to quadratic terms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BayesianSurface:
-    """weights: (terms, 2). covariance: (terms, terms), of either axis. left_out: (N, 2) residual of every target from
-    a fit without it; left_out_sd: (N,) the sd per axis that was to be expected there, noise included.
+    """Holds a fitted surface.
+
+    weights: (terms, 2). covariance: (terms, terms), of either axis. leave_one_out: (N, 2) leave-one-out residuals;
+    leave_one_out_sd: (N,) their expected sd per axis, including noise.
     """
 
     weights: Array
@@ -43,9 +45,9 @@ class BayesianSurface:
 def fit_bayesian_surface(
     basis: Array, orders: NDArray[np.int64], values: Array, target_weights: Array
 ) -> BayesianSurface:
-    """Fit `values` (N, 2) degrees by `basis` (N, terms), whose terms are of `orders` (terms,).
+    """Fit `values` (N, 2) degrees with `basis` (N, terms), whose terms have `orders` (terms,).
 
-    trust: (N,) 1 for an ordinary target, less for one that is noisier than the others.
+    target_weights: (N,) 1 for an ordinary target, less for a noisier one.
     """
     prior, noise, log_prior = _hyperparameter_grid(orders)
     kernel = np.einsum("it,gt,jt->gij", basis, prior, basis)
@@ -61,7 +63,7 @@ def fit_bayesian_surface(
     within -= np.einsum("g,gti,gij,guj->tu", posterior, gain, inverse, gain, optimize=True)
     between = means - weights
     covariance = within + np.einsum("g,gtk,guk->tu", posterior, between, between) / 2
-    # Leaving one out needs no second fit (Rasmussen & Williams, Gaussian processes, 2006, section 5.4.2).
+    # Leave-one-out residuals need no second fit (Rasmussen & Williams, Gaussian processes, 2006, section 5.4.2).
     precision = np.einsum("gii->gi", inverse)
     residual = solved / precision[..., None]
     posterior_without = _softmax(log_likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
@@ -72,7 +74,7 @@ def fit_bayesian_surface(
 
 
 def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    """((G, terms) prior variances, (G,) noise variances, (G,) log prior) of all that is tried."""
+    """Build the grid: (G, terms) prior variances, (G,) noise variances, (G,) log priors."""
     noise, linear, quadratic = (
         a.ravel() for a in np.meshgrid(NOISE_GRID_DEG, LINEAR_GRID_DEG, QUADRATIC_GRID_DEG, indexing="ij")
     )
@@ -85,7 +87,7 @@ def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array
 
 
 def _log_density(residual: Array, precision: Array) -> Array:
-    """(G, N) log density of a left-out target under the fit without it."""
+    """Compute the (G, N) log density of each target under the fit without it."""
     return np.asarray(np.log(precision) - 0.5 * precision * (residual**2).sum(2), np.float64)
 
 

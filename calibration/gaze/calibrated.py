@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppliedCalibration:
-    """px: (N, 2) where the eyes are. radius_px: (N,) how far off that may be. outside: (N,) whether extrapolated."""
+    """Holds calibrated gaze, px (N, 2), its error radius, px (N,), and whether it is extrapolated (N,)."""
 
     px: Array
     radius_px: Array
@@ -33,8 +33,8 @@ class AppliedCalibration:
 class GazeCalibration:
     """Maps a tracker's reported pixels to calibrated gaze with an error radius.
 
-    expected_deg: the error as far as it is known without a validation (leaving each target out). drift_deg: offset
-    that one look at a known point has added since.
+    expected_deg: leave-one-target-out error, which is used without a validation. drift_deg: offset from a later
+    fixation of a known point.
     """
 
     view: FieldView
@@ -45,18 +45,18 @@ class GazeCalibration:
 
     @property
     def radius_deg(self) -> float:
-        """The error of a look inside the hull: what validation found, else what was expected."""
+        """The error inside the hull: of the validation, else the expected one."""
         return self.validation.accuracy_deg if self.validation is not None else self.expected_deg
 
     def correct_deg(self, gaze_deg: Array) -> Array:
-        """(N, 2) degrees of the tracker to where the eyes are."""
+        """Correct (N, 2) reported degrees."""
         return np.asarray(self.map.apply(gaze_deg) + np.array(self.drift_deg), np.float64)
 
     def apply(self, gaze_px: ArrayLike) -> AppliedCalibration:
-        """(N, 2) px of the tracker, which may lie outside the picture, to where the eyes are."""
+        """Correct (N, 2) reported px, which may lie outside the picture."""
         gaze = self.view.to_degrees(gaze_px)
         px = self.view.to_pixels(self.correct_deg(gaze))
-        # Beyond the hull nobody has measured; the fit itself says by how much more it may be off there.
+        # Beyond the hull there are no measurements; the fit's own uncertainty is added there.
         inside_error = self.map.error_deg(self.map.hull_deg).mean()
         growth = np.clip(self.map.error_deg(gaze) / max(float(inside_error), 1e-9), 1.0, _MAX_ERROR_GROWTH)
         is_extrapolated = self.map.distance_outside_deg(gaze) > _HULL_MARGIN_DEG
@@ -64,11 +64,11 @@ class GazeCalibration:
         return AppliedCalibration(px, radius * self.view.px_per_degree(px), is_extrapolated)
 
     def with_validation(self, pairs: Sequence[GazePairs]) -> GazeCalibration:
-        """With the error that it has on other targets; raises `QualityError`."""
+        """Add the error on validation targets; raises `QualityError`."""
         return replace(self, validation=validate_gaze(pairs, self.view, self.correct_deg))
 
     def to_dict(self) -> dict[str, Any]:
-        """The body of a calibration file."""
+        """Convert it to the body of a calibration file."""
         return {
             "view": self.view.to_dict(),
             "map": self.map.to_dict(),
@@ -79,7 +79,7 @@ class GazeCalibration:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> GazeCalibration:
-        """What `to_dict` gave; raises `CalibrationError` for anything else."""
+        """Parse the result of `to_dict`; raises `CalibrationError`."""
         try:
             validation = fields["validation"]
             dx, dy = (float(value) for value in fields["drift_deg"])
@@ -102,12 +102,12 @@ class GazeCalibration:
 
 _MAX_ERROR_GROWTH = 4.0
 _HULL_MARGIN_DEG = 1.0
-"""So far beyond the hull is not called extrapolation: its corners are themselves no better known."""
+"""Distance beyond the hull that is no extrapolation: its corners are as uncertain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetSamples:
-    """One look a target, degrees: what is fitted. strays: samples of each that lay far from its others."""
+    """Holds one gaze point for each target, degrees, for the fit. outliers: number of samples far from the others."""
 
     names: tuple[str, ...]
     gaze_deg: Array
@@ -117,7 +117,7 @@ class TargetSamples:
 
 
 def summarize_targets(pairs: Sequence[GazePairs], view: FieldView) -> TargetSamples:
-    """Every target that has enough samples, by the median of those that are no strays."""
+    """Summarize every target with enough samples by the median without outliers."""
     names, gaze_medians, targets, sample_counts, outlier_counts = [], [], [], [], []
     for each in (p for p in pairs if p.is_usable):
         gaze, target = view.to_degrees(each.gaze_px), view.to_degrees(each.target_px)
@@ -139,7 +139,7 @@ def summarize_targets(pairs: Sequence[GazePairs], view: FieldView) -> TargetSamp
 
 
 def calibrate_gaze(pairs: Sequence[GazePairs], view: FieldView) -> tuple[GazeCalibration, GazeFit, TargetSamples]:
-    """Fit a calibration to looks at targets; raises `GazeFitError` with what is wrong with them."""
+    """Fit a calibration to gaze at targets; raises `GazeFitError` with the reason."""
     targets = summarize_targets(pairs, view)
     fit = fit_gaze(targets.gaze_deg, targets.target_deg)
     return GazeCalibration(view, fit.map, fit.leave_one_out_deg[fit.map.kind]), fit, targets

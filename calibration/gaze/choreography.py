@@ -29,28 +29,28 @@ Role = Literal["fit", "check"]
 Place = tuple[float, float]
 
 SETTLE_S = 0.7
-"""Looks in the first moments of a target belong to the way there: a reaction, a saccade, a correction."""
+"""Gaze during a target's first moments is a reaction, a saccade, a correction."""
 MAX_GAP_S = 0.4
-"""A target unseen for longer settles anew."""
+"""A target that is not detected for longer settles again."""
 TIMEOUT_S = 15.0
 CONFIRMED_FIXATION_S = 0.5
-"""A press says what was looked at during so long before it."""
+"""Time before a key press during which its target was fixated."""
 MAX_RECENT_GAZE, MAX_GAZE_PER_TARGET, MAX_DETECTIONS_PER_TARGET = 12_000, 20_000, 900
-"""Kept of the last half minute at 400 Hz, for presses, and of each target."""
+"""Limits of the recent gaze (half a minute at 400 Hz, for key presses) and of each target."""
 MAX_PLACE_DISTANCE = 0.09
-"""A moving marker counts for a place of the picture while it is this share of the width from it."""
+"""Largest distance of the moving marker from a place, as a share of the picture's width."""
 
 FIVE_PLACES: tuple[Place, ...] = ((0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9))
 NINE_PLACES: tuple[Place, ...] = (*FIVE_PLACES, (0.5, 0.1), (0.9, 0.5), (0.5, 0.9), (0.1, 0.5))
 CHECK_PLACES: tuple[Place, ...] = ((0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7))
-"""Shares of the screen's, or the picture's, width and height; `CHECK_PLACES` are for validation."""
+"""Shares of the screen's or picture's width and height; `CHECK_PLACES` are for validation."""
 FIRST_CHECK_MARKER = 20
 MOVING_MARKER = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ChoreographyStep:
-    """One target. marker: the number of the marker that is shown there. place: shares of screen or picture."""
+    """A target that shows a marker. place: shares of screen or picture."""
 
     name: str
     marker: int
@@ -59,7 +59,7 @@ class ChoreographyStep:
 
 
 def build_screen_steps(count: Literal[5, 9], roles: Sequence[Role] = ("fit", "check")) -> tuple[ChoreographyStep, ...]:
-    """Targets on a screen, one marker number each, so that what is seen says which one it is, however late."""
+    """Build targets on a screen; unique markers identify each, independent of latency."""
     steps: list[ChoreographyStep] = []
     if "fit" in roles:
         steps += [
@@ -74,7 +74,7 @@ def build_screen_steps(count: Literal[5, 9], roles: Sequence[Role] = ("fit", "ch
 
 
 def build_moving_steps(roles: Sequence[Role] = ("fit", "check")) -> tuple[ChoreographyStep, ...]:
-    """Places of the picture through which the wearer's head moves the one marker that there is."""
+    """Build targets in the picture, to which the wearer's head movement brings the one marker."""
     layout: tuple[tuple[Role, tuple[Place, ...]], ...] = (("fit", NINE_PLACES), ("check", CHECK_PLACES))
     return tuple(
         ChoreographyStep(_describe_place(p), MOVING_MARKER, p, role)
@@ -86,9 +86,9 @@ def build_moving_steps(roles: Sequence[Role] = ("fit", "check")) -> tuple[Choreo
 
 @dataclass(frozen=True, slots=True)
 class TargetAdvice:
-    """What to do now. step: the target to show and to look at, None when all is done or left. progress: 0..1 of it.
+    """Holds the next instruction. progress: 0..1 of the step. done, total: targets.
 
-    done, total: targets. hint: one short sentence for the wearer.
+    step: the target to show and fixate, None when all are done or skipped. hint: one short sentence for the wearer.
     """
 
     step: ChoreographyStep | None
@@ -100,7 +100,7 @@ class TargetAdvice:
 
 @dataclass(slots=True)
 class _KeptSamples:
-    """What there is of one step."""
+    """Holds the samples of one step."""
 
     since_s: float | None = None
     last_s: float = -np.inf
@@ -113,7 +113,7 @@ class _KeptSamples:
 class GazeChoreography:
     """Collects pairs for its steps.
 
-    led: we show the targets, one after the other. Else somebody else does, and whichever is seen counts.
+    is_guided: the steps are shown one after the other. Otherwise they are shown elsewhere, and any detected one counts.
     """
 
     def __init__(
@@ -126,12 +126,10 @@ class GazeChoreography:
         self._collecting: ChoreographyStep | None = None
         self._started_s: dict[ChoreographyStep, float] = {}
         self._is_stopped = False
-        self._last_seen_step: ChoreographyStep | None = None  # the one seen last, where somebody else leads
-
-    # -- what happens -------------------------------------------------------------------------------------------------
+        self._last_seen_step: ChoreographyStep | None = None  # the latest detected one, if not guided
 
     def add_gaze(self, time_s: float, x: float, y: float, confidence: float) -> None:
-        """One gaze sample, px of the picture."""
+        """Add one gaze sample, px of the picture."""
         row = (time_s, x, y, confidence)
         self._recent_gaze.append(row)
         self._newest_gaze_s = max(self._newest_gaze_s, time_s)
@@ -143,7 +141,7 @@ class GazeChoreography:
                 kept.gaze.append(row)
 
     def add_markers(self, time_s: float, markers: Mapping[int, tuple[float, float]], size: tuple[int, int]) -> None:
-        """The markers in one scene frame of `size`, by number: their centres, px. None seen is news, too."""
+        """Add one scene frame's markers by number: their centres, px. Call it without markers, too."""
         step = self._find_step(markers, size)
         if step is None:
             return
@@ -167,21 +165,21 @@ class GazeChoreography:
         step = ChoreographyStep(f"{'point' if role == 'fit' else 'check'} {number}", -len(self.steps) - 1, (x, y), role)
         self.steps.append(step)
         times = np.linspace(time_s - CONFIRMED_FIXATION_S, time_s, self._samples)
-        looks = [row for row in self._recent_gaze if time_s - CONFIRMED_FIXATION_S <= row[0] <= time_s]
-        kept = _KeptSamples(time_s - CONFIRMED_FIXATION_S, time_s, [(float(t), x, y) for t in times], looks)
+        recent = [row for row in self._recent_gaze if time_s - CONFIRMED_FIXATION_S <= row[0] <= time_s]
+        kept = _KeptSamples(time_s - CONFIRMED_FIXATION_S, time_s, [(float(t), x, y) for t in times], recent)
         self._collected[step] = kept
         self._match_step(step)
         kept.is_skipped = kept.pairs is None or not kept.pairs.is_usable
         return step
 
     def repeat(self, step: ChoreographyStep | None = None) -> None:
-        """Forget what there is of a target, by default the last one that was done, and go there again."""
+        """Discard a target's samples, by default the latest finished one's, and repeat it."""
         if step is None:
             finished = [s for s in self.steps if self._is_done(s)]
             step = max(finished, key=lambda s: self._collected[s].last_s, default=None)
         if step is None:
             return
-        if step.marker < 0:  # it was pressed; press again
+        if step.marker < 0:  # it was a key press, which must be repeated
             self.steps.remove(step)
             del self._collected[step]
         else:
@@ -189,18 +187,16 @@ class GazeChoreography:
         self._started_s.pop(step, None)
 
     def skip(self) -> None:
-        """Leave out the target that is shown."""
+        """Skip the current target."""
         if (step := self._current_step()) is not None:
             self._collected[step].is_skipped = True
 
     def stop(self) -> None:
-        """Break off; what is done stays."""
+        """Stop; finished targets stay."""
         self._is_stopped = True
 
-    # -- what there is ------------------------------------------------------------------------------------------------
-
     def advise(self, now_s: float) -> TargetAdvice:
-        """What to show and say now; a target that takes longer than `TIMEOUT_S` is left out."""
+        """Choose the next instruction; a target that takes longer than `TIMEOUT_S` is skipped."""
         step = self._current_step()
         if step is not None and self._is_guided:
             begun = self._started_s.setdefault(step, now_s)
@@ -209,25 +205,25 @@ class GazeChoreography:
                 return self.advise(now_s)
         done, total = sum(self._is_done(s) for s in self.steps), len(self.steps)
         if step is None:
-            return TargetAdvice(None, 1.0, done, total, "left" if self._is_stopped else "done")
+            return TargetAdvice(None, 1.0, done, total, "stopped" if self._is_stopped else "done")
         return TargetAdvice(step, self._measure_progress(step), done, total, self._choose_hint(step, now_s))
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing more to look at."""
+        """Whether no target is left."""
         return self._current_step() is None
 
     def get_pairs(self, role: Role) -> list[GazePairs]:
-        """What was collected of the targets of a role, those with nothing left out."""
+        """Get the pairs of each target of a role; targets without pairs are left out."""
         found = [self._collected[step].pairs for step in self.steps if step.role == role]
         return [pairs for pairs in found if pairs is not None and len(pairs)]
 
     def find_missed_steps(self) -> list[ChoreographyStep]:
-        """Targets without enough samples."""
+        """Find targets without enough samples."""
         return [s for s in self.steps if (p := self._collected[s].pairs) is None or not p.is_usable]
 
     def get_sample_pairs(self, role: Role) -> list[GazePairs]:
-        """As `get_pairs`, with each look and not only one for each frame, for what depends on successive samples."""
+        """Get pairs of every gaze sample, not one for each frame, for precision."""
         kept = [(step.name, self._collected[step]) for step in self.steps if step.role == role]
         out = [
             match_samples(name, _target_series(k), _gaze_series(k), every_sample=True)
@@ -235,8 +231,6 @@ class GazeChoreography:
             if k.detections
         ]
         return [pairs for pairs in out if len(pairs)]
-
-    # -- inside -------------------------------------------------------------------------------------------------------
 
     def _find_step(self, markers: Mapping[int, tuple[float, float]], size: tuple[int, int]) -> ChoreographyStep | None:
         near = [s for s in self.steps if s.marker in markers and self._is_at_place(s, markers[s.marker], size)]
@@ -246,7 +240,7 @@ class GazeChoreography:
         return near[0] if near else None
 
     def _is_at_place(self, step: ChoreographyStep, at: tuple[float, float], size: tuple[int, int]) -> bool:
-        """A marker of its own is its target wherever it is seen, the moving one only near a place."""
+        """Whether a marker is at its target: unique markers are anywhere, the moving one near the place."""
         if step.marker != MOVING_MARKER:
             return True
         away = at[0] - step.place[0] * size[0], at[1] - step.place[1] * size[1]

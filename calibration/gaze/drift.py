@@ -12,19 +12,20 @@ from dataclasses import dataclass, replace
 MAX_OFFSET_DEG = 2.0
 HALF_LIFE_S = 1200.0
 SLIP_SD_DEG = 1.5
-"""How far trackers slip; what is known of the offset before anything was observed."""
+"""Typical tracker slip: the prior sd of the offset."""
 POINT_SD_DEG = 0.3
-"""Of a look at a point on purpose: how well eyes fixate, and what a local error of the map adds."""
+"""Of a deliberate fixation: the eyes' accuracy, and the map's local error."""
 OBJECT_SD_SHARE, MAX_OBJECT_DEG = 0.3, 6.0
-"""People look near the middle of things: with this sd, as a share of the thing's size; at most at things this large."""
+"""People fixate near an object's middle: the sd, as a share of its size; and the largest usable size."""
 GATE_SIGMAS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class DriftCorrection:
-    """offset_deg: to be added to the calibrated gaze at `at_s`. sd_deg: its uncertainty per axis.
+    """Estimates the drift of calibrated gaze since the calibration.
 
-    taken, refused: how many observations were.
+    offset_deg: to be added to the calibrated gaze at `at_s`. sd_deg: its uncertainty per axis. accepted, rejected:
+    number of observations.
     """
 
     offset_deg: tuple[float, float] = (0.0, 0.0)
@@ -34,17 +35,16 @@ class DriftCorrection:
     rejected: int = 0
 
     def decay_to(self, now_s: float) -> DriftCorrection:
-        """What is left of it now; time that runs backwards changes nothing."""
+        """Decay the offset to `now_s`; time that runs backwards changes nothing."""
         left = 0.5 ** (max(0.0, now_s - self.at_s) / HALF_LIFE_S)
         variance = self.sd_deg**2 * left**2 + SLIP_SD_DEG**2 * (1 - left**2)
         x, y = self.offset_deg
         return replace(self, offset_deg=(x * left, y * left), sd_deg=math.sqrt(variance), at_s=max(now_s, self.at_s))
 
     def update(self, now_s: float, error_deg: tuple[float, float], sd_deg: float = POINT_SD_DEG) -> DriftCorrection:
-        """After a look at something known.
+        """Update the offset with a fixation of a known target.
 
-        error_deg: where it was minus where the gaze was, the latter with this offset already added. One that is too
-        far from what is possible is refused and counted.
+        error_deg: target minus gaze, which already includes this offset. Implausible ones are rejected and counted.
         """
         now = self.decay_to(now_s)
         size = math.hypot(*error_deg)
@@ -59,7 +59,7 @@ class DriftCorrection:
 
 
 def compute_object_sd_deg(size_deg: float) -> float | None:
-    """How uncertain a look at a thing of this size is, per axis; None for one that says nothing."""
+    """Compute the sd per axis of a fixation of an object; None for unusable sizes."""
     if not 0 < size_deg <= MAX_OBJECT_DEG:
         return None
     return max(POINT_SD_DEG, OBJECT_SD_SHARE * size_deg)

@@ -10,14 +10,14 @@ Points = NDArray[np.float64]
 
 
 def compute_hull(points: Points) -> Points:
-    """(H, 2) corners of the convex hull of (N, 2) points, in order."""
+    """Compute the (H, 2) corners of the convex hull of (N, 2) points, in order."""
     found = cv2.convexHull(np.asarray(points, np.float32).reshape(-1, 1, 2), returnPoints=False)
     corners: NDArray[np.int64] = np.asarray(found, np.int64).ravel()
     return np.asarray(points, np.float64)[corners]
 
 
 def project_onto_hull(hull: Points, points: Points) -> tuple[Points, NDArray[np.float64]]:
-    """((N, 2) the nearest points of the hull, (N,) how far away they are; 0 for points inside).
+    """Project (N, 2) points onto the hull; also returns their (N,) distances, 0 inside.
 
     A hull of one or two corners is a point or a line.
     """
@@ -39,7 +39,7 @@ def project_onto_hull(hull: Points, points: Points) -> tuple[Points, NDArray[np.
 
 
 def compute_min_width(hull: Points) -> float:
-    """The least width of a hull: how near its points are to one line."""
+    """Compute the smallest width of a hull, which is 0 for collinear points."""
     if len(hull) < 3:
         return 0.0
     edges = np.roll(hull, -1, axis=0) - hull

@@ -19,19 +19,19 @@ MAP_KINDS: tuple[MapKind, ...] = get_args(MapKind)
 
 MIN_TARGETS = 4
 MIN_SPREAD_DEG, MIN_WIDTH_DEG, MIN_WIDTH_SHARE = 6.0, 2.0, 0.12
-"""Targets must span so much, and be so far from one line."""
+"""Smallest extent of the targets, and smallest width of their hull."""
 MIN_CUBIC_TARGETS = 15
-"""From so many targets on the regularised model has cubic terms."""
+"""Number of targets from which the regularised model has cubic terms."""
 MAX_PLAIN_ERROR_RATIO = 0.85
-"""A plain model is preferred to the regularised one when its leave-one-target-out error is below so many times that.
+"""A plain model is preferred when its leave-one-target-out error is below this factor of the regularised one's.
 
 Over nine targets that error is itself uncertain by a quarter, and the regularised model contains the plain ones as its
 limits: on synthetic trackers "the simplest within 5 % of the best" costs 0.05 degrees on other targets, this does not.
 """
 HUBER_SIGMAS, OUTLIER_SIGMAS, MIN_SD_DEG = 2.0, 4.5, 0.3
-"""Standardised left-out residual from which a target counts less, and from which it does not count.
+"""Standardised left-out residuals from which a target has less weight, and none.
 
-The standard deviation is taken to be at least this: eyes are no better, and a polynomial is no better a tracker.
+The standard deviation is at least the third: neither eyes nor polynomials are better.
 """
 _MAX_CORRECTION_DEG = 180.0
 _ROUNDS = 6
@@ -40,16 +40,16 @@ _TERM_COUNTS = {"offset": 1, "affine": 3, "quadratic": 6}
 
 
 class GazeFitError(CalibrationError):
-    """Targets that no map can be fitted to; the message says what is wrong with them and what to do."""
+    """An error for targets that determine no map; the message gives reason and remedy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazeMap:
-    """Adds to each look a polynomial of where the tracker says that it is; all in degrees from the optical axis.
+    """A map that adds a polynomial to gaze, all in degrees from the optical axis.
 
-    centre_deg, scale_deg: (2,); (look - centre) / scale is the polynomial's variable. weights: (terms, 2), covariance:
-    (terms, terms) of either axis. hull_deg: (H, 2) corners of what the targets covered, as the tracker said it.
-    Beyond the hull the correction stays what it is at its edge: nothing is known there, and a quadratic goes wild.
+    centre_deg, scale_deg: (2,); (gaze - centre) / scale is the polynomial's variable. weights: (terms, 2), covariance:
+    (terms, terms) of either axis. hull_deg: (H, 2) corners of the targets' hull, in reported gaze.
+    Beyond the hull the correction is that at its edge: there are no data, and a quadratic diverges.
     """
 
     kind: MapKind
@@ -60,16 +60,16 @@ class GazeMap:
     hull_deg: Array
 
     def apply(self, gaze_deg: Array) -> Array:
-        """(N, 2) where the eyes are, from (N, 2) where the tracker says that they are."""
+        """Correct (N, 2) reported gaze."""
         near, _ = project_onto_hull(self.hull_deg, gaze_deg)
         return np.asarray(gaze_deg + self._basis(near) @ self.weights, np.float64)
 
     def distance_outside_deg(self, gaze_deg: Array) -> Array:
-        """(N,) how far beyond the hull the looks lie; 0 inside. What is more than 0 is extrapolated."""
+        """Compute the (N,) distances beyond the hull; 0 inside. More than 0 is extrapolated."""
         return project_onto_hull(self.hull_deg, gaze_deg)[1]
 
     def error_deg(self, gaze_deg: Array) -> Array:
-        """(N,) what the fit itself expects to be off by, root mean square over both axes together; grows outside."""
+        """Compute the fit's own (N,) expected error, rms over both axes together; it grows outside."""
         basis = self._basis(gaze_deg)
         variance = np.einsum("it,tu,iu->i", basis, self.covariance, basis)
         return np.asarray(np.sqrt(2 * np.maximum(variance, 0.0)), np.float64)
@@ -78,12 +78,12 @@ class GazeMap:
         return build_terms((gaze_deg - self.centre_deg) / self.scale_deg, len(self.weights))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a file."""
+        """Convert it to JSON values."""
         return {"kind": self.kind} | {name: getattr(self, name).tolist() for name in _ARRAYS}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> GazeMap:
-        """What `to_dict` gave; raises `GazeFitError` for anything else."""
+        """Parse the result of `to_dict`; raises `GazeFitError`."""
         try:
             kind = fields["kind"]
             arrays = {name: np.array(fields[name], np.float64) for name in _ARRAYS}
@@ -112,10 +112,10 @@ _ARRAYS = ("centre_deg", "scale_deg", "weights", "covariance", "hull_deg")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazeFit:
-    """A map and how it came about.
+    """Holds a map and the quality of its fit.
 
-    left_out_deg: leave-one-target-out error of every model that could be fitted, mean over the targets that count.
-    residual_deg: (N, 2) what the map leaves at each target. trust: (N,) 0 for a target that did not count.
+    leave_one_out_deg: leave-one-target-out error of every fitted model, mean over the accepted targets.
+    residual_deg: (N, 2) of each target. target_weights: (N,) 0 for a rejected target.
     """
 
     map: GazeMap
@@ -125,9 +125,9 @@ class GazeFit:
 
 
 def fit_gaze(gaze_deg: Array, target_deg: Array, kinds: tuple[MapKind, ...] = MAP_KINDS) -> GazeFit:
-    """Fit the map from (N, 2) looks, one a target, to the (N, 2) targets; `GazeFitError` if they do not suffice.
+    """Fit the map from (N, 2) gaze, one for each target, to (N, 2) targets; raises `GazeFitError`.
 
-    Of `kinds`, the one with the least leave-one-target-out error is taken, ties going to the regularised one.
+    Of `kinds`, the one with the smallest leave-one-target-out error wins, ties going to the regularised one.
     """
     gaze, target = np.asarray(gaze_deg, np.float64), np.asarray(target_deg, np.float64)
     check_targets(target)
@@ -168,14 +168,14 @@ def check_targets(target_deg: Array) -> None:
 
 
 def build_terms(unit: Array, count: int) -> Array:
-    """(N, count) the first 1, 3, 6 or 10 monomials of (N, 2), by order."""
+    """Build (N, count): the first 1, 3, 6 or 10 monomials of (N, 2), by order."""
     x, y = unit.T
     columns = [np.ones_like(x), x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3]
     return np.stack(columns[:count], 1)
 
 
 def _normalization(gaze: Array) -> tuple[Array, Array]:
-    """Centre and half extent of the looks; a lone outlier does not move the centre."""
+    """Compute the gaze points' centre and half extent; a lone outlier does not move the centre."""
     centre = np.median(gaze, axis=0)
     return centre, np.maximum(np.quantile(np.abs(gaze - centre), 0.9, axis=0), MIN_WIDTH_DEG / 2)
 
@@ -192,7 +192,7 @@ _Fitter = Callable[[Array, Array, Array], _FitCandidate]
 
 
 def _can_fit(kind: MapKind, target_weights: Array) -> bool:
-    """Whether the model can be fitted, and is overdetermined even when one of the targets that count is left out."""
+    """Whether the model is overdetermined even without one of the accepted targets."""
     return kind == "regularised" or int((target_weights > 0).sum()) - 1 > _TERM_COUNTS[kind]
 
 
@@ -212,7 +212,7 @@ def _make_fitter(kind: MapKind, targets: int) -> _Fitter:
 
 
 def _fit_least_squares(basis: Array, correction: Array, target_weights: Array) -> _FitCandidate:
-    """Weighted least squares with closed-form leave-one-out residuals."""
+    """Fit by weighted least squares, with closed-form leave-one-out residuals."""
     root = np.sqrt(target_weights)[:, None]
     inverse = np.linalg.pinv((basis * root).T @ (basis * root))
     weights = inverse @ (basis * target_weights[:, None]).T @ correction
@@ -225,10 +225,9 @@ def _fit_least_squares(basis: Array, correction: Array, target_weights: Array) -
 
 
 def _estimate_target_weights(fit: _Fitter, unit: Array, correction: Array) -> Array:
-    """Weight (N,) targets by their leave-one-out residuals: iteratively reweighted least squares (Huber 1964).
+    """Weight (N,) targets by leave-one-out residuals: iteratively reweighted least squares (Huber 1964).
 
-    A target beyond `OUTLIER_SIGMAS` gets weight 0, the worst first, so that it does not bias the others; at most a
-    third of the targets.
+    A target beyond `OUTLIER_SIGMAS` gets weight 0, the worst first, at most a third: it would bias the others.
     """
     weights = np.ones(len(correction))
     max_outliers = int(_MAX_OUTLIER_SHARE * len(correction))
@@ -248,7 +247,7 @@ def _estimate_target_weights(fit: _Fitter, unit: Array, correction: Array) -> Ar
 
 
 def _ordinary_sd(candidate: _FitCandidate, weights: Array) -> Array:
-    """(N,) the left-out sd that a target would have if it were an ordinary one."""
+    """Compute the (N,) left-out sd of a target with an ordinary weight."""
     return np.maximum(candidate.leave_one_out_sd * np.sqrt(np.clip(weights, 0.05, 1.0)), MIN_SD_DEG)
 
 

@@ -17,12 +17,12 @@ Image = NDArray[np.uint8]
 DICTIONARY = "5X5_50"
 KNOWN = 50
 QUIET = 0.2
-"""White margin round a marker, as a share of its side; it is not found without."""
+"""White margin round a marker, as a share of its side; detection needs it."""
 _LONG_SIDE_PX = 1280
 
 
 def draw_marker(number: int, side_px: int) -> Image:
-    """(side, side, 3) BGR: the marker in its white margin, with a dot in the middle for the eyes to rest on."""
+    """Draw (side, side, 3) BGR: a marker in its white margin, with a fixation dot."""
     inner = max(7, round(side_px / (1 + 2 * QUIET)))
     inner -= (side_px - inner) % 2  # the same margin on either side
     code = np.asarray(cv2.aruco.generateImageMarker(get_marker_dictionary(DICTIONARY), number, inner), np.uint8)
@@ -36,7 +36,7 @@ def draw_marker(number: int, side_px: int) -> Image:
 
 
 def find_marker_centres(image: Image) -> dict[int, tuple[float, float]]:
-    """Find the centre, px, of every marker in a BGR picture, by number."""
+    """Find every marker's centre, px, in a BGR picture, by number."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     shrink = min(1.0, _LONG_SIDE_PX / max(grey.shape))
     if shrink < 1:
@@ -46,7 +46,7 @@ def find_marker_centres(image: Image) -> dict[int, tuple[float, float]]:
 
 
 def _centre(four: np.ndarray[tuple[int, ...], np.dtype[np.float64]], shrink: float) -> tuple[float, float]:
-    """Where the diagonals cross: the marker's middle also when it is seen at an angle."""
+    """Intersect the diagonals: the marker's middle under perspective, too."""
     a, b, c, d = four
     along, across, between = c - a, d - b, b - a
     turn = along[0] * across[1] - along[1] * across[0]

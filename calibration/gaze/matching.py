@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MAX_TIME_GAP_S = 1 / 15
-"""A look belongs to a sight of the target at most this far away in time (Pupil Core's choice)."""
+"""Largest time between a gaze sample and its target's detection (Pupil Core's choice)."""
 MIN_CONFIDENCE = 0.8
-"""Looks below are not calibrated with, though they may be used later (Pupil Core's choice)."""
+"""Gaze samples below are not used for calibration (Pupil Core's choice)."""
 SAMPLES_PER_TARGET = 40
 MIN_SAMPLES = 10
-"""A target with fewer pairs does not count."""
+"""A target with fewer pairs is rejected."""
 MAX_DISCARDED_SHARE = 0.2
-"""A larger share of looks without confidence is told (Pupil Core's choice)."""
+"""A larger share of low-confidence samples is reported (Pupil Core's choice)."""
 OUTLIER_SIGMAS = 3.5
-"""A sample so many robust standard deviations from its target's others is an outlier."""
+"""Robust standard deviations from its target's others beyond which a sample is an outlier."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazeSeries:
-    """What the tracker said: time_s (N,), px (N, 2) of the distorted picture, confidence (N,) 0..1."""
+    """Holds reported gaze: time_s (N,), px (N, 2) of the distorted picture, confidence (N,) 0..1."""
 
     time_s: Array
     px: Array
@@ -37,7 +37,7 @@ class GazeSeries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetSeries:
-    """Where one target was seen: time_s (M,) of the frames, on the looks' clock, and px (M, 2) in the picture."""
+    """Holds one target's detections: time_s (M,) of the frames, on the gaze clock, and px (M, 2)."""
 
     time_s: Array
     px: Array
@@ -45,10 +45,9 @@ class TargetSeries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazePairs:
-    """Looks at one target, in order of time.
+    """Holds the paired gaze samples of one target, in order of time.
 
-    look_px, target_px: (K, 2). time_s: (K,) of the looks. lost: how many looks in that time had no confidence;
-    seen: how many looks there were in all.
+    gaze_px, target_px: (K, 2). time_s: (K,) of the gaze. lost: number of low-confidence samples in that time, of total.
     """
 
     name: str
@@ -63,14 +62,14 @@ class GazePairs:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there are enough of them."""
+        """Whether there are enough pairs."""
         return len(self) >= MIN_SAMPLES
 
 
 def match_samples(name: str, targets: TargetSeries, gaze: GazeSeries, *, every_sample: bool = False) -> GazePairs:
-    """Pair each sight of a target with the confident look nearest in time, as far as one is near enough.
+    """Pair each target detection with the nearest confident gaze sample within `MAX_TIME_GAP_S`.
 
-    every_look: pair each look with the nearest sight instead; for validation, where precision is of successive samples.
+    every_sample: pair each sample with the nearest detection; for validation, as precision is of successive samples.
     """
     if not len(gaze) or not len(targets.time_s):
         empty = np.zeros((0, 2))
@@ -94,13 +93,13 @@ def match_samples(name: str, targets: TargetSeries, gaze: GazeSeries, *, every_s
 
 
 def compute_discarded_share(pairs: Sequence[GazePairs]) -> float:
-    """The share of looks that had too little confidence; 0 where there were none at all."""
+    """Compute the share of low-confidence samples; 0 where there are no samples."""
     total = sum(p.total for p in pairs)
     return sum(p.lost for p in pairs) / total if total else 0.0
 
 
 def find_outliers(points: Array) -> NDArray[np.bool_]:
-    """(K,) which of (K, 2) points lie far from where most of them are."""
+    """Find the (K,) outliers of (K, 2) points."""
     if len(points) < 3:
         return np.zeros(len(points), bool)
     distances = np.linalg.norm(points - np.median(points, axis=0), axis=1)
@@ -109,7 +108,7 @@ def find_outliers(points: Array) -> NDArray[np.bool_]:
 
 
 def _nearest_index(among_s: Array, times_s: Array) -> NDArray[np.intp]:
-    """(N,) index of the nearest of the sorted `among_s` for each time."""
+    """Find the (N,) index of the nearest of the sorted `among_s` for each time."""
     right = np.clip(np.searchsorted(among_s, times_s), 1, max(1, len(among_s) - 1))
     left = right - 1
     right = np.minimum(right, len(among_s) - 1)

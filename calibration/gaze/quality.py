@@ -33,11 +33,11 @@ class QualityError(CalibrationError):
 
 @dataclass(frozen=True, slots=True)
 class TargetQuality:
-    """One target, degrees.
+    """Holds one target's quality, degrees.
 
-    place_deg: where it is. offset_deg: mean of gaze minus target, x right, y down. accuracy_deg: mean angle between
-    them. precision_deg: root mean square of the angles between successive samples. bcea_deg2: area of the ellipse that
-    holds 68 % of the samples. samples: how many are behind it; strays: how many were far from all others.
+    place_deg: its position. offset_deg: mean of gaze minus target, x right, y down. accuracy_deg: mean angle between
+    them. precision_deg: root mean square of the angles between successive samples. bcea_deg2: area of the ellipse
+    that holds 68 % of the samples. samples, strays: number of samples and of outliers.
     """
 
     name: str
@@ -52,10 +52,10 @@ class TargetQuality:
 
 @dataclass(frozen=True, slots=True)
 class GazeValidation:
-    """All targets together; means over targets of what stands in `TargetQuality`.
+    """Holds the quality over all targets; means of the fields of `TargetQuality`.
 
-    bias_deg: what is common to all targets. loss: share of samples without confidence. rate_hz: of the samples, which
-    the precision depends on. median_deg, p95_deg: over all samples.
+    bias_deg: the mean offset. loss: share of low-confidence samples. rate_hz: of the samples, on which the precision
+    depends. median_deg, p95_deg: over all samples.
     """
 
     targets: tuple[TargetQuality, ...]
@@ -75,7 +75,7 @@ class GazeValidation:
 
     @property
     def verdict(self) -> Verdict:
-        """Pass up to 1.5 degrees with no target beyond 3, warn up to 2.5, else refuse."""
+        """Pass up to 1.5 degrees with no target beyond 3, warn up to 2.5, else fail."""
         if self.accuracy_deg > WARN_DEG or len(self.targets) < MIN_CHECKS:
             return "refuse"
         if self.accuracy_deg > PASS_DEG or self.worst.accuracy_deg > PASS_WORST_DEG or self.loss > MAX_LOSS:
@@ -84,7 +84,7 @@ class GazeValidation:
 
     @property
     def reason(self) -> str:
-        """What the verdict rests on, in one sentence."""
+        """The reason for the verdict, one sentence."""
         if len(self.targets) < MIN_CHECKS:
             return f"only {len(self.targets)} of the other targets could be judged; {MIN_CHECKS} are needed"
         summary = f"{self.accuracy_deg:.2f} degrees off on {len(self.targets)} other targets"
@@ -99,12 +99,12 @@ class GazeValidation:
         return summary
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a file."""
+        """Convert it to JSON values."""
         return asdict(self) | {"verdict": self.verdict}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> GazeValidation:
-        """What `to_dict` gave; raises `QualityError` for anything else."""
+        """Parse the result of `to_dict`; raises `QualityError`."""
         try:
             values = {name: fields[name] for name in cls.__slots__}
             targets = tuple(TargetQuality(**target) for target in values.pop("targets"))
@@ -118,7 +118,7 @@ class GazeValidation:
 
 
 def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable[[Array], Array]) -> GazeValidation:
-    """Judge looks at targets; `corrected` takes (N, 2) degrees of the tracker to where the eyes are taken to be.
+    """Measure the quality at targets; `correct` maps (N, 2) reported degrees.
 
     Raises `QualityError` where no target has enough samples.
     """
@@ -148,13 +148,13 @@ def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable
 def _measure_target(
     pairs: GazePairs, view: FieldView, correct: Callable[[Array], Array]
 ) -> tuple[TargetQuality, Array]:
-    """One target's figures, and (K,) the angle of every sample that counts."""
+    """Measure one target, and the (K,) errors of its accepted samples."""
     gaze, target = correct(view.to_degrees(pairs.gaze_px)), view.to_degrees(pairs.target_px)
     is_outlier = find_outliers(gaze - target)
     gaze, target, time_s = gaze[~is_outlier], target[~is_outlier], pairs.time_s[~is_outlier]
     errors, offset = view.angles_between_deg(gaze, target), gaze - target
     mean = offset.mean(0)
-    # The target may move in the picture, with the head: only what the gaze does besides is imprecision.
+    # The target may move in the picture, with the head: only gaze relative to it is imprecision.
     fixation = target[:1] + offset
     is_successive = np.diff(time_s) < _MAX_SAMPLE_GAP_S
     steps = view.angles_between_deg(fixation[1:], fixation[:-1])[is_successive]
@@ -173,7 +173,7 @@ def _measure_target(
 
 
 def compute_bcea(points: Array) -> float:
-    """Bivariate contour ellipse area of (K, 2) points: that of the ellipse that holds 68 % of a Gaussian."""
+    """Compute the bivariate contour ellipse area of (K, 2) points, which holds 68 % of a Gaussian."""
     if len(points) < 3:
         return 0.0
     k = -math.log(1 - _BCEA_SHARE)

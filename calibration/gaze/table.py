@@ -11,11 +11,11 @@ from calibration.gaze.calibrated import GazeCalibration
 
 COLUMNS, ROWS = 61, 41
 MARGIN_SHARE = 0.25
-"""The table reaches so many widths and heights beyond the picture: biased gaze of what is in the picture lies there."""
+"""Widths and heights that the table extends beyond the picture, for biased gaze."""
 
 
 class CorrectedGaze(NamedTuple):
-    """x, y: px. radius_px: error there. outside: extrapolated. deg_px: px of a degree there."""
+    """Holds corrected gaze, px, its error radius, whether it is extrapolated, and the local px per degree."""
 
     x: float
     y: float
@@ -25,7 +25,7 @@ class CorrectedGaze(NamedTuple):
 
 
 class GazeTable:
-    """Interpolates between places of a grid; farther out than the grid the correction stays what it is at its edge."""
+    """Interpolates the correction on a grid; beyond the grid it is that at the edge."""
 
     def __init__(self, calibration: GazeCalibration) -> None:
         width, height = calibration.view.size
@@ -46,7 +46,7 @@ class GazeTable:
         self._per_x, self._per_y = (COLUMNS - 1) / (xs[-1] - xs[0]), (ROWS - 1) / (ys[-1] - ys[0])
 
     def correct(self, x: float, y: float) -> CorrectedGaze:
-        """The look at (x, y) px, corrected; x and y must be finite."""
+        """Correct gaze at (x, y) px; both must be finite."""
         column_position = min(max((x - self._x) * self._per_x, 0.0), COLUMNS - 1.000001)
         row_position = min(max((y - self._y) * self._per_y, 0.0), ROWS - 1.000001)
         column, row = int(column_position), int(row_position)

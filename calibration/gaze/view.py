@@ -18,13 +18,13 @@ from calibration.errors import CalibrationError
 Array = NDArray[np.float64]
 
 WIDTH_PER_DEGREE = 0.01
-"""Share of the picture's width that one degree takes up, where no camera model says so: Neon has 15.6 px of 1600."""
+"""Share of the picture's width per degree, without a camera model: Neon has 15.6 px of 1600."""
 _BISECTIONS = 24
 _SMALL_DEG, _MARGIN_PX = 0.01, 100.0
 
 
 class FieldView(Protocol):
-    """How pixels and degrees belong together."""
+    """Converts between pixels and degrees."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -33,33 +33,33 @@ class FieldView(Protocol):
 
     @property
     def is_exact(self) -> bool:
-        """Whether a camera model stands behind it."""
+        """Whether it uses a camera model."""
         ...
 
     def to_degrees(self, points_px: ArrayLike) -> Array:
-        """(N, 2) px, also outside the picture, to (N, 2) degrees."""
+        """Convert (N, 2) px, also outside the picture, to (N, 2) degrees."""
         ...
 
     def to_pixels(self, points_deg: ArrayLike) -> Array:
-        """(N, 2) degrees to (N, 2) px, also outside the picture."""
+        """Convert (N, 2) degrees to (N, 2) px, also outside the picture."""
         ...
 
     def angles_between_deg(self, here_deg: ArrayLike, there_deg: ArrayLike) -> Array:
-        """(N,) the true angles between pairs of places given in degrees."""
+        """Compute the (N,) true angles between pairs of positions in degrees."""
         ...
 
     def px_per_degree(self, at_px: ArrayLike) -> Array:
-        """(N,) how many pixels one degree covers at (N, 2) px."""
+        """Compute the (N,) pixels per degree at (N, 2) px."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a file; `view_from_dict` reads them."""
+        """Convert it to JSON values; `view_from_dict` reads them."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FlatView:
-    """No camera model is known: every degree has the same number of pixels, a guess that a lens makes wrong."""
+    """A view that has no camera model: a constant number of pixels per degree, which ignores the lens."""
 
     size: tuple[int, int]
     is_exact: bool = False
@@ -73,29 +73,29 @@ class FlatView:
         return self.size[0] * WIDTH_PER_DEGREE
 
     def to_degrees(self, points_px: ArrayLike) -> Array:
-        """(N, 2) px to (N, 2) degrees."""
+        """Convert (N, 2) px to (N, 2) degrees."""
         return np.asarray((np.asarray(points_px, np.float64) - self._centre) / self._px_per_degree)
 
     def to_pixels(self, points_deg: ArrayLike) -> Array:
-        """(N, 2) degrees to (N, 2) px."""
+        """Convert (N, 2) degrees to (N, 2) px."""
         return np.asarray(np.asarray(points_deg, np.float64) * self._px_per_degree + self._centre)
 
     def angles_between_deg(self, here_deg: ArrayLike, there_deg: ArrayLike) -> Array:
-        """(N,) distances."""
+        """Compute the (N,) distances."""
         return np.asarray(np.linalg.norm(np.asarray(here_deg) - np.asarray(there_deg), axis=-1), np.float64)
 
     def px_per_degree(self, at_px: ArrayLike) -> Array:
-        """(N,) the same everywhere."""
+        """Repeat the constant, (N,)."""
         return np.full(len(np.asarray(at_px)), self._px_per_degree)
 
     def to_dict(self) -> dict[str, Any]:
-        """The size."""
+        """Convert it to JSON values."""
         return {"size": list(self.size)}
 
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """Through a calibrated camera. Beyond the picture it goes on evenly, as steep as at the edge."""
+    """A view that uses a calibrated camera; beyond the picture it extrapolates linearly."""
 
     camera: CameraModel
     is_exact: bool = True
@@ -110,7 +110,7 @@ class CameraView:
         return np.array([self.camera.cx, self.camera.cy])
 
     def to_degrees(self, points_px: ArrayLike) -> Array:
-        """(N, 2) px to (N, 2) degrees."""
+        """Convert (N, 2) px to (N, 2) degrees."""
         points = np.asarray(points_px, np.float64)
         out = _rays_to_degrees(self.camera.unproject(points))
         is_outside = np.isnan(out[:, 0]) & np.isfinite(points).all(1)
@@ -119,7 +119,7 @@ class CameraView:
         return out
 
     def to_pixels(self, points_deg: ArrayLike) -> Array:
-        """(N, 2) degrees to (N, 2) px."""
+        """Convert (N, 2) degrees to (N, 2) px."""
         points = np.asarray(points_deg, np.float64)
         out = self._pixels_inside(points)
         is_outside = np.isnan(out[:, 0]) & np.isfinite(points).all(1)
@@ -134,7 +134,7 @@ class CameraView:
         return self.camera.project(degrees_to_rays(points_deg))
 
     def _extrapolate(self, points: Array, start: Array, convert: Any) -> Array:
-        """Go out from the middle to the last place that is known, and on from there in a straight line."""
+        """Extrapolate linearly from the outermost valid place on the line from the middle."""
         low, high = np.zeros(len(points)), np.ones(len(points))
         for _ in range(_BISECTIONS):
             half = (low + high) / 2
@@ -145,13 +145,13 @@ class CameraView:
         return np.asarray(edge + (edge - near) / (0.02 * np.maximum(low, 1e-6))[:, None] * (1 - low)[:, None])
 
     def angles_between_deg(self, here_deg: ArrayLike, there_deg: ArrayLike) -> Array:
-        """(N,) the angles between the rays."""
+        """Compute the (N,) angles between the rays."""
         return angles_deg(
             degrees_to_rays(np.asarray(here_deg, np.float64)), degrees_to_rays(np.asarray(there_deg, np.float64))
         )
 
     def px_per_degree(self, at_px: ArrayLike) -> Array:
-        """(N,) mean over directions; for what lies outside the picture, of the picture's nearest place."""
+        """Compute the (N,) mean over directions; outside the picture, of its nearest place."""
         points = np.clip(np.asarray(at_px, np.float64), 0, np.array(self.size) - 1.0)
         rays = self.camera.unproject(points)
         upright = np.where(np.abs(rays[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
@@ -166,16 +166,16 @@ class CameraView:
         return np.where(np.isfinite(found) & (found > 0), found, self.camera.px_per_degree())
 
     def _project_shifted(self, rays: Array, direction: Array) -> Array:
-        """(N, 2) px a small angle from each ray along a unit vector beside it."""
+        """Project the rays after a small rotation towards perpendicular unit vectors, (N, 2) px."""
         return self.camera.project(rays + np.radians(_SMALL_DEG) * direction, margin_px=_MARGIN_PX)
 
     def to_dict(self) -> dict[str, Any]:
-        """The camera."""
+        """Convert it to JSON values."""
         return {"camera": self.camera.to_dict()}
 
 
 def view_from_dict(fields: dict[str, Any]) -> FieldView:
-    """Read what `to_dict` wrote; raises `CalibrationError`."""
+    """Parse the result of `to_dict`; raises `CalibrationError`."""
     if "camera" in fields:
         return CameraView(camera_from_dict(fields["camera"]))
     try:
@@ -186,7 +186,7 @@ def view_from_dict(fields: dict[str, Any]) -> FieldView:
 
 
 def degrees_to_rays(points_deg: Array) -> Array:
-    """(N, 2) degrees to (N, 3) unit rays in the camera's frame, z forward."""
+    """Convert (N, 2) degrees to (N, 3) unit rays in the camera's frame, z forward."""
     angle = np.radians(np.linalg.norm(points_deg, axis=1))
     across = np.radians(points_deg) * np.sinc(angle / np.pi)[:, None]
     return np.column_stack([across, np.cos(angle)])

@@ -27,20 +27,20 @@ from calibration.objects.cloud import PointCloud, Points
 from calibration.rigid import RigidTransform
 
 _MAX_VOLUME_RATIO = 1.1
-"""Boxes up to this much larger than the smallest are judged by how close points lie to their faces, too."""
+"""Boxes up to this much larger than the smallest are ranked by the points' distance to their faces, too."""
 _CLOSENESS_WEIGHT = 0.5
-"""Its weight: 0 would be the volume alone. Half the distance to the faces makes up for 1.4 times the volume."""
+"""Weight of that distance; 0 is the volume alone. Half the distance compensates for 1.4 times the volume."""
 _HYSTERESIS = 0.85
-"""What the volume of the last picture's box is multiplied by, so that boxes do not flicker between equals."""
+"""Factor on the volume of the previous picture's box, which prevents flicker between equal boxes."""
 _PLANE_HYPOTHESES = 64
 _TRIM_SHARE = 0.00015
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrientedBox:
-    """pose is camera_from_box: at its centre, x along the longest side, z along the shortest.
+    """A box that may have any orientation.
 
-    extents_m: (3,) float64, its sides, longest first.
+    pose: camera_from_box, at its centre, x along the longest side, z the shortest. extents_m: (3,), longest first.
     """
 
     pose: RigidTransform
@@ -48,15 +48,15 @@ class OrientedBox:
 
     @property
     def corners(self) -> Floats:
-        """(8, 3) m, the last coordinate's sign changing fastest."""
+        """The corners, (8, 3) m; the last coordinate's sign changes fastest."""
         signs = np.stack(np.meshgrid((-1, 1), (-1, 1), (-1, 1), indexing="ij"), axis=-1).reshape(8, 3)
         return self.pose.apply(signs * self.extents_m / 2)
 
 
 def fit_quick_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
-    """A box along one of the few directions that matter; within a few per cent of the smallest.
+    """Fit a box along one of a few likely directions; within a few per cent of the smallest.
 
-    last: (3, 3) camera_from_box of the same thing in the picture before, kept where another box is not clearly better.
+    last_rotation: (3, 3) camera_from_box of the same object in the previous picture, preferred if nearly as good.
     """
     centre, cells, sample = _centre_points(cloud.voxel_centroids)
     directions = np.concatenate([_principal_axes(cells), _plane_normals(sample, _plane_tolerance_m(cloud))])
@@ -66,7 +66,7 @@ def fit_quick_box(cloud: PointCloud, last_rotation: Floats | None = None) -> Ori
 
 
 def fit_minimal_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
-    """The box of (nearly) the smallest volume; see the module. last: as for `fit_quick_box`."""
+    """Fit the box of (nearly) the smallest volume; see the module. last_rotation: as in `fit_quick_box`."""
     centre, cells, sample = _centre_points(cloud.voxel_centroids)
     points, min_side_m = _extreme_points(cells, 128), _min_side_m(cloud)
     special = np.concatenate([_principal_axes(cells), _plane_normals(sample, _plane_tolerance_m(cloud))])
@@ -80,31 +80,31 @@ def fit_minimal_box(cloud: PointCloud, last_rotation: Floats | None = None) -> O
 
 
 def fit_box_along(cloud: PointCloud, axes: Floats) -> OrientedBox:
-    """The box with sides along (3, 3) orthonormal rows."""
+    """Fit the box whose sides are along (3, 3) orthonormal rows."""
     return _fit_extents(cloud, axes, cloud.voxel_centroids.mean(0, dtype=np.float64))
 
 
 def _centre_points(cells: Points) -> tuple[Floats, Points, Points]:
-    """The cells' middle; the cells from there; some of them, for what needs no more."""
+    """Centre the cells: their mean, the cells relative to it, and a subsample for coarse steps."""
     centre = cells.mean(0, dtype=np.float64)
     points = cells - centre.astype(np.float32)
     return centre, points, points[:: 1 + len(points) // 1000]
 
 
 def _min_side_m(cloud: PointCloud) -> float:
-    """What is added to each side before volumes are compared, so that flat things have one."""
+    """Compute the length added to each side before volumes are compared, so that flat objects have a volume."""
     return max(cloud.noise_m, 0.1 * cloud.voxel_m)
 
 
 def _plane_tolerance_m(cloud: PointCloud) -> float:
-    """How far from a plane its cells lie: their mean's noise, twice, but not less than a quarter of a cell."""
+    """Compute the tolerance of a plane's cells: twice the noise of their mean, at least a quarter of a cell."""
     each = max(1.0, len(cloud.points) / max(1, len(cloud.voxel_centroids)))
     return max(2 * cloud.noise_m / math.sqrt(each), 0.25 * cloud.voxel_m, 0.5 * cloud.noise_m)
 
 
 @functools.lru_cache(maxsize=4)
 def _hemisphere_directions(count: int) -> Floats:
-    """(count, 3) unit vectors, evenly spread over half a sphere: a Fibonacci lattice."""
+    """Spread (count, 3) unit vectors evenly over half a sphere: a Fibonacci lattice."""
     turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
     z = (np.arange(count) + 0.5) / count
     ring = np.sqrt(1 - z * z)
@@ -112,21 +112,21 @@ def _hemisphere_directions(count: int) -> Floats:
 
 
 def _extreme_points(points: Points, directions: int) -> Floats:
-    """Those of (N, 3) points that lie farthest along one of so many lines: nearly the corners of their hull."""
+    """Select the points that are extreme along one of `count` lines: nearly the corners of their hull."""
     along = _hemisphere_directions(directions).astype(np.float32) @ points.T
     outermost = np.unique(np.concatenate([along.argmax(1), along.argmin(1)]))
     return np.asarray(points[outermost], np.float64)
 
 
 def _principal_axes(points: Points) -> Floats:
-    """(3, 3) rows: the principal axes."""
+    """Compute the principal axes, (3, 3) rows."""
     return np.asarray(np.linalg.eigh((points.T @ points).astype(np.float64))[1].T)
 
 
 def _plane_normals(points: Points, tolerance: float) -> Floats:
-    """(0 to 2, 3) normals of planes that many of the points lie in: the most popular of random ones, then refined.
+    """Find (0 to 2, 3) normals of planes with many points: the best of random planes, then refined.
 
-    As Fischler & Bolles, RANSAC, 1981; always with the same random numbers, so that the same points give the same.
+    As Fischler & Bolles, RANSAC, 1981; with a fixed seed, so that results are reproducible.
     """
     rng = np.random.default_rng(1)
     normals: list[Floats] = []
@@ -158,18 +158,18 @@ def _plane_normals(points: Points, tolerance: float) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _BoxCandidate:
-    """A box that was tried: its axes are the rows, the volume has `_min_side_m` added to each side."""
+    """A box that is a candidate: axes are rows; its volume has `_min_side_m` added to each side."""
 
     axes: Floats
     volume_m3: float
 
 
 def _boxes_along(points: Floats, directions: Floats, min_side_m: float) -> list[_BoxCandidate]:
-    """For each of (K, 3) unit directions the smallest box with a side along it."""
+    """Fit for each of (K, 3) unit directions the smallest box with a side along it."""
     first, second = _perpendiculars(directions)
     along = points @ directions.T
     heights = along.max(0) - along.min(0) + min_side_m
-    scale = 1 / max(float(np.abs(points).max()), 1e-9)  # cv2 takes sides of micrometres for points
+    scale = 1 / max(float(np.abs(points).max()), 1e-9)  # cv2 treats sides of micrometres as points
     flat = np.stack([(first * scale) @ points.T, (second * scale) @ points.T], axis=2).astype(np.float32)
     candidates = []
     for number, (normal, a, b, height) in enumerate(zip(directions, first, second, heights.tolist(), strict=True)):
@@ -182,7 +182,7 @@ def _boxes_along(points: Floats, directions: Floats, min_side_m: float) -> list[
 
 
 def _previous_boxes(points: Floats, last_rotation: Floats | None, min_side_m: float) -> list[_BoxCandidate]:
-    """The last box's directions, with a bonus."""
+    """Fit boxes along the previous box's directions, with a bonus."""
     if last_rotation is None:
         return []
     return [
@@ -192,7 +192,7 @@ def _previous_boxes(points: Floats, last_rotation: Floats | None, min_side_m: fl
 
 
 def _perpendiculars(directions: Floats) -> tuple[Floats, Floats]:
-    """Two unit vectors each, at right angles to (K, 3) unit directions and to each other, right-handed."""
+    """Compute two unit vectors each, perpendicular to (K, 3) unit directions and each other, right-handed."""
     helper = np.where(np.abs(directions[:, :1]) < 0.7, np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0]]))
     first = helper - (helper * directions).sum(1, keepdims=True) * directions
     first /= np.linalg.norm(first, axis=1, keepdims=True)
@@ -200,7 +200,7 @@ def _perpendiculars(directions: Floats) -> tuple[Floats, Floats]:
 
 
 def _refine_direction(points: Floats, candidate: _BoxCandidate, min_side_m: float) -> _BoxCandidate:
-    """Tilt the direction by ever smaller steps as long as the box gets smaller."""
+    """Tilt the direction by decreasing steps while the box gets smaller."""
     best, step = candidate, math.radians(6)
     while step > math.radians(0.3):
         x, y, z = best.axes
@@ -216,7 +216,7 @@ def _refine_direction(points: Floats, candidate: _BoxCandidate, min_side_m: floa
 
 
 def _select_axes(cells: Points, candidates: Sequence[_BoxCandidate]) -> Floats:
-    """The axes (rows) of the smallest box, unless cells lie much closer to the faces of one that is hardly larger."""
+    """Select the axes (rows) of the smallest box, or of a hardly larger one whose faces fit much closer."""
     min_volume_m3 = min(box.volume_m3 for box in candidates)
 
     def cost(box: _BoxCandidate) -> float:
@@ -229,7 +229,7 @@ def _select_axes(cells: Points, candidates: Sequence[_BoxCandidate]) -> Floats:
 
 
 def _fit_extents(cloud: PointCloud, axes: Floats, centre: Floats) -> OrientedBox:
-    """The box along these axes (rows), with sides from all pixels and not from cells, which end too early."""
+    """Fit the box along these axes (rows), with sides from all pixels: cells end too early."""
     pixels = cloud.points[:: 1 + len(cloud.points) // 12_000]
     along = (pixels - centre.astype(np.float32)) @ axes.T.astype(np.float32)
     view = centre / max(float(np.linalg.norm(centre)), 1e-9)
@@ -249,20 +249,22 @@ def _fit_extents(cloud: PointCloud, axes: Floats, centre: Floats) -> OrientedBox
 
 
 def _find_ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tuple[float, float]:
-    """Where points end, both ways, along one axis, along which their noise is sigma_m.
+    """Find both ends of the points along one axis, along which their noise is sigma_m.
 
-    Where a face is seen from the front its points lie round it by their noise, and the middle of that layer is the
-    end, not its outermost point. Elsewhere the surface just ends; an even row of points that ends somewhere has, once
-    there is noise, 0.4 sigma of its length beyond that place (the mean of the positive half of a normal error).
+    Points of a face seen from the front scatter around it by their noise, and the middle of that layer is the end,
+    not its outermost point. Elsewhere the surface just ends; an even row of points extends with noise by 0.4 sigma
+    beyond its end (the mean of the positive half of a normal error).
     """
     count = len(along)
     ordered = np.sort(along)
     trim = int(_TRIM_SHARE * count)
     low, high = float(ordered[trim]), float(ordered[count - 1 - trim])
     extent, layer_m = high - low, 6 * noise_m
-    if extent <= 2 * layer_m:  # about as thin as its noise, which is taken off its spread
+    if extent <= 2 * layer_m:  # about as thin as its noise, which is subtracted from its spread
         spread = float(ordered[int(0.84 * (count - 1))] - ordered[int(0.16 * (count - 1))]) / 2
-        half = math.sqrt(3 * max(0.0, spread * spread - noise_m * noise_m))  # of an even spread of that deviation
+        half = math.sqrt(
+            3 * max(0.0, spread * spread - noise_m * noise_m)
+        )  # of a uniform distribution with that deviation
         return (low + high) / 2 - half, (low + high) / 2 + half
     min_count = max(0.05, 4 * layer_m / extent) * count
     return _find_lower_end(ordered, low, layer_m, min_count, sigma_m), -_find_lower_end(
@@ -273,7 +275,7 @@ def _find_ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tu
 def _find_lower_end(
     ordered: NDArray[np.float32], low: float, layer_m: float, min_count: float, sigma_m: float
 ) -> float:
-    """The lower end of sorted numbers whose lowest is about `low`."""
+    """Find the lower end of sorted numbers whose lowest is about `low`."""
     inside = int(np.searchsorted(ordered, low + layer_m))
     if inside > min_count:
         return float(ordered[inside // 2])
@@ -282,5 +284,5 @@ def _find_lower_end(
         int(np.searchsorted(ordered, low + 2 * sigma_m + row)) - int(np.searchsorted(ordered, low + 2 * sigma_m))
     ) / row
     beyond = int(0.4 * density * sigma_m)
-    # Noise carries hardly any point farther than 2.5 sigma; what tapers off to its end is not shortened by more.
+    # Noise moves hardly any point by more than 2.5 sigma; a tapering end is not shortened by more.
     return min(max(low, float(ordered[min(beyond, len(ordered) - 1)])), low + 2.5 * sigma_m)

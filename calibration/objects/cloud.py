@@ -23,11 +23,8 @@ from calibration.errors import CalibrationError
 Depth = NDArray[np.float32]
 Points = NDArray[np.float32]
 _MIN_PIXELS = 30
-"""Pixels below which there is no surface to speak of."""
-_ROUNDING_SD_M = 0.0003
-"""Standard deviation of what was rounded to millimetres."""
-_MAX_VOXELS = 4_000_000
-"""Of the box around the thing, empty ones included."""
+_ROUNDING_SD_M = 0.0003  # standard deviation of rounding to millimetres
+_MAX_VOXELS = 4_000_000  # of the object's bounding box, including empty ones
 _ROUND_FACTORS = (1, 1.5, 2, 3, 5, 7)
 
 
@@ -39,7 +36,7 @@ class CloudSettings:
     least_valid: smallest share of the mask's pixels that must have depth, 0..1.
     voxel_m: side of the cells that points are averaged in, m; 0 selects one that gives about `cells` cells.
     cells: number of cells of an object where voxel_m is 0.
-    most_pixels: number of pixels of an object from which on only every second pixel, or third, is used.
+    most_pixels: number of pixels of an object above which only every second pixel, or third, is used.
     """
 
     erode_px: int = 3
@@ -49,7 +46,6 @@ class CloudSettings:
     most_pixels: int = 30_000
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
         if not 0 <= self.erode_px <= 50:
             raise ValueError(f"erode_px must be 0 to 50, got {self.erode_px}")
         if not 0 < self.least_valid <= 1:
@@ -62,11 +58,11 @@ class CloudSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PointCloud:
-    """The points of one thing, m.
+    """Holds the points of one object, m.
 
-    pixels: (N, 3), one for each pixel that was kept. cells: (M, 3), means over cells of `voxel_m`.
-    valid: share of the mask's pixels with depth; kept: share of the mask's pixels that `points` stand for.
-    noise_m: standard deviation of depth from pixel to pixel. pitch_m: distance of neighbouring pixels on the thing.
+    points: (N, 3), one for each kept pixel. voxel_centroids: (M, 3), means over cells of `voxel_m`. valid_share: of
+    the mask's pixels with depth; kept_share: of those that `points` represent. noise_m: standard deviation of depth
+    from pixel to pixel. pixel_pitch_m: distance of neighbouring pixels on the object.
     """
 
     points: Points
@@ -79,7 +75,7 @@ class PointCloud:
 
 
 class CloudError(CalibrationError):
-    """A mask without a surface: too little depth, or none that is connected. `valid_share` as in `PointCloud`."""
+    """An error for a mask without a connected surface or with too little depth. `valid_share` as in `PointCloud`."""
 
     def __init__(self, reason: str, valid_share: float) -> None:
         super().__init__(reason)
@@ -87,9 +83,9 @@ class CloudError(CalibrationError):
 
 
 def convert_to_metres(image: NDArray[np.generic]) -> Depth:
-    """A depth image as drivers give it, (H, W): uint16 millimetres or float metres, to float32 metres, 0 for none.
+    """Convert an (H, W) depth image, uint16 mm or float m, to float32 m, 0 for none.
 
-    In millimetres 65535 is none, too: what is too far to measure ends there where float metres were infinite.
+    In millimetres 65535 (too far) is none, too.
     """
     if image.ndim != 2 or image.dtype not in (np.uint16, np.float32, np.float64):
         raise CalibrationError(
@@ -104,7 +100,7 @@ def convert_to_metres(image: NDArray[np.generic]) -> Depth:
 
 @functools.lru_cache(maxsize=4)
 def compute_ray_grid(camera: CameraModel) -> NDArray[np.float32]:
-    """(H, W, 2) x / z and y / z of each pixel's ray, for the camera's whole picture; NaN where the lens knows none."""
+    """Compute (H, W, 2) x / z and y / z of each pixel's ray; NaN where the model is invalid."""
     wide, high = camera.size
     x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
     plane = camera.normalize_points(np.column_stack([x.ravel(), y.ravel()])).reshape(high, wide, 2)
@@ -116,7 +112,7 @@ def compute_ray_grid(camera: CameraModel) -> NDArray[np.float32]:
 def extract_cloud(
     mask: NDArray[np.bool_], depth: Depth, camera: CameraModel, settings: CloudSettings | None = None
 ) -> PointCloud:
-    """The points of what the (H, W) mask covers in the depth image; raises `CloudError` where there is no surface.
+    """Extract an object's points from its (H, W) mask and depth; raises `CloudError` without a surface.
 
     Mask, depth and camera must have the same size: register depth of another camera first.
     """
@@ -158,16 +154,16 @@ def extract_cloud(
 def _segment_surface(
     inside: NDArray[np.uint8], measured: NDArray[np.uint8], depth: Depth, per_px: float, erode_px: int
 ) -> tuple[NDArray[np.bool_], float, float]:
-    """(H, W) which pixels are the thing's; the noise from pixel to pixel, m; the pixels' distance on it, m."""
+    """Segment the object's pixels, (H, W); also the noise from pixel to pixel, m, and their pitch, m."""
     core = _erode_mask(inside, measured, erode_px)
     middle, spread = _median_and_sd(depth[core > 0])
     pitch_m = per_px * middle
     across = math.hypot(*inside.shape) * pitch_m
-    # A thing may be as deep as it is wide; what hangs together is judged below.
+    # An object may be as deep as it is wide; connectivity is checked below.
     half = max(4 * spread, across) + 0.01
     gated = measured & (np.abs(depth - np.float32(middle)) <= half)
-    noise_m = min(_estimate_noise(depth, gated), 0.01 + 0.01 * middle)  # what is worse than that is no surface
-    # A surface that leans by 76 degrees goes back by 4 pixels' width a pixel; two pixels make a difference.
+    noise_m = min(_estimate_noise(depth, gated), 0.01 + 0.01 * middle)  # a noisier one is no surface
+    # A surface tilted by 76 degrees recedes by 4 pixel widths per pixel; two pixels make a difference.
     jump = np.float32(8 * pitch_m + 6 * noise_m)
     smooth = gated & (_local_range(depth, gated) <= jump)
     # A mask that bleeds by a pixel more than it was eroded leaves lines one pixel wide.
@@ -175,15 +171,15 @@ def _segment_surface(
     keep = np.asarray(cv2.morphologyEx(parts, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
     if not keep.any():
         keep = parts
-    # Of the rim beside the core only what goes on as the core ends: bled onto a table, it hangs together with it.
-    # Farther away, as in handles, what hangs together is the thing's.
+    # Beside the core only what continues its surface: a mask that bleeds onto a table is connected to it.
+    # Farther away, as in handles, connected pixels belong to the object.
     reach = max(2, 2 * erode_px)
     rim = (core == 0) | (parts > keep)
     beside = (cv2.distanceTransform(1 - keep, cv2.DIST_L2, 3) <= reach) & rim
     bent = np.abs(depth - _extrapolate_surface(keep, depth, reach + 2)) > 3 * noise_m + pitch_m
     gated &= ~(beside & bent)
     keep = _keep_connected(smooth & gated, keep)
-    for _ in range(2):  # over the pixels at steps, on this side of them
+    for _ in range(2):  # the pixels at steps, on the near side
         weight = cv2.blur(keep.astype(np.float32), (3, 3))
         mean = cv2.blur(depth * keep, (3, 3)) / np.maximum(weight, 1e-6)
         keep |= gated & (weight > 1e-3) & (np.abs(depth - mean) <= 3 * noise_m + 1.5 * pitch_m)
@@ -191,7 +187,7 @@ def _segment_surface(
 
 
 def _erode_mask(inside: NDArray[np.uint8], measured: NDArray[np.uint8], erode_px: int) -> NDArray[np.uint8]:
-    """The measured pixels at least so far from the mask's edge; nearer ones where little would be left."""
+    """Erode the mask to the measured pixels; by less where too few would be left."""
     least = max(_MIN_PIXELS, 0.3 * np.count_nonzero(measured))
     padded = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     away = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
@@ -203,7 +199,7 @@ def _erode_mask(inside: NDArray[np.uint8], measured: NDArray[np.uint8], erode_px
 
 
 def _estimate_noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
-    """Standard deviation of depth from its neighbours' line, which slopes do not change: from second differences."""
+    """Estimate the depth noise from second differences, which slopes do not change."""
     bend = depth[:, :-2] - 2 * depth[:, 1:-1] + depth[:, 2:]
     whole = (gated[:, :-2] & gated[:, 1:-1] & gated[:, 2:]) > 0
     if np.count_nonzero(whole) < _MIN_PIXELS:
@@ -214,14 +210,14 @@ def _estimate_noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
 
 
 def _median_and_sd(values: Depth) -> tuple[float, float]:
-    """Median and robust standard deviation (from the median deviation), of some thousands of them."""
+    """Compute the median and the robust standard deviation (from the median deviation) of some thousands."""
     some = values[:: 1 + len(values) // 3000]
     middle = float(np.median(some))
     return middle, 1.4826 * float(np.median(np.abs(some - np.float32(middle))))
 
 
 def _local_range(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
-    """Greatest difference among the measured pixels of each 3 x 3."""
+    """Compute the largest difference among the measured pixels of each 3 x 3."""
     window = np.ones((3, 3), np.uint8)
     there = gated > 0
     high = cv2.dilate(np.where(there, depth, np.float32(-1e9)), window)
@@ -230,9 +226,9 @@ def _local_range(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
 
 
 def _extrapolate_surface(core: NDArray[np.uint8], depth: Depth, radius: int) -> Depth:
-    """(H, W) the depth that the core's surface would have there: of the plane through what of it is within `radius`.
+    """Extrapolate the core's surface, (H, W), by a plane through its pixels within `radius`.
 
-    In squares round each pixel, by sums over squares; where there is too little for a plane, the mean; NaN without any.
+    With box sums; the mean where there are too few pixels for a plane; NaN without any.
     """
     y, x = np.mgrid[: core.shape[0], : core.shape[1]].astype(np.float32)
     x, y, z = x - np.float32(core.shape[1] / 2), y - np.float32(core.shape[0] / 2), depth
@@ -254,7 +250,7 @@ def _extrapolate_surface(core: NDArray[np.uint8], depth: Depth, radius: int) -> 
 
 
 def _keep_large_components(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Connected parts of at least a tenth of the largest: things are cut in two by what lies before them."""
+    """Keep components of at least a tenth of the largest: occluders may split an object."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=4, ltype=cv2.CV_32S)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
@@ -264,7 +260,7 @@ def _keep_large_components(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _keep_connected(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The connected parts of `points` that reach into the core: handles are too thin to be part of it."""
+    """Keep the components of `points` that overlap the core, as thin handles do."""
     count, labels = cv2.connectedComponents(pixels, connectivity=4, ltype=cv2.CV_32S)
     good = np.zeros(count, bool)
     good[labels[core > 0]] = True
@@ -273,14 +269,14 @@ def _keep_connected(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArr
 
 
 def _choose_voxel_size(area_m2: float, cells: int) -> float:
-    """A round side, m, such that a surface of that area has at most so many cells."""
+    """Choose a round side, m, such that a surface of that area has at most `cells` cells."""
     wanted = math.sqrt(area_m2 / cells)
     scale = 10 ** math.floor(math.log10(wanted))
     return float(next((nice * scale for nice in _ROUND_FACTORS if nice * scale >= wanted), 10 * scale))
 
 
 def _downsample(points: Points, voxel_m: float) -> tuple[Points, NDArray[np.bool_], float]:
-    """Means of the points in each occupied cell that has neighbours; (N,) which points lie in those; the cells' side.
+    """Average the points of each occupied cell with neighbours; also (N,) which points are kept, and the side.
 
     Neighbours are counted in a cube of 5 x 5 x 5 cells; a cell with a fifth of the usual number hangs in the air.
     """
@@ -298,7 +294,7 @@ def _downsample(points: Points, voxel_m: float) -> tuple[Points, NDArray[np.bool
         around = sum((np.roll(around, shift, axis) for shift in (-2, -1, 1, 2)), around)
     crowd = around.ravel()[occupied]
     good = crowd >= max(3.0, 0.2 * float(np.median(crowd)))
-    place = np.zeros(len(count), np.int32)  # 0 is the place of cells that are left out
+    place = np.zeros(len(count), np.int32)  # 0 is the place of rejected cells
     place[occupied[good]] = np.arange(1, int(good.sum()) + 1)
     cell = place[key]
     sums = np.column_stack([np.bincount(cell, weights=column)[1:] for column in points.T])

@@ -19,10 +19,10 @@ from calibration.objects.cloud import PointCloud
 from calibration.rigid import RigidTransform
 
 EDGE_SD_PX = 1.5
-"""How well a mask's edge is known, standard deviation."""
+"""Standard deviation of a mask's edge."""
 _MIN_INCIDENCE_RAD = math.radians(8)
 _FORESHORTENING_SD = 0.08
-"""How much shorter than it is, of its size, a thing may look because it leans, standard deviation."""
+"""Foreshortening of a tilted object, as a share of its size, standard deviation."""
 
 
 class LocationError(CalibrationError):
@@ -31,18 +31,18 @@ class LocationError(CalibrationError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfacePoint:
-    """A point (3,) m and its (3, 3) covariance, m^2: what is not known about it, not how large the thing is."""
+    """A point (3,) m that has a (3, 3) covariance, m^2: its uncertainty, not the object's size."""
 
     point_m: Floats
     covariance: Floats
 
 
 def estimate_centroid(cloud: PointCloud) -> SurfacePoint:
-    """The mean of what was seen, from pixels.
+    """Estimate an object's centroid, the mean of its visible pixels.
 
-    Its covariance adds: the mean's own error, with neighbours' errors taken to go together; the mask's edge; the
-    depth camera's error as a whole, 1 mm and 1.5 mm at one metre, growing with the square (Khoshelham & Oude Elberink
-    2012, for structured light); and what was not seen of the mask, which may lie anywhere the thing extends to.
+    Its covariance adds: the mean's own error, with correlated neighbours; the mask's edge; the depth camera's
+    systematic error, 1 mm and 1.5 mm at one metre, growing with the square (Khoshelham & Oude Elberink 2012, for
+    structured light); and the unmeasured part of the mask, which may lie anywhere in the object's extent.
     """
     mean = cloud.points.mean(0, dtype=np.float64)
     away = cloud.voxel_centroids - mean.astype(np.float32)
@@ -60,9 +60,9 @@ def estimate_centroid(cloud: PointCloud) -> SurfacePoint:
 
 
 def compute_mask_ray(mask: NDArray[np.bool_], camera: CameraModel) -> Floats:
-    """(3,) unit ray through the middle of the (H, W) mask: its centroid, or its pixel that is nearest to that.
+    """Compute the (3,) unit ray through the (H, W) mask's pixel nearest to its centroid.
 
-    Raises `LocationError` where the mask is empty or the lens knows no ray there.
+    Raises `LocationError` where the mask is empty or there is no ray.
     """
     rows, columns = np.nonzero(mask)
     if not len(rows):
@@ -79,10 +79,10 @@ def compute_mask_ray(mask: NDArray[np.bool_], camera: CameraModel) -> Floats:
 def intersect_plane(
     mask: NDArray[np.bool_], camera: CameraModel, camera_from_plane: RigidTransform, covariance: Floats
 ) -> SurfacePoint:
-    """Where the line of sight through the mask's middle meets the plane z = 0 of `camera_from_plane`.
+    """Intersect the ray through the mask's middle with the plane z = 0 of `camera_from_plane`.
 
-    covariance: (6, 6) of that pose, as in `calibration.pose`. Right for what lies on the plane and is flat; what
-    stands on it hides the plane behind it, so that half of what the mask covers there is part of the error.
+    covariance: (6, 6) of that pose, as in `calibration.pose`. Exact for flat objects on the plane; a standing one
+    occludes the plane behind it, so that half of what the mask covers there is part of the error.
     Raises `LocationError` where the plane is seen from its edge or lies behind.
     """
     ray = compute_mask_ray(mask, camera)
@@ -93,7 +93,7 @@ def intersect_plane(
         raise LocationError("the line of sight does not meet the board's plane, or hardly")
     point = distance * ray
     offset = point - origin
-    # The point moves along the ray by what the plane rises there: by its place, and by its turns about its origin.
+    # The point moves along the ray as the plane rises there: by its translation, and by rotations about its origin.
     rise = np.concatenate([normal, np.cross(offset, normal)])
     along = float(rise @ covariance @ rise) / slope**2
     per_px = distance / math.sqrt(camera.fx * camera.fy)
@@ -112,9 +112,9 @@ def intersect_plane(
 
 
 def locate_by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) -> SurfacePoint:
-    """Where it is if its longest side across the line of sight is `size_m`.
+    """Locate an object whose longest side across the line of sight is `size_m`.
 
-    A thing that leans looks shorter and so farther away than it is; the error tells of that as far as it can.
+    A tilted object appears shorter and so farther away; the covariance includes typical foreshortening.
     Raises `LocationError` where the mask touches the picture's edge or is too small.
     """
     touches_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
@@ -126,7 +126,7 @@ def locate_by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) 
     hull = cv2.convexHull(np.concatenate(contours)).reshape(-1, 2).astype(np.float64)
     gaps = np.linalg.norm(hull[:, None] - hull[None], axis=2)
     a, b = np.unravel_index(int(gaps.argmax()), gaps.shape)
-    length_px = float(gaps[a, b]) + 0.5  # to the outer edges: nothing where many directions are tried, 1 with few
+    length_px = float(gaps[a, b]) + 0.5  # to the outer edges: 0 where many directions are tried, 1 with few
     first, second = camera.unproject(hull[[a, b]])
     angle = math.atan2(float(np.linalg.norm(np.cross(first, second))), float(first @ second)) * length_px / gaps[a, b]
     if length_px < 8 or not math.isfinite(angle):

@@ -19,25 +19,25 @@ from calibration.objects.boxes import OrientedBox
 from calibration.rigid import RigidTransform, rotation_from_rotvec, rotvec_from_rotation
 
 STILL_ACCELERATION_M_S2, MOVING_ACCELERATION_M_S2 = 0.02, 5.0
-"""Standard deviations of acceleration for what stands and for what is carried by a hand."""
+"""Standard deviations of acceleration of resting and of hand-carried objects."""
 MAX_GAP_S = 0.6
-"""After this long nothing is known of a thing's pose any more."""
+"""Age after which a pose is discarded."""
 _TIME_CONSTANT_S = 0.25
 _MAX_ROTATION_CHANGE_RAD, _MAX_SIZE_CHANGE_LOG = math.radians(15), math.log(1.3)
-"""Turns and sides that differ more from the last ones are another reading of the shape, believed when they stay."""
+"""Rotations and sides that differ more are another fit of the shape, accepted when they persist."""
 _ACCEPT_AFTER = 5
 _MAX_AREA_RATIO = 1.5
-"""A surface that is so many times as large, or small, from one frame to the next is another part of the thing."""
+"""Ratio of the surface between two frames above which another part of the object is visible."""
 _EQUAL_SIDES_SHARE = 0.02
-"""Sides this much apart are of one length: which one is longer changes with the noise, the axes' names must not."""
+"""Sides within this ratio are equal: noise changes which one is longer, but axes must not swap."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SteadyPose:
-    """camera_from_object, m; extents_m: (3,), none longer than the one before.
+    """Holds camera_from_object, m; extents_m: (3,), longest first.
 
-    velocity_m_s: (3,), None until it is known. covariance: (6, 6) of place and velocity, m and m/s. moving: whether
-    the velocity is told from 0.
+    velocity_m_s: (3,), None until it is known. covariance: (6, 6) of position and velocity, m and m/s. moving:
+    whether the velocity differs significantly from 0.
     """
 
     pose: RigidTransform
@@ -48,7 +48,7 @@ class SteadyPose:
 
 
 class PoseFilter:
-    """The state of one thing; time is an argument. `update` with each box, in the order of time."""
+    """Filters the pose of one object. Call `update` with each box, in order of time."""
 
     def __init__(self) -> None:
         self._updated_s: float | None = None
@@ -64,16 +64,16 @@ class PoseFilter:
 
     @property
     def rotation(self) -> Floats | None:
-        """(3, 3) camera_from_object as it is believed, for whoever fits the next box; None before the first."""
+        """The filtered (3, 3) camera_from_object, for the next box fit; None before the first."""
         return None if self._updated_s is None else self._rotation
 
     def update(
         self, at_s: float, box: OrientedBox, centroid_m: Floats, noise_m: float, area_m2: float = 0.0
     ) -> SteadyPose:
-        """Take a box and the mean of its points, seen at `at_s`.
+        """Update with a box and the mean of its points, seen at `at_s`.
 
-        noise_m: of that mean, from frame to frame. area_m2: of the surface that was seen, 0 where that is not known;
-        where it or the place jumps, the mask has gone from a part to the whole, or back: nothing has moved.
+        noise_m: of that mean, from frame to frame. area_m2: of the visible surface, 0 if unknown; where it or the
+        position jumps, the mask changed between a part and the whole: nothing has moved.
         """
         step_s = math.inf if self._updated_s is None else at_s - self._updated_s
         if not 0 < step_s <= MAX_GAP_S or self._has_jumped(step_s, box, centroid_m, area_m2):
@@ -86,7 +86,7 @@ class PoseFilter:
         return self._result(at_s)
 
     def _has_jumped(self, step_s: float, box: OrientedBox, centroid_m: Floats, area_m2: float) -> bool:
-        """Whether it is another part that is seen."""
+        """Whether another part of the object became visible."""
         expected = self._state[:3] + step_s * self._state[3:]
         distance_m = float(np.linalg.norm(centroid_m - expected))
         area_ratio = area_m2 / self._area_m2 if area_m2 > 0 and self._area_m2 > 0 else 1.0
@@ -103,7 +103,7 @@ class PoseFilter:
         )
         self._state = np.concatenate([centroid_m, np.zeros(3)])
         self._covariance = np.diag([noise_m**2] * 3 + [0.25] * 3)
-        # Until something was seen, the names that are nearest to the camera's own axes.
+        # Before the first box, the axis order nearest to the camera's own axes.
         self._rotation, self._extents = _nearest_axis_order(
             box.pose.rotation, box.extents_m, self._rotation, box.extents_m
         )
@@ -129,7 +129,7 @@ class PoseFilter:
             self._is_moving = False
         gain = np.linalg.solve(innovation_covariance, covariance[:3]).T
         self._state = state + gain @ innovation
-        # Joseph's form stays symmetric and positive whatever is rounded.
+        # Joseph's form stays symmetric and positive despite rounding.
         residual_gain = np.eye(6)
         residual_gain[:, :3] -= gain
         self._covariance = residual_gain @ covariance @ residual_gain.T + noise_m**2 * gain @ gain.T
@@ -139,7 +139,7 @@ class PoseFilter:
         return speed < max(0.01, 2 * math.sqrt(float(np.trace(covariance[3:, 3:])) / 3))
 
     def _update_shape(self, step_s: float, box: OrientedBox, centroid_m: Floats) -> None:
-        """Let turn, sides and the centre's offset follow; what is odd is believed when it comes again and again."""
+        """Update rotation, sides and the centre's offset; outliers are accepted when they persist."""
         rotation, extents = _nearest_axis_order(box.pose.rotation, box.extents_m, self._rotation, self._extents)
         rotvec = rotvec_from_rotation(self._rotation.T @ rotation)
         current = np.maximum(self._extents, 0.1 * self._extents.max())
@@ -165,7 +165,7 @@ class PoseFilter:
     def _result(self, at_s: float) -> SteadyPose:
         self._sort_axes()
         pose = RigidTransform(self._rotation, self._state[:3] + self._offset)
-        self._rotation = pose.rotation.copy()  # what was rounded must not add up
+        self._rotation = pose.rotation.copy()  # rounding errors must not accumulate
         is_known = self._count >= 4 and at_s - self._started_s > 0.08
         speed, spread = float(np.linalg.norm(self._state[3:])), math.sqrt(float(np.trace(self._covariance[3:, 3:])) / 3)
         is_moving = is_known and speed > max(0.02, 3 * spread)
@@ -173,7 +173,7 @@ class PoseFilter:
         return SteadyPose(pose, _sort_extents(self._extents), velocity, self._covariance.copy(), is_moving)
 
     def _sort_axes(self) -> None:
-        """Longest side first, once one is longer for certain."""
+        """Sort the longest side first, once one is clearly longer."""
         for first, second in ((0, 1), (1, 2), (0, 1)):
             if self._extents[second] > self._extents[first] * (1 + _EQUAL_SIDES_SHARE):
                 swap = np.arange(3)
@@ -185,7 +185,7 @@ class PoseFilter:
 def _nearest_axis_order(
     rotation: Floats, extents: Floats, last_rotation: Floats, last_extents: Floats
 ) -> tuple[Floats, Floats]:
-    """Of the 24 right-handed ways to name a box's axes, the one nearest to the last in turn and sides."""
+    """Find the nearest of the 24 right-handed axis orders to the previous rotation and sides."""
     best, least = (rotation, extents), math.inf
     floor = 0.1 * float(last_extents.max())
     for permutation in _AXIS_PERMUTATIONS:
@@ -199,7 +199,7 @@ def _nearest_axis_order(
 
 
 def _sort_extents(extents: Floats) -> Floats:
-    """Where two sides are alike and in the wrong order, their mean for both."""
+    """Replace two nearly equal sides in the wrong order by their mean."""
     out = extents.copy()
     for first, second in ((0, 1), (1, 2), (0, 1)):
         if out[second] > out[first]:

@@ -21,12 +21,12 @@ def register_depth(
     camera_from_depth: RigidTransform,
     within: tuple[int, int, int, int] | None = None,
 ) -> Depth:
-    """(H, W) float32 m in `camera`'s picture, 0 for none; of several points in one pixel the nearest stands.
+    """Register a depth image to another camera's picture: (H, W) float32 m, 0 for none.
 
-    depth: (h, w) float32 m along the depth camera's axis, 0 or NaN for none. Where the camera has more pixels than
-    the depth camera, a point covers as many as lie between it and the next, so that what is behind does not shine
-    through. Each point keeps its own depth along the camera's axis. within: x0, y0, x1, y1 px, the last two exclusive:
-    all that is wanted, and the rest may stay 0, which is many times as fast for a small part.
+    The nearest of several points in one pixel wins. depth: (h, w) float32 m along the depth camera's axis, 0 or NaN
+    for none. Where the camera has more pixels than the depth camera, a point covers all pixels up to the next point,
+    which occludes the background. Each point keeps its own depth along the camera's axis. within: x0, y0, x1, y1 px,
+    the last two exclusive: the required region; the rest may stay 0, which is many times as fast for a small one.
     """
     if depth.shape[::-1] != depth_camera.size:
         raise CalibrationError(
@@ -66,7 +66,7 @@ def register_depth(
 def _may_project_inside(
     points: NDArray[np.float32], camera: CameraModel, within: tuple[int, int, int, int], splat: int
 ) -> NDArray[np.bool_]:
-    """(N,) which points may fall into that part, by where they would without a lens and what a lens moves at most."""
+    """Select the (N,) points that may fall into the region, by their undistorted place and the largest distortion."""
     margin = _max_distortion_px(camera) + splat + 1
     x = points[:, 0] / points[:, 2] * np.float32(camera.fx) + np.float32(camera.cx)
     y = points[:, 1] / points[:, 2] * np.float32(camera.fy) + np.float32(camera.cy)
@@ -76,7 +76,7 @@ def _may_project_inside(
 
 @functools.lru_cache(maxsize=4)
 def _max_distortion_px(camera: CameraModel) -> float:
-    """How far the lens moves a pixel at most, px; infinite where some pixels have no ray before the camera."""
+    """Compute the largest distortion, px; infinite where some pixels have no ray before the camera."""
     y, x = np.mgrid[: camera.size[1], : camera.size[0]]
     ray_grid = compute_ray_grid(camera)
     shifts = np.hypot(ray_grid[..., 0] * camera.fx + camera.cx - x, ray_grid[..., 1] * camera.fy + camera.cy - y)

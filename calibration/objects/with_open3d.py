@@ -16,7 +16,7 @@ _NEIGHBOURS, _SIGMAS = 20, 2.0
 
 
 def load_open3d() -> Any:
-    """Open3D itself; raises `CalibrationError` where it is missing."""
+    """Import Open3D; raises `CalibrationError` where it is missing."""
     try:
         return importlib.import_module("open3d")
     except (ImportError, OSError) as error:  # libusb may be missing
@@ -26,9 +26,9 @@ def load_open3d() -> Any:
 
 
 def fit_open3d_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
-    """The box of the smallest volume, whatever its faces; the sides are measured as by `fit_minimal_box`.
+    """Fit the box of the smallest volume; its sides are measured as in `fit_minimal_box`.
 
-    last is not looked at. Raises `CalibrationError` where Open3D is missing or finds no box, as in flat points.
+    last_rotation is ignored. Raises `CalibrationError` where Open3D is missing or finds no box, as in flat points.
     """
     open3d = load_open3d()
     points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.points.astype(np.float64)))

@@ -109,7 +109,7 @@ def test_it_can_be_broken_off_and_what_is_done_stays():
     while choreography.advise(wearer.now).done < 5:
         wearer.watch(1 / FPS)
     choreography.stop()
-    assert choreography.advise(wearer.now).hint == "left"
+    assert choreography.advise(wearer.now).hint == "stopped"
     assert sum(pairs.is_usable for pairs in choreography.get_pairs("fit")) == 5
 
 
