@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from realtime.errors import SourceError
-from realtime.types import FrameSource, GazeSource, SourceStatus
+from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
     from realtime.sources.depth import DepthSource
-
-__all__ = [
-    "FrameSource", "GazeSource", "SourceError", "SourceStatus", "open_depth", "open_frames", "open_gaze",
-    "redact_password",
-]  # fmt: skip
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH, "
@@ -126,11 +121,10 @@ def _open_depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
     from realtime.sources.depth_file import FileDepth, VideoDepth
     from realtime.sources.video_file import VideoFrames
 
-    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
-    options = _parse_options(spec, query, "fps")
+    path, options = _split_path(spec, rest, "fps")
     if not isinstance(frames, VideoFrames):
         raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
-    fps = _parse_number(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else frames.fps
+    fps = _parse_fps(spec, options) or frames.fps
     file = _parse_path(spec, path)
     return VideoDepth(file, frames.clock) if file.is_file() else FileDepth(file, frames.clock, fps)
 
@@ -169,33 +163,28 @@ def _open_camera(spec: str, rest: str) -> FrameSource:
 
 
 def _open_file(spec: str, rest: str) -> FrameSource:
-    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
-    options = _parse_options(spec, query, "loop", "realtime", "fps")
-    flags = {}
-    for name, default in (("loop", "0"), ("realtime", "1")):
-        flags[name] = options.get(name, default)
-        if flags[name] not in ("0", "1"):
-            raise SourceError(f"{spec!r}: {name} is {flags[name]!r}; expected 0 or 1")
+    path, options = _split_path(spec, rest, "loop", "realtime", "fps")
+    loop = _parse_flag(spec, options, "loop", default="0")
+    real_time = _parse_flag(spec, options, "realtime", default="1")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected file:PATH")
     from realtime.sources.video_file import VideoFrames
 
-    return VideoFrames(
-        _parse_path(spec, path),
-        loop=flags["loop"] == "1",
-        real_time=flags["realtime"] == "1",
-        fps=_parse_number(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None,
-    )
+    return VideoFrames(_parse_path(spec, path), loop=loop, real_time=real_time, fps=_parse_fps(spec, options))
 
 
 def _open_recording(spec: str, rest: str) -> FrameSource:
-    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
-    real_time = _parse_options(spec, query, "realtime").get("realtime", "1")
-    if real_time not in ("0", "1"):
-        raise SourceError(f"{spec!r}: realtime is {real_time!r}; expected 0 or 1")
+    path, options = _split_path(spec, rest, "realtime")
+    real_time = _parse_flag(spec, options, "realtime", default="1")
     from realtime.recording.playback import RecordedFrames
 
-    return RecordedFrames(_parse_path(spec, path), real_time=real_time == "1")
+    return RecordedFrames(_parse_path(spec, path), real_time=real_time)
+
+
+def _split_path(spec: str, rest: str, *allowed: str) -> tuple[str, dict[str, str]]:
+    """Split into path and options; a `?` in the path of an existing file begins no options."""
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    return path, _parse_options(spec, query, *allowed)
 
 
 def _parse_path(spec: str, text: str) -> Path:
@@ -216,8 +205,9 @@ def _open_stream(spec: str) -> FrameSource:
     from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_stream
 
-    shown = f"rtsp://{host}{f':{port}' if port else ''}{url.path}"  # without the password
-    return CaptureFrames(shown, lambda: open_stream(spec), "check the address, the password and that it is switched on")
+    redacted = f"rtsp://{host}{f':{port}' if port else ''}{url.path}"
+    advice = "check the address, the password and that it is switched on"
+    return CaptureFrames(redacted, lambda: open_stream(spec), advice)
 
 
 def _parse_options(spec: str, query: str, *allowed: str) -> dict[str, str]:
@@ -226,6 +216,17 @@ def _parse_options(spec: str, query: str, *allowed: str) -> dict[str, str]:
         if name not in allowed:
             raise SourceError(f"{spec!r}: unknown option {name!r}; expected {', '.join(allowed)}")
     return options
+
+
+def _parse_flag(spec: str, options: dict[str, str], name: str, *, default: str) -> bool:
+    text = options.get(name, default)
+    if text not in ("0", "1"):
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected 0 or 1")
+    return text == "1"
+
+
+def _parse_fps(spec: str, options: dict[str, str]) -> float | None:
+    return _parse_number(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None
 
 
 def _parse_number(spec: str, name: str, text: str, minimum: float, maximum: float) -> float:
