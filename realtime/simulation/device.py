@@ -11,7 +11,6 @@ import queue
 import threading
 import time
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Literal
 import msgpack
 import numpy as np
 
-from realtime.comms.sockets import PupilServer
+from realtime.comms.sockets import PupilRemote, PupilServer
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.encoded_frames import EncodedFrame, shots
@@ -29,8 +28,6 @@ from realtime.simulation.wandering_gaze import GazeAim
 from realtime.sources.gaze_csv import read_trace
 from realtime.sources.opencv_capture import VideoFile
 
-VERSION = "3.6.7.0"
-"""Pupil Capture's version whose behaviour this follows."""
 CACHE_BYTES = 256 * 2**20
 BLINK_S = 0.15
 SACCADE_S = 0.04
@@ -74,21 +71,21 @@ class SimulatedTracker:
         self._rate_hz, self._loop, self._seed = rate_hz, loop, seed
         self._noise_px, self._blink_every_s = noise_px, blink_every_s
         self._random = np.random.default_rng(seed)
-        self._epoch_s = float(self._random.uniform(-5e3, 5e3))
+        epoch_s = float(self._random.uniform(-5e3, 5e3))
         self._noise = np.zeros(2)
         self._started_s = 0.0
         self._shots: queue.Queue[EncodedFrame | None] = queue.Queue(_AHEAD)
-        self._forward: deque[list[bytes]] = deque(maxlen=64)
         self._failure: SourceError | None = None
         self._stop, self._ended = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         self.frames_sent = self.gaze_sent = 0
         self._server = PupilServer(host, port)
+        self._remote = PupilRemote(self._server, epoch_s)
         self.port, self.publish_port = self._server.port, self._server.publish_port
 
     def clock_s(self) -> float:
         """The device's time now."""
-        return time.monotonic() + self._epoch_s
+        return self._remote.clock_s()
 
     @property
     def ended(self) -> bool:
@@ -124,26 +121,7 @@ class SimulatedTracker:
 
     def _answer(self) -> None:
         while not self._stop.is_set():
-            self._server.serve_request(self._reply, 0.1)
-
-    def _reply(self, parts: list[bytes]) -> str:
-        """What Pupil Remote answers: two words and multipart messages are exact, else the first letter decides."""
-        if len(parts) > 1:
-            self._forward.append(parts)
-            return "Message forwarded."
-        request = parts[0].decode(errors="replace")
-        fixed = {"SUB_PORT": str(self.publish_port), "PUB_PORT": str(self._server.sink_port)}
-        if request in fixed:
-            return fixed[request]
-        if request[:1] in ("R", "r") or request in ("C", "c"):
-            return "OK"
-        if request.startswith("T"):
-            try:
-                self._epoch_s = float(request[2:]) - time.monotonic()
-            except ValueError:
-                return f"'{request[2:]}' cannot be converted to float."
-            return "Timesync successful."
-        return {"t": repr(self.clock_s()), "v": VERSION}.get(request[:1], "Unknown command.")
+            self._server.serve_request(self._remote.reply, 0.1)
 
     def _load(self) -> None:
         """Keep a few frames decoded and encoded ahead of the player; None is the end."""
@@ -202,8 +180,8 @@ class SimulatedTracker:
                 if not self._wait_until(due_s):
                     break
                 self._send_gaze(shot.size, due_s, x, y, confidence)
-            while self._forward:
-                self._server.send(self._forward.popleft())
+            while self._remote.forwarded:
+                self._server.send(self._remote.forwarded.popleft())
             shot = coming
         self._ended.set()
 
@@ -249,7 +227,7 @@ class SimulatedTracker:
                 "width": shot.size[0],
                 "height": shot.size[1],
                 "index": self.frames_sent,
-                "timestamp": self._started_s + shot.due_s + self._epoch_s,
+                "timestamp": self._started_s + shot.due_s + self._remote.epoch_s,
                 "format": form,
             }
             self._server.send([topic.encode(), msgpack.packb(head), pixels])
@@ -260,7 +238,7 @@ class SimulatedTracker:
             confidence = 0.0
         step = self._noise_px * math.sqrt(1 - _NOISE_MEMORY**2)
         self._noise = _NOISE_MEMORY * self._noise + self._random.normal(0, step, 2)
-        timestamp = self._started_s + due_s + self._epoch_s
+        timestamp = self._started_s + due_s + self._remote.epoch_s
         x, y = self._error.says(x, y, size)
         datum = {
             "norm_pos": [(x + float(self._noise[0])) / size[0], 1 - (y + float(self._noise[1])) / size[1]],
