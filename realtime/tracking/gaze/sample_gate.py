@@ -1,18 +1,22 @@
-"""Rejects samples that are late, repeated or near a blink, and detects clocks set back.
+"""Rejects samples that are invalid, late, repeated or near a blink, and detects clocks set back.
 
 Times are `captured_ns` of the samples; only silence of the transport is measured by `received_ns`.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from enum import Enum
 
 from realtime.tracking.gaze.settings import GazeSettings
+from realtime.types import GazeSample
 
 MAX_INTERVAL_S = 0.2
 """Longer pauses do not count for the sampling rate."""
 GAP_INTERVALS = 2.5
+FAR_WIDTHS = 2.0
+"""A sample farther outside than this many frame widths is invalid."""
 SMOOTHING = 0.1
 
 
@@ -51,6 +55,19 @@ class SampleGate:
     def gap_s(self) -> float:
         """Time without a valid sample that counts as a blink at this sampling rate."""
         return max(self._settings.blink_gap_s, GAP_INTERVALS * (self.interval_s or 0.0))
+
+    def is_valid(self, sample: GazeSample, x: float, y: float, frame_size: tuple[int, int]) -> bool:
+        """Tell whether a sample is valid, and count the reason if not."""
+        reason = None
+        if not (math.isfinite(x) and math.isfinite(y)):
+            reason = "not_finite"
+        elif max(abs(x), abs(y)) > (FAR_WIDTHS + 1) * max(frame_size):
+            reason = "far_outside"
+        elif not sample.confidence >= self._settings.min_confidence:
+            reason = "low_confidence"
+        if reason:
+            self._counts[reason] += 1
+        return reason is None
 
     def admit(self, t_ns: int, received_ns: int, valid: bool) -> GateVerdict:
         """Classify a sample.

@@ -288,7 +288,7 @@ def test_memory_is_bounded():
         place = rng.uniform(0, 1000, 2) if k % 50 < 25 else (500.0, 500.0)
         one = sample(k * 2.5, place)
         gaze.update(one, (one.x, one.y), SIZE)
-    held = [*gaze._pending, *gaze._segment.points, *gaze._previous.points]
+    held = [*gaze._saccade.pending, *(point for segment in gaze._fixations.segments for point in segment.points)]
     assert len(held) <= 64 + 2 * (32 + 64)
 
 
