@@ -24,29 +24,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
+from realtime.tracking.dwell.competing_object import CompetingObject
+from realtime.tracking.dwell.level_stepper import LevelStepper
 from realtime.tracking.dwell.mask_points import Mapper, MaskPoints, compute_iou, is_near
 from realtime.tracking.dwell.object_memory import ObjectMemory, TrackedObject
 from realtime.tracking.dwell.observation import DwellDecision, DwellInput
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.types import Mask, State
-
-WHOLE = 2
-"""Granularity levels run from 0, a part, to 2, the whole, as SAM orders its masks 1 to 3."""
-
-
-@dataclass(slots=True, eq=False)
-class _CompetingObject:
-    """Another object under the gaze, and since when."""
-
-    points: MaskPoints
-    since_ns: int
 
 
 class DwellStateMachine:
@@ -57,13 +48,13 @@ class DwellStateMachine:
         self._settings = settings or DwellSettings()
         self._counts: Counter[str] = Counter()
         self._shown: TrackedObject | None = None
-        self._competitor: _CompetingObject | None = None
+        self._competitor = CompetingObject(self._settings.same_iou)
+        self._stepper = LevelStepper(self._settings)
         self._memory = ObjectMemory(self._settings, last_id)
         self._shown_id = 0
         self._now_ns: int | None = None
         self._was_on = False
         self._onset_ns: int | None = None
-        self._step_ns: int | None = None
         self._at_px = (math.nan, math.nan)
 
     @property
@@ -83,9 +74,7 @@ class DwellStateMachine:
 
     def move(self, mapping: Mapper) -> None:
         """Carry all objects to the newest frame's pixels; `mapping` takes (N, 2) float64 px, NaN if unknown."""
-        if self._competitor is not None:
-            points = self._competitor.points.map(mapping)
-            self._competitor = None if points is None else replace(self._competitor, points=points)
+        self._competitor.move(mapping)
         self._memory.move(mapping)
         if self._shown is not None:
             self._shown.points = self._shown.points.map(mapping) or self._shown.points
@@ -104,7 +93,6 @@ class DwellStateMachine:
         if self._shown is not None:
             self._shown.dwell_ns = 0
             self._counts["clears"] += 1
-        self._competitor = None
         self._drop_shown()
 
     def add_objects(self, points: Sequence[MaskPoints], frame_size: tuple[int, int], now_ns: int) -> list[int]:
@@ -122,31 +110,30 @@ class DwellStateMachine:
         fresh = MaskPoints.from_mask(decoded, observed.frame_size) if decoded is not None else None
         if observed.is_broken and self._shown is not None:
             self._counts["breaks"] += 1
-            self._competitor = None
             self._drop_shown()
         tracked = self._shown
         if tracked is None:
-            if (
-                observed.gaze is None
-                or fresh is None
-                or not self._has_lasted(observed, observed.gaze, fresh, self._settings.preview_s)
-            ):
+            if observed.gaze is None or fresh is None:
                 return self._decide_nothing()
-            return self._show(observed, observed.gaze, fresh)
+            lasted_ns = self._competitor.update(observed, observed.gaze, fresh)
+            is_ripe = lasted_ns >= self._settings.preview_s * 1e9
+            return self._show(observed, observed.gaze, fresh) if is_ripe else self._decide_nothing()
         if observed.is_held:
             return self._keep(observed, tracked)
         if self._is_on(observed, tracked, fresh):
-            return self._continue(observed, tracked, fresh, elapsed_ns)
+            if self._was_on:
+                tracked.dwell_ns += elapsed_ns
+            return self._continue(observed, tracked, fresh)
         self._was_on = False
         if observed.gaze is not None and fresh is not None:
-            clear, stayed = self._is_clear(observed, observed.gaze), self._has_stayed(observed.gaze)
-            ripe = self._has_lasted(observed, observed.gaze, fresh, self._settings.switch_s, clear)
-            if stayed and (ripe or clear):
+            is_clear, has_stayed = self._is_clear(observed, observed.gaze), self._has_stayed(observed.gaze)
+            lasted_ns = self._competitor.update(observed, observed.gaze, fresh, tracked, is_clear)
+            is_ripe = lasted_ns >= self._settings.switch_s * 1e9
+            if has_stayed and (is_ripe or is_clear):
                 self._counts["refinements"] += 1
-                return self._continue(observed, tracked, fresh, elapsed_ns, changed=True)
-            if ripe:
+                return self._continue(observed, tracked, fresh, changed=True)
+            if is_ripe:
                 self._counts["switches"] += 1
-                self._drop_shown()
                 return self._show(observed, observed.gaze, fresh)
         if observed.carried is None or observed.now_ns - tracked.seen_ns >= self._settings.lost_s * 1e9:
             return self._lose()
@@ -155,7 +142,8 @@ class DwellStateMachine:
 
     def _keep(self, observed: DwellInput, tracked: TrackedObject) -> DwellDecision:
         """Keep the held object: as decoded again, or else carried on."""
-        self._was_on, self._competitor = False, None
+        self._was_on = False
+        self._competitor.clear()
         mask = observed.carried if observed.decoded is None else observed.decoded
         if mask is None:
             return self._lose()
@@ -165,7 +153,6 @@ class DwellStateMachine:
 
     def _lose(self) -> DwellDecision:
         self._counts["losts"] += 1
-        self._competitor = None
         self._drop_shown()
         return self._decide_nothing()
 
@@ -179,9 +166,7 @@ class DwellStateMachine:
         if gaze is None or gaze.kind in ("blink", "none"):
             return False
         if fresh is None or observed.decoded is None:
-            return observed.carried is not None and is_near(
-                observed.carried, observed.frame_size, gaze.point_px, gaze.radius_px
-            )
+            return not self._is_clear(observed, gaze)
         if tracked.level is not None and observed.level == tracked.level and self._has_stayed(gaze):
             return True
         if observed.carried is None:
@@ -200,37 +185,17 @@ class DwellStateMachine:
             observed.carried, observed.frame_size, gaze.point_px, gaze.radius_px
         )
 
-    def _has_lasted(
-        self, observed: DwellInput, gaze: GazeEstimate, fresh: MaskPoints, after_s: float, clear: bool = False
-    ) -> bool:
-        """Tell whether the fixation on another object has lasted long enough."""
-        since_ns = gaze.onset_ns if self._shown is None else max(gaze.onset_ns, self._shown.seen_ns)
-        assert observed.decoded is not None
-        competitor, same_iou = self._competitor, self._settings.same_iou
-        if (
-            competitor is not None
-            and competitor.points.compare_to(observed.decoded, observed.frame_size).iou >= same_iou
-        ):
-            since_ns = competitor.since_ns
-        if clear and self._shown is not None:
-            since_ns = min(since_ns, self._shown.seen_ns)
-        self._competitor = _CompetingObject(fresh, since_ns)
-        return observed.now_ns - since_ns >= after_s * 1e9
-
     def _continue(
-        self,
-        observed: DwellInput,
-        tracked: TrackedObject,
-        fresh: MaskPoints | None,
-        elapsed_ns: int,
-        changed: bool = False,
+        self, observed: DwellInput, tracked: TrackedObject, fresh: MaskPoints | None, changed: bool = False
     ) -> DwellDecision:
-        """Count the dwell on the object, and show the fresh mask if there is one."""
+        """Record the gaze on the object, and show the fresh mask if there is one."""
         assert observed.gaze is not None
-        if self._was_on:
-            tracked.dwell_ns += elapsed_ns
-        self._record_fixation(observed, tracked, observed.gaze)
-        self._step_level(observed, tracked, observed.gaze)
+        self._was_on, tracked.seen_ns = True, observed.now_ns
+        self._competitor.clear()
+        if observed.gaze.is_steady:
+            self._onset_ns, self._at_px = observed.gaze.onset_ns, observed.gaze.point_px
+        if self._stepper.update(observed, tracked, observed.gaze):
+            self._counts["steps"] += 1
         state: State = "locked" if tracked.dwell_ns >= self._settings.lock_s * 1e9 else "preview"
         mask = observed.carried if fresh is None else observed.decoded
         if fresh is not None:
@@ -242,7 +207,8 @@ class DwellStateMachine:
 
     def _show(self, observed: DwellInput, gaze: GazeEstimate, fresh: MaskPoints) -> DwellDecision:
         """Show another object: a remembered one, or a new one."""
-        since_ns = self._competitor.since_ns if self._competitor is not None else gaze.onset_ns
+        since_ns = self._competitor.since_ns if self._competitor.since_ns is not None else gaze.onset_ns
+        self._drop_shown()
         dwell_ns = max(
             observed.now_ns - max(since_ns, since_ns if self._memory.broken_ns is None else self._memory.broken_ns), 0
         )
@@ -256,28 +222,7 @@ class DwellStateMachine:
             if observed.now_ns - tracked.seen_ns < self._settings.lost_s * 1e9:
                 dwell_ns += tracked.dwell_ns
         self._shown, self._shown_id, tracked.dwell_ns = tracked, tracked.id, dwell_ns
-        return self._continue(observed, tracked, fresh, 0, changed=True)
-
-    def _record_fixation(self, observed: DwellInput, tracked: TrackedObject, gaze: GazeEstimate) -> None:
-        """Record position and time of the fixation on the object."""
-        self._was_on, self._competitor, tracked.seen_ns = True, None, observed.now_ns
-        if gaze.is_steady:
-            self._onset_ns, self._at_px = gaze.onset_ns, gaze.point_px
-
-    def _step_level(self, observed: DwellInput, tracked: TrackedObject, gaze: GazeEstimate) -> None:
-        """Step the granularity after a deliberately long fixation, up to the whole and down again."""
-        if gaze.kind != "fixation":  # a pursuit is not deliberate
-            self._step_ns = observed.now_ns
-        self._step_ns = gaze.onset_ns if self._step_ns is None else max(self._step_ns, gaze.onset_ns)
-        if not self._settings.steps or tracked.is_level_fixed or tracked.dwell_ns < self._settings.lock_s * 1e9:
-            return
-        if observed.now_ns - self._step_ns < self._settings.step_s * 1e9:
-            return
-        level = tracked.level if tracked.level is not None else observed.level or 0
-        tracked.is_rising = level < WHOLE if level in (0, WHOLE) else tracked.is_rising
-        tracked.level = level + (1 if tracked.is_rising else -1)
-        self._step_ns = observed.now_ns
-        self._counts["steps"] += 1
+        return self._continue(observed, tracked, fresh, changed=True)
 
     def _update_points(self, tracked: TrackedObject, mask: Mask, frame_size: tuple[int, int]) -> None:
         """Update the object's points to the shown mask."""
@@ -285,6 +230,7 @@ class DwellStateMachine:
 
     def _drop_shown(self) -> None:
         """Stop showing the object, and remember it."""
+        self._competitor.clear()
         if self._shown is not None:
             self._memory.add(self._shown)
         self._shown, self._was_on = None, False
