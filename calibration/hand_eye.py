@@ -5,7 +5,7 @@
 
 For every pose i, H_i X camera_from_board_i = Y, where H_i is base_from_gripper_i, or its inverse for eye to hand.
 Solved here without OpenCV: Park & Martin (1994) for a start, then X and Y jointly by least squares over all poses,
-turns and places each weighted by what they turn out to be worth. OpenCV's five methods may be chosen where it has them.
+rotations and translations weighted by their residuals. OpenCV's five methods may be selected where it has them.
 """
 
 from __future__ import annotations

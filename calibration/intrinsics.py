@@ -1,7 +1,7 @@
 """Fits a camera's intrinsics to board views, rejects outlier views and estimates standard deviations.
 
-The fit is Zhang's (2000) as OpenCV has it. What is views of it, residuals and standard deviations, is computed here
-with our own camera models, the same way for each of them.
+The fit is Zhang's (2000) in OpenCV. Residuals and standard deviations are computed here with `calibration.camera`, in
+the same way for each model.
 """
 
 from __future__ import annotations

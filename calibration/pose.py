@@ -1,4 +1,4 @@
-"""Where a board is: its pose from its corners in one picture, for every camera model, with residuals and covariance."""
+"""Estimates a board's pose from one picture, for every camera model, with residuals and covariance."""
 
 from __future__ import annotations
 

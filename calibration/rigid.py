@@ -1,7 +1,6 @@
-"""Rigid transforms, named `target_from_source`: `a_from_b.apply(points_b)` gives the same points in frame a.
+"""Transforms points rigidly: `a_from_b.apply(points_b)` are the same points in frame a.
 
-So `base_from_camera = base_from_gripper @ gripper_from_camera`: what touches must be the same frame. Metres; rotations
-of right-handed frames.
+`base_from_camera = base_from_gripper @ gripper_from_camera`: adjacent frames must match. Metres; right-handed frames.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recorded robot poses, for hand-eye calibration: JSON or CSV, metres and quaternions, or 4 x 4 matrices. Pure.
+"""Parses robot poses for hand-eye calibration: JSON or CSV, metres and quaternions, or 4 x 4 matrices. Pure.
 
 JSON: a list, or {"poses": [...]}, of {"name": "01.png", "base_from_gripper": POSE, "camera_from_board": POSE}, where
 POSE is {"translation_m": [x, y, z], "quaternion_xyzw": [x, y, z, w]} or {"matrix": [[...] * 4]}.

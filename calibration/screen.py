@@ -1,4 +1,4 @@
-"""Gaze on a monitor, by AprilTags or ArUco markers around it or on it. Pure.
+"""Maps gaze to a monitor by AprilTags or ArUco markers around it or on it. Pure.
 
 Screen coordinates are the user's own, such as the monitor's pixels or metres: x right, y down.
 """

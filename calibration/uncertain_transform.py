@@ -1,7 +1,7 @@
-"""Rigid transforms with covariance, which goes along when they are composed or inverted.
+"""Propagates covariance through composed and inverted rigid transforms.
 
-The covariance is ROS's (REP-103): 6 x 6, row-major, of x, y, z in metres and turns about x, y, z in radians, along the
-fixed axes of the target frame. To first order, for independent errors (Barfoot & Furgale, 2014).
+The covariance is ROS's (REP-103): 6 x 6, row-major, of x, y, z in metres and rotations about x, y, z in radians,
+along the fixed axes of the target frame. To first order, for independent errors (Barfoot & Furgale, 2014).
 """
 
 from __future__ import annotations

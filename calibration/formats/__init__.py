@@ -1,4 +1,4 @@
-"""Other programs' camera calibrations: Pupil's intrinsics files, Neon's calibration, ROS's `camera_info`."""
+"""Reads camera calibrations of other programs: Pupil, Neon and ROS's `camera_info`."""
 
 from __future__ import annotations
 

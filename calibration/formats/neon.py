@@ -1,7 +1,7 @@
-"""Neon's scene camera: `calibration.bin` of a recording or a device, and `scene_camera.json` of a download.
+"""Parses Neon's scene camera from `calibration.bin` (recording, device) or `scene_camera.json` (download).
 
 The binary is a fixed record, little endian: version (1 byte), serial (6), then for scene, right eye and left eye a
-3 x 3 matrix, 8 coefficients and a 4 x 4 transform of doubles, and a checksum (4). Neither says the resolution, which is
+3 x 3 matrix, 8 coefficients and a 4 x 4 transform of doubles, and a checksum (4). Neither has the resolution, which is
 1600 x 1200 for every Neon.
 """
 

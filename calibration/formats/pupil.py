@@ -1,4 +1,4 @@
-"""Pupil Capture's intrinsics files, such as `world.intrinsics` in a recording: a msgpack map from resolution to camera.
+"""Parses Pupil Capture's intrinsics files, such as `world.intrinsics`: a msgpack map from resolution to camera.
 
 Layout as written by Pupil 2 and 3: {"version": 1, "(1280, 720)": {"camera_matrix", "dist_coefs", "cam_type",
 "resolution"}}; the camera's name is the file's.

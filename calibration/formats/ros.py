@@ -1,7 +1,7 @@
-"""ROS's `camera_info`: read from the YAML of camera_calibration, `ros2 topic echo` or OpenCV; written as the first.
+"""Parses ROS's `camera_info` YAML of camera_calibration, `ros2 topic echo` or OpenCV; formats the first.
 
-These files need a small part of YAML only: keys, numbers, words, lists in brackets or with dashes, one level deep. That
-part is read here; anything else is refused with its line.
+These files need a small part of YAML only: keys, numbers, words, lists in brackets or with dashes, one level deep. Only
+this part is parsed; anything else is an error with its line.
 """
 
 from __future__ import annotations

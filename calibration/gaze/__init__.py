@@ -1,7 +1,7 @@
-"""Gaze calibration: from what the tracker says to where the eyes are, with the error known. Pure; time is an argument.
+"""Calibrates reported gaze with a known error. Pure; time is an argument.
 
-`choreography` collects looks at targets, `mapping` fits the map, `quality` judges it on other targets, `calibrated` is
-the whole, `drift` what has slipped since.
+`choreography` collects gaze at targets, `mapping` fits the map, `quality` validates it on other targets, `calibrated`
+combines them, `drift` corrects later slippage.
 """
 
 from calibration.gaze.calibrated import (

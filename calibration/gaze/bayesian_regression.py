@@ -1,10 +1,9 @@
-"""Fit a small surface to few, noisy targets: Bayesian regression whose shrinkage the targets themselves decide. Pure.
+"""Fits a polynomial surface to few, noisy targets by Bayesian regression. Pure.
 
-Every term of the polynomial has a Gaussian prior round zero, as wide as terms of its order usually are; how wide that
-is, and how noisy the targets are, is not known, so that the fit is the mean over a grid of answers, each with the
-weight that the data give it (MacKay, Bayesian interpolation, Neural Computation 1992; the grid instead of its maximum
-because nine targets leave the maximum open). A term that the targets do not speak for stays near zero, one that they
-speak for clearly is hardly held back: the offset, affine and quadratic models are its limits.
+Every term has a Gaussian prior around zero, with a width for its order. These widths and the targets' noise are
+unknown: the fit is the mean over a grid of them, weighted by their evidence (MacKay, Bayesian interpolation, Neural
+Computation 1992; the grid instead of its maximum, which nine targets do not determine). A term without support in the
+data stays near zero, a clear one is hardly shrunk: the offset, affine and quadratic models are its limits.
 """
 
 from __future__ import annotations

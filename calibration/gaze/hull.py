@@ -1,4 +1,4 @@
-"""Convex hulls of points in degrees: what a calibration has seen, and how far beyond it a look lies. Pure."""
+"""Computes convex hulls of calibrated points, in degrees, and distances beyond them. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Markers to look at: drawn on a screen or on paper, found in the scene picture. Pure.
+"""Draws calibration markers and finds them in the scene picture. Pure.
 
-ArUco markers of 5 x 5 cells (Garrido-Jurado et al., Pattern Recognition 2014): found wherever they are, turned and
-tilted, and each says which one it is, so that what is seen never belongs to the wrong target.
+ArUco markers of 5 x 5 cells (Garrido-Jurado et al., Pattern Recognition 2014) are detected rotated and tilted, too, and
+their numbers identify the target.
 """
 
 from __future__ import annotations

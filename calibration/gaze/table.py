@@ -1,4 +1,4 @@
-"""A calibration as a table over the picture, so that applying it to a single look costs microseconds. Pure."""
+"""Tabulates a calibration over the picture, which corrects a gaze sample within microseconds. Pure."""
 
 from __future__ import annotations
 

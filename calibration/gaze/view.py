@@ -1,7 +1,7 @@
-"""Pixels of the scene picture as degrees round its middle, so that a lens does not bend what is fitted. Pure.
+"""Converts scene pixels to degrees around the middle, independent of the lens. Pure.
 
-Degrees are azimuthal equidistant: the way from the optical axis is its true angle, in the direction in which it lies in
-the picture; x right, y down. Nothing is lost on the way and back, also at the edge of a fisheye.
+Degrees are azimuthal equidistant: the distance from the optical axis is the true angle, in the direction as in the
+picture; x right, y down. The conversion is invertible, also at the edge of a fisheye.
 """
 
 from __future__ import annotations

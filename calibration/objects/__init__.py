@@ -1,7 +1,6 @@
-"""Masks to things in space: points from depth, oriented boxes, a steady pose, and places without depth.
+"""Locates masked objects in space: points from depth, oriented boxes, filtered poses, positions without depth.
 
-Pure geometry; imports nothing of ours but cameras and rigid transforms. Open3D is used where it is installed and asked
-for (`calibration.objects.with_open3d`).
+Pure geometry; imports only our cameras and rigid transforms. Open3D is optional (`calibration.objects.with_open3d`).
 """
 
 from calibration.objects.boxes import OrientedBox, fit_minimal_box, fit_quick_box

@@ -1,9 +1,9 @@
-"""Oriented boxes round points: a quick one for every frame, and the smallest one for things that are looked at longer.
+"""Fits oriented boxes to points: a quick one for every frame, and the smallest one for longer fixations.
 
-What a camera sees of a thing is its surface on one side, and the box is one of that: the far side is not guessed.
+A camera sees an object's surface on one side, and the box is of that: the far side is not guessed.
 
 **Smallest**: for a given direction the best box with a side along it is its height times the smallest rectangle round
-the projected points (rotating calipers, Toussaint 1983). Directions are tried on a grid and the best are refined, on
+the projected points (rotating calipers, Toussaint 1983). Directions are sampled on a grid and the best are refined, on
 points that are extreme in one of many directions (Barequet & Har-Peled, "Efficiently approximating the minimum-volume
 bounding box of a point set in three dimensions", 2001). Two faces of a box at a right angle have many boxes of the same
 volume round them (any that shares the edge across them), so that among those nearly as small as the smallest the one

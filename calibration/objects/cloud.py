@@ -1,10 +1,10 @@
-"""The points of one thing: from its mask and a depth image, without what lies behind it or hangs in the air.
+"""Extracts an object's points from its mask and a depth image, without background and flying points.
 
 Frames of reference: the camera's optical one, metres. A depth image is (H, W) float32 in metres **along the camera's
-axis** (REP 118, not the distance), 0 or NaN where nothing was measured, its pixels those of the camera and the mask.
+axis** (REP 118, not the distance), 0 or NaN for no measurement, its pixels those of the camera and the mask.
 
-Masks bleed by a few pixels onto what lies behind, and depth cameras put "flying" points between the two. So a core is
-taken (the mask, eroded; near its median depth; in connected surfaces), and grown back as far as its surface goes on.
+Masks bleed by a few pixels onto the background, and depth cameras put "flying" points between the two. So a core (the
+mask, eroded; near its median depth; in connected surfaces) is grown back as far as its surface continues.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class CloudSettings:
     erode_px: width of the mask's edge that is left out because masks may bleed there, px.
     least_valid: smallest share of the mask's pixels that must have depth, 0..1.
     voxel_m: side of the cells that points are averaged in, m; 0 selects one that gives about `cells` cells.
-    cells: number of cells of an object where voxel_m is 0.
-    most_pixels: number of pixels of an object above which only every second pixel, or third, is used.
+    cells: number of cells of an object where voxel_m is 0. most_pixels: number of pixels above which only
+    every second or third is used.
     """
 
     erode_px: int = 3
@@ -83,10 +83,7 @@ class CloudError(CalibrationError):
 
 
 def convert_to_metres(image: NDArray[np.generic]) -> Depth:
-    """Convert an (H, W) depth image, uint16 mm or float m, to float32 m, 0 for none.
-
-    In millimetres 65535 (too far) is none, too.
-    """
+    """Convert an (H, W) depth image, uint16 mm (65535 is none) or float m, to float32 m, 0 for none."""
     if image.ndim != 2 or image.dtype not in (np.uint16, np.float32, np.float64):
         raise CalibrationError(
             f"a depth image must be (H, W) of 16-bit millimetres (16UC1) or float metres (32FC1), got {image.shape} of "

@@ -1,6 +1,6 @@
-"""Where a thing is and how well that is known: by depth, by a plane it lies on, by its size, or only the direction.
+"""Locates an object, with covariance, by depth, a plane it lies on, its size, or only a direction.
 
-Frames of reference: the camera's optical one, metres. Nothing is invented: what cannot be said is `LocationError`.
+Frames of reference: the camera's optical one, metres. Raises `LocationError` rather than guess.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Filters an object's pose over time, with a consistent order of its axes.
 
-Place: a Kalman filter of constant velocity, whose process noise rises when what is measured contradicts it and falls
-when it agrees again (adjustable level of process noise: Bar-Shalom, Li & Kirubarajan, "Estimation with Applications to
-Tracking and Navigation", 2001, 11.2). Orientation: an error of small turns on SO(3), with a gain of its own. Boxes have
+Position: a Kalman filter of constant velocity, whose process noise rises when measurements contradict it and falls
+when they agree again (adjustable level of process noise: Bar-Shalom, Li & Kirubarajan, "Estimation with Applications to
+Tracking and Navigation", 2001, 11.2). Orientation: small-rotation error on SO(3), with its own gain. Boxes have
 no front: of the 24 ways to name a box's axes that one is taken which is nearest to the last, as long as the sides fit.
 """
 

@@ -1,4 +1,4 @@
-"""Depth of one camera as another camera beside it would have measured it: reprojection with a z-buffer."""
+"""Registers depth to another camera beside the depth camera: reprojection with a z-buffer."""
 
 from __future__ import annotations
 

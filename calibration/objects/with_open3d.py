@@ -1,4 +1,4 @@
-"""The same box by Open3D: its voxels, its statistical outliers, its smallest box. The only module that imports it."""
+"""Fits the box with Open3D's voxels, outlier removal and minimal box. The only module that imports it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ NEON = PinholeCamera(
 CORE_WIDE = FisheyeCamera((1920, 1080), 794.3, 793.9, 956.7, 545.2, (-0.0305, 0.0102, -0.0201, 0.0051))
 IDEAL = PinholeCamera((1280, 720), 900.0, 900.0, 639.5, 359.5)
 VERY_WIDE = FisheyeCamera((1000, 1000), 280.0, 280.0, 499.5, 499.5, (0.02, -0.004, 0.0003, 0.0))
-"""Its picture's corners look behind it."""
+"""The rays of its picture's corners point backwards."""
 
 CAMERAS: dict[str, CameraModel] = {
     "webcam": WEBCAM, "neon": NEON, "core wide": CORE_WIDE, "ideal": IDEAL, "very wide": VERY_WIDE,

@@ -37,10 +37,10 @@ def photograph(
     seed: int = 0,
     scale: int = 2,
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR, antialiased by `scale`, on a grey table, with grey-level noise."""
+    """Render (H, W, 3) uint8 BGR, antialiased by `scale`, on a grey table, with grey-level noise."""
     wide, high = camera.size
     plane = _plane(camera, scale)
-    # Where the ray d meets the board: columns 0 and 1 of the rotation span it, the translation is its origin.
+    # The ray d intersects the board: columns 0 and 1 of the rotation span it, the translation is its origin.
     h = np.column_stack([camera_from_board.rotation[:, :2], camera_from_board.translation_m])
     at = np.column_stack([plane, np.ones(len(plane))]) @ np.linalg.inv(h).T
     places = at[:, :2] / at[:, 2:]
@@ -67,7 +67,7 @@ def facing(
     board: CalibrationBoard, distance_m: float, rotvec_rad: tuple[float, float, float] = (0, 0, 0),
     offset_m: tuple[float, float] = (0, 0),
 ) -> RigidTransform:  # fmt: skip
-    """camera_from_board with the board's middle before the camera, leaning by a turn about its middle."""
+    """Place a board with its middle before the camera, rotated about its middle: camera_from_board."""
     columns, rows = board.corner_counts
     middle = np.array([(columns - 1) / 2, (rows - 1) / 2, 0]) * board.square_m
     turn = RigidTransform.from_rotvec(rotvec_rad, [offset_m[0], offset_m[1], distance_m])

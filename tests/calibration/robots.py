@@ -14,13 +14,13 @@ BASE_FROM_BOARD = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.0
 
 
 def noise(rng: np.random.Generator, sigma_m: float, sigma_rad: float) -> RigidTransform:
-    """A small rigid transform; the sigmas are the rms lengths of its place and its turn."""
+    """Sample a small rigid transform; the sigmas are the rms of its translation and rotation."""
     axis = 3**-0.5
     return RigidTransform.from_rotvec(rng.normal(0, axis * sigma_rad, 3), rng.normal(0, axis * sigma_m, 3))
 
 
 def looking(rng: np.random.Generator, base_from_board: RigidTransform) -> RigidTransform:
-    """base_from_camera of a camera some 0.5 m above the board, leaning by up to 40 and rolled by up to 115 degrees."""
+    """Sample base_from_camera some 0.5 m above the board, tilted by up to 40 and rolled by up to 115 degrees."""
     board_from_camera = RigidTransform.from_rotvec([np.pi, 0, 0], rng.uniform((-0.1, -0.1, 0.35), (0.1, 0.1, 0.6)))
     return (
         base_from_board
@@ -32,7 +32,7 @@ def looking(rng: np.random.Generator, base_from_board: RigidTransform) -> RigidT
 def eye_in_hand(
     rng: np.random.Generator, count: int, sigma_m: float, sigma_rad: float
 ) -> list[tuple[RigidTransform, RigidTransform]]:
-    """(base_from_gripper, camera_from_board) with noise on what the camera sees."""
+    """Sample (base_from_gripper, camera_from_board) with noise on the detections."""
     pairs = []
     for _ in range(count):
         base_from_camera = looking(rng, BASE_FROM_BOARD)
@@ -45,7 +45,7 @@ def eye_to_hand(
     rng: np.random.Generator, count: int, sigma_m: float, sigma_rad: float, base_from_camera: RigidTransform,
     gripper_from_board: RigidTransform,
 ) -> list[tuple[RigidTransform, RigidTransform]]:  # fmt: skip
-    """The same for a camera that stands still and a board in the gripper, some 0.7 m before it."""
+    """Sample the same for a fixed camera and a board in the gripper, some 0.7 m before it."""
     pairs = []
     for _ in range(count):
         camera_from_board = RigidTransform.from_rotvec(

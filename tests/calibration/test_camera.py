@@ -38,7 +38,7 @@ def test_there_and_back_over_the_whole_picture(camera: CameraModel) -> None:
 
 @st.composite
 def cameras(draw: st.DrawFn) -> CameraModel:
-    """Any lens, sensible or not."""
+    """Draw any lens, plausible or not."""
     size = draw(st.sampled_from([(640, 480), (1280, 720), (1000, 1000)]))
     focal = draw(st.floats(0.2, 2.0)) * size[0]
     centre = [side * draw(st.floats(0.35, 0.65)) for side in size]
@@ -67,14 +67,14 @@ def test_whatever_the_lens_a_pixel_is_known_exactly_or_not_at_all(camera: Camera
 def test_whatever_is_projected_comes_back_as_the_same_ray_or_is_invalid(
     camera: CameraModel, points: list[tuple[float, float, float]]
 ) -> None:
-    """A polynomial that folds back puts what the lens never saw into the picture; here it must not."""
+    """A polynomial that folds back maps invalid rays into the picture; here it must not."""
     sizes = np.linalg.norm(points, axis=1)
     assume((sizes > 0.1).all())
     pixels = camera.project(points)
     seen = np.isfinite(pixels).all(1)
     assert camera.contains(pixels[seen]).all()
     back = camera.unproject(pixels[seen])
-    # Where the lens is almost flat a pixel covers degrees; what must hold holds in pixels.
+    # Where the polynomial is almost flat a pixel covers degrees; so compare in pixels.
     again = camera.project(back, margin_px=1)
     assert np.abs(again - pixels[seen]).max(initial=0) < ROUND_TRIP_PX
     assert angles_deg(back, np.array(points)[seen] / sizes[seen, None]).max(initial=0) < 1e-3 + 60 * (
@@ -115,7 +115,7 @@ def test_a_fisheye_looks_behind_itself() -> None:
 
 
 def test_the_real_neon_folds_in_its_corners_and_says_so() -> None:
-    """Its coefficients stop rising at 66 degrees; OpenCV gives a ray there all the same."""
+    """Its polynomial stops increasing at 66 degrees; OpenCV still returns a ray there."""
     corner = [(0.0, 0.0)]
     assert np.isnan(NEON.unproject(corner)).all()
     assert np.isfinite(rays_by_opencv(NEON, np.array(corner))).all()

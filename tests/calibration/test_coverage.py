@@ -30,7 +30,7 @@ BOARD = parse_board("charuco:7x5:40mm:20mm:6X6_250")
 def view(
     distance_m: float, turn: tuple[float, float, float] = (0, 0, 0), offset_m: tuple[float, float] = (0, 0)
 ) -> BoardDetection:
-    """What a perfect detector would see of it."""
+    """Compute a perfect detector's result."""
     pixels = project_board(WEBCAM, facing(BOARD, distance_m, turn, offset_m), BOARD.corner_points())
     seen = WEBCAM.contains(pixels)
     return BoardDetection("view", WEBCAM.size, np.flatnonzero(seen), BOARD.corner_points()[seen], pixels[seen])
@@ -77,7 +77,7 @@ def test_the_missing_part_is_named() -> None:
 
 
 def test_following_the_advice_ends() -> None:
-    """Whoever does what is said is done in the end, and not at once."""
+    """Following the instructions completes the coverage, and not at once."""
     size, views, rng = WEBCAM.size, [], np.random.default_rng(0)
     coverage = measure_coverage(views, size)
     while coverage.next_instruction and len(views) < 60:

@@ -56,7 +56,7 @@ def test_a_camera_is_one_object() -> None:
 
 
 def test_a_look_of_a_headset_in_a_robots_frame() -> None:
-    """At a corner of the board: the ray goes through where the robot knows it to be."""
+    """The ray to a corner of the board passes through its known position."""
     board = parse_board("charuco:5x7:40mm:20mm:6X6_250")
     base_from_board = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
     camera_from_board = facing(board, 0.6, (0.3, -0.2, 0.4))

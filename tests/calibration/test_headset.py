@@ -30,7 +30,7 @@ def sight(sigma_px: float = 0.0, seed: int = 0) -> BoardPose:
 
 
 def test_a_ray_of_the_headset_in_the_robots_frame() -> None:
-    """Look at a corner of the board: the ray must pass through where the robot knows it to be."""
+    """The ray to a corner of the board passes through its known position."""
     known = compute_base_from_headset(UncertainTransform.exact(BASE_FROM_BOARD), sight())
     corner = BOARD.corner_points()[17]
     ray = NEON.unproject(project_board(NEON, HEADSET_FROM_BOARD, corner[None]))[0]

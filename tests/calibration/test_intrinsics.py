@@ -20,7 +20,7 @@ BOARD = parse_board("charuco:11x8:30mm:20mm:6X6_250")
 
 
 def views(camera: CameraModel, count: int = 15, sigma_px: float = 0.1, seed: int = 0) -> list[BoardDetection]:
-    """What a detector with that noise would see, leaning and all over the picture."""
+    """Simulate detections with noise, tilted and all over the picture."""
     rng, found = np.random.default_rng(seed), []
     # How wide the camera sees, to put the board everywhere in its picture.
     wide, high = camera.size
@@ -49,9 +49,9 @@ CASES = pytest.mark.parametrize(
 
 @CASES
 def test_a_camera_is_recovered(camera: CameraModel, lens: LensModel) -> None:
-    """In pixels over the picture, which is what counts: coefficients make up for one another.
+    """Compared in pixels, because coefficients compensate for one another.
 
-    A shift of all pixels is a turn of the camera by some arc seconds, which the boards' poses take up.
+    A shift of all pixels is a rotation of the camera by some arc seconds, which the boards' poses absorb.
     """
     result = calibrate_camera(views(camera, 20), lens=lens)
     assert result.rms_px == pytest.approx(0.1 * 2**0.5, rel=0.1)

@@ -78,7 +78,7 @@ def test_the_sight_is_held_and_then_let_go() -> None:
 
 
 def test_a_look_that_comes_late_has_the_sight_of_its_own_time() -> None:
-    """The head turns between two frames; the look belongs to the first and comes after the second."""
+    """The head turns between two frames; the gaze belongs to the first and arrives after the second."""
     before = pose(NEON)
     after = RigidTransform.from_rotvec([0, 0.05, 0], [0, 0, 0]) @ before
     tracker = ScreenTracker(NEON, SCREEN)
@@ -95,7 +95,7 @@ def test_a_look_that_comes_late_has_the_sight_of_its_own_time() -> None:
 
 
 def test_a_marker_that_does_not_fit_the_others_is_refused() -> None:
-    """By 30 px: most of what one of four markers is off by, the homography takes up."""
+    """By 30 px: the homography absorbs most of the error of one of four markers."""
     where = pose(NEON)
     tracker = ScreenTracker(NEON, SCREEN)
     markers = seen(NEON, where)
@@ -162,7 +162,7 @@ def test_beyond_the_horizon_of_the_screen_is_unknown() -> None:
 
 
 def test_markers_are_found_in_a_picture_of_a_monitor() -> None:
-    """Drawn, warped as a camera without a lens sees them, found, and looked at: within 1 px of the monitor."""
+    """Drawn, warped as by a pinhole camera, detected and fixated: within 1 px of the monitor."""
     size_px, marker = (960, 540), 90
     screen = ScreenPlane.with_corner_markers(size_px, marker, gap=-marker - 20.0)
     monitor = np.full((size_px[1], size_px[0]), 255, np.uint8)

@@ -13,14 +13,14 @@ FPS, HZ = 30, 200
 
 
 class Wearer:
-    """Looks where the target is, `off` px away, after a reaction; a clock of its own that tests move on."""
+    """Simulates gaze `off` px from the target, after a reaction time; tests advance its clock."""
 
     def __init__(self, choreography, off=(12.0, -7.0), confidence=0.9):
         self.choreography, self.off, self.confidence = choreography, off, confidence
         self.now = 100.0
 
     def watch(self, seconds, sees=True, where=None, marker=None):
-        """Frames and looks for so long; the marker shown is the one advised, in the picture at its place."""
+        """Add frames and gaze for so long, with the advised marker at its place in the picture."""
         frames = round(seconds * FPS)
         for _ in range(frames):
             step = self.choreography.advise(self.now).step

@@ -16,7 +16,7 @@ numbers = st.floats(-50, 50, allow_nan=False)
 
 
 def test_a_slip_of_1_5_degrees_is_brought_under_0_5_by_one_look():
-    """Of a calibrated tracker, everywhere in its field, and the look itself is no better than eyes are."""
+    """Of a calibrated tracker, everywhere in its field, with a fixation as inaccurate as real ones."""
     rng = np.random.default_rng(5)
     before, after = [], []
     for _ in range(40):

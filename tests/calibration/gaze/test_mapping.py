@@ -16,7 +16,7 @@ VIEW = FlatView((1000, 600))
 
 
 def looked(rng, tracker, **noise):
-    """The targets' looks as the choreography would give them, 40 samples each."""
+    """Simulate the choreography's gaze at targets, 40 samples each."""
     pairs = []
     for number, at in enumerate(GRID):
         look = VIEW.to_pixels(tracker.samples(rng, at, **noise))
@@ -26,7 +26,7 @@ def looked(rng, tracker, **noise):
 
 
 def left_over(tracker, gaze_map):
-    """Mean distance, degrees, between where eyes look and where the map says, on targets that were not calibrated."""
+    """Compute the mean error, degrees, on targets that were not calibrated."""
     return np.linalg.norm(gaze_map.apply(tracker.says(INNER)) - INNER, axis=1).mean()
 
 

@@ -15,7 +15,7 @@ INNER = np.array(
 
 @dataclass
 class Tracker:
-    """Says where the eyes are, wrongly: gain and shear, a bend, a constant bias. Degrees."""
+    """Simulates a tracker with gain, shear, quadratic and constant errors, degrees."""
 
     gain: np.ndarray
     bend: np.ndarray
@@ -28,14 +28,14 @@ class Tracker:
         return cls(rng.normal(0, gain, (2, 2)), rng.normal(0, bend_deg, (2, 3)), bias)
 
     def says(self, at):
-        """(N, 2) what it says of eyes that look at (N, 2)."""
+        """Compute the (N, 2) reported gaze of (N, 2) true gaze."""
         at = np.atleast_2d(at)
         u, v = at[:, 0] / 18, at[:, 1] / 11
         bend = np.array([u * u, u * v, v * v])
         return at + at @ self.gain.T + (self.bend @ bend).T + self.bias
 
     def samples(self, rng, at, count=40, *, target_sd=1.0, sample_sd=0.2, outliers=0.05):
-        """(count, 2) samples of one look: off as a whole, noisy one by one, some of them anywhere."""
+        """Sample (count, 2) gaze of one fixation: biased as a whole, noisy each, with outliers."""
         middle = self.says(at)[0] + rng.normal(0, target_sd, 2)
         out = middle + rng.normal(0, sample_sd, (count, 2))
         wild = rng.random(count) < outliers

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def surface(points: np.ndarray, side_m: float = 0.003, least: int = 3) -> np.ndarray:
-    """Those of (N, 3) points that hang together: cells with several points, joined with their 26 neighbours."""
+    """Select the connected ones of (N, 3) points: cells with several points, joined with their 26 neighbours."""
     cells: dict[tuple[int, ...], list[int]] = {}
     for number, cell in enumerate(map(tuple, np.floor(points / side_m).astype(int).tolist())):
         cells.setdefault(cell, []).append(number)
@@ -31,7 +31,7 @@ def surface(points: np.ndarray, side_m: float = 0.003, least: int = 3) -> np.nda
 
 
 def smallest_box(points: np.ndarray) -> np.ndarray:
-    """Sides, longest first, of the box of the smallest volume round every one of (N, 3) points."""
+    """Compute the sides, longest first, of the smallest box round all (N, 3) points."""
     points = points - points.mean(0)
     along = spread(2000) @ points.T
     corners = points[np.unique(np.r_[along.argmax(1), along.argmin(1)])]

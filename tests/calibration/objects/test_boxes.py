@@ -31,7 +31,7 @@ NAMES = [named for named in SIGNED if np.linalg.det(named) > 0]
 
 
 def against(box, solid):
-    """(degrees, sides relative to the truth's minus 1) with the box's axes named as is nearest to the truth."""
+    """Compare a box with the truth, in its nearest axis order: (degrees, relative sides minus 1)."""
     turn = min(NAMES, key=lambda named: RigidTransform(box.pose.rotation @ named, np.zeros(3)).distance_to(
         RigidTransform(solid.pose.rotation, np.zeros(3)))[1])  # fmt: skip
     named = RigidTransform(box.pose.rotation @ turn, solid.pose.translation_m)
@@ -39,7 +39,7 @@ def against(box, solid):
 
 
 def solids(seed, count):
-    """Boxes of which each side is told by a face that is seen from less than 70 degrees."""
+    """Draw boxes whose sides all have a face visible from less than 70 degrees."""
     rng = np.random.default_rng(seed)
     found = []
     while len(found) < count:
@@ -83,7 +83,7 @@ def test_a_box_that_shows_two_faces_is_not_turned_across_them():
 
 @pytest.mark.parametrize(("bleed_px", "most"), [(0, 0.02), (2, 0.06), (4, 0.15)])
 def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, most):
-    """Where thing and floor touch, depth says nothing about which is which, only how the surface leans."""
+    """Where object and floor touch, only the surface's tilt distinguishes them in depth."""
     camera_from_floor = RigidTransform.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
     solid = Solid(camera_from_floor @ RigidTransform.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
     sight = render_view(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)

@@ -13,12 +13,12 @@ SIDES = np.array([0.2, 0.15, 0.1])
 
 
 def moved(x_m, noise_m=0.0):
-    """The box a little to the right."""
+    """Move the box to the right."""
     return OrientedBox(RigidTransform(POSE.rotation, POSE.translation_m + np.array([x_m, 0, 0]) + noise_m), SIDES)
 
 
 def renamed(pose, extents, rng):
-    """The same box with its axes' signs otherwise, as a fit may give them."""
+    """Change the signs of the box's axes, as a fit may do."""
     signs = rng.choice([-1.0, 1.0], 3)
     signs[2] *= np.sign(signs.prod())
     return OrientedBox(RigidTransform(pose.rotation * signs, pose.translation_m), extents)
