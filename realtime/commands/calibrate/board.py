@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
     done, data = cv2.imencode(".png", board.draw(min(_PX_PER_M, 8000 / _longest_m(board))))
     if not done:
         raise RunFailed(f"OpenCV cannot encode a picture of {args.board}")
-    args.out.write_bytes(as_svg(board, data.tobytes()).encode() if ending == ".svg" else data.tobytes())
+    args.out.write_bytes(render_svg(board, data.tobytes()).encode() if ending == ".svg" else data.tobytes())
     print(f"wrote {args.out}: print it at 100 %, glue it onto something flat and stiff, and measure a square;")
     print(f"if one is not {1000 * board.square_m:g} mm, give the measured lengths to --board {args.board}")
     return 0
 
 
-def as_svg(board: CalibrationBoard, png: bytes) -> str:
+def render_svg(board: CalibrationBoard, png: bytes) -> str:
     """The board's picture in an SVG of its true size, its rim of one square included."""
     columns, rows = (side + 2 if board.kind == "charuco" else side + 3 for side in (board.columns, board.rows))
     wide, high = (f"{1000 * side * board.square_m:g}mm" for side in (columns, rows))

@@ -12,7 +12,7 @@ from engines import Image
 
 # Blue, green, red; amber and cyan are told apart by everybody.
 _MISSING, _HERE, _INK = (0, 159, 230), (255, 200, 60), (255, 255, 255)
-_SAY: dict[ViewDecision, str] = {
+_STATES: dict[ViewDecision, str] = {
     "no board": "show the board",
     "moving": "hold still",
     "seen already": "",
@@ -34,9 +34,9 @@ def draw_guidance(
             cv2.circle(out, (round(x), round(y)), 2 * unit, _HERE, -1, cv2.LINE_AA)
     if taken == "taken":
         cv2.rectangle(out, (0, 0), (wide - 1, high - 1), _HERE, 6 * unit)
-    said = _SAY[taken] or "good"
-    _say(out, f"{coverage.views} views, {100 * coverage.share:.0f} %   {said}", 18 * unit, unit)
-    _say(out, coverage.next_instruction or "done: press q", high - 12 * unit, unit)
+    state = _STATES[taken] or "good"
+    _draw_text(out, f"{coverage.views} views, {100 * coverage.share:.0f} %   {state}", 18 * unit, unit)
+    _draw_text(out, coverage.next_instruction or "done: press q", high - 12 * unit, unit)
     cv2.rectangle(out, (0, high - 4 * unit), (round(wide * coverage.share), high), _HERE, -1)
     return out
 
@@ -54,7 +54,7 @@ def _tint_missing(out: Image, coverage: FieldCoverage) -> None:
             cv2.addWeighted(part, 1 - 0.35 * lack, np.full_like(part, _MISSING), 0.35 * lack, 0, dst=part)
 
 
-def _say(out: Image, text: str, y: int, unit: int) -> None:
+def _draw_text(out: Image, text: str, y: int, unit: int) -> None:
     (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, unit)
     scale = 0.42 * unit * min(1.0, (out.shape[1] - 12 * unit) / max(1, wide))
     for colour, width in (((0, 0, 0), 3 * unit), (_INK, unit)):

@@ -19,8 +19,8 @@ from realtime.viewer.desktop_window import DesktopWindow
 WAIT_S = 0.05
 
 
-def collect(
-    spec: str, board: CalibrationBoard, *, window: bool, most_views: int, say: Callable[[str], None]
+def collect_views(
+    spec: str, board: CalibrationBoard, *, window: bool, most_views: int, show_line: Callable[[str], None]
 ) -> list[BoardDetection]:
     """Steady, new views of the board until they suffice, the source ends, or the user asks to stop.
 
@@ -31,7 +31,7 @@ def collect(
     shown = DesktopWindow("gazecast: calibrate camera", None) if window else None
     collector: ViewCollector | None = None
     try:
-        with _started(source, slot, say), InterruptHandler() as interrupts:
+        with _started(source, slot, show_line), InterruptHandler() as interrupts:
             for frame in _frames(
                 source, slot, lambda: interrupts.is_requested or (shown is not None and not shown.poll())
             ):
@@ -42,7 +42,9 @@ def collect(
                     shown.show(draw_guidance(frame.image, collector.coverage, detection, taken))
                 if taken == "taken":
                     share = f"{100 * collector.coverage.share:.0f} %"
-                    say(f"{len(collector.views)} views, {share}: {collector.coverage.next_instruction or 'enough'}")
+                    show_line(
+                        f"{len(collector.views)} views, {share}: {collector.coverage.next_instruction or 'enough'}"
+                    )
                 if collector.is_complete:
                     break
     finally:
@@ -55,13 +57,13 @@ def collect(
 
 
 @contextlib.contextmanager
-def _started(source: FrameSource, slot: Latest[Frame], say: Callable[[str], None]) -> Iterator[None]:
+def _started(source: FrameSource, slot: Latest[Frame], show_line: Callable[[str], None]) -> Iterator[None]:
     """The source, playing into the slot; a clip that is not played in real time waits for each frame to be seen."""
     patient = isinstance(source, VideoFrames) and not source.clock.real_time
 
     def tell(status: SourceStatus) -> None:
         if status.reason:
-            say(f"{status.state}: {status.reason}")
+            show_line(f"{status.state}: {status.reason}")
 
     source.start(slot.put_when_empty if patient else slot.put, tell)
     try:

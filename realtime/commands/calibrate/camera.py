@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     views, unseen = _from_folder(args.images, board) if args.images else _live(args, board)
     result = calibrate_camera(views, lens=args.lens, reject_outliers=not args.keep_all)
     name = args.name or (args.source or args.images.resolve().name)
-    page = report_camera.page(name, date, result, unseen)
+    page = report_camera.build_page(name, date, result, unseen)
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = result_body(result, args.board, page.verdict)
     if page.verdict != "refuse":
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"name": name, **body, "written": written}))
     else:
-        _say(result, unseen, page.headline, written)
+        _print_result(result, unseen, page.headline, written)
         for finding in page.findings:
             print(f"{finding.level:8} {finding.message} {finding.advice}")
     if page.verdict == "refuse":
@@ -130,12 +130,12 @@ def _from_folder(folder: Path, board: CalibrationBoard) -> tuple[list[BoardDetec
 
 
 def _live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
-    from realtime.commands.calibrate.board_views import collect
+    from realtime.commands.calibrate.board_views import collect_views
 
     if args.most_views < 3:
         raise SettingsError(f"--most-views must be 3 or more, got {args.most_views}")
-    views = collect(
-        args.source, board, window=args.window, most_views=args.most_views, say=TerminalProgress().show_line
+    views = collect_views(
+        args.source, board, window=args.window, most_views=args.most_views, show_line=TerminalProgress().show_line
     )
     return views, ()
 
@@ -144,7 +144,7 @@ def _import(args: argparse.Namespace, date: str) -> int:
     size = _size(args.size) if args.size else None
     name, camera = read_camera(args.imported, size)
     name = args.name or name
-    share = report_camera.known_share(camera)
+    share = report_camera.compute_known_share(camera)
     if share < LEAST_KNOWN:
         raise SettingsError(
             f"{args.imported}: its model knows a ray for {100 * share:.0f} % of the picture only; check its size, the "
@@ -170,9 +170,9 @@ def _write_ros(path: Path | None, name: str, camera: CameraModel) -> list[str]:
     return [str(path)]
 
 
-def _say(result: IntrinsicsFit, unseen: tuple[BoardView, ...], headline: str, written: list[str]) -> None:
+def _print_result(result: IntrinsicsFit, unseen: tuple[BoardView, ...], headline: str, written: list[str]) -> None:
     print(headline)
-    for name, value in report_camera.facts(result):
+    for name, value in report_camera.list_facts(result):
         print(f"  {name:26} {value}")
     print(f"  {'view':26} {'corners':>7} {'rms px':>8} {'worst px':>9}")
     for view in (*result.views, *unseen):

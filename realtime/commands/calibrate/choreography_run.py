@@ -96,11 +96,11 @@ class GazeFeed:
     picture: Image
 
 
-def look(
+def run_choreography(
     source: str,
     gaze: str,
     choreography: GazeChoreography,
-    stage: TargetDisplay,
+    display: TargetDisplay,
     *,
     timeout_s: float,
     enough: int | None = None,
@@ -117,7 +117,7 @@ def look(
     looks = open_gaze(_gaze_spec(source, gaze), frames)
     slot: Latest[Frame] = Latest()
     backlog: BoundedQueue[GazeSample] = BoundedQueue(20_000)
-    run = _ChoreographyRun(choreography, stage, backlog, enough, check)
+    run = _ChoreographyRun(choreography, display, backlog, enough, check)
     patient = isinstance(frames, VideoFrames) and not frames.clock.real_time
     try:
         with _started(frames, looks, slot, backlog), InterruptHandler() as interrupts:
@@ -131,7 +131,7 @@ def look(
                     break
             interrupts.raise_if_requested()  # who is done early presses q; who interrupts wants nothing written
     finally:
-        stage.close()
+        display.close()
     if run.scene is None:
         raise RunFailed(f"{source} gave no picture: {frames.status().reason or frames.status().state}")
     if not run.gaze_count:
@@ -145,12 +145,12 @@ class _ChoreographyRun:
     def __init__(
         self,
         choreography: GazeChoreography,
-        stage: TargetDisplay,
+        display: TargetDisplay,
         backlog: BoundedQueue[GazeSample],
         enough: int | None,
         check: Callable[[tuple[int, int]], object],
     ) -> None:
-        self._choreography, self._display, self._gaze_queue = choreography, stage, backlog
+        self._choreography, self._display, self._gaze_queue = choreography, display, backlog
         self._max_targets, self._last_frame_s, self._clock_offset_s = enough, 0.0, 0.0
         self._check, self._framed_ns = check, now_ns()
         self.scene: GazeFeed | None = None

@@ -24,7 +24,13 @@ from calibration.gaze import (
 )
 from calibration.gaze.choreography import Role
 from realtime.commands.calibrate import report_gaze
-from realtime.commands.calibrate.choreography_run import GazeFeed, HeadlessDisplay, OperatorAction, TargetDisplay, look
+from realtime.commands.calibrate.choreography_run import (
+    GazeFeed,
+    HeadlessDisplay,
+    OperatorAction,
+    TargetDisplay,
+    run_choreography,
+)
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.commands.calibrate.report import ReportPage
 from realtime.commands.calibrate.report_gaze import GazeResult
@@ -87,20 +93,20 @@ def run(args: argparse.Namespace) -> int:
     if args.marker is not None:
         return _write_marker(args.marker)
     check_outputs(args.out, args.report)
-    choreography, scene = collect(args, ("fit", "check"), lambda size: view_of(args.camera, size))
-    view = view_of(args.camera, scene.size)
+    choreography, scene = collect_gaze(args, ("fit", "check"), lambda size: load_view(args.camera, size))
+    view = load_view(args.camera, scene.size)
     calibration, fit, targets = calibrate_gaze(choreography.get_pairs("fit"), view)
     checks = choreography.get_sample_pairs("check")
     if any(pairs.is_usable for pairs in checks):
         calibration = calibration.with_validation(checks)
     found = GazeResult(
         calibration, fit, targets, choreography.get_pairs("fit"), checks,
-        report_gaze.uncalibrated(checks, calibration), missed(choreography), scene.picture, args.source, str(args.out),
+        report_gaze.validate_uncalibrated(checks, calibration), list_missed_targets(choreography), scene.picture, args.source, str(args.out),
     )  # fmt: skip
-    return finish(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
+    return write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 
 
-def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, GazeFeed]:
+def collect_gaze(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, GazeFeed]:
     """Run the choreography of the flags for the targets of `roles`; `check` is called with the pictures' size."""
     if not args.source:
         raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
@@ -108,11 +114,13 @@ def collect(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tu
     if args.method == "head":
         steps = build_moving_steps(roles)
     choreography = GazeChoreography(steps, is_guided=args.method == "screen" and not args.headless)
-    scene = look(args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, check=check)
+    scene = run_choreography(
+        args.source, args.gaze, choreography, open_display(args), timeout_s=args.timeout, check=check
+    )
     return choreography, scene
 
 
-def stage_of(args: argparse.Namespace) -> TargetDisplay:
+def open_display(args: argparse.Namespace) -> TargetDisplay:
     """A window, or none."""
     if not args.headless:
         from realtime.commands.calibrate.target_window import TargetWindow
@@ -146,7 +154,7 @@ def read_presses(path: Path) -> tuple[OperatorAction, ...]:
     return tuple(out)
 
 
-def view_of(camera: Path | None, size: tuple[int, int]) -> FieldView:
+def load_view(camera: Path | None, size: tuple[int, int]) -> FieldView:
     """How pixels are degrees: through the camera's calibration, which must be of this size, or by a guess."""
     if camera is None:
         return FlatView(size)
@@ -154,30 +162,30 @@ def view_of(camera: Path | None, size: tuple[int, int]) -> FieldView:
     return CameraView(camera_from_dict(record.body.get("camera", {})))
 
 
-def missed(choreography: GazeChoreography) -> tuple[str, ...]:
+def list_missed_targets(choreography: GazeChoreography) -> tuple[str, ...]:
     """Names of the targets that gave too little."""
     return tuple(step.name for step in choreography.find_missed_steps())
 
 
-def finish(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
+def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
     """Write record and report, say what came of it; `RunFailed` where it must not be used, and then no record."""
     calibration, date = found.calibration, datetime.now(UTC).isoformat(timespec="seconds")
-    page = report_gaze.page(found, date)
+    page = report_gaze.build_page(found, date)
     written = [str(path) for path in page.save(report_stem(out, args.report))]
     if page.verdict != "refuse":
-        save(out, calibration, device, describe_camera(args.source), date, report_gaze.facts(found))
+        save_calibration(out, calibration, device, describe_camera(args.source), date, report_gaze.list_facts(found))
         written.insert(0, str(out))
     if args.json:
         body = {"verdict": page.verdict, **calibration.to_dict(), "written": written}
         print(json.dumps(body))
     else:
-        say(page, written)
+        print_page(page, written)
     if page.verdict == "refuse":
         raise RunFailed(f"no calibration was written: {page.headline}. {page.findings[0].advice}")
     return 0
 
 
-def save(
+def save_calibration(
     out: Path,
     calibration: GazeCalibration,
     device: str,
@@ -190,7 +198,7 @@ def save(
     records.save_record(out, records.CalibrationRecord("gaze", device, camera, calibration.view.size, date, body))
 
 
-def say(page: ReportPage, written: list[str]) -> None:
+def print_page(page: ReportPage, written: list[str]) -> None:
     """Print the page for a terminal."""
     print(page.headline)
     for name, value in page.facts:

@@ -20,8 +20,15 @@ from calibration.gaze import (
 )
 from calibration.gaze.drift import MAX_OFFSET_DEG
 from realtime.commands.calibrate import report_gaze
-from realtime.commands.calibrate.choreography_run import look
-from realtime.commands.calibrate.gaze import add_flags, collect, finish, missed, save, stage_of
+from realtime.commands.calibrate.choreography_run import run_choreography
+from realtime.commands.calibrate.gaze import (
+    add_flags,
+    collect_gaze,
+    list_missed_targets,
+    open_display,
+    save_calibration,
+    write_result,
+)
 from realtime.commands.calibrate.outputs import check_outputs
 from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.errors import RunFailed
@@ -48,16 +55,16 @@ def validate(args: argparse.Namespace) -> int:
     """Look at the other targets and judge; raises our errors, `RunFailed` where it must not be used any more."""
     loaded = load_gaze_calibration(args.calibration, args.source, refused=True)
     check_outputs(args.calibration, args.report)
-    choreography, scene = collect(args, ("check",), loaded.check_frame_size)
+    choreography, scene = collect_gaze(args, ("check",), loaded.check_frame_size)
     checks = choreography.get_sample_pairs("check")
     calibration = loaded.calibration.with_validation(checks)
     found = GazeResult(
-        calibration, None, None, (), checks, report_gaze.uncalibrated(checks, calibration), missed(choreography),
+        calibration, None, None, (), checks, report_gaze.validate_uncalibrated(checks, calibration), list_missed_targets(choreography),
         scene.picture, args.source, str(args.calibration),
     )  # fmt: skip
     if calibration.validation is not None and calibration.validation.verdict == "refuse":
         _keep(loaded, args.calibration, found)  # so that nobody runs with it
-    return finish(found, args, args.calibration, loaded.record.device)
+    return write_result(found, args, args.calibration, loaded.record.device)
 
 
 def drift(args: argparse.Namespace) -> int:
@@ -68,8 +75,8 @@ def drift(args: argparse.Namespace) -> int:
     if args.headless and args.method == "screen":
         steps = build_screen_steps(9)  # whichever is shown
     choreography = GazeChoreography(() if args.method == "press" else steps, is_guided=not args.headless)
-    look(
-        args.source, args.gaze, choreography, stage_of(args), timeout_s=args.timeout, enough=1,
+    run_choreography(
+        args.source, args.gaze, choreography, open_display(args), timeout_s=args.timeout, enough=1,
         check=loaded.check_frame_size,
     )  # fmt: skip
     calibration = loaded.calibration
@@ -86,7 +93,7 @@ def drift(args: argparse.Namespace) -> int:
         raise RunFailed(f"gaze is off by {size:.1f} degrees at {targets.names[0]}; that is no slip: calibrate again")
     calibration = replace(calibration, drift_deg=now.offset_deg)
     left = float(np.linalg.norm(error + was.offset_deg - np.array(now.offset_deg)))
-    save(
+    save_calibration(
         args.calibration, calibration, loaded.record.device, loaded.record.camera,
         datetime.now(UTC).isoformat(timespec="seconds"), tuple(loaded.record.body.get("facts", {}).items()),
     )  # fmt: skip
@@ -105,7 +112,7 @@ def _add_flags(verb: argparse.ArgumentParser) -> None:
 
 
 def _keep(loaded: LoadedCalibration, path: Path, found: GazeResult) -> None:
-    save(
+    save_calibration(
         path, found.calibration, loaded.record.device, loaded.record.camera,
-        datetime.now(UTC).isoformat(timespec="seconds"), report_gaze.facts(found),
+        datetime.now(UTC).isoformat(timespec="seconds"), report_gaze.list_facts(found),
     )  # fmt: skip

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     stations, seen, skipped = _stations(poses, folder, board, camera)
     result = solve_hand_eye(stations, args.setup, method=args.method, reject_outliers=not args.keep_all)
     used = [station for station in stations if station.name in {residual.name for residual in result.accepted}]
-    page = report_hand_eye.page(
+    page = report_hand_eye.build_page(
         f"{name}{' on ' + args.robot if args.robot else ''}, {date}",
         result, used, _pictured(result, used, seen, camera), skipped, _compared(result, used),
     )  # fmt: skip
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if page.verdict != "refuse":
         records.save_record(args.out, records.CalibrationRecord("handeye", args.robot, name, camera.size, date, body))
         written.insert(0, str(args.out))
-    _say(result, page, body, written, as_json=args.json)
+    _print_result(result, page, body, written, as_json=args.json)
     if page.verdict == "refuse":
         raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
     return 0
@@ -194,7 +194,9 @@ def _compared(result: HandEyeResult, stations: list[HandEyeStation]) -> tuple[st
     return "OpenCV's Park", *result.x.pose.distance_to(other.x.pose)
 
 
-def _say(result: HandEyeResult, page: ReportPage, body: dict[str, Any], written: list[str], *, as_json: bool) -> None:
+def _print_result(
+    result: HandEyeResult, page: ReportPage, body: dict[str, Any], written: list[str], *, as_json: bool
+) -> None:
     if as_json:
         print(json.dumps({**body, "written": written}))
         return

@@ -11,7 +11,14 @@ from calibration.coverage import MIN_CORNERS_PER_CELL
 from calibration.intrinsics import BoardView, IntrinsicsFit
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
-from realtime.commands.calibrate.report_figures import bars, cells, error_map, histogram, image_axes, render_axes
+from realtime.commands.calibrate.report_figures import (
+    create_image_axes,
+    draw_bars,
+    draw_cells,
+    draw_error_map,
+    draw_histogram,
+    render_axes,
+)
 from realtime.media.chart import AMBER, BLUE, FAINT, VERMILLION, draw_dots
 
 GOOD_RMS_PX, MOST_RMS_PX = 0.5, 1.5
@@ -22,7 +29,7 @@ ALL = 0.9995
 _ARROWS = 600
 
 
-def judge(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> tuple[ReportFinding, ...]:
+def assess_result(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> tuple[ReportFinding, ...]:
     """What was found and what to do, the worst first. unseen: pictures without a board, with the reason."""
     found = [*_fit(result), *_views(result, unseen), *_reach(result)]
     if not found:
@@ -40,9 +47,9 @@ def verdict(findings: tuple[ReportFinding, ...]) -> Verdict:
     return findings[0].level
 
 
-def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> ReportPage:
+def build_page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> ReportPage:
     """The report's page."""
-    camera, findings = result.camera, judge(result, unseen)
+    camera, findings = result.camera, assess_result(result, unseen)
     wide, high = camera.size
     sizes = np.hypot(*result.errors_px.T)
     step = max(1, len(sizes) // _ARROWS)
@@ -51,18 +58,18 @@ def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, .
     return ReportPage(
         title="Camera calibration",
         subtitle=f"{name}, {wide} x {high} px, {result.lens}, {date}",
-        verdict=verdict(findings),
+        verdict=findings[0].level,
         headline=f"{result.rms_px:.2f} px rms over {len(sizes)} corners in {len(result.accepted_views)} views",
-        facts=facts(result),
+        facts=list_facts(result),
         panels=(
             ReportPanel(
                 "Error over the picture",
-                error_map(camera.size, result.points_px[::step], result.errors_px[::step]),
+                draw_error_map(camera.size, result.points_px[::step], result.errors_px[::step]),
                 "Found minus projected. Where neighbours all point one way, the model misses the lens.",
             ),
             ReportPanel(
                 "How large the errors are",
-                histogram(
+                draw_histogram(
                     sizes,
                     x_label="found minus projected, px",
                     marks=((median, f"median {median:.2f}"), (float(np.percentile(sizes, 95)), "95 % are smaller")),
@@ -70,7 +77,7 @@ def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, .
             ),
             ReportPanel(
                 "Each view",
-                bars(
+                draw_bars(
                     [view.name for view in shown],
                     [view.rms_px for view in shown],
                     unit="rms, px",
@@ -80,17 +87,17 @@ def page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, .
             ),
             ReportPanel(
                 "Corners in each part of the picture",
-                cells(camera.size, result.coverage.counts, MIN_CORNERS_PER_CELL, unit="corners"),
+                draw_cells(camera.size, result.coverage.counts, MIN_CORNERS_PER_CELL, unit="corners"),
                 "The lens is known only where there were corners.",
             ),
-            ReportPanel("What the lens does", lens_figure(camera), "Straight lines in the world, 10 degrees apart."),
+            ReportPanel("What the lens does", draw_lens(camera), "Straight lines in the world, 10 degrees apart."),
             ReportPanel("Where corners were found", _corners(result), "Each dot is a corner of a view that was kept."),
         ),
         findings=findings,
     )
 
 
-def facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
+def list_facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
     """(name, value with its unit and standard deviation) of everything that was measured."""
     camera, std = result.camera, result.std
     rows = [
@@ -109,10 +116,10 @@ def facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
-def lens_figure(camera: CameraModel) -> Image:
+def draw_lens(camera: CameraModel) -> Image:
     """Draw lines 10 degrees apart as the camera shows them; pixels that no ray reaches are dotted."""
     legend = {"10 degrees apart": BLUE, "the optical axis": AMBER, "not covered by the model": VERMILLION}
-    axes = image_axes(camera.size, legend)
+    axes = create_image_axes(camera.size, legend)
     draw_dots(axes, _grid(camera, 40)[~_known(camera, 40)], VERMILLION, 1.5)
     reach = math.degrees(min(camera.max_angle_rad, math.radians(80)))
     along = np.radians(np.linspace(-reach, reach, 161))
@@ -125,7 +132,7 @@ def lens_figure(camera: CameraModel) -> Image:
     return render_axes(axes)
 
 
-def known_share(camera: CameraModel) -> float:
+def compute_known_share(camera: CameraModel) -> float:
     """0..1: the share of the picture's pixels that the model gives a ray."""
     return float(_known(camera, 60).mean())
 
@@ -188,7 +195,7 @@ def _views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> list[ReportF
 
 
 def _reach(result: IntrinsicsFit) -> list[ReportFinding]:
-    share = known_share(result.camera)
+    share = compute_known_share(result.camera)
     if share > ALL:
         return []
     return [
@@ -211,7 +218,7 @@ def _field(camera: CameraModel) -> str:
 
 def _corners(result: IntrinsicsFit) -> Image:
     legend = {f"{len(result.points_px)} corners": BLUE, "empty parts: the model is a guess there": FAINT}
-    axes = image_axes(result.camera.size, legend)
+    axes = create_image_axes(result.camera.size, legend)
     draw_dots(axes, result.points_px, BLUE, 2.0, 0.5)
     return render_axes(axes)
 

@@ -38,7 +38,7 @@ PALENESS = 0.55
 """The share of paper in a background."""
 
 
-def image_axes(
+def create_image_axes(
     size: tuple[int, int], legend: Mapping[str, str], background: Image | None = None, *, is_cropped: bool = False
 ) -> Axes:  # fmt: skip
     """Create a panel whose units are the camera's pixels, with a legend, {text: colour}, below.
@@ -61,7 +61,7 @@ def image_axes(
     return axes
 
 
-def panel(**labels: str) -> Axes:
+def create_axes(**labels: str) -> Axes:
     """Create a panel with axes for numbers; `labels` as for `add_axes`."""
     return add_axes(new_figure(*PANEL), 58, 44, PANEL[0] - 80, PANEL[1] - 100, **labels)  # type: ignore[arg-type]
 
@@ -77,7 +77,7 @@ def draw_arrows(axes: Axes, points: Floats, deltas: Floats, color: str, width: f
                 headwidth=4, headlength=4, headaxislength=4, minlength=0.5)  # fmt: skip
 
 
-def error_map(
+def draw_error_map(
     size: tuple[int, int], points_px: Floats, errors_px: Floats, *, unit: str = "px", background: Image | None = None
 ) -> Image:
     """Draw (N, 2) errors as magnified arrows at (N, 2) points of the camera's image."""
@@ -90,7 +90,7 @@ def error_map(
         f"arrows {magnification:g} times as long; median {typical:.2g} {unit}": BLUE, "over 2 medians": AMBER,
         "over 4": VERMILLION,
     }  # fmt: skip
-    axes = image_axes(size, legend, background)
+    axes = create_image_axes(size, legend, background)
     reach = np.minimum(1.0, 0.15 * max(size) / np.maximum(lengths * magnification, 1e-9))
     arrows = errors_px * (magnification * reach)[:, None]
     level = np.searchsorted([2 * typical, 4 * typical], lengths)
@@ -99,12 +99,12 @@ def error_map(
     return render_axes(axes)
 
 
-def histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]] = ()) -> Image:
+def draw_histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]] = ()) -> Image:
     """Draw how often each size of error occurs, with vertical marks such as the median or the limit."""
     values = values[np.isfinite(values)]
     top = max(float(np.percentile(values, 99.5)) if len(values) else 1.0, *(at for at, _ in marks), 1e-6) * 1.08
     counts, edges = np.histogram(np.minimum(values, top), bins=30, range=(0, top))
-    axes = panel(x_label=x_label, y_label="count")
+    axes = create_axes(x_label=x_label, y_label="count")
     axes.bar(edges[:-1], counts, top / 30 * 0.92, align="edge", color=BLUE)
     axes.set(xlim=(0, top), ylim=(0, max(1.0, float(counts.max(initial=1)) * 1.12)))
     for number, (at, text) in enumerate(marks):
@@ -115,7 +115,7 @@ def histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]
     return render_axes(axes)
 
 
-def bars(
+def draw_bars(
     names: Sequence[str],
     values: Sequence[float],
     *,
@@ -126,7 +126,7 @@ def bars(
 ) -> Image:
     """Draw one bar per name, the marked ones in another colour, and a line at the limit."""
     heights = [value if math.isfinite(value) else 0.0 for value in values]
-    axes = panel(y_label=unit)
+    axes = create_axes(y_label=unit)
     axes.bar(range(len(heights)), heights, 0.7, color=[VERMILLION if name in marked else BLUE for name in names])
     axes.set(xlim=(-0.5, max(1, len(names)) - 0.5), ylim=(0, max([*heights, limit or 0.0, 1e-9]) * 1.12))
     every = max(1, math.ceil(len(names) / 8))
@@ -138,9 +138,9 @@ def bars(
     return render_axes(axes)
 
 
-def cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int, *, unit: str) -> Image:
+def draw_cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int, *, unit: str) -> Image:
     """Draw (rows, columns) counts over the camera's image: a cell is filled as far as it has enough."""
-    axes = image_axes(size, {f"{enough} or more {unit}": BLUE, "still missing": mix(BLUE, 0.8)})
+    axes = create_image_axes(size, {f"{enough} or more {unit}": BLUE, "still missing": mix(BLUE, 0.8)})
     width, height = size[0] / counts.shape[1], size[1] / counts.shape[0]
     for (row, column), count in np.ndenumerate(counts):
         share = min(1.0, count / enough)

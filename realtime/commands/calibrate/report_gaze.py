@@ -22,7 +22,13 @@ from calibration.gaze.matching import MAX_DISCARDED_SHARE
 from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
-from realtime.commands.calibrate.report_figures import PALENESS, draw_arrows, image_axes, panel, render_axes
+from realtime.commands.calibrate.report_figures import (
+    PALENESS,
+    create_axes,
+    create_image_axes,
+    draw_arrows,
+    render_axes,
+)
 from realtime.media.chart import AMBER, BLUE, FAINT, INK, LILAC, PAPER, VERMILLION, add_legend, draw_dots, label, mix
 
 Floats = NDArray[np.float64]
@@ -56,15 +62,15 @@ class GazeResult:
     file: str
 
 
-def uncalibrated(checks: Sequence[GazePairs], calibration: GazeCalibration) -> GazeValidation | None:
+def validate_uncalibrated(checks: Sequence[GazePairs], calibration: GazeCalibration) -> GazeValidation | None:
     """The error of the same looks as the tracker gave them."""
     return validate_gaze(checks, calibration.view, lambda look: look) if any(p.is_usable for p in checks) else None
 
 
-def page(found: GazeResult, date: str) -> ReportPage:
+def build_page(found: GazeResult, date: str) -> ReportPage:
     """The report's page."""
     calibration = found.calibration
-    findings = judge(found)
+    findings = assess_result(found)
     wide, high = calibration.view.size
     panels = [
         ReportPanel("Before: what the tracker says", *_looks(found, corrected=False)),
@@ -79,21 +85,21 @@ def page(found: GazeResult, date: str) -> ReportPage:
         title="Gaze calibration" if found.fit is not None else "Gaze validation",
         subtitle=f"{found.source}, {wide} x {high} px, {date}",
         verdict=findings[0].level,
-        headline=headline(calibration),
-        facts=facts(found),
+        headline=describe_result(calibration),
+        facts=list_facts(found),
         panels=tuple(panels),
         findings=findings,
     )
 
 
-def headline(calibration: GazeCalibration) -> str:
+def describe_result(calibration: GazeCalibration) -> str:
     """The result in one sentence."""
     if calibration.validation is not None:
         return calibration.validation.reason
     return f"{calibration.expected_deg:.2f} degrees expected; not validated on other targets"
 
 
-def facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
+def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
     """(name, value with unit) of what was measured."""
     calibration, checked, before = found.calibration, found.calibration.validation, found.before
     deg_px = float(calibration.view.px_per_degree([[s / 2 for s in calibration.view.size]])[0])
@@ -126,7 +132,7 @@ def facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
     return tuple(out)
 
 
-def judge(found: GazeResult) -> tuple[ReportFinding, ...]:
+def assess_result(found: GazeResult) -> tuple[ReportFinding, ...]:
     """What was found and what to do, the worst first."""
     out = [*_verdict(found), *_targets(found), *_tracker(found), *_place(found)]
     if not any(finding.level == "refuse" for finding in out):
@@ -209,10 +215,10 @@ def _looks(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
     legend = {"looks it was calibrated with": BLUE} if found.pairs else {}
     legend |= {"looks at other targets": LILAC} if found.checks else {}
     legend |= {} if corrected else {"error": AMBER}
-    axes = image_axes((wide, high), legend, found.picture, is_cropped=True)
+    axes = create_image_axes((wide, high), legend, found.picture, is_cropped=True)
     shown = [(pairs, color) for pairs, color in _all_pairs(found) if len(pairs)]
     offsets = [(calibration.apply(p.gaze_px).px if corrected else p.gaze_px) - p.target_px for p, _ in shown]
-    grow = magnified(offsets, 0.025 * wide) if corrected else 1
+    grow = choose_magnification(offsets, 0.025 * wide) if corrected else 1
     for (pairs, color), offset in zip(shown, offsets, strict=True):
         target = np.median(pairs.target_px, axis=0)
         reach = 0.07 * wide / np.maximum(grow * np.linalg.norm(offset, axis=1), 1e-9)
@@ -229,7 +235,7 @@ def _all_pairs(found: GazeResult) -> list[tuple[GazePairs, str]]:
     return [*((pairs, BLUE) for pairs in found.pairs), *((pairs, LILAC) for pairs in found.checks)]
 
 
-def magnified(offsets: Sequence[Floats], wanted_px: float) -> int:
+def choose_magnification(offsets: Sequence[Floats], wanted_px: float) -> int:
     """By how much to enlarge (N, 2) offsets so that most of them come to about so many pixels: 1, 2, 5, 10 or 20."""
     sizes = [np.linalg.norm(offset, axis=-1).ravel() for offset in offsets]
     typical = float(np.percentile(np.concatenate(sizes), 80)) if sizes else wanted_px
@@ -250,7 +256,7 @@ def _map(found: GazeResult) -> tuple[Image, str]:
     tints = np.array([tuple(bytes.fromhex(color[1:]))[::-1] for _, color in LEVELS], np.uint8)
     used = range(int(level.min()), int(level.max()) + 1)
     names = [*(f"to {limit:g}°" for limit, _ in LEVELS[:-1]), "more"]
-    axes = image_axes(
+    axes = create_image_axes(
         (wide, high), {names[n]: mix(LEVELS[n][1], PALENESS) for n in used}, tints[level], is_cropped=True
     )
     hull = _hull_px(calibration)
@@ -258,7 +264,7 @@ def _map(found: GazeResult) -> tuple[Image, str]:
     checked = calibration.validation
     targets = checked.targets if checked is not None else ()
     ends = [calibration.view.to_pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
-    grow = magnified([to - at for at, to in ends], 0.06 * wide)
+    grow = choose_magnification([to - at for at, to in ends], 0.06 * wide)
     for target, (at, to) in zip(targets, ends, strict=True):
         axes.plot(*at, "o", markersize=7, color=INK)
         draw_arrows(axes, at[None], grow * (to - at)[None], VERMILLION, 2.2)
@@ -281,7 +287,7 @@ def _histogram(found: GazeResult) -> Image:
     top = max(2.0, float(np.percentile(np.concatenate(both), 99)) * 1.15)
     edges = np.linspace(0, top, 41)
     shares = [100 * np.histogram(np.minimum(e, top), edges)[0] / len(e) for e in both]
-    axes = panel(x_label="error, degrees", y_label="% of the looks")
+    axes = create_axes(x_label="error, degrees", y_label="% of the looks")
     for share, color in zip(shares, (AMBER, BLUE), strict=True):
         axes.stairs(share, edges, fill=True, color=color, alpha=0.75)
     axes.set(xlim=(0, top), ylim=(0, max(float(share.max()) for share in shares) * 1.15))

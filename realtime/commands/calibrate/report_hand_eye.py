@@ -14,7 +14,7 @@ from calibration.lens import Floats
 from calibration.uncertain_transform import UncertainTransform
 from engines import Image
 from realtime.commands.calibrate.report import PANEL, ReportFinding, ReportPage, ReportPanel, Verdict
-from realtime.commands.calibrate.report_figures import bars, error_map, histogram, render_axes
+from realtime.commands.calibrate.report_figures import draw_bars, draw_error_map, draw_histogram, render_axes
 from realtime.media.chart import AMBER, BLUE, FAINT, GRID, SMALL, add_axes, add_legend, draw_dots, new_figure
 
 GOOD_SIGMA_M, MOST_SIGMA_M = 0.002, 0.01
@@ -31,7 +31,7 @@ class StationImage:
     predicted_px: Floats
 
 
-def judge(result: HandEyeResult, skipped: Sequence[tuple[str, str]] = ()) -> tuple[ReportFinding, ...]:
+def assess_result(result: HandEyeResult, skipped: Sequence[tuple[str, str]] = ()) -> tuple[ReportFinding, ...]:
     """What was found and what to do, the worst first. skipped: (name, reason) of poses without a board."""
     found = [*_errors(result), *_poses(result)]
     found += [
@@ -54,7 +54,7 @@ def judge(result: HandEyeResult, skipped: Sequence[tuple[str, str]] = ()) -> tup
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
 
-def page(
+def build_page(
     subtitle: str,
     result: HandEyeResult,
     stations: Sequence[HandEyeStation],
@@ -63,31 +63,33 @@ def page(
     compared: tuple[str, float, float] | None = None,
 ) -> ReportPage:
     """The report's page. compared: another method, and how far its result is from this one, m and rad."""
-    findings = judge(result, skipped)
+    findings = assess_result(result, skipped)
     names = [residual.name for residual in result.residuals]
     marked = [residual.name for residual in result.residuals if residual.reason]
-    in_mm = bars(names, [1000 * r.translation_m for r in result.residuals], unit="mm", marked=marked)
-    in_deg = bars(names, [math.degrees(r.rotation_rad) for r in result.residuals], unit="degrees", marked=marked)
+    in_mm = draw_bars(names, [1000 * r.translation_m for r in result.residuals], unit="mm", marked=marked)
+    in_deg = draw_bars(names, [math.degrees(r.rotation_rad) for r in result.residuals], unit="degrees", marked=marked)
     panels = [
         ReportPanel("Each pose: place of the board", in_mm, "How far the board was from where the result puts it."),
         ReportPanel("Each pose: direction of the board", in_deg, "Large turns with small places: a badly seen board."),
         ReportPanel(
-            "How the gripper turned", turns_figure(stations), "Dots all round fix the result; dots on a line do not."
+            "How the gripper turned", draw_rotations(stations), "Dots all round fix the result; dots on a line do not."
         ),
-        ReportPanel("Where the camera was", places_figure(result, stations), "Seen from above the base, in metres."),
+        ReportPanel("Where the camera was", draw_positions(result, stations), "Seen from above the base, in metres."),
     ]
     if pictured is not None:
         errors = pictured.found_px - pictured.predicted_px
         seen = np.isfinite(errors).all(1)
         step = max(1, int(seen.sum()) // 500)
-        over = error_map(pictured.camera.size, pictured.predicted_px[seen][::step], errors[seen][::step])
+        over = draw_error_map(pictured.camera.size, pictured.predicted_px[seen][::step], errors[seen][::step])
         sizes = np.hypot(*errors[seen].T)
         marks = ((float(np.median(sizes)), f"median {np.median(sizes):.2f}"),) if len(sizes) else ()
         panels += [
             ReportPanel(
                 "Error over the picture", over, "Corners found, minus where robot and result say that they are."
             ),
-            ReportPanel("How large the errors are", histogram(sizes, x_label="found minus predicted, px", marks=marks)),
+            ReportPanel(
+                "How large the errors are", draw_histogram(sizes, x_label="found minus predicted, px", marks=marks)
+            ),
         ]
     return ReportPage(
         title=f"Hand-eye calibration, {result.setup.replace('-', ' ')}",
@@ -95,13 +97,13 @@ def page(
         verdict=findings[0].level,
         headline=f"{1000 * result.rms_m:.2f} mm, {math.degrees(result.rms_rad):.3f}° rms over "
         f"{len(result.accepted)} poses",
-        facts=facts(result, compared),
+        facts=list_facts(result, compared),
         panels=tuple(panels),
         findings=findings,
     )
 
 
-def facts(result: HandEyeResult, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
+def list_facts(result: HandEyeResult, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
     """(name, value with unit and standard deviation) of what was measured."""
     largest_deg, secondary_deg = math.degrees(result.max_rotation_rad), math.degrees(result.secondary_rotation_rad)
     turns = f"{largest_deg:.0f}°, rms {secondary_deg:.0f}° about other axes"
@@ -118,7 +120,7 @@ def facts(result: HandEyeResult, compared: tuple[str, float, float] | None = Non
     return tuple(rows)
 
 
-def turns_figure(stations: Sequence[HandEyeStation]) -> Image:
+def draw_rotations(stations: Sequence[HandEyeStation]) -> Image:
     """The gripper's turns against the first pose: about its x and y axes as place, about z as the size of the dot."""
     first = stations[0].base_from_gripper.inverse()
     turns = np.degrees([(first @ station.base_from_gripper).rotvec_rad for station in stations])
@@ -126,7 +128,7 @@ def turns_figure(stations: Sequence[HandEyeStation]) -> Image:
     return _scatter(turns[:, :2], reach, "about x, degrees", "about y, degrees", 2.5 + np.abs(turns[:, 2]) / 25)
 
 
-def places_figure(result: HandEyeResult, stations: Sequence[HandEyeStation]) -> Image:
+def draw_positions(result: HandEyeResult, stations: Sequence[HandEyeStation]) -> Image:
     """The camera and the board from above: in the base's frame for eye in hand, in the camera's for eye to hand."""
     if result.setup == "eye-in-hand":
         places = np.array([(s.base_from_gripper @ result.x.pose).translation_m for s in stations])

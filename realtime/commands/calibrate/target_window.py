@@ -52,12 +52,12 @@ class TargetWindow:
         """Show the screen or the scene; q, Escape and the window's button leave."""
         self._newest = frame or self._newest
         if self._method == "screen":
-            self._window.show(screen(coarse(advice)))
+            self._window.show(draw_screen(round_progress(advice)))
         elif (seen := self._frozen or self._newest) is not None:
-            self._window.show(scene(seen.image, advice, self._method, frozen=self._frozen is not None))
-        return self.pressed(cv2.waitKey(5) & 0xFF)
+            self._window.show(draw_scene(seen.image, advice, self._method, frozen=self._frozen is not None))
+        return self.handle_key(cv2.waitKey(5) & 0xFF)
 
-    def pressed(self, key: int) -> list[Key | OperatorAction]:
+    def handle_key(self, key: int) -> list[Key | OperatorAction]:
         """What a key and the clicks since mean."""
         clicks, self._clicks = self._clicks, []
         if key in (ord("q"), 27) or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
@@ -80,18 +80,18 @@ class TargetWindow:
         self._window.close()
 
 
-def coarse(advice: TargetAdvice) -> TargetAdvice:
+def round_progress(advice: TargetAdvice) -> TargetAdvice:
     """With progress in steps, so that a screen need not be drawn anew for every sample."""
     return replace(advice, progress=round(advice.progress * _RING_STEPS) / _RING_STEPS)
 
 
 @functools.lru_cache(maxsize=4)
-def screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
+def draw_screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
     """What the wearer's screen shows: the marker with a ring of progress round it, the hint, and the keys."""
     wide, high = size
     out = np.full((high, wide, 3), GROUND, np.uint8)
     if advice.step is not None:
-        x, y = (round(value) for value in place(advice.step, size))
+        x, y = (round(value) for value in compute_position_px(advice.step, size))
         side = round(_MARKER * high)
         marker = draw_marker(advice.step.marker, side)
         left, top, radius = x - side // 2, y - side // 2, round(side * 0.76)
@@ -108,13 +108,13 @@ def screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
     return out
 
 
-def place(step: ChoreographyStep, size: tuple[int, int]) -> tuple[float, float]:
+def compute_position_px(step: ChoreographyStep, size: tuple[int, int]) -> tuple[float, float]:
     """Where a target's middle is on a screen of (width, height), px: far enough from the edge for its marker."""
     edge = _EDGE * size[1]
     return edge + step.place[0] * (size[0] - 2 * edge), edge + step.place[1] * (size[1] - 2 * edge)
 
 
-def scene(image: Image, advice: TargetAdvice, method: Method, *, frozen: bool = False) -> Image:
+def draw_scene(image: Image, advice: TargetAdvice, method: Method, *, frozen: bool = False) -> Image:
     """The scene picture with what is to be done in it."""
     out = image.copy()
     wide, high = out.shape[1], out.shape[0]

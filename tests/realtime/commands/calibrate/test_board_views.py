@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.commands.calibrate.board_views import collect
+from realtime.commands.calibrate.board_views import collect_views
 from realtime.errors import RunFailed, SourceError, WindowError
 from tests.realtime.commands.calibrate.boards import BOARD
 from tests.realtime.waiting import eventually
@@ -25,13 +25,13 @@ def walls(folder: Path, count: int) -> Path:
 def test_a_clip_without_a_board_ends_with_nothing(tmp_path: Path) -> None:
     before = threading.active_count()
     spec = f"file:{walls(tmp_path / 'clip', 5)}?realtime=0"
-    assert collect(spec, BOARD, window=False, most_views=9, say=lambda text: None) == []
+    assert collect_views(spec, BOARD, window=False, most_views=9, show_line=lambda text: None) == []
     eventually(lambda: threading.active_count() == before)
 
 
 def test_what_cannot_be_opened_is_said() -> None:
     with pytest.raises((SourceError, RunFailed)):
-        collect("file:/nowhere/at/all.mp4", BOARD, window=False, most_views=9, say=lambda text: None)
+        collect_views("file:/nowhere/at/all.mp4", BOARD, window=False, most_views=9, show_line=lambda text: None)
 
 
 def test_without_a_screen_a_window_is_refused_and_nothing_runs_on(
@@ -41,5 +41,7 @@ def test_without_a_screen_a_window_is_refused_and_nothing_runs_on(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     before = threading.active_count()
     with pytest.raises(WindowError):
-        collect(f"file:{walls(tmp_path / 'clip', 2)}", BOARD, window=True, most_views=9, say=lambda text: None)
+        collect_views(
+            f"file:{walls(tmp_path / 'clip', 2)}", BOARD, window=True, most_views=9, show_line=lambda text: None
+        )
     assert threading.active_count() == before

@@ -12,7 +12,7 @@ from calibration.gaze import FlatView, GazeChoreography, build_screen_steps, cal
 from calibration.gaze.markers import find_marker_centres
 from realtime.commands.calibrate import choreography_run
 from realtime.commands.calibrate.choreography_run import HeadlessDisplay, OperatorAction, _ChoreographyRun
-from realtime.commands.calibrate.target_window import coarse, screen
+from realtime.commands.calibrate.target_window import draw_screen, round_progress
 from realtime.errors import RunFailed
 from realtime.infra.channels import BoundedQueue
 from realtime.infra.progress import QuietProgress
@@ -25,7 +25,7 @@ SIZE = (640, 360)
 @functools.lru_cache(maxsize=4)
 def small(advice):
     """The screen as the camera sees it."""
-    return cv2.resize(screen(advice), SIZE, interpolation=cv2.INTER_AREA)
+    return cv2.resize(draw_screen(advice), SIZE, interpolation=cv2.INTER_AREA)
 
 
 class Mirror:
@@ -36,7 +36,7 @@ class Mirror:
 
     def show(self, advice, frame):
         self.advice = advice
-        self.shown = small(coarse(advice))
+        self.shown = small(round_progress(advice))
         self.frame += 1
         return [self.keys.pop(self.frame)] if self.frame in self.keys else []
 

@@ -10,7 +10,13 @@ import pytest
 
 from calibration.camera import CameraModel
 from calibration.intrinsics import BoardView, IntrinsicsFit, calibrate_camera
-from realtime.commands.calibrate.report_camera import facts, judge, known_share, lens_figure, page, verdict
+from realtime.commands.calibrate.report_camera import (
+    assess_result,
+    build_page,
+    compute_known_share,
+    draw_lens,
+    list_facts,
+)
 from tests.calibration.cameras import CAMERAS, IDEAL, NEON, WEBCAM
 from tests.calibration.test_intrinsics import views
 
@@ -21,11 +27,11 @@ def good() -> IntrinsicsFit:
 
 
 def said(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> str:
-    return " ".join(f"{finding.level}: {finding.message} {finding.advice}" for finding in judge(result, unseen))
+    return " ".join(f"{finding.level}: {finding.message} {finding.advice}" for finding in assess_result(result, unseen))
 
 
 def test_a_good_one_passes(good: IntrinsicsFit) -> None:
-    assert verdict(judge(good)) == "pass", said(good)
+    assert assess_result(good)[0].level == "pass", said(good)
     assert "Nothing is missing" in said(good)
 
 
@@ -42,7 +48,7 @@ def test_what_is_wrong_decides_the_verdict(
     good: IntrinsicsFit, change: dict[str, object], level: str, words: str
 ) -> None:
     worse = replace(good, **change)  # type: ignore[arg-type]
-    assert verdict(judge(worse)) == level
+    assert assess_result(worse)[0].level == level
     assert words in said(worse)
 
 
@@ -50,19 +56,19 @@ def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: Int
     bad = BoardView("left02", 54, 1.2, 4.8, "1.2 px, 6 times the median")
     worse = replace(good, views=(*good.views, bad))
     text = said(worse, (BoardView("wall", 0, math.nan, math.nan, "no board found"),))
-    assert verdict(judge(worse)) == "pass"
+    assert assess_result(worse)[0].level == "pass"
     assert "left02 was dropped" in text
     assert "No board in 1 picture: wall" in text
 
 
 def test_a_part_of_the_picture_that_is_not_known_is_said(good: IntrinsicsFit) -> None:
-    assert known_share(WEBCAM) == 1
-    assert 0.98 < known_share(NEON) < 0.998
+    assert compute_known_share(WEBCAM) == 1
+    assert 0.98 < compute_known_share(NEON) < 0.998
     assert "the rest is invalid" in said(replace(good, camera=NEON))
 
 
 def test_the_facts_carry_units_and_deviations(good: IntrinsicsFit) -> None:
-    rows = dict(facts(good))
+    rows = dict(list_facts(good))
     assert rows["fx"].endswith(f"± {good.std['fx']:.2f} px")
     assert rows["field of view"].endswith("°")
     assert "px per degree" in rows["resolution at the centre"]
@@ -71,11 +77,11 @@ def test_the_facts_carry_units_and_deviations(good: IntrinsicsFit) -> None:
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
 def test_every_lens_can_be_drawn(camera: CameraModel) -> None:
-    image = lens_figure(camera)
-    blank = lens_figure(IDEAL)
+    image = draw_lens(camera)
+    blank = draw_lens(IDEAL)
     assert image.shape == blank.shape
     assert np.ptp(image) > 0
 
 
 def test_the_page_has_all_figures(good: IntrinsicsFit) -> None:
-    assert len(page("scene", "2026-11-22", good).panels) == 6
+    assert len(build_page("scene", "2026-11-22", good).panels) == 6

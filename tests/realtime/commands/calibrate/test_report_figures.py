@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from calibration import CalibrationError
 from realtime.commands.calibrate.report import PANEL
-from realtime.commands.calibrate.report_figures import bars, cells, error_map, histogram, image_axes, render_axes
+from realtime.commands.calibrate.report_figures import (
+    create_image_axes,
+    draw_bars,
+    draw_cells,
+    draw_error_map,
+    draw_histogram,
+    render_axes,
+)
 from realtime.media.chart import AMBER, BLUE, VERMILLION, draw_dots
 
 SIZE = (PANEL[1], PANEL[0], 3)
@@ -24,7 +31,7 @@ def places(image: np.ndarray, color: str) -> np.ndarray:
 @given(st.floats(0, 639), st.floats(0, 479))
 @settings(max_examples=20, deadline=None)
 def test_a_pixel_of_the_camera_lies_at_its_place_in_the_panel(x: float, y: float) -> None:
-    axes = image_axes((640, 480), {})
+    axes = create_image_axes((640, 480), {})
     draw_dots(axes, np.array([x, y]), VERMILLION, 4)
     panel = render_axes(axes)
     left, bottom = axes.transData.transform((x, y))
@@ -37,7 +44,7 @@ def test_errors_are_arrows_and_the_largest_are_red() -> None:
     points = np.column_stack([np.linspace(50, 590, 30), np.full(30, 200.0)])
     errors = np.tile([0.0, 0.2], (30, 1))
     errors[-1] = (0, 2.0)
-    image = error_map((640, 480), points, errors)
+    image = draw_error_map((640, 480), points, errors)
     red = places(image[: PANEL[1] - 50], VERMILLION)
     assert image.shape == SIZE
     assert len(red)
@@ -47,35 +54,35 @@ def test_errors_are_arrows_and_the_largest_are_red() -> None:
 
 def test_no_errors_at_all_can_be_drawn() -> None:
     nothing = np.zeros((0, 2))
-    assert error_map((640, 480), nothing, nothing).shape == SIZE
-    assert error_map((640, 480), np.full((3, 2), 5.0), np.zeros((3, 2))).shape == SIZE
+    assert draw_error_map((640, 480), nothing, nothing).shape == SIZE
+    assert draw_error_map((640, 480), np.full((3, 2), 5.0), np.zeros((3, 2))).shape == SIZE
     with pytest.raises(CalibrationError):
-        error_map((640, 480), np.zeros((3, 2)), np.zeros((2, 2)))
+        draw_error_map((640, 480), np.zeros((3, 2)), np.zeros((2, 2)))
 
 
 @given(st.lists(st.floats(0, 1e6, allow_subnormal=False) | st.just(float("nan")), max_size=30))
 @settings(max_examples=15, deadline=None)
 def test_any_numbers_make_a_histogram(values: list[float]) -> None:
-    image = histogram(np.array(values, float), x_label="error, px", marks=((0.5, "half"),))
+    image = draw_histogram(np.array(values, float), x_label="error, px", marks=((0.5, "half"),))
     assert image.shape == SIZE
     assert bool(len(places(image, BLUE))) == bool(np.isfinite(values).any())
     assert len(places(image, AMBER))
 
 
 def test_bars_are_as_high_as_their_values_and_the_marked_are_red() -> None:
-    image = bars(["a", "b", "c"], [1.0, 2.0, float("nan")], unit="px", limit=1.5, marked=["b"])
+    image = draw_bars(["a", "b", "c"], [1.0, 2.0, float("nan")], unit="px", limit=1.5, marked=["b"])
     blue, red = places(image[40:], BLUE), places(image[40:], VERMILLION)
     height = {"blue": np.ptp(blue[:, 1]), "red": np.ptp(red[:, 1])}
     assert height["red"] == pytest.approx(2 * height["blue"], rel=0.05)
     assert blue[:, 0].min() < red[:, 0].min()
     assert len(places(image, AMBER))
-    assert bars([], [], unit="px").shape == SIZE
+    assert draw_bars([], [], unit="px").shape == SIZE
 
 
 def test_cells_with_enough_are_filled() -> None:
     counts = np.zeros((4, 6), int)
     counts[3, 5] = 9
-    blue = places(cells((640, 480), counts, 6, unit="corners")[: PANEL[1] - 40], BLUE)
+    blue = places(draw_cells((640, 480), counts, 6, unit="corners")[: PANEL[1] - 40], BLUE)
     assert len(blue) > 2000
     assert blue[:, 0].min() > PANEL[0] / 2
     assert blue[:, 1].min() > PANEL[1] / 2

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from calibration.gaze import FlatView, GazePairs, calibrate_gaze
-from realtime.commands.calibrate.report_gaze import GazeResult, judge, magnified, page, uncalibrated
+from realtime.commands.calibrate.report_gaze import (
+    GazeResult,
+    assess_result,
+    build_page,
+    choose_magnification,
+    validate_uncalibrated,
+)
 
 SIZE = (1000, 600)
 VIEW = FlatView(SIZE)
@@ -37,7 +43,7 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
         made = made.with_validation(checks)
     picture = np.full((600, 1000, 3), 120, np.uint8)
     return GazeResult(
-        made, fit, targets, pairs, checks, uncalibrated(checks, made), missed, picture, "camera:0", "g.json"
+        made, fit, targets, pairs, checks, validate_uncalibrated(checks, made), missed, picture, "camera:0", "g.json"
     )
 
 
@@ -61,29 +67,29 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
     ],
 )
 def test_each_finding_says_what_and_what_to_do(how, level, what, do):
-    findings = judge(found(**how))
+    findings = assess_result(found(**how))
     assert any(f.level == level and what in f.message and do in f.advice for f in findings), findings
 
 
 def test_the_worst_comes_first_and_what_is_refused_is_not_recommended():
-    findings = judge(found(other_off=(60.0, -10.0)))
+    findings = assess_result(found(other_off=(60.0, -10.0)))
     assert findings[0].level == "refuse"
     assert not any("gazecast run" in f.message for f in findings)
 
 
 def test_the_page_has_all_figures_and_can_be_drawn():
-    made = page(found(), "2026-01-01")
+    made = build_page(found(), "2026-01-01")
     assert [panel.title for panel in made.panels] == [
         "Before: what the tracker says", "After: the same looks, calibrated", "Error over the picture",
         "Errors on the other targets",
     ]  # fmt: skip
     assert made.png().shape[1] > 1000
     assert dict(made.facts)["accuracy on other targets"].startswith(("2.6", "2.7"))  # 25 and 10 px of 10 px a degree
-    alone = page(dataclasses.replace(found(others=[]), checks=(), before=None), "2026-01-01")
+    alone = build_page(dataclasses.replace(found(others=[]), checks=(), before=None), "2026-01-01")
     assert len(alone.panels) == 3
     assert alone.png().size
 
 
 def test_errors_are_enlarged_by_round_numbers():
     for size, grow in ((100.0, 1), (12.0, 2), (4.0, 5), (1.0, 20)):
-        assert magnified([np.array([[size, 0.0]])], 25.0) == grow
+        assert choose_magnification([np.array([[size, 0.0]])], 25.0) == grow

@@ -10,7 +10,7 @@ import pytest
 
 from calibration.hand_eye import HandEyeResult, StationResidual, solve_hand_eye
 from calibration.uncertain_transform import UncertainTransform
-from realtime.commands.calibrate.report_hand_eye import StationImage, facts, judge, page
+from realtime.commands.calibrate.report_hand_eye import StationImage, assess_result, build_page, list_facts
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.test_hand_eye import stations
 
@@ -21,7 +21,7 @@ def good() -> HandEyeResult:
 
 
 def test_a_good_one_passes(good: HandEyeResult) -> None:
-    (finding,) = judge(good)
+    (finding,) = assess_result(good)
     assert finding.level == "pass"
 
 
@@ -36,7 +36,7 @@ def test_a_good_one_passes(good: HandEyeResult) -> None:
 def test_what_is_wrong_decides_the_verdict(
     good: HandEyeResult, change: dict[str, float], level: str, words: str
 ) -> None:
-    findings = judge(replace(good, **change))  # type: ignore[arg-type]
+    findings = assess_result(replace(good, **change))  # type: ignore[arg-type]
     assert findings[0].level == level
     assert words in findings[0].message + findings[0].advice
 
@@ -44,13 +44,13 @@ def test_what_is_wrong_decides_the_verdict(
 @pytest.mark.parametrize(("sigma_m", "level"), [(0.004, "warn"), (0.02, "refuse")])
 def test_what_is_not_known_well_is_said(good: HandEyeResult, sigma_m: float, level: str) -> None:
     vague = replace(good, x=UncertainTransform(good.x.pose, np.diag([sigma_m**2, 0, 0, 0, 0, 0])))
-    assert judge(vague)[0].level == level
-    assert "gripper_from_camera is known to" in judge(vague)[0].message
+    assert assess_result(vague)[0].level == level
+    assert "gripper_from_camera is known to" in assess_result(vague)[0].message
 
 
 def test_few_dropped_and_skipped_poses_are_named(good: HandEyeResult) -> None:
     few = replace(good, residuals=(*good.residuals[:6], StationResidual("07", 0.02, 0.1, "20 mm off")))
-    text = " ".join(finding.message for finding in judge(few, [("09.png", "no board found")]))
+    text = " ".join(finding.message for finding in assess_result(few, [("09.png", "no board found")]))
     assert "6 poses are few" in text
     assert "07 was dropped: 20 mm off" in text
     assert "09.png (no board found)" in text
@@ -60,16 +60,18 @@ def test_few_dropped_and_skipped_poses_are_named(good: HandEyeResult) -> None:
 def test_the_page_has_its_figures_with_and_without_pictures(setup: str) -> None:
     taken = stations(setup, sigma_m=5e-4, sigma_rad=1e-3)  # type: ignore[arg-type]
     result = solve_hand_eye(taken, setup)  # type: ignore[arg-type]
-    assert len(page("wrist", result, taken).panels) == 4
+    assert len(build_page("wrist", result, taken).panels) == 4
     corners = np.random.default_rng(0).uniform((0, 0), WEBCAM.size, (40, 2))
     corners[3] = np.nan
-    shown = page("wrist", result, taken, StationImage(WEBCAM, corners, corners + 0.3), compared=("Park", 1e-3, 1e-3))
+    shown = build_page(
+        "wrist", result, taken, StationImage(WEBCAM, corners, corners + 0.3), compared=("Park", 1e-3, 1e-3)
+    )
     assert len(shown.panels) == 6
     assert ("away from Park", "1.00 mm, 0.057°") in shown.facts
     assert shown.png().shape[1] == 1224
 
 
 def test_the_facts_name_both_transforms(good: HandEyeResult) -> None:
-    names = [name for name, _ in facts(good)]
+    names = [name for name, _ in list_facts(good)]
     assert "gripper_from_camera, mm" in names
     assert "base_from_board, mm" in names
