@@ -1,4 +1,4 @@
-"""`gazecast calibrate`: from an unboxed camera and tracker to a measured error. One module per verb."""
+"""Implements `gazecast calibrate`: measures cameras, gaze trackers and robots. One module per verb."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (
     gaze_check.add_drift,
     hand_eye.add_verb,
 )
-"""The `add_verb` of each module here: it adds the verb's parser and sets its `verb` to what runs it."""
+"""Functions that add a verb's parser and set its `verb` to the function that runs it."""
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:

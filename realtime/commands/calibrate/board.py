@@ -1,4 +1,4 @@
-"""`gazecast calibrate board`: draw a board to print, at its true size."""
+"""Implements `gazecast calibrate board`: draws a board to print at its true size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 from calibration.boards import BOARD_FORMAT, CalibrationBoard, parse_board
 from realtime.errors import RunFailed, SettingsError
 
-DEFAULT = "charuco:5x7:36mm:26mm:5X5_100"
+DEFAULT_BOARD = "charuco:5x7:36mm:26mm:5X5_100"
 """Fits A4 and US letter with a rim."""
 _PX_PER_M = 12_000.0  # some 300 dots per inch
 
@@ -21,13 +21,15 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     about = "draw a board to print and calibrate with"
     verb = calibrate.add_parser("board", help=about, description=about)
     verb.set_defaults(verb=run)
-    verb.add_argument("--board", metavar="BOARD", default=DEFAULT, help=f"(default {DEFAULT}); {BOARD_FORMAT}")
+    verb.add_argument(
+        "--board", metavar="BOARD", default=DEFAULT_BOARD, help=f"(default {DEFAULT_BOARD}); {BOARD_FORMAT}"
+    )
     verb.add_argument("--out", type=Path, default=Path("board.svg"), help="SVG, in true millimetres, or PNG for a "
                       "screen (default board.svg)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file and say how to print it."""
+    """Write the file and print instructions; raises `SettingsError` and `RunFailed`."""
     board = parse_board(args.board)
     ending = args.out.suffix.lower()
     if ending not in (".svg", ".png"):
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def render_svg(board: CalibrationBoard, png: bytes) -> str:
-    """The board's picture in an SVG of its true size, its rim of one square included."""
+    """Return an SVG of the board at its true size, with a rim of one square."""
     columns, rows = (side + 2 if board.kind == "charuco" else side + 3 for side in (board.columns, board.rows))
     wide, high = (f"{1000 * side * board.square_m:g}mm" for side in (columns, rows))
     picture = base64.b64encode(png).decode()

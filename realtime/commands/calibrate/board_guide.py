@@ -1,4 +1,4 @@
-"""What the person with the board sees: the picture, what is still missing, and what to do now. Pure."""
+"""Draws the guidance image of a camera calibration: missing coverage and the next instruction. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from calibration.collecting import ViewDecision
 from calibration.coverage import COLUMNS, MIN_CORNERS_PER_CELL, ROWS, FieldCoverage
 from engines import Image
 
-# Blue, green, red; amber and cyan are told apart by everybody.
-_MISSING, _HERE, _INK = (0, 159, 230), (255, 200, 60), (255, 255, 255)
+# Blue, green, red; amber and cyan can be distinguished with any colour vision.
+_MISSING, _FOUND, _INK = (0, 159, 230), (255, 200, 60), (255, 255, 255)
 _STATES: dict[ViewDecision, str] = {
     "no board": "show the board",
     "moving": "hold still",
@@ -22,22 +22,22 @@ _STATES: dict[ViewDecision, str] = {
 
 
 def draw_guidance(
-    image: Image, coverage: FieldCoverage, detection: BoardDetection | None, taken: ViewDecision
+    image: Image, coverage: FieldCoverage, detection: BoardDetection | None, decision: ViewDecision
 ) -> Image:
-    """A copy of the (H, W, 3) BGR picture with the parts that lack corners tinted, and the next step in words."""
+    """Return a copy of the (H, W, 3) BGR image with missing coverage tinted and an instruction."""
     out = image.copy()
     high, wide = image.shape[:2]
     unit = max(1, round(min(high, wide) / 240))
     _tint_missing(out, coverage)
     if detection is not None:
         for x, y in detection.points_px:
-            cv2.circle(out, (round(x), round(y)), 2 * unit, _HERE, -1, cv2.LINE_AA)
-    if taken == "taken":
-        cv2.rectangle(out, (0, 0), (wide - 1, high - 1), _HERE, 6 * unit)
-    state = _STATES[taken] or "good"
+            cv2.circle(out, (round(x), round(y)), 2 * unit, _FOUND, -1, cv2.LINE_AA)
+    if decision == "taken":
+        cv2.rectangle(out, (0, 0), (wide - 1, high - 1), _FOUND, 6 * unit)
+    state = _STATES[decision] or "good"
     _draw_text(out, f"{coverage.views} views, {100 * coverage.share:.0f} %   {state}", 18 * unit, unit)
     _draw_text(out, coverage.next_instruction or "done: press q", high - 12 * unit, unit)
-    cv2.rectangle(out, (0, high - 4 * unit), (round(wide * coverage.share), high), _HERE, -1)
+    cv2.rectangle(out, (0, high - 4 * unit), (round(wide * coverage.share), high), _FOUND, -1)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Collect views of a board from a live source, guided by a window or by lines of text. A thin shell."""
+"""Collects views of a calibration board from a live source, guided by a window or by lines of text."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ WAIT_S = 0.05
 def collect_views(
     spec: str, board: CalibrationBoard, *, window: bool, most_views: int, show_line: Callable[[str], None]
 ) -> list[BoardDetection]:
-    """Steady, new views of the board until they suffice, the source ends, or the user asks to stop.
+    """Collect steady, new views until they suffice, the source ends, or the user stops.
 
-    Raises `SourceError`, `WindowError`, and `RunFailed` where the source fails before it gave a picture.
+    Raises `SourceError`, `WindowError`, and `RunFailed` if the source fails before its first frame.
     """
     slot: Latest[Frame] = Latest()
     source = open_frames(spec)
-    shown = DesktopWindow("gazecast: calibrate camera", None) if window else None
+    display = DesktopWindow("gazecast: calibrate camera", None) if window else None
     collector: ViewCollector | None = None
     try:
-        with _started(source, slot, show_line), InterruptHandler() as interrupts:
-            for frame in _frames(
-                source, slot, lambda: interrupts.is_requested or (shown is not None and not shown.poll())
+        with _play_source(source, slot, show_line), InterruptHandler() as interrupts:
+            for frame in _read_frames(
+                source, slot, lambda: interrupts.is_requested or (display is not None and not display.poll())
             ):
                 collector = collector or ViewCollector(frame.size, max_views=most_views)
                 detection = board.detect(frame.image, f"{frame.index:05}", quick=True)
-                taken = collector.add_detection(detection)
-                if shown is not None:
-                    shown.show(draw_guidance(frame.image, collector.coverage, detection, taken))
-                if taken == "taken":
+                decision = collector.add_detection(detection)
+                if display is not None:
+                    display.show(draw_guidance(frame.image, collector.coverage, detection, decision))
+                if decision == "taken":
                     share = f"{100 * collector.coverage.share:.0f} %"
                     show_line(
                         f"{len(collector.views)} views, {share}: {collector.coverage.next_instruction or 'enough'}"
@@ -48,8 +48,8 @@ def collect_views(
                 if collector.is_complete:
                     break
     finally:
-        if shown is not None:
-            shown.close()
+        if display is not None:
+            display.close()
     if collector is None:
         status = source.status()
         raise RunFailed(f"{spec} gave no picture: {status.reason or status.state}")
@@ -57,15 +57,15 @@ def collect_views(
 
 
 @contextlib.contextmanager
-def _started(source: FrameSource, slot: Latest[Frame], show_line: Callable[[str], None]) -> Iterator[None]:
-    """The source, playing into the slot; a clip that is not played in real time waits for each frame to be seen."""
-    patient = isinstance(source, VideoFrames) and not source.clock.real_time
+def _play_source(source: FrameSource, slot: Latest[Frame], show_line: Callable[[str], None]) -> Iterator[None]:
+    """Play the source into the slot; a clip not played in real time waits until each frame is processed."""
+    is_unpaced = isinstance(source, VideoFrames) and not source.clock.real_time
 
-    def tell(status: SourceStatus) -> None:
+    def show_status(status: SourceStatus) -> None:
         if status.reason:
             show_line(f"{status.state}: {status.reason}")
 
-    source.start(slot.put_when_empty if patient else slot.put, tell)
+    source.start(slot.put_when_empty if is_unpaced else slot.put, show_status)
     try:
         yield
     finally:
@@ -73,10 +73,10 @@ def _started(source: FrameSource, slot: Latest[Frame], show_line: Callable[[str]
         source.stop()
 
 
-def _frames(source: FrameSource, slot: Latest[Frame], stop: Callable[[], bool]) -> Iterator[Frame]:
-    """Every frame that there is time for, until the source is over or `stop` says so."""
+def _read_frames(source: FrameSource, slot: Latest[Frame], stop: Callable[[], bool]) -> Iterator[Frame]:
+    """Yield the newest frames until the source ends or `stop` returns True."""
     while not stop():
-        ended = source.status().state in ("ended", "failed")  # asked first, so that the last frame is not missed
+        ended = source.status().state in ("ended", "failed")  # checked first, so that the last frame is not missed
         frame = slot.get(WAIT_S)
         if frame is not None:
             yield frame

@@ -1,4 +1,4 @@
-"""`gazecast calibrate camera`: intrinsics from pictures, from a live source, or from another program's file."""
+"""Implements `gazecast calibrate camera`: intrinsics from pictures, a live source, or another program's file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from realtime.commands.calibrate.outputs import check_outputs, report_stem
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import TerminalProgress
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-LEAST_KNOWN = 0.5
-"""Of the picture; a camera that is worth importing knows nearly all of it."""
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+MIN_KNOWN_SHARE = 0.5
+"""Minimum share of the image with a valid ray; a correct model covers nearly all of it."""
 EPILOG = """
   gazecast calibrate camera --images photos/ --board chessboard:9x6:25mm --out camera.json
   gazecast calibrate camera --source camera:0 --board charuco:5x7:40mm:20mm:6X6_250 --window
@@ -47,8 +47,8 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb.add_argument("--board", metavar="BOARD", help=BOARD_FORMAT)
     verb.add_argument("--lens", choices=get_args(LensModel), default="pinhole5", help="pinhole8 for wide lenses up to "
                       "110 degrees, fisheye beyond (default pinhole5)")  # fmt: skip
-    verb.add_argument("--name", metavar="NAME", default="", help="of the camera, as the calibration will be asked for")
-    verb.add_argument("--keep-all", action="store_true", help="drop no view, however bad")
+    verb.add_argument("--name", metavar="NAME", default="", help="of the camera, by which the calibration is found")
+    verb.add_argument("--keep-all", action="store_true", help="reject no outliers")
     verb.add_argument("--size", metavar="WxH", help="with --import: which resolution of the file")
     verb.add_argument("--window", action="store_true", help="with --source: show what is still missing")
     verb.add_argument("--most-views", type=int, default=40, metavar="N", help="with --source: enough (default 40)")
@@ -59,20 +59,20 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the flags say; raises our errors."""
+    """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report, args.ros)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     if args.imported is not None:
-        return _import(args, date)
+        return _import_camera(args, date)
     if args.board is None:
         raise SettingsError(f"--board is missing; expected {BOARD_FORMAT}")
     board = parse_board(args.board)
-    views, unseen = _from_folder(args.images, board) if args.images else _live(args, board)
+    views, unseen = _detect_in_folder(args.images, board) if args.images else _collect_live(args, board)
     result = calibrate_camera(views, lens=args.lens, reject_outliers=not args.keep_all)
-    name = args.name or (args.source or args.images.resolve().name)
+    name = args.name or args.source or args.images.resolve().name
     page = report_camera.build_page(name, date, result, unseen)
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
-    body = result_body(result, args.board, page.verdict)
+    body = build_record_body(result, args.board, page.verdict)
     if page.verdict != "refuse":
         records.save_record(args.out, records.CalibrationRecord("camera", "", name, result.camera.size, date, body))
         written.insert(0, str(args.out))
@@ -88,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def result_body(result: IntrinsicsFit, board: str, verdict: str) -> dict[str, Any]:
-    """What is written as the record's body."""
+def build_record_body(result: IntrinsicsFit, board: str, verdict: str) -> dict[str, Any]:
+    """Build the body of the calibration record."""
     hull = cv2.convexHull(result.points_px.astype(np.float32))[:, 0]
     return {
         "camera": result.camera.to_dict(),
@@ -108,28 +108,30 @@ def result_body(result: IntrinsicsFit, board: str, verdict: str) -> dict[str, An
     }
 
 
-def _from_folder(folder: Path, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
-    """The board in every picture of a folder, and the pictures without it."""
+def _detect_in_folder(folder: Path, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
+    """Detect the board in every picture of a folder; also return the pictures without it."""
     if not folder.is_dir():
         raise SettingsError(f"--images {folder} is no folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise SettingsError(f"no pictures in {folder}; expected {', '.join(sorted(ENDINGS))}")
+        raise SettingsError(f"no pictures in {folder}; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
     views, unseen, terminal = list[BoardDetection](), list[BoardView](), TerminalProgress()
     for number, path in enumerate(paths, 1):
-        # The pixels as the camera sees them, not turned as a viewer would show them.
+        # The pixels as the camera delivers them, not rotated for display.
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         found = None if image is None else board.detect(np.asarray(image, np.uint8), path.stem)
-        said = "no picture that OpenCV reads" if image is None else "no board found"
-        terminal.show_line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else said}")
+        reason = "no picture that OpenCV reads" if image is None else "no board found"
+        terminal.show_line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else reason}")
         if found is None:
-            unseen.append(BoardView(path.stem, 0, math.nan, math.nan, said))
+            unseen.append(BoardView(path.stem, 0, math.nan, math.nan, reason))
         else:
             views.append(found)
     return views, tuple(unseen)
 
 
-def _live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
+def _collect_live(
+    args: argparse.Namespace, board: CalibrationBoard
+) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
     from realtime.commands.calibrate.board_views import collect_views
 
     if args.most_views < 3:
@@ -140,15 +142,15 @@ def _live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[Board
     return views, ()
 
 
-def _import(args: argparse.Namespace, date: str) -> int:
-    size = _size(args.size) if args.size else None
+def _import_camera(args: argparse.Namespace, date: str) -> int:
+    size = _parse_size(args.size) if args.size else None
     name, camera = read_camera(args.imported, size)
     name = args.name or name
     share = report_camera.compute_known_share(camera)
-    if share < LEAST_KNOWN:
+    if share < MIN_KNOWN_SHARE:
         raise SettingsError(
-            f"{args.imported}: its model knows a ray for {100 * share:.0f} % of the picture only; check its size, the "
-            "name of its model and the order of its coefficients"
+            f"{args.imported}: its model covers only {100 * share:.0f} % of the picture; check its size, the name of "
+            "its model and the order of its coefficients"
         )
     body = {"camera": camera.to_dict(), "imported_from": args.imported.name}
     records.save_record(args.out, records.CalibrationRecord("camera", "", name, camera.size, date, body))
@@ -157,8 +159,8 @@ def _import(args: argparse.Namespace, date: str) -> int:
         print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
         return 0
     print(f"{name}: {camera.model}, {camera.size[0]} x {camera.size[1]} px, {camera.px_per_degree():.1f} px per degree")
-    if share < report_camera.ALL:
-        print(f"the model knows a ray for {100 * share:.1f} % of the picture; the rest is invalid")
+    if share < report_camera.FULL_SHARE:
+        print(f"the model covers {100 * share:.1f} % of the picture; the rest is invalid")
     print(f"wrote {', '.join(written)}")
     return 0
 
@@ -181,7 +183,7 @@ def _print_result(result: IntrinsicsFit, unseen: tuple[BoardView, ...], headline
     print(f"wrote {', '.join(written)}")
 
 
-def _size(text: str) -> tuple[int, int]:
+def _parse_size(text: str) -> tuple[int, int]:
     wide, _, high = text.lower().partition("x")
     if not (wide.isdigit() and high.isdigit()):
         raise SettingsError(f"--size wants WIDTHxHEIGHT such as 1280x720, got {text!r}")

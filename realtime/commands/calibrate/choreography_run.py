@@ -1,4 +1,4 @@
-"""Run a choreography against live or recorded sources, in a window or without one. A thin shell."""
+"""Runs a calibration choreography on live or recorded sources, in a window or headless."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
 WAIT_S = 0.03
-MOST_TIMEOUT_S = 86_400.0
-SILENT_S = 1.0
-"""Without a picture for so long, it is said what the source waits for."""
-STUCK_S = 3.0
-"""Without a window a hint is said once it has stood for so long; those that come and go are no trouble."""
+MAX_TIMEOUT_S = 86_400.0
+NO_FRAME_S = 1.0
+"""Time without a frame after which the state of the source is shown."""
+HINT_DELAY_S = 3.0
+"""Time after which a headless display prints an unchanged hint; short-lived hints are ignored."""
 Key = Literal["repeat", "skip", "leave"]
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """The wearer has looked at (x, y) px of the frame of `time_s` until then."""
+    """Holds a fixation of (x, y) px that ends at the frame of `time_s`."""
 
     time_s: float
     x: float
@@ -40,19 +40,19 @@ class OperatorAction:
 
 
 class TargetDisplay(Protocol):
-    """What the wearer sees and can press."""
+    """A display of the current target that returns the pressed keys."""
 
     def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
-        """Show it, take a few milliseconds for that, and return what was pressed."""
+        """Show the advice and return the pressed keys; takes a few milliseconds."""
         ...
 
     def close(self) -> None:
-        """Leave the screen."""
+        """Close the display."""
         ...
 
 
 class HeadlessDisplay:
-    """Says how far it has come and what it waits for, and knows presses beforehand."""
+    """A display that prints progress and hints, and replays presses known in advance."""
 
     def __init__(
         self, progress: ProgressReporter, presses: tuple[OperatorAction, ...] = (), clock_ns: Callable[[], int] = now_ns
@@ -63,7 +63,7 @@ class HeadlessDisplay:
         self._last_state: tuple[str, int, float] | tuple[()] = ()
 
     def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
-        """Say which target was looked at, whenever one more is done, and what is in the way."""
+        """Print each completed target and persistent hints; return the presses that are due."""
         self._report_if_stuck(advice)
         if advice.done != self._done_count and frame is not None:
             self._progress.show_line(f"{advice.done}/{advice.total} {self._current_name}".rstrip())
@@ -76,21 +76,21 @@ class HeadlessDisplay:
         return due
 
     def _report_if_stuck(self, advice: TargetAdvice) -> None:
-        standing = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
+        state = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
         now = self._clock_ns()
-        if standing != self._last_state:
-            self._last_state, self._is_hint_reported, self._since_ns = standing, False, now
-        elif standing and not self._is_hint_reported and now - self._since_ns > STUCK_S * 1e9:
+        if state != self._last_state:
+            self._last_state, self._is_hint_reported, self._since_ns = state, False, now
+        elif state and not self._is_hint_reported and now - self._since_ns > HINT_DELAY_S * 1e9:
             self._is_hint_reported = True
             self._progress.show_line(advice.hint)
 
     def close(self) -> None:
-        """There is no screen."""
+        """Do nothing, as there is no window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GazeFeed:
-    """What the pictures were: size (width, height) px, and one of them for the report."""
+class SceneImage:
+    """Holds the frame size (width, height) px, and one frame for the report."""
 
     size: tuple[int, int]
     picture: Image
@@ -103,62 +103,62 @@ def run_choreography(
     display: TargetDisplay,
     *,
     timeout_s: float,
-    enough: int | None = None,
+    max_targets: int | None = None,
     check: Callable[[tuple[int, int]], object] = lambda size: None,
-) -> GazeFeed:
-    """Lead through the choreography until it is done, left, timed out, or the recording has ended.
+) -> SceneImage:
+    """Run the choreography until it is done, left, timed out, or the recording ends.
 
-    enough: stop after so many targets. check: called with the first frame's size; may raise. Raises `SourceError`,
-    `SettingsError`, and `RunFailed` where no picture or no gaze came.
+    max_targets: number of targets after which to stop. check: called with the first frame's size; may raise.
+    Raises `SourceError`, `SettingsError`, and `RunFailed` if no frame or no gaze arrived.
     """
-    if not 0 < timeout_s <= MOST_TIMEOUT_S:
-        raise SettingsError(f"--timeout must be above 0 and at most {MOST_TIMEOUT_S:g} seconds, got {timeout_s:g}")
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
     frames = open_frames(source)
-    looks = open_gaze(_gaze_spec(source, gaze), frames)
+    gaze_source = open_gaze(_choose_gaze_spec(source, gaze), frames)
     slot: Latest[Frame] = Latest()
     backlog: BoundedQueue[GazeSample] = BoundedQueue(20_000)
-    run = _ChoreographyRun(choreography, display, backlog, enough, check)
-    patient = isinstance(frames, VideoFrames) and not frames.clock.real_time
+    run = _ChoreographyRun(choreography, display, backlog, max_targets, check)
+    is_unpaced = isinstance(frames, VideoFrames) and not frames.clock.real_time
     try:
-        with _started(frames, looks, slot, backlog), InterruptHandler() as interrupts:
+        with _play_sources(frames, gaze_source, slot, backlog), InterruptHandler() as interrupts:
             until_ns = now_ns() + round(timeout_s * 1e9)
             while not (interrupts.is_requested or run.is_over):
                 frame = slot.get(WAIT_S)
-                run.step(frame, on_clip_time=patient, waiting=_waits_for(frames))
+                run.step(frame, on_clip_time=is_unpaced, waiting=_describe_status(frames))
                 if frame is None and frames.status().state in ("ended", "failed"):
                     break
                 if now_ns() > until_ns:
                     break
-            interrupts.raise_if_requested()  # who is done early presses q; who interrupts wants nothing written
+            interrupts.raise_if_requested()  # q ends early with a result; an interrupt must write nothing
     finally:
         display.close()
     if run.scene is None:
         raise RunFailed(f"{source} gave no picture: {frames.status().reason or frames.status().state}")
     if not run.gaze_count:
-        raise RunFailed(f"no gaze came: {looks.status().reason or looks.status().state}")
+        raise RunFailed(f"no gaze came: {gaze_source.status().reason or gaze_source.status().state}")
     return run.scene
 
 
 class _ChoreographyRun:
-    """What goes on from frame to frame."""
+    """Holds the state of a run between frames."""
 
     def __init__(
         self,
         choreography: GazeChoreography,
         display: TargetDisplay,
         backlog: BoundedQueue[GazeSample],
-        enough: int | None,
+        max_targets: int | None,
         check: Callable[[tuple[int, int]], object],
     ) -> None:
         self._choreography, self._display, self._gaze_queue = choreography, display, backlog
-        self._max_targets, self._last_frame_s, self._clock_offset_s = enough, 0.0, 0.0
-        self._check, self._framed_ns = check, now_ns()
-        self.scene: GazeFeed | None = None
+        self._max_targets, self._last_frame_s, self._clock_offset_s = max_targets, 0.0, 0.0
+        self._check, self._last_frame_ns = check, now_ns()
+        self.scene: SceneImage | None = None
         self.gaze_count = 0
         self.is_over = False
 
     def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
-        """Take what came, find markers, show, and do what was pressed. waiting: why no pictures come, if none do."""
+        """Process new gaze and a frame, and handle pressed keys. waiting: state of a source without frames."""
         size = frame.size if frame is not None else self.scene.size if self.scene is not None else None
         if frame is not None:
             if self.scene is not None and self.scene.size != frame.size:
@@ -167,7 +167,7 @@ class _ChoreographyRun:
                 )
             if self.scene is None:
                 self._check(frame.size)
-            self.scene = GazeFeed(frame.size, frame.image)
+            self.scene = SceneImage(frame.size, frame.image)
             self._clock_offset_s = frame.captured_ns / 1e9 - frame.timestamp
         for sample in self._gaze_queue.drain() if size is not None else ():
             x, y = sample.to_px(size) if size is not None else (0.0, 0.0)
@@ -179,13 +179,13 @@ class _ChoreographyRun:
             self._choreography.add_markers(now_s, find_marker_centres(frame.image), frame.size)
         advice = self._choreography.advise(now_s)
         if frame is not None:
-            self._framed_ns = now_ns()
-        elif waiting and now_ns() - self._framed_ns > SILENT_S * 1e9:
+            self._last_frame_ns = now_ns()
+        elif waiting and now_ns() - self._last_frame_ns > NO_FRAME_S * 1e9:
             advice = replace(advice, hint=f"no pictures come: {waiting}")
         self._run_commands(self._display.show(advice, frame))
-        pressing = not self._choreography.steps or self._choreography.steps[0].marker < 0
-        enough = self._max_targets is not None and advice.done >= self._max_targets
-        self.is_over = self.is_over or enough or (self._choreography.is_finished and not pressing)
+        has_no_markers = not self._choreography.steps or self._choreography.steps[0].marker < 0
+        is_enough = self._max_targets is not None and advice.done >= self._max_targets
+        self.is_over = self.is_over or is_enough or (self._choreography.is_finished and not has_no_markers)
 
     def _run_commands(self, commands: list[Key | OperatorAction]) -> None:
         for command in commands:
@@ -201,27 +201,27 @@ class _ChoreographyRun:
 
 
 @contextlib.contextmanager
-def _started(
-    frames: FrameSource, looks: GazeSource, slot: Latest[Frame], backlog: BoundedQueue[GazeSample]
+def _play_sources(
+    frames: FrameSource, gaze_source: GazeSource, slot: Latest[Frame], backlog: BoundedQueue[GazeSample]
 ) -> Iterator[None]:
-    """Both sources, playing; a clip that is not played in real time waits for each frame to be seen."""
-    patient = isinstance(frames, VideoFrames) and not frames.clock.real_time
-    looks.start(backlog.put)  # first, as a trace follows the clip that it plays along with
-    frames.start(slot.put_when_empty if patient else slot.put)
+    """Play both sources; a clip not played in real time waits until each frame is processed."""
+    is_unpaced = isinstance(frames, VideoFrames) and not frames.clock.real_time
+    gaze_source.start(backlog.put)  # first, because a gaze trace follows the clock of its clip
+    frames.start(slot.put_when_empty if is_unpaced else slot.put)
     try:
         yield
     finally:
         slot.close()
-        looks.stop()
+        gaze_source.stop()
         frames.stop()
 
 
-def _waits_for(frames: FrameSource) -> str:
+def _describe_status(frames: FrameSource) -> str:
     status = frames.status()
     return status.reason or status.state
 
 
-def _gaze_spec(source: str, gaze: str) -> str:
+def _choose_gaze_spec(source: str, gaze: str) -> str:
     if gaze:
         return gaze
     if source.startswith("pupil:"):

@@ -1,4 +1,4 @@
-"""`gazecast calibrate gaze`: lead a wearer from target to target, fit the map, judge it on others, write it down."""
+"""Implements `gazecast calibrate gaze`: runs a choreography, fits a calibration, validates and writes it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from calibration.gaze import (
 from calibration.gaze.choreography import Role
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import (
-    GazeFeed,
     HeadlessDisplay,
     OperatorAction,
+    SceneImage,
     TargetDisplay,
     run_choreography,
 )
@@ -54,7 +54,7 @@ press   no marker: look at something, press space, click in the frozen picture w
 
 def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `gaze` to the parser of `gazecast calibrate`."""
-    about = "find where the eyes are from what the tracker says, and measure the error that is left"
+    about = "fit a gaze calibration to known targets, and measure the remaining error on others"
     verb = verbs.add_parser(
         "gaze", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -72,7 +72,7 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def add_flags(verb: argparse.ArgumentParser) -> None:
-    """Add what all verbs that look at targets have in common."""
+    """Add the flags shared by all verbs that run a choreography."""
     verb.add_argument("--source", metavar="SPEC", help="of frames: pupil://HOST:PORT, camera:N, file:PATH, rtsp://...")
     verb.add_argument(
         "--gaze", default="", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source"
@@ -80,16 +80,16 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--method", choices=METHODS, default="screen", help="what to look at; see below (default screen)")
     verb.add_argument("--points", type=Path, metavar="FILE.csv", help="with --method press and --headless: what was "
                       "looked at, as timestamp,x,y,role (fit or check); seconds of the frames, px")  # fmt: skip
-    verb.add_argument("--headless", action="store_true", help="no window; somebody else shows the markers, or they are "
-                      "in the recording")  # fmt: skip
+    verb.add_argument("--headless", action="store_true", help="no window; the markers are shown elsewhere, or are in "
+                      "the recording")  # fmt: skip
     verb.add_argument("--small", action="store_true", help="a window instead of the full screen")
-    verb.add_argument("--timeout", type=float, default=180.0, metavar="S", help="at most so long (default 180)")
+    verb.add_argument("--timeout", type=float, default=180.0, metavar="S", help="end after S seconds (default 180)")
     verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: beside the file)")
     verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the flags say; raises our errors."""
+    """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     if args.marker is not None:
         return _write_marker(args.marker)
     check_outputs(args.out, args.report)
@@ -101,13 +101,14 @@ def run(args: argparse.Namespace) -> int:
         calibration = calibration.with_validation(checks)
     found = GazeResult(
         calibration, fit, targets, choreography.get_pairs("fit"), checks,
-        report_gaze.validate_uncalibrated(checks, calibration), list_missed_targets(choreography), scene.picture, args.source, str(args.out),
+        report_gaze.validate_uncalibrated(checks, calibration), list_missed_targets(choreography), scene.picture,
+        args.source, str(args.out),
     )  # fmt: skip
     return write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 
 
-def collect_gaze(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, GazeFeed]:
-    """Run the choreography of the flags for the targets of `roles`; `check` is called with the pictures' size."""
+def collect_gaze(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, SceneImage]:
+    """Run the choreography for the targets of `roles`; `check` is called with the frame size."""
     if not args.source:
         raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
     steps = build_screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
@@ -121,7 +122,7 @@ def collect_gaze(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) 
 
 
 def open_display(args: argparse.Namespace) -> TargetDisplay:
-    """A window, or none."""
+    """Open the target window, or a headless display; raises `SettingsError` and `WindowError`."""
     if not args.headless:
         from realtime.commands.calibrate.target_window import TargetWindow
 
@@ -133,7 +134,7 @@ def open_display(args: argparse.Namespace) -> TargetDisplay:
 
 
 def read_presses(path: Path) -> tuple[OperatorAction, ...]:
-    """Read timestamp,x,y[,role]; raises `SettingsError` with the line."""
+    """Read a CSV of timestamp,x,y[,role]; raises `SettingsError` with the line number."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -155,7 +156,7 @@ def read_presses(path: Path) -> tuple[OperatorAction, ...]:
 
 
 def load_view(camera: Path | None, size: tuple[int, int]) -> FieldView:
-    """How pixels are degrees: through the camera's calibration, which must be of this size, or by a guess."""
+    """Load the conversion of pixels to degrees from a camera calibration of this size, or estimate it."""
     if camera is None:
         return FlatView(size)
     record = records.load_record(camera, "camera", size=size)
@@ -163,12 +164,12 @@ def load_view(camera: Path | None, size: tuple[int, int]) -> FieldView:
 
 
 def list_missed_targets(choreography: GazeChoreography) -> tuple[str, ...]:
-    """Names of the targets that gave too little."""
+    """List the names of targets with too few samples."""
     return tuple(step.name for step in choreography.find_missed_steps())
 
 
 def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
-    """Write record and report, say what came of it; `RunFailed` where it must not be used, and then no record."""
+    """Write record and report and print the result; raises `RunFailed`, without a record, if it is refused."""
     calibration, date = found.calibration, datetime.now(UTC).isoformat(timespec="seconds")
     page = report_gaze.build_page(found, date)
     written = [str(path) for path in page.save(report_stem(out, args.report))]
@@ -176,8 +177,7 @@ def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device:
         save_calibration(out, calibration, device, describe_camera(args.source), date, report_gaze.list_facts(found))
         written.insert(0, str(out))
     if args.json:
-        body = {"verdict": page.verdict, **calibration.to_dict(), "written": written}
-        print(json.dumps(body))
+        print(json.dumps({"verdict": page.verdict, **calibration.to_dict(), "written": written}))
     else:
         print_page(page, written)
     if page.verdict == "refuse":
@@ -186,20 +186,15 @@ def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device:
 
 
 def save_calibration(
-    out: Path,
-    calibration: GazeCalibration,
-    device: str,
-    camera: str,
-    date: str,
-    facts: tuple[tuple[str, str], ...] = (),
+    out: Path, calibration: GazeCalibration, device: str, camera: str, date: str, facts: tuple[tuple[str, str], ...]
 ) -> None:
-    """Write the record."""
+    """Write the calibration record."""
     body = calibration.to_dict() | {"facts": dict(facts)}
     records.save_record(out, records.CalibrationRecord("gaze", device, camera, calibration.view.size, date, body))
 
 
 def print_page(page: ReportPage, written: list[str]) -> None:
-    """Print the page for a terminal."""
+    """Print the page as text."""
     print(page.headline)
     for name, value in page.facts:
         print(f"  {name:40} {value}")

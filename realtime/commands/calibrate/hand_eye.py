@@ -1,4 +1,4 @@
-"""`gazecast calibrate handeye`: where a camera sits on a robot or beside it, from recorded poses and pictures."""
+"""Implements `gazecast calibrate handeye`: a camera's pose on a robot or beside it, from poses and pictures."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from calibration.boards import BOARD_FORMAT, BoardDetection, CalibrationBoard, p
 from calibration.formats import read_camera
 from calibration.hand_eye import HandEyeResult, HandEyeStation, Method, Setup, solve_hand_eye
 from calibration.pose import estimate_pose, project_board
+from calibration.rigid import RigidTransform
 from calibration.robot_poses import RobotPose, parse_poses
 from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, report_stem
@@ -25,8 +26,8 @@ from realtime.commands.calibrate.report import ReportPage
 from realtime.commands.calibrate.report_hand_eye import StationImage
 from realtime.errors import RunFailed, SettingsError
 
-MOST_RMS_PX = 3.0
-NAMES = ("poses.json", "poses.csv")
+MAX_RMS_PX = 3.0
+POSE_FILES = ("poses.json", "poses.csv")
 EPILOG = """
 --poses is a JSON or CSV file, or a folder that holds poses.json or poses.csv and the pictures.
 CSV: name,x,y,z,qx,qy,qz,qw (base_from_gripper, metres) and, where the board's pose is known already,
@@ -39,7 +40,7 @@ JSON: [{"name": "01.png", "base_from_gripper": {"translation_m": [..], "quaterni
 
 def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `handeye` to the parser of `gazecast calibrate`."""
-    about = "find where a camera sits on a robot's gripper, or beside the robot, with the error known"
+    about = "measure the pose of a camera on a robot's gripper or beside the robot, with its uncertainty"
     verb = calibrate.add_parser(
         "handeye", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -50,32 +51,32 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
                       "or beside the robot, with the board on the gripper")  # fmt: skip
     verb.add_argument("--board", metavar="BOARD", help=BOARD_FORMAT)
     verb.add_argument("--images", type=Path, metavar="FOLDER", help="the poses' pictures (default: beside the poses)")
-    verb.add_argument("--method", choices=get_args(Method), default="joint", help="joint (default) is ours; the others "
-                      "are OpenCV's, where it has them")  # fmt: skip
-    verb.add_argument("--keep-all", action="store_true", help="drop no pose, however bad")
-    verb.add_argument("--robot", default="", metavar="NAME", help="of the robot, to be written down")
+    verb.add_argument("--method", choices=get_args(Method), default="joint", help="joint (default) is our own; the "
+                      "others are OpenCV's, if available")  # fmt: skip
+    verb.add_argument("--keep-all", action="store_true", help="reject no outliers")
+    verb.add_argument("--robot", default="", metavar="NAME", help="of the robot, for the record")
     verb.add_argument("--out", type=Path, default=Path("handeye.json"), help="(default handeye.json)")
     verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
     verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the flags say; raises our errors."""
+    """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report)
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    file, folder = _where(args.poses, args.images)
-    poses = parse_poses(str(file), _text(file))
+    file, folder = _find_inputs(args.poses, args.images)
+    poses = parse_poses(str(file), _read_text(file))
     name, camera = read_camera(args.camera)
     board = parse_board(args.board) if args.board else None
-    stations, seen, skipped = _stations(poses, folder, board, camera)
+    stations, detections, skipped = _collect_stations(poses, folder, board, camera)
     result = solve_hand_eye(stations, args.setup, method=args.method, reject_outliers=not args.keep_all)
     used = [station for station in stations if station.name in {residual.name for residual in result.accepted}]
     page = report_hand_eye.build_page(
         f"{name}{' on ' + args.robot if args.robot else ''}, {date}",
-        result, used, _pictured(result, used, seen, camera), skipped, _compared(result, used),
+        result, used, _compare_corners(result, used, detections, camera), skipped, _compare_methods(result, used),
     )  # fmt: skip
     written = [str(path) for path in page.save(report_stem(args.out, args.report))]
-    body = result_body(result, skipped, page.verdict)
+    body = build_record_body(result, skipped, page.verdict)
     if page.verdict != "refuse":
         records.save_record(args.out, records.CalibrationRecord("handeye", args.robot, name, camera.size, date, body))
         written.insert(0, str(args.out))
@@ -85,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def result_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:
-    """What is written as the record's body; each transform under its own name, with its covariance."""
+def build_record_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:
+    """Build the body of the calibration record: each transform by name, with its covariance."""
     return {
         "setup": result.setup,
         "method": result.method,
@@ -103,17 +104,17 @@ def result_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: 
     }
 
 
-def _where(poses: Path, images: Path | None) -> tuple[Path, Path]:
-    """The poses' file and the folder of their pictures."""
+def _find_inputs(poses: Path, images: Path | None) -> tuple[Path, Path]:
+    """Find the file of poses and the folder of their pictures."""
     if not poses.is_dir():
         return poses, images or poses.parent
-    there = [poses / name for name in NAMES if (poses / name).is_file()]
-    if not there:
-        raise SettingsError(f"{poses} holds neither {' nor '.join(NAMES)}")
-    return there[0], images or poses
+    found = [poses / name for name in POSE_FILES if (poses / name).is_file()]
+    if not found:
+        raise SettingsError(f"{poses} holds neither {' nor '.join(POSE_FILES)}")
+    return found[0], images or poses
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
@@ -122,69 +123,68 @@ def _text(file: Path) -> str:
         raise SettingsError(f"{file} is no text; expected JSON or CSV") from None
 
 
-def _stations(
+def _collect_stations(
     poses: list[RobotPose], folder: Path, board: CalibrationBoard | None, camera: CameraModel
 ) -> tuple[list[HandEyeStation], dict[str, BoardDetection], list[tuple[str, str]]]:
-    """Every pose with a board: as recorded, or found in its picture; and the others with the reason."""
+    """Return poses with a board, recorded or detected in the picture; and the others with the reason."""
     if board is not None and not board.has_unique_orientation:
         raise SettingsError(
-            f"a chessboard of {board.columns} x {board.rows} corners looks the same upside down and fixes no pose; use "
+            f"a chessboard of {board.columns} x {board.rows} corners is symmetric and determines no pose; use "
             "ChArUco, or one with an odd and an even number of corners"
         )
-    stations, seen, skipped = list[HandEyeStation](), dict[str, BoardDetection](), list[tuple[str, str]]()
+    stations, detections, skipped = list[HandEyeStation](), dict[str, BoardDetection](), list[tuple[str, str]]()
     for pose in poses:
-        if pose.camera_from_board is not None:
-            stations.append(HandEyeStation(pose.name, pose.base_from_gripper, pose.camera_from_board))
-            continue
-        if board is None:
-            raise SettingsError(
-                f"pose {pose.name} has no camera_from_board; give it, or --board to find it in pictures"
-            )
-        found = _look(folder / pose.name, board, camera)
-        if isinstance(found, str):
-            skipped.append((pose.name, found))
-            continue
-        try:
-            sight = estimate_pose(camera, found.object_points, found.points_px)
-        except CalibrationError as error:
-            skipped.append((pose.name, str(error)))
-            continue
-        if sight.rms_px > MOST_RMS_PX:
-            skipped.append((pose.name, f"the board fits to {sight.rms_px:.1f} px only"))
-            continue
-        stations.append(HandEyeStation(pose.name, pose.base_from_gripper, sight.camera_from_board))
-        seen[pose.name] = found
-    return stations, seen, skipped
+        camera_from_board = pose.camera_from_board
+        if camera_from_board is None:
+            if board is None:
+                raise SettingsError(
+                    f"pose {pose.name} has no camera_from_board; give it, or --board to find it in pictures"
+                )
+            try:
+                detections[pose.name], camera_from_board = _locate_board(folder / pose.name, board, camera)
+            except CalibrationError as error:
+                skipped.append((pose.name, str(error)))
+                continue
+        stations.append(HandEyeStation(pose.name, pose.base_from_gripper, camera_from_board))
+    return stations, detections, skipped
 
 
-def _look(path: Path, board: CalibrationBoard, camera: CameraModel) -> BoardDetection | str:
-    """The board in a picture, or why there is none."""
+def _locate_board(path: Path, board: CalibrationBoard, camera: CameraModel) -> tuple[BoardDetection, RigidTransform]:
+    """Return the board in a picture and its pose; raises `CalibrationError` with the reason if there is none."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if path.is_file() else None
     if image is None:
-        return "no such picture"
+        raise CalibrationError("no such picture")
     if image.shape[1::-1] != camera.size:
-        return f"is {image.shape[1]} x {image.shape[0]}, the camera {camera.size[0]} x {camera.size[1]}"
-    return board.detect(np.asarray(image, np.uint8), path.stem) or "no board found"
+        raise CalibrationError(
+            f"is {image.shape[1]} x {image.shape[0]}, the camera {camera.size[0]} x {camera.size[1]}"
+        )
+    detection = board.detect(np.asarray(image, np.uint8), path.stem)
+    if detection is None:
+        raise CalibrationError("no board found")
+    estimate = estimate_pose(camera, detection.object_points, detection.points_px)
+    if estimate.rms_px > MAX_RMS_PX:
+        raise CalibrationError(f"the board fits only to {estimate.rms_px:.1f} px")
+    return detection, estimate.camera_from_board
 
 
-def _pictured(
-    result: HandEyeResult, stations: list[HandEyeStation], seen: dict[str, BoardDetection], camera: CameraModel
+def _compare_corners(
+    result: HandEyeResult, stations: list[HandEyeStation], detections: dict[str, BoardDetection], camera: CameraModel
 ) -> StationImage | None:
-    """Corners found, and where robot and result put them; None where there were no pictures."""
+    """Return detected and predicted corners; None without pictures."""
     found, predicted = [], []
     for station in stations:
-        if station.name not in seen:
+        if station.name not in detections:
             continue
-        hand = station.base_from_gripper
-        carried = hand.inverse() if result.setup == "eye-in-hand" else hand
-        camera_from_board = result.x.pose.inverse() @ carried @ result.y.pose
-        found.append(seen[station.name].points_px)
-        predicted.append(project_board(camera, camera_from_board, seen[station.name].object_points))
+        gripper = station.base_from_gripper
+        moving = gripper.inverse() if result.setup == "eye-in-hand" else gripper
+        camera_from_board = result.x.pose.inverse() @ moving @ result.y.pose
+        found.append(detections[station.name].points_px)
+        predicted.append(project_board(camera, camera_from_board, detections[station.name].object_points))
     return StationImage(camera, np.concatenate(found), np.concatenate(predicted)) if found else None
 
 
-def _compared(result: HandEyeResult, stations: list[HandEyeStation]) -> tuple[str, float, float] | None:
-    """How far OpenCV's Park is from the result; None where this OpenCV has none, or it was the method."""
+def _compare_methods(result: HandEyeResult, stations: list[HandEyeStation]) -> tuple[str, float, float] | None:
+    """Return the distance of OpenCV's Park method from the result; None if unavailable or already used."""
     if result.method == "park":
         return None
     try:

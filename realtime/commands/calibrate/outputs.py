@@ -10,19 +10,19 @@ from realtime.errors import SettingsError
 
 
 def report_stem(out: Path, stem: Path | None) -> Path:
-    """Where the report of a result in `out` goes, without its ending: where the user said, or beside it."""
+    """Return the path of the report without its suffix; the default is beside `out`."""
     return stem or out.with_name(out.stem + "-report")
 
 
 def check_outputs(out: Path, stem: Path | None, *more: Path | None) -> None:
-    """Raise `SettingsError` unless `out`, its report and `more` can be written; leaves nothing behind."""
+    """Raise `SettingsError` unless `out`, its report and `more` can be written; creates no file."""
     report = report_stem(out, stem)
     for path in (out, report.with_name(report.name + ".png"), report.with_name(report.name + ".html"), *more):
         if path is not None:
-            _check(path)
+            _check_writable(path)
 
 
-def _check(path: Path) -> None:
+def _check_writable(path: Path) -> None:
     if path.is_dir():
         raise SettingsError(f"{path} is a folder; name a file to write")
     folder = next(parent for parent in (path.absolute().parent, *path.absolute().parents) if parent.exists())

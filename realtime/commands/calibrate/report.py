@@ -1,12 +1,13 @@
-"""The one page that a calibration ends in, as PNG and as HTML: verdict, figures, numbers, and what to do next. Pure.
+"""Renders the report page of a calibration as PNG and HTML: verdict, figures, numbers, and advice.
 
-It knows nothing of calibration; each verb fills a `ReportPage`. Figures are made with `report_figures`.
+Independent of the kind of calibration: each verb fills a `ReportPage` with figures of `report_figures`.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Verdict = Literal["pass", "warn", "refuse"]
-# Told apart without telling red from green (after Okabe & Ito, 2008), and dark enough for white text.
+# Distinguishable without red-green vision (after Okabe & Ito, 2008), and dark enough for white text.
 COLOURS: dict[Verdict, str] = {"pass": "#00688e", "warn": "#a86a00", "refuse": "#b8471b"}
 WORDS: dict[Verdict, str] = {"pass": "GOOD", "warn": "USABLE, WITH CARE", "refuse": "DO NOT USE"}
 PANEL = (560, 400)
@@ -47,7 +48,7 @@ _LINE = 22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportPanel:
-    """One figure. image: BGR, best `PANEL` large. caption: one sentence on how to read it."""
+    """Holds one figure. image: BGR, preferably of size `PANEL`. caption: how to read it, one sentence."""
 
     title: str
     image: Image
@@ -56,16 +57,22 @@ class ReportPanel:
 
 @dataclass(frozen=True, slots=True)
 class ReportFinding:
-    """One thing that was found, and what to do about it ("" where nothing)."""
+    """Holds one finding and the advice for it ("" for none)."""
 
     level: Verdict
     message: str
     advice: str = ""
 
 
+def sort_findings(findings: Iterable[ReportFinding]) -> tuple[ReportFinding, ...]:
+    """Sort findings by level, worst first."""
+    order: list[Verdict] = ["refuse", "warn", "pass"]
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportPage:
-    """One page. verdict and headline: the result in one sentence. facts: (name, value with unit) for the table."""
+    """Holds one page. headline: the result in one sentence. facts: (name, value with unit) for the table."""
 
     title: str
     subtitle: str
@@ -97,13 +104,13 @@ class ReportPage:
         return render(figure)
 
     def html(self) -> str:
-        """The page as one HTML file that needs nothing else."""
+        """Render the page as one self-contained HTML file."""
         facts = "".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in self.facts
         )
         figures = "".join(
             f"<figure><h2>{html.escape(panel.title)}</h2>"
-            f'<img alt="{html.escape(panel.title)}" src="{_inline(panel.image)}">'
+            f'<img alt="{html.escape(panel.title)}" src="{_encode_data_url(panel.image)}">'
             f"<figcaption>{html.escape(panel.caption)}</figcaption></figure>"
             for panel in self.panels
         )
@@ -121,10 +128,10 @@ class ReportPage:
         )
 
     def save(self, stem: Path) -> tuple[Path, Path]:
-        """Write STEM.png and STEM.html; returns both. OSError from the disk."""
+        """Write STEM.png and STEM.html and return both paths; raises `OSError`."""
         png, page = (stem.with_name(stem.name + ending) for ending in (".png", ".html"))
         stem.parent.mkdir(parents=True, exist_ok=True)
-        png.write_bytes(_encoded(self.png()))
+        png.write_bytes(_encode_png(self.png()))
         page.write_text(self.html(), encoding="utf-8")
         return png, page
 
@@ -132,7 +139,7 @@ class ReportPage:
 def _draw_head(figure: Figure, page: ReportPage) -> None:
     write(figure, _EDGE, 50, page.title, size=26, bold=True)
     write(figure, _EDGE, 76, page.subtitle, size=NORMAL, color=FAINT)
-    paste(figure, _EDGE, 92, _filled(_WIDTH - 2 * _EDGE, 38, COLOURS[page.verdict]))
+    paste(figure, _EDGE, 92, _create_fill(_WIDTH - 2 * _EDGE, 38, COLOURS[page.verdict]))
     word = WORDS[page.verdict]
     write(figure, _EDGE + 14, 117, word, size=LARGE, color=PAPER, bold=True)
     left = _EDGE + text_width(word, LARGE, bold=True) + 34
@@ -144,7 +151,7 @@ def _draw_facts(figure: Figure, facts: tuple[tuple[str, str], ...], top: int) ->
     for number, (name, value) in enumerate(facts):
         column, row = divmod(number, half)
         x, y = _EDGE + column * (_COLUMN + _GAP), top + 18 + row * _LINE
-        paste(figure, x, y + 6, _filled(_COLUMN, 1, GRID))
+        paste(figure, x, y + 6, _create_fill(_COLUMN, 1, GRID))
         write(figure, x, y, name, size=NORMAL, color=FAINT)
         room = _COLUMN - text_width(name, NORMAL) - 12
         write(figure, x + _COLUMN, y, shorten(value, room, NORMAL), size=NORMAL, align="right")
@@ -157,7 +164,7 @@ def _draw_panel(figure: Figure, panel: ReportPanel, x: int, y: int) -> None:
     write(figure, x, y + image.shape[0] + 54, shorten(panel.caption, _COLUMN, 12), size=12, color=FAINT)
 
 
-def _filled(width: int, height: int, color: str) -> Image:
+def _create_fill(width: int, height: int, color: str) -> Image:
     return np.full((height, width, 3), tuple(bytes.fromhex(color[1:]))[::-1], np.uint8)
 
 
@@ -179,11 +186,11 @@ def _finding_lines(findings: tuple[ReportFinding, ...]) -> list[tuple[str | None
     return lines
 
 
-def _inline(image: Image) -> str:
-    return "data:image/png;base64," + base64.b64encode(_encoded(image)).decode()
+def _encode_data_url(image: Image) -> str:
+    return "data:image/png;base64," + base64.b64encode(_encode_png(image)).decode()
 
 
-def _encoded(image: Image) -> bytes:
+def _encode_png(image: Image) -> bytes:
     done, data = cv2.imencode(".png", image)
     assert done
     return data.tobytes()

@@ -1,4 +1,4 @@
-"""What a gaze calibration says of itself: findings, and the page with its figures. Pure."""
+"""Builds the report of a gaze calibration: findings, and the page with its figures. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from calibration.gaze import (
 from calibration.gaze.matching import MAX_DISCARDED_SHARE
 from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG
 from engines import Image
-from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, Verdict
+from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, sort_findings
 from realtime.commands.calibrate.report_figures import (
     PALENESS,
     create_axes,
@@ -35,19 +35,19 @@ Floats = NDArray[np.float64]
 LEVELS: tuple[tuple[float, str], ...] = (
     (0.5, "#1478c8"), (1.0, "#3cbebe"), (1.5, "#82be5a"), (2.0, "#ebbe28"), (3.0, "#eb6e1e"), (float("inf"), "#aa286e"),
 )  # fmt: skip
-"""Colours of the error map by degrees, each up to its level; they are drawn pale."""
+"""(upper limit in degrees, colour) of the levels of the error map, which are drawn pale."""
 _CELLS = (64, 40)
-_DOTS = 400
-_LITTLE_COVERED = 0.25
+_MAX_DOTS = 400
+_MIN_COVERED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GazeResult:
-    """All that a calibration came to, for its page.
+    """Holds the complete result of a calibration or validation.
 
-    fit, targets: None where an existing calibration was only judged. pairs, checks: what was collected to fit and to
-    judge. before: the judgement of the same looks without the calibration. missed: names of targets that gave too
-    little. picture: one of the scene.
+    fit, targets: None for a validation only. pairs, checks: samples for the fit and for the validation. before:
+    validation of the same samples without the calibration. missed: names of targets with too few samples. picture:
+    one scene frame.
     """
 
     calibration: GazeCalibration
@@ -63,23 +63,27 @@ class GazeResult:
 
 
 def validate_uncalibrated(checks: Sequence[GazePairs], calibration: GazeCalibration) -> GazeValidation | None:
-    """The error of the same looks as the tracker gave them."""
-    return validate_gaze(checks, calibration.view, lambda look: look) if any(p.is_usable for p in checks) else None
+    """Validate the samples as the tracker reported them; None without usable samples."""
+    return (
+        validate_gaze(checks, calibration.view, lambda gaze_deg: gaze_deg) if any(p.is_usable for p in checks) else None
+    )
 
 
 def build_page(found: GazeResult, date: str) -> ReportPage:
-    """The report's page."""
+    """Build the page of the report."""
     calibration = found.calibration
     findings = assess_result(found)
     wide, high = calibration.view.size
     panels = [
-        ReportPanel("Before: what the tracker says", *_looks(found, corrected=False)),
-        ReportPanel("After: the same looks, calibrated", *_looks(found, corrected=True)),
-        ReportPanel("Error over the picture", *_map(found)),
+        ReportPanel("Before: gaze as the tracker reports it", *_draw_samples(found, corrected=False)),
+        ReportPanel("After: the same samples, calibrated", *_draw_samples(found, corrected=True)),
+        ReportPanel("Error over the picture", *_draw_expected_error(found)),
     ]
     if found.before is not None and calibration.validation is not None:
         panels.append(
-            ReportPanel("Errors on the other targets", _histogram(found), "share of the looks, before and after")
+            ReportPanel(
+                "Errors on the other targets", _draw_error_shares(found), "share of the gaze samples, before and after"
+            )
         )
     return ReportPage(
         title="Gaze calibration" if found.fit is not None else "Gaze validation",
@@ -93,14 +97,14 @@ def build_page(found: GazeResult, date: str) -> ReportPage:
 
 
 def describe_result(calibration: GazeCalibration) -> str:
-    """The result in one sentence."""
+    """Summarize the result in one sentence."""
     if calibration.validation is not None:
         return calibration.validation.reason
     return f"{calibration.expected_deg:.2f} degrees expected; not validated on other targets"
 
 
 def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
-    """(name, value with unit) of what was measured."""
+    """Return (name, value with unit) of every measurement; names are keys of the record's `facts`."""
     calibration, checked, before = found.calibration, found.calibration.validation, found.before
     deg_px = float(calibration.view.px_per_degree([[s / 2 for s in calibration.view.size]])[0])
     out: list[tuple[str, str]] = []
@@ -133,101 +137,98 @@ def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
 
 
 def assess_result(found: GazeResult) -> tuple[ReportFinding, ...]:
-    """What was found and what to do, the worst first."""
-    out = [*_verdict(found), *_targets(found), *_tracker(found), *_place(found)]
+    """Return the findings with advice, worst first."""
+    out = [*_assess_accuracy(found), *_assess_targets(found), *_assess_tracker(found), *_assess_coverage(found)]
     if not any(finding.level == "refuse" for finding in out):
         use = f"gazecast run --source {found.source} --calibration {found.file}"
         out.append(ReportFinding("pass", f"Use it: {use}", "When the headset has slipped: gazecast calibrate drift"))
-    order: list[Verdict] = ["refuse", "warn", "pass"]
-    return tuple(sorted(out, key=lambda finding: order.index(finding.level)))
+    return sort_findings(out)
 
 
-def _verdict(found: GazeResult) -> list[ReportFinding]:
+def _assess_accuracy(found: GazeResult) -> list[ReportFinding]:
     checked = found.calibration.validation
     if checked is None:
         return [
-            ReportFinding(
-                "warn", "Nobody has measured this calibration on other targets.", "gazecast calibrate validate"
-            )
+            ReportFinding("warn", "This calibration was not validated on other targets.", "gazecast calibrate validate")
         ]
     if checked.verdict == "refuse":
         return [ReportFinding("refuse", f"Gaze is {checked.reason}.", "Adjust the eye cameras, then calibrate again.")]
     out: list[ReportFinding] = []
     if checked.worst.accuracy_deg > PASS_WORST_DEG:
-        what = f"At {checked.worst.name} gaze is off by {checked.worst.accuracy_deg:.1f}°."
-        out.append(ReportFinding("warn", what, "Repeat the targets near it; look at the middle of each marker."))
+        message = f"At {checked.worst.name} gaze is off by {checked.worst.accuracy_deg:.1f}°."
+        out.append(ReportFinding("warn", message, "Repeat the targets near it; fixate the centre of each marker."))
     if checked.accuracy_deg > PASS_DEG:
-        what = f"{checked.accuracy_deg:.1f}° is more than {PASS_DEG:g}°; choose larger things, or nearer ones."
+        message = f"{checked.accuracy_deg:.1f}° is more than {PASS_DEG:g}°; choose larger or nearer objects."
         out.append(
             ReportFinding(
-                "warn", what, "Adjust the headset so that the eye cameras see the pupils, and calibrate again."
+                "warn", message, "Adjust the headset so that the eye cameras see the pupils, and calibrate again."
             )
         )
     return out
 
 
-def _targets(found: GazeResult) -> list[ReportFinding]:
+def _assess_targets(found: GazeResult) -> list[ReportFinding]:
     out: list[ReportFinding] = []
     if found.fit is not None and found.targets is not None:
         off = [name for name, trust in zip(found.targets.names, found.fit.target_weights, strict=True) if trust == 0]
         if off:
             out.append(
-                ReportFinding("warn", f"Not looked at, it seems: {', '.join(off)}. Left out.", "Repeat with key r.")
+                ReportFinding("warn", f"Probably not fixated, left out: {', '.join(off)}.", "Repeat with key r.")
             )
     if found.missed:
         out.append(
             ReportFinding(
-                "warn", f"Too few samples at: {', '.join(found.missed)}.", "Keep them in the picture, and look."
+                "warn", f"Too few samples at: {', '.join(found.missed)}.", "Keep them in the picture, and fixate each."
             )
         )
     return out
 
 
-def _tracker(found: GazeResult) -> list[ReportFinding]:
+def _assess_tracker(found: GazeResult) -> list[ReportFinding]:
     share = compute_discarded_share([*found.pairs, *found.checks])
     if share <= MAX_DISCARDED_SHARE:
         return []
-    what = f"The tracker was not sure of {share:.0%} of the looks."
-    return [ReportFinding("warn", what, "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses.")]
+    message = f"The tracker's confidence was too low in {share:.0%} of the samples."
+    return [ReportFinding("warn", message, "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses.")]
 
 
-def _place(found: GazeResult) -> list[ReportFinding]:
+def _assess_coverage(found: GazeResult) -> list[ReportFinding]:
     out: list[ReportFinding] = []
     view = found.calibration.view
     if not view.is_exact:
-        what = "No camera calibration was given: a degree is taken to be 1 % of the picture's width."
-        out.append(ReportFinding("warn", what, "gazecast calibrate camera, then calibrate gaze with --camera FILE."))
+        message = "No camera calibration was given: one degree is assumed to be 1 % of the picture's width."
+        out.append(ReportFinding("warn", message, "gazecast calibrate camera, then calibrate gaze with --camera FILE."))
     hull = _hull_px(found.calibration)
     covered = float(cv2.contourArea(hull.astype(np.float32))) / (view.size[0] * view.size[1])
-    if covered < _LITTLE_COVERED:
-        what = f"The targets cover {covered:.0%} of the picture; beyond them gaze is extrapolated."
-        out.append(ReportFinding("warn", what, "Come nearer to the screen, or calibrate with --method head."))
+    if covered < _MIN_COVERED_SHARE:
+        message = f"The targets cover {covered:.0%} of the picture; beyond them gaze is extrapolated."
+        out.append(ReportFinding("warn", message, "Come nearer to the screen, or calibrate with --method head."))
     return out
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _looks(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
-    """Targets and the looks at them in the picture, and how to read it."""
+def _draw_samples(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
+    """Draw targets and their gaze samples over the picture; also return the caption."""
     calibration = found.calibration
     wide, high = calibration.view.size
-    legend = {"looks it was calibrated with": BLUE} if found.pairs else {}
-    legend |= {"looks at other targets": LILAC} if found.checks else {}
+    legend = {"samples of the fit": BLUE} if found.pairs else {}
+    legend |= {"samples at other targets": LILAC} if found.checks else {}
     legend |= {} if corrected else {"error": AMBER}
     axes = create_image_axes((wide, high), legend, found.picture, is_cropped=True)
-    shown = [(pairs, color) for pairs, color in _all_pairs(found) if len(pairs)]
-    offsets = [(calibration.apply(p.gaze_px).px if corrected else p.gaze_px) - p.target_px for p, _ in shown]
+    drawn = [(pairs, color) for pairs, color in _all_pairs(found) if len(pairs)]
+    offsets = [(calibration.apply(p.gaze_px).px if corrected else p.gaze_px) - p.target_px for p, _ in drawn]
     grow = choose_magnification(offsets, 0.025 * wide) if corrected else 1
-    for (pairs, color), offset in zip(shown, offsets, strict=True):
+    for (pairs, color), offset in zip(drawn, offsets, strict=True):
         target = np.median(pairs.target_px, axis=0)
         reach = 0.07 * wide / np.maximum(grow * np.linalg.norm(offset, axis=1), 1e-9)
         at = target + grow * offset * (np.minimum(reach, 1.0)[:, None] if corrected else 1.0)
-        draw_dots(axes, at[:: max(1, len(at) // _DOTS)], color, 1.6, 0.5)
+        draw_dots(axes, at[:: max(1, len(at) // _MAX_DOTS)], color, 1.6, 0.5)
         axes.plot(*target, "o", markersize=5 if corrected else 8, color=PAPER, markeredgecolor=INK)
         if not corrected:
             axes.plot(*np.column_stack([np.median(at, axis=0), target]), color=AMBER, linewidth=1.8)
-    caption = "a dot is a look, a ring its target"
+    caption = "each dot is a gaze sample, each ring its target"
     return render_axes(axes), f"{caption}; errors drawn {grow} times as large" if grow > 1 else caption
 
 
@@ -236,19 +237,19 @@ def _all_pairs(found: GazeResult) -> list[tuple[GazePairs, str]]:
 
 
 def choose_magnification(offsets: Sequence[Floats], wanted_px: float) -> int:
-    """By how much to enlarge (N, 2) offsets so that most of them come to about so many pixels: 1, 2, 5, 10 or 20."""
+    """Choose the factor, 1 to 20, that enlarges most (N, 2) offsets to at most `wanted_px`."""
     sizes = [np.linalg.norm(offset, axis=-1).ravel() for offset in offsets]
     typical = float(np.percentile(np.concatenate(sizes), 80)) if sizes else wanted_px
     return next((grow for grow in (20, 10, 5, 2) if grow * typical <= wanted_px), 1)
 
 
-def _map(found: GazeResult) -> tuple[Image, str]:
-    """The expected error all over the picture, the hull, what was found at the other targets; and how to read it."""
+def _draw_expected_error(found: GazeResult) -> tuple[Image, str]:
+    """Draw expected error, hull and validated targets; also return the caption."""
     calibration = found.calibration
     wide, high = calibration.view.size
     xs, ys = np.linspace(0, wide - 1, _CELLS[0]), np.linspace(0, high - 1, _CELLS[1])
     places = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
-    # Where the eyes are, not where the tracker says so: a step back along the correction is near enough for a map.
+    # Cells are true gaze positions; one step back along the correction approximates the tracker's raw gaze.
     raw = 2 * places - calibration.apply(places).px
     applied = calibration.apply(raw)
     degrees = (applied.radius_px / calibration.view.px_per_degree(applied.px)).reshape(_CELLS[1], _CELLS[0])
@@ -270,15 +271,15 @@ def _map(found: GazeResult) -> tuple[Image, str]:
         draw_arrows(axes, at[None], grow * (to - at)[None], VERMILLION, 2.2)
         side = -1 if to[1] < at[1] else 1
         label(axes, at[0], at[1], f"{target.accuracy_deg:.2f}°", xytext=(0, 16 * side), ha="center", va="center")
-    caption = "what to expect where; extrapolated outside the dashed line"
+    caption = "expected error; extrapolated outside the dashed line"
     return render_axes(axes), f"{caption}; arrows {grow} times as long" if targets and grow > 1 else caption
 
 
-def _histogram(found: GazeResult) -> Image:
-    """Shares of the looks at the other targets by their error, before and after."""
+def _draw_error_shares(found: GazeResult) -> Image:
+    """Draw the distribution of errors at the other targets, before and after."""
     view = found.calibration.view
     both: list[Floats] = []
-    for correct in (lambda look: look, found.calibration.correct_deg):
+    for correct in (lambda gaze_deg: gaze_deg, found.calibration.correct_deg):
         each = [
             view.angles_between_deg(correct(view.to_degrees(p.gaze_px)), view.to_degrees(p.target_px))
             for p in found.checks
@@ -287,7 +288,7 @@ def _histogram(found: GazeResult) -> Image:
     top = max(2.0, float(np.percentile(np.concatenate(both), 99)) * 1.15)
     edges = np.linspace(0, top, 41)
     shares = [100 * np.histogram(np.minimum(e, top), edges)[0] / len(e) for e in both]
-    axes = create_axes(x_label="error, degrees", y_label="% of the looks")
+    axes = create_axes(x_label="error, degrees", y_label="% of the samples")
     for share, color in zip(shares, (AMBER, BLUE), strict=True):
         axes.stairs(share, edges, fill=True, color=color, alpha=0.75)
     axes.set(xlim=(0, top), ylim=(0, max(float(share.max()) for share in shares) * 1.15))
@@ -299,5 +300,5 @@ def _histogram(found: GazeResult) -> Image:
 
 
 def _hull_px(calibration: GazeCalibration) -> Floats:
-    """(H, 2) px: what the targets covered, where the eyes were."""
+    """Return the (H, 2) px hull of the targets in corrected gaze."""
     return calibration.view.to_pixels(calibration.correct_deg(calibration.map.hull_deg))

@@ -1,4 +1,4 @@
-"""The window of a gaze calibration: the target on a full screen, or the scene picture to turn or point in."""
+"""Shows the window of a gaze calibration: a target on the full screen, or the scene image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Method = Literal["screen", "head", "press"]
 SCREEN = (1280, 720)
 TITLE = "gazecast: calibrate gaze"
 HELP = "r: repeat the last target   s: skip this one   q: leave"
-PRESS_HELP = "look at something, press space, click it   c: from now on to check   r: take back   q: done"
+PRESS_HELP = "fixate an object, press space, click it   c: validation points from now on   r: undo   q: done"
 GROUND, DONE, INK, FAINT = (214, 214, 214), (142, 104, 0), (52, 44, 40), (110, 100, 92)
 _MARKER = 0.17  # its share of the screen's height
 _EDGE = 0.1
@@ -30,10 +30,10 @@ _RING_STEPS = 10
 
 
 class TargetWindow:
-    """Shows what the method needs, and gives what is pressed. Belongs to the main thread."""
+    """A window that shows targets and returns key presses. Belongs to the main thread."""
 
     def __init__(self, method: Method, *, full: bool = True) -> None:
-        """Open the window; `WindowError` where there is none."""
+        """Open the window; raises `WindowError`."""
         self._method: Method = method
         self._window = DesktopWindow(TITLE, None)
         if full and method == "screen":
@@ -42,23 +42,23 @@ class TargetWindow:
         self._frozen: Frame | None = None
         self._newest: Frame | None = None
         self._clicks: list[tuple[float, float]] = []
-        cv2.setMouseCallback(TITLE, self._mouse)
+        cv2.setMouseCallback(TITLE, self._store_click)
 
-    def _mouse(self, event: int, x: int, y: int, flags: int, data: object) -> None:
+    def _store_click(self, event: int, x: int, y: int, flags: int, data: object) -> None:
         if event == cv2.EVENT_LBUTTONDOWN:
             self._clicks.append((float(x), float(y)))
 
     def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
-        """Show the screen or the scene; q, Escape and the window's button leave."""
+        """Show the target or the scene; q, Escape and the window's close button leave."""
         self._newest = frame or self._newest
         if self._method == "screen":
             self._window.show(draw_screen(round_progress(advice)))
-        elif (seen := self._frozen or self._newest) is not None:
-            self._window.show(draw_scene(seen.image, advice, self._method, frozen=self._frozen is not None))
+        elif (current := self._frozen or self._newest) is not None:
+            self._window.show(draw_scene(current.image, advice, self._method, frozen=self._frozen is not None))
         return self.handle_key(cv2.waitKey(5) & 0xFF)
 
     def handle_key(self, key: int) -> list[Key | OperatorAction]:
-        """What a key and the clicks since mean."""
+        """Translate a key and the clicks since the last call into commands."""
         clicks, self._clicks = self._clicks, []
         if key in (ord("q"), 27) or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             return ["leave"]
@@ -76,18 +76,18 @@ class TargetWindow:
         return []
 
     def close(self) -> None:
-        """Take the window off the screen."""
+        """Close the window."""
         self._window.close()
 
 
 def round_progress(advice: TargetAdvice) -> TargetAdvice:
-    """With progress in steps, so that a screen need not be drawn anew for every sample."""
+    """Round the progress, so that the screen is not redrawn for every sample."""
     return replace(advice, progress=round(advice.progress * _RING_STEPS) / _RING_STEPS)
 
 
 @functools.lru_cache(maxsize=4)
 def draw_screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
-    """What the wearer's screen shows: the marker with a ring of progress round it, the hint, and the keys."""
+    """Draw the marker with a progress ring around it, the hint, and the keys."""
     wide, high = size
     out = np.full((high, wide, 3), GROUND, np.uint8)
     if advice.step is not None:
@@ -109,13 +109,13 @@ def draw_screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
 
 
 def compute_position_px(step: ChoreographyStep, size: tuple[int, int]) -> tuple[float, float]:
-    """Where a target's middle is on a screen of (width, height), px: far enough from the edge for its marker."""
+    """Compute a target's centre, px, on a screen of (width, height), with room for its marker."""
     edge = _EDGE * size[1]
     return edge + step.place[0] * (size[0] - 2 * edge), edge + step.place[1] * (size[1] - 2 * edge)
 
 
 def draw_scene(image: Image, advice: TargetAdvice, method: Method, *, frozen: bool = False) -> Image:
-    """The scene picture with what is to be done in it."""
+    """Draw the instructions into a copy of the scene image."""
     out = image.copy()
     wide, high = out.shape[1], out.shape[0]
     step = advice.step
@@ -123,7 +123,7 @@ def draw_scene(image: Image, advice: TargetAdvice, method: Method, *, frozen: bo
         at = round(step.place[0] * wide), round(step.place[1] * high)
         cv2.circle(out, at, round(0.09 * wide), (255, 255, 255), 3, cv2.LINE_AA)
         cv2.ellipse(out, at, (round(0.09 * wide),) * 2, -90, 0, 360 * advice.progress, DONE, 6, cv2.LINE_AA)
-    said = "click what you looked at" if frozen else advice.hint if method == "head" else "look at something"
-    for row, text in enumerate((f"{advice.done} done: {said}", PRESS_HELP if method == "press" else HELP)):
+    hint = "click the fixated object" if frozen else advice.hint if method == "head" else "fixate an object"
+    for row, text in enumerate((f"{advice.done} done: {hint}", PRESS_HELP if method == "press" else HELP)):
         put_text(out, text, (12, high - 40 + 26 * row), (255, 255, 255), scale=0.6)
     return out

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from calibration.boards import parse_board
-from realtime.commands.calibrate.board import DEFAULT
+from realtime.commands.calibrate.board import DEFAULT_BOARD
 from realtime.commands.main import main
 
 
-@pytest.mark.parametrize("spec", [DEFAULT, "chessboard:9x6:25mm"])
+@pytest.mark.parametrize("spec", [DEFAULT_BOARD, "chessboard:9x6:25mm"])
 def test_the_printed_squares_have_their_millimetres(spec: str, tmp_path: Path) -> None:
     out = tmp_path / "board.svg"
     assert main(["calibrate", "board", "--board", spec, "--out", str(out)]) == 0
@@ -36,7 +36,7 @@ def test_the_printed_squares_have_their_millimetres(spec: str, tmp_path: Path) -
 
 
 def test_the_default_fits_on_paper() -> None:
-    board = parse_board(DEFAULT)
+    board = parse_board(DEFAULT_BOARD)
     assert (board.columns * board.square_m, board.rows * board.square_m) <= (0.19, 0.26)
 
 

@@ -119,7 +119,7 @@ def test_a_foreign_model_that_knows_no_ray_is_refused(tmp_path: Path, capsys: py
     path, out = tmp_path / "info.yaml", tmp_path / "camera.json"
     path.write_text(text.replace(str(WEBCAM.coefficients[0]), "1e30"))
     assert calibrate("--import", path, "--out", out) == 2
-    assert "knows a ray for 0 % of the picture only" in capsys.readouterr().err
+    assert "covers only 0 % of the picture" in capsys.readouterr().err
     assert not out.exists()
     path.write_text(text)
     assert calibrate("--import", path, "--out", out) == 0

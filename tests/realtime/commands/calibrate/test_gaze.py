@@ -111,7 +111,7 @@ def test_what_is_no_slip_is_told(clip, made, tmp_path, capsys):
     file.write_text(made[0].read_text())
     gone = trace(tmp_path / "gone.csv", SimulatedBias((14.0 + 8 * DEG_PX, 0.0)))
     assert calibrate("drift", clip, gone, "--calibration", str(file)) == 1
-    assert "that is no slip: calibrate again" in capsys.readouterr().err
+    assert "too much for drift: calibrate again" in capsys.readouterr().err
     assert calibrate("validate", clip, gone, "--calibration", str(file)) == 1
     assert "of no use" in capsys.readouterr().err
     with pytest.raises(RecordError, match="did not pass its validation"):  # so that nobody runs with it

@@ -99,7 +99,7 @@ def test_the_wrong_setup_is_refused_with_what_to_check(tmp_path: Path, capsys: p
         (("--poses", "empty"), "holds neither poses.json nor poses.csv"),
         (("--poses", "bytes.csv"), "is no text"),
         (("--poses", "bare.json"), "has no camera_from_board"),
-        (("--poses", "bare.json", "--board", "chessboard:8x6:25mm"), "looks the same upside down"),
+        (("--poses", "bare.json", "--board", "chessboard:8x6:25mm"), "is symmetric and determines no pose"),
         (("--poses", "bare.json", "--board", SPEC), "0 poses are too few"),
         (("--poses", "bare.json", "--camera", "bare.json"), "scene_camera.json"),
     ],

@@ -52,10 +52,10 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
     [
         ({}, "warn", "No camera calibration was given", "gazecast calibrate camera"),
         ({}, "pass", "gazecast run --source camera:0 --calibration g.json", "gazecast calibrate drift"),
-        ({"others": []}, "warn", "Nobody has measured", "gazecast calibrate validate"),
-        ({"spoil": 4}, "warn", "Not looked at, it seems: at 500 300", "Repeat"),
+        ({"others": []}, "warn", "not validated on other targets", "gazecast calibrate validate"),
+        ({"spoil": 4}, "warn", "Probably not fixated, left out: at 500 300", "Repeat"),
         ({"missed": ("upper left",)}, "warn", "Too few samples at: upper left", "Keep them in the picture"),
-        ({"lost": 30}, "warn", "not sure of 43% of the looks", "Adjust the eye cameras"),
+        ({"lost": 30}, "warn", "too low in 43% of the samples", "Adjust the eye cameras"),
         (
             {"places": [(0.5 * x + 250, 0.5 * y + 150) for x, y in PLACES]},
             "warn",
@@ -80,7 +80,7 @@ def test_the_worst_comes_first_and_what_is_refused_is_not_recommended():
 def test_the_page_has_all_figures_and_can_be_drawn():
     made = build_page(found(), "2026-01-01")
     assert [panel.title for panel in made.panels] == [
-        "Before: what the tracker says", "After: the same looks, calibrated", "Error over the picture",
+        "Before: gaze as the tracker reports it", "After: the same samples, calibrated", "Error over the picture",
         "Errors on the other targets",
     ]  # fmt: skip
     assert made.png().shape[1] > 1000

@@ -45,7 +45,7 @@ def test_what_is_wrong_decides_the_verdict(
 def test_what_is_not_known_well_is_said(good: HandEyeResult, sigma_m: float, level: str) -> None:
     vague = replace(good, x=UncertainTransform(good.x.pose, np.diag([sigma_m**2, 0, 0, 0, 0, 0])))
     assert assess_result(vague)[0].level == level
-    assert "gripper_from_camera is known to" in assess_result(vague)[0].message
+    assert "gripper_from_camera has a standard deviation of" in assess_result(vague)[0].message
 
 
 def test_few_dropped_and_skipped_poses_are_named(good: HandEyeResult) -> None:
@@ -67,7 +67,7 @@ def test_the_page_has_its_figures_with_and_without_pictures(setup: str) -> None:
         "wrist", result, taken, StationImage(WEBCAM, corners, corners + 0.3), compared=("Park", 1e-3, 1e-3)
     )
     assert len(shown.panels) == 6
-    assert ("away from Park", "1.00 mm, 0.057°") in shown.facts
+    assert ("distance from Park", "1.00 mm, 0.057°") in shown.facts
     assert shown.png().shape[1] == 1224
 
 

@@ -46,11 +46,11 @@ def test_a_key_freezes_the_picture_and_a_click_says_what_was_looked_at():
         frame = Frame(np.full((240, 320, 3), 80, np.uint8), 0, 12.5, 0, 0)
         stage.show(TargetAdvice(None, 1.0, 0, 0, ""), frame)
         assert stage.handle_key(ord(" ")) == []
-        stage._mouse(1, 100, 60, 0, None)
+        stage._store_click(1, 100, 60, 0, None)
         assert stage.handle_key(255) == [OperatorAction(12.5, 100.0, 60.0, "fit")]
         stage.handle_key(ord("c"))
         stage.handle_key(ord(" "))
-        stage._mouse(1, 10, 20, 0, None)
+        stage._store_click(1, 10, 20, 0, None)
         assert stage.handle_key(255) == [OperatorAction(12.5, 10.0, 20.0, "check")]
         assert stage.handle_key(ord("r")) == ["repeat"]
         assert stage.handle_key(ord("q")) == ["leave"]
