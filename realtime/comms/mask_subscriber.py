@@ -1,4 +1,4 @@
-"""`MaskSubscriber`: what a consumer of the published stream needs, typed, newest first."""
+"""Subscribes to the published stream, and returns the newest message of each topic, typed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DEFAULT_ENDPOINT = "tcp://127.0.0.1:5571"
 
 
 class MaskSubscriber:
-    """The newest message of each topic, never a queue of old ones; waits for a publisher that is not there yet.
+    """A subscriber that keeps the newest message of each topic; the publisher may start later.
 
-    One CONFLATE socket per topic, so that a consumer that was away gets the newest of each. What does not follow the
-    contract is counted in `bad` and passed over. Use it from one thread, best in a `with` block.
+    One CONFLATE socket per topic, so that a slow consumer receives the newest of each. Messages that do not follow
+    the contract are counted in `bad` and skipped. Use it from one thread, best in a `with` block.
     """
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, topics: Sequence[Topic] = ("mask",)) -> None:
-        """Connect; raises `TransportError` for an address that can never work."""
+        """Connect; raises `TransportError` for an invalid address."""
         self._subscriptions = {topic: TopicSubscription(endpoint, topic) for topic in topics}
         self.bad = 0
 
@@ -46,7 +46,7 @@ class MaskSubscriber:
     def newest(self, topic: Literal["object3d"], timeout_s: float = 1.0) -> Object3dMessage | None: ...
 
     def newest(self, topic: Topic = "mask", timeout_s: float = 1.0) -> Message | None:
-        """Wait for the newest unread message of `topic`; None when none came in time or it was bad."""
+        """Wait for the newest unread message of `topic`; None after the timeout, or if it was invalid."""
         if topic not in self._subscriptions:
             raise ValueError(f"not subscribed to {topic!r}, only to {', '.join(self._subscriptions)}")
         payload = self._subscriptions[topic].receive(timeout_s)
@@ -59,13 +59,13 @@ class MaskSubscriber:
             return None
 
     def masks(self) -> Iterator[MaskMessage]:
-        """Every newest mask for as long as the caller likes; waits in between."""
+        """Yield each newest mask, without end; waits in between."""
         while True:
             if (message := self.newest("mask")) is not None:
                 yield message
 
     def close(self) -> None:
-        """Disconnect; closing twice is fine."""
+        """Disconnect; safe to call twice."""
         for subscription in self._subscriptions.values():
             subscription.close()
 

@@ -59,7 +59,7 @@ def test_bad_messages_are_counted_and_passed_over(publisher, broadcast):
         assert next(subscriber.masks()).frame.index == 7
 
 
-def test_what_is_not_subscribed_is_said(publisher):
+def test_an_unsubscribed_topic_is_refused(publisher):
     with (
         MaskSubscriber(publisher.endpoint) as subscriber,
         pytest.raises(ValueError, match="not subscribed to 'health', only to mask"),

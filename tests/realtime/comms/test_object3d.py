@@ -73,7 +73,7 @@ def test_the_map_says_it_flat():
         ({"robot": {"frame_id": "base"}}, "from_camera must be a map"),
     ],
 )
-def test_what_does_not_follow_the_contract_is_refused(changes, says):
+def test_fields_outside_the_contract_are_refused(changes, says):
     with pytest.raises(WireError, match=says):
         read_message("object3d", pack({**HEAD, **WHOLE.to_fields(), **changes}))
 

@@ -54,7 +54,7 @@ def test_prompts_and_grids_are_read():
     assert (asked.settings.points_per_side, asked.settings.least_stability) == (8, 0.5)
 
 
-def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
+def test_numpy_numbers_are_packed_and_other_objects_refused():
     asked = read_request(
         pack_request("segment", points=list(np.array([[1, 2], [3, 4]])), labels=np.array([1, 0], np.int8))
     )
@@ -102,7 +102,7 @@ def test_numbers_of_numpy_are_asked_as_numbers_and_what_is_none_is_said():
         ({"ask": "everything", "least_stability": 7}, "least_stability must be a number of 0 to 1, got 7"),
     ],
 )
-def test_what_is_wrong_is_said(fields, says):
+def test_wrong_requests_are_refused_with_the_reason(fields, says):
     with pytest.raises(WireError, match=says):
         read_request(pack_request(**fields))
 

@@ -11,7 +11,7 @@ def test_the_newest_wins_and_what_it_replaced_is_counted():
     assert slot.get(0) is None
 
 
-def test_take_waits_for_a_value_from_another_thread():
+def test_get_waits_for_a_value_from_another_thread():
     slot, got = Latest(), []
     taker = threading.Thread(target=lambda: got.append(slot.get(10)))
     taker.start()
@@ -32,7 +32,7 @@ def test_closing_wakes_a_waiter_and_empties_the_slot():
     assert slot.get() is None
 
 
-def test_a_patient_putter_loses_nothing():
+def test_a_blocking_put_drops_nothing():
     slot, taken = Latest(), []
 
     def take():
@@ -60,7 +60,7 @@ def test_closing_frees_a_patient_putter():
     assert not putter.is_alive()
 
 
-def test_under_two_threads_every_value_is_taken_or_counted():
+def test_with_two_threads_every_value_is_read_or_counted():
     slot, taken = Latest(), []
 
     def take():

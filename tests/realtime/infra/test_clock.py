@@ -127,7 +127,7 @@ def test_small_step_is_worked_off_without_reset() -> None:
     assert clock.resets == 0
 
 
-def test_bad_line_is_not_taken_for_a_jump() -> None:
+def test_a_slow_connection_is_not_a_jump() -> None:
     clock = ClockMap()
     clock.add(0, 5.0, 200_000)
     assert not clock.add(1_000_000_000, 6.02, 1_100_000_000)  # 20 ms off, but the answer took 100 ms
@@ -135,7 +135,7 @@ def test_bad_line_is_not_taken_for_a_jump() -> None:
     assert JUMP_NS < 20_000_000
 
 
-def test_before_first_probe_nothing_is_claimed() -> None:
+def test_there_is_no_estimate_before_the_first_probe() -> None:
     clock = ClockMap()
     assert clock.host_ns(1.0) is None
     assert clock.uncertainty_ns(1.0) is None

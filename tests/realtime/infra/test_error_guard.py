@@ -23,7 +23,7 @@ def fail(guards, stage, error):
         raise error
 
 
-def test_what_goes_wrong_is_counted_and_said_until_one_goes_well(guards, dropped):
+def test_an_error_is_counted_and_reported_until_a_success(guards, dropped):
     fail(guards, "track", ValueError("no such thing"))
     fail(guards, "track", ValueError("no such thing"))
     fail(guards, "encode", MemoryError())

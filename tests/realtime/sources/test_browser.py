@@ -57,7 +57,7 @@ def test_a_frame_is_decoded_and_keeps_its_index_and_times(frames):
         (jpeg().replace(b"\x00\x30\x00\x40", b"\xff\xff\xff\xff", 1), "size"),  # says that it is 65535 x 65535
     ],
 )
-def test_what_is_no_picture_is_counted_and_the_next_is_taken(frames, data, why):
+def test_an_invalid_jpeg_is_counted_and_the_next_frame_is_decoded(frames, data, why):
     got = []
     frames.start(got.append)
     frames.offer(shot(data))
@@ -92,7 +92,7 @@ def test_stop_joins_and_is_quick(frames):
     assert not any(thread.name == "frames browser" for thread in threading.enumerate())
 
 
-def test_looks_are_handed_on_between_start_and_stop():
+def test_gaze_samples_are_passed_on_between_start_and_stop():
     gaze, got = BrowserGaze(), []
     sample = GazeSample(0.5, 0.5, "norm", 1.0, 1.0, 1, 1)
     gaze.offer(sample)

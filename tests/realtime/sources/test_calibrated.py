@@ -84,7 +84,7 @@ def test_what_had_slipped_is_applied_and_forgotten():
     assert gaze.correct(sample(500.0, 300.0, at_ns=begun_ns + 36_000 * S)).x == pytest.approx(500.0, abs=0.1)
 
 
-def test_things_that_are_chosen_tell_what_has_slipped():
+def test_locked_objects_correct_drift():
     gaze = CalibratedGaze(Eyes(), calibration())
     now_ns = round(gaze.drift.at_s * S) + S
     for thing in range(6):
@@ -97,7 +97,7 @@ def test_things_that_are_chosen_tell_what_has_slipped():
     assert gaze.correct(sample(500.0, 300.0, at_ns=now_ns)).x == pytest.approx(532.0, abs=3)
 
 
-def test_a_calibration_that_was_just_made_is_hardly_moved_by_a_thing():
+def test_an_object_hardly_changes_a_new_calibration():
     """A thing of 4 degrees that is looked at 1.5 degrees off its middle."""
     moved = {}
     for age_s in (0.0, 600.0, math.inf):
@@ -131,13 +131,13 @@ BOX = (490, 290, 510, 310)
         looked(BOX, (350.0, 300.0)),  # 15 degrees are no slip
     ],
 )
-def test_what_says_nothing_of_a_slip_is_not_learnt_from(message):
+def test_masks_without_information_about_drift_are_ignored(message):
     gaze = CalibratedGaze(Eyes(), calibration())
     gaze.learn_from_mask(message, round(gaze.drift.at_s * S))
     assert gaze.drift.offset_deg == (0.0, 0.0)
 
 
-def test_one_thing_is_learnt_from_once_and_not_at_all_if_it_is_not_wanted():
+def test_an_object_is_learned_once_and_never_with_learning_off():
     gaze = CalibratedGaze(Eyes(), calibration())
     for _ in range(5):
         gaze.learn_from_mask(looked(BOX, (490.0, 300.0)), round(gaze.drift.at_s * S))

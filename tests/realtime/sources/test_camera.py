@@ -84,7 +84,7 @@ def test_missing_unplugged_and_plugged_in_again(play: Play) -> None:
     second.let_go.set()
 
 
-def test_read_that_hangs_does_not_keep_stop_and_calls_nobody_later(play: Play) -> None:
+def test_a_blocked_read_neither_delays_stop_nor_publishes_later(play: Play) -> None:
     stuck = script((64, 48), blocks=True)
     source, frames, _ = play(stuck)
     eventually(lambda: len(frames) == 1)
@@ -95,7 +95,7 @@ def test_read_that_hangs_does_not_keep_stop_and_calls_nobody_later(play: Play) -
     assert len(frames) == 1
 
 
-def test_camera_that_hangs_is_said_to_wait(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blocked_camera_is_waiting(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENCE_NS", 50_000_000)
     stuck = script((64, 48), blocks=True)
     source, frames, _ = play(stuck)
@@ -121,7 +121,7 @@ def test_drivers_time_is_used_where_it_can_be_true(play: Play, before_ns: int | 
     assert frames[0].timestamp == pytest.approx(frames[0].captured_ns / 1e9)
 
 
-def test_failure_inside_is_told(play: Play) -> None:
+def test_an_unexpected_error_sets_the_state_failed(play: Play) -> None:
     def broken() -> VideoCapture | None:
         raise OSError("driver gone")
 

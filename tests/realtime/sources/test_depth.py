@@ -113,7 +113,7 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b"no video"), "cannot be opened as a video of depth"),
     ],
 )
-def test_what_is_no_depth_is_told(tmp_path: Path, made, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_depth_is_refused_with_the_reason(tmp_path: Path, made, says: str) -> None:  # type: ignore[no-untyped-def]
     made(tmp_path / "depth")
     frames = open_frames(f"file:{make_folder(tmp_path / 'clip', 2)}")
     with pytest.raises(SourceError, match=says):
@@ -128,7 +128,7 @@ def test_what_is_no_depth_is_told(tmp_path: Path, made, says: str) -> None:  # t
         ("file:/nowhere", "pupil://127.0.0.1:1", "needs frames from file:"),
     ],
 )
-def test_specs_that_cannot_be(spec: str, frames: str, says: str) -> None:
+def test_invalid_depth_specs_are_refused(spec: str, frames: str, says: str) -> None:
     with pytest.raises(SourceError, match=says):
         open_depth(spec, open_frames(frames), frames)
 
@@ -148,7 +148,7 @@ def test_live_depth_is_matched_by_host_time_or_by_the_devices_own() -> None:
     assert by_host.find_nearest(at(0, round(10.2 * 1e9)), 0.01, 0) is None
 
 
-def test_depth_on_its_way_is_waited_for_and_nothing_else_is() -> None:
+def test_find_nearest_waits_only_for_newer_depth() -> None:
     source = LiveDepth()
     source.put(live(-0.03))
     timer = threading.Timer(0.02, source.put, [live(0.001)])
@@ -167,7 +167,7 @@ def depth_message(device: Device, image: np.ndarray, **changes: object) -> list[
     return [b"frame.depth", msgpack.packb(head | changes), image.tobytes()]
 
 
-def test_a_device_sends_both_formats_and_rubbish() -> None:
+def test_both_depth_formats_are_read_and_malformed_ones_counted() -> None:
     device = Device()
     source = PupilDepth(HOST, device.port, same_clock=True)
     source.start()

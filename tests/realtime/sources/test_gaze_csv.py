@@ -85,7 +85,7 @@ def played(tmp_path: Path, text: str, until: int, **options: Any) -> list[Frame 
 ROWS = "timestamp,x,y,confidence\n0,1,2,1\n0.04,2,2,0.5\n0.12,3,2,1\n0.19,4,2,1\n0.3,5,2,1\n"
 
 
-def test_in_real_time_looks_come_when_due(tmp_path: Path) -> None:
+def test_in_real_time_samples_are_published_when_due(tmp_path: Path) -> None:
     given = played(tmp_path, ROWS, 0)
     looks = [each for each in given if isinstance(each, GazeSample)]
     first = next(each for each in given if isinstance(each, Frame))
@@ -99,7 +99,7 @@ def test_in_real_time_looks_come_when_due(tmp_path: Path) -> None:
     assert all(s.received_ns >= s.captured_ns for s in looks)
 
 
-def test_without_real_time_looks_come_before_the_frame_they_precede(tmp_path: Path) -> None:
+def test_without_real_time_samples_precede_their_frame(tmp_path: Path) -> None:
     given = played(tmp_path, ROWS, 0, real_time=False)
     order = [each.index if isinstance(each, Frame) else f"look {each.x:g}" for each in given]
     assert order == ["look 1", 0, "look 2", 1, 2, "look 3", 3, "look 4"]

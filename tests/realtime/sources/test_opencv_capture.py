@@ -81,7 +81,7 @@ def test_folder_at_an_impossible_rate_is_named(tmp_path: Path) -> None:
         VideoFile(make_folder(tmp_path / "clip", 1), fps=0.0)
 
 
-def test_missing_camera_and_silent_stream_open_as_nothing() -> None:
+def test_missing_camera_and_silent_stream_open_as_none() -> None:
     assert open_camera(99) is None
     with quick(5.0):
         assert open_stream("rtsp://127.0.0.1:9/nothing") is None

@@ -367,7 +367,7 @@ def test_consumer_that_raises_is_named_in_the_state() -> None:
         source.stop()
 
 
-def test_stop_is_quick_while_nobody_answers() -> None:
+def test_stop_is_quick_without_a_device() -> None:
     publisher = PublisherSocket(f"tcp://{HOST}:0")  # a port that is held, where no remote answers
     source = PupilFrames(HOST, int(publisher.endpoint.rpartition(":")[2]))
     source.start(lambda frame: None)

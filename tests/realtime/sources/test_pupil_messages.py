@@ -41,7 +41,7 @@ def test_norm_pos_is_turned_to_origin_top_left() -> None:
     assert read_gaze(gaze()) == PupilGazeDatum(0.25, 0.25, 0.9, 12.5)
 
 
-def test_look_outside_the_picture_is_kept() -> None:
+def test_gaze_outside_the_frame_is_kept() -> None:
     assert read_gaze(gaze(norm_pos=[-0.5, 1.5])) == PupilGazeDatum(-0.5, -0.5, 0.9, 12.5)
 
 

@@ -192,7 +192,7 @@ def test_remote_recovers_after_lost_answers() -> None:
     server.close()
 
 
-def test_nobody_there_is_no_answer_in_time() -> None:
+def test_a_request_without_a_peer_times_out() -> None:
     publisher = PublisherSocket(FREE)
     publisher.close()
     remote = RequestSocket(publisher.endpoint, timeout_s=0.1)
@@ -248,7 +248,7 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
         caller.close()
 
 
-def test_who_asks_and_asks_without_reading_costs_a_few_answers_and_nobody_else() -> None:
+def test_a_client_that_never_reads_loses_its_own_replies_only() -> None:
     """Answers may be as large as a minute of masks: a thousand that wait would be the machine's memory."""
     answers, context = ReplySocket("tcp://127.0.0.1:0"), zmq.Context()
     greedy = context.socket(zmq.DEALER)
