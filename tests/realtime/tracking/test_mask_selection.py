@@ -11,7 +11,7 @@ from engines import Floats, Letterbox, MaskCandidates
 from realtime.tracking.mask_selection import MaskSelection, SelectionSettings, compute_support, rank_levels, select_mask
 
 BOX = Letterbox(640, 360)
-PART, THING, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
+PART, OBJECT, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
 FLOOD = (slice(0, 144), slice(0, 256))
 
 
@@ -22,7 +22,7 @@ def logits(*areas: tuple[slice, slice]) -> Floats:
     return out
 
 
-def shown(area: tuple[slice, slice]) -> Floats:
+def soft_mask(area: tuple[slice, slice]) -> Floats:
     return (logits(area)[0] > 0).astype(np.float32)
 
 
@@ -31,16 +31,16 @@ def candidates(predicted: list[float], *areas: tuple[slice, slice]) -> MaskCandi
 
 
 def choose(
-    found: MaskCandidates, gaze: tuple[float, float], radius_px: float, on_show: Floats | None = None,
+    found: MaskCandidates, gaze: tuple[float, float], radius_px: float, previous: Floats | None = None,
     settings: SelectionSettings | None = None, **more: Any,
 ) -> MaskSelection:  # fmt: skip
     rows, columns = np.ogrid[:256, :256]
     x, y = gaze[0] / 2.5, gaze[1] / 2.5
     disc = ((columns - x) ** 2 + (rows - y) ** 2 <= (radius_px / 2.5) ** 2).astype(np.float32)
-    return select_mask(found.logits > 0, found.predicted_iou, disc, on_show, 144 * 256, settings, **more)
+    return select_mask(found.logits > 0, found.predicted_iou, disc, previous, 144 * 256, settings, **more)
 
 
-FOUR = candidates([0.99, 0.9, 0.88, 0.86], THING, PART, THING, GROUP)
+FOUR = candidates([0.99, 0.9, 0.88, 0.86], OBJECT, PART, OBJECT, GROUP)
 GAZE = (70 * 2.5, 70 * 2.5)
 
 
@@ -51,17 +51,17 @@ def test_without_memory_it_is_the_best_scored_of_the_last_three() -> None:
     assert choice.confidence == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(("area", "index"), [(PART, 1), (THING, 0), (GROUP, 3)])
-def test_what_was_on_show_stays_on_show(area: tuple[slice, slice], index: int) -> None:
-    choice = choose(FOUR, GAZE, 10, shown(area))
+@pytest.mark.parametrize(("area", "index"), [(PART, 1), (OBJECT, 0), (GROUP, 3)])
+def test_the_shown_mask_is_preferred(area: tuple[slice, slice], index: int) -> None:
+    choice = choose(FOUR, GAZE, 10, soft_mask(area))
     assert choice.index == index
     assert choice.agreement == pytest.approx(1)
 
 
 def test_confidence_falls_with_disagreement() -> None:
     one = candidates([0.9], PART)
-    assert choose(one, GAZE, 10, shown(PART)).confidence == pytest.approx(0.9)
-    assert choose(one, GAZE, 10, shown(GROUP)).confidence < 0.1
+    assert choose(one, GAZE, 10, soft_mask(PART)).confidence == pytest.approx(0.9)
+    assert choose(one, GAZE, 10, soft_mask(GROUP)).confidence < 0.1
 
 
 def test_one_mask_alone_is_chosen() -> None:
@@ -69,38 +69,38 @@ def test_one_mask_alone_is_chosen() -> None:
 
 
 def test_a_mask_that_floods_the_picture_loses() -> None:
-    assert choose(candidates([0.1, 0.99, 0.7, 0.1], PART, FLOOD, THING, PART), GAZE, 10).index == 2
+    assert choose(candidates([0.1, 0.99, 0.7, 0.1], PART, FLOOD, OBJECT, PART), GAZE, 10).index == 2
 
 
 def test_a_mask_beside_the_gaze_loses_against_an_equal_one_under_it() -> None:
     beside = (slice(100, 140), slice(200, 240))
-    assert choose(candidates([0.1, 0.9, 0.9, 0.1], PART, beside, THING, PART), GAZE, 10).index == 2
+    assert choose(candidates([0.1, 0.9, 0.9, 0.1], PART, beside, OBJECT, PART), GAZE, 10).index == 2
 
 
 def test_weights_are_settings() -> None:
     trusting = SelectionSettings(agreement=0)
-    assert choose(FOUR, GAZE, 10, shown(GROUP), trusting).index == 0
+    assert choose(FOUR, GAZE, 10, soft_mask(GROUP), trusting).index == 0
 
 
 def test_a_predicted_iou_that_is_nonsense_is_held_within_bounds() -> None:
-    assert 0 <= choose(candidates([3.0, -2.0, 0.5, 7.0], PART, PART, THING, GROUP), GAZE, 10).confidence <= 1
+    assert 0 <= choose(candidates([3.0, -2.0, 0.5, 7.0], PART, PART, OBJECT, GROUP), GAZE, 10).confidence <= 1
 
 
 @pytest.mark.parametrize(("wanted", "index"), [(0, 1), (1, 2), (2, 3)])
-def test_a_wearer_who_asks_for_a_part_or_the_whole_gets_it(wanted: int, index: int) -> None:
-    choice = choose(FOUR, GAZE, 10, shown(PART), level=wanted)
+def test_a_requested_level_is_selected(wanted: int, index: int) -> None:
+    choice = choose(FOUR, GAZE, 10, soft_mask(PART), level=wanted)
     assert (choice.index, choice.level) == (index, wanted)
 
 
 def test_granularity_goes_by_area_whatever_the_order() -> None:
-    areas = [np.asarray(logits(area)[0] > 0) for area in (THING, GROUP, PART, THING)]
+    areas = [np.asarray(logits(area)[0] > 0) for area in (OBJECT, GROUP, PART, OBJECT)]
     assert rank_levels(np.stack(areas)) == (None, 2, 0, 1)
     assert rank_levels(np.stack(areas[:1])) == (None,)
 
 
 def test_a_vote_supports_what_most_points_offer() -> None:
-    mine = candidates([0.2, 0.95, 0.9, 0.3], PART, FLOOD, THING, GROUP)
-    usual = candidates([0.2, 0.9, 0.3, 0.3], THING, THING, PART, GROUP)
+    mine = candidates([0.2, 0.95, 0.9, 0.3], PART, FLOOD, OBJECT, GROUP)
+    usual = candidates([0.2, 0.9, 0.3, 0.3], OBJECT, OBJECT, PART, GROUP)
     voted = compute_support(mine, [usual] * 3)
     assert voted[2] > 0.85
     assert voted[1] < 0.6
@@ -109,13 +109,13 @@ def test_a_vote_supports_what_most_points_offer() -> None:
     assert choice.confidence == pytest.approx(float(voted[2]))
 
 
-def test_a_vote_of_one_mind_is_sure() -> None:
+def test_a_unanimous_vote_has_full_support() -> None:
     np.testing.assert_allclose(compute_support(FOUR, [FOUR] * 3), [0.99, 0.9, 0.99, 0.86], atol=1e-6)
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=0, max_size=3))
 def test_support_stays_within_bounds(predicted: list[list[float]]) -> None:
-    others = [candidates(scores, PART, THING, GROUP, FLOOD) for scores in predicted]
+    others = [candidates(scores, PART, OBJECT, GROUP, FLOOD) for scores in predicted]
     voted = compute_support(FOUR, others)
     assert ((voted >= 0) & (voted <= 1)).all()
 

@@ -25,13 +25,13 @@ class World:
         self.age, self.speed, self.index = age, speed, 0
         self._frames = {}
 
-    def play(self, frames, *, gaze=True, look_at=None, image=None):
+    def play(self, frames, *, gaze=True, gaze_at=None, image=None):
         """Step so many frames; yields (index, Track)."""
         for _ in range(frames):
             picture = scene.picture(self.index, self.speed) if image is None else image
             frame = Frame(picture, self.index, self.index / FPS, self.now_ns, self.now_ns)
             self._frames[self.index] = frame
-            x, y = look_at or scene.centre(self.index, self.speed)
+            x, y = gaze_at or scene.centre(self.index, self.speed)
             confidence = 0.95 if gaze else 0.0
             samples = [
                 GazeSample(x, y, "px", confidence, self.index / FPS + k / GAZE_HZ, at_ns, at_ns)
@@ -51,9 +51,9 @@ class World:
             frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding, 1, self.now_ns
         )
 
-    def run(self, frames, **how):
+    def run(self, frames, **options):
         """The last frame's message."""
-        return [track.result for _, track in self.play(frames, **how)][-1]
+        return [track.result for _, track in self.play(frames, **options)][-1]
 
 
 def overlap(world, index, message):
@@ -78,11 +78,11 @@ def test_a_mask_of_an_old_keyframe_fits_the_newest_frame():
 
 def test_states_go_from_preview_to_locked_with_one_id():
     world = World()
-    said = [(t.result.state, t.result.object) for _, t in world.play(40) if t.result is not None]
-    states = [state for state, _ in said if state != "lost"]
+    reported = [(t.result.state, t.result.object) for _, t in world.play(40) if t.result is not None]
+    states = [state for state, _ in reported if state != "lost"]
     assert states == sorted(states, key=["preview", "locked"].index)
     assert {"preview", "locked"} == set(states)
-    assert {thing for state, thing in said if state != "lost"} == {1}
+    assert {object_id for state, object_id in reported if state != "lost"} == {1}
 
 
 @pytest.mark.parametrize("start_ns", [0, -1_000_000_000], ids=["0", "below 0"])
@@ -97,7 +97,7 @@ def test_time_may_begin_at_any_number(start_ns):
             assert np.array_equal(one.result.mask, two.result.mask)
 
 
-def test_in_a_blink_the_mask_goes_on_and_says_that_it_is_only_carried():
+def test_a_blink_holds_the_carried_mask():
     world = World()
     before = world.run(30)
     blink = [track.result for _, track in world.play(5, gaze=False)]
@@ -126,13 +126,13 @@ def test_a_cut_shows_no_mask_of_the_picture_before_it():
     world = World()
     world.run(30)
     other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
-    first = world.run(1, image=other, look_at=(20.0, 20.0))
+    first = world.run(1, image=other, gaze_at=(20.0, 20.0))
     assert first.mask is None
 
 
 def test_gaze_outside_the_frame_prompts_nothing():
     world = World()
-    assert world.run(30, look_at=(-50.0, 900.0)) is None
+    assert world.run(30, gaze_at=(-50.0, 900.0)) is None
 
 
 @pytest.mark.parametrize("change", ["index", "size"])
@@ -145,7 +145,7 @@ def test_a_device_that_starts_again_is_followed_from_there(change):
         assert overlap(world, 29, world.run(30)) > 0.7
     else:
         small = cv2.resize(scene.picture(0), (160, 120))
-        message = world.run(1, image=small, look_at=(80.0, 60.0))
+        message = world.run(1, image=small, gaze_at=(80.0, 60.0))
         assert message is None
 
 
@@ -182,7 +182,7 @@ def test_a_keyframe_of_before_a_restart_is_not_used_after_it():
         world.now_ns += 1_000_000_000 // FPS
 
 
-def test_a_thing_after_a_restart_does_not_get_an_old_id():
+def test_an_object_after_a_restart_gets_a_new_id():
     world = World()
     before = world.run(30)
     world.index = 0
@@ -190,7 +190,7 @@ def test_a_thing_after_a_restart_does_not_get_an_old_id():
     assert world.run(30).object > before.object
 
 
-def test_in_a_still_picture_another_thing_can_be_looked_at_after_a_long_time():
+def test_a_still_picture_is_encoded_again_once_no_chain_reaches_it():
     """Nothing new is encoded while nothing changes, but a keyframe that no chain reaches is of no use."""
     world = World(age=2, speed=0.0)
     wanted = [track.should_encode for _, track in world.play(8)]
@@ -202,16 +202,16 @@ def test_in_a_still_picture_another_thing_can_be_looked_at_after_a_long_time():
     list(world.play(4))
     world._keyframe = lambda: None
     x, y = scene.centre(world.index, 0.0)
-    message = world.run(20, look_at=(x, y))
+    message = world.run(20, gaze_at=(x, y))
     assert message.state in ("preview", "locked")
 
 
-def test_a_vote_lowers_the_confidence_of_a_look_at_an_edge_and_leaves_the_mask():
+def test_a_vote_lowers_the_confidence_at_an_edge():
     voted, alone = World(speed=0.0), World(speed=0.0)
     x, y = scene.centre(0, 0.0)
     newest = []
     for at in ((x, y), (x + 36, y)):  # the disc's radius is 40 px
-        for step in zip(voted.play(30, look_at=at), alone.play(30, look_at=at), strict=True):
+        for step in zip(voted.play(30, gaze_at=at), alone.play(30, gaze_at=at), strict=True):
             voted.tracker.refine()
             both = [track.result for _, track in step]
         newest.append(both)
@@ -221,7 +221,7 @@ def test_a_vote_lowers_the_confidence_of_a_look_at_an_edge_and_leaves_the_mask()
     assert doubtful.confidence < unvoted.confidence - 0.1
 
 
-def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off():
+def test_long_fixations_step_the_level_if_enabled():
     for steps in (True, False):
         dwell = DwellSettings(steps=steps, lock_s=0.3, step_s=0.4)
         world = World(age=2, speed=0.0, settings=TrackerSettings(dwell=dwell))
@@ -232,19 +232,19 @@ def test_eyes_that_stay_step_from_part_to_whole_and_a_wearer_can_turn_that_off()
         assert len({track.result.object for track in tracks}) == 1
 
 
-def test_a_keyframe_that_comes_between_two_frames_is_asked_about_before_the_next():
+def test_an_early_keyframe_is_decoded_before_the_next_frame():
     world = World(age=2, speed=1.0)
-    asked = []
+    prompt_counts = []
     decoder = world.tracker._prompter._decoder
     honest = decoder.decode
-    decoder.decode = lambda embedding, prompts: asked.append(len(prompts)) or honest(embedding, prompts)
+    decoder.decode = lambda embedding, prompts: prompt_counts.append(len(prompts)) or honest(embedding, prompts)
     list(world.play(20))
     keyframe, world._keyframe = world._keyframe(), lambda: None
-    before = len(asked)
+    before = len(prompt_counts)
     world.tracker.prepare(keyframe)
-    assert len(asked) == before + 1
+    assert len(prompt_counts) == before + 1
     message = world.run(1)
-    assert len(asked) == before + 1
+    assert len(prompt_counts) == before + 1
     assert message.keyframe.index == keyframe.index
     world.tracker.refine()
-    assert asked[before:] == [1, 3]
+    assert prompt_counts[before:] == [1, 3]

@@ -34,7 +34,7 @@ def candidates(*areas):
         ((500, 900, 100, 400), 1, -1, (3, 1)),  # in whatever order they come
         ((500, 100, 400, 900), 0, 1, (3, 2)),  # from the mask that is none of the three
         ((500, 100, 400, 900), 0, -1, (2, 1)),
-        ((500, 400, 402, 900), 1, 1, (3, 2)),  # what looks the same is passed over
+        ((500, 400, 402, 900), 1, 1, (3, 2)),  # an equal mask is passed over
         ((500, 400, 402, 404), 1, 1, (3, 2)),
         ((500,), 0, 1, None),
     ],
@@ -46,9 +46,9 @@ def test_a_step_goes_to_the_next_mask_that_differs(areas, index, step, found):
 class Ringed(World):
     """A world with a part and a whole."""
 
-    def play(self, frames, **how):
+    def play(self, frames, **options):
         for _ in range(frames):
-            yield from super().play(1, image=scene.ringed(self.index, self.speed), **how)
+            yield from super().play(1, image=scene.ringed(self.index, self.speed), **options)
 
 
 def area(message):
@@ -59,16 +59,16 @@ def masked(tracks):
     return [track.result for _, track in tracks]
 
 
-def test_part_and_whole_are_chosen_at_once_and_stay_while_the_thing_does():
+def test_level_steps_apply_at_once_and_persist():
     world = Ringed(age=2, speed=1.0)
     free = area(world.run(WITHIN))
     sizes = {}
     for step in (-1, -1, 1, 1):
         world.tracker.step_level(step)
-        shown = masked(world.play(8))
-        assert all(m.object == 1 for m in shown)
-        assert max(map(area, shown)) < 1.1 * min(map(area, shown)), "from the very next frame on"
-        sizes[step] = area(shown[-1])
+        results = masked(world.play(8))
+        assert all(m.object == 1 for m in results)
+        assert max(map(area, results)) < 1.1 * min(map(area, results)), "from the very next frame on"
+        sizes[step] = area(results[-1])
     assert sizes[1] > 2 * sizes[-1]
     assert free in range(round(0.9 * sizes[-1]), round(1.1 * sizes[1]))
 
@@ -89,7 +89,7 @@ def test_two_steps_between_two_frames_are_two():
     assert areas[1] > 2 * small
 
 
-def test_a_step_counts_for_what_is_on_show_while_the_eyes_are_away():
+def test_a_step_applies_to_the_held_object():
     """As a mouse is that presses the button."""
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
@@ -103,17 +103,17 @@ def test_a_step_counts_for_what_is_on_show_while_the_eyes_are_away():
     assert area(world.run(12)) < 0.5 * whole, "and when they are back"
 
 
-def test_a_step_is_forgotten_with_another_thing():
+def test_a_step_is_reset_by_another_object():
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
     world.tracker.step_level(-1)
     world.run(4)
     assert world.tracker._shown.fixed_level is not None
-    assert world.run(16, look_at=AWAY).object == 2
+    assert world.run(16, gaze_at=AWAY).object == 2
     assert world.tracker._shown.fixed_level is None
 
 
-def test_without_anything_on_show_there_is_nothing_to_step_from_or_to_keep():
+def test_hold_and_step_without_a_shown_object():
     world = World()
     world.tracker.step_level(1)
     world.tracker.clear()
@@ -123,38 +123,38 @@ def test_without_anything_on_show_there_is_nothing_to_step_from_or_to_keep():
     assert world.run(WITHIN).state in ("preview", "locked")
 
 
-def test_what_is_held_stays_while_the_eyes_go_elsewhere_and_does_not_wear_off():
+def test_a_held_object_persists_without_gaze_on_it():
     world = World(age=4)
     before = world.run(WITHIN)
     world.tracker.hold(True)
     fits, keyframes = [], set()
-    for index, track in world.play(32, look_at=AWAY):
+    for index, track in world.play(32, gaze_at=AWAY):
         assert (track.result.state, track.result.object) == ("held", before.object)
         fits.append(overlap(world, index, track.result))
         keyframes.add(track.result.keyframe.index)
         assert track.result.carried_ms < 12 * 1e3 / 24
     assert min(fits[8:]) > 0.8
-    assert len(keyframes) > 6, "asked for anew on newer keyframes"
+    assert len(keyframes) > 6, "decoded again on newer keyframes"
     world.tracker.hold(False)
-    after = world.run(16, look_at=AWAY)
+    after = world.run(16, gaze_at=AWAY)
     assert after.object != before.object
 
 
-def test_what_is_held_can_be_made_larger_than_it_was_asked_for_again():
-    """It is asked for with a box round it, beyond which no candidate reaches."""
+def test_a_held_object_can_grow_beyond_its_prompt_box():
+    """The held object is prompted with a box round it, beyond which no candidate reaches."""
     world = Ringed(age=2, speed=2.0)
     world.run(WITHIN)
     world.tracker.hold(True)
     areas = []
     for step in (-1, -1, 1, 1):
         world.tracker.step_level(step)
-        shown = masked(world.play(6, look_at=AWAY))
-        assert {m.state for m in shown} == {"held"}
-        areas.append(area(shown[-1]))
+        results = masked(world.play(6, gaze_at=AWAY))
+        assert {m.state for m in results} == {"held"}
+        areas.append(area(results[-1]))
     assert areas[-1] > 2 * areas[1]
 
 
-def test_what_was_held_is_followed_by_the_eyes_again_under_its_id():
+def test_a_released_object_keeps_its_id():
     world = World(age=2)
     before = world.run(WITHIN)
     world.tracker.hold(True)
@@ -164,42 +164,42 @@ def test_what_was_held_is_followed_by_the_eyes_again_under_its_id():
     assert (after.state, after.object) == ("locked", before.object)
 
 
-def test_what_is_held_is_let_go_when_a_cut_takes_it():
+def test_a_held_object_is_lost_at_a_cut():
     world = World(age=2, speed=0.0)
     world.run(WITHIN)
     world.tracker.hold(True)
     other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
     assert world.run(1, image=other, gaze=False).state == "lost"
-    assert world.run(16, look_at=(160.0, 120.0), image=scene.picture(40, 2.0)).state in ("preview", "locked")
+    assert world.run(16, gaze_at=(160.0, 120.0), image=scene.picture(40, 2.0)).state in ("preview", "locked")
 
 
-def test_a_keyframe_that_comes_between_two_frames_is_asked_about_what_is_held():
+def test_an_early_keyframe_is_decoded_for_the_held_object():
     world = World(age=2, speed=1.0)
     world.run(21)
     world.tracker.hold(True)
-    world.run(1, look_at=AWAY)
+    world.run(1, gaze_at=AWAY)
     keyframe, world._keyframe = world._keyframe(), lambda: None
-    decoder, asked = world.tracker._prompter._decoder, []
+    decoder, requested = world.tracker._prompter._decoder, []
     honest = decoder.decode
-    decoder.decode = lambda embedding, prompts: asked.append(prompts) or honest(embedding, prompts)
+    decoder.decode = lambda embedding, prompts: requested.append(prompts) or honest(embedding, prompts)
     world.tracker.prepare(keyframe)
     world.tracker.refine()
-    message = world.run(1, look_at=AWAY)
+    message = world.run(1, gaze_at=AWAY)
     assert message.keyframe.index == keyframe.index
-    (((prompt,)),) = asked  # once, and no vote on it
+    (((prompt,)),) = requested  # once, and no vote on it
     box, truth = prompt.box_px, scene.centre(keyframe.index, 1.0)
     assert np.hypot(*(prompt.points_px[0] - truth)) < 0.5 * scene.RADIUS
     np.testing.assert_allclose(box, [*(np.array(truth) - scene.RADIUS), *(np.array(truth) + scene.RADIUS)], atol=8)
 
 
-def test_after_clear_nothing_is_shown_until_the_eyes_rest_anew():
+def test_after_clear_a_new_fixation_is_needed():
     world = World(age=2, speed=0.0)
     before = world.run(WITHIN)
     world.tracker.step_level(1)
     world.tracker.hold(True)
     world.tracker.clear()
     assert {m.state for m in masked(world.play(12))} == {"lost"}, "the eyes still rest where they did"
-    world.run(3, look_at=AWAY)
+    world.run(3, gaze_at=AWAY)
     again = masked(world.play(12))
     assert again[-1].state in ("preview", "locked")
     assert again[-1].object == before.object
@@ -208,7 +208,7 @@ def test_after_clear_nothing_is_shown_until_the_eyes_rest_anew():
 
 def test_the_same_commands_at_the_same_times_give_the_same_masks():
     def play():
-        world, said = Ringed(age=3, speed=2.0), []
+        world, results = Ringed(age=3, speed=2.0), []
         for frames, command in (
             (14, ()),
             (4, ("step_level", -1)),
@@ -218,8 +218,8 @@ def test_the_same_commands_at_the_same_times_give_the_same_masks():
         ):
             if command:
                 getattr(world.tracker, command[0])(*command[1:])
-            said += masked(world.play(frames, look_at=AWAY if command == ("hold", True) else None))
-        return said
+            results += masked(world.play(frames, gaze_at=AWAY if command == ("hold", True) else None))
+        return results
 
     for one, other in zip(play(), play(), strict=True):
         assert (one is None) == (other is None)

@@ -34,22 +34,22 @@ def test_a_low_resolution_covers_the_same_frame():
     assert small.compare_to(box(40, 40, 120, 100), SIZE).iou > 0.85
 
 
-def test_a_tiny_thing_has_a_trace_and_nothing_has_none():
+def test_a_tiny_mask_has_points_and_an_empty_one_none():
     assert len(MaskPoints.from_mask(box(100, 100, 102, 101), SIZE).points_px) == 2
     assert MaskPoints.from_mask(box(0, 0, 0, 0), SIZE) is None
     assert MaskPoints.from_mask(box(0, 0, 640, 360), SIZE).compare_to(box(0, 0, 0, 0), SIZE).iou == 0.0
 
 
-def test_a_trace_grows_with_what_comes_nearer():
-    trace = MaskPoints.from_mask(box(200, 100, 300, 200), SIZE).map(lambda points: (points - 250) * 1.5 + 250)
-    assert trace.area_px == pytest.approx(22_500, rel=0.05)
+def test_the_area_grows_with_the_points():
+    sampled = MaskPoints.from_mask(box(200, 100, 300, 200), SIZE).map(lambda points: (points - 250) * 1.5 + 250)
+    assert sampled.area_px == pytest.approx(22_500, rel=0.05)
 
 
-def test_a_trace_that_leaves_the_picture_is_no_longer_recognised():
-    trace = MaskPoints.from_mask(box(500, 100, 600, 200), SIZE)
-    assert trace.map(lambda points: np.add(points, [300, 0])).compare_to(box(540, 100, 640, 200), SIZE).iou == 0.0
-    assert trace.map(lambda points: np.add(points, [60, 0])).compare_to(box(560, 100, 640, 200), SIZE).iou > 0.85
-    assert trace.map(lambda points: np.full_like(points, math.nan)) is None
+def test_points_outside_the_frame_do_not_match():
+    sampled = MaskPoints.from_mask(box(500, 100, 600, 200), SIZE)
+    assert sampled.map(lambda points: np.add(points, [300, 0])).compare_to(box(540, 100, 640, 200), SIZE).iou == 0.0
+    assert sampled.map(lambda points: np.add(points, [60, 0])).compare_to(box(560, 100, 640, 200), SIZE).iou > 0.85
+    assert sampled.map(lambda points: np.full_like(points, math.nan)) is None
 
 
 def test_near_is_measured_to_the_mask_in_frame_pixels():

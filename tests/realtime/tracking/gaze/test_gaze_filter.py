@@ -1,4 +1,4 @@
-"""What the eyes do, and what the filter says they do."""
+"""Tests the gaze filter on simulated and recorded eye movements."""
 
 import csv
 import math
@@ -57,14 +57,14 @@ def test_a_landing_is_seen_within_two_samples(rate_hz, seed):
     first_ms = (flight[-1].captured_ns / MS if flight else 600) + period_ms
     seen_ms, within = None, max(2.0 * period_ms, 15.0) + 1e-6
     for one in flight + rest(rng, there, first_ms, 300, rate_hz):
-        look = feed(gaze, [one])
-        near_new = math.dist(look.point_px, there) < 1.5 * DEG
-        if seen_ms is None and look.is_steady and near_new:
+        estimate = feed(gaze, [one])
+        near_new = math.dist(estimate.point_px, there) < 1.5 * DEG
+        if seen_ms is None and estimate.is_steady and near_new:
             seen_ms = one.captured_ns / MS
     assert seen_ms is not None
     assert seen_ms - landed_ms <= within, f"{seen_ms - landed_ms:.1f} ms after the landing"
-    assert math.dist(look.point_px, there) < 3.0, "the old place is smeared into the new one"
-    assert look.onset_ns / MS >= start_ms
+    assert math.dist(estimate.point_px, there) < 3.0, "the old place is smeared into the new one"
+    assert estimate.onset_ns / MS >= start_ms
     assert gaze.counts["saccades"] == 1
 
 
@@ -86,10 +86,10 @@ def test_a_blink_moves_nothing(blink_ms, lids_px_per_sample):
     lids = [sample(500 + 5 * k, (at[0], at[1] + lids_px_per_sample * k)) for k in range(9)]
     feed(gaze, lids)
     for one in rest(rng, (at[0], at[1] + 200), 545, blink_ms, confidence=0.0):
-        look = feed(gaze, [one])
+        estimate = feed(gaze, [one])
         if one.captured_ns > 580 * MS:
-            assert look.kind == "blink"
-            assert math.dist(look.point_px, before.point_px) < 1.5
+            assert estimate.kind == "blink"
+            assert math.dist(estimate.point_px, before.point_px) < 1.5
     for one in rest(rng, (at[0], at[1] + 30), 545 + blink_ms, 95):
         assert feed(gaze, [one]).kind == "blink"
     after = feed(gaze, rest(rng, at, 645 + blink_ms, 200))
@@ -98,13 +98,13 @@ def test_a_blink_moves_nothing(blink_ms, lids_px_per_sample):
     assert math.dist(after.point_px, before.point_px) < 3.0
 
 
-def test_eyes_that_come_back_elsewhere_are_there():
+def test_a_gaze_elsewhere_after_a_blink_is_followed():
     rng, gaze = np.random.default_rng(3), GazeFilter()
     feed(gaze, rest(rng, (300.0, 300.0), 0, 400) + rest(rng, (300.0, 500.0), 400, 200, confidence=0.1))
-    look = feed(gaze, rest(rng, (900.0, 300.0), 600, 115))
-    assert look.kind == "fixation"
-    assert look.onset_ns >= 700 * MS
-    assert math.dist(look.point_px, (900, 300)) < 5
+    estimate = feed(gaze, rest(rng, (900.0, 300.0), 600, 115))
+    assert estimate.kind == "fixation"
+    assert estimate.onset_ns >= 700 * MS
+    assert math.dist(estimate.point_px, (900, 300)) < 5
 
 
 def test_silence_is_a_blink_and_then_nothing():
@@ -121,19 +121,19 @@ def test_a_spike_is_not_followed():
     feed(gaze, rest(rng, (300.0, 300.0), 0, 300))
     for k in range(20):
         at = 300 + 25 * k
-        look = feed(gaze, [sample(at, (900.0, 100.0 + k)), *rest(rng, (300.0, 300.0), at + 5, 20)])
-        assert math.dist(look.point_px, (300, 300)) < 4
+        estimate = feed(gaze, [sample(at, (900.0, 100.0 + k)), *rest(rng, (300.0, 300.0), at + 5, 20)])
+        assert math.dist(estimate.point_px, (300, 300)) < 4
     assert gaze.counts["spikes"] == 20
     assert gaze.counts["saccades"] == 0
 
 
-def test_a_lone_tap_is_believed_when_nothing_contradicts_it():
+def test_a_single_sample_is_accepted_after_confirmation():
     gaze = GazeFilter(GazeSettings(blink_after_s=0.0))
     feed(gaze, rest(np.random.default_rng(6), (300.0, 300.0), 0, 300, rate_hz=60))
     gaze.update(sample(305, (900.0, 300.0)), (900.0, 300.0), SIZE)
     assert gaze.estimate(306 * MS).point_px[0] < 310
-    look = gaze.estimate(331 * MS)
-    assert (look.kind, look.point_px) == ("fixation", (900.0, 300.0))
+    estimate = gaze.estimate(331 * MS)
+    assert (estimate.kind, estimate.point_px) == ("fixation", (900.0, 300.0))
 
 
 @pytest.mark.parametrize("speed_deg_s", [10.0, 30.0])
@@ -143,38 +143,38 @@ def test_a_pursuit_is_followed_without_much_lag(speed_deg_s, rate_hz):
     lag_px = []
     for k in range(rate_hz):
         truth = np.array([200 + speed_deg_s * DEG * k / rate_hz, 500.0])
-        look = feed(gaze, [sample(1e3 * k / rate_hz, truth + rng.normal(0, 3, 2))])
-        kinds.append(look.kind)
-        lag_px.append(truth[0] - look.point_px[0])
+        estimate = feed(gaze, [sample(1e3 * k / rate_hz, truth + rng.normal(0, 3, 2))])
+        kinds.append(estimate.kind)
+        lag_px.append(truth[0] - estimate.point_px[0])
     assert kinds[rate_hz // 3 :].count("pursuit") > 0.9 * len(kinds[rate_hz // 3 :])
     assert np.median(lag_px[rate_hz // 3 :]) < 0.05 * speed_deg_s * DEG, "more than 50 ms behind"
     assert gaze.counts["saccades"] == 0
 
 
 def test_a_moving_picture_is_not_a_pursuit_once_it_is_taken_out():
-    """The head turns at 20 degrees a second, the eyes stay on a thing: in the newest frame's pixels they rest."""
+    """The head turns at 20 degrees a second, the eyes stay on an object: in the newest frame's pixels they rest."""
     rng, gaze, per_frame = np.random.default_rng(8), GazeFilter(), np.array([20 * DEG / 30, 0.0])
     kinds = []
     for frame in range(30):
         if frame:
             gaze.move(lambda points: points - per_frame)
-        thing = np.array([1200.0, 500.0]) - frame * per_frame
-        look = feed(gaze, rest(rng, thing, frame * 33, 33))
-        kinds.append(look.kind)
+        target = np.array([1200.0, 500.0]) - frame * per_frame
+        estimate = feed(gaze, rest(rng, target, frame * 33, 33))
+        kinds.append(estimate.kind)
     assert kinds == ["fixation"] * 30
-    assert math.dist(look.point_px, thing) < 3
-    assert look.onset_ns == 0
+    assert math.dist(estimate.point_px, target) < 3
+    assert estimate.onset_ns == 0
 
 
-def test_samples_in_the_pixels_of_their_own_instant_move_by_what_their_time_leaves():
+def test_samples_move_by_the_rest_of_their_interval():
     rng, gaze, speed = np.random.default_rng(9), GazeFilter(), 20 * DEG / 1e3
     kinds = []
     for frame in range(30):
         if frame:
             gaze.move(lambda points: points - [speed * 33, 0.0], (frame - 1) * 33 * MS, frame * 33 * MS)
-            look = gaze.estimate(frame * 33 * MS)
-            kinds.append(look.kind)
-            assert math.dist(look.point_px, (1200 - speed * 33 * frame, 500)) < 4
+            estimate = gaze.estimate(frame * 33 * MS)
+            kinds.append(estimate.kind)
+            assert math.dist(estimate.point_px, (1200 - speed * 33 * frame, 500)) < 4
         for k in range(6):
             t_ms = frame * 33 + 5.5 * k
             feed(gaze, [sample(t_ms, np.array([1200 - speed * t_ms, 500.0]) + rng.normal(0, 2, 2))])
@@ -192,35 +192,39 @@ def test_a_mapping_that_gives_nonsense_leaves_points_where_they_were():
 def test_alternating_eyes_are_averaged(separation_deg):
     rng, gaze, half = np.random.default_rng(11), GazeFilter(), separation_deg * DEG / 2
     both = rest(rng, (500.0, 500.0), 0, 1000, rate_hz=400, noise_px=2.0)
-    looks = [feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(both)]
-    assert all(look.kind == "fixation" for look in looks[100:])
-    assert all(math.dist(look.point_px, (500, 500)) < 5 for look in looks[100:])
+    estimates = [
+        feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(both)
+    ]
+    assert all(estimate.kind == "fixation" for estimate in estimates[100:])
+    assert all(math.dist(estimate.point_px, (500, 500)) < 5 for estimate in estimates[100:])
     there = rest(rng, (800.0, 500.0), 1000, 300, rate_hz=400, noise_px=2.0)
-    looks = [feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(there)]
-    assert math.dist(looks[12].point_px, (800, 500)) < half + 5, "30 ms after a saccade"
-    assert math.dist(looks[-1].point_px, (800, 500)) < 5
+    estimates = [
+        feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(there)
+    ]
+    assert math.dist(estimates[12].point_px, (800, 500)) < half + 5, "30 ms after a saccade"
+    assert math.dist(estimates[-1].point_px, (800, 500)) < 5
 
 
 def test_late_samples_are_used_and_older_or_doubled_ones_dropped():
     rng, gaze = np.random.default_rng(12), GazeFilter()
     steady = rest(rng, (500.0, 500.0), 0, 300)
     swapped = [steady[k ^ 1] for k in range(len(steady))]
-    look = feed(gaze, swapped)
-    assert math.dist(look.point_px, (500, 500)) < 3
+    estimate = feed(gaze, swapped)
+    assert math.dist(estimate.point_px, (500, 500)) < 3
     assert gaze.counts["late_used"] >= len(steady) // 2 - 2
     feed(gaze, [steady[-2], steady[10]])
     assert gaze.counts["doubled"] == 1
     assert gaze.counts["too_late"] == 1
-    assert gaze.estimate(300 * MS).point_px == look.point_px
+    assert gaze.estimate(300 * MS).point_px == estimate.point_px
 
 
 @pytest.mark.parametrize("jump_ms", [-3_600_000, -400, 400, 3_600_000])
 def test_a_clock_that_jumps_is_followed(jump_ms):
     rng, gaze = np.random.default_rng(13), GazeFilter()
     feed(gaze, rest(rng, (300.0, 300.0), 10_000_000, 500))
-    look = feed(gaze, rest(rng, (900.0, 900.0), 10_000_500 + jump_ms, 200))
-    assert look.kind == "fixation"
-    assert math.dist(look.point_px, (900, 900)) < 4
+    estimate = feed(gaze, rest(rng, (900.0, 900.0), 10_000_500 + jump_ms, 200))
+    assert estimate.kind == "fixation"
+    assert math.dist(estimate.point_px, (900, 900)) < 4
     assert gaze.counts["clock_resets"] == (jump_ms < 0)
 
 
@@ -238,7 +242,7 @@ def test_another_frame_size_begins_anew():
     assert gaze.counts["resized"] == 1
 
 
-def test_the_newest_sample_and_its_radius_travel_with_the_look():
+def test_the_estimate_holds_the_newest_sample_and_its_radius():
     gaze = GazeFilter()
     one = sample(0, (10.0, 10.0), radius_px=33.0)
     assert feed(gaze, [one]).sample is one
@@ -262,10 +266,10 @@ def test_no_stream_of_samples_raises(stream, px_per_degree):
         gaze.update(one, (x, y), SIZE, px_per_degree)
         if move:
             gaze.move(lambda points: points * 1.01 + 3.0, t_ns - MS, t_ns)
-        look = gaze.estimate(t_ns)
-        if look is not None:
-            assert all(map(math.isfinite, (*look.point_px, look.spread_px)))
-            assert look.sample.confidence >= 0.6
+        estimate = gaze.estimate(t_ns)
+        if estimate is not None:
+            assert all(map(math.isfinite, (*estimate.point_px, estimate.spread_px)))
+            assert estimate.sample.confidence >= 0.6
     assert gaze.counts["samples"] == len(stream)
     assert gaze.counts["used"] <= len(stream)
 
@@ -274,12 +278,12 @@ def test_no_stream_of_samples_raises(stream, px_per_degree):
 @given(st.floats(300, 900), st.floats(300, 900), st.integers(0, 10**6), st.sampled_from([400, 200, 120, 60, 30]))
 def test_the_point_stays_within_the_samples_of_one_fixation(x, y, seed, rate_hz):
     gaze = GazeFilter()
-    shown = rest(np.random.default_rng(seed), (x, y), 0, 500, rate_hz)
-    for k, one in enumerate(shown):
-        look = feed(gaze, [one])
-        past = shown[: k + 1]
-        assert min(p.x for p in past) - 1e-6 <= look.point_px[0] <= max(p.x for p in past) + 1e-6
-        assert min(p.y for p in past) - 1e-6 <= look.point_px[1] <= max(p.y for p in past) + 1e-6
+    samples = rest(np.random.default_rng(seed), (x, y), 0, 500, rate_hz)
+    for k, one in enumerate(samples):
+        estimate = feed(gaze, [one])
+        past = samples[: k + 1]
+        assert min(p.x for p in past) - 1e-6 <= estimate.point_px[0] <= max(p.x for p in past) + 1e-6
+        assert min(p.y for p in past) - 1e-6 <= estimate.point_px[1] <= max(p.y for p in past) + 1e-6
 
 
 def test_memory_is_bounded():
@@ -310,7 +314,7 @@ def test_settings_that_cannot_work_are_refused(setting, expected):
 
 
 @pytest.mark.skipif(not NEON.is_dir(), reason=f"no real gaze at {NEON}")
-def test_real_gaze_is_divided_much_as_its_maker_divides_it():
+def test_real_fixations_agree_with_the_vendor():
     """Neon's own events are offline, low-passed and freed of head motion; ours here have no picture to do that with."""
     with (NEON / "gaze.csv").open() as file:
         rows = [(int(r["timestamp_ns"]), float(r["x_px"]), float(r["y_px"])) for r in csv.DictReader(file)]
@@ -322,9 +326,9 @@ def test_real_gaze_is_divided_much_as_its_maker_divides_it():
     gaze, ours, spans = GazeFilter(), [], {}
     for t_ns, x, y in rows:
         gaze.update(GazeSample(x, y, "px", 1.0, t_ns * 1e-9, t_ns, t_ns), (x, y), SIZE, 15.6)
-        look = gaze.estimate(t_ns)
-        ours.append(look.is_steady)
-        spans[look.onset_ns] = (t_ns - look.onset_ns) / MS
+        estimate = gaze.estimate(t_ns)
+        ours.append(estimate.is_steady)
+        spans[estimate.onset_ns] = (t_ns - estimate.onset_ns) / MS
     theirs = [next((fixation for start, end, fixation in events if start <= t < end), None) for t, _, _ in rows]
     agree = np.mean([a == b for a, b in zip(ours, theirs, strict=True) if b is not None])
     starts = [start for start, _, fixation in events if fixation]

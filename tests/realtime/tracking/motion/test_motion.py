@@ -77,7 +77,7 @@ def test_a_fast_pan_is_followed(dx: int, dy: int) -> None:
     np.testing.assert_allclose(chain.to_then(there), there + shift(dx, dy), atol=1.0)
 
 
-def test_what_a_fast_camera_follows_is_not_swept_along() -> None:
+def test_an_object_that_the_camera_follows_stays() -> None:
     before, after = view(0).copy(), view(80).copy()
     before[120:240, 260:380] = after[120:240, 260:380] = OTHER[200:320, 400:520]
     chain = motion_of(before, after).chain(0)
@@ -104,7 +104,7 @@ def small(mask: np.ndarray, chain: FlowChain) -> np.ndarray:
     return cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) - 0.5
 
 
-def test_masks_and_logits_are_carried_to_where_the_thing_is_now() -> None:
+def test_masks_and_logits_are_warped_to_the_newest_frame() -> None:
     chain = motion_of(view(0), view(20, 6), view(41, 11)).chain(0)
     assert chain is not None
     before, now = disc(340, 190, 60), disc(340 - 41, 190 - 11, 60)
@@ -128,7 +128,7 @@ def test_a_still_picture_costs_nothing_and_moves_nothing() -> None:
     assert chain.trust > 0.9
 
 
-def test_a_small_thing_that_moves_is_not_called_still() -> None:
+def test_a_small_moving_object_is_detected() -> None:
     before, after = view(0).copy(), view(0).copy()
     before[100:130, 100:130] = after[100:130, 108:138] = (20, 20, 230)
     chain = motion_of(before, after).chain(0)
@@ -213,18 +213,18 @@ def moving(
 
 
 @pytest.mark.parametrize("ground", [(0.0, 0.0), (3.0, -1.0)], ids=["still camera", "pan"])
-def test_what_moves_by_itself_ends_where_motion_changes(ground: tuple[float, float]) -> None:
-    thing, part, group = (disc(320, 180, r)[::4, ::4] for r in (60, 25, 120))
-    field = moving(thing, ground[0] + 1.0, ground[1] - 1.0, ground)
-    fates = measure_common_fate(np.stack([part, thing, group, ~thing]), field)
+def test_common_fate_prefers_the_moving_object(ground: tuple[float, float]) -> None:
+    object_mask, part, group = (disc(320, 180, r)[::4, ::4] for r in (60, 25, 120))
+    field = moving(object_mask, ground[0] + 1.0, ground[1] - 1.0, ground)
+    fates = measure_common_fate(np.stack([part, object_mask, group, ~object_mask]), field)
     np.testing.assert_allclose(fates, [0, 1, 0, 1], atol=0.05)
 
 
-def test_in_a_still_picture_and_for_slivers_fate_says_nothing() -> None:
-    thing = disc(320, 180, 60)[::4, ::4]
-    assert measure_common_fate(thing[None], moving(thing, 0.0, 0.0))[0] == 0
-    sliver = np.zeros_like(thing)
+def test_common_fate_is_zero_without_motion_and_for_slivers() -> None:
+    object_mask = disc(320, 180, 60)[::4, ::4]
+    assert measure_common_fate(object_mask[None], moving(object_mask, 0.0, 0.0))[0] == 0
+    sliver = np.zeros_like(object_mask)
     sliver[40, 40] = True
     assert not measure_common_fate(
-        np.stack([sliver, np.zeros_like(thing), np.ones_like(thing)]), moving(thing, 5.0, 0.0)
+        np.stack([sliver, np.zeros_like(object_mask), np.ones_like(object_mask)]), moving(object_mask, 5.0, 0.0)
     ).any()
