@@ -158,10 +158,7 @@ class CameraModel(ABC):
 
 @dataclass(frozen=True, slots=True)
 class PinholeCamera(CameraModel):
-    """A camera with OpenCV's standard lens model: k1 k2 p1 p2 [k3 [k4 k5 k6]].
-
-    5 coefficients for ordinary lenses, 8 for wide ones up to 110 degrees.
-    """
+    """A camera that has OpenCV's standard lens: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 8 for wide ones up to 110 degrees."""
 
     model = "pinhole"
     _LENGTHS = (0, 4, 5, 8)
@@ -184,10 +181,7 @@ class PinholeCamera(CameraModel):
 
 @dataclass(frozen=True, slots=True)
 class FisheyeCamera(CameraModel):
-    """A camera with the equidistant lens model of `cv2.fisheye`: k1 k2 k3 k4.
-
-    It also covers rays beside and behind the camera where the lens does.
-    """
+    """A camera that has the equidistant lens of `cv2.fisheye`, k1 k2 k3 k4; rays may point sideways and backwards."""
 
     model = "fisheye"
     _LENGTHS = (0, 4)

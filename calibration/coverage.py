@@ -32,10 +32,7 @@ _MIN_CHANGE_SHARE = 0.06
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldCoverage:
-    """Holds the coverage of a set of views.
-
-    counts: (ROWS, COLUMNS) corners in each cell of the picture. tilts: number of views of each.
-    """
+    """Holds the coverage of a set of views. counts: (ROWS, COLUMNS) corners in each cell; tilts: views of each."""
 
     views: int
     counts: NDArray[np.int_]

@@ -122,8 +122,6 @@ def solve_hand_eye(
 
 
 class _HandEyeProblem:
-    """Holds the stations as stacked arrays, and computes their residuals."""
-
     def __init__(self, stations: Sequence[HandEyeStation], setup: Setup) -> None:
         is_eye_to_hand = setup == "eye-to-hand"
         self.robot_poses = [s.base_from_gripper.inverse() if is_eye_to_hand else s.base_from_gripper for s in stations]
@@ -170,10 +168,7 @@ def _measure_rotations(stations: Sequence[HandEyeStation]) -> tuple[float, float
 
 
 def _solve_park_martin(problem: _HandEyeProblem) -> RigidTransform:
-    """Solve A X = X B for every pair of stations (Park & Martin).
-
-    The rotation by aligning axes, the translation by least squares.
-    """
+    """Solve A X = X B for all pairs (Park & Martin): rotation by aligning axes, translation by least squares."""
     (hand_r, hand_t), (board_r, board_t) = problem.stacks
     i, j = np.triu_indices(len(hand_r), 1)
     back, towards = np.swapaxes(hand_r[j], 1, 2), np.swapaxes(board_r[i], 1, 2)
@@ -189,7 +184,6 @@ def _solve_park_martin(problem: _HandEyeProblem) -> RigidTransform:
 
 
 def _solve_opencv(problem: _HandEyeProblem, method: Method) -> RigidTransform:
-    """Solve with a method of OpenCV, where the installed version has it."""
     calibrate = getattr(cv2, "calibrateHandEye", None)
     if calibrate is None:
         raise CalibrationError(
@@ -231,7 +225,6 @@ def _refine_jointly(
 def _jacobian_column(
     problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, axis: int, sigma_m: float, sigma_rad: float
 ) -> Floats:
-    """Differentiate the weighted residuals by one of the 12 parameters."""
     step, residuals = np.zeros(12), []
     for delta in (1e-6, -1e-6):
         step[axis] = delta

@@ -26,10 +26,7 @@ def compute_base_from_headset(base_from_board: UncertainTransform, headset_from_
 
 
 class SharedBoard:
-    """Holds the newest detection of the shared board.
-
-    base_from_board: from hand-eye calibration, or from touching its corners with the robot.
-    """
+    """Holds the newest board detection. base_from_board: by hand-eye calibration or by touching its corners."""
 
     def __init__(self, base_from_board: UncertainTransform, *, max_age_s: float = MAX_AGE_S) -> None:
         self._base_from_board, self._max_age_s = base_from_board, max_age_s

@@ -225,10 +225,7 @@ def _fisheye_flag(name: str) -> int:
 
 
 def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
-    """Compute the intrinsics' standard deviations, (P,).
-
-    From the inverse of the normal matrix with every view's pose eliminated (Schur complement).
-    """
+    """Compute the (P,) standard deviations from the normal matrix without the views' poses (Schur complement)."""
     camera = fit.camera
     parameters = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
     normal = np.zeros((len(parameters), len(parameters)))

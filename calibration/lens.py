@@ -122,7 +122,6 @@ def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floa
 
 
 def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Floats]:
-    """Compute the distance from the centre and its derivative."""
     k1, k2, k3, k4 = coefficients
     t2 = theta * theta
     bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))

@@ -157,10 +157,7 @@ def rotation_from_rotvec(rotvec_rad: Floats) -> Floats:
 
 
 def rotvec_from_rotation(rotation: Floats) -> Floats:
-    """Compute the logarithm of a (3, 3) rotation: (3,) axis times angle in 0..pi.
-
-    Exact near 0 and near pi, too.
-    """
+    """Compute a (3, 3) rotation's logarithm: (3,) axis times angle in 0..pi; exact near 0 and pi, too."""
     odd = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     sine, cosine = float(np.linalg.norm(odd)) / 2, (float(np.trace(rotation)) - 1) / 2
     angle = math.atan2(sine, cosine)

@@ -47,10 +47,7 @@ def parse_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
 
 
 def to_camera_info(name: str, camera: CameraModel) -> str:
-    """Format a camera as YAML for camera_info_manager and camera_calibration.
-
-    No rectification; P is of the undistorted picture.
-    """
+    """Format YAML for camera_info_manager and camera_calibration: no rectification, P of the undistorted picture."""
     coefficients = camera.coefficients or (0.0,) * (4 if isinstance(camera, FisheyeCamera) else 5)
     if len(coefficients) == 4 and isinstance(camera, PinholeCamera):
         coefficients = (*coefficients, 0.0)

@@ -100,8 +100,6 @@ class TargetAdvice:
 
 @dataclass(slots=True)
 class _KeptSamples:
-    """Holds the samples of one step."""
-
     since_s: float | None = None
     last_s: float = -np.inf
     detections: list[tuple[float, float, float]] = field(default_factory=list)

@@ -108,7 +108,6 @@ def find_outliers(points: Array) -> NDArray[np.bool_]:
 
 
 def _nearest_index(among_s: Array, times_s: Array) -> NDArray[np.intp]:
-    """Find the (N,) index of the nearest of the sorted `among_s` for each time."""
     right = np.clip(np.searchsorted(among_s, times_s), 1, max(1, len(among_s) - 1))
     left = right - 1
     right = np.minimum(right, len(among_s) - 1)

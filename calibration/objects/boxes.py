@@ -119,7 +119,6 @@ def _extreme_points(points: Points, directions: int) -> Floats:
 
 
 def _principal_axes(points: Points) -> Floats:
-    """Compute the principal axes, (3, 3) rows."""
     return np.asarray(np.linalg.eigh((points.T @ points).astype(np.float64))[1].T)
 
 
@@ -182,7 +181,6 @@ def _boxes_along(points: Floats, directions: Floats, min_side_m: float) -> list[
 
 
 def _previous_boxes(points: Floats, last_rotation: Floats | None, min_side_m: float) -> list[_BoxCandidate]:
-    """Fit boxes along the previous box's directions, with a bonus."""
     if last_rotation is None:
         return []
     return [
@@ -275,7 +273,6 @@ def _find_ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tu
 def _find_lower_end(
     ordered: NDArray[np.float32], low: float, layer_m: float, min_count: float, sigma_m: float
 ) -> float:
-    """Find the lower end of sorted numbers whose lowest is about `low`."""
     inside = int(np.searchsorted(ordered, low + layer_m))
     if inside > min_count:
         return float(ordered[inside // 2])

@@ -86,7 +86,6 @@ class PoseFilter:
         return self._result(at_s)
 
     def _has_jumped(self, step_s: float, box: OrientedBox, centroid_m: Floats, area_m2: float) -> bool:
-        """Whether another part of the object became visible."""
         expected = self._state[:3] + step_s * self._state[3:]
         distance_m = float(np.linalg.norm(centroid_m - expected))
         area_ratio = area_m2 / self._area_m2 if area_m2 > 0 and self._area_m2 > 0 else 1.0
@@ -173,7 +172,6 @@ class PoseFilter:
         return SteadyPose(pose, _sort_extents(self._extents), velocity, self._covariance.copy(), is_moving)
 
     def _sort_axes(self) -> None:
-        """Sort the longest side first, once one is clearly longer."""
         for first, second in ((0, 1), (1, 2), (0, 1)):
             if self._extents[second] > self._extents[first] * (1 + _EQUAL_SIDES_SHARE):
                 swap = np.arange(3)
