@@ -158,7 +158,7 @@ class CameraModel(ABC):
 
 @dataclass(frozen=True, slots=True)
 class PinholeCamera(CameraModel):
-    """A camera that has OpenCV's standard lens: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 8 for wide ones up to 110 degrees."""
+    """A camera that has OpenCV's standard lens: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 ordinary, 8 wide, up to 110 degrees."""
 
     model = "pinhole"
     _LENGTHS = (0, 4, 5, 8)

@@ -72,7 +72,7 @@ def project_board(camera: CameraModel, camera_from_board: RigidTransform, object
 
 
 def compute_pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Floats) -> Floats:
-    """Compute the (2 N, 6) Jacobian of the pixels by translation (m) and rotation (rad) about the board's origin."""
+    """Compute the (2 N, 6) Jacobian of the pixels by translation (m) and rotation (rad) at the board, camera axes."""
     arms = pose.rotate(objects)
     points = arms + pose.translation_m
     steps = _STEP * np.concatenate([np.eye(3), -np.eye(3)])
