@@ -245,7 +245,7 @@ def look_at(folder: Path, truth: np.ndarray, thing: int) -> tuple[list[MaskMessa
         "tracker": {"dwell": {"steps": False}},
     }  # fmt: skip
     run(load_config(None, flags), Quiet())  # type: ignore[arg-type]
-    said = [read_message(entry.topic, entry.data) for entry in RecordingReader(file).entries(("mask", "object3d"))]
+    said = [read_message(entry.topic, entry.data) for entry in RecordingReader(file).read_entries(("mask", "object3d"))]
     return [m for m in said if isinstance(m, MaskMessage)], [m for m in said if isinstance(m, Object3dMessage)]
 
 

@@ -13,7 +13,7 @@ from rclpy.qos import QoSProfile
 from rosidl_runtime_py.utilities import get_message
 
 from realtime import MaskSubscriber
-from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, full_name
+from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, name_ros_topic
 
 
 def main(*endpoint: str) -> None:
@@ -25,7 +25,7 @@ def main(*endpoint: str) -> None:
             health = stream.newest("health", timeout_s=0 if outputs else 1)
             if health and not outputs:
                 for topic, kind in TOPICS.items():
-                    name = full_name(health.stream, topic)
+                    name = name_ros_topic(health.stream, topic)
                     outputs[topic] = node.create_publisher(get_message(kind), name, QoSProfile(depth=5))
             if health and not 0 <= last <= health.seq:  # a run begins, perhaps as its machine did: its clock is another
                 # Stamps are times of capture: this machine's wall clock must agree with that of the run's machine.
@@ -37,7 +37,10 @@ def main(*endpoint: str) -> None:
                 node.get_logger().info("waiting for gazecast run", once=True)
                 continue
             mask, thing = stream.newest("mask", timeout_s=0.05), stream.newest("object3d", timeout_s=0)
-            for message in (*(said.mask(mask) if mask else ()), *(said.object3d(thing) if thing else ())):
+            for message in (
+                *(said.translate_mask(mask) if mask else ()),
+                *(said.translate_object3d(thing) if thing else ()),
+            ):
                 outputs[message.topic].publish(message.cdr)  # rclpy takes bytes as they are
 
 

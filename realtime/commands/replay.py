@@ -58,13 +58,13 @@ def replay_exactly(
 
     out: a new file for the new masks. Raises `RecordingError` or `EngineError`.
     """
-    first = next(recording.frames(), None)
+    first = next(recording.read_frames(), None)
     if first is None:
         raise RecordingError(f"{recording.path} holds no frames")
     with ExitStack() as stack:
         interrupts = stack.enter_context(InterruptHandler())
         watched = CancellableProgress(progress, interrupts)
-        encoder, decoder = open_engine(config.engine, config.models, first.frame().size, watched)
+        encoder, decoder = open_engine(config.engine, config.models, first.decode().size, watched)
         stack.callback(encoder.close)
         stack.callback(decoder.close)
         engine = dataclasses.asdict(decoder.info)
@@ -76,17 +76,17 @@ def replay_exactly(
             return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
 
         replay, digest, begun_ns = ExactReplay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
-        for again in replay.masks():
+        for again in replay.replay_masks():
             interrupts.raise_if_requested()
             digest.update(again.replayed or b"")
             if file is not None and again.replayed is not None:
-                file.put("mask", again.frame.captured_ns + recording.about.wall_ns, again.replayed)
-    account, took_s = replay.account, (now_ns() - begun_ns) / 1e9
+                file.write_message("mask", again.frame.captured_ns + recording.about.wall_ns, again.replayed)
+    account, took_s = replay.summary, (now_ns() - begun_ns) / 1e9
     progress.show_line(
-        f"{account.masks} masks again in {took_s:.1f} s, {account.same} of them byte for byte as recorded; "
+        f"{account.masks} masks again in {took_s:.1f} s, {account.identical} of them byte for byte as recorded; "
         f"sha256 {digest.hexdigest()}"
     )
-    if account.same == account.masks:
+    if account.identical == account.masks:
         return True
     reasons = _explain_difference(account, recording, engine, config)
     for reason in reasons:
@@ -107,15 +107,17 @@ def _explain_difference(
         said.append("the tracker's settings are not those of the run")
     if not about.from_start:
         said.append("the recording began in the middle of the run, and lacks what was known before")
-    if account.packed:
-        said.append(f"{account.packed} pictures were packed anew; record with --set record.frames=png to keep them")
-    if account.missing:
+    if account.inexact_frames:
+        said.append(
+            f"{account.inexact_frames} pictures were packed anew; record with --set record.frames=png to keep them"
+        )
+    if account.missing_frames:
         why = "the disk was too slow for it, or the file is damaged"
         early = "" if about.from_start else "it came before the recording began, or "
-        said.append(f"{account.missing} turns have no frame: {early}{why}")
-    if account.adrift:
+        said.append(f"{account.missing_frames} turns have no frame: {early}{why}")
+    if account.clock_mismatches:
         why = "the program is another one, or knew something else"
-        said.append(f"the clock was asked otherwise in {account.adrift} turns: {why}")
+        said.append(f"the clock was asked otherwise in {account.clock_mismatches} turns: {why}")
     if recording.damaged:
         said.append(f"{recording.damaged} chunks of the file are damaged")
     return said

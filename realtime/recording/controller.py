@@ -77,7 +77,7 @@ class RecordingController(PipelineObserver):
             if recorder is None:
                 return None
             recorder.close()
-            self._lost.update(recorder.lost)
+            self._lost.update(recorder.drop_counts)
         self._on_change(False)
         return None if recorder.failure else recorder.path
 
@@ -85,22 +85,22 @@ class RecordingController(PipelineObserver):
         """A frame came."""
         self._begun = True
         if (recorder := self._recorder) is not None:
-            recorder.frame(frame)
+            recorder.put_frame(frame)
 
     def on_gaze(self, sample: GazeSample) -> None:
         """A look came."""
         if (recorder := self._recorder) is not None:
-            recorder.sample(sample)
+            recorder.put_sample(sample)
 
     def on_tracker_call(self, turn: TrackerCall) -> None:
         """The loop did something."""
         if (recorder := self._recorder) is not None:
-            recorder.turn(turn)
+            recorder.put_tracker_call(turn)
 
     def on_message(self, topic: str, payload: bytes) -> None:
         """Something was published."""
         if (recorder := self._recorder) is not None:
-            recorder.message(topic, payload)
+            recorder.put_message(topic, payload)
 
     def on_health(self, health: HealthMessage) -> None:
         """Learn what engine the run has."""
@@ -108,7 +108,7 @@ class RecordingController(PipelineObserver):
             return
         self._about = replace(self._about, engine=dict(health.engine))
         if (recorder := self._recorder) is not None:
-            recorder.tell(engine=dict(health.engine))
+            recorder.update_info(engine=dict(health.engine))
 
     def on_command(self, command: UserCommand, shown: FrameResult) -> None:
         """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
@@ -129,7 +129,7 @@ class RecordingController(PipelineObserver):
         """What the disk was too slow for, for `health`."""
         recorder, lost = self._recorder, Counter(self._lost)
         if recorder is not None:
-            lost.update(recorder.lost)
+            lost.update(recorder.drop_counts)
         return {f"record.{topic}": count for topic, count in lost.items()}
 
     def problem(self) -> str:

@@ -14,13 +14,13 @@ from engines import Decoder, Encoder
 from realtime.comms import Encoding
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
-from realtime.recording.format import FRAME, TURN, RecordedFrame, read_frame, read_turn
+from realtime.recording.format import FRAME, TRACKER_CALL, RecordedFrame, read_frame, read_tracker_call
 from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, FrameKey
 
-KEPT = 1024
+MAX_PACKED_FRAMES = 1024
 """Packed frames kept for keyframes to come: half a minute, and no keyframe takes so long."""
 
 MakeTracker = Callable[[Decoder, Callable[[], int]], Tracker]
@@ -42,17 +42,18 @@ class ReplayedMask:
 class ReplaySummary:
     """How exactly a replay could follow.
 
-    packed: frames whose pixels are not those that the run saw. missing: turns whose frame is not in the recording.
-    adrift: how often the clock was asked too often or too rarely, as another version of the program would.
+    inexact_frames: frames whose pixels are not those that the run saw. missing_frames: tracker calls whose frame is not
+    in the recording.
+    clock_mismatches: how often the clock was asked too often or too rarely, as another version of the program would.
     failed: turns that raised, as they may have done then.
     """
 
-    turns: int = 0
+    tracker_calls: int = 0
     masks: int = 0
-    same: int = 0
-    packed: int = 0
-    missing: int = 0
-    adrift: int = 0
+    identical: int = 0
+    inexact_frames: int = 0
+    missing_frames: int = 0
+    clock_mismatches: int = 0
     failed: int = 0
 
 
@@ -63,16 +64,16 @@ class ExactReplay:
         self, recording: RecordingReader, encoder: Encoder, decoder: Decoder, make_tracker: MakeTracker
     ) -> None:
         self._recording, self._encoder = recording, encoder
-        self.account = ReplaySummary()
-        self._clock = _ReplayedDecoder()
+        self.summary = ReplaySummary()
+        self._clock = _ReplayedClock()
         self._stamp_ns = 0
-        self._sent: bytes | None = None
+        self._replayed_payload: bytes | None = None
         self._packed: OrderedDict[FrameKey, RecordedFrame] = OrderedDict()
         self._published: dict[int, bytes] = {}
         about = recording.about
-        first = next((entry for entry in recording.entries(("mask",))), None)
-        seq = recording.mask(first).seq if first is not None else 0
-        self._turns = LoggedTracker(
+        first = next((entry for entry in recording.read_entries(("mask",))), None)
+        seq = recording.read_mask(first).seq if first is not None else 0
+        self._tracker = LoggedTracker(
             lambda clock_ns: make_tracker(decoder, clock_ns),
             MessagePublisher(self, about.stream, lambda: self._stamp_ns, first_seq={"mask": seq}),
             self._clock,
@@ -81,89 +82,89 @@ class ExactReplay:
 
     def send(self, topic: str, payload: bytes) -> bool:
         """Take what is published, as a sender does."""
-        self._sent = payload
+        self._replayed_payload = payload
         return True
 
-    def masks(self) -> Iterator[ReplayedMask]:
+    def replay_masks(self) -> Iterator[ReplayedMask]:
         """Every mask of the recording, in its order; raises `RecordingError` for what cannot be read."""
-        for entry in self._recording.entries((FRAME, TURN, "mask")):
-            found = self._take(entry)
+        for entry in self._recording.read_entries((FRAME, TRACKER_CALL, "mask")):
+            found = self._replay_entry(entry)
             if found is not None:
                 yield found
 
-    def _take(self, entry: RecordingEntry) -> ReplayedMask | None:
+    def _replay_entry(self, entry: RecordingEntry) -> ReplayedMask | None:
         if entry.topic == FRAME:
             packed = read_frame(entry.data)
             self._packed[packed.key] = packed
-            self.account.packed += not packed.exact
-            while len(self._packed) > KEPT:
+            self.summary.inexact_frames += not packed.exact
+            while len(self._packed) > MAX_PACKED_FRAMES:
                 self._packed.popitem(last=False)
             return None
         if entry.topic == "mask":
-            self._published[self._recording.mask(entry).seq] = entry.data
+            self._published[self._recording.read_mask(entry).seq] = entry.data
             return None
-        return self._turn(read_turn(entry.data))
+        return self._replay_call(read_tracker_call(entry.data))
 
-    def _turn(self, turn: TrackerCall) -> ReplayedMask | None:
-        self.account.turns += 1
-        self._sent = None
-        keyframe = self._keyframe(turn.keyframe) if turn.keyframe is not None else None
+    def _replay_call(self, turn: TrackerCall) -> ReplayedMask | None:
+        self.summary.tracker_calls += 1
+        self._replayed_payload = None
+        keyframe = self._encode_keyframe(turn.keyframe) if turn.keyframe is not None else None
         packed = self._packed.get(turn.frame) if turn.frame is not None else None
         if (turn.frame is not None and packed is None) or (turn.keyframe is not None and keyframe is None):
-            self.account.missing += 1
+            self.summary.missing_frames += 1
             if packed is None:
                 return None
         self._clock.load(turn.clock_ns)
         self._stamp_ns = turn.published.published_ns if turn.published is not None else 0
-        frame = packed.frame() if packed is not None else None
+        frame = packed.decode() if packed is not None else None
         try:
             self._call(turn, frame, keyframe)
         except Exception:  # as it may have been then; the run went on too
-            self.account.failed += 1
-        self.account.adrift += self._clock.left
+            self.summary.failed += 1
+        self.summary.clock_mismatches += self._clock.mismatches
         recorded = self._published.pop(turn.published.seq, None) if turn.published is not None else None
-        if frame is None or (recorded is None and self._sent is None):
+        if frame is None or (recorded is None and self._replayed_payload is None):
             return None
-        self.account.masks += 1
-        self.account.same += recorded == self._sent
-        return ReplayedMask(frame, recorded, self._sent)
+        self.summary.masks += 1
+        self.summary.identical += recorded == self._replayed_payload
+        return ReplayedMask(frame, recorded, self._replayed_payload)
 
     def _call(self, turn: TrackerCall, frame: Frame | None, keyframe: Keyframe | None) -> None:
         if frame is not None:
-            self._turns.step(frame, turn.samples, keyframe, turn.commands)
+            self._tracker.step(frame, turn.samples, keyframe, turn.commands)
         elif turn.call == "keyframe" and keyframe is not None:
-            self._turns.prepare(keyframe)
+            self._tracker.prepare(keyframe)
         elif turn.call == "pause":
-            self._turns.refine()
+            self._tracker.refine()
 
-    def _keyframe(self, encoded: EncodedKeyframe) -> Keyframe | None:
+    def _encode_keyframe(self, encoded: EncodedKeyframe) -> Keyframe | None:
         """Encode the frame again; None where the recording does not have it."""
         packed = self._packed.get(encoded.frame)
         if packed is None:
             return None
-        frame = packed.frame()
+        frame = packed.decode()
         return Keyframe(
             frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size,
             self._encoder.encode(frame.image), encoded.encode_ns, encoded.encoded_ns,
         )  # fmt: skip
 
 
-class _ReplayedDecoder:
+class _ReplayedClock:
     """A clock that says what it said then. Asked more often, it stands still."""
 
     def __init__(self) -> None:
-        self._said: Iterator[int] = iter(())
-        self._last = self._count = self._asked = 0
+        self._readings: Iterator[int] = iter(())
+        self._last = self._count = self._read_count = 0
 
     def load(self, said: tuple[int, ...]) -> None:
-        self._said, self._count, self._asked = iter(said), len(said), 0
+        self._readings, self._count, self._read_count = iter(said), len(said), 0
 
     def __call__(self) -> int:
-        self._asked += 1
-        self._last = next(self._said, self._last)
+        self._read_count += 1
+        self._last = next(self._readings, self._last)
         return self._last
 
     @property
-    def left(self) -> int:
+    def mismatches(self) -> int:
         """How often it was asked too often or not often enough."""
-        return abs(self._count - self._asked)
+        return abs(self._count - self._read_count)

@@ -24,13 +24,13 @@ from realtime.tracking.dwell import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Frame, FrameKey, GazeSample
 
-FRAME, GAZE, TURN = "source/frame", "source/gaze", "loop/turn"
+FRAME, GAZE, TRACKER_CALL = "source/frame", "source/gaze", "loop/turn"
 VERSION = 1
-SAMPLE = (
+SAMPLE_FIELDS = (
     "x", "y", "unit", "confidence", "timestamp", "captured_ns", "received_ns", "radius_px", "px_per_degree",
 )  # fmt: skip
 """The order of a look's fields."""
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 PictureFormat = Literal["jpeg", "png"]
 
 
@@ -55,12 +55,12 @@ class RecordingInfo:
     program: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
 
-    def fields(self) -> dict[str, str]:
+    def to_fields(self) -> dict[str, str]:
         """As a file's metadata, which knows texts only."""
         return {"version": str(VERSION), **{name: json.dumps(value) for name, value in asdict(self).items()}}
 
     @classmethod
-    def of(cls, texts: Mapping[str, str]) -> RecordingInfo:
+    def from_fields(cls, texts: Mapping[str, str]) -> RecordingInfo:
         """Read a file's metadata; raises `RecordingError`."""
         if texts.get("version") != str(VERSION):
             raise RecordingError(f"version {texts.get('version')!r:.20} of a recording; this program reads {VERSION}")
@@ -96,11 +96,11 @@ class RecordedFrame:
         """How turns name it."""
         return FrameKey(self.index, self.received_ns)
 
-    def frame(self) -> Frame:
+    def decode(self) -> Frame:
         """With its picture; raises `RecordingError`."""
         width, height = _picture_size(self.data)  # before anything of that size is made
         packed, image = np.frombuffer(self.data, np.uint8), None
-        if 0 < width * height <= MOST_PIXELS:
+        if 0 < width * height <= MAX_PIXELS:
             image = cv2.imdecode(packed, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None:
             raise RecordingError(f"frame {self.index} of the recording has no picture that can be decoded")
@@ -156,7 +156,7 @@ def read_sample(data: bytes) -> GazeSample:
     return _read_sample(_unpack(data, list))
 
 
-def pack_turn(turn: TrackerCall) -> bytes:
+def pack_tracker_call(turn: TrackerCall) -> bytes:
     """A turn."""
     keyframe = turn.keyframe
     fields = {
@@ -171,7 +171,7 @@ def pack_turn(turn: TrackerCall) -> bytes:
     return _pack(fields)
 
 
-def read_turn(data: bytes) -> TrackerCall:
+def read_tracker_call(data: bytes) -> TrackerCall:
     """Read a turn; raises `RecordingError`."""
     fields = _unpack(data, dict)
     call = fields.get("call")
@@ -200,13 +200,13 @@ def _key(key: FrameKey) -> list[int]:
 
 
 def _sample(sample: GazeSample) -> list[Any]:
-    return [getattr(sample, name) for name in SAMPLE]
+    return [getattr(sample, name) for name in SAMPLE_FIELDS]
 
 
 def _read_sample(values: Any) -> GazeSample:
-    if not isinstance(values, list) or len(values) < len(SAMPLE) or values[2] not in ("norm", "px"):
-        raise RecordingError(f"a look of the recording is {values!r:.60}; expected {', '.join(SAMPLE)}")
-    x, y, unit, confidence, timestamp, captured_ns, received_ns, radius, scale = values[: len(SAMPLE)]
+    if not isinstance(values, list) or len(values) < len(SAMPLE_FIELDS) or values[2] not in ("norm", "px"):
+        raise RecordingError(f"a look of the recording is {values!r:.60}; expected {', '.join(SAMPLE_FIELDS)}")
+    x, y, unit, confidence, timestamp, captured_ns, received_ns, radius, scale = values[: len(SAMPLE_FIELDS)]
     return GazeSample(
         _float(x), _float(y), unit, _float(confidence), _float(timestamp), _int(captured_ns), _int(received_ns),
         None if radius is None else _float(radius), None if scale is None else _float(scale),

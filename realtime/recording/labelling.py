@@ -8,7 +8,7 @@ from pathlib import Path
 
 from realtime.recording.labels import LabelFile, ObjectLabel, load_labels, save_labels
 
-MOST_UNDONE = 200
+MAX_UNDO_STEPS = 200
 
 
 class LabelEditor:
@@ -19,7 +19,7 @@ class LabelEditor:
         self.recording = recording
         self._lock = threading.Lock()
         self._labels = load_labels(recording)
-        self._before: deque[tuple[int, ObjectLabel]] = deque(maxlen=MOST_UNDONE)
+        self._before: deque[tuple[int, ObjectLabel]] = deque(maxlen=MAX_UNDO_STEPS)
 
     @property
     def labels(self) -> LabelFile:
@@ -27,19 +27,19 @@ class LabelEditor:
         return self._labels
 
     @property
-    def undoable(self) -> int:
+    def undo_count(self) -> int:
         """How many changes can be undone."""
         return len(self._before)
 
-    def change(self, thing: int, label: ObjectLabel) -> bool:
+    def set_label(self, thing: int, label: ObjectLabel) -> bool:
         """Say something of an object; False if that was said already. Raises `RecordingError` and changes nothing."""
         with self._lock:
             labels = load_labels(self.recording)  # another program may have said something meanwhile
-            before = labels.of(thing)
+            before = labels.get_label(thing)
             if label == before:
                 self._labels = labels
                 return False
-            self._save(labels.named(thing, label))
+            self._save(labels.with_label(thing, label))
             self._before.append((thing, before))
             return True
 
@@ -49,7 +49,7 @@ class LabelEditor:
             if not self._before:
                 return None
             thing, label = self._before[-1]
-            self._save(load_labels(self.recording).named(thing, label))
+            self._save(load_labels(self.recording).with_label(thing, label))
             self._before.pop()
             return thing
 

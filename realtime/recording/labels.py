@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from realtime.errors import RecordingError
 
-MOST_TEXT = 80
+MAX_LABEL_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class ObjectLabel:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a name."""
-        if len(self.text) > MOST_TEXT or not self.text.isprintable():
-            raise ValueError(f"a label has at most {MOST_TEXT} printable characters, got {self.text!r:.100}")
+        if len(self.text) > MAX_LABEL_LENGTH or not self.text.isprintable():
+            raise ValueError(f"a label has at most {MAX_LABEL_LENGTH} printable characters, got {self.text!r:.100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class LabelFile:
 
     objects: Mapping[int, ObjectLabel] = field(default_factory=lambda: MappingProxyType({}))
 
-    def of(self, thing: int) -> ObjectLabel:
+    def get_label(self, thing: int) -> ObjectLabel:
         """That of an object."""
         return self.objects.get(thing, ObjectLabel())
 
-    def named(self, thing: int, label: ObjectLabel) -> LabelFile:
+    def with_label(self, thing: int, label: ObjectLabel) -> LabelFile:
         """These, with one changed."""
         return replace(self, objects=MappingProxyType({**self.objects, thing: label}))
 

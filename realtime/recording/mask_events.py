@@ -18,11 +18,11 @@ from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.types import FiniteFloat, FrameKey, GazeRef, GazeSample, State
 from realtime.validation import read_value
 
-KEPT = 4096
+MAX_REMEMBERED_TIMES = 4096
 """Frames and looks whose times are remembered for the masks to come: ten seconds at 400 Hz."""
-MOST_FRAMES, MOST_BYTES = 512, 256 << 20
+MAX_WAITING_FRAMES, MAX_WAITING_BYTES = 512, 256 << 20
 """Packed frames that wait for their mask. A mask comes within seconds of its frame, or never."""
-EVERYTHING = (FRAME, GAZE, "mask", "health")
+ALL_TOPICS = (FRAME, GAZE, "mask", "health")
 
 
 class _EventFields(MaskFields, kw_only=True):
@@ -35,7 +35,8 @@ class _EventFields(MaskFields, kw_only=True):
 class MaskEvent:
     """A published mask without its pixels.
 
-    entry: where the whole message is; `RecordingReader.mask` reads it. key: its frame; framed: whether the recording has it.
+    entry: where the whole message is; `RecordingReader.read_mask` reads it. key: its frame; has_frame: whether the
+    recording has it.
     at_ns: host time at which the frame was captured. gaze_ns: that of the look behind the mask. frame_s, keyframe_s:
     the frames' times on the source's clock. size: (width, height) px.
     box: x0, y0, x1, y1 px, the last two exclusive, None without a mask or where it is empty; centroid_px likewise.
@@ -43,7 +44,7 @@ class MaskEvent:
 
     entry: RecordingEntry
     key: FrameKey
-    framed: bool
+    has_frame: bool
     at_ns: int
     gaze_ns: int
     published_ns: int
@@ -60,15 +61,15 @@ class MaskEvent:
     centroid_px: tuple[float, float] | None
 
     @property
-    def worth(self) -> float:
+    def quality(self) -> float:
         """How good a picture of its object it is, 0..1: sure of the object, and of its edge."""
         return self.confidence * self.score
 
 
-Event = RecordedFrame | GazeSample | MaskEvent | HealthMessage
+RecordingEvent = RecordedFrame | GazeSample | MaskEvent | HealthMessage
 
 
-def events(recording: RecordingReader, topics: Iterable[str] = EVERYTHING) -> Iterator[Event]:
+def read_events(recording: RecordingReader, topics: Iterable[str] = ALL_TOPICS) -> Iterator[RecordingEvent]:
     """Everything of these topics in its order; raises `RecordingError` for what cannot be read.
 
     Frames and looks are always gone through, since masks need their times, but given only if asked for.
@@ -77,8 +78,8 @@ def events(recording: RecordingReader, topics: Iterable[str] = EVERYTHING) -> It
     captured: OrderedDict[FrameKey, int] = OrderedDict()
     looked: OrderedDict[int, int] = OrderedDict()  # by the time of arrival
     lag_ns = 0
-    for entry in recording.entries(wanted | {FRAME, GAZE}):
-        event: Event
+    for entry in recording.read_entries(wanted | {FRAME, GAZE}):
+        event: RecordingEvent
         if entry.topic == FRAME:
             event = read_frame(entry.data)
             lag_ns = event.received_ns - event.captured_ns
@@ -87,29 +88,29 @@ def events(recording: RecordingReader, topics: Iterable[str] = EVERYTHING) -> It
             event = read_sample(entry.data)
             _remember(looked, event.received_ns, event.captured_ns)
         elif entry.topic == "mask":
-            event = _sight(recording, entry, captured, looked, lag_ns)
+            event = _read_mask_event(recording, entry, captured, looked, lag_ns)
         else:
-            event = _health(recording, entry)
+            event = _read_health(recording, entry)
         if entry.topic in wanted:
             yield event
 
 
-def sights(recording: RecordingReader) -> Iterator[MaskEvent]:
+def read_mask_events(recording: RecordingReader) -> Iterator[MaskEvent]:
     """The masks as they were published, in order."""
-    for event in events(recording, ("mask",)):
+    for event in read_events(recording, ("mask",)):
         if isinstance(event, MaskEvent):
             yield event
 
 
-def paired(recording: RecordingReader) -> Iterator[tuple[RecordedFrame, MaskEvent | None]]:
+def pair_frames(recording: RecordingReader) -> Iterator[tuple[RecordedFrame, MaskEvent | None]]:
     """Every frame with its mask, or None where none was published for it; in the order of frames."""
     waiting: deque[RecordedFrame] = deque()
     held = 0
-    for event in events(recording, (FRAME, "mask")):
+    for event in read_events(recording, (FRAME, "mask")):
         if isinstance(event, RecordedFrame):
             waiting.append(event)
             held += len(event.data)
-            while len(waiting) > MOST_FRAMES or (held > MOST_BYTES and len(waiting) > 1):
+            while len(waiting) > MAX_WAITING_FRAMES or (held > MAX_WAITING_BYTES and len(waiting) > 1):
                 frame = waiting.popleft()
                 held -= len(frame.data)
                 yield frame, None
@@ -125,11 +126,11 @@ def paired(recording: RecordingReader) -> Iterator[tuple[RecordedFrame, MaskEven
 
 def _remember(times: OrderedDict[Any, int], key: FrameKey | int, value_ns: int) -> None:
     times[key] = value_ns
-    while len(times) > KEPT:
+    while len(times) > MAX_REMEMBERED_TIMES:
         times.popitem(last=False)
 
 
-def _sight(
+def _read_mask_event(
     recording: RecordingReader,
     entry: RecordingEntry,
     captured: OrderedDict[FrameKey, int],
@@ -152,7 +153,7 @@ def _sight(
     )  # fmt: skip
 
 
-def _health(recording: RecordingReader, entry: RecordingEntry) -> HealthMessage:
+def _read_health(recording: RecordingReader, entry: RecordingEntry) -> HealthMessage:
     try:
         message = read_message("health", entry.data)
     except WireError as error:

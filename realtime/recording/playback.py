@@ -26,38 +26,38 @@ class RecordedFrames(PlayedFrames):
         """Raises `RecordingError` unless a first frame can be read."""
         super().__init__(str(path), real_time=real_time)
         self.recording = RecordingReader(path)
-        first = next(self.recording.frames(), None)
+        first = next(self.recording.read_frames(), None)
         if first is None:
             raise RecordingError(f"{path} holds no frames")
         self._by_capture = self.recording.about.frame_time or not real_time
-        self._size = first.frame().size
-        self._begins_ns = self.due_ns(first)
+        self._size = first.decode().size
+        self._begins_ns = self.get_due_ns(first)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the first picture, px."""
         return self._size
 
-    def due_ns(self, item: RecordedFrame | GazeSample) -> int:
+    def get_due_ns(self, item: RecordedFrame | GazeSample) -> int:
         """When a frame or look is due, host time of then."""
         return item.captured_ns if self._by_capture else item.received_ns
 
-    def seconds(self, then_ns: int) -> float:
+    def to_seconds(self, then_ns: int) -> float:
         """Host time of then as seconds on its clock."""
         return (then_ns - self._begins_ns) / 1e9
 
     def _run(self) -> None:
         count, at_s = 0, 0.0
-        for packed in self.recording.frames():
+        for packed in self.recording.read_frames():
             try:
-                frame = packed.frame()
+                frame = packed.decode()
             except RecordingError:
                 self._monitor.count_dropped("undecodable")
                 continue
-            at_s = self.seconds(self.due_ns(packed))
+            at_s = self.to_seconds(self.get_due_ns(packed))
             if not self._wait_until_due(at_s):
                 return
-            self._emit(frame.image, frame.index, frame.timestamp, self.seconds(packed.captured_ns), frame.jpeg)
+            self._emit(frame.image, frame.index, frame.timestamp, self.to_seconds(packed.captured_ns), frame.jpeg)
             count += 1
         self._monitor.count_dropped("damaged chunks", self.recording.damaged)
         self._finish(at_s + 0.04, f"{self.recording.path} was played to its end, {count} frames")
@@ -69,12 +69,12 @@ class RecordedGaze(SyncedGaze):
     def __init__(self, frames: RecordedFrames) -> None:
         super().__init__(frames.clock, "waiting for the frames to begin")
         self._frames = frames
-        self._samples: Iterator[GazeSample] = frames.recording.samples()
+        self._samples: Iterator[GazeSample] = frames.recording.read_samples()
         self._next: GazeSample | None = None  # taken from the recording, and not yet due
 
     def _play(self) -> None:
         for sample in self._samples:
-            at_s = self._frames.seconds(self._frames.due_ns(sample))
+            at_s = self._frames.to_seconds(self._frames.get_due_ns(sample))
             if not self._wait(at_s):
                 return
             self._emit(sample, at_s, now_ns())
@@ -98,7 +98,7 @@ class RecordedGaze(SyncedGaze):
             if sample is None:
                 self._monitor.set_state("ended", "the recording has no more looks")
                 return
-            at_s = self._frames.seconds(sample.captured_ns)
+            at_s = self._frames.to_seconds(sample.captured_ns)
             self._next = sample if at_s > clip_s else None
             if self._next is not None:
                 return
@@ -110,7 +110,7 @@ class RecordedGaze(SyncedGaze):
         if received_ns is None:
             moved = replace(sample, captured_ns=due_ns, received_ns=due_ns)
         else:
-            lag_ns = self._frames.due_ns(sample) - sample.captured_ns
+            lag_ns = self._frames.get_due_ns(sample) - sample.captured_ns
             moved = replace(sample, captured_ns=min(received_ns, due_ns - lag_ns), received_ns=received_ns)
         self._monitor.count_received()
         self._monitor.set_state("running")

@@ -25,18 +25,18 @@ from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.format import (
     FRAME,
     GAZE,
-    TURN,
+    TRACKER_CALL,
     RecordedFrame,
     RecordingInfo,
     read_frame,
     read_sample,
-    read_turn,
+    read_tracker_call,
 )
-from realtime.recording.writer import ABOUT, TOPICS
+from realtime.recording.writer import INFO_METADATA, TOPICS_METADATA
 from realtime.types import GazeSample
 
 MAGIC = b"\x89MCAP0\r\n"
-MOST_CHUNK_BYTES = 1 << 28
+MAX_CHUNK_BYTES = 1 << 28
 """A chunk ends with the message that makes it large, and no message is larger than this by far."""
 _HEAD = struct.Struct("<BQ")
 
@@ -72,20 +72,20 @@ class RecordingReader:
         self.damaged = 0
         self.complete = False
         self._channels: dict[int, str] = {}
-        self._places: list[_ChunkPlace] = []
+        self._chunks: list[_ChunkPlace] = []
         said: dict[str, str] | None = None
         try:
             with path.open("rb") as file:
-                said = self._survey(file)
+                said = self._scan_records(file)
         except OSError as error:
             raise RecordingError(f"cannot read {path}: {error.strerror or error}") from None
         if said is None:
             raise RecordingError(f"{path} is no recording of gazecast, or was cut off before it began")
         try:
-            self.about = RecordingInfo.of(said)
+            self.about = RecordingInfo.from_fields(said)
         except RecordingError as error:
             raise RecordingError(f"{path}: {error}") from None
-        if not self._places:
+        if not self._chunks:
             why = "ended before anything came" if self.complete else "cut off within its first half second"
             raise RecordingError(f"{path} holds nothing: it was {why}")
 
@@ -97,9 +97,9 @@ class RecordingReader:
     @property
     def span_ns(self) -> tuple[int, int]:
         """Wall-clock times of the first and the last message."""
-        return min(place.start_ns for place in self._places), max(place.end_ns for place in self._places)
+        return min(place.start_ns for place in self._chunks), max(place.end_ns for place in self._chunks)
 
-    def entries(
+    def read_entries(
         self, topics: Collection[str] | None = None, *, from_ns: int | None = None, to_ns: int | None = None
     ) -> Iterator[RecordingEntry]:
         """Messages in the order in which they were recorded, of these topics and wall-clock times.
@@ -108,37 +108,37 @@ class RecordingReader:
         """
         self.damaged = 0
         with self.path.open("rb") as file:
-            for place in self._places:
+            for place in self._chunks:
                 if (from_ns is not None and place.end_ns < from_ns) or (to_ns is not None and place.start_ns > to_ns):
                     continue
-                for entry in self._chunk(file, place):
+                for entry in self._read_chunk(file, place):
                     early = from_ns is not None and entry.log_ns < from_ns
                     if early or (to_ns is not None and entry.log_ns > to_ns):
                         continue
                     if topics is None or entry.topic in topics:
                         yield entry
 
-    def frames(self, *, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[RecordedFrame]:
+    def read_frames(self, *, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[RecordedFrame]:
         """The frames as they came, pictures still packed."""
-        for entry in self.entries((FRAME,), from_ns=from_ns, to_ns=to_ns):
+        for entry in self.read_entries((FRAME,), from_ns=from_ns, to_ns=to_ns):
             yield read_frame(entry.data)
 
-    def samples(self) -> Iterator[GazeSample]:
+    def read_samples(self) -> Iterator[GazeSample]:
         """The looks as they came."""
-        for entry in self.entries((GAZE,)):
+        for entry in self.read_entries((GAZE,)):
             yield read_sample(entry.data)
 
-    def turns(self) -> Iterator[TrackerCall]:
+    def read_tracker_calls(self) -> Iterator[TrackerCall]:
         """What the loop did."""
-        for entry in self.entries((TURN,)):
-            yield read_turn(entry.data)
+        for entry in self.read_entries((TRACKER_CALL,)):
+            yield read_tracker_call(entry.data)
 
-    def masks(self) -> Iterator[MaskMessage]:
+    def read_masks(self) -> Iterator[MaskMessage]:
         """The masks as they were published; raises `RecordingError` for one that cannot be read."""
-        for entry in self.entries(("mask",)):
-            yield self.mask(entry)
+        for entry in self.read_entries(("mask",)):
+            yield self.read_mask(entry)
 
-    def mask(self, entry: RecordingEntry) -> MaskMessage:
+    def read_mask(self, entry: RecordingEntry) -> MaskMessage:
         """Read one of them."""
         try:
             message = read_message("mask", entry.data)
@@ -149,7 +149,7 @@ class RecordingReader:
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
-    def _survey(self, file: BinaryIO) -> dict[str, str] | None:
+    def _scan_records(self, file: BinaryIO) -> dict[str, str] | None:
         """Find the chunks, the topics and what the recording says of itself, last."""
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
@@ -163,29 +163,29 @@ class RecordingReader:
             at += _HEAD.size
             if at + length > size:
                 break
-            if kind == Opcode.CHUNK and 40 <= length <= MOST_CHUNK_BYTES:
-                self._places.append(_ChunkPlace(at, length, *struct.unpack("<QQ", file.read(16))))
+            if kind == Opcode.CHUNK and 40 <= length <= MAX_CHUNK_BYTES:
+                self._chunks.append(_ChunkPlace(at, length, *struct.unpack("<QQ", file.read(16))))
             elif kind == Opcode.METADATA and length <= 1 << 24:
-                said = self._metadata(file.read(length)) or said
+                said = self._read_metadata(file.read(length)) or said
             elif kind == Opcode.FOOTER:
                 self.complete = True
                 break
             at += length
         return said
 
-    def _metadata(self, content: bytes) -> dict[str, str] | None:
+    def _read_metadata(self, content: bytes) -> dict[str, str] | None:
         """What the recording says of itself, if that is what it is; topics are kept."""
         try:
             metadata = Metadata.read(ReadDataStream(io.BytesIO(content)))
         except (McapError, ValueError, struct.error):
             return None
-        if metadata.name == TOPICS:
+        if metadata.name == TOPICS_METADATA:
             self._channels.update(
                 {int(number): topic for number, topic in metadata.metadata.items() if number.isdecimal()}
             )
-        return dict(metadata.metadata) if metadata.name == ABOUT else None
+        return dict(metadata.metadata) if metadata.name == INFO_METADATA else None
 
-    def _chunk(self, file: BinaryIO, place: _ChunkPlace) -> Iterator[RecordingEntry]:
+    def _read_chunk(self, file: BinaryIO, place: _ChunkPlace) -> Iterator[RecordingEntry]:
         file.seek(place.at)
         try:
             chunk = Chunk.read(ReadDataStream(io.BytesIO(file.read(place.length))))
@@ -202,7 +202,7 @@ class RecordingReader:
 def _messages(chunk: Chunk) -> list[Message]:
     """The messages of a chunk; raises for one that would unpack to more than it says, or holds what no chunk does."""
     packed = zstandard.frame_content_size(chunk.data) if chunk.compression == "zstd" else -1  # which is unknown
-    if chunk.uncompressed_size > MOST_CHUNK_BYTES or packed not in (-1, chunk.uncompressed_size):
+    if chunk.uncompressed_size > MAX_CHUNK_BYTES or packed not in (-1, chunk.uncompressed_size):
         raise ValueError(f"a chunk of {max(packed, chunk.uncompressed_size)} bytes")
     stream, length = get_chunk_data_stream(chunk, validate_crc=True)
     found = []

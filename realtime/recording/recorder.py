@@ -18,15 +18,23 @@ from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.tracker_log import TrackerCall
-from realtime.recording.format import FRAME, GAZE, TURN, RecordingInfo, pack_frame, pack_sample, pack_turn
+from realtime.recording.format import (
+    FRAME,
+    GAZE,
+    TRACKER_CALL,
+    RecordingInfo,
+    pack_frame,
+    pack_sample,
+    pack_tracker_call,
+)
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, GazeSample
 
 log = logging.getLogger(__name__)
 FLUSH_NS, SYNC_NS = 500_000_000, 1_000_000_000
-MOST_BYTES = 192 << 20
+MAX_QUEUED_BYTES = 192 << 20
 """Pictures that wait for the disk; two seconds of 1280 x 720 that did not come as JPEG."""
-MOST_ITEMS = 50_000
+MAX_QUEUED_ITEMS = 50_000
 CLOSE_S = 5.0
 NICE = 5
 
@@ -64,38 +72,38 @@ class RecordingThread:
         self._thread = threading.Thread(target=self._work, name="gazecast-recorder", daemon=True)
         self._thread.start()
 
-    def frame(self, frame: Frame) -> None:
+    def put_frame(self, frame: Frame) -> None:
         """A frame as it came."""
         size = len(frame.jpeg) if frame.jpeg is not None else frame.image.nbytes
         self._put(_QueuedItem(FRAME, frame.received_ns, frame, size))
 
-    def sample(self, sample: GazeSample) -> None:
+    def put_sample(self, sample: GazeSample) -> None:
         """A look as it came."""
         # Where a clip's own time counts, looks are received in it, and frames are not.
         at_ns = self._clock_ns() if self._about.frame_time else sample.received_ns
         self._put(_QueuedItem(GAZE, at_ns, sample))
 
-    def turn(self, turn: TrackerCall) -> None:
+    def put_tracker_call(self, turn: TrackerCall) -> None:
         """What the loop did."""
-        self._put(_QueuedItem(TURN, self._clock_ns(), turn))
+        self._put(_QueuedItem(TRACKER_CALL, self._clock_ns(), turn))
 
-    def message(self, topic: str, payload: bytes) -> None:
+    def put_message(self, topic: str, payload: bytes) -> None:
         """What was published."""
         if topic != "overlay" or self._settings.overlays:
             self._put(_QueuedItem(topic, self._clock_ns(), payload, len(payload) if topic == "overlay" else 0))
 
-    def tell(self, **changes: Any) -> None:
+    def update_info(self, **changes: Any) -> None:
         """Learn more about the run, such as its engine; fields of `RecordingInfo`."""
         self._put(_QueuedItem("", 0, b""), changes)
 
     @property
-    def lost(self) -> dict[str, int]:
+    def drop_counts(self) -> dict[str, int]:
         """What the disk was too slow for, by topic."""
         with self._wake:
             return dict(self._lost)
 
     @property
-    def seconds(self) -> float:
+    def elapsed_s(self) -> float:
         """How long it has been going."""
         return (self._clock_ns() - self._began_ns) / 1e9
 
@@ -113,23 +121,23 @@ class RecordingThread:
             if about:
                 self._about = replace(self._about, **about)
             if self._about.frame_time:  # time does not press, so that nothing need be lost
-                self._wake.wait_for(lambda: self._room(item) or self._ending or bool(self.failure))
-            if not self._room(item):
+                self._wake.wait_for(lambda: self._has_room(item) or self._ending or bool(self.failure))
+            if not self._has_room(item):
                 self._lost[item.topic] += 1
                 return
             self._bytes += item.bytes
             self._items.append(item)
             self._wake.notify_all()
 
-    def _room(self, item: _QueuedItem) -> bool:
-        return len(self._items) < MOST_ITEMS and (not self._items or self._bytes + item.bytes <= MOST_BYTES)
+    def _has_room(self, item: _QueuedItem) -> bool:
+        return len(self._items) < MAX_QUEUED_ITEMS and (not self._items or self._bytes + item.bytes <= MAX_QUEUED_BYTES)
 
     # -- the recorder's thread ----------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         lower_priority(NICE)  # a picture that is written later is not seen later
         try:
-            while self._some():
+            while self._write_next():
                 pass
             self._file.close()
         except Exception as error:
@@ -139,11 +147,11 @@ class RecordingThread:
                 self._items.clear()
                 self._bytes = 0
                 self._wake.notify_all()
-                self.failure = f"the recording has stopped after {self.seconds:.0f} s, {self.path}: {said}"
+                self.failure = f"the recording has stopped after {self.elapsed_s:.0f} s, {self.path}: {said}"
             log.warning("%s", self.failure, exc_info=log.isEnabledFor(logging.DEBUG))
             self._on_failure(self.failure)
 
-    def _some(self) -> bool:
+    def _write_next(self) -> bool:
         """Write what waits; False at the end."""
         with self._wake:
             left_s = max(0.0, (self._flushed_ns + FLUSH_NS - self._clock_ns()) / 1e9)
@@ -167,7 +175,7 @@ class RecordingThread:
     def _write(self, item: _QueuedItem) -> None:
         value = item.value
         if not item.topic:
-            self._file.tell(self._about)
+            self._file.write_info(self._about)
             return
         if isinstance(value, Frame):
             try:
@@ -180,7 +188,7 @@ class RecordingThread:
         elif isinstance(value, GazeSample):
             data = pack_sample(value)
         elif isinstance(value, TrackerCall):
-            data = pack_turn(value)
+            data = pack_tracker_call(value)
         else:
             data = value
-        self._file.put(item.topic, item.at_ns + self._about.wall_ns, data)
+        self._file.write_message(item.topic, item.at_ns + self._about.wall_ns, data)

@@ -18,19 +18,19 @@ from realtime.comms import MaskMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame
 from realtime.recording.labels import LabelFile
-from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
 from realtime.recording.reader import RecordingEntry, RecordingReader
-from realtime.recording.visits import Visit, VisitedObject, looks_of, picture, things_of
+from realtime.recording.visits import Visit, VisitedObject, detect_visits, group_by_object, read_best_view
 from realtime.types import Frame, State
 
-TELL_EVERY = 256
+FRAMES_PER_REPORT = 256
 """Frames between two reports of `read`."""
-BLOCK = 16
-BLOCKS_KEPT = 4
+BLOCK_FRAMES = 16
+MAX_BLOCKS = 4
 """Frames are fetched in blocks of half a second, as the file holds them, and some blocks are kept."""
-CARRIED_NS = 150_000_000
+MAX_CARRIED_NS = 150_000_000
 """For so long a frame that was passed over shows the mask of one before it."""
-HOLDS_NS = 500_000_000
+MAX_HOLD_NS = 500_000_000
 """For so long at most something is said to be on show after its last mask."""
 
 
@@ -69,19 +69,19 @@ class Timeline:
         """Raises `RecordingError` where there is no recording, or no frame in it."""
         self.recording = RecordingReader(path)
         self._fetched, self._pictured = copy(self.recording), copy(self.recording)  # each counts its own pass's damage
-        self.begins_ns, self.ends_ns = self.recording.span_ns
-        self.trouble = ""
-        self.done = False
+        self.start_ns, self.end_ns = self.recording.span_ns
+        self.problem = ""
+        self.is_done = False
         self._lock = threading.Lock()
         self._frames: list[int] = []  # where each lies, wall clock ns
-        self._at: list[int] = []  # when it is shown, ns since the beginning
+        self._times: list[int] = []  # when it is shown, ns since the beginning
         self._masks: list[int] = []  # where its mask lies, wall clock ns; 0 for none
         self._spans: list[TimelineSpan] = []
         self._last_ns = 0
         self._first_ns: int | None = None
-        self._things: list[VisitedObject] = []
+        self._objects: list[VisitedObject] = []
         self._blocks: OrderedDict[int, _FrameBlock] = OrderedDict()
-        if next(self.recording.frames(), None) is None:
+        if next(self.recording.read_frames(), None) is None:
             raise RecordingError(f"{path} holds no frames to look at")
 
     def read(self, go_on: Callable[[float], bool] = lambda share: True) -> None:
@@ -91,13 +91,13 @@ class Timeline:
         """
         found: list[Visit] = []
         try:
-            for look in looks_of(self._noted(found, go_on), self.recording.about, LabelFile()):
+            for look in detect_visits(self._note_events(found, go_on), self.recording.about, LabelFile()):
                 found.append(look)
         except (RecordingError, OSError) as error:
-            self.trouble = str(error)
+            self.problem = str(error)
         finally:
-            self._things = things_of(found)
-            self.done = True
+            self._objects = group_by_object(found)
+            self.is_done = True
         go_on(1.0)
 
     def __len__(self) -> int:
@@ -113,84 +113,84 @@ class Timeline:
     def length_ns(self) -> int:
         """From the beginning to the end, ns; where frames have a time of their own, to the end of what was read."""
         if not self.recording.about.frame_time:
-            return self.ends_ns - self.begins_ns
-        at = self._at[: len(self)]
+            return self.end_ns - self.start_ns
+        at = self._times[: len(self)]
         return at[-1] + (at[-1] - at[-2] if len(at) > 1 else 0) if at else 0
 
     @property
     def read_ns(self) -> int:
         """Until when it was read."""
-        return self.length_ns if self.done else self._at[len(self) - 1] if len(self) else 0
+        return self.length_ns if self.is_done else self._times[len(self) - 1] if len(self) else 0
 
-    def spans(self) -> list[TimelineSpan]:
+    def list_spans(self) -> list[TimelineSpan]:
         """What was on show when, in order."""
         with self._lock:
             return list(self._spans)
 
-    def things(self) -> list[VisitedObject]:
+    def list_objects(self) -> list[VisitedObject]:
         """The objects, in the order in which they were first looked at; without labels."""
-        return self._things
+        return self._objects
 
-    def at(self, since_ns: int) -> int:
+    def find_frame(self, since_ns: int) -> int:
         """The number of the newest frame by a time since the beginning; the first one before it."""
-        return max(0, bisect_right(self._at, since_ns, hi=len(self)) - 1)
+        return max(0, bisect_right(self._times, since_ns, hi=len(self)) - 1)
 
-    def number(self, frame_log_ns: int) -> int:
+    def find_frame_at_log(self, frame_log_ns: int) -> int:
         """The number of the frame that lies there, or of the one before."""
         return max(0, bisect_right(self._frames, frame_log_ns, hi=len(self)) - 1)
 
-    def moment(self, number: int) -> TimelineMoment:
+    def read_moment(self, number: int) -> TimelineMoment:
         """A frame with its mask; raises `RecordingError` where it cannot be read, IndexError where there is none."""
         if not 0 <= number < len(self):
             raise IndexError(f"frame {number} of {len(self)}")
-        block = self._block(number // BLOCK)
+        block = self._block(number // BLOCK_FRAMES)
         entry = block.frames.get(self._frames[number])
         if entry is None:
             raise RecordingError(f"frame {number} of {self.recording.path} cannot be read")
         last = number + 1 >= len(self)
-        until_ns = self.length_ns if last else self._at[number + 1]
+        until_ns = self.length_ns if last else self._times[number + 1]
         message, own = self._mask(number)
-        return TimelineMoment(number, self._at[number], until_ns, read_frame(entry.data), message, own)
+        return TimelineMoment(number, self._times[number], until_ns, read_frame(entry.data), message, own)
 
     def best(self, thing: VisitedObject) -> tuple[Frame, MaskMessage]:
         """The picture and mask that show an object best; one call at a time. Raises `RecordingError`."""
-        return picture(self._pictured, thing.best)
+        return read_best_view(self._pictured, thing.best)
 
     def _mask(self, number: int) -> tuple[MaskMessage | None, bool]:
         """That of the frame, or the newest one before it that is not too old; and whether it is its own."""
-        at_ns, before = self._at[number], number
-        while before >= 0 and at_ns - self._at[before] <= CARRIED_NS:
-            entry = self._block(before // BLOCK).masks.get(self._masks[before])
+        at_ns, before = self._times[number], number
+        while before >= 0 and at_ns - self._times[before] <= MAX_CARRIED_NS:
+            entry = self._block(before // BLOCK_FRAMES).masks.get(self._masks[before])
             if entry is not None:
                 with contextlib.suppress(RecordingError):
-                    return self._fetched.mask(entry), before == number
+                    return self._fetched.read_mask(entry), before == number
             before -= 1
         return None, False
 
     def _block(self, index: int) -> _FrameBlock:
-        block, first = self._blocks.pop(index, None), index * BLOCK
-        numbers = range(first, min(first + BLOCK, len(self)))
+        block, first = self._blocks.pop(index, None), index * BLOCK_FRAMES
+        numbers = range(first, min(first + BLOCK_FRAMES, len(self)))
         lie = {at for number in numbers for at in (self._frames[number], self._masks[number]) if at}
-        if block is None or block.lie != lie:  # while the file is read, a block still grows
+        if block is None or block.log_times != lie:  # while the file is read, a block still grows
             block = _FrameBlock(lie, {}, {})
-            for entry in self._fetched.entries((FRAME, "mask"), from_ns=min(lie), to_ns=max(lie)):
+            for entry in self._fetched.read_entries((FRAME, "mask"), from_ns=min(lie), to_ns=max(lie)):
                 if entry.log_ns in lie:
                     (block.frames if entry.topic == FRAME else block.masks)[entry.log_ns] = entry
         self._blocks[index] = block
-        while len(self._blocks) > BLOCKS_KEPT:
+        while len(self._blocks) > MAX_BLOCKS:
             self._blocks.popitem(last=False)
         return block
 
     # -- the reading thread -------------------------------------------------------------------------------------------
 
-    def _noted(self, found: list[Visit], go_on: Callable[[float], bool]) -> Iterator[Event]:
-        for event in events(self.recording, (FRAME, GAZE, "mask")):
+    def _note_events(self, found: list[Visit], go_on: Callable[[float], bool]) -> Iterator[RecordingEvent]:
+        for event in read_events(self.recording, (FRAME, GAZE, "mask")):
             if isinstance(event, RecordedFrame):
                 self._note_frame(event)
-                if len(self) % TELL_EVERY == 0:
-                    self._things = things_of(found)
-                    whole_ns = max(1, self.ends_ns - self.begins_ns)
-                    if not go_on(min(0.999, (self._frames[-1] - self.begins_ns) / whole_ns)):
+                if len(self) % FRAMES_PER_REPORT == 0:
+                    self._objects = group_by_object(found)
+                    whole_ns = max(1, self.end_ns - self.start_ns)
+                    if not go_on(min(0.999, (self._frames[-1] - self.start_ns) / whole_ns)):
                         return
             elif isinstance(event, MaskEvent):
                 self._note_mask(event)
@@ -203,11 +203,11 @@ class Timeline:
             self._first_ns = frame.captured_ns if self._first_ns is None else self._first_ns
             at_ns = frame.captured_ns - self._first_ns
         else:
-            at_ns = log_ns - self.begins_ns
-        if self._frames and (log_ns <= self._frames[-1] or at_ns <= self._at[-1]):
+            at_ns = log_ns - self.start_ns
+        if self._frames and (log_ns <= self._frames[-1] or at_ns <= self._times[-1]):
             return  # of a file that is not in order; there is no way to seek to it
         self._frames.append(log_ns)
-        self._at.append(at_ns)
+        self._times.append(at_ns)
         self._masks.append(0)
 
     def _note_mask(self, sight: MaskEvent) -> None:
@@ -216,11 +216,11 @@ class Timeline:
         if number < 0 or self._frames[number] != frame_ns:
             return
         self._masks[number] = sight.entry.log_ns
-        since_ns = self._at[number]
+        since_ns = self._times[number]
         with self._lock:
             last = self._spans[-1] if self._spans else None
             if last is not None:
-                until_ns = max(last.start_ns, min(since_ns, self._last_ns + HOLDS_NS))
+                until_ns = max(last.start_ns, min(since_ns, self._last_ns + MAX_HOLD_NS))
                 goes_on = until_ns == since_ns and (last.object, last.state) == (sight.object, sight.state)
                 self._spans[-1] = TimelineSpan(last.start_ns, until_ns, last.object, last.state)
                 if goes_on:
@@ -234,6 +234,6 @@ class Timeline:
 class _FrameBlock:
     """Frames and masks by their times in the file, which are in `lie`; what could not be read is missing."""
 
-    lie: set[int]
+    log_times: set[int]
     frames: dict[int, RecordingEntry]
     masks: dict[int, RecordingEntry]

@@ -1,7 +1,7 @@
 """What was looked at in a recording, when and for how long: looks, and the things that they were at. Pure.
 
 A look is a run of masks of one object. It ends where another object is looked at, where the object is lost, where
-nothing was published for `GAP_S`, and where the source began anew.
+nothing was published for `MAX_GAP_S`, and where the source began anew.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from realtime.comms import MaskMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import GAZE, RecordingInfo, read_frame
 from realtime.recording.labels import LabelFile
-from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
 from realtime.recording.reader import RecordingReader
 from realtime.tracking.gaze import GazeSettings
 from realtime.types import Frame, FrameKey, GazeSample, State
 
-GAP_S = 1.0
-FRESH: tuple[State, ...] = ("preview", "locked")
+MAX_GAP_S = 1.0
+VISIBLE_STATES: tuple[State, ...] = ("preview", "locked")
 """States in which a mask is seen and not only carried on."""
-_MOST_SAMPLES = 4096  # that wait for the mask of their frame: ten seconds at 400 Hz
+_MAX_SAMPLES = 4096  # that wait for the mask of their frame: ten seconds at 400 Hz
 Box = tuple[int, int, int, int]
 
 
@@ -34,16 +34,16 @@ Box = tuple[int, int, int, int]
 class BestView:
     """The mask of a look that shows its object best.
 
-    key: its frame. frame_log_ns, mask_log_ns: where both lie in the recording, wall clock; `picture` reads them.
-    worth: confidence times score, 0..1. framed: whether the recording has the frame; the disk may have been too slow.
+    key: its frame. frame_log_ns, mask_log_ns: where both lie in the recording, wall clock; `read_best_view` reads them.
+    quality: confidence times score, 0..1. framed: whether the recording has the frame; the disk may have been too slow.
     """
 
     key: FrameKey
     frame_log_ns: int
     mask_log_ns: int
     state: State
-    worth: float
-    framed: bool
+    quality: float
+    has_frame: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +89,22 @@ class VisitedObject:
     first_ns: int
     last_ns: int
     seconds: float
-    looks: int
+    visits: int
     masks: int
     best: BestView
 
 
-def looks(recording: RecordingReader, labels: LabelFile) -> list[Visit]:
+def find_visits(recording: RecordingReader, labels: LabelFile) -> list[Visit]:
     """All looks in order, dropped objects too; raises `RecordingError` for what cannot be read."""
-    return list(looks_of(events(recording, (GAZE, "mask")), recording.about, labels))
+    return list(detect_visits(read_events(recording, (GAZE, "mask")), recording.about, labels))
 
 
-def things(recording: RecordingReader, labels: LabelFile) -> list[VisitedObject]:
+def find_objects(recording: RecordingReader, labels: LabelFile) -> list[VisitedObject]:
     """The objects of a recording in the order in which they were first looked at."""
-    return things_of(looks(recording, labels))
+    return group_by_object(find_visits(recording, labels))
 
 
-def things_of(found: Iterable[Visit]) -> list[VisitedObject]:
+def group_by_object(found: Iterable[Visit]) -> list[VisitedObject]:
     """The objects of these looks, in their order."""
     by_object: dict[int, VisitedObject] = {}
     for look in found:
@@ -124,45 +124,45 @@ def things_of(found: Iterable[Visit]) -> list[VisitedObject]:
             continue
         by_object[look.object] = replace(
             thing, last_ns=max(thing.last_ns, look.end_ns), seconds=thing.seconds + look.duration_s,
-            looks=thing.looks + 1, masks=thing.masks + look.masks, best=max(thing.best, look.best, key=_rank),
+            visits=thing.visits + 1, masks=thing.masks + look.masks, best=max(thing.best, look.best, key=_rank),
         )  # fmt: skip
     return list(by_object.values())
 
 
-def picture(recording: RecordingReader, best: BestView) -> tuple[Frame, MaskMessage]:
+def read_best_view(recording: RecordingReader, best: BestView) -> tuple[Frame, MaskMessage]:
     """The frame and the mask; raises `RecordingError` where either cannot be read."""
     frame = mask = None
-    for entry in recording.entries(("source/frame",), from_ns=best.frame_log_ns, to_ns=best.frame_log_ns):
+    for entry in recording.read_entries(("source/frame",), from_ns=best.frame_log_ns, to_ns=best.frame_log_ns):
         packed = read_frame(entry.data)
         frame = packed if packed.key == best.key else frame
-    for entry in recording.entries(("mask",), from_ns=best.mask_log_ns, to_ns=best.mask_log_ns):
-        message = recording.mask(entry)
+    for entry in recording.read_entries(("mask",), from_ns=best.mask_log_ns, to_ns=best.mask_log_ns):
+        message = recording.read_mask(entry)
         if FrameKey(message.frame.index, message.timing_ns.frame_received) == best.key:
             mask = message
     if frame is None or mask is None:
         raise RecordingError(f"frame {best.key.index} or its mask is not in {recording.path}")
-    return frame.frame(), mask
+    return frame.decode(), mask
 
 
-def looks_of(passing: Iterable[Event], about: RecordingInfo, labels: LabelFile) -> Iterator[Visit]:
+def detect_visits(passing: Iterable[RecordingEvent], about: RecordingInfo, labels: LabelFile) -> Iterator[Visit]:
     """The looks of masks and samples as they pass; pure."""
-    sure = least_confidence(about)
-    samples: deque[GazeSample] = deque(maxlen=_MOST_SAMPLES)
+    sure = read_min_confidence(about)
+    samples: deque[GazeSample] = deque(maxlen=_MAX_SAMPLES)
     run: _VisitRun | None = None
     for event in passing:
         if isinstance(event, GazeSample):
             if event.confidence >= sure:
                 samples.append(event)
         elif isinstance(event, MaskEvent):
-            if run is not None and not run.goes_on(event):
-                yield run.look(about, labels)
+            if run is not None and not run.continues_with(event):
+                yield run.to_visit(about, labels)
                 run = None
             if event.state != "lost":
                 run = run or _VisitRun(event)
                 run.add(event)
-            _take(samples, run, event.at_ns)
+            _assign_samples(samples, run, event.at_ns)
     if run is not None:
-        yield run.look(about, labels)
+        yield run.to_visit(about, labels)
 
 
 @dataclass(slots=True)
@@ -170,7 +170,7 @@ class _VisitRun:
     """A look that is still going on."""
 
     first: MaskEvent
-    sights: int = 0
+    mask_count: int = 0
     last: MaskEvent | None = None
     best: MaskEvent | None = None
     seconds: dict[State, float] = field(default_factory=dict)
@@ -182,17 +182,17 @@ class _VisitRun:
     centroids: list[tuple[float, float]] = field(default_factory=list)
     gaze: list[tuple[float, float]] = field(default_factory=list)
 
-    def goes_on(self, sight: MaskEvent) -> bool:
+    def continues_with(self, sight: MaskEvent) -> bool:
         last = self.last or self.first
         same = sight.object == last.object and sight.size == last.size and sight.state != "lost"
-        return same and 0 <= sight.at_ns - last.at_ns <= GAP_S * 1e9
+        return same and 0 <= sight.at_ns - last.at_ns <= MAX_GAP_S * 1e9
 
     def add(self, sight: MaskEvent) -> None:
         if self.last is not None:
             lasted_s = (sight.at_ns - self.last.at_ns) / 1e9
             self.seconds[self.last.state] = self.seconds.get(self.last.state, 0.0) + lasted_s
         self.last = sight
-        self.sights += 1
+        self.mask_count += 1
         if self.best is None or _rank(_best(sight, 0)) > _rank(_best(self.best, 0)):
             self.best = sight
         self.confidences.append(sight.confidence)
@@ -204,21 +204,21 @@ class _VisitRun:
         if sight.centroid_px is not None:
             self.centroids.append(sight.centroid_px)
 
-    def look(self, about: RecordingInfo, labels: LabelFile) -> Visit:
-        first, last, label = self.first, self.last or self.first, labels.of(self.first.object)
+    def to_visit(self, about: RecordingInfo, labels: LabelFile) -> Visit:
+        first, last, label = self.first, self.last or self.first, labels.get_label(self.first.object)
         box = tuple(round(float(side)) for side in np.median(self.boxes, 0)) if self.boxes else None
         return Visit(
             first.object, label.text, label.keep, first.frame_s, last.frame_s, first.at_ns + about.wall_ns,
             last.at_ns + about.wall_ns, (last.at_ns - first.at_ns) / 1e9, MappingProxyType(dict(self.seconds)),
-            self.sights, float(np.mean(self.confidences)), max(self.confidences), self.scores / self.sights,
+            self.mask_count, float(np.mean(self.confidences)), max(self.confidences), self.scores / self.mask_count,
             _pair(np.mean(self.centroids, 0)) if self.centroids else None,
-            (box[0], box[1], box[2], box[3]) if box else None, self.area / self.sights, len(self.gaze),
+            (box[0], box[1], box[2], box[3]) if box else None, self.area / self.mask_count, len(self.gaze),
             _pair(np.median(self.gaze, 0)) if self.gaze else None, float(np.median(self.radii)), first.size,
             _best(self.best or first, about.wall_ns),
         )  # fmt: skip
 
 
-def _take(samples: deque[GazeSample], run: _VisitRun | None, until_ns: int) -> None:
+def _assign_samples(samples: deque[GazeSample], run: _VisitRun | None, until_ns: int) -> None:
     """Give the run the samples that came within it; those before it belong to nothing. They come nearly in order."""
     later = []
     while samples:
@@ -232,19 +232,19 @@ def _take(samples: deque[GazeSample], run: _VisitRun | None, until_ns: int) -> N
 
 def _best(sight: MaskEvent, wall_ns: int) -> BestView:
     return BestView(
-        sight.key, sight.key.received_ns + wall_ns, sight.entry.log_ns, sight.state, sight.worth, sight.framed
+        sight.key, sight.key.received_ns + wall_ns, sight.entry.log_ns, sight.state, sight.quality, sight.has_frame
     )
 
 
 def _rank(best: BestView) -> tuple[bool, bool, float]:
-    return best.framed, best.state in FRESH, best.worth
+    return best.has_frame, best.state in VISIBLE_STATES, best.quality
 
 
 def _pair(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-def least_confidence(about: RecordingInfo) -> float:
+def read_min_confidence(about: RecordingInfo) -> float:
     """The confidence from which on the run used a sample."""
     try:
         said = tomllib.loads(about.config)["tracker"]["gaze"]["min_confidence"]

@@ -14,7 +14,7 @@ from realtime.errors import RecordingError
 from realtime.recording.format import RecordingInfo
 
 CHUNK_BYTES = 4 << 20
-ABOUT, TOPICS = "gazecast", "gazecast.topics"
+INFO_METADATA, TOPICS_METADATA = "gazecast", "gazecast.topics"
 """The names of the metadata: what a recording says of itself, and its channels' topics, as damage to one chunk must
 not cost what the others hold."""
 
@@ -37,32 +37,32 @@ class RecordingFile:
         # Pictures are packed already; what is left for zstd is small and packs well at any level.
         self._writer = Writer(cast("IO[Any]", self._stream), chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._channels: dict[str, int] = {}
-        self._whole = 0
+        self._flushed_size = 0
         try:
             self._writer.start(profile="gazecast", library=f"gazecast {about.program}")
-            self.tell(about)
+            self.write_info(about)
         except OSError as error:
             self.abandon()
             path.unlink(missing_ok=True)
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
 
-    def tell(self, about: RecordingInfo) -> None:
+    def write_info(self, about: RecordingInfo) -> None:
         """Write what the recording says of itself; the last one counts. `OSError` when the disk is full."""
-        self._writer.add_metadata(ABOUT, about.fields())
-        self._whole = self._stream.tell()
+        self._writer.add_metadata(INFO_METADATA, about.to_fields())
+        self._flushed_size = self._stream.tell()
 
-    def put(self, topic: str, log_ns: int, data: bytes) -> None:
+    def write_message(self, topic: str, log_ns: int, data: bytes) -> None:
         """Add a message; log_ns is wall-clock time. `OSError` when the disk is full."""
         channel = self._channels.get(topic)
         if channel is None:
             channel = self._channels[topic] = self._writer.register_channel(topic, "msgpack", 0)
-            self._writer.add_metadata(TOPICS, {str(number): name for name, number in self._channels.items()})
+            self._writer.add_metadata(TOPICS_METADATA, {str(number): name for name, number in self._channels.items()})
         self._writer.add_message(channel, log_ns, data, log_ns)
 
     def flush(self) -> None:
         """Let what was put be whole in the file, also if this process is killed. `OSError` when the disk is full."""
         self._writer.flush()  # type: ignore[no-untyped-call]
-        self._whole = self._stream.tell()
+        self._flushed_size = self._stream.tell()
 
     def sync(self) -> None:
         """Have the disk keep what was flushed, also if the power goes; `OSError` when the file was removed."""
@@ -79,7 +79,7 @@ class RecordingFile:
     def abandon(self) -> None:
         """Cut off what is not whole, and close: what there is can be read without an index."""
         with contextlib.suppress(OSError):
-            os.ftruncate(self._stream.descriptor, self._whole)
+            os.ftruncate(self._stream.descriptor, self._flushed_size)
         with contextlib.suppress(OSError):
             os.close(self._stream.descriptor)
 

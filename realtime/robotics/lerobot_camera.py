@@ -26,7 +26,7 @@ QUEUE = 2
 STOP_S = 0.8
 
 
-def camera_message(name: str, captured_s: float, jpeg: bytes) -> bytes:
+def pack_camera_message(name: str, captured_s: float, jpeg: bytes) -> bytes:
     """One picture of one camera. captured_s: Unix time."""
     said = {"timestamps": {name: captured_s}, "images": {name: base64.b64encode(jpeg).decode("ascii")}}
     return json.dumps(said).encode()
@@ -81,4 +81,4 @@ class LeRobotCamera(PipelineObserver):
         if not ok:
             raise ValueError(f"a picture of {image.shape} cannot be packed as JPEG")
         captured_s = (shown.frame.captured_ns + self._wall_ns) / 1e9
-        self._publisher.send_raw(camera_message(self._camera, captured_s, jpeg.tobytes()))
+        self._publisher.send_raw(pack_camera_message(self._camera, captured_s, jpeg.tobytes()))

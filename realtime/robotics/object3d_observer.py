@@ -18,12 +18,12 @@ from realtime.infra.error_guard import describe_error
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
-from realtime.robotics.robot_frame import load_robot
+from realtime.robotics.robot_frame import load_robot_frame
 from realtime.sources.depth import DepthFrame, DepthSource
 
 log = logging.getLogger(__name__)
 JOIN_S = 0.5
-ALONE_S = 2.0
+MAX_WITHOUT_DEPTH_S = 2.0
 """After so long without any depth that is near in time, this is somebody's trouble, not a frame's."""
 
 
@@ -95,7 +95,7 @@ class Object3dObserver(PipelineObserver):
         """Why there is no depth, and what went wrong last."""
         status = self._depth.status() if self._depth is not None else None
         silent = "" if status is None or status.state == "running" else f"depth: {status.reason or status.state}"
-        if not silent and self._alone_s > ALONE_S:
+        if not silent and self._alone_s > MAX_WITHOUT_DEPTH_S:
             silent = f"depth: none within {1000 * self._tolerance_s:g} ms of a frame for {self._alone_s:.0f} s"
         return "; ".join(filter(None, (silent, self._misfit, self._trouble)))
 
@@ -105,7 +105,7 @@ class Object3dObserver(PipelineObserver):
                 continue
             try:
                 depth, missing = self._depth_of(shown)
-                said = self._placer.place(shown.frame, shown.result, depth, missing)
+                said = self._placer.locate(shown.frame, shown.result, depth, missing)
                 self._broadcast.publish("object3d", said.to_fields())
                 self._trouble = ""
             except CalibrationError as error:
@@ -122,14 +122,14 @@ class Object3dObserver(PipelineObserver):
         found, at_ns = self._depth.find_nearest(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
         if found is not None:
             self._alone_since_ns, self._alone_s = None, 0.0
-            self._misfit = _misfit(found.depth.shape[1::-1], self._placer.depth_camera.size)
+            self._misfit = _describe_size_mismatch(found.depth.shape[1::-1], self._placer.depth_camera.size)
             return found, ""
         self._alone_since_ns = at_ns if self._alone_since_ns is None else self._alone_since_ns
         self._alone_s = (at_ns - self._alone_since_ns) / 1e9
         return None, f"no depth within {1000 * self._tolerance_s:g} ms of this frame"
 
 
-def open_space(
+def open_object3d(
     depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, broadcast: MessagePublisher,
     *, every_frame: bool, refuse: Callable[[str], None],
 ) -> Object3dObserver | None:  # fmt: skip
@@ -147,21 +147,21 @@ def open_space(
         load_open3d()
     name, camera = read_camera(objects.camera)
     frame_id = objects.frame_id or f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_') or 'camera'}_optical_frame"
-    beside = _beside(depth) if depth.camera is not None else None
+    beside = _load_depth_camera(depth) if depth.camera is not None else None
     robot = None
     if objects.robot is not None:
-        robot = load_robot(objects.robot, name, by_board=objects.robot_by_board, frame_id=objects.robot_frame)
+        robot = load_robot_frame(objects.robot, name, by_board=objects.robot_by_board, frame_id=objects.robot_frame)
     board = parse_board(objects.board) if objects.board else None
     if board is not None and not board.has_unique_orientation:
         raise SettingsError(f"{objects.board} looks the same upside down and fixes no pose; use ChArUco")
     placer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
     size = getattr(depth_source, "size", None)
-    if size is not None and (misfit := _misfit(size, placer.depth_camera.size)):
+    if size is not None and (misfit := _describe_size_mismatch(size, placer.depth_camera.size)):
         raise SourceError(misfit)
     return Object3dObserver(placer, depth_source, depth, broadcast, every_frame=every_frame, refuse=refuse)
 
 
-def _misfit(size: tuple[int, ...], expected: tuple[int, int]) -> str:
+def _describe_size_mismatch(size: tuple[int, ...], expected: tuple[int, int]) -> str:
     """What is wrong with depth pictures of that (width, height), "" where nothing is."""
     if tuple(size) == expected:
         return ""
@@ -171,7 +171,7 @@ def _misfit(size: tuple[int, ...], expected: tuple[int, int]) -> str:
     )
 
 
-def _beside(depth: DepthSettings) -> DepthCamera:
+def _load_depth_camera(depth: DepthSettings) -> DepthCamera:
     assert depth.camera is not None
     assert depth.colour_from_depth is not None
     _, camera = read_camera(depth.camera)

@@ -89,7 +89,7 @@ class ObjectLocalizer:
         """The name of its optical frame."""
         return self._frame_id
 
-    def place(self, frame: Frame, message: MaskResult, depth: DepthFrame | None, missing: str) -> Object3dMessage:
+    def locate(self, frame: Frame, message: MaskResult, depth: DepthFrame | None, missing: str) -> Object3dMessage:
         """The message for a mask of this frame; missing: why there is no depth. Raises `CalibrationError`.
 
         That is for frames that are not of the camera's size; what the depth or a mask may be never raises.
@@ -114,15 +114,15 @@ class ObjectLocalizer:
         except CalibrationError as error:
             return replace(said, reason=str(error))
         said = replace(said, method="ray", place=replace(said.place, ray_origin=(0.0,) * 3, ray_direction=_tuple(ray)))
-        found = self._by_depth(said, message, depth, missing)
+        found = self._locate_by_depth(said, message, depth, missing)
         board = None
         if self._board is not None and (found.method != "depth" or isinstance(self._robot, HeadsetCamera)):
-            board = self._seen_board(self._board, frame)
+            board = self._find_board(self._board, frame)
         if found.method != "depth":
-            found = self._without_depth(found, message.mask, board)
-        return self._for_robot(found, frame.captured_ns / 1e9, board)
+            found = self._locate_without_depth(found, message.mask, board)
+        return self._to_robot_frame(found, frame.captured_ns / 1e9, board)
 
-    def _by_depth(
+    def _locate_by_depth(
         self, said: Object3dMessage, message: MaskResult, depth: DepthFrame | None, missing: str
     ) -> Object3dMessage:
         if depth is None or message.mask is None:
@@ -189,7 +189,7 @@ class ObjectLocalizer:
         within = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
         return register_depth(depth.depth, self._beside.camera, self._camera, self._beside.colour_from_depth, within)
 
-    def _without_depth(self, said: Object3dMessage, mask: Mask, board: BoardPose | None) -> Object3dMessage:
+    def _locate_without_depth(self, said: Object3dMessage, mask: Mask, board: BoardPose | None) -> Object3dMessage:
         """By the size that was told, else by the board's plane, else only the line of sight."""
         reasons = [said.reason] if said.reason else []
         spots: list[tuple[str, SurfacePoint]] = []
@@ -212,7 +212,7 @@ class ObjectLocalizer:
         place = replace(said.place, centroid=_tuple(spot.point_m), centroid_covariance=_tuple(spot.covariance))
         return replace(said, method="size" if name == "size" else "plane", place=place)
 
-    def _seen_board(self, board: CalibrationBoard, frame: Frame) -> BoardPose | None:
+    def _find_board(self, board: CalibrationBoard, frame: Frame) -> BoardPose | None:
         found = board.detect(frame.image)
         if found is None:
             return None
@@ -222,7 +222,7 @@ class ObjectLocalizer:
             return None
         return pose if pose.rms_px <= _BOARD_PX and np.isfinite(pose.covariance).all() else None
 
-    def _for_robot(self, said: Object3dMessage, captured_s: float, board: BoardPose | None) -> Object3dMessage:
+    def _to_robot_frame(self, said: Object3dMessage, captured_s: float, board: BoardPose | None) -> Object3dMessage:
         if self._robot is None:
             return said
         try:

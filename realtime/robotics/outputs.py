@@ -13,7 +13,7 @@ from realtime.robotics.object3d_observer import Object3dObserver
 from realtime.robotics.ros2.topics import CAMERA_FRAME
 
 
-def open_formats(
+def open_robot_outputs(
     config: RunConfig, space: Object3dObserver | None, stack: ExitStack, tell: Callable[[str], None]
 ) -> list[PipelineObserver]:
     """Those that are wanted; `stack` closes them, `tell` says where they are.

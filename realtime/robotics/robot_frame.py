@@ -45,7 +45,7 @@ class HeadsetCamera:
         return self._board.base_from_headset_at(captured_s)
 
 
-def load_robot(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> RobotFrame:
+def load_robot_frame(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> RobotFrame:
     """From a file of `calibrate handeye`; `CalibrationError` where it is for another camera or has no board.
 
     camera: the name of the camera of the frames; only by the board may it be another one than the file's.

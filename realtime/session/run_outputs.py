@@ -16,8 +16,8 @@ from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.request_server import RequestServer
 from realtime.recording.controller import RecordingController
 from realtime.recording.format import RecordingInfo
-from realtime.robotics.object3d_observer import Object3dObserver, open_space
-from realtime.robotics.outputs import open_formats
+from realtime.robotics.object3d_observer import Object3dObserver, open_object3d
+from realtime.robotics.outputs import open_robot_outputs
 from realtime.session.inputs import open_depth, redact_password
 from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
 from realtime.session.run_inputs import RunInputs
@@ -57,7 +57,7 @@ def open_run_outputs(
     outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers)
     objects = _open_objects(config, stack, inputs, outputs)
     observers += [objects] if objects is not None else []
-    observers += open_formats(config, objects, stack, view.progress.show_line)
+    observers += open_robot_outputs(config, objects, stack, view.progress.show_line)
     if config.requests:
         requests = RequestServer(config.requests, config.publish.stream, commands, now_ns)
         stack.callback(requests.close)
@@ -92,7 +92,7 @@ def _open_objects(
 ) -> Object3dObserver | None:
     """Start the observer that publishes `object3d`, where the configuration has a depth source and a camera."""
     wants_depth = config.depth.source and config.objects.camera is not None
-    objects = open_space(
+    objects = open_object3d(
         open_depth(config.depth.source, inputs.frames, config.source) if wants_depth else None,
         config.depth, config.objects, outputs.publisher,
         every_frame=inputs.is_faster_than_real_time, refuse=outputs.calibration_check.reject,

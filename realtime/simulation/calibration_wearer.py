@@ -94,7 +94,7 @@ class SimulatedBias:
         if not all(math.isfinite(v) and abs(v) <= 1000 for v in (*self.bias_px, self.distortion_px)):
             raise SourceError(f"gaze bias {self.bias_px} and distortion {self.distortion_px} px; expected up to 1000")
 
-    def says(self, x: float, y: float, size: tuple[int, int]) -> tuple[float, float]:
+    def measure(self, x: float, y: float, size: tuple[int, int]) -> tuple[float, float]:
         """What the tracker says of eyes at (x, y) px of a picture of (width, height)."""
         x, y = x + self.bias_px[0], y + self.bias_px[1]
         if not self.distortion_px:

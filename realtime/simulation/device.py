@@ -22,7 +22,7 @@ import numpy as np
 from realtime.comms.sockets import PupilRemote, PupilServer
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
-from realtime.simulation.encoded_frames import EncodedFrame, shots
+from realtime.simulation.encoded_frames import EncodedFrame, encode_frames
 from realtime.simulation.table_scene import TableClip
 from realtime.simulation.wandering_gaze import GazeAim
 from realtime.sources.gaze_csv import read_trace
@@ -88,7 +88,7 @@ class SimulatedTracker:
         return self._remote.clock_s()
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """The clip is over and is not to be repeated."""
         return self._ended.is_set()
 
@@ -156,7 +156,7 @@ class SimulatedTracker:
         start_s, kept, cached = 0.0, list[EncodedFrame](), False
         while True:
             last_s, size = 0.0, 0
-            for shot in kept if cached else shots(self._clip, self._seed if self._trace is None else None):
+            for shot in kept if cached else encode_frames(self._clip, self._seed if self._trace is None else None):
                 last_s, size = shot.at_s, size + shot.nbytes
                 if not cached and size <= CACHE_BYTES:
                     kept.append(shot)
@@ -239,7 +239,7 @@ class SimulatedTracker:
         step = self._noise_px * math.sqrt(1 - _NOISE_MEMORY**2)
         self._noise = _NOISE_MEMORY * self._noise + self._random.normal(0, step, 2)
         timestamp = self._started_s + due_s + self._remote.epoch_s
-        x, y = self._error.says(x, y, size)
+        x, y = self._error.measure(x, y, size)
         datum = {
             "norm_pos": [(x + float(self._noise[0])) / size[0], 1 - (y + float(self._noise[1])) / size[1]],
             "confidence": confidence,

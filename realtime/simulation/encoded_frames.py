@@ -41,10 +41,10 @@ class EncodedFrame:
         return len(self.jpeg) + len(self.depth or b"")
 
 
-def shots(clip: Played, seed: int | None) -> Iterator[EncodedFrame]:
+def encode_frames(clip: Played, seed: int | None) -> Iterator[EncodedFrame]:
     """One pass through a clip. seed: of eyes that wander where the clip has none; None: without any eyes."""
     if isinstance(clip, TableClip):
-        for sight in clip.sights():
+        for sight in clip.render_views():
             aim = None if seed is None else sight.aim
             yield EncodedFrame(
                 0.0, sight.at_s, _encode(sight.image), clip.size, aim, sight.depth.astype("<u2").tobytes()
@@ -55,7 +55,7 @@ def shots(clip: Played, seed: int | None) -> Iterator[EncodedFrame]:
     else:
         wander = None if seed is None else WanderingGaze(seed)
         for at_s, image in clip.frames():
-            aim = wander.look(image, at_s) if wander else None
+            aim = wander.choose_aim(image, at_s) if wander else None
             yield EncodedFrame(0.0, at_s, _encode(image), (image.shape[1], image.shape[0]), aim)
 
 

@@ -117,19 +117,19 @@ class TableClip:
         return RigidTransform(np.column_stack([right, np.cross(forward, right), forward]), place)
 
     @staticmethod
-    def looked_at(at_s: float) -> int:
+    def get_target_index(at_s: float) -> int:
         """Which of `BOXES` the eyes rest on."""
         return int(at_s % PERIOD_S / PERIOD_S * len(BOXES))
 
-    def sights(self) -> Iterator[TableView]:
+    def render_views(self) -> Iterator[TableView]:
         """One pass through the scene."""
         before = -1
         for number in range(round(PERIOD_S * FPS)):
             at_s = number / FPS
-            yield self.sight(at_s, jumped=self.looked_at(at_s) != before)
-            before = self.looked_at(at_s)
+            yield self.render_view(at_s, jumped=self.get_target_index(at_s) != before)
+            before = self.get_target_index(at_s)
 
-    def sight(self, at_s: float, *, jumped: bool = False) -> TableView:
+    def render_view(self, at_s: float, *, jumped: bool = False) -> TableView:
         """What is seen at a time; the same time gives the same."""
         base_from_camera = self.base_from_camera(at_s)
         image = self._table(base_from_camera)
@@ -138,7 +138,7 @@ class TableClip:
         hit = np.full(depth.shape, -1)
         for number, box in enumerate(BOXES):
             self._paint(box, number, base_from_camera, (image, depth, hit))
-        middle = base_from_camera.inverse().apply([BOXES[self.looked_at(at_s)].base_from_box.translation_m])
+        middle = base_from_camera.inverse().apply([BOXES[self.get_target_index(at_s)].base_from_box.translation_m])
         x, y = self.camera.project(middle)[0].tolist()
         masks = np.stack([hit == number for number in range(len(BOXES))])
         image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.6), np.uint8)

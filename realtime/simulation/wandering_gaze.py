@@ -21,7 +21,7 @@ SIDE_PX = 320
 FIXATION_S = (0.3, 1.5)
 _NEAR_PX = 32.0
 _SAME_FLOW_PX = 1.0
-_FEWEST = 5
+_MIN_POINTS = 5
 _MARGIN = 0.04
 
 Points = NDArray[np.float32]
@@ -46,7 +46,7 @@ class WanderingGaze:
         self._aim: NDArray[np.float64] | None = None
         self._until_s = 0.0
 
-    def look(self, image: Image, at_s: float) -> GazeAim:
+    def choose_aim(self, image: Image, at_s: float) -> GazeAim:
         """The aim in `image`, which is shown `at_s` seconds into the clip."""
         height, width = image.shape[:2]
         scale = SIDE_PX / max(width, height)
@@ -57,16 +57,16 @@ class WanderingGaze:
         self._before = grey
         jumped = before is None or not self._follow(before, grey) or at_s >= self._until_s
         if jumped or self._aim is None:
-            self._aim = self._choose(before, grey)
+            self._aim = self._jump(before, grey)
             self._until_s = at_s + float(self._random.uniform(*FIXATION_S))
         return GazeAim(float(self._aim[0] * width / size[0]), float(self._aim[1] * height / size[1]), jumped)
 
     def _follow(self, before: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
         """Move the aim with what it lies on; False when that is lost."""
-        if len(self._points) < _FEWEST or self._aim is None:
+        if len(self._points) < _MIN_POINTS or self._aim is None:
             return False
         flow, found = _flow(before, grey, self._points)
-        if found.sum() < _FEWEST:
+        if found.sum() < _MIN_POINTS:
             return False
         shift = np.median(flow[found], axis=0)
         found &= np.linalg.norm(flow - shift, axis=1) < 2 * _SAME_FLOW_PX
@@ -75,11 +75,11 @@ class WanderingGaze:
         room = np.array(grey.shape[::-1])
         return bool((self._aim > _MARGIN * room).all() and (self._aim < (1 - _MARGIN) * room).all())
 
-    def _choose(self, before: NDArray[np.uint8] | None, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _jump(self, before: NDArray[np.uint8] | None, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Jump to a cluster of corners that stands out and moves as one."""
         room = np.array(grey.shape[::-1])
         corners = cv2.goodFeaturesToTrack(grey, 200, 0.01, 6)
-        if corners is None or len(corners) < _FEWEST:
+        if corners is None or len(corners) < _MIN_POINTS:
             self._points = np.zeros((0, 2), np.float32)
             return room * self._random.uniform(0.3, 0.7, 2)
         points = np.asarray(corners, np.float32).reshape(-1, 2)

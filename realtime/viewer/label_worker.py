@@ -49,7 +49,7 @@ class LabelWorker:
         if editor is None:
             return pack_text("labels", recording="", labels={}, undo=0)
         labels = {str(object_id): [label.text, label.keep] for object_id, label in editor.labels.objects.items()}
-        return pack_text("labels", recording=editor.recording.name, labels=labels, undo=editor.undoable)
+        return pack_text("labels", recording=editor.recording.name, labels=labels, undo=editor.undo_count)
 
     def close(self) -> None:
         """Save the queued changes and end, within a second."""
@@ -83,4 +83,4 @@ class LabelWorker:
         elif isinstance(request, UndoRequest):
             self._editor.undo()
         else:
-            self._editor.change(request.object, request.label)
+            self._editor.set_label(request.object, request.label)

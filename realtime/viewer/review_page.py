@@ -93,7 +93,7 @@ class ReviewPage:
             self.timeline.read(report)
         except Exception as error:  # files may be broken in ways of their own; the part that was read is usable
             log.info("a recording was not read to its end", exc_info=log.isEnabledFor(logging.DEBUG))
-            self.timeline.trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self.timeline.problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self._host.read_share = 1.0
             self._broadcast(self._host.timeline_message())
 
@@ -123,8 +123,8 @@ class ReviewHost:
         timeline = self._timeline
         return pack_text(
             "timeline", share=round(self.read_share, 3), length_ms=round(timeline.length_ns / 1e6),
-            read_ms=round(timeline.read_ns / 1e6), frames=len(timeline), objects=len(timeline.things()),
-            damaged=timeline.damaged, error=timeline.trouble,
+            read_ms=round(timeline.read_ns / 1e6), frames=len(timeline), objects=len(timeline.list_objects()),
+            damaged=timeline.damaged, error=timeline.problem,
         )  # fmt: skip
 
     def on_connect(self, connection: PageConnection) -> ReviewHandler:
@@ -153,15 +153,15 @@ class ReviewHost:
         timeline = self._timeline
         spans = [
             [round(span.start_ns / 1e6), round(span.end_ns / 1e6), span.object, STATES.index(span.state)]
-            for span in timeline.spans()
+            for span in timeline.list_spans()
         ]
         objects = [
             {
-                "object": one.object, "seconds": round(one.seconds, 2), "masks": one.masks, "visits": one.looks,
-                "best_n": timeline.number(one.best.frame_log_ns),
+                "object": one.object, "seconds": round(one.seconds, 2), "masks": one.masks, "visits": one.visits,
+                "best_n": timeline.find_frame_at_log(one.best.frame_log_ns),
                 "version": one.best.mask_log_ns % 10**9,
             }
-            for one in timeline.things()
+            for one in timeline.list_objects()
         ]  # fmt: skip
         return {"spans": spans, "objects": objects}
 
@@ -225,4 +225,4 @@ class ReviewHandler:
 
 
 def _find_object(timeline: Timeline, object_id: int) -> VisitedObject | None:
-    return next((visited for visited in timeline.things() if visited.object == object_id), None)
+    return next((visited for visited in timeline.list_objects() if visited.object == object_id), None)

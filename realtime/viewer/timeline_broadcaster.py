@@ -75,11 +75,11 @@ class TimelineBroadcaster(ClientSlots[ReviewClient]):
     def _pack(self, request: SeekRequest, seq: int) -> bytes:
         timeline = self._timeline
         if request.n is None:
-            number = timeline.at(round((request.ms or 0.0) * 1e6))
+            number = timeline.find_frame(round((request.ms or 0.0) * 1e6))
         else:
             number = min(request.n, len(timeline) - 1)
         try:
-            moment = timeline.moment(number)
+            moment = timeline.read_moment(number)
             jpeg = self._jpeg(moment.frame)
             mask = moment.message.mask if moment.message is not None else None
             return pack_view_frame(_moment_header(moment, seq), find_contours(mask) if mask is not None else [], jpeg)
@@ -91,7 +91,7 @@ class TimelineBroadcaster(ClientSlots[ReviewClient]):
     def _jpeg(self, frame: RecordedFrame) -> bytes:
         if frame.format == "jpeg":
             return frame.data
-        ok, data = cv2.imencode(".jpg", frame.frame().image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        ok, data = cv2.imencode(".jpg", frame.decode().image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not ok:
             raise RecordingError(f"frame {frame.index} cannot be encoded as JPEG")
         return np.asarray(data).tobytes()

@@ -17,7 +17,7 @@ from realtime.comms import HealthMessage
 from realtime.comms.sockets import PublisherSocket
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.robotics.ros2 import message_types
-from realtime.robotics.ros2.topics import TOPICS, full_name
+from realtime.robotics.ros2.topics import TOPICS, name_ros_topic
 from tests.realtime.robotics.ros2.cdr_reader import FRAME_ID, WALL_NS, captured_ns, mask, solid
 from tests.realtime.waiting import eventually
 
@@ -40,7 +40,7 @@ class Ros:
             assert isinstance(message, bytes)
             self.published[topic] = kind, message
 
-        count = 0 if topic in {full_name("eyes", unread) for unread in UNREAD} else 1
+        count = 0 if topic in {name_ros_topic("eyes", unread) for unread in UNREAD} else 1
         return SimpleNamespace(publish=publish, get_subscription_count=lambda: count)
 
     def get_logger(self) -> Any:
@@ -70,7 +70,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
         broadcasts[0].publish("health", HEALTH.to_fields())
     thread = threading.Thread(target=runpy.run_path(str(DEMO))["main"], args=(publisher.endpoint,), daemon=True)
     thread.start()
-    expected = {full_name("eyes", topic) for topic in TOPICS.keys() - UNREAD}
+    expected = {name_ros_topic("eyes", topic) for topic in TOPICS.keys() - UNREAD}
 
     def said() -> bool:
         for topic, message in (("health", HEALTH), ("mask", mask(1)), ("object3d", solid(1))):

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realtime.commands.export.coco_json import OBJECT, CocoAnnotation, CocoCategory, CocoImage, dataset, write_json
-from realtime.commands.export.csv_table import iso
+from realtime.commands.export.coco_json import (
+    OBJECT,
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    build_dataset,
+    write_json,
+)
+from realtime.commands.export.csv_table import format_time
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
 from realtime.recording.labels import LabelFile
-from realtime.recording.mask_events import MaskEvent, paired, sights
+from realtime.recording.mask_events import MaskEvent, pair_frames, read_mask_events
 from realtime.recording.reader import RecordingReader
-from realtime.recording.visits import FRESH
+from realtime.recording.visits import VISIBLE_STATES
 from realtime.types import FrameKey
 
 ANNOTATIONS, IMAGES = "annotations.json", "images"
@@ -30,7 +37,7 @@ class CocoSelection:
     broken: int
 
 
-def chosen(seen: Iterable[MaskEvent], labels: LabelFile, every_s: float) -> dict[FrameKey, int]:
+def select_masks(seen: Iterable[MaskEvent], labels: LabelFile, every_s: float) -> dict[FrameKey, int]:
     """Which frames to take, and the object on each: of every object that is kept its best mask of every `every_s`.
 
     Best is confidence times score. A mask that is only carried on shows what the eyes no longer rest on, and none is
@@ -38,22 +45,27 @@ def chosen(seen: Iterable[MaskEvent], labels: LabelFile, every_s: float) -> dict
     """
     best: dict[tuple[int, int], MaskEvent] = {}
     for number, sight in enumerate(seen):
-        if sight.state not in FRESH or sight.box is None or not sight.framed or not labels.of(sight.object).keep:
+        if (
+            sight.state not in VISIBLE_STATES
+            or sight.box is None
+            or not sight.has_frame
+            or not labels.get_label(sight.object).keep
+        ):
             continue
         slot = sight.object, number if every_s == 0 else int(sight.at_ns / 1e9 // every_s)
-        if slot not in best or sight.worth > best[slot].worth:
+        if slot not in best or sight.quality > best[slot].quality:
             best[slot] = sight
     return {sight.key: sight.object for sight in best.values()}
 
 
-def categories_of(objects: Iterable[int], labels: LabelFile) -> dict[str, CocoCategory]:
+def list_categories(objects: Iterable[int], labels: LabelFile) -> dict[str, CocoCategory]:
     """The classes of these objects by name: `object` for those without a label, and first."""
-    names = {labels.of(thing).text or OBJECT.name for thing in objects}
+    names = {labels.get_label(thing).text or OBJECT.name for thing in objects}
     ordered = sorted(names, key=lambda name: (name != OBJECT.name, name))
     return {name: CocoCategory(number, name) for number, name in enumerate(ordered, start=1)}
 
 
-def gather(
+def export_coco(
     recording: RecordingReader,
     labels: LabelFile,
     folder: Path,
@@ -66,18 +78,18 @@ def gather(
 
     told: is given the host time of each mask and frame, and may raise to end it. sa1b: also one file for each picture.
     """
-    keys = chosen(_watched(sights(recording), told), labels, every_s)
+    keys = select_masks(_watched(read_mask_events(recording), told), labels, every_s)
     if not keys:
         raise RecordingError(
             f"{recording.path} holds no mask to export: nothing was looked at, or all of it is dropped"
         )
-    categories = categories_of(keys.values(), labels)
+    categories = list_categories(keys.values(), labels)
     kinds, info = list(categories.values()), _info(recording)
     (folder / IMAGES).mkdir()
     images: list[CocoImage] = []
     written: list[Any] = []
     broken = 0
-    for packed, sight in paired(recording):
+    for packed, sight in pair_frames(recording):
         told(packed.received_ns)
         if sight is None or packed.key not in keys:
             continue
@@ -87,25 +99,25 @@ def gather(
         number = len(images) + 1
         image = CocoImage(number, f"{IMAGES}/{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *sight.size)
         (folder / image.file_name).write_bytes(packed.data)
-        category = categories[labels.of(sight.object).text or OBJECT.name]
-        one = dataset([image], [_annotation(recording, sight, number, category)], kinds, info)
+        category = categories[labels.get_label(sight.object).text or OBJECT.name]
+        one = build_dataset([image], [_annotation(recording, sight, number, category)], kinds, info)
         written += one["annotations"]
         images.append(image)
         if sa1b:
             write_json((folder / image.file_name).with_suffix(".json"), one)
     if not images:
         raise RecordingError(f"{recording.path}: none of its {broken} pictures with a mask can be decoded")
-    write_json(folder / ANNOTATIONS, {**dataset(images, (), kinds, info), "annotations": written})
+    write_json(folder / ANNOTATIONS, {**build_dataset(images, (), kinds, info), "annotations": written})
     return CocoSelection(len(images), len(written), tuple(categories), broken)
 
 
 def _annotation(recording: RecordingReader, sight: MaskEvent, number: int, category: CocoCategory) -> CocoAnnotation:
-    mask = recording.mask(sight.entry).mask
+    mask = recording.read_mask(sight.entry).mask
     assert mask is not None  # as it has a box
     extra = {
         "object": sight.object, "state": sight.state, "confidence": sight.confidence,
         "gaze_radius_px": sight.gaze.radius, "frame_index": sight.key.index, "timestamp": sight.frame_s,
-        "captured": iso(sight.at_ns + recording.about.wall_ns),
+        "captured": format_time(sight.at_ns + recording.about.wall_ns),
     }  # fmt: skip
     points = ((sight.gaze.x, sight.gaze.y),)
     return CocoAnnotation(number, number, mask, category.id, sight.score, point_coords=points, extra=extra)
@@ -114,7 +126,7 @@ def _annotation(recording: RecordingReader, sight: MaskEvent, number: int, categ
 def _sound(packed: RecordedFrame, sight: MaskEvent) -> bool:
     """Whether its picture can be decoded, and is what the mask is of."""
     try:
-        return packed.frame().size == sight.size
+        return packed.decode().size == sight.size
     except RecordingError:
         return False
 

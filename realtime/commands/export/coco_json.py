@@ -1,7 +1,7 @@
 """Masks as COCO's JSON with the fields of SA-1B, for `gazecast segment` and for exports. Pure, but for what writes.
 
 COCO: T.-Y. Lin et al., "Microsoft COCO", ECCV 2014; SA-1B: Kirillov et al., "Segment Anything", ICCV 2023. A file of
-either is one map; `dataset` makes a map that readers of both understand.
+either is one map; `build_dataset` makes a map that readers of both understand.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def annotation_fields(annotation: CocoAnnotation) -> dict[str, Any]:
     return {**fields, **annotation.extra}
 
 
-def dataset(
+def build_dataset(
     images: Sequence[CocoImage],
     annotations: Iterable[CocoAnnotation],
     categories: Sequence[CocoCategory] = (OBJECT,),

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from realtime.commands.export.coco import ANNOTATIONS, gather
-from realtime.commands.export.csv_table import table
-from realtime.commands.export.video import film
+from realtime.commands.export.coco import ANNOTATIONS, export_coco
+from realtime.commands.export.csv_table import format_csv
+from realtime.commands.export.video import write_video
 from realtime.errors import RecordingError, RunFailed, VideoError
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import show_bar
 from realtime.recording.format import GAZE
 from realtime.recording.labels import LabelFile, labels_path
-from realtime.recording.mask_events import Event, MaskEvent, events
+from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
 from realtime.recording.reader import RecordingReader
-from realtime.recording.visits import looks_of, things_of
+from realtime.recording.visits import detect_visits, group_by_object
 from realtime.robotics.ros2.bag import write_bag
-from realtime.robotics.ros2.message_types import check as check_ros2
+from realtime.robotics.ros2.message_types import check_rosbags as check_ros2
 from realtime.types import GazeSample
 
 
@@ -56,7 +56,7 @@ def export(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets,
     for number, target in enumerate(targets):
         check_target(target, recording, force=wanted.force, folder=target is wanted.coco)
         for other in targets[:number]:
-            check_apart(other, target)
+            check_distinct_targets(other, target)
     start_ns, end_ns = (at_ns - recording.about.wall_ns for at_ns in recording.span_ns)
     with InterruptHandler() as interrupts:
 
@@ -115,7 +115,7 @@ def check_target(path: Path, recording: RecordingReader, *, force: bool, folder:
         raise RecordingError(f"{path} exists; replace it with --force, or name another target")
 
 
-def check_apart(one: Path, other: Path) -> None:
+def check_distinct_targets(one: Path, other: Path) -> None:
     """Refuse two targets of which the later would replace the earlier; raises `RecordingError`."""
     first, second = one.resolve(), other.resolve()
     if first == second or first in second.parents or second in first.parents:
@@ -137,17 +137,17 @@ def write_whole(path: Path, data: bytes) -> None:
 def _video(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.video is not None
     wanted.video.parent.mkdir(parents=True, exist_ok=True)
-    done = film(recording, labels, wanted.video, told, any_format=wanted.any_film, replacing=wanted.force)
+    done = write_video(recording, labels, wanted.video, told, any_format=wanted.any_film, replacing=wanted.force)
     said = f"{done.path}: {done.frames} frames in {done.seconds:.1f} s, {done.masked} with a mask"
     return said + (f"; {done.broken} pictures could not be decoded" if done.broken else "") + _damage(recording)
 
 
 def _csv(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.csv is not None
-    passing = _watched(events(recording, (GAZE, "mask")), told)
-    found = [look for look in looks_of(passing, recording.about, labels) if look.keep]
-    write_whole(wanted.csv, table(found).encode())
-    return f"{wanted.csv}: {len(found)} looks at {len(things_of(found))} objects" + _damage(recording)
+    passing = _watched(read_events(recording, (GAZE, "mask")), told)
+    found = [look for look in detect_visits(passing, recording.about, labels) if look.keep]
+    write_whole(wanted.csv, format_csv(found).encode())
+    return f"{wanted.csv}: {len(found)} looks at {len(group_by_object(found))} objects" + _damage(recording)
 
 
 def _coco(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
@@ -157,7 +157,7 @@ def _coco(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, 
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
     try:
         part.chmod(0o755)
-        done = gather(recording, labels, part, told, every_s=wanted.every_s, sa1b=wanted.sa1b)
+        done = export_coco(recording, labels, part, told, every_s=wanted.every_s, sa1b=wanted.sa1b)
         _place(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -193,7 +193,7 @@ def _damage(recording: RecordingReader) -> str:
     return f"; {recording.damaged} damaged chunks of the recording, half a second each, are missing"
 
 
-def _watched(passing: Iterable[Event], told: Callable[[int], None]) -> Iterator[Event]:
+def _watched(passing: Iterable[RecordingEvent], told: Callable[[int], None]) -> Iterator[RecordingEvent]:
     for event in passing:
         if isinstance(event, GazeSample):
             told(event.received_ns)

@@ -18,7 +18,7 @@ HEADER = (
 """The columns; what each means stands in docs/guides/recordings.md."""
 
 
-def table(looks: Iterable[Visit]) -> str:
+def format_csv(looks: Iterable[Visit]) -> str:
     """The looks that are kept, a line each below the header; a field without a value is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -27,7 +27,7 @@ def table(looks: Iterable[Visit]) -> str:
     return out.getvalue()
 
 
-def iso(wall_ns: int) -> str:
+def format_time(wall_ns: int) -> str:
     """A wall-clock time as ISO 8601 in UTC, to the millisecond."""
     return (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=wall_ns // 1000)).isoformat(timespec="milliseconds")
 
@@ -35,7 +35,8 @@ def iso(wall_ns: int) -> str:
 def _row(look: Visit) -> list[str]:
     held = (f"{look.seconds.get(state, 0.0):.3f}" for state in ("preview", "locked", "held"))
     return [
-        str(look.object), look.label, f"{look.start_s:.6f}", f"{look.end_s:.6f}", iso(look.start_ns), iso(look.end_ns),
+        str(look.object), look.label, f"{look.start_s:.6f}", f"{look.end_s:.6f}",
+        format_time(look.start_ns), format_time(look.end_ns),
         f"{look.duration_s:.3f}", *held, str(look.masks), f"{look.mean_confidence:.4f}", f"{look.max_confidence:.4f}",
         f"{look.mean_score:.4f}", *_px(look.centroid_px, 2), *map(str, look.box or [""] * 4), f"{look.area:.6f}",
         str(look.samples), *_px(look.gaze_px, 2), f"{look.radius_px:.2f}", *map(str, look.size),

@@ -14,7 +14,7 @@ from realtime.errors import RecordingError, VideoError
 from realtime.media.overlay import draw
 from realtime.media.video_writer import TICKS_PER_S, OverlayWriter
 from realtime.recording.labels import LabelFile
-from realtime.recording.mask_events import MaskEvent, paired
+from realtime.recording.mask_events import MaskEvent, pair_frames
 from realtime.recording.reader import RecordingReader
 
 CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9"}
@@ -33,7 +33,7 @@ class VideoSummary:
     seconds: float
 
 
-def film(
+def write_video(
     recording: RecordingReader, labels: LabelFile, out: Path, told: Callable[[int], None], *, any_format: bool = False,
     replacing: bool = False,
 ) -> VideoSummary:  # fmt: skip
@@ -48,10 +48,10 @@ def film(
     writer: OverlayWriter | None = None
     begin_ns, masked, broken, last_s = 0, 0, 0, -1.0
     try:
-        for packed, sight in paired(recording):
+        for packed, sight in pair_frames(recording):
             told(packed.received_ns)
             try:
-                frame = packed.frame()
+                frame = packed.decode()
             except RecordingError:
                 broken += 1
                 continue
@@ -62,9 +62,13 @@ def film(
                     raise VideoError(f"{writer.path} exists; replace it with --force, or name another file")
             # Where the clock was set back a little, the frame still comes after the one before it.
             last_s = max((packed.captured_ns - begin_ns) / 1e9, last_s + 2 / TICKS_PER_S)
-            shown = sight if sight is not None and labels.of(sight.object).keep and sight.size == frame.size else None
+            shown = (
+                sight
+                if sight is not None and labels.get_label(sight.object).keep and sight.size == frame.size
+                else None
+            )
             masked += shown is not None and shown.state != "lost"
-            writer.write(fitted(_drawn(recording, frame.image, shown, labels), writer.size), last_s)
+            writer.write(fit_image(_drawn(recording, frame.image, shown, labels), writer.size), last_s)
         if writer is None:
             raise RecordingError(f"{recording.path} holds no frame that can be shown")
         return VideoSummary(writer.close(), writer.frames, masked, broken, last_s)
@@ -77,10 +81,10 @@ def film(
 def _drawn(recording: RecordingReader, image: Image, sight: MaskEvent | None, labels: LabelFile) -> Image:
     if sight is None:
         return image
-    return draw(image, recording.mask(sight.entry), name=labels.of(sight.object).text)
+    return draw(image, recording.read_mask(sight.entry), name=labels.get_label(sight.object).text)
 
 
-def fitted(image: Image, size: tuple[int, int]) -> Image:
+def fit_image(image: Image, size: tuple[int, int]) -> Image:
     """A picture of that (width, height): where a source changed its size, scaled into it with black bars."""
     height, width = image.shape[:2]
     if (width, height) == size:

@@ -13,7 +13,7 @@ from realtime.commands.plot.summary import summarize
 from realtime.errors import RecordingError, RunFailed
 from realtime.infra.interrupts import InterruptHandler
 from realtime.recording.labels import LabelFile
-from realtime.recording.mask_events import Event, events
+from realtime.recording.mask_events import RecordingEvent, read_events
 from realtime.recording.reader import RecordingReader
 
 
@@ -27,8 +27,8 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
     check_target(out, recording, force=force)
     with InterruptHandler() as interrupts:
 
-        def interruptible() -> Iterable[Event]:
-            for event in events(recording):
+        def interruptible() -> Iterable[RecordingEvent]:
+            for event in read_events(recording):
                 interrupts.raise_if_requested()
                 yield event
 
@@ -53,9 +53,9 @@ def _middle_frame(recording: RecordingReader) -> Image | None:
     """Decode the frame in the middle of the recording, or the nearest after it that can be decoded."""
     start_ns, end_ns = recording.span_ns
     for from_ns in ((start_ns + end_ns) // 2, start_ns):
-        for frame in recording.frames(from_ns=from_ns):
+        for frame in recording.read_frames(from_ns=from_ns):
             try:
-                return frame.frame().image
+                return frame.decode().image
             except RecordingError:
                 continue
     return None

@@ -14,8 +14,8 @@ from realtime.comms import HealthMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordingInfo
 from realtime.recording.labels import ObjectLabel
-from realtime.recording.mask_events import Event, MaskEvent
-from realtime.recording.visits import FRESH, GAP_S, least_confidence
+from realtime.recording.mask_events import MaskEvent, RecordingEvent
+from realtime.recording.visits import MAX_GAP_S, VISIBLE_STATES, read_min_confidence
 from realtime.types import GazeSample, State
 
 GRID = 320
@@ -61,7 +61,7 @@ class RecordingSummary:
     picture: Image | None = None
 
 
-def summarize(recorded: Iterable[Event], about: RecordingInfo) -> RecordingSummary:
+def summarize(recorded: Iterable[RecordingEvent], about: RecordingInfo) -> RecordingSummary:
     """Summarize a recording; raises `RecordingError` if it has neither frames nor gaze."""
     builder = _SummaryBuilder(about)
     for event in recorded:
@@ -74,7 +74,7 @@ class _SummaryBuilder:
 
     def __init__(self, about: RecordingInfo) -> None:
         self._summary = RecordingSummary(timed=not about.frame_time)
-        self._min_confidence = least_confidence(about)
+        self._min_confidence = read_min_confidence(about)
         self._begin_ns: int | None = None
         self._end_s = 0.0
         self._size: tuple[int, int] | None = None
@@ -84,7 +84,7 @@ class _SummaryBuilder:
         self._counts: dict[str, float] | None = None
         self._from_start = about.from_start
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordingEvent) -> None:
         if isinstance(event, GazeSample):
             self._to_seconds(event.captured_ns)
             if event.confidence >= self._min_confidence:
@@ -101,7 +101,7 @@ class _SummaryBuilder:
             self._summary.frames += 1
             if self._size is None:
                 with contextlib.suppress(RecordingError):
-                    self._set_size(event.frame().size)
+                    self._set_size(event.decode().size)
 
     def finish(self) -> RecordingSummary:
         summary = self._summary
@@ -136,7 +136,7 @@ class _SummaryBuilder:
         if not self._summary.timed:
             return
         self._add_latency("frame_to_mask", at_s, event.published_ns - event.at_ns)
-        if event.state in FRESH:
+        if event.state in VISIBLE_STATES:
             self._add_latency("gaze_to_mask", at_s, event.published_ns - event.gaze_ns)
             self._add_latency("keyframe_age", at_s, round((event.frame_s - event.keyframe_s) * 1e9))
 
@@ -149,8 +149,8 @@ class _SummaryBuilder:
         if last is None:
             return
         start_s = self._to_seconds(last.at_ns)
-        next_s = self._to_seconds(event.at_ns) if event is not None else start_s + GAP_S + 1
-        end_s = next_s if start_s <= next_s <= start_s + GAP_S else start_s + FRAME_S
+        next_s = self._to_seconds(event.at_ns) if event is not None else start_s + MAX_GAP_S + 1
+        end_s = next_s if start_s <= next_s <= start_s + MAX_GAP_S else start_s + FRAME_S
         before = spans[-1] if spans else None
         if before and (before.object, before.state) == (last.object, last.state) and before.end_s >= start_s - 1e-6:
             spans[-1] = StateSpan(before.start_s, end_s, last.object, last.state)

@@ -28,7 +28,7 @@ from engines.automatic_masks import (
 from engines.letterbox import MODEL_SIDE
 from engines.settings import Backend, Precision
 from realtime.commands.config_flags import Verbs, add_parser
-from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, dataset, write_json, write_whole
+from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, build_dataset, write_json, write_whole
 from realtime.commands.segment.instance_overlay import draw_instances
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
@@ -247,7 +247,7 @@ def _write(
         raise RunFailed(f"{target[1]} could not be encoded as PNG")
     write_whole(target[1], png.tobytes())
     picture = CocoImage(1, file.name, image.shape[1], image.shape[0])
-    write_json(target[0], dataset([picture], _annotate(found), info=info))
+    write_json(target[0], build_dataset([picture], _annotate(found), info=info))
 
 
 def _annotate(found: Sequence[AutomaticMask]) -> Iterator[CocoAnnotation]:

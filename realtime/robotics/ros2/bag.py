@@ -20,14 +20,14 @@ from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import LabelFile
 from realtime.recording.reader import RecordingEntry, RecordingReader
-from realtime.robotics.ros2.convert import OBJECT
-from realtime.robotics.ros2.message_types import check, definition, type_hash
-from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, full_name
+from realtime.robotics.ros2.convert import UNNAMED_CLASS
+from realtime.robotics.ros2.message_types import check_rosbags, definition, type_hash
+from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, name_ros_topic
 
 CHUNK_BYTES = 1 << 20
-_REMEMBERED = 1024
+_MAX_REMEMBERED_FRAMES = 1024
 """Frames whose time of capture is known when their overlay comes."""
-_TAKEN = (FRAME, "mask", "overlay", "object3d")
+_BAG_TOPICS = (FRAME, "mask", "overlay", "object3d")
 
 
 class BagWriter:
@@ -35,7 +35,7 @@ class BagWriter:
 
     def __init__(self, path: Path, stream: str) -> None:
         """Begin; raises `Ros2Error` where rosbags is missing, OSError from the disk."""
-        check()
+        check_rosbags()
         self._path, self._part, self._stream = path, path.with_name(f"{path.name}.part"), stream
         self._channels: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
@@ -44,7 +44,7 @@ class BagWriter:
         self._writer = Writer(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2", library=f"gazecast {version('gazecast')}")
 
-    def put(self, outgoing: OutgoingMessage, log_ns: int) -> None:
+    def write(self, outgoing: OutgoingMessage, log_ns: int) -> None:
         """Add a message; log_ns: when it was recorded, wall clock."""
         channel = self._channels.get(outgoing.topic)
         if channel is None:
@@ -57,7 +57,7 @@ class BagWriter:
         schema = self._writer.register_schema(kind, "ros2msg", definition(kind).encode())
         # Who plays the bag chooses the quality of service: there was no publisher to take it from.
         told = {"offered_qos_profiles": "[]", "topic_type_hash": type_hash(kind)}
-        return self._writer.register_channel(full_name(self._stream, topic), "cdr", schema, told)
+        return self._writer.register_channel(name_ros_topic(self._stream, topic), "cdr", schema, told)
 
     def __enter__(self) -> BagWriter:
         return self
@@ -100,20 +100,20 @@ def write_bag(
     """
     labels, wall_ns = labels or LabelFile(), recording.about.wall_ns
     translator = MessageTranslator(
-        wall_ns, camera_frame=camera_frame, name=lambda thing: labels.of(thing).text or OBJECT
+        wall_ns, camera_frame=camera_frame, name=lambda thing: labels.get_label(thing).text or UNNAMED_CLASS
     )
     if (first := next(_spatial(recording), None)) is not None:
         translator.camera, translator.camera_frame = first.camera, first.place.frame_id
-    teller = _ProgressCounter(recording, translator, labels)
+    teller = _EntryTranslator(recording, translator, labels)
     with BagWriter(out, recording.about.stream) as bag:
-        for entry in recording.entries(_TAKEN):
+        for entry in recording.read_entries(_BAG_TOPICS):
             told(entry.log_ns - wall_ns)
-            for outgoing in teller.say(entry):
-                bag.put(outgoing, entry.log_ns)
+            for outgoing in teller.translate(entry):
+                bag.write(outgoing, entry.log_ns)
     return BagSummary(out, dict(bag.counts), teller.undated)
 
 
-class _ProgressCounter:
+class _EntryTranslator:
     """Says entries of a recording in ROS 2."""
 
     def __init__(self, recording: RecordingReader, translator: MessageTranslator, labels: LabelFile) -> None:
@@ -121,29 +121,29 @@ class _ProgressCounter:
         self._captured_ns: OrderedDict[int, int] = OrderedDict()
         self.undated = 0
 
-    def say(self, entry: RecordingEntry) -> Iterator[OutgoingMessage]:
+    def translate(self, entry: RecordingEntry) -> Iterator[OutgoingMessage]:
         """What one entry is in ROS 2."""
         if entry.topic == FRAME:
             frame = read_frame(entry.data)
             self._captured_ns[frame.index] = frame.captured_ns
-            if len(self._captured_ns) > _REMEMBERED:
+            if len(self._captured_ns) > _MAX_REMEMBERED_FRAMES:
                 self._captured_ns.popitem(last=False)
-            return self._translator.picture(frame.data, frame.format, frame.captured_ns)
+            return self._translator.translate_image(frame.data, frame.format, frame.captured_ns)
         message = _read(self._recording, entry)
         if isinstance(message, OverlayMessage):
             if (captured_ns := self._captured_ns.get(message.frame.index)) is not None:
-                return self._translator.picture(message.jpeg, "jpeg", captured_ns, "overlay/compressed")
+                return self._translator.translate_image(message.jpeg, "jpeg", captured_ns, "overlay/compressed")
             self.undated += 1
-        elif self._labels.of(message.object).keep:
+        elif self._labels.get_label(message.object).keep:
             if isinstance(message, MaskMessage):
-                return self._translator.mask(message)
-            return self._translator.object3d(message)
+                return self._translator.translate_mask(message)
+            return self._translator.translate_object3d(message)
         return iter(())
 
 
 def _spatial(recording: RecordingReader) -> Iterator[Object3dMessage]:
     if "object3d" in recording.topics:
-        for entry in recording.entries(("object3d",)):
+        for entry in recording.read_entries(("object3d",)):
             message = _read(recording, entry)
             assert isinstance(message, Object3dMessage)
             yield message

@@ -22,8 +22,8 @@ from realtime.infra.channels import Latest
 from realtime.infra.error_guard import describe_error
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult, PipelineObserver
-from realtime.robotics.ros2.message_types import check, definition
-from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, full_name
+from realtime.robotics.ros2.message_types import check_rosbags, definition
+from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, name_ros_topic
 
 log = logging.getLogger(__name__)
 LOOPBACK, PORT = "127.0.0.1", 8765
@@ -48,12 +48,12 @@ class FoxgloveServer(PipelineObserver):
         camera_frame: str = CAMERA_FRAME,
         jpeg_quality: int = 80,
     ) -> None:
-        """Listen at `address`, as `host_port` reads it. wall_ns: wall clock minus the host's monotonic clock.
+        """Listen at `address`, as `parse_host_port` reads it. wall_ns: wall clock minus the host's monotonic clock.
 
         Raises `Ros2Error` where a library is missing, `TransportError` where it cannot listen.
         """
-        self.host, port = host_port(address)
-        check()
+        self.host, port = parse_host_port(address)
+        check_rosbags()
         try:
             import foxglove
         except ImportError:
@@ -131,7 +131,7 @@ class FoxgloveServer(PipelineObserver):
                 if payload is not None:
                     message = read_message("object3d", payload)
                     assert isinstance(message, Object3dMessage)
-                    self._send(self._translator.object3d(message))
+                    self._send(self._translator.translate_object3d(message))
                 self._trouble = ""
             except Exception as error:  # one message must not end the others
                 self._failed["foxglove.failed"] += 1
@@ -142,12 +142,12 @@ class FoxgloveServer(PipelineObserver):
         frame, message = shown.frame, shown.result
         if self._wanted("image/compressed"):
             jpeg = frame.jpeg if frame.jpeg is not None else self._jpeg(frame.image)
-            self._send(self._translator.picture(jpeg, "jpeg", frame.captured_ns))
+            self._send(self._translator.translate_image(jpeg, "jpeg", frame.captured_ns))
         if self._wanted("overlay/compressed"):
             jpeg = self._jpeg(draw(frame.image, message))
-            self._send(self._translator.picture(jpeg, "jpeg", frame.captured_ns, "overlay/compressed"))
+            self._send(self._translator.translate_image(jpeg, "jpeg", frame.captured_ns, "overlay/compressed"))
         if message is not None:
-            self._send(self._translator.mask(message))
+            self._send(self._translator.translate_mask(message))
 
     def _send(self, messages: Iterable[OutgoingMessage]) -> None:
         for outgoing in messages:
@@ -163,7 +163,7 @@ class FoxgloveServer(PipelineObserver):
         return packed.tobytes()
 
 
-def host_port(text: str) -> tuple[str, int]:
+def parse_host_port(text: str) -> tuple[str, int]:
     """HOST:PORT, or PORT alone for this machine only; raises `TransportError`. Port 0 takes a free one."""
     found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):)?(\d{1,5})", text)
     if found is None or int(found[2]) > 65535:
@@ -174,7 +174,7 @@ def host_port(text: str) -> tuple[str, int]:
 def _channel(foxglove: Any, context: Any, stream: str, topic: str) -> Any:
     kind = TOPICS[topic]
     schema = foxglove.Schema(name=kind, encoding="ros2msg", data=definition(kind).encode())
-    return foxglove.Channel(full_name(stream, topic), schema=schema, message_encoding="cdr", context=context)
+    return foxglove.Channel(name_ros_topic(stream, topic), schema=schema, message_encoding="cdr", context=context)
 
 
 def _why(said: str) -> str:

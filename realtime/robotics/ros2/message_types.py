@@ -22,12 +22,12 @@ def _store() -> Any:
     return store
 
 
-def check() -> None:
+def check_rosbags() -> None:
     """Raise `Ros2Error` where the library is missing."""
     _store()
 
 
-def make(type_name: str, **fields: Any) -> Any:
+def make_message(type_name: str, **fields: Any) -> Any:
     """A message of a type such as sensor_msgs/msg/Image; all its fields, by name."""
     return _store().types[type_name](**fields)
 

@@ -32,7 +32,7 @@ TOPICS = {
 """Topic -> type. All but /tf stand under the stream's name."""
 
 
-def full_name(stream: str, topic: str) -> str:
+def name_ros_topic(stream: str, topic: str) -> str:
     """A topic as the graph has it; what ROS does not allow in a name becomes an underscore."""
     if topic.startswith("/"):
         return topic
@@ -42,7 +42,7 @@ def full_name(stream: str, topic: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutgoingMessage:
-    """A message for one of `TOPICS`. stamp_ns: capture of the frame that it is about, wall clock."""
+    """A message for one of `TOPICS_METADATA`. stamp_ns: capture of the frame that it is about, wall clock."""
 
     topic: str
     stamp_ns: int
@@ -67,7 +67,7 @@ class MessageTranslator:
         *,
         camera: CameraModel | None = None,
         camera_frame: str = CAMERA_FRAME,
-        name: Callable[[int], str] = lambda thing: convert.OBJECT,
+        name: Callable[[int], str] = lambda thing: convert.UNNAMED_CLASS,
         wanted: Callable[[str], bool] = lambda topic: True,
     ) -> None:
         self._wall_ns, self._name, self._wanted = wall_ns, name, wanted
@@ -75,7 +75,7 @@ class MessageTranslator:
         self._said: MaskResult | None = None
         self._informed: deque[int] = deque(maxlen=64)  # what waits for its depth is a few frames old
 
-    def picture(
+    def translate_image(
         self,
         data: bytes,
         kind: Literal["jpeg", "png"],
@@ -88,7 +88,7 @@ class MessageTranslator:
             yield OutgoingMessage(topic, self._wall_ns + captured_ns, convert.compressed_image(data, kind, head))
         yield from self._info(captured_ns)
 
-    def mask(self, message: MaskResult) -> Iterator[OutgoingMessage]:
+    def translate_mask(self, message: MaskResult) -> Iterator[OutgoingMessage]:
         """A mask; without a time of capture, from an older publisher, that of arrival at the publisher."""
         self._said = message
         captured_ns = message.captured_ns or message.timing_ns.frame_received
@@ -102,7 +102,7 @@ class MessageTranslator:
             yield OutgoingMessage("detections_2d", stamp_ns, found)
         yield from self._info(captured_ns)
 
-    def object3d(self, message: Object3dMessage) -> Iterator[OutgoingMessage]:
+    def translate_object3d(self, message: Object3dMessage) -> Iterator[OutgoingMessage]:
         """Where the object is in space, as far as that is known."""
         self.camera, self.camera_frame = message.camera or self.camera, message.place.frame_id
         head, stamp_ns = self._head(message.captured_ns), message.captured_ns + self._wall_ns
@@ -125,7 +125,7 @@ class MessageTranslator:
             yield OutgoingMessage("/tf", stamp_ns, convert.transforms(stamp_ns, chain))
 
     def _head(self, captured_ns: int) -> Any:
-        return convert.header(captured_ns + self._wall_ns, self.camera_frame)
+        return convert.make_header(captured_ns + self._wall_ns, self.camera_frame)
 
     def _info(self, captured_ns: int) -> Iterator[OutgoingMessage]:
         """The camera once for every frame, with the stamp of its picture and its mask."""

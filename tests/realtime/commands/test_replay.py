@@ -17,7 +17,7 @@ from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError
 from realtime.infra.progress import QuietProgress
 from realtime.recording.exact_replay import ExactReplay
-from realtime.recording.format import pack_turn, read_turn
+from realtime.recording.format import pack_tracker_call, read_tracker_call
 from realtime.recording.playback import RecordedFrames
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
@@ -105,7 +105,7 @@ def again(recording):
         return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
 
     replay = ExactReplay(recording, encoder, decoder, make_tracker)
-    return list(replay.masks()), replay.account
+    return list(replay.replay_masks()), replay.summary
 
 
 def test_what_was_recorded_is_what_happened(live):
@@ -113,27 +113,27 @@ def test_what_was_recorded_is_what_happened(live):
     assert live.about.from_start
     assert live.about.engine["backend"] == "fake"
     assert live.about.stream == "a test"
-    entries = list(live.entries())
+    entries = list(live.read_entries())
     topics = {entry.topic for entry in entries}
     assert {"source/frame", "source/gaze", "loop/turn", "mask", "keyframe", "health"} <= topics
     for topic in ("mask", "keyframe", "health"):  # every one that was published, whole
         numbers = [unpack(entry.data)["seq"] for entry in entries if entry.topic == topic]
         assert numbers == list(range(len(numbers)))
-    assert all(frame.exact for frame in live.frames())
-    commands = [command.verb for turn in live.turns() for command in turn.commands]
+    assert all(frame.exact for frame in live.read_frames())
+    commands = [command.verb for turn in live.read_tracker_calls() for command in turn.commands]
     assert commands == ["know", "hold", "hold"]
-    assert "held" in {mask.state for mask in live.masks()}
-    frames = {frame.key for frame in live.frames()}
-    assert {turn.frame for turn in live.turns() if turn.frame} <= frames
+    assert "held" in {mask.state for mask in live.read_masks()}
+    frames = {frame.key for frame in live.read_frames()}
+    assert {turn.frame for turn in live.read_tracker_calls() if turn.frame} <= frames
 
 
 def test_a_live_run_is_done_again_to_the_byte_twice(live):
     first, account = again(live)
-    assert account.masks == account.same >= 20
-    assert account.missing == account.adrift == account.failed == 0
+    assert account.masks == account.identical >= 20
+    assert account.missing_frames == account.clock_mismatches == account.failed == 0
     second, _ = again(live)
     assert [mask.replayed for mask in second] == [mask.replayed for mask in first]
-    message = next(live.masks())
+    message = next(live.read_masks())
     assert unpack(first[0].replayed)["published_ns"] == message.published_ns
 
 
@@ -141,20 +141,20 @@ def test_the_comparison_can_fail(live, tmp_path):
     """With one look elsewhere the masks are others, and it is seen."""
     path = tmp_path / "other.mcap"
     file = RecordingFile(path, live.about)
-    for entry in live.entries():
+    for entry in live.read_entries():
         if entry.topic == "loop/turn":
-            file.put(entry.topic, entry.log_ns, moved(entry.data))
+            file.write_message(entry.topic, entry.log_ns, moved(entry.data))
         else:
-            file.put(entry.topic, entry.log_ns, entry.data)
+            file.write_message(entry.topic, entry.log_ns, entry.data)
     file.close()
     _, account = again(RecordingReader(path))
-    assert account.same < account.masks
+    assert account.identical < account.masks
 
 
 def moved(data):
     """A turn with its looks to the right of where they were."""
-    turn = read_turn(data)
-    return pack_turn(
+    turn = read_tracker_call(data)
+    return pack_tracker_call(
         replace(turn, samples=tuple(sample.with_position(sample.x + 0.02, sample.y) for sample in turn.samples))
     )
 
@@ -172,8 +172,8 @@ def test_the_command_says_that_it_is_the_same(quick, capsys, tmp_path):
     assert int(count) == int(same) >= 30
     _, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY)
     assert digest in text
-    masks = [entry.data for entry in RecordingReader(quick).entries(("mask",))]
-    assert [entry.data for entry in RecordingReader(tmp_path / "out.mcap").entries(("mask",))] == masks
+    masks = [entry.data for entry in RecordingReader(quick).read_entries(("mask",))]
+    assert [entry.data for entry in RecordingReader(tmp_path / "out.mcap").read_entries(("mask",))] == masks
 
 
 def test_the_command_says_why_it_is_not(quick, capsys):
@@ -201,12 +201,14 @@ def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
     code, text = said(capsys, "replay", str(quick), how, *more, *QUICKLY, "--out", str(out))
     assert code == 0, text
     before, after = RecordingReader(quick), RecordingReader(out)
-    assert [(f.index, f.timestamp) for f in after.frames()] == [(f.index, f.timestamp) for f in before.frames()]
-    overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in after.masks() if m.mask is not None]
+    assert [(f.index, f.timestamp) for f in after.read_frames()] == [
+        (f.index, f.timestamp) for f in before.read_frames()
+    ]
+    overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in after.read_masks() if m.mask is not None]
     assert len(overlaps) > (5 if how == "--view" else 20)  # in real time a busy machine passes frames over
     assert sorted(overlaps)[len(overlaps) // 2] > 0.75
-    looks = [sample.x for sample in after.samples()]
-    assert looks == [sample.x for sample in before.samples()][: len(looks)]
+    looks = [sample.x for sample in after.read_samples()]
+    assert looks == [sample.x for sample in before.read_samples()][: len(looks)]
     assert len(looks) > 150
 
 
@@ -217,7 +219,7 @@ def test_a_run_that_was_cut_off_is_done_again_up_to_there(live, tmp_path):
     recording = RecordingReader(cut)
     assert not recording.complete
     _, account = again(recording)
-    assert account.masks == account.same > 0
+    assert account.masks == account.identical > 0
 
 
 def test_what_others_recorded_opens_no_port_and_names_no_file(tmp_path):
@@ -232,7 +234,7 @@ engine.cache_dir = "/theirs"
 tracker.gaze.min_confidence = 0.25
 """
     file = RecordingFile(path, replace(made.ABOUT, config=config))
-    file.put("mask", 1, b"")
+    file.write_message("mask", 1, b"")
     file.close()
     found = read_recorded_config(RecordingReader(path))
     assert (found.publish.stream, found.engine.backend) == ("theirs", "fake")
@@ -257,7 +259,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path, capsys):
         assert says in text
     lonely = tmp_path / "lonely.mcap"
     file = RecordingFile(lonely, made.ABOUT)
-    file.put("mask", 1, b"")
+    file.write_message("mask", 1, b"")
     file.close()
     with pytest.raises(RecordingError, match="holds no frames"):
         RecordedFrames(lonely)

@@ -71,8 +71,8 @@ def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
 
 
 def record(
-    path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True, about: RecordingInfo = ABOUT,
-    every: int = 10, cut: bool = False,
+    path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True,
+    about: RecordingInfo = ABOUT, every: int = 10, cut: bool = False,
 ) -> Path:  # fmt: skip
     """Write a frame for each, its mask two frames later as in a run, four looks to a frame, health every second.
 
@@ -83,17 +83,17 @@ def record(
     for number, one in enumerate(shown):
         index = number - restart_at if restart_at is not None and number >= restart_at else number
         frame = frame_of(number, index=index, jpeg=jpeg)
-        file.put(FRAME, frame.received_ns + WALL_NS, pack_frame(frame, False, 90))
+        file.write_message(FRAME, frame.received_ns + WALL_NS, pack_frame(frame, False, 90))
         for part in range(4):
             at_ns = frame.captured_ns - 6_000_000 + part * 10_000_000
             xy = (14 + 12 * ((one.object or 0) % 4)) / SIZE[0], 0.5
             sample = GazeSample(*xy, "norm", 0.9, at_ns / 1e9, at_ns, at_ns + 1_000_000)
-            file.put(GAZE, sample.received_ns + WALL_NS, pack_sample(sample))
+            file.write_message(GAZE, sample.received_ns + WALL_NS, pack_sample(sample))
         late.append((frame, one, number))
         if len(late) > 2:
             _publish(file, *late.pop(0))
         if number % 25 == 24:
-            file.put("health", frame.received_ns + WALL_NS, pack(_health(number, frame.received_ns)))
+            file.write_message("health", frame.received_ns + WALL_NS, pack(_health(number, frame.received_ns)))
         if number % every == every - 1:
             file.flush()
     for rest in late:
@@ -108,7 +108,7 @@ def record(
 
 def damage(path: Path, chunk: int = 2) -> None:
     """Turn a byte of a chunk around."""
-    place = RecordingReader(path)._places[chunk]
+    place = RecordingReader(path)._chunks[chunk]
     raw = bytearray(path.read_bytes())
     raw[place.at + place.length // 2] ^= 0xFF
     path.write_bytes(raw)
@@ -118,7 +118,7 @@ def _publish(file: RecordingFile, frame: Frame, shown: Shown, number: int) -> No
     if shown.object is not None:
         message = message_of(frame, shown, number)
         head = {"v": 1, "stream": "test", "seq": number, "published_ns": message.published_ns}
-        file.put("mask", message.published_ns + WALL_NS, pack({**head, **message.to_fields()}))
+        file.write_message("mask", message.published_ns + WALL_NS, pack({**head, **message.to_fields()}))
 
 
 def _health(number: int, at_ns: int) -> dict[str, object]:

@@ -32,9 +32,9 @@ def write(path: Path, frames: int = 30, *, every: int = 10) -> list[int]:
     file, ends = RecordingFile(path, ABOUT), []
     for index in range(frames):
         shot = frame(index)
-        file.put(FRAME, shot.received_ns + WALL_NS, pack_frame(shot, False, 90))
+        file.write_message(FRAME, shot.received_ns + WALL_NS, pack_frame(shot, False, 90))
         for look in map(sample, range(3 * index, 3 * index + 3)):
-            file.put(GAZE, look.received_ns + WALL_NS, pack_sample(look))
+            file.write_message(GAZE, look.received_ns + WALL_NS, pack_sample(look))
         if index % every == every - 1:
             file.flush()
             ends.append(path.stat().st_size)

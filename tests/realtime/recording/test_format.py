@@ -18,10 +18,10 @@ from realtime.recording.format import (
     RecordingInfo,
     pack_frame,
     pack_sample,
-    pack_turn,
+    pack_tracker_call,
     read_frame,
     read_sample,
-    read_turn,
+    read_tracker_call,
 )
 from realtime.tracking.dwell import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
@@ -40,7 +40,8 @@ CLOCK = st.lists(NS, max_size=5).map(tuple)
 TURNS = st.one_of(
     st.builds(
         TrackerCall, st.just("frame"), KEYS, st.lists(SAMPLES, max_size=3).map(tuple), st.none() | ENCODED,
-        st.lists(COMMANDS, max_size=2).map(tuple), CLOCK, st.none() | st.builds(MessageStamp, st.integers(0, 2**40), NS),
+        st.lists(COMMANDS, max_size=2).map(tuple), CLOCK,
+        st.none() | st.builds(MessageStamp, st.integers(0, 2**40), NS),
     ),
     st.builds(TrackerCall, st.just("keyframe"), keyframe=ENCODED, clock_ns=CLOCK),
     st.builds(TrackerCall, st.just("pause"), clock_ns=CLOCK),
@@ -58,7 +59,7 @@ JUNK = st.recursive(
 @given(SAMPLES, TURNS)
 def test_looks_and_turns_come_back(sample, turn):
     assert read_sample(pack_sample(sample)) == sample
-    assert read_turn(pack_turn(turn)) == turn
+    assert read_tracker_call(pack_tracker_call(turn)) == turn
 
 
 def test_what_was_made_known_comes_back():
@@ -66,7 +67,7 @@ def test_what_was_made_known_comes_back():
     mask[10:30, 20:40] = True
     known = ExternalObjects(FrameKey(3, 4), (MaskPoints.from_mask(mask, (64, 48)), None))
     turn = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, reply=print),))
-    again = read_turn(pack_turn(turn)).commands[0]
+    again = read_tracker_call(pack_tracker_call(turn)).commands[0]
     assert again.known.frame == known.frame
     assert np.array_equal(again.known.mask_points[0].points_px, known.mask_points[0].points_px)
     assert again.known.mask_points[0].area_px == known.mask_points[0].area_px
@@ -78,7 +79,7 @@ def test_what_was_made_known_comes_back():
 def test_frames_come_back_and_say_whether_they_are_exact(lossy, same):
     frame = made.frame(3)
     packed = read_frame(pack_frame(frame, lossy, 90))
-    again = packed.frame()
+    again = packed.decode()
     assert packed.exact is same
     assert np.array_equal(again.image, frame.image) is same
     assert (again.index, again.timestamp, again.captured_ns, again.received_ns) == (
@@ -89,7 +90,7 @@ def test_frames_come_back_and_say_whether_they_are_exact(lossy, same):
         twice = read_frame(pack_frame(again, True, 10))
         assert twice.exact
         assert twice.data == packed.data
-        assert np.array_equal(twice.frame().image, again.image)
+        assert np.array_equal(twice.decode().image, again.image)
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
@@ -102,13 +103,13 @@ def test_a_picture_that_says_it_is_huge_is_not_decoded(kind):
         at, size = 16, struct.pack(">II", 100_000, 100_000)
     huge = packed.data[:at] + size + packed.data[at + len(size) :]
     with pytest.raises(RecordingError, match="no picture that can be decoded"):
-        replace(packed, data=huge).frame()
+        replace(packed, data=huge).decode()
 
 
 @settings(max_examples=100)
 @given(st.binary(max_size=60))
 def test_bytes_that_are_nothing_are_refused(data):
-    for read in (read_frame, read_sample, read_turn):
+    for read in (read_frame, read_sample, read_tracker_call):
         with pytest.raises(RecordingError):
             read(data)
 
@@ -121,7 +122,7 @@ def test_maps_that_are_nothing_are_refused(junk):
         data = msgpack.packb(junk)
     except OverflowError:
         return
-    for read in (read_frame, read_sample, read_turn):
+    for read in (read_frame, read_sample, read_tracker_call):
         with contextlib.suppress(RecordingError):
             read(data)
     with pytest.raises(RecordingError):
@@ -130,8 +131,8 @@ def test_maps_that_are_nothing_are_refused(junk):
 
 def test_what_a_recording_says_of_itself_comes_back_and_is_checked():
     about = RecordingInfo(config="a = 1\n", source="camera:0", wall_ns=-5, from_start=False, engine={"backend": "fake"})
-    fields = about.fields()
-    assert RecordingInfo.of(fields) == about
+    fields = about.to_fields()
+    assert RecordingInfo.from_fields(fields) == about
     for changes, says in (
         ({"version": "9"}, "version '9' of a recording; this program reads 1"),
         ({"wall_ns": '"soon"'}, "the recording's wall_ns is 'soon'; expected int"),
@@ -139,4 +140,4 @@ def test_what_a_recording_says_of_itself_comes_back_and_is_checked():
         ({"engine": "[]"}, "the recording's engine is \\[\\]; expected dict"),
     ):
         with pytest.raises(RecordingError, match=says):
-            RecordingInfo.of({**fields, **changes})
+            RecordingInfo.from_fields({**fields, **changes})

@@ -16,31 +16,31 @@ def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None
     labelling = LabelEditor(path)
     said = [(3, ObjectLabel("cup")), (3, ObjectLabel("cup", keep=False)), (5, ObjectLabel("Käse"))]
     for thing, label in said:
-        assert labelling.change(thing, label)
-        assert load_labels(path).of(thing) == label
-    assert not labelling.change(5, ObjectLabel("Käse"))  # says nothing new
-    assert labelling.undoable == 3
+        assert labelling.set_label(thing, label)
+        assert load_labels(path).get_label(thing) == label
+    assert not labelling.set_label(5, ObjectLabel("Käse"))  # says nothing new
+    assert labelling.undo_count == 3
     again = LabelEditor(path)  # another program sees what was said, and has nothing to undo
     assert (again.labels, again.undo()) == (labelling.labels, None)
     assert [labelling.undo(), labelling.undo()] == [5, 3]
-    assert [load_labels(path).of(thing) for thing in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
+    assert [load_labels(path).get_label(thing) for thing in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
     assert [labelling.undo(), labelling.undo()] == [3, None]
 
 
 def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     labelling = LabelEditor(path)
-    labelling.change(1, ObjectLabel("cup"))
+    labelling.set_label(1, ObjectLabel("cup"))
     part = labels_path(path).with_suffix(".part")
     part.mkdir()  # so that it cannot be written
-    for change in (lambda: labelling.change(1, ObjectLabel("cat")), labelling.undo):
+    for change in (lambda: labelling.set_label(1, ObjectLabel("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot write the labels"):
             change()
-    assert (labelling.labels.of(1), labelling.undoable) == (ObjectLabel("cup"), 1)
+    assert (labelling.labels.get_label(1), labelling.undo_count) == (ObjectLabel("cup"), 1)
     assert load_labels(path) == labelling.labels
     part.rmdir()
     labels_path(path).write_text("mine")
-    for change in (lambda: labelling.change(1, ObjectLabel("cat")), labelling.undo):
+    for change in (lambda: labelling.set_label(1, ObjectLabel("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot read the labels"):
             change()
     assert labels_path(path).read_text() == "mine"
@@ -49,8 +49,8 @@ def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
 def test_two_programs_that_name_objects_lose_nothing_of_each_other(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     one, two = LabelEditor(path), LabelEditor(path)
-    one.change(1, ObjectLabel("cup"))
-    two.change(2, ObjectLabel("cat"))
-    one.change(3, ObjectLabel("dog"))
+    one.set_label(1, ObjectLabel("cup"))
+    two.set_label(2, ObjectLabel("cat"))
+    one.set_label(3, ObjectLabel("dog"))
     assert one.undo() == 3
     assert load_labels(path).objects == {1: ObjectLabel("cup"), 2: ObjectLabel("cat"), 3: ObjectLabel()}

@@ -23,9 +23,9 @@ def test_all_of_it_comes_back_in_order(whole):
     recording = RecordingReader(whole[0])
     assert recording.complete
     assert recording.about == made.ABOUT
-    assert [frame.index for frame in recording.frames()] == list(range(30))
-    assert list(recording.samples()) == [made.sample(index) for index in range(90)]
-    entries = list(recording.entries())
+    assert [frame.index for frame in recording.read_frames()] == list(range(30))
+    assert list(recording.read_samples()) == [made.sample(index) for index in range(90)]
+    entries = list(recording.read_entries())
     assert [entry.topic for entry in entries[:5]] == [FRAME, GAZE, GAZE, GAZE, FRAME]
     assert recording.span_ns == (min(e.log_ns for e in entries), max(e.log_ns for e in entries))
     assert recording.damaged == 0
@@ -45,7 +45,7 @@ def test_a_part_is_found_without_reading_the_rest(whole):
     recording = RecordingReader(whole[0])
     frames = [made.frame(index) for index in range(30)]
     from_ns, to_ns = (frames[n].received_ns + made.WALL_NS for n in (12, 15))
-    assert [f.index for f in recording.frames(from_ns=from_ns, to_ns=to_ns)] == [12, 13, 14, 15]
+    assert [f.index for f in recording.read_frames(from_ns=from_ns, to_ns=to_ns)] == [12, 13, 14, 15]
 
 
 def test_cut_off_anywhere_it_holds_all_that_was_flushed(whole, tmp_path):
@@ -54,8 +54,8 @@ def test_cut_off_anywhere_it_holds_all_that_was_flushed(whole, tmp_path):
     for length in [*range(ends[0], len(data), 997), *ends, *(end - 1 for end in ends[1:]), len(data) - 1]:
         cut.write_bytes(data[:length])
         recording, chunks = RecordingReader(cut), sum(end <= length for end in ends)
-        found = [frame.index for frame in recording.frames()]
-        assert found == list(range(10 * len(recording._places)))
+        found = [frame.index for frame in recording.read_frames()]
+        assert found == list(range(10 * len(recording._chunks)))
         assert len(found) >= 10 * chunks
         assert recording.damaged == 0
 
@@ -78,13 +78,13 @@ def test_ended_before_anything_came_it_says_so(tmp_path):
 def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
     path, _ = whole
     data = bytearray(path.read_bytes())
-    for place in (RecordingReader(path)._places[0], RecordingReader(path)._places[1]):
+    for place in (RecordingReader(path)._chunks[0], RecordingReader(path)._chunks[1]):
         hurt = bytearray(data)
         hurt[place.at + place.length // 2] ^= 0xFF
         broken = tmp_path / "broken.mcap"
         broken.write_bytes(hurt)
         recording = RecordingReader(broken)
-        assert len(list(recording.frames())) == 20
+        assert len(list(recording.read_frames())) == 20
         assert recording.damaged == 1
 
 
@@ -104,7 +104,7 @@ def test_a_chunk_that_is_not_what_it_says_costs_neither_time_nor_memory(whole, t
     odd = tmp_path / "odd.mcap"
     odd.write_bytes(path.read_bytes()[: ends[0]] + built.end())
     recording = RecordingReader(odd)
-    assert len(list(recording.frames())) == 10
+    assert len(list(recording.read_frames())) == 10
     assert recording.damaged == 1
 
 

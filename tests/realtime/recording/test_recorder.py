@@ -26,7 +26,7 @@ from realtime.pipeline.control import UserCommand
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.controller import RecordingController
-from realtime.recording.format import FRAME, GAZE, TURN
+from realtime.recording.format import FRAME, GAZE, TRACKER_CALL
 from realtime.recording.reader import RecordingReader
 from realtime.recording.recorder import RecordingThread
 from realtime.recording.writer import RecordingFile
@@ -40,54 +40,54 @@ PNG = RecordSettings(frames="png")
 def test_what_is_handed_over_is_in_the_file_in_its_order(tmp_path):
     recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
     for index in range(5):
-        recorder.frame(made.frame(index))
-        recorder.sample(made.sample(index))
-        recorder.turn(TrackerCall("pause", clock_ns=(index,)))
-        recorder.message("mask", bytes([index]))
-        recorder.message("overlay", bytes([index]))
-    recorder.tell(engine={"backend": "fake"})
+        recorder.put_frame(made.frame(index))
+        recorder.put_sample(made.sample(index))
+        recorder.put_tracker_call(TrackerCall("pause", clock_ns=(index,)))
+        recorder.put_message("mask", bytes([index]))
+        recorder.put_message("overlay", bytes([index]))
+    recorder.update_info(engine={"backend": "fake"})
     recorder.close()
     recorder.close()
-    recorder.frame(made.frame(9))  # too late, and no harm
+    recorder.put_frame(made.frame(9))  # too late, and no harm
     recording = RecordingReader(recorder.path)
-    assert [entry.topic for entry in recording.entries()] == [FRAME, GAZE, TURN, "mask", "overlay"] * 5
-    assert [entry.data for entry in recording.entries(("mask",))] == [bytes([index]) for index in range(5)]
+    assert [entry.topic for entry in recording.read_entries()] == [FRAME, GAZE, TRACKER_CALL, "mask", "overlay"] * 5
+    assert [entry.data for entry in recording.read_entries(("mask",))] == [bytes([index]) for index in range(5)]
     assert recording.about.engine == {"backend": "fake"}
     assert recording.complete
-    assert recorder.lost == {}
+    assert recorder.drop_counts == {}
 
 
 def test_a_slow_disk_costs_pictures_that_are_counted_and_no_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder_module, "MOST_BYTES", 20 * made.frame(0).image.nbytes)
-    begun, go_on, put = threading.Event(), threading.Event(), RecordingFile.put
+    monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 20 * made.frame(0).image.nbytes)
+    begun, go_on, put = threading.Event(), threading.Event(), RecordingFile.write_message
 
     def slow(self, topic, log_ns, data):
         begun.set()
         assert go_on.wait(30)
         put(self, topic, log_ns, data)
 
-    monkeypatch.setattr(RecordingFile, "put", slow)
+    monkeypatch.setattr(RecordingFile, "write_message", slow)
     recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
-    recorder.frame(made.frame(0))
+    recorder.put_frame(made.frame(0))
     assert begun.wait(10)
     for index in range(1, 31):  # of these 20 may wait
-        recorder.frame(made.frame(index))
-        recorder.sample(made.sample(index))
-    assert recorder.lost == {FRAME: 10}
+        recorder.put_frame(made.frame(index))
+        recorder.put_sample(made.sample(index))
+    assert recorder.drop_counts == {FRAME: 10}
     go_on.set()
     recorder.close()
     recording = RecordingReader(recorder.path)
-    assert [frame.index for frame in recording.frames()] == list(range(21))
-    assert [sample.timestamp for sample in recording.samples()] == [index / 100 for index in range(1, 31)]
+    assert [frame.index for frame in recording.read_frames()] == list(range(21))
+    assert [sample.timestamp for sample in recording.read_samples()] == [index / 100 for index in range(1, 31)]
 
 
 def test_where_time_does_not_press_nothing_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder_module, "MOST_BYTES", 1)
+    monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 1)
     recorder = RecordingThread(tmp_path / "a.mcap", replace(made.ABOUT, frame_time=True), PNG, now_ns)
     for index in range(40):
-        recorder.frame(made.frame(index))
+        recorder.put_frame(made.frame(index))
     recorder.close()
-    assert [frame.index for frame in RecordingReader(recorder.path).frames()] == list(range(40))
+    assert [frame.index for frame in RecordingReader(recorder.path).read_frames()] == list(range(40))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
     assert deck.problem() == told[0]
     assert states == [True, False]
     assert deck.stop() is None
-    frames = [frame.index for frame in RecordingReader(path).frames()]
+    frames = [frame.index for frame in RecordingReader(path).read_frames()]
     assert frames == list(range(len(frames)))
     assert 10 <= len(frames) < index < 100
     path.unlink()  # there is room again
@@ -145,7 +145,7 @@ def test_a_recording_can_begin_late_and_says_so(tmp_path):
     recording = RecordingReader(path)
     assert not recording.about.from_start
     assert recording.about.engine == {"backend": "fake"}
-    assert [frame.index for frame in recording.frames()] == [1]
+    assert [frame.index for frame in recording.read_frames()] == [1]
     assert changes == [True, False]
     assert deck.start() == tmp_path / "gazecast-20260504-030201-2.mcap"  # within the same second
     deck.stop()
@@ -217,7 +217,7 @@ for number in range(count):
     recorder, index = RecordingThread(folder / f"{number}.mcap", made.ABOUT, RecordSettings(), now_ns), 0
     while True:
         at_ns = now_ns()
-        recorder.frame(Frame(image, index, 0.0, at_ns, at_ns))
+        recorder.put_frame(Frame(image, index, 0.0, at_ns, at_ns))
         told[:16] = struct.pack("<qq", index, os.getpid())
         index += 1
         time.sleep(0.05)
@@ -260,7 +260,7 @@ def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
         parent.stdin.close()
     for number in range(kills):
         recording = RecordingReader(tmp_path / f"{number}.mcap")
-        frames = [frame.index for frame in recording.frames()]
+        frames = [frame.index for frame in recording.read_frames()]
         assert not recording.complete
         assert frames == list(range(len(frames)))
         _, _, worst, woke = told(number)

@@ -11,9 +11,9 @@ import pytest
 
 from realtime.errors import RecordingError
 from realtime.recording.labels import LabelFile, ObjectLabel
-from realtime.recording.mask_events import paired, sights
+from realtime.recording.mask_events import pair_frames, read_mask_events
 from realtime.recording.reader import RecordingReader
-from realtime.recording.visits import looks, picture, things
+from realtime.recording.visits import find_objects, find_visits, read_best_view
 from tests.realtime.recording.looked import ABOUT, BEGIN_NS, STEP_NS, WALL_NS, Shown, damage, mask_of, record, run
 
 CUP = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
@@ -21,7 +21,7 @@ CUP = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep
 
 def test_looks_are_runs_of_one_object(tmp_path: Path) -> None:
     shown = [*run(5, None), *run(6, 1, "preview"), *run(4, 1), *run(5, 2), *run(3, 2, "lost"), *run(7, 1, "held")]
-    found = looks(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
+    found = find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
     assert [(look.object, look.label, look.keep, look.masks) for look in found] == [
         (1, "cup", True, 10), (2, "", False, 5), (1, "cup", True, 7),
     ]  # fmt: skip
@@ -42,35 +42,38 @@ def test_looks_are_runs_of_one_object(tmp_path: Path) -> None:
 
 def test_a_gap_and_a_restart_end_a_look(tmp_path: Path) -> None:
     shown = [*run(10, 1), *run(30, None), *run(10, 1)]
-    assert [look.masks for look in looks(RecordingReader(record(tmp_path / "a.mcap", shown)), LabelFile())] == [10, 10]
+    assert [look.masks for look in find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), LabelFile())] == [
+        10,
+        10,
+    ]
 
 
 def test_unsure_gaze_is_not_counted(tmp_path: Path) -> None:
     about = replace(ABOUT, config="[tracker.gaze]\nmin_confidence = 0.95\n")
-    found = looks(RecordingReader(record(tmp_path / "a.mcap", run(10, 1), about=about)), LabelFile())
+    found = find_visits(RecordingReader(record(tmp_path / "a.mcap", run(10, 1), about=about)), LabelFile())
     assert (found[0].samples, found[0].gaze_px) == (0, None)
 
 
 def test_things_gather_looks_and_their_best_mask_is_found_again(tmp_path: Path) -> None:
     shown = [*run(5, 1), *run(5, 2), Shown(1, "preview", 0.95, 0.95), *run(4, 1), Shown(1, "held", 1.0, 1.0)]
     recording = RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=5))
-    found = things(recording, CUP)
-    assert [(thing.object, thing.keep, thing.looks, thing.masks) for thing in found] == [
+    found = find_objects(recording, CUP)
+    assert [(thing.object, thing.keep, thing.visits, thing.masks) for thing in found] == [
         (1, True, 2, 11), (2, False, 1, 5),
     ]  # fmt: skip
     assert found[0].seconds == pytest.approx((4 + 5) * 0.04)
     assert (found[0].best.key.index, found[0].best.state) == (5, "preview")  # held shows nothing that is looked at
-    frame, message = picture(recording, found[0].best)
+    frame, message = read_best_view(recording, found[0].best)
     assert (frame.index, frame.captured_ns, message.confidence) == (5, BEGIN_NS + 10 * STEP_NS, 0.95)
     assert message.mask is not None
     assert np.array_equal(message.mask, mask_of(1))
     with pytest.raises(RecordingError, match="is not in"):
-        picture(recording, replace(found[0].best, mask_log_ns=found[0].best.mask_log_ns + 1))
+        read_best_view(recording, replace(found[0].best, mask_log_ns=found[0].best.mask_log_ns + 1))
 
 
 def test_masks_find_their_frames_also_when_indices_come_again(tmp_path: Path) -> None:
     shown = [*run(8, 1), *run(4, None), *run(8, 2)]
-    pairs = list(paired(RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=10))))
+    pairs = list(pair_frames(RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=10))))
     assert [frame.captured_ns for frame, _ in pairs] == [BEGIN_NS + n * STEP_NS for n in range(20)]
     assert [sight.object if sight else None for _, sight in pairs] == [one.object for one in shown]
     assert all(sight is None or sight.at_ns == frame.captured_ns for frame, sight in pairs)
@@ -80,10 +83,12 @@ def test_a_damaged_chunk_costs_only_what_is_in_it(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(60, 1), every=10)
     damage(path)
     recording = RecordingReader(path)
-    seen = list(sights(recording))
+    seen = list(read_mask_events(recording))
     assert recording.damaged == 1
     assert 45 <= len(seen) < 60
-    whole = [sight for sight in seen if sight.framed]
+    whole = [sight for sight in seen if sight.has_frame]
     assert all((sight.at_ns - BEGIN_NS) % STEP_NS == 0 for sight in seen)  # also without the frame
     assert len(whole) < len(seen)
-    assert all(sight is not None for frame, sight in paired(recording) if frame.index in {s.key.index for s in whole})
+    assert all(
+        sight is not None for frame, sight in pair_frames(recording) if frame.index in {s.key.index for s in whole}
+    )

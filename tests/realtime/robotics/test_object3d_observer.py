@@ -17,7 +17,7 @@ from realtime.errors import SettingsError, SourceError
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.recording.reader import RecordingReader
-from realtime.robotics.object3d_observer import Object3dObserver, open_space
+from realtime.robotics.object3d_observer import Object3dObserver, open_object3d
 from realtime.session.run import run
 from realtime.sources.depth import DepthFrame
 from realtime.types import SourceStatus
@@ -43,7 +43,7 @@ class SlowPlacer:
         self.error = None
         self.depth_camera = PinholeCamera(scene.SIZE, 260.0, 260.0, 159.5, 119.5)
 
-    def place(self, now, mask, found, missing):
+    def locate(self, now, mask, found, missing):
         self.entered.set()
         self.go_on.wait(10)
         if self.error:
@@ -169,7 +169,7 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
     }  # fmt: skip
     run(load_config(None, flags), Quiet())
     recorded = RecordingReader(tmp_path / "run.mcap")
-    said = [read_message(entry.topic, entry.data) for entry in recorded.entries(("object3d",))]
+    said = [read_message(entry.topic, entry.data) for entry in recorded.read_entries(("object3d",))]
     placed = [message for message in said if message.method == "depth"]
     assert len(placed) > 2
     for message_ in placed:
@@ -212,16 +212,16 @@ def test_depth_of_another_size_needs_registration(tmp_path):
     sender = MessagePublisher(Sent(), "test", time.monotonic_ns)
     options = {"every_frame": False, "refuse": lambda why: None}
     with pytest.raises(SourceError, match="depth is 20 x 10, its camera 320 x 240; align it"):
-        open_space(depth, DepthSettings(source), objects, sender, **options)
+        open_object3d(depth, DepthSettings(source), objects, sender, **options)
     beside = camera_file(tmp_path / "d.json", (20, 10))
     (tmp_path / "pose.json").write_text('{"translation_m": [0.05, 0, 0], "quaternion_xyzw": [0, 0, 0, 1]}')
     settings = DepthSettings(source, camera=beside, colour_from_depth=tmp_path / "pose.json")
-    assert open_space(depth, settings, objects, sender, **options) is not None
+    assert open_object3d(depth, settings, objects, sender, **options) is not None
     (tmp_path / "pose.json").write_text("[1]")
     with pytest.raises(SettingsError, match="translation_m and quaternion_xyzw"):
-        open_space(depth, settings, objects, sender, **options)
+        open_object3d(depth, settings, objects, sender, **options)
 
 
 def test_without_a_camera_nothing_is_published():
     config = RunConfig()
-    assert open_space(None, config.depth, config.objects, None, every_frame=False, refuse=print) is None
+    assert open_object3d(None, config.depth, config.objects, None, every_frame=False, refuse=print) is None

@@ -14,7 +14,7 @@ from calibration.objects import with_open3d
 from realtime.comms import MaskMessage
 from realtime.config.objects import ObjectSettings
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
-from realtime.robotics.robot_frame import FixedCamera, HeadsetCamera, load_robot
+from realtime.robotics.robot_frame import FixedCamera, HeadsetCamera, load_robot_frame
 from realtime.sources.depth import DepthFrame
 from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, TimingNs
 from tests.calibration.render import facing, photograph
@@ -53,7 +53,7 @@ def test_a_box_in_depth_is_placed_and_keeps_its_pose():
     said = []
     for number in range(12):
         now = frame(number)
-        said.append(place.place(now, message(now), depth(now), ""))
+        said.append(place.locate(now, message(now), depth(now), ""))
     last = said[-1]
     assert (last.method, last.box, last.reason, last.moving) == ("depth", "minimal", "", False)
     assert last.place.frame_id == "head_optical_frame"
@@ -71,7 +71,7 @@ def test_a_box_in_depth_is_placed_and_keeps_its_pose():
 
 def test_a_preview_gets_the_quick_box_and_points_are_capped():
     now = frame()
-    said = placer(ObjectSettings(most_points=100)).place(now, message(now, state="preview"), depth(now), "")
+    said = placer(ObjectSettings(most_points=100)).locate(now, message(now, state="preview"), depth(now), "")
     assert said.box == "pca"
     assert 50 < len(said.points) <= 100
     assert said.count > 1000
@@ -81,9 +81,9 @@ def test_another_object_does_not_inherit_the_last_ones_velocity():
     place = placer()
     for number in range(10):
         now = frame(number)
-        assert place.place(now, message(now), depth(now), "").method == "depth"
+        assert place.locate(now, message(now), depth(now), "").method == "depth"
     now = frame(10)
-    assert place.place(now, message(now, thing=2), depth(now), "").place.velocity is None
+    assert place.locate(now, message(now, thing=2), depth(now), "").place.velocity is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_another_object_does_not_inherit_the_last_ones_velocity():
 )
 def test_without_depth_there_is_a_ray_and_the_reason(state, image, missing, method, says):
     now = frame()
-    said = placer().place(now, message(now, state=state), None if image is None else depth(now, image), missing)
+    said = placer().locate(now, message(now, state=state), None if image is None else depth(now, image), missing)
     assert said.method == method
     assert says in said.reason
     assert said.place.centroid is said.place.position is said.extents is None
@@ -109,7 +109,7 @@ def test_a_thread_of_pixels_with_a_little_depth_is_a_ray_not_a_frame_without_a_w
     mask, image = np.zeros((240, 320), bool), np.zeros((240, 320), np.float32)
     mask[rows], image[:, ::7] = True, 0.8
     now = frame()
-    said = placer().place(now, message(now, mask), depth(now, image), "")
+    said = placer().locate(now, message(now, mask), depth(now, image), "")
     assert (said.method, said.reason) == ("ray", "the depth in the mask does not hang together")
 
 
@@ -119,7 +119,7 @@ def test_a_box_that_open3d_does_not_find_is_the_quick_one(monkeypatch):
 
     monkeypatch.setattr(with_open3d, "fit_open3d_box", none)
     now = frame()
-    said = placer(ObjectSettings(library="open3d")).place(now, message(now), depth(now), "")
+    said = placer(ObjectSettings(library="open3d")).locate(now, message(now), depth(now), "")
     assert (said.method, said.box) == ("depth", "pca")
 
 
@@ -127,7 +127,7 @@ def test_a_known_size_places_what_has_no_depth():
     now = frame()
     y, x = np.mgrid[:240, :320]
     ball = (x - 159.5) ** 2 + (y - 119.5) ** 2 <= 20**2
-    said = placer(ObjectSettings(size_m=0.1, camera="unused")).place(now, message(now, ball), None, "")
+    said = placer(ObjectSettings(size_m=0.1, camera="unused")).locate(now, message(now, ball), None, "")
     assert said.method == "size"
     assert said.place.centroid == pytest.approx((0, 0, 0.1 / 2 * 260 / 20), rel=0.05)
     assert said.place.position is None
@@ -142,18 +142,18 @@ def test_a_board_that_is_seen_places_what_lies_on_its_plane():
     mask[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] = True
     place = ObjectLocalizer(camera, "head_optical_frame", ObjectSettings(), board=board)
     now = frame(image=photograph(camera, board, camera_from_board))
-    said = place.place(now, message(now, mask), None, "")
+    said = place.locate(now, message(now, mask), None, "")
     assert (said.method, said.place.position) == ("plane", None)
     assert said.place.centroid == pytest.approx(there, abs=0.005)
     blind = frame(image=np.zeros((480, 640, 3), np.uint8))
-    said = place.place(blind, message(blind, mask), None, "")
+    said = place.locate(blind, message(blind, mask), None, "")
     assert said.method == "ray"
     assert "the board is not seen" in said.reason
 
 
 def test_all_of_it_in_the_robots_frame():
     now = frame()
-    said = placer(robot=FixedCamera(BASE_FROM_CAMERA, "base")).place(now, message(now), depth(now), "")
+    said = placer(robot=FixedCamera(BASE_FROM_CAMERA, "base")).locate(now, message(now), depth(now), "")
     base = BASE_FROM_CAMERA.pose
     assert said.robot.frame_id == "base"
     assert said.robot.centroid == pytest.approx(base.apply(said.place.centroid))
@@ -183,7 +183,7 @@ def test_what_stands_has_no_velocity_in_the_base_of_a_robot_though_the_head_move
         sight = render_view(
             CAMERA, Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [x_m, 0.01, 0.8]), BOX.sides_m), rng, noise_m=1e-3
         )
-        said = place.place(now, message(now, sight.mask), depth(now, sight.depth), "")
+        said = place.locate(now, message(now, sight.mask), depth(now, sight.depth), "")
     assert said.place.velocity == pytest.approx((-0.3, 0, 0), abs=0.06)
     assert said.moving
     assert said.robot.velocity == pytest.approx((0, 0, 0), abs=0.03)
@@ -195,7 +195,7 @@ def test_depth_of_a_camera_beside_is_registered():
         CAMERA, Solid(shift.inverse() @ BOX.pose, BOX.sides_m), np.random.default_rng(0), noise_m=0.001
     )
     now = frame()
-    said = placer(beside=DepthCamera(CAMERA, shift)).place(now, message(now), depth(now, beside.depth), "")
+    said = placer(beside=DepthCamera(CAMERA, shift)).locate(now, message(now), depth(now, beside.depth), "")
     assert said.depth.registered
     assert said.place.position == pytest.approx(BOX.pose.translation_m, abs=0.012)
 
@@ -203,7 +203,7 @@ def test_depth_of_a_camera_beside_is_registered():
 def test_frames_of_another_size_are_refused():
     wrong = replace(frame(), image=np.zeros((480, 640, 3), np.uint8))
     with pytest.raises(CalibrationError, match="the camera's file is for 320 x 240, frames are 640 x 480"):
-        placer().place(wrong, message(wrong), None, "")
+        placer().locate(wrong, message(wrong), None, "")
 
 
 def handeye(path, body, camera="world"):
@@ -215,13 +215,13 @@ def handeye(path, body, camera="world"):
 
 def test_a_robots_file_says_which_frame_it_is(tmp_path):
     pose = BASE_FROM_CAMERA.to_dict()
-    beside = load_robot(handeye(tmp_path / "a.json", {"base_from_camera": pose}), "world", by_board=False)
+    beside = load_robot_frame(handeye(tmp_path / "a.json", {"base_from_camera": pose}), "world", by_board=False)
     assert beside.frame_id == "base"
-    inside = load_robot(handeye(tmp_path / "b.json", {"gripper_from_camera": pose}), "world", by_board=False)
+    inside = load_robot_frame(handeye(tmp_path / "b.json", {"gripper_from_camera": pose}), "world", by_board=False)
     assert inside.frame_id == "gripper"
-    worn = load_robot(handeye(tmp_path / "c.json", {"base_from_board": pose}), "headset", by_board=True)
+    worn = load_robot_frame(handeye(tmp_path / "c.json", {"base_from_board": pose}), "headset", by_board=True)
     with pytest.raises(CalibrationError, match="has not been seen yet"):
         worn.robot_from_camera(1.0, None)
     for file, camera, says in (("a.json", "other", "was made with camera"), ("c.json", "world", "robot_by_board=true")):
         with pytest.raises(CalibrationError, match=says):
-            load_robot(tmp_path / file, camera, by_board=False)
+            load_robot_frame(tmp_path / file, camera, by_board=False)

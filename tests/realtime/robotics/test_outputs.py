@@ -9,14 +9,14 @@ import pytest
 
 from realtime.commands.main import main
 from realtime.config.schema import PublishConfig, RunConfig
-from realtime.robotics.outputs import open_formats
+from realtime.robotics.outputs import open_robot_outputs
 from tests.realtime.scene import write_clip
 from tests.realtime.waiting import eventually
 
 
 def test_nothing_is_opened_unasked() -> None:
     with ExitStack() as stack:
-        assert open_formats(RunConfig(), None, stack, pytest.fail) == []
+        assert open_robot_outputs(RunConfig(), None, stack, pytest.fail) == []
 
 
 def test_what_is_asked_for_is_opened_told_and_closed() -> None:
@@ -24,7 +24,7 @@ def test_what_is_asked_for_is_opened_told_and_closed() -> None:
     pytest.importorskip("foxglove", reason="Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'")
     config, told = RunConfig(publish=PublishConfig(foxglove="0", lerobot="tcp://127.0.0.1:0")), list[str]()
     with ExitStack() as stack:
-        foxglove, lerobot = open_formats(config, None, stack, told.append)
+        foxglove, lerobot = open_robot_outputs(config, None, stack, told.append)
         assert told == [f"for Foxglove: {foxglove.address}", f"for LeRobot: camera gazecast at {lerobot.endpoint}"]
         assert foxglove.address.startswith("ws://127.0.0.1:")
     for tap in (foxglove, lerobot):
@@ -35,7 +35,7 @@ def test_a_port_that_is_taken_ends_the_run_before_it_begins(tmp_path: Path, caps
     clip, trace = write_clip(tmp_path, 2)
     with ExitStack() as stack:
         config = RunConfig(publish=PublishConfig(lerobot="tcp://127.0.0.1:0"))
-        (taken,) = open_formats(config, None, stack, lambda text: None)
+        (taken,) = open_robot_outputs(config, None, stack, lambda text: None)
         run = ["run", "--engine", "fake", "--source", f"file:{clip}", "--gaze", f"trace:{trace}"]
         assert main([*run, "--publish", "tcp://127.0.0.1:*", "--lerobot", taken.endpoint]) == 2
     said = capsys.readouterr().err

@@ -32,9 +32,9 @@ def test_a_picture_without_room_for_markers_is_refused(size):
 
 
 def test_errors_are_what_was_asked_for():
-    assert SimulatedBias((30.0, -20.0)).says(100.0, 50.0, (640, 480)) == (130.0, 30.0)
+    assert SimulatedBias((30.0, -20.0)).measure(100.0, 50.0, (640, 480)) == (130.0, 30.0)
     bent = SimulatedBias(distortion_px=10.0, seed=3)
-    offsets = {tuple(round(b - a, 6) for a, b in zip(at, bent.says(*at, (640, 480)), strict=True)) for at in
+    offsets = {tuple(round(b - a, 6) for a, b in zip(at, bent.measure(*at, (640, 480)), strict=True)) for at in
                [(0.0, 0.0), (640.0, 0.0), (320.0, 240.0), (640.0, 480.0)]}  # fmt: skip
     assert (0.0, 0.0) in offsets  # nothing in the middle
     assert len(offsets) == 4

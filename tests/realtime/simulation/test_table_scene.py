@@ -7,7 +7,7 @@ import pytest
 from calibration.boards import parse_board
 from calibration.formats import read_camera
 from calibration.pose import estimate_pose
-from realtime.robotics.robot_frame import load_robot
+from realtime.robotics.robot_frame import load_robot_frame
 from realtime.simulation.device import SimulatedTracker
 from realtime.simulation.table_scene import (
     BASE_FROM_BOARD,
@@ -28,7 +28,7 @@ CLIP = TableClip()
 
 @pytest.mark.parametrize("at_s", [0.0, 5.0, 9.5, 14.0])
 def test_depth_puts_every_box_where_it_is(at_s):
-    sight = CLIP.sight(at_s)
+    sight = CLIP.render_view(at_s)
     for box, mask in zip(BOXES, sight.masks, strict=True):
         assert mask.sum() > 3000
         inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -44,11 +44,11 @@ def test_depth_puts_every_box_where_it_is(at_s):
 
 
 def test_the_eyes_rest_on_each_box_in_turn_and_all_begins_anew():
-    looked = [CLIP.looked_at(n / FPS) for n in range(round(PERIOD_S * FPS))]
+    looked = [CLIP.get_target_index(n / FPS) for n in range(round(PERIOD_S * FPS))]
     assert sorted(set(looked)) == looked[:: len(looked) // len(BOXES)] == list(range(len(BOXES)))
     for at_s in (0.5, 4.5, 8.5, 12.5):
-        sight = CLIP.sight(at_s)
-        assert sight.masks[CLIP.looked_at(at_s)][round(sight.aim.y), round(sight.aim.x)]
+        sight = CLIP.render_view(at_s)
+        assert sight.masks[CLIP.get_target_index(at_s)][round(sight.aim.y), round(sight.aim.x)]
     metres, turn = CLIP.base_from_camera(0.0).distance_to(CLIP.base_from_camera(PERIOD_S))
     assert metres < 1e-9
     assert turn < 1e-9
@@ -56,7 +56,7 @@ def test_the_eyes_rest_on_each_box_in_turn_and_all_begins_anew():
 
 def test_the_board_says_where_the_head_is():
     for at_s in (0.0, 6.0):
-        found = parse_board(BOARD).detect(CLIP.sight(at_s).image)
+        found = parse_board(BOARD).detect(CLIP.render_view(at_s).image)
         pose = estimate_pose(CLIP.camera, found.object_points, found.points_px)
         head = BASE_FROM_BOARD @ pose.camera_from_board.inverse()
         metres, turn = head.distance_to(CLIP.base_from_camera(at_s))
@@ -86,7 +86,7 @@ def test_a_device_sends_the_depth_of_each_picture():
         device.stop()
     frame, found = pairs[0]
     assert found.apart_s == 0
-    sight = CLIP.sight(frame.index / FPS)
+    sight = CLIP.render_view(frame.index / FPS)
     np.testing.assert_array_equal(found.depth, sight.depth.astype(np.float32) / 1000)
     assert np.abs(frame.image.astype(int) - sight.image).mean() < 4  # JPEG
 
@@ -94,4 +94,4 @@ def test_a_device_sends_the_depth_of_each_picture():
 def test_its_calibrations_are_read_as_any_other(tmp_path):
     camera, robot = write_calibrations(tmp_path)
     assert read_camera(camera, SIZE) == (CAMERA_NAME, CLIP.camera)
-    assert load_robot(robot, CAMERA_NAME, by_board=True).frame_id == "base"
+    assert load_robot_frame(robot, CAMERA_NAME, by_board=True).frame_id == "base"

@@ -23,7 +23,7 @@ def test_it_follows_what_it_fixates_as_the_picture_moves() -> None:
     errors, before = [], None
     for i in range(72):
         shift = 3 * i  # the camera pans by 3 px a frame
-        aim = wander.look(wide[:, shift : shift + WIDTH], i / FPS)
+        aim = wander.choose_aim(wide[:, shift : shift + WIDTH], i / FPS)
         if before is not None and not aim.jumped:
             errors.append(abs(aim.x + shift - before[0]) + abs(aim.y - before[1]))
         before = aim.x + shift, aim.y
@@ -33,7 +33,7 @@ def test_it_follows_what_it_fixates_as_the_picture_moves() -> None:
 
 def test_fixations_last_as_long_as_they_should() -> None:
     image, wander = texture(0, WIDTH, HEIGHT), WanderingGaze(seed=2)
-    jumps = [i / FPS for i in range(FPS * 25) if wander.look(image, i / FPS).jumped]
+    jumps = [i / FPS for i in range(FPS * 25) if wander.choose_aim(image, i / FPS).jumped]
     lasts = np.diff(jumps)
     assert len(lasts) > 12
     assert lasts.min() >= FIXATION_S[0]
@@ -46,7 +46,7 @@ def test_what_moves_differently_draws_the_eyes() -> None:
     for i in range(120):
         image, x = ground.copy(), 40 + 2 * i
         image[110:206, x : x + 96] = thing
-        aim = wander.look(image, i / FPS)
+        aim = wander.choose_aim(image, i / FPS)
         inside.append(x - 5 <= aim.x <= x + 101 and 105 <= aim.y <= 211)
     share = 96 * 96 / (WIDTH * HEIGHT)
     assert np.mean(inside[24:]) > 5 * share
@@ -56,7 +56,7 @@ def test_same_seed_same_path() -> None:
     paths = []
     for seed in (4, 4, 5):
         wander = WanderingGaze(seed)
-        paths.append([wander.look(texture(0, WIDTH, HEIGHT), i / FPS) for i in range(30)])
+        paths.append([wander.choose_aim(texture(0, WIDTH, HEIGHT), i / FPS) for i in range(30)])
     assert paths[0] == paths[1] != paths[2]
 
 
@@ -64,7 +64,7 @@ def test_same_seed_same_path() -> None:
 def test_pictures_without_anything_in_them(size: tuple[int, int]) -> None:
     wander = WanderingGaze()
     for i in range(40):
-        aim = wander.look(np.full((size[1], size[0], 3), 90, np.uint8), i / FPS)
+        aim = wander.choose_aim(np.full((size[1], size[0], 3), 90, np.uint8), i / FPS)
         assert 0 <= aim.x <= size[0]
         assert 0 <= aim.y <= size[1]
 
@@ -73,6 +73,6 @@ def test_change_of_size_and_cuts_are_survived() -> None:
     wander = WanderingGaze()
     for i in range(40):
         width, height = ((WIDTH, HEIGHT), (200, 300))[i // 7 % 2]
-        aim = wander.look(texture(i // 5, width, height), i / FPS)
+        aim = wander.choose_aim(texture(i // 5, width, height), i / FPS)
         assert 0 <= aim.x <= width
         assert 0 <= aim.y <= height

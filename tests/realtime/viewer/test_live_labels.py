@@ -45,4 +45,4 @@ def test_only_objects_of_a_recording_of_this_run_can_be_labelled(tmp_path):
 
     with serve_page() as page:
         run_client(page, visit)
-    assert load_labels(path).of(2) == ObjectLabel("cup", keep=False)
+    assert load_labels(path).get_label(2) == ObjectLabel("cup", keep=False)

@@ -9,7 +9,7 @@ import pytest
 
 from realtime.recording.labels import ObjectLabel, load_labels
 from realtime.recording.reader import RecordingReader
-from realtime.recording.visits import things
+from realtime.recording.visits import find_objects
 from realtime.recording.writer import RecordingFile
 from tests.browser import find_browser
 from tests.realtime.recording import looked
@@ -58,12 +58,14 @@ def recorded(tab, folder):
     tab.call("Input.insertText", text="rocks and trees")  # with letters that are keys elsewhere
     for kind in ("rawKeyDown", "keyUp"):
         tab.call("Input.dispatchKeyEvent", type=kind, key="Enter")
-    eventually(lambda: load_labels(path).of(number) == ObjectLabel("rocks and trees"), "a name in the file", TIMEOUT_S)
+    eventually(
+        lambda: load_labels(path).get_label(number) == ObjectLabel("rocks and trees"), "a name in the file", TIMEOUT_S
+    )
     tab.evaluate(f"gazecast.recording.objects.toggleKeep({number})")
-    eventually(lambda: not load_labels(path).of(number).keep, "that it is dropped", TIMEOUT_S)
+    eventually(lambda: not load_labels(path).get_label(number).keep, "that it is dropped", TIMEOUT_S)
     tab.wait_for("document.querySelector('#objects li.dropped') !== null")
     tab.press_key("u")
-    eventually(lambda: load_labels(path).of(number).keep, "that it is kept again", TIMEOUT_S)
+    eventually(lambda: load_labels(path).get_label(number).keep, "that it is kept again", TIMEOUT_S)
     pictured = "document.querySelector('#objects img').naturalWidth === 128"
     eventually(lambda: point_at_red(tab) and tab.evaluate(pictured), "its picture", TIMEOUT_S)
     tab.click("[data-verb=record]")
@@ -77,9 +79,9 @@ def test_the_recorded_file_opens_and_has_the_names(recorded, tab):
     path, number = recorded
     recording = RecordingReader(path)
     assert recording.complete
-    named = {one.object: (one.label, one.keep) for one in things(recording, load_labels(path))}
+    named = {one.object: (one.label, one.keep) for one in find_objects(recording, load_labels(path))}
     assert named[number] == ("rocks and trees", True)
-    assert next(recording.frames()).index >= 0
+    assert next(recording.read_frames()).index >= 0
     assert tab.evaluate("document.getElementById('recorded-title').textContent") == f"Recorded: {path.name}"
 
 
@@ -97,7 +99,7 @@ def test_the_page_reports_why_it_cannot_record_and_why_it_stopped(recorded, tab,
     def full(self, topic, log_ns, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(RecordingFile, "put", full)
+    monkeypatch.setattr(RecordingFile, "write_message", full)
     tab.press_key("r")
     tab.wait_for(f"{NOTICE}.includes('No space left on device')")
     tab.wait_for(f"!({IS_MARKED})")

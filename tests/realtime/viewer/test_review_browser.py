@@ -131,11 +131,13 @@ def test_labels_are_saved_and_undone(tab, path):
     tab.click("#objects li:nth-child(1) input")
     tab.call("Input.insertText", text="red cup")
     press(tab, "Enter")
-    eventually(lambda: load_labels(path).of(1) == ObjectLabel("red cup"), "a name in the file")
+    eventually(lambda: load_labels(path).get_label(1) == ObjectLabel("red cup"), "a name in the file")
     tab.wait_for("document.getElementById('card-object').textContent === 'red cup'")
     assert read_shown(tab)["tint"][0] > 50
     press(tab, "k")
-    eventually(lambda: load_labels(path).of(1) == ObjectLabel("red cup", keep=False), "that it is dropped in the file")
+    eventually(
+        lambda: load_labels(path).get_label(1) == ObjectLabel("red cup", keep=False), "that it is dropped in the file"
+    )
     tab.wait_for("document.querySelector('#objects li.dropped') !== null")
     assert read_shown(tab)["tint"][0] < 30  # the disc of the gaze alone
     assert tab.evaluate("document.getElementById('count').textContent") == "2, 1 dropped"

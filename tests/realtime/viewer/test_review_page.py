@@ -23,7 +23,7 @@ from tests.realtime.waiting import eventually
 def serve_recording(path, **settings):
     page = ReviewPage(ViewSettings(port=0, **settings), path)
     try:
-        eventually(lambda: page.timeline.done, "the end of the file", 30)
+        eventually(lambda: page.timeline.is_done, "the end of the file", 30)
         yield page
     finally:
         page.close()
@@ -114,7 +114,7 @@ def test_labels_are_saved_sent_to_all_pages_and_undone(path):
             for one in (ws, other):
                 message = await receive_text(one, "labels")
                 assert (message["labels"], message["undo"]) == ({"1": ["red cup", True], "2": ["dog", False]}, 1)
-            assert load_labels(path).of(1) == ObjectLabel("red cup")
+            assert load_labels(path).get_label(1) == ObjectLabel("red cup")
             await other.send_str('{"t":"undo"}')
             assert (await receive_text(ws, "labels"))["labels"]["1"] == ["", True]
             labels_path(path).with_suffix(".part").mkdir()  # so that the labels cannot be written

@@ -37,7 +37,7 @@ def trace(path: Path, error: SimulatedBias, *, count: int = 5, noise_px: float =
     for sample in range(int(times[-1] * RATE_HZ)):
         at_s = sample / RATE_HZ
         aim = aims[int(np.searchsorted(times, at_s, side="right")) - 1][1]
-        x, y = np.array(error.says(aim.x, aim.y, SIZE)) + rng.normal(0, noise_px, 2)
+        x, y = np.array(error.measure(aim.x, aim.y, SIZE)) + rng.normal(0, noise_px, 2)
         rows.append(f"{at_s:.3f},{x:.3f},{y:.3f},{confidence}")
     path.write_text("\n".join(rows) + "\n")
     return path

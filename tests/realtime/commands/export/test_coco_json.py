@@ -13,7 +13,7 @@ from realtime.commands.export.coco_json import (
     CocoCategory,
     CocoImage,
     annotation_fields,
-    dataset,
+    build_dataset,
     write_json,
 )
 from realtime.errors import AnnotationError
@@ -48,7 +48,7 @@ def test_one_file_is_read_as_coco_and_as_sa_1b(tmp_path):
         patch(2, category_id=7, crop_box=(0, 1, 4, 5)),
     ]
     file = tmp_path / "cup.json"
-    write_json(file, dataset([IMAGE], iter(found), [cup], {"description": "a cup"}))
+    write_json(file, build_dataset([IMAGE], iter(found), [cup], {"description": "a cup"}))
     read = coco.COCO(str(file))
     first, second = read.loadAnns(read.getAnnIds(imgIds=3, catIds=7))
     assert np.array_equal(read.annToMask(first).astype(bool), found[0].mask)
@@ -76,7 +76,7 @@ def test_one_file_is_read_as_coco_and_as_sa_1b(tmp_path):
 )
 def test_what_a_reader_would_stumble_over_is_refused(images, annotations, says):
     with pytest.raises(AnnotationError, match=says):
-        dataset(images, annotations)
+        build_dataset(images, annotations)
 
 
 @pytest.mark.parametrize("value", [float("nan"), object()])
@@ -84,5 +84,5 @@ def test_what_is_no_json_leaves_the_old_file(tmp_path, value):
     file = tmp_path / "a.json"
     file.write_text("old")
     with pytest.raises(AnnotationError, match=r"a\.json cannot be written"):
-        write_json(file, dataset([IMAGE], [patch(extra={"x": value})]))
+        write_json(file, build_dataset([IMAGE], [patch(extra={"x": value})]))
     assert file.read_text() == "old"

@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from rich.console import Console
 
-from realtime.commands.export.coco import chosen
+from realtime.commands.export.coco import select_masks
 from realtime.commands.export.command import ExportTargets, export
-from realtime.commands.export.csv_table import HEADER, iso
-from realtime.commands.export.video import fitted
+from realtime.commands.export.csv_table import HEADER, format_time
+from realtime.commands.export.video import fit_image
 from realtime.commands.main import main
 from realtime.errors import RecordingError, RunFailed
 from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import LabelFile, ObjectLabel, save_labels
-from realtime.recording.mask_events import sights
+from realtime.recording.mask_events import read_mask_events
 from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.types import State
@@ -75,7 +75,7 @@ def test_the_video_has_every_frame_at_its_time_with_its_mask(tmp_path: Path) -> 
 
 
 def test_pictures_of_another_size_are_fitted_in(tmp_path: Path) -> None:
-    wide = fitted(np.full((10, 40, 3), 200, np.uint8), (64, 48))
+    wide = fit_image(np.full((10, 40, 3), 200, np.uint8), (64, 48))
     assert wide.shape == (48, 64, 3)
     assert wide[:15].max() == 0
     assert wide[24].min() == 200
@@ -110,7 +110,7 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
     names = {kind["id"]: kind["name"] for kind in coco.loadCats(coco.getCatIds())}
     assert names == {1: "object", 2: "cup"}
     originals = {
-        read_frame(entry.data).index: read_frame(entry.data) for entry in RecordingReader(path).entries((FRAME,))
+        read_frame(entry.data).index: read_frame(entry.data) for entry in RecordingReader(path).read_entries((FRAME,))
     }
     things: list[int] = []
     for found in coco.loadAnns(coco.getAnnIds()):
@@ -119,7 +119,7 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
         assert np.array_equal(coco.annToMask(found) > 0, mask)
         x, y, width, height = found["bbox"]
         assert mask[y : y + height, x : x + width].sum() == found["area"] == mask.sum()
-        assert names[found["category_id"]] == (LABELS.of(found["object"]).text or "object")
+        assert names[found["category_id"]] == (LABELS.get_label(found["object"]).text or "object")
         assert (found["predicted_iou"], found["confidence"], found["state"]) == (0.9, 0.8, "locked")
         assert found["point_coords"] == [[14 + 12 * (found["object"] % 4), 24.0]]
         assert found["timestamp"] == pytest.approx(100 + found["frame_index"] / 25)
@@ -151,8 +151,8 @@ moments = st.builds(Shown, st.integers(1, 3), states, st.floats(0, 1), st.floats
 def test_of_every_stretch_the_best_mask_is_chosen(
     tmp_path_factory: pytest.TempPathFactory, shown: Sequence[Shown], every_s: float
 ) -> None:
-    seen = list(sights(RecordingReader(record(tmp_path_factory.mktemp("r") / "a.mcap", shown))))
-    keys = chosen(seen, LABELS, every_s)
+    seen = list(read_mask_events(RecordingReader(record(tmp_path_factory.mktemp("r") / "a.mcap", shown))))
+    keys = select_masks(seen, LABELS, every_s)
     stretches = {}
     for sight in seen:
         if sight.state in ("preview", "locked") and sight.object != 2:
@@ -161,7 +161,7 @@ def test_of_every_stretch_the_best_mask_is_chosen(
     for found in stretches.values():
         best = [sight for sight in found if sight.key in keys]
         assert len(best) == 1
-        assert best[0].worth == max(sight.confidence * sight.score for sight in found)
+        assert best[0].quality == max(sight.confidence * sight.score for sight in found)
 
 
 # -- trouble ----------------------------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest
 class Interrupted(RecordingReader):
     """A recording in the middle of which Ctrl-C is pressed."""
 
-    def entries(self, *args: Any, **kinds: Any) -> Iterator[RecordingEntry]:
-        for number, entry in enumerate(super().entries(*args, **kinds)):
+    def read_entries(self, *args: Any, **kinds: Any) -> Iterator[RecordingEntry]:
+        for number, entry in enumerate(super().read_entries(*args, **kinds)):
             if number == 60:
                 os.kill(os.getpid(), signal.SIGINT)
             yield entry
@@ -258,7 +258,7 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "masks of Tür" in out
     assert left(tmp_path) == ["walk-coco", "walk.csv", "walk.labels.json", "walk.mcap", "walk.mp4"]
     for arguments, said in (
-        ([str(path)], "say what to export"),
+        ([str(path)], "name at least one export"),
         ([str(path), "--csv", str(tmp_path / "x.csv"), "--sa1b"], "--coco"),
         ([str(path), "--coco", str(tmp_path / "x"), "--every", "-1"], "0 or more"),
         ([str(path), "--video"], "exists"),
@@ -274,14 +274,16 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_wall_clock_times_are_iso_8601(wall_ns: int) -> None:
     from datetime import datetime
 
-    assert abs(datetime.fromisoformat(iso(wall_ns)).timestamp() - wall_ns / 1e9) < 0.0011
+    assert abs(datetime.fromisoformat(format_time(wall_ns)).timestamp() - wall_ns / 1e9) < 0.0011
 
 
 def test_pictures_that_cannot_be_decoded_are_left_out_and_told(tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "a.mcap", ABOUT)
-    for entry in RecordingReader(record(tmp_path / "b.mcap", run(20, 1))).entries():
+    for entry in RecordingReader(record(tmp_path / "b.mcap", run(20, 1))).read_entries():
         broken = entry.topic == FRAME and read_frame(entry.data).index in (3, 4)
-        file.put(entry.topic, entry.log_ns, entry.data.replace(b"\xff\xd8\xff", b"no!") if broken else entry.data)
+        file.write_message(
+            entry.topic, entry.log_ns, entry.data.replace(b"\xff\xd8\xff", b"no!") if broken else entry.data
+        )
     file.close()
     said = exported(tmp_path / "a.mcap", ExportTargets(tmp_path / "a.mp4", coco=tmp_path / "set", every_s=0))
     assert "18 frames" in said[0]

@@ -16,7 +16,7 @@ from realtime.commands.plot.page import draw_page
 from realtime.commands.plot.summary import GRID, RecordingSummary, StateSpan, name_of, summarize
 from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
-from realtime.recording.mask_events import events
+from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
 from tests.realtime.recording.looked import ABOUT, SIZE, damage, record, run
 
@@ -25,7 +25,7 @@ SHOWN = [*run(5, None), *run(10, 1, "preview"), *run(10, 1), *run(30, 2, "held")
 
 def summary_of(path: Path) -> RecordingSummary:
     recording = RecordingReader(path)
-    return summarize(events(recording), recording.about)
+    return summarize(read_events(recording), recording.about)
 
 
 def test_the_summary_has_the_times_of_the_run(tmp_path: Path) -> None:

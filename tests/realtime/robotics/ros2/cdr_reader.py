@@ -37,10 +37,12 @@ def solid(index: int = 0, thing: int = 3) -> Object3dMessage:
     covariance = (4e-6, 1e-6, 0.0, 1e-6, 5e-6, 0.0, 0.0, 0.0, 6e-6)
     return Object3dMessage(
         FrameRef(index, index / 30, *SIZE), captured_ns(index), thing, "locked", "depth",
-        ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), covariance, (0.11, 0.21, 0.95), turn, (0.0,) * 3),
+        ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), covariance, (0.11, 0.21, 0.95), turn,
+            (0.0,) * 3),
         extents=(0.3, 0.2, 0.1), box="minimal", count=50, valid=0.9, voxel_m=0.005, camera=CAMERA,
         points=np.random.default_rng(index).normal(size=(50, 3)).astype(np.float32),
-        robot=ObjectPose("base_link"), robot_from_camera_m=(1.0, 2.0, 3.0), robot_from_camera_xyzw=(0.5, -0.5, 0.5, -0.5),
+        robot=ObjectPose("base_link"), robot_from_camera_m=(1.0, 2.0, 3.0),
+        robot_from_camera_xyzw=(0.5, -0.5, 0.5, -0.5),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from realtime.recording.labels import LabelFile, ObjectLabel
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.robotics.ros2.bag import write_bag
-from realtime.robotics.ros2.topics import TOPICS, full_name
+from realtime.robotics.ros2.topics import TOPICS, name_ros_topic
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import FRAME_ID, SIZE, WALL_NS, captured_ns, mask, solid
 from tests.realtime.robotics.ros2.test_convert import PUBLISHED
@@ -39,14 +39,14 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> RecordingReader:
 
     class Sink:
         def send(self, topic: str, payload: bytes) -> bool:
-            file.put(topic, at_ns + WALL_NS, payload)
+            file.write_message(topic, at_ns + WALL_NS, payload)
             return True
 
     broadcast = MessagePublisher(Sink(), "eyes", lambda: at_ns)
     for index in range(FRAMES):
         at_ns = captured_ns(index) + 4_000_000
         shot = Frame(picture(index), index, index / 30, captured_ns(index), at_ns)
-        file.put(FRAME, at_ns + WALL_NS, pack_frame(shot, False, 90))
+        file.write_message(FRAME, at_ns + WALL_NS, pack_frame(shot, False, 90))
         at_ns += 9_000_000
         thing = 3 if index < 3 else 4
         broadcast.publish("mask", mask(index, thing, lost=index == 2).to_fields())
@@ -96,7 +96,7 @@ def test_rosbags_reads_it(bag: Path) -> None:
     from rosbags.typesys import Stores, get_typestore
 
     seen: dict[str, int] = {}
-    names = {full_name("eyes", topic): topic for topic in TOPICS}
+    names = {name_ros_topic("eyes", topic): topic for topic in TOPICS}
     # Types come from the file's own definitions; vision_msgs is in no store.
     with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
         assert {c.topic: c.msgtype for c in reader.connections} == {name: TOPICS[t] for name, t in names.items()}
@@ -113,7 +113,7 @@ def test_mcap_reads_it_and_the_types_are_those_of_ros(bag: Path) -> None:
     from mcap.reader import make_reader
 
     seen: dict[str, int] = {}
-    names = {full_name("eyes", topic): topic for topic in TOPICS}
+    names = {name_ros_topic("eyes", topic): topic for topic in TOPICS}
     with bag.open("rb") as file:
         reader = make_reader(file, decoder_factories=[mcap_ros2.DecoderFactory()])
         assert reader.get_header().profile == "ros2"

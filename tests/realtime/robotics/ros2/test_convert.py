@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from calibration import CameraModel, FisheyeCamera, PinholeCamera, RigidTransform
 from realtime.errors import Ros2Error
 from realtime.robotics.ros2 import convert, message_types
-from realtime.robotics.ros2.message_types import cdr, make, type_hash
+from realtime.robotics.ros2.message_types import cdr, make_message, type_hash
 from realtime.types import FrameRef
 from tests.realtime.robotics.ros2.cdr_reader import CAMERA, FRAME_ID, SIZE, WALL_NS, mask, ray, solid
 
@@ -39,7 +39,7 @@ def through(message: Any) -> Any:
 
 
 def head() -> Any:
-    return convert.header(WALL_NS, FRAME_ID)
+    return convert.make_header(WALL_NS, FRAME_ID)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -157,4 +157,4 @@ def test_a_missing_library_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     message_types._store.cache_clear()
     monkeypatch.setitem(sys.modules, "rosbags.typesys", None)
     with pytest.raises(Ros2Error, match=r"pip install -e '.\[robotics\]'"):
-        make("std_msgs/msg/Header")
+        make_message("std_msgs/msg/Header")

@@ -19,8 +19,8 @@ from realtime.comms import pack
 from realtime.errors import Ros2Error, TransportError
 from realtime.pipeline.observers import FrameResult
 from realtime.robotics.ros2 import message_types
-from realtime.robotics.ros2.foxglove import FoxgloveServer, host_port
-from realtime.robotics.ros2.topics import TOPICS, full_name
+from realtime.robotics.ros2.foxglove import FoxgloveServer, parse_host_port
+from realtime.robotics.ros2.topics import TOPICS, name_ros_topic
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import CAMERA, FRAME_ID, SIZE, WALL_NS, captured_ns, mask, solid
 from tests.realtime.waiting import eventually
@@ -29,7 +29,7 @@ pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install 
 pytest.importorskip("foxglove", reason="Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'")
 
 WITHIN_S = 20
-NAMES = {full_name("eyes", topic): topic for topic in TOPICS}
+NAMES = {name_ros_topic("eyes", topic): topic for topic in TOPICS}
 
 
 def shown(index: int, size: tuple[int, int] = SIZE) -> FrameResult:
@@ -61,7 +61,9 @@ class Client:
         while self.channels.keys() < set(NAMES):
             said = json.loads(await self._socket.receive_str(timeout=WITHIN_S))
             self.channels.update({channel["topic"]: channel for channel in said.get("channels", [])})
-        wanted = [{"id": 100 + n, "channelId": self.channels[full_name("eyes", t)]["id"]} for n, t in enumerate(topics)]
+        wanted = [
+            {"id": 100 + n, "channelId": self.channels[name_ros_topic("eyes", t)]["id"]} for n, t in enumerate(topics)
+        ]
         self._topics = {100 + number: topic for number, topic in enumerate(topics)}
         await self._socket.send_json({"op": "subscribe", "subscriptions": wanted})
 
@@ -184,13 +186,13 @@ def test_a_port_in_use_is_told(server: FoxgloveServer) -> None:
 @pytest.mark.parametrize("text", ["", "here", "host:", ":8765", "host:70000", "ws://host:8765", "a:b:1"])
 def test_what_is_no_address_is_told(text: str) -> None:
     with pytest.raises(TransportError, match="expected HOST:PORT"):
-        host_port(text)
+        parse_host_port(text)
 
 
 def test_addresses_are_this_machines_own_unless_told_otherwise() -> None:
-    assert host_port("8765") == ("127.0.0.1", 8765)
-    assert host_port("0.0.0.0:1") == ("0.0.0.0", 1)
-    assert host_port("[::1]:8765") == ("[::1]", 8765)
+    assert parse_host_port("8765") == ("127.0.0.1", 8765)
+    assert parse_host_port("0.0.0.0:1") == ("0.0.0.0", 1)
+    assert parse_host_port("[::1]:8765") == ("[::1]", 8765)
 
 
 def test_a_missing_library_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, full_name
+from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, name_ros_topic
 from tests.realtime.robotics.ros2.cdr_reader import (
     CAMERA,
     CAPTURED_NS,
@@ -37,14 +37,15 @@ def header(outgoing):
     ],
 )
 def test_names_are_such_as_ros_allows(stream: str, topic: str, name: str) -> None:
-    assert full_name(stream, topic) == name
+    assert name_ros_topic(stream, topic) == name
 
 
 def test_everything_about_a_frame_has_its_stamp_and_the_cameras_frame() -> None:
     translator = MessageTranslator(WALL_NS, camera=CAMERA, camera_frame=FRAME_ID)
     said = [
-        *translator.picture(b"jpeg", "jpeg", captured_ns(4)), *translator.mask(mask(4)), *translator.object3d(solid(4)),
-        *translator.picture(b"jpeg", "jpeg", captured_ns(4), "overlay/compressed"),
+        *translator.translate_image(b"jpeg", "jpeg", captured_ns(4)), *translator.translate_mask(mask(4)),
+        *translator.translate_object3d(solid(4)),
+        *translator.translate_image(b"jpeg", "jpeg", captured_ns(4), "overlay/compressed"),
     ]  # fmt: skip
     assert {outgoing.topic for outgoing in said} == TOPICS.keys()
     assert len(said) == len(TOPICS)  # camera_info once, not once a message
@@ -58,16 +59,20 @@ def test_everything_about_a_frame_has_its_stamp_and_the_cameras_frame() -> None:
 
 def test_the_next_frame_has_its_own_camera_info() -> None:
     translator = MessageTranslator(WALL_NS, camera=CAMERA)
-    infos = [o for index in (0, 1) for o in translator.mask(mask(index)) if o.topic == "camera_info"]
+    infos = [o for index in (0, 1) for o in translator.translate_mask(mask(index)) if o.topic == "camera_info"]
     assert [info.stamp_ns - WALL_NS for info in infos] == [captured_ns(0), captured_ns(1)]
 
 
 def test_without_a_camera_none_is_told() -> None:
-    assert {outgoing.topic for outgoing in MessageTranslator(0).mask(mask())} == {"mask", "label", "detections_2d"}
+    assert {outgoing.topic for outgoing in MessageTranslator(0).translate_mask(mask())} == {
+        "mask",
+        "label",
+        "detections_2d",
+    }
 
 
 def test_a_ray_says_that_nothing_is_there_in_space() -> None:
-    said = {outgoing.topic: outgoing.message for outgoing in MessageTranslator(0).object3d(ray())}
+    said = {outgoing.topic: outgoing.message for outgoing in MessageTranslator(0).translate_object3d(ray())}
     assert said.keys() == {"camera_info", "detections_3d"}
     assert said["detections_3d"].detections == []
 
@@ -76,19 +81,19 @@ def test_the_confidence_is_that_of_the_same_objects_mask() -> None:
     translator = MessageTranslator(0)
     scores = []
     for thing in (3, 4):
-        list(translator.mask(mask()))
-        said = {outgoing.topic: outgoing.message for outgoing in translator.object3d(solid(thing=thing))}
+        list(translator.translate_mask(mask()))
+        said = {outgoing.topic: outgoing.message for outgoing in translator.translate_object3d(solid(thing=thing))}
         scores.append(said["detections_3d"].detections[0].results[0].hypothesis.score)
     assert scores == [0.8, 0.0]
 
 
 def test_what_nobody_wants_is_not_made() -> None:
     translator = MessageTranslator(0, camera=CAMERA, wanted=lambda topic: topic == "detections_2d")
-    assert [outgoing.topic for outgoing in translator.mask(mask())] == ["detections_2d"]
-    assert not list(translator.object3d(solid()))
-    assert not list(translator.picture(b"", "jpeg", 1))
+    assert [outgoing.topic for outgoing in translator.translate_mask(mask())] == ["detections_2d"]
+    assert not list(translator.translate_object3d(solid()))
+    assert not list(translator.translate_image(b"", "jpeg", 1))
 
 
 def test_a_mask_without_a_time_of_capture_has_that_of_its_arrival() -> None:
     old = dataclasses.replace(mask(), captured_ns=0)
-    assert {outgoing.stamp_ns for outgoing in MessageTranslator(0).mask(old)} == {CAPTURED_NS + 4_000_000}
+    assert {outgoing.stamp_ns for outgoing in MessageTranslator(0).translate_mask(old)} == {CAPTURED_NS + 4_000_000}
