@@ -36,9 +36,9 @@ from realtime.infra.progress import EngineProgress, TerminalProgress
 FOLDER = Path("segment-out")
 _TUNED = {
     "points_per_side": ("N", "a grid of N x N clicks (default 32)"),
-    "least_predicted_iou": ("X", "keep masks that the model believes to be better (default 0.88)"),
-    "least_stability": ("X", "keep masks that change less with the threshold (default 0.95)"),
-    "crop_layers": ("N", "look again at 4, 16, ... parts of the picture, for small things (default 0)"),
+    "least_predicted_iou": ("X", "minimum IoU that the model predicts for a mask (default 0.88)"),
+    "least_stability": ("X", "minimum stability of a mask against its threshold (default 0.95)"),
+    "crop_layers": ("N", "segment 4, 16, ... crops of the picture, too, for small objects (default 0)"),
     "smallest_region_px": ("PX", "fill smaller holes and drop smaller islands (default 0)"),
 }
 """Fields of `AutomaticSettings` that have a flag."""
@@ -46,15 +46,15 @@ _TUNED = {
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `segment` to the verbs of `gazecast`."""
-    about = "segment pictures: everything in them, or what points or a box mean"
+    about = "segment pictures: automatically, or from points or a box"
     sub = add_parser(verbs, "segment", _segment, about)
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="one or more picture files")
-    sub.add_argument("--everything", action="store_true", help="every thing that the model finds")
+    sub.add_argument("--everything", action="store_true", help="every object that the model finds")
     sub.add_argument(
-        "--point", action="append", default=[], metavar="X,Y", help="a pixel of the thing; may be repeated"
+        "--point", action="append", default=[], metavar="X,Y", help="a pixel of the object; may be repeated"
     )
-    sub.add_argument("--not", action="append", default=[], dest="off", metavar="X,Y", help="a pixel that is not of it")
-    sub.add_argument("--box", metavar="X0,Y0,X1,Y1", help="a box round the thing, pixels")
+    sub.add_argument("--not", action="append", default=[], dest="off", metavar="X,Y", help="a pixel outside the object")
+    sub.add_argument("--box", metavar="X0,Y0,X1,Y1", help="a box around the object, pixels")
     sub.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"where NAME.json and NAME.png go "
                      f"(default {FOLDER})")  # fmt: skip
     sub.add_argument("--engine", dest="backend", choices=get_args(Backend), default="openvino")
@@ -104,7 +104,7 @@ def _segment(args: argparse.Namespace) -> int:
     return 0
 
 
-# -- what the flags mean -----------------------------------------------------------------------------------------------
+# -- flags -------------------------------------------------------------------------------------------------------------
 
 
 def _read_prompt(args: argparse.Namespace) -> Prompt | None:

@@ -41,9 +41,9 @@ def test_a_folder_of_pictures(clip: Path, tmp_path: Path, capsys: pytest.Capture
     cv2.imwrite(str(folder / "wall.png"), np.full((480, 640, 3), 90, np.uint8))
     out, ros = tmp_path / "camera.json", tmp_path / "info.yaml"
     assert calibrate("--images", folder, "--board", SPEC, "--out", out, "--ros", ros, "--name", "scene") == 0
-    said = capsys.readouterr().out
-    assert "no board found" in said
-    assert "no picture that OpenCV reads" in said
+    output = capsys.readouterr().out
+    assert "no board found" in output
+    assert "no picture that OpenCV reads" in output
     record = load_record(out, "camera", size=(640, 480), camera="scene")
     assert record.body["rms_px"] < 0.6
     assert len(record.body["views"]) == 16
@@ -126,7 +126,7 @@ def test_a_foreign_model_that_knows_no_ray_is_refused(tmp_path: Path, capsys: py
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         (("--images", "nowhere", "--board", SPEC), "nowhere is no folder"),
         (("--images", ".", "--board", SPEC), "no pictures in ."),
@@ -142,7 +142,7 @@ def test_a_foreign_model_that_knows_no_ray_is_refused(tmp_path: Path, capsys: py
 )
 def test_wrong_use_is_one_line(
     argv: tuple[str, ...],
-    says: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -151,12 +151,12 @@ def test_wrong_use_is_one_line(
     (tmp_path / "notes.txt").write_text("hello")
     assert calibrate(*argv) in (1, 2)
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert "Traceback" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_folder_without_a_board_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_a_board_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((480, 640, 3), 90, np.uint8))
     assert calibrate("--images", tmp_path, "--board", SPEC, "--out", tmp_path / "camera.json") == 2
     assert "0 views of the board are too few" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_without_a_window_presses_come_when_their_time_has_come():
     assert stage.show(advice, None) == []
 
 
-class Said(QuietProgress):
+class RecordingProgress(QuietProgress):
     """Keeps the lines."""
 
     def __init__(self):
@@ -115,17 +115,17 @@ class Said(QuietProgress):
         self.lines.append(text)
 
 
-def test_without_a_window_what_stands_in_the_way_is_said_once():
-    said, clock = Said(), [0]
+def test_without_a_window_a_persistent_hint_is_printed_once():
+    progress, clock = RecordingProgress(), [0]
     stage, choreography = (
-        HeadlessDisplay(said, clock_ns=lambda: clock[0]),
+        HeadlessDisplay(progress, clock_ns=lambda: clock[0]),
         GazeChoreography(build_screen_steps(5), is_guided=False),
     )
     for _ in range(100):
         clock[0] += 100_000_000
         stage.show(choreography.advise(clock[0] / 1e9), None)
-    assert len(said.lines) == 1
-    assert "none of the markers that are still wanted" in said.lines[0]
+    assert len(progress.lines) == 1
+    assert "none of the markers that are still wanted" in progress.lines[0]
 
 
 def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):

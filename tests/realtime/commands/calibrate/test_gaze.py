@@ -20,7 +20,7 @@ from realtime.comms.sockets import PublisherSocket, TopicSubscription
 from realtime.errors import SettingsError
 from realtime.simulation.calibration_wearer import TARGET_S, SimulatedBias, TargetClip
 from realtime.sources.calibrated import MIN_RADIUS_DEG, load_gaze_calibration
-from tests.realtime.commands.calibrate.wearer import DEG_PX, FPS, SIZE, calibrate, record, said, trace
+from tests.realtime.commands.calibrate.wearer import DEG_PX, FPS, SIZE, calibrate, read_json, record, trace
 from tests.realtime.waiting import eventually
 
 BIAS = SimulatedBias((14.0, -9.0), 3.0)
@@ -73,7 +73,7 @@ def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
     code = calibrate(
         "gaze", clip, gaze, "--targets", "5", "--camera", str(file), "--out", str(tmp_path / "g.json"), "--json"
     )
-    body = said(capsys)
+    body = read_json(capsys)
     assert code == 0
     assert body["verdict"] == "pass"
     assert body["view"]["camera"]["fx"] == 400.0
@@ -96,17 +96,17 @@ def test_a_slip_is_seen_by_validate_and_taken_out_by_drift(clip, made, tmp_path,
     slipped = trace(tmp_path / "slipped.csv", slip)
     kept = ("--calibration", str(file), "--json")
     calibrate("validate", clip, slipped, *kept)
-    before = said(capsys)["validation"]
+    before = read_json(capsys)["validation"]
     assert before["accuracy_deg"] == pytest.approx(1.5, abs=0.3)
     assert calibrate("drift", clip, slipped, *kept) == 0
-    drifted = said(capsys)
+    drifted = read_json(capsys)
     assert drifted["error_deg"] == pytest.approx(1.5, abs=0.3)
     assert drifted["left_deg"] < 0.2
     assert calibrate("validate", clip, slipped, *kept) == 0
-    assert said(capsys)["validation"]["accuracy_deg"] < 0.5
+    assert read_json(capsys)["validation"]["accuracy_deg"] < 0.5
 
 
-def test_what_is_no_slip_is_told(clip, made, tmp_path, capsys):
+def test_too_large_a_drift_is_refused(clip, made, tmp_path, capsys):
     file = tmp_path / "gaze.json"
     file.write_text(made[0].read_text())
     gone = trace(tmp_path / "gone.csv", SimulatedBias((14.0 + 8 * DEG_PX, 0.0)))
@@ -119,21 +119,21 @@ def test_what_is_no_slip_is_told(clip, made, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("how", "message"),
     [
         ({"confidence": 0.4}, "0 usable targets are too few"),
         ({"noise_px": 60.0}, "no calibration was written"),
     ],
 )
-def test_what_cannot_be_calibrated_with_is_refused(clip, tmp_path, capsys, how, says):
+def test_unusable_gaze_is_refused(clip, tmp_path, capsys, how, message):
     out = tmp_path / "gaze.json"
     code = calibrate("gaze", clip, trace(tmp_path / "t.csv", BIAS, **how), "--targets", "5", "--out", str(out))
     assert code in (1, 2)
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not out.exists()
 
 
-def test_things_that_were_looked_at_and_pressed(clip, tmp_path, capsys):
+def test_fixated_and_pressed_objects_calibrate(clip, tmp_path, capsys):
     """The recording's own targets, as if they were things: when and where, in a file."""
     rows = ["timestamp,x,y,role"]
     for at_s, _, aim in TargetClip(5, SIZE).aims():
@@ -143,7 +143,7 @@ def test_things_that_were_looked_at_and_pressed(clip, tmp_path, capsys):
     points.write_text("\n".join(rows) + "\n")
     out = ("--out", str(tmp_path / "gaze.json"), "--json")
     code = calibrate("gaze", clip, trace(tmp_path / "t.csv", BIAS), "--method", "press", "--points", str(points), *out)
-    body = said(capsys)
+    body = read_json(capsys)
     assert code == 0
     assert len(body["validation"]["targets"]) == 4
     assert body["validation"]["accuracy_deg"] < 0.5
@@ -158,7 +158,7 @@ def test_points_that_are_none_are_refused_with_their_line(tmp_path, row):
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         (("gaze", "--headless"), "--source is missing"),
         (("gaze", "--headless", "--source", "camera:0"), "has no gaze of its own"),
@@ -169,9 +169,9 @@ def test_points_that_are_none_are_refused_with_their_line(tmp_path, row):
         (("gaze", "--headless", "--source", "pupil://127.0.0.1:9", "--timeout", "0"), "--timeout must be above 0"),
     ],
 )
-def test_wrong_use_is_one_line(capsys, argv, says):
+def test_wrong_use_is_one_line(capsys, argv, message):
     assert main(["calibrate", *argv]) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_run_refuses_what_belongs_to_other_pictures(made, tmp_path, capsys):

@@ -42,9 +42,9 @@ def test_photos_from_a_wrist(robot: Path, tmp_path: Path, capsys: pytest.Capture
     camera = write_camera(tmp_path / "camera.json")
     argv = ("--poses", robot, "--camera", camera, "--board", SPEC, "--robot", "arm", "--out", out)
     assert calibrate(*argv) == 0
-    said = capsys.readouterr().out
-    assert "05.png" in said
-    assert "lost.png (no such picture)" in said
+    output = capsys.readouterr().out
+    assert "05.png" in output
+    assert "lost.png (no such picture)" in output
     record = load_record(out, "handeye", size=(640, 480), camera="wrist", device="arm")
     known = UncertainTransform.from_dict(record.body["gripper_from_camera"])
     metres, radians = known.pose.distance_to(GRIPPER_FROM_CAMERA)
@@ -93,7 +93,7 @@ def test_the_wrong_setup_is_refused_with_what_to_check(tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         (("--poses", "none.csv"), "cannot read none.csv"),
         (("--poses", "empty"), "holds neither poses.json nor poses.csv"),
@@ -106,7 +106,7 @@ def test_the_wrong_setup_is_refused_with_what_to_check(tmp_path: Path, capsys: p
 )
 def test_wrong_use_is_one_line(
     argv: tuple[str, ...],
-    says: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -119,6 +119,6 @@ def test_wrong_use_is_one_line(
     (tmp_path / "bare.json").write_text(json.dumps({"poses": [pose]}))
     assert calibrate("--camera", "camera.json", *argv) == 2
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "handeye.json").exists()

@@ -1,4 +1,4 @@
-"""What cannot be written is said before anything is done, and asking leaves nothing behind."""
+"""Unwritable outputs are reported before a calibration starts, and checking creates no file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realtime.commands.main import main
 from realtime.errors import SettingsError
 
 
-def test_what_can_be_written_is_left_as_it_is(tmp_path):
+def test_writable_outputs_are_not_changed(tmp_path):
     (tmp_path / "old.json").write_text("old")
     check_outputs(tmp_path / "new" / "folder" / "gaze.json", None, tmp_path / "camera.yaml", None)
     check_outputs(tmp_path / "old.json", tmp_path / "elsewhere" / "page")
@@ -24,12 +24,16 @@ def test_the_report_lies_beside_the_result():
     assert report_stem(Path("a/gaze.json"), Path("b")) == Path("b")
 
 
-def test_what_cannot_is_named(tmp_path):
+def test_unwritable_outputs_are_named(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     (tmp_path / "x-report.png").mkdir()
-    for out, says in ((tmp_path, "is a folder"), (file / "gaze.json", "is no folder"), (tmp_path / "x.json", "x-rep")):
-        with pytest.raises(SettingsError, match=says):
+    for out, message in (
+        (tmp_path, "is a folder"),
+        (file / "gaze.json", "is no folder"),
+        (tmp_path / "x.json", "x-rep"),
+    ):
+        with pytest.raises(SettingsError, match=message):
             check_outputs(out, None)
     with pytest.raises(SettingsError, match="is no folder"):
         check_outputs(tmp_path / "y.json", None, file / "camera.yaml")
@@ -43,6 +47,6 @@ def test_what_cannot_is_named(tmp_path):
         ("handeye", "--poses", ".", "--camera", "camera.json"),
     ],
 )
-def test_every_verb_asks_first(tmp_path, capsys, argv):
+def test_every_verb_checks_its_outputs_first(tmp_path, capsys, argv):
     assert main(["calibrate", *argv, "--out", str(tmp_path)]) == 2
     assert "is a folder; name a file to write" in capsys.readouterr().err

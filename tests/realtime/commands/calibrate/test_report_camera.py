@@ -1,4 +1,4 @@
-"""What a camera calibration says of itself, and what it tells to do."""
+"""The report of a camera calibration: verdict, findings, and figures."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def good() -> IntrinsicsFit:
     return calibrate_camera(views(WEBCAM, 25))
 
 
-def said(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> str:
+def format_findings(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> str:
     return " ".join(f"{finding.level}: {finding.message} {finding.advice}" for finding in assess_result(result, unseen))
 
 
 def test_a_good_one_passes(good: IntrinsicsFit) -> None:
-    assert assess_result(good)[0].level == "pass", said(good)
-    assert "Nothing is missing" in said(good)
+    assert assess_result(good)[0].level == "pass", format_findings(good)
+    assert "Nothing is missing" in format_findings(good)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_what_is_wrong_decides_the_verdict(
 ) -> None:
     worse = replace(good, **change)  # type: ignore[arg-type]
     assert assess_result(worse)[0].level == level
-    assert words in said(worse)
+    assert words in format_findings(worse)
 
 
 def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: IntrinsicsFit) -> None:
     bad = BoardView("left02", 54, 1.2, 4.8, "1.2 px, 6 times the median")
     worse = replace(good, views=(*good.views, bad))
-    text = said(worse, (BoardView("wall", 0, math.nan, math.nan, "no board found"),))
+    text = format_findings(worse, (BoardView("wall", 0, math.nan, math.nan, "no board found"),))
     assert assess_result(worse)[0].level == "pass"
     assert "left02 was dropped" in text
     assert "No board in 1 picture: wall" in text
@@ -64,7 +64,7 @@ def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: Int
 def test_a_part_of_the_picture_that_is_not_known_is_said(good: IntrinsicsFit) -> None:
     assert compute_known_share(WEBCAM) == 1
     assert 0.98 < compute_known_share(NEON) < 0.998
-    assert "the rest is invalid" in said(replace(good, camera=NEON))
+    assert "the rest is invalid" in format_findings(replace(good, camera=NEON))
 
 
 def test_the_facts_carry_units_and_deviations(good: IntrinsicsFit) -> None:

@@ -1,4 +1,4 @@
-"""What the page says for what was found."""
+"""The findings and figures of a gaze calibration report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hand-eye calibration says of itself, and what it tells to do."""
+"""The report of a hand-eye calibration: verdict, findings, and figures."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def record(folder: Path, count: int = 5) -> Path:
 
 
 def trace(path: Path, error: SimulatedBias, *, count: int = 5, noise_px: float = 0.5, confidence: float = 0.95) -> Path:
-    """What a tracker that is off says of eyes that rest on each target."""
+    """Write the gaze that a biased tracker reports for fixations of each target."""
     rng = np.random.default_rng(1)
     rows = ["timestamp,x,y,confidence"]
     aims = [(at_s, aim) for at_s, _, aim in TargetClip(count, SIZE).aims()]
@@ -49,6 +49,6 @@ def calibrate(verb: str, clip: Path, gaze: Path, *more: str) -> int:
     return main(["calibrate", verb, *sources, *more])
 
 
-def said(capsys) -> dict:
-    """The last JSON that was printed."""
+def read_json(capsys) -> dict:
+    """Read the last JSON line of the output."""
     return json.loads(capsys.readouterr().out.strip().splitlines()[-1])

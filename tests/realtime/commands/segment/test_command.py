@@ -47,12 +47,12 @@ def run(capsys, *argv):
 def test_everything_is_written_as_coco_and_as_a_picture(capsys, cup, tmp_path):
     coco = pytest.importorskip("pycocotools.coco")
     out = tmp_path / "out"
-    code, said, _ = run(capsys, cup, *EVERYTHING, "--out", out)
+    code, output, _ = run(capsys, cup, *EVERYTHING, "--out", out)
     assert code == 0
-    assert f"wrote {out / 'cup.json'} and cup.png" in said
+    assert f"wrote {out / 'cup.json'} and cup.png" in output
     read = coco.COCO(str(out / "cup.json"))
     masks = [read.annToMask(annotation).astype(bool) for annotation in read.loadAnns(read.getAnnIds())]
-    assert f"{len(masks)} masks" in said
+    assert f"{len(masks)} masks" in output
     for index in range(3):
         assert sum(iou(mask, block(index)) > 0.8 for mask in masks) == 1
     written = json.loads((out / "cup.json").read_text())
@@ -70,10 +70,10 @@ def test_everything_is_written_as_coco_and_as_a_picture(capsys, cup, tmp_path):
     [("--point", "40,45"), ("--point", "30,40", "--point", "70,60", "--not", "120,60"), ("--box", "18,28,82,72")],
     ids=["point", "points", "box"],
 )
-def test_one_thing_is_one_mask_and_one_line_of_json(capsys, cup, tmp_path, flags):
+def test_one_object_is_one_mask_and_one_line_of_json(capsys, cup, tmp_path, flags):
     coco = pytest.importorskip("pycocotools.coco")
-    code, said, _ = run(capsys, cup, *flags, *FAKE, "--out", tmp_path / "out", "--json")
-    line = json.loads(said)
+    code, output, _ = run(capsys, cup, *flags, *FAKE, "--out", tmp_path / "out", "--json")
+    line = json.loads(output)
     assert (code, line["masks"], line["image"]) == (0, 1, str(cup))
     capsys.readouterr()
     read = coco.COCO(line["json"])
@@ -93,24 +93,24 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
     for file in out.iterdir():
         file.unlink()
 
-    real, asked = command.run_to_end, []
+    real, calls = command.run_to_end, []
 
-    def interrupted(steps, tell):
-        asked.append(1)
-        if len(asked) == 2:
-            tell(next(steps))
+    def interrupted(steps, report):
+        calls.append(1)
+        if len(calls) == 2:
+            report(next(steps))
             steps.close()
             raise KeyboardInterrupt
-        return real(steps, tell)
+        return real(steps, report)
 
     monkeypatch.setattr(command, "run_to_end", interrupted)
-    code, said, _ = run(capsys, cup, second, *EVERYTHING, "--out", out)
-    assert (code, "cup.png: " in said) == (130, True)
+    code, output, _ = run(capsys, cup, second, *EVERYTHING, "--out", out)
+    assert (code, "cup.png: " in output) == (130, True)
     assert sorted(path.name for path in out.iterdir()) == ["cup.json", "cup.png"]
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "message"),
     [
         ((), "choose what to segment: --everything, --point or --box"),
         (("--everything", "--point", "1,2"), "not both"),
@@ -126,17 +126,17 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
         (("--everything", "--picture-side", "9"), "--picture-side: picture_side must be 224 to 1024"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line_and_exit_code_2(capsys, cup, tmp_path, flags, says):
+def test_invalid_flags_print_one_line_and_exit_with_code_2(capsys, cup, tmp_path, flags, message):
     code, _, err = run(capsys, cup, *flags, *FAKE, "--out", tmp_path / "out")
-    assert (code, says in err, "Traceback" in err) == (2, True, False), err
+    assert (code, message in err, "Traceback" in err) == (2, True, False), err
 
 
-def test_what_cannot_be_read_or_written_is_said_before_anything_is_opened(capsys, cup, tmp_path, monkeypatch):
+def test_unreadable_and_unwritable_files_are_reported_before_the_engine_is_opened(capsys, cup, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "load", lambda *_, **__: pytest.fail("opened"))
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "cup.jpg").write_bytes(cup.read_bytes())
-    for argv, says in (
+    for argv, message in (
         ((tmp_path / "no.png",), "there is no picture"),
         ((tmp_path,), "is no file"),
         ((tmp_path / "text.png",), "no picture that can be read"),
@@ -145,10 +145,10 @@ def test_what_cannot_be_read_or_written_is_said_before_anything_is_opened(capsys
         ((cup, "--out", tmp_path / "text.png"), "cannot write into"),
     ):
         code, _, err = run(capsys, *argv, *(() if "--out" in argv else ("--out", tmp_path / "out")), *EVERYTHING)
-        assert (code, says in err, err.count("\n")) == (2, True, 1), err
+        assert (code, message in err, err.count("\n")) == (2, True, 1), err
 
 
-def test_nothing_found_is_told_and_a_damaged_picture_too(capsys, cup, tmp_path):
+def test_an_empty_result_and_a_damaged_picture_are_reported(capsys, cup, tmp_path):
     code, _, err = run(
         capsys, cup, *EVERYTHING, "--least-stability", "1", "--least-predicted-iou", "1", "--out", tmp_path / "out"
     )
@@ -159,15 +159,15 @@ def test_nothing_found_is_told_and_a_damaged_picture_too(capsys, cup, tmp_path):
     assert (code, "is damaged" in err) == (1, True)
 
 
-def test_one_picture_of_many_that_cannot_be_done_does_not_end_the_others(capsys, cup, tmp_path):
+def test_an_error_in_one_picture_does_not_end_the_others(capsys, cup, tmp_path):
     damaged, small, other = tmp_path / "damaged.png", tmp_path / "small.png", tmp_path / "other.png"
     damaged.write_bytes(cup.read_bytes()[:60])
     cv2.imwrite(str(small), np.zeros((9, 9, 3), np.uint8))
     other.write_bytes(cup.read_bytes())
-    code, said, err = run(capsys, damaged, cup, small, other, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
-    assert (code, said.count("1 mask")) == (1, 2), err
-    for told in ("damaged.png cannot be read", "are outside the 9 x 9 picture", "2 of 4 pictures were left out"):
-        assert told in err
+    code, output, err = run(capsys, damaged, cup, small, other, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
+    assert (code, output.count("1 mask")) == (1, 2), err
+    for message in ("damaged.png cannot be read", "are outside the 9 x 9 picture", "2 of 4 pictures were left out"):
+        assert message in err
     assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["cup.json", "other.json"]
 
 
@@ -177,8 +177,8 @@ def test_a_jpeg_is_turned_as_its_camera_says_and_refused_without_its_end(capsys,
     right_up = bytes.fromhex("ffe1 0022 457869660000 49492a0008000000 0100 12010300010000000600 0000 00000000")
     turned.write_bytes(whole[:2] + right_up + whole[2:])
     cut.write_bytes(turned.read_bytes()[: len(whole) // 2])
-    code, said, err = run(capsys, turned, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
-    assert (code, "1 mask" in said) == (0, True), err
+    code, output, err = run(capsys, turned, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
+    assert (code, "1 mask" in output) == (0, True), err
     picture = json.loads((tmp_path / "out" / "turned.json").read_text())["image"]
     assert (picture["width"], picture["height"]) == (160, 200)
     code, _, err = run(capsys, cut, "--point", "60,100", *FAKE, "--out", tmp_path / "out")
