@@ -11,7 +11,7 @@ from pathlib import Path
 
 from realtime.errors import RecordingError
 from realtime.infra.channels import BoundedQueue
-from realtime.recording.labelling import LabelEditor
+from realtime.recording.labels import LabelEditor
 from realtime.viewer.page_messages import LabelChange, UndoRequest, pack_text
 
 MAX_QUEUED = 64

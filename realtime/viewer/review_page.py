@@ -17,7 +17,7 @@ import numpy as np
 from realtime.comms import STATES
 from realtime.config.viewer import ViewSettings
 from realtime.errors import PageError, RecordingError
-from realtime.recording.labelling import LabelEditor
+from realtime.recording.labels import LabelEditor
 from realtime.recording.timeline import Timeline
 from realtime.recording.visits import VisitedObject
 from realtime.viewer.interfaces import HttpResponse, PageConnection

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import RecordingError
-from realtime.recording.labelling import LabelEditor
-from realtime.recording.labels import ObjectLabel, labels_path, load_labels
+from realtime.recording.labels import LabelEditor, ObjectLabel, labels_path, load_labels
 
 
 def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None:
