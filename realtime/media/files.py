@@ -1,7 +1,9 @@
-"""Names files so that they replace no others."""
+"""Names files so that they replace no others, and writes files atomically."""
 
 from __future__ import annotations
 
+import os
+import secrets
 from pathlib import Path
 
 
@@ -11,3 +13,20 @@ def free_name(folder: Path, name: str, ending: str) -> str:
     while (folder / f"{free}{ending}").exists():
         number, free = number + 1, f"{name}-{number + 1}"
     return free
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, in place of an existing one; raises OSError.
+
+    The data are on the disk before the file gets its name. The temporary name is unique, so two writers do not collide.
+    """
+    part = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -5,9 +5,7 @@ The labels are a file beside the recording.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from realtime.errors import RecordingError
+from realtime.media.files import write_atomically
 
 MAX_LABEL_LENGTH = 80
 MAX_UNDO_STEPS = 200
@@ -73,17 +72,11 @@ def load_labels(recording: Path) -> LabelFile:
 def save_labels(recording: Path, labels: LabelFile) -> Path:
     """Write the labels beside the recording, whole or not at all; raises `RecordingError`."""
     path = labels_path(recording)
-    part = path.with_suffix(".part")
-    things = {str(thing): {"label": label.text, "keep": label.keep} for thing, label in sorted(labels.objects.items())}
+    objects = {str(key): {"label": label.text, "keep": label.keep} for key, label in sorted(labels.objects.items())}
+    text = json.dumps({"version": 1, "objects": objects}, indent=1, ensure_ascii=False)
     try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({"version": 1, "objects": things}, file, indent=1, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise RecordingError(f"cannot write the labels {path}: {error.strerror or error}") from None
     return path
 

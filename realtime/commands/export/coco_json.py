@@ -7,8 +7,6 @@ either is one map; `build_dataset` makes a map that readers of both understand.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 
 from realtime.comms.mask_encoding import encode_mask
 from realtime.errors import AnnotationError
+from realtime.media.files import write_atomically
 from realtime.types import Mask
 
 
@@ -145,20 +144,7 @@ def write_json(path: Path, fields: Mapping[str, Any]) -> None:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"{path.name} cannot be written as JSON: {error}") from None
-    write_whole(path, f"{text}\n".encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, in place of one that is there; raises OSError."""
-    handle, staged = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(staged, 0o644)
-        os.replace(staged, path)
-    except BaseException:
-        Path(staged).unlink(missing_ok=True)
-        raise
+    write_atomically(path, f"{text}\n".encode())
 
 
 def _bbox(mask: Mask) -> list[int]:

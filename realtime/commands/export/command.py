@@ -17,6 +17,7 @@ from realtime.commands.export.video import write_video
 from realtime.errors import RecordingError, RunFailed, VideoError
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import show_bar
+from realtime.media.files import write_atomically
 from realtime.recording.format import GAZE
 from realtime.recording.labels import LabelFile, labels_path
 from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
@@ -122,18 +123,6 @@ def check_distinct_targets(one: Path, other: Path) -> None:
         raise RecordingError(f"{one} and {other} are in each other's place; name another target")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under its name only once it is whole; OSError from the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def _video(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, told: Callable[[int], None]) -> str:
     assert wanted.video is not None
     wanted.video.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +135,8 @@ def _csv(recording: RecordingReader, labels: LabelFile, wanted: ExportTargets, t
     assert wanted.csv is not None
     passing = _watched(read_events(recording, (GAZE, "mask")), told)
     found = [look for look in detect_visits(passing, recording.about, labels) if look.keep]
-    write_whole(wanted.csv, format_csv(found).encode())
+    wanted.csv.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(wanted.csv, format_csv(found).encode())
     return f"{wanted.csv}: {len(found)} looks at {len(group_by_object(found))} objects" + _damage(recording)
 
 

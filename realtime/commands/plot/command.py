@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 
 from engines import Image
-from realtime.commands.export.command import check_target, write_whole
+from realtime.commands.export.command import check_target
 from realtime.commands.plot.summary import summarize
 from realtime.errors import RecordingError, RunFailed
 from realtime.infra.interrupts import InterruptHandler
+from realtime.media.files import write_atomically
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import RecordingEvent, read_events
 from realtime.recording.reader import RecordingReader
@@ -41,7 +42,8 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
         ok, packed = cv2.imencode(".png", draw_page(summary, labels.objects, notes))
     assert ok
     try:
-        write_whole(out, packed.tobytes())
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, packed.tobytes())
     except OSError as error:
         raise RunFailed(f"cannot write {out}: {error.strerror or error}") from error
     objects = len({span.object for span in summary.spans if span.object})

@@ -28,10 +28,11 @@ from engines.automatic_masks import (
 from engines.letterbox import MODEL_SIDE
 from engines.settings import Backend, Precision
 from realtime.commands.config_flags import Verbs, add_parser
-from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, build_dataset, write_json, write_whole
+from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, build_dataset, write_json
 from realtime.commands.segment.instance_overlay import draw_instances
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
+from realtime.media.files import write_atomically
 
 FOLDER = Path("segment-out")
 _TUNED = {
@@ -245,7 +246,7 @@ def _write(
     ok, png = cv2.imencode(".png", draw_instances(image, found, prompt))
     if not ok:
         raise RunFailed(f"{target[1]} could not be encoded as PNG")
-    write_whole(target[1], png.tobytes())
+    write_atomically(target[1], png.tobytes())
     picture = CocoImage(1, file.name, image.shape[1], image.shape[0])
     write_json(target[0], build_dataset([picture], _annotate(found), info=info))
 

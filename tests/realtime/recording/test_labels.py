@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,18 +27,22 @@ def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None
     assert [labelling.undo(), labelling.undo()] == [3, None]
 
 
-def test_what_cannot_be_saved_is_not_said(tmp_path: Path) -> None:
+def test_what_cannot_be_saved_is_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mcap"
     labelling = LabelEditor(path)
     labelling.set_label(1, ObjectLabel("cup"))
-    part = labels_path(path).with_suffix(".part")
-    part.mkdir()  # so that it cannot be written
+
+    def fail(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
     for change in (lambda: labelling.set_label(1, ObjectLabel("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot write the labels"):
             change()
     assert (labelling.labels.get_label(1), labelling.undo_count) == (ObjectLabel("cup"), 1)
     assert load_labels(path) == labelling.labels
-    part.rmdir()
+    assert list(tmp_path.iterdir()) == [labels_path(path)]
+    monkeypatch.undo()
     labels_path(path).write_text("mine")
     for change in (lambda: labelling.set_label(1, ObjectLabel("cat")), labelling.undo):
         with pytest.raises(RecordingError, match="cannot read the labels"):
