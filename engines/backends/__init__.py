@@ -1,1 +1,1 @@
-"""One module for each library that can run our graphs; imported when it is chosen."""
+"""Holds one module for each inference library, imported only when it is chosen."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU in float32: the portable backend."""
+"""Runs graphs in float32 on the CPU with ONNX Runtime, the portable backend."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_engine(
 
 
 class OnnxRuntime:
-    """Opens graphs with the threads of the settings."""
+    """Opens inference sessions with the thread counts of the settings."""
 
     accepts_frames = False
 
@@ -49,11 +49,11 @@ class OnnxRuntime:
     def _session(self, file: Path, threads: int) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        # Spinning threads would take a core from the other half of the pipeline.
+        # Spinning threads would occupy a core that the other half of the pipeline needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions share no base but this
+        except Exception as error:  # its exceptions share no other base class
             raise ModelError(f"ONNX Runtime cannot use {file}; run `gazecast engine build --force`") from error
 
     def encoder(self, graph: EncoderGraph) -> OnnxRuntimeEncoder:

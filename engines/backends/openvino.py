@@ -1,4 +1,7 @@
-"""OpenVINO on the CPU: bfloat16 where the CPU has it, float32 elsewhere, int8 where such an encoder was built."""
+"""Runs graphs on the CPU with OpenVINO.
+
+bfloat16 where the CPU supports it, float32 elsewhere, int8 where such an encoder was built.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,9 @@ def open_engine(
 
 
 class OpenVinoRuntime:
-    """Compiles graphs with the threads and the precision of the settings.
+    """Compiles graphs with the thread counts and the precision of the settings.
 
-    precision: of the encoder for the frames to come; the decoder and what was not quantised run in `float_precision`.
+    precision: of the encoder for later frames; the decoder and all unquantised layers run in `float_precision`.
     """
 
     accepts_frames = False
@@ -66,18 +69,18 @@ class OpenVinoRuntime:
         self.precision = "int8" if wanted == "int8" else self.float_precision
 
     def int8_path(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
-        """Where the int8 encoder for a shape belongs, and its key."""
+        """Return the path and the key of the int8 encoder for a shape."""
         return self._store.int8_file(graph, openvino=ov.__version__, device=self.device)
 
     def _int8(self, graph: EncoderGraph) -> Path | None:
-        """The int8 encoder for a shape, where it may be used and was built; building is what the gate passed."""
+        """Return the int8 encoder for a shape if it is allowed and was built, hence passed the gate."""
         if self._settings.precision not in ("auto", "int8"):
             return None
         file, key = self.int8_path(graph)
         return file if cache.find_cached(file, key) is not None else None
 
     def resolve(self, graph: EncoderGraph) -> None:
-        """Settle the precision for the frames to come."""
+        """Resolve the precision for later frames."""
         if self._int8(graph) is not None:
             self.precision = "int8"
         elif self._settings.precision == "int8":
@@ -95,19 +98,19 @@ class OpenVinoRuntime:
             raise ModelError(f"OpenVINO cannot use {file}: {detail}; run `gazecast engine build --force`") from error
 
     def compiled_model(self, model: Any, threads: int) -> Any:
-        """Compile a model; it is changed."""
+        """Compile a model, modifying it."""
         if self.float_precision != "f32":
             replace_gelu(model)
         config = {
             "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": self.float_precision,
-            # The encoder and the decoder run at once; pinned, both would sit on the first core.
+            # The encoder and the decoder run concurrently; pinned, both would share the first core.
             "ENABLE_CPU_PINNING": False,
         }  # fmt: skip
         return self.core.compile_model(model, "CPU", config)
 
     def encoder(self, graph: EncoderGraph) -> OpenVinoEncoder:
-        """See `EngineRuntime.encoder`. A shape that has no int8 encoder gets the float one."""
+        """See `EngineRuntime.encoder`. A shape without an int8 encoder uses the float one."""
         file = self._int8(graph) or self._store.onnx_file(graph)
         return OpenVinoEncoder(self.compiled(file, self._settings.encoder_threads))
 
@@ -123,12 +126,12 @@ class OpenVinoRuntime:
 
 
 def save(model: Any, file: Path) -> None:
-    """Write a model as `file` (.xml) with its .bin."""
+    """Write a model as `file` (.xml) and its weights as .bin."""
     ov.save_model(model, file, compress_to_fp16=False)
 
 
 class OpenVinoEncoder:
-    """See `EncoderRun`. Every call writes into new tensors, so that embeddings may be kept without a copy."""
+    """See `EncoderRun`. Every call writes into new tensors, so embeddings may be kept without a copy."""
 
     def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()

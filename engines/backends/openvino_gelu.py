@@ -1,9 +1,9 @@
-"""GELU for OpenVINO's reduced precisions: a clamped polynomial instead of the error function.
+"""Approximates GELU by a clamped polynomial for OpenVINO's reduced precisions.
 
-MobileSAM's encoder computes 92 million GELUs for a 16:9 frame. OpenVINO's own, fused behind a convolution, takes about
-40 cycles for 16 of them; this polynomial becomes one vectorised loop of a dozen operations that also does the
-rounding to int8 which follows. Only used where numbers are kept in bfloat16 or int8: it is off by at most 4.9e-4, an
-eighth of a bfloat16 step at 1.
+MobileSAM's encoder computes 92 million GELUs for a 16:9 frame. OpenVINO's own, fused after a convolution, takes about
+40 cycles for 16 of them; this polynomial compiles to one vectorised loop of a dozen operations that also does
+the subsequent rounding to int8. Used only with bfloat16 or int8: its error is at most 4.9e-4, an eighth of a bfloat16
+step at 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ by linear programming, with t P = 1/2 exactly at the limit so that nothing is le
 
 
 def replace_gelu(model: Any) -> int:
-    """Rewrite every GELU of an OpenVINO model in place; returns how many there were."""
+    """Replace every GELU of an OpenVINO model in place; returns their count."""
     nodes = [node for node in model.get_ordered_ops() if node.get_type_name() == "Gelu"]
     for node in nodes:
         x = node.input_value(0)

@@ -1,8 +1,8 @@
-"""An int8 encoder from real pictures, by NNCF's post-training quantisation. The only module that imports nncf.
+"""Quantises an encoder to int8 by NNCF's post-training quantisation. The only module that imports nncf.
 
-Ranges of activations are measured on the pictures; weights become int8 channel by channel. The decoder stays in
-bfloat16: it is small, and its errors go straight into the masks. So do the encoder's depthwise convolutions and its
-first one: their channels differ too much for one range, and being bound by memory they gain nothing
+Activation ranges are calibrated on real pictures; weights are quantised per channel. The decoder stays in
+bfloat16: it is small, and its errors affect the masks directly. So do the encoder's depthwise convolutions and its
+first one: their channels differ too much for one range, and being memory-bound they gain nothing
 (see `FLOAT_PATTERNS`).
 """
 
@@ -28,7 +28,7 @@ encoder takes 0.76 of bfloat16's time, with them in int8 0.78.
 
 
 def quantize_model(model: Any, graph: EncoderGraph, pictures: Sequence[Image]) -> Any:
-    """An OpenVINO encoder with int8 arithmetic.
+    """Build an OpenVINO encoder with int8 arithmetic.
 
     pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `EngineUnavailable` where
     NNCF is not installed, `PromptError` for no pictures.

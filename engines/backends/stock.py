@@ -1,6 +1,6 @@
-"""MobileSAM's ONNX pair exactly as published, in OpenVINO: the yardstick, and the plainest engine there is.
+"""Runs MobileSAM's published ONNX pair unmodified in OpenVINO, as the baseline engine.
 
-The encoder wants the full 1024 x 1024 input; the decoder takes one prompt at a time and gives one mask.
+The encoder requires the full 1024 x 1024 input; the decoder decodes one prompt at a time to one mask.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def open_engine(
 
 
 class StockEncoder:
-    """encoder.onnx: (1, 3, 1024, 1024) float in, (1, 256, 64, 64) out."""
+    """Runs encoder.onnx: (1, 3, 1024, 1024) float to (1, 256, 64, 64)."""
 
     def __init__(self, info: EngineInfo, compiled: Any) -> None:
         self.info = info
@@ -121,7 +121,7 @@ class StockEncoder:
 
 
 class StockDecoder:
-    """sam.onnx: one prompt of any number of points a call, one mask."""
+    """Runs sam.onnx: one prompt with any number of points per call to one mask."""
 
     def __init__(self, info: EngineInfo, for_points: Callable[[int], Any]) -> None:
         self.info = info

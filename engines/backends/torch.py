@@ -1,7 +1,7 @@
-"""Our torch modules as they are: on the CPU for comparison, on a CUDA GPU in float16 with CUDA graphs.
+"""Runs the torch modules: on the CPU for comparison, on a CUDA GPU in float16 with CUDA graphs.
 
 On the CPU there is no graph and no cache, the fast decoder runs exactly, and it is slow. On a GPU every graph is
-captured once at its fixed shape and replayed, because at one picture a launch costs more than a kernel. The CUDA path
+captured once at its fixed shape and replayed, because at batch size 1 a launch costs more than a kernel. The CUDA path
 was written without a GPU and has not yet run on one.
 """
 
@@ -41,7 +41,7 @@ def open_engine(
         where = "on a CUDA GPU" if cuda else "on this CPU"
         raise EngineUnavailable(f"the torch engine runs in {' or '.join(known)} {where}, not {settings.precision}")
     precision = settings.precision if settings.precision != "auto" else "f16" if cuda else "f32"
-    # The model stays in memory: every graph is made of it.
+    # The model stays in memory: every graph is built from it.
     return open_sam(
         settings, store, CudaRuntime(store, precision) if cuda else TorchRuntime(store, settings, precision),
         precision=precision, device=torch.cuda.get_device_name() if cuda else "CPU",
@@ -62,7 +62,7 @@ class TorchRuntime:
             net = build_module(self._store.model_module(), graph)
 
         def run(*inputs: Any) -> Any:
-            # OpenMP keeps the number for each calling thread, so that encoder and decoder do not disturb each other.
+            # OpenMP keeps the count per calling thread, so encoder and decoder do not affect each other.
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._reduced):
@@ -97,7 +97,7 @@ class TorchRuntime:
 
 
 class CudaRuntime:
-    """Captures the modules of graphs on the current CUDA device; tensors between encoder and decoder stay there.
+    """Captures modules as CUDA graphs on the current device; tensors between encoder and decoder stay there.
 
     Autocast keeps LayerNorm and softmax in float32: the neck's activations reach 239, whose squares summed over the
     channels overflow float16.
@@ -138,7 +138,7 @@ class CudaRuntime:
 
 
 class _CapturedGraph:
-    """A module as one CUDA graph on a stream of its own, so that a decode overlaps an encode. One thread at a time."""
+    """A module that runs as one CUDA graph on its own stream, overlapping encode and decode. One thread at a time."""
 
     def __init__(self, net: Any, half: bool) -> None:
         self._net, self._half = net, half
@@ -148,7 +148,7 @@ class _CapturedGraph:
         self._outputs: tuple[Any, ...] = ()
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """Tensors of any device to float32 tensors on this one, which later calls leave alone."""
+        """Map tensors of any device to float32 tensors on this one, not overwritten by later calls."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             if self._graph is None:
                 self._capture(inputs)
@@ -156,19 +156,19 @@ class _CapturedGraph:
                 mine.copy_(given, non_blocking=True)
             self._graph.replay()
             outputs = tuple(output.float().clone() for output in self._outputs)
-        # The other thread's stream does not wait for this one: what is handed over must be finished.
+        # The other thread's stream does not wait for this one: the outputs must be complete.
         self._stream.synchronize()
         return outputs
 
     def _capture(self, inputs: tuple[Any, ...]) -> None:
-        """Run a few times, as libraries choose their kernels at first, then record one run on fixed memory."""
+        """Run a few times, since libraries select kernels first, then capture one run on fixed memory."""
         self._inputs = tuple(given.to("cuda", copy=True) for given in inputs)
         with torch.autocast("cuda", torch.float16, enabled=self._half, cache_enabled=False):
             for _ in range(3):
                 self._net(*self._inputs)
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            # thread_local: the other thread may well allocate or launch while this one records.
+            # thread_local: the other thread may allocate or launch while this one captures.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 outputs = self._net(*self._inputs)
         self._outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)

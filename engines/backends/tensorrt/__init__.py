@@ -1,6 +1,6 @@
-"""TensorRT 10.8 to 11 and TensorRT-RTX on an NVIDIA GPU, by one path: strongly typed networks from typed graphs.
+"""Runs strongly typed networks with TensorRT 10.8 to 11 or TensorRT-RTX on an NVIDIA GPU.
 
-Not yet run on a GPU: what was checked without one stands in docs/guides/gpu.md.
+Not yet run on a GPU: docs/guides/gpu.md lists the checks done without one.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def open_engine(
 
 
 def check_available() -> None:
-    """Raise `EngineUnavailable` where there is no TensorRT or no GPU, before anything slow is done for them."""
+    """Raise `EngineUnavailable` without TensorRT or a GPU, before any slow work."""
     library, device = find_library(), open_device()
     library.capability(device.gpu.compute)
 
 
 def build_plans(settings: EngineSettings, store: GraphStore, graphs: Sequence[AnyGraph], *, force: bool) -> None:
-    """Build the plans of graphs for this machine's GPU; `force` builds anew what is there."""
+    """Build the plans of graphs for this machine's GPU; `force` rebuilds existing ones."""
     library, device = find_library(), open_device()
     plans = _plans(settings, store, library, device)
     for graph in graphs:
@@ -58,7 +58,7 @@ def build_plans(settings: EngineSettings, store: GraphStore, graphs: Sequence[An
 
 
 def resolve_precision(settings: EngineSettings) -> NumberFormat:
-    """What "auto" is here."""
+    """Resolve the precision "auto" for this GPU."""
     return "f16" if settings.precision == "auto" else settings.precision
 
 
@@ -72,11 +72,11 @@ _BOXED = Prompt(np.zeros((1, 2), np.float32), np.ones(1, np.int8), np.array([0, 
 
 
 def _warm_up(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:
-    """Run everything once for every slot, so that the first frames find their plans built and their graphs recorded."""
+    """Run every graph once per slot, so that plans are built and CUDA graphs captured beforehand."""
     width, height = frame_size
     grey = np.full((height, width, 3), 128, np.uint8)
     held = [encoder.encode(grey), encoder.encode(grey)]
     for embedding in held:
-        for count in BATCHES:  # a look, and the votes on it
+        for count in BATCHES:  # the prompt of a gaze sample, and its votes
             decoder.decode(embedding, [Prompt.click(width // 2, height // 2)] * count)
         decoder.decode(embedding, [_BOXED])

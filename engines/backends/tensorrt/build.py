@@ -1,4 +1,4 @@
-"""From a typed ONNX graph to a plan: parse, check every layer's type, build, or say in one line why not."""
+"""Builds a plan from a typed ONNX graph: parses it, checks every layer's type, and builds."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def build_plan(
     steps: Steps | None = None,
     current: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> bytes:
-    """Build the graph in `file` into a plan; Ctrl-C stops it.
+    """Build a plan from the graph in `file`; Ctrl-C stops it.
 
     targets: of `TensorRtLibrary.capability`; without them the plan is for the GPU of this machine. timing:
-    file of the timing cache, kept from one build to the next. steps: called with the progress; may raise to stop the
+    file of the timing cache, kept between builds. steps: called with the progress; may raise to stop the
     build. current: makes the GPU's context current on the thread that builds.
-    Raises `ModelError` for a graph that cannot be built, `EngineUnavailable` where this machine is not up to it.
+    Raises `ModelError` for a graph that cannot be built, `EngineUnavailable` where this machine lacks a requirement.
     """
     monitor = make_monitor(library.trt, steps)
 
@@ -46,10 +46,10 @@ def build_plan(
 
 
 def _build_on_thread(work: Callable[[], bytes], monitor: Any) -> bytes:
-    """Build on a thread of its own, and stop the build if this one is interrupted.
+    """Build on a separate thread, and stop the build if this thread is interrupted.
 
-    Ctrl-C raises in the main thread, wherever that is. In a call from the builder, its log's for one, the exception
-    would be printed and forgotten.
+    Ctrl-C raises in the main thread at any point. In a callback of the builder, such as its logger's, the exception
+    would be printed and lost.
     """
     done: Future[bytes] = Future()
 
@@ -91,21 +91,21 @@ def _build(
     config.progress_monitor = monitor
     _configure(library, config, numbers, targets)
     kept = _load_timing_cache(library, config, timing)
-    log.lines.clear()  # of timings that do not fit; not the reason of any later failure
+    log.lines.clear()  # of mismatched timings; not the reason of any later failure
     plan = builder.build_serialized_network(network, config)
     if monitor.raised is not None:
         raise monitor.raised
     if plan is None:
         raise _failure(library, file, last_error(log))
     if kept is not None and timing is not None:
-        # Without them the next build is slower and nothing else.
+        # Without them only the next build is slower.
         with suppress(ModelError), cache.atomic_write(timing) as partial:
             partial.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
 def parse_onnx(library: TensorRtLibrary, builder: Any, log: Any, file: Path) -> Any:
-    """The strongly typed network of an ONNX file; raises `ModelError` naming the operator that is in the way."""
+    """Parse an ONNX file into a strongly typed network; raises `ModelError` naming an unsupported operator."""
     trt = library.trt
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
@@ -135,7 +135,7 @@ def _configure(library: TensorRtLibrary, config: Any, numbers: NumberFormat, tar
 
 
 def _load_timing_cache(library: TensorRtLibrary, config: Any, file: Path | None) -> Any | None:
-    """Use the timings of earlier builds, where there are any that fit; TensorRT-RTX times nothing."""
+    """Load matching timings of earlier builds; TensorRT-RTX has no timing cache."""
     if library.rtx or file is None:
         return None
     cache = config.create_timing_cache(file.read_bytes() if file.is_file() else b"")
@@ -146,7 +146,7 @@ def _load_timing_cache(library: TensorRtLibrary, config: Any, file: Path | None)
 
 
 def _failure(library: TensorRtLibrary, file: Path, why: str) -> Exception:
-    """The one line for a builder that returned nothing."""
+    """Return a one-line error for a builder that returned nothing."""
     said = why.lower()
     if any(word in said for word in MEMORY_WORDS):
         return EngineUnavailable(

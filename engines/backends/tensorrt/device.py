@@ -1,4 +1,4 @@
-"""What the runner needs of a GPU: memory, streams and recorded graphs, by torch or by pycuda, whichever is there.
+"""Defines GPU memory, streams and CUDA graphs for the runner, through torch or pycuda.
 
 Memory is allocated when an engine opens and never while it runs.
 """
@@ -31,89 +31,89 @@ DRIVER_FILES = (Path("/sys/module/nvidia/version"), Path("/etc/nv_tegra_release"
 
 
 class CudaStream(Protocol):
-    """Work in order."""
+    """A CUDA stream that runs its operations in order."""
 
     @property
     def handle(self) -> int:
-        """The CUstream."""
+        """Return the CUstream."""
         ...
 
     def synchronize(self) -> None:
-        """Wait until all its work is done."""
+        """Wait until all its operations are complete."""
         ...
 
 
 class MemoryBlock(Protocol):
-    """Memory on the device, freed with the object."""
+    """A block of device memory that is freed with the object."""
 
     @property
     def address(self) -> int:
-        """Where it begins; a multiple of 256."""
+        """Return the start address; a multiple of 256."""
         ...
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """Return the size in bytes."""
         ...
 
 
 class CudaDevice(Protocol):
-    """One GPU. Its methods must be called inside `current()`, on any thread."""
+    """A GPU that allocates memory and creates streams. Call its methods inside `current()`, on any thread."""
 
     @property
     def gpu(self) -> GpuInfo:
-        """What it is."""
+        """Return the name, the compute capability and the driver version."""
         ...
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of the libraries behind it."""
+        """Return the versions of the libraries used."""
         ...
 
     def make_current(self) -> AbstractContextManager[Any]:
-        """Make the device's context the calling thread's."""
+        """Make the device's context current on the calling thread."""
         ...
 
     def create_stream(self, *, high_priority: bool) -> CudaStream:
-        """A new stream; an high_priority one's kernels go before the others', where the library can say so."""
+        """Create a stream; a high_priority one's kernels run first, where the library supports priorities."""
         ...
 
     def allocate(self, nbytes: int) -> MemoryBlock:
-        """Device memory; raises `EngineUnavailable` where there is too little."""
+        """Allocate device memory; raises `EngineUnavailable` where there is too little."""
         ...
 
     def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Host memory that the device reads and writes by itself."""
+        """Allocate page-locked host memory that the device accesses directly."""
         ...
 
     def upload(self, block: MemoryBlock, host: NDArray[Any], stream: CudaStream) -> None:
-        """Copy from pinned host memory, in the stream's order."""
+        """Copy from pinned host memory, in stream order."""
         ...
 
     def download(self, host: NDArray[Any], block: MemoryBlock, stream: CudaStream) -> None:
-        """Copy to pinned host memory, in the stream's order."""
+        """Copy to pinned host memory, in stream order."""
         ...
 
     def copy_from_device(self, block: MemoryBlock, address: int, nbytes: int, stream: CudaStream) -> None:
-        """Copy from somewhere else on the device, in the stream's order."""
+        """Copy from another address on the device, in stream order."""
         ...
 
     def synchronize(self) -> None:
-        """Wait for everything that anybody gave the device to do."""
+        """Wait for all work on the device, of every stream."""
         ...
 
     def capture_graph(self, stream: CudaStream, work: Callable[[], None]) -> Callable[[], None] | None:
-        """What `work` gives the stream to do, as one graph that can be launched again and again; it does not run now.
+        """Capture the operations of `work` as one relaunchable CUDA graph, without running them.
 
-        None where graphs cannot be recorded.
+        None where graphs cannot be captured.
         """
         ...
 
 
 def driver_version(cuda: int) -> str:
-    """The driver's version as the system says it, whichever library asks, because plans are kept by it.
+    """Return the driver's version as the system reports it, because it is part of a plan's key.
 
-    cuda: the newest CUDA of the driver as it counts, 13000 for 13.0; taken where the system says nothing.
+    cuda: the newest CUDA version that the driver supports, 13000 for 13.0; used where the system reports nothing.
     """
     for file in DRIVER_FILES:
         try:
@@ -124,7 +124,7 @@ def driver_version(cuda: int) -> str:
 
 
 def open_device(load: Callable[[str], Any] = import_module) -> CudaDevice:
-    """The first CUDA device; raises `EngineUnavailable` with the reasons, one line."""
+    """Open the first CUDA device; raises `EngineUnavailable` with the reasons, one line."""
     chosen = os.environ.get(MEMORY_VARIABLE)
     if chosen is not None and chosen not in MEMORY:
         raise EngineUnavailable(f"{MEMORY_VARIABLE} is {chosen!r}; choose {' or '.join(MEMORY)}")
@@ -141,7 +141,7 @@ def open_device(load: Callable[[str], Any] = import_module) -> CudaDevice:
 
 @dataclass(frozen=True, slots=True)
 class DeviceArray:
-    """Somebody's memory on the device, as its `__cuda_array_interface__` describes it."""
+    """A caller's array on the device that its `__cuda_array_interface__` describes."""
 
     address: int
     shape: tuple[int, ...]
@@ -150,12 +150,12 @@ class DeviceArray:
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """Return the size in bytes."""
         return int(np.prod(self.shape)) * int(self.typestr[2:])
 
     @classmethod
     def of(cls, owner: Any) -> DeviceArray:
-        """Read the interface (version 2 or 3); raises `PromptError` for memory with gaps.
+        """Read the interface (version 2 or 3); raises `PromptError` for non-contiguous memory.
 
         needs_sync: the owner's stream may still be writing.
         """

@@ -1,4 +1,4 @@
-"""Memory for embeddings on the device: two to begin with, none written again while somebody holds what it has."""
+"""Manages device memory for embeddings: two slots at first, never overwritten while an embedding is referenced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIN_SLOTS, MAX_SLOTS = 2, 8
 
 
 class EmbeddingSlot:
-    """Memory for one embedding."""
+    """A block of device memory that stores one embedding."""
 
     def __init__(self, device: CudaDevice, tensors: Sequence[TensorSpec]) -> None:
         self.blocks = {tensor.name: device.allocate(tensor.nbytes) for tensor in tensors}
@@ -22,23 +22,23 @@ class EmbeddingSlot:
 
     @property
     def nbytes(self) -> int:
-        """Bytes on the device."""
+        """Return the size on the device in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
 class PreparedEmbedding:
-    """An embedding on the device; whoever holds it keeps its slot from being written again."""
+    """An embedding on the device that protects its slot from being overwritten while referenced."""
 
     def __init__(self, slot: EmbeddingSlot) -> None:
         self.slot = slot
 
     def __getitem__(self, index: int) -> tuple[EmbeddingSlot, str]:
-        """The embedding's tensor of that number, for `TensorRtRuntime.array`."""
+        """Return the embedding's tensor at an index, for `TensorRtRuntime.array`."""
         return self.slot, tuple(self.slot.tensors)[index]
 
 
 class EmbeddingPool:
-    """The slots of one encoder."""
+    """A pool that holds the slots of one encoder."""
 
     def __init__(self, make: Callable[[], EmbeddingSlot]) -> None:
         self._make = make
@@ -46,7 +46,7 @@ class EmbeddingPool:
         self._free = list(self._all)
 
     def acquire(self) -> PreparedEmbedding:
-        """One that nobody holds; raises `EngineError` where all that there may be are held."""
+        """Return an unreferenced slot; raises `EngineError` where the maximum number is in use."""
         if not self._free:
             if len(self._all) >= MAX_SLOTS:
                 raise EngineError(f"{len(self._all)} embeddings are held at once; let some go before encoding more")

@@ -1,4 +1,4 @@
-"""A plan that can run: its tensors, its context with scratch memory; and runs, recorded once and launched again."""
+"""Executes plans: tensors, execution contexts with scratch memory, and CUDA graphs captured once and relaunched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """An input or output of a plan."""
+    """An input or output that a plan declares."""
 
     name: str
     shape: tuple[int, ...]
@@ -30,7 +30,7 @@ class TensorSpec:
 
 
 class EnginePlan:
-    """A plan that can run: its tensors, and a context with scratch memory of its own."""
+    """A plan that can run: its tensors, and an execution context with its own scratch memory."""
 
     def __init__(self, library: TensorRtLibrary, runtime: Any, log: Any, file: Path, device: CudaDevice) -> None:
         self._library, self._log, self._file = library, log, file
@@ -48,7 +48,7 @@ class EnginePlan:
             raise ModelError(f"{library.name} cannot make a context for {file.name}: {last_error(log)}")
         self._scratch = device.allocate(max(256, int(self._engine.device_memory_size_v2)))
         self._context.set_device_memory(self._scratch.address, self._scratch.nbytes)
-        log.lines.clear()  # of kernels that were refused and compiled anew; not the reason of any later failure
+        log.lines.clear()  # of kernels that were refused and recompiled; not the reason of any later failure
 
     def _make_context(self, trt: Any) -> Any:
         managed = trt.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -56,25 +56,25 @@ class EnginePlan:
             return self._engine.create_execution_context(managed)
         config = self._engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(managed)
-        config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # the whole run is recorded here, not each plan
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # the whole run is captured here, not each plan
         self._kernels = config.create_runtime_cache()
         if kept := read_kernels(self._file):
-            self._kernels.deserialize(kept)  # what does not fit is refused by itself, and compiled anew
+            self._kernels.deserialize(kept)  # TensorRT refuses mismatched kernels and recompiles them
         config.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(config)
 
     def save_kernels(self) -> None:
-        """Write down what TensorRT-RTX has compiled by now, for the next start."""
+        """Save the kernels that TensorRT-RTX has compiled, for the next start."""
         if self._kernels is not None:
             write_kernels(self._file, bytes(self._kernels.serialize()))
 
     def supports_capture(self, stream: CudaStream) -> bool:
-        """Whether a run can become part of a graph; TensorRT can always, for shapes that are fixed."""
+        """Return whether a run can be captured; TensorRT always can, for fixed shapes."""
         asks = getattr(self._context, "is_stream_capturable", None)
         return asks is None or bool(asks(stream.handle))
 
     def run(self, addresses: Mapping[str, int], stream: CudaStream) -> None:
-        """Give the stream one run on memory at these addresses, by tensor name."""
+        """Enqueue one run on memory at these addresses, by tensor name."""
         for name, address in addresses.items():
             if not self._context.set_tensor_address(name, address):
                 raise ModelError(f"{self._file.name} has no tensor {name}: {last_error(self._log)}")
@@ -87,7 +87,7 @@ def _tensors(trt: Any, engine: Any) -> list[TensorSpec]:
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         shape, kind = tuple(int(side) for side in engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
-        # numpy has no bfloat16; its bits will do
+        # numpy has no bfloat16; use its bits
         dtype = np.dtype(np.uint16 if kind == trt.DataType.BF16 else trt.nptype(kind))
         is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         found.append(TensorSpec(name, shape, int(np.prod(shape)) * dtype.itemsize, dtype, is_input))
@@ -95,7 +95,7 @@ def _tensors(trt: Any, engine: Any) -> list[TensorSpec]:
 
 
 class CudaGraphRun:
-    """Work on a stream that is the same every time: run once as it is, then recorded, then launched."""
+    """A fixed sequence of stream operations that runs once directly, then is captured and relaunched."""
 
     def __init__(
         self, device: CudaDevice, stream: CudaStream, work: Callable[[], None], plans: Sequence[EnginePlan]
@@ -104,9 +104,9 @@ class CudaGraphRun:
         self._launch: Callable[[], None] | None = None
 
     def __call__(self) -> None:
-        """Do it, and wait until it is done."""
+        """Run the operations, and wait until they are complete."""
         if self._launch is None:
-            # Once as it is, since libraries choose and load kernels at first, which cannot be recorded.
+            # Once directly, since libraries select and load kernels first, which cannot be captured.
             self._work()
             self._stream.synchronize()
             for plan in self._plans:

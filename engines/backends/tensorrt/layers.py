@@ -1,4 +1,4 @@
-"""Read the number formats of a parsed network's layers, and find those that are other than meant."""
+"""Reads the number formats of a parsed network's layers, and finds unexpected ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CARRYING = {"CONSTANT", "SHUFFLE"}
 
 @dataclass(frozen=True, slots=True)
 class PlanLayer:
-    """One layer of a network. inputs, outputs: (tensor's name, format as TensorRT calls it)."""
+    """A layer that TensorRT parsed. inputs, outputs: (tensor's name, TensorRT's name of the format)."""
 
     name: str
     kind: str
@@ -26,12 +26,12 @@ class PlanLayer:
 
     @property
     def formats(self) -> set[str]:
-        """Of all its floating-point tensors."""
+        """Return the formats of all floating-point tensors."""
         return {kind for _, kind in (*self.inputs, *self.outputs)} & ANY_FLOAT
 
 
 def read_layers(trt: Any, network: Any) -> list[PlanLayer]:
-    """Every layer of a network."""
+    """Read every layer of a network."""
     kinds = {int(value): name for name, value in trt.LayerType.__members__.items()}
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     return [
@@ -51,16 +51,16 @@ def _tensors(tensor: Any, count: int) -> tuple[tuple[str, str], ...]:
 
 
 def find_wrong_types(layers: list[PlanLayer], numbers: NumberFormat) -> list[str]:
-    """What is other than `engines.number_formats` means it, one line a layer; nothing is what is wanted.
+    """List the layers that deviate from `engines.number_formats`, one line each; empty if correct.
 
     Every layer that computes must have all its floating-point tensors in the graph's format, or in float32 where that
-    is kept on purpose; quantisation must lead to and from the quantised format and nothing else.
+    is kept on purpose; quantisation must convert to and from the quantised format only.
     """
     wrong = []
     for layer in layers:
         wanted = "FLOAT" if is_kept_f32(layer) else FLOATS[numbers]
         if layer.kind in ("QUANTIZE", "DEQUANTIZE"):
-            # The third input is the zero point, which the parser makes a float32 of its own.
+            # The third input is the zero point, which the parser adds as a float32.
             kinds = {kind for _, kind in (*layer.inputs[:2], *layer.outputs)}
             good = kinds == {wanted, QUANTIZED_TYPES.get(numbers)}
         else:
@@ -72,7 +72,7 @@ def find_wrong_types(layers: list[PlanLayer], numbers: NumberFormat) -> list[str
 
 
 def is_kept_f32(layer: PlanLayer) -> bool:
-    """Whether a layer is one of those that stay float32: pixels less their mean, the neck's norms, absent tokens."""
+    """Return whether a layer stays float32: pixels less their mean, the neck's norms, absent tokens."""
     return (
         (layer.kind == "NORMALIZATION" and "/neck." in layer.name)
         or (layer.kind == "ELEMENTWISE" and layer.name in (LESS_MEAN, FLOORED))

@@ -1,4 +1,4 @@
-"""Which TensorRT there is: TensorRT itself or TensorRT-RTX, whose Python interfaces have the same names."""
+"""Imports the installed TensorRT or TensorRT-RTX, whose Python interfaces have the same names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class TensorRtLibrary:
-    """A TensorRT. trt: the module. rtx: whether it is TensorRT-RTX, which compiles kernels when a plan first runs."""
+    """Holds a TensorRT library. trt: the module. rtx: whether it is TensorRT-RTX, which compiles at first run."""
 
     trt: Any
     name: str
@@ -32,7 +32,7 @@ class TensorRtLibrary:
     rtx: bool
 
     def capability(self, compute: str) -> Any | None:
-        """The target for a compute capability such as "8.9", to be set at building; None means this machine's own.
+        """Return the build target for a compute capability such as "8.9"; None means this machine's own.
 
         Raises `EngineUnavailable` where TensorRT-RTX has no such target.
         """
@@ -47,17 +47,17 @@ class TensorRtLibrary:
         return found
 
     def create(self, kind: str, log: Any) -> Any:
-        """TensorRT's "Builder" or "Runtime"; raises `EngineUnavailable` where it gives none, as without a driver."""
+        """Create TensorRT's "Builder" or "Runtime"; raises `EngineUnavailable` on failure, as without a driver."""
         try:
             return getattr(self.trt, kind)(log)
-        except TypeError as error:  # what pybind11 makes of C++ that returns nothing
+        except TypeError as error:  # raised by pybind11 where C++ returns a null pointer
             raise EngineUnavailable(
                 f"{self.name} {self.version} cannot start: {last_error(log)}; is the driver new enough for it?"
             ) from error
 
 
 def find_library(load: Callable[[str], Any] = import_module) -> TensorRtLibrary:
-    """The first TensorRT that can be imported; raises `EngineUnavailable` with what to do in one line."""
+    """Import the first available TensorRT; raises `EngineUnavailable` with a one-line remedy."""
     troubles = []
     for choice in CHOICES:
         try:
@@ -85,7 +85,7 @@ def _version_numbers(version: str) -> tuple[int, ...]:
 
 
 def make_logger(trt: Any) -> Any:
-    """A logger that keeps the last errors and warnings as `lines`, newest last, and prints nothing."""
+    """Create a logger that keeps the last errors and warnings as `lines`, newest last, without printing."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -101,9 +101,9 @@ def make_logger(trt: Any) -> Any:
 
 
 def last_error(log: Any) -> str:
-    """Why the last step failed, by a logger of `make_logger`: its first error, of which later ones only follow.
+    """Return the first error in a logger of `make_logger`, the cause of later ones.
 
-    The logger forgets what it had, so that nothing is told twice.
+    The logger's lines are cleared, so that no error is reported twice.
     """
     lines = list(log.lines)
     log.lines.clear()

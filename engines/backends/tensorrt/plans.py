@@ -1,4 +1,4 @@
-"""Plans on disk: built when they are first wanted, and refused where they were made for another machine or version."""
+"""Stores plans on disk: built on first use, and refused if built for another machine or version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AnyGraph = EncoderGraph | DecoderGraph | LetterboxGraph
 
 @dataclass(frozen=True, slots=True)
 class GpuInfo:
-    """What a plan is made for. compute: capability such as "8.9". driver: its version, as the system says it."""
+    """Identifies a plan's GPU. compute: capability such as "8.9". driver: its version, as the system reports it."""
 
     name: str
     compute: str
@@ -32,20 +32,20 @@ class GpuInfo:
 
 
 class PlanStore:
-    """The plans of one model in one precision, for one GPU and one TensorRT."""
+    """A store that holds the plans of one model, precision, GPU and TensorRT."""
 
     def __init__(
         self, library: TensorRtLibrary, gpu: GpuInfo, store: GraphStore, precision: NumberFormat, *,
         current: Callable[[], AbstractContextManager[Any]] = nullcontext, steps: Steps | None = None,
     ) -> None:  # fmt: skip
-        """Make it. current, steps: see `build_plan`."""
+        """Create the store. current, steps: see `build_plan`."""
         self.library, self._gpu, self._store, self._precision = library, gpu, store, precision
         self._current, self._steps = current, steps
 
     def plan(self, graph: AnyGraph, *, force: bool = False) -> Path:
-        """The plan of a graph; `force` builds it anew.
+        """Return the plan of a graph; `force` rebuilds it.
 
-        Raises `ModelError` for one that is damaged or was made for something else, with the command that rebuilds it.
+        Raises `ModelError` for a damaged or mismatched plan, with the command that rebuilds it.
         """
         numbers = self.numbers(graph)
         command = self._command(graph)
@@ -59,7 +59,7 @@ class PlanStore:
         return file
 
     def numbers(self, graph: AnyGraph) -> NumberFormat:
-        """A graph's number format: only encoders are quantised, and resizing a frame is float32 in all precisions."""
+        """Return a graph's number format: only encoders are quantised, and resizing is float32 in all precisions."""
         if isinstance(graph, LetterboxGraph):
             return "f32"
         if isinstance(graph, DecoderGraph) and self._precision in ("int8", "fp8"):
@@ -67,7 +67,7 @@ class PlanStore:
         return self._precision
 
     def _place(self, graph: AnyGraph, numbers: NumberFormat) -> Path:
-        """One place for whatever machine, so that a plan from elsewhere is found and refused, not overlooked."""
+        """Return one path for all machines, so that a foreign plan is found and refused, not overlooked."""
         identity = self._store.key(format="tensorrt", shape=graph.name, numbers=numbers, library=self.library.name)
         return cache.file_path(self._store.root, f"{self._store.model}-{graph.name}-{numbers}", identity, ".plan")
 
@@ -91,14 +91,14 @@ class PlanStore:
             timing=self._store.root / f"timings-{_plain(f'{library.version}-{compute}')}.cache", steps=tell,
             current=self._current,
         )  # fmt: skip
-        # The note goes first: a file without one does not count, so that what is cut short is not used.
+        # The note is deleted first: a file without one is ignored, so an interrupted build is not used.
         cache.note_path(file).unlink(missing_ok=True)
         kernels_path(file).unlink(missing_ok=True)
         with cache.atomic_write(file) as partial:
             partial.write_bytes(plan)
 
     def _command(self, graph: AnyGraph) -> str:
-        """What the user types to have a plan rebuilt; an engine is made for a frame's proportions, not for its size."""
+        """Return the command that rebuilds a plan; an engine depends on a frame's aspect ratio, not on its size."""
         if isinstance(graph, DecoderGraph):
             size = content = graph.columns * TOKEN_PX, graph.rows * TOKEN_PX
         elif isinstance(graph, EncoderGraph):
@@ -114,19 +114,19 @@ class PlanStore:
 
 
 def kernels_path(plan: Path) -> Path:
-    """Where TensorRT-RTX keeps the kernels that it compiled for a plan when it first ran."""
+    """Return the path of the kernels that TensorRT-RTX compiled for a plan at its first run."""
     return plan.with_suffix(".kernels")
 
 
 def read_kernels(plan: Path) -> bytes:
-    """The kept kernels, or nothing."""
+    """Read the stored kernels, if any."""
     with suppress(OSError):
         return kernels_path(plan).read_bytes()
     return b""
 
 
 def write_kernels(plan: Path, content: bytes) -> None:
-    """Keep compiled kernels; without them the next start is slower and nothing else."""
+    """Store compiled kernels; without them only the next start is slower."""
     with suppress(ModelError), cache.atomic_write(kernels_path(plan)) as partial:
         partial.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""How far a build has come, as TensorRT's builder tells it in nested phases, and how it is stopped."""
+"""Reports the progress of TensorRT's builder from its nested phases, and stops a build."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 Steps = Callable[[int, int, str], None]
-"""Is told that so many steps of so many are done, of what; may raise to stop the build."""
+"""Receives the completed steps, their total and the name of the work; may raise to stop the build."""
 
 
 def make_monitor(trt: Any, steps: Steps | None) -> Any:
-    """The builder's progress monitor: tells the share that is done of the outermost phases.
+    """Create the builder's progress monitor, which reports the completed share of the outermost phases.
 
-    An exception of `steps` cannot pass through the builder: it stops the build and is kept as `raised`. Whoever sets
+    An exception of `steps` cannot pass through the builder: it stops the build and is kept as `raised`. Setting
     `stopped` stops it as well, from any thread.
     """
 
@@ -38,7 +38,7 @@ def make_monitor(trt: Any, steps: Steps | None) -> Any:
             if steps is not None and self.raised is None and not self.stopped:
                 try:
                     steps(round(1000 * self._progress.share), 1000, phase_name)
-                except BaseException as error:  # it goes on its way when the builder has returned
+                except BaseException as error:  # re-raised after the builder has returned
                     self.raised = error
             return self.raised is None and not self.stopped
 
@@ -46,7 +46,7 @@ def make_monitor(trt: Any, steps: Steps | None) -> Any:
 
 
 class BuildProgress:
-    """The share that is done of nested phases: a phase's steps count equally, and a phase inside a step fills it.
+    """Computes the completed share of nested phases: steps count equally, and a nested phase fills its step.
 
     share: 0 to 1, never falling.
     """
@@ -56,18 +56,18 @@ class BuildProgress:
         self._phases: dict[str, tuple[str | None, int, int]] = {}
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins inside a step of its parent."""
+        """Start a phase inside a step of its parent."""
         self._phases[name] = (parent if parent in self._phases else None, max(1, steps), 0)
 
     def step(self, name: str, index: int) -> None:
-        """The step of that index is done."""
+        """Record a completed step by its index."""
         if name in self._phases:
             parent, steps, _ = self._phases[name]
             self._phases[name] = (parent, steps, min(steps, index + 1))
             self._update(name)
 
     def finish(self, name: str) -> None:
-        """A phase has ended, perhaps early."""
+        """Finish a phase, perhaps early."""
         if name in self._phases:
             parent, steps, _ = self._phases[name]
             self._phases[name] = (parent, steps, steps)

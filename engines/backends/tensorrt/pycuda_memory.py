@@ -1,6 +1,6 @@
-"""Device memory and streams by pycuda, and graphs recorded on its streams through cuda-python's bindings.
+"""Manages device memory and streams with pycuda, and captures CUDA graphs through cuda-python's bindings.
 
-pycuda cannot record graphs. Where cuda-python is missing everything is launched anew each time, which is slower only.
+pycuda cannot capture graphs. Without cuda-python every operation is launched each time, which is only slower.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ except ImportError as error:
 
 
 def open_device() -> PycudaDevice:
-    """The first CUDA device of the driver."""
+    """Open the first CUDA device of the driver."""
     try:
         cuda.init()
         if not cuda.Device.count():
@@ -54,7 +54,7 @@ class PycudaBlock:
 
 
 class PycudaDevice:
-    """See `device.CudaDevice`. Its context is the device's primary one, which other libraries use as well."""
+    """See `device.CudaDevice`. Uses the device's primary context, shared with other libraries."""
 
     def __init__(self) -> None:
         device = cuda.Device(0)
@@ -74,7 +74,7 @@ class PycudaDevice:
             cuda.Context.pop()
 
     def create_stream(self, *, high_priority: bool) -> Any:
-        """See `device.CudaDevice.create_stream`; pycuda knows no priorities."""
+        """See `device.CudaDevice.create_stream`; pycuda has no priorities."""
         return cuda.Stream(1)  # not ordered with the default stream
 
     def allocate(self, nbytes: int) -> PycudaBlock:
@@ -115,14 +115,14 @@ def _bindings() -> Any | None:
 
 
 def record(driver: Any, handle: int, work: Callable[[], None]) -> Callable[[], None]:
-    """Record what `work` gives a stream to do, with the driver interface of cuda-python; returns the launch."""
-    # thread_local: the other thread may well allocate or launch while this one records.
+    """Capture the stream operations of `work` with cuda-python's driver interface; returns the launch."""
+    # thread_local: the other thread may allocate or launch while this one captures.
     mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
     _checked(driver, driver.cuStreamBeginCapture(handle, mode))
     try:
         work()
     except BaseException:
-        driver.cuStreamEndCapture(handle)  # the stream is of no use until its capture has ended
+        driver.cuStreamEndCapture(handle)  # the stream is unusable until its capture has ended
         raise
     (graph,) = _checked(driver, driver.cuStreamEndCapture(handle))
     (executable,) = _checked(driver, driver.cuGraphInstantiate(graph, 0))
@@ -131,7 +131,7 @@ def record(driver: Any, handle: int, work: Callable[[], None]) -> Callable[[], N
 
 
 class _Launch:
-    """A recorded graph, destroyed with the object."""
+    """A captured CUDA graph that is destroyed with the object."""
 
     def __init__(self, driver: Any, executable: Any, handle: int) -> None:
         self._driver, self._executable, self._handle = driver, executable, handle
@@ -144,7 +144,7 @@ class _Launch:
 
 
 def _checked(driver: Any, answer: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What follows the result code; raises `ModelError` where that is no success."""
+    """Return the values after the result code; raises `ModelError` unless that is success."""
     code, *values = answer
     if code != driver.CUresult.CUDA_SUCCESS:
         raise ModelError(f"a CUDA graph cannot be recorded or launched: {getattr(code, 'name', code)}")

@@ -1,11 +1,11 @@
-"""Plans at work: fixed memory, one stream for encoding and one for decoding, each run recorded once and launched again.
+"""Runs plans in fixed memory on an encoder and a decoder stream, as captured CUDA graphs.
 
     frame (pinned) --upload--> [letterbox] --> encoder --> embedding in a slot on the device      encoder's stream
     prompts (pinned) --upload--> decoder, which reads a slot --> masks --download--> pinned        decoder's stream
 
-An embedding never leaves the device. It lies in a slot; there are two, so that one can be decoded while the next is
-written, and a slot is written again only when nobody holds its embedding any more. Everything has a fixed address, so
-each pair of run and slot is a CUDA graph of its own.
+An embedding never leaves the device. It is stored in a slot; there are two, so that one can be decoded while the next
+is written, and a slot is overwritten only when its embedding is no longer referenced. All addresses are fixed, so each
+pair of run and slot has its own CUDA graph.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TensorRtRuntime:
             )
 
     def plan(self, graph: AnyGraph) -> EnginePlan:
-        """A graph's plan, ready to run; built first if it is not there."""
+        """Load a graph's plan, building it first if missing."""
         with self.device.make_current():
             return EnginePlan(self._library, self._runtime, self._log, self._plans.plan(graph), self.device)
 
@@ -106,7 +106,7 @@ class TensorRtEncoder:
 
 
 class _FrameUpload:
-    """Encoding frames of one shape: where they are uploaded to, and the recorded runs by slot and by origin."""
+    """Encodes frames of one shape: holds the upload buffers, and the captured runs by slot and by origin."""
 
     def __init__(
         self, device: CudaDevice, stream: CudaStream, plan: EnginePlan, letterbox: EnginePlan | None,
@@ -136,7 +136,7 @@ class _FrameUpload:
             raise PromptError(f"a picture must be {self._shape} of |u1, got {given.shape} of {given.typestr}")
         if given.needs_sync:
             with CAPTURE_LOCK:
-                self._device.synchronize()  # whoever wrote it may still be writing, on a stream of its own
+                self._device.synchronize()  # the owner may still be writing, on its own stream
         self._device.copy_from_device(self._frame, given.address, given.nbytes, self._stream)
 
     def _work(self, slot: EmbeddingSlot, on_device: bool) -> Callable[[], None]:
@@ -180,7 +180,7 @@ class TensorRtDecoder:
         return self._made["logits_out"].copy(), self._made["iou"].copy()
 
     def _work(self, slot: EmbeddingSlot) -> Callable[[], None]:
-        # No reference to the slot: it must be able to go while its runs are kept.
+        # No reference to the slot: it must be collectable while its runs are kept.
         addresses = {name: block.address for name, block in self._blocks.items()}
         addresses |= {name: slot.blocks[name].address for name in self._shared}
 

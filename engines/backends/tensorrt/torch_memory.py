@@ -1,4 +1,4 @@
-"""Device memory, streams and graphs by torch, which then also serves as the reference beside the engine."""
+"""Manages device memory, streams and CUDA graphs with torch, which also serves as the engine's reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ except ImportError as error:
 
 
 def open_device() -> TorchDevice:
-    """The current CUDA device of torch."""
+    """Open torch's current CUDA device."""
     if not torch.cuda.is_available():
         built = torch.version.cuda
         raise EngineUnavailable("torch sees no GPU" if built else "this torch was built without CUDA")
@@ -44,7 +44,7 @@ class TorchStream:
 
 
 class TorchBlock:
-    """See `device.MemoryBlock`; a tensor of bytes, so that it has a `__cuda_array_interface__` of its own."""
+    """See `device.MemoryBlock`; a tensor of bytes, so that it provides `__cuda_array_interface__`."""
 
     def __init__(self, nbytes: int) -> None:
         try:
@@ -116,7 +116,7 @@ class TorchDevice:
     def capture_graph(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
         """See `device.CudaDevice.capture_graph`."""
         graph = torch.cuda.CUDAGraph()
-        # thread_local: the other thread may well allocate or launch while this one records.
+        # thread_local: the other thread may allocate or launch while this one captures.
         with torch.cuda.graph(graph, stream=stream.torch, capture_error_mode="thread_local"):
             work()
 
@@ -128,7 +128,7 @@ class TorchDevice:
 
 
 class _ForeignMemory:
-    """Bytes at an address, for torch to look at without a copy."""
+    """A view of bytes at an address that torch reads without a copy."""
 
     def __init__(self, address: int, nbytes: int) -> None:
         self.__cuda_array_interface__ = {
@@ -137,10 +137,10 @@ class _ForeignMemory:
 
 
 def _bytes(host: NDArray[Any]) -> Any:
-    """A torch view of a pinned array; torch asks the driver whether memory is pinned, so the view is as good."""
+    """Return a torch view of a pinned array; torch queries pinning from the driver, so a view suffices."""
     return torch.from_numpy(host.reshape(-1).view(np.uint8))
 
 
 def _driver() -> str:
-    ask = getattr(torch._C, "_cuda_getDriverVersion", None)  # private, but torch has no other name for it
+    ask = getattr(torch._C, "_cuda_getDriverVersion", None)  # private, but torch has no public name for it
     return driver_version(int(ask()) if ask is not None else 0)
