@@ -1,1 +1,1 @@
-"""The networks as torch modules of ours. Importing this package imports torch only with its submodules."""
+"""Implements the networks as torch modules. Only the submodules import torch."""

@@ -1,7 +1,7 @@
-"""Read published weights into our modules: MobileSAM's ONNX pair, and .pt and .pth checkpoints.
+"""Loads published weights into the modules: MobileSAM's ONNX pair, and .pt and .pth checkpoints.
 
-The pair's graphs name only some of their weights. The rest is recognised by what it is used for: the weight of a
-product by the named bias that is added to it, folded convolutions by their order.
+The pair's graphs name only some of their weights. The rest is identified by use: a matrix product's weight by the
+named bias that is added to it, folded convolutions by their order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ State = dict[str, Tensor]
 
 
 class SamModel(nn.Module):
-    """The three parts of a Segment Anything model."""
+    """Holds the three parts of a Segment Anything model."""
 
     def __init__(self, image_encoder: nn.Module) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class SamModel(nn.Module):
         self.prompt_encoder = PromptEncoder()
         self.mask_decoder = MaskDecoder()
         self.recorded: dict[tuple[int, int], tuple[PaddingConstants, Tensor]] = {}
-        """Surroundings by the content's (height, width); recording takes seconds."""
+        """Padding constants by the content's (height, width); recording takes seconds."""
 
 
 def read_model(folder: Path, model: str) -> SamModel:
-    """A model with the weights in `folder`, ready to run on the CPU in float32."""
+    """Load a model from the weights in `folder`, for the CPU in float32."""
     files = weight_files(folder, model)
     if len(files) == 2:
         sam = SamModel(TinyViT())
@@ -76,7 +76,7 @@ def _fill(module: nn.Module, state: State, file: Path) -> None:
 def _read_checkpoint(file: Path) -> State:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+    except Exception as error:  # torch raises several types for a damaged file
         raise ModelError(f"{file} is not a readable checkpoint ({type(error).__name__}); fetch it again") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{file} is not a plain table of weights")
@@ -84,7 +84,7 @@ def _read_checkpoint(file: Path) -> State:
 
 
 def fold_tiny_vit(state: State) -> State:
-    """MobileSAM's training-time names and batch norms to `TinyViT`'s.
+    """Convert MobileSAM's training-time names and batch norms to `TinyViT`'s.
 
     Batch normalisation y = (x - mean) / sqrt(var + eps) * w + b follows each convolution and becomes part of it.
     """
@@ -109,7 +109,7 @@ def fold_tiny_vit(state: State) -> State:
 
 
 def _offset_index(window: int) -> Tensor:
-    """(N, N) index of the offset (|dy|, |dx|) between two places of a window, numbered as they first appear."""
+    """Return the (N, N) index of the offset (|dy|, |dx|) between window positions, in order of appearance."""
     places = [(row, column) for row in range(window) for column in range(window)]
     seen: dict[tuple[int, int], int] = {}
     rows = [[seen.setdefault((abs(a - c), abs(b - d)), len(seen)) for c, d in places] for a, b in places]
@@ -117,7 +117,7 @@ def _offset_index(window: int) -> Tensor:
 
 
 def _pack_attention(state: State) -> State:
-    """From q, k, v of head 0, q, k, v of head 1, ... to all q, all k, all v, with q scaled by 1 / sqrt(32)."""
+    """Reorder q, k, v per head to all q, all k, all v, with q scaled by 1 / sqrt(32)."""
     for stage in (1, 2, 3):
         for block in range(DEPTHS[stage]):
             for part in ("weight", "bias"):
@@ -131,7 +131,7 @@ def _pack_attention(state: State) -> State:
 
 
 class _OnnxWeights:
-    """An ONNX graph's weights with names: its own where it has them, else by use."""
+    """Names an ONNX graph's weights: by its own names where present, else by use."""
 
     def __init__(self, file: Path) -> None:
         import onnx
@@ -139,7 +139,7 @@ class _OnnxWeights:
         try:
             graph = onnx.load(file).graph
             values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        except Exception as error:  # protobuf, onnx and numpy each raise their own for a damaged file
+        except Exception as error:  # protobuf, onnx and numpy raise different types for a damaged file
             raise ModelError(f"{file} is not a readable ONNX file ({type(error).__name__}); fetch it again") from error
         self.file = file
         constants = {
@@ -176,7 +176,7 @@ class _OnnxWeights:
                     self.by_use[node.op_type, tuple(value.shape)].append(value)
 
     def take(self, use: str, *shape: int) -> Tensor:
-        """The next unnamed weight of that use and shape."""
+        """Return the next unnamed weight of a use and shape."""
         found = self.by_use[use, shape]
         if not found:
             raise ModelError(f"{self.file} lacks a weight of shape {shape}; it is not MobileSAM's published graph")

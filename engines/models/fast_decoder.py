@@ -1,14 +1,14 @@
-"""The same mask decoder with half the arithmetic; equal to `MaskDecoder` but for rounding.
+"""Implements `MaskDecoder` with half the arithmetic; equal except for rounding.
 
-What is different, for M picture tokens (4096 when a picture fills the square), N about 7 tokens, 8 heads of 16:
-- what only the picture decides (layer 0's keys and values towards the tokens, its queries from the picture) is
-  computed once a picture by `DecoderPreparation`;
+Differences, for M image tokens (4096 when a picture fills the square), N about 7 tokens, 8 heads of 16:
+- all that depends only on the image (layer 0's keys and values for the tokens, its queries from the image) is
+  computed once per image by `DecoderPreparation`;
 - elsewhere no projection is applied to all M tokens. A head's scores q (W x) are (q W) x, and a sum of projected values
   P (V x) is (P x) V, so the narrow side carries the projection ("absorption", as in multi-head latent attention,
-  DeepSeek-V2, 2024). A bias of keys cancels in the softmax; one of queries becomes an offset for each token;
+  DeepSeek-V2, 2024). A key bias cancels in the softmax; a query bias becomes an offset per token;
 - a transposed convolution of stride 2 and size 2 is one matrix product, so upscaling stays channels last, and the
   only shuffle of pixels is done on the four finished maps;
-- the padding is seen in blocks (`engines.graphs.edges`), and not upscaled at all.
+- the padding is pooled into blocks (`engines.graphs.edges`), and not upscaled.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from engines.models.mask_decoder import HEADS, MASKS, OUTPUTS, DecoderAttention,
 from engines.models.prompt import WIDTH, PromptEncoder
 
 OUTSIDE = -32.0
-"""Logit of what lies in the padding, which nobody segments."""
+"""Logit in the padding, which is never segmented."""
 HEAD = WIDTH // 2 // HEADS
 
 
 def split_weight(linear: nn.Linear) -> Tensor:
-    """A projection's (128, 256) weight as (heads, 16, 256)."""
+    """Split a projection's (128, 256) weight into (heads, 16, 256)."""
     return linear.weight.unflatten(0, (HEADS, HEAD))
 
 
 def _means(tokens: int) -> Tensor:
-    """(n, 64): each of the decoder's rows or columns as the mean of those of the full grid."""
+    """Return an (n, 64) matrix that averages rows or columns of the full grid to the decoder's."""
     borders = block_edges(tokens)
     means = torch.zeros(len(borders) - 1, GRID)
     for row, (begin, end) in enumerate(pairwise(borders)):
@@ -44,7 +44,7 @@ def _means(tokens: int) -> Tensor:
 
 
 class DecoderBlocks(nn.Module):
-    """The full grid of tokens to the decoder's, for a picture that fills rows x columns of it from the top left."""
+    """Pools the full token grid to the decoder's, for content of rows x columns at the top left."""
 
     def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
@@ -53,20 +53,20 @@ class DecoderBlocks(nn.Module):
         self.register_buffer("across", _means(columns))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 64, 64, C) to (B, R, C', C), see `EncoderGraph.grid`."""
+        """Pool (B, 64, 64, C) to (B, R, C', C), see `EncoderGraph.grid`."""
         if self.whole:
             return x
         x = (self.down @ x.flatten(2)).unflatten(2, x.shape[2:])
         return self.across @ x
 
     def log_areas(self) -> Tensor:
-        """(R * C',): the logarithm of how many tokens each stands for, which attention adds to its scores."""
+        """Return (R * C',): the logarithm of each block's token count, which attention adds to its scores."""
         tokens = [1 / means.max(1).values for means in (self.down, self.across)]
         return torch.outer(*tokens).log().flatten()
 
 
 class DecoderPreparation(nn.Module):
-    """Everything about a picture of rows x columns tokens that no prompt changes."""
+    """Computes the prompt-independent tensors of an image of rows x columns tokens."""
 
     def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class DecoderPreparation(nn.Module):
         to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         self.register_buffer("no_mask", prompt.no_mask_embed.weight.detach())
         parts = (to_image.k_proj, to_token.q_proj, to_image.v_proj)
-        # The place is added to what the first two project, not to what the third does; added after, it is a constant.
+        # The position is added to the first two projections' inputs, not the third's; added after, it is a constant.
         place = DecoderBlocks(rows, columns)(prompt.pe_layer.grid().view(1, GRID, GRID, WIDTH)).reshape(-1, WIDTH)
         constants = [
             nnf.linear(place, part.weight, part.bias)
@@ -86,14 +86,14 @@ class DecoderPreparation(nn.Module):
         self.register_buffer("constant", torch.cat(constants, 1).T.contiguous().detach())
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(M, 256) to keys (M, 256), and k, q and v, each (8, 16, M): by heads, as the decoder reads them."""
+        """Map (M, 256) to keys (M, 256), and k, q and v per head, each (8, 16, M)."""
         keys = embedding + self.no_mask
         k, q, v = (self.weight @ keys.T + self.constant).view(3, HEADS, HEAD, -1).unbind(0)
         return keys, k, q, v
 
 
 class FastDecoder(nn.Module):
-    """`MaskDecoder` for a picture that fills `rows` x `columns` of the 64 x 64 tokens from the top left."""
+    """A `MaskDecoder` that decodes content of `rows` x `columns` tokens at the top left of 64 x 64."""
 
     def __init__(self, prompt: PromptEncoder, decoder: MaskDecoder, rows: int = GRID, columns: int = GRID) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class FastDecoder(nn.Module):
         self.register_buffer("place", place.reshape(-1, WIDTH))
         self.register_buffer("log_areas", self.blocks.log_areas())
         first, second = decoder.output_upscaling[0], decoder.output_upscaling[3]
-        # (in, out, 2, 2) to (2 * 2 * out, in): one row for each of the four pixels that a pixel becomes
+        # (in, out, 2, 2) to (2 * 2 * out, in): one row for each of the four output pixels of a pixel
         self.register_buffer("up1", first.weight.permute(2, 3, 1, 0).flatten(0, 2).detach())
         self.register_buffer("up1_bias", first.bias.repeat(4).detach())
         self.register_buffer("up2", second.weight.permute(2, 3, 1, 0).flatten(0, 2).detach())
@@ -115,7 +115,7 @@ class FastDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Decode prompts without masks.
 
-        keys, k, q, v: what `DecoderPreparation` gave. prompt: (B, N, 256). absent: (B, N) as in `MaskDecoder`.
+        keys, k, q, v: the outputs of `DecoderPreparation`. prompt: (B, N, 256). absent: (B, N) as in `MaskDecoder`.
         Returns logits (B, 4, 256, 256) and predicted IoU (B, 4).
         """
         tokens, absent = self.decoder.tokens(prompt), nnf.pad(absent, (OUTPUTS, 0))
@@ -134,9 +134,9 @@ class FastDecoder(nn.Module):
     def with_masks(
         self, keys: Tensor, prompt: Tensor, absent: Tensor, logits: Tensor, has_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The same with a previous mask for each prompt: (B, 1, 256, 256), and (B, 1, 1) 1 where there is one, else 0.
+        """Decode prompts with previous masks: (B, 1, 256, 256), and (B, 1, 1) 1 where there is one, else 0.
 
-        Nothing can be prepared then: the mask is added to the embedding before the first layer.
+        No preparation is possible: the mask is added to the embedding before the first layer.
         """
         tokens, absent = self.decoder.tokens(prompt), nnf.pad(absent, (OUTPUTS, 0))
         dense = self.blocks(self.prompt.masks(logits).unflatten(1, (GRID, GRID))).flatten(1, 2)
@@ -159,7 +159,7 @@ class FastDecoder(nn.Module):
     def _layer(
         self, layer: TwoWayLayer, queries: Tensor, keys: Tensor, tokens: Tensor, absent: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One layer after its self-attention."""
+        """Apply one layer after its self-attention."""
         placed = keys + self.place
         seen = self._look(layer.cross_attn_token_to_image, queries + tokens, keys, placed)
         queries = self._after_look(layer, queries, seen)
@@ -176,7 +176,7 @@ class FastDecoder(nn.Module):
         return layer.norm3(queries + layer.mlp(queries))
 
     def _look(self, attention: DecoderAttention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
-        """Tokens (B, N, 256) look at keys (B, M, 256): scores from `placed`, values from `keys`."""
+        """Attend from tokens (B, N, 256) to keys (B, M, 256): scores from `placed`, values from `keys`."""
         heads = attention.split(attention.q_proj(tokens)) / math.sqrt(HEAD)
         looks = (heads @ split_weight(attention.k_proj)).flatten(1, 2)
         shares = (looks @ placed.transpose(1, 2) + self.log_areas).softmax(-1)
@@ -185,14 +185,14 @@ class FastDecoder(nn.Module):
 
     @staticmethod
     def _spread(attention: DecoderAttention, scores: Tensor, queries: Tensor) -> Tensor:
-        """Scores (B, heads, N, M) of the picture's tokens for each prompt token to what they take, (B, M, 256)."""
+        """Apply scores (B, heads, N, M) from image tokens to prompt tokens; returns the updates (B, M, 256)."""
         values = attention.split(attention.v_proj(queries))
         out = attention.out_proj.weight.unflatten(1, (HEADS, HEAD)).permute(1, 2, 0)
         shares = scores.softmax(2).flatten(1, 2)
         return shares.transpose(1, 2) @ (values @ out).flatten(1, 2) + attention.out_proj.bias
 
     def _upscale(self, keys: Tensor, weights: Tensor) -> Tensor:
-        """Keys (B, M, 256) and hypernetwork weights (B, 4, 32) to logits (B, 4, 256, 256)."""
+        """Upscale keys (B, M, 256) by hypernetwork weights (B, 4, 32) to logits (B, 4, 256, 256)."""
         batch, rows, columns = keys.shape[0], self.rows, self.columns
         if (rows, columns) != self.grid:
             keys = keys.unflatten(1, self.grid)[:, :rows, :columns].reshape(batch, rows * columns, WIDTH)

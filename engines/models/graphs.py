@@ -1,4 +1,4 @@
-"""The networks joined into the graphs that are exported: pixels in, prepared tensors out; prompts in, masks out."""
+"""Composes the networks into the exported graphs: pixels to prepared tensors, prompts to masks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENCODER_OUTPUTS = ("keys", "k", "q", "v")
 
 
 def normalised(image: Tensor) -> Tensor:
-    """(h, w, 3) uint8 BGR to (1, 3, 1024, 1024) RGB as SAM's encoders want it, zeros where there is no picture."""
+    """Normalise (h, w, 3) uint8 BGR to SAM's (1, 3, 1024, 1024) RGB input, zero-padded."""
     x = (image.float() - torch.tensor(MEAN_BGR)) / torch.tensor(STD_BGR)
     return (
         nnf.pad(x, (0, 0, 0, MODEL_SIDE - image.shape[1], 0, MODEL_SIDE - image.shape[0]))
@@ -34,9 +34,9 @@ def normalised(image: Tensor) -> Tensor:
 
 
 def reading_bgr(encoder: nn.Module) -> nn.Module:
-    """A copy whose first convolution takes BGR of the pixels' own scale, less the mean.
+    """Return a copy whose first convolution takes unscaled BGR pixels less the mean.
 
-    The scale and the order of channels become weights; the mean stays, because zeros are put round the picture.
+    Scale and channel order are folded into the weights; the mean is not, because the padding is zero.
     """
     encoder = copy.deepcopy(encoder)
     first = next(part for part in encoder.modules() if isinstance(part, nn.Conv2d))
@@ -45,11 +45,11 @@ def reading_bgr(encoder: nn.Module) -> nn.Module:
 
 
 class EncodeAndPrepare(nn.Module):
-    """Encode a picture, put it among its surroundings on the decoder's grid, and prepare it for the decoder.
+    """Encodes an image, adds its padding on the decoder's grid, and prepares it for the decoder.
 
-    TinyViT encodes only the tokens that hold picture. The decoder looks at the padding's tokens too, so these must be
-    there, but they hardly depend on the picture: `PaddingConstants` handles both. Meta's encoders attend to the
-    whole square, and get it.
+    TinyViT encodes only the tokens of the content. The decoder attends to the padding's tokens too, so these are
+    needed, but they hardly depend on the image: `PaddingConstants` handles both. Meta's encoders attend to the
+    whole square, and receive it.
     """
 
     def __init__(self, sam: SamModel, shape: EncoderGraph) -> None:
@@ -73,7 +73,7 @@ class EncodeAndPrepare(nn.Module):
             self.register_buffer("under", around[:, rows:].clone())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(h, w, 3) uint8 BGR to `ENCODER_OUTPUTS`."""
+        """Map (h, w, 3) uint8 BGR to `ENCODER_OUTPUTS`."""
         x = image.float() - self.mean
         x = nnf.pad(x, (0, 0, 0, self.width - image.shape[1], 0, self.height - image.shape[0]))
         x = x[None].permute(0, 3, 1, 2)
@@ -87,22 +87,22 @@ class EncodeAndPrepare(nn.Module):
 
 
 class DecodeGraph(FastDecoder):
-    """`FastDecoder` with the inputs of one graph."""
+    """A `FastDecoder` that has the inputs of one graph."""
 
     def __init__(self, sam: SamModel, shape: DecoderGraph) -> None:
         super().__init__(sam.prompt_encoder, sam.mask_decoder, shape.rows, shape.columns)
 
 
 class DecodeMaskGraph(DecodeGraph):
-    """The variant with a mask for each prompt."""
+    """A `DecodeGraph` that takes a mask for each prompt."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """As `FastDecoder.with_masks`."""
+        """See `FastDecoder.with_masks`."""
         return self.with_masks(*inputs)
 
 
 def build_module(sam: SamModel, graph: Graph) -> nn.Module:
-    """The torch module that computes a graph; it shares weights with the model."""
+    """Build the torch module of a graph, sharing weights with the model."""
     if isinstance(graph, EncoderGraph):
         built: nn.Module = EncodeAndPrepare(sam, graph)
     else:
@@ -111,12 +111,12 @@ def build_module(sam: SamModel, graph: Graph) -> nn.Module:
 
 
 def build_own_module(sam: SamModel, graph: Graph) -> nn.Module:
-    """The same with weights of its own, so that it can be moved to a device and the model stays where it is."""
+    """Build a graph's module with its own weights, so that only the module moves to a device."""
     return copy.deepcopy(build_module(sam, graph))
 
 
 def example_inputs(graph: Graph) -> dict[str, Tensor]:
-    """Inputs of the right shapes by name."""
+    """Create example inputs of the right shapes by name."""
     if isinstance(graph, EncoderGraph):
         return {"image": torch.zeros(graph.height, graph.width, 3, dtype=torch.uint8)}
     prompt = {
@@ -133,7 +133,7 @@ def example_inputs(graph: Graph) -> dict[str, Tensor]:
 
 
 def prompt_table(sam: SamModel) -> PromptTable:
-    """The prompt encoder's weights that the host needs."""
+    """Return the prompt encoder's weights that the host needs."""
     encoder = sam.prompt_encoder
     kinds = [encoder.not_a_point_embed.weight, *(table.weight for table in encoder.point_embeddings)]
     frequencies = encoder.pe_layer.positional_encoding_gaussian_matrix

@@ -1,4 +1,4 @@
-"""SAM's mask decoder, plainly: the reference for the fast one (Kirillov et al., "Segment Anything", 2023).
+"""Implements SAM's mask decoder, the reference of the fast one (Kirillov et al., "Segment Anything", 2023).
 
 Parameter names are those of Meta's checkpoints, so that these load as they are.
 """
@@ -16,11 +16,11 @@ from engines.models.prompt import GRID, WIDTH, ChannelNorm
 HEADS = 8
 MASKS = 4
 OUTPUTS = 1 + MASKS
-"""Tokens before the prompt's: one for the IoUs, one for each mask."""
+"""Output tokens before the prompt's: one for the IoUs, one for each mask."""
 
 
 class DecoderAttention(nn.Module):
-    """Attention of `HEADS` heads in a space of `inner` dimensions."""
+    """Applies attention of `HEADS` heads in `inner` dimensions."""
 
     def __init__(self, inner: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class DecoderAttention(nn.Module):
         self.out_proj = nn.Linear(inner, WIDTH)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, absent: Tensor | None = None) -> Tensor:
-        """(B, Nq, 256), (B, Nk, 256) twice to (B, Nq, 256); `absent` (B, Nk) is added to the scores."""
+        """Attend from (B, Nq, 256) to (B, Nk, 256) keys and values; `absent` (B, Nk) is added to the scores."""
         q, k, v = self.split(self.q_proj(q)), self.split(self.k_proj(k)), self.split(self.v_proj(v))
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
         if absent is not None:
@@ -39,12 +39,12 @@ class DecoderAttention(nn.Module):
 
     @staticmethod
     def split(x: Tensor) -> Tensor:
-        """(B, N, inner) to (B, heads, N, inner / heads)."""
+        """Split (B, N, inner) into (B, heads, N, inner / heads)."""
         return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
 
 
 class TokenMlp(nn.Module):
-    """Two layers with a rectifier between."""
+    """Applies two linear layers with a ReLU between."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,12 +52,12 @@ class TokenMlp(nn.Module):
         self.lin2 = nn.Linear(2048, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, 256) to the same."""
+        """Map (B, N, 256) to the same shape."""
         return self.lin2(self.lin1(x).relu())
 
 
 class TwoWayLayer(nn.Module):
-    """Tokens look at each other, then at the picture; then the picture looks at the tokens."""
+    """Applies token self-attention, token-to-image attention, an MLP, then image-to-token attention."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class TwoWayLayer(nn.Module):
         self.cross_attn_image_to_token = DecoderAttention(WIDTH // 2)
 
     def attend_self(self, queries: Tensor, tokens: Tensor, first: bool, absent: Tensor | None) -> Tensor:
-        """Self-attention of the tokens; the first layer adds no position and no residual."""
+        """Apply token self-attention; the first layer adds no position and no residual."""
         q = queries if first else queries + tokens
         seen = self.self_attn(q, q, queries, absent)
         return self.norm1(seen if first else queries + seen)
@@ -79,7 +79,7 @@ class TwoWayLayer(nn.Module):
     def forward(
         self, queries: Tensor, keys: Tensor, tokens: Tensor, place: Tensor, first: bool, absent: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Queries (B, N, 256) and keys (B, M, 256), each with its positional part, to the same."""
+        """Update queries (B, N, 256) and keys (B, M, 256), each with its positional encoding."""
         queries = self.attend_self(queries, tokens, first, absent)
         seen = self.cross_attn_token_to_image(queries + tokens, keys + place, keys)
         queries = self.norm2(queries + seen)
@@ -89,7 +89,7 @@ class TwoWayLayer(nn.Module):
 
 
 class TwoWayTransformer(nn.Module):
-    """Two layers both ways and a last look of the tokens at the picture."""
+    """Applies two two-way layers and a final token-to-image attention."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class TwoWayTransformer(nn.Module):
         self.norm_final_attn = nn.LayerNorm(WIDTH)
 
     def forward(self, tokens: Tensor, keys: Tensor, place: Tensor, absent: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Tokens (B, N, 256), keys (B, M, 256) and their places (M, 256) to both, as they have seen each other."""
+        """Update tokens (B, N, 256) and keys (B, M, 256) with positions (M, 256) by cross-attention."""
         queries = tokens
         for index, layer in enumerate(self.layers):
             queries, keys = layer(queries, keys, tokens, place, index == 0, absent)
@@ -107,19 +107,19 @@ class TwoWayTransformer(nn.Module):
 
 
 class DecoderMlp(nn.Module):
-    """Three linear layers with rectifiers between."""
+    """Applies three linear layers with ReLUs between."""
 
     def __init__(self, out: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList([nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, out)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., 256) to (..., out)."""
+        """Map (..., 256) to (..., out)."""
         return self.layers[2](self.layers[1](self.layers[0](x).relu()).relu())
 
 
 class MaskDecoder(nn.Module):
-    """Prompt tokens and a picture's embedding to four masks and their predicted IoUs."""
+    """Decodes prompt tokens and an image embedding to four masks and their predicted IoUs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,17 +133,17 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = DecoderMlp(MASKS)
 
     def tokens(self, prompt: Tensor) -> Tensor:
-        """(B, N, 256) prompt tokens to (B, 5 + N, 256) with the output tokens before them."""
+        """Prepend the output tokens to (B, N, 256) prompt tokens; returns (B, 5 + N, 256)."""
         outputs = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         return torch.cat([outputs.expand(prompt.shape[0], OUTPUTS, WIDTH), prompt], 1)
 
     def forward(
         self, keys: Tensor, place: Tensor, prompt: Tensor, absent: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Decode.
+        """Decode prompt tokens to masks.
 
         keys: (B, 4096, 256), the embedding plus the dense prompt. place: (4096, 256). prompt: (B, N, 256).
-        absent: (B, N), 0 for a token that counts and very negative for one that fills its batch's shape.
+        absent: (B, N), 0 for a token that counts and very negative for one that pads its batch.
         Returns logits (B, 4, 256, 256) and predicted IoU (B, 4).
         """
         if absent is not None:

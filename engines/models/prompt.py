@@ -1,4 +1,4 @@
-"""SAM's prompt encoder (Kirillov et al., "Segment Anything", 2023): points, boxes and masks become tokens and maps.
+"""Implements SAM's prompt encoder for points, boxes and masks (Kirillov et al., "Segment Anything", 2023).
 
 Parameter names are those of Meta's checkpoints, so that these load as they are.
 """
@@ -18,7 +18,7 @@ SIDE = 1024
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over dimension 1 of (B, C, H, W)."""
+    """Applies layer normalisation over dimension 1 of (B, C, H, W)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -26,32 +26,32 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """Normalise (B, C, H, W)."""
         x = nnf.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6)
         return x.permute(0, 3, 1, 2)
 
 
 class PositionEmbedding(nn.Module):
-    """Random Fourier features of a place (Tancik et al., 2020)."""
+    """Computes random Fourier features of a position (Tancik et al., 2020)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, WIDTH // 2))
 
     def forward(self, xy: Tensor) -> Tensor:
-        """(..., 2) in 0..1 to (..., 256)."""
+        """Map (..., 2) in 0..1 to (..., 256)."""
         angle = 2 * math.pi * ((2 * xy - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat([angle.sin(), angle.cos()], -1)
 
     def grid(self) -> Tensor:
-        """(64 * 64, 256), the middles of the tokens row by row."""
+        """Encode the token centres row by row, (64 * 64, 256)."""
         middle = (torch.arange(GRID, dtype=torch.float32) + 0.5) / GRID
         rows, columns = torch.meshgrid(middle, middle, indexing="ij")
         return self(torch.stack([columns, rows], -1)).reshape(GRID * GRID, WIDTH)
 
 
 class PromptEncoder(nn.Module):
-    """Sparse prompts to tokens, dense prompts to a map that is added to the picture's embedding."""
+    """Encodes sparse prompts to tokens, dense prompts to a map added to the image embedding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class PromptEncoder(nn.Module):
         )  # fmt: skip
 
     def points(self, points: Tensor, labels: Tensor) -> Tensor:
-        """(B, N, 2) model pixels and (B, N) labels (-1 padding, 0, 1, and 2 and 3 a box's corners) to (B, N, 256)."""
+        """Encode (B, N, 2) model pixels and labels (-1 padding, 0, 1, 2 and 3 a box's corners) to (B, N, 256)."""
         place = self.pe_layer((points + 0.5) / SIDE)
         kinds = torch.cat([self.not_a_point_embed.weight, *(table.weight for table in self.point_embeddings)])
         return torch.where((labels < 0)[..., None], torch.zeros_like(place), place) + kinds[labels + 1]
 
     def masks(self, logits: Tensor) -> Tensor:
-        """(B, 1, 256, 256) logits of an earlier decode to (B, 4096, 256)."""
+        """Encode (B, 1, 256, 256) logits of an earlier decode to (B, 4096, 256)."""
         return self.mask_downscaling(logits).flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""How large the numbers get that an encoder's linear layers are given: what 8-bit scales are made from."""
+"""Measures the input ranges of an encoder's linear layers, which set the 8-bit scales."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLES = 1_000_000
 
 @torch.inference_mode()
 def measure_ranges(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
-    """The greatest magnitude of each linear layer's inputs, by the layer's name in the exported graph.
+    """Measure each linear layer's largest input magnitude, by its name in the exported graph.
 
     pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `PromptError` for none.
     """

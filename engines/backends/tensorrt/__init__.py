@@ -68,7 +68,7 @@ def _plans(settings: EngineSettings, store: GraphStore, library: TensorRtLibrary
 
 
 _BOXED = Prompt(np.zeros((1, 2), np.float32), np.ones(1, np.int8), np.array([0, 0, 1, 1], np.float32))
-"""A thing by a point and its box, as one that is held is asked for."""
+"""The prompt of a held object: a point and its box."""
 
 
 def _warm_up(encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int]) -> None:

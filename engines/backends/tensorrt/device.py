@@ -22,10 +22,10 @@ from engines.base import EngineUnavailable, PromptError
 
 MEMORY = {"torch": "engines.backends.tensorrt.torch_memory", "pycuda": "engines.backends.tensorrt.pycuda_memory"}
 MEMORY_VARIABLE = "GAZECAST_CUDA_MEMORY"
-"""Environment variable that names one of `MEMORY`; else the first that works is taken."""
+"""Environment variable that names one of `MEMORY`; the default is the first that works."""
 CAPTURE_LOCK = threading.Lock()
-"""Held while a graph is recorded and while the whole device is waited for, of which neither may happen during the other
-on any thread: CUDA then refuses both."""
+"""Held during graph capture and during device synchronisation, which must not overlap on any thread: CUDA then
+refuses both."""
 DRIVER_FILES = (Path("/sys/module/nvidia/version"), Path("/etc/nv_tegra_release"))
 """The driver's kernel module, and Jetson's system, which holds its driver."""
 

@@ -12,7 +12,7 @@ QUANTIZED_TYPES = {"int8": "INT8", "fp8": "FP8"}
 ANY_FLOAT = {"FLOAT", "HALF", "BF16"}
 CONVERTING = {"CAST", "QUANTIZE", "DEQUANTIZE"}
 CARRYING = {"CONSTANT", "SHUFFLE"}
-"""Layers that a weight passes on its way to where it is used; that use is what is looked at."""
+"""Layers that a weight passes before its use; the use is checked."""
 
 
 @dataclass(frozen=True, slots=True)
