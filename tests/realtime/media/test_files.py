@@ -1,0 +1,38 @@
+import pytest
+
+from realtime.media.files import free_name, write_atomically
+
+
+def test_a_name_that_is_taken_is_numbered(tmp_path):
+    assert free_name(tmp_path, "run", ".mcap") == "run"
+    (tmp_path / "run.mcap").touch()
+    assert free_name(tmp_path, "run", ".mcap") == "run-2"
+    (tmp_path / "run-2.mcap").touch()
+    assert free_name(tmp_path, "run", ".mcap") == "run-3"
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("realtime.media.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="missing"):
+        write_atomically(tmp_path / "missing" / "a.json", b"")
