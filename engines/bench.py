@@ -1,6 +1,6 @@
 """Measures an engine's speed beside the published graphs in ONNX Runtime, for `gazecast engine bench`.
 
-Machines are noisy, so the two take turns, and what counts is the ratio of their medians.
+Timings are noisy, so the two alternate, and the result is the ratio of their medians.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def benchmark_engine(
     The decoder's figures are milliseconds per prompt in batches of 1, 4 and 8. `prep_ms` is 0 where the preparation is
     part of the encoder's graph, as in all of ours. `threads` apply to both, so that ratios compare like with like.
     `decoder_8` is the ratio for one of eight prompts.
-    Returns what `gazecast engine bench --json` prints on its last line.
+    Returns the last line of `gazecast engine bench --json`.
     """
     tell = report or (lambda line: None)
     image = resize_and_crop(pictures[0], frame_size)
@@ -80,7 +80,7 @@ def benchmark_engine(
 
 
 def time_alternating(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """The median of each run in milliseconds, one after another in every round, the first round not counted."""
+    """Measure each run's median in milliseconds, alternating in every round, without the first round."""
     times: Timings = {name: [] for name in runs}
     for index in range(rounds + 1):
         for name, run in runs.items():
@@ -92,7 +92,7 @@ def time_alternating(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[st
 
 
 def center_clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:
-    """Clicks along the middle of a frame."""
+    """Create clicks along the middle of a frame."""
     width, height = frame_size
     return [Prompt.click((index + 0.5) * width / count, height / 2) for index in range(count)]
 
@@ -100,7 +100,7 @@ def center_clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:
 def published_graph_runs(
     weights: Path, encoder_threads: int, decoder_threads: int
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """The published pair in ONNX Runtime as one would run it: encode the full square, decode one click."""
+    """Open the published pair in ONNX Runtime: encode the full square, decode one click."""
     try:
         import onnxruntime as ort
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Build, list and verify engines. What `gazecast engine` calls; returns data and prints nothing."""
+"""Builds, lists and verifies engines for `gazecast engine`; returns data and prints nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engines.settings import EngineSettings, default_cache_dir, picture_side
 
 Report = Callable[[str], None]
 MAX_ACCEPTANCE_IMAGES = 8
-"""Pictures that the gate looks at: fifteen points on each, some ten seconds of the reference."""
+"""Pictures that the gate compares: fifteen points on each, about ten seconds of the reference."""
 
 
 def build_engine(
@@ -32,9 +32,9 @@ def build_engine(
     force: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Build the graphs for frames of (width, height), judge the engine on real pictures and keep its note.
+    """Build the graphs for frames of (width, height), verify the engine on real pictures and store its note.
 
-    Precisions int8 and fp8 quantise the encoder on the same pictures; where it fails the gate nothing is left of it.
+    Precisions int8 and fp8 quantise the encoder on the same pictures; an encoder that fails the gate is deleted.
     Returns the engine's description with `gate`. Raises `AcceptanceRefused` with the figures.
     """
     tell = report or (lambda line: None)
@@ -58,7 +58,7 @@ def build_engine(
 
 
 def _letterbox(settings: EngineSettings, frame_size: tuple[int, int]) -> Letterbox:
-    """Where the exported graphs will put the picture."""
+    """Return the letterbox of the exported graphs."""
     return Letterbox(*frame_size, picture_side=picture_side(settings, on_gpu=settings.backend == "tensorrt"))
 
 
@@ -115,7 +115,7 @@ def _build_int8(
     file, key = runtime.int8_path(graph)
     if not force and cache.find_cached(file, key) is not None:
         return verify_engine(settings, weights, frame_size, pictures, report=store.report)
-    # The note goes first: a file without one does not count, so that a build that is cut short leaves nothing in use.
+    # The note is deleted first: a file without one is ignored, so an interrupted build leaves nothing in use.
     cache.note_path(file).unlink(missing_ok=True)
     store.report(f"quantising the encoder for {frame_size[0]} x {frame_size[1]}; this takes a minute or two")
     save(quantize_model(runtime.core.read_model(store.onnx_file(graph)), graph, pictures), file)
@@ -138,7 +138,7 @@ def verify_engine(
 ) -> dict[str, Any]:
     """Compare an engine with the torch reference on real pictures and write its note.
 
-    Returns its description with `gate`; raises `AcceptanceRefused` with the figures where it falls short.
+    Returns its description with `gate`; raises `AcceptanceRefused` with the figures where it fails the gate.
     """
     from engines.reference import ReferenceEngine, compare_engines
 
@@ -169,9 +169,9 @@ def verify_engine(
 
 
 def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
-    """Everything in the cache, oldest first: its note, its file, size in bytes, and `state`.
+    """List the cache, oldest first: note, file, size in bytes, and `state`.
 
-    State: "verdict" for a gate's result alone, "whole", or "damaged" for a file that is not what its note says.
+    State: "verdict" for a gate's result alone, "whole", or "damaged" for a file that does not match its note.
     """
     root = cache_dir or default_cache_dir()
     return [
@@ -183,7 +183,7 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
 def find_unused_files(
     unused_days: float | None = None, cache_dir: Path | None = None
 ) -> Iterator[cache_cleanup.UnusedFile]:
-    """What of the cache may go, see `tidying.leftovers`."""
+    """Find removable cache files, see `cache_cleanup.find_unused_files`."""
     yield from cache_cleanup.find_unused_files(cache_dir or default_cache_dir(), unused_days=unused_days)
 
 
@@ -191,7 +191,7 @@ def find_unused_files(
 def opened_engine(
     settings: EngineSettings, weights: Path, frame_size: tuple[int, int], report: Report
 ) -> Iterator[tuple[Encoder, Decoder]]:
-    """An engine for a while."""
+    """Open an engine and close it on exit."""
     encoder, decoder = load(settings, weights, frame_size=frame_size, report=report)
     try:
         yield encoder, decoder

@@ -1,4 +1,4 @@
-"""Engine files on disk, each with a JSON note that says exactly what it is; what does not match its note is refused."""
+"""Stores engine files with JSON notes that identify them exactly; mismatched files are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from engines.base import ModelError
 
 Key = Mapping[str, str]
-"""What an engine file was made from and for; the same key means the same file."""
+"""The inputs and the target of an engine file; the same key means the same file."""
 
 
 SUFFIXES = (".onnx", ".xml", ".npz", ".plan")
@@ -24,7 +24,7 @@ REBUILD = "run `gazecast engine build --force` with the --engine, --precision an
 
 @dataclass(frozen=True, slots=True)
 class EngineNote:
-    """Lies beside an engine file. gate: figures of its comparison with the reference, where there was one."""
+    """Describes an engine file, stored beside it. gate: figures of its comparison with the reference, if any."""
 
     name: str
     key: dict[str, str]
@@ -34,18 +34,18 @@ class EngineNote:
 
 
 def file_path(root: Path, name: str, key: Key, suffix: str) -> Path:
-    """Where the file of that name and key belongs."""
+    """Return the path of a file by its name and key."""
     digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
     return root / f"{name}-{digest[:16]}{suffix}"
 
 
 def note_path(file: Path) -> Path:
-    """The note that belongs to an engine file."""
+    """Return the path of an engine file's note."""
     return file.with_suffix(".json")
 
 
 def file_hash(file: Path) -> str:
-    """SHA-256 of an engine file, and of the .bin with the weights of an .xml; 64 hexadecimal digits."""
+    """Compute an engine file's SHA-256, including an .xml's .bin of weights; 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for part in (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,):
         with part.open("rb") as stream:
@@ -55,7 +55,7 @@ def file_hash(file: Path) -> str:
 
 @contextmanager
 def atomic_write(file: Path) -> Iterator[Path]:
-    """Gives the name to write to, in place of that of a file that is to appear only when it is complete.
+    """Yield a temporary path that replaces the file only once it is complete.
 
     Raises `ModelError` where it cannot be written.
     """
@@ -65,7 +65,7 @@ def atomic_write(file: Path) -> Iterator[Path]:
             yield partial
             partial.replace(file)
         finally:
-            partial.unlink(missing_ok=True)  # what is incomplete must not go on filling the disk
+            partial.unlink(missing_ok=True)  # an incomplete file must not keep using disk space
     except OSError as error:
         raise ModelError(
             f"cannot write {file}: {error.strerror or error}; make room, or set GAZECAST_CACHE to another folder"
@@ -73,7 +73,7 @@ def atomic_write(file: Path) -> Iterator[Path]:
 
 
 def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> EngineNote:
-    """Write the note of a finished file; until then the file does not count."""
+    """Write the note of a finished file; until then the file is ignored."""
     note = EngineNote(
         name, dict(key), file_hash(file), datetime.now(UTC).isoformat(timespec="seconds"), dict(gate or {}) or None
     )
@@ -84,7 +84,7 @@ def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | Non
 
 
 def read_note(path: Path) -> EngineNote:
-    """Parse a note; raises `ModelError` when it is not one."""
+    """Parse a note; raises `ModelError` for an invalid one."""
     try:
         note = EngineNote(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -93,10 +93,10 @@ def read_note(path: Path) -> EngineNote:
 
 
 def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote | None:
-    """The note of a file that is whole and made for `key`; None where there is no finished file.
+    """Return the note of an intact file built for `key`; None where there is no finished file.
 
-    rebuild: what the user is told to do about a file that may not be used.
-    Raises `ModelError` for a file that is damaged, or whose note says that it was made from or for something else.
+    rebuild: the remedy in the error message for an unusable file.
+    Raises `ModelError` for a damaged file, or one whose note has other inputs or another target.
     """
     if not file.is_file() or not note_path(file).is_file():
         return None
@@ -107,13 +107,13 @@ def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote |
         raise ModelError(f"{file} was made for {pairs}; {rebuild}")
     if not _is_complete(file, note):
         raise ModelError(f"{file} is damaged: it is not the file that its note describes; {rebuild}")
-    with suppress(OSError):  # a cache that is only read
+    with suppress(OSError):  # a read-only cache
         os.utime(note_path(file))  # when it was last used
     return note
 
 
 def write_verdict(root: Path, name: str, key: Key, gate: Mapping[str, Any]) -> Path:
-    """Keep a gate's result for an engine that has no file of its own."""
+    """Store a gate's result for an engine that has no file of its own."""
     root.mkdir(parents=True, exist_ok=True)
     path = file_path(root, name, key, ".json")
     note = EngineNote(name, dict(key), "", datetime.now(UTC).isoformat(timespec="seconds"), dict(gate))
@@ -122,7 +122,7 @@ def write_verdict(root: Path, name: str, key: Key, gate: Mapping[str, Any]) -> P
 
 
 def list_cached(root: Path) -> Iterator[tuple[EngineNote, Path, int, str]]:
-    """Every note below `root` with its file, the file's bytes and its state: whole, damaged, or a verdict alone."""
+    """List every note below `root` with its file, size in bytes and state: whole, damaged, or verdict."""
     for path, note in iterate_notes(root):
         if not note.sha256:
             yield note, path, 0, "verdict"
@@ -139,7 +139,7 @@ def _is_complete(file: Path, note: EngineNote) -> bool:
 
 
 def iterate_notes(root: Path) -> Iterator[tuple[Path, EngineNote]]:
-    """Every readable note below `root`, oldest first."""
+    """Iterate over every readable note below `root`, oldest first."""
     found = []
     for path in root.glob("*.json"):
         try:

@@ -1,4 +1,4 @@
-"""What of the engines' cache need not stay: what no engine opens any more, and what has lain there for longest."""
+"""Finds cache files that no engine opens any more, and frees space by last use."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from engines.graphs import GRAPH_VERSION, TYPED_VERSION
 
 DAY_S = 86_400.0
 FRESH_S = 3600.0
-"""What was used so recently may be in use."""
+"""Files used this recently may be in use."""
 MAX_BYTES = 3 << 30
-"""Of exported graphs, some 100 MB for each shape of picture, which take seconds to make anew."""
+"""Limit of exported graphs, about 100 MB per picture shape, which take seconds to export again."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnusedFile:
-    """Files that belong together and may go. bytes: their size. why: for people."""
+    """Holds files that can be removed together. bytes: their size. why: a readable reason."""
 
     files: tuple[Path, ...]
     bytes: int
     why: str
 
     def remove(self) -> None:
-        """Delete them, the note first: without it the others do not count. Raises `OSError`."""
+        """Delete the files, the note first: without it the others are ignored. Raises `OSError`."""
         for file in self.files:
             file.unlink(missing_ok=True)
 
@@ -35,9 +35,9 @@ class UnusedFile:
 def find_unused_files(
     root: Path, *, unused_days: float | None = None, now_s: float | None = None
 ) -> Iterator[UnusedFile]:
-    """What may go: damaged or half written, made by another version, or not used for so many days.
+    """Find removable files: damaged, incomplete, of another version, or unused for some days.
 
-    now_s: seconds since 1970. What was touched within the last hour stays.
+    now_s: seconds since 1970. Files touched within the last hour stay.
     """
     now_s = time.time() if now_s is None else now_s
     known: set[Path] = set()
@@ -64,10 +64,10 @@ def find_unused_files(
 
 
 def free_space(root: Path, most_bytes: int = MAX_BYTES, *, now_s: float | None = None) -> list[UnusedFile]:
-    """Remove the exported graphs that were not used for longest, until what stays of them is at most `most_bytes`.
+    """Remove the least recently used exported graphs until at most `most_bytes` remain.
 
-    What takes minutes to build, such as int8 engines and TensorRT's plans, stays, and so does what was used within the
-    last hour. Gives what was removed; what cannot be removed is left.
+    Files that take minutes to build, such as int8 engines and TensorRT's plans, stay, and so do those used within the
+    last hour. Returns the removed files; failed removals are skipped.
     """
     now_s = time.time() if now_s is None else now_s
     graphs = []
@@ -92,7 +92,7 @@ def _outdated(note: cache.EngineNote) -> bool:
 
 
 def _of(note: Path) -> tuple[Path, ...]:
-    """A note and the files that belong to it."""
+    """Return a note and the files that belong to it."""
     parts = (note.with_suffix(suffix) for suffix in (*cache.SUFFIXES, ".bin"))
     return (note, *(part for part in parts if part.is_file()))
 
@@ -101,7 +101,7 @@ def _used_s(file: Path) -> float:
     try:
         return file.stat().st_mtime
     except OSError:
-        return time.time()  # somebody else has just removed it, or is about to write it
+        return time.time()  # another process has just removed it, or is about to write it
 
 
 def _bytes(files: tuple[Path, ...]) -> int:

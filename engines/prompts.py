@@ -1,6 +1,6 @@
-"""Prompts as the decoder's tokens, in plain float32 numpy: on the graph's side bfloat16 would blur places by pixels.
+"""Encodes prompts as tokens in float32 numpy, because bfloat16 would shift positions by pixels.
 
-Equal to `engines.models.prompt.PromptEncoder.points`, with batches filled to fixed shapes.
+Equal to `engines.models.prompt.PromptEncoder.points`, with batches padded to fixed shapes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from engines.letterbox import MODEL_SIDE, Letterbox
 
 
 def model_points(letterbox: Letterbox, prompt: Prompt) -> tuple[Floats, Floats]:
-    """A prompt as SAM's tokens: (N, 2) model pixels and (N,) labels.
+    """Convert a prompt to SAM's points: (N, 2) model pixels and (N,) labels.
 
-    Labels: 1 and 0 as in the prompt, 2 and 3 the corners of the box, -1 the padding point which SAM was trained to
-    expect where there is no box.
+    Labels: 1 and 0 as in the prompt, 2 and 3 the corners of the box, -1 the padding point that SAM was trained
+    with where there is no box.
     """
     points, labels = letterbox.to_model(prompt.points_px), prompt.labels.astype(np.float32)
     if prompt.box_px is None:
@@ -31,10 +31,10 @@ def model_points(letterbox: Letterbox, prompt: Prompt) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptTable:
-    """The prompt encoder's few weights.
+    """Holds the prompt encoder's weights.
 
     frequencies: (2, 128) float32. kinds: (5, 256) float32 for padding, background, object and a box's two corners.
-    no_mask: (256,) float32, what is added to an embedding when there is no mask.
+    no_mask: (256,) float32, added to an embedding when there is no mask.
     """
 
     frequencies: Floats
@@ -42,7 +42,7 @@ class PromptTable:
     no_mask: Floats
 
     def tokens(self, letterbox: Letterbox, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
-        """(B, N, 256) tokens and (B, N) what is added to their attention scores; N is one of `POINT_BUCKETS`."""
+        """Encode (B, N, 256) tokens and (B, N) offsets of their attention scores; N is one of `POINT_BUCKETS`."""
         sparse = [model_points(letterbox, prompt) for prompt in prompts]
         size = bucket(max(len(labels) for _, labels in sparse), POINT_BUCKETS, "points and corners")
         tokens = np.zeros((len(prompts), size, self.kinds.shape[1]), np.float32)

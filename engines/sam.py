@@ -1,4 +1,4 @@
-"""SAM over any backend: pictures and prompts are brought into fixed shapes here, a `EngineRuntime` runs the graphs."""
+"""Runs SAM over any backend: shapes pictures and prompts here, graphs in an `EngineRuntime`."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from engines.prompts import PromptTable
 from engines.settings import EngineSettings, default_cache_dir, picture_side
 
 _serial = itertools.count(1)
-"""Makes the id of every opened engine its own."""
+"""Gives every opened engine a unique id."""
 
 
 class EncoderRun(Protocol):
-    """One compiled encoder graph."""
+    """A callable that runs one compiled encoder graph."""
 
     def __call__(self, image: Image) -> tuple[Any, int]:
-        """Content (h, w, 3) to what the backend's decoder wants, not shared with later calls, and its bytes.
+        """Encode content (h, w, 3) to the backend's embedding, not shared with later calls, and its bytes.
 
-        Where the runtime `accepts_frames`, a whole frame (H, W, 3) whose content the graph is for.
+        Where the runtime `accepts_frames`, the input is a whole frame (H, W, 3) whose content matches the graph.
         """
         ...
 
 
 class DecoderRun(Protocol):
-    """One compiled decoder graph."""
+    """A callable that runs one compiled decoder graph."""
 
     def __call__(self, prepared: Any, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
-        """What `EncoderRun` gave and the prompts' arrays to logits and predicted IoU, both the caller's to keep."""
+        """Decode an embedding and the prompts' arrays to logits and predicted IoU, both owned by the caller."""
         ...
 
 
 class EngineRuntime(Protocol):
-    """A backend: compiles graphs."""
+    """A backend that compiles graphs."""
 
     @property
     def accepts_frames(self) -> bool:
-        """Whether its `EncoderRun` resizes frames itself, and takes them from its own device's memory too."""
+        """Return whether its `EncoderRun` resizes frames itself, and accepts them in its device's memory too."""
         ...
 
     def encoder(self, graph: EncoderGraph) -> EncoderRun:
@@ -68,12 +68,12 @@ class EngineRuntime(Protocol):
         ...
 
     def array(self, tensor: Any) -> Floats:
-        """One of the tensors that an `EncoderRun` gave, as float32 on the host."""
+        """Return one output tensor of an `EncoderRun`, as float32 on the host."""
         ...
 
 
 def open_store(settings: EngineSettings, weights: Path | None, report: Callable[[str], None]) -> GraphStore:
-    """The graphs of the settings' model; raises `ModelError` where there are no weights."""
+    """Open the graph store of the settings' model; raises `ModelError` where there are no weights."""
     if weights is None:
         raise ModelError(f"the {settings.backend} engine needs the folder with the weights of {settings.model}")
     return GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
@@ -90,7 +90,7 @@ def open_sam(
     frame_size: tuple[int, int] | None,
     on_gpu: bool = False,
 ) -> tuple[SamEncoder, SamDecoder]:
-    """Encoder and decoder over one runtime, with the graphs for frames of (width, height) ready if it is known.
+    """Open an encoder and a decoder over one runtime, preparing graphs for a known (width, height).
 
     precision, device, versions: as in `EngineInfo`.
     """
@@ -119,14 +119,14 @@ R = TypeVar("R")
 
 
 class GraphCache(Generic[G, R]):
-    """What was compiled for the last few graphs; one more takes the place of the oldest."""
+    """A cache that keeps the last few compiled graphs, evicting the oldest."""
 
     def __init__(self, limit: int, compiled: Callable[[G], R]) -> None:
         self._limit, self._compiled = limit, compiled
         self._runs: dict[G, R] = {}
 
     def __call__(self, graph: G) -> R:
-        """What was compiled for a graph, compiling it first if it is not there."""
+        """Return the compiled graph, compiling it first if missing."""
         if graph not in self._runs:
             run = self._compiled(graph)
             while len(self._runs) >= self._limit:
@@ -135,12 +135,12 @@ class GraphCache(Generic[G, R]):
         return self._runs[graph]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all entries."""
         self._runs.clear()
 
 
 class SamEncoder:
-    """See `Encoder`. The graph of a new picture shape is compiled when it comes; the last few are kept."""
+    """See `Encoder`. The graph of a new picture shape is compiled on first use; the last few are kept."""
 
     KEPT = 4
 
@@ -151,7 +151,7 @@ class SamEncoder:
         self._runs: GraphCache[EncoderGraph, EncoderRun] = GraphCache(self.KEPT, runtime.encoder)
 
     def prepare(self, frame_size: tuple[int, int]) -> None:
-        """Have the graph for (width, height) ready."""
+        """Compile the graph for (width, height)."""
         self._runs(EncoderGraph.of(Letterbox(*frame_size, picture_side=self.info.picture_side)))
 
     def encode(self, image: Image) -> Embedding:
@@ -167,9 +167,9 @@ class SamEncoder:
         return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
 
     def embedding(self, embedding: Embedding) -> Floats:
-        """What an embedding of this encoder holds of the picture, as SAM means it; for comparisons.
+        """Return SAM's image embedding from this encoder's embedding, for comparisons.
 
-        (rows, columns, 256) float32, the tokens with picture.
+        (rows, columns, 256) float32, the tokens of the content.
         """
         if self._runtime is None:
             raise EngineClosed("this encoder was closed; load the engine again")
@@ -185,7 +185,7 @@ class SamEncoder:
 
 
 class SamDecoder:
-    """See `Decoder`. Graphs for other numbers of prompts and points are compiled when they are first wanted."""
+    """See `Decoder`. Graphs for other numbers of prompts and points are compiled on first use."""
 
     KEPT = 12
 
@@ -196,7 +196,7 @@ class SamDecoder:
         self._runs: GraphCache[DecoderGraph, DecoderRun] = GraphCache(self.KEPT, runtime.decoder)
 
     def prepare(self, frame_size: tuple[int, int], uses: Sequence[tuple[int, int]] = LIVE) -> None:
-        """Have the graphs for frames of (width, height) ready; uses: (prompts at once, points of each)."""
+        """Compile the graphs for frames of (width, height); uses: (batch size, points per prompt)."""
         letterbox = Letterbox(*frame_size, picture_side=self.info.picture_side)
         for batch, points in uses:
             self._runs(DecoderGraph.of(letterbox, batch, points, False))
@@ -235,5 +235,5 @@ class SamDecoder:
 
 
 def batch_size_for(count: int) -> int:
-    """How many prompts to decode at once of `count` that wait: a batch costs little less than its prompts singly."""
+    """Return the batch size for `count` waiting prompts: a batch costs little less than its prompts singly."""
     return next(batch for batch in reversed(BATCHES) if count > batch // 2 or batch == 1)
