@@ -125,8 +125,13 @@ class FakeDecoder:
         # the picture's cells alone are worked on: what lies beyond it is never in a mask
         maps = np.full((len(tolerances), LOGITS_SIDE, LOGITS_SIDE), -LOGIT_LIMIT, np.float32)
         scores = []
-        for logits, tolerance in zip(maps[:, : shape[0], : shape[1]], tolerances, strict=True):
-            scores.append(_grow(logits, distance, inside, seeds, repelled, tolerance))
+        for logits, tolerance in zip(maps, tolerances, strict=True):
+            picture = logits[: shape[0], : shape[1]]
+            scores.append(_grow(picture, distance, inside, seeds, repelled, tolerance))
+            for x, y in seeds:
+                # At the picture's edge the padding, upscaled with it, would take the point out of its own mask.
+                around = logits[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+                np.maximum(around, 1.0, out=around)
         return MaskCandidates(maps, np.array(scores, np.float32), letterbox)
 
 

@@ -88,3 +88,27 @@ sys.exit(main())
     assert done.returncode == 2, done.stderr
     assert "needs opencv-python" in done.stderr
     assert ".[run]" in done.stderr
+
+
+def test_a_subscriber_needs_no_opencv_until_a_png_comes():
+    code = """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("cv2", "torch", "openvino", "matplotlib", "aiohttp", "av", "rich", "mcap"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Without())
+import numpy as np
+from realtime import MaskSubscriber, Requester
+from realtime.comms import decode_mask, encode_mask
+mask = np.eye(9, dtype=bool)
+for encoding in ("packbits+zstd", "coco_rle", "png"):
+    try:
+        print(encoding, (decode_mask(encode_mask(mask, encoding)) == mask).all())
+    except Exception as error:
+        print(encoding, type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["packbits+zstd True", "coco_rle True"]
+    assert "png WireError a mask as PNG needs OpenCV" in done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +47,8 @@ def remove_small_regions(part: Mask, smallest_px: int) -> Mask:
 
     part: all of the mask. What is open to the part's edge is no hole.
     """
+    import cv2  # a program that only asks for masks needs no OpenCV
+
     padded = np.pad(part, 1)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~padded).astype(np.uint8), connectivity=8)
     small = stats[:, cv2.CC_STAT_AREA] < smallest_px

@@ -31,14 +31,22 @@ class _EncodedMask(msgspec.Struct):
     data: bytes
 
 
+def import_opencv(what: str) -> Any:
+    """Import OpenCV, which most subscribers do without; raises `WireError` where it is not installed."""
+    try:
+        import cv2
+    except ModuleNotFoundError:
+        raise WireError(f"{what} needs OpenCV, which is not installed: pip install opencv-python") from None
+    return cv2
+
+
 def encode_mask(mask: Mask, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
     """Encode a mask, (H, W) bool, as its map; all encodings are exact."""
     height, width = mask.shape
     if encoding == "packbits+zstd":
         data = zstandard.ZstdCompressor(level=1).compress(np.packbits(mask).tobytes())
     elif encoding == "png":
-        import cv2  # a subscriber of the other encodings needs no OpenCV
-
+        cv2 = import_opencv("a mask as PNG")
         ok, png = cv2.imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not ok:
             raise WireError(f"a {width} x {height} mask could not be encoded as PNG")
@@ -85,8 +93,7 @@ def _unpng(data: bytes, width: int, height: int) -> Mask:
     size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if size != (width, height):
         raise ValueError(f"PNG of {size[0]} x {size[1]} px in a map that says {width} x {height}")
-    import cv2  # a subscriber of the other encodings needs no OpenCV
-
+    cv2 = import_opencv("a mask as PNG")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:

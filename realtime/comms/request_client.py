@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import cv2
 import numpy as np
 
 from engines import Image
 from realtime.comms import MaskMessage, decode_mask, read_message
+from realtime.comms.mask_encoding import import_opencv
 from realtime.comms.requests import pack_request, read_reply
 from realtime.comms.sockets import MAX_MESSAGE_BYTES, RequestSocket
 from realtime.errors import WireError
@@ -54,8 +54,20 @@ def _check_reply(ask: str) -> Iterator[None]:
         yield
     except WireError:
         raise
-    except (LookupError, TypeError, ValueError, cv2.error) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise WireError(f"the answer to {ask} is not understood ({type(error).__name__}: {error})") from None
+
+
+def _decode_picture(data: bytes) -> Image:
+    """Decode a PNG or JPEG to (H, W, 3) BGR uint8."""
+    cv2 = import_opencv("a snapshot")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise WireError(f"the snapshot's picture cannot be decoded: {error}") from None
+    if image is None:
+        raise WireError("the snapshot has no picture that can be decoded")
+    return np.asarray(image)
 
 
 class Requester:
@@ -86,9 +98,7 @@ class Requester:
         """Return the newest frame at full resolution, and its mask."""
         with _check_reply("snapshot"):
             reply = self._request(self._remote, "snapshot")
-            image = cv2.imdecode(np.frombuffer(reply["data"], np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise WireError("the snapshot has no picture that can be decoded")
+            image = _decode_picture(reply["data"])
             fields = reply["mask"]
             has_mask = fields is not None and fields["mask"] is not None
             mask = decode_mask(fields["mask"]) if has_mask else None

@@ -132,6 +132,14 @@ def test_one_mask_where_asked() -> None:
         open_fake(masks=3)
 
 
+@pytest.mark.parametrize(("size", "point"), [((196, 2), (0, 1)), ((2, 196), (1, 0)), ((300, 1), (299, 0))])
+def test_a_point_at_the_edge_of_a_thin_picture_is_in_every_mask(size: tuple[int, int], point: tuple[int, int]) -> None:
+    encoder, decoder = open_fake()
+    image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    (found,) = decoder.decode(encoder.encode(image), [Prompt.click(*point)])
+    assert [bool(mask(found, index)[point[1], point[0]]) for index in range(4)] == [True] * 4
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data(), st.integers(1, 300), st.integers(1, 300), st.integers(0, 9))
 def test_any_size_and_any_point(data: st.DataObject, width: int, height: int, seed: int) -> None:
