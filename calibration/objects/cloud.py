@@ -35,8 +35,8 @@ class CloudSettings:
     erode_px: width of the mask's edge that is left out because masks may bleed there, px.
     least_valid: smallest share of the mask's pixels that must have depth, 0..1.
     voxel_m: side of the cells that points are averaged in, m; 0 selects one that gives about `cells` cells.
-    cells: number of cells of an object where voxel_m is 0. most_pixels: number of pixels above which only
-    every second or third is used.
+    cells: number of cells of an object where voxel_m is 0.
+    most_pixels: number of pixels above which only every second or third is used.
     """
 
     erode_px: int = 3
