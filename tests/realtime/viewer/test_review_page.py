@@ -105,7 +105,10 @@ def test_one_frame_is_in_flight_and_the_newest_request_wins(path):
         assert page.drop_counts()["skipped"] == 38
 
 
-def test_labels_are_saved_sent_to_all_pages_and_undone(path):
+def test_labels_are_saved_sent_to_all_pages_and_undone(path, monkeypatch):
+    def fill_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws, session.ws_connect(base + "ws") as other:
             for one in (ws, other):
@@ -117,7 +120,7 @@ def test_labels_are_saved_sent_to_all_pages_and_undone(path):
             assert load_labels(path).get_label(1) == ObjectLabel("red cup")
             await other.send_str('{"t":"undo"}')
             assert (await receive_text(ws, "labels"))["labels"]["1"] == ["", True]
-            labels_path(path).with_suffix(".part").mkdir()  # so that the labels cannot be written
+            monkeypatch.setattr("realtime.media.files.os.fsync", fill_disk)
             await ws.send_str('{"t":"label","object":1,"text":"cat"}')
             assert "cannot write the labels" in (await receive_text(ws, "notice"))["text"]
             assert (await receive_text(ws, "labels"))["labels"]["1"] == ["", True]
