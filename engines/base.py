@@ -165,15 +165,12 @@ class Encoder(Protocol):
     @property
     def info(self) -> EngineInfo:
         """Describe the engine."""
-        ...
 
     def encode(self, image: Image) -> Embedding:
         """Encode one (H, W, 3) uint8 BGR picture of any size; raises `PromptError` for anything else."""
-        ...
 
     def close(self) -> None:
         """Free memory and graphs; may be called twice, later use raises `EngineClosed`."""
-        ...
 
 
 @runtime_checkable
@@ -186,7 +183,6 @@ class Decoder(Protocol):
     @property
     def info(self) -> EngineInfo:
         """Describe the engine."""
-        ...
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """Decode every prompt on one embedding, in one batch where the backend can.
@@ -194,11 +190,9 @@ class Decoder(Protocol):
         Raises `PromptError` for no prompt or a point outside the picture, `ForeignEmbedding` for an embedding of
         another engine.
         """
-        ...
 
     def close(self) -> None:
         """Free memory and graphs; may be called twice, later use raises `EngineClosed`."""
-        ...
 
 
 def check_image(image: Image) -> None:

@@ -40,7 +40,6 @@ class EncoderRun(Protocol):
 
         Where the runtime `accepts_frames`, the input is a whole frame (H, W, 3) whose content matches the graph.
         """
-        ...
 
 
 class DecoderRun(Protocol):
@@ -48,7 +47,6 @@ class DecoderRun(Protocol):
 
     def __call__(self, prepared: Any, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Decode an embedding and the prompts' arrays to logits and predicted IoU, both owned by the caller."""
-        ...
 
 
 class EngineRuntime(Protocol):
@@ -57,19 +55,15 @@ class EngineRuntime(Protocol):
     @property
     def accepts_frames(self) -> bool:
         """Return whether its `EncoderRun` resizes frames itself, and accepts them in its device's memory too."""
-        ...
 
     def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """Compile an encoder."""
-        ...
 
     def decoder(self, graph: DecoderGraph) -> DecoderRun:
         """Compile a decoder."""
-        ...
 
     def array(self, tensor: Any) -> Floats:
         """Return one output tensor of an `EncoderRun`, as float32 on the host."""
-        ...
 
 
 def open_store(settings: EngineSettings, weights: Path | None, report: Callable[[str], None]) -> GraphStore:

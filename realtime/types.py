@@ -84,22 +84,18 @@ class FrameIdentity(Protocol):
     @property
     def index(self) -> int:
         """The source's number of the frame."""
-        ...
 
     @property
     def timestamp(self) -> float:
         """Seconds on the source's clock."""
-        ...
 
     @property
     def received_ns(self) -> int:
         """Time of arrival at the host, monotonic ns."""
-        ...
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,15 +247,12 @@ class FrameSource(Protocol):
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start; `on_frame` is called on a thread of the source and should return soon."""
-        ...
 
     def stop(self) -> None:
         """Stop within a second. Allowed twice and before `start`, not from a callback."""
-        ...
 
     def status(self) -> SourceStatus:
         """Return the present status; from any thread."""
-        ...
 
 
 @runtime_checkable
@@ -268,12 +261,9 @@ class GazeSource(Protocol):
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Start; `on_gaze` is called on a thread of the source and should return soon."""
-        ...
 
     def stop(self) -> None:
         """Stop within a second."""
-        ...
 
     def status(self) -> SourceStatus:
         """Return the present status; from any thread."""
-        ...

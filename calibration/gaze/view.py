@@ -29,32 +29,25 @@ class FieldView(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) px."""
-        ...
 
     @property
     def is_exact(self) -> bool:
         """Whether it uses a camera model."""
-        ...
 
     def to_degrees(self, points_px: ArrayLike) -> Array:
         """Convert (N, 2) px, also outside the picture, to (N, 2) degrees."""
-        ...
 
     def to_pixels(self, points_deg: ArrayLike) -> Array:
         """Convert (N, 2) degrees to (N, 2) px, also outside the picture."""
-        ...
 
     def angles_between_deg(self, here_deg: ArrayLike, there_deg: ArrayLike) -> Array:
         """Compute the (N,) true angles between pairs of positions in degrees."""
-        ...
 
     def px_per_degree(self, at_px: ArrayLike) -> Array:
         """Compute the (N,) pixels per degree at (N, 2) px."""
-        ...
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to JSON values; `view_from_dict` reads them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

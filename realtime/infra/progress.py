@@ -38,15 +38,12 @@ class ProgressReporter(Protocol):
 
     def show_line(self, text: str) -> None:
         """Show one line of text."""
-        ...
 
     def show_bytes(self, done: int, total: int, text: str) -> None:
         """Show how many of `total` bytes have arrived."""
-        ...
 
     def show_steps(self, done: int, total: int, text: str) -> None:
         """Show how many of `total` steps are complete."""
-        ...
 
 
 class EngineProgress:

@@ -55,22 +55,18 @@ class SteerableTracker(Protocol):
 
     def step_level(self, step: int) -> None:
         """Select the next smaller (-1) or larger (1) mask."""
-        ...
 
     def hold(self, on: bool, object_id: int | None = None) -> int:
         """Keep the present object whatever the gaze does, or follow gaze again; returns the object's id.
 
         Raises `CommandRejected` where no object is shown, or another one than `object_id`.
         """
-        ...
 
     def clear(self) -> None:
         """Show no mask until the next fixation."""
-        ...
 
     def add_external_objects(self, known: ExternalObjects) -> list[int | None]:
         """Track objects from outside; returns their ids, None for those not found in the newest frame."""
-        ...
 
 
 def apply_command(tracker: SteerableTracker, command: UserCommand) -> None:

@@ -74,7 +74,6 @@ class MessageObserver(Protocol):
 
     def on_message(self, topic: str, payload: bytes) -> None:
         """Receive a packed message."""
-        ...
 
 
 class ObservedSender:

@@ -15,7 +15,6 @@ class MessageSender(Protocol):
 
     def send(self, topic: str, payload: bytes) -> bool:
         """Send one single-part message, topic NUL payload, without blocking; False when closed."""
-        ...
 
 
 class MessageStamp(NamedTuple):

@@ -18,7 +18,6 @@ class RobotFrame(Protocol):
 
     def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
         """For a frame of that time, in which the board was seen or not; raises `CalibrationError` where unknown."""
-        ...
 
 
 class FixedCamera:

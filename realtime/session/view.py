@@ -14,16 +14,12 @@ class RunView(Protocol):
     @property
     def progress(self) -> ProgressReporter:
         """The receiver of progress during the start."""
-        ...
 
     def on_page(self, address: str) -> None:
         """Receive the address of the live page, before the engine is opened."""
-        ...
 
     def on_ready(self, source: str, endpoint: str) -> None:
         """Learn that masks of `source` are published at `endpoint` from now on."""
-        ...
 
     def on_health(self, health: HealthMessage) -> None:
         """Receive the state of the run, once a second; on the health thread."""
-        ...

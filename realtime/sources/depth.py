@@ -42,22 +42,18 @@ class DepthSource(Protocol):
 
     def start(self) -> None:
         """Start receiving."""
-        ...
 
     def stop(self) -> None:
         """Stop within a second; safe to call twice."""
-        ...
 
     def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """Return the depth frame nearest in time, or None beyond the tolerance; called from one thread.
 
         A live source waits up to `wait_s` for a newer depth frame.
         """
-        ...
 
     def status(self) -> SourceStatus:
         """Return state and counts; callable from any thread."""
-        ...
 
 
 class LiveDepth:

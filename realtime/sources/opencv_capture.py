@@ -123,15 +123,12 @@ class VideoCapture(Protocol):
 
     def read(self) -> tuple[bool, Image | None]:
         """Read the next frame, BGR; may block."""
-        ...
 
     def captured_ns(self) -> int | None:
         """Return the host time of the last frame's capture, if the driver reports it."""
-        ...
 
     def release(self) -> None:
         """Close the device or stream."""
-        ...
 
 
 class OpenedCapture:

@@ -36,11 +36,9 @@ class CudaStream(Protocol):
     @property
     def handle(self) -> int:
         """Return the CUstream."""
-        ...
 
     def synchronize(self) -> None:
         """Wait until all its operations are complete."""
-        ...
 
 
 class MemoryBlock(Protocol):
@@ -49,12 +47,10 @@ class MemoryBlock(Protocol):
     @property
     def address(self) -> int:
         """Return the start address; a multiple of 256."""
-        ...
 
     @property
     def nbytes(self) -> int:
         """Return the size in bytes."""
-        ...
 
 
 class CudaDevice(Protocol):
@@ -63,51 +59,40 @@ class CudaDevice(Protocol):
     @property
     def gpu(self) -> GpuInfo:
         """Return the name, the compute capability and the driver version."""
-        ...
 
     @property
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries used."""
-        ...
 
     def make_current(self) -> AbstractContextManager[Any]:
         """Make the device's context current on the calling thread."""
-        ...
 
     def create_stream(self, *, high_priority: bool) -> CudaStream:
         """Create a stream; a high_priority one's kernels run first, where the library supports priorities."""
-        ...
 
     def allocate(self, nbytes: int) -> MemoryBlock:
         """Allocate device memory; raises `EngineUnavailable` where there is too little."""
-        ...
 
     def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Allocate page-locked host memory that the device accesses directly."""
-        ...
 
     def upload(self, block: MemoryBlock, host: NDArray[Any], stream: CudaStream) -> None:
         """Copy from pinned host memory, in stream order."""
-        ...
 
     def download(self, host: NDArray[Any], block: MemoryBlock, stream: CudaStream) -> None:
         """Copy to pinned host memory, in stream order."""
-        ...
 
     def copy_from_device(self, block: MemoryBlock, address: int, nbytes: int, stream: CudaStream) -> None:
         """Copy from another address on the device, in stream order."""
-        ...
 
     def synchronize(self) -> None:
         """Wait for all work on the device, of every stream."""
-        ...
 
     def capture_graph(self, stream: CudaStream, work: Callable[[], None]) -> Callable[[], None] | None:
         """Capture the operations of `work` as one relaunchable CUDA graph, without running them.
 
         None where graphs cannot be captured.
         """
-        ...
 
 
 def driver_version(cuda: int) -> str:

@@ -44,11 +44,9 @@ class TargetDisplay(Protocol):
 
     def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
         """Show the advice and return the pressed keys; takes a few milliseconds."""
-        ...
 
     def close(self) -> None:
         """Close the display."""
-        ...
 
 
 class HeadlessDisplay:
