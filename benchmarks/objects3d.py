@@ -33,18 +33,11 @@ import numpy as np
 
 from benchmarks.solids import Solid, render_view
 from calibration import CameraModel, PinholeCamera, RigidTransform, record
-from calibration.objects import (
-    Depth,
-    OrientedBox,
-    PoseFilter,
-    compute_ray_grid,
-    convert_to_metres,
-    estimate_centroid,
-    extract_cloud,
-    fit_minimal_box,
-    fit_quick_box,
-    register_depth,
-)
+from calibration.objects.boxes import OrientedBox, fit_minimal_box, fit_quick_box
+from calibration.objects.cloud import Depth, compute_ray_grid, convert_to_metres, extract_cloud
+from calibration.objects.place import estimate_centroid
+from calibration.objects.pose_filter import PoseFilter
+from calibration.objects.register import register_depth
 from realtime.comms import MaskMessage, Object3dMessage, read_message
 from realtime.config.schema import load_config
 from realtime.recording.reader import RecordingReader

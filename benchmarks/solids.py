@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CameraModel, RigidTransform
-from calibration.objects import compute_ray_grid
+from calibration.objects.cloud import compute_ray_grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)

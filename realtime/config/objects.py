@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from calibration.objects import CloudSettings
+from calibration.objects.cloud import CloudSettings
 
 
 @dataclass(frozen=True, slots=True)

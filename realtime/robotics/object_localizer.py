@@ -15,23 +15,11 @@ from numpy.typing import NDArray
 from calibration import CalibrationError, CameraModel, RigidTransform, UncertainTransform
 from calibration.boards import CalibrationBoard
 from calibration.lens import Floats
-from calibration.objects import (
-    CloudError,
-    Depth,
-    OrientedBox,
-    PointCloud,
-    PoseFilter,
-    SteadyPose,
-    SurfacePoint,
-    compute_mask_ray,
-    estimate_centroid,
-    extract_cloud,
-    fit_minimal_box,
-    fit_quick_box,
-    intersect_plane,
-    locate_by_size,
-    register_depth,
-)
+from calibration.objects.boxes import OrientedBox, fit_minimal_box, fit_quick_box
+from calibration.objects.cloud import CloudError, Depth, PointCloud, extract_cloud
+from calibration.objects.place import SurfacePoint, compute_mask_ray, estimate_centroid, intersect_plane, locate_by_size
+from calibration.objects.pose_filter import PoseFilter, SteadyPose
+from calibration.objects.register import register_depth
 from calibration.pose import BoardPose, estimate_pose
 from realtime.comms import DepthRef, Object3dMessage, ObjectPose
 from realtime.comms.object3d import Numbers

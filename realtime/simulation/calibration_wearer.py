@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.gaze import build_screen_steps
+from calibration.gaze.choreography import build_screen_steps
 from calibration.gaze.markers import draw_marker
 from engines import Image
 from realtime.errors import SourceError

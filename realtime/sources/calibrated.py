@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from calibration import CalibrationError, RecordError
-from calibration.gaze import DriftCorrection, GazeCalibration, GazeTable, compute_object_sd_deg
-from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG
+from calibration.gaze.calibrated import GazeCalibration
+from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG, DriftCorrection, compute_object_sd_deg
+from calibration.gaze.table import GazeTable
 from calibration.record import CalibrationRecord, load_record
 from realtime.infra.clock import now_ns
 from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus

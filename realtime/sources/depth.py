@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.objects import Depth, convert_to_metres
+from calibration.objects.cloud import Depth, convert_to_metres
 from realtime.infra.clock import now_ns
 from realtime.types import Frame, SourceStatus
 

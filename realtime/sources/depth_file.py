@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CalibrationError
-from calibration.objects import Depth
+from calibration.objects.cloud import Depth
 from realtime.errors import SourceError
 from realtime.sources.base import SourceMonitor
 from realtime.sources.depth import DepthFrame, clean_depth

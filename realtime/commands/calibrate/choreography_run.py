@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from calibration.gaze import GazeChoreography, TargetAdvice
-from calibration.gaze.choreography import Role
+from calibration.gaze.choreography import GazeChoreography, Role, TargetAdvice
 from calibration.gaze.markers import find_marker_centres
 from engines import Image
 from realtime.errors import RunFailed, SettingsError

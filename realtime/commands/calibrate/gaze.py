@@ -12,17 +12,9 @@ from typing import Any
 
 from calibration import camera_from_dict
 from calibration import record as records
-from calibration.gaze import (
-    CameraView,
-    FieldView,
-    FlatView,
-    GazeCalibration,
-    GazeChoreography,
-    build_moving_steps,
-    build_screen_steps,
-    calibrate_gaze,
-)
-from calibration.gaze.choreography import Role
+from calibration.gaze.calibrated import GazeCalibration, calibrate_gaze
+from calibration.gaze.choreography import GazeChoreography, Role, build_moving_steps, build_screen_steps
+from calibration.gaze.view import CameraView, FieldView, FlatView
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import (
     HeadlessDisplay,

@@ -11,14 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.gaze import (
-    DriftCorrection,
-    GazeChoreography,
-    build_moving_steps,
-    build_screen_steps,
-    summarize_targets,
-)
-from calibration.gaze.drift import MAX_OFFSET_DEG
+from calibration.gaze.calibrated import summarize_targets
+from calibration.gaze.choreography import GazeChoreography, build_moving_steps, build_screen_steps
+from calibration.gaze.drift import MAX_OFFSET_DEG, DriftCorrection
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import run_choreography
 from realtime.commands.calibrate.gaze import (

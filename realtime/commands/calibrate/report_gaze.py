@@ -9,17 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.gaze import (
-    GazeCalibration,
-    GazeFit,
-    GazePairs,
-    GazeValidation,
-    TargetSamples,
-    compute_discarded_share,
-    validate_gaze,
-)
-from calibration.gaze.matching import MAX_DISCARDED_SHARE
-from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG
+from calibration.gaze.calibrated import GazeCalibration, TargetSamples
+from calibration.gaze.mapping import GazeFit
+from calibration.gaze.matching import MAX_DISCARDED_SHARE, GazePairs, compute_discarded_share
+from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG, GazeValidation, validate_gaze
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, sort_findings
 from realtime.commands.calibrate.report_figures import (

@@ -9,8 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from calibration.gaze import ChoreographyStep, TargetAdvice
-from calibration.gaze.choreography import MOVING_MARKER, Role
+from calibration.gaze.choreography import MOVING_MARKER, ChoreographyStep, Role, TargetAdvice
 from calibration.gaze.markers import draw_marker
 from engines import Image
 from realtime.commands.calibrate.choreography_run import Key, OperatorAction

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, PinholeCamera
-from calibration.gaze import CameraView, FlatView, GazeCalibration, GazePairs, GazeTable, calibrate_gaze
+from calibration.gaze.calibrated import GazeCalibration, calibrate_gaze
+from calibration.gaze.matching import GazePairs
+from calibration.gaze.table import GazeTable
+from calibration.gaze.view import CameraView, FlatView
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
 CAMERA = PinholeCamera((1280, 720), 1000.0, 1000.0, 640.0, 360.0, (-0.25, 0.05, 0.0, 0.0, 0.0))

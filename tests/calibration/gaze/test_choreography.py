@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration.gaze import GazeChoreography, build_moving_steps, build_screen_steps
-from calibration.gaze.choreography import MOVING_MARKER, TIMEOUT_S
+from calibration.gaze.choreography import (
+    MOVING_MARKER,
+    TIMEOUT_S,
+    GazeChoreography,
+    build_moving_steps,
+    build_screen_steps,
+)
 
 SIZE = (1000, 600)
 FPS, HZ = 30, 200

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.gaze import DriftCorrection, compute_object_sd_deg, fit_gaze
-from calibration.gaze.drift import HALF_LIFE_S, MAX_OBJECT_DEG, MAX_OFFSET_DEG
+from calibration.gaze.drift import HALF_LIFE_S, MAX_OBJECT_DEG, MAX_OFFSET_DEG, DriftCorrection, compute_object_sd_deg
+from calibration.gaze.mapping import fit_gaze
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
 numbers = st.floats(-50, 50, allow_nan=False)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError
-from calibration.gaze import FlatView, GazeFitError, GazeMap, GazePairs, fit_gaze, summarize_targets
-from calibration.gaze.mapping import MAP_KINDS
+from calibration.gaze.calibrated import summarize_targets
+from calibration.gaze.mapping import MAP_KINDS, GazeFitError, GazeMap, fit_gaze
+from calibration.gaze.matching import GazePairs
+from calibration.gaze.view import FlatView
 from tests.calibration.gaze.trackers import GRID, INNER, Tracker
 
 VIEW = FlatView((1000, 600))

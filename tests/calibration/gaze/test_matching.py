@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration.gaze import GazeSeries, TargetSeries, compute_discarded_share, match_samples
-from calibration.gaze.matching import MAX_TIME_GAP_S, find_outliers
+from calibration.gaze.matching import (
+    MAX_TIME_GAP_S,
+    GazeSeries,
+    TargetSeries,
+    compute_discarded_share,
+    find_outliers,
+    match_samples,
+)
 
 
 def looks(times, confidence=0.9):

@@ -8,7 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazePairs, GazeValidation, QualityError, validate_gaze
+from calibration.gaze.matching import GazePairs
+from calibration.gaze.quality import GazeValidation, QualityError, validate_gaze
+from calibration.gaze.view import FlatView
 
 VIEW = FlatView((1000, 600))  # 10 px a degree
 PLACES = ((-7.0, -4.0), (7.0, -4.0), (7.0, 4.0), (-7.0, 4.0))

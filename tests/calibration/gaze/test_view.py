@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, FisheyeCamera, PinholeCamera, angles_deg
-from calibration.gaze import CameraView, FlatView, view_from_dict
+from calibration.gaze.view import CameraView, FlatView, view_from_dict
 
 LENSES = {
     "pinhole": PinholeCamera((1280, 720), 650.0, 655.0, 630.0, 365.0, (-0.3, 0.1, 0.001, 0.0, 0.0)),

@@ -12,14 +12,9 @@ from hypothesis import strategies as st
 
 from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, PinholeCamera, RigidTransform
-from calibration.objects import (
-    compute_ray_grid,
-    convert_to_metres,
-    estimate_centroid,
-    extract_cloud,
-    fit_minimal_box,
-    fit_quick_box,
-)
+from calibration.objects.boxes import fit_minimal_box, fit_quick_box
+from calibration.objects.cloud import compute_ray_grid, convert_to_metres, extract_cloud
+from calibration.objects.place import estimate_centroid
 from tests.calibration.objects import slow
 from tests.calibration.shared import SHARED
 

@@ -7,15 +7,9 @@ from hypothesis import strategies as st
 
 from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, FisheyeCamera, PinholeCamera, RigidTransform
-from calibration.objects import (
-    CloudError,
-    CloudSettings,
-    compute_ray_grid,
-    convert_to_metres,
-    estimate_centroid,
-    extract_cloud,
-    register_depth,
-)
+from calibration.objects.cloud import CloudError, CloudSettings, compute_ray_grid, convert_to_metres, extract_cloud
+from calibration.objects.place import estimate_centroid
+from calibration.objects.register import register_depth
 
 CAMERA = PinholeCamera((320, 240), 260, 260, 159.5, 119.5)
 BOX = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.02, 0.01, 0.8]), (0.28, 0.18, 0.12))

@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.solids import Solid, render_view
 from calibration import PinholeCamera, RigidTransform
-from calibration.objects import (
+from calibration.objects.cloud import extract_cloud
+from calibration.objects.place import (
     LocationError,
     compute_mask_ray,
     estimate_centroid,
-    extract_cloud,
     intersect_plane,
     locate_by_size,
 )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from calibration import RigidTransform
-from calibration.objects import OrientedBox, PoseFilter
+from calibration.objects.boxes import OrientedBox
+from calibration.objects.pose_filter import PoseFilter
 
 POSE = RigidTransform.from_rotvec([0.4, -0.3, 0.8], [0.1, 0.05, 0.8])
 SIDES = np.array([0.2, 0.15, 0.1])

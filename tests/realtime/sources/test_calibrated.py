@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazeCalibration, GazeMap
+from calibration.gaze.calibrated import GazeCalibration
+from calibration.gaze.mapping import GazeMap
+from calibration.gaze.view import FlatView
 from calibration.record import CalibrationRecord
 from realtime.comms import MaskMessage
 from realtime.sources.calibrated import MIN_RADIUS_DEG, CalibratedGaze, LoadedCalibration, describe_camera

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazeChoreography, build_screen_steps, calibrate_gaze
+from calibration.gaze.calibrated import calibrate_gaze
+from calibration.gaze.choreography import GazeChoreography, build_screen_steps
 from calibration.gaze.markers import find_marker_centres
+from calibration.gaze.view import FlatView
 from realtime.commands.calibrate import choreography_run
 from realtime.commands.calibrate.choreography_run import HeadlessDisplay, OperatorAction, _ChoreographyRun
 from realtime.commands.calibrate.target_window import draw_screen, round_progress

@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from calibration.gaze import FlatView, GazePairs, calibrate_gaze
+from calibration.gaze.calibrated import calibrate_gaze
+from calibration.gaze.matching import GazePairs
+from calibration.gaze.view import FlatView
 from realtime.commands.calibrate.report_gaze import (
     GazeResult,
     assess_result,

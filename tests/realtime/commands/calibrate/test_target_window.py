@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from calibration.gaze import TargetAdvice, build_moving_steps, build_screen_steps
+from calibration.gaze.choreography import TargetAdvice, build_moving_steps, build_screen_steps
 from calibration.gaze.markers import find_marker_centres
 from realtime.commands.calibrate.choreography_run import OperatorAction
 from realtime.commands.calibrate.target_window import SCREEN, TargetWindow, compute_position_px, draw_scene, draw_screen
