@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.tracking.gaze import GazeFilter, GazeSettings
+from realtime.tracking.gaze.gaze_filter import GazeFilter
+from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import GazeSample
 
 SIZE, DEG = (1600, 1200), 15.6

@@ -38,7 +38,8 @@ from calibration.objects.cloud import Depth, compute_ray_grid, convert_to_metres
 from calibration.objects.place import estimate_centroid
 from calibration.objects.pose_filter import PoseFilter
 from calibration.objects.register import register_depth
-from realtime.comms import MaskMessage, Object3dMessage, read_message
+from realtime.comms.messages import MaskMessage, read_message
+from realtime.comms.object3d import Object3dMessage
 from realtime.config.schema import load_config
 from realtime.recording.reader import RecordingReader
 from realtime.session.run import run

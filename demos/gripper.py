@@ -10,7 +10,7 @@ import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
 from calibration import RigidTransform
-from realtime.comms import Object3dMessage
+from realtime.comms.object3d import Object3dMessage
 from realtime.comms.request_client import RequestedFrame
 from realtime.media.chart import AMBER, BLUE, GRID, INK, add_axes, new_figure, paste, render, write
 

@@ -100,7 +100,7 @@ class Without:
 sys.meta_path.insert(0, Without())
 import numpy as np
 from realtime import MaskSubscriber, Requester
-from realtime.comms import decode_mask, encode_mask
+from realtime.comms.mask_encoding import decode_mask, encode_mask
 mask = np.eye(9, dtype=bool)
 for encoding in ("packbits+zstd", "coco_rle", "png"):
     try:

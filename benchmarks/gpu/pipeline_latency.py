@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.gpu.report import percentiles
 from engines import Decoder, Encoder, Image
-from realtime.comms import unpack
+from realtime.comms.envelope import unpack
 from realtime.infra.clock import now_ns
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.pipeline import Pipeline

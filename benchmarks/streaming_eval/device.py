@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.streaming_eval.clips import Clip
 from benchmarks.streaming_eval.gaze import GAZE_HZ, SimulatedGaze, is_blink
 from benchmarks.streaming_eval.playback import WARM_UP_FRAMES, GazeDwell, PlaybackLog, ScoredMoment, SentFrame
-from realtime.comms.sockets import PupilRemote, PupilServer
+from realtime.comms.sockets.pupil import PupilRemote, PupilServer
 
 SETTLE_S = 0.3
 QUEUE = 8

@@ -22,8 +22,8 @@ from benchmarks.streaming_eval.clips import Clip
 from benchmarks.streaming_eval.device import ClipDevice, NewestInput, NoMasksError
 from benchmarks.streaming_eval.gaze import SimulatedGaze
 from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog
-from realtime.comms import MaskMessage, read_message
-from realtime.comms.sockets import TopicSubscription
+from realtime.comms.messages import MaskMessage, read_message
+from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import WireError
 
 STOP_S = 10.0

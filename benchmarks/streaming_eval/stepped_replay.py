@@ -24,7 +24,7 @@ from benchmarks.streaming_eval.scoring import iou
 from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
 from engines.base import Mask
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.motion import FlowHistory
+from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample
 

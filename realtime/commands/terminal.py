@@ -10,7 +10,7 @@ from dataclasses import asdict
 from rich.live import Live
 from rich.text import Text
 
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 LOG_EVERY_S = 5.0

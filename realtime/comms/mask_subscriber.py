@@ -6,16 +6,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Literal, overload
 
-from realtime.comms import (
-    HealthMessage,
-    KeyframeMessage,
-    MaskMessage,
-    Message,
-    Object3dMessage,
-    OverlayMessage,
-    read_message,
-)
-from realtime.comms.sockets import TopicSubscription
+from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read_message
+from realtime.comms.object3d import Object3dMessage
+from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import WireError
 
 Topic = Literal["mask", "overlay", "keyframe", "health", "object3d"]

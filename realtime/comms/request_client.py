@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from engines import Image
-from realtime.comms import MaskMessage, decode_mask, read_message
-from realtime.comms.mask_encoding import import_opencv
+from realtime.comms.mask_encoding import decode_mask, import_opencv
+from realtime.comms.messages import MaskMessage, read_message
 from realtime.comms.requests import pack_request, read_reply
-from realtime.comms.sockets import MAX_MESSAGE_BYTES, RequestSocket
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES
+from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import WireError
 from realtime.types import FrameRef, Mask
 

@@ -31,7 +31,8 @@ import numpy as np
 
 from engines import Prompt, PromptError
 from engines.automatic_masks import AutomaticMask, AutomaticSettings
-from realtime.comms import VERSION, encode_mask, unpack_msgpack
+from realtime.comms.envelope import VERSION, unpack_msgpack
+from realtime.comms.mask_encoding import encode_mask
 from realtime.errors import WireError
 from realtime.validation import read_value
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import EngineSettings
-from realtime.comms import Encoding
+from realtime.comms.mask_encoding import Encoding
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
 from realtime.config.loader import flatten_settings, merge_settings, read_toml
 from realtime.config.objects import DepthSettings, ObjectSettings

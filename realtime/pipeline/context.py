@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from realtime.comms import Encoding
+from realtime.comms.mask_encoding import Encoding
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.error_guard import ErrorGuard
 from realtime.infra.metrics import MetricsRegistry

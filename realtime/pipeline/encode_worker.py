@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from engines import Encoder
-from realtime.comms import KeyframeMessage
+from realtime.comms.messages import KeyframeMessage
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.context import PipelineContext

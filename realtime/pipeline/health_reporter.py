@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 
 from engines import Decoder
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.machine import measure_memory_mib
 from realtime.pipeline.context import PipelineContext

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engines import Decoder
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.publisher import MessageSender
 from realtime.pipeline.tracker_log import TrackerCall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from realtime.comms import OverlayMessage
+from realtime.comms.messages import OverlayMessage
 from realtime.media.overlay import draw
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.observers import FrameResult

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from realtime.comms import VERSION, pack
+from realtime.comms.envelope import VERSION, pack
 
 
 class MessageSender(Protocol):

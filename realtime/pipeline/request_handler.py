@@ -15,7 +15,8 @@ import numpy as np
 
 from engines import Decoder
 from engines.automatic_masks import AutomaticMask, generate_masks, run_to_end, segment_prompt
-from realtime.comms import MaskMessage, unpack
+from realtime.comms.envelope import unpack
+from realtime.comms.messages import MaskMessage
 from realtime.comms.requests import (
     MAX_HISTORY_S,
     EverythingRequest,
@@ -31,7 +32,7 @@ from realtime.comms.requests import (
 )
 from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import FrameResult
-from realtime.tracking.dwell import MaskPoints
+from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey, FrameRef

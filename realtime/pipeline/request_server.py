@@ -22,8 +22,7 @@ from realtime.comms.requests import (
     pack_refusal,
     read_request,
 )
-from realtime.comms.sockets import ReplySocket
-from realtime.comms.sockets.request_reply import ClientId
+from realtime.comms.sockets.request_reply import ClientId, ReplySocket
 from realtime.errors import WireError
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.observers import FrameResult, PipelineObserver

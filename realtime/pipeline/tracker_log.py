@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from realtime.comms import Encoding, MaskMessage
+from realtime.comms.mask_encoding import Encoding
+from realtime.comms.messages import MaskMessage
 from realtime.pipeline.control import TRACKER_VERBS, SteerableTracker, UserCommand, apply_command
 from realtime.pipeline.publisher import MessagePublisher, MessageStamp
 from realtime.tracking.keyframe import Keyframe

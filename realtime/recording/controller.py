@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
 from realtime.media.files import free_name

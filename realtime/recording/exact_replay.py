@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from engines import Decoder, Encoder
-from realtime.comms import Encoding
+from realtime.comms.mask_encoding import Encoding
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
 from realtime.recording.format import FRAME, TRACKER_CALL, RecordedFrame, read_frame, read_tracker_call

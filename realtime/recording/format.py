@@ -14,13 +14,13 @@ import cv2
 import msgpack
 import numpy as np
 
-from realtime.comms import unpack_msgpack
+from realtime.comms.envelope import unpack_msgpack
 from realtime.errors import RecordingError, WireError
 from realtime.pipeline.control import ALL_VERBS, UserCommand
 from realtime.pipeline.publisher import MessageStamp
 from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil_messages import read_jpeg_size
-from realtime.tracking.dwell import MaskPoints
+from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Frame, FrameKey, GazeSample
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.comms import HealthMessage, read_message, unpack
-from realtime.comms.messages import MaskFields
+from realtime.comms.envelope import unpack
+from realtime.comms.messages import HealthMessage, MaskFields, read_message
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
 from realtime.recording.reader import RecordingEntry, RecordingReader

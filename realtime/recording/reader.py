@@ -19,7 +19,7 @@ from mcap.opcode import Opcode
 from mcap.records import Chunk, Message, Metadata
 from mcap.stream_reader import get_chunk_data_stream
 
-from realtime.comms import MaskMessage, read_message
+from realtime.comms.messages import MaskMessage, read_message
 from realtime.errors import RecordingError, WireError
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.format import (

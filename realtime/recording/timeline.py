@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame
 from realtime.recording.labels import LabelFile

@@ -14,13 +14,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import GAZE, RecordingInfo, read_frame
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
 from realtime.recording.reader import RecordingReader
-from realtime.tracking.gaze import GazeSettings
+from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import Frame, FrameKey, GazeSample, State
 
 MAX_GAP_S = 1.0

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import cv2
 
-from realtime.comms.sockets import PublisherSocket
+from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import describe_error
 from realtime.media.overlay import draw

@@ -21,8 +21,7 @@ from calibration.objects.place import SurfacePoint, compute_mask_ray, estimate_c
 from calibration.objects.pose_filter import PoseFilter, SteadyPose
 from calibration.objects.register import register_depth
 from calibration.pose import BoardPose, estimate_pose
-from realtime.comms import DepthRef, Object3dMessage, ObjectPose
-from realtime.comms.object3d import Numbers
+from realtime.comms.object3d import DepthRef, Numbers, Object3dMessage, ObjectPose
 from realtime.config.objects import ObjectSettings
 from realtime.robotics.robot_frame import HeadsetCamera, RobotFrame
 from realtime.sources.depth import DepthFrame

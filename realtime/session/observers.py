@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from calibration import CalibrationError
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.pipeline.observers import FrameResult, PipelineObserver

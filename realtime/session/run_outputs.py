@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from realtime.comms.sockets import PublisherSocket
+from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import CommandQueue

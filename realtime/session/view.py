@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.infra.progress import ProgressReporter
 
 

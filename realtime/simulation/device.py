@@ -19,7 +19,7 @@ from typing import Literal
 import msgpack
 import numpy as np
 
-from realtime.comms.sockets import PupilRemote, PupilServer
+from realtime.comms.sockets.pupil import PupilRemote, PupilServer
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.encoded_frames import EncodedFrame, encode_frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime.comms.sockets import PupilSubscription
+from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.infra.clock import now_ns
 from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
 from realtime.sources.pupil_connection import DEFAULT_PORT, PupilSource

@@ -11,7 +11,9 @@ import threading
 
 import msgpack
 
-from realtime.comms.sockets import MAX_MESSAGE_BYTES, PupilSubscription, RequestSocket, check_endpoint
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, check_endpoint
+from realtime.comms.sockets.pupil import PupilSubscription
+from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import RequestTimeout
 from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.base import ThreadedSource

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Floats
-from realtime.tracking.dwell import is_near
-from realtime.tracking.gaze import GazeEstimate
+from realtime.tracking.dwell.mask_points import is_near
+from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import SelectionSettings, select_mask
-from realtime.tracking.motion import FlowHistory, measure_common_fate
+from realtime.tracking.motion.common_fate import measure_common_fate
+from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.prompter import MaskPrompter
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
 from realtime.tracking.user_overrides import redecode_held_mask

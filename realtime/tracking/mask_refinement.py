@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Image, Mask
-from realtime.tracking.motion import FlowChain
+from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.running_mean import running_mean
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import Frame

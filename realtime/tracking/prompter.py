@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engines import Decoder, Floats, MaskCandidates, Prompt
-from realtime.tracking.gaze import GazeEstimate
+from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import compute_support
-from realtime.tracking.motion import FlowChain
+from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.types import GazeSample
 
 MAX_SAMPLES = 1024

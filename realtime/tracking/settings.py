@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from realtime.tracking.dwell import DwellSettings
-from realtime.tracking.gaze import GazeSettings
+from realtime.tracking.dwell.settings import DwellSettings
+from realtime.tracking.gaze.settings import GazeSettings
 from realtime.tracking.keyframe_selection import KeyframeSettings
 from realtime.tracking.mask_refinement import RefinementSettings
 from realtime.tracking.mask_selection import SelectionSettings
-from realtime.tracking.motion import MotionSettings
+from realtime.tracking.motion.optical_flow import MotionSettings
 from realtime.tracking.prompter import PrompterSettings
 from realtime.types import MaskResult
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from realtime.tracking.dwell import DwellInput, DwellStateMachine
-from realtime.tracking.gaze import GazeEstimate
+from realtime.tracking.dwell.observation import DwellInput
+from realtime.tracking.dwell.state_machine import DwellStateMachine
+from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.mask_refinement import MaskRefiner
-from realtime.tracking.motion import FlowHistory
+from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.settings import TrackerSettings
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
 from realtime.types import Frame, MaskResult

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines import Floats
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.motion import FlowChain
+from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.prompter import PromptResult
 from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, Mask, MaskResult, State, TimingNs
 

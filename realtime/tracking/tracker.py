@@ -19,13 +19,15 @@ from dataclasses import replace
 
 from engines import Decoder
 from realtime.errors import CommandRejected
-from realtime.tracking.dwell import map_together
-from realtime.tracking.gaze import GazeEstimate, GazeFilter
+from realtime.tracking.dwell.mask_points import map_together
+from realtime.tracking.gaze.estimate import GazeEstimate
+from realtime.tracking.gaze.gaze_filter import GazeFilter
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.keyframe_selection import KeyframeSelector
 from realtime.tracking.mask_decoding import GazeMaskDecoder
 from realtime.tracking.mask_refinement import MaskRefiner
-from realtime.tracking.motion import FlowChain, FlowHistory
+from realtime.tracking.motion.flow_chain import FlowChain
+from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.prompter import MaskPrompter
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import MaskCandidates, Prompt
-from realtime.tracking.dwell import MaskPoints
+from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import rank_levels
-from realtime.tracking.motion import FlowChain
+from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import FrameKey, Mask

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.config.viewer import ViewSettings
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import USER_VERBS, CommandQueue, CommandVerb, UserCommand

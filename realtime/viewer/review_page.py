@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.comms import STATES
+from realtime.comms.messages import STATES
 from realtime.config.viewer import ViewSettings
 from realtime.errors import PageError, RecordingError
 from realtime.recording.labels import LabelEditor

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.errors import SnapshotError
 from realtime.infra.channels import Latest
 from realtime.media.files import free_name

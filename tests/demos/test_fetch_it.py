@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from realtime import Requester
-from realtime.comms import Object3dMessage, ObjectPose
+from realtime.comms.object3d import Object3dMessage, ObjectPose
 from realtime.config.schema import load_config
 from realtime.errors import RequestTimeout
 from realtime.infra.progress import QuietProgress

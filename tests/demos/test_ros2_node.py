@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from realtime.comms import HealthMessage
-from realtime.comms.sockets import PublisherSocket
+from realtime.comms.messages import HealthMessage
+from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.robotics.ros2 import message_types
 from realtime.robotics.ros2.topics import TOPICS, name_ros_topic

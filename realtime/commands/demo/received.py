@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from realtime.commands.demo.figures import LatencySample
 from realtime.commands.demo.scripted_gaze import FPS, ScriptedFixation, settled
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 
 
 @dataclass(frozen=True, slots=True, eq=False)

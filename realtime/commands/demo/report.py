@@ -15,7 +15,7 @@ from realtime.commands.demo import figures
 from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.commands.doctor import describe_processor
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.errors import ClipError
 from realtime.infra.metrics import percentiles
 from realtime.infra.progress import show_bar

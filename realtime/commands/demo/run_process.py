@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.config.schema import RunConfig, to_toml
 from realtime.errors import DemoError
 from realtime.infra.progress import ProgressReporter

@@ -10,7 +10,7 @@ import numpy as np
 
 from engines import Image
 from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries
-from realtime.comms import STATES
+from realtime.comms.messages import STATES
 from realtime.infra.metrics import percentiles
 from realtime.media.chart import round_up
 from realtime.media.overlay import COLOURS

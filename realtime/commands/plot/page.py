@@ -11,7 +11,7 @@ import numpy as np
 from engines import Image
 from realtime.commands.plot.figures import axis_end, gaze_map, lanes_of, split_at_gaps, state_strip, windows
 from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries, name_of
-from realtime.comms import STATES
+from realtime.comms.messages import STATES
 from realtime.infra.metrics import percentiles
 from realtime.media.chart import (
     BLUE,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Image
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordingInfo
 from realtime.recording.labels import ObjectLabel

@@ -15,7 +15,8 @@ from types import TracebackType
 
 from mcap.writer import CompressionType, Writer
 
-from realtime.comms import MaskMessage, Object3dMessage, OverlayMessage, read_message
+from realtime.comms.messages import MaskMessage, OverlayMessage, read_message
+from realtime.comms.object3d import Object3dMessage
 from realtime.errors import RecordingError, WireError
 from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import LabelFile

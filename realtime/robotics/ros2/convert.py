@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CameraModel, FisheyeCamera, PinholeCamera, RigidTransform
-from realtime.comms import Object3dMessage, ObjectPose
+from realtime.comms.object3d import Object3dMessage, ObjectPose
 from realtime.errors import Ros2Error
 from realtime.robotics.ros2.message_types import make_message
 from realtime.types import MaskResult

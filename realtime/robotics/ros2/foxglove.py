@@ -16,7 +16,8 @@ from typing import Any
 import cv2
 
 from calibration import CameraModel
-from realtime.comms import Object3dMessage, read_message
+from realtime.comms.messages import read_message
+from realtime.comms.object3d import Object3dMessage
 from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import describe_error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calibration import CameraModel, RigidTransform
-from realtime.comms import Object3dMessage
+from realtime.comms.object3d import Object3dMessage
 from realtime.robotics.ros2 import convert
 from realtime.robotics.ros2.message_types import cdr
 from realtime.types import MaskResult

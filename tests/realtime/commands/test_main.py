@@ -9,9 +9,10 @@ import tomllib
 import pytest
 
 from realtime.commands.main import main
-from realtime.comms import read_message
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import PublisherSocket, TopicSubscription
+from realtime.comms.messages import read_message
+from realtime.comms.sockets.publisher import PublisherSocket
+from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
 from tests.realtime.waiting import eventually, quick

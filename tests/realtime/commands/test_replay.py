@@ -12,7 +12,7 @@ from engines import EngineSettings, load
 from realtime import Requester
 from realtime.commands.main import main
 from realtime.commands.replay import read_recorded_config
-from realtime.comms import unpack
+from realtime.comms.envelope import unpack
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError
 from realtime.infra.progress import QuietProgress

@@ -1,7 +1,7 @@
 import json
 
 from realtime.commands.terminal import format_json_line, format_status_line
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.infra import machine
 
 

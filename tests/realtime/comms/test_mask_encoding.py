@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from realtime.comms import ENCODINGS, MAX_PIXELS, decode_mask, encode_mask
+from realtime.comms.mask_encoding import ENCODINGS, MAX_PIXELS, decode_mask, encode_mask
 from realtime.errors import WireError
 
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import realtime
-from realtime.comms import KeyframeMessage, MaskMessage
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import PublisherSocket
+from realtime.comms.messages import KeyframeMessage, MaskMessage
+from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.errors import TransportError
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs

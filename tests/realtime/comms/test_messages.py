@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.comms import (
-    HealthMessage,
-    KeyframeMessage,
-    MaskMessage,
-    OverlayMessage,
-    pack,
-    read_message,
-    split_topic,
-    unpack,
-)
+from realtime.comms.envelope import pack, split_topic, unpack
+from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage, read_message
 from realtime.errors import WireError
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 

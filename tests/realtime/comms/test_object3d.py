@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration import PinholeCamera
-from realtime.comms import DepthRef, Object3dMessage, ObjectPose, pack, read_message
+from realtime.comms.envelope import pack
+from realtime.comms.messages import read_message
+from realtime.comms.object3d import DepthRef, Object3dMessage, ObjectPose
 from realtime.errors import WireError
 from realtime.types import FrameRef
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.media.overlay import COLOURS, draw
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 

@@ -8,7 +8,7 @@ import pytest
 from engines import EngineSettings, ModelError, load
 from engines.fake import open_fake
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.sockets import PublisherSocket
+from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.infra.clock import now_ns
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import CommandQueue, UserCommand

@@ -1,6 +1,6 @@
 import threading
 
-from realtime.comms import unpack
+from realtime.comms.envelope import unpack
 from realtime.pipeline.publisher import MessagePublisher
 
 

@@ -9,7 +9,7 @@ import pytest
 import realtime.pipeline.request_handler as handler_module
 from realtime import MaskSubscriber, Requester
 from realtime.comms.requests import pack_request, read_reply
-from realtime.comms.sockets import RequestSocket
+from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.config.schema import load_config
 from realtime.errors import WireError
 from realtime.infra.clock import now_ns

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
-from realtime.comms import HealthMessage, MaskMessage, pack
+from realtime.comms.envelope import pack
+from realtime.comms.messages import HealthMessage, MaskMessage
 from realtime.recording.format import FRAME, GAZE, RecordingInfo, pack_frame, pack_sample
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile

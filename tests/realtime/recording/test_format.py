@@ -23,7 +23,7 @@ from realtime.recording.format import (
     read_sample,
     read_tracker_call,
 )
-from realtime.tracking.dwell import MaskPoints
+from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey, GazeSample
 from tests.realtime.recording import made

@@ -18,7 +18,7 @@ import pytest
 
 import realtime.recording.controller as deck_module
 import realtime.recording.recorder as recorder_module
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
 from realtime.infra.clock import now_ns

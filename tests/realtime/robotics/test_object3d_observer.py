@@ -10,7 +10,8 @@ import pytest
 
 from calibration import CalibrationError, PinholeCamera, record
 from realtime.commands.main import main
-from realtime.comms import Object3dMessage, ObjectPose, read_message
+from realtime.comms.messages import read_message
+from realtime.comms.object3d import Object3dMessage, ObjectPose
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError, SourceError

@@ -11,7 +11,7 @@ from benchmarks.solids import Solid, render_view
 from calibration import CalibrationError, PinholeCamera, RigidTransform, UncertainTransform, record
 from calibration.boards import parse_board
 from calibration.objects import with_open3d
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.config.objects import ObjectSettings
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
 from realtime.robotics.robot_frame import FixedCamera, HeadsetCamera, load_robot_frame

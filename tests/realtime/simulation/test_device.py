@@ -14,7 +14,8 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.comms.sockets import PupilSubscription, RequestSocket
+from realtime.comms.sockets.pupil import PupilSubscription
+from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import SourceError, TransportError
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime.sources.clips import make_folder, make_video, number_in

@@ -14,7 +14,7 @@ from calibration.gaze.calibrated import GazeCalibration
 from calibration.gaze.mapping import GazeMap
 from calibration.gaze.view import FlatView
 from calibration.record import CalibrationRecord
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.sources.calibrated import MIN_RADIUS_DEG, CalibratedGaze, LoadedCalibration, describe_camera
 from realtime.types import FrameRef, GazeRef, GazeSample, KeyframeRef, SourceStatus, TimingNs
 

@@ -13,7 +13,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from realtime.comms.sockets import PublisherSocket, PupilServer, RequestSocket
+from realtime.comms.sockets.publisher import PublisherSocket
+from realtime.comms.sockets.pupil import PupilServer
+from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.infra.clock import now_ns
 from realtime.simulation.device import SimulatedTracker
 from realtime.sources.pupil import PupilFrames, PupilGaze

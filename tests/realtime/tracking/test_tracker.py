@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engines import EngineSettings, load
-from realtime.tracking.dwell import DwellSettings
+from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.config.viewer import IDENTITY, check_homography
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 from realtime.viewer.contours import draw_edges, find_contours

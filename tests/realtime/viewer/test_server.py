@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.comms import HealthMessage
+from realtime.comms.messages import HealthMessage
 from realtime.config.viewer import ViewSettings
 from realtime.errors import ViewerError
 from realtime.infra.clock import now_ns

@@ -15,8 +15,9 @@ from calibration import PinholeCamera, RecordError
 from calibration import record as records
 from realtime.commands.calibrate.gaze import read_presses
 from realtime.commands.main import main
-from realtime.comms import read_message
-from realtime.comms.sockets import PublisherSocket, TopicSubscription
+from realtime.comms.messages import read_message
+from realtime.comms.sockets.publisher import PublisherSocket
+from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import SettingsError
 from realtime.simulation.calibration_wearer import TARGET_S, SimulatedBias, TargetClip
 from realtime.sources.calibrated import MIN_RADIUS_DEG, load_gaze_calibration

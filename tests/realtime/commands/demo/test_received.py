@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
-from realtime.comms import MaskMessage
+from realtime.comms.messages import MaskMessage
 from realtime.types import FrameRef, GazeRef, KeyframeRef, State, TimingNs
 
 MS = 1_000_000

@@ -7,14 +7,10 @@ import threading
 import pytest
 import zmq
 
-from realtime.comms.sockets import (
-    PublisherSocket,
-    PupilServer,
-    PupilSubscription,
-    ReplySocket,
-    RequestSocket,
-    TopicSubscription,
-)
+from realtime.comms.sockets.publisher import PublisherSocket
+from realtime.comms.sockets.pupil import PupilServer, PupilSubscription
+from realtime.comms.sockets.request_reply import ReplySocket, RequestSocket
+from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import RequestTimeout, TransportError
 from tests.realtime.waiting import eventually, quick
 

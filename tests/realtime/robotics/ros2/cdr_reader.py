@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from calibration import PinholeCamera
-from realtime.comms import MaskMessage, Object3dMessage, ObjectPose
+from realtime.comms.messages import MaskMessage
+from realtime.comms.object3d import Object3dMessage, ObjectPose
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 SIZE = (64, 48)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from realtime.commands.main import main
-from realtime.comms import OverlayMessage
+from realtime.comms.messages import OverlayMessage
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.recording.format import FRAME, RecordingInfo, pack_frame
 from realtime.recording.labels import LabelFile, ObjectLabel

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.comms import pack
+from realtime.comms.envelope import pack
 from realtime.errors import Ros2Error, TransportError
 from realtime.pipeline.observers import FrameResult
 from realtime.robotics.ros2 import message_types

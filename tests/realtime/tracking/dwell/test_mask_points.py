@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.tracking.dwell import MaskPoints, compute_iou, is_near
+from realtime.tracking.dwell.mask_points import MaskPoints, compute_iou, is_near
 
 SIZE = (640, 360)
 

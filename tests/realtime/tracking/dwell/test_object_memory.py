@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from realtime.tracking.dwell import DwellSettings, MaskPoints
+from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.dwell.object_memory import ObjectMemory
+from realtime.tracking.dwell.settings import DwellSettings
 
 SIZE = (320, 240)
 

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import DwellSettingsError
-from realtime.tracking.dwell import DwellInput, DwellSettings, DwellStateMachine
-from realtime.tracking.gaze import GazeEstimate
+from realtime.tracking.dwell.observation import DwellInput
+from realtime.tracking.dwell.settings import DwellSettings
+from realtime.tracking.dwell.state_machine import DwellStateMachine
+from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.types import GazeSample
 
 SIZE = (320, 240)

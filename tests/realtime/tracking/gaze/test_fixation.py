@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.tracking.gaze import geometric_median
+from realtime.tracking.gaze.fixation import geometric_median
 
 
 def cost(points, at):

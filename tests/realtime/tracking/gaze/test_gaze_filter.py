@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import GazeSettingsError
-from realtime.tracking.gaze import GazeFilter, GazeSettings
+from realtime.tracking.gaze.gaze_filter import GazeFilter
+from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import GazeSample
 
 SIZE = (1600, 1200)

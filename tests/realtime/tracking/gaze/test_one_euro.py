@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from realtime.tracking.gaze import OneEuroFilter
+from realtime.tracking.gaze.one_euro import OneEuroFilter
 
 
 def test_at_rest_it_is_a_first_order_low_pass():

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines import Image, Letterbox
-from realtime.tracking.motion import FlowChain, FlowHistory, MotionSettings, measure_common_fate, structural_similarity
+from realtime.tracking.motion.common_fate import measure_common_fate
+from realtime.tracking.motion.flow_chain import FlowChain, structural_similarity
+from realtime.tracking.motion.optical_flow import FlowHistory, MotionSettings
 from realtime.types import Frame, Mask
 
 WIDTH, HEIGHT = 640, 360
