@@ -55,21 +55,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for add in (
-        run.add_verb,
-        config.add_verb,
-        simulate.add_verb,
-        demo.add_verb,
-        recordings.add_verbs,
-        doctor.add_verb,
-        calibrate.add_verb,
-        engine.add_verb,
-        segment.add_verb,
-        models.add_verb,
-    ):
-        add(verbs)
+    for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, models):
+        module.add_verb(verbs)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ from realtime.config.schema import RunConfig
 from realtime.config.viewer import ViewSettings
 from realtime.errors import SettingsError
 from realtime.infra.interrupts import InterruptHandler
-from realtime.infra.progress import ProgressReporter
+from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 if TYPE_CHECKING:
     from realtime.commands.export.command import ExportTargets
@@ -24,7 +24,7 @@ BESIDE = Path()
 POLL_S = 0.1
 
 
-def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `replay`, `review`, `export` and `plot` to the verbs of `gazecast`."""
     _add_replay(verbs)
     _add_review(verbs)
@@ -125,25 +125,20 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _review(args: argparse.Namespace) -> int:
-    from realtime.infra.progress import TerminalProgress
-
     review(read_config(args, RunConfig()).view, args.file, TerminalProgress())
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from realtime.commands.export.command import export
     from realtime.commands.replay import describe_recording
     from realtime.recording.labels import load_labels
     from realtime.recording.reader import RecordingReader
 
     targets = _read_targets(args)
-    recording = RecordingReader(args.file)
-    labels, console = load_labels(args.file), Console(stderr=True, highlight=False)
-    console.print(describe_recording(recording), markup=False, soft_wrap=True)
-    for line in export(recording, labels, targets, console):
+    recording, labels, terminal = RecordingReader(args.file), load_labels(args.file), TerminalProgress()
+    terminal.show_line(describe_recording(recording))
+    for line in export(recording, labels, targets, terminal.console):
         print(line, flush=True)
     return 0
 

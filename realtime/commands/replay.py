@@ -1,4 +1,4 @@
-"""Replays a recording exactly, and compares its masks with the recorded ones."""
+"""Describes recordings, replays them exactly, and compares the masks with the recorded ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENGINE = ("backend", "model", "precision", "device")
 def read_recorded_config(recording: RecordingReader) -> RunConfig:
     """Read the settings of the recorded run; raises `RecordingError` for settings of another version.
 
-    Only the settings that a recording keeps: a recording of others opens no port and names no file here.
+    Only the settings that a recording keeps: one from another machine must not open a port or name a file here.
     """
     try:
         values = tomllib.loads(recording.about.config)
@@ -40,21 +40,27 @@ def read_recorded_config(recording: RecordingReader) -> RunConfig:
 
 def describe_recording(recording: RecordingReader) -> str:
     """Describe a recording in one line."""
-    start_ns, end_ns = recording.span_ns
-    engine = recording.about.engine
-    what = " ".join(str(engine[name]) for name in ENGINE[:3] if engine.get(name))
-    parts = [f"{(end_ns - start_ns) / 1e9:.1f} s of {recording.about.source or 'a run'}"]
-    parts += [f"recorded {recording.about.started[:19].replace('T', ' ')}"] if recording.about.started else []
-    parts += [f"with {what}"] if what else []
-    parts += [] if recording.complete else ["cut off at its end, or still being written"]
-    parts += [] if recording.about.from_start else ["begun in the middle of a run"]
-    return f"{recording.path}: {', '.join(parts)}"
+    about, (start_ns, end_ns) = recording.about, recording.span_ns
+    engine = describe_engine(about.engine)
+    parts = (
+        f"{(end_ns - start_ns) / 1e9:.1f} s of {about.source or 'a run'}",
+        about.started and f"recorded {about.started[:19].replace('T', ' ')}",
+        engine and f"with {engine}",
+        "" if recording.complete else "cut off at its end, or still being written",
+        "" if about.from_start else "begun in the middle of a run",
+    )
+    return f"{recording.path}: {', '.join(filter(None, parts))}"
+
+
+def describe_engine(engine: Mapping[str, Any]) -> str:
+    """Name the backend, model and precision of an engine, those that are known."""
+    return " ".join(str(engine[name]) for name in ENGINE[:3] if engine.get(name))
 
 
 def replay_exactly(
     recording: RecordingReader, config: RunConfig, progress: ProgressReporter, out: Path | None = None
 ) -> bool:
-    """Repeat the recorded calls of the tracker and compare the masks; False for an unexplained difference.
+    """Repeat the recorded tracker calls and compare the masks; False for an unexplained difference.
 
     out: a new file for the new masks. Raises `RecordingError` or `EngineError`.
     """
@@ -76,48 +82,46 @@ def replay_exactly(
             return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
 
         replay, digest, begun_ns = ExactReplay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
-        for again in replay.replay_masks():
+        for mask in replay.replay_masks():
             interrupts.raise_if_requested()
-            digest.update(again.replayed or b"")
-            if file is not None and again.replayed is not None:
-                file.write_message("mask", again.frame.captured_ns + recording.about.wall_ns, again.replayed)
-    account, took_s = replay.summary, (now_ns() - begun_ns) / 1e9
+            digest.update(mask.replayed or b"")
+            if file is not None and mask.replayed is not None:
+                file.write_message("mask", mask.frame.captured_ns + recording.about.wall_ns, mask.replayed)
+    summary, took_s = replay.summary, (now_ns() - begun_ns) / 1e9
     progress.show_line(
-        f"{account.masks} masks again in {took_s:.1f} s, {account.identical} of them byte for byte as recorded; "
+        f"{summary.masks} masks again in {took_s:.1f} s, {summary.identical} of them byte for byte as recorded; "
         f"sha256 {digest.hexdigest()}"
     )
-    if account.identical == account.masks:
+    if summary.identical == summary.masks:
         return True
-    reasons = _explain_difference(account, recording, engine, config)
+    reasons = _explain_difference(summary, recording, engine, config)
     for reason in reasons:
         progress.show_line(reason)
     return bool(reasons)
 
 
 def _explain_difference(
-    account: ReplaySummary, recording: RecordingReader, engine: Mapping[str, Any], config: RunConfig
+    summary: ReplaySummary, recording: RecordingReader, engine: Mapping[str, Any], config: RunConfig
 ) -> list[str]:
     """List the reasons why the masks differ from the recorded ones, though each replay gives the same."""
-    about, said = recording.about, []
-    same = [key for key in engine if key != "engine_id"]  # which counts the engines of a process
-    if any(about.engine.get(key) != engine[key] for key in same):
-        then, now = ([str(kind.get(name, "?")) for name in ENGINE] for kind in (about.engine, engine))
-        said.append(f"the engine is another one: then {' '.join(then)}, now {' '.join(now)}")
+    about, reasons = recording.about, []
+    # engine_id counts the engines of a process
+    if any(about.engine.get(key) != engine[key] for key in engine if key != "engine_id"):
+        then, now = (" ".join(str(info.get(name, "?")) for name in ENGINE) for info in (about.engine, engine))
+        reasons.append(f"the engine is another one: then {then}, now {now}")
     if config.tracker != read_recorded_config(recording).tracker:
-        said.append("the tracker's settings are not those of the run")
+        reasons.append("the tracker's settings are not those of the run")
     if not about.from_start:
-        said.append("the recording began in the middle of the run, and lacks what was known before")
-    if account.inexact_frames:
-        said.append(
-            f"{account.inexact_frames} pictures were packed anew; record with --set record.frames=png to keep them"
-        )
-    if account.missing_frames:
-        why = "the disk was too slow for it, or the file is damaged"
+        reasons.append("the recording began in the middle of the run, and lacks what was known before")
+    if count := summary.inexact_frames:
+        reasons.append(f"{count} pictures were packed anew; record with --set record.frames=png to keep them")
+    if count := summary.missing_frames:
         early = "" if about.from_start else "it came before the recording began, or "
-        said.append(f"{account.missing_frames} turns have no frame: {early}{why}")
-    if account.clock_mismatches:
+        why = f"{early}the disk was too slow for it, or the file is damaged"
+        reasons.append(f"{count} tracker calls have no frame: {why}")
+    if count := summary.clock_mismatches:
         why = "the program is another one, or knew something else"
-        said.append(f"the clock was asked otherwise in {account.clock_mismatches} turns: {why}")
+        reasons.append(f"the clock was read otherwise in {count} tracker calls: {why}")
     if recording.damaged:
-        said.append(f"{recording.damaged} chunks of the file are damaged")
-    return said
+        reasons.append(f"{recording.damaged} chunks of the file are damaged")
+    return reasons

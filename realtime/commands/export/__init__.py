@@ -1,1 +1,1 @@
-"""Exports a recording as video, table and COCO data set."""
+"""Exports a recording as video, table, COCO data set and ROS 2 bag."""

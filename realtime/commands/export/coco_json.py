@@ -1,17 +1,18 @@
-"""Masks as COCO's JSON with the fields of SA-1B, for `gazecast segment` and for exports. Pure, but for what writes.
+"""Converts masks to COCO's JSON with the fields of SA-1B, for `gazecast segment` and for exports.
 
 COCO: T.-Y. Lin et al., "Microsoft COCO", ECCV 2014; SA-1B: Kirillov et al., "Segment Anything", ICCV 2023. A file of
-either is one map; `build_dataset` makes a map that readers of both understand.
+either is one JSON object; `build_dataset` makes an object that readers of both understand.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from realtime.comms.mask_encoding import encode_mask
@@ -22,7 +23,7 @@ from realtime.types import Mask
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
-    """One picture: its number, the name of its file as a reader will look for it, and its size in pixels."""
+    """Describes one picture: its id, its file relative to the JSON's folder, and its size, px."""
 
     id: int
     file_name: str
@@ -32,7 +33,7 @@ class CocoImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoCategory:
-    """A class of things; ids count from 1."""
+    """Describes a class of objects; ids count from 1."""
 
     id: int
     name: str
@@ -40,19 +41,19 @@ class CocoCategory:
 
 
 OBJECT = CocoCategory(1, "object")
-"""What everything is whose name nobody has said: SAM finds things and does not name them."""
+"""The category of objects without a label: SAM finds objects and does not name them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoAnnotation:
-    """One mask on one picture.
+    """Holds one mask of one picture.
 
-    id: its own in the whole file, from 1: COCO's evaluation takes 0 for "no match".
+    id: unique in the file, from 1: COCO's evaluation takes 0 for "no match".
     mask: (H, W) bool, of the picture's size.
-    predicted_iou, stability_score: 0..1, None where there was none.
-    point_coords: the points that it was asked with, (x, y) px of the picture; empty for a box.
-    crop_box: x, y, width, height px of the part of the picture that was looked at, None for all of it.
-    extra: more fields for the file, as JSON; they may not stand for any of the others.
+    predicted_iou, stability_score: 0..1, None if unknown.
+    point_coords: the prompt's points, (x, y) px of the picture; empty for a box.
+    crop_box: x, y, width, height px of the part of the picture that was segmented, None for all of it.
+    extra: more fields for the file, as JSON; they may not replace any of the others.
     """
 
     image_id: int
@@ -67,11 +68,11 @@ class CocoAnnotation:
 
 
 def annotation_fields(annotation: CocoAnnotation) -> dict[str, Any]:
-    """One annotation as its map.
+    """Convert one annotation to a JSON object; raises `AnnotationError`.
 
     `segmentation` is {size: [height, width], counts: compressed run lengths as text}, `bbox` is x, y, width, height of
-    the pixels inside (SAM's own generator writes the last pixel's place minus the first's, one less each way), `area`
-    their number. Scores that are None are left out; they would be no numbers to readers who expect some.
+    the pixels inside (SAM's own generator subtracts the first pixel's place from the last's, one less each way), `area`
+    their number. Scores that are None are left out, because readers expect numbers.
     """
     mask = annotation.mask
     if mask.ndim != 2 or mask.dtype != np.bool_ or not mask.size:
@@ -85,7 +86,7 @@ def annotation_fields(annotation: CocoAnnotation) -> dict[str, Any]:
         "category_id": annotation.category_id,
         "iscrowd": 0,
         "segmentation": {"size": [height, width], "counts": encode_mask(mask, "coco_rle")["data"].decode("ascii")},
-        "bbox": _bbox(mask),
+        "bbox": list(cv2.boundingRect(mask.astype(np.uint8))),
         "area": int(np.count_nonzero(mask)),
         "point_coords": [[float(x), float(y)] for x, y in annotation.point_coords],
         "crop_box": list(annotation.crop_box or (0, 0, width, height)),
@@ -104,15 +105,17 @@ def build_dataset(
     categories: Sequence[CocoCategory] = (OBJECT,),
     info: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A whole file's map: COCO's `info`, `images`, `annotations`, `categories`, and for one picture SA-1B's `image`.
+    """Build a file's content: COCO's `info`, `images`, `annotations`, `categories`; for one picture SA-1B's `image`.
 
-    annotations: taken one at a time, so that a generator need not hold all of its masks.
-    Raises `AnnotationError` for an annotation of no picture or category here, of another size, or with a number twice.
+    annotations: consumed one by one, so a generator need not hold all masks.
+    Raises `AnnotationError` for an annotation with an unknown picture or category, another size, or a repeated id.
     """
-    sizes = _by_id("picture", [(image.id, (image.height, image.width)) for image in images])
-    kinds = _by_id("category", [(category.id, category.name) for category in categories])
-    written: list[dict[str, Any]] = []
-    seen: set[int] = set()
+    sizes = {image.id: (image.height, image.width) for image in images}
+    kinds = [category.id for category in categories]
+    for kind, ids in (("picture", [image.id for image in images]), ("category", kinds)):
+        if len(set(ids)) < len(ids):
+            raise AnnotationError(f"two of the {kind} ids {ids} are the same")
+    written: dict[int, dict[str, Any]] = {}
     for annotation in annotations:
         size = sizes.get(annotation.image_id)
         if size is None:
@@ -121,43 +124,25 @@ def build_dataset(
             raise AnnotationError(f"annotation {annotation.id} is {annotation.mask.shape}, its picture {size}")
         if annotation.category_id not in kinds:
             raise AnnotationError(f"annotation {annotation.id} is of category {annotation.category_id}, unknown here")
-        if annotation.id in seen:
+        if annotation.id in written:
             raise AnnotationError(f"there are two annotations {annotation.id}; each needs its own id")
-        seen.add(annotation.id)
-        written.append(annotation_fields(annotation))
-    pictures = [{"id": i.id, "file_name": i.file_name, "width": i.width, "height": i.height} for i in images]
-    out: dict[str, Any] = {
+        written[annotation.id] = annotation_fields(annotation)
+    dataset: dict[str, Any] = {
         "info": dict(info or {}),
-        "images": pictures,
-        "annotations": written,
-        "categories": [{"id": c.id, "name": c.name, "supercategory": c.supercategory} for c in categories],
+        "images": [asdict(image) for image in images],
+        "annotations": list(written.values()),
+        "categories": [asdict(category) for category in categories],
     }
-    if len(pictures) == 1:
-        only = dict(pictures[0])
-        out["image"] = {"image_id": only.pop("id"), **only}
-    return out
+    if len(images) == 1:
+        fields = asdict(images[0])
+        dataset["image"] = {"image_id": fields.pop("id"), **fields}
+    return dataset
 
 
 def write_json(path: Path, fields: Mapping[str, Any]) -> None:
-    """Write a map as JSON, whole or not at all; raises `AnnotationError` where it is none, OSError from the disk."""
+    """Write a JSON object atomically; raises `AnnotationError` for values that are not JSON, OSError from the disk."""
     try:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"{path.name} cannot be written as JSON: {error}") from None
     write_atomically(path, f"{text}\n".encode())
-
-
-def _bbox(mask: Mask) -> list[int]:
-    """x, y, width, height of the pixels inside, all 0 of none."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return [0, 0, 0, 0]
-    x, y = int(columns[0]), int(rows[0])
-    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
-
-
-def _by_id(what: str, items: Sequence[tuple[int, Any]]) -> dict[int, Any]:
-    found = dict(items)
-    if len(found) < len(items):
-        raise AnnotationError(f"two of the {what} ids {[number for number, _ in items]} are the same")
-    return found

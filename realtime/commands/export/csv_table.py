@@ -1,4 +1,4 @@
-"""A recording as a table of looks, in CSV. Pure."""
+"""Formats the visits of a recording as CSV. Pure."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ HEADER = (
     "box_x1_px", "box_y1_px", "area_share", "gaze_samples", "gaze_x_px", "gaze_y_px", "gaze_radius_px",
     "frame_width_px", "frame_height_px",
 )  # fmt: skip
-"""The columns; what each means stands in docs/guides/recordings.md."""
+"""The columns; docs/guides/recordings.md explains each."""
 
 
-def format_csv(looks: Iterable[Visit]) -> str:
-    """The looks that are kept, a line each below the header; a field without a value is empty."""
+def format_csv(visits: Iterable[Visit]) -> str:
+    """Format the visits to kept objects, one a line below the header; a field without a value is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    writer.writerows(_row(look) for look in looks if look.keep)
+    writer.writerows(_to_row(visit) for visit in visits if visit.keep)
     return out.getvalue()
 
 
 def format_time(wall_ns: int) -> str:
-    """A wall-clock time as ISO 8601 in UTC, to the millisecond."""
+    """Format a wall-clock time as ISO 8601 in UTC, to the millisecond."""
     return (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=wall_ns // 1000)).isoformat(timespec="milliseconds")
 
 
-def _row(look: Visit) -> list[str]:
-    held = (f"{look.seconds.get(state, 0.0):.3f}" for state in ("preview", "locked", "held"))
+def _to_row(visit: Visit) -> list[str]:
+    by_state = (f"{visit.seconds.get(state, 0.0):.3f}" for state in ("preview", "locked", "held"))
     return [
-        str(look.object), look.label, f"{look.start_s:.6f}", f"{look.end_s:.6f}",
-        format_time(look.start_ns), format_time(look.end_ns),
-        f"{look.duration_s:.3f}", *held, str(look.masks), f"{look.mean_confidence:.4f}", f"{look.max_confidence:.4f}",
-        f"{look.mean_score:.4f}", *_px(look.centroid_px, 2), *map(str, look.box or [""] * 4), f"{look.area:.6f}",
-        str(look.samples), *_px(look.gaze_px, 2), f"{look.radius_px:.2f}", *map(str, look.size),
+        str(visit.object), visit.label, f"{visit.start_s:.6f}", f"{visit.end_s:.6f}",
+        format_time(visit.start_ns), format_time(visit.end_ns), f"{visit.duration_s:.3f}", *by_state,
+        str(visit.masks), f"{visit.mean_confidence:.4f}", f"{visit.max_confidence:.4f}", f"{visit.mean_score:.4f}",
+        *_format_point(visit.centroid_px), *map(str, visit.box or [""] * 4), f"{visit.area:.6f}",
+        str(visit.samples), *_format_point(visit.gaze_px), f"{visit.radius_px:.2f}", *map(str, visit.size),
     ]  # fmt: skip
 
 
-def _px(values: Sequence[float] | None, count: int) -> list[str]:
-    return [f"{value:.2f}" for value in values] if values is not None else [""] * count
+def _format_point(point: Sequence[float] | None) -> list[str]:
+    return ["", ""] if point is None else [f"{value:.2f}" for value in point]
