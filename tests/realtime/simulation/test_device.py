@@ -182,7 +182,7 @@ def test_wandering_gaze_has_its_rate_its_blinks_and_its_noise(simulate: Callable
 def test_clip_too_large_to_keep_is_encoded_again(
     simulate: Callable[..., SimulatedTracker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.simulation import device as module
+    from realtime.simulation import encoded_frames as module
 
     monkeypatch.setattr(module, "CACHE_BYTES", 1000)
     simulator = simulate()
@@ -197,7 +197,7 @@ def test_clip_too_large_to_keep_is_encoded_again(
 
 
 def test_clip_that_goes_away_ends_it_with_our_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from realtime.simulation import device as module
+    from realtime.simulation import encoded_frames as module
 
     monkeypatch.setattr(module, "CACHE_BYTES", 10)
     path = make_video(tmp_path / "clip.mp4", 4)
