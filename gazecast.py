@@ -7,7 +7,7 @@ installed into the same environment, Python would import that one, or pip has le
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,16 +38,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    from realtime.infra.entry_point import run_command
+    from realtime.__main__ import main as run
 
-    return run_command(load_command)
-
-
-def load_command() -> Callable[[], int]:
-    """Import the command."""
-    from realtime.commands.main import main as command
-
-    return command
+    return run()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -73,13 +73,9 @@ class GazeSample:
         """Convert to pixels of a frame of (width, height)."""
         return (self.x * size[0], self.y * size[1]) if self.unit == "norm" else (self.x, self.y)
 
-    def with_position(self, x: float, y: float) -> GazeSample:
-        """Return the sample with other coordinates of the same unit."""
-        return replace(self, x=x, y=y)
-
 
 class FrameIdentity(Protocol):
-    """A frame, or a keyframe made of one, that can be identified. `size` is (width, height) in pixels."""
+    """A frame, or a keyframe made of one, that can be identified."""
 
     @property
     def index(self) -> int:
@@ -232,21 +228,13 @@ class SourceStatus:
 
 
 OnFrame = Callable[[Frame], None]
-
-
 OnGaze = Callable[[GazeSample], None]
-
-
 OnEvent = Callable[[SourceStatus], None]
 """Receives the status when state or reason change, on a thread of the source."""
 
 
-@runtime_checkable
-class FrameSource(Protocol):
-    """A source of frames. Started once; after `stop` returns, its threads have ended or never call again."""
-
-    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
-        """Start; `on_frame` is called on a thread of the source and should return soon."""
+class DataSource(Protocol):
+    """A source of data. Started once; after `stop` returns, its threads have ended or never call again."""
 
     def stop(self) -> None:
         """Stop within a second. Allowed twice and before `start`, not from a callback."""
@@ -256,14 +244,16 @@ class FrameSource(Protocol):
 
 
 @runtime_checkable
-class GazeSource(Protocol):
-    """A source of gaze samples, every one of them, in the order of arrival. Otherwise like `FrameSource`."""
+class FrameSource(DataSource, Protocol):
+    """A source of frames."""
+
+    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
+        """Start; `on_frame` is called on a thread of the source and should return soon."""
+
+
+@runtime_checkable
+class GazeSource(DataSource, Protocol):
+    """A source of gaze samples, every one of them, in the order of arrival."""
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Start; `on_gaze` is called on a thread of the source and should return soon."""
-
-    def stop(self) -> None:
-        """Stop within a second."""
-
-    def status(self) -> SourceStatus:
-        """Return the present status; from any thread."""

@@ -21,8 +21,7 @@ def installed(tmp_path: Path) -> Path:
     for name in PACKAGES:
         (site / name).mkdir(parents=True)
         shutil.copy(ROOT / name / "__init__.py", site / name)
-    (site / "realtime" / "infra").mkdir()
-    (site / "realtime" / "infra" / "entry_point.py").write_text("def run_command(load):\n    return 7\n")
+    (site / "realtime" / "__main__.py").write_text("def main():\n    return 7\n")
     shutil.copy(ROOT / "gazecast.py", site)
     return site
 

@@ -67,17 +67,14 @@ class _Line:
     gap_ns: float = 0.0
     gap_from_s: float = 0.0
 
-    def ahead_ns(self, remote_s: float) -> float:
-        """Return the estimate relative to the reference's `host_ns`."""
-        return self.shift_ns + (remote_s - self.remote_s) * (1 + self.drift) * 1e9
-
     def correction_ns(self, remote_s: float) -> float:
         """Return the part of the correction that is not applied yet."""
         return max(0.0, self.gap_ns - MAX_SLEW * 1e9 * max(0.0, remote_s - self.gap_from_s))
 
     def at_ns(self, remote_s: float) -> int:
         """Return the mapped host time."""
-        return self.host_ns + round(self.ahead_ns(remote_s) + self.correction_ns(remote_s))
+        ahead_ns = self.shift_ns + (remote_s - self.remote_s) * (1 + self.drift) * 1e9
+        return self.host_ns + round(ahead_ns + self.correction_ns(remote_s))
 
     def bound_ns(self, remote_s: float) -> float:
         """Return an upper bound of the error of `at_ns`.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 
@@ -21,39 +22,20 @@ class ErrorGuard:
         self._count_drop = count_drop
         self._errors: dict[str, str] = {}
 
-    def __call__(self, stage: str) -> _StageGuard:
-        """Return a context manager for one item of a stage; it swallows every `Exception`."""
-        return _StageGuard(self, stage)
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Guard one item of a stage: count every `Exception` as a drop, and log it when it is a new one."""
+        try:
+            yield
+        except Exception as error:
+            text = f"{stage}: {describe_error(error)}"
+            if self._errors.get(stage) != text:  # once per error, not once per frame
+                log.warning("%s", text, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+            self._errors[stage] = text
+            self._count_drop(f"{stage}.failed")
+        else:
+            self._errors.pop(stage, None)
 
     def errors(self) -> list[str]:
         """Return the stages' present errors, one line each."""
         return list(self._errors.values())
-
-    def report_success(self, stage: str) -> None:
-        """Clear the error of a stage."""
-        self._errors.pop(stage, None)
-
-    def report_failure(self, stage: str, error: Exception) -> None:
-        """Store the error of a stage, count a drop, and log the error when it is a new one."""
-        text = f"{stage}: {describe_error(error)}"
-        if self._errors.get(stage) != text:  # once per error, not once per frame
-            log.warning("%s", text, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
-        self._errors[stage] = text
-        self._count_drop(f"{stage}.failed")
-
-
-class _StageGuard:
-    def __init__(self, guard: ErrorGuard, stage: str) -> None:
-        self._guard, self._stage = guard, stage
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> bool:
-        if error is None:
-            self._guard.report_success(self._stage)
-            return False
-        if not isinstance(error, Exception):
-            return False
-        self._guard.report_failure(self._stage, error)
-        return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -33,8 +32,8 @@ def show_bar(console: Console, label: str, total: float) -> Iterator[ProgressCal
         yield lambda done: progress.update(task, completed=done)
 
 
-class ProgressReporter(Protocol):
-    """A receiver of progress lines, downloaded bytes and completed steps."""
+class ProgressReporter:
+    """A receiver of progress lines, downloaded bytes and completed steps; shows nothing until it is overridden."""
 
     def show_line(self, text: str) -> None:
         """Show one line of text."""
@@ -61,20 +60,7 @@ class EngineProgress:
         self._progress.show_steps(done, total, text)
 
 
-class QuietProgress:
-    """A progress reporter that shows nothing."""
-
-    def show_line(self, text: str) -> None:
-        """Do nothing."""
-
-    def show_bytes(self, done: int, total: int, text: str) -> None:
-        """Do nothing."""
-
-    def show_steps(self, done: int, total: int, text: str) -> None:
-        """Do nothing."""
-
-
-class TerminalProgress:
+class TerminalProgress(ProgressReporter):
     """A progress reporter with lines and a bar; without a terminal the bar becomes one line at its end."""
 
     def __init__(self, console: Console | None = None) -> None:

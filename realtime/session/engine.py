@@ -9,7 +9,7 @@ from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
 
 
-class CancellableProgress:
+class CancellableProgress(ProgressReporter):
     """A progress reporter that raises KeyboardInterrupt after an interrupt: between two files or two graphs."""
 
     def __init__(self, progress: ProgressReporter, interrupts: InterruptHandler) -> None:

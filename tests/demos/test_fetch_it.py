@@ -16,7 +16,7 @@ from realtime import Requester
 from realtime.comms.object3d import Object3dMessage, ObjectPose
 from realtime.config.schema import load_config
 from realtime.errors import RequestTimeout
-from realtime.infra.progress import QuietProgress
+from realtime.infra.progress import ProgressReporter
 from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
 from realtime.simulation.table_scene import BOARD, BOXES, TableClip, write_calibrations
@@ -32,7 +32,7 @@ class View:
     """Knows where the run is, once it is there."""
 
     def __init__(self):
-        self.progress, self.endpoint, self.lines = QuietProgress(), "", []
+        self.progress, self.endpoint, self.lines = ProgressReporter(), "", []
         self.progress.show_line = self.lines.append
 
     def on_ready(self, source, endpoint):

@@ -49,14 +49,14 @@ class FixationTracker:
 
     def shift(self, x: float, y: float) -> None:
         """Move the smoothed point, px, and keep its speed."""
-        self._smooth.shift((x / self._deg_px, y / self._deg_px))
+        self._smooth.position = (x / self._deg_px, y / self._deg_px)
 
     def rescale(self, deg_px: float) -> None:
         """Change the pixels per degree."""
         before, self._deg_px = self._deg_px, deg_px
         if self._smooth.position is not None and deg_px != before:
             x, y = self._smooth.position
-            self._smooth.shift((x * before / deg_px, y * before / deg_px))
+            self._smooth.position = (x * before / deg_px, y * before / deg_px)
 
     def begin(self, points: list[FixationPoint]) -> None:
         """Begin a new fixation without samples of the last one."""

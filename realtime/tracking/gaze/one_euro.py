@@ -17,16 +17,11 @@ class OneEuroFilter:
         self._min_cutoff_hz = min_cutoff_hz
         self._beta = beta
         self._derivative_cutoff_hz = derivative_cutoff_hz
-        self._velocity = (0.0, 0.0)
-        self.position: tuple[float, float] | None = None
+        self.reset()
 
     def reset(self, position: tuple[float, float] | None = None) -> None:
-        """Restart at `position`, at rest."""
+        """Restart at `position`, at rest; setting `position` alone keeps the speed, as when the picture moved."""
         self.position, self._velocity = position, (0.0, 0.0)
-
-    def shift(self, position: tuple[float, float]) -> None:
-        """Move the position and keep the speed, as when the picture moved."""
-        self.position = position
 
     def update(self, x: float, y: float, dt_s: float) -> tuple[float, float]:
         """Return the smoothed point after a sample `dt_s` later; `dt_s` <= 0 changes nothing."""

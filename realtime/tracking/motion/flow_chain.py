@@ -100,24 +100,11 @@ class FlowChain:
         """Trust in the whole map, 0..1: mean similarity, limited by its weakest step."""
         return min(self.weakest, max(0.0, float(self.similarity.mean())))
 
-    def trust_at(self, point_px: tuple[float, float], radius_px: float) -> float:
-        """Compute `trust` in a disc round a point of the newest frame."""
-        h, w = self.similarity.shape
-        disc = np.zeros((h, w), np.uint8)
-        scale = np.array([w / self.size[0], h / self.size[1]])
-        x, y = (np.array(point_px) + 0.5) * scale - 0.5
-        r = max(2, round(radius_px * float(scale[0])))
-        cv2.circle(disc, (round(float(x)), round(float(y))), r, 1, -1)
-        return self._mean_trust(disc)
-
     def trust_in(self, mask: Mask) -> float:
         """Compute `trust` in a (H, W) mask of the newest frame; of the whole map when it is empty."""
         h, w = self.similarity.shape
         small = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA)
-        return self._mean_trust(np.asarray(small, np.uint8))
-
-    def _mean_trust(self, where: Grey) -> float:
-        inside = where > 0
+        inside = np.asarray(small) > 0
         if not inside.any():
             return self.trust
         return min(self.weakest, max(0.0, float(self.similarity[inside].mean())))

@@ -15,7 +15,7 @@ from realtime.commands.replay import read_recorded_config
 from realtime.comms.envelope import unpack
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError
-from realtime.infra.progress import QuietProgress
+from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.format import pack_tracker_call, read_tracker_call
 from realtime.recording.playback import RecordedFrames
@@ -67,7 +67,7 @@ class Counting:
     """A view that counts masks by their rate."""
 
     def __init__(self):
-        self.progress, self._healths, self._lines = QuietProgress(), [], []
+        self.progress, self._healths, self._lines = ProgressReporter(), [], []
         self.progress.show_line = self._lines.append
 
     def on_page(self, address):
@@ -155,7 +155,7 @@ def moved(data):
     """A turn with its looks to the right of where they were."""
     turn = read_tracker_call(data)
     return pack_tracker_call(
-        replace(turn, samples=tuple(sample.with_position(sample.x + 0.02, sample.y) for sample in turn.samples))
+        replace(turn, samples=tuple(replace(sample, x=sample.x + 0.02) for sample in turn.samples))
     )
 
 

@@ -13,7 +13,7 @@ from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.config.schema import load_config
 from realtime.errors import WireError
 from realtime.infra.clock import now_ns
-from realtime.infra.progress import QuietProgress
+from realtime.infra.progress import ProgressReporter
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.request_server import RequestServer
 from realtime.session.run import run
@@ -26,7 +26,7 @@ class View:
     """Knows where the run is, once it is there."""
 
     def __init__(self):
-        self.progress, self.endpoint, self.lines = QuietProgress(), "", []
+        self.progress, self.endpoint, self.lines = ProgressReporter(), "", []
         self.progress.show_line = self.lines.append
 
     def on_page(self, address):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.config.schema import load_config
-from realtime.infra.progress import QuietProgress
+from realtime.infra.progress import ProgressReporter
 from realtime.session.run import run
 from tests.browser import BrowserTab, ChromeBrowser
 from tests.realtime import scene
@@ -28,7 +28,7 @@ class AddressView:
     """Stores the page's address."""
 
     def __init__(self) -> None:
-        self.progress, self.address = QuietProgress(), ""
+        self.progress, self.address = ProgressReporter(), ""
 
     def on_page(self, address: str) -> None:
         self.address = address

@@ -17,7 +17,7 @@ from realtime.commands.calibrate.choreography_run import HeadlessDisplay, Operat
 from realtime.commands.calibrate.target_window import draw_screen, round_progress
 from realtime.errors import RunFailed
 from realtime.infra.channels import BoundedQueue
-from realtime.infra.progress import QuietProgress
+from realtime.infra.progress import ProgressReporter
 from realtime.types import Frame, GazeSample
 
 FPS = 30
@@ -94,7 +94,7 @@ def test_pictures_that_change_their_size_end_it():
 
 def test_without_a_window_presses_come_when_their_time_has_come():
     stage = HeadlessDisplay(
-        QuietProgress(), (OperatorAction(2.0, 5.0, 6.0, "fit"), OperatorAction(1.0, 3.0, 4.0, "check"))
+        ProgressReporter(), (OperatorAction(2.0, 5.0, 6.0, "fit"), OperatorAction(1.0, 3.0, 4.0, "check"))
     )
     advice = GazeChoreography(()).advise(0.0)
 
@@ -107,7 +107,7 @@ def test_without_a_window_presses_come_when_their_time_has_come():
     assert stage.show(advice, None) == []
 
 
-class RecordingProgress(QuietProgress):
+class RecordingProgress(ProgressReporter):
     """Keeps the lines."""
 
     def __init__(self):

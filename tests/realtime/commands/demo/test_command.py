@@ -14,7 +14,7 @@ from realtime.commands.demo.command import run_demo
 from realtime.commands.demo.run_process import RunProcess
 from realtime.config.schema import load_config
 from realtime.errors import ClipError, DemoError, SourceError
-from realtime.infra.progress import QuietProgress
+from realtime.infra.progress import ProgressReporter
 from realtime.media.video_writer import OverlayWriter
 
 FAKE = {"engine": {"backend": "fake"}}
@@ -76,5 +76,5 @@ def test_the_pipelines_own_errors_come_through(tmp_path: Path) -> None:
         holder.listen()
         endpoint = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
         config = load_config(None, FAKE | {"source": "pupil://127.0.0.1:1", "publish": {"endpoint": endpoint}})
-        with RunProcess(config, QuietProgress()) as host, pytest.raises(DemoError, match=str(holder.getsockname()[1])):
+        with RunProcess(config, ProgressReporter()) as host, pytest.raises(DemoError, match=str(holder.getsockname()[1])):
             host.wait_until_ready(30)

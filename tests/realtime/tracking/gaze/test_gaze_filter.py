@@ -4,6 +4,8 @@ import csv
 import math
 from pathlib import Path
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -194,13 +196,13 @@ def test_alternating_eyes_are_averaged(separation_deg):
     rng, gaze, half = np.random.default_rng(11), GazeFilter(), separation_deg * DEG / 2
     both = rest(rng, (500.0, 500.0), 0, 1000, rate_hz=400, noise_px=2.0)
     estimates = [
-        feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(both)
+        feed(gaze, [replace(one, x=one.x + (half if k % 2 else -half))]) for k, one in enumerate(both)
     ]
     assert all(estimate.kind == "fixation" for estimate in estimates[100:])
     assert all(math.dist(estimate.point_px, (500, 500)) < 5 for estimate in estimates[100:])
     there = rest(rng, (800.0, 500.0), 1000, 300, rate_hz=400, noise_px=2.0)
     estimates = [
-        feed(gaze, [one.with_position(one.x + (half if k % 2 else -half), one.y)]) for k, one in enumerate(there)
+        feed(gaze, [replace(one, x=one.x + (half if k % 2 else -half))]) for k, one in enumerate(there)
     ]
     assert math.dist(estimates[12].point_px, (800, 500)) < half + 5, "30 ms after a saccade"
     assert math.dist(estimates[-1].point_px, (800, 500)) < 5

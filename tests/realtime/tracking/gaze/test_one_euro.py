@@ -46,5 +46,5 @@ def test_a_reset_forgets_and_a_shift_does_not():
     smooth.update(1.0, 2.0, 0.1)
     smooth.reset()
     assert smooth.update(9.0, 9.0, 0.1) == (9.0, 9.0)
-    smooth.shift((0.0, 0.0))
+    smooth.position = (0.0, 0.0)
     assert smooth.update(0.0, 0.0, 0.1) == (0.0, 0.0)

@@ -159,7 +159,9 @@ def test_trust_falls_where_something_came_between() -> None:
     hidden[140:220, 260:380] = np.random.default_rng(3).integers(0, 255, (80, 120, 3))
     chain = motion_of(view(0), hidden).chain(0)
     assert chain is not None
-    assert chain.trust_at((320, 180), 20) < 0.4 < 0.9 < chain.trust_at((120, 90), 20)
+    rows, columns = np.mgrid[: hidden.shape[0], : hidden.shape[1]]
+    covered, free = (np.hypot(columns - x, rows - y) <= 20 for x, y in ((320, 180), (120, 90)))
+    assert chain.trust_in(covered) < 0.4 < 0.9 < chain.trust_in(free)
     assert chain.trust_in(disc(320, 180, 30)) < 0.4
     assert chain.trust_in(np.zeros((HEIGHT, WIDTH), bool)) == chain.trust
 
