@@ -74,7 +74,7 @@ def test_the_pipelines_own_errors_come_through(tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
-        endpoint = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
-        config = load_config(None, FAKE | {"source": "pupil://127.0.0.1:1", "publish": {"endpoint": endpoint}})
-        with RunProcess(config, ProgressReporter()) as host, pytest.raises(DemoError, match=str(holder.getsockname()[1])):
+        port = holder.getsockname()[1]
+        config = load_config(None, FAKE | {"source": "pupil://127.0.0.1:1", "publish": {"endpoint": f"tcp://127.0.0.1:{port}"}})
+        with RunProcess(config, ProgressReporter()) as host, pytest.raises(DemoError, match=str(port)):
             host.wait_until_ready(30)
