@@ -194,15 +194,11 @@ def test_a_mapping_that_gives_nonsense_leaves_points_where_they_were():
 def test_alternating_eyes_are_averaged(separation_deg):
     rng, gaze, half = np.random.default_rng(11), GazeFilter(), separation_deg * DEG / 2
     both = rest(rng, (500.0, 500.0), 0, 1000, rate_hz=400, noise_px=2.0)
-    estimates = [
-        feed(gaze, [replace(one, x=one.x + (half if k % 2 else -half))]) for k, one in enumerate(both)
-    ]
+    estimates = [feed(gaze, [replace(one, x=one.x + (half if k % 2 else -half))]) for k, one in enumerate(both)]
     assert all(estimate.kind == "fixation" for estimate in estimates[100:])
     assert all(math.dist(estimate.point_px, (500, 500)) < 5 for estimate in estimates[100:])
     there = rest(rng, (800.0, 500.0), 1000, 300, rate_hz=400, noise_px=2.0)
-    estimates = [
-        feed(gaze, [replace(one, x=one.x + (half if k % 2 else -half))]) for k, one in enumerate(there)
-    ]
+    estimates = [feed(gaze, [replace(one, x=one.x + (half if k % 2 else -half))]) for k, one in enumerate(there)]
     assert math.dist(estimates[12].point_px, (800, 500)) < half + 5, "30 ms after a saccade"
     assert math.dist(estimates[-1].point_px, (800, 500)) < 5
 
