@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich.live import Live
 from rich.text import Text
 
 from realtime.comms.messages import HealthMessage
+from realtime.infra.metrics import percentiles
 from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 LOG_EVERY_S = 5.0
+PERCENTILES = ("p50", "p95", "p99")
 
 
 class JsonView:
@@ -73,8 +76,8 @@ def format_status_line(health: HealthMessage) -> str:
         health.state + (f": {health.reason}" if health.reason else ""),
         f"frames {rates.get('frames', 0):.0f}/s  gaze {rates.get('gaze', 0):.0f}/s  "
         f"masks {rates.get('masks', 0):.0f}/s  keyframes {rates.get('keyframes', 0):.1f}/s",
-        f"gaze to mask {_format_percentiles(latency.get('gaze_to_mask'))}",
-        f"keyframe age {_format_median(latency.get('keyframe_age'))}",
+        f"gaze to mask {_format_latency(latency.get('gaze_to_mask'), PERCENTILES)}",
+        f"keyframe age {_format_latency(latency.get('keyframe_age'), PERCENTILES[:1])}",
         f"dropped {sum(n for name, n in health.dropped.items() if name != 'view.skipped')}",
     ]
     return "  |  ".join(parts)
@@ -85,11 +88,10 @@ def format_json_line(health: HealthMessage) -> str:
     return json.dumps(asdict(health), separators=(",", ":"))
 
 
-def _format_percentiles(values: dict[str, float] | None) -> str:
-    if not values:
-        return "-"
-    return "/".join(f"{values[p]:.0f}" for p in ("p50", "p95", "p99")) + " ms"
+def format_percentiles(values_ms: Sequence[float]) -> list[str]:
+    """Format p50, p95 and p99 of values, ms; "-" each without values."""
+    return [f"{value:.0f}" for value in percentiles(list(values_ms)).values()] if values_ms else ["-"] * 3
 
 
-def _format_median(values: dict[str, float] | None) -> str:
-    return f"{values['p50']:.0f} ms" if values else "-"
+def _format_latency(values_ms: Mapping[str, float] | None, names: Sequence[str]) -> str:
+    return "/".join(f"{values_ms[name]:.0f}" for name in names) + " ms" if values_ms else "-"

@@ -132,6 +132,11 @@ def round_up(value: float, bins: int = 5) -> float:
     return float(MaxNLocator(bins, steps=[1, 2, 5, 10]).tick_values(0, value)[-1])
 
 
+def axis_end(values: Sequence[float], *, percentile: float, margin: float, bins: int) -> float:
+    """Choose a round axis end above a percentile of the values; a single outlier must not flatten the rest."""
+    return round_up(max(1.0, float(np.percentile(values, percentile)) * margin) if values else 1.0, bins)
+
+
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Measure a line of text, px."""
     from matplotlib.textpath import text_to_path

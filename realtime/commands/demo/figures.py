@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from engines import Image
-from realtime.infra.metrics import percentiles
-from realtime.media.chart import (
-    BLUE,
-    FAINT,
-    GREEN,
-    NORMAL,
-    VERMILLION,
-    add_axes,
-    draw_dots,
-    hex_color,
-    new_figure,
-    paste,
-    render,
-    round_up,
-    shorten,
-    write,
-)  # fmt: skip
+from realtime.commands.plot.figures import compute_windows
+from realtime.commands.plot.summary import TimeSeries
+from realtime.commands.terminal import PERCENTILES, format_percentiles
+from realtime.media import chart
 from realtime.media.overlay import COLOURS
 from realtime.types import State
 
@@ -34,10 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GAZE_COLOUR, FRAME_COLOUR, KEYFRAME_COLOUR = BLUE, VERMILLION, GREEN
+INKS = GAZE_COLOUR, FRAME_COLOUR, KEYFRAME_COLOUR = chart.BLUE, chart.VERMILLION, chart.GREEN
 DARK, LIGHT, DIM = "#1a1c20", "#e4e8ec", "#9aa3af"
 MARGIN, GAP, TILE_WIDTH, CAPTION = 24, 12, 400, 44
-TimeSeries = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,72 +64,74 @@ def contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3)
     height, width = shots[0].image.shape[:2]
     tile = TILE_WIDTH, max(1, round(TILE_WIDTH * height / width))
     rows = -(-len(shots) // columns)
-    figure = new_figure(
+    figure = chart.new_figure(
         2 * MARGIN + columns * TILE_WIDTH + (columns - 1) * GAP,
         2 * MARGIN + 30 + rows * (tile[1] + CAPTION) + (rows - 1) * GAP,
         DARK,
     )
-    write(figure, MARGIN, MARGIN + 12, title, size=17, color=LIGHT, bold=True)
+    chart.write(figure, MARGIN, MARGIN + 12, title, size=17, color=LIGHT, bold=True)
     for index, shot in enumerate(shots):
         x = MARGIN + (index % columns) * (TILE_WIDTH + GAP)
         y = MARGIN + 30 + (index // columns) * (tile[1] + CAPTION + GAP)
         scaled = cv2.resize(shot.image, tile, interpolation=cv2.INTER_AREA if tile[0] < width else cv2.INTER_CUBIC)
-        paste(figure, x, y, np.asarray(scaled, np.uint8))
+        chart.paste(figure, x, y, np.asarray(scaled, np.uint8))
         base = y + tile[1] + 17
-        name = shorten(shot.name or f"at {shot.at_s:.1f} s", TILE_WIDTH - 80, NORMAL)
-        write(figure, x, base, name, size=NORMAL, color=LIGHT)
-        color = hex_color(COLOURS[shot.state])
-        write(figure, x + TILE_WIDTH, base, shot.state, size=NORMAL, color=color, align="right")
+        name = chart.shorten(shot.name or f"at {shot.at_s:.1f} s", TILE_WIDTH - 80, chart.NORMAL)
+        chart.write(figure, x, base, name, size=chart.NORMAL, color=LIGHT)
+        color = chart.hex_color(COLOURS[shot.state])
+        chart.write(figure, x + TILE_WIDTH, base, shot.state, size=chart.NORMAL, color=color, align="right")
         parts = (
             f"{shot.at_s:.1f} s into the clip", f"confidence {100 * shot.confidence:.0f} %",
             f"carried {shot.carried_ms:.0f} ms",
         )  # fmt: skip
-        write(figure, x, base + 17, " · ".join(parts), color=DIM)
-    return render(figure)
+        chart.write(figure, x, base + 17, " · ".join(parts), color=DIM)
+    return chart.render(figure)
 
 
 def latency_plot(samples: Sequence[LatencySample], title: str, note: str) -> Image:
     """Draw latencies and keyframe ages over the run, and their distribution; at least one sample."""
     if not samples:
         raise ValueError("a latency plot needs at least one sample")
-    gaze = [(s.at_s, s.gaze_to_mask_ms) for s in samples if s.gaze_to_mask_ms is not None]
-    frame = [(s.at_s, s.frame_to_mask_ms) for s in samples]
-    age = [(s.at_s, s.keyframe_age_ms) for s in samples]
+    latencies = list_latencies(samples)
+    gaze, frame, age = latencies.values()
     end_s = max(1.0, max(s.at_s for s in samples))
-    late_ms, old_ms = _axis_end([v for _, v in gaze + frame]), _axis_end([v for _, v in age])
-    figure = new_figure(1180, 640)
-    write(figure, 64, 40, title, size=20, bold=True)
-    write(figure, 64, 64, shorten(note, 1050, 12), size=12, color=FAINT)
-    over = add_axes(figure, 64, 116, 640, 210, title="Latency of each mask, ms", x_label="time in the run, s")
-    share = add_axes(figure, 780, 116, 336, 210, title="Share of masks within a latency, %", x_label="latency, ms",
-                     x_bins=5)  # fmt: skip
-    ages = add_axes(figure, 64, 430, 640, 130, title="Age of the encoded frame, ms", x_label="time in the run, s",
-                    y_bins=4)  # fmt: skip
+    max_latency_ms, max_age_ms = _axis_end(gaze + frame), _axis_end(age)
+    figure = chart.new_figure(1180, 640)
+    chart.write(figure, 64, 40, title, size=20, bold=True)
+    chart.write(figure, 64, 64, chart.shorten(note, 1050, 12), size=12, color=chart.FAINT)
+    add = partial(chart.add_axes, figure)
+    over = add(64, 116, 640, 210, title="Latency of each mask, ms", x_label="time in the run, s")
+    share = add(780, 116, 336, 210, title="Share of masks within a latency, %", x_label="latency, ms", x_bins=5)
+    ages = add(64, 430, 640, 130, title="Age of the encoded frame, ms", x_label="time in the run, s", y_bins=4)
     for points, color in ((gaze, GAZE_COLOUR), (frame, FRAME_COLOUR)):
         _draw_points(over, points, color)
-        _draw_share(share, [value for _, value in points], late_ms, color)
+        _draw_share(share, [value for _, value in points], max_latency_ms, color)
     _draw_points(ages, age, KEYFRAME_COLOUR)
-    over.set(xlim=(0, end_s), ylim=(0, late_ms))
-    share.set(xlim=(0, late_ms), ylim=(0, 102))
-    ages.set(xlim=(0, end_s), ylim=(0, old_ms))
-    _draw_table(figure, 780, 430, [("gaze to mask", gaze, GAZE_COLOUR), ("frame to mask", frame, FRAME_COLOUR),
-                                   ("keyframe age", age, KEYFRAME_COLOUR)])  # fmt: skip
-    return render(figure)
+    over.set(xlim=(0, end_s), ylim=(0, max_latency_ms))
+    share.set(xlim=(0, max_latency_ms), ylim=(0, 102))
+    ages.set(xlim=(0, end_s), ylim=(0, max_age_ms))
+    _draw_table(figure, 780, 430, latencies)
+    return chart.render(figure)
 
 
-def _axis_end(values: Sequence[float]) -> float:
-    """Choose a round axis end above 99.5 % of the values; a single outlier must not flatten the rest."""
-    return round_up(max(1.0, float(np.percentile(values, 99.5)) * 1.1) if values else 1.0, 8)
+def list_latencies(samples: Sequence[LatencySample]) -> dict[str, TimeSeries]:
+    """List (seconds into the run, ms) of each kind of latency, by its name."""
+    return {
+        "gaze to mask": [(s.at_s, s.gaze_to_mask_ms) for s in samples if s.gaze_to_mask_ms is not None],
+        "frame to mask": [(s.at_s, s.frame_to_mask_ms) for s in samples],
+        "keyframe age": [(s.at_s, s.keyframe_age_ms) for s in samples],
+    }
+
+
+def _axis_end(points: TimeSeries) -> float:
+    return chart.axis_end([value for _, value in points], percentile=99.5, margin=1.1, bins=8)
 
 
 def _draw_points(axes: Axes, points: TimeSeries, color: str) -> None:
     """Draw a dot per value, and a line through the medians of half seconds."""
-    draw_dots(axes, np.array(points, float), color, 1.7, 0.4)
-    bins: dict[int, list[float]] = {}
-    for at_s, value in points:
-        bins.setdefault(int(at_s / 0.5), []).append(value)
-    axes.plot([0.5 * (n + 0.5) for n in sorted(bins)], [float(np.median(bins[n])) for n in sorted(bins)], color=color,
-              linewidth=2)  # fmt: skip
+    chart.draw_dots(axes, np.array(points, float), color, 1.7, 0.4)
+    medians = [(at_s, parts["p50"]) for at_s, parts in compute_windows(points, 0.5)]
+    axes.plot(*np.reshape(medians, (-1, 2)).T, color=color, linewidth=2)
 
 
 def _draw_share(axes: Axes, values: Sequence[float], end: float, color: str) -> None:
@@ -152,19 +141,18 @@ def _draw_share(axes: Axes, values: Sequence[float], end: float, color: str) -> 
     axes.step([0.0, *ordered, end], [0.0, *np.arange(1, len(ordered) + 1) / len(ordered) * 100, 100.0], where="post",
               color=color, linewidth=2)  # fmt: skip
     marks = np.percentile(ordered, (50, 95))
-    draw_dots(axes, np.column_stack([marks, (50, 95)]), color, 4)
+    chart.draw_dots(axes, np.column_stack([marks, (50, 95)]), color, 4)
 
 
-def _draw_table(figure: Figure, left: int, top: int, rows: Sequence[tuple[str, TimeSeries, str]]) -> None:
+def _draw_table(figure: Figure, left: int, top: int, latencies: Mapping[str, TimeSeries]) -> None:
     """Write a legend that is also the table of percentiles."""
-    columns = ((left + 200, "p50"), (left + 268, "p95"), (left + 336, "p99"))
-    for x, name in columns:
-        write(figure, x, top, name, size=12, color=FAINT, align="right")
-    write(figure, left + 20, top, "ms", size=12, color=FAINT)
-    for index, (name, points, color) in enumerate(rows):
+    columns = (left + 200, left + 268, left + 336)
+    for x, name in zip(columns, PERCENTILES, strict=True):
+        chart.write(figure, x, top, name, size=12, color=chart.FAINT, align="right")
+    chart.write(figure, left + 20, top, "ms", size=12, color=chart.FAINT)
+    for index, (name, color) in enumerate(zip(latencies, INKS, strict=True)):
         y = top + 30 + 30 * index
-        write(figure, left, y, "●", size=15, color=color)
-        write(figure, left + 20, y, name, size=14)
-        found = percentiles([value for _, value in points]) if points else {}
-        for x, key in columns:
-            write(figure, x, y, f"{found[key]:.0f}" if found else "-", size=14, align="right")
+        chart.write(figure, left, y, "●", size=15, color=color)
+        chart.write(figure, left + 20, y, name, size=14)
+        for x, text in zip(columns, format_percentiles([value for _, value in latencies[name]]), strict=True):
+            chart.write(figure, x, y, text, size=14, align="right")

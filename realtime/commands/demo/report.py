@@ -15,9 +15,10 @@ from realtime.commands.demo import figures
 from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.commands.doctor import describe_processor
+from realtime.commands.replay import describe_engine
+from realtime.commands.terminal import PERCENTILES, format_percentiles
 from realtime.comms.messages import HealthMessage
 from realtime.errors import ClipError
-from realtime.infra.metrics import percentiles
 from realtime.infra.progress import show_bar
 from realtime.media.overlay import draw
 from realtime.media.video_writer import OverlayWriter
@@ -61,7 +62,8 @@ def draw_report(
     shots.sort(key=lambda shot: shot.at_s)
     paths = [writer.path, out / "contact-sheet.png", out / "latency.png"]
     _write(paths[1], figures.contact_sheet(shots, "gazecast demo: the object at the gaze, and its mask"))
-    _write(paths[2], figures.latency_plot(samples(received), "gazecast demo: latency", _note(result)))
+    note = f"{_describe_run(result.health)}; {len(received)} masks: a dot each, lines are half-second medians"
+    _write(paths[2], figures.latency_plot(samples(received), "gazecast demo: latency", note))
     return paths
 
 
@@ -85,35 +87,22 @@ def _write(path: Path, picture: Image) -> None:
         raise ClipError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
 
 
-def _engine(health: HealthMessage | None) -> str:
-    engine = health.engine if health else {}
-    return (
-        " ".join(str(engine[key]) for key in ("backend", "model", "precision") if engine.get(key)) or "unknown engine"
-    )
-
-
-def _note(result: DemoResult) -> str:
-    engine = f"{_engine(result.health)} on {describe_processor()}"
-    return f"{engine}; {len(result.masks)} masks: a dot each, lines are half-second medians"
+def _describe_run(health: HealthMessage | None) -> str:
+    engine = describe_engine(health.engine) if health else ""
+    return f"{engine or 'unknown engine'} on {describe_processor()}"
 
 
 def latency_table(result: DemoResult) -> Table:
     """Tabulate the latencies: those measured at the subscriber, encodes and decodes as published."""
     received = result.masks
-    found = samples(received)
+    latencies = figures.list_latencies(samples(received))
     out = Table()
-    for column in ("", "p50", "p95", "p99"):
+    for column in ("", *PERCENTILES):
         out.add_column(column, justify="right" if column else "left")
     decode = [(t.decode_end - t.decode_start) / 1e6 for t in (one.bare.timing_ns for one in received)]
-    for name, values in (
-        ("gaze to mask, ms", [s.gaze_to_mask_ms for s in found if s.gaze_to_mask_ms is not None]),
-        ("frame to mask, ms", [s.frame_to_mask_ms for s in found]),
-        ("keyframe age, ms", [s.keyframe_age_ms for s in found]),
-        ("encode, ms", list(result.encode_ms)),
-        ("decode, ms", decode),
-    ):
-        row = [f"{value:.0f}" for value in percentiles(values).values()] if values else ["-"] * 3
-        out.add_row(name, *row)
+    rows = {name: [value for _, value in points] for name, points in latencies.items()}
+    for name, values in {**rows, "encode": result.encode_ms, "decode": decode}.items():
+        out.add_row(f"{name}, ms", *format_percentiles(values))
     return out
 
 
@@ -122,7 +111,7 @@ def summary_lines(result: DemoResult) -> list[str]:
     received, health = result.masks, result.health
     span_s = max(1e-9, received[-1].bare.frame.timestamp - received[0].bare.frame.timestamp)
     lines = [
-        f"engine          {_engine(health)} on {describe_processor()}",
+        f"engine          {_describe_run(health)}",
         f"masks received  {(len(received) - 1) / span_s:.1f}/s",
     ]
     if health:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import cv2
@@ -12,7 +12,6 @@ from engines import Image
 from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries
 from realtime.comms.messages import STATES
 from realtime.infra.metrics import percentiles
-from realtime.media.chart import round_up
 from realtime.media.overlay import COLOURS
 from realtime.types import State
 
@@ -20,32 +19,40 @@ MAX_LANES = 24
 T = TypeVar("T")
 
 
-def windows(points: TimeSeries, span_s: float) -> list[tuple[float, dict[str, float]]]:
-    """Compute (middle, percentiles) of each of sixty windows, 0.5 s long at least, that has values."""
-    width_s = max(0.5, span_s / 60)
+def window_width(span_s: float) -> float:
+    """Choose the width of a window, s: sixty in a recording, each at least 0.5 s long."""
+    return max(0.5, span_s / 60)
+
+
+def compute_windows(points: TimeSeries, width_s: float) -> list[tuple[float, dict[str, float]]]:
+    """Compute (middle, percentiles) of each window that has values."""
     found: dict[int, list[float]] = {}
     for at_s, value in points:
         found.setdefault(int(at_s / width_s), []).append(value)
     return [((number + 0.5) * width_s, percentiles(found[number])) for number in sorted(found)]
 
 
-def lanes_of(spans: Sequence[StateSpan]) -> list[tuple[tuple[int, ...], list[StateSpan]]]:
+def assign_lanes(spans: Sequence[StateSpan]) -> list[tuple[tuple[int, ...], list[StateSpan]]]:
     """Assign objects to lanes in order of appearance: the longest have one each, the others share one."""
     by_object: dict[int, list[StateSpan]] = {}
     for span in spans:
         if span.state != "lost":
             by_object.setdefault(span.object, []).append(span)
-    longest = sorted(by_object, key=lambda number: -sum(span.end_s - span.start_s for span in by_object[number]))
-    own = set(longest) if len(longest) <= MAX_LANES else set(longest[: MAX_LANES - 1])
+    longest = sorted(by_object, key=lambda number: -sum_durations(by_object[number]))
+    others = tuple(longest[MAX_LANES - 1 :]) if len(longest) > MAX_LANES else ()
     lanes: list[tuple[tuple[int, ...], list[StateSpan]]]
-    lanes = [((number,), found) for number, found in by_object.items() if number in own]
-    others = tuple(number for number in by_object if number not in own)
+    lanes = [((number,), found) for number, found in by_object.items() if number not in others]
     if others:
         lanes.append((others, [span for number in others for span in by_object[number]]))
     return lanes
 
 
-def columns_of(spans: Sequence[StateSpan], end_s: float, columns: int) -> list[tuple[int, dict[State, float]]]:
+def sum_durations(spans: Iterable[StateSpan], state: State | None = None) -> float:
+    """Sum the durations of spans, s; `state`: only of those in that state."""
+    return sum(span.end_s - span.start_s for span in spans if state in (None, span.state))
+
+
+def compute_shares(spans: Sequence[StateSpan], end_s: float, columns: int) -> list[tuple[int, dict[State, float]]]:
     """Compute the shares of states, together 1, in each column of the time from 0 to the end that has any."""
     found: dict[int, dict[State, float]] = {}
     for span in spans:
@@ -59,10 +66,10 @@ def columns_of(spans: Sequence[StateSpan], end_s: float, columns: int) -> list[t
     ]  # fmt: skip
 
 
-def state_strip(spans: Sequence[StateSpan], end_s: float, width: int, height: int, ground: str) -> Image:
+def draw_state_strip(spans: Sequence[StateSpan], end_s: float, width: int, height: int, ground: str) -> Image:
     """Draw states over time as (height, width, 3) BGR; states that share a column share its height."""
     strip = np.full((height, width, 3), tuple(bytes.fromhex(ground[1:]))[::-1], np.uint8)
-    for x, shares in columns_of(spans, end_s, width):
+    for x, shares in compute_shares(spans, end_s, width):
         top = 0.0
         for state in STATES:
             share = shares.get(state, 0.0)
@@ -71,7 +78,7 @@ def state_strip(spans: Sequence[StateSpan], end_s: float, width: int, height: in
     return strip
 
 
-def gaze_map(summary: RecordingSummary) -> Image:
+def draw_gaze_map(summary: RecordingSummary) -> Image:
     """Draw the gaze as colour over the grey frame: the brighter, the longer."""
     assert summary.picture is not None
     height, width = summary.picture.shape[:2]
@@ -84,11 +91,6 @@ def gaze_map(summary: RecordingSummary) -> Image:
     colour = cv2.applyColorMap((60 + 195 * share).astype(np.uint8), cv2.COLORMAP_INFERNO).astype(np.float32)
     opacity = np.clip(share * 1.6 - 0.08, 0, 0.85)[..., None]
     return np.asarray(grey * (1 - opacity) + colour * opacity, np.uint8)
-
-
-def axis_end(values: Sequence[float], percentile: float = 98, bins: int = 3) -> float:
-    """Choose a round axis end above nearly all values; a single outlier must not flatten the rest."""
-    return round_up(max(1.0, float(np.percentile(values, percentile)) * 1.15) if values else 1.0, bins)
 
 
 def split_at_gaps(points: Sequence[tuple[float, T]], gap_s: float) -> list[list[tuple[float, T]]]:

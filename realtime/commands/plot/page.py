@@ -9,31 +9,11 @@ import cv2
 import numpy as np
 
 from engines import Image
-from realtime.commands.plot.figures import axis_end, gaze_map, lanes_of, split_at_gaps, state_strip, windows
-from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries, name_of
+from realtime.commands.plot import figures
+from realtime.commands.plot.summary import RecordingSummary, StateSpan, TimeSeries, name_object
+from realtime.commands.terminal import PERCENTILES, format_percentiles
 from realtime.comms.messages import STATES
-from realtime.infra.metrics import percentiles
-from realtime.media.chart import (
-    BLUE,
-    FAINT,
-    GREEN,
-    GRID,
-    LILAC,
-    NORMAL,
-    PAPER,
-    SKY,
-    SMALL,
-    VERMILLION,
-    add_axes,
-    hex_color,
-    mix,
-    new_figure,
-    paste,
-    render,
-    shorten,
-    text_width,
-    write,
-)  # fmt: skip
+from realtime.media import chart
 from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
 
@@ -41,18 +21,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INKS = (BLUE, VERMILLION, GREEN, LILAC, SKY)
+INKS = (chart.BLUE, chart.VERMILLION, chart.GREEN, chart.LILAC, chart.SKY)
 LATENCIES = (("gaze_to_mask", "Gaze to mask"), ("frame_to_mask", "Frame to mask"), ("keyframe_age", "Keyframe age"))
 WIDTH, LEFT, RIGHT = 1180, 170, 1000
 LANE = 22
 MAP_WIDTH = 560
 MINUTES_FROM_S = 600.0
-_COLUMNS = ((RIGHT + 50, "p50"), (RIGHT + 100, "p95"), (RIGHT + 150, "p99"))
+_COLUMNS = (RIGHT + 50, RIGHT + 100, RIGHT + 150)
 
 
 def draw_page(summary: RecordingSummary, labels: Mapping[int, ObjectLabel], notes: Sequence[str]) -> Image:
     """Draw a recording as (H, 1180, 3) BGR; `notes` are lines below the title, the first describes the recording."""
-    lanes = lanes_of(summary.spans)
+    lanes = figures.assign_lanes(summary.spans)
     bands: list[tuple[int, Callable[[Figure, int], None]]] = [
         (70 + 18 * len(notes), lambda figure, top: _draw_title(figure, top, notes)),
         (450 if summary.timed else 50, lambda figure, top: _draw_latencies(figure, top, summary)),
@@ -60,63 +40,64 @@ def draw_page(summary: RecordingSummary, labels: Mapping[int, ObjectLabel], note
         (78 + LANE * max(1, len(lanes)), lambda figure, top: _draw_objects(figure, top, summary, lanes, labels)),
         (_map_height(summary) + 90, lambda figure, top: _draw_gaze(figure, top, summary)),
     ]
-    figure = new_figure(WIDTH, sum(height for height, _ in bands) + 20)
+    figure = chart.new_figure(WIDTH, sum(height for height, _ in bands) + 20)
     top = 0
     for height, draw_band in bands:
         draw_band(figure, top)
         top += height
-    return render(figure)
+    return chart.render(figure)
 
 
 def _draw_title(figure: Figure, top: int, notes: Sequence[str]) -> None:
-    write(figure, 40, top + 40, "gazecast plot", size=20, bold=True)
+    chart.write(figure, 40, top + 40, "gazecast plot", size=20, bold=True)
     for number, note in enumerate(notes):
-        write(figure, 40, top + 64 + 18 * number, shorten(note, WIDTH - 80, 12), size=12, color=FAINT)
+        chart.write(figure, 40, top + 64 + 18 * number, chart.shorten(note, WIDTH - 80, 12), size=12, color=chart.FAINT)
 
 
 def _draw_latencies(figure: Figure, top: int, summary: RecordingSummary) -> None:
     if not summary.timed:
-        write(figure, 40, top + 22, "The frames were processed at any speed: latencies mean nothing.", size=NORMAL)
+        chart.write(
+            figure, 40, top + 22, "The frames were processed at any speed: latencies mean nothing.", size=chart.NORMAL
+        )
         return
-    for x, name in _COLUMNS:
-        write(figure, x, top + 14, name, color=FAINT, align="right")
+    for x, name in zip(_COLUMNS, PERCENTILES, strict=True):
+        chart.write(figure, x, top + 14, name, color=chart.FAINT, align="right")
     for number, (key, title) in enumerate(LATENCIES):
         is_last = number == len(LATENCIES) - 1
         axes = _time_axes(figure, top + 30 + 130 * number, 84, summary, title=f"{title}, ms", numbers=is_last)
-        points = summary.late_ms.get(key, [])
+        points = summary.latency_ms.get(key, [])
         _draw_percentiles(axes, points, summary.span_s, INKS[number])
-        whole = percentiles([value for _, value in points]) if points else {}
-        for x, name in _COLUMNS:
-            text = f"{whole[name]:.0f}" if whole else "-"
-            write(figure, x, top + 80 + 130 * number, text, size=NORMAL, align="right")
-    write(figure, LEFT, top + 414, "line: median; band: up to p95; thin line: p99", color=FAINT)
+        for x, text in zip(_COLUMNS, format_percentiles([value for _, value in points]), strict=True):
+            chart.write(figure, x, top + 80 + 130 * number, text, size=chart.NORMAL, align="right")
+    chart.write(figure, LEFT, top + 414, "line: median; band: up to p95; thin line: p99", color=chart.FAINT)
 
 
 def _draw_percentiles(axes: Axes, points: TimeSeries, span_s: float, ink: str) -> None:
-    found = windows(points, span_s)
-    axes.set_ylim(0, axis_end([parts["p99"] for _, parts in found]))
+    width_s = figures.window_width(span_s)
+    found = figures.compute_windows(points, width_s)
+    axes.set_ylim(0, _axis_end([parts["p99"] for _, parts in found]))
     if not found:
-        axes.text(0.01, 0.5, "there was no such mask", transform=axes.transAxes, size=SMALL, color=FAINT)
-    for run in split_at_gaps(found, 1.5 * max(0.5, span_s / 60)):
+        axes.text(0.01, 0.5, "there was no such mask", transform=axes.transAxes, size=chart.SMALL, color=chart.FAINT)
+    for run in figures.split_at_gaps(found, 1.5 * width_s):
         at_s = [at for at, _ in run]
-        p50, p95, p99 = ([parts[name] for _, parts in run] for name in ("p50", "p95", "p99"))
+        p50, p95, p99 = ([parts[name] for _, parts in run] for name in PERCENTILES)
         marker = "o" if len(run) == 1 else ""
-        axes.fill_between(at_s, p50, p95, color=mix(ink, 0.78), linewidth=0)
-        axes.plot(at_s, p99, marker=marker, color=mix(ink, 0.45), linewidth=1, markersize=4)
+        axes.fill_between(at_s, p50, p95, color=chart.mix(ink, 0.78), linewidth=0)
+        axes.plot(at_s, p99, marker=marker, color=chart.mix(ink, 0.45), linewidth=1, markersize=4)
         axes.plot(at_s, p50, marker=marker, color=ink, linewidth=2, markersize=4)
 
 
 def _draw_states(figure: Figure, top: int, summary: RecordingSummary) -> None:
-    write(figure, LEFT, top + 14, "States", size=NORMAL, bold=True)
-    total = max(1e-9, sum(span.end_s - span.start_s for span in summary.spans))
+    chart.write(figure, LEFT, top + 14, "States", size=chart.NORMAL, bold=True)
+    total_s = max(1e-9, figures.sum_durations(summary.spans))
     x = LEFT + 90.0
     for state in STATES:
-        share = sum(span.end_s - span.start_s for span in summary.spans if span.state == state) / total
-        text = f"{state} {100 * share:.0f} %"
-        write(figure, x, top + 14, "■", size=16, color=hex_color(COLOURS[state]))
-        write(figure, x + 17, top + 14, text, size=12)
-        x += 17 + text_width(text, 12) + 28
-    paste(figure, LEFT, top + 28, state_strip(summary.spans, _end_s(summary), RIGHT - LEFT, 24, GRID))
+        text = f"{state} {100 * figures.sum_durations(summary.spans, state) / total_s:.0f} %"
+        chart.write(figure, x, top + 14, "■", size=16, color=chart.hex_color(COLOURS[state]))
+        chart.write(figure, x + 17, top + 14, text, size=12)
+        x += 17 + chart.text_width(text, 12) + 28
+    strip = figures.draw_state_strip(summary.spans, _end_s(summary), RIGHT - LEFT, 24, chart.GRID)
+    chart.paste(figure, LEFT, top + 28, strip)
     _time_axes(figure, top + 28, 24, summary, grid=False)
 
 
@@ -124,17 +105,19 @@ def _draw_objects(
     figure: Figure, top: int, summary: RecordingSummary, lanes: Sequence[tuple[tuple[int, ...], list[StateSpan]]],
     labels: Mapping[int, ObjectLabel],
 ) -> None:  # fmt: skip
-    write(figure, LEFT, top + 14, "Objects", size=NORMAL, bold=True)
-    write(figure, RIGHT + 150, top + 14, "seconds", color=FAINT, align="right")
+    chart.write(figure, LEFT, top + 14, "Objects", size=chart.NORMAL, bold=True)
+    chart.write(figure, RIGHT + 150, top + 14, "seconds", color=chart.FAINT, align="right")
     if not lanes:
-        write(figure, LEFT, top + 42, "No fixation was long enough to show an object.", size=12, color=FAINT)
+        chart.write(
+            figure, LEFT, top + 42, "No fixation was long enough to show an object.", size=12, color=chart.FAINT
+        )
     for number, (objects, spans) in enumerate(lanes):
         y = top + 26 + LANE * number
-        name = name_of(objects[0], labels) if len(objects) == 1 else f"{len(objects)} others"
-        write(figure, LEFT - 10, y + LANE - 7, shorten(name, LEFT - 50, 12), size=12, align="right")
-        paste(figure, LEFT, y + 3, state_strip(spans, _end_s(summary), RIGHT - LEFT, LANE - 8, PAPER))
-        seconds = sum(span.end_s - span.start_s for span in spans)
-        write(figure, RIGHT + 150, y + LANE - 7, f"{seconds:.1f}", size=12, align="right")
+        name = name_object(objects[0], labels) if len(objects) == 1 else f"{len(objects)} others"
+        chart.write(figure, LEFT - 10, y + LANE - 7, chart.shorten(name, LEFT - 50, 12), size=12, align="right")
+        strip = figures.draw_state_strip(spans, _end_s(summary), RIGHT - LEFT, LANE - 8, chart.PAPER)
+        chart.paste(figure, LEFT, y + 3, strip)
+        chart.write(figure, RIGHT + 150, y + LANE - 7, f"{figures.sum_durations(spans):.1f}", size=12, align="right")
     _time_axes(figure, top + 26, LANE * max(1, len(lanes)), summary, grid=False)
 
 
@@ -146,21 +129,21 @@ def _map_height(summary: RecordingSummary) -> int:
 
 
 def _draw_gaze(figure: Figure, top: int, summary: RecordingSummary) -> None:
-    write(figure, 40, top + 14, "Where the gaze was", size=NORMAL, bold=True)
+    chart.write(figure, 40, top + 14, "Where the gaze was", size=chart.NORMAL, bold=True)
     if summary.picture is None:
-        write(figure, 40, top + 44, "No frame can be decoded.", size=12, color=FAINT)
+        chart.write(figure, 40, top + 44, "No frame can be decoded.", size=12, color=chart.FAINT)
     else:
         height, width = summary.picture.shape[:2]
         scale = min(MAP_WIDTH / width, _map_height(summary) / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        scaled = np.asarray(cv2.resize(gaze_map(summary), size, interpolation=cv2.INTER_AREA), np.uint8)
-        paste(figure, 40, top + 26, scaled)
+        scaled = np.asarray(cv2.resize(figures.draw_gaze_map(summary), size, interpolation=cv2.INTER_AREA), np.uint8)
+        chart.paste(figure, 40, top + 26, scaled)
         text = f"{summary.samples} confident gaze samples, {summary.outside} of them outside the frame"
-        write(figure, 40, top + 26 + size[1] + 17, text, color=FAINT)
+        chart.write(figure, 40, top + 26 + size[1] + 17, text, color=chart.FAINT)
         if summary.gaze is not None:
             radius_px = summary.radius * width / summary.gaze.shape[1]
             text = f"each a Gaussian as wide as the gaze's error radius, {radius_px:.0f} px; over the middle frame"
-            write(figure, 40, top + 26 + size[1] + 33, text, color=FAINT)
+            chart.write(figure, 40, top + 26 + size[1] + 33, text, color=chart.FAINT)
     if summary.timed:
         rates = [item for item in summary.rates.items() if item[0] != "gaze"]
         _draw_series(figure, top + 26, summary, "Rates, Hz", rates, "no health was recorded")
@@ -175,19 +158,23 @@ def _draw_series(
     left = 40 + MAP_WIDTH + 70
     shown = sorted(found, key=lambda item: -sum(value for _, value in item[1]))[: len(INKS)]
     axes = _time_axes(figure, top, 84, summary, left=left, right=WIDTH - 40, title=title)
-    axes.set_ylim(0, axis_end([value for _, points in shown for _, value in points]))
+    axes.set_ylim(0, _axis_end([value for _, points in shown for _, value in points]))
     x, y = float(left), top + 84 + 42
     for ink, (name, points) in zip(INKS, shown, strict=False):
-        for run in split_at_gaps(points, 3.0):
+        for run in figures.split_at_gaps(points, 3.0):
             axes.plot(*zip(*run, strict=True), "o" if len(run) == 1 else "-", color=ink, linewidth=1.6, markersize=4)
         text = f"{name} {sum(value for _, value in points):.0f}" if with_sums else name
-        if x > left and x + 14 + text_width(text, SMALL) > WIDTH - 40:
+        if x > left and x + 14 + chart.text_width(text, chart.SMALL) > WIDTH - 40:
             x, y = float(left), y + 17
-        write(figure, x, y, "●", color=ink)
-        write(figure, x + 13, y, text)
-        x += 13 + text_width(text, SMALL) + 18
+        chart.write(figure, x, y, "●", color=ink)
+        chart.write(figure, x + 13, y, text)
+        x += 13 + chart.text_width(text, chart.SMALL) + 18
     if not shown:
-        write(figure, left, y, nothing, color=FAINT)
+        chart.write(figure, left, y, nothing, color=chart.FAINT)
+
+
+def _axis_end(values: Sequence[float]) -> float:
+    return chart.axis_end(values, percentile=98, margin=1.15, bins=3)
 
 
 def _end_s(summary: RecordingSummary) -> float:
@@ -199,7 +186,9 @@ def _time_axes(
     title: str = "", numbers: bool = True, grid: bool = True,
 ) -> Axes:  # fmt: skip
     """Add axes over the recording's time, in minutes from ten on; values and their axis are in seconds."""
-    axes = add_axes(figure, left, top, right - left, height, title=title, x_bins=round((right - left) / 80), y_bins=3)
+    axes = chart.add_axes(
+        figure, left, top, right - left, height, title=title, x_bins=round((right - left) / 80), y_bins=3
+    )
     unit_s, unit = (60.0, "min") if summary.span_s >= MINUTES_FROM_S else (1.0, "s")
     locator = axes.xaxis.get_major_locator()
     ticks = [value for value in locator.tick_values(0, _end_s(summary) / unit_s) if value * unit_s <= _end_s(summary)]

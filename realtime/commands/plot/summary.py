@@ -1,4 +1,4 @@
-"""Gathers what a plot shows of a recording: latencies, states, rates, drops, and where the gaze was. Pure."""
+"""Summarizes a recording for its plot: latencies, states, rates, drops and a grid of gaze. Pure."""
 
 from __future__ import annotations
 
@@ -38,18 +38,17 @@ class StateSpan:
 
 @dataclass(slots=True)
 class RecordingSummary:
-    """Holds what a plot shows; times are seconds since the recording's first event.
+    """Holds the contents of a plot; times are seconds since the recording's first event.
 
-    late_ms: latencies by name, as in `health`: `gaze_to_mask` and `keyframe_age` of masks in preview and locked,
+    latency_ms: latencies by name, as in `health`: `gaze_to_mask` and `keyframe_age` of masks in preview and locked,
     `frame_to_mask` of all; empty where the run had its frames' own time. rates: Hz by name;
-    dropped: how many since the last health.
-    gaze: (rows, GRID) how many samples lay where in the frame; radius: their error radius, cells, the median;
-    samples: how many, outside: how many of them outside the frame.
+    dropped: count since the last health. gaze: (rows, GRID) count of samples in each cell of the frame; radius: their
+    median error radius, cells; samples: their count, outside: the count of those outside the frame.
     """
 
     span_s: float = 0.0
     timed: bool = True
-    late_ms: dict[str, TimeSeries] = field(default_factory=dict)
+    latency_ms: dict[str, TimeSeries] = field(default_factory=dict)
     spans: list[StateSpan] = field(default_factory=list)
     rates: dict[str, TimeSeries] = field(default_factory=dict)
     dropped: dict[str, TimeSeries] = field(default_factory=dict)
@@ -141,7 +140,7 @@ class _SummaryBuilder:
             self._add_latency("keyframe_age", at_s, round((event.frame_s - event.keyframe_s) * 1e9))
 
     def _add_latency(self, name: str, at_s: float, latency_ns: int) -> None:
-        self._summary.late_ms.setdefault(name, []).append((at_s, latency_ns / 1e6))
+        self._summary.latency_ms.setdefault(name, []).append((at_s, latency_ns / 1e6))
 
     def _end_span(self, event: MaskEvent | None) -> None:
         """End the last mask's span at this one, or after one frame where a gap follows."""
@@ -178,14 +177,14 @@ class _SummaryBuilder:
             self._summary.rates.setdefault(name, []).append((at_s, rate))
         dropped = _numbers(health.dropped)
         if self._counts is None:
-            self._counts = {} if self._from_start else dict(dropped)  # what was lost before is not of this recording
+            self._counts = {} if self._from_start else dict(dropped)  # drops before the recording do not count
         for name, count in dropped.items():
             more = count - self._counts.get(name, 0)
             self._counts[name] = count
             self._summary.dropped.setdefault(name, []).append((at_s, max(0.0, more)))
 
 
-def name_of(number: int, labels: Mapping[int, ObjectLabel]) -> str:
+def name_object(number: int, labels: Mapping[int, ObjectLabel]) -> str:
     """Name an object by its number and its label."""
     label = labels.get(number, ObjectLabel())
     return f"{number} {label.text}".strip() + ("" if label.keep else " (dropped)")

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 
 from realtime.commands.main import main
-from realtime.commands.plot.figures import MAX_LANES, columns_of, gaze_map, lanes_of, windows
+from realtime.commands.plot.figures import (
+    MAX_LANES,
+    assign_lanes,
+    compute_shares,
+    compute_windows,
+    draw_gaze_map,
+    window_width,
+)
 from realtime.commands.plot.page import draw_page
-from realtime.commands.plot.summary import GRID, RecordingSummary, StateSpan, name_of, summarize
+from realtime.commands.plot.summary import GRID, RecordingSummary, StateSpan, name_object, summarize
 from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
 from realtime.recording.mask_events import read_events
@@ -36,7 +43,7 @@ def test_the_summary_has_the_times_of_the_run(tmp_path: Path) -> None:
     ]  # fmt: skip
     lasted = [span.end_s - span.start_s for span in summary.spans]
     assert lasted == pytest.approx([0.4, 0.4, 1.2, 19 * 0.04 + 1 / 30])
-    found = {name: [round(value) for _, value in points] for name, points in summary.late_ms.items()}
+    found = {name: [round(value) for _, value in points] for name, points in summary.latency_ms.items()}
     assert found["frame_to_mask"] == [20] * 70
     assert found["gaze_to_mask"] == [26] * 20  # none for what is only carried on
     assert found["keyframe_age"] == [80] * 20
@@ -51,22 +58,22 @@ def test_the_summary_has_the_times_of_the_run(tmp_path: Path) -> None:
 
 def test_latency_at_any_speed_is_not_drawn(tmp_path: Path) -> None:
     summary = summary_of(record(tmp_path / "a.mcap", SHOWN, about=replace(ABOUT, frame_time=True)))
-    assert (summary.timed, summary.late_ms, summary.rates) == (False, {}, {})
+    assert (summary.timed, summary.latency_ms, summary.rates) == (False, {}, {})
     assert len(summary.spans) == 4
     assert draw_page(summary, {}, ["杯 Tür at $5_any^ speed"]).shape[1] == 1180
 
 
 def test_percentiles_are_of_their_window() -> None:
     points = [(number / 10, 10.0 if number < 50 else 30.0) for number in range(100)]
-    found = windows(points, 10.0)
+    found = compute_windows(points, window_width(10.0))
     assert [at_s for at_s, _ in found] == pytest.approx([0.25 + n / 2 for n in range(20)])
     assert [parts["p50"] for _, parts in found] == [10.0] * 10 + [30.0] * 10
-    assert len(windows(points, 600.0)) == 1  # sixty windows, whatever the length
+    assert len(compute_windows(points, window_width(600.0))) == 1  # sixty windows, whatever the length
 
 
 def test_objects_beyond_the_lanes_share_one() -> None:
     spans = [StateSpan(number, number + (2 if number == 40 else 0.5), number, "locked") for number in range(50)]
-    lanes = lanes_of([*spans, StateSpan(50, 99, 7, "lost")])
+    lanes = assign_lanes([*spans, StateSpan(50, 99, 7, "lost")])
     assert len(lanes) == MAX_LANES
     assert (40,) in [things for things, _ in lanes]
     assert sum(len(things) for things, _ in lanes) == 50
@@ -80,20 +87,22 @@ def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
         StateSpan(2.75, 3, 2, "preview"),
         StateSpan(9, 10, 2, "lost"),
     ]
-    assert columns_of(spans, 10.0, 10) == [
+    assert compute_shares(spans, 10.0, 10) == [
         (0, {"locked": 1}), (1, {"locked": 1}), (2, {"locked": 0.5, "held": 0.25, "preview": 0.25}), (9, {"lost": 1}),
     ]  # fmt: skip
 
 
 def test_objects_are_called_by_their_labels() -> None:
     labels = MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)})
-    assert [name_of(number, labels) for number in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
+    assert [name_object(number, labels) for number in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
 
 
 def test_the_map_is_bright_at_the_gaze() -> None:
     gaze = np.zeros((180, GRID), np.float32)
     gaze[45, 80] = 100
-    image = gaze_map(RecordingSummary(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(int)
+    image = draw_gaze_map(RecordingSummary(gaze=gaze, radius=6.0, picture=np.full((360, 640, 3), 90, np.uint8))).astype(
+        int
+    )
     coloured = (image.max(2) - image.min(2)) > 60
     rows, columns = np.nonzero(coloured)
     assert (columns.mean(), rows.mean()) == pytest.approx((161, 91), abs=4)
