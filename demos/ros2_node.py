@@ -30,7 +30,7 @@ def main(*endpoint: str) -> None:
             if health and not 0 <= last <= health.seq:  # a run begins, perhaps as its machine did: its clock is another
                 # Stamps are times of capture: this machine's wall clock must agree with that of the run's machine.
                 said = MessageTranslator(
-                    health.wall_ns, wanted=lambda topic: outputs[topic].get_subscription_count() > 0
+                    health.wall_ns, is_wanted=lambda topic: outputs[topic].get_subscription_count() > 0
                 )
             last = health.seq if health else last
             if not outputs:

@@ -1,1 +1,1 @@
-"""Publishes what is looked at to robots: 3D objects, ROS 2 messages, and a LeRobot camera."""
+"""Publishes the selected object for robots: its place in 3D, ROS 2 messages, and a LeRobot camera."""

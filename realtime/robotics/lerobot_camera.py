@@ -1,4 +1,4 @@
-"""For LeRobot: the overlay as one of its cameras, in the format of its `ZMQCamera`.
+"""Publishes the overlay as a camera of LeRobot, in the format of its `ZMQCamera`.
 
 One PUB socket; each message is one part, JSON: {"timestamps": {name: seconds}, "images": {name: JPEG in base64}}. The
 time is that of capture, wall clock. (https://github.com/huggingface/lerobot, src/lerobot/cameras/zmq)
@@ -8,77 +8,43 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
-import threading
-from collections.abc import Mapping
-
-import cv2
 
 from realtime.comms.sockets.publisher import PublisherSocket
-from realtime.infra.channels import Latest
-from realtime.infra.error_guard import describe_error
+from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.observers import FrameResult
+from realtime.robotics.result_worker import ResultWorker
 
-log = logging.getLogger(__name__)
 QUEUE = 2
-"""Pictures that may wait for a reader who has none of its own queue; LeRobot keeps the newest only."""
-STOP_S = 0.8
+"""Pictures that may wait for a reader without a queue of its own; LeRobot keeps the newest only."""
 
 
-def pack_camera_message(name: str, captured_s: float, jpeg: bytes) -> bytes:
-    """One picture of one camera. captured_s: Unix time."""
-    said = {"timestamps": {name: captured_s}, "images": {name: base64.b64encode(jpeg).decode("ascii")}}
-    return json.dumps(said).encode()
-
-
-class LeRobotCamera(PipelineObserver):
-    """Draws and sends what is shown, from `__init__` to `close`; draws only while somebody listens."""
+class LeRobotCamera(ResultWorker):
+    """A publisher of overlays, from `__init__` to `close`; draws only while there are subscribers."""
 
     name = "lerobot"
 
     def __init__(self, endpoint: str, camera: str, wall_ns: int, *, jpeg_quality: int = 80) -> None:
         """Bind; raises `TransportError`. camera: its name. wall_ns: wall clock minus the host's monotonic clock."""
+        super().__init__()
         self._camera, self._wall_ns, self._jpeg_quality = camera, wall_ns, jpeg_quality
         self._publisher = PublisherSocket(endpoint, queue=QUEUE)
         self.endpoint = self._publisher.endpoint
-        self._shown: Latest[FrameResult] = Latest()
-        self._trouble = ""
-        self._thread = threading.Thread(target=self._work, name="gazecast-lerobot", daemon=True)
-        self._thread.start()
-
-    def on_mask(self, shown: FrameResult) -> None:
-        """Take the newest frame with its mask."""
-        self._shown.put(shown)
-
-    def drop_counts(self) -> Mapping[str, int]:
-        """Frames that came while another one was drawn."""
-        return {"lerobot.frames": self._shown.dropped} if self._shown.dropped else {}
-
-    def problem(self) -> str:
-        """What went wrong last, until something goes well."""
-        return self._trouble
+        self.start()
 
     def close(self) -> None:
-        """Free the port; twice is fine."""
-        self._shown.close()
-        self._thread.join(STOP_S)
+        """End the thread and free the port; may be called twice."""
+        super().close()
         self._publisher.close()
 
-    def _work(self) -> None:
-        while (shown := self._shown.get()) is not None:
-            try:
-                if self._publisher.has_subscribers:
-                    self._send(shown)
-                self._trouble = ""
-            except Exception as error:  # one picture must not end the others
-                self._trouble = f"lerobot: {describe_error(error)}"
-                log.debug("%s", self._trouble, exc_info=True)
-
-    def _send(self, shown: FrameResult) -> None:
-        image = draw(shown.frame.image, shown.result)
-        ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
-        if not ok:
-            raise ValueError(f"a picture of {image.shape} cannot be packed as JPEG")
-        captured_s = (shown.frame.captured_ns + self._wall_ns) / 1e9
-        self._publisher.send_raw(pack_camera_message(self._camera, captured_s, jpeg.tobytes()))
+    def handle(self, result: FrameResult | None) -> None:
+        """Draw and send a frame."""
+        if result is None or not self._publisher.has_subscribers:
+            return
+        jpeg = encode_jpeg(draw(result.frame.image, result.result), self._jpeg_quality)
+        captured_s = (result.frame.captured_ns + self._wall_ns) / 1e9
+        fields = {
+            "timestamps": {self._camera: captured_s},
+            "images": {self._camera: base64.b64encode(jpeg).decode("ascii")},
+        }
+        self._publisher.send_raw(json.dumps(fields).encode())

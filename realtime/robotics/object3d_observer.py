@@ -1,11 +1,10 @@
-"""The thread that places what is looked at: takes the newest mask, finds its depth, publishes `object3d`."""
+"""Publishes the place of an object in space as `object3d`, from the newest mask and its depth."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable, Mapping
 
 from calibration import CalibrationError, CameraModel, RigidTransform
@@ -13,129 +12,121 @@ from calibration.boards import parse_board
 from calibration.formats import read_camera
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.errors import SettingsError, SourceError
-from realtime.infra.channels import Latest
-from realtime.infra.error_guard import describe_error
-from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
+from realtime.robotics.result_worker import ResultWorker
 from realtime.robotics.robot_frame import load_robot_frame
 from realtime.sources.depth import DepthFrame, DepthSource
 
 log = logging.getLogger(__name__)
-JOIN_S = 0.5
 MAX_WITHOUT_DEPTH_S = 2.0
-"""After so long without any depth that is near in time, this is somebody's trouble, not a frame's."""
+"""After so long without a depth frame that is near in time, the lack of depth is reported."""
 
 
-class Object3dObserver(PipelineObserver):
-    """Publishes `object3d` for each mask that it keeps up with; a mask is never waited for, nor slowed."""
+class Object3dObserver(ResultWorker):
+    """An observer that publishes `object3d` for each mask that it keeps up with; it delays no mask."""
 
-    name = "object3d"
+    name, dropped_name = "object3d", "superseded"
+    join_timeout_s = 0.5
 
     def __init__(
         self,
-        placer: ObjectLocalizer,
+        localizer: ObjectLocalizer,
         depth: DepthSource | None,
         settings: DepthSettings,
-        broadcast: MessagePublisher,
+        publisher: MessagePublisher,
         *,
         every_frame: bool = False,
         refuse: Callable[[str], None] = log.error,
     ) -> None:
-        """every_frame: let whoever shows frames wait until the last was placed, where time does not press.
+        """every_frame: `on_mask` waits until the last mask was handled; for runs that are not in real time.
 
-        refuse: told why this camera's calibration cannot be used with these frames.
+        refuse: called with the reason why this camera's calibration does not fit these frames.
         """
-        self._placer, self._depth, self._broadcast = placer, depth, broadcast
+        super().__init__()
+        self._localizer, self._depth, self._publisher = localizer, depth, publisher
         self._tolerance_s, self._wait_s = settings.tolerance_ms / 1000, settings.wait_ms / 1000
         self._every_frame, self._refuse = every_frame, refuse
-        self._slot: Latest[FrameResult] = Latest()
-        self._trouble = self._misfit = ""
-        self._failed = 0
-        self._alone_since_ns: int | None = None
-        self._alone_s = 0.0
-        self._thread = threading.Thread(target=self._work, name="gazecast-object3d", daemon=True)
+        self._size_mismatch = ""
+        self._without_depth_since_ns: int | None = None
+        self._without_depth_s = 0.0
 
     @property
     def reference(self) -> tuple[CameraModel, str]:
-        """The camera that all is said of, and the name of its optical frame."""
-        return self._placer.camera, self._placer.frame_id
+        """The camera that places refer to, and the name of its optical frame."""
+        return self._localizer.camera, self._localizer.frame_id
 
     def start(self) -> None:
-        """Begin to receive depth and to work."""
+        """Start to receive depth, and the thread."""
         if self._depth is not None:
             self._depth.start()
-        self._thread.start()
+        super().start()
 
-    def stop(self) -> None:
-        """End within a second; twice is fine."""
-        self._slot.close()
+    def close(self) -> None:
+        """End the thread and the depth source, within a second; may be called twice."""
+        self._results.close()
         if self._depth is not None:
             self._depth.stop()
-        if self._thread.is_alive():
-            self._thread.join(JOIN_S)
+        super().close()
 
     def on_mask(self, shown: FrameResult) -> None:
-        """Take the newest frame with its mask."""
-        if shown.result is None:
-            return
-        if self._every_frame:
-            self._slot.put_when_empty(shown)
-        else:
-            self._slot.put(shown)
+        """Replace the newest frame with its mask."""
+        if shown.result is not None:
+            (self._results.put_when_empty if self._every_frame else self._results.put)(shown)
 
     def drop_counts(self) -> Mapping[str, int]:
-        """Masks that a newer one overtook, those that failed, and what the depth source dropped."""
-        lost = {"object3d.superseded": self._slot.dropped, "object3d.failed": self._failed}
-        if self._depth is not None:
-            lost |= {f"depth.{why}": count for why, count in self._depth.status().dropped.items()}
-        return lost
+        """Count masks that a newer one replaced, masks that failed, and drops of the depth source."""
+        counts = {"object3d.superseded": 0, "object3d.failed": 0, **super().drop_counts()}
+        depth = self._depth.status().dropped if self._depth is not None else {}
+        return counts | {f"depth.{reason}": count for reason, count in depth.items()}
 
     def problem(self) -> str:
-        """Why there is no depth, and what went wrong last."""
+        """Return why there is no depth, and the last error."""
         status = self._depth.status() if self._depth is not None else None
-        silent = "" if status is None or status.state == "running" else f"depth: {status.reason or status.state}"
-        if not silent and self._alone_s > MAX_WITHOUT_DEPTH_S:
-            silent = f"depth: none within {1000 * self._tolerance_s:g} ms of a frame for {self._alone_s:.0f} s"
-        return "; ".join(filter(None, (silent, self._misfit, self._trouble)))
+        no_depth = ""
+        if status is not None and status.state != "running":
+            no_depth = f"depth: {status.reason or status.state}"
+        elif self._without_depth_s > MAX_WITHOUT_DEPTH_S:
+            within_ms = 1000 * self._tolerance_s
+            no_depth = f"depth: none within {within_ms:g} ms of a frame for {self._without_depth_s:.0f} s"
+        return "; ".join(filter(None, (no_depth, self._size_mismatch, super().problem())))
 
-    def _work(self) -> None:
-        while (shown := self._slot.get()) is not None or not self._slot.is_closed:
-            if shown is None or shown.result is None:
-                continue
-            try:
-                depth, missing = self._depth_of(shown)
-                said = self._placer.locate(shown.frame, shown.result, depth, missing)
-                self._broadcast.publish("object3d", said.to_fields())
-                self._trouble = ""
-            except CalibrationError as error:
-                self._refuse(str(error))
-            except Exception as error:  # one frame's trouble must not end the others
-                self._failed += 1
-                if self._trouble != (told := f"object3d: {describe_error(error)}"):
-                    log.warning("%s", told, exc_info=log.isEnabledFor(logging.DEBUG))
-                self._trouble = told
+    def handle(self, result: FrameResult | None) -> None:
+        """Locate the object of a mask and publish it."""
+        if result is None or result.result is None:
+            return
+        try:
+            depth, missing = self._find_depth(result)
+            message = self._localizer.locate(result.frame, result.result, depth, missing)
+        except CalibrationError as error:
+            self._refuse(str(error))
+        else:
+            self._publisher.publish("object3d", message.to_fields())
 
-    def _depth_of(self, shown: FrameResult) -> tuple[DepthFrame | None, str]:
-        if self._depth is None or shown.result is None or shown.result.mask is None:
+    def _find_depth(self, result: FrameResult) -> tuple[DepthFrame | None, str]:
+        """Return the depth of a frame, or why there is none."""
+        if self._depth is None or result.result is None or result.result.mask is None:
             return None, ""
-        found, at_ns = self._depth.find_nearest(shown.frame, self._tolerance_s, self._wait_s), shown.frame.captured_ns
+        at_ns, expected_size = result.frame.captured_ns, self._localizer.depth_camera.size
+        found = self._depth.find_nearest(result.frame, self._tolerance_s, self._wait_s)
         if found is not None:
-            self._alone_since_ns, self._alone_s = None, 0.0
-            self._misfit = _describe_size_mismatch(found.depth.shape[1::-1], self._placer.depth_camera.size)
+            self._without_depth_since_ns, self._without_depth_s = None, 0.0
+            self._size_mismatch = _describe_size_mismatch(found.depth.shape[1::-1], expected_size)
             return found, ""
-        self._alone_since_ns = at_ns if self._alone_since_ns is None else self._alone_since_ns
-        self._alone_s = (at_ns - self._alone_since_ns) / 1e9
+        if self._without_depth_since_ns is None:
+            self._without_depth_since_ns = at_ns
+        self._without_depth_s = (at_ns - self._without_depth_since_ns) / 1e9
         return None, f"no depth within {1000 * self._tolerance_s:g} ms of this frame"
 
 
 def open_object3d(
-    depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, broadcast: MessagePublisher,
+    depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, publisher: MessagePublisher,
     *, every_frame: bool, refuse: Callable[[str], None],
 ) -> Object3dObserver | None:  # fmt: skip
-    """What the settings say, not yet started; None where nothing of it is wanted.
+    """Create the observer of the settings, not yet started; None where they have no camera.
 
-    depth_source: opened as `depth.source` says. Raises `SettingsError`, `SourceError` or `CalibrationError`.
+    depth_source: that of `depth.source`, opened. Raises `SettingsError`, `SourceError` or `CalibrationError`.
     """
     if objects.camera is None:
         if depth.source:
@@ -154,15 +145,15 @@ def open_object3d(
     board = parse_board(objects.board) if objects.board else None
     if board is not None and not board.has_unique_orientation:
         raise SettingsError(f"{objects.board} looks the same upside down and fixes no pose; use ChArUco")
-    placer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
+    localizer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
     size = getattr(depth_source, "size", None)
-    if size is not None and (misfit := _describe_size_mismatch(size, placer.depth_camera.size)):
+    if size is not None and (misfit := _describe_size_mismatch(size, localizer.depth_camera.size)):
         raise SourceError(misfit)
-    return Object3dObserver(placer, depth_source, depth, broadcast, every_frame=every_frame, refuse=refuse)
+    return Object3dObserver(localizer, depth_source, depth, publisher, every_frame=every_frame, refuse=refuse)
 
 
 def _describe_size_mismatch(size: tuple[int, ...], expected: tuple[int, int]) -> str:
-    """What is wrong with depth pictures of that (width, height), "" where nothing is."""
+    """Explain why depth images of this (width, height) do not fit; empty where they do."""
     if tuple(size) == expected:
         return ""
     return (

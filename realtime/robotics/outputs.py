@@ -1,4 +1,4 @@
-"""What a run publishes in others' formats, besides ours: ROS 2 messages for Foxglove, a camera for LeRobot."""
+"""Opens the outputs of a run for other programs: ROS 2 messages for Foxglove, a camera for LeRobot."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from realtime.robotics.ros2.topics import CAMERA_FRAME
 
 
 def open_robot_outputs(
-    config: RunConfig, space: Object3dObserver | None, stack: ExitStack, tell: Callable[[str], None]
+    config: RunConfig, objects: Object3dObserver | None, stack: ExitStack, report: Callable[[str], None]
 ) -> list[PipelineObserver]:
-    """Those that are wanted; `stack` closes them, `tell` says where they are.
+    """Open the configured outputs; `stack` closes them, `report` is called with a line about each one's address.
 
-    space: which knows the camera and the name of its frame, where there is a calibration.
-    Raises `SettingsError` where a library is missing, `TransportError` where an address cannot be used.
+    objects: knows the camera and the name of its frame, where there is a calibration. Raises `SettingsError` where a
+    library is missing, `TransportError` where an address cannot be used.
     """
-    publish, host_to_wall_ns = config.publish, wall_ns()  # read once, that all stamps of a frame are the same
+    publish, host_to_wall_ns = config.publish, wall_ns()  # read once, so that all stamps of a frame are equal
     observers: list[PipelineObserver] = []
     if publish.foxglove:
         from realtime.robotics.ros2.foxglove import FoxgloveServer
 
-        camera, frame_id = space.reference if space else (None, config.objects.frame_id or CAMERA_FRAME)
+        camera, frame_id = objects.reference if objects else (None, config.objects.frame_id or CAMERA_FRAME)
         foxglove = FoxgloveServer(
             publish.foxglove, publish.stream, host_to_wall_ns, camera=camera, camera_frame=frame_id,
             jpeg_quality=publish.jpeg_quality,
         )  # fmt: skip
         stack.callback(foxglove.close)
-        tell(f"for Foxglove: {foxglove.address}")
+        report(f"for Foxglove: {foxglove.address}")
         observers.append(foxglove)
     if publish.lerobot:
-        shown = LeRobotCamera(publish.lerobot, publish.stream, host_to_wall_ns, jpeg_quality=publish.jpeg_quality)
-        stack.callback(shown.close)
-        tell(f"for LeRobot: camera {publish.stream} at {shown.endpoint}")
-        observers.append(shown)
+        lerobot = LeRobotCamera(publish.lerobot, publish.stream, host_to_wall_ns, jpeg_quality=publish.jpeg_quality)
+        stack.callback(lerobot.close)
+        report(f"for LeRobot: camera {publish.stream} at {lerobot.endpoint}")
+        observers.append(lerobot)
     return observers

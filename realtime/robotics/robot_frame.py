@@ -1,4 +1,4 @@
-"""Where the camera is in a robot's frame: from a file of `calibrate handeye`, or from a board that both know."""
+"""Finds the camera in a robot's frame, by a file of `calibrate handeye` or by a board that both know."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from calibration.record import CalibrationRecord, load_record
 
 
 class RobotFrame(Protocol):
-    """Says where the camera is in the robot's frame `frame_id`."""
+    """A provider of the camera's pose in the robot's frame `frame_id`."""
 
     frame_id: str
 
     def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
-        """For a frame of that time, in which the board was seen or not; raises `CalibrationError` where unknown."""
+        """Return the pose for a frame of that time and its board; raises `CalibrationError` where it is unknown."""
 
 
 class FixedCamera:
-    """A camera that stands beside the robot (`base`), or sits on its gripper (`gripper`)."""
+    """A camera that is fixed beside the robot (`base`), or to its gripper (`gripper`)."""
 
     def __init__(self, robot_from_camera: UncertainTransform, frame_id: str) -> None:
         self._pose, self.frame_id = robot_from_camera, frame_id
 
     def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
-        """Always the same."""
+        """Return the calibrated pose."""
         return self._pose
 
 
 class HeadsetCamera:
-    """A camera that is carried about, and sees the board whose place in the robot's base is known."""
+    """A moving camera that sees a board, whose pose in the robot's base is known."""
 
     def __init__(self, base_from_board: UncertainTransform, frame_id: str) -> None:
         self._board, self.frame_id = SharedBoard(base_from_board), frame_id
 
     def robot_from_camera(self, captured_s: float, board: BoardPose | None) -> UncertainTransform:
-        """By the newest sight of the board; raises `BoardLost` where that is too old."""
+        """Return the pose by the newest detection of the board; raises `BoardLost` where that is too old."""
         if board is not None:
             self._board.observe(board, captured_s)
         return self._board.base_from_headset_at(captured_s)
 
 
 def load_robot_frame(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> RobotFrame:
-    """From a file of `calibrate handeye`; `CalibrationError` where it is for another camera or has no board.
+    """Load a file of `calibrate handeye`; raises `CalibrationError` for one of another camera or without a board.
 
-    camera: the name of the camera of the frames; only by the board may it be another one than the file's.
+    camera: the name of the frames' camera; with `by_board` it may differ from the file's.
     """
     record = load_record(path, "handeye", camera=None if by_board else camera)
     if by_board:

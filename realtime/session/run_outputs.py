@@ -98,6 +98,6 @@ def _open_objects(
         every_frame=inputs.is_faster_than_real_time, refuse=outputs.calibration_check.reject,
     )  # fmt: skip
     if objects is not None:
-        stack.callback(objects.stop)
+        stack.callback(objects.close)
         objects.start()
     return objects

@@ -1,10 +1,4 @@
-"""ROS 2 without ROS: what is published, as messages that robots already read, in a file or live.
-
-    convert    our messages -> ROS 2 messages; pure
-    store      the types, their definitions and hashes, and CDR; the only module that imports rosbags
-    vision     the definitions of vision_msgs, which rosbags lacks
-    bag        a recording -> an MCAP that ROS 2 and Foxglove open
-    foxglove   live, over a WebSocket
+"""Publishes ROS 2 messages without ROS, in a file or live.
 
 Conventions: REP-103 (metres, radians, right-handed; `_optical_frame` is x right, y down, z forward), REP-105 (names of
 frames). Every header's stamp is the time at which the frame was captured, on the wall clock: `captured_ns`, which is on

@@ -1,4 +1,4 @@
-"""A recording as a bag of ROS 2: one MCAP file, which `ros2 bag`, Foxglove and others open.
+"""Writes a recording as a ROS 2 bag: one MCAP file, which `ros2 bag`, Foxglove and others open.
 
 Profile ros2, schemas ros2msg, messages CDR, each channel with its type's hash, as rosbag2's own MCAP storage writes.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
+from typing import IO
 
 from mcap.writer import CompressionType, Writer
 
@@ -27,59 +27,13 @@ from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslato
 
 CHUNK_BYTES = 1 << 20
 _MAX_REMEMBERED_FRAMES = 1024
-"""Frames whose time of capture is known when their overlay comes."""
+"""Frames whose time of capture is remembered until their overlay comes."""
 _BAG_TOPICS = (FRAME, "mask", "overlay", "object3d")
-
-
-class BagWriter:
-    """An MCAP file that is written; under its name only once it is whole. Use it in a `with` block."""
-
-    def __init__(self, path: Path, stream: str) -> None:
-        """Begin; raises `Ros2Error` where rosbags is missing, OSError from the disk."""
-        check_rosbags()
-        self._path, self._part, self._stream = path, path.with_name(f"{path.name}.part"), stream
-        self._channels: dict[str, int] = {}
-        self.counts: Counter[str] = Counter()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._part.open("wb")
-        self._writer = Writer(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
-        self._writer.start(profile="ros2", library=f"gazecast {version('gazecast')}")
-
-    def write(self, outgoing: OutgoingMessage, log_ns: int) -> None:
-        """Add a message; log_ns: when it was recorded, wall clock."""
-        channel = self._channels.get(outgoing.topic)
-        if channel is None:
-            channel = self._channels[outgoing.topic] = self._channel(outgoing.topic)
-        self._writer.add_message(channel, log_ns, outgoing.cdr, log_ns, self.counts[outgoing.topic] & 0xFFFFFFFF)
-        self.counts[outgoing.topic] += 1
-
-    def _channel(self, topic: str) -> int:
-        kind = TOPICS[topic]
-        schema = self._writer.register_schema(kind, "ros2msg", definition(kind).encode())
-        # Who plays the bag chooses the quality of service: there was no publisher to take it from.
-        told = {"offered_qos_profiles": "[]", "topic_type_hash": type_hash(kind)}
-        return self._writer.register_channel(name_ros_topic(self._stream, topic), "cdr", schema, told)
-
-    def __enter__(self) -> BagWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Finish the file, or leave none."""
-        try:
-            if error is None:
-                self._writer.finish()  # type: ignore[no-untyped-call]
-            self._file.close()
-            if error is None:
-                self._part.replace(self._path)
-        finally:
-            with suppress(OSError):
-                self._file.close()
-            self._part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class BagSummary:
-    """What a bag holds. counts: messages by topic. undated: overlays of frames that the recording lacks, left out."""
+    """Holds the content of a bag. counts: messages by topic. undated: overlays without their frame, left out."""
 
     path: Path
     counts: Mapping[str, int]
@@ -90,32 +44,35 @@ def write_bag(
     recording: RecordingReader,
     out: Path,
     labels: LabelFile | None = None,
-    told: Callable[[int], None] = lambda host_ns: None,
+    report: Callable[[int], None] = lambda host_ns: None,
     *,
     camera_frame: str = CAMERA_FRAME,
 ) -> BagSummary:
-    """Write a recording as a bag of ROS 2; objects whose label says so are left out, the others have theirs as class.
+    """Write a recording as a ROS 2 bag without the objects that are labelled as dropped; labels become classes.
 
-    told: is called with the host's time of every message, for progress; what it raises ends it, and leaves no file.
-    camera_frame: where the recording does not say another. Raises `RecordingError`, `Ros2Error` and OSError.
+    report: called with the host's time of every message, for progress; an exception in it ends the export without a
+    file. camera_frame: used where the recording has none. Raises `RecordingError`, `Ros2Error` and OSError.
     """
     labels, wall_ns = labels or LabelFile(), recording.about.wall_ns
     translator = MessageTranslator(
-        wall_ns, camera_frame=camera_frame, name=lambda thing: labels.get_label(thing).text or UNNAMED_CLASS
+        wall_ns, camera_frame=camera_frame, name_class=lambda number: labels.get_label(number).text or UNNAMED_CLASS
     )
-    if (first := next(_spatial(recording), None)) is not None:
-        translator.camera, translator.camera_frame = first.camera, first.place.frame_id
-    teller = _EntryTranslator(recording, translator, labels)
-    with BagWriter(out, recording.about.stream) as bag:
+    entries = recording.read_entries(("object3d",)) if "object3d" in recording.topics else iter(())
+    if (first := next(entries, None)) is not None:
+        message = _read(recording, first)
+        assert isinstance(message, Object3dMessage)
+        translator.camera, translator.camera_frame = message.camera, message.place.frame_id
+    entry_translator = _EntryTranslator(recording, translator, labels)
+    with _open_bag(out, recording.about.stream) as bag:
         for entry in recording.read_entries(_BAG_TOPICS):
-            told(entry.log_ns - wall_ns)
-            for outgoing in teller.translate(entry):
+            report(entry.log_ns - wall_ns)
+            for outgoing in entry_translator.translate(entry):
                 bag.write(outgoing, entry.log_ns)
-    return BagSummary(out, dict(bag.counts), teller.undated)
+    return BagSummary(out, dict(bag.counts), entry_translator.undated)
 
 
 class _EntryTranslator:
-    """Says entries of a recording in ROS 2."""
+    """Translates entries of a recording into ROS 2 messages."""
 
     def __init__(self, recording: RecordingReader, translator: MessageTranslator, labels: LabelFile) -> None:
         self._recording, self._translator, self._labels = recording, translator, labels
@@ -123,7 +80,6 @@ class _EntryTranslator:
         self.undated = 0
 
     def translate(self, entry: RecordingEntry) -> Iterator[OutgoingMessage]:
-        """What one entry is in ROS 2."""
         if entry.topic == FRAME:
             frame = read_frame(entry.data)
             self._captured_ns[frame.index] = frame.captured_ns
@@ -142,14 +98,6 @@ class _EntryTranslator:
         return iter(())
 
 
-def _spatial(recording: RecordingReader) -> Iterator[Object3dMessage]:
-    if "object3d" in recording.topics:
-        for entry in recording.read_entries(("object3d",)):
-            message = _read(recording, entry)
-            assert isinstance(message, Object3dMessage)
-            yield message
-
-
 def _read(recording: RecordingReader, entry: RecordingEntry) -> MaskMessage | OverlayMessage | Object3dMessage:
     try:
         message = read_message(entry.topic, entry.data)
@@ -157,3 +105,42 @@ def _read(recording: RecordingReader, entry: RecordingEntry) -> MaskMessage | Ov
         raise RecordingError(f"{recording.path}: {error}") from None
     assert isinstance(message, MaskMessage | OverlayMessage | Object3dMessage)
     return message
+
+
+@contextmanager
+def _open_bag(path: Path, stream: str) -> Iterator[_BagWriter]:
+    """Open a bag that gets its name only once it is whole; raises `Ros2Error` without rosbags, OSError of the disk."""
+    check_rosbags()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            bag = _BagWriter(file, stream)
+            yield bag
+            bag.finish()
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _BagWriter:
+    def __init__(self, file: IO[bytes], stream: str) -> None:
+        self._stream, self._channels, self.counts = stream, dict[str, int](), Counter[str]()
+        self._writer = Writer(file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
+        self._writer.start(profile="ros2", library=f"gazecast {version('gazecast')}")
+
+    def write(self, outgoing: OutgoingMessage, log_ns: int) -> None:
+        """Add a message; log_ns: when it was recorded, wall clock."""
+        topic = outgoing.topic
+        if topic not in self._channels:
+            schema = self._writer.register_schema(TOPICS[topic], "ros2msg", definition(TOPICS[topic]).encode())
+            # The player of the bag chooses the quality of service: there was no publisher to take it from.
+            metadata = {"offered_qos_profiles": "[]", "topic_type_hash": type_hash(TOPICS[topic])}
+            name = name_ros_topic(self._stream, topic)
+            self._channels[topic] = self._writer.register_channel(name, "cdr", schema, metadata)
+        sequence = self.counts[topic] & 0xFFFFFFFF
+        self._writer.add_message(self._channels[topic], log_ns, outgoing.cdr, log_ns, sequence)
+        self.counts[topic] += 1
+
+    def finish(self) -> None:
+        self._writer.finish()  # type: ignore[no-untyped-call]

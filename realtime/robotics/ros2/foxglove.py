@@ -1,7 +1,7 @@
-"""Live for Foxglove: a WebSocket server of ROS 2 messages. The only module that knows foxglove-sdk.
+"""Serves ROS 2 messages live over a WebSocket for Foxglove. The only module that imports foxglove-sdk.
 
-What nobody has subscribed to is not made. The run hands over its newest and goes on; all work is on a thread of its
-own, and a client that reads slowly loses the oldest of its few waiting messages, in the library's own threads.
+A message without subscribers is not made. Messages are made on a thread of their own; a client that reads slowly loses
+the oldest of its few waiting messages, in the library's own threads.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import cv2
-
 from calibration import CameraModel
 from realtime.comms.messages import read_message
 from realtime.comms.object3d import Object3dMessage
 from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
-from realtime.infra.error_guard import describe_error
+from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw
-from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.observers import FrameResult
+from realtime.robotics.result_worker import ResultWorker
 from realtime.robotics.ros2.message_types import check_rosbags, definition
 from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, name_ros_topic
 
@@ -31,13 +30,20 @@ LOOPBACK, PORT = "127.0.0.1", 8765
 BACKLOG = 16
 """Messages that may wait for one client: all about one frame, and some more."""
 STOP_S = 0.4
-"""What this thread, and then the clients, get to end in."""
+"""Time for the thread to end, and then for the clients to disconnect."""
+_BIND_HINTS = {
+    "in use": "the port is in use; stop the program that holds it, or give another one: --foxglove HOST:PORT",
+    "assign requested address": "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own",
+    "Permission": "ports below 1024 are reserved for the system; give another one: --foxglove HOST:PORT",
+}
+"""Part of the library's error, which is the system's text only -> explanation with a way out."""
 
 
-class FoxgloveServer(PipelineObserver):
-    """Serves from `__init__` to `close`."""
+class FoxgloveServer(ResultWorker):
+    """A WebSocket server for Foxglove, from `__init__` to `close`."""
 
     name = "foxglove"
+    join_timeout_s = STOP_S
 
     def __init__(
         self,
@@ -53,99 +59,75 @@ class FoxgloveServer(PipelineObserver):
 
         Raises `Ros2Error` where a library is missing, `TransportError` where it cannot listen.
         """
+        super().__init__()
         self.host, port = parse_host_port(address)
         check_rosbags()
         try:
             import foxglove
         except ImportError:
             raise Ros2Error("Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'") from None
-        if not log.isEnabledFor(logging.DEBUG):  # clients come and go as they like, which it calls errors
+        if not log.isEnabledFor(logging.DEBUG):  # the library logs a client that disconnects as an error
             logging.getLogger("foxglove").setLevel(logging.CRITICAL)
         self._context = context = foxglove.Context()  # kept: without it the server knows of no channel
-        self._channels = {topic: _channel(foxglove, context, stream, topic) for topic in TOPICS}
+        self._channels = {topic: _open_channel(foxglove, context, stream, topic) for topic in TOPICS}
         try:
             self._server = foxglove.start_server(
                 name=f"gazecast {stream}", host=self.host.strip("[]"), port=port, context=context,
                 message_backlog_size=BACKLOG,
             )  # fmt: skip
         except RuntimeError as error:
-            raise TransportError(f"cannot serve Foxglove at {self.host}:{port}: {_why(str(error))}") from None
+            reason = str(error).removeprefix("FoxgloveError: ").removeprefix("Failed to bind port: ")
+            reason = next((hint for part, hint in _BIND_HINTS.items() if part in reason), reason)
+            raise TransportError(f"cannot serve Foxglove at {self.host}:{port}: {reason}") from None
         self.port = int(self._server.port)
-        self._translator = MessageTranslator(wall_ns, camera=camera, camera_frame=camera_frame, wanted=self._wanted)
+        self.address = f"ws://{self.host}:{self.port}"
+        self._translator = MessageTranslator(
+            wall_ns, camera=camera, camera_frame=camera_frame, is_wanted=self._is_wanted
+        )
         self._jpeg_quality = jpeg_quality
-        self._shown: Latest[FrameResult] = Latest()
-        self._space: Latest[bytes] = Latest()
-        self._failed: Counter[str] = Counter()
-        self._trouble = ""
-        self._thread = threading.Thread(target=self._work, name="gazecast-foxglove", daemon=True)
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        """Where clients find it."""
-        return f"ws://{self.host}:{self.port}"
-
-    def on_mask(self, shown: FrameResult) -> None:
-        """Take the newest frame with its mask."""
-        self._shown.put(shown)
+        self._objects: Latest[bytes] = Latest()
+        self.start()
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Take the newest `object3d`."""
+        """Replace the newest `object3d`."""
         if topic == "object3d":
-            self._space.put(payload)
-            self._shown.wake()
+            self._objects.put(payload)
+            self._results.wake()
 
     def drop_counts(self) -> Mapping[str, int]:
-        """What this thread was too slow for, or failed at."""
-        counts = {"foxglove.frames": self._shown.dropped, "foxglove.object3d": self._space.dropped}
-        return {name: count for name, count in {**counts, **self._failed}.items() if count}
-
-    def problem(self) -> str:
-        """What went wrong last, until something goes well."""
-        return self._trouble
+        """Count frames and `object3d` that newer ones replaced or that failed."""
+        return Counter(super().drop_counts()) + Counter({"foxglove.object3d": self._objects.dropped})
 
     def close(self) -> None:
-        """Let clients go, free the port; within a second, whatever clients do. Twice is fine."""
-        if self._shown.is_closed:
+        """Disconnect the clients and free the port, within a second even if a client hangs; may be called twice."""
+        if self._results.is_closed:
             return
-        self._shown.close()
-        self._space.close()
-        self._thread.join(STOP_S)
+        super().close()
+        self._objects.close()
         for channel in self._channels.values():
             channel.close()
-        # It frees the port at once, but waits for the goodbye of every client, for ever of one that hangs.
-        goodbye = threading.Thread(target=self._server.stop, name="gazecast-foxglove-stop", daemon=True)
-        goodbye.start()
-        goodbye.join(STOP_S)
+        # It frees the port at once, but waits for the answer of every client, for ever for one that hangs.
+        stopping = threading.Thread(target=self._server.stop, name="gazecast-foxglove-stop", daemon=True)
+        stopping.start()
+        stopping.join(STOP_S)
 
-    # -- this thread --------------------------------------------------------------------------------------------------
+    def handle(self, result: FrameResult | None) -> None:
+        """Send the messages of a frame, and of the newest `object3d`."""
+        payload = self._objects.get(0)
+        if result is not None:
+            self._send_result(result)
+        if payload is not None:
+            message = read_message("object3d", payload)
+            assert isinstance(message, Object3dMessage)
+            self._send(self._translator.translate_object3d(message))
 
-    def _work(self) -> None:
-        while not self._shown.is_closed:
-            shown = self._shown.get()
-            payload = self._space.get(0)
-            if shown is None and payload is None:
-                continue
-            try:
-                if shown is not None:
-                    self._show(shown)
-                if payload is not None:
-                    message = read_message("object3d", payload)
-                    assert isinstance(message, Object3dMessage)
-                    self._send(self._translator.translate_object3d(message))
-                self._trouble = ""
-            except Exception as error:  # one message must not end the others
-                self._failed["foxglove.failed"] += 1
-                self._trouble = f"foxglove: {describe_error(error)}"
-                log.debug("%s", self._trouble, exc_info=True)
-
-    def _show(self, shown: FrameResult) -> None:
-        frame, message = shown.frame, shown.result
-        if self._wanted("image/compressed"):
-            jpeg = frame.jpeg if frame.jpeg is not None else self._jpeg(frame.image)
+    def _send_result(self, result: FrameResult) -> None:
+        frame, message = result.frame, result.result
+        if self._is_wanted("image/compressed"):
+            jpeg = frame.jpeg if frame.jpeg is not None else encode_jpeg(frame.image, self._jpeg_quality)
             self._send(self._translator.translate_image(jpeg, "jpeg", frame.captured_ns))
-        if self._wanted("overlay/compressed"):
-            jpeg = self._jpeg(draw(frame.image, message))
+        if self._is_wanted("overlay/compressed"):
+            jpeg = encode_jpeg(draw(frame.image, message), self._jpeg_quality)
             self._send(self._translator.translate_image(jpeg, "jpeg", frame.captured_ns, "overlay/compressed"))
         if message is not None:
             self._send(self._translator.translate_mask(message))
@@ -154,36 +136,19 @@ class FoxgloveServer(PipelineObserver):
         for outgoing in messages:
             self._channels[outgoing.topic].log(outgoing.cdr)
 
-    def _wanted(self, topic: str) -> bool:
+    def _is_wanted(self, topic: str) -> bool:
         return bool(self._channels[topic].has_sinks())
-
-    def _jpeg(self, image: Any) -> bytes:
-        ok, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
-        if not ok:
-            raise ValueError(f"a picture of {image.shape} cannot be packed as JPEG")
-        return packed.tobytes()
 
 
 def parse_host_port(text: str) -> tuple[str, int]:
-    """HOST:PORT, or PORT alone for this machine only; raises `TransportError`. Port 0 takes a free one."""
+    """Read HOST:PORT, or PORT alone for the loopback address; port 0 is a free one. Raises `TransportError`."""
     found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):)?(\d{1,5})", text)
     if found is None or int(found[2]) > 65535:
         raise TransportError(f"{text!r} is no address for Foxglove; expected HOST:PORT, such as {LOOPBACK}:{PORT}")
     return found[1] or LOOPBACK, int(found[2])
 
 
-def _channel(foxglove: Any, context: Any, stream: str, topic: str) -> Any:
+def _open_channel(foxglove: Any, context: Any, stream: str, topic: str) -> Any:
     kind = TOPICS[topic]
     schema = foxglove.Schema(name=kind, encoding="ros2msg", data=definition(kind).encode())
     return foxglove.Channel(name_ros_topic(stream, topic), schema=schema, message_encoding="cdr", context=context)
-
-
-def _why(said: str) -> str:
-    """The library gives the system's text only."""
-    if "in use" in said:
-        return "the port is in use; stop the program that holds it, or give another one: --foxglove HOST:PORT"
-    if "assign requested address" in said:
-        return "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own"
-    if "Permission" in said:
-        return "ports below 1024 are the system's; give another one: --foxglove HOST:PORT"
-    return said.removeprefix("FoxgloveError: ").removeprefix("Failed to bind port: ")

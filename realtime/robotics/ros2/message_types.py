@@ -1,8 +1,9 @@
-"""The types of ROS 2: makes messages, CDR, definitions and hashes. The only module that knows rosbags."""
+"""Makes ROS 2 messages, their CDR, definitions and type hashes. The only module that imports rosbags."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from realtime.errors import Ros2Error
@@ -15,10 +16,9 @@ def _store() -> Any:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError:
         raise Ros2Error("ROS 2 messages need rosbags, which is not here: pip install -e '.[robotics]'") from None
-    store, types = get_typestore(Stores.ROS2_JAZZY), {}
+    store = get_typestore(Stores.ROS2_JAZZY)
     for name, text in DEFINITIONS.items():
-        types.update(get_types_from_msg(text, f"vision_msgs/msg/{name}"))
-    store.register(types)
+        store.register(get_types_from_msg(text, f"vision_msgs/msg/{name}"))
     return store
 
 
@@ -28,20 +28,33 @@ def check_rosbags() -> None:
 
 
 def make_message(type_name: str, **fields: Any) -> Any:
-    """A message of a type such as sensor_msgs/msg/Image; all its fields, by name."""
-    return _store().types[type_name](**fields)
+    """Make a message of a type such as sensor_msgs/msg/Image from all its fields; mappings stand for nested ones."""
+    store = _store()
+    kinds = dict(store.fielddefs[type_name][1])
+    return store.types[type_name](**{name: _convert(value, kinds[name]) for name, value in fields.items()})
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """Make nested messages of mappings. kind: the field's type as rosbags describes it, (node type, detail)."""
+    match kind[1]:
+        case str(type_name) if isinstance(value, Mapping):
+            return make_message(type_name, **value)
+        case (_, str()) as item_kind, _:
+            return [_convert(item, item_kind) for item in value]
+        case _:
+            return value
 
 
 def cdr(message: Any) -> bytes:
-    """A message as ROS 2 sends and records it: CDR, little-endian, with its 4 bytes of head."""
+    """Serialize a message as ROS 2 sends and records it: CDR, little-endian, with its 4 bytes of header."""
     return bytes(_store().serialize_cdr(message, message.__msgtype__, little_endian=True))
 
 
 def definition(type_name: str) -> str:
-    """The text of a type and of all that it is made of, as `ros2msg` has it."""
+    """Return the definition of a type and of all types that it contains, in the format `ros2msg`."""
     return str(_store().generate_msgdef(type_name, ros_version=2)[0])
 
 
 def type_hash(type_name: str) -> str:
-    """The hash by which ROS 2 tells types apart (REP-2011): RIHS01_ and 64 hexadecimal digits."""
+    """Return the hash by which ROS 2 distinguishes types (REP-2011): RIHS01_ and 64 hexadecimal digits."""
     return str(_store().hash_rihs01(type_name))

@@ -1,4 +1,4 @@
-"""Message definitions of vision_msgs 4.1, the version of ROS 2 Humble to Lyrical, which rosbags does not bring along.
+"""Defines the messages of vision_msgs 4.1, the version of ROS 2 Humble to Lyrical, which rosbags lacks.
 
 Fields, types and order are those of github.com/ros-perception/vision_msgs (Apache License 2.0); comments are left out.
 They decide the bytes and the type hash, so nothing may be changed here.

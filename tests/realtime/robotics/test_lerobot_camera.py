@@ -14,6 +14,7 @@ import zmq
 from realtime.errors import TransportError
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
+from realtime.robotics import lerobot_camera
 from realtime.robotics.lerobot_camera import LeRobotCamera
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import SIZE, WALL_NS, captured_ns, mask
@@ -61,9 +62,9 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
 
 
 def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera, "_send", lambda shown: pytest.fail("sent"))
+    monkeypatch.setattr(lerobot_camera, "draw", lambda *args: pytest.fail("drawn"))
     camera.on_mask(shown(0))
-    eventually(lambda: not camera._shown.has_value, "taken", 20)
+    eventually(lambda: not camera._results.has_value, "taken", 20)
     camera.close()
     assert camera.problem() == ""
     eventually(lambda: not camera._thread.is_alive(), "ended", 20)

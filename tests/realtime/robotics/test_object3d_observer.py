@@ -79,8 +79,8 @@ def space():
     yield observer, placer, sent, refused
     placer.go_on.set()
     with quick(1.0):
-        observer.stop()
-    observer.stop()
+        observer.close()
+    observer.close()
 
 
 def shown(number):

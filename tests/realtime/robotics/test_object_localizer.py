@@ -89,7 +89,7 @@ def test_another_object_does_not_inherit_the_last_ones_velocity():
 @pytest.mark.parametrize(
     ("state", "image", "missing", "method", "says"),
     [
-        ("lost", None, "", "none", "the thing was lost"),
+        ("lost", None, "", "none", "the object is lost"),
         ("held", None, "no depth within 25 ms of this frame", "ray", "no depth within 25 ms"),
         ("locked", np.zeros((240, 320), np.float32), "", "ray", "0 % of the mask has depth"),
         ("locked", np.ones((120, 160), np.float32), "", "ray", "must be of one size"),

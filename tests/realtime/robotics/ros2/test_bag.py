@@ -142,11 +142,11 @@ def test_labels_name_and_leave_out(recording: RecordingReader, tmp_path: Path) -
 
 
 def test_what_is_broken_off_leaves_nothing(recording: RecordingReader, tmp_path: Path) -> None:
-    def told(host_ns: int) -> None:
+    def report(host_ns: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_bag(recording, tmp_path / "out.mcap", told=told)
+        write_bag(recording, tmp_path / "out.mcap", report=report)
     assert not list(tmp_path.iterdir())
 
 

@@ -146,7 +146,9 @@ def test_points() -> None:
 
 def test_transforms_take_a_point_of_the_child_to_the_parent() -> None:
     pose = RigidTransform.from_rotvec((0.1, -0.5, 2.0), (1.0, 2.0, 3.0))
-    (found,) = through(convert.transforms(WALL_NS, [("base_link", FRAME_ID, pose)])).transforms
+    to_robot = pose.translation_m.tolist(), pose.quaternion_xyzw.tolist()
+    message = dataclasses.replace(solid(), robot_from_camera_m=to_robot[0], robot_from_camera_xyzw=to_robot[1])
+    (found,) = through(convert.camera_transform(message, head())).transforms
     assert (found.header.frame_id, found.child_frame_id) == ("base_link", FRAME_ID)
     turn, shift = found.transform.rotation, found.transform.translation
     back = RigidTransform.from_quaternion((turn.x, turn.y, turn.z, turn.w), (shift.x, shift.y, shift.z))

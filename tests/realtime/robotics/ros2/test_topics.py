@@ -88,7 +88,7 @@ def test_the_confidence_is_that_of_the_same_objects_mask() -> None:
 
 
 def test_what_nobody_wants_is_not_made() -> None:
-    translator = MessageTranslator(0, camera=CAMERA, wanted=lambda topic: topic == "detections_2d")
+    translator = MessageTranslator(0, camera=CAMERA, is_wanted=lambda topic: topic == "detections_2d")
     assert [outgoing.topic for outgoing in translator.translate_mask(mask())] == ["detections_2d"]
     assert not list(translator.translate_object3d(solid()))
     assert not list(translator.translate_image(b"", "jpeg", 1))
