@@ -1,4 +1,4 @@
-"""Where a run's recording is started and stopped while it goes on, and what hands it everything that happens."""
+"""Starts and stops the recording of a run, and passes it all data of the run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ SUFFIX = ".mcap"
 
 
 class RecordingController(PipelineObserver):
-    """At most one recording at a time; any thread. What comes while there is none goes by."""
+    """An observer that writes at most one recording at a time. Any thread.
+
+    Data that arrive while no recording runs are ignored.
+    """
 
     name = "record"
 
@@ -38,24 +41,28 @@ class RecordingController(PipelineObserver):
         on_change: Callable[[bool], None] = lambda on: None,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
-        """`notice` is told what a user should know, `on_change` whether it records; `now` names files."""
+        """notice: receives texts for the user. on_change: receives whether it records. now: names the files."""
         self._settings, self._about, self._clock_ns = settings, about, clock_ns
         self._notice, self._on_change, self._now = notice, on_change, now
-        self._lock, self._obeying = threading.Lock(), threading.Lock()
-        self._wanted = self._waiting = False
+        self._lock, self._executing = threading.Lock(), threading.Lock()
+        self._is_wanted = self._is_waiting = False
         self._recorder: RecordingThread | None = None
-        self._begun = False
-        self._lost: Counter[str] = Counter()
-        self._trouble = ""
+        self._has_frames = False
+        self._dropped: Counter[str] = Counter()
+        self._problem = ""
 
     @property
     def path(self) -> Path | None:
-        """The file that is being written."""
+        """The file being written; None without one."""
         recorder = self._recorder
         return recorder.path if recorder is not None and not recorder.failure else None
 
     def start(self, file: Path | None = None) -> Path:
-        """Begin; into `file`, or a new one of it if it is a folder or has no ending. Raises `RecordingError`."""
+        """Start recording into `file`, or into a new file in it; return the file.
+
+        A new file is made if `file` is a folder or has no ending. A running recording continues.
+        Raises `RecordingError`.
+        """
         with self._lock:
             if self.path is not None:
                 return self.path
@@ -64,46 +71,46 @@ class RecordingController(PipelineObserver):
             if file is None or path.is_dir() or not path.suffix:
                 path = path / (free_name(path, f"gazecast-{now:%Y%m%d-%H%M%S}", SUFFIX) + SUFFIX)
             wall_ns = time.time_ns() - self._clock_ns()
-            about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._begun)
-            self._recorder = RecordingThread(path, about, self._settings, self._clock_ns, self._failed)
-            self._trouble = ""
+            about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._has_frames)
+            self._recorder = RecordingThread(path, about, self._settings, self._clock_ns, self._report_failure)
+            self._problem = ""
         self._on_change(True)
         return path
 
     def stop(self) -> Path | None:
-        """End the recording, if there is one; gives its file."""
+        """Stop the recording and return its file; None without one."""
         with self._lock:
             recorder, self._recorder = self._recorder, None
             if recorder is None:
                 return None
             recorder.close()
-            self._lost.update(recorder.drop_counts)
+            self._dropped.update(recorder.drop_counts)
         self._on_change(False)
         return None if recorder.failure else recorder.path
 
     def on_frame(self, frame: Frame) -> None:
-        """A frame came."""
-        self._begun = True
+        """Record a frame."""
+        self._has_frames = True
         if (recorder := self._recorder) is not None:
             recorder.put_frame(frame)
 
     def on_gaze(self, sample: GazeSample) -> None:
-        """A look came."""
+        """Record a gaze sample."""
         if (recorder := self._recorder) is not None:
             recorder.put_sample(sample)
 
-    def on_tracker_call(self, turn: TrackerCall) -> None:
-        """The loop did something."""
+    def on_tracker_call(self, call: TrackerCall) -> None:
+        """Record a tracker call."""
         if (recorder := self._recorder) is not None:
-            recorder.put_tracker_call(turn)
+            recorder.put_tracker_call(call)
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Something was published."""
+        """Record a published message."""
         if (recorder := self._recorder) is not None:
             recorder.put_message(topic, payload)
 
     def on_health(self, health: HealthMessage) -> None:
-        """Learn what engine the run has."""
+        """Record the engine, known from the first health message with one."""
         if not health.engine or health.engine == self._about.engine:
             return
         self._about = replace(self._about, engine=dict(health.engine))
@@ -111,41 +118,40 @@ class RecordingController(PipelineObserver):
             recorder.update_info(engine=dict(health.engine))
 
     def on_command(self, command: UserCommand, shown: FrameResult) -> None:
-        """Start or stop at a user's wish, on a thread of its own: ending a file takes as long as the disk does."""
+        """Start or stop on a user's command, on another thread, because ending a file waits for the disk."""
         if command.verb == "record":
-            self._wanted = command.on
-            if self._waiting:  # whoever waits already does what is wanted then, however often it was asked for
+            self._is_wanted = command.on
+            if self._is_waiting:  # the waiting thread reads the newest wish
                 return
-            self._waiting = True
-            threading.Thread(target=self._obey, name="gazecast-record", daemon=True).start()
+            self._is_waiting = True
+            threading.Thread(target=self._execute, name="gazecast-record", daemon=True).start()
 
     def close(self) -> None:
-        """End the recording, and begin none for wishes that still wait."""
-        with self._obeying:
-            self._wanted = False
+        """Stop the recording, and start none for commands that still wait."""
+        with self._executing:
+            self._is_wanted = False
             self.stop()
 
     def drop_counts(self) -> dict[str, int]:
-        """What the disk was too slow for, for `health`."""
-        recorder, lost = self._recorder, Counter(self._lost)
-        if recorder is not None:
-            lost.update(recorder.drop_counts)
-        return {f"record.{topic}": count for topic, count in lost.items()}
+        """Return the number of messages dropped because the disk was too slow, for `health`."""
+        recorder = self._recorder
+        dropped = self._dropped + Counter(recorder.drop_counts if recorder is not None else {})
+        return {f"record.{topic}": count for topic, count in dropped.items()}
 
     def problem(self) -> str:
-        """Why it no longer records; empty if nothing is wrong."""
-        return self._trouble
+        """Return why it stopped recording; empty without an error."""
+        return self._problem
 
-    def _failed(self, reason: str) -> None:
-        self._trouble = reason
+    def _report_failure(self, reason: str) -> None:
+        self._problem = reason
         self._on_change(False)
         self._notice(reason)
 
-    def _obey(self) -> None:
-        with self._obeying:  # one after another; of wishes that overtake each other the last counts
-            self._waiting = False
+    def _execute(self) -> None:
+        with self._executing:  # one after another; only the newest wish counts
+            self._is_waiting = False
             try:
-                if self._wanted:
+                if self._is_wanted:
                     self._notice(f"recording into {self.start()}")
                 elif (path := self.stop()) is not None:
                     self._notice(f"saved {path}")

@@ -1,6 +1,6 @@
-"""What a recording holds, as values and as bytes. Pure.
+"""Converts the contents of a recording between values and bytes. Pure.
 
-Files may be broken, or made by others: whatever does not fit is a `RecordingError`.
+Files may be broken, or made by others: a value that does not fit raises `RecordingError`.
 """
 
 from __future__ import annotations
@@ -8,40 +8,38 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar
 
 import cv2
 import msgpack
+import msgspec
 import numpy as np
 
-from realtime.comms.envelope import unpack_msgpack
+from realtime.comms.envelope import pack, unpack_msgpack
 from realtime.errors import RecordingError, WireError
-from realtime.pipeline.control import ALL_VERBS, UserCommand
+from realtime.pipeline.control import CommandVerb, UserCommand
 from realtime.pipeline.publisher import MessageStamp
 from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil_messages import read_jpeg_size
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Frame, FrameKey, GazeSample
+from realtime.validation import read_value
 
 FRAME, GAZE, TRACKER_CALL = "source/frame", "source/gaze", "loop/turn"
 VERSION = 1
-SAMPLE_FIELDS = (
-    "x", "y", "unit", "confidence", "timestamp", "captured_ns", "received_ns", "radius_px", "px_per_degree",
-)  # fmt: skip
-"""The order of a look's fields."""
 MAX_PIXELS = 1 << 26
-PictureFormat = Literal["jpeg", "png"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingInfo:
-    """What a recording says of itself.
+    """Holds the metadata of a recording.
 
     config: as TOML. source: as it was named. started: wall clock, ISO 8601 with its zone.
     wall_ns: wall clock minus the host's monotonic clock when it began. from_start: whether it has the run from its
         first frame on. frame_time: whether a frame's own time was now, as for a clip that is played at any speed.
-    encoding: of masks. stream: their name. engine: what `health` says of it; known once the engine is open.
+    encoding: of masks. stream: their name. engine: as in `health`; known once the engine is open.
     """
 
     config: str = ""
@@ -56,7 +54,7 @@ class RecordingInfo:
     engine: Mapping[str, Any] = field(default_factory=dict)
 
     def to_fields(self) -> dict[str, str]:
-        """As a file's metadata, which knows texts only."""
+        """Return the metadata of a file, which holds texts only."""
         return {"version": str(VERSION), **{name: json.dumps(value) for name, value in asdict(self).items()}}
 
     @classmethod
@@ -67,41 +65,36 @@ class RecordingInfo:
         try:
             found = {name: json.loads(texts[name]) for name in cls.__slots__ if name in texts}
         except (ValueError, RecursionError) as error:
-            raise RecordingError(f"what the recording says of itself cannot be read: {error}") from None
-        plain = cls()
-        for name, value in found.items():
-            wanted = dict if name == "engine" else type(getattr(plain, name))
-            if type(value) is not wanted:
-                raise RecordingError(f"the recording's {name} is {value!r:.40}; expected {wanted.__name__}")
-        return cls(**found)
+            raise RecordingError(f"the metadata of the recording cannot be read: {error}") from None
+        return read_value(found, cls, RecordingError, "recording")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordedFrame:
-    """A frame as it lies in the file, its picture still packed.
+    """A frame as stored in the file, its picture still encoded.
 
-    exact: whether the picture has the very pixels that the run saw.
+    exact: whether the picture has the very pixels that the run processed.
     """
 
     index: int
     timestamp: float
     captured_ns: int
     received_ns: int
-    format: PictureFormat
+    format: Literal["jpeg", "png"]
     exact: bool
     data: bytes
 
     @property
     def key(self) -> FrameKey:
-        """How turns name it."""
+        """The key of the frame in tracker calls."""
         return FrameKey(self.index, self.received_ns)
 
     def decode(self) -> Frame:
-        """With its picture; raises `RecordingError`."""
-        width, height = _picture_size(self.data)  # before anything of that size is made
-        packed, image = np.frombuffer(self.data, np.uint8), None
+        """Decode the picture; raises `RecordingError`."""
+        width, height = _read_picture_size(self.data)  # before a picture of that size is allocated
+        encoded, image = np.frombuffer(self.data, np.uint8), None
         if 0 < width * height <= MAX_PIXELS:
-            image = cv2.imdecode(packed, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None:
             raise RecordingError(f"frame {self.index} of the recording has no picture that can be decoded")
         jpeg = self.data if self.format == "jpeg" else None
@@ -109,177 +102,158 @@ class RecordedFrame:
         return Frame(np.asarray(image, np.uint8), self.index, *times, jpeg)
 
 
-def _picture_size(data: bytes) -> tuple[int, int]:
-    """(width, height) that a JPEG or PNG says it has; zeros where it is neither."""
+def _read_picture_size(data: bytes) -> tuple[int, int]:
+    """Read (width, height) from the header of a JPEG or PNG; zeros for other data."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     return read_jpeg_size(data) or (0, 0)
 
 
 def pack_frame(frame: Frame, lossy: bool, jpeg_quality: int) -> bytes:
-    """A frame; the JPEG that it came from, or else one of ours, or a PNG, which changes no pixel."""
-    if frame.jpeg is not None:
-        kind, data = "jpeg", frame.jpeg
-    else:
-        kind = "jpeg" if lossy else "png"
-        how = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if lossy else [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        ok, packed = cv2.imencode(f".{kind}", frame.image, how)
+    """Pack a frame with the JPEG that it came from, else with a new JPEG or a lossless PNG."""
+    kind: Literal["jpeg", "png"] = "jpeg" if lossy or frame.jpeg is not None else "png"
+    data = frame.jpeg
+    if data is None:
+        options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if lossy else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        ok, encoded = cv2.imencode(f".{kind}", frame.image, options)
         if not ok:
-            raise RecordingError(f"frame {frame.index} of {frame.image.shape} cannot be packed as {kind}")
-        data = packed.tobytes()
-    fields = {
-        "index": frame.index, "timestamp": frame.timestamp, "captured_ns": frame.captured_ns,
-        "received_ns": frame.received_ns, "format": kind, "exact": frame.jpeg is not None or not lossy, "data": data,
-    }  # fmt: skip
-    return _pack(fields)
+            raise RecordingError(f"frame {frame.index} of {frame.image.shape} cannot be encoded as {kind}")
+        data = encoded.tobytes()
+    exact = frame.jpeg is not None or not lossy
+    times = frame.timestamp, frame.captured_ns, frame.received_ns
+    return pack(asdict(RecordedFrame(frame.index, *times, kind, exact, data)))
 
 
 def read_frame(data: bytes) -> RecordedFrame:
     """Read a frame; raises `RecordingError`."""
-    fields = _unpack(data, dict)
-    kind = fields.get("format")
-    if kind not in get_args(PictureFormat) or not isinstance(fields.get("data"), bytes):
-        raise RecordingError("a frame of the recording has no picture")
-    return RecordedFrame(
-        _int(fields.get("index")), _float(fields.get("timestamp")), _int(fields.get("captured_ns")),
-        _int(fields.get("received_ns")), kind, fields.get("exact") is True, fields["data"],
-    )  # fmt: skip
+    return _read(data, RecordedFrame, "frame")
+
+
+class _SampleFields(msgspec.Struct, array_like=True):
+    x: float
+    y: float
+    unit: Literal["norm", "px"]
+    confidence: float
+    timestamp: float
+    captured_ns: int
+    received_ns: int
+    radius_px: float | None
+    px_per_degree: float | None
+
+    def to_sample(self) -> GazeSample:
+        return GazeSample(*msgspec.structs.astuple(self))
+
+
+SAMPLE_FIELDS = _SampleFields.__struct_fields__
+"""The order of a gaze sample's fields."""
 
 
 def pack_sample(sample: GazeSample) -> bytes:
-    """A look."""
-    return _pack(_sample(sample))
+    """Pack a gaze sample."""
+    return bytes(msgpack.packb(_list_fields(sample)))
 
 
 def read_sample(data: bytes) -> GazeSample:
-    """Read a look; raises `RecordingError`."""
-    return _read_sample(_unpack(data, list))
+    """Read a gaze sample; raises `RecordingError`."""
+    return _read(data, _SampleFields, "gaze sample").to_sample()
 
 
-def pack_tracker_call(turn: TrackerCall) -> bytes:
-    """A turn."""
-    keyframe = turn.keyframe
+class _PointsFields(msgspec.Struct, array_like=True):
+    points_px: bytes
+    area_px: float
+    known_share: float
+
+    def to_points(self) -> MaskPoints:
+        if not self.points_px or len(self.points_px) % 16:
+            raise RecordingError(f"the recording has mask points of {len(self.points_px)} bytes; expected pairs of f8")
+        return MaskPoints(np.frombuffer(self.points_px, np.float64).reshape(-1, 2), self.area_px, self.known_share)
+
+
+class _ExternalFields(msgspec.Struct):
+    frame: tuple[int, int]
+    traces: list[_PointsFields | None]
+
+
+class _CommandFields(msgspec.Struct):
+    verb: CommandVerb
+    on: bool = False
+    object: int | None = None
+    known: _ExternalFields | None = None
+
+    def to_command(self) -> UserCommand:
+        known = None
+        if self.known is not None:
+            points = tuple(None if fields is None else fields.to_points() for fields in self.known.traces)
+            known = ExternalObjects(FrameKey(*self.known.frame), points)
+        return UserCommand(self.verb, self.on, self.object, known)
+
+
+class _CallFields(msgspec.Struct, kw_only=True):
+    """frame: index, received_ns. keyframe: those, encode_ns, encoded_ns."""
+
+    call: CallKind
+    frame: tuple[int, int] | None = None
+    samples: list[_SampleFields]
+    keyframe: tuple[int, int, int, int] | None = None
+    commands: list[_CommandFields]
+    clock_ns: tuple[int, ...]
+    published: MessageStamp | None = None
+
+
+def pack_tracker_call(call: TrackerCall) -> bytes:
+    """Pack a tracker call."""
+    keyframe = call.keyframe
     fields = {
-        "call": turn.call,
-        "frame": _key(turn.frame) if turn.frame else None,
-        "samples": [_sample(sample) for sample in turn.samples],
-        "keyframe": [*_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns] if keyframe else None,
-        "commands": [_command(command) for command in turn.commands],
-        "clock_ns": turn.clock_ns,
-        "published": turn.published,
+        "call": call.call,
+        "frame": _list_key(call.frame) if call.frame else None,
+        "samples": [_list_fields(sample) for sample in call.samples],
+        "keyframe": [*_list_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns] if keyframe else None,
+        "commands": [_command_fields(command) for command in call.commands],
+        "clock_ns": call.clock_ns,
+        "published": call.published,
     }
-    return _pack(fields)
+    return pack(fields)
 
 
 def read_tracker_call(data: bytes) -> TrackerCall:
-    """Read a turn; raises `RecordingError`."""
-    fields = _unpack(data, dict)
-    call = fields.get("call")
-    if call not in get_args(CallKind):
-        raise RecordingError(f"a turn of the recording is {call!r:.40}; known are {', '.join(get_args(CallKind))}")
-    frame, keyframe, published = fields.get("frame"), fields.get("keyframe"), fields.get("published")
-    if (call == "frame") != (frame is not None) or (call == "keyframe" and keyframe is None):
-        raise RecordingError(f"a turn of the recording, {call}, is not complete")
-    encoded = None
-    if keyframe is not None:
-        index, received_ns, encode_ns, encoded_ns = _ints(keyframe, 4)
-        encoded = EncodedKeyframe(FrameKey(index, received_ns), encode_ns, encoded_ns)
+    """Read a tracker call; raises `RecordingError`."""
+    fields = _read(data, _CallFields, "tracker call")
+    frame, keyframe = fields.frame, fields.keyframe
+    if (fields.call == "frame") != (frame is not None) or (fields.call == "keyframe" and keyframe is None):
+        raise RecordingError(f"the recording has an incomplete tracker call, {fields.call}")
     return TrackerCall(
-        call,
-        FrameKey(*_ints(frame, 2)) if frame is not None else None,
-        tuple(map(_read_sample, _list(fields.get("samples")))),
-        encoded,
-        tuple(map(_read_command, _list(fields.get("commands")))),
-        tuple(_ints(fields.get("clock_ns"))),
-        MessageStamp(*_ints(published, 2)) if published is not None else None,
+        fields.call,
+        FrameKey(*frame) if frame is not None else None,
+        tuple(sample.to_sample() for sample in fields.samples),
+        EncodedKeyframe(FrameKey(*keyframe[:2]), *keyframe[2:]) if keyframe is not None else None,
+        tuple(command.to_command() for command in fields.commands),
+        fields.clock_ns,
+        fields.published,
     )
 
 
-def _key(key: FrameKey) -> list[int]:
+def _list_key(key: FrameKey) -> list[int]:
     return [key.index, key.received_ns]
 
 
-def _sample(sample: GazeSample) -> list[Any]:
+def _list_fields(sample: GazeSample) -> list[Any]:
     return [getattr(sample, name) for name in SAMPLE_FIELDS]
 
 
-def _read_sample(values: Any) -> GazeSample:
-    if not isinstance(values, list) or len(values) < len(SAMPLE_FIELDS) or values[2] not in ("norm", "px"):
-        raise RecordingError(f"a look of the recording is {values!r:.60}; expected {', '.join(SAMPLE_FIELDS)}")
-    x, y, unit, confidence, timestamp, captured_ns, received_ns, radius, scale = values[: len(SAMPLE_FIELDS)]
-    return GazeSample(
-        _float(x), _float(y), unit, _float(confidence), _float(timestamp), _int(captured_ns), _int(received_ns),
-        None if radius is None else _float(radius), None if scale is None else _float(scale),
-    )  # fmt: skip
-
-
-def _command(command: UserCommand) -> dict[str, Any]:
+def _command_fields(command: UserCommand) -> dict[str, Any]:
     fields: dict[str, Any] = {"verb": command.verb, "on": command.on, "object": command.object, "known": None}
     if command.known is not None:
         traces = [
-            None if t is None else [t.points_px.tobytes(), t.area_px, t.known_share] for t in command.known.mask_points
+            None if points is None else [points.points_px.tobytes(), points.area_px, points.known_share]
+            for points in command.known.mask_points
         ]
-        fields["known"] = {"frame": _key(command.known.frame), "traces": traces}
+        fields["known"] = {"frame": _list_key(command.known.frame), "traces": traces}
     return fields
 
 
-def _read_command(values: Any) -> UserCommand:
-    if not isinstance(values, dict) or values.get("verb") not in ALL_VERBS:
-        raise RecordingError(f"a command of the recording is {values!r:.60}; known are {', '.join(ALL_VERBS)}")
-    thing, known = values.get("object"), values.get("known")
-    if known is not None and not isinstance(known, dict):
-        raise RecordingError(f"a command of the recording knows {known!r:.60}")
-    return UserCommand(
-        values["verb"], values.get("on") is True, None if thing is None else _int(thing),
-        None if known is None else ExternalObjects(
-            FrameKey(*_ints(known.get("frame"), 2)), tuple(map(_read_trace, _list(known.get("traces"))))
-        ),
-    )  # fmt: skip
-
-
-def _read_trace(values: Any) -> MaskPoints | None:
-    if values is None:
-        return None
-    points, area_px, kept = [*_list(values), None, None, None][:3]
-    if not isinstance(points, bytes) or not points or len(points) % 16:
-        raise RecordingError(f"a thing of the recording is {values!r:.60}")
-    return MaskPoints(np.frombuffer(points, np.float64).reshape(-1, 2), _float(area_px), _float(kept))
-
-
-def _pack(values: Any) -> bytes:
-    return bytes(msgpack.packb(values, use_bin_type=True))
-
-
-def _unpack(data: bytes, wanted: type) -> Any:
+def _read(data: bytes, kind: type[T], name: str) -> T:
     try:
-        found = unpack_msgpack(data)
+        fields = unpack_msgpack(data)
     except WireError as error:
-        raise RecordingError(f"a message of the recording is {error}") from None
-    if not isinstance(found, wanted):
-        raise RecordingError(f"a message of the recording is a {type(found).__name__}; expected {wanted.__name__}")
-    return found
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise RecordingError(f"expected a list in the recording, got {value!r:.40}")
-    return value
-
-
-def _ints(values: Any, count: int | None = None) -> list[int]:
-    found = [_int(value) for value in _list(values)]
-    if count is not None and len(found) != count:
-        raise RecordingError(f"expected {count} numbers in the recording, got {len(found)}")
-    return found
-
-
-def _int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RecordingError(f"expected a whole number in the recording, got {value!r:.40}")
-    return value
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordingError(f"expected a number in the recording, got {value!r:.40}")
-    return float(value)
+        raise RecordingError(f"the recording has a {name} that is {error}") from None
+    return read_value(fields, kind, RecordingError, f"the recording's {name}")

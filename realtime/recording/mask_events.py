@@ -1,27 +1,26 @@
-"""What a recording tells, gone through once: frames, looks, health, and masks without their pixels.
+"""Reads the events of a recording in one pass: frames, gaze samples, health, and masks without their pixels.
 
-A mask's pixels are unpacked only where they are wanted: an hour has a hundred thousand of them.
+A mask's pixels are decoded only on request: an hour has a hundred thousand masks.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.comms.envelope import unpack
-from realtime.comms.messages import HealthMessage, MaskFields, read_message
-from realtime.errors import RecordingError, WireError
+from realtime.comms.messages import HealthMessage, MaskFields
+from realtime.errors import WireError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
 from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.types import FiniteFloat, FrameKey, GazeRef, GazeSample, State
 from realtime.validation import read_value
 
 MAX_REMEMBERED_TIMES = 4096
-"""Frames and looks whose times are remembered for the masks to come: ten seconds at 400 Hz."""
+"""Frames and gaze samples whose times are kept for later masks: ten seconds at 400 Hz."""
 MAX_WAITING_FRAMES, MAX_WAITING_BYTES = 512, 256 << 20
-"""Packed frames that wait for their mask. A mask comes within seconds of its frame, or never."""
+"""Encoded frames that wait for their mask, which comes within seconds of its frame, or never."""
 ALL_TOPICS = (FRAME, GAZE, "mask", "health")
 
 
@@ -35,11 +34,11 @@ class _EventFields(MaskFields, kw_only=True):
 class MaskEvent:
     """A published mask without its pixels.
 
-    entry: where the whole message is; `RecordingReader.read_mask` reads it. key: its frame; has_frame: whether the
-    recording has it.
-    at_ns: host time at which the frame was captured. gaze_ns: that of the look behind the mask. frame_s, keyframe_s:
-    the frames' times on the source's clock. size: (width, height) px.
-    box: x0, y0, x1, y1 px, the last two exclusive, None without a mask or where it is empty; centroid_px likewise.
+    entry: the whole message; `RecordingReader.read_mask` reads it. key: of its frame; has_frame: whether the recording
+    has that frame.
+    at_ns, gaze_ns: capture times of the frame and of the gaze sample behind the mask, host. frame_s, keyframe_s: times
+    of the frames on the source's clock. size: (width, height) px.
+    box: x0, y0, x1, y1 px, the last two exclusive; centroid_px, box: None without a mask or where it is empty.
     """
 
     entry: RecordingEntry
@@ -62,7 +61,7 @@ class MaskEvent:
 
     @property
     def quality(self) -> float:
-        """How good a picture of its object it is, 0..1: sure of the object, and of its edge."""
+        """Quality as a picture of its object, 0..1: certainty of the object times that of its edge."""
         return self.confidence * self.score
 
 
@@ -70,13 +69,13 @@ RecordingEvent = RecordedFrame | GazeSample | MaskEvent | HealthMessage
 
 
 def read_events(recording: RecordingReader, topics: Iterable[str] = ALL_TOPICS) -> Iterator[RecordingEvent]:
-    """Everything of these topics in its order; raises `RecordingError` for what cannot be read.
+    """Yield the events of these topics in order; raises `RecordingError` for one that cannot be read.
 
-    Frames and looks are always gone through, since masks need their times, but given only if asked for.
+    Frames and gaze samples are always read, since masks need their times, but yielded only if requested.
     """
     wanted = frozenset(topics)
     captured: OrderedDict[FrameKey, int] = OrderedDict()
-    looked: OrderedDict[int, int] = OrderedDict()  # by the time of arrival
+    gaze_captured: OrderedDict[int, int] = OrderedDict()  # by the time of arrival
     lag_ns = 0
     for entry in recording.read_entries(wanted | {FRAME, GAZE}):
         event: RecordingEvent
@@ -86,24 +85,22 @@ def read_events(recording: RecordingReader, topics: Iterable[str] = ALL_TOPICS) 
             _remember(captured, event.key, event.captured_ns)
         elif entry.topic == GAZE:
             event = read_sample(entry.data)
-            _remember(looked, event.received_ns, event.captured_ns)
+            _remember(gaze_captured, event.received_ns, event.captured_ns)
         elif entry.topic == "mask":
-            event = _read_mask_event(recording, entry, captured, looked, lag_ns)
+            event = _read_mask_event(recording, entry, captured, gaze_captured, lag_ns)
         else:
-            event = _read_health(recording, entry)
+            event = recording.read_message(entry, HealthMessage.from_fields)
         if entry.topic in wanted:
             yield event
 
 
 def read_mask_events(recording: RecordingReader) -> Iterator[MaskEvent]:
-    """The masks as they were published, in order."""
-    for event in read_events(recording, ("mask",)):
-        if isinstance(event, MaskEvent):
-            yield event
+    """Yield the published masks in order."""
+    return (event for event in read_events(recording, ("mask",)) if isinstance(event, MaskEvent))
 
 
 def pair_frames(recording: RecordingReader) -> Iterator[tuple[RecordedFrame, MaskEvent | None]]:
-    """Every frame with its mask, or None where none was published for it; in the order of frames."""
+    """Yield every frame with its mask, None where none was published for it; in the order of frames."""
     waiting: deque[RecordedFrame] = deque()
     held = 0
     for event in read_events(recording, (FRAME, "mask")):
@@ -115,7 +112,7 @@ def pair_frames(recording: RecordingReader) -> Iterator[tuple[RecordedFrame, Mas
                 held -= len(frame.data)
                 yield frame, None
         elif isinstance(event, MaskEvent) and any(frame.key == event.key for frame in waiting):
-            while (frame := waiting.popleft()).key != event.key:  # those before it were passed over by the run
+            while (frame := waiting.popleft()).key != event.key:  # the run skipped those before it
                 held -= len(frame.data)
                 yield frame, None
             held -= len(frame.data)
@@ -133,30 +130,19 @@ def _remember(times: OrderedDict[Any, int], key: FrameKey | int, value_ns: int) 
 def _read_mask_event(
     recording: RecordingReader,
     entry: RecordingEntry,
-    captured: OrderedDict[FrameKey, int],
-    looked: OrderedDict[int, int],
+    captured: Mapping[FrameKey, int],
+    gaze_captured: Mapping[int, int],
     lag_ns: int,
 ) -> MaskEvent:
-    try:
-        read = read_value(unpack(entry.data), _EventFields, WireError)
-    except WireError as error:
-        raise RecordingError(f"{recording.path}: a mask that cannot be read: {error}") from None
+    """captured, gaze_captured: capture times. lag_ns: from capture to arrival, for frames that are missing there."""
+    read = recording.read_message(entry, lambda fields: read_value(fields, _EventFields, WireError))
     key = FrameKey(read.frame.index, read.timing_ns.frame_received)
     box, centroid = (read.box, read.centroid) if read.state != "lost" else (None, None)
     captured_ns = read.captured_ns if read.captured_ns > 0 else key.received_ns - lag_ns
-    gaze_ns = read.timing_ns.gaze_received
+    gaze_ns = gaze_captured.get(read.timing_ns.gaze_received, read.timing_ns.gaze_received)
     return MaskEvent(
-        entry, key, key in captured, captured.get(key, captured_ns), looked.get(gaze_ns, gaze_ns), read.published_ns,
-        read.frame.timestamp, read.keyframe.timestamp, (max(1, read.frame.width), max(1, read.frame.height)),
+        entry, key, key in captured, captured.get(key, captured_ns), gaze_ns, read.published_ns, read.frame.timestamp,
+        read.keyframe.timestamp, (max(1, read.frame.width), max(1, read.frame.height)),
         read.object, read.state, read.score, read.confidence, read.gaze,
         (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None, read.area if box else 0, centroid,
     )  # fmt: skip
-
-
-def _read_health(recording: RecordingReader, entry: RecordingEntry) -> HealthMessage:
-    try:
-        message = read_message("health", entry.data)
-    except WireError as error:
-        raise RecordingError(f"{recording.path}: {error}") from None
-    assert isinstance(message, HealthMessage)
-    return message

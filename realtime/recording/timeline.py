@@ -1,6 +1,6 @@
-"""A recording to look at: which frames and masks it has, what was on show when, and any moment of it at once.
+"""Indexes a recording for review: its frames and masks, the object shown at any time, and fast access to any moment.
 
-`read` goes through the file once; what it has come to can be looked at meanwhile, from other threads.
+`read` scans the file once; other threads can use the part that is indexed already.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realtime.comms.messages import MaskMessage
@@ -24,19 +24,19 @@ from realtime.recording.visits import Visit, VisitedObject, detect_visits, group
 from realtime.types import Frame, State
 
 FRAMES_PER_REPORT = 256
-"""Frames between two reports of `read`."""
+"""Frames between two progress reports of `read`."""
 BLOCK_FRAMES = 16
 MAX_BLOCKS = 4
-"""Frames are fetched in blocks of half a second, as the file holds them, and some blocks are kept."""
+"""Frames are fetched in blocks of half a second, like the chunks of the file, and some blocks are cached."""
 MAX_CARRIED_NS = 150_000_000
-"""For so long a frame that was passed over shows the mask of one before it."""
+"""Longest time for which a skipped frame shows the mask of an earlier one."""
 MAX_HOLD_NS = 500_000_000
-"""For so long at most something is said to be on show after its last mask."""
+"""Longest time for which an object counts as shown after its last mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineSpan:
-    """A stretch in which one object was on show in one state; times as those of a `TimelineMoment`."""
+    """A period in which one object was shown in one state; times as in a `TimelineMoment`."""
 
     start_ns: int
     end_ns: int
@@ -46,12 +46,10 @@ class TimelineSpan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimelineMoment:
-    """A frame, still packed, and what was on show. at_ns, until_ns: when it came, and when the next one did.
+    """Holds a frame, still encoded, and the mask shown with it. at_ns, until_ns: arrivals of it and of the next one.
 
-    Times are since the recording began. Where frames had a time of their own, as those of a clip that was run as fast
-    as it went, it is theirs, since the first frame.
-
-    message: the newest mask that there was by then, None without one; own: whether it is that of this very frame.
+    Times are since the recording began; of a clip run at any speed, they are the clip's, since its first frame.
+    message: the newest mask at that time, None without one; own: whether it is the mask of this very frame.
     """
 
     number: int
@@ -63,140 +61,129 @@ class TimelineMoment:
 
 
 class Timeline:
-    """One thread may `read` while others ask; one call of `moment` at a time."""
+    """An index of a recording. One thread may `read` while others query; one call of `read_moment` at a time.
+
+    objects: in the order in which they were first looked at, without labels.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises `RecordingError` where there is no recording, or no frame in it."""
+        """Raises `RecordingError` without a recording, or without a frame in it."""
         self.recording = RecordingReader(path)
-        self._fetched, self._pictured = copy(self.recording), copy(self.recording)  # each counts its own pass's damage
+        self._fetched, self._pictured = copy(self.recording), copy(self.recording)  # `damaged` is that of one pass
         self.start_ns, self.end_ns = self.recording.span_ns
         self.problem = ""
         self.is_done = False
         self._lock = threading.Lock()
-        self._frames: list[int] = []  # where each lies, wall clock ns
-        self._times: list[int] = []  # when it is shown, ns since the beginning
-        self._masks: list[int] = []  # where its mask lies, wall clock ns; 0 for none
+        self._frames: list[int] = []  # log times, wall clock ns
+        self._times: list[int] = []  # when each is shown, ns since the beginning
+        self._masks: list[int] = []  # log times of the frames' masks, wall clock ns; 0 for none
         self._spans: list[TimelineSpan] = []
         self._last_ns = 0
         self._first_ns: int | None = None
-        self._objects: list[VisitedObject] = []
-        self._blocks: OrderedDict[int, _FrameBlock] = OrderedDict()
+        self.objects: list[VisitedObject] = []
+        self._blocks: OrderedDict[int, tuple[set[int], dict[tuple[str, int], RecordingEntry]]] = OrderedDict()
         if next(self.recording.read_frames(), None) is None:
-            raise RecordingError(f"{path} holds no frames to look at")
+            raise RecordingError(f"{path} holds no frames")
 
     def read(self, go_on: Callable[[float], bool] = lambda share: True) -> None:
-        """Go through the file; `go_on` is told now and then what share of it was read, and ends it by saying no.
+        """Index the file; `go_on` receives the share read so far, 0..1, and returns False to stop.
 
-        What cannot be read ends it too, and `trouble` says so; what was read until then can be looked at.
+        An unreadable part stops it too, with the reason in `problem`; the part before it stays usable.
         """
         found: list[Visit] = []
         try:
-            for look in detect_visits(self._note_events(found, go_on), self.recording.about, LabelFile()):
-                found.append(look)
+            for visit in detect_visits(self._index_events(found, go_on), self.recording.about, LabelFile()):
+                found.append(visit)
         except (RecordingError, OSError) as error:
             self.problem = str(error)
         finally:
-            self._objects = group_by_object(found)
+            self.objects = group_by_object(found)
             self.is_done = True
         go_on(1.0)
 
     def __len__(self) -> int:
-        """How many frames were found by now."""
+        """Return the number of frames indexed so far."""
         return len(self._masks)
 
     @property
-    def damaged(self) -> int:
-        """Pieces of half a second that could not be read, by now."""
-        return self.recording.damaged
-
-    @property
     def length_ns(self) -> int:
-        """From the beginning to the end, ns; where frames have a time of their own, to the end of what was read."""
+        """Duration of the recording, ns; of a clip that was run at any speed, of the part indexed so far."""
         if not self.recording.about.frame_time:
             return self.end_ns - self.start_ns
-        at = self._times[: len(self)]
-        return at[-1] + (at[-1] - at[-2] if len(at) > 1 else 0) if at else 0
+        times = self._times[: len(self)]
+        return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0) if times else 0
 
     @property
     def read_ns(self) -> int:
-        """Until when it was read."""
+        """Duration of the part indexed so far, ns."""
         return self.length_ns if self.is_done else self._times[len(self) - 1] if len(self) else 0
 
     def list_spans(self) -> list[TimelineSpan]:
-        """What was on show when, in order."""
+        """Return the periods in which objects were shown, in order."""
         with self._lock:
             return list(self._spans)
 
-    def list_objects(self) -> list[VisitedObject]:
-        """The objects, in the order in which they were first looked at; without labels."""
-        return self._objects
-
     def find_frame(self, since_ns: int) -> int:
-        """The number of the newest frame by a time since the beginning; the first one before it."""
+        """Return the number of the newest frame at a time since the beginning; 0 before the first."""
         return max(0, bisect_right(self._times, since_ns, hi=len(self)) - 1)
 
     def find_frame_at_log(self, frame_log_ns: int) -> int:
-        """The number of the frame that lies there, or of the one before."""
+        """Return the number of the frame with this log time, or of the one before."""
         return max(0, bisect_right(self._frames, frame_log_ns, hi=len(self)) - 1)
 
     def read_moment(self, number: int) -> TimelineMoment:
-        """A frame with its mask; raises `RecordingError` where it cannot be read, IndexError where there is none."""
+        """Read a frame with its mask; raises `RecordingError` if unreadable, IndexError without such a frame."""
         if not 0 <= number < len(self):
             raise IndexError(f"frame {number} of {len(self)}")
-        block = self._block(number // BLOCK_FRAMES)
-        entry = block.frames.get(self._frames[number])
+        entry = self._read_block(number // BLOCK_FRAMES).get((FRAME, self._frames[number]))
         if entry is None:
             raise RecordingError(f"frame {number} of {self.recording.path} cannot be read")
-        last = number + 1 >= len(self)
-        until_ns = self.length_ns if last else self._times[number + 1]
-        message, own = self._mask(number)
+        until_ns = self.length_ns if number + 1 >= len(self) else self._times[number + 1]
+        message, own = self._read_mask(number)
         return TimelineMoment(number, self._times[number], until_ns, read_frame(entry.data), message, own)
 
-    def best(self, thing: VisitedObject) -> tuple[Frame, MaskMessage]:
-        """The picture and mask that show an object best; one call at a time. Raises `RecordingError`."""
-        return read_best_view(self._pictured, thing.best)
+    def read_best_view(self, visited: VisitedObject) -> tuple[Frame, MaskMessage]:
+        """Read the picture and mask that show an object best; one call at a time. Raises `RecordingError`."""
+        return read_best_view(self._pictured, visited.best)
 
-    def _mask(self, number: int) -> tuple[MaskMessage | None, bool]:
-        """That of the frame, or the newest one before it that is not too old; and whether it is its own."""
-        at_ns, before = self._times[number], number
-        while before >= 0 and at_ns - self._times[before] <= MAX_CARRIED_NS:
-            entry = self._block(before // BLOCK_FRAMES).masks.get(self._masks[before])
+    def _read_mask(self, number: int) -> tuple[MaskMessage | None, bool]:
+        """Read the frame's mask, or a recent one before it; and whether it is its own."""
+        for before in range(number, -1, -1):
+            if self._times[number] - self._times[before] > MAX_CARRIED_NS:
+                break
+            entry = self._read_block(before // BLOCK_FRAMES).get(("mask", self._masks[before]))
             if entry is not None:
                 with contextlib.suppress(RecordingError):
                     return self._fetched.read_mask(entry), before == number
-            before -= 1
         return None, False
 
-    def _block(self, index: int) -> _FrameBlock:
-        block, first = self._blocks.pop(index, None), index * BLOCK_FRAMES
-        numbers = range(first, min(first + BLOCK_FRAMES, len(self)))
-        lie = {at for number in numbers for at in (self._frames[number], self._masks[number]) if at}
-        if block is None or block.log_times != lie:  # while the file is read, a block still grows
-            block = _FrameBlock(lie, {}, {})
-            for entry in self._fetched.read_entries((FRAME, "mask"), from_ns=min(lie), to_ns=max(lie)):
-                if entry.log_ns in lie:
-                    (block.frames if entry.topic == FRAME else block.masks)[entry.log_ns] = entry
-        self._blocks[index] = block
+    def _read_block(self, index: int) -> dict[tuple[str, int], RecordingEntry]:
+        """Read a block's frames and masks by topic and log time; unreadable ones are missing."""
+        block = slice(index * BLOCK_FRAMES, min((index + 1) * BLOCK_FRAMES, len(self)))
+        wanted = {log_ns for log_ns in self._frames[block] + self._masks[block] if log_ns}
+        log_times, entries = self._blocks.pop(index, (set[int](), dict[tuple[str, int], RecordingEntry]()))
+        if log_times != wanted:  # a block grows while the file is indexed
+            found = self._fetched.read_entries((FRAME, "mask"), from_ns=min(wanted), to_ns=max(wanted))
+            entries = {(entry.topic, entry.log_ns): entry for entry in found if entry.log_ns in wanted}
+        self._blocks[index] = wanted, entries
         while len(self._blocks) > MAX_BLOCKS:
             self._blocks.popitem(last=False)
-        return block
+        return entries
 
-    # -- the reading thread -------------------------------------------------------------------------------------------
-
-    def _note_events(self, found: list[Visit], go_on: Callable[[float], bool]) -> Iterator[RecordingEvent]:
+    def _index_events(self, found: list[Visit], go_on: Callable[[float], bool]) -> Iterator[RecordingEvent]:
         for event in read_events(self.recording, (FRAME, GAZE, "mask")):
             if isinstance(event, RecordedFrame):
-                self._note_frame(event)
+                self._index_frame(event)
                 if len(self) % FRAMES_PER_REPORT == 0:
-                    self._objects = group_by_object(found)
+                    self.objects = group_by_object(found)
                     whole_ns = max(1, self.end_ns - self.start_ns)
                     if not go_on(min(0.999, (self._frames[-1] - self.start_ns) / whole_ns)):
                         return
             elif isinstance(event, MaskEvent):
-                self._note_mask(event)
+                self._index_mask(event)
             yield event
 
-    def _note_frame(self, frame: RecordedFrame) -> None:
+    def _index_frame(self, frame: RecordedFrame) -> None:
         about = self.recording.about
         log_ns = frame.received_ns + about.wall_ns
         if about.frame_time:
@@ -205,35 +192,25 @@ class Timeline:
         else:
             at_ns = log_ns - self.start_ns
         if self._frames and (log_ns <= self._frames[-1] or at_ns <= self._times[-1]):
-            return  # of a file that is not in order; there is no way to seek to it
+            return  # not in order, so that it cannot be found by a binary search
         self._frames.append(log_ns)
         self._times.append(at_ns)
         self._masks.append(0)
 
-    def _note_mask(self, sight: MaskEvent) -> None:
-        frame_ns = sight.key.received_ns + self.recording.about.wall_ns
+    def _index_mask(self, mask: MaskEvent) -> None:
+        frame_ns = mask.key.received_ns + self.recording.about.wall_ns
         number = bisect_right(self._frames, frame_ns) - 1
         if number < 0 or self._frames[number] != frame_ns:
             return
-        self._masks[number] = sight.entry.log_ns
+        self._masks[number] = mask.entry.log_ns
         since_ns = self._times[number]
         with self._lock:
-            last = self._spans[-1] if self._spans else None
-            if last is not None:
+            continues = False
+            if self._spans:
+                last = self._spans[-1]
                 until_ns = max(last.start_ns, min(since_ns, self._last_ns + MAX_HOLD_NS))
-                goes_on = until_ns == since_ns and (last.object, last.state) == (sight.object, sight.state)
-                self._spans[-1] = TimelineSpan(last.start_ns, until_ns, last.object, last.state)
-                if goes_on:
-                    self._last_ns = since_ns
-                    return
-            self._spans.append(TimelineSpan(since_ns, since_ns, sight.object, sight.state))
+                continues = until_ns == since_ns and (last.object, last.state) == (mask.object, mask.state)
+                self._spans[-1] = replace(last, end_ns=until_ns)
+            if not continues:
+                self._spans.append(TimelineSpan(since_ns, since_ns, mask.object, mask.state))
             self._last_ns = since_ns
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _FrameBlock:
-    """Frames and masks by their times in the file, which are in `lie`; what could not be read is missing."""
-
-    log_times: set[int]
-    frames: dict[int, RecordingEntry]
-    masks: dict[int, RecordingEntry]

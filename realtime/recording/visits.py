@@ -1,41 +1,42 @@
-"""What was looked at in a recording, when and for how long: looks, and the things that they were at. Pure.
+"""Detects the visits of a recording: the periods in which one object was looked at. Pure.
 
-A look is a run of masks of one object. It ends where another object is looked at, where the object is lost, where
-nothing was published for `MAX_GAP_S`, and where the source began anew.
+A visit is a run of masks of one object. It ends where the gaze moves to another object, where the object is lost, where
+no mask was published for `MAX_GAP_S`, and where the source was restarted.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 
 from realtime.comms.messages import MaskMessage
 from realtime.errors import RecordingError
-from realtime.recording.format import GAZE, RecordingInfo, read_frame
+from realtime.recording.format import RecordingInfo
 from realtime.recording.labels import LabelFile
-from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
+from realtime.recording.mask_events import MaskEvent, RecordingEvent
 from realtime.recording.reader import RecordingReader
 from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import Frame, FrameKey, GazeSample, State
 
 MAX_GAP_S = 1.0
 VISIBLE_STATES: tuple[State, ...] = ("preview", "locked")
-"""States in which a mask is seen and not only carried on."""
-_MAX_SAMPLES = 4096  # that wait for the mask of their frame: ten seconds at 400 Hz
+"""States in which the eyes are on the object, and its mask is not only carried."""
+_MAX_SAMPLES = 4096  # waiting for the mask of their frame: ten seconds at 400 Hz
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class BestView:
-    """The mask of a look that shows its object best.
+    """Holds the mask of a visit that shows its object best; `read_best_view` reads it.
 
-    key: its frame. frame_log_ns, mask_log_ns: where both lie in the recording, wall clock; `read_best_view` reads them.
-    quality: confidence times score, 0..1. framed: whether the recording has the frame; the disk may have been too slow.
+    key: of its frame. frame_log_ns, mask_log_ns: log times of both in the recording, wall clock.
+    quality: confidence times score, 0..1. has_frame: False where the disk was too slow for the frame.
     """
 
     key: FrameKey
@@ -48,12 +49,12 @@ class BestView:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One look. Times are those of the first and the last frame: `_s` on the source's clock, `_ns` wall clock.
+    """Holds one visit. Times are those of the first and the last frame: `_s` on the source's clock, `_ns` wall clock.
 
     duration_s: between them, on the host's clock; seconds: the same by state. A single mask lasts 0 s.
-    centroid_px, box: mean and median of the masks'. area: mean share of the frame, 0..1.
-    samples: looks of the eyes meanwhile that were sure enough to be used; gaze_px: their median, None without any;
-    radius_px: median error radius of the gaze. size: (width, height) of the frames, px.
+    centroid_px, box: mean and median over the masks. area: mean share of the frame, 0..1.
+    samples: number of gaze samples meanwhile with enough confidence to be used; gaze_px: their median, None without
+    any; radius_px: median error radius of the gaze. size: (width, height) of the frames, px.
     """
 
     object: int
@@ -81,7 +82,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class VisitedObject:
-    """An object and all looks at it. first_ns, last_ns: wall clock; seconds: of all looks together."""
+    """Sums up all visits to an object. first_ns, last_ns: wall clock; seconds: of all visits together."""
 
     object: int
     label: str
@@ -94,47 +95,26 @@ class VisitedObject:
     best: BestView
 
 
-def find_visits(recording: RecordingReader, labels: LabelFile) -> list[Visit]:
-    """All looks in order, dropped objects too; raises `RecordingError` for what cannot be read."""
-    return list(detect_visits(read_events(recording, (GAZE, "mask")), recording.about, labels))
-
-
-def find_objects(recording: RecordingReader, labels: LabelFile) -> list[VisitedObject]:
-    """The objects of a recording in the order in which they were first looked at."""
-    return group_by_object(find_visits(recording, labels))
-
-
-def group_by_object(found: Iterable[Visit]) -> list[VisitedObject]:
-    """The objects of these looks, in their order."""
-    by_object: dict[int, VisitedObject] = {}
-    for look in found:
-        thing = by_object.get(look.object)
-        if thing is None:
-            by_object[look.object] = VisitedObject(
-                look.object,
-                look.label,
-                look.keep,
-                look.start_ns,
-                look.end_ns,
-                look.duration_s,
-                1,
-                look.masks,
-                look.best,
-            )
-            continue
-        by_object[look.object] = replace(
-            thing, last_ns=max(thing.last_ns, look.end_ns), seconds=thing.seconds + look.duration_s,
-            visits=thing.visits + 1, masks=thing.masks + look.masks, best=max(thing.best, look.best, key=_rank),
-        )  # fmt: skip
-    return list(by_object.values())
+def group_by_object(visits: Iterable[Visit]) -> list[VisitedObject]:
+    """Group visits by object, in the order of the first visit."""
+    by_object: dict[int, list[Visit]] = {}
+    for visit in visits:
+        by_object.setdefault(visit.object, []).append(visit)
+    return [
+        VisitedObject(
+            number, of_one[0].label, of_one[0].keep, of_one[0].start_ns, max(visit.end_ns for visit in of_one),
+            sum(visit.duration_s for visit in of_one), len(of_one), sum(visit.masks for visit in of_one),
+            max((visit.best for visit in of_one), key=_rank),
+        )
+        for number, of_one in by_object.items()
+    ]  # fmt: skip
 
 
 def read_best_view(recording: RecordingReader, best: BestView) -> tuple[Frame, MaskMessage]:
-    """The frame and the mask; raises `RecordingError` where either cannot be read."""
+    """Read the frame and mask of a best view; raises `RecordingError` where either cannot be read."""
     frame = mask = None
-    for entry in recording.read_entries(("source/frame",), from_ns=best.frame_log_ns, to_ns=best.frame_log_ns):
-        packed = read_frame(entry.data)
-        frame = packed if packed.key == best.key else frame
+    for encoded in recording.read_frames(from_ns=best.frame_log_ns, to_ns=best.frame_log_ns):
+        frame = encoded if encoded.key == best.key else frame
     for entry in recording.read_entries(("mask",), from_ns=best.mask_log_ns, to_ns=best.mask_log_ns):
         message = recording.read_mask(entry)
         if FrameKey(message.frame.index, message.timing_ns.frame_received) == best.key:
@@ -144,14 +124,14 @@ def read_best_view(recording: RecordingReader, best: BestView) -> tuple[Frame, M
     return frame.decode(), mask
 
 
-def detect_visits(passing: Iterable[RecordingEvent], about: RecordingInfo, labels: LabelFile) -> Iterator[Visit]:
-    """The looks of masks and samples as they pass; pure."""
-    sure = read_min_confidence(about)
+def detect_visits(events: Iterable[RecordingEvent], about: RecordingInfo, labels: LabelFile) -> Iterator[Visit]:
+    """Yield the visits found in masks and gaze samples, in order."""
+    min_confidence = read_min_confidence(about)
     samples: deque[GazeSample] = deque(maxlen=_MAX_SAMPLES)
     run: _VisitRun | None = None
-    for event in passing:
+    for event in events:
         if isinstance(event, GazeSample):
-            if event.confidence >= sure:
+            if event.confidence >= min_confidence:
                 samples.append(event)
         elif isinstance(event, MaskEvent):
             if run is not None and not run.continues_with(event):
@@ -165,61 +145,53 @@ def detect_visits(passing: Iterable[RecordingEvent], about: RecordingInfo, label
         yield run.to_visit(about, labels)
 
 
-@dataclass(slots=True)
 class _VisitRun:
-    """A look that is still going on."""
+    """A visit that is not over; of its masks, which hold their encoded pixels, it keeps three."""
 
-    first: MaskEvent
-    mask_count: int = 0
-    last: MaskEvent | None = None
-    best: MaskEvent | None = None
-    seconds: dict[State, float] = field(default_factory=dict)
-    confidences: list[float] = field(default_factory=list)
-    scores: float = 0.0
-    area: float = 0.0
-    radii: list[float] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
-    centroids: list[tuple[float, float]] = field(default_factory=list)
-    gaze: list[tuple[float, float]] = field(default_factory=list)
+    def __init__(self, first: MaskEvent) -> None:
+        self.first = self.last = self.best = first
+        self.seconds: defaultdict[State, float] = defaultdict(float)
+        self.confidences: list[float] = []
+        self.scores = self.area = 0.0
+        self.radii: list[float] = []
+        self.boxes: list[Box] = []
+        self.centroids: list[tuple[float, float]] = []
+        self.gaze: list[tuple[float, float]] = []
 
-    def continues_with(self, sight: MaskEvent) -> bool:
-        last = self.last or self.first
-        same = sight.object == last.object and sight.size == last.size and sight.state != "lost"
-        return same and 0 <= sight.at_ns - last.at_ns <= MAX_GAP_S * 1e9
+    def continues_with(self, mask: MaskEvent) -> bool:
+        same = mask.object == self.last.object and mask.size == self.last.size and mask.state != "lost"
+        return same and 0 <= mask.at_ns - self.last.at_ns <= MAX_GAP_S * 1e9
 
-    def add(self, sight: MaskEvent) -> None:
-        if self.last is not None:
-            lasted_s = (sight.at_ns - self.last.at_ns) / 1e9
-            self.seconds[self.last.state] = self.seconds.get(self.last.state, 0.0) + lasted_s
-        self.last = sight
-        self.mask_count += 1
-        if self.best is None or _rank(_best(sight, 0)) > _rank(_best(self.best, 0)):
-            self.best = sight
-        self.confidences.append(sight.confidence)
-        self.scores += sight.score
-        self.area += sight.area_px / (sight.size[0] * sight.size[1])
-        self.radii.append(sight.gaze.radius)
-        if sight.box is not None:
-            self.boxes.append(sight.box)
-        if sight.centroid_px is not None:
-            self.centroids.append(sight.centroid_px)
+    def add(self, mask: MaskEvent) -> None:
+        self.seconds[self.last.state] += (mask.at_ns - self.last.at_ns) / 1e9
+        self.last, self.best = mask, max(self.best, mask, key=_rank)
+        self.confidences.append(mask.confidence)
+        self.scores += mask.score
+        self.area += mask.area_px / (mask.size[0] * mask.size[1])
+        self.radii.append(mask.gaze.radius)
+        if mask.box is not None:
+            self.boxes.append(mask.box)
+        if mask.centroid_px is not None:
+            self.centroids.append(mask.centroid_px)
 
     def to_visit(self, about: RecordingInfo, labels: LabelFile) -> Visit:
-        first, last, label = self.first, self.last or self.first, labels.get_label(self.first.object)
-        box = tuple(round(float(side)) for side in np.median(self.boxes, 0)) if self.boxes else None
+        first, last, best, label = self.first, self.last, self.best, labels.get_label(self.first.object)
+        count, wall_ns = len(self.confidences), about.wall_ns
         return Visit(
-            first.object, label.text, label.keep, first.frame_s, last.frame_s, first.at_ns + about.wall_ns,
-            last.at_ns + about.wall_ns, (last.at_ns - first.at_ns) / 1e9, MappingProxyType(dict(self.seconds)),
-            self.mask_count, float(np.mean(self.confidences)), max(self.confidences), self.scores / self.mask_count,
+            first.object, label.text, label.keep, first.frame_s, last.frame_s, first.at_ns + wall_ns,
+            last.at_ns + wall_ns, (last.at_ns - first.at_ns) / 1e9, MappingProxyType(dict(self.seconds)), count,
+            float(np.mean(self.confidences)), max(self.confidences), self.scores / count,
             _pair(np.mean(self.centroids, 0)) if self.centroids else None,
-            (box[0], box[1], box[2], box[3]) if box else None, self.area / self.mask_count, len(self.gaze),
-            _pair(np.median(self.gaze, 0)) if self.gaze else None, float(np.median(self.radii)), first.size,
-            _best(self.best or first, about.wall_ns),
+            cast("Box", tuple(round(float(side)) for side in np.median(self.boxes, 0))) if self.boxes else None,
+            self.area / count, len(self.gaze), _pair(np.median(self.gaze, 0)) if self.gaze else None,
+            float(np.median(self.radii)), first.size,
+            BestView(best.key, best.key.received_ns + wall_ns, best.entry.log_ns, best.state, best.quality,
+                     best.has_frame),
         )  # fmt: skip
 
 
 def _assign_samples(samples: deque[GazeSample], run: _VisitRun | None, until_ns: int) -> None:
-    """Give the run the samples that came within it; those before it belong to nothing. They come nearly in order."""
+    """Assign the samples within the visit to it, and drop those before it; they are nearly in order."""
     later = []
     while samples:
         sample = samples.popleft()
@@ -230,14 +202,8 @@ def _assign_samples(samples: deque[GazeSample], run: _VisitRun | None, until_ns:
     samples.extend(later)
 
 
-def _best(sight: MaskEvent, wall_ns: int) -> BestView:
-    return BestView(
-        sight.key, sight.key.received_ns + wall_ns, sight.entry.log_ns, sight.state, sight.quality, sight.has_frame
-    )
-
-
-def _rank(best: BestView) -> tuple[bool, bool, float]:
-    return best.has_frame, best.state in VISIBLE_STATES, best.quality
+def _rank(view: BestView | MaskEvent) -> tuple[bool, bool, float]:
+    return view.has_frame, view.state in VISIBLE_STATES, view.quality
 
 
 def _pair(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, float]:
@@ -245,9 +211,8 @@ def _pair(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[fl
 
 
 def read_min_confidence(about: RecordingInfo) -> float:
-    """The confidence from which on the run used a sample."""
+    """Read the lowest confidence of gaze samples that the run used."""
     try:
-        said = tomllib.loads(about.config)["tracker"]["gaze"]["min_confidence"]
-        return float(said)
+        return float(tomllib.loads(about.config)["tracker"]["gaze"]["min_confidence"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
         return GazeSettings().min_confidence

@@ -68,7 +68,7 @@ class RecordingFile:
         """Have the disk keep what was flushed, also if the power goes; `OSError` when the file was removed."""
         os.fsync(self._stream.descriptor)
         if not os.fstat(self._stream.descriptor).st_nlink:
-            raise OSError(errno.ENOENT, "somebody has removed the file")
+            raise OSError(errno.ENOENT, "the file was removed")
 
     def close(self) -> None:
         """Write the index and close. `OSError` when the disk is full."""

@@ -123,8 +123,8 @@ class ReviewHost:
         timeline = self._timeline
         return pack_text(
             "timeline", share=round(self.read_share, 3), length_ms=round(timeline.length_ns / 1e6),
-            read_ms=round(timeline.read_ns / 1e6), frames=len(timeline), objects=len(timeline.list_objects()),
-            damaged=timeline.damaged, error=timeline.problem,
+            read_ms=round(timeline.read_ns / 1e6), frames=len(timeline), objects=len(timeline.objects),
+            damaged=timeline.recording.damaged, error=timeline.problem,
         )  # fmt: skip
 
     def on_connect(self, connection: PageConnection) -> ReviewHandler:
@@ -161,7 +161,7 @@ class ReviewHost:
                 "best_n": timeline.find_frame_at_log(one.best.frame_log_ns),
                 "version": one.best.mask_log_ns % 10**9,
             }
-            for one in timeline.list_objects()
+            for one in timeline.objects
         ]  # fmt: skip
         return {"spans": spans, "objects": objects}
 
@@ -177,7 +177,7 @@ class ReviewHost:
 
     def _encode_thumbnail(self, visited: VisitedObject) -> bytes:
         try:
-            frame, message = self._timeline.best(visited)
+            frame, message = self._timeline.read_best_view(visited)
         except (RecordingError, OSError, cv2.error) as error:
             raise PageError(f"object {visited.object} has no picture: {str(error)[:200]}") from None
         image, mask = frame.image, message.mask
@@ -225,4 +225,4 @@ class ReviewHandler:
 
 
 def _find_object(timeline: Timeline, object_id: int) -> VisitedObject | None:
-    return next((visited for visited in timeline.list_objects() if visited.object == object_id), None)
+    return next((visited for visited in timeline.objects if visited.object == object_id), None)

@@ -96,6 +96,14 @@ def quick(clip, tmp_path_factory):
     return path
 
 
+def tracker_calls(recording):
+    return [read_tracker_call(entry.data) for entry in recording.read_entries(("loop/turn",))]
+
+
+def masks_of(recording):
+    return map(recording.read_mask, recording.read_entries(("mask",)))
+
+
 def again(recording):
     """Every mask of an exact replay, and its account."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
@@ -120,11 +128,11 @@ def test_what_was_recorded_is_what_happened(live):
         numbers = [unpack(entry.data)["seq"] for entry in entries if entry.topic == topic]
         assert numbers == list(range(len(numbers)))
     assert all(frame.exact for frame in live.read_frames())
-    commands = [command.verb for turn in live.read_tracker_calls() for command in turn.commands]
+    commands = [command.verb for turn in tracker_calls(live) for command in turn.commands]
     assert commands == ["know", "hold", "hold"]
-    assert "held" in {mask.state for mask in live.read_masks()}
+    assert "held" in {mask.state for mask in masks_of(live)}
     frames = {frame.key for frame in live.read_frames()}
-    assert {turn.frame for turn in live.read_tracker_calls() if turn.frame} <= frames
+    assert {turn.frame for turn in tracker_calls(live) if turn.frame} <= frames
 
 
 def test_a_live_run_is_done_again_to_the_byte_twice(live):
@@ -133,7 +141,7 @@ def test_a_live_run_is_done_again_to_the_byte_twice(live):
     assert account.missing_frames == account.clock_mismatches == account.failed == 0
     second, _ = again(live)
     assert [mask.replayed for mask in second] == [mask.replayed for mask in first]
-    message = next(live.read_masks())
+    message = next(masks_of(live))
     assert unpack(first[0].replayed)["published_ns"] == message.published_ns
 
 
@@ -204,7 +212,7 @@ def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
     assert [(f.index, f.timestamp) for f in after.read_frames()] == [
         (f.index, f.timestamp) for f in before.read_frames()
     ]
-    overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in after.read_masks() if m.mask is not None]
+    overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in masks_of(after) if m.mask is not None]
     assert len(overlaps) > (5 if how == "--view" else 20)  # in real time a busy machine passes frames over
     assert sorted(overlaps)[len(overlaps) // 2] > 0.75
     looks = [sample.x for sample in after.read_samples()]

@@ -13,7 +13,10 @@ from engines import Image, Mask
 from realtime.comms.envelope import pack
 from realtime.comms.messages import HealthMessage, MaskMessage
 from realtime.recording.format import FRAME, GAZE, RecordingInfo, pack_frame, pack_sample
+from realtime.recording.labels import LabelFile
+from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
+from realtime.recording.visits import Visit, VisitedObject, detect_visits, group_by_object
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, State, TimingNs
 
@@ -105,6 +108,16 @@ def record(
     else:
         file.close()
     return path
+
+
+def find_visits(recording: RecordingReader, labels: LabelFile) -> list[Visit]:
+    """All visits in order, to dropped objects too."""
+    return list(detect_visits(read_events(recording, (GAZE, "mask")), recording.about, labels))
+
+
+def find_objects(recording: RecordingReader, labels: LabelFile) -> list[VisitedObject]:
+    """The objects in the order of their first visits."""
+    return group_by_object(find_visits(recording, labels))
 
 
 def damage(path: Path, chunk: int = 2) -> None:

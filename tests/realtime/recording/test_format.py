@@ -135,9 +135,9 @@ def test_what_a_recording_says_of_itself_comes_back_and_is_checked():
     assert RecordingInfo.from_fields(fields) == about
     for changes, says in (
         ({"version": "9"}, "version '9' of a recording; this program reads 1"),
-        ({"wall_ns": '"soon"'}, "the recording's wall_ns is 'soon'; expected int"),
+        ({"wall_ns": '"soon"'}, "recording.wall_ns must be a whole number, got 'soon'"),
         ({"engine": "{"}, "cannot be read"),
-        ({"engine": "[]"}, "the recording's engine is \\[\\]; expected dict"),
+        ({"engine": "[]"}, "recording.engine must be a map, got \\[\\]"),
     ):
         with pytest.raises(RecordingError, match=says):
             RecordingInfo.from_fields({**fields, **changes})

@@ -71,7 +71,7 @@ def test_cut_off_before_its_first_chunk_it_says_so(whole, tmp_path):
 
 def test_ended_before_anything_came_it_says_so(tmp_path):
     made.write(tmp_path / "a.mcap", 0)
-    with pytest.raises(RecordingError, match="ended before anything came"):
+    with pytest.raises(RecordingError, match="ended before any data arrived"):
         RecordingReader(tmp_path / "a.mcap")
 
 

@@ -185,7 +185,7 @@ def test_a_file_that_is_taken_away_ends_the_recording_and_says_so(tmp_path):
     deck.on_frame(made.frame(0))
     assert deck.stop() is None
     assert deck.problem() == told[0]
-    assert told[0].endswith(f"{path}: somebody has removed the file")
+    assert told[0].endswith(f"{path}: the file was removed")
 
 
 CHILD = '''

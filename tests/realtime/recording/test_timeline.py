@@ -64,7 +64,7 @@ def test_frames_with_a_time_of_their_own_are_shown_in_it(tmp_path: Path) -> None
     assert [reel.read_moment(number).at_ns for number in (0, 7, 24)] == [0, 7 * STEP_NS, 24 * STEP_NS]
     assert reel.read_moment(24).until_ns == reel.length_ns == reel.read_ns == 25 * STEP_NS
     assert [(span.start_ns, span.end_ns) for span in reel.list_spans()] == [(0, 24 * STEP_NS)]
-    assert reel.find_frame_at_log(reel.list_objects()[0].best.frame_log_ns) == 0
+    assert reel.find_frame_at_log(reel.objects[0].best.frame_log_ns) == 0
 
 
 def test_spans_tell_what_was_on_show_when(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_spans_tell_what_was_on_show_when(tmp_path: Path) -> None:
     told = [(span.object, span.state, span.start_ns // STEP_NS, span.end_ns // STEP_NS) for span in reel.list_spans()]
     # nobody knows how long it lasted where no mask followed: half a second at most
     assert told == [(1, "preview", 0, 5), (1, "locked", 5, 10), (2, "locked", 10, 26), (1, "locked", 45, 49)]
-    assert [(thing.object, thing.masks) for thing in reel.list_objects()] == [(1, 15), (2, 5)]
-    frame, message = reel.best(reel.list_objects()[1])
+    assert [(thing.object, thing.masks) for thing in reel.objects] == [(1, 15), (2, 5)]
+    frame, message = reel.read_best_view(reel.objects[1])
     assert 10 <= frame.index < 15
     assert message.object == 2
 
@@ -83,7 +83,7 @@ def test_what_is_cut_off_or_damaged_is_left_out(tmp_path: Path) -> None:
     path = recorded(tmp_path / "a.mcap", run(60, 1), cut=True)
     looked.damage(path)  # of ten frames
     reel = read(path)
-    assert (len(reel), reel.damaged, reel.recording.complete, reel.problem) == (50, 1, False, "")
+    assert (len(reel), reel.recording.damaged, reel.recording.complete, reel.problem) == (50, 1, False, "")
     assert [reel.read_moment(number).frame.index for number in (19, 20)] == [19, 30]
 
 

@@ -13,8 +13,20 @@ from realtime.errors import RecordingError
 from realtime.recording.labels import LabelFile, ObjectLabel
 from realtime.recording.mask_events import pair_frames, read_mask_events
 from realtime.recording.reader import RecordingReader
-from realtime.recording.visits import find_objects, find_visits, read_best_view
-from tests.realtime.recording.looked import ABOUT, BEGIN_NS, STEP_NS, WALL_NS, Shown, damage, mask_of, record, run
+from realtime.recording.visits import read_best_view
+from tests.realtime.recording.looked import (
+    ABOUT,
+    BEGIN_NS,
+    STEP_NS,
+    WALL_NS,
+    Shown,
+    damage,
+    find_objects,
+    find_visits,
+    mask_of,
+    record,
+    run,
+)
 
 CUP = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
 

@@ -9,10 +9,10 @@ import pytest
 
 from realtime.recording.labels import ObjectLabel, load_labels
 from realtime.recording.reader import RecordingReader
-from realtime.recording.visits import find_objects
 from realtime.recording.writer import RecordingFile
 from tests.browser import find_browser
 from tests.realtime.recording import looked
+from tests.realtime.recording.looked import find_objects
 from tests.realtime.viewer.page_pixels import point_at_red
 from tests.realtime.viewer.page_runs import TIMEOUT_S, open_with_camera, serve_run, wait_for_mask
 from tests.realtime.waiting import eventually
