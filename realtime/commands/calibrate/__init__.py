@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
 from realtime.commands.calibrate import board, camera, gaze, gaze_check, hand_eye
 from realtime.commands.config_flags import Verbs
-
-VERBS: tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...] = (
-    board.add_verb,
-    camera.add_verb,
-    gaze.add_verb,
-    gaze_check.add_validate,
-    gaze_check.add_drift,
-    hand_eye.add_verb,
-)
-"""Functions that add a verb's parser and set its `verb` to the function that runs it."""
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `calibrate` and its verbs to the verbs of `gazecast`."""
     parser = verbs.add_parser("calibrate", help="measure and remove the errors of camera, tracker and robot")
     calibrate = parser.add_subparsers(metavar="VERB", required=True)
-    for add in VERBS:
+    for add in (board.add_verb, camera.add_verb, gaze.add_verb, gaze_check.add_verbs, hand_eye.add_verb):
         add(calibrate)

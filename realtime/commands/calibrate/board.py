@@ -9,18 +9,17 @@ from pathlib import Path
 import cv2
 
 from calibration.boards import BOARD_FORMAT, CalibrationBoard, parse_board
-from realtime.errors import RunFailed, SettingsError
+from realtime.commands.config_flags import Verbs, add_parser
+from realtime.errors import SettingsError
 
 DEFAULT_BOARD = "charuco:5x7:36mm:26mm:5X5_100"
 """Fits A4 and US letter with a rim."""
 _PX_PER_M = 12_000.0  # some 300 dots per inch
 
 
-def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `board` to the parser of `gazecast calibrate`."""
-    about = "draw a board to print and calibrate with"
-    verb = calibrate.add_parser("board", help=about, description=about)
-    verb.set_defaults(verb=run)
+    verb = add_parser(verbs, "board", run, "draw a board to print and calibrate with")
     verb.add_argument(
         "--board", metavar="BOARD", default=DEFAULT_BOARD, help=f"(default {DEFAULT_BOARD}); {BOARD_FORMAT}"
     )
@@ -29,15 +28,14 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file and print instructions; raises `SettingsError` and `RunFailed`."""
+    """Write the file and print instructions; raises `SettingsError`."""
     board = parse_board(args.board)
     ending = args.out.suffix.lower()
     if ending not in (".svg", ".png"):
         raise SettingsError(f"--out {args.out} must end in .svg or .png")
-    done, data = cv2.imencode(".png", board.draw(min(_PX_PER_M, 8000 / _longest_m(board))))
-    if not done:
-        raise RunFailed(f"OpenCV cannot encode a picture of {args.board}")
-    args.out.write_bytes(render_svg(board, data.tobytes()).encode() if ending == ".svg" else data.tobytes())
+    longest_m = (max(board.columns, board.rows) + 3) * board.square_m
+    png = cv2.imencode(".png", board.draw(min(_PX_PER_M, 8000 / longest_m)))[1].tobytes()
+    args.out.write_bytes(render_svg(board, png).encode() if ending == ".svg" else png)
     print(f"wrote {args.out}: print it at 100 %, glue it onto something flat and stiff, and measure a square;")
     print(f"if one is not {1000 * board.square_m:g} mm, give the measured lengths to --board {args.board}")
     return 0
@@ -53,7 +51,3 @@ def render_svg(board: CalibrationBoard, png: bytes) -> str:
         f'<image width="{columns}" height="{rows}" href="data:image/png;base64,{picture}" '
         'style="image-rendering:pixelated" preserveAspectRatio="none"/></svg>\n'
     )
-
-
-def _longest_m(board: CalibrationBoard) -> float:
-    return (max(board.columns, board.rows) + 3) * board.square_m

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import cv2
 import numpy as np
 
-from calibration import CameraModel
-from calibration import record as records
 from calibration.boards import BOARD_FORMAT, BoardDetection, CalibrationBoard, parse_board
 from calibration.formats import read_camera, to_camera_info
 from calibration.intrinsics import BoardView, IntrinsicsFit, LensModel, calibrate_camera
+from calibration.record import CalibrationRecord, save_record
 from realtime.commands.calibrate import report_camera
-from realtime.commands.calibrate.outputs import check_outputs, report_stem
-from realtime.errors import RunFailed, SettingsError
+from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
+from realtime.commands.config_flags import Verbs, add_parser
+from realtime.errors import SettingsError
 from realtime.infra.progress import TerminalProgress
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -32,13 +32,11 @@ EPILOG = """
 """
 
 
-def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `camera` to the parser of `gazecast calibrate`."""
     about = "measure a camera's lens with a chessboard or ChArUco board, or read it from another program's file"
-    verb = calibrate.add_parser(
-        "camera", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    verb.set_defaults(verb=run)
+    verb = add_parser(verbs, "camera", run, about)
+    verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     source = verb.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", type=Path, metavar="FOLDER", help="pictures of the board")
     source.add_argument("--source", metavar="SPEC", help="camera:0, pupil://HOST:PORT, file:CLIP.mp4, rtsp://...")
@@ -61,31 +59,21 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report, args.ros)
-    date = datetime.now(UTC).isoformat(timespec="seconds")
     if args.imported is not None:
-        return _import_camera(args, date)
+        return _import_camera(args)
     if args.board is None:
         raise SettingsError(f"--board is missing; expected {BOARD_FORMAT}")
-    board = parse_board(args.board)
+    date, board = format_now(), parse_board(args.board)
     views, unseen = _detect_in_folder(args.images, board) if args.images else _collect_live(args, board)
     result = calibrate_camera(views, lens=args.lens, reject_outliers=not args.keep_all)
     name = args.name or args.source or args.images.resolve().name
     page = report_camera.build_page(name, date, result, unseen)
-    written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = build_record_body(result, args.board, page.verdict)
-    if page.verdict != "refuse":
-        records.save_record(args.out, records.CalibrationRecord("camera", "", name, result.camera.size, date, body))
-        written.insert(0, str(args.out))
-        written += _write_ros(args.ros, name, result.camera)
-    if args.json:
-        print(json.dumps({"name": name, **body, "written": written}))
-    else:
-        _print_result(result, unseen, page.headline, written)
-        for finding in page.findings:
-            print(f"{finding.level:8} {finding.message} {finding.advice}")
-    if page.verdict == "refuse":
-        raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
-    return 0
+    return write_outputs(
+        args, args.out, page, CalibrationRecord("camera", "", name, result.camera.size, date, body),
+        {"name": name, **body}, width=26, table=_format_views((*result.views, *unseen)),
+        files={args.ros: to_camera_info(name, result.camera)} if args.ros else {},
+    )  # fmt: skip
 
 
 def build_record_body(result: IntrinsicsFit, board: str, verdict: str) -> dict[str, Any]:
@@ -129,22 +117,17 @@ def _detect_in_folder(folder: Path, board: CalibrationBoard) -> tuple[list[Board
     return views, tuple(unseen)
 
 
-def _collect_live(
-    args: argparse.Namespace, board: CalibrationBoard
-) -> tuple[list[BoardDetection], tuple[BoardView, ...]]:
+def _collect_live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[()]]:
     from realtime.commands.calibrate.board_views import collect_views
 
     if args.most_views < 3:
         raise SettingsError(f"--most-views must be 3 or more, got {args.most_views}")
-    views = collect_views(
-        args.source, board, window=args.window, most_views=args.most_views, show_line=TerminalProgress().show_line
-    )
-    return views, ()
+    show_line = TerminalProgress().show_line
+    return collect_views(args.source, board, window=args.window, most_views=args.most_views, show_line=show_line), ()
 
 
-def _import_camera(args: argparse.Namespace, date: str) -> int:
-    size = _parse_size(args.size) if args.size else None
-    name, camera = read_camera(args.imported, size)
+def _import_camera(args: argparse.Namespace) -> int:
+    name, camera = read_camera(args.imported, _parse_size(args.size) if args.size else None)
     name = args.name or name
     share = report_camera.compute_known_share(camera)
     if share < MIN_KNOWN_SHARE:
@@ -153,8 +136,11 @@ def _import_camera(args: argparse.Namespace, date: str) -> int:
             "its model and the order of its coefficients"
         )
     body = {"camera": camera.to_dict(), "imported_from": args.imported.name}
-    records.save_record(args.out, records.CalibrationRecord("camera", "", name, camera.size, date, body))
-    written = [str(args.out), *_write_ros(args.ros, name, camera)]
+    save_record(args.out, CalibrationRecord("camera", "", name, camera.size, format_now(), body))
+    written = [str(args.out)]
+    if args.ros:
+        args.ros.write_text(to_camera_info(name, camera), encoding="utf-8")
+        written.append(str(args.ros))
     if args.json:
         print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
         return 0
@@ -165,22 +151,11 @@ def _import_camera(args: argparse.Namespace, date: str) -> int:
     return 0
 
 
-def _write_ros(path: Path | None, name: str, camera: CameraModel) -> list[str]:
-    if path is None:
-        return []
-    path.write_text(to_camera_info(name, camera), encoding="utf-8")
-    return [str(path)]
-
-
-def _print_result(result: IntrinsicsFit, unseen: tuple[BoardView, ...], headline: str, written: list[str]) -> None:
-    print(headline)
-    for name, value in report_camera.list_facts(result):
-        print(f"  {name:26} {value}")
-    print(f"  {'view':26} {'corners':>7} {'rms px':>8} {'worst px':>9}")
-    for view in (*result.views, *unseen):
+def _format_views(views: Iterable[BoardView]) -> Iterator[str]:
+    yield f"  {'view':26} {'corners':>7} {'rms px':>8} {'worst px':>9}"
+    for view in views:
         numbers = f"{view.rms_px:8.2f} {view.worst_px:9.2f}" if math.isfinite(view.rms_px) else " " * 18
-        print(f"  {view.name:26} {view.corners:7} {numbers}  {view.reason and 'left out: ' + view.reason}".rstrip())
-    print(f"wrote {', '.join(written)}")
+        yield f"  {view.name:26} {view.corners:7} {numbers}  {view.reason and 'left out: ' + view.reason}".rstrip()
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
+
+import cv2
 
 from calibration import camera_from_dict
-from calibration import record as records
-from calibration.gaze.calibrated import GazeCalibration, calibrate_gaze
-from calibration.gaze.choreography import GazeChoreography, Role, build_moving_steps, build_screen_steps
+from calibration.gaze.calibrated import calibrate_gaze
+from calibration.gaze.choreography import (
+    MOVING_MARKER,
+    GazeChoreography,
+    Role,
+    build_moving_steps,
+    build_screen_steps,
+)
+from calibration.gaze.markers import draw_marker
 from calibration.gaze.view import CameraView, FieldView, FlatView
+from calibration.record import CalibrationRecord, load_record
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import (
     HeadlessDisplay,
@@ -23,10 +30,10 @@ from realtime.commands.calibrate.choreography_run import (
     TargetDisplay,
     run_choreography,
 )
-from realtime.commands.calibrate.outputs import check_outputs, report_stem
-from realtime.commands.calibrate.report import ReportPage
+from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.calibrate.report_gaze import GazeResult
-from realtime.errors import RunFailed, SettingsError
+from realtime.commands.config_flags import Verbs, add_parser
+from realtime.errors import SettingsError
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import describe_camera
 
@@ -44,13 +51,12 @@ press   no marker: look at something, press space, click in the frozen picture w
 """
 
 
-def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `gaze` to the parser of `gazecast calibrate`."""
-    about = "fit a gaze calibration to known targets, and measure the remaining error on others"
-    verb = verbs.add_parser(
-        "gaze", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    verb = add_parser(
+        verbs, "gaze", run, "fit a gaze calibration to known targets, and measure the remaining error on others"
     )
-    verb.set_defaults(verb=run)
+    verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     add_flags(verb)
     verb.add_argument(
         "--targets", type=int, choices=(5, 9), default=9, help="on the screen (default 9); 4 others follow"
@@ -92,9 +98,8 @@ def run(args: argparse.Namespace) -> int:
     if any(pairs.is_usable for pairs in checks):
         calibration = calibration.with_validation(checks)
     found = GazeResult(
-        calibration, fit, targets, choreography.get_pairs("fit"), checks,
-        report_gaze.validate_uncalibrated(checks, calibration), list_missed_targets(choreography), scene.picture,
-        args.source, str(args.out),
+        calibration, fit, targets, choreography.get_pairs("fit"), checks, list_missed_targets(choreography),
+        scene.picture, args.source, str(args.out),
     )  # fmt: skip
     return write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 
@@ -134,16 +139,16 @@ def read_presses(path: Path) -> tuple[OperatorAction, ...]:
         raise SettingsError(f"cannot read {path}: {error}; expected a CSV with timestamp,x,y,role") from None
     out: list[OperatorAction] = []
     for line, row in enumerate(rows, 2):
-        role = (row.get("role") or "fit").strip()
         try:
             time_s, x, y = (float(row[name]) for name in ("timestamp", "x", "y"))
         except (KeyError, TypeError, ValueError):
             raise SettingsError(f"{path} line {line}: expected numbers for timestamp,x,y, got {row}") from None
         if not all(map(math.isfinite, (time_s, x, y))):
             raise SettingsError(f"{path} line {line}: expected finite numbers for timestamp,x,y, got {row}")
-        if role not in ("fit", "check"):
+        role = (row.get("role") or "fit").strip()
+        if role not in get_args(Role):
             raise SettingsError(f"{path} line {line}: role is {role!r}; expected fit or check")
-        out.append(OperatorAction(time_s, x, y, "fit" if role == "fit" else "check"))
+        out.append(OperatorAction(time_s, x, y, cast(Role, role)))
     return tuple(out)
 
 
@@ -151,8 +156,7 @@ def load_view(camera: Path | None, size: tuple[int, int]) -> FieldView:
     """Load the conversion of pixels to degrees from a camera calibration of this size, or estimate it."""
     if camera is None:
         return FlatView(size)
-    record = records.load_record(camera, "camera", size=size)
-    return CameraView(camera_from_dict(record.body.get("camera", {})))
+    return CameraView(camera_from_dict(load_record(camera, "camera", size=size).body.get("camera", {})))
 
 
 def list_missed_targets(choreography: GazeChoreography) -> tuple[str, ...]:
@@ -162,47 +166,14 @@ def list_missed_targets(choreography: GazeChoreography) -> tuple[str, ...]:
 
 def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
     """Write record and report and print the result; raises `RunFailed`, without a record, if it is refused."""
-    calibration, date = found.calibration, datetime.now(UTC).isoformat(timespec="seconds")
-    page = report_gaze.build_page(found, date)
-    written = [str(path) for path in page.save(report_stem(out, args.report))]
-    if page.verdict != "refuse":
-        save_calibration(out, calibration, device, describe_camera(args.source), date, report_gaze.list_facts(found))
-        written.insert(0, str(out))
-    if args.json:
-        print(json.dumps({"verdict": page.verdict, **calibration.to_dict(), "written": written}))
-    else:
-        print_page(page, written)
-    if page.verdict == "refuse":
-        raise RunFailed(f"no calibration was written: {page.headline}. {page.findings[0].advice}")
-    return 0
-
-
-def save_calibration(
-    out: Path, calibration: GazeCalibration, device: str, camera: str, date: str, facts: tuple[tuple[str, str], ...]
-) -> None:
-    """Write the calibration record."""
-    body = calibration.to_dict() | {"facts": dict(facts)}
-    records.save_record(out, records.CalibrationRecord("gaze", device, camera, calibration.view.size, date, body))
-
-
-def print_page(page: ReportPage, written: list[str]) -> None:
-    """Print the page as text."""
-    print(page.headline)
-    for name, value in page.facts:
-        print(f"  {name:40} {value}")
-    for finding in page.findings:
-        print(f"{finding.level:8} {finding.message} {finding.advice}")
-    print(f"wrote {', '.join(written)}")
+    calibration, date = found.calibration, format_now()
+    page, body = report_gaze.build_page(found, date), calibration.to_dict()
+    camera, facts = describe_camera(args.source), {"facts": dict(page.facts)}
+    record = CalibrationRecord("gaze", device, camera, calibration.view.size, date, body | facts)
+    return write_outputs(args, out, page, record, {"verdict": page.verdict, **body}, width=40)
 
 
 def _write_marker(path: Path) -> int:
-    import cv2
-
-    from calibration.gaze.choreography import MOVING_MARKER
-    from calibration.gaze.markers import draw_marker
-
-    done, data = cv2.imencode(".png", draw_marker(MOVING_MARKER, 1200))
-    assert done
-    path.write_bytes(data.tobytes())
+    path.write_bytes(cv2.imencode(".png", draw_marker(MOVING_MARKER, 1200))[1].tobytes())
     print(f"wrote {path}; print it 8 to 15 cm wide, or show it on a telephone")
     return 0

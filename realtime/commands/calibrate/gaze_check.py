@@ -4,46 +4,36 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from calibration.gaze.calibrated import summarize_targets
+from calibration.gaze.calibrated import GazeCalibration, summarize_targets
 from calibration.gaze.choreography import GazeChoreography, build_moving_steps, build_screen_steps
 from calibration.gaze.drift import MAX_OFFSET_DEG, DriftCorrection
+from calibration.lens import Floats
+from calibration.record import save_record
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import run_choreography
-from realtime.commands.calibrate.gaze import (
-    add_flags,
-    collect_gaze,
-    list_missed_targets,
-    open_display,
-    save_calibration,
-    write_result,
-)
-from realtime.commands.calibrate.outputs import check_outputs
+from realtime.commands.calibrate.gaze import add_flags, collect_gaze, list_missed_targets, open_display, write_result
+from realtime.commands.calibrate.outputs import check_outputs, format_now
 from realtime.commands.calibrate.report_gaze import GazeResult
+from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import RunFailed
 from realtime.sources.calibrated import LoadedCalibration, load_gaze_calibration
 
 
-def add_validate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `validate` to the parser of `gazecast calibrate`."""
-    about = "validate a gaze calibration on targets that were not used for its fit, and store the result in its file"
-    verb = verbs.add_parser("validate", help=about, description=about)
-    verb.set_defaults(verb=validate)
-    _add_flags(verb)
-
-
-def add_drift(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `drift` to the parser of `gazecast calibrate`."""
-    about = f"correct the drift of a headset at one target, up to {MAX_OFFSET_DEG:g} degrees"
-    verb = verbs.add_parser("drift", help=about, description=about)
-    verb.set_defaults(verb=drift)
-    _add_flags(verb)
+def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `validate` and `drift` to the parser of `gazecast calibrate`."""
+    for name, execute, about in (
+        ("validate", validate, "validate a gaze calibration on targets that were not used for its fit, and store the "
+         "result in its file"),
+        ("drift", drift, f"correct the drift of a headset at one target, up to {MAX_OFFSET_DEG:g} degrees"),
+    ):  # fmt: skip
+        verb = add_parser(verbs, name, execute, about)
+        verb.add_argument("--calibration", type=Path, required=True, metavar="FILE", help="of `calibrate gaze`")
+        add_flags(verb)
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -54,11 +44,11 @@ def validate(args: argparse.Namespace) -> int:
     checks = choreography.get_sample_pairs("check")
     calibration = loaded.calibration.with_validation(checks)
     found = GazeResult(
-        calibration, None, None, (), checks, report_gaze.validate_uncalibrated(checks, calibration),
-        list_missed_targets(choreography), scene.picture, args.source, str(args.calibration),
+        calibration, None, None, (), checks, list_missed_targets(choreography), scene.picture, args.source,
+        str(args.calibration),
     )  # fmt: skip
     if calibration.validation is not None and calibration.validation.verdict == "refuse":
-        _save_validation(loaded, args.calibration, found)  # so that `run` refuses the file
+        _update_file(loaded, calibration, dict(report_gaze.list_facts(found)))  # so that `run` refuses the file
     return write_result(found, args, args.calibration, loaded.record.device)
 
 
@@ -66,6 +56,27 @@ def drift(args: argparse.Namespace) -> int:
     """Measure the offset at one target and write it to the file; raises `RunFailed` if it is too large."""
     loaded = load_gaze_calibration(args.calibration, args.source)
     check_outputs(args.calibration, args.report)
+    calibration = loaded.calibration
+    name, error = _measure_error(args, loaded)
+    previous = DriftCorrection(calibration.drift_deg)
+    updated = previous.update(0.0, (float(error[0]), float(error[1])))
+    size, (x, y) = float(np.linalg.norm(error)), updated.offset_deg
+    if updated.rejected:
+        raise RunFailed(f"gaze is off by {size:.1f} degrees at {name}; that is too much for drift: calibrate again")
+    remaining = float(np.linalg.norm(error + previous.offset_deg - np.array(updated.offset_deg)))
+    _update_file(loaded, replace(calibration, drift_deg=updated.offset_deg), loaded.record.body.get("facts", {}))
+    if args.json:
+        print(json.dumps({"target": name, "error_deg": size, "left_deg": remaining, "drift_deg": [x, y]}))
+    else:
+        print(
+            f"{size:.2f} degrees off at {name}; corrected by ({x:+.2f}, {y:+.2f}) degrees in all, {remaining:.2f} "
+            f"remain there; wrote {args.calibration}"
+        )
+    return 0
+
+
+def _measure_error(args: argparse.Namespace, loaded: LoadedCalibration) -> tuple[str, Floats]:
+    """Return the first fixated target's name, and the median of target minus corrected gaze, (2,) degrees."""
     steps = build_moving_steps(("fit",)) if args.method == "head" else build_screen_steps(5, ("fit",))[:1]
     if args.headless and args.method == "screen":
         steps = build_screen_steps(9)  # any target may be shown
@@ -74,47 +85,14 @@ def drift(args: argparse.Namespace) -> int:
         args.source, args.gaze, choreography, open_display(args), timeout_s=args.timeout, max_targets=1,
         check=loaded.check_frame_size,
     )  # fmt: skip
-    calibration = loaded.calibration
     pairs = [*choreography.get_pairs("fit"), *choreography.get_pairs("check")]
-    targets = summarize_targets(pairs, calibration.view)
+    targets = summarize_targets(pairs, loaded.calibration.view)
     if not targets.names:
         raise RunFailed("no target was fixated long enough; fixate one for two seconds")
-    corrected = calibration.correct_deg(targets.gaze_deg)
-    error = np.median(targets.target_deg - corrected, axis=0)
-    previous = DriftCorrection(calibration.drift_deg)
-    updated = previous.update(0.0, (float(error[0]), float(error[1])))
-    size = math.hypot(*map(float, error))
-    if updated.rejected:
-        raise RunFailed(
-            f"gaze is off by {size:.1f} degrees at {targets.names[0]}; that is too much for drift: calibrate again"
-        )
-    calibration = replace(calibration, drift_deg=updated.offset_deg)
-    remaining = float(np.linalg.norm(error + previous.offset_deg - np.array(updated.offset_deg)))
-    save_calibration(
-        args.calibration, calibration, loaded.record.device, loaded.record.camera,
-        datetime.now(UTC).isoformat(timespec="seconds"), tuple(loaded.record.body.get("facts", {}).items()),
-    )  # fmt: skip
-    result = {
-        "target": targets.names[0],
-        "error_deg": size,
-        "left_deg": remaining,
-        "drift_deg": list(updated.offset_deg),
-    }
-    text = (
-        f"{size:.2f} degrees off at {targets.names[0]}; corrected by ({updated.offset_deg[0]:+.2f}, "
-        f"{updated.offset_deg[1]:+.2f}) degrees in all, {remaining:.2f} remain there; wrote {args.calibration}"
-    )
-    print(json.dumps(result) if args.json else text)
-    return 0
+    errors_deg = targets.target_deg - loaded.calibration.correct_deg(targets.gaze_deg)
+    return targets.names[0], np.median(errors_deg, axis=0)
 
 
-def _add_flags(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--calibration", type=Path, required=True, metavar="FILE", help="of `calibrate gaze`")
-    add_flags(verb)
-
-
-def _save_validation(loaded: LoadedCalibration, path: Path, found: GazeResult) -> None:
-    save_calibration(
-        path, found.calibration, loaded.record.device, loaded.record.camera,
-        datetime.now(UTC).isoformat(timespec="seconds"), report_gaze.list_facts(found),
-    )  # fmt: skip
+def _update_file(loaded: LoadedCalibration, calibration: GazeCalibration, facts: dict[str, str]) -> None:
+    body = calibration.to_dict() | {"facts": facts}
+    save_record(loaded.path, replace(loaded.record, made_at=format_now(), body=body))

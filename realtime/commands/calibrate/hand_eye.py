@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,18 +12,18 @@ import cv2
 import numpy as np
 
 from calibration import CalibrationError, CameraModel
-from calibration import record as records
 from calibration.boards import BOARD_FORMAT, BoardDetection, CalibrationBoard, parse_board
 from calibration.formats import read_camera
 from calibration.hand_eye import HandEyeResult, HandEyeStation, Method, Setup, solve_hand_eye
 from calibration.pose import estimate_pose, project_board
+from calibration.record import CalibrationRecord
 from calibration.rigid import RigidTransform
 from calibration.robot_poses import RobotPose, parse_poses
 from realtime.commands.calibrate import report_hand_eye
-from realtime.commands.calibrate.outputs import check_outputs, report_stem
-from realtime.commands.calibrate.report import ReportPage
+from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.calibrate.report_hand_eye import StationImage
-from realtime.errors import RunFailed, SettingsError
+from realtime.commands.config_flags import Verbs, add_parser
+from realtime.errors import SettingsError
 
 MAX_RMS_PX = 3.0
 POSE_FILES = ("poses.json", "poses.csv")
@@ -38,13 +37,11 @@ JSON: [{"name": "01.png", "base_from_gripper": {"translation_m": [..], "quaterni
 """
 
 
-def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `handeye` to the parser of `gazecast calibrate`."""
     about = "measure the pose of a camera on a robot's gripper or beside the robot, with its uncertainty"
-    verb = calibrate.add_parser(
-        "handeye", help=about, description=about, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    verb.set_defaults(verb=run)
+    verb = add_parser(verbs, "handeye", run, about)
+    verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     verb.add_argument("--poses", type=Path, required=True, metavar="FILE|FOLDER", help="of the robot; see below")
     verb.add_argument("--camera", type=Path, required=True, metavar="FILE", help="the camera's calibration")
     verb.add_argument("--setup", choices=get_args(Setup), default="eye-in-hand", help="camera on the gripper (default) "
@@ -63,7 +60,7 @@ def add_verb(calibrate: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report)
-    date = datetime.now(UTC).isoformat(timespec="seconds")
+    date = format_now()
     file, folder = _find_inputs(args.poses, args.images)
     poses = parse_poses(str(file), _read_text(file))
     name, camera = read_camera(args.camera)
@@ -75,15 +72,9 @@ def run(args: argparse.Namespace) -> int:
         f"{name}{' on ' + args.robot if args.robot else ''}, {date}",
         result, used, _compare_corners(result, used, detections, camera), skipped, _compare_methods(result, used),
     )  # fmt: skip
-    written = [str(path) for path in page.save(report_stem(args.out, args.report))]
     body = build_record_body(result, skipped, page.verdict)
-    if page.verdict != "refuse":
-        records.save_record(args.out, records.CalibrationRecord("handeye", args.robot, name, camera.size, date, body))
-        written.insert(0, str(args.out))
-    _print_result(result, page, body, written, as_json=args.json)
-    if page.verdict == "refuse":
-        raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
-    return 0
+    record = CalibrationRecord("handeye", args.robot, name, camera.size, date, body)
+    return write_outputs(args, args.out, page, record, body, width=32, table=_format_residuals(result))
 
 
 def build_record_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:
@@ -194,19 +185,8 @@ def _compare_methods(result: HandEyeResult, stations: list[HandEyeStation]) -> t
     return "OpenCV's Park", *result.x.pose.distance_to(other.x.pose)
 
 
-def _print_result(
-    result: HandEyeResult, page: ReportPage, body: dict[str, Any], written: list[str], *, as_json: bool
-) -> None:
-    if as_json:
-        print(json.dumps({**body, "written": written}))
-        return
-    print(page.headline)
-    for name, value in page.facts:
-        print(f"  {name:32} {value}")
-    print(f"  {'pose':32} {'mm':>8} {'degrees':>9}")
+def _format_residuals(result: HandEyeResult) -> Iterator[str]:
+    yield f"  {'pose':32} {'mm':>8} {'degrees':>9}"
     for r in result.residuals:
         off = f"{1000 * r.translation_m:8.2f} {math.degrees(r.rotation_rad):9.3f}"
-        print(f"  {r.name:32} {off}  {r.reason and 'left out: ' + r.reason}".rstrip())
-    print(f"wrote {', '.join(written)}")
-    for finding in page.findings:
-        print(f"{finding.level:8} {finding.message} {finding.advice}")
+        yield f"  {r.name:32} {off}  {r.reason and 'left out: ' + r.reason}".rstrip()

@@ -1,12 +1,24 @@
-"""Checks that the output files can be written before a calibration starts."""
+"""Checks before a calibration that its files can be written, and writes and prints them after it."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from realtime.errors import SettingsError
+from calibration.record import CalibrationRecord, save_record
+from realtime.commands.calibrate.report import ReportPage
+from realtime.errors import RunFailed, SettingsError
+
+
+def format_now() -> str:
+    """Return the time in UTC as ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def report_stem(out: Path, stem: Path | None) -> Path:
@@ -35,3 +47,32 @@ def _check_writable(path: Path) -> None:
         raise SettingsError(f"cannot write {path}: {folder}: {error.strerror or error}") from None
     if path.exists() and not os.access(path, os.W_OK):
         raise SettingsError(f"cannot write {path}: it is write-protected")
+
+
+def write_outputs(
+    args: argparse.Namespace, out: Path, page: ReportPage, record: CalibrationRecord, result: Mapping[str, Any], *,
+    width: int, table: Iterable[str] = (), files: Mapping[Path, str] | None = None,
+) -> int:  # fmt: skip
+    """Write the report, and unless it refuses the result the record and the other `files`; print the result.
+
+    result: printed with `--json`. width: of the names of the facts in the text. table: lines that follow the facts.
+    Raises `RunFailed` if the result is refused.
+    """
+    written = [str(path) for path in page.save(report_stem(out, args.report))]
+    if page.verdict != "refuse":
+        save_record(out, record)
+        for path, text in (files or {}).items():
+            path.write_text(text, encoding="utf-8")
+        written = [str(out), *written, *map(str, files or ())]
+    if args.json:
+        print(json.dumps({**result, "written": written}))
+    else:
+        print(page.headline)
+        for name, value in page.facts:
+            print(f"  {name:{width}} {value}")
+        print(*table, f"wrote {', '.join(written)}", sep="\n")
+        for finding in page.findings:
+            print(f"{finding.level:8} {finding.message} {finding.advice}")
+    if page.verdict == "refuse":
+        raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
+    return 0

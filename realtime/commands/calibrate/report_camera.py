@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.camera import CameraModel
 from calibration.coverage import MIN_CORNERS_PER_CELL
@@ -12,11 +14,11 @@ from calibration.intrinsics import BoardView, IntrinsicsFit
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, sort_findings
 from realtime.commands.calibrate.report_figures import (
+    Floats,
+    build_error_panels,
     create_image_axes,
     draw_bars,
     draw_cells,
-    draw_error_map,
-    draw_histogram,
     render_axes,
 )
 from realtime.media.chart import AMBER, BLUE, FAINT, VERMILLION, draw_dots
@@ -26,88 +28,64 @@ GOOD_FOCAL_STD, MAX_FOCAL_STD = 0.005, 0.05
 """Standard deviation of the focal length, as a share of it."""
 FULL_SHARE = 0.9995
 """Share of the picture from which the model counts as covering all of it."""
-_MAX_ARROWS = 600
 
 
 def assess_result(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> tuple[ReportFinding, ...]:
     """Return the findings, worst first. unseen: pictures without a board, with the reason."""
-    found = [*_assess_fit(result), *_assess_views(result, unseen), *_assess_field(result)]
-    if not found:
-        found = [
-            ReportFinding(
-                "pass", "Nothing is missing.", "Keep focus, zoom and resolution; the calibration holds only for these."
-            )
-        ]
-    return sort_findings(found)
+    return sort_findings([*_assess_fit(result), *_assess_views(result, unseen), *_assess_field(result)]) or (
+        ReportFinding(
+            "pass", "Nothing is missing.", "Keep focus, zoom and resolution; the calibration holds only for these."
+        ),
+    )
 
 
 def build_page(name: str, date: str, result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> ReportPage:
     """Build the page of the report."""
     camera, findings = result.camera, assess_result(result, unseen)
-    wide, high = camera.size
-    sizes = np.hypot(*result.errors_px.T)
-    step = max(1, len(sizes) // _MAX_ARROWS)
-    measured = [view for view in result.views if view.rms_px == view.rms_px]
-    median = float(np.median(sizes))
     return ReportPage(
         title="Camera calibration",
-        subtitle=f"{name}, {wide} x {high} px, {result.lens}, {date}",
+        subtitle=f"{name}, {camera.size[0]} x {camera.size[1]} px, {result.lens}, {date}",
         verdict=findings[0].level,
-        headline=f"{result.rms_px:.2f} px rms over {len(sizes)} corners in {len(result.accepted_views)} views",
+        headline=f"{result.rms_px:.2f} px rms over {len(result.errors_px)} corners in {len(result.accepted_views)} "
+        "views",
         facts=list_facts(result),
-        panels=(
-            ReportPanel(
-                "Error over the picture",
-                draw_error_map(camera.size, result.points_px[::step], result.errors_px[::step]),
-                "Found minus projected. Neighbours that all point one way show an error of the lens model.",
-            ),
-            ReportPanel(
-                "Distribution of the errors",
-                draw_histogram(
-                    sizes,
-                    x_label="found minus projected, px",
-                    marks=((median, f"median {median:.2f}"), (float(np.percentile(sizes, 95)), "95 % are smaller")),
-                ),
-            ),
-            ReportPanel(
-                "Each view",
-                draw_bars(
-                    [view.name for view in measured],
-                    [view.rms_px for view in measured],
-                    unit="rms, px",
-                    marked=[view.name for view in measured if view.reason],
-                ),
-                "Outliers were rejected.",
-            ),
-            ReportPanel(
-                "Corners in each part of the picture",
-                draw_cells(camera.size, result.coverage.counts, MIN_CORNERS_PER_CELL, unit="corners"),
-                "The lens model is reliable only where corners were found.",
-            ),
-            ReportPanel("Lens distortion", draw_lens(camera), "Straight lines in the world, 10 degrees apart."),
-            ReportPanel("Corners found", _draw_corners(result), "Each dot is a corner of an accepted view."),
-        ),
+        panels=tuple(_build_panels(result)),
         findings=findings,
     )
 
 
+def _build_panels(result: IntrinsicsFit) -> list[ReportPanel]:
+    camera = result.camera
+    measured = [view for view in result.views if not math.isnan(view.rms_px)]
+    names, dropped = [view.name for view in measured], [view.name for view in measured if view.reason]
+    bars = draw_bars(names, [view.rms_px for view in measured], unit="rms, px", dropped=dropped)
+    cells = draw_cells(camera.size, result.coverage.counts, MIN_CORNERS_PER_CELL)
+    caption = "Found minus projected. Neighbours that all point one way show an error of the lens model."
+    covered = "The lens model is reliable only where corners were found."
+    return [
+        *build_error_panels(camera.size, result.points_px, result.errors_px, "projected", caption),
+        ReportPanel("Each view", bars, "Outliers were rejected."),
+        ReportPanel("Corners in each part of the picture", cells, covered),
+        ReportPanel("Lens distortion", draw_lens(camera), "Straight lines in the world, 10 degrees apart."),
+        ReportPanel("Corners found", _draw_corners(result), "Each dot is a corner of an accepted view."),
+    ]
+
+
 def list_facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
     """Return (name, value with its unit and standard deviation) of every measurement."""
-    camera, std = result.camera, result.std
-    rows = [
+    camera, (rms_px, fx_px) = result.camera, result.before_rejection
+    values = zip(result.std.items(), (camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients), strict=True)
+    return (
         ("rms", f"{result.rms_px:.3f} px in {len(result.accepted_views)} of {len(result.views)} views"),
-        ("before outlier rejection", f"{result.before_rejection[0]:.3f} px, fx {result.before_rejection[1]:.1f} px"),
-    ]
-    numbers = (camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients)
-    for (name, sigma), value in zip(std.items(), numbers, strict=True):
-        rows.append((name, f"{value:.2f} ± {sigma:.2f} px" if name[0] in "fc" else f"{value:.5f} ± {sigma:.5f}"))
-    tilts = ", ".join(f"{tilt} {count}" for tilt, count in result.coverage.tilts.items())
-    rows += [
+        ("before outlier rejection", f"{rms_px:.3f} px, fx {fx_px:.1f} px"),
+        *(
+            (name, f"{value:.2f} ± {std:.2f} px" if name[0] in "fc" else f"{value:.5f} ± {std:.5f}")
+            for (name, std), value in values
+        ),
         ("field of view", _format_field_of_view(camera)),
         ("resolution at the centre", f"{camera.px_per_degree():.1f} px per degree"),
-        ("far edge of the board", tilts),
-    ]
-    return tuple(rows)
+        ("far edge of the board", ", ".join(f"{tilt} {count}" for tilt, count in result.coverage.tilts.items())),
+    )
 
 
 def draw_lens(camera: CameraModel) -> Image:
@@ -131,83 +109,53 @@ def compute_known_share(camera: CameraModel) -> float:
     return float(_has_ray(camera, 60).mean())
 
 
-def _assess_fit(result: IntrinsicsFit) -> list[ReportFinding]:
-    found = []
+def _assess_fit(result: IntrinsicsFit) -> Iterator[ReportFinding]:
+    error = f"The reprojection error is {result.rms_px:.2f} px rms"
     if result.rms_px > MAX_RMS_PX:
-        found.append(
-            ReportFinding(
-                "refuse",
-                f"The reprojection error is {result.rms_px:.2f} px rms.",
-                "Check the board's columns and rows, that it is flat, and that pictures are sharp; "
-                "for a wide lens try --lens pinhole8 or --lens fisheye.",
-            )
-        )
+        advice = "Check the board's columns and rows, that it is flat, and that pictures are sharp; "
+        yield ReportFinding("refuse", f"{error}.", f"{advice}for a wide lens try --lens pinhole8 or --lens fisheye.")
     elif result.rms_px > GOOD_RMS_PX:
-        found.append(
-            ReportFinding(
-                "warn",
-                f"The reprojection error is {result.rms_px:.2f} px rms; good is {GOOD_RMS_PX}.",
-                "Use a stiff, flat board and hold it still; for a wide lens try --lens pinhole8 or fisheye.",
-            )
-        )
+        advice = "Use a stiff, flat board and hold it still; for a wide lens try --lens pinhole8 or fisheye."
+        yield ReportFinding("warn", f"{error}; good is {GOOD_RMS_PX}.", advice)
     share = max(result.std["fx"] / result.camera.fx, result.std["fy"] / result.camera.fy)
     if share > GOOD_FOCAL_STD:
-        found.append(
-            ReportFinding(
-                "refuse" if share > MAX_FOCAL_STD else "warn",
-                f"The focal length has a deviation of {100 * share:.1f} %; good is {100 * GOOD_FOCAL_STD:g} %.",
-                "Take more views with the board leaning by 20 to 40 degrees, left, right, up and down.",
-            )
+        yield ReportFinding(
+            "refuse" if share > MAX_FOCAL_STD else "warn",
+            f"The focal length has a deviation of {100 * share:.1f} %; good is {100 * GOOD_FOCAL_STD:g} %.",
+            "Take more views with the board leaning by 20 to 40 degrees, left, right, up and down.",
         )
-    return found
 
 
-def _assess_views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> list[ReportFinding]:
-    found = []
+def _assess_views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> Iterator[ReportFinding]:
     for view in result.rejected_views:
         advice = "Repeat it, sharper and nearer, if possible." if math.isfinite(view.rms_px) else "Leave it out."
-        found.append(ReportFinding("pass", f"{view.name} was dropped: {view.reason}.", advice))
+        yield ReportFinding("pass", f"{view.name} was dropped: {view.reason}.", advice)
     if unseen:
         names = ", ".join(view.name for view in unseen[:6]) + (" ..." if len(unseen) > 6 else "")
-        found.append(
-            ReportFinding(
-                "pass",
-                f"No board in {len(unseen)} picture{'s' * (len(unseen) > 1)}: {names}.",
-                "A chessboard must be seen whole; a ChArUco board needs 6 corners.",
-            )
-        )
+        message = f"No board in {len(unseen)} picture{'s' * (len(unseen) > 1)}: {names}."
+        yield ReportFinding("pass", message, "A chessboard must be seen whole; a ChArUco board needs 6 corners.")
     cover = result.coverage
     if cover.next_instruction:
-        found.append(
-            ReportFinding(
-                "warn",
-                f"The views cover {100 * cover.share:.0f} % of the required positions and tilts.",
-                f"Next: {cover.next_instruction}.",
-            )
-        )
-    return found
+        message = f"The views cover {100 * cover.share:.0f} % of the required positions and tilts."
+        yield ReportFinding("warn", message, f"Next: {cover.next_instruction}.")
 
 
-def _assess_field(result: IntrinsicsFit) -> list[ReportFinding]:
+def _assess_field(result: IntrinsicsFit) -> Iterator[ReportFinding]:
     share = compute_known_share(result.camera)
-    if share > FULL_SHARE:
-        return []
-    return [
-        ReportFinding(
+    if share <= FULL_SHARE:
+        yield ReportFinding(
             "pass" if share > 0.98 else "warn",
             f"The model covers {100 * share:.1f} % of the picture; the rest is invalid.",
             "Take views with the board in the corners of the picture, or try another --lens.",
         )
-    ]
 
 
 def _format_field_of_view(camera: CameraModel) -> str:
     wide, high = camera.size
     ends = [(-0.5, camera.cy), (wide - 0.5, camera.cy), (camera.cx, -0.5), (camera.cx, high - 0.5)]
-    rays = camera.unproject(ends)
-    angles = np.degrees(np.arctan2(np.hypot(rays[:, 0], rays[:, 1]), rays[:, 2]))
-    across, down = float(angles[0] + angles[1]), float(angles[2] + angles[3])
-    return " x ".join(f"{angle:.1f}°" if math.isfinite(angle) else "unknown" for angle in (across, down))
+    x, y, z = camera.unproject(ends).T
+    across_down = np.degrees(np.arctan2(np.hypot(x, y), z)).reshape(2, 2).sum(1)
+    return " x ".join(f"{angle:.1f}°" if math.isfinite(angle) else "unknown" for angle in across_down)
 
 
 def _draw_corners(result: IntrinsicsFit) -> Image:
@@ -217,11 +165,11 @@ def _draw_corners(result: IntrinsicsFit) -> Image:
     return render_axes(axes)
 
 
-def _grid(camera: CameraModel, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _grid(camera: CameraModel, count: int) -> Floats:
     wide, high = camera.size
     x, y = np.meshgrid(np.linspace(-0.5, wide - 0.5, count), np.linspace(-0.5, high - 0.5, count))
     return np.column_stack([x.ravel(), y.ravel()])
 
 
-def _has_ray(camera: CameraModel, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _has_ray(camera: CameraModel, count: int) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(camera.unproject(_grid(camera, count))).all(1))

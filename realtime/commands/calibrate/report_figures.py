@@ -12,22 +12,9 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError
 from engines import Image
-from realtime.commands.calibrate.report import PANEL
-from realtime.media.chart import (
-    AMBER,
-    BLUE,
-    GRID,
-    INK,
-    NORMAL,
-    PAPER,
-    VERMILLION,
-    add_axes,
-    add_legend,
-    label,
-    mix,
-    new_figure,
-    render,
-)  # fmt: skip
+from realtime.commands.calibrate.report import PANEL, ReportPanel
+from realtime.media import chart
+from realtime.media.chart import AMBER, BLUE, GRID, INK, NORMAL, PAPER, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 PALENESS = 0.55
 """The share of paper in a background."""
+_MAX_ARROWS = 600
 
 
 def create_image_axes(
@@ -48,7 +36,7 @@ def create_image_axes(
     scale = min((PANEL[0] - 20) / size[0], (PANEL[1] - 44) / size[1])
     width, height = size[0] * scale, size[1] * scale
     panel_height = round(height) + 44 if is_cropped else PANEL[1]
-    axes = new_figure(PANEL[0], panel_height).add_axes((0, 0, 1, 1))
+    axes = chart.new_figure(PANEL[0], panel_height).add_axes((0, 0, 1, 1))
     axes.set_position(((PANEL[0] - width) / 2 / PANEL[0], 1 - (10 + height) / panel_height, width / PANEL[0],
                        height / panel_height))  # fmt: skip
     if background is not None:
@@ -57,18 +45,18 @@ def create_image_axes(
         axes.imshow(shown[..., ::-1], extent=(-0.5, size[0] - 0.5, size[1] - 0.5, -0.5), aspect="auto")
     axes.set(xlim=(-0.5, size[0] - 0.5), ylim=(size[1] - 0.5, -0.5), xticks=[], yticks=[])
     axes.spines[:].set_color(GRID)
-    add_legend(axes, legend, below=True)
+    chart.add_legend(axes, legend, below=True)
     return axes
 
 
 def create_axes(**labels: str) -> Axes:
-    """Create a panel with axes for numbers; `labels` as for `add_axes`."""
-    return add_axes(new_figure(*PANEL), 58, 44, PANEL[0] - 80, PANEL[1] - 100, **labels)  # type: ignore[arg-type]
+    """Create a panel with axes for numbers; `labels` as for `chart.add_axes`."""
+    return chart.add_axes(chart.new_figure(*PANEL), 58, 44, PANEL[0] - 80, PANEL[1] - 100, **labels)  # type: ignore[arg-type]
 
 
 def render_axes(axes: Axes) -> Image:
     """Render the figure of these axes."""
-    return render(cast("Figure", axes.figure))
+    return chart.render(cast("Figure", axes.figure))
 
 
 def draw_arrows(axes: Axes, points: Floats, deltas: Floats, color: str, width: float = 1.6) -> None:
@@ -77,26 +65,38 @@ def draw_arrows(axes: Axes, points: Floats, deltas: Floats, color: str, width: f
                 headwidth=4, headlength=4, headaxislength=4, minlength=0.5)  # fmt: skip
 
 
-def draw_error_map(
-    size: tuple[int, int], points_px: Floats, errors_px: Floats, *, unit: str = "px", background: Image | None = None
-) -> Image:
+def draw_error_map(size: tuple[int, int], points_px: Floats, errors_px: Floats) -> Image:
     """Draw (N, 2) errors as magnified arrows at (N, 2) points of the camera's image."""
     if points_px.shape != errors_px.shape or points_px.ndim != 2 or points_px.shape[1] != 2:
         raise CalibrationError(f"places and errors must both be (N, 2), got {points_px.shape} and {errors_px.shape}")
     lengths = np.hypot(*errors_px.T)
     typical = float(np.median(lengths)) if len(lengths) else 0.0
     magnification = _round(0.03 * max(size) / typical if typical > 0 else 1.0)
-    legend = {
-        f"arrows {magnification:g} times as long; median {typical:.2g} {unit}": BLUE, "over 2 medians": AMBER,
-        "over 4": VERMILLION,
-    }  # fmt: skip
-    axes = create_image_axes(size, legend, background)
+    scale = f"arrows {magnification:g} times as long; median {typical:.2g} px"
+    axes = create_image_axes(size, {scale: BLUE, "over 2 medians": AMBER, "over 4": VERMILLION})
     reach = np.minimum(1.0, 0.15 * max(size) / np.maximum(lengths * magnification, 1e-9))
     arrows = errors_px * (magnification * reach)[:, None]
     level = np.searchsorted([2 * typical, 4 * typical], lengths)
     for number, color in enumerate((BLUE, AMBER, VERMILLION)):
         draw_arrows(axes, points_px[level == number], arrows[level == number], color)
     return render_axes(axes)
+
+
+def build_error_panels(
+    size: tuple[int, int], points_px: Floats, errors_px: Floats, predicted: str, caption: str
+) -> list[ReportPanel]:  # fmt: skip
+    """Draw the map and the distribution of (N, 2) errors. predicted: the verb for the expected position."""
+    step = max(1, len(errors_px) // _MAX_ARROWS)
+    lengths = np.hypot(*errors_px.T)
+    marks: list[tuple[float, str]] = []
+    if len(lengths):
+        median, p95 = (float(value) for value in np.percentile(lengths, (50, 95)))
+        marks = [(median, f"median {median:.2f}"), (p95, "95 % are smaller")]
+    histogram = draw_histogram(lengths, x_label=f"found minus {predicted}, px", marks=marks)
+    return [
+        ReportPanel("Error over the picture", draw_error_map(size, points_px[::step], errors_px[::step]), caption),
+        ReportPanel("Distribution of the errors", histogram),
+    ]
 
 
 def draw_histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]] = ()) -> Image:
@@ -110,45 +110,37 @@ def draw_histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float,
     for number, (at, text) in enumerate(marks):
         axes.axvline(at, color=AMBER, linewidth=2)
         right = at > 0.6 * top
-        label(axes, at, axes.get_ylim()[1], text, xytext=(-6 if right else 6, -12 - 16 * number),
+        chart.label(axes, at, axes.get_ylim()[1], text, xytext=(-6 if right else 6, -12 - 16 * number),
               ha="right" if right else "left")  # fmt: skip
     return render_axes(axes)
 
 
-def draw_bars(
-    names: Sequence[str],
-    values: Sequence[float],
-    *,
-    unit: str,
-    limit: float | None = None,
-    marked: Sequence[str] = (),
-    mark: str = "dropped",
-) -> Image:
-    """Draw one bar per name, the marked ones in another colour, and a line at the limit."""
+def draw_bars(names: Sequence[str], values: Sequence[float], *, unit: str, dropped: Sequence[str] = ()) -> Image:
+    """Draw one bar per name, the dropped ones in another colour."""
     heights = [value if math.isfinite(value) else 0.0 for value in values]
     axes = create_axes(y_label=unit)
-    axes.bar(range(len(heights)), heights, 0.7, color=[VERMILLION if name in marked else BLUE for name in names])
-    axes.set(xlim=(-0.5, max(1, len(names)) - 0.5), ylim=(0, max([*heights, limit or 0.0, 1e-9]) * 1.12))
+    axes.bar(range(len(heights)), heights, 0.7, color=[VERMILLION if name in dropped else BLUE for name in names])
+    axes.set(xlim=(-0.5, max(1, len(names)) - 0.5), ylim=(0, max([*heights, 1e-9]) * 1.12))
     every = max(1, math.ceil(len(names) / 8))
     axes.set_xticks(range(0, len(names), every), [name[-8:] for name in names[::every]], parse_math=False)
-    if limit is not None:
-        axes.axhline(limit, color=AMBER, linewidth=2)
-    if marked:
-        add_legend(axes, {"kept": BLUE, mark: VERMILLION})
+    if dropped:
+        chart.add_legend(axes, {"kept": BLUE, "dropped": VERMILLION})
     return render_axes(axes)
 
 
-def draw_cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int, *, unit: str) -> Image:
-    """Draw (rows, columns) counts over the camera's image: a cell is filled as far as it has enough."""
-    axes = create_image_axes(size, {f"{enough} or more {unit}": BLUE, "still missing": mix(BLUE, 0.8)})
+def draw_cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int) -> Image:
+    """Draw (rows, columns) counts of corners over the image: a cell is filled as far as it has enough."""
+    axes = create_image_axes(size, {f"{enough} or more corners": BLUE, "still missing": chart.mix(BLUE, 0.8)})
     width, height = size[0] / counts.shape[1], size[1] / counts.shape[0]
     for (row, column), count in np.ndenumerate(counts):
         share = min(1.0, count / enough)
         left, top = width * column - 0.5, height * row - 0.5
-        color = mix(BLUE, 0.93 * (1 - share))
+        color = chart.mix(BLUE, 0.93 * (1 - share))
         axes.bar(left + width / 2, 0.94 * height, 0.96 * width, bottom=top + 0.03 * height, color=color)
         ink = PAPER if share > 0.6 else VERMILLION if share < 1 else INK
-        label(axes, left + width / 2, top + height / 2, str(count), color=ink, size=NORMAL, ha="center", va="center")
+        chart.label(
+            axes, left + width / 2, top + height / 2, str(count), color=ink, size=NORMAL, ha="center", va="center"
+        )
     axes.set(xlim=(-0.5, size[0] - 0.5), ylim=(size[1] - 0.5, -0.5))
     return render_axes(axes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -38,9 +38,8 @@ _MIN_COVERED_SHARE = 0.25
 class GazeResult:
     """Holds the complete result of a calibration or validation.
 
-    fit, targets: None for a validation only. pairs, checks: samples for the fit and for the validation. before:
-    validation of the same samples without the calibration. missed: names of targets with too few samples. picture:
-    one scene frame.
+    fit, targets: None for a validation only. pairs, checks: samples for the fit and for the validation. missed: names
+    of targets with too few samples. picture: one scene frame.
     """
 
     calibration: GazeCalibration
@@ -48,24 +47,22 @@ class GazeResult:
     targets: TargetSamples | None
     pairs: Sequence[GazePairs]
     checks: Sequence[GazePairs]
-    before: GazeValidation | None
     missed: tuple[str, ...]
     picture: Image
     source: str
     file: str
 
-
-def validate_uncalibrated(checks: Sequence[GazePairs], calibration: GazeCalibration) -> GazeValidation | None:
-    """Validate the samples as the tracker reported them; None without usable samples."""
-    return (
-        validate_gaze(checks, calibration.view, lambda gaze_deg: gaze_deg) if any(p.is_usable for p in checks) else None
-    )
+    @property
+    def before(self) -> GazeValidation | None:
+        """The validation of the same samples without the calibration; None without usable samples."""
+        if not any(pairs.is_usable for pairs in self.checks):
+            return None
+        return validate_gaze(self.checks, self.calibration.view, lambda gaze_deg: gaze_deg)
 
 
 def build_page(found: GazeResult, date: str) -> ReportPage:
     """Build the page of the report."""
-    calibration = found.calibration
-    findings = assess_result(found)
+    calibration, findings = found.calibration, assess_result(found)
     wide, high = calibration.view.size
     panels = [
         ReportPanel("Before: gaze as the tracker reports it", *_draw_samples(found, corrected=False)),
@@ -73,11 +70,8 @@ def build_page(found: GazeResult, date: str) -> ReportPage:
         ReportPanel("Error over the picture", *_draw_expected_error(found)),
     ]
     if found.before is not None and calibration.validation is not None:
-        panels.append(
-            ReportPanel(
-                "Errors on the other targets", _draw_error_shares(found), "share of the gaze samples, before and after"
-            )
-        )
+        caption = "share of the gaze samples, before and after"
+        panels.append(ReportPanel("Errors on the other targets", _draw_error_shares(found), caption))
     return ReportPage(
         title="Gaze calibration" if found.fit is not None else "Gaze validation",
         subtitle=f"{found.source}, {wide} x {high} px, {date}",
@@ -103,12 +97,12 @@ def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
     out: list[tuple[str, str]] = []
     if checked is not None:
         was = f"{before.accuracy_deg:.2f}° -> " if before is not None else ""
-        bias = f"({before.bias_deg[0]:+.2f}°, {before.bias_deg[1]:+.2f}°) -> " if before is not None else ""
+        bias = " -> ".join("({:+.2f}°, {:+.2f}°)".format(*one.bias_deg) for one in (before, checked) if one is not None)
         out += [
             ("accuracy on other targets", f"{was}{checked.accuracy_deg:.2f}°"),
             ("median, 95th percentile", f"{checked.median_deg:.2f}°, {checked.p95_deg:.2f}°"),
             ("worst target", f"{checked.worst.accuracy_deg:.2f}°, {checked.worst.name}"),
-            ("bias right, down", f"{bias}({checked.bias_deg[0]:+.2f}°, {checked.bias_deg[1]:+.2f}°)"),
+            ("bias right, down", bias),
             (f"precision, sample to sample at {checked.rate_hz:.0f} Hz", f"{checked.precision_deg:.2f}°"),
             ("precision, BCEA 68 %", f"{checked.bcea_deg2:.2f} square degrees"),
             ("samples lost", f"{checked.loss:.1%}"),
@@ -119,9 +113,9 @@ def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
         ("model", calibration.map.kind),
     ]
     if found.fit is not None and found.targets is not None:
-        errors = ", ".join(f"{kind} {error:.2f}" for kind, error in found.fit.leave_one_out_deg.items())
+        errors = found.fit.leave_one_out_deg.items()
         out += [
-            ("left-out error, °", errors),
+            ("left-out error, °", ", ".join(f"{kind} {error:.2f}" for kind, error in errors)),
             ("targets, samples", f"{int((found.fit.target_weights > 0).sum())}, {sum(found.targets.samples)}"),
             ("stray samples left out", f"{sum(found.targets.outliers)}"),
             ("looks without confidence", f"{compute_discarded_share(found.pairs):.1%}"),
@@ -138,79 +132,61 @@ def assess_result(found: GazeResult) -> tuple[ReportFinding, ...]:
     return sort_findings(out)
 
 
-def _assess_accuracy(found: GazeResult) -> list[ReportFinding]:
+def _assess_accuracy(found: GazeResult) -> Iterator[ReportFinding]:
     checked = found.calibration.validation
     if checked is None:
-        return [
-            ReportFinding("warn", "This calibration was not validated on other targets.", "gazecast calibrate validate")
-        ]
-    if checked.verdict == "refuse":
-        return [ReportFinding("refuse", f"Gaze is {checked.reason}.", "Adjust the eye cameras, then calibrate again.")]
-    out: list[ReportFinding] = []
-    if checked.worst.accuracy_deg > PASS_WORST_DEG:
-        message = f"At {checked.worst.name} gaze is off by {checked.worst.accuracy_deg:.1f}°."
-        out.append(ReportFinding("warn", message, "Repeat the targets near it; fixate the centre of each marker."))
-    if checked.accuracy_deg > PASS_DEG:
-        message = f"{checked.accuracy_deg:.1f}° is more than {PASS_DEG:g}°; choose larger or nearer objects."
-        out.append(
-            ReportFinding(
-                "warn", message, "Adjust the headset so that the eye cameras see the pupils, and calibrate again."
-            )
-        )
-    return out
+        message = "This calibration was not validated on other targets."
+        yield ReportFinding("warn", message, "gazecast calibrate validate")
+    elif checked.verdict == "refuse":
+        yield ReportFinding("refuse", f"Gaze is {checked.reason}.", "Adjust the eye cameras, then calibrate again.")
+    else:
+        if checked.worst.accuracy_deg > PASS_WORST_DEG:
+            message = f"At {checked.worst.name} gaze is off by {checked.worst.accuracy_deg:.1f}°."
+            yield ReportFinding("warn", message, "Repeat the targets near it; fixate the centre of each marker.")
+        if checked.accuracy_deg > PASS_DEG:
+            message = f"{checked.accuracy_deg:.1f}° is more than {PASS_DEG:g}°; choose larger or nearer objects."
+            advice = "Adjust the headset so that the eye cameras see the pupils, and calibrate again."
+            yield ReportFinding("warn", message, advice)
 
 
-def _assess_targets(found: GazeResult) -> list[ReportFinding]:
-    out: list[ReportFinding] = []
+def _assess_targets(found: GazeResult) -> Iterator[ReportFinding]:
     if found.fit is not None and found.targets is not None:
         off = [name for name, trust in zip(found.targets.names, found.fit.target_weights, strict=True) if trust == 0]
         if off:
-            out.append(
-                ReportFinding("warn", f"Probably not fixated, left out: {', '.join(off)}.", "Repeat with key r.")
-            )
+            yield ReportFinding("warn", f"Probably not fixated, left out: {', '.join(off)}.", "Repeat with key r.")
     if found.missed:
-        out.append(
-            ReportFinding(
-                "warn", f"Too few samples at: {', '.join(found.missed)}.", "Keep them in the picture, and fixate each."
-            )
-        )
-    return out
+        message = f"Too few samples at: {', '.join(found.missed)}."
+        yield ReportFinding("warn", message, "Keep them in the picture, and fixate each.")
 
 
-def _assess_tracker(found: GazeResult) -> list[ReportFinding]:
+def _assess_tracker(found: GazeResult) -> Iterator[ReportFinding]:
     share = compute_discarded_share([*found.pairs, *found.checks])
-    if share <= MAX_DISCARDED_SHARE:
-        return []
-    message = f"The tracker's confidence was too low in {share:.0%} of the samples."
-    return [ReportFinding("warn", message, "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses.")]
+    if share > MAX_DISCARDED_SHARE:
+        message = f"The tracker's confidence was too low in {share:.0%} of the samples."
+        advice = "Adjust the eye cameras; keep direct sun off the eyes; clean the lenses."
+        yield ReportFinding("warn", message, advice)
 
 
-def _assess_coverage(found: GazeResult) -> list[ReportFinding]:
-    out: list[ReportFinding] = []
+def _assess_coverage(found: GazeResult) -> Iterator[ReportFinding]:
     view = found.calibration.view
     if not view.is_exact:
         message = "No camera calibration was given: one degree is assumed to be 1 % of the picture's width."
-        out.append(ReportFinding("warn", message, "gazecast calibrate camera, then calibrate gaze with --camera FILE."))
+        yield ReportFinding("warn", message, "gazecast calibrate camera, then calibrate gaze with --camera FILE.")
     hull = _hull_px(found.calibration)
     covered = float(cv2.contourArea(hull.astype(np.float32))) / (view.size[0] * view.size[1])
     if covered < _MIN_COVERED_SHARE:
         message = f"The targets cover {covered:.0%} of the picture; beyond them gaze is extrapolated."
-        out.append(ReportFinding("warn", message, "Come nearer to the screen, or calibrate with --method head."))
-    return out
-
-
-# -- figures ----------------------------------------------------------------------------------------------------------
+        yield ReportFinding("warn", message, "Come nearer to the screen, or calibrate with --method head.")
 
 
 def _draw_samples(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
     """Draw targets and their gaze samples over the picture; also return the caption."""
     calibration = found.calibration
-    wide, high = calibration.view.size
-    legend = {"samples of the fit": BLUE} if found.pairs else {}
-    legend |= {"samples at other targets": LILAC} if found.checks else {}
-    legend |= {} if corrected else {"error": AMBER}
-    axes = create_image_axes((wide, high), legend, found.picture, is_cropped=True)
-    drawn = [(pairs, color) for pairs, color in _all_pairs(found) if len(pairs)]
+    wide = calibration.view.size[0]
+    roles = ((found.pairs, "samples of the fit", BLUE), (found.checks, "samples at other targets", LILAC))
+    legend = {text: color for samples, text, color in roles if samples} | ({} if corrected else {"error": AMBER})
+    axes = create_image_axes(calibration.view.size, legend, found.picture, is_cropped=True)
+    drawn = [(pairs, color) for samples, _, color in roles for pairs in samples if len(pairs)]
     offsets = [(calibration.apply(p.gaze_px).px if corrected else p.gaze_px) - p.target_px for p, _ in drawn]
     grow = choose_magnification(offsets, 0.025 * wide) if corrected else 1
     for (pairs, color), offset in zip(drawn, offsets, strict=True):
@@ -225,10 +201,6 @@ def _draw_samples(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
     return render_axes(axes), f"{caption}; errors drawn {grow} times as large" if grow > 1 else caption
 
 
-def _all_pairs(found: GazeResult) -> list[tuple[GazePairs, str]]:
-    return [*((pairs, BLUE) for pairs in found.pairs), *((pairs, LILAC) for pairs in found.checks)]
-
-
 def choose_magnification(offsets: Sequence[Floats], wanted_px: float) -> int:
     """Choose the factor, 1 to 20, that enlarges most (N, 2) offsets to at most `wanted_px`."""
     sizes = [np.linalg.norm(offset, axis=-1).ravel() for offset in offsets]
@@ -238,27 +210,24 @@ def choose_magnification(offsets: Sequence[Floats], wanted_px: float) -> int:
 
 def _draw_expected_error(found: GazeResult) -> tuple[Image, str]:
     """Draw expected error, hull and validated targets; also return the caption."""
-    calibration = found.calibration
-    wide, high = calibration.view.size
-    xs, ys = np.linspace(0, wide - 1, _CELLS[0]), np.linspace(0, high - 1, _CELLS[1])
-    places = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
+    calibration, view = found.calibration, found.calibration.view
+    grid = np.meshgrid(*(np.linspace(0, side - 1, cells) for side, cells in zip(view.size, _CELLS, strict=True)))
+    places = np.stack(grid, -1).reshape(-1, 2)
     # Cells are true gaze positions; one step back along the correction approximates the tracker's raw gaze.
-    raw = 2 * places - calibration.apply(places).px
-    applied = calibration.apply(raw)
-    degrees = (applied.radius_px / calibration.view.px_per_degree(applied.px)).reshape(_CELLS[1], _CELLS[0])
-    level = np.searchsorted([level for level, _ in LEVELS], degrees)
+    applied = calibration.apply(2 * places - calibration.apply(places).px)
+    degrees = (applied.radius_px / view.px_per_degree(applied.px)).reshape(_CELLS[::-1])
+    level = np.searchsorted([limit for limit, _ in LEVELS], degrees)
     tints = np.array([tuple(bytes.fromhex(color[1:]))[::-1] for _, color in LEVELS], np.uint8)
-    used = range(int(level.min()), int(level.max()) + 1)
-    names = [*(f"to {limit:g}°" for limit, _ in LEVELS[:-1]), "more"]
-    axes = create_image_axes(
-        (wide, high), {names[n]: mix(LEVELS[n][1], PALENESS) for n in used}, tints[level], is_cropped=True
-    )
+    legend = {
+        f"to {limit:g}°" if limit < float("inf") else "more": mix(color, PALENESS)
+        for limit, color in LEVELS[level.min() : level.max() + 1]
+    }
+    axes = create_image_axes(view.size, legend, tints[level], is_cropped=True)
     hull = _hull_px(calibration)
     axes.plot(*np.append(hull, hull[:1], axis=0).T, color=INK, linewidth=1.4, linestyle="--")
-    checked = calibration.validation
-    targets = checked.targets if checked is not None else ()
-    ends = [calibration.view.to_pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
-    grow = choose_magnification([to - at for at, to in ends], 0.06 * wide)
+    targets = calibration.validation.targets if calibration.validation is not None else ()
+    ends = [view.to_pixels(np.cumsum([t.place_deg, t.offset_deg], axis=0)) for t in targets]
+    grow = choose_magnification([to - at for at, to in ends], 0.06 * view.size[0])
     for target, (at, to) in zip(targets, ends, strict=True):
         axes.plot(*at, "o", markersize=7, color=INK)
         draw_arrows(axes, at[None], grow * (to - at)[None], VERMILLION, 2.2)
@@ -271,13 +240,9 @@ def _draw_expected_error(found: GazeResult) -> tuple[Image, str]:
 def _draw_error_shares(found: GazeResult) -> Image:
     """Draw the distribution of errors at the other targets, before and after."""
     view = found.calibration.view
-    both: list[Floats] = []
-    for correct in (lambda gaze_deg: gaze_deg, found.calibration.correct_deg):
-        each = [
-            view.angles_between_deg(correct(view.to_degrees(p.gaze_px)), view.to_degrees(p.target_px))
-            for p in found.checks
-        ]
-        both.append(np.concatenate(each))
+    gaze_deg = view.to_degrees(np.concatenate([pairs.gaze_px for pairs in found.checks]))
+    target_deg = view.to_degrees(np.concatenate([pairs.target_px for pairs in found.checks]))
+    both = [view.angles_between_deg(gaze, target_deg) for gaze in (gaze_deg, found.calibration.correct_deg(gaze_deg))]
     top = max(2.0, float(np.percentile(np.concatenate(both), 99)) * 1.15)
     edges = np.linspace(0, top, 41)
     shares = [100 * np.histogram(np.minimum(e, top), edges)[0] / len(e) for e in both]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,11 @@ from calibration.lens import Floats
 from calibration.uncertain_transform import UncertainTransform
 from engines import Image
 from realtime.commands.calibrate.report import PANEL, ReportFinding, ReportPage, ReportPanel, sort_findings
-from realtime.commands.calibrate.report_figures import draw_bars, draw_error_map, draw_histogram, render_axes
+from realtime.commands.calibrate.report_figures import build_error_panels, draw_bars, render_axes
 from realtime.media.chart import AMBER, BLUE, FAINT, GRID, SMALL, add_axes, add_legend, draw_dots, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 GOOD_SIGMA_M, MAX_SIGMA_M = 0.002, 0.01
 GOOD_RMS_M, MAX_RMS_M = 0.003, 0.015
@@ -33,24 +37,9 @@ class StationImage:
 
 def assess_result(result: HandEyeResult, skipped: Sequence[tuple[str, str]] = ()) -> tuple[ReportFinding, ...]:
     """Return the findings, worst first. skipped: (name, reason) of poses without a board."""
-    found = [*_assess_errors(result), *_assess_poses(result)]
-    found += [
-        ReportFinding(
-            "pass", f"{residual.name} was dropped: {residual.reason}.", "Let the robot stand still before each picture."
-        )
-        for residual in result.residuals
-        if residual.reason
-    ]
-    if skipped:
-        names = ", ".join(f"{name} ({reason})" for name, reason in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
-        found.append(
-            ReportFinding("pass", f"Not used: {names}.", "Show the whole board, sharp and larger in the picture.")
-        )
-    if not found:
-        found = [
-            ReportFinding("pass", "Nothing is missing.", "Calibrate again when the camera or the board was touched.")
-        ]
-    return sort_findings(found)
+    return sort_findings([*_assess_errors(result), *_assess_poses(result, skipped)]) or (
+        ReportFinding("pass", "Nothing is missing.", "Calibrate again when the camera or the board was touched."),
+    )
 
 
 def build_page(
@@ -63,41 +52,14 @@ def build_page(
 ) -> ReportPage:
     """Build the page of the report. compared: another method and its distance from this result, m and rad."""
     findings = assess_result(result, skipped)
-    names = [residual.name for residual in result.residuals]
-    marked = [residual.name for residual in result.residuals if residual.reason]
-    in_mm = draw_bars(names, [1000 * r.translation_m for r in result.residuals], unit="mm", marked=marked)
-    in_deg = draw_bars(names, [math.degrees(r.rotation_rad) for r in result.residuals], unit="degrees", marked=marked)
-    panels = [
-        ReportPanel(
-            "Each pose: position of the board",
-            in_mm,
-            "Distance of the board from the position that the result predicts.",
-        ),
-        ReportPanel(
-            "Each pose: orientation of the board",
-            in_deg,
-            "Large here but small in position: the board was detected badly.",
-        ),
-        ReportPanel(
-            "Rotations of the gripper",
-            draw_rotations(stations),
-            "Dots in all directions determine the result; dots on a line do not.",
-        ),
-        ReportPanel("Positions", draw_positions(result, stations), "Seen from above the base, in metres."),
-    ]
+    panels = _build_panels(result, stations)
     if pictured is not None:
         errors = pictured.found_px - pictured.predicted_px
         is_finite = np.isfinite(errors).all(1)
-        step = max(1, int(is_finite.sum()) // 500)
-        over = draw_error_map(pictured.camera.size, pictured.predicted_px[is_finite][::step], errors[is_finite][::step])
-        sizes = np.hypot(*errors[is_finite].T)
-        marks = ((float(np.median(sizes)), f"median {np.median(sizes):.2f}"),) if len(sizes) else ()
-        panels += [
-            ReportPanel("Error over the picture", over, "Detected corners minus those predicted by robot and result."),
-            ReportPanel(
-                "Distribution of the errors", draw_histogram(sizes, x_label="found minus predicted, px", marks=marks)
-            ),
-        ]
+        panels += build_error_panels(
+            pictured.camera.size, pictured.predicted_px[is_finite], errors[is_finite], "predicted",
+            "Detected corners minus those predicted by robot and result.",
+        )  # fmt: skip
     return ReportPage(
         title=f"Hand-eye calibration, {result.setup.replace('-', ' ')}",
         subtitle=subtitle,
@@ -110,20 +72,36 @@ def build_page(
     )
 
 
+def _build_panels(result: HandEyeResult, stations: Sequence[HandEyeStation]) -> list[ReportPanel]:
+    residuals = result.residuals
+    names, dropped = [r.name for r in residuals], [r.name for r in residuals if r.reason]
+    in_mm = draw_bars(names, [1000 * r.translation_m for r in residuals], unit="mm", dropped=dropped)
+    in_deg = draw_bars(names, [math.degrees(r.rotation_rad) for r in residuals], unit="degrees", dropped=dropped)
+    position = "Distance of the board from the position that the result predicts."
+    orientation = "Large here but small in position: the board was detected badly."
+    rotations = "Dots in all directions determine the result; dots on a line do not."
+    return [
+        ReportPanel("Each pose: position of the board", in_mm, position),
+        ReportPanel("Each pose: orientation of the board", in_deg, orientation),
+        ReportPanel("Rotations of the gripper", draw_rotations(stations), rotations),
+        ReportPanel("Positions", draw_positions(result, stations), "Seen from above the base, in metres."),
+    ]
+
+
 def list_facts(result: HandEyeResult, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:
     """Return (name, value with unit and standard deviation) of every measurement."""
     largest_deg, secondary_deg = math.degrees(result.max_rotation_rad), math.degrees(result.secondary_rotation_rad)
-    rotations = f"{largest_deg:.0f}°, rms {secondary_deg:.0f}° about other axes"
     worst = max(result.accepted, key=lambda residual: residual.translation_m)
     rows = [
         *_list_transform(result.transform_names[0], result.x),
         ("poses", f"{len(result.accepted)} of {len(result.residuals)}, by {result.method}"),
-        ("largest rotation", rotations),
+        ("largest rotation", f"{largest_deg:.0f}°, rms {secondary_deg:.0f}° about other axes"),
         *_list_transform(result.transform_names[1], result.y),
         ("worst accepted pose", f"{worst.name}, {1000 * worst.translation_m:.2f} mm"),
     ]
     if compared is not None:
-        rows.append((f"distance from {compared[0]}", f"{1000 * compared[1]:.2f} mm, {math.degrees(compared[2]):.3f}°"))
+        method, metres, radians = compared
+        rows.append((f"distance from {method}", f"{1000 * metres:.2f} mm, {math.degrees(radians):.3f}°"))
     return tuple(rows)
 
 
@@ -132,110 +110,79 @@ def draw_rotations(stations: Sequence[HandEyeStation]) -> Image:
     first = stations[0].base_from_gripper.inverse()
     rotations = np.degrees([(first @ station.base_from_gripper).rotvec_rad for station in stations])
     reach = max(30.0, float(np.abs(rotations[:, :2]).max()) * 1.1)
-    return _scatter(rotations[:, :2], reach, "about x, degrees", "about y, degrees", 2.5 + np.abs(rotations[:, 2]) / 25)
+    axes = _create_square_axes("about x, degrees", "about y, degrees", np.zeros(2), reach)
+    draw_dots(axes, rotations[:, :2], BLUE, 2.5 + np.abs(rotations[:, 2]) / 25, 0.75)
+    return render_axes(axes)
 
 
 def draw_positions(result: HandEyeResult, stations: Sequence[HandEyeStation]) -> Image:
     """Draw camera and board from above, in the frame of the robot's base."""
+    x = result.x.pose
     if result.setup == "eye-in-hand":
-        places = np.array([(s.base_from_gripper @ result.x.pose).translation_m for s in stations])
-        board = result.y.pose.translation_m
+        poses, names = [*(s.base_from_gripper @ x for s in stations), result.y.pose], ("camera", "board")
     else:
-        places = np.array([(result.x.pose @ s.camera_from_board).translation_m for s in stations])
-        board = result.x.pose.translation_m
-    middle = np.append(places, board[None], axis=0)[:, :2].mean(0)
-    reach = max(0.05, float(np.abs(np.append(places, board[None], axis=0)[:, :2] - middle).max()) * 1.15)
-    names = ("camera", "board") if result.setup == "eye-in-hand" else ("board", "camera")
-    return _scatter(
-        places[:, :2],
-        reach,
-        "x of the base, m",
-        "y of the base, m",
-        np.full(len(places), 3.5),
-        middle,
-        board[:2],
-        names,
-    )
+        poses, names = [*(x @ s.camera_from_board for s in stations), x], ("board", "camera")
+    places = np.array([pose.translation_m for pose in poses])[:, :2]
+    middle = places.mean(0)
+    reach = max(0.05, float(np.abs(places - middle).max()) * 1.15)
+    axes = _create_square_axes("x of the base, m", "y of the base, m", middle, reach)
+    draw_dots(axes, places[:-1], BLUE, 3.5, 0.75)
+    draw_dots(axes, places[-1], AMBER, 7)
+    add_legend(axes, dict(zip(names, (BLUE, AMBER), strict=True)))
+    return render_axes(axes)
 
 
-def _scatter(
-    points: Floats,
-    reach: float,
-    x_label: str,
-    y_label: str,
-    radii: Floats,
-    middle: Floats | None = None,
-    target: Floats | None = None,
-    names: tuple[str, str] = ("", ""),
-) -> Image:
-    """Draw dots with radii in px in a square of +-`reach` around the middle, and a larger one at the target."""
-    x, y = (0.0, 0.0) if middle is None else (float(middle[0]), float(middle[1]))
-    side = PANEL[1] - 92
+def _create_square_axes(x_label: str, y_label: str, middle: Floats, reach: float) -> Axes:
+    """Create a panel with a square of +-`reach` around the (2,) middle."""
+    (x, y), side = middle, PANEL[1] - 92
     axes = add_axes(new_figure(*PANEL), (PANEL[0] - side) / 2, 36, side, side, x_label=x_label, x_bins=5)
     axes.set_ylabel(y_label, size=SMALL, color=FAINT, loc="top")
     axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach))
     axes.grid(visible=True, color=GRID, linewidth=1)
-    draw_dots(axes, points, BLUE, radii, 0.75)
-    if target is not None:
-        draw_dots(axes, target, AMBER, 7)
-        add_legend(axes, {names[0]: BLUE, names[1]: AMBER})
-    return render_axes(axes)
+    return axes
 
 
 def _list_transform(name: str, known: UncertainTransform) -> list[tuple[str, str]]:
+    deviations = np.sqrt(np.diag(known.covariance))
+    in_mm = "  ".join(f"{1000 * value:.2f}" for value in deviations[:3])
     return [
         (f"{name}, mm", "  ".join(f"{1000 * value:.2f}" for value in known.pose.translation_m)),
-        ("  standard deviations", _format_deviations(known)),
+        ("  standard deviations", f"{in_mm} mm, {math.degrees(float(np.linalg.norm(deviations[3:]))):.3f}°"),
         ("  quaternion x y z w", "  ".join(f"{value:.5f}" for value in known.pose.quaternion_xyzw)),
     ]
 
 
-def _format_deviations(known: UncertainTransform) -> str:
-    deviations = np.sqrt(np.diag(known.covariance))
-    places = "  ".join(f"{1000 * value:.2f}" for value in deviations[:3])
-    return f"{places} mm, {math.degrees(float(np.linalg.norm(deviations[3:]))):.3f}°"
-
-
-def _assess_errors(result: HandEyeResult) -> list[ReportFinding]:
-    found, sigma = [], result.x.sigma_m
+def _assess_errors(result: HandEyeResult) -> Iterator[ReportFinding]:
     if result.rms_m > GOOD_RMS_M:
-        found.append(
-            ReportFinding(
-                "refuse" if result.rms_m > MAX_RMS_M else "warn",
-                f"The poses disagree by {1000 * result.rms_m:.1f} mm; good is {1000 * GOOD_RMS_M:g} mm.",
-                "Check the setup (camera on the gripper, or beside the robot) and the board's measures, that "
-                "quaternions are x y z w and poses base_from_gripper, and that pose and picture are simultaneous.",
-            )
+        yield ReportFinding(
+            "refuse" if result.rms_m > MAX_RMS_M else "warn",
+            f"The poses disagree by {1000 * result.rms_m:.1f} mm; good is {1000 * GOOD_RMS_M:g} mm.",
+            "Check the setup (camera on the gripper, or beside the robot) and the board's measures, that quaternions "
+            "are x y z w and poses base_from_gripper, and that pose and picture are simultaneous.",
         )
-    if sigma > GOOD_SIGMA_M:
-        found.append(
-            ReportFinding(
-                "refuse" if sigma > MAX_SIGMA_M else "warn",
-                f"{result.transform_names[0]} has a standard deviation of {1000 * sigma:.1f} mm; "
-                f"good is {1000 * GOOD_SIGMA_M:g} mm.",
-                "Record more poses, nearer to the board and with larger rotations.",
-            )
+    sigma_m = result.x.sigma_m
+    if sigma_m > GOOD_SIGMA_M:
+        yield ReportFinding(
+            "refuse" if sigma_m > MAX_SIGMA_M else "warn",
+            f"{result.transform_names[0]} has a standard deviation of {1000 * sigma_m:.1f} mm; "
+            f"good is {1000 * GOOD_SIGMA_M:g} mm.",
+            "Record more poses, nearer to the board and with larger rotations.",
         )
-    return found
 
 
-def _assess_poses(result: HandEyeResult) -> list[ReportFinding]:
-    found = []
+def _assess_poses(result: HandEyeResult, skipped: Sequence[tuple[str, str]]) -> Iterator[ReportFinding]:
     if len(result.accepted) < RECOMMENDED_POSES:
-        found.append(
-            ReportFinding(
-                "warn",
-                f"{len(result.accepted)} poses are few; good are {RECOMMENDED_POSES} to 15.",
-                "Record more.",
-            )
-        )
+        message = f"{len(result.accepted)} poses are few; good are {RECOMMENDED_POSES} to 15."
+        yield ReportFinding("warn", message, "Record more.")
     if result.secondary_rotation_rad < GOOD_SECONDARY_ROTATION_RAD:
-        found.append(
-            ReportFinding(
-                "warn",
-                f"The gripper rotated mostly about one axis, by {math.degrees(result.secondary_rotation_rad):.0f}° "
-                "across it.",
-                "Turn it by 30 degrees and more about a second axis, too.",
-            )
-        )
-    return found
+        across = f"{math.degrees(result.secondary_rotation_rad):.0f}° across it"
+        message = f"The gripper rotated mostly about one axis, by {across}."
+        yield ReportFinding("warn", message, "Turn it by 30 degrees and more about a second axis, too.")
+    for residual in result.residuals:
+        if residual.reason:
+            message = f"{residual.name} was dropped: {residual.reason}."
+            yield ReportFinding("pass", message, "Let the robot stand still before each picture.")
+    if skipped:
+        names = ", ".join(f"{name} ({reason})" for name, reason in skipped[:5]) + (" ..." if len(skipped) > 5 else "")
+        advice = "Show the whole board, sharp and larger in the picture."
+        yield ReportFinding("pass", f"Not used: {names}.", advice)

@@ -15,7 +15,6 @@ from realtime.commands.calibrate.report_gaze import (
     assess_result,
     build_page,
     choose_magnification,
-    validate_uncalibrated,
 )
 
 SIZE = (1000, 600)
@@ -44,9 +43,7 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
     if checks:
         made = made.with_validation(checks)
     picture = np.full((600, 1000, 3), 120, np.uint8)
-    return GazeResult(
-        made, fit, targets, pairs, checks, validate_uncalibrated(checks, made), missed, picture, "camera:0", "g.json"
-    )
+    return GazeResult(made, fit, targets, pairs, checks, missed, picture, "camera:0", "g.json")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +84,7 @@ def test_the_page_has_all_figures_and_can_be_drawn():
     ]  # fmt: skip
     assert made.png().shape[1] > 1000
     assert dict(made.facts)["accuracy on other targets"].startswith(("2.6", "2.7"))  # 25 and 10 px of 10 px a degree
-    alone = build_page(dataclasses.replace(found(others=[]), checks=(), before=None), "2026-01-01")
+    alone = build_page(dataclasses.replace(found(others=[]), checks=()), "2026-01-01")
     assert len(alone.panels) == 3
     assert alone.png().size
 
