@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import cv2
@@ -24,10 +23,11 @@ from calibration.lens import Floats
 
 Model = Literal["pinhole", "fisheye"]
 _DEGREE = math.radians(1)
+_SMALL_DEG = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class CameraModel(ABC):
+class CameraModel:
     """A camera model that holds at one resolution; `PinholeCamera` or `FisheyeCamera`.
 
     size: (width, height) in pixels. fx, fy: focal lengths, px. cx, cy: principal point, px.
@@ -42,7 +42,7 @@ class CameraModel(ABC):
     coefficients: tuple[float, ...] = ()
 
     model: ClassVar[Model]
-    _LENGTHS: ClassVar[tuple[int, ...]]
+    _LENS: ClassVar[lens.LensFunctions]
 
     def __post_init__(self) -> None:
         width, height = self.size
@@ -51,8 +51,8 @@ class CameraModel(ABC):
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.coefficients)
         if not all(math.isfinite(value) for value in numbers) or self.fx <= 0 or self.fy <= 0:
             raise CalibrationError(f"focal lengths must be above 0 and all numbers finite, got {numbers}")
-        if len(self.coefficients) not in self._LENGTHS:
-            expected = ", ".join(map(str, self._LENGTHS))
+        if len(self.coefficients) not in self._LENS.lengths:
+            expected = ", ".join(map(str, self._LENS.lengths))
             raise CalibrationError(
                 f"a {self.model} camera has {expected} lens coefficients, got {len(self.coefficients)}; "
                 "models with thin prism or tilted sensor are not known here"
@@ -73,9 +73,9 @@ class CameraModel(ABC):
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
     @property
-    @abstractmethod
     def max_angle_rad(self) -> float:
-        """Angle from the axis up to which the lens model holds, radians."""
+        """Angle from the axis up to which the lens model holds, radians: where its polynomial increases."""
+        return self._LENS.limit_rad(self._padded_coefficients)
 
     def project(self, points: ArrayLike, *, margin_px: float = 0.0) -> Floats:
         """Project (N, 3) points or rays in the camera's frame to (N, 2) px.
@@ -84,14 +84,14 @@ class CameraModel(ABC):
         far outside the picture, where the model is valid.
         """
         points = _as_rows(points, 3)
-        pixels = self._distort(points) * (self.fx, self.fy) + (self.cx, self.cy)
+        pixels = self._distort_to_pixels(points)
         return np.asarray(np.where(self.contains(pixels, margin_px=margin_px)[:, None], pixels, np.nan))
 
     def unproject(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> Floats:
         """Unproject (N, 2) px to (N, 3) unit rays; NaN outside the picture and where the model is invalid."""
         points = _as_rows(points_px, 2)
         points = np.where(self.contains(points, margin_px=margin_px)[:, None], points, np.nan)
-        return self._undistort_to_rays((points - (self.cx, self.cy)) / (self.fx, self.fy))
+        return self._LENS.undistort(self._padded_coefficients, (points - (self.cx, self.cy)) / (self.fx, self.fy))
 
     def contains(self, points_px: ArrayLike, *, margin_px: float = 0.0) -> NDArray[np.bool_]:
         """Whether each of (N, 2) px lies in the picture, (N,)."""
@@ -118,42 +118,39 @@ class CameraModel(ABC):
                 f"the picture is {image.shape[1]} x {image.shape[0]}, the camera was calibrated at "
                 f"{self.size[0]} x {self.size[1]}; capture at that resolution or calibrate again"
             )
-        return np.asarray(cv2.remap(image, *_undistortion_maps(self), cv2.INTER_LINEAR))
+        return np.asarray(cv2.remap(image, _undistortion_map(self), np.empty(0, np.float32), cv2.INTER_LINEAR))
 
     def px_per_degree(self, at_px: tuple[float, float] | None = None) -> float:
         """Compute the pixels per degree at a point, by default the principal point.
 
         The geometric mean over directions; NaN where the model is invalid.
         """
-        ray = self.unproject([at_px])[0] if at_px is not None else np.array([0.0, 0.0, 1.0])
-        tangent = np.cross(ray, [0.0, 1.0, 0.0] if abs(ray[1]) < 0.9 else [1.0, 0.0, 0.0])
-        tangent /= np.linalg.norm(tangent)
-        step, other_tangent = 0.01 * _DEGREE, np.cross(ray, tangent)
-        pixels = self._distort(
-            np.stack([ray + step * d for d in (tangent, -tangent, other_tangent, -other_tangent)])
-        ) * (self.fx, self.fy)
-        a, b = (pixels[0] - pixels[1]) / 0.02, (pixels[2] - pixels[3]) / 0.02
-        return math.sqrt(abs(a[0] * b[1] - a[1] * b[0]))
+        rays = self.unproject([at_px]) if at_px is not None else np.array([[0.0, 0.0, 1.0]])
+        return float(self.px_per_degree_along(rays)[0])
+
+    def px_per_degree_along(self, rays: Floats) -> Floats:
+        """Compute the (N,) pixels per degree along (N, 3) unit rays, as `px_per_degree` does at points."""
+        tangents = np.cross(rays, np.where(np.abs(rays[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]]))
+        tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+        ahead, behind = (
+            [self._distort_to_pixels(rays + step * d) for d in (tangents, np.cross(rays, tangents))]
+            for step in (_SMALL_DEG * _DEGREE, -_SMALL_DEG * _DEGREE)
+        )
+        a, b = ((there - here) / (2 * _SMALL_DEG) for there, here in zip(ahead, behind, strict=True))
+        return np.asarray(np.sqrt(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])))
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to JSON values; `camera_from_dict` reads them."""
-        return {
-            "model": self.model,
-            "size": list(self.size),
-            "fx": self.fx,
-            "fy": self.fy,
-            "cx": self.cx,
-            "cy": self.cy,
-            "coefficients": list(self.coefficients),
-        }
+        fields = asdict(self) | {"size": list(self.size), "coefficients": list(self.coefficients)}
+        return {"model": self.model, **fields}
 
-    @abstractmethod
-    def _distort(self, points: Floats) -> Floats:
-        """Project (N, 3) points to the (N, 2) distorted plane at focal length 1."""
+    @property
+    def _padded_coefficients(self) -> lens.Coefficients:
+        return self.coefficients + (0.0,) * (self._LENS.lengths[-1] - len(self.coefficients))
 
-    @abstractmethod
-    def _undistort_to_rays(self, distorted: Floats) -> Floats:
-        """Convert (N, 2) on the distorted plane to (N, 3) unit rays."""
+    def _distort_to_pixels(self, points: Floats) -> Floats:
+        distorted = self._LENS.distort(self._padded_coefficients, points)
+        return np.asarray(distorted * (self.fx, self.fy) + (self.cx, self.cy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +158,7 @@ class PinholeCamera(CameraModel):
     """A camera that has OpenCV's standard lens: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 ordinary, 8 wide, up to 110 degrees."""
 
     model = "pinhole"
-    _LENGTHS = (0, 4, 5, 8)
-
-    @property
-    def max_angle_rad(self) -> float:
-        """Angle from the axis up to which the polynomial increases, radians."""
-        return lens.pinhole_limit_rad(self._padded_coefficients)
-
-    @property
-    def _padded_coefficients(self) -> tuple[float, ...]:
-        return self.coefficients + (0.0,) * (8 - len(self.coefficients))
-
-    def _distort(self, points: Floats) -> Floats:
-        return lens.distort_pinhole(self._padded_coefficients, points)
-
-    def _undistort_to_rays(self, distorted: Floats) -> Floats:
-        return lens.undistort_pinhole(self._padded_coefficients, distorted)
+    _LENS = lens.PINHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,22 +166,7 @@ class FisheyeCamera(CameraModel):
     """A camera that has the equidistant lens of `cv2.fisheye`, k1 k2 k3 k4; rays may point sideways and backwards."""
 
     model = "fisheye"
-    _LENGTHS = (0, 4)
-
-    @property
-    def max_angle_rad(self) -> float:
-        """Angle from the axis up to which the polynomial increases, radians."""
-        return lens.fisheye_limit_rad(self._padded_coefficients)
-
-    @property
-    def _padded_coefficients(self) -> tuple[float, ...]:
-        return self.coefficients or (0.0,) * 4
-
-    def _distort(self, points: Floats) -> Floats:
-        return lens.distort_fisheye(self._padded_coefficients, points)
-
-    def _undistort_to_rays(self, distorted: Floats) -> Floats:
-        return lens.undistort_fisheye(self._padded_coefficients, distorted)
+    _LENS = lens.FISHEYE
 
 
 def camera_from_dict(fields: Mapping[str, Any]) -> CameraModel:
@@ -230,11 +197,10 @@ def _as_rows(values: ArrayLike, width: int) -> Floats:
 
 
 @functools.lru_cache(maxsize=4)
-def _undistortion_maps(camera: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute the maps for `cv2.remap`: the source pixel of each undistorted pixel."""
+def _undistortion_map(camera: CameraModel) -> NDArray[np.float32]:
+    """Compute the (H, W, 2) map for `cv2.remap`: the source pixel of each undistorted pixel."""
     width, height = camera.size
     x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     points = np.column_stack([(x.ravel() - camera.cx) / camera.fx, (y.ravel() - camera.cy) / camera.fy])
     pixels = np.nan_to_num(camera.project(np.column_stack([points, np.ones(len(points))])), nan=-10.0)
-    maps = pixels.astype(np.float32).reshape(height, width, 2)
-    return np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])
+    return pixels.astype(np.float32).reshape(height, width, 2)

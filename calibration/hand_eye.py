@@ -20,7 +20,7 @@ import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.rigid import RigidTransform, average_poses, rotation_from_rotvec, rotvecs_from_rotations
+from calibration.rigid import RigidTransform, average_poses, rotvecs_from_rotations
 from calibration.uncertain_transform import UncertainTransform
 
 Setup = Literal["eye-in-hand", "eye-to-hand"]
@@ -30,6 +30,7 @@ RECOMMENDED_POSES = 12
 MIN_ROTATION_RAD = math.radians(10)
 MAX_RESIDUAL_RATIO = 4.0
 """A pose whose residual is over this many times the median is dropped."""
+_STEP = 1e-6
 _MIN_SIGMA_M, _MIN_SIGMA_RAD = 1e-5, 1e-5
 """Noise floor, which prevents a division by zero for perfect data."""
 
@@ -103,7 +104,7 @@ def solve_hand_eye(
         x = _solve_park_martin(problem) if method == "joint" else _solve_opencv(problem, method)
         y = average_poses([h @ x @ c for h, c in zip(problem.robot_poses, problem.board_poses, strict=True)])
         x, y, spread_x, spread_y = _refine_jointly(problem, x, y, optimize=method == "joint")
-        metres, radians = problem.residual_norms(x, y)
+        metres, radians = (np.linalg.norm(each, axis=1) for each in problem.residuals(x, y))
         worst, ratio = _find_worst(metres, radians)
         enough = len(kept) <= max(MIN_POSES, RECOMMENDED_POSES // 2) or len(bad) >= len(stations) // 3
         if not reject_outliers or enough or ratio <= MAX_RESIDUAL_RATIO:
@@ -126,21 +127,17 @@ class _HandEyeProblem:
         is_eye_to_hand = setup == "eye-to-hand"
         self.robot_poses = [s.base_from_gripper.inverse() if is_eye_to_hand else s.base_from_gripper for s in stations]
         self.board_poses = [s.camera_from_board for s in stations]
-        self.stacks = _stack(self.robot_poses), _stack(self.board_poses)
+        self.stacks = [
+            (np.array([pose.rotation for pose in poses]), np.array([pose.translation_m for pose in poses]))
+            for poses in (self.robot_poses, self.board_poses)
+        ]
 
     def residuals(self, x: RigidTransform, y: RigidTransform) -> tuple[Floats, Floats]:
         """Compare the predicted board, inverse(X) inverse(H) Y, with the detected one: (N, 3) m, (N, 3) rad."""
         (hand_r, hand_t), (board_r, board_t) = self.stacks
         predicted_rotations = y.rotation.T @ hand_r @ x.rotation  # (N, 3, 3), board_from_camera as predicted
         predicted_translations = np.einsum("nji,nj->ni", hand_r, y.translation_m - hand_t) - x.translation_m
-        metres = predicted_translations @ x.rotation - board_t
-        radians = rotvecs_from_rotations(board_r @ predicted_rotations)
-        return metres, radians
-
-    def residual_norms(self, x: RigidTransform, y: RigidTransform) -> tuple[Floats, Floats]:
-        """Compute the norms, (N,) m and (N,) rad."""
-        metres, radians = self.residuals(x, y)
-        return np.linalg.norm(metres, axis=1), np.linalg.norm(radians, axis=1)
+        return predicted_translations @ x.rotation - board_t, rotvecs_from_rotations(board_r @ predicted_rotations)
 
 
 def _measure_rotations(stations: Sequence[HandEyeStation]) -> tuple[float, float]:
@@ -205,41 +202,31 @@ def _refine_jointly(
 
     Rotations are weighted against translations by their residuals, updated in each iteration.
     """
+    steps = _STEP * np.eye(12)
     for _ in range(12 if optimize else 1):
         metres, radians = problem.residuals(x, y)
         degrees_of_freedom = max(1.0, metres.size - 6)  # half of the 12 parameters are translations
         sigma_m = max(math.sqrt(float((metres**2).sum()) / degrees_of_freedom), _MIN_SIGMA_M)
         sigma_rad = max(math.sqrt(float((radians**2).sum()) / degrees_of_freedom), _MIN_SIGMA_RAD)
-        residual = np.concatenate([metres.ravel() / sigma_m, radians.ravel() / sigma_rad])
-        jacobian = np.column_stack([_jacobian_column(problem, x, y, axis, sigma_m, sigma_rad) for axis in range(12)])
+        shifted = [_scaled_residuals(problem, x, y, (sigma_m, sigma_rad), step) for step in (*steps, *-steps)]
+        jacobian = np.column_stack([(shifted[i] - shifted[i + 12]) / (2 * _STEP) for i in range(12)])
         if not optimize:
             break
+        residual = _scaled_residuals(problem, x, y, (sigma_m, sigma_rad), np.zeros(12))
         step = np.asarray(np.linalg.lstsq(jacobian, -residual, rcond=None)[0], np.float64)
-        x, y = _perturbed(x, step[:6]), _perturbed(y, step[6:])
+        x, y = x.perturb(step[:6]), y.perturb(step[6:])
         if np.abs(step).max() < 1e-10:
             break
     covariance = np.asarray(np.linalg.pinv(jacobian.T @ jacobian, hermitian=True), np.float64)
     return x, y, covariance[:6, :6], covariance[6:, 6:]
 
 
-def _jacobian_column(
-    problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, axis: int, sigma_m: float, sigma_rad: float
+def _scaled_residuals(
+    problem: _HandEyeProblem, x: RigidTransform, y: RigidTransform, sigmas: tuple[float, float], step: Floats
 ) -> Floats:
-    step, residuals = np.zeros(12), []
-    for delta in (1e-6, -1e-6):
-        step[axis] = delta
-        metres, radians = problem.residuals(_perturbed(x, step[:6]), _perturbed(y, step[6:]))
-        residuals.append(np.concatenate([metres.ravel() / sigma_m, radians.ravel() / sigma_rad]))
-    return np.asarray((residuals[0] - residuals[1]) / 2e-6)
-
-
-def _perturbed(pose: RigidTransform, step: Floats) -> RigidTransform:
-    """Translate and rotate along the target's fixed axes."""
-    return RigidTransform(rotation_from_rotvec(step[3:]) @ pose.rotation, pose.translation_m + step[:3])
-
-
-def _stack(poses: Sequence[RigidTransform]) -> tuple[Floats, Floats]:
-    return np.array([pose.rotation for pose in poses]), np.array([pose.translation_m for pose in poses])
+    """Compute the (6 N,) residuals in sigmas (m, rad) after a (12,) step of X and Y."""
+    residuals = problem.residuals(x.perturb(step[:6]), y.perturb(step[6:]))
+    return np.concatenate([each.ravel() / sigma for each, sigma in zip(residuals, sigmas, strict=True)])
 
 
 def _find_worst(metres: Floats, radians: Floats) -> tuple[int, float]:

@@ -10,18 +10,18 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards import BoardDetection
+from calibration.boards import MIN_CORNERS, BoardDetection
 from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera
 from calibration.coverage import FieldCoverage, measure_coverage
 from calibration.errors import CalibrationError
 from calibration.lens import Floats
-from calibration.pose import compute_pose_jacobian, project_board
+from calibration.pose import compute_pose_jacobian, compute_rms, project_board
 from calibration.rigid import RigidTransform
 
 LensModel = Literal["pinhole5", "pinhole8", "fisheye"]
@@ -90,7 +90,7 @@ class _Fit:
 
     @property
     def rms_px(self) -> float:
-        return _rms(np.concatenate(self.errors_px))
+        return compute_rms(np.concatenate(self.errors_px))
 
 
 def calibrate_camera(
@@ -112,7 +112,7 @@ def calibrate_camera(
     fit = first = _fit_and_trim(views, lens)
     rejected: list[BoardView] = []
     while reject_outliers and len(views) > MIN_VIEWS and len(rejected) < len(detections) // 3:
-        rms_by_view = [_rms(errors) for errors in fit.errors_px]
+        rms_by_view = [compute_rms(errors) for errors in fit.errors_px]
         worst, median = int(np.argmax(rms_by_view)), float(np.median(rms_by_view))
         if rms_by_view[worst] <= max(MAX_RMS_RATIO * median, _MIN_REJECTED_RMS_PX):
             break
@@ -128,7 +128,7 @@ def calibrate_camera(
         camera=fit.camera,
         lens=lens,
         rms_px=fit.rms_px,
-        std=dict(zip(PARAMETER_NAMES[lens], _standard_deviations(fit, lens).tolist(), strict=True)),
+        std=dict(zip(PARAMETER_NAMES[lens], _standard_deviations(fit).tolist(), strict=True)),
         views=tuple(sorted(summaries, key=lambda view: view.name)),
         before_rejection=(first.rms_px, first.camera.fx),
         coverage=measure_coverage(views, fit.camera.size),
@@ -159,7 +159,7 @@ def _split_by_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDete
 def _summarize_view(detection: BoardDetection, fit: _Fit, index: int, reason: str = "") -> BoardView:
     errors = fit.errors_px[index]
     worst = float(np.hypot(*errors.T).max())
-    return BoardView(detection.name, len(detection.ids), _rms(errors), worst, reason, fit.poses[index])
+    return BoardView(detection.name, len(detection.ids), compute_rms(errors), worst, reason, fit.poses[index])
 
 
 def _fit_and_trim(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
@@ -170,10 +170,8 @@ def _fit_and_trim(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
         if all(mask.all() for mask in valid):
             return fit
         trimmed = [_select_corners(view, mask) for view, mask in zip(fit.views, valid, strict=True)]
-        if (
-            sum(len(view.ids) for view in trimmed) < _MIN_KEPT_SHARE * total
-            or min(len(view.ids) for view in trimmed) < 6
-        ):
+        counts = [len(view.ids) for view in trimmed]
+        if sum(counts) < _MIN_KEPT_SHARE * total or min(counts) < MIN_CORNERS:
             break
         fit = _fit_once(trimmed, lens)
     raise CalibrationError(
@@ -190,28 +188,24 @@ def _fit_once(views: Sequence[BoardDetection], lens: LensModel) -> _Fit:
     # One row of points each: OpenCV 5's fisheye accepts no column.
     objects = [view.object_points.astype(np.float32)[None] for view in views]
     points_px = [view.points_px.astype(np.float32)[None] for view in views]
-    size = views[0].size
+    size, count = views[0].size, len(PARAMETER_NAMES[lens]) - 4
+    camera_class: type[CameraModel] = PinholeCamera
+    calibrate: Any = cv2.calibrateCamera
+    flags = cv2.CALIB_RATIONAL_MODEL if lens == "pinhole8" else 0
+    if lens == "fisheye":
+        camera_class, calibrate = FisheyeCamera, cv2.fisheye.calibrate
+        flags = _fisheye_flag("CALIB_RECOMPUTE_EXTRINSIC") | _fisheye_flag("CALIB_FIX_SKEW")
     try:
-        if lens == "fisheye":
-            flags = _fisheye_flag("CALIB_RECOMPUTE_EXTRINSIC") | _fisheye_flag("CALIB_FIX_SKEW")
-            _, matrix, coefficients, rotvecs, translations = cv2.fisheye.calibrate(
-                objects, points_px, size, np.eye(3), np.zeros(4), flags=flags
-            )
-        else:
-            flags = cv2.CALIB_RATIONAL_MODEL if lens == "pinhole8" else 0
-            _, matrix, coefficients, rotvecs, translations = cv2.calibrateCamera(
-                objects, points_px, size, np.eye(3), np.zeros(8 if lens == "pinhole8" else 5), flags=flags
-            )
+        _, matrix, coefficients, rotvecs, translations = calibrate(
+            objects, points_px, size, np.eye(3), np.zeros(count), flags=flags
+        )
     except cv2.error as error:
         raise CalibrationError(
             f"OpenCV finds no {lens} camera for these views ({error.err}); take views that lean more, and in other "
             "parts of the picture, or try another lens"
         ) from None
-    camera_class = FisheyeCamera if lens == "fisheye" else PinholeCamera
-    camera = camera_class.from_matrix(size, matrix, coefficients.ravel()[: len(PARAMETER_NAMES[lens]) - 4])
-    poses = tuple(
-        RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(rotvecs, translations, strict=True)
-    )
+    camera = camera_class.from_matrix(size, matrix, coefficients.ravel()[:count])
+    poses = tuple(map(RigidTransform.from_rotvec, rotvecs, translations))
     errors = tuple(
         view.points_px - project_board(camera, pose, view.object_points)
         for view, pose in zip(views, poses, strict=True)
@@ -224,13 +218,13 @@ def _fisheye_flag(name: str) -> int:
     return int(getattr(cv2.fisheye, name) if hasattr(cv2.fisheye, name) else getattr(cv2, name))
 
 
-def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
+def _standard_deviations(fit: _Fit) -> Floats:
     """Compute the (P,) standard deviations from the normal matrix without the views' poses (Schur complement)."""
     camera = fit.camera
     parameters = np.array([camera.fx, camera.fy, camera.cx, camera.cy, *camera.coefficients])
     normal = np.zeros((len(parameters), len(parameters)))
     for view, pose in zip(fit.views, fit.poses, strict=True):
-        intrinsic = _intrinsic_jacobian(camera, parameters, lens, pose, view.object_points)
+        intrinsic = _intrinsic_jacobian(camera, parameters, pose, view.object_points)
         extrinsic = compute_pose_jacobian(camera, pose, view.object_points)
         cross = intrinsic.T @ extrinsic
         normal += intrinsic.T @ intrinsic - cross @ np.linalg.pinv(extrinsic.T @ extrinsic) @ cross.T
@@ -242,27 +236,14 @@ def _standard_deviations(fit: _Fit, lens: LensModel) -> Floats:
     return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
-def _intrinsic_jacobian(
-    camera: CameraModel, parameters: Floats, lens: LensModel, pose: RigidTransform, objects: Floats
-) -> Floats:
+def _intrinsic_jacobian(camera: CameraModel, parameters: Floats, pose: RigidTransform, objects: Floats) -> Floats:
     """Compute the (2 N, P) Jacobian of the pixels by the camera's parameters, by finite differences."""
     columns = []
-    for index, value in enumerate(parameters):
-        step = 1e-4 * abs(value) if index < 4 else 1e-6
-        projections = []
-        for sign in (1, -1):
-            shifted = parameters.copy()
-            shifted[index] += sign * step
-            projections.append(project_board(_camera_from_parameters(lens, camera.size, shifted), pose, objects))
-        columns.append(((projections[0] - projections[1]) / (2 * step)).ravel())
+    for step in np.diag([*(1e-4 * np.abs(parameters[:4])), *[1e-6] * (len(parameters) - 4)]):
+        pixels = []
+        for shifted in (parameters + step, parameters - step):
+            fx, fy, cx, cy, *coefficients = shifted.tolist()
+            shifted_camera = type(camera)(camera.size, fx, fy, cx, cy, tuple(coefficients))
+            pixels.append(project_board(shifted_camera, pose, objects))
+        columns.append(((pixels[0] - pixels[1]) / (2 * step.sum())).ravel())
     return np.column_stack(columns)
-
-
-def _camera_from_parameters(lens: LensModel, size: tuple[int, int], parameters: Floats) -> CameraModel:
-    camera_class = FisheyeCamera if lens == "fisheye" else PinholeCamera
-    fx, fy, cx, cy, *coefficients = parameters.tolist()
-    return camera_class(size, fx, fy, cx, cy, tuple(coefficients))
-
-
-def _rms(errors: Floats) -> float:
-    return math.sqrt(float((errors**2).sum(1).mean()))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +20,26 @@ Floats = NDArray[np.float64]
 
 MAX_PLANE_RADIUS = math.tan(math.radians(80))
 """Largest valid radius on the plane z = 1."""
+Coefficients = tuple[float, ...]
 _TABLE_SIZE = 4096
 _MAX_STEPS = 25
 _TOLERANCE = 1e-11
 
 
-def distort_pinhole(coefficients: tuple[float, ...], points: Floats) -> Floats:
+class LensFunctions(NamedTuple):
+    """Holds the functions of a lens model, which take its coefficients first.
+
+    distort: (N, 3) points to the (N, 2) distorted plane. undistort: (N, 2) back to (N, 3) unit rays. limit_rad: the
+    largest angle from the axis where the polynomial increases. lengths: valid numbers of coefficients, ascending.
+    """
+
+    distort: Callable[[Coefficients, Floats], Floats]
+    undistort: Callable[[Coefficients, Floats], Floats]
+    limit_rad: Callable[[Coefficients], float]
+    lengths: tuple[int, ...]
+
+
+def distort_pinhole(coefficients: Coefficients, points: Floats) -> Floats:
     """Project (N, 3) points to the (N, 2) distorted plane; NaN behind, or where the polynomial folds.
 
     coefficients: k1 k2 p1 p2 k3 k4 k5 k6.
@@ -36,7 +52,7 @@ def distort_pinhole(coefficients: tuple[float, ...], points: Floats) -> Floats:
     return np.asarray(np.where(valid[:, None], distorted, np.nan))
 
 
-def undistort_pinhole(coefficients: tuple[float, ...], distorted: Floats) -> Floats:
+def undistort_pinhole(coefficients: Coefficients, distorted: Floats) -> Floats:
     """Convert (N, 2) on the distorted plane to (N, 3) unit rays by Newton's method; NaN without a ray."""
     radii, distorted_radii = _plane_table(coefficients)
     length = np.hypot(*distorted.T)
@@ -60,7 +76,7 @@ def undistort_pinhole(coefficients: tuple[float, ...], distorted: Floats) -> Flo
     return np.asarray(np.where(valid[:, None], rays / np.linalg.norm(rays, axis=1, keepdims=True), np.nan))
 
 
-def distort_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
+def distort_fisheye(coefficients: Coefficients, points: Floats) -> Floats:
     """Project (N, 3) points to the (N, 2) distorted plane; NaN outside the field of view.
 
     Points beside and behind the camera are valid, too.
@@ -75,7 +91,7 @@ def distort_fisheye(coefficients: tuple[float, ...], points: Floats) -> Floats:
     return np.asarray(np.where(valid[:, None], points[:, :2] * scale[:, None], np.nan))
 
 
-def undistort_fisheye(coefficients: tuple[float, ...], distorted: Floats) -> Floats:
+def undistort_fisheye(coefficients: Coefficients, distorted: Floats) -> Floats:
     """Convert (N, 2) on the distorted plane to (N, 3) unit rays; NaN without a ray."""
     thetas, distorted_radii = _fisheye_table(coefficients)
     length = np.hypot(*distorted.T)
@@ -91,17 +107,17 @@ def undistort_fisheye(coefficients: tuple[float, ...], distorted: Floats) -> Flo
     return np.asarray(np.where(valid[:, None], rays, np.nan))
 
 
-def pinhole_limit_rad(coefficients: tuple[float, ...]) -> float:
+def pinhole_limit_rad(coefficients: Coefficients) -> float:
     """Compute the largest angle from the axis, radians, where the pinhole polynomial is valid."""
     return math.atan(_plane_table(coefficients)[0][-1])
 
 
-def fisheye_limit_rad(coefficients: tuple[float, ...]) -> float:
+def fisheye_limit_rad(coefficients: Coefficients) -> float:
     """Compute the largest angle from the axis, radians, where the fisheye polynomial is valid; at most pi."""
     return float(_fisheye_table(coefficients)[0][-1])
 
 
-def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floats]:
+def _brown(coefficients: Coefficients, plane: Floats) -> tuple[Floats, Floats]:
     """Compute the distorted plane (N, 2) and its Jacobian (N, 2, 2)."""
     k1, k2, p1, p2, k3, k4, k5, k6 = coefficients
     x, y = plane.T
@@ -121,7 +137,7 @@ def _brown(coefficients: tuple[float, ...], plane: Floats) -> tuple[Floats, Floa
     return bent, jacobian
 
 
-def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Floats]:
+def _fisheye(coefficients: Coefficients, theta: Floats) -> tuple[Floats, Floats]:
     k1, k2, k3, k4 = coefficients
     t2 = theta * theta
     bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
@@ -129,7 +145,7 @@ def _fisheye(coefficients: tuple[float, ...], theta: Floats) -> tuple[Floats, Fl
 
 
 @functools.lru_cache(maxsize=32)
-def _plane_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
+def _plane_table(coefficients: Coefficients) -> tuple[Floats, Floats]:
     """Tabulate radii and distorted radii, both increasing, up to where the polynomial folds back."""
     k1, k2, _, _, k3, k4, k5, k6 = coefficients
     radii = np.linspace(0, MAX_PLANE_RADIUS, _TABLE_SIZE)
@@ -141,7 +157,7 @@ def _plane_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
 
 
 @functools.lru_cache(maxsize=32)
-def _fisheye_table(coefficients: tuple[float, ...]) -> tuple[Floats, Floats]:
+def _fisheye_table(coefficients: Coefficients) -> tuple[Floats, Floats]:
     thetas = np.linspace(0, math.pi, _TABLE_SIZE)
     return _rising(thetas, _fisheye(coefficients, thetas)[0])
 
@@ -164,3 +180,7 @@ def _solve(jacobian: Floats, off: Floats) -> Floats:
     x = (jacobian[:, 1, 1] * off[:, 0] - jacobian[:, 0, 1] * off[:, 1]) / det
     y = (jacobian[:, 0, 0] * off[:, 1] - jacobian[:, 1, 0] * off[:, 0]) / det
     return np.column_stack([x, y])
+
+
+PINHOLE = LensFunctions(distort_pinhole, undistort_pinhole, pinhole_limit_rad, (0, 4, 5, 8))
+FISHEYE = LensFunctions(distort_fisheye, undistort_fisheye, fisheye_limit_rad, (0, 4))

@@ -54,9 +54,10 @@ def estimate_pose(
     except cv2.error as error:
         raise CalibrationError(f"these corners fix no pose: {error.err}") from None
     candidates = [
-        RigidTransform.from_rotvec(turn.ravel(), move.ravel()) for turn, move in zip(rotvecs, translations, strict=True)
+        start
+        for start in map(RigidTransform.from_rotvec, rotvecs, translations)
+        if (start.apply(objects)[:, 2] > 0).all()
     ]
-    candidates = [start for start in candidates if (start.apply(objects)[:, 2] > 0).all()]
     if not candidates:
         raise CalibrationError("these corners fix no pose in front of the camera")
     # A flat board has two solutions, one slightly worse; three steps are enough to distinguish them.
@@ -64,6 +65,11 @@ def estimate_pose(
     best, _ = min(refined, key=lambda pair: pair[1])
     pose, _ = _refine(camera, objects, pixels, best, steps=_STEPS)
     return _with_statistics(camera, objects, pixels, pose, sigma_px)
+
+
+def compute_rms(errors_px: Floats) -> float:
+    """Compute the rms length of (N, 2) errors."""
+    return math.sqrt(float((errors_px**2).sum(1).mean()))
 
 
 def project_board(camera: CameraModel, camera_from_board: RigidTransform, object_points: Floats) -> Floats:
@@ -78,16 +84,9 @@ def compute_pose_jacobian(camera: CameraModel, pose: RigidTransform, objects: Fl
     steps = _STEP * np.concatenate([np.eye(3), -np.eye(3)])
     pixels = camera.project((points + steps[:, None]).reshape(-1, 3), margin_px=math.inf).reshape(6, -1, 2)
     by_translation = np.moveaxis((pixels[:3] - pixels[3:]) / (2 * _STEP), 0, 2)  # (N, 2, 3)
-    by_rotation = np.cross(
-        arms[:, None], by_translation
-    )  # a rotation w moves a point by w x arm; g . (w x arm) = w . (arm x g)
+    # A rotation w moves a point by w x arm; g . (w x arm) = w . (arm x g).
+    by_rotation = np.cross(arms[:, None], by_translation)
     return np.concatenate([by_translation, by_rotation], axis=2).reshape(-1, 6)
-
-
-def _perturbed(pose: RigidTransform, step: Floats) -> RigidTransform:
-    """Translate and rotate about the board's origin, along the camera's axes."""
-    rotation = RigidTransform.from_rotvec(step[3:], np.zeros(3))
-    return RigidTransform(rotation.rotation @ pose.rotation, pose.translation_m + step[:3])
 
 
 def _refine(
@@ -101,7 +100,7 @@ def _refine(
         if not np.isfinite(jacobian).all() or not math.isfinite(total):
             break
         step = np.asarray(np.linalg.lstsq(jacobian, errors.ravel(), rcond=None)[0], np.float64)
-        better = _perturbed(pose, step)
+        better = pose.perturb(step)
         new = pixels - project_board(camera, better, objects)
         now = float((new**2).sum())
         if not now < total:
@@ -120,7 +119,6 @@ def _with_statistics(
     jacobian = compute_pose_jacobian(camera, pose, objects)
     if not np.isfinite(errors).all() or not np.isfinite(jacobian).all():
         return BoardPose(pose, math.inf, errors, np.full((6, 6), math.inf))
-    degrees_of_freedom = max(1, errors.size - 6)
-    variance = max(sigma_px**2, float((errors**2).sum()) / degrees_of_freedom)
+    variance = max(sigma_px**2, float((errors**2).sum()) / max(1, errors.size - 6))
     covariance = np.asarray(variance * np.linalg.pinv(jacobian.T @ jacobian), np.float64)
-    return BoardPose(pose, math.sqrt(float((errors**2).sum(1).mean())), errors, covariance)
+    return BoardPose(pose, compute_rms(errors), errors, covariance)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from dataclasses import dataclass
+import secrets
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
 
 from calibration.errors import RecordError
 
@@ -37,36 +39,24 @@ class CalibrationRecord:
     kind: RecordKind
     device: str
     camera: str
-    size: tuple[int, int]
+    size: tuple[Annotated[int, msgspec.Meta(gt=0)], Annotated[int, msgspec.Meta(gt=0)]]
     made_at: str
     body: dict[str, Any]
 
 
 def save_record(path: Path, record: CalibrationRecord) -> None:
     """Write the record atomically; raises `RecordError` where it is not JSON, or OSError."""
-    fields = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": record.kind,
-        "device": record.device,
-        "camera": record.camera,
-        "size": list(record.size),
-        "made_at": record.made_at,
-        "body": record.body,
-    }
     try:
-        text = json.dumps(fields, indent=1, allow_nan=False)
+        text = json.dumps({"format": FORMAT, "version": VERSION, **asdict(record)}, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RecordError(f"the calibration cannot be written as JSON: {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".calibration-", dir=path.parent)
+    part = path.with_name(f".calibration-{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        part.write_text(text + "\n")
+        os.replace(part, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -109,36 +99,24 @@ def _parse(path: Path, kind: RecordKind) -> CalibrationRecord:
             f"{path} is a calibration of {fields.get('kind')!r}, expected {kind!r}; kinds: "
             f"{', '.join(get_args(RecordKind))}"
         )
-    for name, expected in (("device", str), ("camera", str), ("made_at", str), ("size", list), ("body", dict)):
-        if name not in fields:
-            raise RecordError(f"{path} has no {name!r}; it was cut or edited; calibrate again")
-        if not isinstance(fields[name], expected):
-            raise RecordError(f"{path}: {name!r} is {fields[name]!r:.60}, expected a JSON {expected.__name__}")
-    size = fields["size"]
-    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
-        raise RecordError(f"{path}: size is {size!r:.60}, expected [width, height] in pixels")
     try:
-        datetime.fromisoformat(fields["made_at"])
+        record = msgspec.convert(fields, CalibrationRecord)
+        datetime.fromisoformat(record.made_at)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path} was cut or edited: {error}; calibrate again") from None
     except ValueError:
-        raise RecordError(f"{path}: made_at is {fields['made_at']!r:.60}, expected a date as ISO 8601") from None
-    return CalibrationRecord(
-        kind, fields["device"], fields["camera"], (size[0], size[1]), fields["made_at"], fields["body"]
-    )
+        raise RecordError(f"{path}: made_at is {record.made_at!r:.60}, expected a date as ISO 8601") from None
+    return record
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RecordError(f"{path} has {path.stat().st_size} bytes, which is no calibration")
-        fields = json.loads(path.read_bytes(), parse_constant=_reject_constant)
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path} is JSON, but no calibration: {error}") from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise RecordError(f"{path} is not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise RecordError(f"{path} is JSON, but no calibration: expected an object, got {type(fields).__name__}")
-    return fields
-
-
-def _reject_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")

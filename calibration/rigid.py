@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -68,7 +69,7 @@ class RigidTransform:
     @classmethod
     def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
         """Create it from an axis times its angle, radians."""
-        return cls(rotation_from_rotvec(np.asarray(rotvec_rad, np.float64)), np.asarray(translation_m, np.float64))
+        return cls(rotation_from_rotvec(np.ravel(rotvec_rad)), np.ravel(translation_m))
 
     @classmethod
     def from_quaternion(cls, xyzw: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
@@ -77,15 +78,8 @@ class RigidTransform:
         length = float(np.linalg.norm(numbers))
         if numbers.shape != (4,) or not math.isfinite(length) or length < 1e-9:
             raise CalibrationError(f"expected a quaternion x y z w that is not 0, got {numbers.tolist()}")
-        x, y, z, w = numbers / length
-        rotation = np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-            ]
-        )
-        return cls(rotation, np.asarray(translation_m, np.float64))
+        cross, w = skew_matrix(numbers[:3] / length), numbers[3] / length
+        return cls(np.eye(3) + 2 * (w * cross + cross @ cross), np.asarray(translation_m, np.float64))
 
     @property
     def matrix(self) -> Floats:
@@ -107,11 +101,6 @@ class RigidTransform:
         half_sinc = 0.5 * float(np.sinc(angle / (2 * math.pi)))  # sin(angle / 2) / angle
         return np.append(rotvec * half_sinc, math.cos(angle / 2))
 
-    @property
-    def angle_rad(self) -> float:
-        """The rotation angle, 0..pi."""
-        return float(np.linalg.norm(self.rotvec_rad))
-
     def __matmul__(self, other: RigidTransform) -> RigidTransform:
         """Compose: a_from_b @ b_from_c is a_from_c."""
         return RigidTransform(self.rotation @ other.rotation, self.rotation @ other.translation_m + self.translation_m)
@@ -127,6 +116,10 @@ class RigidTransform:
     def rotate(self, directions: ArrayLike) -> Floats:
         """Rotate (..., 3) directions of the source frame to the target frame."""
         return np.asarray(np.asarray(directions, np.float64) @ self.rotation.T)
+
+    def perturb(self, step: Floats) -> RigidTransform:
+        """Translate by step[:3], m, and rotate by step[3:], rad, along the target's fixed axes."""
+        return RigidTransform(rotation_from_rotvec(step[3:]) @ self.rotation, self.translation_m + step[:3])
 
     def distance_to(self, other: RigidTransform) -> tuple[float, float]:
         """Compute (metres, radians) to another transform of the same frames."""
@@ -150,41 +143,26 @@ class RigidTransform:
 
 def rotation_from_rotvec(rotvec_rad: Floats) -> Floats:
     """Convert a (3,) axis times angle to (3, 3) by Rodrigues' formula."""
-    angle = float(np.linalg.norm(rotvec_rad))
-    cross = skew_matrix(rotvec_rad)
-    sinc, half = float(np.sinc(angle / math.pi)), float(np.sinc(angle / (2 * math.pi)))
-    return np.asarray(np.eye(3) + sinc * cross + 0.5 * half * half * (cross @ cross))
+    return np.asarray(cv2.Rodrigues(np.asarray(rotvec_rad, np.float64))[0], np.float64)
 
 
 def rotvec_from_rotation(rotation: Floats) -> Floats:
-    """Compute a (3, 3) rotation's logarithm: (3,) axis times angle in 0..pi; exact near 0 and pi, too."""
-    odd = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
-    sine, cosine = float(np.linalg.norm(odd)) / 2, (float(np.trace(rotation)) - 1) / 2
-    angle = math.atan2(sine, cosine)
-    if sine > 1e-4 or cosine > 0:
-        return np.asarray(odd / 2 * (angle / sine if sine > 1e-12 else 1.0))
-    # Near pi the odd part vanishes; the axis is the largest column of (R + I), with the odd part's sign.
-    even = (rotation + rotation.T) / 2 + np.eye(3) * (1 - 2 * (1 + cosine) / 2)
-    axis = even[:, int(np.argmax(np.diag(even)))]
-    axis = axis / np.linalg.norm(axis)
-    return np.asarray(angle * (axis if axis @ odd >= 0 else -axis))
+    """Compute the (3,) logarithm of one (3, 3) rotation, as `rotvecs_from_rotations` does."""
+    return np.asarray(rotvecs_from_rotations(rotation[None])[0])
 
 
 def rotvecs_from_rotations(rotations: Floats) -> Floats:
-    """Compute the logarithms of (N, 3, 3) rotations, (N, 3)."""
-    odd = np.stack(
-        [
-            rotations[:, 2, 1] - rotations[:, 1, 2],
-            rotations[:, 0, 2] - rotations[:, 2, 0],
-            rotations[:, 1, 0] - rotations[:, 0, 1],
-        ],
-        axis=1,
-    )
+    """Compute the logarithms of (N, 3, 3): (N, 3) axes times angles in 0..pi; exact near 0 and pi, too."""
+    odd = rotations[:, (2, 0, 1), (1, 2, 0)] - rotations[:, (1, 2, 0), (2, 0, 1)]
     sine, cosine = np.linalg.norm(odd, axis=1) / 2, (np.trace(rotations, axis1=1, axis2=2) - 1) / 2
-    scale = np.where(sine > 1e-12, np.arctan2(sine, cosine) / np.maximum(sine, 1e-12), 1.0)
-    rotvecs = odd / 2 * scale[:, None]
+    angle = np.arctan2(sine, cosine)
+    rotvecs = odd / 2 * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 1.0)[:, None]
     for row in np.flatnonzero((sine <= 1e-4) & (cosine <= 0)):
-        rotvecs[row] = rotvec_from_rotation(rotations[row])
+        # Near pi the odd part vanishes; the axis is the largest column of (R + I), with the odd part's sign.
+        even = (rotations[row] + rotations[row].T) / 2 - cosine[row] * np.eye(3)
+        axis = even[:, int(np.argmax(np.diag(even)))]
+        axis = axis / np.linalg.norm(axis)
+        rotvecs[row] = angle[row] * (axis if axis @ odd[row] >= 0 else -axis)
     return np.asarray(rotvecs)
 
 
