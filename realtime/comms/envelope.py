@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import msgpack
 import msgspec
 
 from realtime.errors import WireError
+from realtime.validation import read_value
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 1 << 26
@@ -20,6 +22,25 @@ class Envelope(msgspec.Struct, kw_only=True):
     stream: str
     seq: int
     published_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedMessage:
+    """A message with its envelope: stream, number under its topic, time of publication."""
+
+    stream: str = ""
+    seq: int = 0
+    published_ns: int = 0
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the map as published, without the envelope's fields."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if name not in Envelope.__struct_fields__}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Read a map; raises `WireError`."""
+        return read_value(fields, cls, WireError)
 
 
 def pack(fields: Mapping[str, Any]) -> bytes:

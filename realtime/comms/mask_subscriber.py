@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Literal, overload
 
 from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read_message
@@ -65,5 +64,5 @@ class MaskSubscriber:
     def __enter__(self) -> MaskSubscriber:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from realtime.comms.envelope import Envelope, unpack
+from realtime.comms.envelope import Envelope, PublishedMessage, unpack
 from realtime.comms.mask_encoding import Encoding, decode_mask, encode_mask
 from realtime.comms.object3d import Object3dMessage
 from realtime.errors import WireError
@@ -82,47 +82,23 @@ class MaskMessage(MaskResult):
 
 
 @dataclass(frozen=True, slots=True)
-class OverlayMessage:
+class OverlayMessage(PublishedMessage):
     """A frame with the mask drawn, as JPEG bytes; topic `overlay`."""
 
     frame: FrameRef
     jpeg: bytes
-    stream: str = ""
-    seq: int = 0
-    published_ns: int = 0
-
-    def to_fields(self) -> dict[str, Any]:
-        """Return the map as published, without the envelope's fields."""
-        return {"frame": asdict(self.frame), "jpeg": self.jpeg}
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> OverlayMessage:
-        """Read a map; raises `WireError`."""
-        return read_value(fields, cls, WireError)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyframeMessage:
+class KeyframeMessage(PublishedMessage):
     """A notice that a frame was encoded, in `encode_ms`; topic `keyframe`."""
 
     frame: FrameRef
     encode_ms: FiniteFloat
-    stream: str = ""
-    seq: int = 0
-    published_ns: int = 0
-
-    def to_fields(self) -> dict[str, Any]:
-        """Return the map as published, without the envelope's fields."""
-        return {"frame": asdict(self.frame), "encode_ms": self.encode_ms}
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> KeyframeMessage:
-        """Read a map; raises `WireError`."""
-        return read_value(fields, cls, WireError)
 
 
 @dataclass(frozen=True, slots=True)
-class HealthMessage:
+class HealthMessage(PublishedMessage):
     """The health of the publisher, once a second; topic `health`. `rates` in Hz, `latency_ms` percentiles by name.
 
     wall_ns: the host's wall clock minus its monotonic clock, which makes a `_ns` a time of day; 0 where it is unknown.
@@ -136,14 +112,6 @@ class HealthMessage:
     memory_mib: FiniteFloat
     engine: dict[str, Any]
     wall_ns: int = 0
-    stream: str = ""
-    seq: int = 0
-    published_ns: int = 0
-
-    def to_fields(self) -> dict[str, Any]:
-        """Return the map as published, without the envelope's fields."""
-        return {key: getattr(self, key) for key in
-                ("state", "reason", "rates", "latency_ms", "dropped", "memory_mib", "engine", "wall_ns")}  # fmt: skip
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> HealthMessage:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.comms.envelope import Envelope, PublishedMessage
 from realtime.comms.mask_encoding import MAX_PIXELS
 from realtime.errors import WireError
 from realtime.types import FiniteFloat, FrameRef, State
@@ -85,13 +86,12 @@ class ObjectPose:
 
     def to_fields(self) -> dict[str, Any]:
         """Return as a map: `ray` {origin, direction} and `pose` {position, orientation} or nil, the rest by name."""
-        ray, pose = (self.ray_origin, self.ray_direction), (self.position, self.orientation)
         return {
             "frame_id": self.frame_id,
-            "ray": None if None in ray else dict(zip(("origin", "direction"), map(_list, ray), strict=True)),
+            "ray": _pair(origin=self.ray_origin, direction=self.ray_direction),
             "centroid": _list(self.centroid),
             "centroid_covariance": _list(self.centroid_covariance),
-            "pose": None if None in pose else dict(zip(("position", "orientation"), map(_list, pose), strict=True)),
+            "pose": _pair(position=self.position, orientation=self.orientation),
             "velocity": _list(self.velocity),
         }
 
@@ -145,8 +145,14 @@ class _Object3dFields(_Place, kw_only=True):
     robot: _RobotPlace | None = None
 
 
+_SAME_FIELDS = (
+    "captured_ns", "object", "state", "method", "reason", "box", "moving", "count", "valid",
+)  # fmt: skip
+"""The fields that are the same in the message and in its map."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Object3dMessage:
+class Object3dMessage(PublishedMessage):
     """The object of the `mask` message of the same `frame`, in space; topic `object3d`.
 
     object, state: as in that message. captured_ns: when the frame was taken, the host's monotonic clock; a header's
@@ -180,38 +186,23 @@ class Object3dMessage:
     robot: ObjectPose | None = None
     robot_from_camera_m: Numbers | None = None
     robot_from_camera_xyzw: Numbers | None = None
-    stream: str = ""
-    seq: int = 0
-    published_ns: int = 0
 
     def to_fields(self) -> dict[str, Any]:
         """Return the map as published, without the envelope's fields; those of `place` are beside the others."""
         points = np.zeros((0, 3), np.float32) if self.points is None else self.points
         robot = None
         if self.robot is not None:
-            transform = {
-                "translation": _list(self.robot_from_camera_m),
-                "rotation": _list(self.robot_from_camera_xyzw),
-            }
-            robot = {**self.robot.to_fields(), "from_camera": transform}
+            robot_from_camera = {
+                "translation": _list(self.robot_from_camera_m), "rotation": _list(self.robot_from_camera_xyzw)
+            }  # fmt: skip
+            robot = {**self.robot.to_fields(), "from_camera": robot_from_camera}
+        data = np.ascontiguousarray(points, "<f4").tobytes()
         return {
-            "frame": asdict(self.frame),
-            "captured_ns": self.captured_ns,
-            "object": self.object,
-            "state": self.state,
-            "method": self.method,
-            "reason": self.reason,
+            **{name: getattr(self, name) for name in _SAME_FIELDS},
             **self.place.to_fields(),
+            "frame": asdict(self.frame),
             "extents": _list(self.extents),
-            "box": self.box,
-            "moving": self.moving,
-            "count": self.count,
-            "valid": self.valid,
-            "points": {
-                "dtype": "<f4",
-                "shape": list(points.shape),
-                "data": np.ascontiguousarray(points, "<f4").tobytes(),
-            },
+            "points": {"dtype": "<f4", "shape": list(points.shape), "data": data},
             "voxel": self.voxel_m,
             "camera": None if self.camera is None else self.camera.to_dict(),
             "depth": None if self.depth is None else asdict(self.depth),
@@ -226,9 +217,10 @@ class Object3dMessage:
         if (place.centroid is not None) != (read.method in ("depth", "plane", "size")):
             raise WireError(f"method {read.method} {'without' if place.centroid is None else 'with'} a centroid")
         transform = read.robot.from_camera if read.robot else _Transform()
-        same = ("frame", "captured_ns", "object", "state", "method", "reason", "extents", "box", "moving", "count",
-                "valid", "depth", "stream", "seq", "published_ns")  # fmt: skip
         return cls(
+            frame=read.frame,
+            extents=read.extents,
+            depth=read.depth,
             place=place,
             points=_points(read.points),
             voxel_m=read.voxel,
@@ -236,12 +228,17 @@ class Object3dMessage:
             robot=None if read.robot is None else ObjectPose._from_place(read.robot),
             robot_from_camera_m=transform.translation,
             robot_from_camera_xyzw=transform.rotation,
-            **{name: getattr(read, name) for name in same},
+            **{name: getattr(read, name) for name in (*_SAME_FIELDS, *Envelope.__struct_fields__)},
         )
 
 
 def _list(vector: Sequence[float] | None) -> list[float] | None:
     return None if vector is None else [float(value) for value in vector]
+
+
+def _pair(**vectors: Sequence[float] | None) -> dict[str, Any] | None:
+    """Return two vectors as a map, or None where one is unknown."""
+    return None if None in vectors.values() else {name: _list(vector) for name, vector in vectors.items()}
 
 
 def _points(fields: Mapping[str, Any]) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -99,13 +98,10 @@ class Requester:
         """Return the newest frame at full resolution, and its mask."""
         with _check_reply("snapshot"):
             reply = self._request(self._remote, "snapshot")
-            image = _decode_picture(reply["data"])
-            fields = reply["mask"]
-            has_mask = fields is not None and fields["mask"] is not None
-            mask = decode_mask(fields["mask"]) if has_mask else None
-            return RequestedFrame(
-                FrameRef(**reply["frame"]), np.asarray(image, np.uint8), mask, fields["object"] if has_mask else None
-            )
+            frame, image, fields = FrameRef(**reply["frame"]), _decode_picture(reply["data"]), reply["mask"]
+            if fields is None or fields["mask"] is None:
+                return RequestedFrame(frame, image, None, None)
+            return RequestedFrame(frame, image, decode_mask(fields["mask"]), fields["object"])
 
     def history(self, object_id: int, seconds: float = 5.0) -> list[MaskMessage]:
         """Return the masks of an object from the last seconds, oldest first."""
@@ -146,7 +142,7 @@ class Requester:
     def __enter__(self) -> Requester:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @staticmethod

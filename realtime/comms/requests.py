@@ -6,23 +6,24 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
     ask         with                                  answer
     ---------   -----------------------------------   ------------------------------------------------------------
     status                                            object, state, held, stream, keyframe
-    hold        object (optional)                     object: it stays on show whatever the eyes do
-    release                                           object: the eyes choose again
+    hold        object (optional)                     object: it stays the result independently of the gaze
+    release                                           object: the gaze selects the object again
     snapshot    format: png (default), jpeg           frame, data: the whole picture; mask: as in `mask`, or nil
     history     object, seconds (default 5)           masks: its last `mask` payloads, oldest first
     segment     box, or points [[x, y]] and labels    frame, keyframe, things: one
     everything  points_per_side, least_predicted_iou, frame, keyframe, things: all
                 least_stability (all optional)
 
-`segment` and `everything` work on the newest keyframe, whose pixels their answer is in: `frame` says which. Each of
-`things` is {object, predicted_iou, stability, box, area, mask}; when the eyes come to it, the stream calls it by that
-id. `object` is nil where the thing could not be carried to the newest frame.
+`segment` and `everything` work on the newest keyframe, in whose pixels they answer: `frame` names it. Each of `things`
+is {object, predicted_iou, stability, box, area, mask}; when the gaze comes to that object, the stream has the same id.
+`object` is nil where it could not be carried to the newest frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import get_annotations
 from typing import Annotated, Any, Literal
 
 import msgpack
@@ -42,18 +43,6 @@ MAX_POINTS = 64
 MAX_HISTORY_S = 60.0
 CLICKS_AT_ONCE = 4
 """Clicks of `everything` per decoder call: a run has this graph already, and eight would delay the tracker longer."""
-GRID_FIELDS = ("points_per_side", "least_predicted_iou", "least_stability")
-REQUEST_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "status": (),
-    "hold": ("object",),
-    "release": (),
-    "snapshot": ("format",),
-    "history": ("object", "seconds"),
-    "segment": ("box", "points", "labels"),
-    "everything": GRID_FIELDS,
-}
-"""The fields of each request besides `v` and `ask`: a mistyped name must not mean the default."""
-
 
 _Number = Annotated[float, msgspec.Meta(gt=-1e6, lt=1e6, description="a number within 1e6")]
 _Point = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=2, max_length=2, description="2 numbers, [x, y]")]
@@ -131,31 +120,29 @@ Request = (
     StatusRequest | HoldRequest | ReleaseRequest | SnapshotRequest | HistoryRequest | SegmentRequest | EverythingRequest
 )
 
+_FIELDS: dict[str, type] = {
+    "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "snapshot": SnapshotRequest,
+    "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
+}  # fmt: skip
+"""The fields of each request besides `v` and `ask`."""
+
 
 def read_request(payload: bytes) -> Request:
     """Read a request; raises `WireError` with the value and what was expected."""
     fields = _map(payload)
     ask = fields.get("ask")
-    if not isinstance(ask, str) or ask not in REQUEST_FIELDS:
-        raise WireError(f"ask is {ask!r:.40}; known are {', '.join(REQUEST_FIELDS)}")
-    if unknown := fields.keys() - {"v", "ask", *REQUEST_FIELDS[ask]}:
-        some = f"{', '.join(sorted(map(repr, unknown)))}"
-        raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(REQUEST_FIELDS[ask]) or 'no fields'}")
-    match ask:
-        case "status":
-            return StatusRequest()
-        case "release":
-            return ReleaseRequest()
-        case "hold":
-            return read_value(fields, HoldRequest, WireError)
-        case "snapshot":
-            return read_value(fields, SnapshotRequest, WireError)
-        case "history":
-            return read_value(fields, HistoryRequest, WireError)
-        case "segment":
-            return SegmentRequest(_prompt(fields))
-        case _:
-            return _everything(fields)
+    if not isinstance(ask, str) or ask not in _FIELDS:
+        raise WireError(f"ask is {ask!r:.40}; known are {', '.join(_FIELDS)}")
+    known = get_annotations(_FIELDS[ask])
+    if unknown := fields.keys() - {"v", "ask", *known}:  # a mistyped name must not mean the default
+        some = ", ".join(sorted(map(repr, unknown)))
+        raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(known) or 'no fields'}")
+    if ask == "segment":
+        return SegmentRequest(_prompt(fields))
+    if ask == "everything":
+        return _everything(fields)
+    request: Request = read_value(fields, _FIELDS[ask], WireError)
+    return request
 
 
 def pack_request(ask: str, **fields: Any) -> bytes:
@@ -218,7 +205,7 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
 
 def _everything(fields: Mapping[str, Any]) -> EverythingRequest:
     read = read_value(fields, _GridFields, WireError)
-    chosen: dict[str, Any] = {name: value for name in GRID_FIELDS if (value := getattr(read, name)) is not None}
+    chosen = {name: value for name, value in msgspec.structs.asdict(read).items() if value is not None}
     if read.points_per_side is not None:
         chosen["points_per_side"] = int(read.points_per_side)
     try:

@@ -17,7 +17,7 @@ PUPIL_VERSION = "3.6.7.0"
 _MAX_PARTS = 16
 
 
-class PupilSubscription:
+class PupilSubscription(RebuildingSubscriber):
     """A subscription to an eye tracker's multipart messages, used by one thread.
 
     Beyond `queue` waiting messages, new ones are lost.
@@ -28,30 +28,19 @@ class PupilSubscription:
     ) -> None:
         """Connect now or as soon as the device appears. `topics` are prefixes."""
         self._max_bytes = max_bytes
-        self._oversize = 0
-        self._subscriber = RebuildingSubscriber(
-            endpoint, [topic.encode() for topic in topics], {zmq.RCVHWM: queue, zmq.MAXMSGSIZE: max_bytes}
-        )
+        prefixes = [topic.encode() for topic in topics]
+        super().__init__(endpoint, prefixes, {zmq.RCVHWM: queue, zmq.MAXMSGSIZE: max_bytes})
 
     def receive(self, timeout_s: float) -> list[bytes] | None:
         """Return the next message's parts (topic, map, raw bytes ...).
 
-        None after the timeout, or when the message was too large.
+        None after the timeout, or when the message was too large; a single part too large closes the connection too.
         """
-        parts = self._subscriber.receive(timeout_s)
+        parts = self.receive_parts(timeout_s)
         if parts is not None and (len(parts) > _MAX_PARTS or sum(map(len, parts)) > self._max_bytes):
-            self._oversize += 1
+            self.refused += 1
             return None
         return parts
-
-    @property
-    def refused(self) -> int:
-        """Number of messages above the limits; a single part above them closes the connection too."""
-        return self._oversize + self._subscriber.refused
-
-    def close(self) -> None:
-        """Disconnect; safe to call twice."""
-        self._subscriber.close()
 
 
 class PupilServer:

@@ -26,7 +26,7 @@ class RebuildingSubscriber:
     """A SUB socket that reconnects after its peer restarts or exceeds the limits.
 
     libzmq disconnects a peer that sends a part above MAXMSGSIZE or breaks the protocol, and never retries. The
-    socket's monitor reports that; the socket is rebuilt and the refusal counted.
+    socket's monitor reports that; the socket is rebuilt and the refusal counted in `refused`.
     """
 
     def __init__(self, endpoint: str, prefixes: Sequence[bytes], options: Mapping[int, int]) -> None:
@@ -55,7 +55,7 @@ class RebuildingSubscriber:
         self._poller.register(self._monitor, zmq.POLLIN)
         self._rejected_s, self._built_s = None, time.monotonic()
 
-    def receive(self, timeout_s: float) -> list[bytes] | None:
+    def receive_parts(self, timeout_s: float) -> list[bytes] | None:
         """Return the next message's parts, or None after the timeout."""
         until = time.monotonic() + timeout_s
         while True:
@@ -94,7 +94,7 @@ class RebuildingSubscriber:
             self._socket.close(0)
 
 
-class TopicSubscription:
+class TopicSubscription(RebuildingSubscriber):
     """A subscription to one topic of a `PublisherSocket`, used by one thread.
 
     newest_only: keep only the newest message (CONFLATE); otherwise messages beyond `queue` waiting ones are lost.
@@ -112,7 +112,7 @@ class TopicSubscription:
         """Connect now or as soon as the publisher appears; raises `TransportError` for an invalid address."""
         self._prefix = topic.encode("ascii") + b"\0"
         options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
-        self._subscriber = RebuildingSubscriber(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
+        super().__init__(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
 
     def receive(self, timeout_s: float) -> bytes | None:
         """Return the payload behind topic and NUL, or None after the timeout.
@@ -121,17 +121,8 @@ class TopicSubscription:
         """
         until = time.monotonic() + timeout_s
         while True:
-            parts = self._subscriber.receive(max(0.0, until - time.monotonic()))
+            parts = self.receive_parts(max(0.0, until - time.monotonic()))
             if parts is None:
                 return None
             if len(parts) == 1 and parts[0].startswith(self._prefix):
                 return parts[0][len(self._prefix) :]
-
-    @property
-    def refused(self) -> int:
-        """Number of disconnections for a message above `max_bytes`."""
-        return self._subscriber.refused
-
-    def close(self) -> None:
-        """Disconnect; safe to call twice."""
-        self._subscriber.close()
