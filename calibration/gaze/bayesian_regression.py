@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from calibration.lens import Floats
 
 OFFSET_PRIOR_SD_DEG = 10.0
 """Prior sd of the offset: wider than any tracker's bias, so that it is unconstrained."""
@@ -28,22 +28,22 @@ ORDER_DECAY = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BayesianSurface:
+class SurfaceFit:
     """Holds a fitted surface.
 
     weights: (terms, 2). covariance: (terms, terms), of either axis. leave_one_out: (N, 2) leave-one-out residuals;
     leave_one_out_sd: (N,) their expected sd per axis, including noise.
     """
 
-    weights: Array
-    covariance: Array
-    leave_one_out: Array
-    leave_one_out_sd: Array
+    weights: Floats
+    covariance: Floats
+    leave_one_out: Floats
+    leave_one_out_sd: Floats
 
 
 def fit_bayesian_surface(
-    basis: Array, orders: NDArray[np.int64], values: Array, target_weights: Array
-) -> BayesianSurface:
+    basis: Floats, orders: NDArray[np.int64], values: Floats, target_weights: Floats
+) -> SurfaceFit:
     """Fit `values` (N, 2) degrees with `basis` (N, terms), whose terms have `orders` (terms,).
 
     target_weights: (N,) 1 for an ordinary target, less for a noisier one.
@@ -67,12 +67,11 @@ def fit_bayesian_surface(
     residual = solved / precision[..., None]
     posterior_without = _softmax(log_likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
     leave_one_out = np.einsum("gi,gik->ik", posterior_without, residual)
-    return BayesianSurface(
-        weights, covariance, leave_one_out, np.sqrt(np.einsum("gi,gi->i", posterior_without, 1 / precision))
-    )
+    leave_one_out_sd = np.sqrt(np.einsum("gi,gi->i", posterior_without, 1 / precision))
+    return SurfaceFit(weights, covariance, leave_one_out, leave_one_out_sd)
 
 
-def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
     """Build the grid: (G, terms) prior variances, (G,) noise variances, (G,) log priors."""
     noise, linear, quadratic = (
         a.ravel() for a in np.meshgrid(NOISE_GRID_DEG, LINEAR_GRID_DEG, QUADRATIC_GRID_DEG, indexing="ij")
@@ -85,11 +84,11 @@ def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Array, Array, Array
     return np.stack(sds, 1) ** 2, noise**2, log_prior
 
 
-def _log_density(residual: Array, precision: Array) -> Array:
+def _log_density(residual: Floats, precision: Floats) -> Floats:
     """Compute the (G, N) log density of each target under the fit without it."""
     return np.asarray(np.log(precision) - 0.5 * precision * (residual**2).sum(2), np.float64)
 
 
-def _softmax(logs: Array) -> Array:
+def _softmax(logs: Floats) -> Floats:
     weights = np.exp(logs - logs.max(0))
     return np.asarray(weights / weights.sum(0), np.float64)

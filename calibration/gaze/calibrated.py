@@ -16,16 +16,15 @@ from calibration.gaze.mapping import GazeFit, GazeMap, fit_gaze
 from calibration.gaze.matching import GazePairs, find_outliers
 from calibration.gaze.quality import GazeValidation, validate_gaze
 from calibration.gaze.view import FieldView, view_from_dict
-
-Array = NDArray[np.float64]
+from calibration.lens import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppliedCalibration:
     """Holds calibrated gaze, px (N, 2), its error radius, px (N,), and whether it is extrapolated (N,)."""
 
-    px: Array
-    radius_px: Array
+    px: Floats
+    radius_px: Floats
     is_extrapolated: NDArray[np.bool_]
 
 
@@ -48,7 +47,7 @@ class GazeCalibration:
         """The error inside the hull: of the validation, else the expected one."""
         return self.validation.accuracy_deg if self.validation is not None else self.expected_deg
 
-    def correct_deg(self, gaze_deg: Array) -> Array:
+    def correct_deg(self, gaze_deg: Floats) -> Floats:
         """Correct (N, 2) reported degrees."""
         return np.asarray(self.map.apply(gaze_deg) + np.array(self.drift_deg), np.float64)
 
@@ -110,32 +109,23 @@ class TargetSamples:
     """Holds one gaze point for each target, degrees, for the fit. outliers: number of samples far from the others."""
 
     names: tuple[str, ...]
-    gaze_deg: Array
-    target_deg: Array
+    gaze_deg: Floats
+    target_deg: Floats
     samples: tuple[int, ...]
     outliers: tuple[int, ...]
 
 
 def summarize_targets(pairs: Sequence[GazePairs], view: FieldView) -> TargetSamples:
     """Summarize every target with enough samples by the median without outliers."""
-    names, gaze_medians, targets, sample_counts, outlier_counts = [], [], [], [], []
+    rows = []
     for each in (p for p in pairs if p.is_usable):
         gaze, target = view.to_degrees(each.gaze_px), view.to_degrees(each.target_px)
         is_outlier = find_outliers(gaze - target)
         median = np.median(gaze[~is_outlier], axis=0)
-        gaze_medians.append(median)
-        targets.append(median + np.median((target - gaze)[~is_outlier], axis=0))
-        names.append(each.name)
-        sample_counts.append(int((~is_outlier).sum()))
-        outlier_counts.append(int(is_outlier.sum()))
-    shape = (len(names), 2)
-    return TargetSamples(
-        tuple(names),
-        np.array(gaze_medians, np.float64).reshape(shape),
-        np.array(targets, np.float64).reshape(shape),
-        tuple(sample_counts),
-        tuple(outlier_counts),
-    )
+        target_deg = median + np.median((target - gaze)[~is_outlier], axis=0)
+        rows.append((each.name, median, target_deg, int((~is_outlier).sum()), int(is_outlier.sum())))
+    names, medians, targets, samples, outliers = zip(*rows, strict=True) if rows else ((),) * 5
+    return TargetSamples(names, np.reshape(medians, (-1, 2)), np.reshape(targets, (-1, 2)), samples, outliers)
 
 
 def calibrate_gaze(pairs: Sequence[GazePairs], view: FieldView) -> tuple[GazeCalibration, GazeFit, TargetSamples]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.gaze.matching import (
     MAX_TIME_GAP_S,
@@ -24,7 +23,6 @@ from calibration.gaze.matching import (
     match_samples,
 )
 
-Array = NDArray[np.float64]
 Role = Literal["fit", "check"]
 Place = tuple[float, float]
 
@@ -60,28 +58,21 @@ class ChoreographyStep:
 
 def build_screen_steps(count: Literal[5, 9], roles: Sequence[Role] = ("fit", "check")) -> tuple[ChoreographyStep, ...]:
     """Build targets on a screen; unique markers identify each, independent of latency."""
-    steps: list[ChoreographyStep] = []
-    if "fit" in roles:
-        steps += [
-            ChoreographyStep(_describe_place(p), i, p, "fit")
-            for i, p in enumerate(FIVE_PLACES if count == 5 else NINE_PLACES)
-        ]
-    if "check" in roles:
-        steps += [
-            ChoreographyStep(_describe_place(p), FIRST_CHECK_MARKER + i, p, "check") for i, p in enumerate(CHECK_PLACES)
-        ]
-    return tuple(steps)
+    layout: dict[Role, tuple[int, tuple[Place, ...]]] = {
+        "fit": (0, FIVE_PLACES if count == 5 else NINE_PLACES),
+        "check": (FIRST_CHECK_MARKER, CHECK_PLACES),
+    }
+    return tuple(
+        ChoreographyStep(_describe_place(place), marker, place, role)
+        for role, (first, places) in layout.items()
+        if role in roles
+        for marker, place in enumerate(places, first)
+    )
 
 
 def build_moving_steps(roles: Sequence[Role] = ("fit", "check")) -> tuple[ChoreographyStep, ...]:
     """Build targets in the picture, to which the wearer's head movement brings the one marker."""
-    layout: tuple[tuple[Role, tuple[Place, ...]], ...] = (("fit", NINE_PLACES), ("check", CHECK_PLACES))
-    return tuple(
-        ChoreographyStep(_describe_place(p), MOVING_MARKER, p, role)
-        for role, places in layout
-        if role in roles
-        for p in places
-    )
+    return tuple(replace(step, marker=MOVING_MARKER) for step in build_screen_steps(9, roles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +97,15 @@ class _KeptSamples:
     gaze: list[tuple[float, float, float, float]] = field(default_factory=list)
     pairs: GazePairs | None = None
     is_skipped: bool = False
+
+    def match(self, name: str, *, every_sample: bool = False) -> GazePairs:
+        targets, gaze = np.reshape(self.detections, (-1, 3)), np.reshape(self.gaze, (-1, 4))
+        return match_samples(
+            name,
+            TargetSeries(targets[:, 0], targets[:, 1:]),
+            GazeSeries(gaze[:, 0], gaze[:, 1:3], gaze[:, 3]),
+            every_sample=every_sample,
+        )
 
 
 class GazeChoreography:
@@ -155,7 +155,7 @@ class GazeChoreography:
             kept.gaze += [row for row in self._recent_gaze if row[0] >= time_s - MAX_TIME_GAP_S]
         if len(kept.detections) < MAX_DETECTIONS_PER_TARGET:
             kept.detections.append((time_s, *markers[step.marker]))
-        self._match_step(step)
+        kept.pairs = kept.match(step.name)
 
     def add_point(self, time_s: float, x: float, y: float, role: Role) -> ChoreographyStep:
         """Add a natural target at (x, y) px, fixated during the last `CONFIRMED_FIXATION_S` seconds."""
@@ -166,8 +166,8 @@ class GazeChoreography:
         recent = [row for row in self._recent_gaze if time_s - CONFIRMED_FIXATION_S <= row[0] <= time_s]
         kept = _KeptSamples(time_s - CONFIRMED_FIXATION_S, time_s, [(float(t), x, y) for t in times], recent)
         self._collected[step] = kept
-        self._match_step(step)
-        kept.is_skipped = kept.pairs is None or not kept.pairs.is_usable
+        kept.pairs = kept.match(step.name)
+        kept.is_skipped = not kept.pairs.is_usable
         return step
 
     def repeat(self, step: ChoreographyStep | None = None) -> None:
@@ -196,11 +196,9 @@ class GazeChoreography:
     def advise(self, now_s: float) -> TargetAdvice:
         """Choose the next instruction; a target that takes longer than `TIMEOUT_S` is skipped."""
         step = self._current_step()
-        if step is not None and self._is_guided:
-            begun = self._started_s.setdefault(step, now_s)
-            if now_s - begun > TIMEOUT_S:
-                self._collected[step].is_skipped = True
-                return self.advise(now_s)
+        if step is not None and self._is_guided and now_s - self._started_s.setdefault(step, now_s) > TIMEOUT_S:
+            self._collected[step].is_skipped = True
+            return self.advise(now_s)
         done, total = sum(self._is_done(s) for s in self.steps), len(self.steps)
         if step is None:
             return TargetAdvice(None, 1.0, done, total, "stopped" if self._is_stopped else "done")
@@ -223,12 +221,7 @@ class GazeChoreography:
     def get_sample_pairs(self, role: Role) -> list[GazePairs]:
         """Get pairs of every gaze sample, not one for each frame, for precision."""
         kept = [(step.name, self._collected[step]) for step in self.steps if step.role == role]
-        out = [
-            match_samples(name, _target_series(k), _gaze_series(k), every_sample=True)
-            for name, k in kept
-            if k.detections
-        ]
-        return [pairs for pairs in out if len(pairs)]
+        return [pairs for name, samples in kept if len(pairs := samples.match(name, every_sample=True))]
 
     def _find_step(self, markers: Mapping[int, tuple[float, float]], size: tuple[int, int]) -> ChoreographyStep | None:
         near = [s for s in self.steps if s.marker in markers and self._is_at_place(s, markers[s.marker], size)]
@@ -272,20 +265,6 @@ class GazeChoreography:
         if kept.pairs is not None and kept.pairs.total > 20 and kept.pairs.lost > 0.5 * kept.pairs.total:
             return "the tracker is not sure where your eyes look: adjust it, or look up"
         return f"look at the marker, {step.name}"
-
-    def _match_step(self, step: ChoreographyStep) -> None:
-        kept = self._collected[step]
-        kept.pairs = match_samples(step.name, _target_series(kept), _gaze_series(kept))
-
-
-def _gaze_series(kept: _KeptSamples) -> GazeSeries:
-    table = np.array(kept.gaze, np.float64).reshape(-1, 4)
-    return GazeSeries(table[:, 0], table[:, 1:3], table[:, 3])
-
-
-def _target_series(kept: _KeptSamples) -> TargetSeries:
-    table = np.array(kept.detections, np.float64).reshape(-1, 3)
-    return TargetSeries(table[:, 0], table[:, 1:])
 
 
 def _describe_place(place: Place) -> str:

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from calibration.lens import Floats
 
 
-def compute_hull(points: Points) -> Points:
+def compute_hull(points: Floats) -> Floats:
     """Compute the (H, 2) corners of the convex hull of (N, 2) points, in order."""
     found = cv2.convexHull(np.asarray(points, np.float32).reshape(-1, 1, 2), returnPoints=False)
     corners: NDArray[np.int64] = np.asarray(found, np.int64).ravel()
     return np.asarray(points, np.float64)[corners]
 
 
-def project_onto_hull(hull: Points, points: Points) -> tuple[Points, NDArray[np.float64]]:
+def project_onto_hull(hull: Floats, points: Floats) -> tuple[Floats, Floats]:
     """Project (N, 2) points onto the hull; also returns their (N,) distances, 0 inside.
 
     A hull of one or two corners is a point or a line.
@@ -38,7 +38,7 @@ def project_onto_hull(hull: Points, points: Points) -> tuple[Points, NDArray[np.
     return near, distance
 
 
-def compute_min_width(hull: Points) -> float:
+def compute_min_width(hull: Floats) -> float:
     """Compute the smallest width of a hull, which is 0 for collinear points."""
     if len(hull) < 3:
         return 0.0

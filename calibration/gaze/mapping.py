@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
-from calibration.gaze.bayesian_regression import fit_bayesian_surface
+from calibration.gaze.bayesian_regression import SurfaceFit, fit_bayesian_surface
 from calibration.gaze.hull import compute_hull, compute_min_width, project_onto_hull
+from calibration.lens import Floats
 
-Array = NDArray[np.float64]
 MapKind = Literal["offset", "affine", "quadratic", "regularised"]
 MAP_KINDS: tuple[MapKind, ...] = get_args(MapKind)
 
@@ -37,6 +35,7 @@ _MAX_CORRECTION_DEG = 180.0
 _ROUNDS = 6
 _MAX_OUTLIER_SHARE = 0.34
 _TERM_COUNTS = {"offset": 1, "affine": 3, "quadratic": 6}
+_TERM_ORDERS = np.array([0, 1, 1, 2, 2, 2, 3, 3, 3, 3])
 
 
 class GazeFitError(CalibrationError):
@@ -53,28 +52,28 @@ class GazeMap:
     """
 
     kind: MapKind
-    centre_deg: Array
-    scale_deg: Array
-    weights: Array
-    covariance: Array
-    hull_deg: Array
+    centre_deg: Floats
+    scale_deg: Floats
+    weights: Floats
+    covariance: Floats
+    hull_deg: Floats
 
-    def apply(self, gaze_deg: Array) -> Array:
+    def apply(self, gaze_deg: Floats) -> Floats:
         """Correct (N, 2) reported gaze."""
         near, _ = project_onto_hull(self.hull_deg, gaze_deg)
         return np.asarray(gaze_deg + self._basis(near) @ self.weights, np.float64)
 
-    def distance_outside_deg(self, gaze_deg: Array) -> Array:
+    def distance_outside_deg(self, gaze_deg: Floats) -> Floats:
         """Compute the (N,) distances beyond the hull; 0 inside. More than 0 is extrapolated."""
         return project_onto_hull(self.hull_deg, gaze_deg)[1]
 
-    def error_deg(self, gaze_deg: Array) -> Array:
+    def error_deg(self, gaze_deg: Floats) -> Floats:
         """Compute the fit's own (N,) expected error, rms over both axes together; it grows outside."""
         basis = self._basis(gaze_deg)
         variance = np.einsum("it,tu,iu->i", basis, self.covariance, basis)
         return np.asarray(np.sqrt(2 * np.maximum(variance, 0.0)), np.float64)
 
-    def _basis(self, gaze_deg: Array) -> Array:
+    def _basis(self, gaze_deg: Floats) -> Floats:
         return build_terms((gaze_deg - self.centre_deg) / self.scale_deg, len(self.weights))
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,11 +119,11 @@ class GazeFit:
 
     map: GazeMap
     leave_one_out_deg: dict[MapKind, float]
-    residual_deg: Array
-    target_weights: Array
+    residual_deg: Floats
+    target_weights: Floats
 
 
-def fit_gaze(gaze_deg: Array, target_deg: Array, kinds: tuple[MapKind, ...] = MAP_KINDS) -> GazeFit:
+def fit_gaze(gaze_deg: Floats, target_deg: Floats, kinds: tuple[MapKind, ...] = MAP_KINDS) -> GazeFit:
     """Fit the map from (N, 2) gaze, one for each target, to (N, 2) targets; raises `GazeFitError`.
 
     Of `kinds`, the one with the smallest leave-one-target-out error wins, ties going to the regularised one.
@@ -133,10 +132,9 @@ def fit_gaze(gaze_deg: Array, target_deg: Array, kinds: tuple[MapKind, ...] = MA
     check_targets(target)
     centre, scale = _normalization(gaze)
     unit, correction = (gaze - centre) / scale, target - gaze
-    regularised = _make_fitter("regularised", len(gaze))
-    target_weights = _estimate_target_weights(regularised, unit, correction)
-    fits = {kind: _make_fitter(kind, len(gaze)) for kind in kinds if _can_fit(kind, target_weights)}
-    candidates = {kind: fit(unit, correction, target_weights) for kind, fit in fits.items()}
+    target_weights = _estimate_target_weights(unit, correction)
+    usable = [kind for kind in kinds if _can_fit(kind, target_weights)]
+    candidates = {kind: _fit_kind(kind, unit, correction, target_weights) for kind in usable}
     if not candidates:
         raise GazeFitError(f"{len(gaze)} targets are too few for {' or '.join(kinds)}")
     is_used = target_weights > 0
@@ -147,7 +145,7 @@ def fit_gaze(gaze_deg: Array, target_deg: Array, kinds: tuple[MapKind, ...] = MA
     return GazeFit(gaze_map, errors, target - gaze_map.apply(gaze), target_weights)
 
 
-def check_targets(target_deg: Array) -> None:
+def check_targets(target_deg: Floats) -> None:
     """Raise `GazeFitError` if (N, 2) targets are too few, too near each other or all on one line."""
     if len(target_deg) < MIN_TARGETS:
         raise GazeFitError(f"{len(target_deg)} usable targets are too few; look at {MIN_TARGETS} or more")
@@ -167,51 +165,33 @@ def check_targets(target_deg: Array) -> None:
         )
 
 
-def build_terms(unit: Array, count: int) -> Array:
+def build_terms(unit: Floats, count: int) -> Floats:
     """Build (N, count): the first 1, 3, 6 or 10 monomials of (N, 2), by order."""
     x, y = unit.T
     columns = [np.ones_like(x), x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3]
     return np.stack(columns[:count], 1)
 
 
-def _normalization(gaze: Array) -> tuple[Array, Array]:
+def _normalization(gaze: Floats) -> tuple[Floats, Floats]:
     """Compute the gaze points' centre and half extent; a lone outlier does not move the centre."""
     centre = np.median(gaze, axis=0)
     return centre, np.maximum(np.quantile(np.abs(gaze - centre), 0.9, axis=0), MIN_WIDTH_DEG / 2)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _FitCandidate:
-    weights: Array
-    covariance: Array
-    leave_one_out: Array
-    leave_one_out_sd: Array
-
-
-_Fitter = Callable[[Array, Array, Array], _FitCandidate]
-
-
-def _can_fit(kind: MapKind, target_weights: Array) -> bool:
+def _can_fit(kind: MapKind, target_weights: Floats) -> bool:
     """Whether the model is overdetermined even without one of the accepted targets."""
     return kind == "regularised" or int((target_weights > 0).sum()) - 1 > _TERM_COUNTS[kind]
 
 
-def _make_fitter(kind: MapKind, targets: int) -> _Fitter:
-    if kind != "regularised":
-        return lambda unit, correction, target_weights: _fit_least_squares(
-            build_terms(unit, _TERM_COUNTS[kind]), correction, target_weights
-        )
-    count = 10 if targets >= MIN_CUBIC_TARGETS else 6
-    orders = np.array([0, 1, 1, 2, 2, 2, 3, 3, 3, 3][:count])
-
-    def fit(unit: Array, correction: Array, target_weights: Array) -> _FitCandidate:
-        surface = fit_bayesian_surface(build_terms(unit, count), orders, correction, np.maximum(target_weights, 1e-6))
-        return _FitCandidate(surface.weights, surface.covariance, surface.leave_one_out, surface.leave_one_out_sd)
-
-    return fit
+def _fit_kind(kind: MapKind, unit: Floats, correction: Floats, target_weights: Floats) -> SurfaceFit:
+    count = _TERM_COUNTS.get(kind, 10 if len(unit) >= MIN_CUBIC_TARGETS else 6)
+    basis = build_terms(unit, count)
+    if kind == "regularised":
+        return fit_bayesian_surface(basis, _TERM_ORDERS[:count], correction, np.maximum(target_weights, 1e-6))
+    return _fit_least_squares(basis, correction, target_weights)
 
 
-def _fit_least_squares(basis: Array, correction: Array, target_weights: Array) -> _FitCandidate:
+def _fit_least_squares(basis: Floats, correction: Floats, target_weights: Floats) -> SurfaceFit:
     """Fit by weighted least squares, with closed-form leave-one-out residuals."""
     root = np.sqrt(target_weights)[:, None]
     inverse = np.linalg.pinv((basis * root).T @ (basis * root))
@@ -221,10 +201,10 @@ def _fit_least_squares(basis: Array, correction: Array, target_weights: Array) -
     degrees_of_freedom = max(float((target_weights > 0).sum()) - basis.shape[1], 1.0)
     variance = float((target_weights[:, None] * residual**2).sum()) / (2 * degrees_of_freedom)
     leave_one_out = residual / np.maximum(1 - leverage, 1e-6)[:, None]
-    return _FitCandidate(weights, inverse * variance, leave_one_out, np.full(len(correction), np.sqrt(variance)))
+    return SurfaceFit(weights, inverse * variance, leave_one_out, np.full(len(correction), np.sqrt(variance)))
 
 
-def _estimate_target_weights(fit: _Fitter, unit: Array, correction: Array) -> Array:
+def _estimate_target_weights(unit: Floats, correction: Floats) -> Floats:
     """Weight (N,) targets by leave-one-out residuals: iteratively reweighted least squares (Huber 1964).
 
     A target beyond `OUTLIER_SIGMAS` gets weight 0, the worst first, at most a third: it would bias the others.
@@ -232,7 +212,7 @@ def _estimate_target_weights(fit: _Fitter, unit: Array, correction: Array) -> Ar
     weights = np.ones(len(correction))
     max_outliers = int(_MAX_OUTLIER_SHARE * len(correction))
     for _ in range(_ROUNDS + max_outliers):
-        candidate = fit(unit, correction, weights)
+        candidate = _fit_kind("regularised", unit, correction, weights)
         standardized = np.linalg.norm(candidate.leave_one_out, axis=1) / (np.sqrt(2) * _ordinary_sd(candidate, weights))
         is_used = weights > 0
         worst = int(np.argmax(np.where(is_used, standardized, -1.0)))
@@ -246,7 +226,7 @@ def _estimate_target_weights(fit: _Fitter, unit: Array, correction: Array) -> Ar
     return weights
 
 
-def _ordinary_sd(candidate: _FitCandidate, weights: Array) -> Array:
+def _ordinary_sd(candidate: SurfaceFit, weights: Floats) -> Floats:
     """Compute the (N,) left-out sd of a target with an ordinary weight."""
     return np.maximum(candidate.leave_one_out_sd * np.sqrt(np.clip(weights, 0.05, 1.0)), MIN_SD_DEG)
 

@@ -15,7 +15,6 @@ from calibration.markers import detect_markers, get_marker_dictionary
 Image = NDArray[np.uint8]
 
 DICTIONARY = "5X5_50"
-KNOWN = 50
 QUIET = 0.2
 """White margin round a marker, as a share of its side; detection needs it."""
 _LONG_SIDE_PX = 1280

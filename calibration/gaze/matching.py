@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from calibration.lens import Floats
 
 MAX_TIME_GAP_S = 1 / 15
 """Largest time between a gaze sample and its target's detection (Pupil Core's choice)."""
@@ -27,9 +27,9 @@ OUTLIER_SIGMAS = 3.5
 class GazeSeries:
     """Holds reported gaze: time_s (N,), px (N, 2) of the distorted picture, confidence (N,) 0..1."""
 
-    time_s: Array
-    px: Array
-    confidence: Array
+    time_s: Floats
+    px: Floats
+    confidence: Floats
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -39,8 +39,8 @@ class GazeSeries:
 class TargetSeries:
     """Holds one target's detections: time_s (M,) of the frames, on the gaze clock, and px (M, 2)."""
 
-    time_s: Array
-    px: Array
+    time_s: Floats
+    px: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +51,9 @@ class GazePairs:
     """
 
     name: str
-    time_s: Array
-    gaze_px: Array
-    target_px: Array
+    time_s: Floats
+    gaze_px: Floats
+    target_px: Floats
     lost: int
     total: int
 
@@ -71,25 +71,24 @@ def match_samples(name: str, targets: TargetSeries, gaze: GazeSeries, *, every_s
 
     every_sample: pair each sample with the nearest detection; for validation, as precision is of successive samples.
     """
-    if not len(gaze) or not len(targets.time_s):
-        empty = np.zeros((0, 2))
-        return GazePairs(name, np.zeros(0), empty, empty, 0, 0)
     order = np.argsort(targets.time_s, kind="stable")
     target_s, target_px = targets.time_s[order], targets.px[order]
-    during = (gaze.time_s >= target_s[0] - MAX_TIME_GAP_S) & (gaze.time_s <= target_s[-1] + MAX_TIME_GAP_S)
+    first_s, last_s = (target_s[0], target_s[-1]) if len(target_s) else (np.inf, -np.inf)
+    during = (gaze.time_s >= first_s - MAX_TIME_GAP_S) & (gaze.time_s <= last_s + MAX_TIME_GAP_S)
     is_confident = during & (gaze.confidence >= MIN_CONFIDENCE) & np.isfinite(gaze.px).all(1)
     by_time = np.flatnonzero(is_confident)[np.argsort(gaze.time_s[is_confident], kind="stable")]
-    lost, total = int(during.sum() - is_confident.sum()), int(during.sum())
     time_s, px = gaze.time_s[by_time], gaze.px[by_time]
-    if every_sample:
-        partner = _nearest_index(target_s, time_s)
-        is_near = np.abs(target_s[partner] - time_s) <= MAX_TIME_GAP_S if len(time_s) else np.zeros(0, bool)
-        return GazePairs(name, time_s[is_near], px[is_near], target_px[partner[is_near]], lost, total)
+    samples, detections = np.arange(len(time_s)), np.arange(len(target_s))
     if not len(time_s):
-        return GazePairs(name, np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2)), lost, total)
-    partner = _nearest_index(time_s, target_s)
-    is_near = np.abs(time_s[partner] - target_s) <= MAX_TIME_GAP_S
-    return GazePairs(name, time_s[partner[is_near]], px[partner[is_near]], target_px[is_near], lost, total)
+        detections = samples
+    elif every_sample:
+        detections = _nearest_index(target_s, time_s)
+    else:
+        samples = _nearest_index(time_s, target_s)
+    is_near = np.abs(target_s[detections] - time_s[samples]) <= MAX_TIME_GAP_S
+    samples, detections = samples[is_near], detections[is_near]
+    lost, total = int(during.sum() - is_confident.sum()), int(during.sum())
+    return GazePairs(name, time_s[samples], px[samples], target_px[detections], lost, total)
 
 
 def compute_discarded_share(pairs: Sequence[GazePairs]) -> float:
@@ -98,7 +97,7 @@ def compute_discarded_share(pairs: Sequence[GazePairs]) -> float:
     return sum(p.lost for p in pairs) / total if total else 0.0
 
 
-def find_outliers(points: Array) -> NDArray[np.bool_]:
+def find_outliers(points: Floats) -> NDArray[np.bool_]:
     """Find the (K,) outliers of (K, 2) points."""
     if len(points) < 3:
         return np.zeros(len(points), bool)
@@ -107,7 +106,7 @@ def find_outliers(points: Array) -> NDArray[np.bool_]:
     return np.asarray(distances > OUTLIER_SIGMAS * max(typical / 1.1774, 1e-9))
 
 
-def _nearest_index(among_s: Array, times_s: Array) -> NDArray[np.intp]:
+def _nearest_index(among_s: Floats, times_s: Floats) -> NDArray[np.intp]:
     right = np.clip(np.searchsorted(among_s, times_s), 1, max(1, len(among_s) - 1))
     left = right - 1
     right = np.minimum(right, len(among_s) - 1)

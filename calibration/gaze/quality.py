@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
-from calibration.gaze.matching import GazePairs, find_outliers
+from calibration.gaze.matching import GazePairs, compute_discarded_share, find_outliers
 from calibration.gaze.view import FieldView
+from calibration.lens import Floats
 
-Array = NDArray[np.float64]
 Verdict = Literal["pass", "warn", "refuse"]
 
 PASS_DEG, PASS_WORST_DEG, WARN_DEG = 1.5, 3.0, 2.5
@@ -106,18 +106,15 @@ class GazeValidation:
     def from_dict(cls, fields: dict[str, Any]) -> GazeValidation:
         """Parse the result of `to_dict`; raises `QualityError`."""
         try:
-            values = {name: fields[name] for name in cls.__slots__}
-            targets = tuple(TargetQuality(**target) for target in values.pop("targets"))
-            bias = tuple(float(value) for value in values.pop("bias_deg"))
-            numbers = {name: float(value) for name, value in values.items()}
-        except (KeyError, TypeError, ValueError) as error:
+            validation = msgspec.convert(fields, cls)
+        except msgspec.ValidationError as error:
             raise QualityError(f"this is no validation: {error!s:.80}") from None
-        if len(bias) != 2 or not all(map(math.isfinite, [*bias, *numbers.values()])):
+        if not np.isfinite(np.hstack([getattr(validation, name) for name in cls.__slots__ if name != "targets"])).all():
             raise QualityError("this is no validation: its numbers are not finite")
-        return cls(targets=targets, bias_deg=(bias[0], bias[1]), **numbers)
+        return validation
 
 
-def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable[[Array], Array]) -> GazeValidation:
+def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable[[Floats], Floats]) -> GazeValidation:
     """Measure the quality at targets; `correct` maps (N, 2) reported degrees.
 
     Raises `QualityError` where no target has enough samples.
@@ -128,7 +125,6 @@ def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable
     measured = [_measure_target(p, view, correct) for p in usable]
     targets = tuple(quality for quality, _ in measured)
     errors = np.concatenate([each for _, each in measured])
-    total = sum(p.total for p in pairs)
     steps = np.concatenate([np.diff(p.time_s) for p in usable])
     steps = steps[(steps > 0) & (steps < _MAX_SAMPLE_GAP_S)]
     bias = np.mean([target.offset_deg for target in targets], axis=0)
@@ -138,7 +134,7 @@ def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable
         precision_deg=float(np.mean([t.precision_deg for t in targets])),
         bcea_deg2=float(np.mean([t.bcea_deg2 for t in targets])),
         bias_deg=(float(bias[0]), float(bias[1])),
-        loss=sum(p.lost for p in pairs) / total if total else 0.0,
+        loss=compute_discarded_share(pairs),
         rate_hz=float(1 / np.median(steps)) if len(steps) else 0.0,
         median_deg=float(np.median(errors)),
         p95_deg=float(np.percentile(errors, 95)),
@@ -146,8 +142,8 @@ def validate_gaze(pairs: Sequence[GazePairs], view: FieldView, correct: Callable
 
 
 def _measure_target(
-    pairs: GazePairs, view: FieldView, correct: Callable[[Array], Array]
-) -> tuple[TargetQuality, Array]:
+    pairs: GazePairs, view: FieldView, correct: Callable[[Floats], Floats]
+) -> tuple[TargetQuality, Floats]:
     """Measure one target, and the (K,) errors of its accepted samples."""
     gaze, target = correct(view.to_degrees(pairs.gaze_px)), view.to_degrees(pairs.target_px)
     is_outlier = find_outliers(gaze - target)
@@ -172,7 +168,7 @@ def _measure_target(
     return quality, errors
 
 
-def compute_bcea(points: Array) -> float:
+def compute_bcea(points: Floats) -> float:
     """Compute the bivariate contour ellipse area of (K, 2) points, which holds 68 % of a Gaussian."""
     if len(points) < 3:
         return 0.0
