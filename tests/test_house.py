@@ -42,8 +42,8 @@ HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",
-    "realtime.comms", "realtime.config.schema", "realtime.comms.mask_subscriber", "realtime.commands.doctor", 
-    "realtime.commands.main",
+    "realtime.comms", "realtime.config.schema", "realtime.comms.mask_subscriber", "realtime.commands.main",
+    "realtime.commands.doctor.probes",
 )  # fmt: skip
 """Modules that anybody may import without paying for a library that was not chosen."""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from engines import EngineError, EngineSettings, Image, load, weights
-from engines.settings import Backend, Precision
-from realtime.commands.config_flags import Verbs, add_parser
+from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
 from realtime.errors import SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
@@ -43,25 +41,12 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--engine", "--backend", dest="backend", choices=get_args(Backend), default="openvino",
-        help="openvino (default), tensorrt for NVIDIA GPUs, onnxruntime, torch",
-    )  # fmt: skip
-    parser.add_argument("--model", default="mobile_sam")
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        default="auto",
-        help="int8 takes a quarter less of a CPU's time than bf16, once it is built",
-    )
+    add_engine_flags(parser, "--engine", "--backend")
     parser.add_argument("--frame", default=DEFAULT_FRAME, metavar="WxH", help=f"proportions (default {DEFAULT_FRAME})")
     parser.add_argument("--pictures", type=Path, metavar="DIR|VIDEO", help="real pictures; default: the demo's clip")
-    parser.add_argument(
-        "--picture-side", type=int, default=0, metavar="PX",
-        help="longest side at which pictures are encoded, 224 to 1024; default: what suits the threads",
-    )  # fmt: skip
+    parser.add_argument("--picture-side", type=int, default=0, metavar="PX", help="longest side at which pictures are "
+                        "encoded, 224 to 1024; default: what suits the threads")  # fmt: skip
     parser.add_argument("--threads", type=int, metavar="N", help="of encoder and decoder; default: this machine's")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
     parser.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
 
 
@@ -69,17 +54,12 @@ def _build(args: argparse.Namespace) -> int:
     from engines import build
 
     settings, folder, frame, pictures = _read_flags(args)
-    if (
-        args.backend == "openvino"
-        and args.precision == "int8"
-        and not args.force
-        and _is_built(settings, folder, frame)
-    ):
+    is_int8 = (args.backend, args.precision) == ("openvino", "int8")
+    if is_int8 and not args.force and _is_built(settings, folder, frame):
         print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
         return 0
-    report = build.build_engine(
-        settings, folder, frame, pictures, force=args.force, report=EngineProgress(TerminalProgress())
-    )
+    progress = EngineProgress(TerminalProgress())
+    report = build.build_engine(settings, folder, frame, pictures, force=args.force, report=progress)
     return _print_report(report, args.json)
 
 
@@ -155,31 +135,13 @@ def _parse_days(text: str) -> float:
 def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
     """Return the engine settings, weights folder, frame size and pictures that the flags name."""
     from engines.pictures import read_pictures
+    from realtime.commands.demo.clip import fetch_clip
 
-    try:
-        settings = EngineSettings(args.backend, args.model, args.precision, picture_side=args.picture_side)
-    except ValueError as error:
-        raise SettingsError(f"--picture-side: {error}") from error
-    if args.threads is not None:
-        if args.threads < 1:
-            raise SettingsError(f"--threads must be at least 1, got {args.threads}")
-        settings = dataclasses.replace(settings, encoder_threads=args.threads, decoder_threads=args.threads)
-    frame = _parse_frame(args.frame)
+    if args.threads is not None and args.threads < 1:
+        raise SettingsError(f"--threads must be at least 1, got {args.threads}")
+    settings, frame = read_engine_settings(args, args.threads), parse_size("--frame", args.frame)
     folder = weights.pull_model(args.model, root=args.models, report=TerminalProgress().show_bytes)
-    return settings, folder, frame, read_pictures(args.pictures or _demo_clip())
-
-
-def _demo_clip() -> Path:
-    from realtime.commands.demo import clip
-
-    return clip.clip()
-
-
-def _parse_frame(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise SettingsError(f"--frame wants WIDTHxHEIGHT such as {DEFAULT_FRAME}, got {text!r}")
-    return int(width), int(height)
+    return settings, folder, frame, read_pictures(args.pictures or fetch_clip())
 
 
 def _print_report(report: dict[str, Any], as_json: bool) -> int:
@@ -195,13 +157,12 @@ def _print_report(report: dict[str, Any], as_json: bool) -> int:
 
 
 def _print_table(result: dict[str, Any]) -> None:
-    decoder: dict[str, float] = result["decoder_ms"]
-    rows: list[tuple[str, Callable[[], str]]] = [
-        ("encoder, ms", lambda: f"{result['encoder_ms']:.1f}   stock {result['stock']['encoder_ms']:.1f}"),
-        ("decoder, ms a prompt, 1 4 8 at once", lambda: "  ".join(f"{ms:.1f}" for ms in decoder.values())),
-        ("decoder, stock, ms", lambda: f"{result['stock']['decoder_ms']:.1f}"),
-        ("ratio to stock", lambda: "  ".join(f"{k} {v:.2f}" for k, v in result["ratio"].items())),
-        ("IoU with the reference", lambda: "  ".join(f"{k} {v:.3f}" for k, v in (result.get("iou") or {}).items())),
-    ]
-    for name, text in rows:
-        print(f"{name:38} {text()}")
+    stock = result["stock"]
+    for name, values in (
+        ("encoder, ms", [f"{result['encoder_ms']:.1f}   stock {stock['encoder_ms']:.1f}"]),
+        ("decoder, ms a prompt, 1 4 8 at once", [f"{ms:.1f}" for ms in result["decoder_ms"].values()]),
+        ("decoder, stock, ms", [f"{stock['decoder_ms']:.1f}"]),
+        ("ratio to stock", [f"{key} {ratio:.2f}" for key, ratio in result["ratio"].items()]),
+        ("IoU with the reference", [f"{key} {iou:.3f}" for key, iou in (result.get("iou") or {}).items()]),
+    ):
+        print(f"{name:38} {'  '.join(values)}")

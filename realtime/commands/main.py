@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 from calibration import CalibrationError
 from engines import EngineError
-from realtime.commands import calibrate, config, demo, engine, models, recordings, run, simulate
+from realtime.commands import calibrate, config, demo, doctor, engine, models, recordings, run, simulate
 from realtime.commands.config_flags import Execute
-from realtime.commands.doctor import command as doctor
 from realtime.commands.segment import command as segment
 from realtime.errors import GazecastError, RunFailed
 from realtime.infra.interrupts import EXIT_INTERRUPTED

@@ -73,7 +73,6 @@ def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
-    parser.set_defaults(source=None, models=None, engine=None, publish=None)
 
 
 def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:

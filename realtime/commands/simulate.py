@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realtime.commands.config_flags import Verbs, add_parser
+from realtime.commands.config_flags import Verbs, add_parser, parse_size
 from realtime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableCl
     from realtime.simulation.calibration_wearer import TargetClip
     from realtime.simulation.table_scene import TableClip, write_calibrations
 
-    width, _, height = args.size.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise SettingsError(f"--size wants WIDTHxHEIGHT, such as 1280x720, got {args.size!r}")
+    size = parse_size("--size", args.size)
     if args.scene:
         for path in write_calibrations(args.calibrations) if args.calibrations else ():
             print(f"wrote {path}", file=sys.stderr)
@@ -79,5 +77,5 @@ def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableCl
     if args.calibrations:
         raise SettingsError("--calibrations belongs to --scene, whose camera is known; a clip's is not")
     if args.targets:
-        return TargetClip(args.targets, (int(width), int(height))), f"{args.targets} targets and 4 others"
+        return TargetClip(args.targets, size), f"{args.targets} targets and 4 others"
     return args.video, args.video

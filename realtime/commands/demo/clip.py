@@ -26,7 +26,7 @@ def media_root() -> Path:
     return default_cache_dir().parent / "media"
 
 
-def clip(*, root: Path | None = None) -> Path:
+def fetch_clip(*, root: Path | None = None) -> Path:
     """Return the demo's clip, fetched on first use; raises `ClipError` with a remedy."""
     root = root or media_root()
     target = root / CLIP.name

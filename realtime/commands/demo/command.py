@@ -82,7 +82,7 @@ def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None 
 
 def _choose(video: Path | None, gaze: str | None, scratch: Path) -> DemoInput:
     own = video is None
-    played = VideoFile(clip.clip() if video is None else video)
+    played = VideoFile(clip.fetch_clip() if video is None else video)
     frames = sum(1 for _ in played.frames())
     if gaze is None and own:
         return DemoInput(played, frames, scripted_gaze.write_trace(scratch / "gaze.csv"), scripted_gaze.STREET)

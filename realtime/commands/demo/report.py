@@ -14,7 +14,7 @@ from engines import Image
 from realtime.commands.demo import figures
 from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
-from realtime.commands.doctor import describe_processor
+from realtime.commands.doctor.probes import describe_processor
 from realtime.commands.replay import describe_engine
 from realtime.commands.terminal import PERCENTILES, format_percentiles
 from realtime.comms.messages import HealthMessage

@@ -1,6 +1,22 @@
 """Implements `gazecast doctor`: checks what this machine can run and what is missing."""
 
-from realtime.commands.doctor.probes import describe_processor, examine_machine
-from realtime.commands.doctor.report import DoctorFinding, DoctorReport, FindingState
+from __future__ import annotations
 
-__all__ = ["DoctorFinding", "DoctorReport", "FindingState", "describe_processor", "examine_machine"]
+import argparse
+
+from realtime.commands.config_flags import Verbs, add_parser
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `doctor` to the verbs of `gazecast`."""
+    about = "say what this machine can run, and what to install for more"
+    parser = add_parser(verbs, "doctor", _examine, about)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _examine(args: argparse.Namespace) -> int:
+    from realtime.commands.doctor.probes import examine_machine
+
+    report = examine_machine()
+    print(report.to_json() if args.json else report.to_text())
+    return 0 if report.is_healthy else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,12 @@ CPU_FLAGS = {
     "bf16": "arm bf16",
     "i8mm": "arm i8mm",
 }
-"""Flags of /proc/cpuinfo that decide how fast a precision runs."""
+"""Flags of /proc/cpuinfo that decide how fast a precision runs -> their names in the report."""
+FAST_PRECISIONS = {
+    "int8": {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"},
+    "bf16": {"avx512_bf16", "amx_bf16", "bf16"},
+}
+"""Precision -> flags of /proc/cpuinfo, any of which makes it fast."""
 LOW_DISK_BYTES, MIN_DISK_BYTES = 2 << 30, 200 << 20
 GIB = 1 << 30
 DEFAULT_MODEL = "mobile_sam"
@@ -40,18 +46,11 @@ def check_instructions(cpuinfo: str) -> DoctorFinding:
     """List the instructions that make int8 and bf16 fast."""
     line = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = set(line[1].split()) if line else set()
-    found = [shown for flag, shown in CPU_FLAGS.items() if flag in flags]
-    fast = [
-        name
-        for name, needed in (
-            ("int8", {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}),
-            ("bf16", {"avx512_bf16", "amx_bf16", "bf16"}),
-        )
-        if flags & needed
-    ]
     if not flags:
         return DoctorFinding("Hardware", "instructions", "note", "unknown on this system")
-    text = f"{' '.join(found) or 'none of those that matter'}; fast: {', '.join(['f32', *fast])}"
+    found = " ".join(name for flag, name in CPU_FLAGS.items() if flag in flags) or "none of those that matter"
+    fast = ["f32", *(precision for precision, needed in FAST_PRECISIONS.items() if flags & needed)]
+    text = f"{found}; fast: {', '.join(fast)}"
     return DoctorFinding("Hardware", "instructions", "ok", text)
 
 
@@ -65,10 +64,9 @@ def check_memory(meminfo: str, cgroup: str) -> DoctorFinding:
     text = f"{total / GIB:.1f} GiB, {free / GIB:.1f} free"
     if limit < total:
         text += f", of which this container may use {limit / GIB:.1f}"
-    tight = min(free, limit) < 2 * GIB
-    return DoctorFinding(
-        "Hardware", "memory", "note" if tight else "ok", text, "2 GiB free are advised" if tight else ""
-    )
+    if min(free, limit) < 2 * GIB:
+        return DoctorFinding("Hardware", "memory", "note", text, "2 GiB free are advised")
+    return DoctorFinding("Hardware", "memory", "ok", text)
 
 
 def parse_requirements(lines: Iterable[str]) -> list[tuple[str, str]]:
@@ -98,8 +96,8 @@ def check_gpu(answer: str | None) -> Iterable[DoctorFinding]:
         return
     if answer.startswith("error:"):
         advice = "the driver is installed but does not answer; reboot or reinstall it"
-        said = answer.removeprefix("error:").strip() or "nvidia-smi fails and does not say why"
-        yield DoctorFinding("Hardware", "gpu", "note", said.splitlines()[0], advice)
+        reason = answer.removeprefix("error:").strip() or "nvidia-smi fails and does not say why"
+        yield DoctorFinding("Hardware", "gpu", "note", reason.splitlines()[0], advice)
         return
     for line in answer.strip().splitlines():
         name, mib, driver, capability = ([part.strip() for part in line.split(",")] + ["?"] * 4)[:4]
@@ -107,12 +105,12 @@ def check_gpu(answer: str | None) -> Iterable[DoctorFinding]:
         yield DoctorFinding("Hardware", "gpu", "ok", f"{name}, {size}, driver {driver}, compute {capability}")
 
 
-def check_weights(name: str, folder: Path, trouble: str) -> DoctorFinding:
+def check_weights(name: str, folder: Path, problem: str) -> DoctorFinding:
     """Assess a model's weights: cached, damaged or missing, which matters for the default model only."""
-    if not trouble:
+    if not problem:
         return DoctorFinding("Cache", name, "ok", f"cached in {folder}")
     if folder.exists():
-        return DoctorFinding("Cache", name, "problem", trouble)
+        return DoctorFinding("Cache", name, "problem", problem)
     if name == DEFAULT_MODEL:
         return DoctorFinding("Cache", name, "note", "not cached", f"gazecast models pull {name}")
     return DoctorFinding("Cache", name, "ok", f"not cached (gazecast models pull {name})")
@@ -120,32 +118,26 @@ def check_weights(name: str, folder: Path, trouble: str) -> DoctorFinding:
 
 def check_disk(folder: Path, free: int, writable: bool) -> DoctorFinding:
     """Assess the disk of the cache."""
-    text = f"{free / GIB:.1f} GiB free for {folder}"
+    find, text = partial(DoctorFinding, "Cache", "disk"), f"{free / GIB:.1f} GiB free for {folder}"
     if not writable:
-        return DoctorFinding(
-            "Cache", "disk", "problem", f"{folder} cannot be written", "set GAZECAST_CACHE to a folder of yours"
-        )
+        return find("problem", f"{folder} cannot be written", "set GAZECAST_CACHE to a folder of yours")
     if free < MIN_DISK_BYTES:
-        return DoctorFinding(
-            "Cache", "disk", "problem", text, "free some, or set GAZECAST_CACHE to a folder on another disk"
-        )
+        return find("problem", text, "free some, or set GAZECAST_CACHE to a folder on another disk")
     if free < LOW_DISK_BYTES:
-        return DoctorFinding("Cache", "disk", "note", text, "enough for MobileSAM, not for the larger models")
-    return DoctorFinding("Cache", "disk", "ok", text)
+        return find("note", text, "enough for MobileSAM, not for the larger models")
+    return find("ok", text)
 
 
 def check_port(name: Literal["publish", "device"], number: int, free: bool) -> DoctorFinding:
     """Assess a default port: `publish` for masks, `device` for a Pupil device or `gazecast simulate`."""
-    if name == "publish":
-        if free:
-            return DoctorFinding("Ports", f"{number}", "ok", "free; masks are published there")
-        advice = "another gazecast runs? stop it, or choose another: --publish tcp://127.0.0.1:PORT"
-        return DoctorFinding("Ports", f"{number}", "note", "taken; masks are published there", advice)
+    find = partial(DoctorFinding, "Ports", str(number))
+    if name == "device":
+        taken = "taken; a Pupil device or simulation? try --source pupil://127.0.0.1:50020"
+        return find("ok", "free; no Pupil device or simulation on this machine" if free else taken)
     if free:
-        return DoctorFinding("Ports", f"{number}", "ok", "free; no Pupil device or simulation on this machine")
-    return DoctorFinding(
-        "Ports", f"{number}", "ok", "taken; a Pupil device or simulation? try --source pupil://127.0.0.1:50020"
-    )
+        return find("ok", "free; masks are published there")
+    advice = "another gazecast runs? stop it, or choose another: --publish tcp://127.0.0.1:PORT"
+    return find("note", "taken; masks are published there", advice)
 
 
 def check_camera(node: Path, label: str, index: str, allowed: bool, group: str) -> DoctorFinding:

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from realtime.commands.doctor import checks
@@ -38,38 +38,40 @@ def examine_machine(*, cache: Path | None = None) -> DoctorReport:
 
     cache: the folder of models and engines; default: the user's cache.
     """
-    probes: tuple[Callable[[], Iterable[DoctorFinding]], ...] = (
-        _system,
-        lambda: _hardware(_read("/proc/cpuinfo"), _read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max")),
-        lambda: checks.check_gpu(_nvidia_smi()),
-        _libraries,
-        _backends,
-        lambda: _cache(cache),
-        _ports,
-        _cameras,
-        _display,
-        _origins,
-    )
-    return DoctorReport(tuple(finding for probe in probes for finding in probe()))
+    return DoctorReport((
+        *_system(),
+        _processor(),
+        checks.check_instructions(_read("/proc/cpuinfo")),
+        checks.check_memory(_read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max")),
+        *checks.check_gpu(_nvidia_smi()),
+        *_libraries(),
+        *_backends(),
+        *_cache(cache),
+        checks.check_port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT)),
+        checks.check_port("device", DEVICE_PORT, _is_free(DEVICE_PORT)),
+        *_cameras(),
+        checks.check_display(platform.system(), _display()),
+        checks.check_origins({name: _home(name) for name in PACKAGES}),
+    ))  # fmt: skip
 
 
 def describe_processor() -> str:
     """Describe this machine's processor and its cores."""
-    return checks.check_processor(_read("/proc/cpuinfo"), os.cpu_count() or 1, _usable_cores()).text
+    return _processor().text
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _processor() -> DoctorFinding:
+    cores = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return checks.check_processor(_read("/proc/cpuinfo"), cores, usable)
 
 
 def _system() -> Iterable[DoctorFinding]:
-    version = platform.python_version()
-    fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
     yield DoctorFinding("System", "os", "ok", f"{_os_name()}, {platform.machine()}")
-    yield DoctorFinding(
-        "System", "python", "ok" if fits else "problem", f"{version} at {sys.executable}",
-        "" if fits else "gazecast was tested with Python 3.11 to 3.13; make the environment with one of them",
-    )  # fmt: skip
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    text = f"{platform.python_version()} at {sys.executable}"
+    advice = "" if fits else "gazecast was tested with Python 3.11 to 3.13; make the environment with one of them"
+    yield DoctorFinding("System", "python", "ok" if fits else "problem", text, advice)
 
 
 def _os_name() -> str:
@@ -79,24 +81,15 @@ def _os_name() -> str:
         return platform.platform()
 
 
-def _hardware(cpuinfo: str, meminfo: str, cgroup: str) -> Iterable[DoctorFinding]:
-    yield checks.check_processor(cpuinfo, os.cpu_count() or 1, _usable_cores())
-    yield checks.check_instructions(cpuinfo)
-    yield checks.check_memory(meminfo, cgroup)
-
-
 def _libraries() -> Iterable[DoctorFinding]:
     try:
         wanted = checks.parse_requirements(importlib.metadata.requires(DISTRIBUTION) or [])
     except importlib.metadata.PackageNotFoundError:
-        yield DoctorFinding(
-            "Libraries", DISTRIBUTION, "problem", "is not installed", "run make setup, or pip install -e ."
-        )
+        yield checks.check_library(DISTRIBUTION, "", None)
         return
     for name, extra in wanted:
         yield checks.check_library(name, extra, _version(name))
-    error = _import_error("cv2")
-    if error:
+    if error := _import_error("cv2"):
         advice = "on Debian: sudo apt-get install libgl1 libglib2.0-0"
         yield DoctorFinding("Libraries", "cv2", "problem", f"cannot be imported: {error}", advice)
 
@@ -104,10 +97,10 @@ def _libraries() -> Iterable[DoctorFinding]:
 def _backends() -> Iterable[DoctorFinding]:
     for backend, (needs, install) in BACKENDS.items():
         found = [(name, version) for name in needs if (version := _version(name)) is not None]
-        if not found:
-            yield DoctorFinding("Engines", backend, "note", "not available", f"for more engines: {install}")
+        if found:
+            yield DoctorFinding("Engines", backend, "ok", f"available ({' '.join(found[0])})")
         else:
-            yield DoctorFinding("Engines", backend, "ok", f"available ({found[0][0]} {found[0][1]})")
+            yield DoctorFinding("Engines", backend, "note", "not available", f"for more engines: {install}")
 
 
 def _version(distribution: str) -> str | None:
@@ -119,15 +112,8 @@ def _version(distribution: str) -> str | None:
 
 def _import_error(module: str) -> str:
     """Import a library in another process, which it may crash, and return its error; empty if there is none."""
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return ""
-    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    code, _, error = _run([sys.executable, "-c", f"import {module}"], 60)
+    return (error.strip().splitlines() or [f"exit code {code}"])[-1] if code else ""
 
 
 def _nvidia_smi() -> str | None:
@@ -135,13 +121,17 @@ def _nvidia_smi() -> str | None:
     if program is None:
         return None
     query = "--query-gpu=name,memory.total,driver_version,compute_cap"
+    code, output, error = _run([program, query, "--format=csv,noheader,nounits"], 5)
+    return f"error: {(output + error).strip()}" if code else output
+
+
+def _run(command: list[str], timeout_s: float) -> tuple[int, str, str]:
+    """Run a program and return its exit code, stdout and stderr; code -1 if it cannot be run in time."""
     try:
-        done = subprocess.run(  # noqa: S603 - the driver's own tool, constant arguments
-            [program, query, "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=5, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"error: {error}"
-    return done.stdout if done.returncode == 0 else f"error: {(done.stdout + done.stderr).strip()}"
+        return -1, "", str(error)
+    return done.returncode, done.stdout, done.stderr
 
 
 def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
@@ -152,26 +142,18 @@ def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
         yield DoctorFinding("Cache", "models", "problem", f"cannot be read: {error}")
         return
     root = cache or default_cache_dir().parent
-    for entry in weights.list_models():
-        trouble = ""
+    for model in weights.list_models():
+        problem = ""
         try:
-            weights.model_folder(entry.name, root=root / "models")
+            weights.model_folder(model.name, root=root / "models")
         except ModelError as error:
-            trouble = str(error)
-        yield checks.check_weights(entry.name, root / "models" / entry.name, trouble)
+            problem = str(error)
+        yield checks.check_weights(model.name, root / "models" / model.name, problem)
     files = [path for path in (root / "engines").rglob("*") if path.is_file()]
     size_mib = sum(path.stat().st_size for path in files) / (1 << 20)
     yield DoctorFinding("Cache", "engines", "ok", f"{len(files)} file(s), {size_mib:.0f} MiB in {root / 'engines'}")
-    yield checks.check_disk(root, shutil.disk_usage(_existing(root)).free, os.access(_existing(root), os.W_OK))
-
-
-def _existing(path: Path) -> Path:
-    return next(parent for parent in (path, *path.parents) if parent.exists())
-
-
-def _ports() -> Iterable[DoctorFinding]:
-    yield checks.check_port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT))
-    yield checks.check_port("device", DEVICE_PORT, _is_free(DEVICE_PORT))
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    yield checks.check_disk(root, shutil.disk_usage(existing).free, os.access(existing, os.W_OK))
 
 
 def _is_free(number: int) -> bool:
@@ -204,14 +186,9 @@ def _group(node: Path) -> str:
         return "video"
 
 
-def _display() -> Iterable[DoctorFinding]:
+def _display() -> str:
     names = ("DISPLAY", "WAYLAND_DISPLAY")
-    found = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
-    yield checks.check_display(platform.system(), found)
-
-
-def _origins() -> Iterable[DoctorFinding]:
-    yield checks.check_origins({name: _home(name) for name in PACKAGES})
+    return next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
 
 
 def _home(package: str) -> str:

@@ -8,27 +8,25 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 
-from engines import Decoder, Encoder, EngineSettings, Image, Prompt, PromptError, load, weights
+from engines import Decoder, Encoder, Image, Prompt, PromptError, load, weights
 from engines.automatic_masks import (
     AutomaticMask,
     AutomaticSettings,
-    GenerationStep,
     generate_image_masks,
     run_to_end,
     segment_prompt,
 )
 from engines.letterbox import MODEL_SIDE
-from engines.settings import Backend, Precision
-from realtime.commands.config_flags import Verbs, add_parser
-from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, build_dataset, write_json
+from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, read_engine_settings
+from realtime.commands.export.coco_json import OBJECT, CocoAnnotation, CocoImage, build_dataset, write_json
 from realtime.commands.segment.instance_overlay import draw_instances
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
@@ -47,27 +45,21 @@ _TUNED = {
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `segment` to the verbs of `gazecast`."""
-    about = "segment pictures: automatically, or from points or a box"
-    sub = add_parser(verbs, "segment", _segment, about)
-    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="one or more picture files")
-    sub.add_argument("--everything", action="store_true", help="every object that the model finds")
-    sub.add_argument(
-        "--point", action="append", default=[], metavar="X,Y", help="a pixel of the object; may be repeated"
-    )
-    sub.add_argument("--not", action="append", default=[], dest="off", metavar="X,Y", help="a pixel outside the object")
-    sub.add_argument("--box", metavar="X0,Y0,X1,Y1", help="a box around the object, pixels")
-    sub.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"where NAME.json and NAME.png go "
-                     f"(default {FOLDER})")  # fmt: skip
-    sub.add_argument("--engine", dest="backend", choices=get_args(Backend), default="openvino")
-    sub.add_argument("--model", default="mobile_sam")
-    sub.add_argument("--precision", choices=get_args(Precision), default="auto")
-    sub.add_argument("--picture-side", type=int, default=MODEL_SIDE, metavar="PX", help="longest side at which "
-                     "pictures are encoded, 224 to 1024 (default 1024; 512 takes a third of the time)")  # fmt: skip
-    sub.add_argument("--models", type=Path, metavar="DIR", help="where weights lie instead of your cache")
-    sub.add_argument("--json", action="store_true", help="nothing but one line of JSON a picture on stdout")
+    parser = add_parser(verbs, "segment", _segment, "segment pictures: automatically, or from points or a box")
+    add = parser.add_argument
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="one or more picture files")
+    add("--everything", action="store_true", help="every object that the model finds")
+    add("--point", action="append", default=[], metavar="X,Y", help="a pixel of the object; may be repeated")
+    add("--not", action="append", default=[], dest="off", metavar="X,Y", help="a pixel outside the object")
+    add("--box", metavar="X0,Y0,X1,Y1", help="a box around the object, pixels")
+    add("--out", type=Path, default=FOLDER, metavar="DIR", help=f"where NAME.json and NAME.png go (default {FOLDER})")
+    add_engine_flags(parser, "--engine")
+    add("--picture-side", type=int, default=MODEL_SIDE, metavar="PX", help="longest side at which pictures are "
+        "encoded, 224 to 1024 (default 1024; 512 takes a third of the time)")  # fmt: skip
+    add("--json", action="store_true", help="nothing but one line of JSON a picture on stdout")
     kinds = {field.name: type(field.default) for field in dataclasses.fields(AutomaticSettings)}
     for name, (metavar, text) in _TUNED.items():
-        sub.add_argument(f"--{name.replace('_', '-')}", type=kinds[name], metavar=metavar, help=text)
+        add(f"--{name.replace('_', '-')}", type=kinds[name], metavar=metavar, help=text)
 
 
 def _segment(args: argparse.Namespace) -> int:
@@ -84,10 +76,7 @@ def _segment(args: argparse.Namespace) -> int:
             begin = time.perf_counter()
             try:
                 image = _read_picture(file)
-                if prompt is None:
-                    found = _segment_everything(encoder, decoder, image, settings, file.name, terminal)
-                else:
-                    found = _segment_prompt(encoder, decoder, image, prompt, file)
+                found = _find_masks(encoder, decoder, image, prompt, settings, file, terminal)
             except (RunFailed, SettingsError) as error:  # an error in one picture must not end the others
                 if len(targets) == 1:
                     raise
@@ -118,9 +107,8 @@ def _read_prompt(args: argparse.Namespace) -> Prompt | None:
         return None
     if args.off and not (args.point or args.box):
         raise SettingsError("--not excludes parts of an object; name the object with --point or --box")
-    on, off = (
-        [_parse_numbers(flag, text, 2) for text in texts] for flag, texts in (("point", args.point), ("not", args.off))
-    )
+    on = [_parse_numbers("point", text, 2) for text in args.point]
+    off = [_parse_numbers("not", text, 2) for text in args.off]
     points = np.array(on + off, np.float32).reshape(-1, 2)
     labels = np.array([1] * len(on) + [0] * len(off), np.int8)
     box = None if args.box is None else np.array(_parse_numbers("box", args.box, 4), np.float32)
@@ -128,13 +116,12 @@ def _read_prompt(args: argparse.Namespace) -> Prompt | None:
 
 
 def _parse_numbers(flag: str, text: str, count: int) -> list[float]:
-    wanted = "X,Y" if count == 2 else "X0,Y0,X1,Y1"
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != count or not np.isfinite(numbers).all():
-        raise SettingsError(f"--{flag} wants {wanted} in pixels, got {text!r}")
+        raise SettingsError(f"--{flag} wants {'X,Y' if count == 2 else 'X0,Y0,X1,Y1'} in pixels, got {text!r}")
     return numbers
 
 
@@ -201,11 +188,7 @@ def _read_first(files: Sequence[Path]) -> Image:
 
 def _open_engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) -> tuple[Encoder, Decoder]:
     # encoder and decoder never run at the same time here, so each may use all cores
-    cores = os.cpu_count() or 1
-    try:
-        settings = EngineSettings(args.backend, args.model, args.precision, cores, cores, args.picture_side)
-    except ValueError as error:
-        raise SettingsError(f"--picture-side: {error}") from error
+    settings = read_engine_settings(args, os.cpu_count() or 1)
     folder = None
     if args.backend != "fake":
         folder = weights.pull_model(args.model, root=args.models, report=terminal.show_bytes)
@@ -215,18 +198,13 @@ def _open_engine(args: argparse.Namespace, first: Image, terminal: TerminalProgr
 # -- a picture ---------------------------------------------------------------------------------------------------------
 
 
-def _segment_everything(
-    encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings, name: str, terminal: TerminalProgress
-) -> tuple[AutomaticMask, ...]:
-    def show(step: GenerationStep) -> None:
-        terminal.show_steps(step.done, step.total, name)
-
-    return run_to_end(generate_image_masks(encoder, decoder, image, settings), show)
-
-
-def _segment_prompt(
-    encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt, file: Path
-) -> tuple[AutomaticMask, ...]:
+def _find_masks(
+    encoder: Encoder, decoder: Decoder, image: Image, prompt: Prompt | None, settings: AutomaticSettings, file: Path,
+    terminal: TerminalProgress,
+) -> tuple[AutomaticMask, ...]:  # fmt: skip
+    if prompt is None:
+        steps = generate_image_masks(encoder, decoder, image, settings)
+        return run_to_end(steps, lambda step: terminal.show_steps(step.done, step.total, file.name))
     try:
         found = segment_prompt(decoder, encoder.encode(image), prompt)
     except PromptError as error:
@@ -235,28 +213,20 @@ def _segment_prompt(
 
 
 def _write(
-    file: Path,
-    image: Image,
-    found: Sequence[AutomaticMask],
-    prompt: Prompt | None,
-    target: tuple[Path, Path],
+    file: Path, image: Image, found: Sequence[AutomaticMask], prompt: Prompt | None, target: tuple[Path, Path],
     info: dict[str, Any],
-) -> None:
+) -> None:  # fmt: skip
     """Write the PNG before the JSON, so that a program that waits for the JSON finds both."""
     ok, png = cv2.imencode(".png", draw_instances(image, found, prompt))
     if not ok:
         raise RunFailed(f"{target[1]} could not be encoded as PNG")
     write_atomically(target[1], png.tobytes())
     picture = CocoImage(1, file.name, image.shape[1], image.shape[0])
-    write_json(target[0], build_dataset([picture], _annotate(found), info=info))
-
-
-def _annotate(found: Sequence[AutomaticMask]) -> Iterator[CocoAnnotation]:
-    for number, each in enumerate(found, 1):
-        yield CocoAnnotation(
-            1, number, each.mask, predicted_iou=each.predicted_iou, stability_score=each.stability_score,
-            point_coords=each.point_coords, crop_box=each.crop_box,
-        )  # fmt: skip
+    annotations = (
+        CocoAnnotation(1, number, each.mask, OBJECT.id, each.predicted_iou, each.stability_score, each.point_coords,
+                       each.crop_box) for number, each in enumerate(found, 1)
+    )  # fmt: skip
+    write_json(target[0], build_dataset([picture], annotations, info=info))
 
 
 def _describe(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettings) -> dict[str, Any]:

