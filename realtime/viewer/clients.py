@@ -13,23 +13,22 @@ from typing import Generic, TypeVar
 STOP_TIMEOUT_S = 0.9
 
 
-class ClientSlot:
+R = TypeVar("R")
+
+
+class ClientSlot(Generic[R]):
     """A viewer with at most one frame in flight.
 
-    is_ready: whether the last frame was acknowledged. sent_seq: number of the last frame that was sent. skipped: frames
-    that were dropped because the viewer was too slow.
+    request: its choice of the next frame; None for none. is_ready: whether the last frame was acknowledged. sent_seq:
+    number of the last frame that was sent. skipped: frames that were dropped because the viewer was too slow.
     """
 
-    def __init__(self, send_frame: Callable[[int, bytes], None]) -> None:
-        """send_frame: called with a number and a packed frame on a thread of the server; must return at once."""
-        self.send_frame = send_frame
+    def __init__(self, request: R | None, send_frame: Callable[[int, bytes], None]) -> None:
+        self.request, self.send_frame = request, send_frame
         self.is_ready, self.sent_seq, self.skipped = True, 0, 0
 
 
-S = TypeVar("S", bound=ClientSlot)
-
-
-class ClientSlots(Generic[S]):
+class ClientSlots(Generic[R]):
     """A set of connected viewers with flow control by acknowledgement.
 
     Read and change `clients` and their fields only while holding `changed`, which is notified of every change.
@@ -37,7 +36,7 @@ class ClientSlots(Generic[S]):
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self.clients: list[S] = []
+        self.clients: list[ClientSlot[R]] = []
         self.is_stopped = False
         self._skipped = self._failed = 0
         self._threads: list[threading.Thread] = []
@@ -57,21 +56,28 @@ class ClientSlots(Generic[S]):
         for thread in self._threads:
             thread.join(max(0.0, until_s - time.monotonic()))
 
-    def add(self, client: S) -> S:
-        """Add a viewer and return it."""
+    def connect(self, request: R | None, send_frame: Callable[[int, bytes], None]) -> ClientSlot[R]:
+        """Add a viewer; `send_frame(seq, data)` is called on a sending thread and must return at once."""
+        client = ClientSlot(request, send_frame)
         with self.changed:
             self.clients.append(client)
             self.changed.notify_all()
         return client
 
-    def remove(self, client: S) -> None:
+    def change_request(self, client: ClientSlot[R], request: R) -> None:
+        """Send a viewer other frames from the next one on."""
+        with self.changed:
+            client.request = request
+            self.changed.notify_all()
+
+    def remove(self, client: ClientSlot[R]) -> None:
         """Remove a viewer and keep its count of skipped frames."""
         with self.changed:
             if client in self.clients:
                 self.clients.remove(client)
                 self._skipped += client.skipped
 
-    def acknowledge(self, client: S, seq: int) -> None:
+    def acknowledge(self, client: ClientSlot[R], seq: int) -> None:
         """Mark frame `seq` as shown; a number that is not in flight is ignored."""
         with self.changed:
             if seq == client.sent_seq and not client.is_ready:

@@ -70,7 +70,7 @@ class WebSocketConnection:
     async def serve(self) -> None:
         """Serve until the page closes or is disconnected."""
         self._task = asyncio.current_task()
-        handler = self._host.on_connect(self)
+        handler = self._host.on_connect(self.send_text, self.send_frame)
         jobs = [asyncio.ensure_future(job) for job in (self._send(), self._run_intervals(handler))]
         try:
             await self._receive(handler)

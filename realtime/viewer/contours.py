@@ -15,12 +15,14 @@ _GLOW_STROKES = ((9, 0.25), (5, 0.5))
 """(width in units of the line, brightness) of the strokes below the edge itself."""
 
 
-def find_contours(mask: Mask) -> list[Contour]:
-    """Find the closed contours of an (H, W) bool mask, each (N, 2) x, y px: outer edges and holes.
+def find_contours(mask: Mask | None) -> list[Contour]:
+    """Find the closed contours of an (H, W) bool mask, each (N, 2) x, y px: outer edges and holes; none of None.
 
     They run through the centres of the mask's own border pixels. Filled by the even-odd rule and drawn along with a
     line one pixel wide, they give the mask again, but for the corners of pixels.
     """
+    if mask is None:
+        return []
     x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
     if not w or not h:
         return []
@@ -36,7 +38,7 @@ def draw_edges(message: MaskResult | None, size: tuple[int, int], homography: ND
     the display's. A contour that it maps beyond the display's horizon is left out.
     """
     out = np.zeros((size[1], size[0], 3), np.uint8)
-    if message is None or message.mask is None:
+    if message is None:
         return out
     unit = max(1, round(min(size) / 240))
     lines = [line for points in find_contours(message.mask) for line in map_contour(points, homography, size)]

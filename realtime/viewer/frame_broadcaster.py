@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import cv2
-import numpy as np
-
-from engines import Image
 from realtime.config.viewer import IDENTITY, Homography, check_homography
+from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
 from realtime.types import GazeSample, MaskResult
@@ -48,15 +45,7 @@ class FrameRequest:
     size: tuple[int, int] = (0, 0)
 
 
-class LiveClient(ClientSlot):
-    """A viewer of the live run. seen_seq: number of the last frame that arrived while it was ready."""
-
-    def __init__(self, request: FrameRequest, send_frame: Callable[[int, bytes], None]) -> None:
-        super().__init__(send_frame)
-        self.request, self.seen_seq = request, 0
-
-
-class FrameBroadcaster(ClientSlots[LiveClient]):
+class FrameBroadcaster(ClientSlots[FrameRequest]):
     """A broadcaster of the newest frame: the pipeline's threads publish, its own threads send, `start` to `stop`."""
 
     def __init__(self, jpeg_quality: int, clock_ns: Callable[[], int], *, least_confidence: float = 0.5) -> None:
@@ -84,40 +73,30 @@ class FrameBroadcaster(ClientSlots[LiveClient]):
             with self.changed:
                 self._samples.append(sample)
 
-    def connect(self, request: FrameRequest, send_frame: Callable[[int, bytes], None]) -> LiveClient:
-        """Add a viewer; `send_frame(seq, data)` is called on a sending thread and must return at once."""
-        return self.add(LiveClient(request, send_frame))
-
-    def change_request(self, client: LiveClient, request: FrameRequest) -> None:
-        """Send frames of another kind from the next one on."""
-        with self.changed:
-            client.request = request
-
-    def _due_clients(self, kinds: Collection[FrameKind]) -> list[LiveClient]:
-        waiting = (client for client in self.clients if client.is_ready and client.seen_seq < self._seq)
-        return [client for client in waiting if client.request.kind in kinds]
+    def _due_requests(self, kinds: Collection[FrameKind]) -> dict[ClientSlot[FrameRequest], FrameRequest]:
+        waiting = (client for client in self.clients if client.is_ready and client.sent_seq < self._seq)
+        return {client: client.request for client in waiting if client.request and client.request.kind in kinds}
 
     def _send_frames(self, kinds: Collection[FrameKind]) -> None:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.is_stopped or self._due_clients(kinds))
+                self.changed.wait_for(lambda: self.is_stopped or self._due_requests(kinds))
                 if self.is_stopped or self._result is None:
                     return
-                due, result, published_ns, seq = self._due_clients(kinds), self._result, self._published_ns, self._seq
-                for client in due:
-                    client.skipped += seq - client.seen_seq - 1 if client.seen_seq else 0
-                    client.is_ready, client.seen_seq, client.sent_seq = False, seq, seq
-                requests = {client: client.request for client in due}
+                requests, seq = self._due_requests(kinds), self._seq
+                result, published_ns = self._result, self._published_ns
+                for client in requests:
+                    client.skipped += seq - client.sent_seq - 1 if client.sent_seq else 0
+                    client.is_ready, client.sent_seq = False, seq
             encoder = _FrameEncoder(result, seq, published_ns, self._gaze_trail(result), self._quality)
             self._send(encoder, seq, requests)
 
-    def _send(self, encoder: _FrameEncoder, seq: int, requests: Mapping[LiveClient, FrameRequest]) -> None:
-        encoded: dict[FrameRequest, bytes] = {}
-        for client in sorted(requests, key=lambda client: _CHEAPEST_FIRST.index(requests[client].kind)):
-            request = requests[client]
+    def _send(
+        self, encoder: _FrameEncoder, seq: int, requests: Mapping[ClientSlot[FrameRequest], FrameRequest]
+    ) -> None:
+        for client, request in sorted(requests.items(), key=lambda item: _CHEAPEST_FIRST.index(item[1].kind)):
             try:
-                encoded[request] = encoded.get(request) or encoder.encode(request)
-                client.send_frame(seq, encoded[request])
+                client.send_frame(seq, encoder.encode(request))
             except Exception:  # one frame that cannot be built must not be the last
                 log.warning("a frame for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
                 self.count_failure()
@@ -144,25 +123,24 @@ class _FrameEncoder:
     ) -> None:  # fmt: skip
         self._result, self._quality = result, quality
         self._header = frame_header(result, seq, published_ns, gaze_trail)
-        mask = result.result.mask if result.result is not None else None
-        self._contours = find_contours(mask) if mask is not None else []
+        self._contours = find_contours(result.result.mask if result.result else None)
+        self._encoded: dict[FrameRequest, bytes] = {}
 
     def encode(self, request: FrameRequest) -> bytes:
-        """Encode the frame as requested."""
+        """Encode the frame as requested, once for all that request the same."""
+        if request not in self._encoded:
+            self._encoded[request] = self._encode(request)
+        return self._encoded[request]
+
+    def _encode(self, request: FrameRequest) -> bytes:
         frame, message = self._result.frame, self._result.result
         if request.kind == "overlay":
-            return self._jpeg(draw(frame.image, message))
+            return encode_jpeg(draw(frame.image, message), self._quality)
         if request.kind == "edges":
             size = request.size if all(request.size) else frame.size
-            return self._jpeg(draw_edges(message, size, check_homography(request.homography)))
-        jpeg = self._jpeg(frame.image) if request.kind == "frames" else b""
+            return encode_jpeg(draw_edges(message, size, check_homography(request.homography)), self._quality)
+        jpeg = encode_jpeg(frame.image, self._quality) if request.kind == "frames" else b""
         return pack_view_frame(self._header, self._contours, jpeg)
-
-    def _jpeg(self, image: Image) -> bytes:
-        ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        if not ok:
-            raise ValueError(f"an image of {image.shape} could not be encoded")
-        return bytes(np.asarray(data).tobytes())
 
 
 def frame_header(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
 
-
-class PageConnection(Protocol):
-    """A connection to one page; its send queue is bounded to a few texts and one frame, the newest."""
-
-    def send_text(self, text: str) -> None:
-        """Send a packed message; on the event loop's thread."""
-
-    def send_frame(self, seq: int, data: bytes) -> None:
-        """Send packed frame `seq`; any thread, returns at once."""
+SendText = Callable[[str], None]
+"""Sends a packed message to a page; on the event loop's thread. A few texts wait, in order."""
+SendFrame = Callable[[int, bytes], None]
+"""Sends packed frame `seq` to a page; any thread, returns at once. Only the newest waits."""
 
 
 class PageHandler(Protocol):
@@ -46,18 +41,17 @@ class HttpResponse:
 class PageHost(Protocol):
     """A provider of one page's content: its first messages, the handlers of its connections, extra resources."""
 
-    @property
-    def index_file(self) -> str:
-        """Name the file of the page that `/` serves."""
+    index_file: str
+    """The file of the page that `/` serves."""
 
     @property
     def broadcaster(self) -> FrameBroadcaster | None:
-        """Return the source of MJPEG streams; None where there are none."""
+        """The source of MJPEG streams; None where there are none."""
 
     def hello_fields(self) -> Mapping[str, object]:
         """Return the fields of `hello`, the first message to every page."""
 
-    def on_connect(self, connection: PageConnection) -> PageHandler:
+    def on_connect(self, send_text: SendText, send_frame: SendFrame) -> PageHandler:
         """Return the handler of a page that has connected."""
 
     def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
@@ -65,6 +59,3 @@ class PageHost(Protocol):
 
         One call at a time, on a thread where it may take long.
         """
-
-    def drop_counts(self) -> Mapping[str, int]:
-        """Count what was dropped, by reason."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from realtime.comms.messages import HealthMessage
@@ -14,7 +14,8 @@ from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
-from realtime.viewer.live_host import LiveHost
+from realtime.viewer.interfaces import HttpResponse, SendFrame, SendText
+from realtime.viewer.live_handler import LiveHandler
 from realtime.viewer.live_recording import LiveRecording
 from realtime.viewer.page_input import PageInput
 from realtime.viewer.page_messages import pack_text
@@ -23,9 +24,9 @@ from realtime.viewer.snapshot import SnapshotWorker
 
 
 class LivePage(PipelineObserver):
-    """A page that serves a run from `__init__` to `close`; every observer method returns at once."""
+    """A `PageHost` that serves a run from `__init__` to `close`; every observer method returns at once."""
 
-    name = "view"
+    name, index_file = "view", "index.html"
 
     def __init__(
         self,
@@ -44,23 +45,20 @@ class LivePage(PipelineObserver):
         least_confidence: of gaze samples that are shown. clock: names snapshots.
         """
         self.commands = CommandQueue()
-        self._broadcaster = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
+        self.broadcaster = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
         self._hello = {
             "stream": stream, "source": source, "page_frames": frames is not None, "page_gaze": gaze is not None,
             "verbs": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
         self._snapshots = SnapshotWorker(settings.snapshots, self.show_notice, clock)
         self._recording = LiveRecording(lambda text: self._server.broadcast(text))
-        page_input, recording = PageInput(frames, gaze, self.commands), self._recording
-        host = LiveHost(
-            self._broadcaster, page_input, self._hello, recording.opening_messages, recording.change_label
-        )  # fmt: skip
+        self._input = PageInput(frames, gaze, self.commands)
         try:
-            self._server = PageServer(settings, host)
+            self._server = PageServer(settings, self)
         except BaseException:
             self._recording.close()
             raise
-        self._broadcaster.start()
+        self.broadcaster.start()
         self._snapshots.start()
 
     @property
@@ -68,14 +66,28 @@ class LivePage(PipelineObserver):
         """Return the URL to open in a browser."""
         return self._server.address
 
+    def hello_fields(self) -> Mapping[str, object]:
+        """Return the stream's description and the verbs that can be used."""
+        return self._hello
+
+    def on_connect(self, send_text: SendText, send_frame: SendFrame) -> LiveHandler:
+        """Send a page the current state and return its handler."""
+        for text in self._recording.opening_messages():
+            send_text(text)
+        return LiveHandler(send_text, send_frame, self.broadcaster, self._input, self._recording.change_label)
+
+    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
+        """Return None: a live page has no resources beside its files."""
+        return None
+
     def on_mask(self, shown: FrameResult) -> None:
         """Show a frame with its mask."""
-        self._broadcaster.publish(shown)
+        self.broadcaster.publish(shown)
         self._recording.add_result(shown)
 
     def on_gaze(self, sample: GazeSample) -> None:
         """Show a gaze sample."""
-        self._broadcaster.add_gaze(sample)
+        self.broadcaster.add_gaze(sample)
 
     def on_health(self, health: HealthMessage) -> None:
         """Show the state of the run, its rates, latencies and drops."""
@@ -105,11 +117,9 @@ class LivePage(PipelineObserver):
     def drop_counts(self) -> dict[str, int]:
         """Count frames that viewers skipped and input that was refused, for `health`."""
         counts = {
-            **self._broadcaster.drop_counts(),
-            **self._server.drop_counts(),
-            "commands lost": self.commands.dropped,
-        }
-        counts["labels lost"] = self._recording.labels_lost
+            **self.broadcaster.drop_counts(), **self._input.dropped, "refused": self._server.refused,
+            "commands lost": self.commands.dropped, "labels lost": self._recording.labels_lost,
+        }  # fmt: skip
         return {f"view.{name}": count for name, count in counts.items() if count}
 
     def close(self) -> None:
@@ -117,5 +127,5 @@ class LivePage(PipelineObserver):
         self._snapshots.close()
         self._recording.close()
         self._server.close()
-        self._broadcaster.stop()
+        self.broadcaster.stop()
         self._snapshots.join(0.9)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from realtime.infra.clock import ClockMap
-from realtime.pipeline.control import CommandQueue, UserCommand
+from realtime.pipeline.control import CommandQueue
 from realtime.sources.browser import BrowserFrame, BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
 from realtime.viewer.page_messages import ClockSync, PageFrame, PageGaze, PageSourceChange, pack_text
@@ -58,7 +58,7 @@ class PageInput:
 
     def __init__(self, frames: BrowserFrames | None, gaze: BrowserGaze | None, commands: CommandQueue) -> None:
         """frames, gaze: None when they come from elsewhere; what pages send of them is then refused and counted."""
-        self._frames, self._gaze, self._commands = frames, gaze, commands
+        self._frames, self._gaze, self.commands = frames, gaze, commands
         self._source: PageClient | None = None
         self._pointer: PageClient | None = None
         self._label = ""
@@ -113,10 +113,6 @@ class PageInput:
             self._gaze.offer(
                 GazeSample(sample.x, sample.y, "norm", sample.confidence, sample.ms / 1e3, captured_ns, now_ns)
             )  # fmt: skip
-
-    def add_command(self, command: UserCommand) -> None:
-        """Queue a command of a button."""
-        self._commands.put(command)
 
     def _release_source(self) -> None:
         self._source, self._label, self._pointer = None, "", None

@@ -28,7 +28,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -39,8 +39,6 @@ from realtime.validation import read_value
 from realtime.viewer.contours import Contour
 
 ViewKind = Literal["frames", "masks"]
-VIEW_KINDS: tuple[ViewKind, ...] = get_args(ViewKind)
-KNOWN_MESSAGES = "view, ack, sync, source, gaze, command, seek, label or undo"
 MAX_TEXT_CHARS = 16 * 1024
 MAX_MESSAGE_BYTES = 4 * 2**20
 """A camera frame of 1920 x 1080 as JPEG is a tenth of this."""
@@ -137,6 +135,11 @@ class UndoRequest:
     """Undoes the last change of a label."""
 
 
+class _CommandFields(msgspec.Struct):
+    verb: Any = None
+    on: bool = True
+
+
 class _LabelFields(msgspec.Struct):
     object: Index
     text: str = ""
@@ -161,39 +164,38 @@ PageMessage = (
 )
 
 
+_MESSAGES = {
+    "view": ViewRequest, "ack": FrameAck, "sync": ClockSync, "source": PageSourceChange, "gaze": PageGaze,
+    "command": _CommandFields, "seek": SeekRequest, "label": _LabelFields, "undo": UndoRequest,
+}  # fmt: skip
+
+
 def read_text(text: str) -> PageMessage:
     """Read a JSON message of a page; raises `PageError`."""
     if len(text) > MAX_TEXT_CHARS:
         raise PageError(f"a message of {len(text)} characters; expected at most {MAX_TEXT_CHARS}")
     fields = _map(text)
-    match fields.get("t"):
-        case "view":
-            return read_value(fields, ViewRequest, PageError)
-        case "ack":
-            return read_value(fields, FrameAck, PageError)
-        case "sync":
-            return read_value(fields, ClockSync, PageError)
-        case "source":
-            change = read_value(fields, PageSourceChange, PageError)
-            return PageSourceChange(change.on, "".join(c for c in change.label[:60] if c.isprintable()))
-        case "gaze":
-            return read_value(fields, PageGaze, PageError)
-        case "command":
-            verb = fields.get("verb")
+    kind = fields.get("t")
+    if not isinstance(kind, str) or kind not in _MESSAGES:
+        raise PageError(f"message {kind!r:.40}; expected one of {', '.join(_MESSAGES)}")
+    match read_value(fields, _MESSAGES[kind], PageError):
+        case PageSourceChange(on, label):
+            return PageSourceChange(on, "".join(c for c in label[:60] if c.isprintable()))
+        case _CommandFields(verb, on):
             if verb not in USER_VERBS:
                 raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(USER_VERBS)}")
-            return UserCommand(verb, read_value(fields.get("on", True), bool, PageError, "on"))
-        case "seek":
-            request = read_value(fields, SeekRequest, PageError)
-            if request.n is None and request.ms is None:
-                raise PageError("seek needs n, a frame's number, or ms, its time")
-            return request if request.n is None else SeekRequest(request.n)
-        case "label":
-            return _label(fields)
-        case "undo":
-            return UndoRequest()
-        case other:
-            raise PageError(f"message {other!r:.40}; expected {KNOWN_MESSAGES}")
+            return UserCommand(verb, on)
+        case SeekRequest(None, None):
+            raise PageError("seek needs n, a frame's number, or ms, its time")
+        case SeekRequest(int(number)):
+            return SeekRequest(number)
+        case _LabelFields(object_id, text, keep):
+            try:
+                return LabelChange(object_id, ObjectLabel(" ".join(text.split()), keep))
+            except ValueError as error:
+                raise PageError(str(error)) from None
+        case message:
+            return message
 
 
 def read_page_frame(data: bytes) -> PageFrame:
@@ -235,11 +237,3 @@ def _map(text: str) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ValueError(name)
-
-
-def _label(fields: Mapping[str, Any]) -> LabelChange:
-    read = read_value(fields, _LabelFields, PageError)
-    try:
-        return LabelChange(read.object, ObjectLabel(" ".join(read.text.split()), read.keep))
-    except ValueError as error:
-        raise PageError(str(error)) from None

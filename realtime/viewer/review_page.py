@@ -17,10 +17,12 @@ import numpy as np
 from realtime.comms.messages import STATES
 from realtime.config.viewer import ViewSettings
 from realtime.errors import PageError, RecordingError
+from realtime.infra.error_guard import describe_error
+from realtime.media.jpeg import encode_jpeg
 from realtime.recording.labels import LabelEditor
 from realtime.recording.timeline import Timeline
 from realtime.recording.visits import VisitedObject
-from realtime.viewer.interfaces import HttpResponse, PageConnection
+from realtime.viewer.interfaces import HttpResponse, SendFrame, SendText
 from realtime.viewer.label_worker import LabelWorker
 from realtime.viewer.page_messages import FrameAck, LabelChange, SeekRequest, UndoRequest, pack_text, read_text
 from realtime.viewer.server import PageServer
@@ -35,20 +37,23 @@ THUMBNAIL_QUALITY = 85
 
 
 class ReviewPage:
-    """A page that serves a recording from `__init__` to `close`."""
+    """A `PageHost` that serves a recording from `__init__` to `close`."""
+
+    index_file = "review.html"
+    broadcaster = None
 
     def __init__(self, settings: ViewSettings, recording: Path) -> None:
         """Open the recording, bind and serve; raises `RecordingError` and `ViewerError`."""
         self.timeline = Timeline(recording)
         editor = LabelEditor(recording)
         self._broadcaster = TimelineBroadcaster(self.timeline, settings.jpeg_quality)
-        self._labels = LabelWorker(self._broadcast, editor)
-        self._host = ReviewHost(self.timeline, self._broadcaster, self._labels)
+        self._labels = LabelWorker(lambda text: self._server.broadcast(text), editor)
+        self._read_share = 0.0
+        self._thumbnails: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._is_stopped = False
         self._reader = threading.Thread(target=self._read, name="gazecast-review", daemon=True)
-        self._server: PageServer | None = None
         try:
-            self._server = PageServer(settings, self._host)
+            self._server = PageServer(settings, self)
         except BaseException:
             self._labels.close()
             raise
@@ -57,34 +62,57 @@ class ReviewPage:
 
     @property
     def address(self) -> str:
-        """Return the URL to open in a browser."""
-        return self._server.address if self._server is not None else ""
+        """The URL to open in a browser."""
+        return self._server.address
 
     def close(self) -> None:
         """Save queued label changes, disconnect all pages and free the port, within seconds."""
         self._is_stopped = True
         self._labels.close()
-        if self._server is not None:
-            self._server.close()
+        self._server.close()
         self._broadcaster.stop()
         self._reader.join(0.9)
 
     def drop_counts(self) -> Mapping[str, int]:
-        """Count what was refused and dropped, by reason."""
-        return self._server.drop_counts() if self._server is not None else {}
+        """Count requests that were refused, frames that were skipped or failed, and label changes that were lost."""
+        counts = self._broadcaster.drop_counts()
+        return {**counts, "refused": self._server.refused, "labels lost": self._labels.lost}
 
-    def _broadcast(self, text: str) -> None:
-        if self._server is not None:
-            self._server.broadcast(text)
+    def hello_fields(self) -> Mapping[str, object]:
+        """Return the recording's metadata."""
+        recording, engine = self.timeline.recording, self.timeline.recording.about.engine
+        return {
+            "file": recording.path.name, "source": recording.about.source, "started": recording.about.started,
+            "complete": recording.complete, "from_start": recording.about.from_start, "states": STATES,
+            "engine": " ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
+        }  # fmt: skip
+
+    def on_connect(self, send_text: SendText, send_frame: SendFrame) -> ReviewHandler:
+        """Send a page the labels and the progress of reading, and return its handler."""
+        send_text(self._labels.labels_message())
+        send_text(self._timeline_message())
+        return ReviewHandler(send_frame, self.timeline, self._broadcaster, self._labels)
+
+    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
+        """Return the timeline's spans and objects, or the thumbnail of an object; raises `PageError`."""
+        if path == "/timeline.json":
+            return HttpResponse("application/json", json.dumps(self._spans(), separators=(",", ":")).encode())
+        if path == "/thumbnail.jpg":
+            number = query.get("object", "")
+            found = _find_object(self.timeline, int(number)) if number.isdecimal() and len(number) < 12 else None
+            if found is None:
+                raise PageError(f"object {number:.40} is not in this recording")
+            return HttpResponse("image/jpeg", self._thumbnail(found))
+        return None
 
     def _read(self) -> None:
         interval_s, next_s = FIRST_REPORT_S, time.monotonic() + FIRST_REPORT_S
 
         def report(share: float) -> bool:
             nonlocal interval_s, next_s
-            self._host.read_share = share
+            self._read_share = share
             if share == 1.0 or time.monotonic() >= next_s:
-                self._broadcast(self._host.timeline_message())
+                self._server.broadcast(self._timeline_message())
                 interval_s = min(2 * interval_s, MAX_REPORT_S)
                 next_s = time.monotonic() + interval_s
             return not self._is_stopped
@@ -93,64 +121,20 @@ class ReviewPage:
             self.timeline.read(report)
         except Exception as error:  # files may be broken in ways of their own; the part that was read is usable
             log.info("a recording was not read to its end", exc_info=log.isEnabledFor(logging.DEBUG))
-            self.timeline.problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self._host.read_share = 1.0
-            self._broadcast(self._host.timeline_message())
+            self.timeline.problem = getattr(error, "strerror", None) or describe_error(error)
+            report(1.0)
 
-
-class ReviewHost:
-    """A host of pages of one recording, see `PageHost`. read_share: the part of the file that was read, 0..1."""
-
-    index_file = "review.html"
-    broadcaster = None
-
-    def __init__(self, timeline: Timeline, broadcaster: TimelineBroadcaster, labels: LabelWorker) -> None:
-        self.read_share = 0.0
-        self._timeline, self._broadcaster, self._labels = timeline, broadcaster, labels
-        self._thumbnails: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-
-    def hello_fields(self) -> Mapping[str, object]:
-        """Return the recording's metadata."""
-        recording, engine = self._timeline.recording, self._timeline.recording.about.engine
-        return {
-            "file": recording.path.name, "source": recording.about.source, "started": recording.about.started,
-            "complete": recording.complete, "from_start": recording.about.from_start, "states": STATES,
-            "engine": " ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
-        }  # fmt: skip
-
-    def timeline_message(self) -> str:
+    def _timeline_message(self) -> str:
         """Pack the length of the recording and the progress of reading it."""
-        timeline = self._timeline
+        timeline = self.timeline
         return pack_text(
-            "timeline", share=round(self.read_share, 3), length_ms=round(timeline.length_ns / 1e6),
+            "timeline", share=round(self._read_share, 3), length_ms=round(timeline.length_ns / 1e6),
             read_ms=round(timeline.read_ns / 1e6), frames=len(timeline), objects=len(timeline.objects),
             damaged=timeline.recording.damaged, error=timeline.problem,
         )  # fmt: skip
 
-    def on_connect(self, connection: PageConnection) -> ReviewHandler:
-        """Send a page the labels and the progress of reading, and return its handler."""
-        connection.send_text(self._labels.labels_message())
-        connection.send_text(self.timeline_message())
-        return ReviewHandler(connection, self._timeline, self._broadcaster, self._labels)
-
-    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
-        """Return the timeline's spans and objects, or the thumbnail of an object; raises `PageError`."""
-        if path == "/timeline.json":
-            return HttpResponse("application/json", json.dumps(self._spans(), separators=(",", ":")).encode())
-        if path == "/thumbnail.jpg":
-            number = query.get("object", "")
-            found = _find_object(self._timeline, int(number)) if number.isdecimal() and len(number) < 12 else None
-            if found is None:
-                raise PageError(f"object {number:.40} is not in this recording")
-            return HttpResponse("image/jpeg", self._thumbnail(found))
-        return None
-
-    def drop_counts(self) -> Mapping[str, int]:
-        """Count frames that viewers skipped or that failed, and label changes that were lost."""
-        return {**self._broadcaster.drop_counts(), "labels lost": self._labels.lost}
-
     def _spans(self) -> dict[str, Any]:
-        timeline = self._timeline
+        timeline = self.timeline
         spans = [
             [round(span.start_ns / 1e6), round(span.end_ns / 1e6), span.object, STATES.index(span.state)]
             for span in timeline.list_spans()
@@ -167,9 +151,7 @@ class ReviewHost:
 
     def _thumbnail(self, visited: VisitedObject) -> bytes:
         key = visited.object, visited.best.mask_log_ns
-        jpeg = self._thumbnails.pop(key, None)
-        if jpeg is None:
-            jpeg = self._encode_thumbnail(visited)
+        jpeg = self._thumbnails.pop(key, None) or self._encode_thumbnail(visited)
         self._thumbnails[key] = jpeg
         while len(self._thumbnails) > MAX_THUMBNAILS:
             self._thumbnails.popitem(last=False)
@@ -177,24 +159,23 @@ class ReviewHost:
 
     def _encode_thumbnail(self, visited: VisitedObject) -> bytes:
         try:
-            frame, message = self._timeline.read_best_view(visited)
+            frame, message = self.timeline.read_best_view(visited)
         except (RecordingError, OSError, cv2.error) as error:
             raise PageError(f"object {visited.object} has no picture: {str(error)[:200]}") from None
         image, mask = frame.image, message.mask
         if mask is None or mask.shape != image.shape[:2]:
             mask = np.zeros(image.shape[:2], np.bool_)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY]
-        return cv2.imencode(".jpg", draw_thumbnail(image, mask, message.state), quality)[1].tobytes()
+        return encode_jpeg(draw_thumbnail(image, mask, message.state), THUMBNAIL_QUALITY)
 
 
 class ReviewHandler:
     """A handler that passes a page's messages to the timeline broadcaster or the label worker."""
 
     def __init__(
-        self, connection: PageConnection, timeline: Timeline, broadcaster: TimelineBroadcaster, labels: LabelWorker
+        self, send_frame: SendFrame, timeline: Timeline, broadcaster: TimelineBroadcaster, labels: LabelWorker
     ) -> None:
         self._timeline, self._broadcaster, self._labels = timeline, broadcaster, labels
-        self._client = broadcaster.connect(connection.send_frame)
+        self._client = broadcaster.connect(None, send_frame)
 
     def on_text(self, text: str, received_ns: int) -> None:
         """Handle a text message; raises `PageError`."""
@@ -203,12 +184,10 @@ class ReviewHandler:
                 self._broadcaster.seek(self._client, request)
             case FrameAck(seq):
                 self._broadcaster.acknowledge(self._client, seq)
-            case LabelChange(object_id) as change:
-                if _find_object(self._timeline, object_id) is None:
-                    raise PageError(f"object {object_id} is not in this recording")
-                self._labels.submit(change)
-            case UndoRequest() as undo:
-                self._labels.submit(undo)
+            case LabelChange(object_id) if _find_object(self._timeline, object_id) is None:
+                raise PageError(f"object {object_id} is not in this recording")
+            case LabelChange() | UndoRequest() as request:
+                self._labels.submit(request)
             case _:
                 raise PageError("this page shows a recording; nothing is live")
 

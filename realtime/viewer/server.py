@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
@@ -43,7 +43,7 @@ START_TIMEOUT_S = 30.0
 
 
 class PageServer:
-    """A server of one host's page, between `__init__` and `close`."""
+    """A server of one host's page, between `__init__` and `close`. refused: number of refused requests and messages."""
 
     def __init__(self, settings: ViewSettings, host: PageHost) -> None:
         """Bind and serve; raises `ViewerError`."""
@@ -53,7 +53,7 @@ class PageServer:
         self._tls = load_tls(settings)
         self._connections: set[WebSocketConnection | MjpegStream] = set()
         self._health = ""
-        self._refused = 0
+        self.refused = 0
         self._failure: OSError | None = None
         self._loop = asyncio.new_event_loop()
         self._is_up, self._end = threading.Event(), asyncio.Event()
@@ -84,10 +84,6 @@ class PageServer:
         self._call_soon(self._end.set)
         self._thread.join(0.9)
 
-    def drop_counts(self) -> dict[str, int]:
-        """Count what was refused or dropped, by reason."""
-        return {"refused": self._refused, **self._host.drop_counts()}
-
     def _call_soon(self, call: Callable[..., object], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call, *args)
@@ -109,8 +105,8 @@ class PageServer:
     async def _serve(self) -> None:
         app = web.Application(middlewares=[self._check_access])
         app.router.add_get("/ws", self._serve_socket)
-        app.router.add_get("/overlay.mjpeg", self._serve_overlay)
-        app.router.add_get("/edges.mjpeg", self._serve_edges)
+        app.router.add_get("/overlay.mjpeg", self._serve_mjpeg)
+        app.router.add_get("/edges.mjpeg", self._serve_mjpeg)
         app.router.add_get("/{name:.*}", self._serve_file)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3, handle_signals=False)
         await runner.setup()
@@ -170,20 +166,15 @@ class PageServer:
             self._connections.discard(connection)
         return socket
 
-    async def _serve_overlay(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve_mjpeg(request, FrameRequest("overlay"))
-
-    async def _serve_edges(self, request: web.Request) -> web.StreamResponse:
-        try:
-            edges = read_edges_request(request.query.get("homography"), request.query.get("size"), self._settings)
-        except ValueError as error:
-            return self._refuse(400, str(error))
-        return await self._serve_mjpeg(request, edges)
-
-    async def _serve_mjpeg(self, request: web.Request, frame_request: FrameRequest) -> web.StreamResponse:
-        broadcaster = self._host.broadcaster
+    async def _serve_mjpeg(self, request: web.Request) -> web.StreamResponse:
+        broadcaster, frame_request = self._host.broadcaster, FrameRequest("overlay")
         if broadcaster is None:
             return web.Response(status=404, text="there is no stream here; try /\n")
+        if request.path == "/edges.mjpeg":
+            try:
+                frame_request = read_edges_request(request.query, self._settings)
+            except ValueError as error:
+                return self._refuse(400, str(error))
         if self._is_full():
             return self._refuse_full()
         stream = MjpegStream(broadcaster, self._loop)
@@ -198,7 +189,7 @@ class PageServer:
             connection.send_text(text)
 
     def _count_refused(self) -> None:
-        self._refused += 1
+        self.refused += 1
 
     def _is_full(self) -> bool:
         return len(self._connections) >= self._settings.max_viewers
@@ -207,20 +198,20 @@ class PageServer:
         return self._refuse(503, "too many viewers; close one, or --set view.max_viewers=N")
 
     def _refuse(self, status: int, reason: str) -> web.Response:
-        self._refused += 1
+        self.refused += 1
         return web.Response(status=status, text=f"{reason}\n")
 
 
-def read_edges_request(homography: str | None, size: str | None, settings: ViewSettings) -> FrameRequest:
+def read_edges_request(query: Mapping[str, str], settings: ViewSettings) -> FrameRequest:
     """Read a request for edges from an address's query, completed by the settings; raises `ValueError`."""
     numbers, display = settings.homography, settings.display_size
-    if homography is not None:
+    if (homography := query.get("homography")) is not None:
         try:
             numbers = tuple(float(part) for part in homography[:400].split(","))
         except ValueError:
             raise ValueError(f"homography={homography[:80]} is not nine numbers with commas between them") from None
         check_homography(numbers)
-    if size is not None:
+    if (size := query.get("size")) is not None:
         width, _, height = size.partition("x")
         is_size = width.isdecimal() and height.isdecimal() and len(size) < 12
         if not (is_size and 0 < int(width) <= 8192 >= int(height) > 0):

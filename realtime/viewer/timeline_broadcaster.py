@@ -7,14 +7,10 @@ after it acknowledges the last. Frames are sent as recorded; only PNG is convert
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import cv2
-import numpy as np
-
-from realtime.errors import RecordingError
-from realtime.recording.format import RecordedFrame
+from realtime.media.jpeg import encode_jpeg
 from realtime.recording.timeline import Timeline, TimelineMoment
 from realtime.viewer.clients import ClientSlot, ClientSlots
 from realtime.viewer.contours import find_contours
@@ -24,15 +20,7 @@ from realtime.viewer.page_messages import SeekRequest, pack_view_frame
 log = logging.getLogger(__name__)
 
 
-class ReviewClient(ClientSlot):
-    """A viewer of a recording. request: the moment it wants to see next."""
-
-    def __init__(self, send_frame: Callable[[int, bytes], None]) -> None:
-        super().__init__(send_frame)
-        self.request: SeekRequest | None = None
-
-
-class TimelineBroadcaster(ClientSlots[ReviewClient]):
+class TimelineBroadcaster(ClientSlots[SeekRequest]):
     """A broadcaster that serves seek requests round-robin on its own thread, between `start` and `stop`."""
 
     def __init__(self, timeline: Timeline, jpeg_quality: int) -> None:
@@ -43,18 +31,13 @@ class TimelineBroadcaster(ClientSlots[ReviewClient]):
         """Start the sending thread."""
         self.start_thread("timeline-broadcaster", self._send_frames)
 
-    def connect(self, send_frame: Callable[[int, bytes], None]) -> ReviewClient:
-        """Add a viewer; `send_frame(seq, data)` is called on the sending thread and must return at once."""
-        return self.add(ReviewClient(send_frame))
-
-    def seek(self, client: ReviewClient, request: SeekRequest) -> None:
+    def seek(self, client: ClientSlot[SeekRequest], request: SeekRequest) -> None:
         """Request a moment for a viewer; an earlier request that was not served yet is skipped. Any thread."""
         with self.changed:
             client.skipped += client.request is not None
-            client.request = request
-            self.changed.notify_all()
+            self.change_request(client, request)
 
-    def _next_client(self) -> ReviewClient | None:
+    def _next_client(self) -> ClientSlot[SeekRequest] | None:
         return next((client for client in self.clients if client.is_ready and client.request is not None), None)
 
     def _send_frames(self) -> None:
@@ -80,21 +63,14 @@ class TimelineBroadcaster(ClientSlots[ReviewClient]):
             number = min(request.n, len(timeline) - 1)
         try:
             moment = timeline.read_moment(number)
-            jpeg = self._jpeg(moment.frame)
-            mask = moment.message.mask if moment.message is not None else None
-            return pack_view_frame(_moment_header(moment, seq), find_contours(mask) if mask is not None else [], jpeg)
+            frame = moment.frame
+            jpeg = frame.data if frame.format == "jpeg" else encode_jpeg(frame.decode().image, self._quality)
+            contours = find_contours(moment.message.mask if moment.message else None)
+            return pack_view_frame(_moment_header(moment, seq), contours, jpeg)
         except Exception as error:  # files may be broken in ways of their own; one moment must not be the last
             log.info("a moment of a recording failed", exc_info=log.isEnabledFor(logging.DEBUG))
             self.count_failure()
             return pack_view_frame({"seq": seq, "n": max(0, number), "error": f"frame {number + 1}: {error}"}, [], b"")
-
-    def _jpeg(self, frame: RecordedFrame) -> bytes:
-        if frame.format == "jpeg":
-            return frame.data
-        ok, data = cv2.imencode(".jpg", frame.decode().image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        if not ok:
-            raise RecordingError(f"frame {frame.index} cannot be encoded as JPEG")
-        return np.asarray(data).tobytes()
 
 
 def _moment_header(moment: TimelineMoment, seq: int) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Tests that a connection ends whatever its peer does, and that refused messages are counted at once."""
 
 import asyncio
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from realtime.pipeline.control import CommandQueue
 from realtime.viewer import connections
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
-from realtime.viewer.live_host import LiveHost
+from realtime.viewer.live_handler import LiveHandler
 from realtime.viewer.page_input import PageInput
 
 
@@ -48,7 +49,8 @@ def test_a_peer_that_does_not_answer_is_aborted_and_its_messages_counted(monkeyp
 
     async def serve():
         loop = asyncio.get_running_loop()
-        host = LiveHost(FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), {})
+        parts = FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), None
+        host = SimpleNamespace(on_connect=lambda send_text, send_frame: LiveHandler(send_text, send_frame, *parts))
         connection = connections.WebSocketConnection(
             socket, host, loop, count_refused=lambda: refused.append(1), abort=lambda: aborted.append(1)
         )
