@@ -96,7 +96,7 @@ class ScreenTracker:
         if homography is None:
             self.reason = "the markers' corners fix no plane"
             return False
-        plane = _apply_homography(homography, corners)
+        plane = cv2.perspectiveTransform(corners[None], homography)[0]
         reprojected = self._camera.project(np.column_stack([plane, np.ones(len(plane))]), margin_px=math.inf)
         self.error_px = float(np.nan_to_num(np.hypot(*(reprojected - pixels).T), nan=math.inf).max())
         if self.error_px > MAX_ERROR_PX:
@@ -137,8 +137,3 @@ def _find_homography(corners: Floats, plane: Floats) -> Floats | None:
     if found is None or not np.isfinite(found).all() or abs(float(np.linalg.det(found))) < 1e-18:
         return None
     return np.asarray(found, np.float64)
-
-
-def _apply_homography(homography: Floats, points: Floats) -> Floats:
-    weights = np.column_stack([points, np.ones(len(points))]) @ homography.T
-    return np.asarray(weights[:, :2] / weights[:, 2:])

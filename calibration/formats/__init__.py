@@ -8,9 +8,6 @@ from calibration import record
 from calibration.camera import CameraModel, camera_from_dict
 from calibration.errors import CalibrationError
 from calibration.formats import neon, pupil, ros
-from calibration.formats.ros import to_camera_info
-
-__all__ = ["read_camera", "to_camera_info"]
 
 SUPPORTED_FORMATS = (
     "our own JSON, Pupil's .intrinsics, Neon's calibration.bin or scene_camera.json, or a camera_info YAML of ROS "
@@ -53,8 +50,7 @@ def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, 
     if neon.is_calibration_bin(data):
         return neon.parse_calibration_bin(str(path), data)
     if pupil.is_intrinsics(data):
-        name, camera = pupil.parse_intrinsics(str(path), data, size)
-        return name or path.stem, camera
+        return path.stem, pupil.parse_intrinsics(str(path), data, size)
     if b"camera_matrix" in data or b"distortion_model" in data:
         return ros.parse_camera_info(str(path), data)
     raise CalibrationError(f"{path} is no camera that is known here; expected {SUPPORTED_FORMATS}")

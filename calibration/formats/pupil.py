@@ -23,8 +23,8 @@ def is_intrinsics(data: bytes) -> bool:
     return bool(data) and (0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF))
 
 
-def parse_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> tuple[str, CameraModel]:
-    """Parse ("", camera) for the given resolution, or for the only one. Raises `CalibrationError`."""
+def parse_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> CameraModel:
+    """Parse the camera of the given resolution, or of the only one. Raises `CalibrationError`."""
     cameras = {
         (int(m[1]), int(m[2])): value for key, value in _unpack(origin, data).items() if (m := _KEY.fullmatch(key))
     }
@@ -36,7 +36,7 @@ def parse_intrinsics(origin: str, data: bytes, size: tuple[int, int] | None) -> 
     chosen = tuple(size) if size is not None else next(iter(cameras))
     if chosen not in cameras:
         raise CalibrationError(f"{origin} holds {offered}, not {chosen[0]} x {chosen[1]}; capture at one of these")
-    return "", _camera(origin, (chosen[0], chosen[1]), cameras[chosen])
+    return _camera(origin, (chosen[0], chosen[1]), cameras[chosen])
 
 
 def _unpack(origin: str, data: bytes) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def _unpack(origin: str, data: bytes) -> dict[str, Any]:
         fields = msgpack.unpackb(data, strict_map_key=False, max_map_len=200, max_array_len=200, max_str_len=10_000)
     except Exception as error:  # msgpack raises a dozen types for invalid bytes
         raise CalibrationError(f"{origin} is no msgpack: {error}") from None
-    if not isinstance(fields, dict) or fields.get("version") != 1:
-        version = fields.get("version") if isinstance(fields, dict) else None
+    version = fields.get("version") if isinstance(fields, dict) else None
+    if version != 1:
         raise CalibrationError(f"{origin} has version {version!r}, expected 1 as Pupil 2 and 3 write it")
     return {str(key): value for key, value in fields.items()}
 

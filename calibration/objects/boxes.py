@@ -58,25 +58,12 @@ def fit_quick_box(cloud: PointCloud, last_rotation: Floats | None = None) -> Ori
 
     last_rotation: (3, 3) camera_from_box of the same object in the previous picture, preferred if nearly as good.
     """
-    centre, cells, sample = _centre_points(cloud.voxel_centroids)
-    directions = np.concatenate([_principal_axes(cells), _plane_normals(sample, _plane_tolerance_m(cloud))])
-    points, min_side_m = _extreme_points(cells, 48), _min_side_m(cloud)
-    candidates = _boxes_along(points, directions, min_side_m) + _previous_boxes(points, last_rotation, min_side_m)
-    return _fit_extents(cloud, _select_axes(sample, candidates), centre)
+    return _fit_box(cloud, last_rotation, extreme_directions=48)
 
 
 def fit_minimal_box(cloud: PointCloud, last_rotation: Floats | None = None) -> OrientedBox:
     """Fit the box of (nearly) the smallest volume; see the module. last_rotation: as in `fit_quick_box`."""
-    centre, cells, sample = _centre_points(cloud.voxel_centroids)
-    points, min_side_m = _extreme_points(cells, 128), _min_side_m(cloud)
-    special = np.concatenate([_principal_axes(cells), _plane_normals(sample, _plane_tolerance_m(cloud))])
-    candidates = _boxes_along(points, np.concatenate([special, _hemisphere_directions(80)]), min_side_m)
-    candidates += [
-        _refine_direction(points, start, min_side_m) for start in sorted(candidates, key=lambda box: box.volume_m3)[:3]
-    ]
-    return _fit_extents(
-        cloud, _select_axes(sample, candidates + _previous_boxes(points, last_rotation, min_side_m)), centre
-    )
+    return _fit_box(cloud, last_rotation, extreme_directions=128, grid_directions=80, refined=3)
 
 
 def fit_box_along(cloud: PointCloud, axes: Floats) -> OrientedBox:
@@ -84,16 +71,29 @@ def fit_box_along(cloud: PointCloud, axes: Floats) -> OrientedBox:
     return _fit_extents(cloud, axes, cloud.voxel_centroids.mean(0, dtype=np.float64))
 
 
-def _centre_points(cells: Points) -> tuple[Floats, Points, Points]:
-    """Centre the cells: their mean, the cells relative to it, and a subsample for coarse steps."""
-    centre = cells.mean(0, dtype=np.float64)
-    points = cells - centre.astype(np.float32)
-    return centre, points, points[:: 1 + len(points) // 1000]
-
-
-def _min_side_m(cloud: PointCloud) -> float:
-    """Compute the length added to each side before volumes are compared, so that flat objects have a volume."""
-    return max(cloud.noise_m, 0.1 * cloud.voxel_m)
+def _fit_box(
+    cloud: PointCloud,
+    last_rotation: Floats | None,
+    *,
+    extreme_directions: int,
+    grid_directions: int = 0,
+    refined: int = 0,
+) -> OrientedBox:
+    """Fit the best box along the principal axes, the normals of planes and a grid, of which the best are refined."""
+    centre = cloud.voxel_centroids.mean(0, dtype=np.float64)
+    cells = cloud.voxel_centroids - centre.astype(np.float32)
+    sample = cells[:: 1 + len(cells) // 1000]
+    points = _extreme_points(cells, extreme_directions)
+    min_side_m = max(cloud.noise_m, 0.1 * cloud.voxel_m)  # so that flat objects have a volume, too
+    normals = _plane_normals(sample, _plane_tolerance_m(cloud))
+    directions = np.concatenate([_principal_axes(cells), normals, _hemisphere_directions(grid_directions)])
+    candidates = _boxes_along(points, directions, min_side_m)
+    best = sorted(candidates, key=lambda box: box.volume_m3)[:refined]
+    candidates += [_refine_direction(points, start, min_side_m) for start in best]
+    if last_rotation is not None:
+        previous = _boxes_along(points, last_rotation.T, min_side_m)
+        candidates += [_BoxCandidate(box.axes, _HYSTERESIS * box.volume_m3) for box in previous]
+    return _fit_extents(cloud, _select_axes(sample, candidates), centre)
 
 
 def _plane_tolerance_m(cloud: PointCloud) -> float:
@@ -157,7 +157,7 @@ def _plane_normals(points: Points, tolerance: float) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _BoxCandidate:
-    """A box that is a candidate: axes are rows; its volume has `_min_side_m` added to each side."""
+    """A box that is a candidate: axes are rows; its volume has `min_side_m` added to each side."""
 
     axes: Floats
     volume_m3: float
@@ -180,15 +180,6 @@ def _boxes_along(points: Floats, directions: Floats, min_side_m: float) -> list[
     return candidates
 
 
-def _previous_boxes(points: Floats, last_rotation: Floats | None, min_side_m: float) -> list[_BoxCandidate]:
-    if last_rotation is None:
-        return []
-    return [
-        _BoxCandidate(box.axes, _HYSTERESIS * box.volume_m3)
-        for box in _boxes_along(points, last_rotation.T, min_side_m)
-    ]
-
-
 def _perpendiculars(directions: Floats) -> tuple[Floats, Floats]:
     """Compute two unit vectors each, perpendicular to (K, 3) unit directions and each other, right-handed."""
     helper = np.where(np.abs(directions[:, :1]) < 0.7, np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0]]))
@@ -203,9 +194,7 @@ def _refine_direction(points: Floats, candidate: _BoxCandidate, min_side_m: floa
     while step > math.radians(0.3):
         x, y, z = best.axes
         tilted = z + math.tan(step) * np.array((x, -x, y, -y))
-        smallest = min(
-            _boxes_along(points, tilted * math.cos(step), min_side_m), key=lambda candidate: candidate.volume_m3
-        )
+        smallest = min(_boxes_along(points, tilted * math.cos(step), min_side_m), key=lambda box: box.volume_m3)
         if smallest.volume_m3 < best.volume_m3:
             best = smallest
         else:
@@ -230,14 +219,9 @@ def _fit_extents(cloud: PointCloud, axes: Floats, centre: Floats) -> OrientedBox
     """Fit the box along these axes (rows), with sides from all pixels: cells end too early."""
     pixels = cloud.points[:: 1 + len(cloud.points) // 12_000]
     along = (pixels - centre.astype(np.float32)) @ axes.T.astype(np.float32)
-    view = centre / max(float(np.linalg.norm(centre)), 1e-9)
-    along_view = np.abs(axes @ view)
-    ends = np.array(
-        [
-            _find_ends(column, cloud.noise_m, cloud.noise_m * share)
-            for column, share in zip(np.ascontiguousarray(along.T), along_view.tolist(), strict=True)
-        ]
-    )
+    sigmas_m = cloud.noise_m * np.abs(axes @ centre) / max(float(np.linalg.norm(centre)), 1e-9)
+    columns = zip(np.ascontiguousarray(along.T), sigmas_m.tolist(), strict=True)
+    ends = np.array([_find_ends(column, cloud.noise_m, sigma_m) for column, sigma_m in columns])
     extents = ends[:, 1] - ends[:, 0]
     order = np.argsort(-extents)
     rotation = axes[order].T
@@ -260,14 +244,11 @@ def _find_ends(along: NDArray[np.float32], noise_m: float, sigma_m: float) -> tu
     extent, layer_m = high - low, 6 * noise_m
     if extent <= 2 * layer_m:  # about as thin as its noise, which is subtracted from its spread
         spread = float(ordered[int(0.84 * (count - 1))] - ordered[int(0.16 * (count - 1))]) / 2
-        half = math.sqrt(
-            3 * max(0.0, spread * spread - noise_m * noise_m)
-        )  # of a uniform distribution with that deviation
+        half = math.sqrt(3 * max(0.0, spread * spread - noise_m * noise_m))  # of a uniform distribution
         return (low + high) / 2 - half, (low + high) / 2 + half
     min_count = max(0.05, 4 * layer_m / extent) * count
-    return _find_lower_end(ordered, low, layer_m, min_count, sigma_m), -_find_lower_end(
-        -ordered[::-1], -high, layer_m, min_count, sigma_m
-    )
+    lower_end = _find_lower_end(ordered, low, layer_m, min_count, sigma_m)
+    return lower_end, -_find_lower_end(-ordered[::-1], -high, layer_m, min_count, sigma_m)
 
 
 def _find_lower_end(
@@ -277,9 +258,7 @@ def _find_lower_end(
     if inside > min_count:
         return float(ordered[inside // 2])
     row = max(4 * sigma_m, 0.5 * layer_m)  # beyond the end, as long as this is all of the row
-    density = (
-        int(np.searchsorted(ordered, low + 2 * sigma_m + row)) - int(np.searchsorted(ordered, low + 2 * sigma_m))
-    ) / row
-    beyond = int(0.4 * density * sigma_m)
+    first, last = np.searchsorted(ordered, (low + 2 * sigma_m, low + 2 * sigma_m + row)).tolist()
+    beyond = int(0.4 * (last - first) / row * sigma_m)
     # Noise moves hardly any point by more than 2.5 sigma; a tapering end is not shortened by more.
     return min(max(low, float(ordered[min(beyond, len(ordered) - 1)])), low + 2.5 * sigma_m)

@@ -153,7 +153,10 @@ def _segment_surface(
 ) -> tuple[NDArray[np.bool_], float, float]:
     """Segment the object's pixels, (H, W); also the noise from pixel to pixel, m, and their pitch, m."""
     core = _erode_mask(inside, measured, erode_px)
-    middle, spread = _median_and_sd(depth[core > 0])
+    some = depth[core > 0]
+    some = some[:: 1 + len(some) // 3000]
+    middle = float(np.median(some))
+    spread = 1.4826 * float(np.median(np.abs(some - np.float32(middle))))  # a robust standard deviation
     pitch_m = per_px * middle
     across = math.hypot(*inside.shape) * pitch_m
     # An object may be as deep as it is wide; connectivity is checked below.
@@ -204,13 +207,6 @@ def _estimate_noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
     some = np.sort(np.abs(bend[whole])[:: 1 + np.count_nonzero(whole) // 3000])
     # The mean of the lower 0.8, which is 0.559 sigma: a median of whole millimetres would be 0 or 1.
     return max(_ROUNDING_SD_M, float(some[: int(0.8 * len(some))].mean()) / 0.559 / math.sqrt(6))
-
-
-def _median_and_sd(values: Depth) -> tuple[float, float]:
-    """Compute the median and the robust standard deviation (from the median deviation) of some thousands."""
-    some = values[:: 1 + len(values) // 3000]
-    middle = float(np.median(some))
-    return middle, 1.4826 * float(np.median(np.abs(some - np.float32(middle))))
 
 
 def _local_range(depth: Depth, gated: NDArray[np.uint8]) -> Depth:

@@ -93,13 +93,8 @@ class PoseFilter:
         return distance_m > max_distance_m or not 1 / _MAX_AREA_RATIO < area_ratio < _MAX_AREA_RATIO
 
     def _reset(self, at_s: float, box: OrientedBox, centroid_m: Floats, noise_m: float) -> None:
-        self._started_s, self._count, self._outlier_count, self._normalized_innovation, self._is_moving = (
-            at_s,
-            0,
-            0,
-            0.0,
-            False,
-        )
+        self._started_s, self._count, self._outlier_count = at_s, 0, 0
+        self._normalized_innovation, self._is_moving = 0.0, False
         self._state = np.concatenate([centroid_m, np.zeros(3)])
         self._covariance = np.diag([noise_m**2] * 3 + [0.25] * 3)
         # Before the first box, the axis order nearest to the camera's own axes.
@@ -124,18 +119,14 @@ class PoseFilter:
             self._is_moving, self._normalized_innovation = True, 1.0
             covariance = covariance + MOVING_ACCELERATION_M_S2**2 * input_matrix @ input_matrix.T
             innovation_covariance = covariance[:3, :3] + noise_m**2 * np.eye(3)
-        elif self._is_moving and self._normalized_innovation < 1.5 and self._is_still(state, covariance):
-            self._is_moving = False
+        elif self._is_moving and self._normalized_innovation < 1.5:
+            self._is_moving = float(np.linalg.norm(state[3:])) >= max(0.01, 2 * _velocity_sd(covariance))
         gain = np.linalg.solve(innovation_covariance, covariance[:3]).T
         self._state = state + gain @ innovation
         # Joseph's form stays symmetric and positive despite rounding.
         residual_gain = np.eye(6)
         residual_gain[:, :3] -= gain
         self._covariance = residual_gain @ covariance @ residual_gain.T + noise_m**2 * gain @ gain.T
-
-    def _is_still(self, state: Floats, covariance: Floats) -> bool:
-        speed = float(np.linalg.norm(state[3:]))
-        return speed < max(0.01, 2 * math.sqrt(float(np.trace(covariance[3:, 3:])) / 3))
 
     def _update_shape(self, step_s: float, box: OrientedBox, centroid_m: Floats) -> None:
         """Update rotation, sides and the centre's offset; outliers are accepted when they persist."""
@@ -150,11 +141,8 @@ class PoseFilter:
         self._outlier_count = self._outlier_count + 1 if is_outlier else 0
         if is_outlier and self._outlier_count < _ACCEPT_AFTER:
             return
-        gain = (
-            1.0
-            if is_outlier
-            else 1 - math.exp(-step_s / (0.4 * _TIME_CONSTANT_S if self._is_moving else 2 * _TIME_CONSTANT_S))
-        )
+        constant_s = (0.4 if self._is_moving else 2) * _TIME_CONSTANT_S
+        gain = 1.0 if is_outlier else 1 - math.exp(-step_s / constant_s)
         gain = max(gain, 1 / (self._count + 1))  # at first, the mean
         self._outlier_count = 0
         self._rotation = self._rotation @ rotation_from_rotvec(gain * rotvec)
@@ -166,8 +154,8 @@ class PoseFilter:
         pose = RigidTransform(self._rotation, self._state[:3] + self._offset)
         self._rotation = pose.rotation.copy()  # rounding errors must not accumulate
         is_known = self._count >= 4 and at_s - self._started_s > 0.08
-        speed, spread = float(np.linalg.norm(self._state[3:])), math.sqrt(float(np.trace(self._covariance[3:, 3:])) / 3)
-        is_moving = is_known and speed > max(0.02, 3 * spread)
+        speed = float(np.linalg.norm(self._state[3:]))
+        is_moving = is_known and speed > max(0.02, 3 * _velocity_sd(self._covariance))
         velocity = self._state[3:].copy() if is_known else None
         return SteadyPose(pose, _sort_extents(self._extents), velocity, self._covariance.copy(), is_moving)
 
@@ -178,6 +166,11 @@ class PoseFilter:
                 swap[[first, second]] = second, first
                 self._extents, self._rotation = self._extents[swap], self._rotation[:, swap]
                 self._rotation[:, second] *= -1  # right-handed again
+
+
+def _velocity_sd(covariance: Floats) -> float:
+    """Compute the standard deviation of the velocity per axis, m/s."""
+    return math.sqrt(float(np.trace(covariance[3:, 3:])) / 3)
 
 
 def _nearest_axis_order(
@@ -205,15 +198,9 @@ def _sort_extents(extents: Floats) -> Floats:
     return out
 
 
-def _axis_permutations() -> list[Floats]:
-    permutations = []
-    for order in itertools.permutations(range(3)):
-        for signs in itertools.product((1.0, -1.0), repeat=3):
-            permutation = np.zeros((3, 3))
-            permutation[list(order), range(3)] = signs
-            if np.linalg.det(permutation) > 0:
-                permutations.append(permutation)
-    return permutations
-
-
-_AXIS_PERMUTATIONS = _axis_permutations()
+_AXIS_PERMUTATIONS = [
+    permutation
+    for order in itertools.permutations(range(3))
+    for signs in itertools.product((1.0, -1.0), repeat=3)
+    if np.linalg.det(permutation := np.eye(3)[:, order] * signs) > 0
+]

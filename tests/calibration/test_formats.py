@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationError, CalibrationRecord, CameraModel, FisheyeCamera, PinholeCamera, record
-from calibration.formats import neon, pupil, read_camera, ros, to_camera_info
+from calibration.formats import neon, pupil, read_camera, ros
+from calibration.formats.ros import to_camera_info
 from tests.calibration.cameras import CAMERAS, CORE_WIDE, NEON, WEBCAM
 from tests.calibration.shared import PHOTOS, needs_photos
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from calibration.boards import BOARD_FORMAT, BoardDetection, CalibrationBoard, parse_board
-from calibration.formats import read_camera, to_camera_info
+from calibration.formats import read_camera
+from calibration.formats.ros import to_camera_info
 from calibration.intrinsics import BoardView, IntrinsicsFit, LensModel, calibrate_camera
 from calibration.record import CalibrationRecord, save_record
 from realtime.commands.calibrate import report_camera

@@ -13,7 +13,8 @@ import msgpack
 import numpy as np
 import pytest
 
-from calibration.formats import read_camera, to_camera_info
+from calibration.formats import read_camera
+from calibration.formats.ros import to_camera_info
 from calibration.record import load_record
 from realtime.commands.main import main
 from tests.calibration.cameras import CORE_WIDE, WEBCAM
