@@ -87,7 +87,7 @@ class ChromeBrowser:
         os.close(self._in)
         self._folder.cleanup()
 
-    def call(self, method: str, session: str | None = None, timeout_s: float = 30, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, session: str | None = None, timeout_s: float = 60, **params: Any) -> dict[str, Any]:
         """Call a DevTools method and return its result."""
         self._number += 1
         number = self._number
@@ -157,7 +157,7 @@ class BrowserTab:
             raise BrowserError(f"{script:.200}: {found['exceptionDetails']}")
         return found["result"].get("value")
 
-    def wait_for(self, script: str, within_s: float = 20) -> Any:
+    def wait_for(self, script: str, within_s: float = 60) -> Any:
         """Wait until an expression is true, and return its value."""
         until = time.monotonic() + within_s
         while not (found := self.evaluate(script)):

@@ -22,7 +22,7 @@ def python_blocks(text: str) -> list[str]:
 
 
 def run_block(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 BLOCKS = python_blocks(PAGE.read_text())

@@ -28,7 +28,7 @@ def installed(tmp_path: Path) -> Path:
 
 def start(*folders: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-I", "-c", RUN, *map(str, folders)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_alone_it_starts(installed):
@@ -58,7 +58,7 @@ def test_files_that_overwrote_those_of_another_are_noticed_by_the_command_and_by
     assert start(installed).returncode == 2
     code = "import sys; sys.path.insert(0, sys.argv[1]); import realtime"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(installed)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", "-c", code, str(installed)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1
     assert "another distribution with a package `realtime`" in done.stderr
@@ -83,7 +83,7 @@ from realtime.__main__ import main
 sys.argv = ["gazecast", "run"]
 sys.exit(main())
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stderr
     assert "needs opencv-python" in done.stderr
     assert ".[run]" in done.stderr
@@ -107,7 +107,7 @@ for encoding in ("packbits+zstd", "coco_rle", "png"):
     except Exception as error:
         print(encoding, type(error).__name__, error)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["packbits+zstd True", "coco_rle True"]
     assert "png WireError a mask as PNG needs OpenCV" in done.stdout

@@ -78,7 +78,7 @@ def test_layers_are_kept_and_nothing_imports_in_a_circle() -> None:
     command = Path(sys.executable).parent / "lint-imports"
     if not command.exists():
         pytest.skip("import-linter is not installed; make setup brings it")
-    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:]
 
 
@@ -111,7 +111,7 @@ for name in {LIGHT!r}:
     importlib.import_module(name)
     print(json.dumps([name, sorted({{known.split(".")[0] for known in sys.modules}})]))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     loaded = {name: HEAVY & set(known) for name, known in map(json.loads, done.stdout.splitlines())}
     assert loaded == {name: set() for name in LIGHT}
@@ -130,7 +130,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE", "gazecast.py"):
         shutil.copy(ROOT / name, copy)
     command = [sys.executable, "-m", "pip", "wheel", str(copy), "--no-deps", "--wheel-dir", str(folder), "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode and "No matching distribution found for setuptools" in done.stderr:
         pytest.skip("no package index to fetch setuptools from")
     assert done.returncode == 0, done.stderr
@@ -154,6 +154,6 @@ def test_the_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
         "print(engines.__file__, realtime.__file__, calibration.__file__); realtime.commands.main.main(['--help'])"
     )
     command = [sys.executable, "-I", "-c", code, str(tmp_path / "site")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.stdout.count(str(tmp_path / "site")) == 3, done.stderr
     assert "demo" in done.stdout

@@ -18,7 +18,7 @@ HEAVY = "{'torch', 'openvino', 'onnxruntime', 'nncf', 'onnx'}"
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -24,7 +24,7 @@ class Slow:
             self.gates.append(gate)
             self.inside += 1
             self.most = max(self.most, self.inside)
-        assert gate.wait(10)
+        assert gate.wait(60)
         with self._lock:
             self.inside -= 1
         if embedding == "bad":
@@ -57,7 +57,7 @@ def test_the_first_user_goes_before_those_aside_and_nobody_meets():
         eventually(lambda count=count: len(slow.gates) == count)
         slow.gates[count - 1].set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert slow.calls == ["bad", "first", "aside 2"]
     assert slow.most == 1
     assert "bad" in answers

@@ -1,4 +1,4 @@
-"""Waits for threads and limits durations, independent of the machine's load."""
+"""Waits for other threads, with limits that only an error reaches: no test measures the speed of the machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+PATIENCE_S = 60.0
+"""Limit of a wait, which ends as soon as its event comes; a machine that is slow and busy needs a part of it."""
 TICK_S = 0.005
 
 
-def eventually(condition: Callable[[], bool], what: str = "the condition", within_s: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], what: str = "the condition", within_s: float = PATIENCE_S) -> None:
     """Wait until the condition holds; fail when it does not within the time."""
     until = time.monotonic() + within_s
     pause = threading.Event()
@@ -20,30 +22,12 @@ def eventually(condition: Callable[[], bool], what: str = "the condition", withi
 
 
 @contextlib.contextmanager
-def quick(limit_s: float) -> Iterator[None]:
-    """Fail when the block takes longer, not counting the time that the machine gave to others.
+def promptly(limit_s: float = PATIENCE_S) -> Iterator[None]:
+    """Fail when the block takes longer.
 
-    A sleeping thread measures that time by how late it wakes.
+    For a block that must not wait for something: what it must not wait for has to take longer than the limit.
     """
-    done, kept_s = threading.Event(), [0.0]
-
-    def sleep() -> None:
-        at_s = time.monotonic()
-        while not done.wait(TICK_S):
-            now_s = time.monotonic()
-            kept_s[0] += max(0.0, now_s - at_s - TICK_S)
-            at_s = now_s
-        kept_s[0] += max(0.0, time.monotonic() - at_s - TICK_S)
-
-    sleeper = threading.Thread(target=sleep, name="sleeper")
     begun_s = time.monotonic()
-    sleeper.start()
-    try:
-        yield
-    finally:
-        taken_s = time.monotonic() - begun_s
-        done.set()
-        sleeper.join()
-    assert taken_s - kept_s[0] < limit_s, (
-        f"took {taken_s:.2f} s, {kept_s[0]:.2f} s of it the machine's; expected < {limit_s:g} s"
-    )
+    yield
+    taken_s = time.monotonic() - begun_s
+    assert taken_s < limit_s, f"took {taken_s:.2f} s; expected < {limit_s:g} s"

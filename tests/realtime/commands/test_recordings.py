@@ -25,17 +25,17 @@ def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
     progress, stop, before = ProgressLines(), threading.Event(), set(threading.enumerate())
     thread = threading.Thread(target=review, args=(ViewSettings(port=0), path, progress), kwargs={"stop": stop})
     thread.start()
-    eventually(lambda: len(progress.lines) == 3, "three lines", 30)
+    eventually(lambda: len(progress.lines) == 3, "three lines")
     assert "cut off at its end" in progress.lines[0]
     assert "a.labels.json; Ctrl-C stops" in progress.lines[2]
     address = progress.lines[1].removeprefix("open ")
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    with urllib.request.urlopen(address, timeout=60) as answer:
         assert b"<title>gazecast review</title>" in answer.read()
     stop.set()
-    thread.join(10)
-    assert set(threading.enumerate()) <= before
+    thread.join(60)
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(address, timeout=5)
+        urllib.request.urlopen(address, timeout=60)
 
 
 def test_what_cannot_be_shown_is_said_in_a_line(tmp_path, capsys):

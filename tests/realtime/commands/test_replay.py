@@ -50,15 +50,15 @@ def live(clip, tmp_path_factory):
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:
-        eventually(lambda: view.masks() > 15, "masks", 60)
-        with Requester(view.answers(), timeout_s=20) as robot:  # others take part in what is shown
+        eventually(lambda: view.masks() > 15, "masks")
+        with Requester(view.answers(), timeout_s=60) as robot:  # others take part in what is shown
             robot.everything(points_per_side=6)
             robot.hold()
-            eventually(lambda: view.masks() > 30, "masks", 60)
+            eventually(lambda: view.masks() > 30, "masks")
             robot.release()
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
         device.stop()
     return RecordingReader(path)
 

@@ -46,7 +46,7 @@ def test_a_reader_that_was_away_gets_the_newest_of_each_topic(publisher, broadca
             broadcast.publish("mask", mask_fields(index))
         seen = []
         eventually(lambda: seen.append(subscriber.newest("mask", 0.05)) or (seen[-1] and seen[-1].frame.index == 49))
-        assert subscriber.newest("keyframe", 5).frame.index == 5
+        assert subscriber.newest("keyframe", 60).frame.index == 5
         assert subscriber.newest("mask", 0) is None
 
 

@@ -16,7 +16,7 @@ def test_get_waits_for_a_value_from_another_thread():
     taker = threading.Thread(target=lambda: got.append(slot.get(10)))
     taker.start()
     slot.put("a")
-    taker.join(10)
+    taker.join(60)
     assert got == ["a"]
 
 
@@ -25,7 +25,7 @@ def test_closing_wakes_a_waiter_and_empties_the_slot():
     taker = threading.Thread(target=lambda: got.append(slot.get()))
     taker.start()
     slot.close()
-    taker.join(10)
+    taker.join(60)
     assert not taker.is_alive()
     assert got == [None]
     slot.put(1)
@@ -45,7 +45,7 @@ def test_a_blocking_put_drops_nothing():
         slot.put_when_empty(value)
     slot.put_when_empty(500)  # returns only when 499 was taken
     slot.close()
-    taker.join(10)
+    taker.join(60)
     assert taken[:500] == list(range(500))
     assert slot.dropped == 0
 
@@ -56,7 +56,7 @@ def test_closing_frees_a_patient_putter():
     putter = threading.Thread(target=lambda: slot.put_when_empty(2))
     putter.start()
     slot.close()
-    putter.join(10)
+    putter.join(60)
     assert not putter.is_alive()
 
 
@@ -74,7 +74,7 @@ def test_with_two_threads_every_value_is_read_or_counted():
     while slot.get(0) is not None:  # the last one may still lie there; either side may have it
         taken.append(2000)
     slot.close()
-    taker.join(10)
+    taker.join(60)
     assert len(taken) + slot.dropped == 2000
     assert taken == sorted(taken)
 

@@ -19,7 +19,7 @@ from realtime.session.inputs import open_frames, open_gaze
 from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import eventually, promptly
 
 FAKE = EngineSettings(backend="fake")
 
@@ -72,7 +72,7 @@ class Running(PipelineObserver):
                 found.append(message)
             return bool(found)
 
-        eventually(look, f"a {topic} message", 20)
+        eventually(look, f"a {topic} message")
         return found[-1]
 
 
@@ -112,26 +112,32 @@ def test_an_overlay_is_not_made_when_nobody_subscribes(device):
         assert "overlays" not in running.healths[-1].rates
 
 
-def test_stop_joins_every_thread_within_a_second_and_frees_the_port(device):
+def test_stop_ends_every_thread_and_frees_the_port(device):
     before = set(threading.enumerate())
     running = Running(device.port)
     running.pipeline.start()
     running.newest()
-    with quick(1.0):
-        running.__exit__()
-    assert set(threading.enumerate()) <= before
+    running.__exit__()
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
     PublisherSocket(running.publisher.endpoint).close()
 
 
 def test_health_is_published_from_the_start_and_says_what_is_missing(clip):
-    with Running(1) as running:  # nobody listens there
+    opening = threading.Event()
+
+    def open_engine(size):
+        assert opening.wait(60)
+        return load(FAKE, None)
+
+    with Running(1, open_engine) as running:  # nobody listens there
         starter = threading.Thread(target=running.pipeline.start)
         starter.start()
         health = running.newest("health")
         assert health.state == "starting"
         assert "frames: none yet" in health.reason
         assert "gaze: none yet" in health.reason
-        starter.join(10)
+        opening.set()
+        starter.join(60)
         health = running.newest("health", lambda h: h.state == "degraded")
         assert "127.0.0.1:1" in health.reason
 
@@ -193,7 +199,7 @@ def test_an_engine_that_does_not_open_is_the_callers_to_tell_and_stop_is_still_c
     before = set(threading.enumerate())
     with Running(device.port, refuse) as running, pytest.raises(ModelError, match="no weights"):
         running.pipeline.start()
-    assert set(threading.enumerate()) <= before
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
 
 
 def test_the_engine_is_opened_for_the_size_of_the_first_frame(device):
@@ -210,12 +216,24 @@ def test_the_engine_is_opened_for_the_size_of_the_first_frame(device):
 
 
 def test_stop_does_not_wait_for_a_slow_encoder(device):
-    encoder, decoder = open_fake(encode_delay_s=30)
+    encoder, decoder = open_fake()
+    begun, resume = threading.Event(), threading.Event()
+
+    def encode(image):
+        begun.set()
+        resume.wait(600)
+        raise RuntimeError("too late")
+
+    encoder.encode = encode
     running = Running(device.port, lambda size: (encoder, decoder))
     running.pipeline.start()
     running.newest("health", lambda h: h.state == "running")
-    with quick(1.5):
-        running.__exit__()
+    assert begun.wait(60)
+    try:
+        with promptly():
+            running.__exit__()
+    finally:
+        resume.set()
     PublisherSocket(running.publisher.endpoint).close()
 
 
@@ -249,4 +267,4 @@ def test_the_age_of_a_decode_is_that_at_publication(device):
             return (message.published_ns - message.timing_ns.decode_end) / 1e6 - message.carried_ms
 
         assert min(between_ms() for _ in range(5)) >= 0
-        eventually(lambda: between_ms() < 5, "an age that was taken last", 30)
+        eventually(lambda: between_ms() < 5, "an age that was taken last")

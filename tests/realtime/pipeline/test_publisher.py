@@ -28,5 +28,5 @@ def test_messages_leave_in_the_order_of_their_numbers_from_many_threads():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert [f["seq"] for _, f in sent] == list(range(800))

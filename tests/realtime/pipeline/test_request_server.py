@@ -53,20 +53,20 @@ def running(tmp_path_factory):
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:
-        eventually(lambda: view.endpoint, "the run", 30)
+        eventually(lambda: view.endpoint, "the run")
         yield view.endpoint, next(line for line in view.lines if "answering" in line).split()[-1]
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
         device.stop()
 
 
 @pytest.fixture
 def robot(running):
     """Something is looked at, and it may ask."""
-    with Requester(running[1], timeout_s=20) as robot:
+    with Requester(running[1], timeout_s=60) as robot:
         robot.release()
-        eventually(lambda: robot.status()["state"] in ("preview", "locked"), "a look", 30)
+        eventually(lambda: robot.status()["state"] in ("preview", "locked"), "a look")
         yield robot
 
 
@@ -74,14 +74,14 @@ def test_what_is_looked_at_is_held_and_let_go(robot, running):
     thing = robot.hold()
     assert robot.status()["held"]
     with MaskSubscriber(running[0]) as subscriber:
-        eventually(lambda: (m := subscriber.newest()) is not None and m.state == "held", "it to be held", 20)
+        eventually(lambda: (m := subscriber.newest()) is not None and m.state == "held", "it to be held")
         seen = [subscriber.newest() for _ in range(10)]
         assert {message.object for message in seen if message} == {thing}
         assert robot.hold(thing) == thing
         with pytest.raises(WireError, match=f"object {thing + 90} is not on show, {thing} is"):
             robot.hold(thing + 90)
         robot.release()
-        eventually(lambda: (m := subscriber.newest()) is not None and m.state in ("preview", "locked"), "eyes", 20)
+        eventually(lambda: (m := subscriber.newest()) is not None and m.state in ("preview", "locked"), "eyes")
     assert not robot.status()["held"]
 
 
@@ -95,8 +95,8 @@ def test_a_snapshot_has_every_pixel_and_its_mask(robot):
 
 def test_what_was_published_of_an_object_is_remembered(robot):
     thing = robot.status()["object"]
+    eventually(lambda: len(robot.history(thing)) > 3, "four masks of it")
     masks = robot.history(thing, 30)
-    assert len(masks) > 3
     assert {mask.object for mask in masks} == {thing}
     assert [mask.seq for mask in masks] == sorted(mask.seq for mask in masks)
     with pytest.raises(WireError, match="object 999 was not published in the last 5 s"):
@@ -119,9 +119,9 @@ def test_what_a_point_or_a_box_means_has_the_streams_id(robot):
 
 def test_everything_is_found_and_the_stream_goes_on(robot, running):
     with MaskSubscriber(running[0]) as subscriber:
-        before = subscriber.newest(timeout_s=10)
+        before = subscriber.newest(timeout_s=60)
         things = robot.everything(points_per_side=6)
-        after = subscriber.newest(timeout_s=10)
+        after = subscriber.newest(timeout_s=60)
     assert after.seq > before.seq
     assert max(scene.iou(each.mask, scene.truth(each.frame.index % 96)) for each in things) > 0.7
     ids = [each.object for each in things if each.object is not None]
@@ -129,7 +129,7 @@ def test_everything_is_found_and_the_stream_goes_on(robot, running):
 
 
 def test_nonsense_is_answered_and_the_next_request_too(running, robot):
-    raw = RequestSocket(running[1], timeout_s=10)
+    raw = RequestSocket(running[1], timeout_s=60)
     for payload in (
         b"",
         b"\xff",
@@ -154,13 +154,13 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
 
     waiting = threading.Thread(target=hold)
     try:
-        with Requester(requests.endpoint, timeout_s=20) as robot:
+        with Requester(requests.endpoint, timeout_s=60) as robot:
             monkeypatch.setattr(handler_module, "TRACKER_S", 1000.0)
             waiting.start()
             eventually(lambda: commands._values, "a hold to wait")
             assert not robot.status()["held"]
             commands.drain()[0].reply(7)
-            waiting.join(20)
+            waiting.join(60)
             assert held == [7]
             assert robot.status()["held"]
             monkeypatch.setattr(handler_module, "TRACKER_S", 0.2)
@@ -174,7 +174,7 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
 def test_without_a_run_the_reason_is_given():
     requests = RequestServer("tcp://127.0.0.1:0", "s", CommandQueue(), now_ns)
     try:
-        with Requester(requests.endpoint, timeout_s=10) as robot:
+        with Requester(requests.endpoint, timeout_s=60) as robot:
             assert robot.status()["object"] is None
             for ask, says in (
                 (robot.snapshot, "there is no frame yet"),

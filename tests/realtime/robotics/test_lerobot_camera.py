@@ -42,7 +42,7 @@ def reader(camera: LeRobotCamera) -> Iterator[zmq.Socket[bytes]]:
         reader.setsockopt(zmq.CONFLATE, True)
         reader.setsockopt(zmq.LINGER, 0)
         reader.connect(camera.endpoint)
-        eventually(lambda: camera._publisher.has_subscribers, "subscribed", 20)
+        eventually(lambda: camera._publisher.has_subscribers, "subscribed")
         yield reader
 
 
@@ -64,10 +64,10 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
 def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lerobot_camera, "draw", lambda *args: pytest.fail("drawn"))
     camera.on_mask(shown(0))
-    eventually(lambda: not camera._results.has_value, "taken", 20)
+    eventually(lambda: not camera._results.has_value, "taken")
     camera.close()
     assert camera.problem() == ""
-    eventually(lambda: not camera._thread.is_alive(), "ended", 20)
+    eventually(lambda: not camera._thread.is_alive(), "ended")
 
 
 def test_a_port_in_use_is_told(camera: LeRobotCamera) -> None:

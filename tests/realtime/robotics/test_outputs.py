@@ -28,7 +28,7 @@ def test_what_is_asked_for_is_opened_told_and_closed() -> None:
         assert told == [f"for Foxglove: {foxglove.address}", f"for LeRobot: camera gazecast at {lerobot.endpoint}"]
         assert foxglove.address.startswith("ws://127.0.0.1:")
     for tap in (foxglove, lerobot):
-        eventually(lambda tap=tap: not tap._thread.is_alive(), "ended", 20)
+        eventually(lambda tap=tap: not tap._thread.is_alive(), "ended")
 
 
 def test_a_port_that_is_taken_ends_the_run_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

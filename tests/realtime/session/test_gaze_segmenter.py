@@ -138,5 +138,5 @@ def test_importing_the_package_stays_light():
         "import sys, realtime; assert sorted(realtime.__all__) == sorted(set(realtime.__all__));"
         "heavy = {'cv2', 'zmq', 'torch', 'openvino', 'numpy'} & set(sys.modules); assert not heavy, heavy"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import SourceError, TransportError
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime.sources.clips import make_folder, make_video, number_in
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import eventually
 
 HOST = "127.0.0.1"
 
@@ -38,16 +38,17 @@ def simulate(tmp_path: Path) -> Iterator[Callable[..., SimulatedTracker]]:
         return simulator
 
     yield begin
+    before = {thread for thread in threading.enumerate() if not thread.name.startswith("simulator ")}
     for simulator in running:
-        with quick(1.0):
-            simulator.stop()
+        simulator.stop()
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
 
 
 class Ears:
     """All that a simulator publishes, from before it plays."""
 
     def __init__(self, simulator: SimulatedTracker, *topics: str) -> None:
-        self.remote = RequestSocket(f"tcp://{HOST}:{simulator.port}")
+        self.remote = RequestSocket(f"tcp://{HOST}:{simulator.port}", timeout_s=60)
         self.simulator = simulator
         self.messages: list[tuple[str, dict[str, Any], list[bytes]]] = []
         self._stop = threading.Event()
@@ -67,7 +68,7 @@ class Ears:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(2)
+        self._thread.join(60)
         self.remote.close()
 
     def of(self, topic: str) -> list[dict[str, Any]]:
@@ -119,9 +120,10 @@ def test_frames_in_order_at_the_clips_rate(simulate: Callable[..., SimulatedTrac
     simulator = simulate(make_video(tmp_path / "clip.mp4", 20, fps=40))
     with Ears(simulator, "frame.world") as ears:
         simulator.start()
-        eventually(lambda: bool(ears.messages) and ears.messages[-1][1]["index"] >= 40)
-    second = [(head, raw[0]) for _, head, raw in ears.messages if 20 <= head["index"] < 40]
-    assert [head["index"] for head, _ in second] == list(range(20, 40))
+        eventually(lambda: len(ears.messages) >= 40)
+    first = next(head["index"] for _, head, _ in ears.messages if head["index"] % 20 == 0)
+    second = [(head, raw[0]) for _, head, raw in ears.messages if first <= head["index"] < first + 20]
+    assert [head["index"] for head, _ in second] == list(range(first, first + 20))
     assert {(head["width"], head["height"], head["format"]) for head, _ in second} == {(64, 48, "jpeg")}
     steps = np.diff([head["timestamp"] for head, _ in second])
     assert np.median(steps) == pytest.approx(1 / 40, abs=1e-6)

@@ -79,7 +79,7 @@ def test_a_device_sends_the_depth_of_each_picture():
         frames.start(seen.append)
         depth.start()
         device.start()
-        eventually(both, "a frame and its depth", 30)
+        eventually(both, "a frame and its depth")
     finally:
         frames.stop()
         depth.stop()

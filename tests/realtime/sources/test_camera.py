@@ -14,7 +14,7 @@ from realtime.sources.camera import CaptureFrames
 from realtime.sources.opencv_capture import VideoCapture
 from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.clips import picture
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import eventually, promptly
 
 
 class Script:
@@ -27,7 +27,7 @@ class Script:
     def read(self) -> tuple[bool, Image | None]:
         image = next(self._pictures, None)
         if image is None and self._blocks:
-            self.let_go.wait(20)
+            self.let_go.wait(600)
             return True, picture(0)
         return image is not None, image
 
@@ -59,8 +59,7 @@ def play(
 
     yield begin
     for source in opened:
-        with quick(1.0):
-            source.stop()
+        source.stop()
 
 
 Play = Callable[..., tuple[CaptureFrames, list[Frame], list[SourceStatus]]]
@@ -88,7 +87,7 @@ def test_a_blocked_read_neither_delays_stop_nor_publishes_later(play: Play) -> N
     stuck = script((64, 48), blocks=True)
     source, frames, _ = play(stuck)
     eventually(lambda: len(frames) == 1)
-    with quick(1.0):
+    with promptly():
         source.stop()
     stuck.let_go.set()
     eventually(stuck.released.is_set)

@@ -22,7 +22,7 @@ from realtime.sources.video_file import PlaybackClock
 from realtime.types import Frame
 from tests.realtime.sources.clips import make_folder
 from tests.realtime.sources.test_pupil import HOST, Device
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import eventually, promptly
 
 SIZE = (8, 6)
 
@@ -153,13 +153,13 @@ def test_find_nearest_waits_only_for_newer_depth() -> None:
     source.put(live(-0.03))
     timer = threading.Timer(0.02, source.put, [live(0.001)])
     timer.start()
-    assert number_of(source.find_nearest(at(0, 10_000_000_000), 0.01, 5)) == 1
+    assert number_of(source.find_nearest(at(0, 10_000_000_000), 0.01, 60)) == 1
     timer.join()
-    with quick(1.0):  # newer depth is there already, so that none for this frame will come
-        assert source.find_nearest(at(0, 9_900_000_000), 0.01, 60) is None
+    with promptly():  # newer depth is there already, so that none for this frame will come
+        assert source.find_nearest(at(0, 9_900_000_000), 0.01, 600) is None
     source.close()
-    with quick(1.0):
-        assert source.find_nearest(at(0, 99_000_000_000), 0.01, 60) is None
+    with promptly():
+        assert source.find_nearest(at(0, 99_000_000_000), 0.01, 600) is None
 
 
 def depth_message(device: Device, image: np.ndarray, **changes: object) -> list[bytes]:
@@ -185,8 +185,7 @@ def test_both_depth_formats_are_read_and_malformed_ones_counted() -> None:
         device.server.send(depth_message(device, picture(1), format="jpeg"))
         eventually(lambda: {"size", "format"} <= source.status().dropped.keys())
     finally:
-        with quick(1.0):
-            source.stop()
+        source.stop()
         device.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from realtime.errors import SourceError
 from realtime.sources.opencv_capture import VideoFile, open_camera, open_stream
 from tests.realtime.sources.clips import make_folder, make_video, number_in, picture
-from tests.realtime.waiting import quick
+from tests.realtime.waiting import promptly
 
 
 def test_file_has_its_frames_rate_and_times(tmp_path: Path) -> None:
@@ -83,5 +83,5 @@ def test_folder_at_an_impossible_rate_is_named(tmp_path: Path) -> None:
 
 def test_missing_camera_and_silent_stream_open_as_none() -> None:
     assert open_camera(99) is None
-    with quick(5.0):
+    with promptly():
         assert open_stream("rtsp://127.0.0.1:9/nothing") is None

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from realtime.infra.clock import now_ns
+from realtime.sources import opencv_capture
 from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.clips import make_folder, make_video, number_in
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import eventually
 
 
 def test_in_real_time_frames_come_by_the_clips_clock(tmp_path: Path) -> None:
     frames: list[Frame] = []
     events: list[SourceStatus] = []
     source = VideoFrames(make_video(tmp_path / "clip.mp4", 15, fps=50))
+    begun_ns = now_ns()
     source.start(frames.append, events.append)
     eventually(lambda: source.status().state == "ended")
     source.stop()
@@ -27,7 +30,7 @@ def test_in_real_time_frames_come_by_the_clips_clock(tmp_path: Path) -> None:
     steps_ms = np.diff([frame.captured_ns for frame in frames]) / 1e6
     assert np.median(steps_ms) == pytest.approx(20, abs=0.01)
     assert all(frame.captured_ns <= frame.received_ns for frame in frames)
-    assert frames[-1].received_ns - frames[0].received_ns > 0.9 * 14 * 20_000_000
+    assert frames[-1].received_ns - begun_ns >= 14 * 20_000_000
     assert [event.state for event in events] == ["running", "ended"]
     assert source.status().reason.endswith("was played to its end, 15 frames")
     assert source.status().received == 15
@@ -74,7 +77,7 @@ def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path)
         def take(frame: Frame) -> None:
             frames.append(frame)
             if frame.index == 1:
-                threading.Event().wait(0.4)  # the delay under test
+                threading.Event().wait(0.5)  # the delay under test
 
         source = VideoFrames(folder, fps=50)
         source.start(take)
@@ -82,17 +85,19 @@ def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path)
         source.stop()
         return max((frame.received_ns - frame.captured_ns) / 1e6 for frame in frames[2:])
 
-    eventually(lambda: latest_ms() < 100, within_s=30)  # once: more than that is the machine's
+    eventually(lambda: latest_ms() < 200)  # once: more than that is the machine's
 
 
-def test_stop_is_quick_between_slow_frames(tmp_path: Path) -> None:
+def test_stop_ends_the_wait_between_slow_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opencv_capture, "_FPS_RANGE", (0.001, 1000))
+    before = set(threading.enumerate())
     frames: list[Frame] = []
-    source = VideoFrames(make_folder(tmp_path / "clip", 3), fps=0.1)
+    source = VideoFrames(make_folder(tmp_path / "clip", 3), fps=0.001)
     source.start(frames.append)
     eventually(lambda: len(frames) == 1)
-    with quick(1.0):
-        source.stop()
-        source.stop()
+    source.stop()
+    source.stop()
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of the thread")
     assert len(frames) == 1
 
 

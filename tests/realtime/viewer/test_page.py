@@ -68,7 +68,7 @@ def test_masks_cover_the_object_for_the_source_page_and_a_viewer(live, other):
 def test_the_age_of_a_mask_counts_from_the_frames_capture(live, other):
     """`benchmarks.viewer` measures how low it is; here it must be measured correctly, by both pages."""
     for tab in (live.tab, other):
-        eventually(lambda tab=tab: _clock_error_ms(tab) < 10, "the server's clock in the page", 30)
+        eventually(lambda tab=tab: _clock_error_ms(tab) < 10, "the server's clock in the page")
         assert min(read_ages(tab, 5)) > -10
         with delay_frames(tab, 250):
             tab.wait_for("firstDelayed !== null")
@@ -94,7 +94,7 @@ def test_the_edges_page_draws_a_thin_edge_on_black(browser, live):
         " for (let i = 0; i < d.length; i += 4) lit += d[i + 3] > 100;"
         " return [c.width, c.height, lit]; })()"
     )
-    eventually(lambda: point_at_red(live.tab) and (display.evaluate(count_lit) or [0] * 3)[2] > 300, "an edge", 20)
+    eventually(lambda: point_at_red(live.tab) and (display.evaluate(count_lit) or [0] * 3)[2] > 300, "an edge")
     width, height, lit = display.evaluate(count_lit)
     assert (width, height) == (640, 480)
     assert lit < 0.1 * width * height  # the disc fills a fifth of it
@@ -127,7 +127,7 @@ def test_keys_and_buttons_take_snapshots_and_switch_modes(live):
         eventually(lambda: len(written()) == before + 1, "a snapshot")
         return written("mask")
 
-    eventually(has_snapshot_of_a_mask, "a mask in a snapshot", 30)
+    eventually(has_snapshot_of_a_mask, "a mask in a snapshot")
     tab.wait_for("document.getElementById('notice').textContent.startsWith('saved ')")
     metadata = json.loads(Path(str(written("mask")[0]).replace("-mask.png", ".json")).read_text())
     assert metadata["area"] > 1000

@@ -13,7 +13,6 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 TARGET = "gazecast.state.latest?.header.target"
-TIMEOUT_S = 60
 
 
 class MouseUser:
@@ -29,13 +28,13 @@ class MouseUser:
         self.point_at(*scene.centre(0))
 
     def wait_for_state(self, *states):
-        self.tab.wait_for(f"{list(states)}.includes({TARGET}?.state)", TIMEOUT_S)
+        self.tab.wait_for(f"{list(states)}.includes({TARGET}?.state)")
         return self.tab.evaluate(f"{TARGET}.object")
 
     def play_for(self, seconds):
         """Wait until so many seconds of the clip were played, however long that takes."""
         timestamp = "gazecast.state.latest.header.frame.timestamp"
-        self.tab.wait_for(f"{timestamp} > {self.tab.evaluate(timestamp) + seconds}", TIMEOUT_S)
+        self.tab.wait_for(f"{timestamp} > {self.tab.evaluate(timestamp) + seconds}")
 
     def wait_for_area(self, least, most):
         """Wait for an area of the drawn mask, relative to the whole disc."""
@@ -45,7 +44,7 @@ class MouseUser:
             now = read_page(self.tab, scene.SIZE)
             return now is not None and least < now.drawn.sum() / whole < most
 
-        eventually(has_area, f"an area of {least} to {most}", TIMEOUT_S)
+        eventually(has_area, f"an area of {least} to {most}")
 
 
 @pytest.fixture
@@ -107,4 +106,4 @@ def test_part_whole_hold_and_clear_change_the_mask(user):
 def test_a_hold_without_an_object_is_released(user):
     user.tab.press_key("h")
     user.tab.wait_for("gazecast.state.toggles.hold")
-    user.tab.wait_for("!gazecast.state.toggles.hold", TIMEOUT_S)
+    user.tab.wait_for("!gazecast.state.toggles.hold")

@@ -14,7 +14,7 @@ from tests.browser import find_browser
 from tests.realtime.recording import looked
 from tests.realtime.recording.looked import find_objects
 from tests.realtime.viewer.page_pixels import point_at_red
-from tests.realtime.viewer.page_runs import TIMEOUT_S, open_with_camera, serve_run, wait_for_mask
+from tests.realtime.viewer.page_runs import open_with_camera, serve_run, wait_for_mask
 from tests.realtime.waiting import eventually
 
 pytestmark = [
@@ -52,22 +52,19 @@ def recorded(tab, folder):
     eventually(
         lambda: point_at_red(tab) and tab.press_key("n") is None and tab.evaluate(IS_NAMING),
         "an object to name",
-        TIMEOUT_S,
     )
     number = tab.evaluate("Number(document.activeElement.closest('li').dataset.object)")
     tab.call("Input.insertText", text="rocks and trees")  # with letters that are keys elsewhere
     for kind in ("rawKeyDown", "keyUp"):
         tab.call("Input.dispatchKeyEvent", type=kind, key="Enter")
-    eventually(
-        lambda: load_labels(path).get_label(number) == ObjectLabel("rocks and trees"), "a name in the file", TIMEOUT_S
-    )
+    eventually(lambda: load_labels(path).get_label(number) == ObjectLabel("rocks and trees"), "a name in the file")
     tab.evaluate(f"gazecast.recording.objects.toggleKeep({number})")
-    eventually(lambda: not load_labels(path).get_label(number).keep, "that it is dropped", TIMEOUT_S)
+    eventually(lambda: not load_labels(path).get_label(number).keep, "that it is dropped")
     tab.wait_for("document.querySelector('#objects li.dropped') !== null")
     tab.press_key("u")
-    eventually(lambda: load_labels(path).get_label(number).keep, "that it is kept again", TIMEOUT_S)
+    eventually(lambda: load_labels(path).get_label(number).keep, "that it is kept again")
     pictured = "document.querySelector('#objects img').naturalWidth === 128"
-    eventually(lambda: point_at_red(tab) and tab.evaluate(pictured), "its picture", TIMEOUT_S)
+    eventually(lambda: point_at_red(tab) and tab.evaluate(pictured), "its picture")
     tab.click("[data-verb=record]")
     tab.wait_for(f"!({IS_MARKED})")
     tab.wait_for(f"{NOTICE} === 'saved {path}'")
@@ -114,7 +111,7 @@ def test_a_replay_is_shown_without_asking_for_a_camera(browser, tmp_path):
         tab = browser.open_tab("about:blank")
         tab.call("Page.addScriptToEvaluateOnNewDocument", source="navigator.mediaDevices.getUserMedia = () => fail();")
         tab.call("Page.navigate", url=address)
-        tab.wait_for("Boolean(window.gazecast?.state.latest?.bitmap)", 60)
+        tab.wait_for("Boolean(window.gazecast?.state.latest?.bitmap)")
         assert tab.evaluate("['start', 'sources', 'modes'].every((id) => document.getElementById(id).hidden)")
         assert tab.console_errors() == []
         tab.close()

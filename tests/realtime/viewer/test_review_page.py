@@ -23,7 +23,7 @@ from tests.realtime.waiting import eventually
 def serve_recording(path, **settings):
     page = ReviewPage(ViewSettings(port=0, **settings), path)
     try:
-        eventually(lambda: page.timeline.is_done, "the end of the file", 30)
+        eventually(lambda: page.timeline.is_done, "the end of the file")
         yield page
     finally:
         page.close()
@@ -39,7 +39,7 @@ async def seek(ws, **position):
     """Request a moment: (header, contours, JPEG)."""
     await ws.send_str(json.dumps({"t": "seek", **position}))
     while True:
-        message = await ws.receive(timeout=10)
+        message = await ws.receive(timeout=60)
         if message.type == aiohttp.WSMsgType.BINARY:
             return unpack_frame(message.data)
 
@@ -96,7 +96,7 @@ def test_one_frame_is_in_flight_and_the_newest_request_wins(path):
             await ws.send_str('{"t":"ack","seq":77}')  # not in flight
             assert (await seek(other, n=7))[0]["n"] == 7  # a stalled page delays no other
             await ws.send_str(json.dumps({"t": "ack", "seq": first["seq"]}))
-            while (message := await ws.receive(timeout=10)).type != aiohttp.WSMsgType.BINARY:
+            while (message := await ws.receive(timeout=60)).type != aiohttp.WSMsgType.BINARY:
                 pass
             assert unpack_frame(message.data)[0]["n"] == 39
 

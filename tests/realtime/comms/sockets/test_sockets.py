@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import zmq
@@ -12,7 +13,7 @@ from realtime.comms.sockets.pupil import PupilServer, PupilSubscription
 from realtime.comms.sockets.request_reply import ReplySocket, RequestSocket
 from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import RequestTimeout, TransportError
-from tests.realtime.waiting import eventually, quick
+from tests.realtime.waiting import eventually, promptly
 
 FREE = "tcp://127.0.0.1:0"
 
@@ -44,7 +45,7 @@ def test_reader_that_comes_back_gets_only_the_newest_of_its_topic() -> None:
         eventually(lambda i=i: witness.receive(0.1) == b"%d" % i)  # type: ignore[misc]
     got: list[bytes | None] = []
     eventually(lambda: got.append(away.receive(0.1)) or got[-1] == b"99")
-    assert len(got) <= 3
+    assert len([payload for payload in got if payload is not None]) <= 3
     assert away.receive(0.05) is None
     for subscription in (away, witness):
         subscription.close()
@@ -55,13 +56,12 @@ def test_bounded_subscription_keeps_order_and_loses_the_rest() -> None:
     publisher = PublisherSocket(FREE)
     subscription = TopicSubscription(publisher.endpoint, "mask", newest_only=False, queue=5)
     reaches(publisher, subscription)
-    while subscription.receive(0.05) is not None:
-        pass
     for i in range(400):
         publisher.send("mask", b"%06d" % i + bytes(200_000))
-    got = []
-    while (payload := subscription.receive(0.3)) is not None:
-        got.append(int(payload[:6]))
+    got: list[int] = []
+    while (payload := subscription.receive(60 if len(got) < 5 else 0.3)) is not None:
+        if payload != b"hello":
+            got.append(int(payload[:6]))
     assert got == sorted(got)
     assert 5 <= len(got) < 200  # both queues and what the system's own buffers hold, not 80 MB
     subscription.close()
@@ -73,7 +73,7 @@ def test_slow_reader_never_slows_the_publisher() -> None:
     asleep = TopicSubscription(publisher.endpoint, "overlay", newest_only=False, queue=1)
     reaches(publisher, asleep, "overlay")
     payload = bytes(200_000)
-    with quick(2.0):
+    with promptly():
         for _ in range(500):
             publisher.send("overlay", payload)
     asleep.close()
@@ -99,7 +99,7 @@ def test_threads_may_share_a_publisher_and_be_late() -> None:
     publisher.close()
     stop.set()
     for thread in threads:
-        thread.join(2)
+        thread.join(60)
     assert results[0]
     assert not results[-1]
     subscription.close()
@@ -112,9 +112,8 @@ def test_port_is_free_as_soon_as_close_returns() -> None:
         endpoint = publisher.endpoint
         subscription = TopicSubscription(endpoint, "mask")
         reaches(publisher, subscription)
-        with quick(1.0):
-            publisher.close()
-            publisher.close()
+        publisher.close()
+        publisher.close()
         subscription.close()
 
 
@@ -172,18 +171,18 @@ def test_remote_recovers_after_lost_answers() -> None:
     thread.start()
     answers = []
 
-    def asked() -> bool:
+    def is_answered(request: Callable[[], str]) -> bool:
         try:
-            answers.append(remote.request("again"))
+            answers.append(request())
         except RequestTimeout:
             return False
         return True
 
-    eventually(asked)
-    assert answers == ["again!"]
-    assert remote.send_message("notify.x", b"y") == "notify.x+y!"
+    eventually(lambda: is_answered(lambda: remote.request("again")))
+    eventually(lambda: is_answered(lambda: remote.send_message("notify.x", b"y")))
+    assert answers == ["again!", "notify.x+y!"]
     stop.set()
-    thread.join(2)
+    thread.join(60)
     remote.close()
     server.close()
 
@@ -193,7 +192,7 @@ def test_a_request_without_a_peer_times_out() -> None:
     publisher.close()
     remote = RequestSocket(publisher.endpoint, timeout_s=0.1)
     for _ in range(3):
-        with quick(1.0), pytest.raises(RequestTimeout):
+        with promptly(), pytest.raises(RequestTimeout):
             remote.request("t")
     remote.close()
 
@@ -223,7 +222,7 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
     import socket
 
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(5)
+    listener.settimeout(60)
     port = listener.getsockname()[1]
     feed = PupilSubscription(f"tcp://127.0.0.1:{port}", ["gaze."])
     callers = []
@@ -239,7 +238,7 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
     eventually(lambda: feed.receive(0.02) is None and len(callers) == 2)  # it comes back and asks again
     assert feed.refused >= 1
     feed.close()
-    thread.join(2)
+    thread.join(60)
     for caller in (*callers, listener):
         caller.close()
 
@@ -254,17 +253,17 @@ def test_a_client_that_never_reads_loses_its_own_replies_only() -> None:
         for _ in range(30):
             greedy.send_multipart([b"", b"all of it"])
         for _ in range(30):
-            asked = answers.receive(10)
+            asked = answers.receive(60)
             assert asked is not None
             answers.reply(asked[0], bytes(2 << 20))
         assert answers.unread > 10
         polite = context.socket(zmq.REQ)
         polite.connect(answers.endpoint)
         polite.send(b"a little")
-        asked = answers.receive(10)
+        asked = answers.receive(60)
         assert asked is not None
         answers.reply(asked[0], b"here")
-        assert polite.poll(10_000)
+        assert polite.poll(60_000)
     finally:
         context.destroy(0)
         answers.close()

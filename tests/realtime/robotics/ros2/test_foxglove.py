@@ -28,7 +28,6 @@ from tests.realtime.waiting import eventually
 pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")
 pytest.importorskip("foxglove", reason="Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'")
 
-WITHIN_S = 20
 NAMES = {name_ros_topic("eyes", topic): topic for topic in TOPICS}
 
 
@@ -59,7 +58,7 @@ class Client:
 
     async def subscribe(self, *topics: str) -> None:
         while self.channels.keys() < set(NAMES):
-            said = json.loads(await self._socket.receive_str(timeout=WITHIN_S))
+            said = json.loads(await self._socket.receive_str(timeout=60))
             self.channels.update({channel["topic"]: channel for channel in said.get("channels", [])})
         wanted = [
             {"id": 100 + n, "channelId": self.channels[name_ros_topic("eyes", t)]["id"]} for n, t in enumerate(topics)
@@ -68,7 +67,7 @@ class Client:
         await self._socket.send_json({"op": "subscribe", "subscriptions": wanted})
 
     async def receive(self) -> tuple[str, Any]:
-        data = await self._socket.receive_bytes(timeout=WITHIN_S)
+        data = await self._socket.receive_bytes(timeout=60)
         code, subscription, _ = struct.unpack_from("<BIQ", data)
         assert code == 1
         topic = self._topics[subscription]
@@ -157,10 +156,10 @@ def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: 
             await asyncio.to_thread(eventually, lambda: not server._results.has_value, "taken", WITHIN_S)
         await asyncio.to_thread(server.close)
         # The port is free although the client is still there.
-        await asyncio.to_thread(eventually, lambda: can_serve(server.port), "the port was free", WITHIN_S)
+        await asyncio.to_thread(eventually, lambda: can_serve(server.port), "the port was free")
 
     talk(server, dialogue)
-    eventually(lambda: not server._thread.is_alive(), "ended", WITHIN_S)
+    eventually(lambda: not server._thread.is_alive(), "ended")
 
 
 def test_what_cannot_be_said_is_counted_and_costs_only_itself(server: FoxgloveServer) -> None:
@@ -168,12 +167,12 @@ def test_what_cannot_be_said_is_counted_and_costs_only_itself(server: FoxgloveSe
         await client.subscribe("mask")
         await wanted(server, "mask")
         server.on_message("object3d", b"nonsense")
-        await asyncio.to_thread(eventually, lambda: bool(server.problem()), "trouble", WITHIN_S)
+        await asyncio.to_thread(eventually, lambda: bool(server.problem()), "trouble")
         assert server.problem().startswith("foxglove: object3d: ")
         assert server.drop_counts()["foxglove.failed"] == 1
         server.on_mask(shown(1))
         assert (await client.receive())[0] == "mask"
-        await asyncio.to_thread(eventually, lambda: not server.problem(), "no trouble", WITHIN_S)
+        await asyncio.to_thread(eventually, lambda: not server.problem(), "no trouble")
 
     talk(server, dialogue)
 
