@@ -88,7 +88,7 @@ def talk(server: FoxgloveServer, dialogue: Callable[[Client], Any]) -> None:
 
 async def wanted(server: FoxgloveServer, *topics: str) -> None:
     """Subscriptions take a moment to arrive."""
-    await asyncio.to_thread(eventually, lambda: all(map(server._is_wanted, topics)), "subscribed", WITHIN_S)
+    await asyncio.to_thread(eventually, lambda: all(map(server._is_wanted, topics)), "subscribed")
 
 
 def can_serve(port: int) -> bool:
@@ -153,7 +153,7 @@ def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: 
         message = dataclasses.replace(first.result, frame=frame, mask=np.ones(big[::-1], bool))
         for _ in range(60):  # 55 MB, more than any socket holds
             server.on_mask(FrameResult(first.frame, message))
-            await asyncio.to_thread(eventually, lambda: not server._results.has_value, "taken", WITHIN_S)
+            await asyncio.to_thread(eventually, lambda: not server._results.has_value, "taken")
         await asyncio.to_thread(server.close)
         # The port is free although the client is still there.
         await asyncio.to_thread(eventually, lambda: can_serve(server.port), "the port was free")
