@@ -1,4 +1,4 @@
-"""What a recording keeps and where. Pure."""
+"""Defines the settings of recordings. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `gazecast run` can be told: defaults here, overridden by a TOML file, overridden by flags. Pure."""
+"""Defines the settings of `gazecast run`: defaults, overridden by a TOML file, overridden by flags. Pure."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class RunConfig:
 
 
 def load_config(file: Path | None, flags: Mapping[str, Any], defaults: RunConfig | None = None) -> RunConfig:
-    """Defaults, then the file, then the flags (nested maps); raises `SettingsError` for whatever does not fit."""
+    """Merge defaults, file and flags (nested maps), in this order; raises `SettingsError` for what does not fit."""
     config = defaults or RunConfig()
     if file is not None:
         config = merge_settings(config, read_toml(file), str(file))
@@ -83,7 +83,7 @@ def load_config(file: Path | None, flags: Mapping[str, Any], defaults: RunConfig
 
 
 def select_recorded_settings(config: RunConfig) -> RunConfig:
-    """What a recording keeps: all that decides its masks; no address, token or place on this machine."""
+    """Select the settings that decide the masks; no address, token or path of this machine."""
     publish = replace(PublishConfig(), stream=config.publish.stream, encoding=config.publish.encoding)
     return RunConfig(publish=publish, engine=replace(config.engine, cache_dir=None), tracker=config.tracker)
 

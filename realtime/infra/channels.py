@@ -15,38 +15,38 @@ T = TypeVar("T")
 class Latest(Generic[T]):
     """A slot of capacity one between two threads, in which a new value replaces an unread one.
 
-    Replaced values are counted in `dropped`. Closing wakes every waiting thread; a closed slot returns None and ignores
-    what is put.
+    Replaced values are counted in `dropped`. Closing wakes every waiting thread; a closed slot (`is_closed`) returns
+    None and ignores what is put.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._value: T | None = None
-        self._closed = self._woken = False
-        self._dropped = 0
+        self.is_closed = self._woken = False
+        self.dropped = 0
 
     def put(self, value: T) -> None:
         """Store a value without blocking; an unread one is dropped and counted."""
         with self._changed:
-            if self._closed:
+            if self.is_closed:
                 return
             if self._value is not None:
-                self._dropped += 1
+                self.dropped += 1
             self._value = value
             self._changed.notify_all()
 
     def put_when_empty(self, value: T) -> None:
         """Block until the last value was read, then store this one, so that none is dropped."""
         with self._changed:
-            self._changed.wait_for(lambda: self._value is None or self._closed)
-            if not self._closed:
+            self._changed.wait_for(lambda: self._value is None or self.is_closed)
+            if not self.is_closed:
                 self._value = value
                 self._changed.notify_all()
 
     def get(self, timeout_s: float | None = None) -> T | None:
         """Wait for a value and remove it; None after the timeout, `wake` or `close`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._value is not None or self._closed or self._woken, timeout_s)
+            self._changed.wait_for(lambda: self._value is not None or self.is_closed or self._woken, timeout_s)
             self._woken = False
             value, self._value = self._value, None
             self._changed.notify_all()
@@ -59,42 +59,29 @@ class Latest(Generic[T]):
             self._changed.notify_all()
 
     @property
-    def is_closed(self) -> bool:
-        """Whether the slot was closed."""
-        with self._changed:
-            return self._closed
-
-    @property
     def has_value(self) -> bool:
         """Whether there is an unread value."""
-        with self._changed:
-            return self._value is not None
-
-    @property
-    def dropped(self) -> int:
-        """The number of values that were replaced unread."""
-        with self._changed:
-            return self._dropped
+        return self._value is not None
 
     def close(self) -> None:
         """Drop the value, wake all waiting threads and accept nothing more."""
         with self._changed:
-            self._closed, self._value = True, None
+            self.is_closed, self._value = True, None
             self._changed.notify_all()
 
 
 class BoundedQueue(Generic[T]):
-    """A bounded first-in-first-out queue that is drained at once; when full it drops and counts the oldest."""
+    """A bounded first-in-first-out queue, drained at once; when full, the oldest is dropped and counted in `dropped`."""
 
     def __init__(self, capacity: int) -> None:
         self._lock = threading.Lock()
         self._values: deque[T] = deque(maxlen=capacity)
-        self._dropped = 0
+        self.dropped = 0
 
     def put(self, value: T) -> None:
         """Append a value without blocking."""
         with self._lock:
-            self._dropped += len(self._values) == self._values.maxlen
+            self.dropped += len(self._values) == self._values.maxlen
             self._values.append(value)
 
     def drain(self) -> list[T]:
@@ -112,9 +99,3 @@ class BoundedQueue(Generic[T]):
                     del self._values[index]
                     return True
             return False
-
-    @property
-    def dropped(self) -> int:
-        """The number of values that were dropped unread."""
-        with self._lock:
-            return self._dropped

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
+from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
 
 CommandVerb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
@@ -37,10 +38,6 @@ class UserCommand:
     known: ExternalObjects | None = None
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
-    def with_reply(self, reply: Callable[[Any], None]) -> UserCommand:
-        """Return a copy whose result goes to `reply`."""
-        return replace(self, reply=reply)
-
 
 class CommandQueue(BoundedQueue[UserCommand]):
     """A queue of commands to the track thread; of more than `MAX_QUEUED` the oldest are dropped and counted."""
@@ -49,27 +46,7 @@ class CommandQueue(BoundedQueue[UserCommand]):
         super().__init__(MAX_QUEUED)
 
 
-@runtime_checkable
-class SteerableTracker(Protocol):
-    """A tracker that executes commands of users."""
-
-    def step_level(self, step: int) -> None:
-        """Select the next smaller (-1) or larger (1) mask."""
-
-    def hold(self, on: bool, object_id: int | None = None) -> int:
-        """Keep the present object whatever the gaze does, or follow gaze again; returns the object's id.
-
-        Raises `CommandRejected` where no object is shown, or another one than `object_id`.
-        """
-
-    def clear(self) -> None:
-        """Show no mask until the next fixation."""
-
-    def add_external_objects(self, known: ExternalObjects) -> list[int | None]:
-        """Track objects from outside; returns their ids, None for those not found in the newest frame."""
-
-
-def apply_command(tracker: SteerableTracker, command: UserCommand) -> None:
+def apply_command(tracker: Tracker, command: UserCommand) -> None:
     """Execute a command of `TRACKER_VERBS` and pass its result to `reply`."""
     result: Any = None
     try:

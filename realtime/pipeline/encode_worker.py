@@ -21,7 +21,7 @@ class EncodeWorker:
     def __init__(self, context: PipelineContext) -> None:
         self._context = context
         self._encoded = threading.Event()
-        self._busy_since_ns = 0
+        self._busy_since_ns: int | None = None
 
     def run(self, encoder: Encoder) -> None:
         """Encode until the channel closes; the body of the encode thread."""
@@ -29,7 +29,7 @@ class EncodeWorker:
         while (frame := self._context.to_encode.get()) is not None:
             with self._context.guard("encode"):
                 self._encode(encoder, frame)
-            self._busy_since_ns = 0
+            self._busy_since_ns = None
             self._encoded.set()
 
     def encode_and_wait(self, frame: Frame) -> Keyframe | None:
@@ -47,7 +47,7 @@ class EncodeWorker:
     def busy_ns(self, at_ns: int) -> int:
         """Return how long the present encode has lasted at host time `at_ns`; 0 when idle."""
         since_ns = self._busy_since_ns
-        return at_ns - since_ns if since_ns else 0
+        return 0 if since_ns is None else at_ns - since_ns
 
     def _encode(self, encoder: Encoder, frame: Frame) -> None:
         context = self._context

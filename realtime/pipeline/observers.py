@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from engines import Decoder
 from realtime.comms.messages import HealthMessage
@@ -69,17 +68,10 @@ class PipelineObserver:
         return ""
 
 
-class MessageObserver(Protocol):
-    """An observer of published messages."""
-
-    def on_message(self, topic: str, payload: bytes) -> None:
-        """Receive a packed message."""
-
-
 class ObservedSender:
     """A message sender that passes each message to observers first."""
 
-    def __init__(self, sender: MessageSender, observers: Sequence[MessageObserver]) -> None:
+    def __init__(self, sender: MessageSender, observers: Sequence[PipelineObserver]) -> None:
         self._sender, self._observers = sender, observers
 
     def send(self, topic: str, payload: bytes) -> bool:

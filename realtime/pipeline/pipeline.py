@@ -18,7 +18,6 @@ from typing import Any
 from engines import Decoder, Encoder, SharedDecoder
 from realtime.infra.clock import now_ns
 from realtime.pipeline.context import PipelineContext, PipelineOptions
-from realtime.pipeline.control import TRACKER_VERBS, USER_VERBS, CommandVerb
 from realtime.pipeline.encode_worker import EncodeWorker
 from realtime.pipeline.health_reporter import HealthReporter
 from realtime.pipeline.overlay_worker import OverlayWorker
@@ -116,12 +115,6 @@ class Pipeline:
     def has_ended(self) -> bool:
         """Whether the frames have ended, as those of a file do, or have failed."""
         return self._frame_source.status().state in ("ended", "failed")
-
-    @property
-    def supported_verbs(self) -> tuple[CommandVerb, ...]:
-        """The commands of users that have an effect; known after `start`."""
-        is_steerable = self._context.ready.is_set() and self._tracker.is_steerable
-        return tuple(verb for verb in USER_VERBS if is_steerable or verb not in TRACKER_VERBS)
 
     def _spawn(self, name: str, body: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=body, args=args, name=f"gazecast-{name}", daemon=True)

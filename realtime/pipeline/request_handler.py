@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import cv2
@@ -152,7 +152,7 @@ class RequestHandler:
     def _execute(self, command: UserCommand) -> Any:
         """Return the tracker's result of a command; raises `RequestRefused` when it does not or cannot execute it."""
         results: queue.Queue[Any] = queue.Queue(1)
-        command = command.with_reply(results.put_nowait)
+        command = replace(command, reply=results.put_nowait)
         self._commands.put(command)
         left_s, result = TRACKER_S, _NO_RESULT
         while result is _NO_RESULT and left_s > 0:

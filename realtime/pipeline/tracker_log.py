@@ -12,7 +12,7 @@ from typing import Literal
 
 from realtime.comms.mask_encoding import Encoding
 from realtime.comms.messages import MaskMessage
-from realtime.pipeline.control import TRACKER_VERBS, SteerableTracker, UserCommand, apply_command
+from realtime.pipeline.control import TRACKER_VERBS, UserCommand, apply_command
 from realtime.pipeline.publisher import MessagePublisher, MessageStamp
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker, TrackerOutput
@@ -84,11 +84,6 @@ class LoggedTracker:
         self._tracker = make_tracker(self._clock)
         self._publisher, self._encoding, self._on_call = publisher, encoding, on_call
 
-    @property
-    def is_steerable(self) -> bool:
-        """Whether the tracker executes commands of users."""
-        return isinstance(self._tracker, SteerableTracker)
-
     def step(
         self,
         frame: Frame,
@@ -101,10 +96,8 @@ class LoggedTracker:
         self._clock.drain()
         stamp = None
         try:
-            tracker: object = self._tracker
-            if isinstance(tracker, SteerableTracker):
-                for command in steering:
-                    apply_command(tracker, command)
+            for command in steering:
+                apply_command(self._tracker, command)
             output = self._tracker.step(frame, samples, keyframe)
             if output.result is not None:
                 stamp = self._publish(output.result)

@@ -40,8 +40,5 @@ def open_engine(
     """
     if settings.backend == "fake":
         return load(settings, None, frame_size=size, report=progress.show_line)
-    if weights.is_cached(settings.model, root=models):
-        folder = weights.model_folder(settings.model, root=models)
-    else:
-        folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
+    folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
     return load(settings, folder, frame_size=size, report=EngineProgress(progress))

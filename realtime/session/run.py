@@ -12,6 +12,7 @@ from realtime.errors import RunFailed
 from realtime.infra.interrupts import InterruptHandler
 from realtime.media.overlay import draw
 from realtime.pipeline.context import PipelineOptions
+from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
 from realtime.session.engine import CancellableProgress, open_engine
 from realtime.session.run_inputs import RunInputs, open_run_inputs
@@ -42,7 +43,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
             view.progress.show_line(f"recording into {outputs.recording.start(config.record.file)}")
         pipeline.start()
         if inputs.page is not None:
-            inputs.page.enable_verbs(pipeline.supported_verbs)
+            inputs.page.enable_verbs(USER_VERBS)
         view.on_ready(config.source, outputs.socket.endpoint)
         _wait_for_end(pipeline, inputs, outputs, interrupts, stop)
         if outputs.calibration_check.rejection:

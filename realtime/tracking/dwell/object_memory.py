@@ -30,22 +30,20 @@ class TrackedObject:
 
 
 class ObjectMemory:
-    """Recalls objects by their last position, and numbers new ones."""
+    """Recalls objects by their last position, and numbers new ones.
+
+    broken_ns: time of the last break of the motion chain; None before one.
+    """
 
     def __init__(self, settings: DwellSettings, last_id: int) -> None:
         self._settings = settings
         self._objects: list[TrackedObject] = []
-        self._broken_ns: int | None = None
+        self.broken_ns: int | None = None
         self.last_id = last_id
 
     def __len__(self) -> int:
         """Count the remembered objects."""
         return len(self._objects)
-
-    @property
-    def broken_ns(self) -> int | None:
-        """Time of the last break of the motion chain; None before one."""
-        return self._broken_ns
 
     def create(self, points: MaskPoints, now_ns: int, *, is_external: bool = False) -> TrackedObject:
         """Make an object with a new id; remembered only by `add`."""
@@ -65,8 +63,8 @@ class ObjectMemory:
     def forget(self, now_ns: int, *, broken: bool) -> None:
         """Drop objects that are too old, too many, or from before a break of the motion chain `lost_s` ago."""
         if broken:
-            self._broken_ns = now_ns
-        limits, broken_ns = self._settings, self._broken_ns
+            self.broken_ns = now_ns
+        limits, broken_ns = self._settings, self.broken_ns
         oldest_ns = now_ns - limits.remember_s * 1e9
         if broken_ns is not None and now_ns - broken_ns >= limits.lost_s * 1e9:
             oldest_ns = max(oldest_ns, broken_ns)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from realtime.errors import DwellSettingsError
+from realtime.tracking.setting_checks import check_settings
+
+_MAY_BE_ZERO = ("preview_s", "switch_s", "lock_s", "remember", "remember_told", "steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,10 @@ class DwellSettings:
 
     def __post_init__(self) -> None:
         """Check every setting; raises `DwellSettingsError`."""
-        for setting in fields(self):
-            name, value = setting.name, getattr(self, setting.name)
-            if name == "steps":
-                if not isinstance(value, bool):
-                    raise DwellSettingsError(f"dwell setting steps must be true or false, got {value!r}")
-            elif not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                raise DwellSettingsError(f"dwell setting {name} must be a finite number, got {value!r}")
-            elif value < 0 or (
-                value == 0 and name not in ("preview_s", "switch_s", "lock_s", "remember", "remember_told")
-            ):
-                raise DwellSettingsError(f"dwell setting {name} must be above 0, got {value!r}")
+        check_settings(self, "dwell", DwellSettingsError, _MAY_BE_ZERO)
         for name in ("same_iou", "recall_iou", "recall_inside"):
             if getattr(self, name) > 1:
                 raise DwellSettingsError(f"dwell setting {name} must be within 0..1, got {getattr(self, name)!r}")
-        for name in ("remember", "remember_told"):
-            if not isinstance(getattr(self, name), int):
-                raise DwellSettingsError(f"dwell setting {name} must be a whole number, got {getattr(self, name)!r}")
         if self.recall_area_ratio < 1:
             raise DwellSettingsError(f"dwell setting recall_area_ratio must be >= 1, got {self.recall_area_ratio!r}")
         if self.lost_s <= self.switch_s:

@@ -23,9 +23,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -41,17 +40,21 @@ from realtime.types import Mask, State
 
 
 class DwellStateMachine:
-    """Tracks the dwell on one shown object: `move` with the picture, then `update` once a frame. One thread."""
+    """Tracks the dwell on one shown object: `move` with the picture, then `update` once a frame. One thread.
+
+    shown_id: id of the object shown now or last; 0 at first.
+    counts: numbers of events: objects, switches, recalls, refinements, losts, breaks, steps, wants, clears.
+    """
 
     def __init__(self, settings: DwellSettings | None = None, *, last_id: int = 0) -> None:
         """Begin without a shown object; new ids continue from `last_id`."""
         self._settings = settings or DwellSettings()
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self._shown: TrackedObject | None = None
         self._competitor = CompetingObject(self._settings.same_iou)
         self._stepper = LevelStepper(self._settings)
         self._memory = ObjectMemory(self._settings, last_id)
-        self._shown_id = 0
+        self.shown_id = 0
         self._now_ns: int | None = None
         self._was_on = False
         self._onset_ns: int | None = None
@@ -61,16 +64,6 @@ class DwellStateMachine:
     def last_id(self) -> int:
         """The newest object id."""
         return self._memory.last_id
-
-    @property
-    def shown_id(self) -> int:
-        """Id of the object shown now or last; 0 at first."""
-        return self._shown_id
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Counts of events: objects, switches, recalls, refinements, losts, breaks, steps, wants, clears; read only."""
-        return MappingProxyType(self._counts)
 
     def move(self, mapping: Mapper) -> None:
         """Carry all objects to the newest frame's pixels; `mapping` takes (N, 2) float64 px, NaN if unknown."""
@@ -86,13 +79,13 @@ class DwellStateMachine:
         """Fix the granularity of the shown object."""
         if self._shown is not None:
             self._shown.level, self._shown.is_level_fixed = level, True
-            self._counts["wants"] += 1
+            self.counts["wants"] += 1
 
     def clear(self) -> None:
         """Drop the shown object; its id is remembered, its dwell time is not."""
         if self._shown is not None:
             self._shown.dwell_ns = 0
-            self._counts["clears"] += 1
+            self.counts["clears"] += 1
         self._drop_shown()
 
     def add_objects(self, points: Sequence[MaskPoints], frame_size: tuple[int, int], now_ns: int) -> list[int]:
@@ -109,7 +102,7 @@ class DwellStateMachine:
         decoded = observed.decoded if observed.gaze is not None and observed.gaze.is_steady else None
         fresh = MaskPoints.from_mask(decoded, observed.frame_size) if decoded is not None else None
         if observed.is_broken and self._shown is not None:
-            self._counts["breaks"] += 1
+            self.counts["breaks"] += 1
             self._drop_shown()
         tracked = self._shown
         if tracked is None:
@@ -130,10 +123,10 @@ class DwellStateMachine:
             lasted_ns = self._competitor.update(observed, observed.gaze, fresh, tracked, is_clear)
             is_ripe = lasted_ns >= self._settings.switch_s * 1e9
             if has_stayed and (is_ripe or is_clear):
-                self._counts["refinements"] += 1
+                self.counts["refinements"] += 1
                 return self._continue(observed, tracked, fresh, changed=True)
             if is_ripe:
-                self._counts["switches"] += 1
+                self.counts["switches"] += 1
                 return self._show(observed, observed.gaze, fresh)
         if observed.carried is None or observed.now_ns - tracked.seen_ns >= self._settings.lost_s * 1e9:
             return self._lose()
@@ -152,7 +145,7 @@ class DwellStateMachine:
         return self._decide_held("carried" if observed.decoded is None else "decoded", mask, tracked)
 
     def _lose(self) -> DwellDecision:
-        self._counts["losts"] += 1
+        self.counts["losts"] += 1
         self._drop_shown()
         return self._decide_nothing()
 
@@ -195,7 +188,7 @@ class DwellStateMachine:
         if observed.gaze.is_steady:
             self._onset_ns, self._at_px = observed.gaze.onset_ns, observed.gaze.point_px
         if self._stepper.update(observed, tracked, observed.gaze):
-            self._counts["steps"] += 1
+            self.counts["steps"] += 1
         state: State = "locked" if tracked.dwell_ns >= self._settings.lock_s * 1e9 else "preview"
         mask = observed.carried if fresh is None else observed.decoded
         if fresh is not None:
@@ -215,13 +208,13 @@ class DwellStateMachine:
         assert observed.decoded is not None
         tracked = self._memory.recall(observed.decoded, observed.frame_size)
         if tracked is None:
-            self._counts["objects"] += 1
+            self.counts["objects"] += 1
             tracked = self._memory.create(fresh, observed.now_ns)
         else:
-            self._counts["recalls"] += 1
+            self.counts["recalls"] += 1
             if observed.now_ns - tracked.seen_ns < self._settings.lost_s * 1e9:
                 dwell_ns += tracked.dwell_ns
-        self._shown, self._shown_id, tracked.dwell_ns = tracked, tracked.id, dwell_ns
+        self._shown, self.shown_id, tracked.dwell_ns = tracked, tracked.id, dwell_ns
         return self._continue(observed, tracked, fresh, changed=True)
 
     def _update_points(self, tracked: TrackedObject, mask: Mask, frame_size: tuple[int, int]) -> None:
@@ -236,4 +229,4 @@ class DwellStateMachine:
         self._shown, self._was_on = None, False
 
     def _decide_nothing(self) -> DwellDecision:
-        return DwellDecision("nothing", None, self._shown_id, "lost", 0.0, None, False)
+        return DwellDecision("nothing", None, self.shown_id, "lost", 0.0, None, False)

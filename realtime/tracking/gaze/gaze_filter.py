@@ -11,8 +11,7 @@ Pure: no clock, no thread, no lock; for one thread, or under the caller's lock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +33,17 @@ MIN_DEG_PX, MAX_DEG_PX = 0.5, 1000.0
 
 
 class GazeFilter:
-    """Estimates the eye movement: `update` with every sample, `move` with the picture, then `estimate`."""
+    """Estimates the eye movement: `update` with every sample, `move` with the picture, then `estimate`.
+
+    counts: numbers of used samples, of dropped ones by reason, and of events.
+    """
 
     def __init__(self, settings: GazeSettings | None = None) -> None:
         self._settings = settings or GazeSettings()
-        self._counts: Counter[str] = Counter()
-        self._gate = SampleGate(self._settings, self._counts)
+        self.counts: Counter[str] = Counter()
+        self._gate = SampleGate(self._settings, self.counts)
         self._eyes = BinocularPairing()
-        self._fixations = FixationTracker(self._settings, self._counts)
+        self._fixations = FixationTracker(self._settings, self.counts)
         self._saccade = SaccadeDetector(self._settings)
         self._frame_size: tuple[int, int] | None = None
         self._deg_px = 1.0
@@ -54,11 +56,6 @@ class GazeFilter:
         self._fixations.reset()
         self._saccade.reset()
         self._estimate: tuple[EyeMovement, tuple[float, float], float] | None = None
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Counts of used samples, of dropped ones by reason, and of events; read only."""
-        return MappingProxyType(self._counts)
 
     @property
     def noise_px(self) -> float:
@@ -79,11 +76,11 @@ class GazeFilter:
         A change of `frame_size` resets the filter.
         """
         if self._frame_size not in (None, frame_size):
-            self._counts["resized"] += 1
+            self.counts["resized"] += 1
             self.reset()
         self._frame_size = frame_size
         self._update_scale(frame_size, px_per_degree)
-        self._counts["samples"] += 1
+        self.counts["samples"] += 1
         x, y = float(xy_px[0]), float(xy_px[1])
         valid = self._gate.is_valid(sample, x, y, frame_size)
         verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
@@ -96,7 +93,7 @@ class GazeFilter:
         if verdict is GateVerdict.LATE:
             self._process_late(FixationPoint(sample.captured_ns, x, y, sample))
         elif verdict is GateVerdict.USE:
-            self._counts["used"] += 1
+            self.counts["used"] += 1
             self._process(sample, x, y)
 
     def _update_scale(self, frame_size: tuple[int, int], px_per_degree: float | None) -> None:
@@ -114,14 +111,14 @@ class GazeFilter:
         if self._gate.away_s > self._settings.lost_s:
             self._fixations.reset()
         x, y = self._eyes.update(x, y, ALTERNATION_DEG * self._deg_px, MAX_STEP_DEG * self._deg_px)
-        self._counts["alternating"] += self._eyes.alternating
+        self.counts["alternating"] += self._eyes.alternating
         point = FixationPoint(sample.captured_ns, x, y, sample)
         segment, saccade = self._fixations.segment, self._saccade
         self._estimate = None
         if segment is None:
             self._begin_fixation([point])
         elif len(saccade.pending) <= 1 and saccade.is_near(segment, point):
-            self._counts["spikes"] += len(saccade.pending)
+            self.counts["spikes"] += len(saccade.pending)
             self._continue_fixation(segment, [point])
         else:
             self._continue_saccade(segment, point)
@@ -141,26 +138,26 @@ class GazeFilter:
         self._saccade.add(point)
         landed = self._saccade.find_landing()
         if landed:
-            self._counts["saccades"] += 1
+            self.counts["saccades"] += 1
             if self._saccade.has_returned(segment, landed):
                 self._continue_fixation(segment, landed)
             else:
                 self._begin_fixation(landed)
         elif forced := self._saccade.force_landing():
-            self._counts["forced_landings"] += 1
+            self.counts["forced_landings"] += 1
             self._begin_fixation(forced)
 
     def _process_late(self, point: FixationPoint) -> None:
         """Add a late sample to the fixation it belongs to; it changes no state."""
         segment = self._fixations.segment
         if segment is None or point.t_ns < segment.onset_ns or self._saccade.pending:
-            self._counts["late_dropped"] += 1
+            self.counts["late_dropped"] += 1
         elif any(_is_same(p.sample, point.sample) for p in segment.points):
-            self._counts["doubled"] += 1
+            self.counts["doubled"] += 1
         elif point.t_ns > segment.newest.t_ns or not self._saccade.is_near(segment, point):
-            self._counts["late_dropped"] += 1
+            self.counts["late_dropped"] += 1
         else:
-            self._counts["late_used"] += 1
+            self.counts["late_used"] += 1
             self._estimate = None
             self._fixations.add(segment, point)
 

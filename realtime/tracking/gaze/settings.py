@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from realtime.errors import GazeSettingsError
+from realtime.tracking.setting_checks import check_settings
+
+_MAY_BE_ZERO = (
+    "min_confidence", "blink_before_s", "blink_after_s", "beta_hz_s_per_deg", "confirm_s", "merge_s", "reorder_s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +75,12 @@ class GazeSettings:
 
     def __post_init__(self) -> None:
         """Check every setting; raises `GazeSettingsError`."""
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                raise GazeSettingsError(f"gaze setting {setting.name} must be a finite number, got {value!r}")
-            if value < 0 or (value == 0 and setting.name not in _MAY_BE_ZERO):
-                raise GazeSettingsError(f"gaze setting {setting.name} must be above 0, got {value!r}")
+        check_settings(self, "gaze", GazeSettingsError, _MAY_BE_ZERO)
         if self.min_confidence > 1:
             raise GazeSettingsError(f"gaze setting min_confidence must be within 0..1, got {self.min_confidence!r}")
         if self.lost_s <= self.blink_gap_s:
             raise GazeSettingsError(
                 f"gaze setting lost_s ({self.lost_s!r}) must be longer than blink_gap_s ({self.blink_gap_s!r})"
             )
-        for name, least in (("window_samples", 2), ("resync_samples", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise GazeSettingsError(f"gaze setting {name} must be a whole number >= {least}, got {value!r}")
-
-
-_MAY_BE_ZERO = frozenset(
-    ("min_confidence", "blink_before_s", "blink_after_s", "beta_hz_s_per_deg", "confirm_s", "merge_s", "reorder_s")
-)
+        if self.window_samples < 2:
+            raise GazeSettingsError(f"gaze setting window_samples must be >= 2, got {self.window_samples!r}")
