@@ -71,7 +71,7 @@ class Latest(Generic[T]):
 
 
 class BoundedQueue(Generic[T]):
-    """A bounded first-in-first-out queue, drained at once; when full, the oldest is dropped and counted in `dropped`."""
+    """A bounded first-in-first-out queue, drained at once; a full one drops its oldest value, counted in `dropped`."""
 
     def __init__(self, capacity: int) -> None:
         self._lock = threading.Lock()
