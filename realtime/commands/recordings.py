@@ -17,7 +17,7 @@ from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 if TYPE_CHECKING:
-    from realtime.commands.export.command import ExportTargets
+    from realtime.commands.export.targets import ExportTargets
 
 BESIDE = Path()
 """The value of a flag without a file name: the recording's name with another ending."""
@@ -143,7 +143,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _read_targets(args: argparse.Namespace) -> ExportTargets:
-    from realtime.commands.export.command import ExportTargets
+    from realtime.commands.export.targets import ExportTargets
 
     if not (args.video or args.csv or args.coco or args.ros2):
         raise SettingsError("name at least one export: --video, --csv, --coco or --ros2")

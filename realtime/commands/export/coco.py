@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ from realtime.commands.export.coco_json import (
     write_json,
 )
 from realtime.commands.export.csv_table import format_time
+from realtime.commands.export.targets import ANNOTATIONS, ExportTargets, OnTime, format_count
 from realtime.commands.replay import describe_engine
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
@@ -25,18 +28,8 @@ from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import VISIBLE_STATES
 from realtime.types import FrameKey, GazeSample
 
-ANNOTATIONS, IMAGES = "annotations.json", "images"
+IMAGES = "images"
 _Event = TypeVar("_Event", bound=RecordingEvent)
-
-
-@dataclass(frozen=True, slots=True)
-class CocoSummary:
-    """Holds the counts of a written data set. broken: pictures left out because they cannot be decoded."""
-
-    images: int
-    annotations: int
-    categories: tuple[str, ...]
-    broken: int
 
 
 def select_masks(masks: Iterable[MaskEvent], labels: LabelFile, every_s: float) -> dict[FrameKey, int]:
@@ -63,20 +56,24 @@ def list_categories(objects: Iterable[int], labels: LabelFile) -> dict[str, Coco
 
 
 def export_coco(
-    recording: RecordingReader,
-    labels: LabelFile,
-    folder: Path,
-    on_time: Callable[[int], None],
-    *,
-    every_s: float,
-    sa1b: bool,
-) -> CocoSummary:
-    """Write the data set into an empty folder; raises `RecordingError` where there is nothing to write.
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
+) -> list[str]:
+    """Write a complete data set or none and return a report; raises `RecordingError` if there is nothing to write."""
+    folder = Path(os.path.abspath(out))
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+    try:
+        part.chmod(0o755)
+        line, *exceptions = _write_dataset(recording, labels, part, targets, on_time)
+        _replace_folder(folder, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return [f"{out}: {line}", *exceptions]
 
-    on_time: receives the host time of each mask and frame, ns, and may raise to end the export.
-    sa1b: also a JSON file for each picture.
-    """
-    keys = select_masks(report_times(read_mask_events(recording), on_time), labels, every_s)
+
+def _write_dataset(
+    recording: RecordingReader, labels: LabelFile, folder: Path, targets: ExportTargets, on_time: OnTime
+) -> list[str]:
+    keys = select_masks(report_times(read_mask_events(recording), on_time), labels, targets.every_s)
     if not keys:
         raise RecordingError(
             f"{recording.path} holds no mask to export: nothing was looked at, or all of it is dropped"
@@ -101,15 +98,31 @@ def export_coco(
         single = build_dataset([image], [_annotate(recording, mask, number, category)], kinds, info)
         written += single["annotations"]
         images.append(image)
-        if sa1b:
+        if targets.sa1b:
             write_json((folder / image.file_name).with_suffix(".json"), single)
     if not images:
         raise RecordingError(f"{recording.path}: none of its {broken} pictures with a mask can be decoded")
     write_json(folder / ANNOTATIONS, {**build_dataset(images, (), kinds, info), "annotations": written})
-    return CocoSummary(len(images), len(written), tuple(categories), broken)
+    line = f"{len(images)} pictures, {len(written)} masks of {', '.join(categories)}"
+    return [line, *format_count(broken, "pictures could not be decoded")]
 
 
-def report_times(events: Iterable[_Event], on_time: Callable[[int], None]) -> Iterator[_Event]:
+def _replace_folder(out: Path, part: Path) -> None:
+    """Rename `part` to `out`; an old folder of that name is removed only after that."""
+    if not out.is_dir() or not any(out.iterdir()):
+        part.replace(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
+    out.replace(old)
+    try:
+        part.replace(out)
+    except OSError:
+        old.replace(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def report_times(events: Iterable[_Event], on_time: OnTime) -> Iterator[_Event]:
     """Yield events; `on_time` receives the host time of each gaze sample and mask's frame, ns."""
     for event in events:
         if isinstance(event, GazeSample):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from engines import Image
+from realtime.commands.export.targets import ExportTargets, OnTime, format_count
 from realtime.errors import RecordingError, VideoError
 from realtime.media.overlay import draw
 from realtime.media.video_writer import TICKS_PER_S, OverlayWriter
@@ -23,26 +22,10 @@ RATE_HZ = 30.0
 """The rate that the encoder plans for; frames have times of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class VideoSummary:
-    """Holds the counts of a written video. masked: frames with a mask; broken: frames that cannot be decoded."""
-
-    path: Path
-    frames: int
-    masked: int
-    broken: int
-    seconds: float
-
-
-def write_video(
-    recording: RecordingReader, labels: LabelFile, out: Path, on_time: Callable[[int], None], *,
-    any_format: bool = False, replace: bool = False,
-) -> VideoSummary:  # fmt: skip
-    """Write a complete video or none; raises `RecordingError`, and `VideoError` where it cannot be written.
-
-    on_time: receives the host time of each frame, ns, and may raise to end the export. any_format: another ending than
-    that of `out` may be used, where its encoder is missing.
-    """
+def export_video(
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
+) -> list[str]:
+    """Write a complete video or none and return a report; raises `RecordingError`, and `VideoError` from writing."""
     codec = CODECS.get(out.suffix.lower())
     if codec is None:
         raise VideoError(f"{out}: a video is called .mp4 or .webm")
@@ -58,9 +41,11 @@ def write_video(
                 continue
             if writer is None:
                 begin_ns = packed.captured_ns
-                writer = OverlayWriter(out.with_suffix(""), frame.size, RATE_HZ, codec=None if any_format else codec)
+                writer = OverlayWriter(
+                    out.with_suffix(""), frame.size, RATE_HZ, codec=None if targets.any_format else codec
+                )
                 stack.enter_context(writer)
-                if writer.path.exists() and not replace:
+                if writer.path.exists() and not targets.force:
                     raise VideoError(f"{writer.path} exists; replace it with --force, or name another file")
             # Where the clock was set back a little, the frame still comes after the one before it.
             last_s = max((packed.captured_ns - begin_ns) / 1e9, last_s + 2 / TICKS_PER_S)
@@ -71,7 +56,8 @@ def write_video(
             writer.write(fit_image(image, writer.size), last_s)
         if writer is None:
             raise RecordingError(f"{recording.path} holds no frame that can be shown")
-        return VideoSummary(writer.path, writer.frames, masked, broken, last_s)
+        line = f"{writer.path}: {writer.frames} frames in {last_s:.1f} s, {masked} with a mask"
+        return [line, *format_count(broken, "pictures could not be decoded")]
 
 
 def fit_image(image: Image, size: tuple[int, int]) -> Image:

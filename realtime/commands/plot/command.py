@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from engines import Image
-from realtime.commands.export.command import check_target
+from realtime.commands.export.targets import check_target
 from realtime.commands.plot.summary import summarize
 from realtime.errors import RecordingError, RunFailed
 from realtime.infra.interrupts import InterruptHandler

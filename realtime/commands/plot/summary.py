@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,7 +23,6 @@ GRID = 320
 """Columns of the grid on which gaze is counted."""
 FRAME_S = 1 / 30
 """The duration of the last mask before a gap, s."""
-MAX_EARLY = 100_000
 TimeSeries = list[tuple[float, float]]
 
 
@@ -60,37 +60,33 @@ class RecordingSummary:
     picture: Image | None = None
 
 
-def summarize(recorded: Iterable[RecordingEvent], about: RecordingInfo) -> RecordingSummary:
+def summarize(events: Iterable[RecordingEvent], about: RecordingInfo) -> RecordingSummary:
     """Summarize a recording; raises `RecordingError` if it has neither frames nor gaze."""
     builder = _SummaryBuilder(about)
-    for event in recorded:
+    for event in events:
         builder.add(event)
     return builder.finish()
 
 
 class _SummaryBuilder:
-    """Collects events into a `RecordingSummary`."""
-
     def __init__(self, about: RecordingInfo) -> None:
         self._summary = RecordingSummary(timed=not about.frame_time)
         self._min_confidence = read_min_confidence(about)
         self._begin_ns: int | None = None
-        self._end_s = 0.0
         self._size: tuple[int, int] | None = None
-        self._early: list[GazeSample] = []  # before the frames' size is known
+        self._gaze = array("d")  # x, y and whether they are shares of the frame, which may have no size yet
         self._radii: list[float] = []
         self._last: MaskEvent | None = None
-        self._counts: dict[str, float] | None = None
-        self._from_start = about.from_start
+        # drops before a recording that began in the middle of a run do not count
+        self._counts: dict[str, float] | None = {} if about.from_start else None
 
     def add(self, event: RecordingEvent) -> None:
         if isinstance(event, GazeSample):
             self._to_seconds(event.captured_ns)
             if event.confidence >= self._min_confidence:
-                self._summary.samples += 1
-                self._add_gaze(event)
+                self._gaze.extend((event.x, event.y, event.unit == "norm"))
         elif isinstance(event, MaskEvent):
-            self._set_size(event.size)
+            self._size = self._size or event.size
             self._add_mask(event)
         elif isinstance(event, HealthMessage):
             if self._begin_ns is not None and self._summary.timed:
@@ -100,31 +96,33 @@ class _SummaryBuilder:
             self._summary.frames += 1
             if self._size is None:
                 with contextlib.suppress(RecordingError):
-                    self._set_size(event.decode().size)
+                    self._size = event.decode().size
 
     def finish(self) -> RecordingSummary:
-        summary = self._summary
         if self._begin_ns is None:
             raise RecordingError("the recording holds neither frames nor gaze; there is nothing to draw")
         self._end_span(None)
-        if self._size is not None and summary.gaze is not None and self._radii:
-            summary.radius = float(np.median(self._radii)) * GRID / self._size[0]
-        summary.span_s = max(self._end_s, 1e-3)
-        return summary
+        self._summary.samples = len(self._gaze) // 3
+        if self._size is not None and self._gaze:
+            self._count_gaze(np.array([self._size]))
+            self._summary.radius = float(np.median(self._radii or [0.0])) * GRID / self._size[0]
+        self._summary.span_s = max(self._summary.span_s, 1e-3)
+        return self._summary
 
-    def _set_size(self, size: tuple[int, int]) -> None:
-        if self._size is None:
-            self._size = size
-            for sample in self._early:
-                self._add_gaze(sample)
-            self._early.clear()
+    def _count_gaze(self, size: NDArray[np.int_]) -> None:
+        samples = np.reshape(self._gaze, (-1, 3))
+        shares = (samples[:, :2] * np.where(samples[:, 2:], size, 1) + 0.5) / size
+        x, y = shares[((shares >= 0) & (shares < 1)).all(1)].T
+        rows = max(1, round(GRID * size[0, 1] / size[0, 0]))
+        grid, _, _ = np.histogram2d(y, x, (rows, GRID), ((0, 1), (0, 1)))
+        self._summary.gaze, self._summary.outside = grid.astype(np.float32), len(samples) - len(x)
 
     def _to_seconds(self, at_ns: int) -> float:
         """Convert to seconds since the first event."""
         if self._begin_ns is None:
             self._begin_ns = at_ns
         at_s = max(0.0, (at_ns - self._begin_ns) / 1e9)
-        self._end_s = max(self._end_s, at_s)
+        self._summary.span_s = max(self._summary.span_s, at_s)
         return at_s
 
     def _add_mask(self, event: MaskEvent) -> None:
@@ -156,28 +154,12 @@ class _SummaryBuilder:
         else:
             spans.append(StateSpan(start_s, end_s, last.object, last.state))
 
-    def _add_gaze(self, sample: GazeSample) -> None:
-        if self._size is None:
-            if len(self._early) < MAX_EARLY:
-                self._early.append(sample)
-            return
-        width, height = self._size
-        if self._summary.gaze is None:
-            self._summary.gaze = np.zeros((max(1, round(GRID * height / width)), GRID), np.float32)
-        grid = self._summary.gaze
-        x, y = sample.to_px(self._size)
-        if 0 <= x + 0.5 < width and 0 <= y + 0.5 < height:
-            column, row = int((x + 0.5) / width * grid.shape[1]), int((y + 0.5) / height * grid.shape[0])
-            grid[min(row, grid.shape[0] - 1), min(column, GRID - 1)] += 1
-        else:
-            self._summary.outside += 1
-
     def _add_health(self, health: HealthMessage, at_s: float) -> None:
         for name, rate in _numbers(health.rates).items():
             self._summary.rates.setdefault(name, []).append((at_s, rate))
         dropped = _numbers(health.dropped)
         if self._counts is None:
-            self._counts = {} if self._from_start else dict(dropped)  # drops before the recording do not count
+            self._counts = dict(dropped)
         for name, count in dropped.items():
             more = count - self._counts.get(name, 0)
             self._counts[name] = count

@@ -22,8 +22,9 @@ from pycocotools.coco import COCO
 from rich.console import Console
 
 from realtime.commands.export.coco import select_masks
-from realtime.commands.export.command import ExportTargets, export
+from realtime.commands.export.command import export
 from realtime.commands.export.csv_table import HEADER, format_time
+from realtime.commands.export.targets import ExportTargets
 from realtime.commands.export.video import fit_image
 from realtime.commands.main import main
 from realtime.errors import RecordingError, RunFailed
