@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 
 from calibration.boards import BoardDetection, CalibrationBoard
@@ -30,47 +29,38 @@ def collect_views(
     source = open_frames(spec)
     display = DesktopWindow("gazecast: calibrate camera", None) if window else None
     collector: ViewCollector | None = None
+
+    def show_status(status: SourceStatus) -> None:
+        if status.reason:
+            show_line(f"{status.state}: {status.reason}")
+
     try:
-        with _play_source(source, slot, show_line), InterruptHandler() as interrupts:
+        # a clip that is not played in real time waits until each frame is processed
+        is_unpaced = isinstance(source, VideoFrames) and not source.clock.real_time
+        source.start(slot.put_when_empty if is_unpaced else slot.put, show_status)
+        with InterruptHandler() as interrupts:
             for frame in _read_frames(
                 source, slot, lambda: interrupts.is_requested or (display is not None and not display.poll())
             ):
                 collector = collector or ViewCollector(frame.size, max_views=most_views)
                 detection = board.detect(frame.image, f"{frame.index:05}", quick=True)
-                decision = collector.add_detection(detection)
+                decision, coverage = collector.add_detection(detection), collector.coverage
                 if display is not None:
-                    display.show(draw_guidance(frame.image, collector.coverage, detection, decision))
+                    display.show(draw_guidance(frame.image, coverage, detection, decision))
                 if decision == "taken":
-                    share = f"{100 * collector.coverage.share:.0f} %"
-                    show_line(
-                        f"{len(collector.views)} views, {share}: {collector.coverage.next_instruction or 'enough'}"
-                    )
+                    progress = f"{len(collector.views)} views, {100 * coverage.share:.0f} %"
+                    show_line(f"{progress}: {coverage.next_instruction or 'enough'}")
                 if collector.is_complete:
                     break
     finally:
+        slot.close()
+        source.stop()
         if display is not None:
             display.close()
     if collector is None:
         status = source.status()
         raise RunFailed(f"{spec} gave no picture: {status.reason or status.state}")
     return collector.views
-
-
-@contextlib.contextmanager
-def _play_source(source: FrameSource, slot: Latest[Frame], show_line: Callable[[str], None]) -> Iterator[None]:
-    """Play the source into the slot; a clip not played in real time waits until each frame is processed."""
-    is_unpaced = isinstance(source, VideoFrames) and not source.clock.real_time
-
-    def show_status(status: SourceStatus) -> None:
-        if status.reason:
-            show_line(f"{status.state}: {status.reason}")
-
-    source.start(slot.put_when_empty if is_unpaced else slot.put, show_status)
-    try:
-        yield
-    finally:
-        slot.close()
-        source.stop()
 
 
 def _read_frames(source: FrameSource, slot: Latest[Frame], stop: Callable[[], bool]) -> Iterator[Frame]:

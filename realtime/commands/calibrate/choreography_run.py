@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from calibration.gaze.choreography import GazeChoreography, Role, TargetAdvice
 from calibration.gaze.markers import find_marker_centres
-from engines import Image
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.clock import now_ns
@@ -67,10 +65,9 @@ class HeadlessDisplay:
             self._done_count = advice.done
         if advice.step is not None and advice.progress > 0:
             self._current_name = advice.step.name
-        due: list[Key | OperatorAction] = []
-        while self._pending and frame is not None and self._pending[0].time_s <= frame.timestamp:
-            due.append(self._pending.pop(0))
-        return due
+        due = [press for press in self._pending if frame is not None and press.time_s <= frame.timestamp]
+        self._pending = self._pending[len(due) :]
+        return [*due]
 
     def _report_if_stuck(self, advice: TargetAdvice) -> None:
         state = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
@@ -85,14 +82,6 @@ class HeadlessDisplay:
         """Do nothing, as there is no window."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SceneImage:
-    """Holds the frame size (width, height) px, and one frame for the report."""
-
-    size: tuple[int, int]
-    picture: Image
-
-
 def run_choreography(
     source: str,
     gaze: str,
@@ -102,8 +91,8 @@ def run_choreography(
     timeout_s: float,
     max_targets: int | None = None,
     check: Callable[[tuple[int, int]], object] = lambda size: None,
-) -> SceneImage:
-    """Run the choreography until it is done, left, timed out, or the recording ends.
+) -> Frame:
+    """Run the choreography until it is done, left, timed out, or the recording ends; return the last frame.
 
     max_targets: number of targets after which to stop. check: called with the first frame's size; may raise.
     Raises `SourceError`, `SettingsError`, and `RunFailed` if no frame or no gaze arrived.
@@ -113,108 +102,92 @@ def run_choreography(
     frames = open_frames(source)
     gaze_source = open_gaze(_choose_gaze_spec(source, gaze), frames)
     slot: Latest[Frame] = Latest()
-    backlog: BoundedQueue[GazeSample] = BoundedQueue(20_000)
-    run = _ChoreographyRun(choreography, display, backlog, max_targets, check)
+    run = _ChoreographyRun(choreography, display, BoundedQueue(20_000), max_targets, check)
+    # a clip that is not played in real time waits until each frame is processed
     is_unpaced = isinstance(frames, VideoFrames) and not frames.clock.real_time
     try:
-        with _play_sources(frames, gaze_source, slot, backlog), InterruptHandler() as interrupts:
+        gaze_source.start(run.gaze_queue.put)  # first, because a gaze trace follows the clock of its clip
+        frames.start(slot.put_when_empty if is_unpaced else slot.put)
+        with InterruptHandler() as interrupts:
             until_ns = now_ns() + round(timeout_s * 1e9)
             while not (interrupts.is_requested or run.is_over):
                 frame = slot.get(WAIT_S)
                 run.step(frame, on_clip_time=is_unpaced, waiting=_describe_status(frames))
-                if frame is None and frames.status().state in ("ended", "failed"):
-                    break
-                if now_ns() > until_ns:
+                if now_ns() > until_ns or (frame is None and frames.status().state in ("ended", "failed")):
                     break
             interrupts.raise_if_requested()  # q ends early with a result; an interrupt must write nothing
-    finally:
-        display.close()
-    if run.scene is None:
-        raise RunFailed(f"{source} gave no picture: {frames.status().reason or frames.status().state}")
-    if not run.gaze_count:
-        raise RunFailed(f"no gaze came: {gaze_source.status().reason or gaze_source.status().state}")
-    return run.scene
-
-
-class _ChoreographyRun:
-    """Holds the state of a run between frames."""
-
-    def __init__(
-        self,
-        choreography: GazeChoreography,
-        display: TargetDisplay,
-        backlog: BoundedQueue[GazeSample],
-        max_targets: int | None,
-        check: Callable[[tuple[int, int]], object],
-    ) -> None:
-        self._choreography, self._display, self._gaze_queue = choreography, display, backlog
-        self._max_targets, self._last_frame_s, self._clock_offset_s = max_targets, 0.0, 0.0
-        self._check, self._last_frame_ns = check, now_ns()
-        self.scene: SceneImage | None = None
-        self.gaze_count = 0
-        self.is_over = False
-
-    def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
-        """Process new gaze and a frame, and handle pressed keys. waiting: state of a source without frames."""
-        size = frame.size if frame is not None else self.scene.size if self.scene is not None else None
-        if frame is not None:
-            if self.scene is not None and self.scene.size != frame.size:
-                raise RunFailed(
-                    f"the pictures changed from {self.scene.size} to {frame.size}; calibrate one resolution"
-                )
-            if self.scene is None:
-                self._check(frame.size)
-            self.scene = SceneImage(frame.size, frame.image)
-            self._clock_offset_s = frame.captured_ns / 1e9 - frame.timestamp
-        for sample in self._gaze_queue.drain() if size is not None else ():
-            x, y = sample.to_px(size) if size is not None else (0.0, 0.0)
-            self._choreography.add_gaze(sample.captured_ns / 1e9, x, y, sample.confidence)
-            self.gaze_count += 1
-        now_s = self._last_frame_s if on_clip_time else now_ns() / 1e9
-        if frame is not None:
-            self._last_frame_s = now_s = frame.captured_ns / 1e9
-            self._choreography.add_markers(now_s, find_marker_centres(frame.image), frame.size)
-        advice = self._choreography.advise(now_s)
-        if frame is not None:
-            self._last_frame_ns = now_ns()
-        elif waiting and now_ns() - self._last_frame_ns > NO_FRAME_S * 1e9:
-            advice = replace(advice, hint=f"no pictures come: {waiting}")
-        self._run_commands(self._display.show(advice, frame))
-        has_no_markers = not self._choreography.steps or self._choreography.steps[0].marker < 0
-        is_enough = self._max_targets is not None and advice.done >= self._max_targets
-        self.is_over = self.is_over or is_enough or (self._choreography.is_finished and not has_no_markers)
-
-    def _run_commands(self, commands: list[Key | OperatorAction]) -> None:
-        for command in commands:
-            if isinstance(command, OperatorAction):
-                self._choreography.add_point(command.time_s + self._clock_offset_s, command.x, command.y, command.role)
-            elif command == "repeat":
-                self._choreography.repeat()
-            elif command == "skip":
-                self._choreography.skip()
-            else:
-                self._choreography.stop()
-                self.is_over = True
-
-
-@contextlib.contextmanager
-def _play_sources(
-    frames: FrameSource, gaze_source: GazeSource, slot: Latest[Frame], backlog: BoundedQueue[GazeSample]
-) -> Iterator[None]:
-    """Play both sources; a clip not played in real time waits until each frame is processed."""
-    is_unpaced = isinstance(frames, VideoFrames) and not frames.clock.real_time
-    gaze_source.start(backlog.put)  # first, because a gaze trace follows the clock of its clip
-    frames.start(slot.put_when_empty if is_unpaced else slot.put)
-    try:
-        yield
     finally:
         slot.close()
         gaze_source.stop()
         frames.stop()
+        display.close()
+    if run.last_frame is None:
+        raise RunFailed(f"{source} gave no picture: {_describe_status(frames)}")
+    if not run.gaze_count:
+        raise RunFailed(f"no gaze came: {_describe_status(gaze_source)}")
+    return run.last_frame
 
 
-def _describe_status(frames: FrameSource) -> str:
-    status = frames.status()
+@dataclass
+class _ChoreographyRun:
+    """Holds the state of a run between frames; the first five fields as for `run_choreography`."""
+
+    choreography: GazeChoreography
+    display: TargetDisplay
+    gaze_queue: BoundedQueue[GazeSample]
+    max_targets: int | None
+    check: Callable[[tuple[int, int]], object]
+    last_frame: Frame | None = None
+    gaze_count: int = 0
+    is_over: bool = False
+    _frame_s: float = 0.0
+    _clock_offset_s: float = 0.0
+    _frame_ns: int = field(default_factory=lambda: now_ns())
+
+    def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
+        """Process new gaze and a frame, and handle pressed keys. waiting: state of a source without frames."""
+        if frame is not None:
+            self._accept_frame(frame)
+        if self.last_frame is not None:
+            for sample in self.gaze_queue.drain():
+                x, y = sample.to_px(self.last_frame.size)
+                self.choreography.add_gaze(sample.captured_ns / 1e9, x, y, sample.confidence)
+                self.gaze_count += 1
+        now_s = self._frame_s if on_clip_time or frame is not None else now_ns() / 1e9
+        if frame is not None:
+            self.choreography.add_markers(now_s, find_marker_centres(frame.image), frame.size)
+        advice = self.choreography.advise(now_s)
+        if frame is None and waiting and now_ns() - self._frame_ns > NO_FRAME_S * 1e9:
+            advice = replace(advice, hint=f"no pictures come: {waiting}")
+        self._run_commands(self.display.show(advice, frame))
+        has_no_markers = not self.choreography.steps or self.choreography.steps[0].marker < 0
+        is_enough = self.max_targets is not None and advice.done >= self.max_targets
+        self.is_over = self.is_over or is_enough or (self.choreography.is_finished and not has_no_markers)
+
+    def _accept_frame(self, frame: Frame) -> None:
+        if self.last_frame is None:
+            self.check(frame.size)
+        elif self.last_frame.size != frame.size:
+            sizes = f"from {self.last_frame.size} to {frame.size}"
+            raise RunFailed(f"the pictures changed {sizes}; calibrate one resolution")
+        self.last_frame, self._frame_s, self._frame_ns = frame, frame.captured_ns / 1e9, now_ns()
+        self._clock_offset_s = self._frame_s - frame.timestamp
+
+    def _run_commands(self, commands: list[Key | OperatorAction]) -> None:
+        for command in commands:
+            if isinstance(command, OperatorAction):
+                self.choreography.add_point(command.time_s + self._clock_offset_s, command.x, command.y, command.role)
+            elif command == "repeat":
+                self.choreography.repeat()
+            elif command == "skip":
+                self.choreography.skip()
+            else:
+                self.choreography.stop()
+                self.is_over = True
+
+
+def _describe_status(source: FrameSource | GazeSource) -> str:
+    status = source.status()
     return status.reason or status.state
 
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import cv2
 
 from calibration import camera_from_dict
 from calibration.gaze.calibrated import calibrate_gaze
-from calibration.gaze.choreography import (
-    MOVING_MARKER,
-    GazeChoreography,
-    Role,
-    build_moving_steps,
-    build_screen_steps,
-)
+from calibration.gaze.choreography import MOVING_MARKER, GazeChoreography, Role, build_moving_steps, build_screen_steps
 from calibration.gaze.markers import draw_marker
 from calibration.gaze.view import CameraView, FieldView, FlatView
 from calibration.record import CalibrationRecord, load_record
@@ -26,7 +21,6 @@ from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import (
     HeadlessDisplay,
     OperatorAction,
-    SceneImage,
     TargetDisplay,
     run_choreography,
 )
@@ -36,6 +30,7 @@ from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import describe_camera
+from realtime.types import Frame
 
 METHODS = ("screen", "head", "press")
 EPILOG = """
@@ -53,9 +48,8 @@ press   no marker: look at something, press space, click in the frozen picture w
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `gaze` to the parser of `gazecast calibrate`."""
-    verb = add_parser(
-        verbs, "gaze", run, "fit a gaze calibration to known targets, and measure the remaining error on others"
-    )
+    about = "fit a gaze calibration to known targets, and measure the remaining error on others"
+    verb = add_parser(verbs, "gaze", run, about)
     verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     add_flags(verb)
     verb.add_argument(
@@ -99,23 +93,25 @@ def run(args: argparse.Namespace) -> int:
         calibration = calibration.with_validation(checks)
     found = GazeResult(
         calibration, fit, targets, choreography.get_pairs("fit"), checks, list_missed_targets(choreography),
-        scene.picture, args.source, str(args.out),
+        scene.image, args.source, str(args.out),
     )  # fmt: skip
     return write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 
 
-def collect_gaze(args: argparse.Namespace, roles: tuple[Role, ...], check: Any) -> tuple[GazeChoreography, SceneImage]:
-    """Run the choreography for the targets of `roles`; `check` is called with the frame size."""
+def collect_gaze(
+    args: argparse.Namespace, roles: tuple[Role, ...], check: Callable[[tuple[int, int]], object]
+) -> tuple[GazeChoreography, Frame]:
+    """Run the choreography for the targets of `roles`, return it with the last frame; `check` gets the frame size."""
     if not args.source:
         raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
     steps = build_screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
     if args.method == "head":
         steps = build_moving_steps(roles)
     choreography = GazeChoreography(steps, is_guided=args.method == "screen" and not args.headless)
-    scene = run_choreography(
-        args.source, args.gaze, choreography, open_display(args), timeout_s=args.timeout, check=check
+    display = open_display(args)
+    return choreography, run_choreography(
+        args.source, args.gaze, choreography, display, timeout_s=args.timeout, check=check
     )
-    return choreography, scene
 
 
 def open_display(args: argparse.Namespace) -> TargetDisplay:

@@ -44,7 +44,7 @@ def validate(args: argparse.Namespace) -> int:
     checks = choreography.get_sample_pairs("check")
     calibration = loaded.calibration.with_validation(checks)
     found = GazeResult(
-        calibration, None, None, (), checks, list_missed_targets(choreography), scene.picture, args.source,
+        calibration, None, None, (), checks, list_missed_targets(choreography), scene.image, args.source,
         str(args.calibration),
     )  # fmt: skip
     if calibration.validation is not None and calibration.validation.verdict == "refuse":

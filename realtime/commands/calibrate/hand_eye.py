@@ -21,7 +21,7 @@ from calibration.rigid import RigidTransform
 from calibration.robot_poses import RobotPose, parse_poses
 from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
-from realtime.commands.calibrate.report_hand_eye import StationImage
+from realtime.commands.calibrate.report import ReportPanel
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
 
@@ -160,18 +160,18 @@ def _locate_board(path: Path, board: CalibrationBoard, camera: CameraModel) -> t
 
 def _compare_corners(
     result: HandEyeResult, stations: list[HandEyeStation], detections: dict[str, BoardDetection], camera: CameraModel
-) -> StationImage | None:
-    """Return detected and predicted corners; None without pictures."""
+) -> list[ReportPanel]:
+    """Draw detected and predicted corners; nothing without pictures."""
     found, predicted = [], []
-    for station in stations:
-        if station.name not in detections:
-            continue
-        gripper = station.base_from_gripper
+    for station in (station for station in stations if station.name in detections):
+        gripper, detection = station.base_from_gripper, detections[station.name]
         moving = gripper.inverse() if result.setup == "eye-in-hand" else gripper
         camera_from_board = result.x.pose.inverse() @ moving @ result.y.pose
-        found.append(detections[station.name].points_px)
-        predicted.append(project_board(camera, camera_from_board, detections[station.name].object_points))
-    return StationImage(camera, np.concatenate(found), np.concatenate(predicted)) if found else None
+        found.append(detection.points_px)
+        predicted.append(project_board(camera, camera_from_board, detection.object_points))
+    if not found:
+        return []
+    return report_hand_eye.draw_corner_errors(camera.size, np.concatenate(found), np.concatenate(predicted))
 
 
 def _compare_methods(result: HandEyeResult, stations: list[HandEyeStation]) -> tuple[str, float, float] | None:

@@ -159,20 +159,15 @@ def _encode_data_url(image: Image) -> str:
     return "data:image/png;base64," + base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
 
 
-_STYLE = (
-    """
+_STYLE = """
 body{font:16px/1.45 system-ui,sans-serif;color:#282c34;max-width:1180px;margin:2em auto;padding:0 1.2em}
 h1{font-size:1.6em;margin:0}h1+p{color:#6f7783;margin:.2em 0 1em}h2{font-size:1.05em;margin:1.4em 0 .4em}
 .verdict{color:#fff;padding:.6em 1em;border-radius:4px}.verdict b{margin-right:1em}
-"""
-    + "".join(
-        f".verdict.{name}{{background:{color}}}li.{name}{{border-color:{color}}}" for name, color in COLOURS.items()
-    )
-    + """
 table{columns:2;border-collapse:collapse;width:100%}th{font-weight:400;color:#6f7783;text-align:left}
 td{text-align:right;font-variant-numeric:tabular-nums}th,td{border-bottom:1px solid #e1e5ea;padding:.25em 0}
 main{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:0 24px}figure{margin:0}
 img{width:100%}figcaption{color:#6f7783;font-size:.85em}ul{list-style:none;padding:0}
 li{border-left:5px solid;padding:.2em 0 .2em .8em;margin:.5em 0}li span{color:#6f7783}
-"""
+""" + "".join(
+    f".verdict.{name}{{background:{color}}}li.{name}{{border-color:{color}}}" for name, color in COLOURS.items()
 )

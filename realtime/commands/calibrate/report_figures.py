@@ -85,7 +85,9 @@ def draw_error_map(size: tuple[int, int], points_px: Floats, errors_px: Floats) 
 def build_error_panels(
     size: tuple[int, int], points_px: Floats, errors_px: Floats, predicted: str, caption: str
 ) -> list[ReportPanel]:  # fmt: skip
-    """Draw the map and the distribution of (N, 2) errors. predicted: the verb for the expected position."""
+    """Draw the map and the distribution of the finite (N, 2) errors. predicted: verb for the expected position."""
+    is_finite = np.isfinite(errors_px).all(1)
+    points_px, errors_px = points_px[is_finite], errors_px[is_finite]
     step = max(1, len(errors_px) // _MAX_ARROWS)
     lengths = np.hypot(*errors_px.T)
     marks: list[tuple[float, str]] = []

@@ -62,32 +62,26 @@ class GazeResult:
 
 def build_page(found: GazeResult, date: str) -> ReportPage:
     """Build the page of the report."""
-    calibration, findings = found.calibration, assess_result(found)
-    wide, high = calibration.view.size
+    findings, checked = assess_result(found), found.calibration.validation
+    wide, high = found.calibration.view.size
+    expected = f"{found.calibration.expected_deg:.2f} degrees expected; not validated on other targets"
     panels = [
         ReportPanel("Before: gaze as the tracker reports it", *_draw_samples(found, corrected=False)),
         ReportPanel("After: the same samples, calibrated", *_draw_samples(found, corrected=True)),
         ReportPanel("Error over the picture", *_draw_expected_error(found)),
     ]
-    if found.before is not None and calibration.validation is not None:
+    if found.before is not None and checked is not None:
         caption = "share of the gaze samples, before and after"
         panels.append(ReportPanel("Errors on the other targets", _draw_error_shares(found), caption))
     return ReportPage(
         title="Gaze calibration" if found.fit is not None else "Gaze validation",
         subtitle=f"{found.source}, {wide} x {high} px, {date}",
         verdict=findings[0].level,
-        headline=describe_result(calibration),
+        headline=checked.reason if checked is not None else expected,
         facts=list_facts(found),
         panels=tuple(panels),
         findings=findings,
     )
-
-
-def describe_result(calibration: GazeCalibration) -> str:
-    """Summarize the result in one sentence."""
-    if calibration.validation is not None:
-        return calibration.validation.reason
-    return f"{calibration.expected_deg:.2f} degrees expected; not validated on other targets"
 
 
 def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.camera import CameraModel
 from calibration.hand_eye import RECOMMENDED_POSES, HandEyeResult, HandEyeStation
 from calibration.lens import Floats
 from calibration.uncertain_transform import UncertainTransform
@@ -26,15 +24,6 @@ GOOD_RMS_M, MAX_RMS_M = 0.003, 0.015
 GOOD_SECONDARY_ROTATION_RAD = math.radians(10)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StationImage:
-    """Holds detected corners, and those predicted by robot poses and result: (N, 2) px each."""
-
-    camera: CameraModel
-    found_px: Floats
-    predicted_px: Floats
-
-
 def assess_result(result: HandEyeResult, skipped: Sequence[tuple[str, str]] = ()) -> tuple[ReportFinding, ...]:
     """Return the findings, worst first. skipped: (name, reason) of poses without a board."""
     return sort_findings([*_assess_errors(result), *_assess_poses(result, skipped)]) or (
@@ -46,20 +35,15 @@ def build_page(
     subtitle: str,
     result: HandEyeResult,
     stations: Sequence[HandEyeStation],
-    pictured: StationImage | None = None,
+    corner_errors: Sequence[ReportPanel] = (),
     skipped: Sequence[tuple[str, str]] = (),
     compared: tuple[str, float, float] | None = None,
 ) -> ReportPage:
-    """Build the page of the report. compared: another method and its distance from this result, m and rad."""
+    """Build the page of the report.
+
+    corner_errors: as of `draw_corner_errors`. compared: another method and its distance from this result, m and rad.
+    """
     findings = assess_result(result, skipped)
-    panels = _build_panels(result, stations)
-    if pictured is not None:
-        errors = pictured.found_px - pictured.predicted_px
-        is_finite = np.isfinite(errors).all(1)
-        panels += build_error_panels(
-            pictured.camera.size, pictured.predicted_px[is_finite], errors[is_finite], "predicted",
-            "Detected corners minus those predicted by robot and result.",
-        )  # fmt: skip
     return ReportPage(
         title=f"Hand-eye calibration, {result.setup.replace('-', ' ')}",
         subtitle=subtitle,
@@ -67,7 +51,7 @@ def build_page(
         headline=f"{1000 * result.rms_m:.2f} mm, {math.degrees(result.rms_rad):.3f}° rms over "
         f"{len(result.accepted)} poses",
         facts=list_facts(result, compared),
-        panels=tuple(panels),
+        panels=(*_build_panels(result, stations), *corner_errors),
         findings=findings,
     )
 
@@ -86,6 +70,12 @@ def _build_panels(result: HandEyeResult, stations: Sequence[HandEyeStation]) -> 
         ReportPanel("Rotations of the gripper", draw_rotations(stations), rotations),
         ReportPanel("Positions", draw_positions(result, stations), "Seen from above the base, in metres."),
     ]
+
+
+def draw_corner_errors(size: tuple[int, int], found_px: Floats, predicted_px: Floats) -> list[ReportPanel]:
+    """Draw the (N, 2) detected corners minus those predicted by robot poses and result."""
+    caption = "Detected corners minus those predicted by robot and result."
+    return build_error_panels(size, predicted_px, found_px - predicted_px, "predicted", caption)
 
 
 def list_facts(result: HandEyeResult, compared: tuple[str, float, float] | None = None) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from calibration.hand_eye import HandEyeResult, StationResidual, solve_hand_eye
 from calibration.uncertain_transform import UncertainTransform
-from realtime.commands.calibrate.report_hand_eye import StationImage, assess_result, build_page, list_facts
+from realtime.commands.calibrate.report_hand_eye import assess_result, build_page, draw_corner_errors, list_facts
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.test_hand_eye import stations
 
@@ -63,9 +63,8 @@ def test_the_page_has_its_figures_with_and_without_pictures(setup: str) -> None:
     assert len(build_page("wrist", result, taken).panels) == 4
     corners = np.random.default_rng(0).uniform((0, 0), WEBCAM.size, (40, 2))
     corners[3] = np.nan
-    shown = build_page(
-        "wrist", result, taken, StationImage(WEBCAM, corners, corners + 0.3), compared=("Park", 1e-3, 1e-3)
-    )
+    errors = draw_corner_errors(WEBCAM.size, corners, corners + 0.3)
+    shown = build_page("wrist", result, taken, errors, compared=("Park", 1e-3, 1e-3))
     assert len(shown.panels) == 6
     assert ("distance from Park", "1.00 mm, 0.057°") in shown.facts
     assert shown.png().shape[1] == 1224
