@@ -1,4 +1,4 @@
-"""Cameras to test with: one of each kind, as they come in the field."""
+"""Provides cameras for tests: one of each kind, as they come in the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a board as a camera would take them. Rays come from OpenCV, not from the camera models under test."""
+"""Renders pictures of a board as a camera takes them; rays come from OpenCV, not from the models under test."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def noise(rng: np.random.Generator, sigma_m: float, sigma_rad: float) -> RigidTr
     return RigidTransform.from_rotvec(rng.normal(0, axis * sigma_rad, 3), rng.normal(0, axis * sigma_m, 3))
 
 
-def looking(rng: np.random.Generator, base_from_board: RigidTransform) -> RigidTransform:
+def camera_above(rng: np.random.Generator, base_from_board: RigidTransform) -> RigidTransform:
     """Sample base_from_camera some 0.5 m above the board, tilted by up to 40 and rolled by up to 115 degrees."""
     board_from_camera = RigidTransform.from_rotvec([np.pi, 0, 0], rng.uniform((-0.1, -0.1, 0.35), (0.1, 0.1, 0.6)))
     return (
@@ -35,9 +35,11 @@ def eye_in_hand(
     """Sample (base_from_gripper, camera_from_board) with noise on the detections."""
     pairs = []
     for _ in range(count):
-        base_from_camera = looking(rng, BASE_FROM_BOARD)
-        seen = base_from_camera.inverse() @ BASE_FROM_BOARD
-        pairs.append((base_from_camera @ GRIPPER_FROM_CAMERA.inverse(), seen @ noise(rng, sigma_m, sigma_rad)))
+        base_from_camera = camera_above(rng, BASE_FROM_BOARD)
+        camera_from_board = base_from_camera.inverse() @ BASE_FROM_BOARD
+        pairs.append(
+            (base_from_camera @ GRIPPER_FROM_CAMERA.inverse(), camera_from_board @ noise(rng, sigma_m, sigma_rad))
+        )
     return pairs
 
 

@@ -1,4 +1,4 @@
-"""Where real photos may lie beside the checkout; tests that need them say so where they are skipped."""
+"""Finds real photos beside the checkout; tests without them are skipped with a reason."""
 
 from __future__ import annotations
 

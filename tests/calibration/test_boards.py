@@ -1,4 +1,4 @@
-"""Boards are read by name, drawn, found again in rendered and real pictures, and always the same way up."""
+"""Tests parsing, drawing and detecting boards in rendered and real pictures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_boards_are_named(spec: str, expected: CalibrationBoard) -> None:
         "charuco:10x11:40mm:20mm:6X6_50",
     ],
 )  # fmt: skip
-def test_what_is_no_board_is_refused(spec: str) -> None:
+def test_invalid_board_names_are_refused(spec: str) -> None:
     with pytest.raises(CalibrationError):
         parse_board(spec)
 
@@ -85,7 +85,7 @@ def test_a_board_that_is_partly_hidden_is_found_by_charuco_alone() -> None:
 
 
 @boards
-def test_nothing_is_found_in_nothing(board: CalibrationBoard) -> None:
+def test_no_board_is_detected_in_noise(board: CalibrationBoard) -> None:
     rng = np.random.default_rng(0)
     for image in (np.zeros((100, 100, 3), np.uint8), rng.integers(0, 255, (240, 320, 3), np.uint8)):
         assert board.detect(image, quick=True) is None
@@ -97,7 +97,7 @@ def test_one_row_of_corners_is_too_thin() -> None:
     assert CHARUCO.detect(image) is None
 
 
-def test_who_knows_its_top() -> None:
+def test_which_boards_have_a_unique_orientation() -> None:
     assert CHARUCO.has_unique_orientation
     assert CHESSBOARD.has_unique_orientation
     assert not parse_board("chessboard:8x6:25mm").has_unique_orientation

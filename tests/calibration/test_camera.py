@@ -1,4 +1,4 @@
-"""One interface for every camera: there and back over the whole picture, and NaN where a model knows nothing."""
+"""Tests every camera model: round trips over the whole picture, and NaN outside the valid range."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cameras(draw: st.DrawFn) -> CameraModel:
 
 
 @given(cameras())
-def test_whatever_the_lens_a_pixel_is_known_exactly_or_not_at_all(camera: CameraModel) -> None:
+def test_every_pixel_has_an_exact_ray_or_none(camera: CameraModel) -> None:
     pixels = whole_picture(camera, 25)
     rays = camera.unproject(pixels)
     known = np.isfinite(rays).all(1)
@@ -64,20 +64,20 @@ def test_whatever_the_lens_a_pixel_is_known_exactly_or_not_at_all(camera: Camera
 
 
 @given(cameras(), st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=20))
-def test_whatever_is_projected_comes_back_as_the_same_ray_or_is_invalid(
+def test_projected_points_come_back_as_the_same_ray_or_are_invalid(
     camera: CameraModel, points: list[tuple[float, float, float]]
 ) -> None:
     """A polynomial that folds back maps invalid rays into the picture; here it must not."""
     sizes = np.linalg.norm(points, axis=1)
     assume((sizes > 0.1).all())
     pixels = camera.project(points)
-    seen = np.isfinite(pixels).all(1)
-    assert camera.contains(pixels[seen]).all()
-    back = camera.unproject(pixels[seen])
+    visible = np.isfinite(pixels).all(1)
+    assert camera.contains(pixels[visible]).all()
+    back = camera.unproject(pixels[visible])
     # Where the polynomial is almost flat a pixel covers degrees; so compare in pixels.
     again = camera.project(back, margin_px=1)
-    assert np.abs(again - pixels[seen]).max(initial=0) < ROUND_TRIP_PX
-    assert angles_deg(back, np.array(points)[seen] / sizes[seen, None]).max(initial=0) < 1e-3 + 60 * (
+    assert np.abs(again - pixels[visible]).max(initial=0) < ROUND_TRIP_PX
+    assert angles_deg(back, np.array(points)[visible] / sizes[visible, None]).max(initial=0) < 1e-3 + 60 * (
         ROUND_TRIP_PX / min(camera.fx, camera.fy)
     )
 
@@ -95,7 +95,7 @@ def test_it_agrees_with_opencv(camera: CameraModel) -> None:
 
 
 @every_camera
-def test_what_is_outside_or_behind_is_invalid(camera: CameraModel) -> None:
+def test_points_outside_or_behind_are_invalid(camera: CameraModel) -> None:
     wide, high = camera.size
     outside = [(-1, 5), (5, -1), (wide, 5), (5, high), (1e9, 1e9), (math.nan, 5), (math.inf, 0), (-math.inf, 2)]
     assert np.isnan(camera.unproject(outside)).all()
@@ -103,18 +103,18 @@ def test_what_is_outside_or_behind_is_invalid(camera: CameraModel) -> None:
     assert np.isfinite(camera.project([(0, 0, 1)])).all()
 
 
-def test_what_lies_a_little_outside_is_given_when_asked_for() -> None:
+def test_a_margin_admits_points_a_little_outside() -> None:
     assert np.isfinite(WEBCAM.unproject([(-20, 200)], margin_px=30)).all()
     assert np.isnan(WEBCAM.unproject([(-40, 200)], margin_px=30)).all()
 
 
-def test_a_fisheye_looks_behind_itself() -> None:
+def test_a_fisheye_covers_rays_behind_itself() -> None:
     rays = VERY_WIDE.unproject([(499.5, 10), (499.5, 499.5)])
     assert rays[0, 2] < 0
     np.testing.assert_allclose(rays[1], (0, 0, 1), atol=1e-12)
 
 
-def test_the_real_neon_folds_in_its_corners_and_says_so() -> None:
+def test_the_real_neon_is_invalid_in_its_corners() -> None:
     """Its polynomial stops increasing at 66 degrees; OpenCV still returns a ray there."""
     corner = [(0.0, 0.0)]
     assert np.isnan(NEON.unproject(corner)).all()
@@ -138,7 +138,7 @@ def test_pixels_per_degree_elsewhere_is_what_a_degree_covers(camera: CameraModel
     assert math.isnan(camera.px_per_degree((-50, -50)))
 
 
-def test_undistorting_makes_straight_lines_straight() -> None:
+def test_undistortion_straightens_lines() -> None:
     x = np.linspace(-0.35, 0.35, 200)
     line = np.column_stack([x, np.full(200, 0.3), np.ones(200)])
     image = np.zeros((480, 640), np.uint8)
@@ -177,7 +177,7 @@ def test_it_is_written_as_json_and_read_back(camera: CameraModel) -> None:
         {"cx": math.inf}, {"size": None},
     ],
 )  # fmt: skip
-def test_what_is_no_camera_is_refused(change: dict[str, object]) -> None:
+def test_invalid_cameras_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(CalibrationError):
         camera_from_dict({**WEBCAM.to_dict(), **change})
 

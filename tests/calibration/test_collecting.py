@@ -1,4 +1,4 @@
-"""Live views are kept when they are steady and new, until there are enough."""
+"""Tests that steady, new live views are kept until there are enough."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.calibration.cameras import WEBCAM
 from tests.calibration.test_coverage import LEANS, view
 
 
-def test_a_view_is_taken_once_it_is_held_still() -> None:
+def test_a_view_is_kept_once_it_is_steady() -> None:
     collector = ViewCollector(WEBCAM.size)
     assert collector.add_detection(None) == "no board"
     assert collector.add_detection(view(0.5)) == "moving"
@@ -36,8 +36,8 @@ def test_it_is_bounded() -> None:
     collector = ViewCollector(WEBCAM.size, max_views=3)
     for step in range(8):
         for _ in range(2):
-            said = collector.add_detection(view(0.5, offset_m=(-0.2 + 0.06 * step, 0)))
-    assert said == "full"
+            decision = collector.add_detection(view(0.5, offset_m=(-0.2 + 0.06 * step, 0)))
+    assert decision == "full"
     assert len(collector.views) == 3
     assert collector.is_complete
 

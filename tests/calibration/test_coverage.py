@@ -1,4 +1,4 @@
-"""Coverage says what is missing, and says so until it is not."""
+"""Tests coverage and its instructions."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def view(
 ) -> BoardDetection:
     """Compute a perfect detector's result."""
     pixels = project_board(WEBCAM, facing(BOARD, distance_m, turn, offset_m), BOARD.corner_points())
-    seen = WEBCAM.contains(pixels)
-    return BoardDetection("view", WEBCAM.size, np.flatnonzero(seen), BOARD.corner_points()[seen], pixels[seen])
+    visible = WEBCAM.contains(pixels)
+    return BoardDetection("view", WEBCAM.size, np.flatnonzero(visible), BOARD.corner_points()[visible], pixels[visible])
 
 
 LEANS = {"left": (0, 0.5, 0), "right": (0, -0.5, 0), "top": (-0.5, 0, 0), "bottom": (0.5, 0, 0), "facing": (0, 0, 0)}
@@ -41,7 +41,7 @@ LEANS = {"left": (0, 0.5, 0), "right": (0, -0.5, 0), "top": (-0.5, 0, 0), "botto
 
 @pytest.mark.parametrize("name", LEANS)
 @pytest.mark.parametrize("roll", [0, math.pi])
-def test_the_far_edge_is_named_whichever_way_up_the_board_is(name: str, roll: float) -> None:
+def test_the_far_edge_is_named_for_any_roll_of_the_board(name: str, roll: float) -> None:
     turn = RigidTransform.from_rotvec(LEANS[name], np.zeros(3)) @ RigidTransform.from_rotvec([0, 0, roll], np.zeros(3))
     detection = view(0.6, tuple(turn.rotvec_rad))
     assert estimate_tilt(detection) == name
@@ -60,7 +60,7 @@ def test_tilt_is_the_angle_from_facing() -> None:
     assert measure_tilt(np.eye(3))[0] == 0
 
 
-def test_nothing_seen_is_nothing_covered() -> None:
+def test_no_views_cover_nothing() -> None:
     coverage = measure_coverage([], WEBCAM.size)
     assert coverage.share == 0
     assert not coverage.is_complete

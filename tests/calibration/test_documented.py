@@ -1,4 +1,4 @@
-"""The examples of docs/guides/calibration.md run as they stand there, and give what they say."""
+"""Runs the examples of docs/guides/calibration.md as they are printed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from calibration.rigid import RigidTransform
 from calibration.uncertain_transform import UncertainTransform
 from tests.calibration.cameras import WEBCAM
 from tests.calibration.render import facing, photograph
-from tests.calibration.test_screen import SCREEN, look_at, pose, seen
+from tests.calibration.test_screen import SCREEN, markers_of, pixel_of, pose
 
 TEXT = (Path(__file__).parents[2] / "docs" / "guides" / "calibration.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -31,7 +31,7 @@ def run(contains: str, **given: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("camera", "headset"):
         body = {"camera": WEBCAM.to_dict()}
@@ -55,7 +55,7 @@ def test_a_camera_is_one_object() -> None:
     assert np.allclose(np.linalg.norm(given["rays"], axis=1), 1)
 
 
-def test_a_look_of_a_headset_in_a_robots_frame() -> None:
+def test_headset_gaze_in_a_robots_frame() -> None:
     """The ray to a corner of the board passes through its known position."""
     board = parse_board("charuco:5x7:40mm:20mm:6X6_250")
     base_from_board = RigidTransform.from_rotvec([0.05, 0.02, -0.4], [0.55, 0.1, 0.02])
@@ -73,10 +73,10 @@ def test_a_look_of_a_headset_in_a_robots_frame() -> None:
         run("SharedBoard", frame=np.zeros_like(frame), captured_s=5.0, gaze_px=gaze_px)
 
 
-def test_a_look_at_a_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gaze_on_a_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     where = pose(WEBCAM)
-    x_px, y_px = look_at(WEBCAM, where, (0.4, 0.2))
-    monkeypatch.setattr("calibration.markers.detect_markers", lambda frame: seen(WEBCAM, where, SCREEN))
+    x_px, y_px = pixel_of(WEBCAM, where, (0.4, 0.2))
+    monkeypatch.setattr("calibration.markers.detect_markers", lambda frame: markers_of(WEBCAM, where, SCREEN))
     got = run("ScreenTracker", camera=WEBCAM, frame=None, captured_s=1.0, x_px=x_px, y_px=y_px)
     assert (got["gaze"].x, got["gaze"].y) == pytest.approx((0.4, 0.2), abs=1e-5)
     assert got["gaze"].is_on_screen

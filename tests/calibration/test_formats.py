@@ -1,4 +1,4 @@
-"""Other programs' cameras are read, ROS's is written, and nothing hostile gets further than a refusal."""
+"""Tests reading other programs' cameras, writing ROS's, and refusing hostile files."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ distortion_coefficients:
 
 
 @pytest.mark.parametrize("text", [ECHO, BY_HAND, BY_HAND.replace("\n", "\r\n")])
-def test_camera_info_as_others_write_it(tmp_path: Path, text: str) -> None:
+def test_camera_info_of_other_programs(tmp_path: Path, text: str) -> None:
     assert read_camera(write(tmp_path / "info.yaml", text))[1] == WEBCAM
 
 

@@ -1,4 +1,4 @@
-"""Hand-eye calibration within the noise, without OpenCV and against it, with honest residuals and covariance."""
+"""Tests hand-eye calibration within the noise, against OpenCV, with its residuals and covariance."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_opencvs_methods_agree_with_ours(method: Method, setup: Setup) -> None:
 
 
 @has_opencvs
-def test_the_method_that_is_asked_for_is_the_one_that_is_used() -> None:
+def test_the_requested_method_is_used() -> None:
     """As the fifth positional argument it would be ignored silently, and all five would agree exactly."""
     noisy = stations(seed=4, sigma_m=1e-3, sigma_rad=2e-3)
     places = {
@@ -124,7 +124,7 @@ def test_it_works_on_average_better_than_where_it_starts() -> None:
     assert np.mean(ours) < np.mean(parks)
 
 
-def test_without_opencvs_it_works_and_says_what_it_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_opencvs_methods_the_joint_one_works_and_others_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2, "calibrateHandEye", raising=False)
     assert max(solve_hand_eye(stations(), "eye-in-hand").x.pose.distance_to(GRIPPER_FROM_CAMERA)) < 1e-7
     with pytest.raises(CalibrationError, match="use the method joint"):
@@ -151,7 +151,7 @@ def test_the_wrong_setup_shows_in_the_residuals() -> None:
     assert result.rms_m > 0.02
 
 
-def test_too_few_or_parallel_turns_are_refused() -> None:
+def test_too_few_or_parallel_rotations_are_refused() -> None:
     with pytest.raises(CalibrationError, match="too few"):
         solve_hand_eye(stations(count=3), "eye-in-hand")
     with pytest.raises(CalibrationError, match="too few"):
@@ -162,8 +162,8 @@ def test_too_few_or_parallel_turns_are_refused() -> None:
         for number, angle in enumerate(angles):
             turn = RigidTransform.from_rotvec([*rng.normal(0, wobble, 2), angle], rng.uniform(-0.1, 0.1, 3))
             hand = RigidTransform.from_rotvec([math.pi, 0, 0], [0.5, 0, 0.5]) @ turn
-            seen = (hand @ GRIPPER_FROM_CAMERA).inverse() @ BASE_FROM_BOARD
-            found.append(HandEyeStation(str(number), hand, seen))
+            camera_from_board = (hand @ GRIPPER_FROM_CAMERA).inverse() @ BASE_FROM_BOARD
+            found.append(HandEyeStation(str(number), hand, camera_from_board))
         return found
 
     with pytest.raises(CalibrationError, match="one axis only"):

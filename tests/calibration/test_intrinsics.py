@@ -1,4 +1,4 @@
-"""Intrinsics are recovered, their standard deviations are right, and bad views are named and dropped."""
+"""Tests recovered intrinsics, their standard deviations, and rejected views."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def views(camera: CameraModel, count: int = 15, sigma_px: float = 0.1, seed: int
         pixels = project_board(camera, pose, BOARD.corner_points()) + rng.normal(
             0, sigma_px, (len(BOARD.corner_points()), 2)
         )
-        seen = camera.contains(pixels)
-        if seen.sum() > 20:
+        visible = camera.contains(pixels)
+        if visible.sum() > 20:
             name = f"view{len(found):02}"
             found.append(
-                BoardDetection(name, camera.size, np.flatnonzero(seen), BOARD.corner_points()[seen], pixels[seen])
+                BoardDetection(
+                    name, camera.size, np.flatnonzero(visible), BOARD.corner_points()[visible], pixels[visible]
+                )
             )
     return found
 
@@ -67,15 +69,15 @@ def test_a_camera_is_recovered(camera: CameraModel, lens: LensModel) -> None:
 
 
 @CASES
-def test_standard_deviations_are_what_repeating_shows(camera: CameraModel, lens: LensModel) -> None:
+def test_standard_deviations_match_repeated_fits(camera: CameraModel, lens: LensModel) -> None:
     exact = views(camera, 10, sigma_px=0)
-    rng, seen, said = np.random.default_rng(5), [], []
+    rng, visible, estimated = np.random.default_rng(5), [], []
     for _ in range(15):
         noisy = [replace(v, points_px=v.points_px + rng.normal(0, 0.2, v.points_px.shape)) for v in exact]
         result = calibrate_camera(noisy, lens=lens)
-        seen.append([result.camera.fx, result.camera.fy, result.camera.cx, result.camera.cy])
-        said.append([result.std[name] for name in ("fx", "fy", "cx", "cy")])
-    ratios = np.std(seen, axis=0) / np.mean(said, axis=0)
+        visible.append([result.camera.fx, result.camera.fy, result.camera.cx, result.camera.cy])
+        estimated.append([result.std[name] for name in ("fx", "fy", "cx", "cy")])
+    ratios = np.std(visible, axis=0) / np.mean(estimated, axis=0)
     assert (ratios > 0.45).all(), ratios  # of 15 draws, 3 standard deviations either way
     assert (ratios < 1.6).all(), ratios
 
@@ -120,7 +122,7 @@ def test_too_few_views_are_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize("lens", ["pinhole5", "pinhole8", "fisheye"])
-def test_the_same_view_again_and_again_is_refused_or_said_to_be_uncertain(lens: LensModel) -> None:
+def test_one_repeated_view_is_refused_or_uncertain(lens: LensModel) -> None:
     one = views(WEBCAM, 1)[0]
     try:
         result = calibrate_camera([replace(one, name=f"view{i}") for i in range(5)], lens=lens)

@@ -1,4 +1,4 @@
-"""A board's pose from its corners, for every camera, and a covariance that is worth something."""
+"""Tests a board's pose and its covariance for every camera."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_exact_corners_give_the_exact_pose(camera: CameraModel, turn: tuple[floa
     assert found.rms_px < 1e-4
 
 
-def test_points_out_of_a_plane_do_as_well() -> None:
+def test_points_out_of_a_plane_work_too() -> None:
     points = np.random.default_rng(0).uniform(-0.2, 0.2, (12, 3))
     truth = RigidTransform.from_rotvec([0.4, 0.8, -0.2], [0.05, 0.02, 1.2])
     found = estimate_pose(WEBCAM, points, project_board(WEBCAM, truth, points))
@@ -70,7 +70,7 @@ def test_too_few_corners_are_refused(count: int) -> None:
         estimate_pose(WEBCAM, points, np.full((count, 2), 100.0))
 
 
-def test_corners_of_one_spot_fix_nothing() -> None:
+def test_coincident_corners_give_no_pose() -> None:
     points = BOARD.corner_points()[:6]
     try:
         found = estimate_pose(WEBCAM, points, np.full((6, 2), 100.0))

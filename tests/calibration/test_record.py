@@ -1,4 +1,4 @@
-"""Calibration files come back as they were written, and are refused where they do not belong."""
+"""Tests that calibration files read back, and are refused for another device, camera or size."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_it_comes_back(file: Path) -> None:
         ({"kind": "camera"}, "expected 'camera'"),
     ],
 )  # fmt: skip
-def test_what_belongs_elsewhere_is_refused_with_the_reason(file: Path, asked: dict[str, Any], reason: str) -> None:
+def test_a_mismatch_is_refused_with_the_reason(file: Path, asked: dict[str, Any], reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
         load_record(file, asked.pop("kind", "gaze"), **asked)
 
@@ -71,7 +71,7 @@ def test_a_missing_field_is_refused(file: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", "3", '{"format": NaN}', "[" * 100_000, "\ud800", '{"format": Infinity}', "\0"]
 )
-def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(RecordError):
@@ -101,7 +101,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {"x": object()}, {"x": float("inf")}])
-def test_what_is_no_json_is_not_written_and_the_old_file_stays(file: Path, body: dict[str, Any]) -> None:
+def test_invalid_json_is_not_written_and_the_old_file_stays(file: Path, body: dict[str, Any]) -> None:
     before = file.read_bytes()
     with pytest.raises(RecordError):
         save_record(file, CalibrationRecord("gaze", "", "", (1, 1), RECORD.made_at, body))

@@ -1,4 +1,4 @@
-"""Rigid transforms are a group, read and write back, and refuse what is no rotation."""
+"""Tests that rigid transforms form a group, read back, and refuse other matrices."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_distances_and_handedness_stay(a: RigidTransform, p: tuple[float, ...], 
 
 
 @given(rigids())
-def test_every_way_of_writing_it_reads_back(a: RigidTransform) -> None:
+def test_matrix_quaternion_and_dict_read_back(a: RigidTransform) -> None:
     assert same(RigidTransform.from_matrix(a.matrix), a)
     assert same(RigidTransform.from_rotvec(a.rotvec_rad, a.translation_m), a)
     assert same(RigidTransform.from_quaternion(a.quaternion_xyzw, a.translation_m), a)
@@ -73,7 +73,7 @@ def test_the_angle_is_the_angle(axis: tuple[float, ...], angle: float) -> None:
     assert np.linalg.norm(rotvec) == pytest.approx(angle, abs=1e-7)
 
 
-def test_a_quarter_turn_about_z_moves_x_to_y() -> None:
+def test_a_quarter_rotation_about_z_moves_x_to_y() -> None:
     turn = RigidTransform.from_quaternion([0, 0, math.sqrt(0.5), math.sqrt(0.5)], [1, 2, 3])
     np.testing.assert_allclose(turn.apply([[1.0, 0, 0]]), [[1, 3, 3]], atol=1e-12)
 
@@ -85,7 +85,7 @@ def test_many_logarithms_are_those_of_each(poses: list[RigidTransform]) -> None:
 
 
 @given(rigids(), rigids())
-def test_away_from_is_the_size_of_what_lies_between(a: RigidTransform, b: RigidTransform) -> None:
+def test_distance_is_the_size_of_the_transform_between(a: RigidTransform, b: RigidTransform) -> None:
     metres, radians = a.distance_to(b)
     assert metres == pytest.approx(float(np.linalg.norm(a.translation_m - b.translation_m)))
     assert radians == pytest.approx(np.linalg.norm((a.inverse() @ b).rotvec_rad), abs=1e-7)
@@ -99,7 +99,7 @@ def test_the_mean_of_a_symmetric_cloud_is_its_middle(a: RigidTransform, offset: 
 
 
 @pytest.mark.parametrize(
-    ("rotation", "translation", "says"),
+    ("rotation", "translation", "reason"),
     [
         (np.diag([1.0, 1, -1]), np.zeros(3), "right-handed"),
         (2 * np.eye(3), np.zeros(3), "scales"),
@@ -108,10 +108,10 @@ def test_the_mean_of_a_symmetric_cloud_is_its_middle(a: RigidTransform, offset: 
         (np.zeros((3, 3)), np.zeros(3), "scales"),
     ],
 )
-def test_what_is_no_rigid_transform_is_refused(rotation: np.ndarray, translation: np.ndarray, says: str) -> None:
+def test_invalid_transforms_are_refused(rotation: np.ndarray, translation: np.ndarray, reason: str) -> None:
     with pytest.raises(CalibrationError) as refused:
         RigidTransform(rotation, translation)
-    assert says in str(refused.value)
+    assert reason in str(refused.value)
 
 
 @pytest.mark.parametrize("fields", [{}, {"translation_m": [0, 0, 0]}, {"translation_m": "x", "quaternion_xyzw": 3}])

@@ -1,4 +1,4 @@
-"""Robot poses as people record them."""
+"""Tests parsing of recorded robot poses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_csv_with_and_without_the_board() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "reason"),
     [
         ("", "columns"), ("x,y\n1,2", "name"), ("{", "JSON"), ('{"poses": 3}', "no poses"), ("[3]", "pose 0"),
         ('[{"name": "a"}]', "base_from_gripper"), ('[{"base_from_gripper": {}}]', "translation_m"),
@@ -64,8 +64,8 @@ def test_csv_with_and_without_the_board() -> None:
         ("\r0", "no CSV"), ("name,x\n\r0", "columns"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(text: str, says: str) -> None:
-    with pytest.raises(CalibrationError, match=says):
+def test_errors_name_the_invalid_pose(text: str, reason: str) -> None:
+    with pytest.raises(CalibrationError, match=reason):
         parse_poses("poses", text)
 
 

@@ -1,4 +1,4 @@
-"""Covariances go along with poses as noise itself does."""
+"""Tests that covariances propagate as sampled noise does."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def spread(poses: list[RigidTransform], truth: RigidTransform) -> np.ndarray:
     return np.cov(np.array(errors).T)
 
 
-def agree(predicted: np.ndarray, seen: np.ndarray) -> None:
+def agree(predicted: np.ndarray, observed: np.ndarray) -> None:
     scale = np.sqrt(np.diag(predicted))
-    np.testing.assert_allclose(seen / np.outer(scale, scale), predicted / np.outer(scale, scale), atol=0.12)
+    np.testing.assert_allclose(observed / np.outer(scale, scale), predicted / np.outer(scale, scale), atol=0.12)
 
 
-def test_composing_and_inverting_agree_with_drawing_lots() -> None:
+def test_composing_and_inverting_agree_with_sampling() -> None:
     rng, count = np.random.default_rng(1), 3000
     pairs = [(jittered(A, rng), jittered(B, rng)) for _ in range(count)]
     a, b = UncertainTransform(A, SPREAD), UncertainTransform(B, SPREAD)
     agree((a @ b).covariance, spread([x @ y for x, y in pairs], A @ B))
     agree(a.inverse().covariance, spread([x.inverse() for x, _ in pairs], A.inverse()))
     point = np.array([0.2, -0.4, 0.6])
-    seen = np.cov(np.array([x.apply(point) for x, _ in pairs]).T)
+    observed = np.cov(np.array([x.apply(point) for x, _ in pairs]).T)
     predicted = a.point_covariance(point)
-    np.testing.assert_allclose(seen / np.trace(predicted), predicted / np.trace(predicted), atol=0.08)
+    np.testing.assert_allclose(observed / np.trace(predicted), predicted / np.trace(predicted), atol=0.08)
 
 
 @given(st.integers(0, 1000))
-def test_inverting_twice_is_nothing(seed: int) -> None:
+def test_inverting_twice_changes_nothing(seed: int) -> None:
     root = np.random.default_rng(seed).normal(0, 1, (6, 6))
     a = UncertainTransform(A, root @ root.T)
     np.testing.assert_allclose(a.inverse().inverse().covariance, a.covariance, atol=1e-9)
@@ -59,7 +59,7 @@ def test_inverting_twice_is_nothing(seed: int) -> None:
     np.testing.assert_allclose(left.covariance, right.covariance, atol=1e-9)
 
 
-def test_what_is_exact_stays_exact() -> None:
+def test_exact_transforms_stay_exact() -> None:
     assert not (UncertainTransform.exact(A) @ UncertainTransform.exact(B).inverse()).covariance.any()
     assert UncertainTransform.exact(A).sigma_m == 0
 
@@ -80,6 +80,6 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.eye(3), np.full((6, 6), np.nan), -np.eye(6)])
-def test_what_is_no_covariance_is_refused(bad: np.ndarray) -> None:
+def test_invalid_covariances_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(CalibrationError):
         UncertainTransform(A, bad)

@@ -1,4 +1,4 @@
-"""A calibration as a whole: made through a lens, saved, applied look by look."""
+"""Tests a whole calibration: fitted through a lens, saved, applied to each gaze sample."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CAMERA = PinholeCamera((1280, 720), 1000.0, 1000.0, 640.0, 360.0, (-0.25, 0.05, 
 VIEWS = {"camera": CameraView(CAMERA), "flat": FlatView((1280, 720))}
 
 
-def looks_at(places, tracker, view, rng, count=60):
+def make_pairs(places, tracker, view, rng, count=60):
     out = []
     for number, at in enumerate(places):
-        look = view.to_pixels(tracker.samples(rng, at, count, target_sd=0.1))
+        gaze = view.to_pixels(tracker.samples(rng, at, count, target_sd=0.1))
         out.append(
             GazePairs(
-                f"{number}", np.arange(count) / 200, look, np.repeat(view.to_pixels(at[None]), count, 0), 2, count + 2
+                f"{number}", np.arange(count) / 200, gaze, np.repeat(view.to_pixels(at[None]), count, 0), 2, count + 2
             )
         )
     return out
@@ -35,18 +35,18 @@ def looks_at(places, tracker, view, rng, count=60):
 def made(request):
     view, rng = VIEWS[request.param], np.random.default_rng(8)
     tracker = Tracker.random(rng)
-    calibration, _, targets = calibrate_gaze(looks_at(GRID, tracker, view, rng), view)
+    calibration, _, targets = calibrate_gaze(make_pairs(GRID, tracker, view, rng), view)
     assert len(targets.names) == 9
     assert 0 < sum(targets.outliers) < 60
-    return calibration.with_validation(looks_at(INNER, tracker, view, rng)), tracker
+    return calibration.with_validation(make_pairs(INNER, tracker, view, rng)), tracker
 
 
-def test_it_takes_the_error_away_and_knows_how_much_is_left(made):
+def test_it_corrects_the_bias_and_knows_the_remaining_error(made):
     calibration, tracker = made
-    look, truth = calibration.view.to_pixels(tracker.says(INNER)), calibration.view.to_pixels(INNER)
-    applied = calibration.apply(look)
+    gaze, truth = calibration.view.to_pixels(tracker.measure(INNER)), calibration.view.to_pixels(INNER)
+    applied = calibration.apply(gaze)
     deg_px = calibration.view.px_per_degree(truth)
-    assert (np.linalg.norm(look - truth, axis=1) / deg_px).mean() > 2
+    assert (np.linalg.norm(gaze - truth, axis=1) / deg_px).mean() > 2
     assert (np.linalg.norm(applied.px - truth, axis=1) / deg_px).mean() < 0.3
     assert calibration.validation.verdict == "pass"
     assert not applied.is_extrapolated.any()
@@ -63,7 +63,7 @@ def test_far_from_the_targets_the_radius_grows(made):
     assert corner.radius_px[0] / inside.radius_px[0] > 1.2
 
 
-def test_written_and_read_it_says_the_same(made):
+def test_it_reads_back_from_its_dict(made):
     calibration, _ = made
     read = GazeCalibration.from_dict(json.loads(json.dumps(calibration.to_dict())))
     places = np.random.default_rng(0).uniform(0, 700, (50, 2))
@@ -78,19 +78,19 @@ def test_written_and_read_it_says_the_same(made):
         {"expected_deg": -1, "validation": None}, {"expected_deg": 1e999, "validation": None},
     ],
 )  # fmt: skip
-def test_what_is_no_calibration_is_refused(made, change):
+def test_invalid_calibrations_are_refused(made, change):
     with pytest.raises(CalibrationError, match=r"no gaze|neither a camera|no validation"):
         GazeCalibration.from_dict(made[0].to_dict() | change)
 
 
-def test_a_map_that_throws_looks_out_of_the_world_is_refused(made):
+def test_a_map_with_huge_corrections_is_refused(made):
     fields = made[0].to_dict()
     wild = fields["map"] | {"weights": [[1e300, 1e300] for _ in fields["map"]["weights"]]}
     with pytest.raises(CalibrationError, match="more than 180 degrees"):
         GazeCalibration.from_dict(fields | {"map": wild})
 
 
-def test_the_table_says_what_the_calibration_says(made):
+def test_the_table_agrees_with_the_calibration(made):
     calibration, _ = made
     table = GazeTable(calibration)
     places = np.random.default_rng(1).uniform((-150, -100), (1430, 820), (300, 2))

@@ -1,4 +1,4 @@
-"""A wearer who does as told, one who does not, and one who breaks off."""
+"""Tests a cooperative wearer, an uncooperative one, and one who stops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Wearer:
         self.choreography, self.off, self.confidence = choreography, off, confidence
         self.now = 100.0
 
-    def watch(self, seconds, sees=True, where=None, marker=None):
+    def watch(self, seconds, visible=True, where=None, marker=None):
         """Add frames and gaze for so long, with the advised marker at its place in the picture."""
         frames = round(seconds * FPS)
         for _ in range(frames):
@@ -33,10 +33,10 @@ class Wearer:
                 return
             at = where or (step.place[0] * SIZE[0], step.place[1] * SIZE[1])
             number = marker if marker is not None else step.marker
-            for look in range(HZ // FPS):
-                time_s = self.now - 1 / FPS + look / HZ
+            for sample_number in range(HZ // FPS):
+                time_s = self.now - 1 / FPS + sample_number / HZ
                 self.choreography.add_gaze(time_s, at[0] + self.off[0], at[1] + self.off[1], self.confidence)
-            self.choreography.add_markers(self.now, {number: at} if sees else {}, SIZE)
+            self.choreography.add_markers(self.now, {number: at} if visible else {}, SIZE)
             self.now += 1 / FPS
 
 
@@ -55,20 +55,20 @@ def test_nine_targets_and_four_others_are_gone_through():
     assert choreography.advise(wearer.now).hint == "done"
 
 
-def test_progress_rises_and_tells_what_to_do():
+def test_progress_rises_with_instructions():
     choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography)
-    shown = []
+    progress = []
     while (advice := choreography.advise(wearer.now)).done == 0:
-        shown.append(advice.progress)
+        progress.append(advice.progress)
         wearer.watch(1 / FPS)
-    assert shown == sorted(shown)
-    assert shown[0] == 0
-    assert shown[-1] > 0.9
+    assert progress == sorted(progress)
+    assert progress[0] == 0
+    assert progress[-1] > 0.9
     assert choreography.advise(wearer.now).total == 9
 
 
-def test_the_way_to_a_target_does_not_count():
+def test_the_saccade_to_a_target_does_not_count():
     choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography, off=(400.0, 0.0))
     wearer.watch(0.5)  # still looking elsewhere
@@ -78,21 +78,21 @@ def test_the_way_to_a_target_does_not_count():
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
-    [({"sees": False}, "does not see the marker"), ({"marker": 3}, "does not see the marker")],
+    ("how", "hint"),
+    [({"visible": False}, "does not see the marker"), ({"marker": 3}, "does not see the marker")],
 )
-def test_a_marker_that_is_not_seen_is_said_and_left_out_in_time(how, says):
+def test_an_undetected_marker_is_reported_and_skipped_in_time(how, hint):
     choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography)
     wearer.watch(1.0, **how)
-    assert says in choreography.advise(wearer.now).hint
+    assert hint in choreography.advise(wearer.now).hint
     first = choreography.advise(wearer.now).step
     wearer.watch(TIMEOUT_S, **how)
     assert choreography.advise(wearer.now).step != first
     assert first in choreography.find_missed_steps()
 
 
-def test_eyes_that_are_not_sure_are_said():
+def test_low_confidence_is_reported():
     choreography = GazeChoreography(build_screen_steps(5))
     wearer = Wearer(choreography, confidence=0.3)
     wearer.watch(3.0)
@@ -100,7 +100,7 @@ def test_eyes_that_are_not_sure_are_said():
     assert choreography.advise(wearer.now).progress == 0
 
 
-def test_no_gaze_at_all_is_said():
+def test_missing_gaze_is_reported():
     choreography = GazeChoreography(build_screen_steps(5))
     step = choreography.steps[0]
     for frame in range(60):
@@ -108,7 +108,7 @@ def test_no_gaze_at_all_is_said():
     assert "no gaze arrives" in choreography.advise(2.0).hint
 
 
-def test_it_can_be_broken_off_and_what_is_done_stays():
+def test_stopping_keeps_the_finished_targets():
     choreography = GazeChoreography(build_screen_steps(9))
     wearer = Wearer(choreography)
     while choreography.advise(wearer.now).done < 5:
@@ -135,7 +135,7 @@ def test_a_target_can_be_repeated_and_skipped():
     assert choreography.advise(wearer.now).step != skipped
 
 
-def test_where_somebody_else_shows_the_targets_whichever_is_seen_counts():
+def test_unguided_targets_count_in_any_order():
     choreography = GazeChoreography(build_screen_steps(9), is_guided=False)
     wearer = Wearer(choreography)
     for marker in (22, 3, 0, 99):
@@ -156,7 +156,7 @@ def test_the_head_moves_one_marker_through_the_picture():
     assert len(choreography.get_pairs("check")) == 4
 
 
-def test_looking_at_something_and_pressing():
+def test_fixating_a_point_and_pressing_a_key():
     choreography = GazeChoreography(())
     for at, role in (((100, 100), "fit"), ((800, 120), "fit"), ((450, 500), "check")):
         start = 10.0 + at[0]

@@ -1,4 +1,4 @@
-"""Markers are found where they are, by number, however they are seen."""
+"""Tests that markers are detected at any size and angle, by number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.gaze.markers import KNOWN, draw_marker, find_marker_centres
+from calibration.gaze.markers import draw_marker, find_marker_centres
 
 
 def pasted(*placed, size=(640, 480)):
@@ -18,7 +18,7 @@ def pasted(*placed, size=(640, 480)):
 
 
 @pytest.mark.parametrize("side", [40, 61, 120])
-@pytest.mark.parametrize("number", [0, 23, KNOWN - 1])
+@pytest.mark.parametrize("number", [0, 23, 50 - 1])
 def test_its_centre_and_number(number, side):
     found = find_marker_centres(pasted((number, 200, 90, side)))
     assert list(found) == [number]
@@ -31,10 +31,10 @@ def test_its_middle_at_an_angle_and_in_noise():
     tilted = cv2.getPerspectiveTransform(
         corners, corners + np.array([(30, 40), (-80, 10), (-10, -60), (20, 0)], np.float32)
     )
-    seen = cv2.warpPerspective(flat, tilted, (640, 480), borderValue=(128, 128, 128)).astype(float)
-    seen = np.clip(seen + np.random.default_rng(0).normal(0, 6, seen.shape), 0, 255).astype(np.uint8)
+    picture = cv2.warpPerspective(flat, tilted, (640, 480), borderValue=(128, 128, 128)).astype(float)
+    picture = np.clip(picture + np.random.default_rng(0).normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
     middle = cv2.perspectiveTransform(np.array([[[320.0, 240.0]]]), tilted.astype(float))[0, 0]
-    assert find_marker_centres(seen)[7] == pytest.approx(middle, abs=1.0)
+    assert find_marker_centres(picture)[7] == pytest.approx(middle, abs=1.0)
 
 
 def test_several_and_none_and_large_pictures():

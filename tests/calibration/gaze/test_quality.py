@@ -16,7 +16,7 @@ VIEW = FlatView((1000, 600))  # 10 px a degree
 PLACES = ((-7.0, -4.0), (7.0, -4.0), (7.0, 4.0), (-7.0, 4.0))
 
 
-def looks_at(offset=(0.0, 0.0), sd=0.1, count=400, lost=0, places=PLACES, seed=0):
+def make_pairs(offset=(0.0, 0.0), sd=0.1, count=400, lost=0, places=PLACES, seed=0):
     rng = np.random.default_rng(seed)
     out = []
     for number, place in enumerate(places):
@@ -31,10 +31,10 @@ def looks_at(offset=(0.0, 0.0), sd=0.1, count=400, lost=0, places=PLACES, seed=0
 
 
 def judged(**how):
-    return validate_gaze(looks_at(**how), VIEW, lambda degrees: degrees)
+    return validate_gaze(make_pairs(**how), VIEW, lambda degrees: degrees)
 
 
-def test_figures_are_those_that_were_put_in():
+def test_measures_match_the_simulated_errors():
     found = judged(offset=(0.8, -0.6), sd=0.1, lost=40)
     assert found.accuracy_deg == pytest.approx(1.0, abs=0.02)
     assert found.bias_deg == pytest.approx((0.8, -0.6), abs=0.02)
@@ -49,7 +49,7 @@ def test_figures_are_those_that_were_put_in():
 
 
 @pytest.mark.parametrize(
-    ("how", "verdict", "says"),
+    ("how", "verdict", "reason"),
     [
         ({"offset": (1.2, 0)}, "pass", "1.2"),
         ({"offset": (1.8, 0)}, "warn", "1.5 is good"),
@@ -58,14 +58,14 @@ def test_figures_are_those_that_were_put_in():
         ({"places": PLACES[:2]}, "refuse", "only 2 of the other targets"),
     ],
 )
-def test_verdicts(how, verdict, says):
+def test_verdicts(how, verdict, reason):
     found = judged(**how)
     assert found.verdict == verdict
-    assert says in found.reason
+    assert reason in found.reason
 
 
 def test_one_bad_target_is_not_averaged_away():
-    pairs = looks_at()
+    pairs = make_pairs()
     pairs[2] = dataclasses.replace(pairs[2], gaze_px=pairs[2].gaze_px + np.array([40, 0]))
     found = validate_gaze(pairs, VIEW, lambda degrees: degrees)
     assert found.accuracy_deg < 1.5
@@ -76,23 +76,23 @@ def test_one_bad_target_is_not_averaged_away():
 
 def test_a_target_that_moves_with_the_head_is_no_imprecision():
     moving = []
-    for pairs in looks_at(sd=0.05):
+    for pairs in make_pairs(sd=0.05):
         shift = np.linspace(0, 60, len(pairs))[:, None] * (1, 0)
         moving.append(dataclasses.replace(pairs, gaze_px=pairs.gaze_px + shift, target_px=pairs.target_px + shift))
     assert validate_gaze(moving, VIEW, lambda degrees: degrees).precision_deg == pytest.approx(0.1, abs=0.01)
 
 
-def test_strays_are_told_and_left_out():
-    pairs = looks_at()
+def test_outliers_are_counted_and_left_out():
+    pairs = make_pairs()
     pairs[0].gaze_px[::20] += 300
     found = validate_gaze(pairs, VIEW, lambda degrees: degrees)
     assert found.targets[0].strays >= 20
     assert found.accuracy_deg < 0.2
 
 
-def test_nothing_to_judge_is_said():
+def test_missing_targets_raise():
     with pytest.raises(QualityError, match="looked at long enough"):
-        validate_gaze(looks_at(count=3), VIEW, lambda degrees: degrees)
+        validate_gaze(make_pairs(count=3), VIEW, lambda degrees: degrees)
 
 
 def test_it_can_be_written_and_read():

@@ -1,4 +1,4 @@
-"""Pixels as degrees and back, through lenses and without, in the picture and beyond it."""
+"""Tests pixels to degrees and back, with and without a lens, in the picture and beyond it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_it_can_be_written_and_read(view):
     assert view_from_dict(view.to_dict()) == view
 
 
-def test_what_is_no_view_is_refused():
+def test_invalid_views_are_refused():
     with pytest.raises(CalibrationError, match="neither a camera nor a size"):
         view_from_dict({"size": "large"})
 

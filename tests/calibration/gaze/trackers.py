@@ -1,4 +1,4 @@
-"""Eye trackers that are off, made for tests; shares nothing with what is tested."""
+"""Simulates biased eye trackers; shares nothing with the code under test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tracker:
         bias = bias_deg * np.array([math.cos(turn), math.sin(turn)])
         return cls(rng.normal(0, gain, (2, 2)), rng.normal(0, bend_deg, (2, 3)), bias)
 
-    def says(self, at):
+    def measure(self, at):
         """Compute the (N, 2) reported gaze of (N, 2) true gaze."""
         at = np.atleast_2d(at)
         u, v = at[:, 0] / 18, at[:, 1] / 11
@@ -36,7 +36,7 @@ class Tracker:
 
     def samples(self, rng, at, count=40, *, target_sd=1.0, sample_sd=0.2, outliers=0.05):
         """Sample (count, 2) gaze of one fixation: biased as a whole, noisy each, with outliers."""
-        middle = self.says(at)[0] + rng.normal(0, target_sd, 2)
+        middle = self.measure(at)[0] + rng.normal(0, target_sd, 2)
         out = middle + rng.normal(0, sample_sd, (count, 2))
         wild = rng.random(count) < outliers
         out[wild] += rng.uniform(-20, 20, (int(wild.sum()), 2))

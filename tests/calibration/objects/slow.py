@@ -1,4 +1,4 @@
-"""A slow way to the same answers, which shares no code with what is tested."""
+"""Computes the same results slowly; shares no code with the code under test."""
 
 from __future__ import annotations
 

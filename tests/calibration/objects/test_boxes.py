@@ -1,4 +1,4 @@
-"""Boxes whose truth is known, under noise, holes and masks that bleed; real things against a slow search."""
+"""Tests boxes with a known truth, under noise, holes and bleeding masks; real objects against a slow search."""
 
 import itertools
 import json
@@ -51,18 +51,16 @@ def solids(seed, count):
 
 
 @pytest.fixture(scope="module")
-def seen():
+def clouds():
     rng = np.random.default_rng(5)
-    things = solids(11, 12)
-    sights = [render_view(CAMERA, solid, rng, noise_m=0.002, holes=0.04, bleed_px=4) for solid in things]
-    return [
-        (solid, extract_cloud(sight.mask, sight.depth, CAMERA)) for solid, sight in zip(things, sights, strict=True)
-    ]
+    boxes = solids(11, 12)
+    views = [render_view(CAMERA, solid, rng, noise_m=0.002, holes=0.04, bleed_px=4) for solid in boxes]
+    return [(solid, extract_cloud(view.mask, view.depth, CAMERA)) for solid, view in zip(boxes, views, strict=True)]
 
 
 @pytest.mark.parametrize(("fit", "most"), [(fit_minimal_box, 0.03), (fit_quick_box, 0.08)])
-def test_sides_and_turns_of_noisy_boxes(seen, fit, most):
-    found = [against(fit(cloud), solid) for solid, cloud in seen]
+def test_sides_and_rotations_of_noisy_boxes(clouds, fit, most):
+    found = [against(fit(cloud), solid) for solid, cloud in clouds]
     assert max(degrees for degrees, _ in found) < 3
     assert max(np.abs(relative).max() for _, relative in found) < most
 
@@ -70,8 +68,8 @@ def test_sides_and_turns_of_noisy_boxes(seen, fit, most):
 def test_a_box_that_shows_two_faces_is_not_turned_across_them():
     # Any box round a right-angled wedge that shares its long edge has the same volume, 45 degrees off the faces.
     solid = Solid(RigidTransform.from_rotvec([0, math.radians(45), 0], [0, 0, 0.8]), (0.15, 0.3, 0.15))
-    sight = render_view(CAMERA, solid, np.random.default_rng(0))
-    degrees, relative = against(fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA)), solid)
+    view = render_view(CAMERA, solid, np.random.default_rng(0))
+    degrees, relative = against(fit_minimal_box(extract_cloud(view.mask, view.depth, CAMERA)), solid)
     assert degrees < 1
     assert np.abs(relative).max() < 0.03
 
@@ -81,18 +79,18 @@ def test_a_mask_that_bleeds_onto_the_floor_makes_a_box_hardly_larger(bleed_px, m
     """Where object and floor touch, only the surface's tilt distinguishes them in depth."""
     camera_from_floor = RigidTransform.from_rotvec([math.radians(-135), 0, 0], [0, 0.1, 0.9])
     solid = Solid(camera_from_floor @ RigidTransform.from_rotvec([0, 0, 0.5], [0, 0, 0.09]), (0.2, 0.15, 0.18))
-    sight = render_view(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
-    degrees, relative = against(fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA)), solid)
+    view = render_view(CAMERA, solid, np.random.default_rng(0), wall_m=3, bleed_px=bleed_px, floor=camera_from_floor)
+    degrees, relative = against(fit_minimal_box(extract_cloud(view.mask, view.depth, CAMERA)), solid)
     assert degrees < 2
     assert np.abs(relative).max() < most
 
 
-def test_a_flat_thing_is_as_thin_as_its_noise_and_keeps_its_turn():
+def test_a_flat_object_is_as_thin_as_its_noise_and_keeps_its_rotation():
     solid = Solid(
         RigidTransform.from_rotvec([0, 0, 0.4], [0, 0, 0.6]), (0.2, 0.12, 0.1)
     )  # seen from the front: one face
-    sight = render_view(CAMERA, solid, np.random.default_rng(1))
-    box = fit_minimal_box(extract_cloud(sight.mask, sight.depth, CAMERA))
+    view = render_view(CAMERA, solid, np.random.default_rng(1))
+    box = fit_minimal_box(extract_cloud(view.mask, view.depth, CAMERA))
     assert box.extents_m[0] == pytest.approx(0.2, rel=0.02)
     assert box.extents_m[1] == pytest.approx(0.12, rel=0.02)
     assert box.extents_m[2] < 0.004
@@ -114,7 +112,7 @@ def test_a_box_is_right_handed_sorted_and_holds_its_points(seed):
 
 
 @pytest.fixture(scope="module")
-def bin_of_things():
+def bin_of_objects():
     if not BIN.is_dir():
         pytest.skip(f"no bin of things in {BIN}")
     meta = json.loads((BIN / "meta.json").read_text())
@@ -123,17 +121,17 @@ def bin_of_things():
     return PinholeCamera.from_matrix((640, 480), meta["K"], meta["D"]), depth, masks
 
 
-@pytest.mark.parametrize("thing", range(1, 9))
-def test_real_things_against_a_slow_search(bin_of_things, thing):
-    camera, depth, masks = bin_of_things
-    mask = masks == thing
+@pytest.mark.parametrize("label", range(1, 9))
+def test_real_objects_against_a_slow_search(bin_of_objects, label):
+    camera, depth, masks = bin_of_objects
+    mask = masks == label
     assert (depth[mask] > 0).mean() >= 0.5
     cloud = extract_cloud(mask, depth, camera)
     sides = slow.smallest_box(cloud.points.astype(float))
     # Depth is in whole millimetres, and a box of ours does not count the noise of a thing that is 7 of them thick.
     assert fit_minimal_box(cloud).extents_m == pytest.approx(sides, rel=0.05, abs=0.001)
     # Depth is a few pixels beside colour here: 7 has a strip of the nearer 1 in its mask, which touches it in space.
-    if thing != 7:
+    if label != 7:
         points = np.dstack([compute_ray_grid(camera) * depth[..., None], depth])[mask & (depth > 0)]
         whole = slow.surface(points.astype(float))
         assert np.linalg.norm(estimate_centroid(cloud).point_m - whole.mean(0)) < 0.005
@@ -144,21 +142,21 @@ def test_open3d_agrees_where_the_smallest_box_is_the_only_one():
     from calibration.objects.with_open3d import fit_open3d_box
 
     solid = Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.28, 0.2, 0.15))
-    sight = render_view(CAMERA, solid, np.random.default_rng(2))
-    cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
+    view = render_view(CAMERA, solid, np.random.default_rng(2))
+    cloud = extract_cloud(view.mask, view.depth, CAMERA)
     assert fit_minimal_box(cloud).extents_m == pytest.approx(fit_open3d_box(cloud).extents_m, rel=0.01)
 
 
-def test_without_open3d_it_says_what_to_install(monkeypatch):
+def test_missing_open3d_names_the_install_command(monkeypatch):
     import sys
 
     from calibration.objects.with_open3d import fit_open3d_box
 
     monkeypatch.setitem(sys.modules, "open3d", None)
-    sight = render_view(
+    view = render_view(
         CAMERA,
         Solid(RigidTransform.from_rotvec([0.6, 0.5, 0.1], [0, 0, 0.8]), (0.2, 0.2, 0.2)),
         np.random.default_rng(2),
     )
     with pytest.raises(CalibrationError, match="pip install 'gazecast"):
-        fit_open3d_box(extract_cloud(sight.mask, sight.depth, CAMERA))
+        fit_open3d_box(extract_cloud(view.mask, view.depth, CAMERA))

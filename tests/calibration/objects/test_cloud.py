@@ -1,4 +1,4 @@
-"""Which points of a depth image are a thing's: what bled, what flies, what was not measured."""
+"""Tests which points of a depth image belong to an object: bleeding, flying and missing pixels."""
 
 import numpy as np
 import pytest
@@ -36,13 +36,13 @@ def test_points_project_back_onto_their_pixels(camera):
     assert len(cloud.points) == mask.sum()
 
 
-def test_a_mask_that_bleeds_onto_the_wall_gives_the_things_points():
-    sight = render_view(CAMERA, BOX, np.random.default_rng(0), bleed_px=6, holes=0.1)
-    cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
+def test_a_mask_that_bleeds_onto_the_wall_gives_the_objects_points():
+    view = render_view(CAMERA, BOX, np.random.default_rng(0), bleed_px=6, holes=0.1)
+    cloud = extract_cloud(view.mask, view.depth, CAMERA)
     inside = np.abs(BOX.pose.inverse().apply(cloud.points)) < np.array(BOX.sides_m) / 2 + 0.01
     assert inside.all(1).mean() > 0.995
-    assert len(cloud.points) > 0.9 * (sight.exact & (sight.depth > 0)).sum()
-    assert cloud.valid_share == pytest.approx((sight.depth[sight.mask] > 0).mean())
+    assert len(cloud.points) > 0.9 * (view.exact & (view.depth > 0)).sum()
+    assert cloud.valid_share == pytest.approx((view.depth[view.mask] > 0).mean())
     assert cloud.noise_m == pytest.approx(0.002, rel=0.2)
 
 
@@ -55,7 +55,7 @@ def test_handles_too_thin_for_the_eroded_mask_are_kept():
     assert len(extract_cloud(mask, depth, CAMERA).points) > 0.97 * mask.sum()
 
 
-def test_a_thing_that_is_cut_in_two_by_what_lies_before_it_stays_whole():
+def test_an_object_split_by_an_occluder_stays_whole():
     depth = np.full((240, 320), 0.8, np.float32)
     mask = np.zeros((240, 320), bool)
     mask[60:180, 60:140] = mask[60:180, 170:240] = True
@@ -64,7 +64,7 @@ def test_a_thing_that_is_cut_in_two_by_what_lies_before_it_stays_whole():
     assert across == pytest.approx(0.8 * 179 / 260, rel=0.02)
 
 
-def test_a_large_thing_is_looked_at_in_fewer_pixels():
+def test_a_large_object_is_subsampled():
     mask = np.ones((240, 320), bool)
     settings = CloudSettings(most_pixels=5000)
     cloud = extract_cloud(mask, np.full(mask.shape, 2.0, np.float32), CAMERA, settings)
@@ -73,26 +73,26 @@ def test_a_large_thing_is_looked_at_in_fewer_pixels():
 
 
 @pytest.mark.parametrize(
-    ("depth", "says"), [(0.0, "0 % of the mask has depth, 10 % are needed"), (None, "hang together")]
+    ("depth", "reason"), [(0.0, "0 % of the mask has depth, 10 % are needed"), (None, "hang together")]
 )
-def test_no_surface_is_said_to_be_none(depth, says):
+def test_a_missing_surface_raises(depth, reason):
     mask = np.zeros((240, 320), bool)
     mask[100:140, 100:140] = True
     image = np.full((240, 320), depth or 0, np.float32)
     if depth is None:
         image = np.random.default_rng(0).uniform(0.3, 9, (240, 320)).astype(np.float32)
-    with pytest.raises(CloudError, match=says):
+    with pytest.raises(CloudError, match=reason):
         extract_cloud(mask, image, CAMERA)
 
 
-def test_what_does_not_fit_together_is_refused():
+def test_mismatched_sizes_are_refused():
     with pytest.raises(CalibrationError, match="must be registered first"):
         extract_cloud(np.ones((240, 320), bool), np.ones((480, 640), np.float32), CAMERA)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.5, 0.98]), st.integers(1, 60))
-def test_any_depth_under_any_mask_gives_points_or_says_why_not(seed, holes, side):
+def test_any_depth_under_any_mask_gives_points_or_our_error(seed, holes, side):
     rng = np.random.default_rng(seed)
     depth = rng.choice(np.array([0, 0.001, 0.5, 50, 1e6], np.float32), (240, 320)) * rng.random((240, 320), np.float32)
     depth[rng.random(depth.shape) < holes] = 0
@@ -106,17 +106,17 @@ def test_any_depth_under_any_mask_gives_points_or_says_why_not(seed, holes, side
     assert np.isfinite(cloud.voxel_centroids).all()
 
 
-def test_registration_sees_with_the_other_cameras_eyes():
+def test_registration_shows_the_other_cameras_view():
     """A near board before a wall, from a depth camera 5 cm to the side: nearest wins, nothing shines through."""
     beside, colour = PinholeCamera((160, 120), 130, 130, 79.5, 59.5), CAMERA
     depth = np.full((120, 160), 2.0, np.float32)
     depth[40:80, 60:100] = 1.0
-    seen = register_depth(depth, beside, colour, RigidTransform.from_rotvec([0, 0, 0], [0.05, 0, 0]))
+    registered = register_depth(depth, beside, colour, RigidTransform.from_rotvec([0, 0, 0], [0.05, 0, 0]))
     x = colour.project([[(np.array([60, 99]) - 79.5)[i] / 130 + 0.05, 0, 1.0] for i in (0, 1)])[:, 0]
-    board = seen[100:140, int(x[0]) + 2 : int(x[1]) - 1]
+    board = registered[100:140, int(x[0]) + 2 : int(x[1]) - 1]
     assert board == pytest.approx(1.0)
-    assert set(np.unique(seen).tolist()) <= {0.0, 1.0, 2.0}
-    shadow = seen[100:140, int(x[0]) - 8 : int(x[0]) - 1]  # the wall's part that the depth camera did not see
+    assert set(np.unique(registered).tolist()) <= {0.0, 1.0, 2.0}
+    shadow = registered[100:140, int(x[0]) - 8 : int(x[0]) - 1]  # the wall's part that the depth camera did not see
     assert (shadow == 0).any()
 
 
@@ -139,5 +139,5 @@ def test_a_part_is_registered_as_it_is_in_the_whole():
     assert np.count_nonzero(part) < 0.5 * np.count_nonzero(whole)
 
 
-def test_sight_lines_are_those_of_the_camera():
+def test_the_ray_grid_is_that_of_the_camera():
     assert compute_ray_grid(CAMERA)[7, 9] == pytest.approx([(9 - 159.5) / 260, (7 - 119.5) / 260])

@@ -1,4 +1,4 @@
-"""Places and how well they are known: never worse than said, never said where there is none."""
+"""Tests locations and their covariance, and refusals where there is none."""
 
 import math
 
@@ -26,7 +26,7 @@ def disc(x, y, radius):
     return mask > 0
 
 
-def test_the_centroids_error_is_within_what_is_said_of_it():
+def test_the_centroids_error_is_within_its_covariance():
     camera, far = PinholeCamera((320, 240), 260, 260, 159.5, 119.5), []
     solid = Solid(RigidTransform.from_rotvec([0.3, 0.2, 0.1], [0.05, 0, 0.9]), (0.2, 0.15, 0.1))
     clean = render_view(camera, solid, np.random.default_rng(0), noise_m=1e-5, holes=0, bleed_px=0)
@@ -40,7 +40,7 @@ def test_the_centroids_error_is_within_what_is_said_of_it():
     assert np.mean(far) < 3  # a chi-square of 3 degrees of freedom
 
 
-def test_the_line_of_sight_goes_through_the_mask_even_where_its_middle_is_a_hole():
+def test_the_ray_meets_the_mask_even_where_its_middle_is_a_hole():
     ring = disc(160, 120, 40) & ~disc(160, 120, 30)
     x, y = CAMERA.project([compute_mask_ray(ring, CAMERA)])[0]
     assert ring[round(y), round(x)]
@@ -50,7 +50,7 @@ def test_the_line_of_sight_goes_through_the_mask_even_where_its_middle_is_a_hole
         compute_mask_ray(np.zeros((240, 320), bool), CAMERA)
 
 
-def test_a_disc_on_a_table_is_where_its_line_of_sight_meets_it():
+def test_a_disc_on_a_table_is_where_its_ray_meets_it():
     camera_from_table = RigidTransform.from_rotvec([-2.2, 0, 0], [0, 0.2, 1.0])  # a table seen from above and before
     there = camera_from_table.apply([0.1, 0.05, 0])
     x, y = CAMERA.project([there])[0]
@@ -83,7 +83,7 @@ def test_a_ball_of_known_size_is_as_far_as_it_is():
     assert 0.02 < math.sqrt(spot.covariance[2, 2]) < 0.15
 
 
-def test_what_is_cut_off_or_tiny_has_no_size():
+def test_cut_off_or_tiny_masks_have_no_size():
     with pytest.raises(LocationError, match="edge"):
         locate_by_size(disc(0, 120, 30), CAMERA, 0.1)
     with pytest.raises(LocationError, match="too small"):

@@ -1,4 +1,4 @@
-"""One thing's pose over time: axes keep their names, what stands is still, what moves is followed."""
+"""Tests one object's pose over time: stable axes, resting and moving objects."""
 
 import itertools
 
@@ -30,12 +30,12 @@ def run(boxes, *, rate_hz=30.0, noise_m=0.001):
     return [pose_filter.update(10 + n / rate_hz, box, box.pose.translation_m, noise_m) for n, box in enumerate(boxes)]
 
 
-def test_axes_keep_their_signs_whatever_the_fit_calls_them():
+def test_axes_keep_their_signs_for_any_axis_order():
     rng = np.random.default_rng(0)
-    said = run([renamed(POSE, SIDES, rng) for _ in range(20)])
-    for one, next_one in itertools.pairwise(said):
+    poses = run([renamed(POSE, SIDES, rng) for _ in range(20)])
+    for one, next_one in itertools.pairwise(poses):
         assert next_one.pose.distance_to(one.pose) == pytest.approx((0, 0), abs=1e-6)
-    assert said[-1].extents_m == pytest.approx(SIDES)
+    assert poses[-1].extents_m == pytest.approx(SIDES)
 
 
 def test_two_sides_that_are_alike_do_not_swap_with_the_noise_and_stay_sorted():
@@ -47,12 +47,12 @@ def test_two_sides_that_are_alike_do_not_swap_with_the_noise_and_stay_sorted():
         if sides[1] > sides[0]:  # the fit sorts, so that its x and y swap
             sides, turn = sides[[1, 0, 2]], turn[:, [1, 0, 2]] * (1, 1, -1)
         boxes.append(renamed(RigidTransform(turn, POSE.translation_m), sides, rng))
-    said = run(boxes)
-    assert all(np.diff(one.extents_m).max() <= 0 for one in said)
-    assert all(one.pose.distance_to(said[0].pose)[1] < 0.01 for one in said)
+    poses = run(boxes)
+    assert all(np.diff(one.extents_m).max() <= 0 for one in poses)
+    assert all(one.pose.distance_to(poses[0].pose)[1] < 0.01 for one in poses)
 
 
-def test_what_stands_is_stiller_than_what_is_measured_and_does_not_move():
+def test_a_resting_object_is_smoothed_and_not_moving():
     rng = np.random.default_rng(2)
     boxes = []
     for _ in range(90):
@@ -62,56 +62,56 @@ def test_what_stands_is_stiller_than_what_is_measured_and_does_not_move():
                 RigidTransform(shaken.rotation @ POSE.rotation, POSE.translation_m + shaken.translation_m), SIDES
             )
         )
-    said = run(boxes)[45:]
+    poses = run(boxes)[45:]
     measured = np.std([box.pose.translation_m for box in boxes[45:]], axis=0).mean()
-    assert np.std([one.pose.translation_m for one in said], axis=0).mean() < 0.35 * measured
-    assert not any(one.is_moving for one in said)
-    assert said[-1].pose.distance_to(POSE)[1] < 0.01
+    assert np.std([one.pose.translation_m for one in poses], axis=0).mean() < 0.35 * measured
+    assert not any(one.is_moving for one in poses)
+    assert poses[-1].pose.distance_to(POSE)[1] < 0.01
 
 
-def test_what_moves_is_followed_and_stands_again():
+def test_a_moving_object_is_followed_and_rests_again():
     rng = np.random.default_rng(3)
     places = [max(0.0, min(1.0, n / 30 - 0.5)) * 0.4 for n in range(90)]  # stands, 0.4 m/s for a second, stands
     boxes = [moved(x, rng.normal(0, 0.001, 3)) for x in places]
-    said = run(boxes)
-    assert said[40].is_moving
-    assert said[40].velocity_m_s == pytest.approx([0.4, 0, 0], abs=0.05)
-    assert np.linalg.norm(said[40].pose.translation_m - boxes[40].pose.translation_m) < 0.01
-    assert not said[-1].is_moving
-    assert said[-1].velocity_m_s == pytest.approx([0, 0, 0], abs=0.02)
+    poses = run(boxes)
+    assert poses[40].is_moving
+    assert poses[40].velocity_m_s == pytest.approx([0.4, 0, 0], abs=0.05)
+    assert np.linalg.norm(poses[40].pose.translation_m - boxes[40].pose.translation_m) < 0.01
+    assert not poses[-1].is_moving
+    assert poses[-1].velocity_m_s == pytest.approx([0, 0, 0], abs=0.02)
 
 
-def test_a_velocity_is_said_only_once_it_is_known():
-    said = run([OrientedBox(POSE, SIDES)] * 6)
-    assert said[0].velocity_m_s is None
-    assert said[-1].velocity_m_s == pytest.approx([0, 0, 0], abs=1e-6)
+def test_velocity_is_reported_only_once_known():
+    poses = run([OrientedBox(POSE, SIDES)] * 6)
+    assert poses[0].velocity_m_s is None
+    assert poses[-1].velocity_m_s == pytest.approx([0, 0, 0], abs=1e-6)
 
 
-def test_another_part_of_the_thing_is_not_a_movement():
+def test_another_part_of_the_object_is_not_a_movement():
     part = moved(0.15)
-    said = run([OrientedBox(POSE, SIDES)] * 10 + [part] * 10)
-    assert said[10].velocity_m_s is None
-    assert not any(one.is_moving for one in said)
-    assert said[10].pose.translation_m == pytest.approx(part.pose.translation_m)
+    poses = run([OrientedBox(POSE, SIDES)] * 10 + [part] * 10)
+    assert poses[10].velocity_m_s is None
+    assert not any(one.is_moving for one in poses)
+    assert poses[10].pose.translation_m == pytest.approx(part.pose.translation_m)
 
 
-def test_one_odd_fit_is_passed_over_and_one_that_stays_is_believed():
+def test_a_single_outlier_is_rejected_and_a_persistent_one_accepted():
     odd = OrientedBox(
         RigidTransform(
             POSE.rotation @ RigidTransform.from_rotvec([0, 0, 0.6], np.zeros(3)).rotation, POSE.translation_m
         ),
         SIDES,
     )
-    said = run([OrientedBox(POSE, SIDES)] * 10 + [odd] + [OrientedBox(POSE, SIDES)] * 3 + [odd] * 10)
-    assert said[10].pose.distance_to(POSE)[1] < 1e-6
-    assert said[-1].pose.distance_to(odd.pose)[1] < 1e-3
+    poses = run([OrientedBox(POSE, SIDES)] * 10 + [odd] + [OrientedBox(POSE, SIDES)] * 3 + [odd] * 10)
+    assert poses[10].pose.distance_to(POSE)[1] < 1e-6
+    assert poses[-1].pose.distance_to(odd.pose)[1] < 1e-3
 
 
 def test_after_a_gap_it_begins_anew():
     pose_filter = PoseFilter()
     for n in range(10):
         pose_filter.update(n / 30, OrientedBox(POSE, SIDES), POSE.translation_m, 0.001)
-    there = moved(0.5)
-    said = pose_filter.update(5.0, there, there.pose.translation_m, 0.001)
-    assert said.velocity_m_s is None
-    assert said.pose.translation_m == pytest.approx(there.pose.translation_m)
+    elsewhere = moved(0.5)
+    poses = pose_filter.update(5.0, elsewhere, elsewhere.pose.translation_m, 0.001)
+    assert poses.velocity_m_s is None
+    assert poses.pose.translation_m == pytest.approx(elsewhere.pose.translation_m)
