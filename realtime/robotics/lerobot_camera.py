@@ -13,7 +13,7 @@ from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
-from realtime.robotics.result_worker import ResultWorker
+from realtime.pipeline.result_worker import ResultWorker
 
 QUEUE = 2
 """Pictures that may wait for a reader without a queue of its own; LeRobot keeps the newest only."""

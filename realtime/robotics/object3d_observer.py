@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from calibration import CalibrationError, CameraModel, RigidTransform
+import msgspec
+
+from calibration import CalibrationError, RigidTransform
 from calibration.boards import parse_board
 from calibration.formats import read_camera
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.errors import SettingsError, SourceError
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.result_worker import ResultWorker
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
-from realtime.robotics.result_worker import ResultWorker
 from realtime.robotics.robot_frame import load_robot_frame
 from realtime.sources.depth import DepthFrame, DepthSource
 
@@ -45,17 +47,12 @@ class Object3dObserver(ResultWorker):
         refuse: called with the reason why this camera's calibration does not fit these frames.
         """
         super().__init__()
-        self._localizer, self._depth, self._publisher = localizer, depth, publisher
+        self.localizer, self._depth, self._publisher = localizer, depth, publisher
         self._tolerance_s, self._wait_s = settings.tolerance_ms / 1000, settings.wait_ms / 1000
         self._every_frame, self._refuse = every_frame, refuse
         self._size_mismatch = ""
         self._without_depth_since_ns: int | None = None
         self._without_depth_s = 0.0
-
-    @property
-    def reference(self) -> tuple[CameraModel, str]:
-        """The camera that places refer to, and the name of its optical frame."""
-        return self._localizer.camera, self._localizer.frame_id
 
     def start(self) -> None:
         """Start to receive depth, and the thread."""
@@ -98,7 +95,7 @@ class Object3dObserver(ResultWorker):
             return
         try:
             depth, missing = self._find_depth(result)
-            message = self._localizer.locate(result.frame, result.result, depth, missing)
+            message = self.localizer.locate(result.frame, result.result, depth, missing)
         except CalibrationError as error:
             self._refuse(str(error))
         else:
@@ -108,7 +105,7 @@ class Object3dObserver(ResultWorker):
         """Return the depth of a frame, or why there is none."""
         if self._depth is None or result.result is None or result.result.mask is None:
             return None, ""
-        at_ns, expected_size = result.frame.captured_ns, self._localizer.depth_camera.size
+        at_ns, expected_size = result.frame.captured_ns, self.localizer.depth_camera.size
         found = self._depth.find_nearest(result.frame, self._tolerance_s, self._wait_s)
         if found is not None:
             self._without_depth_since_ns, self._without_depth_s = None, 0.0
@@ -168,13 +165,13 @@ def _load_depth_camera(depth: DepthSettings) -> DepthCamera:
     _, camera = read_camera(depth.camera)
     path = depth.colour_from_depth
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
+    except msgspec.ValidationError:
+        raise SettingsError(f"{path} must be an object with translation_m and quaternion_xyzw") from None
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise SettingsError(f"{path} must be an object with translation_m and quaternion_xyzw")
     try:
         return DepthCamera(camera, RigidTransform.from_dict(fields))
     except CalibrationError as error:

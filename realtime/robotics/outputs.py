@@ -26,7 +26,8 @@ def open_robot_outputs(
     if publish.foxglove:
         from realtime.robotics.ros2.foxglove import FoxgloveServer
 
-        camera, frame_id = objects.reference if objects else (None, config.objects.frame_id or CAMERA_FRAME)
+        camera = objects.localizer.camera if objects else None
+        frame_id = objects.localizer.frame_id if objects else config.objects.frame_id or CAMERA_FRAME
         foxglove = FoxgloveServer(
             publish.foxglove, publish.stream, host_to_wall_ns, camera=camera, camera_frame=frame_id,
             jpeg_quality=publish.jpeg_quality,

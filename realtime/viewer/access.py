@@ -23,7 +23,8 @@ def refusal_reason(request: web.Request, settings: ViewSettings, public_paths: C
     and requests without the token, unless their path is public.
     """
     host = request.host
-    if settings.loopback and _host_name(host) not in ("localhost", "127.0.0.1", "::1", settings.host.strip("[]")):
+    own_names = ("localhost", "127.0.0.1", "::1", settings.host.strip("[]"))
+    if settings.loopback and (urlsplit(f"//{host}").hostname or "") not in own_names:
         return f"this page is at {settings.host}, not at {host[:80]}"
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
@@ -76,8 +77,3 @@ def explain_bind_error(error: OSError, settings: ViewSettings) -> str:
         errno.EADDRNOTAVAIL: "this machine has no such address",
     }.get(error.errno or 0, error.strerror or str(error))
     return f"cannot serve the page at {settings.host}:{settings.port}: {hint}"
-
-
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, without its port."""
-    return urlsplit(f"//{host}").hostname or ""

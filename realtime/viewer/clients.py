@@ -1,7 +1,4 @@
-"""Holds viewers with one frame in flight each, and the threads that build their frames.
-
-No thread here waits for a viewer.
-"""
+"""Holds viewers with one frame in flight each, and the threads that build their frames without waiting for a viewer."""
 
 from __future__ import annotations
 

@@ -29,7 +29,30 @@ STALL_TIMEOUT_S = 10.0
 """A reader of MJPEG that reads nothing for so long is disconnected, to free its place; a WebSocket is pinged."""
 
 
-class WebSocketConnection:
+def call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:
+    """Call a function on the event loop's thread, unless the loop has ended; any thread."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *args)
+
+
+def abort_connection(request: web.Request) -> None:
+    """End a connection without a handshake."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+class ServedConnection:
+    """A connection that one task of the event loop serves."""
+
+    _task: asyncio.Task[object] | None = None
+
+    def close(self) -> None:
+        """Disconnect because the server ends."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+class WebSocketConnection(ServedConnection):
     """A WebSocket with a bounded send queue: texts wait in order, of frames only the newest is kept."""
 
     def __init__(
@@ -47,7 +70,6 @@ class WebSocketConnection:
         self._texts: list[str] = []
         self._frame: bytes | None = None
         self._has_data = asyncio.Event()
-        self._task: asyncio.Task[object] | None = None
         self._invalid = 0
         self._second_ns, self._in_second = 0, 0
 
@@ -59,13 +81,7 @@ class WebSocketConnection:
 
     def send_frame(self, seq: int, data: bytes) -> None:
         """Queue a frame in place of one that was not sent yet; any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._replace_frame, data)
-
-    def close(self) -> None:
-        """Disconnect because the server ends."""
-        if self._task is not None:
-            self._task.cancel()
+        call_soon(self._loop, self._replace_frame, data)
 
     async def serve(self) -> None:
         """Serve until the page closes or is disconnected."""
@@ -137,22 +153,16 @@ class WebSocketConnection:
             await asyncio.sleep(INTERVAL_S)
 
 
-class MjpegStream:
+class MjpegStream(ServedConnection):
     """A reader of MJPEG (multipart/x-mixed-replace) that is sent the next frame when the last has left."""
 
     def __init__(self, broadcaster: FrameBroadcaster, loop: asyncio.AbstractEventLoop) -> None:
         self._broadcaster, self._loop = broadcaster, loop
-        self._task: asyncio.Task[object] | None = None
         # holds one: the broadcaster waits for the acknowledgement
         self._frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
 
     def send_text(self, text: str) -> None:
         """Ignore a text: MJPEG has no place for it."""
-
-    def close(self) -> None:
-        """Disconnect because the server ends."""
-        if self._task is not None:
-            self._task.cancel()
 
     async def serve(self, request: web.Request, frame_request: FrameRequest) -> web.StreamResponse:
         """Send frames until the reader disconnects."""
@@ -171,8 +181,7 @@ class MjpegStream:
                 await asyncio.wait_for(response.write(part + jpeg + b"\r\n"), STALL_TIMEOUT_S)
                 self._broadcaster.acknowledge(client, seq)
         except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+            abort_connection(request)
             return response
         except (ConnectionError, asyncio.CancelledError):
             return response
@@ -180,5 +189,4 @@ class MjpegStream:
             self._broadcaster.remove(client)
 
     def _queue_frame(self, seq: int, jpeg: bytes) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._frames.put_nowait, (seq, jpeg))
+        call_soon(self._loop, self._frames.put_nowait, (seq, jpeg))

@@ -122,7 +122,7 @@ class _FrameEncoder:
         self, result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]], quality: int
     ) -> None:  # fmt: skip
         self._result, self._quality = result, quality
-        self._header = frame_header(result, seq, published_ns, gaze_trail)
+        self._header = _frame_header(result, seq, published_ns, gaze_trail)
         self._contours = find_contours(result.result.mask if result.result else None)
         self._encoded: dict[FrameRequest, bytes] = {}
 
@@ -143,7 +143,7 @@ class _FrameEncoder:
         return pack_view_frame(self._header, self._contours, jpeg)
 
 
-def frame_header(
+def _frame_header(
     result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]]
 ) -> Mapping[str, Any]:  # fmt: skip
     """Return the header of a frame message; times in ms of the host's monotonic clock."""

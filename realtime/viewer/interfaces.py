@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
+from realtime.errors import PageError
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
 
 SendText = Callable[[str], None]
@@ -14,18 +15,21 @@ SendFrame = Callable[[int, bytes], None]
 """Sends packed frame `seq` to a page; any thread, returns at once. Only the newest waits."""
 
 
-class PageHandler(Protocol):
+class PageHandler(ABC):
     """A handler of one page's messages, on the event loop's thread; every call returns at once."""
 
+    @abstractmethod
     def on_text(self, text: str, received_ns: int) -> None:
         """Handle a text message; raises `PageError`."""
 
     def on_binary(self, data: bytes, received_ns: int) -> None:
-        """Handle a binary message; raises `PageError`."""
+        """Handle a binary message; raises `PageError`, as does a page that sends none."""
+        raise PageError(f"{len(data)} bytes; this page sends none")
 
-    def on_interval(self, now_ns: int) -> None:
+    def on_interval(self, now_ns: int) -> None:  # noqa: B027
         """Send periodic requests; called at the start and every few seconds."""
 
+    @abstractmethod
     def on_close(self) -> None:
         """Release what the page held, after its connection has closed."""
 
@@ -38,19 +42,19 @@ class HttpResponse:
     body: bytes
 
 
-class PageHost(Protocol):
+class PageHost(ABC):
     """A provider of one page's content: its first messages, the handlers of its connections, extra resources."""
 
-    index_file: str
+    index_file = "index.html"
     """The file of the page that `/` serves."""
+    broadcaster: FrameBroadcaster | None = None
+    """The source of MJPEG streams; None where there are none."""
 
-    @property
-    def broadcaster(self) -> FrameBroadcaster | None:
-        """The source of MJPEG streams; None where there are none."""
-
+    @abstractmethod
     def hello_fields(self) -> Mapping[str, object]:
         """Return the fields of `hello`, the first message to every page."""
 
+    @abstractmethod
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> PageHandler:
         """Return the handler of a page that has connected."""
 
@@ -59,3 +63,4 @@ class PageHost(Protocol):
 
         One call at a time, on a thread where it may take long.
         """
+        return None

@@ -1,16 +1,13 @@
-"""Applies label changes of pages and reports them to all pages.
-
-It uses a thread of its own, because a disk may be slow.
-"""
+"""Applies label changes of pages on a thread of its own, as a disk may be slow, and reports them to all pages."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from realtime.errors import RecordingError
-from realtime.infra.channels import BoundedQueue
 from realtime.recording.labels import LabelEditor
 from realtime.viewer.page_messages import LabelChange, UndoRequest, pack_text
 
@@ -21,27 +18,27 @@ LabelRequest = Path | LabelChange | UndoRequest
 
 
 class LabelWorker:
-    """A thread that applies label changes between `__init__` and `close`; any thread may call, without waiting."""
+    """A thread that applies label changes between `__init__` and `close`; any thread may call, without waiting.
+
+    lost: number of requests that were dropped because the queue was full.
+    """
 
     def __init__(self, broadcast: Callable[[str], None], editor: LabelEditor | None = None) -> None:
         """broadcast: sends a packed message to every page. editor: that of the recording to begin with."""
         self._broadcast, self._editor = broadcast, editor
-        self._requests: BoundedQueue[LabelRequest] = BoundedQueue(MAX_QUEUED)
-        self._wake = threading.Condition()
+        self._requests: deque[LabelRequest] = deque(maxlen=MAX_QUEUED)
+        self.lost = 0
+        self._changed = threading.Condition()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="gazecast-labels", daemon=True)
         self._thread.start()
 
     def submit(self, request: LabelRequest) -> None:
         """Queue a change or an undo; a path switches to the recording of that path."""
-        self._requests.put(request)
-        with self._wake:
-            self._wake.notify()
-
-    @property
-    def lost(self) -> int:
-        """Count requests that were dropped because the queue was full."""
-        return self._requests.dropped
+        with self._changed:
+            self.lost += len(self._requests) == MAX_QUEUED
+            self._requests.append(request)
+            self._changed.notify()
 
     def labels_message(self) -> str:
         """Pack the current labels as a message."""
@@ -53,26 +50,25 @@ class LabelWorker:
 
     def close(self) -> None:
         """Save the queued changes and end, within a second."""
-        with self._wake:
+        with self._changed:
             self._is_stopped = True
-            self._wake.notify()
+            self._changed.notify()
         self._thread.join(0.9)
 
     def _run(self) -> None:
         while True:
-            requests = self._requests.drain()
+            with self._changed:
+                self._changed.wait_for(lambda: self._requests or self._is_stopped)
+                requests = list(self._requests)
+                self._requests.clear()
+            if not requests:
+                return
             for request in requests:
                 try:
                     self._apply(request)
                 except RecordingError as error:
                     self._broadcast(pack_text("notice", text=str(error)))
-            if requests:
-                self._broadcast(self.labels_message())
-                continue
-            with self._wake:
-                if self._is_stopped:
-                    return
-                self._wake.wait(0.5)  # a request may have arrived just before
+            self._broadcast(self.labels_message())
 
     def _apply(self, request: LabelRequest) -> None:
         if isinstance(request, Path):

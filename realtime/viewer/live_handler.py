@@ -7,7 +7,7 @@ from collections.abc import Callable
 from realtime.errors import PageError
 from realtime.pipeline.control import UserCommand
 from realtime.viewer.frame_broadcaster import FrameBroadcaster, FrameRequest
-from realtime.viewer.interfaces import SendFrame, SendText
+from realtime.viewer.interfaces import PageHandler, SendFrame, SendText
 from realtime.viewer.page_input import PageClient, PageInput
 from realtime.viewer.page_messages import (
     ClockSync,
@@ -23,7 +23,7 @@ from realtime.viewer.page_messages import (
 )
 
 
-class LiveHandler:
+class LiveHandler(PageHandler):
     """A handler that passes a live page's messages to the frame broadcaster or the page input."""
 
     def __init__(

@@ -14,7 +14,7 @@ from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
-from realtime.viewer.interfaces import HttpResponse, SendFrame, SendText
+from realtime.viewer.interfaces import PageHost, SendFrame, SendText
 from realtime.viewer.live_handler import LiveHandler
 from realtime.viewer.live_recording import LiveRecording
 from realtime.viewer.page_input import PageInput
@@ -23,10 +23,11 @@ from realtime.viewer.server import PageServer
 from realtime.viewer.snapshot import SnapshotWorker
 
 
-class LivePage(PipelineObserver):
-    """A `PageHost` that serves a run from `__init__` to `close`; every observer method returns at once."""
+class LivePage(PipelineObserver, PageHost):
+    """A page that serves a run from `__init__` to `close`, at `address`; every observer method returns at once."""
 
-    name, index_file = "view", "index.html"
+    name = "view"
+    broadcaster: FrameBroadcaster
 
     def __init__(
         self,
@@ -56,15 +57,11 @@ class LivePage(PipelineObserver):
         try:
             self._server = PageServer(settings, self)
         except BaseException:
-            self._recording.close()
+            self._recording.labels.close()
             raise
+        self.address = self._server.address
         self.broadcaster.start()
         self._snapshots.start()
-
-    @property
-    def address(self) -> str:
-        """Return the URL to open in a browser."""
-        return self._server.address
 
     def hello_fields(self) -> Mapping[str, object]:
         """Return the stream's description and the verbs that can be used."""
@@ -75,10 +72,6 @@ class LivePage(PipelineObserver):
         for text in self._recording.opening_messages():
             send_text(text)
         return LiveHandler(send_text, send_frame, self.broadcaster, self._input, self._recording.change_label)
-
-    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
-        """Return None: a live page has no resources beside its files."""
-        return None
 
     def on_mask(self, shown: FrameResult) -> None:
         """Show a frame with its mask."""
@@ -99,7 +92,7 @@ class LivePage(PipelineObserver):
     def on_command(self, command: UserCommand, shown: FrameResult) -> None:
         """Write a snapshot of the frame if the command asks for one."""
         if command.verb == "snapshot":
-            self._snapshots.submit(shown)
+            self._snapshots.on_mask(shown)
 
     def enable_verbs(self, verbs: Collection[CommandVerb]) -> None:
         """Enable the pages' buttons for these verbs."""
@@ -118,14 +111,13 @@ class LivePage(PipelineObserver):
         """Count frames that viewers skipped and input that was refused, for `health`."""
         counts = {
             **self.broadcaster.drop_counts(), **self._input.dropped, "refused": self._server.refused,
-            "commands lost": self.commands.dropped, "labels lost": self._recording.labels_lost,
+            "commands lost": self.commands.dropped, "labels lost": self._recording.labels.lost,
         }  # fmt: skip
         return {f"view.{name}": count for name, count in counts.items() if count}
 
     def close(self) -> None:
         """Disconnect all pages and free the port, within a second."""
-        self._snapshots.close()
-        self._recording.close()
+        self._recording.labels.close()
         self._server.close()
         self.broadcaster.stop()
-        self._snapshots.join(0.9)
+        self._snapshots.close()

@@ -22,12 +22,7 @@ class LiveRecording:
         self._file: Path | None = None
         self._since_ns: int | None = None
         self._objects = ShownObjects()
-        self._labels = LabelWorker(broadcast)
-
-    @property
-    def labels_lost(self) -> int:
-        """Count label changes that were dropped because too many waited."""
-        return self._labels.lost
+        self.labels = LabelWorker(broadcast)
 
     def set_file(self, file: Path | None) -> None:
         """Start a recording into a file, or with None end the current one."""
@@ -37,7 +32,7 @@ class LiveRecording:
         else:
             self._file, self._since_ns = file, now_ns()
             self._objects.start()
-            self._labels.submit(file)
+            self.labels.submit(file)
         self._broadcast(self._state_message())
 
     def add_result(self, result: FrameResult) -> None:
@@ -53,17 +48,13 @@ class LiveRecording:
     def opening_messages(self) -> tuple[str, ...]:
         """Pack the whole state for a page that has just connected."""
         objects = pack_text("objects", objects=self._objects.durations())
-        return self._state_message(), self._labels.labels_message(), objects
+        return self._state_message(), self.labels.labels_message(), objects
 
     def change_label(self, request: LabelChange | UndoRequest) -> None:
         """Label an object or undo the last change; raises `PageError` for an object that was not recorded."""
         if isinstance(request, LabelChange) and not self._objects.has_object(request.object):
             raise PageError(f"object {request.object} was not shown in a recording of this run")
-        self._labels.submit(request)
-
-    def close(self) -> None:
-        """Save the queued label changes and end."""
-        self._labels.close()
+        self.labels.submit(request)
 
     def _state_message(self) -> str:
         duration_s = (now_ns() - self._since_ns) / 1e9 if self._since_ns is not None else 0.0

@@ -1,7 +1,4 @@
-"""Turns page messages into frames, gaze samples and user commands.
-
-No sockets here: one thread calls, and replies are sent through a callback.
-"""
+"""Turns page messages into frames, gaze samples and user commands; called by one thread, without sockets."""
 
 from __future__ import annotations
 

@@ -203,11 +203,7 @@ def read_page_frame(data: bytes) -> PageFrame:
     length = int.from_bytes(data[:4], "little")
     if len(data) < 4 or not 2 <= length <= 256 or len(data) <= 4 + length:
         raise PageError(f"{len(data)} bytes that are no frame")
-    try:
-        header = _map(data[4 : 4 + length].decode())
-    except UnicodeDecodeError:
-        raise PageError("a frame's header is no text") from None
-    read = read_value(header, _FrameFields, PageError)
+    read = read_value(_map(data[4 : 4 + length]), _FrameFields, PageError)
     return PageFrame(read.index, read.ms, data[4 + length :])
 
 
@@ -225,15 +221,10 @@ def pack_view_frame(header: Mapping[str, Any], contours: Sequence[Contour], jpeg
     return len(data).to_bytes(4, "little") + data + points + jpeg
 
 
-def _map(text: str) -> dict[str, Any]:
+def _map(text: str | bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(text, parse_constant=_no_constant)
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.ValidationError:
+        raise PageError("a message that is no map") from None
     except (ValueError, RecursionError):
         raise PageError("a message that is no JSON") from None
-    if not isinstance(fields, dict):
-        raise PageError("a message that is no map")
-    return fields
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(name)

@@ -22,7 +22,7 @@ from realtime.media.jpeg import encode_jpeg
 from realtime.recording.labels import LabelEditor
 from realtime.recording.timeline import Timeline
 from realtime.recording.visits import VisitedObject
-from realtime.viewer.interfaces import HttpResponse, SendFrame, SendText
+from realtime.viewer.interfaces import HttpResponse, PageHandler, PageHost, SendFrame, SendText
 from realtime.viewer.label_worker import LabelWorker
 from realtime.viewer.page_messages import FrameAck, LabelChange, SeekRequest, UndoRequest, pack_text, read_text
 from realtime.viewer.server import PageServer
@@ -36,11 +36,10 @@ MAX_THUMBNAILS = 512
 THUMBNAIL_QUALITY = 85
 
 
-class ReviewPage:
-    """A `PageHost` that serves a recording from `__init__` to `close`."""
+class ReviewPage(PageHost):
+    """A page that serves a recording from `__init__` to `close`, at `address`."""
 
     index_file = "review.html"
-    broadcaster = None
 
     def __init__(self, settings: ViewSettings, recording: Path) -> None:
         """Open the recording, bind and serve; raises `RecordingError` and `ViewerError`."""
@@ -57,13 +56,9 @@ class ReviewPage:
         except BaseException:
             self._labels.close()
             raise
+        self.address = self._server.address
         self._broadcaster.start()
         self._reader.start()
-
-    @property
-    def address(self) -> str:
-        """The URL to open in a browser."""
-        return self._server.address
 
     def close(self) -> None:
         """Save queued label changes, disconnect all pages and free the port, within seconds."""
@@ -168,7 +163,7 @@ class ReviewPage:
         return encode_jpeg(draw_thumbnail(image, mask, message.state), THUMBNAIL_QUALITY)
 
 
-class ReviewHandler:
+class ReviewHandler(PageHandler):
     """A handler that passes a page's messages to the timeline broadcaster or the label worker."""
 
     def __init__(
@@ -190,13 +185,6 @@ class ReviewHandler:
                 self._labels.submit(request)
             case _:
                 raise PageError("this page shows a recording; nothing is live")
-
-    def on_binary(self, data: bytes, received_ns: int) -> None:
-        """Refuse binary messages; raises `PageError`."""
-        raise PageError(f"{len(data)} bytes; the page of a recording sends none")
-
-    def on_interval(self, now_ns: int) -> None:
-        """Do nothing: a recording needs no clock of the page."""
 
     def on_close(self) -> None:
         """Remove the page as a viewer."""

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from aiohttp import web
 from realtime.config.viewer import ViewSettings, check_homography
 from realtime.errors import PageError, ViewerError
 from realtime.viewer.access import explain_bind_error, load_tls, page_address, refusal_reason
-from realtime.viewer.connections import MjpegStream, WebSocketConnection
+from realtime.viewer.connections import MjpegStream, WebSocketConnection, abort_connection, call_soon
 from realtime.viewer.frame_broadcaster import FrameRequest
 from realtime.viewer.interfaces import PageHost
 from realtime.viewer.page_messages import MAX_MESSAGE_BYTES, pack_text
@@ -38,12 +37,16 @@ FILE_HEADERS = {
     "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache", "Permissions-Policy": "camera=(self)",
 }  # fmt: skip
+STREAM_PATHS = ("/ws", "/overlay.mjpeg", "/edges.mjpeg")
 HEARTBEAT_S = 5.0
 START_TIMEOUT_S = 30.0
 
 
 class PageServer:
-    """A server of one host's page, between `__init__` and `close`. refused: number of refused requests and messages."""
+    """A server of one host's page, between `__init__` and `close`.
+
+    address: the URL to open, with its token. refused: number of refused requests and messages.
+    """
 
     def __init__(self, settings: ViewSettings, host: PageHost) -> None:
         """Bind and serve; raises `ViewerError`."""
@@ -64,11 +67,7 @@ class PageServer:
         if self._failure is not None:
             self._thread.join(START_TIMEOUT_S)
             raise ViewerError(explain_bind_error(self._failure, settings))
-
-    @property
-    def address(self) -> str:
-        """Return the URL to open, with its token."""
-        return page_address(self._settings, self.port)
+        self.address = page_address(settings, self.port)
 
     def send_health(self, text: str) -> None:
         """Send a packed health message to all pages, and to each page that connects later; any thread."""
@@ -77,16 +76,12 @@ class PageServer:
 
     def broadcast(self, text: str) -> None:
         """Send a packed message to all pages; any thread."""
-        self._call_soon(self._send_text, text)
+        call_soon(self._loop, self._send_text, text)
 
     def close(self) -> None:
         """Disconnect all pages and free the port, within a second; may be called twice."""
-        self._call_soon(self._end.set)
+        call_soon(self._loop, self._end.set)
         self._thread.join(0.9)
-
-    def _call_soon(self, call: Callable[..., object], *args: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(call, *args)
 
     # -- the event loop's thread --------------------------------------------------------------------------------------
 
@@ -127,8 +122,11 @@ class PageServer:
     async def _check_access(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        reason = refusal_reason(request, self._settings, self._files)
-        return self._refuse(403, reason) if reason else await handler(request)
+        if reason := refusal_reason(request, self._settings, self._files):
+            return self._refuse(403, reason)
+        if request.path in STREAM_PATHS and len(self._connections) >= self._settings.max_viewers:
+            return self._refuse(503, "too many viewers; close one, or --set view.max_viewers=N")
+        return await handler(request)
 
     async def _serve_file(self, request: web.Request) -> web.Response:
         found = self._files.get(request.path)
@@ -149,12 +147,10 @@ class PageServer:
         return web.Response(body=response.body, content_type=response.content_type, headers=headers)
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
-        if self._is_full():
-            return self._refuse_full()
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
         await socket.prepare(request)
         connection = WebSocketConnection(
-            socket, self._host, self._loop, count_refused=self._count_refused, abort=lambda: _abort(request)
+            socket, self._host, self._loop, count_refused=self._count_refused, abort=lambda: abort_connection(request)
         )
         self._connections.add(connection)
         try:
@@ -175,8 +171,6 @@ class PageServer:
                 frame_request = read_edges_request(request.query, self._settings)
             except ValueError as error:
                 return self._refuse(400, str(error))
-        if self._is_full():
-            return self._refuse_full()
         stream = MjpegStream(broadcaster, self._loop)
         self._connections.add(stream)
         try:
@@ -190,12 +184,6 @@ class PageServer:
 
     def _count_refused(self) -> None:
         self.refused += 1
-
-    def _is_full(self) -> bool:
-        return len(self._connections) >= self._settings.max_viewers
-
-    def _refuse_full(self) -> web.Response:
-        return self._refuse(503, "too many viewers; close one, or --set view.max_viewers=N")
 
     def _refuse(self, status: int, reason: str) -> web.Response:
         self.refused += 1
@@ -218,11 +206,6 @@ def read_edges_request(query: Mapping[str, str], settings: ViewSettings) -> Fram
             raise ValueError(f"size={size[:40]} is not WIDTHxHEIGHT of 1 to 8192")
         display = int(width), int(height)
     return FrameRequest("edges", numbers, display)
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _load_files(index_file: str) -> dict[str, tuple[str, bytes]]:

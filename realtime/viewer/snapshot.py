@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,47 +14,34 @@ import numpy as np
 
 from realtime.comms.messages import MaskMessage
 from realtime.errors import SnapshotError
-from realtime.infra.channels import Latest
 from realtime.media.files import free_name
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
+from realtime.pipeline.result_worker import ResultWorker
 from realtime.types import FrameRef
 
 
-class SnapshotWorker:
-    """A thread that writes snapshots, because a disk may be slow; the newest request wins."""
+class SnapshotWorker(ResultWorker):
+    """A worker that writes snapshots, because a disk may be slow; the newest request wins."""
+
+    name = "snapshots"
 
     def __init__(
         self, folder: Path, report: Callable[[str], None], clock: Callable[[], time.struct_time] = time.localtime
     ) -> None:
         """report: called with the outcome of each snapshot as a short text. clock: names the snapshots."""
+        super().__init__()
         self._folder, self._report, self._clock = folder, report, clock
-        self._requests: Latest[FrameResult] = Latest()
-        self._thread = threading.Thread(target=self._run, name="gazecast-snapshots", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def submit(self, result: FrameResult) -> None:
-        """Write this frame and its mask soon; any thread, returns at once."""
-        self._requests.put(result)
-
-    def close(self) -> None:
-        """Stop accepting requests and wake the thread; `join` waits for it."""
-        self._requests.close()
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for the thread to end."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while (result := self._requests.get()) is not None:
-            try:
-                written = save_snapshot(result, self._folder, time.strftime("%Y%m%d-%H%M%S", self._clock()))
-                self._report(f"saved {written[0].with_suffix('')}-*.png")
-            except SnapshotError as error:
-                self._report(str(error))
+    def handle(self, result: FrameResult | None) -> None:
+        """Write a frame and its mask, and report it."""
+        if result is None:
+            return
+        try:
+            written = save_snapshot(result, self._folder, time.strftime("%Y%m%d-%H%M%S", self._clock()))
+            self._report(f"saved {written[0].with_suffix('')}-*.png")
+        except SnapshotError as error:
+            self._report(str(error))
 
 
 def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:

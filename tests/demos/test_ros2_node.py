@@ -79,7 +79,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
 
     def stamped(wall_ns: int) -> bool:
         broadcasts[-1].publish("mask", mask(1).to_fields())
-        image = message_types._store().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
+        image = message_types.load_types().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
         return image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + wall_ns
 
     try:
@@ -96,7 +96,7 @@ def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch)
     assert not thread.is_alive()
     kind, data = ros.published["/eyes/mask"]
     assert kind == "sensor_msgs/msg/Image"
-    image = message_types._store().deserialize_cdr(data, kind)
+    image = message_types.load_types().deserialize_cdr(data, kind)
     np.testing.assert_array_equal(image.data.reshape(image.height, image.width) > 0, mask(1).mask)
     kind, data = ros.published["/eyes/object/pose"]
-    assert message_types._store().deserialize_cdr(data, kind).header.frame_id == FRAME_ID
+    assert message_types.load_types().deserialize_cdr(data, kind).header.frame_id == FRAME_ID

@@ -23,7 +23,7 @@ from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import detect_visits, group_by_object
 from realtime.robotics.ros2.bag import write_bag
-from realtime.robotics.ros2.message_types import check_rosbags
+from realtime.robotics.ros2.message_types import load_types
 
 
 def export(recording: RecordingReader, labels: LabelFile, targets: ExportTargets, console: Console) -> Iterator[str]:
@@ -32,7 +32,7 @@ def export(recording: RecordingReader, labels: LabelFile, targets: ExportTargets
     Nothing is begun unless every target is free. Ctrl-C leaves complete targets only.
     """
     if targets.ros2 is not None:
-        check_rosbags()
+        load_types()
     wanted = {kind: path for kind in _EXPORTS if (path := getattr(targets, kind)) is not None}
     for kind, path in wanted.items():
         check_target(path, recording, force=targets.force, is_folder=kind == "coco")

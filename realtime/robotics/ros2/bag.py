@@ -22,7 +22,7 @@ from realtime.recording.format import FRAME, read_frame
 from realtime.recording.labels import LabelFile
 from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.robotics.ros2.convert import UNNAMED_CLASS
-from realtime.robotics.ros2.message_types import check_rosbags, definition, type_hash
+from realtime.robotics.ros2.message_types import definition, load_types, type_hash
 from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, name_ros_topic
 
 CHUNK_BYTES = 1 << 20
@@ -110,14 +110,14 @@ def _read(recording: RecordingReader, entry: RecordingEntry) -> MaskMessage | Ov
 @contextmanager
 def _open_bag(path: Path, stream: str) -> Iterator[_BagWriter]:
     """Open a bag that gets its name only once it is whole; raises `Ros2Error` without rosbags, OSError of the disk."""
-    check_rosbags()
+    load_types()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:
             bag = _BagWriter(file, stream)
             yield bag
-            bag.finish()
+            bag.writer.finish()  # type: ignore[no-untyped-call]
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -126,21 +126,18 @@ def _open_bag(path: Path, stream: str) -> Iterator[_BagWriter]:
 class _BagWriter:
     def __init__(self, file: IO[bytes], stream: str) -> None:
         self._stream, self._channels, self.counts = stream, dict[str, int](), Counter[str]()
-        self._writer = Writer(file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
-        self._writer.start(profile="ros2", library=f"gazecast {version('gazecast')}")
+        self.writer = Writer(file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
+        self.writer.start(profile="ros2", library=f"gazecast {version('gazecast')}")
 
     def write(self, outgoing: OutgoingMessage, log_ns: int) -> None:
         """Add a message; log_ns: when it was recorded, wall clock."""
         topic = outgoing.topic
         if topic not in self._channels:
-            schema = self._writer.register_schema(TOPICS[topic], "ros2msg", definition(TOPICS[topic]).encode())
+            schema = self.writer.register_schema(TOPICS[topic], "ros2msg", definition(TOPICS[topic]).encode())
             # The player of the bag chooses the quality of service: there was no publisher to take it from.
             metadata = {"offered_qos_profiles": "[]", "topic_type_hash": type_hash(TOPICS[topic])}
             name = name_ros_topic(self._stream, topic)
-            self._channels[topic] = self._writer.register_channel(name, "cdr", schema, metadata)
+            self._channels[topic] = self.writer.register_channel(name, "cdr", schema, metadata)
         sequence = self.counts[topic] & 0xFFFFFFFF
-        self._writer.add_message(self._channels[topic], log_ns, outgoing.cdr, log_ns, sequence)
+        self.writer.add_message(self._channels[topic], log_ns, outgoing.cdr, log_ns, sequence)
         self.counts[topic] += 1
-
-    def finish(self) -> None:
-        self._writer.finish()  # type: ignore[no-untyped-call]

@@ -21,8 +21,8 @@ from realtime.infra.channels import Latest
 from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw
 from realtime.pipeline.observers import FrameResult
-from realtime.robotics.result_worker import ResultWorker
-from realtime.robotics.ros2.message_types import check_rosbags, definition
+from realtime.pipeline.result_worker import ResultWorker
+from realtime.robotics.ros2.message_types import definition, load_types
 from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, name_ros_topic
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class FoxgloveServer(ResultWorker):
         """
         super().__init__()
         self.host, port = parse_host_port(address)
-        check_rosbags()
+        load_types()
         try:
             import foxglove
         except ImportError:

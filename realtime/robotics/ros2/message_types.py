@@ -11,7 +11,8 @@ from realtime.robotics.ros2.vision_msgs import DEFINITIONS
 
 
 @functools.cache
-def _store() -> Any:
+def load_types() -> Any:
+    """Load the types of ROS 2, once; raises `Ros2Error` where rosbags is missing."""
     try:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError:
@@ -22,14 +23,9 @@ def _store() -> Any:
     return store
 
 
-def check_rosbags() -> None:
-    """Raise `Ros2Error` where the library is missing."""
-    _store()
-
-
 def make_message(type_name: str, **fields: Any) -> Any:
     """Make a message of a type such as sensor_msgs/msg/Image from all its fields; mappings stand for nested ones."""
-    store = _store()
+    store = load_types()
     kinds = dict(store.fielddefs[type_name][1])
     return store.types[type_name](**{name: _convert(value, kinds[name]) for name, value in fields.items()})
 
@@ -47,14 +43,14 @@ def _convert(value: Any, kind: Any) -> Any:
 
 def cdr(message: Any) -> bytes:
     """Serialize a message as ROS 2 sends and records it: CDR, little-endian, with its 4 bytes of header."""
-    return bytes(_store().serialize_cdr(message, message.__msgtype__, little_endian=True))
+    return bytes(load_types().serialize_cdr(message, message.__msgtype__, little_endian=True))
 
 
 def definition(type_name: str) -> str:
     """Return the definition of a type and of all types that it contains, in the format `ros2msg`."""
-    return str(_store().generate_msgdef(type_name, ros_version=2)[0])
+    return str(load_types().generate_msgdef(type_name, ros_version=2)[0])
 
 
 def type_hash(type_name: str) -> str:
     """Return the hash by which ROS 2 distinguishes types (REP-2011): RIHS01_ and 64 hexadecimal digits."""
-    return str(_store().hash_rihs01(type_name))
+    return str(load_types().hash_rihs01(type_name))

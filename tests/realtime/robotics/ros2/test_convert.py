@@ -35,7 +35,7 @@ PUBLISHED = {
 
 
 def through(message: Any) -> Any:
-    return message_types._store().deserialize_cdr(cdr(message), message.__msgtype__)
+    return message_types.load_types().deserialize_cdr(cdr(message), message.__msgtype__)
 
 
 def head() -> Any:
@@ -156,7 +156,7 @@ def test_transforms_take_a_point_of_the_child_to_the_parent() -> None:
 
 
 def test_a_missing_library_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    message_types._store.cache_clear()
+    message_types.load_types.cache_clear()
     monkeypatch.setitem(sys.modules, "rosbags.typesys", None)
     with pytest.raises(Ros2Error, match=r"pip install -e '.\[robotics\]'"):
         make_message("std_msgs/msg/Header")

@@ -71,7 +71,7 @@ class Client:
         code, subscription, _ = struct.unpack_from("<BIQ", data)
         assert code == 1
         topic = self._topics[subscription]
-        return topic, message_types._store().deserialize_cdr(data[13:], TOPICS[topic])
+        return topic, message_types.load_types().deserialize_cdr(data[13:], TOPICS[topic])
 
 
 def talk(server: FoxgloveServer, dialogue: Callable[[Client], Any]) -> None:
