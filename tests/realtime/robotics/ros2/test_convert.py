@@ -108,7 +108,7 @@ def test_cameras(camera: CameraModel, model: str, coefficients: list[float]) -> 
 def test_a_lens_that_ros_does_not_know_is_refused() -> None:
     @dataclasses.dataclass(frozen=True, slots=True)
     class Prism(PinholeCamera):
-        _LENGTHS = (12,)
+        _LENS = PinholeCamera._LENS._replace(lengths=(12,))
 
     with pytest.raises(Ros2Error, match=r"Prism with 12 lens coefficients.*plumb_bob.*rational_polynomial.*equidist"):
         convert.camera_info(Prism(SIZE, 60, 61, 31, 23, (0.0,) * 12), head())
