@@ -93,5 +93,4 @@ class TerminalProgress(ProgressReporter):
             self._bar.start()
         self._bar.update(self._task, completed=done, total=total or None, description=text)
         if total and done >= total:
-            self._bar.stop()
-            self._bar = None
+            self.stop()

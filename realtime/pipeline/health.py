@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from realtime.types import SourceStatus
@@ -12,34 +11,26 @@ SILENT_NS = 1_000_000_000
 """Frames arrive at 5 Hz or more and gaze at 30 Hz or more: a second without either is an error, not a pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class HealthInputs:
-    """Holds the inputs of `assess_health`.
+def assess_health(
+    *,
+    is_ready: bool,
+    is_stopping: bool,
+    frames: SourceStatus,
+    gaze: SourceStatus,
+    frame_age_ns: int | None,
+    gaze_age_ns: int | None,
+    error: str = "",
+) -> tuple[HealthState, str]:
+    """Return the state and its reason; the reason is empty when nothing is wrong.
 
     Ages are ns since the last frame and gaze sample; None if there was none.
     error: the present errors of stages and observers, "" if there are none.
     """
-
-    is_ready: bool
-    is_stopping: bool
-    frames: SourceStatus
-    gaze: SourceStatus
-    frame_age_ns: int | None
-    gaze_age_ns: int | None
-    error: str = ""
-
-
-def assess_health(inputs: HealthInputs) -> tuple[HealthState, str]:
-    """Return the state and its reason; the reason is empty when nothing is wrong."""
-    if inputs.is_stopping:
+    if is_stopping:
         return "stopping", ""
-    reasons = [
-        _explain_silence("frames", inputs.frames, inputs.frame_age_ns),
-        _explain_silence("gaze", inputs.gaze, inputs.gaze_age_ns),
-        inputs.error,
-    ]
+    reasons = [_explain_silence("frames", frames, frame_age_ns), _explain_silence("gaze", gaze, gaze_age_ns), error]
     reason = "; ".join(filter(None, reasons))
-    if not inputs.is_ready:
+    if not is_ready:
         return "starting", reason
     return ("degraded", reason) if reason else ("running", "")
 

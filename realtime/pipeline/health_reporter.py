@@ -11,7 +11,7 @@ from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.machine import measure_memory_mib
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.encode_worker import EncodeWorker
-from realtime.pipeline.health import HealthInputs, assess_health
+from realtime.pipeline.health import assess_health
 from realtime.types import FrameSource, GazeSource, SourceStatus
 
 HEALTH_S = 1.0
@@ -46,11 +46,11 @@ class HealthReporter:
         context, at_ns = self._context, now_ns()
         errors = self._errors(at_ns)
         frames, gaze = self._frames.status(), self._gaze.status()
-        inputs = HealthInputs(
-            context.ready.is_set(), context.stopping.is_set(), frames, gaze,
-            context.metrics.age_ns("frames", at_ns), context.metrics.age_ns("gaze", at_ns), "; ".join(errors),
+        state, reason = assess_health(
+            is_ready=context.ready.is_set(), is_stopping=context.stopping.is_set(), frames=frames, gaze=gaze,
+            frame_age_ns=context.metrics.age_ns("frames", at_ns), gaze_age_ns=context.metrics.age_ns("gaze", at_ns),
+            error="; ".join(errors),
         )  # fmt: skip
-        state, reason = assess_health(inputs)
         snapshot = context.metrics.snapshot(at_ns)
         dropped = self._count_drops(snapshot.dropped, frames, gaze)
         engine = asdict(self.decoder.info) if self.decoder is not None else {}

@@ -1,1 +1,1 @@
-"""Turns frames, gaze and keyframes into the mask of what is looked at. Pure: no thread, clock or socket."""
+"""Turns frames, gaze and keyframes into the mask of the object under the gaze. Pure: no thread, clock or socket."""

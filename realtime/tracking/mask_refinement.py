@@ -17,13 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Image, Mask
+from engines import Floats, Image, Mask
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.running_mean import running_mean
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import Frame
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,8 @@ def sharpen_edges(
     # Bilinear: averaging by area costs as much as all the rest.
     small = np.asarray(cv2.resize(image[rows, columns], size, interpolation=cv2.INTER_LINEAR), np.uint8)
     inside = _resample(mask.astype(np.float32), out.shape, rows, columns, size) > 0.5
-    if similarity is None:
-        doubt = np.zeros(inside.shape, np.float32)
-    else:
+    doubt = np.zeros(inside.shape, np.float32)
+    if similarity is not None:
         doubt = np.clip(1 - 2 * _resample(similarity, out.shape, rows, columns, size), 0, 1)
         doubt = np.asarray(cv2.blur(doubt, (5, 5)), np.float32)
     odds = _log_odds(small, inside, doubt, age, use)
@@ -200,24 +197,22 @@ def remove_small_regions(mask: Mask, point_px: tuple[float, float] | None = None
 
 
 class MaskRefiner:
-    """Refines the shown mask within the time between two frames. One thread."""
+    """Refines the shown mask within the time between two frames. One thread.
+
+    interval_ns: mean time between two frames; 0 while unknown.
+    """
 
     def __init__(
         self, clock_ns: Callable[[], int], settings: RefinementSettings, frame_share: float, *, hurry: bool
     ) -> None:
         """frame_share: part of the time between frames within which a mask must be ready. hurry: live input."""
         self._clock_ns, self._settings, self._share, self._hurry = clock_ns, settings, frame_share, hurry
-        self._interval_ns, self._cost_ns = 0.0, 0.0  # running means
-
-    @property
-    def interval_ns(self) -> float:
-        """Mean time between two frames; 0 while unknown."""
-        return self._interval_ns
+        self.interval_ns = self._cost_ns = 0.0  # running means
 
     def observe_frame(self, before: Frame | None, frame: Frame) -> None:
         """Measure the time between two frames."""
         if before is not None and frame.captured_ns > before.captured_ns:
-            self._interval_ns = running_mean(self._interval_ns, frame.captured_ns - before.captured_ns)
+            self.interval_ns = running_mean(self.interval_ns, frame.captured_ns - before.captured_ns)
 
     def refine(self, shown: TrackedMask, frame: Frame, chain: FlowChain | None) -> Mask:
         """Refine a mask to (H, W) bool of the newest frame; `chain` goes from it to the mask's keyframe.
@@ -225,7 +220,7 @@ class MaskRefiner:
         When time is short, only specks are removed: the next frame in time is worth more than a sharp edge.
         """
         provenance, begin_ns = shown.provenance, self._clock_ns()
-        late = begin_ns - frame.received_ns + self._cost_ns > self._share * self._interval_ns
+        late = begin_ns - frame.received_ns + self._cost_ns > self._share * self.interval_ns
         if late and self._hurry:
             # Cheaper on the working grid. The cost decays, so that edges are aligned again when the load is over.
             self._cost_ns *= 0.98

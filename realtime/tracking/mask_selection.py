@@ -12,21 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import MaskCandidates
-
-Floats = NDArray[np.float32]
+from engines import Floats, MaskCandidates
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionSettings:
     """Weights of the selection's criteria; that of the predicted IoU is 1.
 
-    agreement: weightst of the IoU with the shown mask.
-    coverage: weightst of the share of the gaze's error disc inside the mask.
+    agreement: weight of the IoU with the shown mask.
+    coverage: weight of the share of the gaze's error disc inside the mask.
     runaway_area: share of the picture above which a mask is considered background.
     runaway: penalty for that.
-    fate: weightst of the change of motion along the edge, see `realtime.tracking.motion.measure_common_fate`.
-    support: weightst of `compute_support`, once other points have voted.
+    fate: weight of the change of motion along the edge, see `realtime.tracking.motion.common_fate.measure_common_fate`.
+    support: weight of `compute_support`, once other points have voted.
     """
 
     agreement: float = 0.5

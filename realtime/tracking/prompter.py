@@ -102,9 +102,7 @@ class MaskPrompter:
             and math.dist(answer.keyframe_px, prompt_px) <= self._settings.reprompt_radii * estimate.radius_px
         ):
             return answer
-        begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(keyframe.embedding, [Prompt.click(*prompt_px)])[0]
-        decode_ns = (begin_ns, self._clock_ns())
+        candidates, decode_ns = self._decode(keyframe, Prompt.click(*prompt_px))
         self._answer = PromptResult(
             keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, candidates, decode_ns
         )
@@ -118,9 +116,7 @@ class MaskPrompter:
         prompt: with its point first. sample, radius_px: of the gaze that found the object.
         """
         if self._mask_answer is None or self._mask_answer.keyframe is not keyframe:
-            begin_ns = self._clock_ns()
-            candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
-            decode_ns = (begin_ns, self._clock_ns())
+            candidates, decode_ns = self._decode(keyframe, prompt)
             x, y = map(float, prompt.points_px[0])
             self._mask_answer = PromptResult(
                 keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, has_box=True
@@ -129,9 +125,8 @@ class MaskPrompter:
 
     def decode_point(self, answer: PromptResult) -> PromptResult:
         """Decode a result's point without the box, so that candidates may be larger."""
-        begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*answer.keyframe_px)])[0]
-        return replace(answer, candidates=candidates, decode_ns=(begin_ns, self._clock_ns()), has_box=False)
+        candidates, decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
+        return replace(answer, candidates=candidates, decode_ns=decode_ns, has_box=False)
 
     def clear_mask_prompt(self) -> None:
         """Drop the cached result of a held mask, as when it is released."""
@@ -148,6 +143,11 @@ class MaskPrompter:
         others = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*map(float, point)) for point in points])
         self._answer = replace(answer, support=compute_support(answer.candidates, others))
         return True
+
+    def _decode(self, keyframe: Keyframe, prompt: Prompt) -> tuple[MaskCandidates, tuple[int, int]]:
+        begin_ns = self._clock_ns()
+        candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
+        return candidates, (begin_ns, self._clock_ns())
 
     def _locate_prompt(
         self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,15 +68,13 @@ class TrackedMask:
     def warp(self, since: FlowChain) -> TrackedMask:
         """Carry it to the next frame by the motion since the one before."""
         x, y = since.to_now(np.array([self.provenance.point_px], np.float32))[0]
-        provenance = dataclasses.replace(self.provenance, point_px=(float(x), float(y)))
-        return dataclasses.replace(self, logits=since.warp(self.logits), provenance=provenance)
+        provenance = replace(self.provenance, point_px=(float(x), float(y)))
+        return replace(self, logits=since.warp(self.logits), provenance=provenance)
 
     def with_candidate(self, answer: PromptResult, index: int, chain: FlowChain) -> TrackedMask:
         """Replace it by a candidate of a decode; `chain` goes from the newest frame to the decode's keyframe."""
         candidates = answer.candidates
         score = float(np.clip(candidates.predicted_iou[index], 0, 1))
         logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]
-        provenance = dataclasses.replace(
-            self.provenance, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns
-        )
+        provenance = replace(self.provenance, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns)
         return TrackedMask(logits, provenance, answer, index)

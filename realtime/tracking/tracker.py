@@ -7,8 +7,8 @@
     4. `mask_decoding`: of the candidates, the one that agrees with the shown mask is carried to this frame
     5. `shown_mask`: dwell decides whether it is the same object, another one, or whether the last mask goes on
 
-One thread, no sockets, no clock of its own: the same inputs give the same results. What a user asks for between two
-frames (`step_level`, `hold`, `clear`) overrides the gaze, see `user_overrides`.
+One thread, no sockets, no clock of its own: the same inputs give the same results. Commands of the
+user between two frames (`step_level`, `hold`, `clear`) override the gaze, see `user_overrides`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Tracker:
         since = self._motion.chain(before.index) if before is not None else None
         self._filter_gaze(samples, frame)
         if since is not None and before is not None:
-            self._move_points(since, before, frame)
+            self._gaze.move(since.map_points, before.captured_ns, frame.captured_ns)
+            self._shown.dwell.move(since.map_points)
         self._now_ns = frame.captured_ns if self._frame_time else self._clock_ns()
         estimate = self._estimate_gaze(self._now_ns)
         warped = self._warp_shown(since)
@@ -194,11 +195,6 @@ class Tracker:
         newest = self._keyframe.index if self._keyframe is not None else None
         changed = self._selector.should_encode(frame.index, self._motion.grey, newest)
         return changed or newest is None or frame.index - newest > self._settings.motion.ring // 2
-
-    def _move_points(self, since: FlowChain, before: Frame, frame: Frame) -> None:
-        """Carry remembered gaze and objects from the frame before to this one."""
-        self._gaze.move(since.map_points, before.captured_ns, frame.captured_ns)
-        self._shown.dwell.move(since.map_points)
 
     def _warp_shown(self, since: FlowChain | None) -> TrackedMask | None:
         """Carry the shown mask, or the candidate chosen in its place, to the newest frame."""

@@ -75,19 +75,12 @@ SAME_IOU = 0.6
 """A held mask decoded on a newer keyframe is accepted if it overlaps the carried one by this IoU."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MaskPrompt:
-    """A prompt made of a mask, for an older frame. point_px: its most interior point, in the newest frame."""
-
-    prompt: Prompt
-    point_px: tuple[float, float]
-
-
-def make_mask_prompt(mask: Mask, chain: FlowChain) -> MaskPrompt:
+def make_mask_prompt(mask: Mask, chain: FlowChain) -> tuple[Prompt, tuple[float, float]]:
     """Make a prompt of a mask's most interior point and its bounding box, in the older frame.
 
-    mask: (h, w) on the working grid, not empty. A point alone would be ambiguous again, a box alone would include other
-    objects in it. The carried mask is used, not the last prompt, so that moving and turning objects are followed.
+    Returns that point in the newest frame too, px. mask: (h, w) on the working grid, not empty. A point alone would be
+    ambiguous again, a box alone would include other objects in it. The carried mask is used, not the last prompt, so
+    that moving and turning objects are followed.
     """
     rim = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     depth = cv2.distanceTransform(rim, cv2.DIST_L2, 3)[1:-1, 1:-1]
@@ -101,7 +94,7 @@ def make_mask_prompt(mask: Mask, chain: FlowChain) -> MaskPrompt:
     low = np.clip(then[1:].min(0) - scale / 2, 0, last)
     high = np.clip(then[1:].max(0) + scale / 2, 0, last)
     prompt = Prompt(then[:1], np.ones(1, np.int8), np.concatenate([low, high]).astype(np.float32))
-    return MaskPrompt(prompt, (float(now[0, 0]), float(now[0, 1])))
+    return prompt, (float(now[0, 0]), float(now[0, 1]))
 
 
 def redecode_held_mask(
@@ -115,15 +108,15 @@ def redecode_held_mask(
     mask = shown.mask
     if shown.provenance.keyframe.index >= keyframe.index or not mask.any():
         return None
-    made = make_mask_prompt(mask, chain)
-    answer = prompter.decode_mask_prompt(made.prompt, shown.provenance.sample, shown.provenance.radius_px, keyframe)
+    prompt, point_px = make_mask_prompt(mask, chain)
+    answer = prompter.decode_mask_prompt(prompt, shown.provenance.sample, shown.provenance.radius_px, keyframe)
     logits = chain.warp_logits(answer.candidates.logits, answer.candidates.letterbox)
     index, overlap = find_most_similar(logits > 0, mask)
     if overlap < SAME_IOU:
         return None
     score = float(np.clip(answer.candidates.predicted_iou[index], 0, 1))
     decode = replace(
-        shown.provenance, keyframe=keyframe, point_px=made.point_px, score=score, confidence=score * overlap,
+        shown.provenance, keyframe=keyframe, point_px=point_px, score=score, confidence=score * overlap,
         decode_ns=answer.decode_ns,
     )  # fmt: skip
     return TrackedMask(logits[index], decode, answer, index)

@@ -18,7 +18,6 @@ class DwellInput:
         itself. Any resolution that covers the frame, the same for both masks.
     carried: the mask shown last, carried to the newest frame; None if impossible.
     frame_size: (width, height) of the newest frame.
-    iou: of decoded and carried, if known already.
     level: granularity of `decoded`, 0 part to 2 whole, if known.
     is_broken: the motion from the last frame is unknown, so that carried masks do not fit.
     is_held: the shown object stays, wherever the eyes go.
@@ -29,7 +28,6 @@ class DwellInput:
     decoded: Mask | None
     carried: Mask | None
     frame_size: tuple[int, int]
-    iou: float | None = None
     level: int | None = None
     is_broken: bool = False
     is_held: bool = False

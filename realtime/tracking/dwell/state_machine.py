@@ -164,8 +164,7 @@ class DwellStateMachine:
             return True
         if observed.carried is None:
             return tracked.points.compare_to(observed.decoded, observed.frame_size).iou >= self._settings.same_iou
-        iou = compute_iou(observed.decoded, observed.carried) if observed.iou is None else observed.iou
-        return iou >= self._settings.same_iou
+        return compute_iou(observed.decoded, observed.carried) >= self._settings.same_iou
 
     def _has_stayed(self, gaze: GazeEstimate) -> bool:
         """Tell whether the gaze has stayed on the object since its last fixation, within the error radius."""

@@ -10,7 +10,10 @@ ON, OFF = 2.0, 1.5
 
 
 class BinocularPairing:
-    """Compares each sample with the last two; white noise gives a ratio of 1, a moving gaze less."""
+    """Compares each sample with the last two; white noise gives a ratio of 1, a moving gaze less.
+
+    last: up to two samples, px, oldest first; emptied after a gap, while the learnt distances are kept.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -20,10 +23,6 @@ class BinocularPairing:
         self.last: list[tuple[float, float]] = []
         self._to_last = self._to_before = 0.0
         self.alternating = False
-
-    def restart(self) -> None:
-        """Forget the last samples after a gap, but keep the learnt distances."""
-        self.last = []
 
     def update(self, x: float, y: float, min_px: float, max_px: float) -> tuple[float, float]:
         """Return the sample, or its mean with the one before while the eyes alternate by more than `min_px`.

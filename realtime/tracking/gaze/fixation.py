@@ -33,14 +33,6 @@ class FixationPoint:
     sample: GazeSample
 
 
-@dataclass(frozen=True, slots=True)
-class FixationDrift:
-    """Drift of a segment: px and seconds between the means of its older and newer half."""
-
-    moved_px: float
-    over_s: float
-
-
 class FixationSegment:
     """Points of one fixation or pursuit, oldest first."""
 
@@ -93,13 +85,16 @@ def measure_spread(table: NDArray[np.float64], point_px: tuple[float, float]) ->
     return float(np.partition(apart, len(apart) // 2)[len(apart) // 2])
 
 
-def measure_drift(table: NDArray[np.float64]) -> FixationDrift | None:
-    """Measure the window's drift; None while there are too few samples or too little time."""
+def measure_drift(table: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Measure the drift: px and seconds between the means of the older and the newer half of the window.
+
+    None while there are too few samples or too little time.
+    """
     if len(table) < 4 or table[-1, 0] - table[0, 0] < DRIFT_S:
         return None
     half = len(table) // 2
     seconds, x, y = table[-half:].mean(axis=0) - table[:half].mean(axis=0)
-    return FixationDrift(float(np.hypot(x, y)), float(seconds))
+    return float(np.hypot(x, y)), float(seconds)
 
 
 def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -89,11 +89,10 @@ class FixationTracker:
     def classify(self, segment: FixationSegment, noise_deg: float) -> tuple[EyeMovement, tuple[float, float], float]:
         """Classify a fixation (geometric median) or pursuit (smoothed point); returns kind, point and spread, px."""
         table = segment.table()
-        drift = measure_drift(table)
-        if drift is not None:
-            by_speed = self._settings.pursuit_deg_per_s * drift.over_s
-            least_px = max(by_speed, PURSUIT_NOISE_FACTOR * noise_deg) * self._deg_px
-            if drift.moved_px > least_px:
+        if (drift := measure_drift(table)) is not None:
+            moved_px, over_s = drift
+            by_speed = self._settings.pursuit_deg_per_s * over_s
+            if moved_px > max(by_speed, PURSUIT_NOISE_FACTOR * noise_deg) * self._deg_px:
                 return "pursuit", self.smooth_px, measure_spread(table, self.smooth_px)
         point_px = estimate_centre(table)
         return "fixation", point_px, measure_spread(table, point_px)

@@ -107,7 +107,7 @@ class GazeFilter:
     def _process(self, sample: GazeSample, x: float, y: float) -> None:
         """Process a sample in order: pair the eyes, then continue the fixation, the saccade or land."""
         if self._gate.away_s:
-            self._eyes.restart()
+            self._eyes.last = []
         if self._gate.away_s > self._settings.lost_s:
             self._fixations.reset()
         x, y = self._eyes.update(x, y, ALTERNATION_DEG * self._deg_px, MAX_STEP_DEG * self._deg_px)

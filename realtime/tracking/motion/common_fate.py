@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.tracking.motion.flow_chain import Floats
+from engines import Floats
 
 REACH = 3
 """Pixels on either side of an edge over which motion is averaged; the flow is smooth over about this distance."""

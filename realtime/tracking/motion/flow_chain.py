@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Letterbox
+from engines import Floats, Letterbox
 from realtime.types import Mask
 
-Floats = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from realtime.tracking.motion.flow_chain import Floats, FlowChain, Grey, pixel_grid, sample_bilinear
+from engines import Floats
+from realtime.tracking.motion.flow_chain import FlowChain, Grey, pixel_grid, sample_bilinear
 from realtime.types import Frame
 
 

@@ -1,15 +1,13 @@
 import pytest
 
-from realtime.pipeline.health import HealthInputs, assess_health
+from realtime.pipeline.health import assess_health
 from realtime.types import SourceStatus
 
 S = 1_000_000_000
 FINE, GONE = SourceStatus("running"), SourceStatus("connecting", "asking tcp://10.0.0.1:50020")
 
 
-def signs(**change):
-    values = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200)
-    return HealthInputs(**{**values, **change})
+INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200)
 
 
 @pytest.mark.parametrize(
@@ -27,4 +25,4 @@ def signs(**change):
     ],
 )  # fmt: skip
 def test_state_and_reason(change, state, reason):
-    assert assess_health(signs(**change)) == (state, reason)
+    assert assess_health(**{**INPUTS, **change}) == (state, reason)
