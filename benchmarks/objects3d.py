@@ -7,7 +7,7 @@ depth that is smeared over edges. Of each box at least two faces are seen from l
 is. "moving" is the quick box of one picture, "locked" the smallest one through the pose filter over ten pictures. Turns
 are between the nearest namings of the axes.
 BIN: `arc2017_bin` (color.png, depth_mm.png, instances.png, meta.json). Its true masks: the mean of the points against
-that of all that hang together in space, and the sides against a slow search for the smallest box round all kept pixels
+that of all points connected in space, and the sides against a slow search for the smallest box round all kept pixels
 (`tests/calibration/objects/slow.py`). One look each: the picture as a clip, eyes that rest at the mask's deepest point,
 the whole pipeline with its engine; right is an IoU of 0.5 with the true mask, errors are against the true mask's.
 Times: medians of the thread's CPU time, which other programs lengthen less than the clock's, and of the clock's.

@@ -55,7 +55,7 @@ class CameraModel:
             expected = ", ".join(map(str, self._LENS.lengths))
             raise CalibrationError(
                 f"a {self.model} camera has {expected} lens coefficients, got {len(self.coefficients)}; "
-                "models with thin prism or tilted sensor are not known here"
+                "models with thin prism or tilted sensor are not supported"
             )
 
     @classmethod
@@ -155,7 +155,10 @@ class CameraModel:
 
 @dataclass(frozen=True, slots=True)
 class PinholeCamera(CameraModel):
-    """A camera that has OpenCV's standard lens: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 ordinary, 8 wide, up to 110 degrees."""
+    """A camera that has OpenCV's standard lens.
+
+    Coefficients: k1 k2 p1 p2 [k3 [k4 k5 k6]]; 5 for ordinary, 8 for wide lenses, up to 110 degrees.
+    """
 
     model = "pinhole"
     _LENS = lens.PINHOLE

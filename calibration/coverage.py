@@ -21,6 +21,7 @@ from calibration.pose import estimate_pose
 
 Tilt = Literal["facing", "left", "right", "top", "bottom"]
 """The board edge, as seen in the picture, that is farther away."""
+_LEANING_TILTS: tuple[Tilt, ...] = ("left", "right", "top", "bottom")
 ROWS, COLUMNS = 4, 6
 MIN_CORNERS_PER_CELL = 6
 MIN_VIEWS = 12
@@ -42,18 +43,18 @@ class FieldCoverage:
     def share(self) -> float:
         """The completeness, 0..1."""
         cells = float(np.minimum(self.counts / MIN_CORNERS_PER_CELL, 1).mean())
-        tilts = [min(self.tilts[tilt] / MIN_VIEWS_PER_TILT, 1.0) for tilt in get_args(Tilt) if tilt != "facing"]
+        tilts = [min(self.tilts[tilt] / MIN_VIEWS_PER_TILT, 1.0) for tilt in _LEANING_TILTS]
         return (cells + sum(tilts) / len(tilts) + min(self.views / MIN_VIEWS, 1)) / 3
 
     @property
     def is_complete(self) -> bool:
         """Whether 90 % of the cells, every tilt and enough views are covered."""
-        return self.next_instruction == ""
+        return not self.next_instruction
 
     @property
     def missing_tilts(self) -> tuple[Tilt, ...]:
         """The tilts with too few views."""
-        return tuple(t for t in get_args(Tilt) if t != "facing" and self.tilts[t] < MIN_VIEWS_PER_TILT)
+        return tuple(tilt for tilt in _LEANING_TILTS if self.tilts[tilt] < MIN_VIEWS_PER_TILT)
 
     @property
     def emptiest_cell(self) -> tuple[int, int] | None:
@@ -75,7 +76,7 @@ class FieldCoverage:
             edge = self.missing_tilts[0]
             return f"lean the board so that its {edge} edge is farther away, by 20 to 40 degrees"
         if self.views < MIN_VIEWS:
-            return f"take {MIN_VIEWS - self.views} more, nearer and farther"
+            return f"add {MIN_VIEWS - self.views} more, nearer and farther"
         return ""
 
 
@@ -99,9 +100,8 @@ def estimate_tilt(detection: BoardDetection) -> Tilt | None:
     An assumed field of view (60 degrees over the longer side) is good enough to distinguish tilted from facing.
     """
     width, height = detection.size
-    assumed_camera = PinholeCamera(
-        detection.size, focal := 0.87 * max(width, height), focal, (width - 1) / 2, (height - 1) / 2
-    )
+    focal = 0.87 * max(width, height)
+    assumed_camera = PinholeCamera(detection.size, focal, focal, (width - 1) / 2, (height - 1) / 2)
     try:
         pose = estimate_pose(assumed_camera, detection.object_points, detection.points_px)
     except CalibrationError:

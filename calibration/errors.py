@@ -1,4 +1,4 @@
-"""Defines the errors of calibration; each message says what came, what was expected and what to do."""
+"""Defines the errors of calibration; each message gives the actual and the expected value, and the remedy."""
 
 from __future__ import annotations
 

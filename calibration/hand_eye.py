@@ -58,8 +58,8 @@ class StationResidual:
 class HandEyeResult:
     """Holds the transforms X and Y, named in the module's table, and their quality.
 
-    rms: over the accepted stations. turn_rad: the largest rotation between two stations; second_turn_rad: the rms
-    rotation about axes perpendicular to the main one.
+    rms: over the accepted stations. max_rotation_rad: between two stations; secondary_rotation_rad: the
+    rms rotation about axes perpendicular to the main one.
     """
 
     setup: Setup
@@ -99,15 +99,15 @@ def solve_hand_eye(
         )
     kept, bad = list(stations), list[StationResidual]()
     while True:
-        turn, second = _measure_rotations(kept)
+        max_rotation, secondary_rotation = _measure_rotations(kept)
         problem = _HandEyeProblem(kept, setup)
         x = _solve_park_martin(problem) if method == "joint" else _solve_opencv(problem, method)
         y = average_poses([h @ x @ c for h, c in zip(problem.robot_poses, problem.board_poses, strict=True)])
         x, y, spread_x, spread_y = _refine_jointly(problem, x, y, optimize=method == "joint")
         metres, radians = (np.linalg.norm(each, axis=1) for each in problem.residuals(x, y))
         worst, ratio = _find_worst(metres, radians)
-        enough = len(kept) <= max(MIN_POSES, RECOMMENDED_POSES // 2) or len(bad) >= len(stations) // 3
-        if not reject_outliers or enough or ratio <= MAX_RESIDUAL_RATIO:
+        is_enough = len(kept) <= max(MIN_POSES, RECOMMENDED_POSES // 2) or len(bad) >= len(stations) // 3
+        if not reject_outliers or is_enough or ratio <= MAX_RESIDUAL_RATIO:
             break
         reason = (
             f"{1000 * metres[worst]:.1f} mm and {math.degrees(radians[worst]):.2f} deg off, {ratio:.0f} times the "
@@ -118,7 +118,7 @@ def solve_hand_eye(
     residuals = [StationResidual(s.name, float(m), float(r)) for s, m, r in zip(kept, metres, radians, strict=True)]
     return HandEyeResult(
         setup, method, UncertainTransform(x, spread_x), UncertainTransform(y, spread_y), _rms(metres), _rms(radians),
-        tuple(sorted(residuals + bad, key=lambda residual: residual.name)), turn, second,
+        tuple(sorted(residuals + bad, key=lambda residual: residual.name)), max_rotation, secondary_rotation,
     )  # fmt: skip
 
 

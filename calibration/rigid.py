@@ -123,8 +123,8 @@ class RigidTransform:
 
     def distance_to(self, other: RigidTransform) -> tuple[float, float]:
         """Compute (metres, radians) to another transform of the same frames."""
-        turn = rotvec_from_rotation(self.rotation.T @ other.rotation)
-        return float(np.linalg.norm(self.translation_m - other.translation_m)), float(np.linalg.norm(turn))
+        rotvec = rotvec_from_rotation(self.rotation.T @ other.rotation)
+        return float(np.linalg.norm(self.translation_m - other.translation_m)), float(np.linalg.norm(rotvec))
 
     def to_dict(self) -> dict[str, list[float]]:
         """Convert it to JSON values: translation and quaternion."""
@@ -152,7 +152,10 @@ def rotvec_from_rotation(rotation: Floats) -> Floats:
 
 
 def rotvecs_from_rotations(rotations: Floats) -> Floats:
-    """Compute the logarithms of (N, 3, 3): (N, 3) axes times angles in 0..pi; exact near 0 and pi, too."""
+    """Compute the (N, 3) logarithms of (N, 3, 3) rotations.
+
+    Axes times angles in 0..pi; exact near 0 and pi, too.
+    """
     odd = rotations[:, (2, 0, 1), (1, 2, 0)] - rotations[:, (1, 2, 0), (2, 0, 1)]
     sine, cosine = np.linalg.norm(odd, axis=1) / 2, (np.trace(rotations, axis1=1, axis2=2) - 1) / 2
     angle = np.arctan2(sine, cosine)

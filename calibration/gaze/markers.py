@@ -48,7 +48,7 @@ def _centre(four: np.ndarray[tuple[int, ...], np.dtype[np.float64]], shrink: flo
     """Intersect the diagonals: the marker's middle under perspective, too."""
     a, b, c, d = four
     along, across, between = c - a, d - b, b - a
-    turn = along[0] * across[1] - along[1] * across[0]
-    share = (between[0] * across[1] - between[1] * across[0]) / turn if abs(turn) > 1e-9 else 0.5
+    area = along[0] * across[1] - along[1] * across[0]
+    share = (between[0] * across[1] - between[1] * across[0]) / area if abs(area) > 1e-9 else 0.5
     x, y = a + share * along
     return float((x + 0.5) / shrink - 0.5), float((y + 0.5) / shrink - 0.5)

@@ -24,7 +24,7 @@ _BISECTIONS = 24
 
 @dataclass(frozen=True, slots=True)
 class FlatView:
-    """A view that has no camera model: a constant number of pixels per degree, which ignores the lens."""
+    """A view that ignores the lens: it has a constant number of pixels per degree."""
 
     size: tuple[int, int]
     is_exact: bool = False
@@ -120,19 +120,19 @@ def view_from_dict(fields: dict[str, Any]) -> FieldView:
 
 
 def _convert_or_extrapolate(points: ArrayLike, start: Floats, convert: Callable[[Floats], Floats]) -> Floats:
-    """Convert (N, 2); beyond the valid places, extrapolate linearly from the outermost one on the line from `start`."""
+    """Convert (N, 2) points; beyond valid ones, extrapolate from the outermost on the line from `start`."""
     every = np.asarray(points, np.float64)
     out = convert(every)
     is_outside = np.isnan(out[:, 0]) & np.isfinite(every).all(1)
     if not is_outside.any():
         return out
-    way = every[is_outside] - start
-    low, high = np.zeros(len(way)), np.ones(len(way))
+    direction = every[is_outside] - start
+    low, high = np.zeros(len(direction)), np.ones(len(direction))
     for _ in range(_BISECTIONS):
-        half = (low + high) / 2
-        is_valid = np.isfinite(convert(start + half[:, None] * way)[:, 0])
-        low, high = np.where(is_valid, half, low), np.where(is_valid, high, half)
-    edge, near = convert(start + low[:, None] * way), convert(start + 0.98 * low[:, None] * way)
+        middle = (low + high) / 2
+        is_valid = np.isfinite(convert(start + middle[:, None] * direction)[:, 0])
+        low, high = np.where(is_valid, middle, low), np.where(is_valid, high, middle)
+    edge, near = convert(start + low[:, None] * direction), convert(start + 0.98 * low[:, None] * direction)
     out[is_outside] = edge + (edge - near) / (0.02 * np.maximum(low, 1e-6))[:, None] * (1 - low)[:, None]
     return out
 
@@ -147,5 +147,4 @@ def degrees_to_rays(points_deg: Floats) -> Floats:
 def _rays_to_degrees(rays: Floats) -> Floats:
     across = np.linalg.norm(rays[:, :2], axis=1)
     angle = np.degrees(np.arctan2(across, rays[:, 2]))
-    ways = rays[:, :2] / np.maximum(across, 1e-12)[:, None]
-    return np.asarray(angle[:, None] * ways, np.float64)
+    return np.asarray((angle / np.maximum(across, 1e-12))[:, None] * rays[:, :2], np.float64)

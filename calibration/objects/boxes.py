@@ -79,7 +79,7 @@ def _fit_box(
     grid_directions: int = 0,
     refined: int = 0,
 ) -> OrientedBox:
-    """Fit the best box along the principal axes, the normals of planes and a grid, of which the best are refined."""
+    """Fit the best box along principal axes, normals of planes and a grid, after refining some."""
     centre = cloud.voxel_centroids.mean(0, dtype=np.float64)
     cells = cloud.voxel_centroids - centre.astype(np.float32)
     sample = cells[:: 1 + len(cells) // 1000]

@@ -97,7 +97,7 @@ def convert_to_metres(image: NDArray[np.generic]) -> Depth:
 
 @functools.lru_cache(maxsize=4)
 def compute_ray_grid(camera: CameraModel) -> NDArray[np.float32]:
-    """Compute (H, W, 2) x / z and y / z of each pixel's ray; NaN where the model is invalid."""
+    """Compute each pixel's ray, (H, W, 2) x / z and y / z; NaN without one."""
     wide, high = camera.size
     x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
     plane = camera.normalize_points(np.column_stack([x.ravel(), y.ravel()])).reshape(high, wide, 2)
@@ -127,9 +127,9 @@ def extract_cloud(
     inside, near = mask[crop].astype(np.uint8), np.ascontiguousarray(depth[crop])
     lines = np.ascontiguousarray(compute_ray_grid(camera)[crop]).reshape(-1, 2)
     measured = ((near > 0) & np.isfinite(lines[:, 0]).reshape(near.shape)).astype(np.uint8) & inside
-    size, there = int(np.count_nonzero(inside)), int(np.count_nonzero(measured))
-    valid = there / size
-    if valid < settings.least_valid or there < _MIN_PIXELS:
+    size, measured_count = int(np.count_nonzero(inside)), int(np.count_nonzero(measured))
+    valid = measured_count / size
+    if valid < settings.least_valid or measured_count < _MIN_PIXELS:
         raise CloudError(
             f"{100 * valid:.0f} % of the mask has depth, {100 * settings.least_valid:.0f} % are needed", valid
         )
@@ -137,14 +137,14 @@ def extract_cloud(
     keep, noise_m, pitch_m = _segment_surface(inside, measured, near, per_px, -(-settings.erode_px // step))
     found = np.flatnonzero(keep)
     if len(found) < _MIN_PIXELS:
-        raise CloudError("the depth in the mask does not hang together", valid)
+        raise CloudError("the depth in the mask is not one connected surface", valid)
     points = np.empty((len(found), 3), np.float32)
     points[:, 2] = near.ravel().take(found)
     points[:, :2] = lines.take(found, axis=0) * points[:, 2:]
     voxel_m = settings.voxel_m or _choose_voxel_size(len(points) * pitch_m**2, settings.cells)
     cells, kept, voxel_m = _downsample(points, voxel_m)
     if np.count_nonzero(kept) < _MIN_PIXELS:
-        raise CloudError("the depth in the mask does not hang together", valid)
+        raise CloudError("the depth in the mask is not one connected surface", valid)
     return PointCloud(points[kept], cells, voxel_m, valid, float(kept.sum()) / size, noise_m, pitch_m)
 
 
@@ -212,9 +212,9 @@ def _estimate_noise(depth: Depth, gated: NDArray[np.uint8]) -> float:
 def _local_range(depth: Depth, gated: NDArray[np.uint8]) -> Depth:
     """Compute the largest difference among the measured pixels of each 3 x 3."""
     window = np.ones((3, 3), np.uint8)
-    there = gated > 0
-    high = cv2.dilate(np.where(there, depth, np.float32(-1e9)), window)
-    low = cv2.erode(np.where(there, depth, np.float32(1e9)), window)
+    is_measured = gated > 0
+    high = cv2.dilate(np.where(is_measured, depth, np.float32(-1e9)), window)
+    low = cv2.erode(np.where(is_measured, depth, np.float32(1e9)), window)
     return np.asarray(high - low, np.float32)
 
 
@@ -230,13 +230,16 @@ def _extrapolate_surface(core: NDArray[np.uint8], depth: Depth, radius: int) -> 
         return np.asarray(cv2.boxFilter(of, cv2.CV_64F, (2 * radius + 1,) * 2, normalize=False,
                                         borderType=cv2.BORDER_CONSTANT))  # fmt: skip
 
-    there = core.astype(np.float32)
+    weight = core.astype(np.float32)
     with np.errstate(invalid="ignore", divide="ignore"):
-        count = total(there)
-        mx, my, mz = (total(there * of) / count for of in (x, y, z))
-        xx, xy, yy = total(there * x * x) / count - mx * mx, total(there * x * y) / count - mx * my, total(
-            there * y * y) / count - my * my  # fmt: skip
-        xz, yz = total(there * x * z) / count - mx * mz, total(there * y * z) / count - my * mz
+        count = total(weight)
+
+        def mean(of: NDArray[np.float32]) -> NDArray[np.float64]:
+            return total(weight * of) / count
+
+        mx, my, mz = mean(x), mean(y), mean(z)
+        xx, xy, yy = mean(x * x) - mx * mx, mean(x * y) - mx * my, mean(y * y) - my * my
+        xz, yz = mean(x * z) - mx * mz, mean(y * z) - my * mz
         spread = xx * yy - xy * xy
         plane = mz + ((xz * yy - yz * xy) * (x - mx) + (yz * xx - xz * xy) * (y - my)) / spread
         return np.asarray(np.where((count >= 9) & (spread > 0.5), plane, mz), np.float32)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from calibration.camera import CameraModel
 from calibration.errors import CalibrationError
+from calibration.lens import Floats
 from calibration.objects.cloud import Depth, compute_ray_grid
 from calibration.rigid import RigidTransform
 
@@ -39,23 +40,28 @@ def register_depth(
     points = np.empty((len(valid), 3), np.float32)
     points[:, 2] = z.take(valid)
     points[:, :2] = ray_grid.take(valid, axis=0) * points[:, 2:]
-    points = points @ camera_from_depth.rotation.T.astype(np.float32) + camera_from_depth.translation_m.astype(
-        np.float32
+    rotation, translation = (
+        part.astype(np.float32) for part in (camera_from_depth.rotation, camera_from_depth.translation_m)
     )
+    points = points @ rotation.T + translation
     points = points[points[:, 2] > 1e-3]
     splat = max(1, math.ceil(math.sqrt(camera.fx * camera.fy / (depth_camera.fx * depth_camera.fy)) - 0.05))
     if within is not None:
         points = points[_may_project_inside(points, camera, within, splat)]
     pixels = camera.project(points.astype(np.float64), margin_px=splat)
     is_visible = np.isfinite(pixels[:, 0])
-    pixels, distance = pixels[is_visible], points[is_visible, 2]
+    return _splat_nearest(pixels[is_visible], points[is_visible, 2], camera.size, splat)
+
+
+def _splat_nearest(pixels: Floats, distance: Depth, size: tuple[int, int], splat: int) -> Depth:
+    """Write each point's distance to a square of `splat` px, where it is the nearest; (H, W), 0 for none."""
     order = np.argsort(-distance)  # the nearest is written last
     corner, distance = np.rint(pixels[order] - (splat - 1) / 2).astype(np.int64), distance[order]
-    out = np.full((camera.size[1], camera.size[0]), np.inf, np.float32)
+    out = np.full(size[::-1], np.inf, np.float32)
     for right in range(splat):
         for down in range(splat):
             x, y = corner[:, 0] + right, corner[:, 1] + down
-            inside = (x >= 0) & (x < camera.size[0]) & (y >= 0) & (y < camera.size[1])
+            inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
             layer = np.full_like(out, np.inf)
             layer[y[inside], x[inside]] = distance[inside]
             np.minimum(out, layer, out=out)

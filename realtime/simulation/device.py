@@ -26,7 +26,7 @@ _MAX_LATE_S = 0.25
 
 
 class SimulatedTracker:
-    """A device that plays until it is stopped: `start` it, read `port`, `stop` it; or `serve` until interrupted.
+    """A simulated eye tracker that plays a clip: `start`, read `port`, `stop`; or `serve` until interrupted.
 
     Its gaze is a trace file's points at their own times, or "wander" (see `wandering_gaze`) at `rate_hz`; to both are
     added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). A `TargetClip` in

@@ -1,4 +1,4 @@
-"""What a simulated device shows, frame by frame: pictures ready to be sent, depth where there is some, and the eyes."""
+"""Encodes and loads the frames of a simulated device: pictures, depth where there is some, and where the eyes aim."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ Played = VideoFile | TargetClip | TableClip
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """A frame ready to be sent, `at_s` into a pass of the clip that began at `start_s`; the aim is in its pixels.
+    """A frame that is ready to be sent.
 
+    start_s: of this pass of the clip. at_s: since then. aim: of the eyes, px, None without eyes.
     depth: of every pixel, uint16 little-endian millimetres, 0 for none; None where the clip has none.
     """
 
@@ -38,23 +39,21 @@ class EncodedFrame:
 
     @property
     def due_s(self) -> float:
-        """When it is shown, in seconds since the first frame of all."""
+        """Seconds from the first frame of all until it is due."""
         return self.start_s + self.at_s
 
     @property
     def nbytes(self) -> int:
-        """What it takes to keep it."""
+        """Bytes of its picture and depth."""
         return len(self.jpeg) + len(self.depth or b"")
 
 
 def encode_frames(clip: Played, seed: int | None) -> Iterator[EncodedFrame]:
-    """One pass through a clip. seed: of eyes that wander where the clip has none; None: without any eyes."""
+    """Generate one pass of a clip. seed: of eyes that wander where the clip has none; None: without any eyes."""
     if isinstance(clip, TableClip):
-        for sight in clip.render_views():
-            aim = None if seed is None else sight.aim
-            yield EncodedFrame(
-                0.0, sight.at_s, _encode(sight.image), clip.size, aim, sight.depth.astype("<u2").tobytes()
-            )
+        for view in clip.render_views():
+            aim, depth = None if seed is None else view.aim, view.depth.astype("<u2").tobytes()
+            yield EncodedFrame(0.0, view.at_s, _encode(view.image), clip.size, aim, depth)
     elif isinstance(clip, TargetClip):
         for at_s, image, target in clip.aims():
             yield EncodedFrame(0.0, at_s, _encode(image), clip.size, None if seed is None else target)

@@ -73,7 +73,7 @@ def test_a_large_object_is_subsampled():
 
 
 @pytest.mark.parametrize(
-    ("depth", "reason"), [(0.0, "0 % of the mask has depth, 10 % are needed"), (None, "hang together")]
+    ("depth", "reason"), [(0.0, "0 % of the mask has depth, 10 % are needed"), (None, "one connected surface")]
 )
 def test_a_missing_surface_raises(depth, reason):
     mask = np.zeros((240, 320), bool)

@@ -110,7 +110,7 @@ def test_a_thread_of_pixels_with_a_little_depth_is_a_ray_not_a_frame_without_a_w
     mask[rows], image[:, ::7] = True, 0.8
     now = frame()
     said = placer().locate(now, message(now, mask), depth(now, image), "")
-    assert (said.method, said.reason) == ("ray", "the depth in the mask does not hang together")
+    assert (said.method, said.reason) == ("ray", "the depth in the mask is not one connected surface")
 
 
 def test_a_box_that_open3d_does_not_find_is_the_quick_one(monkeypatch):
