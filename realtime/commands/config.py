@@ -14,6 +14,5 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add_config_flags(add_parser(verbs, "config", _print_config, about))
 
 
-def _print_config(args: argparse.Namespace) -> int:
+def _print_config(args: argparse.Namespace) -> None:
     print(to_toml(read_config(args)), end="")
-    return 0

@@ -15,8 +15,8 @@ from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError
 
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
-Execute = Callable[[argparse.Namespace], int]
-"""Executes a verb and returns its exit code."""
+Execute = Callable[[argparse.Namespace], int | None]
+"""Executes a verb and returns its exit code; None is 0."""
 
 _SETTING_OF_FLAG = {
     "source": "source",

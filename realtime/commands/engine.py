@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engines import EngineError, EngineSettings, Image, load, weights
+from engines import EngineError, EngineSettings, Image, build, load, weights
+from engines.bench import benchmark_engine
+from engines.pictures import read_pictures
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
+from realtime.commands.demo.clip import fetch_clip
 from realtime.errors import SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
@@ -28,9 +31,9 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     ):
         sub = add_parser(engine, name, execute, about)
         _add_engine_flags(sub)
-        if name == "build":
+        if execute is _build:
             sub.add_argument("--force", action="store_true", help="build anew what is there")
-        if name == "bench":
+        if execute is _bench:
             sub.add_argument("--rounds", type=int, default=15, help="runs of each, in turns (default 15)")
     sub = add_parser(engine, "list", _list, "what is in the cache, and whether it may be used")
     sub.add_argument("--json", action="store_true", help="as JSON")
@@ -50,17 +53,15 @@ def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="nothing but one line of JSON on stdout")
 
 
-def _build(args: argparse.Namespace) -> int:
-    from engines import build
-
+def _build(args: argparse.Namespace) -> None:
     settings, folder, frame, pictures = _read_flags(args)
     is_int8 = (args.backend, args.precision) == ("openvino", "int8")
     if is_int8 and not args.force and _is_built(settings, folder, frame):
         print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
-        return 0
+        return
     progress = EngineProgress(TerminalProgress())
     report = build.build_engine(settings, folder, frame, pictures, force=args.force, report=progress)
-    return _print_report(report, args.json)
+    _print_report(report, args.json)
 
 
 def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) -> bool:
@@ -74,39 +75,29 @@ def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) ->
     return True
 
 
-def _verify(args: argparse.Namespace) -> int:
-    from engines import build
-
-    return _print_report(build.verify_engine(*_read_flags(args), report=EngineProgress(TerminalProgress())), args.json)
+def _verify(args: argparse.Namespace) -> None:
+    _print_report(build.verify_engine(*_read_flags(args), report=EngineProgress(TerminalProgress())), args.json)
 
 
-def _bench(args: argparse.Namespace) -> int:
-    from engines.bench import benchmark_engine
-
+def _bench(args: argparse.Namespace) -> None:
     result = benchmark_engine(*_read_flags(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
     if not args.json:
         _print_table(result)
     print(json.dumps(result))
-    return 0
 
 
-def _list(args: argparse.Namespace) -> int:
-    from engines import build
-
+def _list(args: argparse.Namespace) -> None:
     found = build.list_engines()
     if args.json:
         print(json.dumps(found))
-        return 0
+        return
     for item in found:
         print(f"{item['state']:8} {item['bytes'] / 2**20:6.1f} MiB  {Path(item['file']).name}")
     if not found:
         print("no engines yet; they are built when they are first used, or by: gazecast engine build")
-    return 0
 
 
 def _clean(args: argparse.Namespace) -> int:
-    from engines import build
-
     count, size, failed = 0, 0, False
     for found in build.find_unused_files(args.unused_days):
         if not args.dry_run:
@@ -134,9 +125,6 @@ def _parse_days(text: str) -> float:
 
 def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
     """Return the engine settings, weights folder, frame size and pictures that the flags name."""
-    from engines.pictures import read_pictures
-    from realtime.commands.demo.clip import fetch_clip
-
     if args.threads is not None and args.threads < 1:
         raise SettingsError(f"--threads must be at least 1, got {args.threads}")
     settings, frame = read_engine_settings(args, args.threads), parse_size("--frame", args.frame)
@@ -144,16 +132,15 @@ def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[i
     return settings, folder, frame, read_pictures(args.pictures or fetch_clip())
 
 
-def _print_report(report: dict[str, Any], as_json: bool) -> int:
+def _print_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report))
-        return 0
+        return
     gate = report["gate"]
     print(
         f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four "
         f"IoU {gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
     )
-    return 0
 
 
 def _print_table(result: dict[str, Any]) -> None:

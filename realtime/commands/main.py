@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.DEBUG if args.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     execute: Execute = args.verb
     try:
-        return execute(args)
+        return execute(args) or 0
     except RunFailed as error:
         print(f"gazecast: {error}", file=sys.stderr)
         return EXIT_FAILED

@@ -26,20 +26,17 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
             parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="a folder that holds the files")
 
 
-def _list(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> None:
     for model in weights.list_models():
         size = sum(file.size for file in model.files) / 1e6
         state = "cached" if weights.is_cached(model.name, root=args.models) else "-"
         print(f"{model.name:12} {state:7} {size:7.0f} MB  {model.licence}\n{'':12} {model.about}")
-    return 0
 
 
-def _pull(args: argparse.Namespace) -> int:
+def _pull(args: argparse.Namespace) -> None:
     progress = TerminalProgress()
     print(weights.pull_model(args.name, source=args.source, root=args.models, report=progress.show_bytes))
-    return 0
 
 
-def _print_path(args: argparse.Namespace) -> int:
+def _print_path(args: argparse.Namespace) -> None:
     print(weights.model_folder(args.name, root=args.models))
-    return 0

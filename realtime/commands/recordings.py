@@ -115,7 +115,7 @@ def _replay(args: argparse.Namespace) -> int:
     view.progress.show_line(describe_recording(recording))
     config = read_config(args, read_recorded_config(recording))
     if args.exact:
-        return 0 if replay_exactly(recording, config, view.progress, args.out) else 1
+        return int(not replay_exactly(recording, config, view.progress, args.out))
     if "?" in str(args.file):
         raise SettingsError(f"{args.file}: the file's name must not contain a question mark")
     source = f"recording:{args.file}" + ("?realtime=0" if args.fast else "")
@@ -123,12 +123,11 @@ def _replay(args: argparse.Namespace) -> int:
     return 0
 
 
-def _review(args: argparse.Namespace) -> int:
+def _review(args: argparse.Namespace) -> None:
     review(read_config(args, RunConfig()).view, args.file, TerminalProgress())
-    return 0
 
 
-def _export(args: argparse.Namespace) -> int:
+def _export(args: argparse.Namespace) -> None:
     from realtime.commands.export.command import export
     from realtime.commands.replay import describe_recording
     from realtime.recording.labels import load_labels
@@ -139,7 +138,6 @@ def _export(args: argparse.Namespace) -> int:
     terminal.show_line(describe_recording(recording))
     for line in export(recording, labels, targets, terminal.console):
         print(line, flush=True)
-    return 0
 
 
 def _read_targets(args: argparse.Namespace) -> ExportTargets:
@@ -159,14 +157,13 @@ def _read_targets(args: argparse.Namespace) -> ExportTargets:
     return ExportTargets(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
 
 
-def _plot(args: argparse.Namespace) -> int:
+def _plot(args: argparse.Namespace) -> None:
     from realtime.commands.plot.command import plot
     from realtime.recording.labels import load_labels
     from realtime.recording.reader import RecordingReader
 
     recording = RecordingReader(args.file)
     print(plot(recording, load_labels(args.file), args.out or _beside(args.file, ".png"), force=args.force))
-    return 0
 
 
 def _beside(recording: Path, ending: str) -> Path:

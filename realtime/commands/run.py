@@ -31,9 +31,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from realtime.commands.terminal import JsonView, LineView
     from realtime.session.run import run
 
     run(read_config(args), JsonView() if args.json else LineView(), window=args.window)
-    return 0

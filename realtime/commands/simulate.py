@@ -43,7 +43,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--seed", type=int, default=0, help="of the noise, the wandering and the distortion")
 
 
-def _simulate(args: argparse.Namespace) -> int:
+def _simulate(args: argparse.Namespace) -> None:
     from realtime.simulation.calibration_wearer import SimulatedBias
     from realtime.simulation.device import SimulatedTracker
 
@@ -61,7 +61,6 @@ def _simulate(args: argparse.Namespace) -> int:
     )
     print(f"playing {description} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
     device.serve()
-    return 0
 
 
 def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableClip, str]:

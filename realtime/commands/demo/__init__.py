@@ -19,11 +19,10 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--view", action="store_true", help="serve the live page instead, until Ctrl-C")
 
 
-def _demo(args: argparse.Namespace) -> int:
+def _demo(args: argparse.Namespace) -> None:
     from realtime.commands.demo.command import run_demo, view_demo
 
     if args.view:
         view_demo(read_config(args), video=args.video, gaze=args.gaze)
     else:
         run_demo(read_config(args), args.out, video=args.video, gaze=args.gaze)
-    return 0

@@ -19,4 +19,4 @@ def _examine(args: argparse.Namespace) -> int:
 
     report = examine_machine()
     print(report.to_json() if args.json else report.to_text())
-    return 0 if report.is_healthy else 1
+    return int(not report.is_healthy)

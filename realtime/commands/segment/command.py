@@ -62,7 +62,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
         add(f"--{name.replace('_', '-')}", type=kinds[name], metavar=metavar, help=text)
 
 
-def _segment(args: argparse.Namespace) -> int:
+def _segment(args: argparse.Namespace) -> None:
     prompt, settings = _read_prompt(args), _read_settings(args)
     targets = _choose_targets(args.images, args.out)
     terminal = TerminalProgress()
@@ -91,7 +91,6 @@ def _segment(args: argparse.Namespace) -> int:
     if not masks:
         lower = "lower --least-predicted-iou or --least-stability" if prompt is None else "choose another place"
         raise RunFailed(f"nothing was found; {lower}")
-    return 0
 
 
 # -- flags -------------------------------------------------------------------------------------------------------------
