@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 
-def free_name(folder: Path, name: str, ending: str) -> str:
+def find_free_name(folder: Path, name: str, ending: str) -> str:
     """Return the name, numbered from 2 on if the folder already has a file of that name and ending."""
     number, free = 1, name
     while (folder / f"{free}{ending}").exists():

@@ -18,7 +18,7 @@ COLOURS: dict[State, tuple[int, int, int]] = {
 _TINT = 0.42
 
 
-def draw(image: Image, message: MaskResult | None, *, label: bool = True, name: str = "") -> Image:
+def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True, name: str = "") -> Image:
     """Draw mask, gaze and state on a copy of an (H, W, 3) BGR frame.
 
     The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 
 from realtime.comms.messages import OverlayMessage
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.observers import FrameResult
 from realtime.types import FrameRef
@@ -29,7 +29,7 @@ class OverlayWorker:
         context.notify(lambda observer: observer.on_mask(result))
         if not context.options.wants_overlay():
             return
-        drawn = draw(result.frame.image, result.result)
+        drawn = draw_overlay(result.frame.image, result.result)
         encoded, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, context.options.jpeg_quality])
         if encoded:
             message = OverlayMessage(FrameRef.of(result.frame), jpeg.tobytes())

@@ -13,7 +13,7 @@ from pathlib import Path
 from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
-from realtime.media.files import free_name
+from realtime.media.files import find_free_name
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.tracker_log import TrackerCall
@@ -69,7 +69,7 @@ class RecordingController(PipelineObserver):
             now = self._now()
             path = self._settings.folder if file is None else file
             if file is None or path.is_dir() or not path.suffix:
-                path = path / (free_name(path, f"gazecast-{now:%Y%m%d-%H%M%S}", SUFFIX) + SUFFIX)
+                path = path / (find_free_name(path, f"gazecast-{now:%Y%m%d-%H%M%S}", SUFFIX) + SUFFIX)
             wall_ns = time.time_ns() - self._clock_ns()
             about = replace(self._about, started=now.isoformat(), wall_ns=wall_ns, from_start=not self._has_frames)
             self._recorder = RecordingThread(path, about, self._settings, self._clock_ns, self._report_failure)

@@ -11,7 +11,7 @@ import json
 
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.media.jpeg import encode_jpeg
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.result_worker import ResultWorker
 
@@ -41,7 +41,7 @@ class LeRobotCamera(ResultWorker):
         """Draw and send a frame."""
         if result is None or not self._publisher.has_subscribers:
             return
-        jpeg = encode_jpeg(draw(result.frame.image, result.result), self._jpeg_quality)
+        jpeg = encode_jpeg(draw_overlay(result.frame.image, result.result), self._jpeg_quality)
         captured_s = (result.frame.captured_ns + self._wall_ns) / 1e9
         fields = {
             "timestamps": {self._camera: captured_s},

@@ -10,7 +10,7 @@ import cv2
 from realtime.config.schema import RunConfig
 from realtime.errors import RunFailed
 from realtime.infra.interrupts import InterruptHandler
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
@@ -88,7 +88,7 @@ def _wait_for_end(
             stop.wait(POLL_S)
             continue
         if (newest := outputs.newest.slot.get(0)) is not None:
-            window.show(draw(newest.frame.image, newest.result))
+            window.show(draw_overlay(newest.frame.image, newest.result))
         if not window.poll():
             stop.set()
 

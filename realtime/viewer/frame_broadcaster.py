@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from realtime.config.viewer import IDENTITY, Homography, check_homography
 from realtime.media.jpeg import encode_jpeg
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.types import GazeSample, MaskResult
 from realtime.viewer.clients import ClientSlot, ClientSlots
@@ -135,7 +135,7 @@ class _FrameEncoder:
     def _encode(self, request: FrameRequest) -> bytes:
         frame, message = self._result.frame, self._result.result
         if request.kind == "overlay":
-            return encode_jpeg(draw(frame.image, message), self._quality)
+            return encode_jpeg(draw_overlay(frame.image, message), self._quality)
         if request.kind == "edges":
             size = request.size if all(request.size) else frame.size
             return encode_jpeg(draw_edges(message, size, check_homography(request.homography)), self._quality)

@@ -14,8 +14,8 @@ import numpy as np
 
 from realtime.comms.messages import MaskMessage
 from realtime.errors import SnapshotError
-from realtime.media.files import free_name
-from realtime.media.overlay import draw
+from realtime.media.files import find_free_name
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.result_worker import ResultWorker
 from realtime.types import FrameRef
@@ -51,12 +51,12 @@ def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
     `SnapshotError`.
     """
     message, image = result.result, result.frame.image
-    images = {"frame": image, "overlay": draw(image, message)}
+    images = {"frame": image, "overlay": draw_overlay(image, message)}
     if message is not None and message.mask is not None:
         images["mask"] = message.mask.astype(np.uint8) * 255
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        name = free_name(folder, name, ".json")
+        name = find_free_name(folder, name, ".json")
         written = [folder / f"{name}.json"]
         written[0].write_text(json.dumps(_metadata(result), indent=1, allow_nan=False) + "\n")
         for kind, picture in images.items():

@@ -56,7 +56,7 @@ class LatencySample:
     keyframe_age_ms: float
 
 
-def contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3) -> Image:
+def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3) -> Image:
     """Draw shots of one size in a grid, with their times and states; at least one."""
     if not shots:
         raise ValueError("a contact sheet needs at least one shot")
@@ -88,7 +88,7 @@ def contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3)
     return chart.render(figure)
 
 
-def latency_plot(samples: Sequence[LatencySample], title: str, note: str) -> Image:
+def draw_latency_plot(samples: Sequence[LatencySample], title: str, note: str) -> Image:
     """Draw latencies and keyframe ages over the run, and their distribution; at least one sample."""
     if not samples:
         raise ValueError("a latency plot needs at least one sample")

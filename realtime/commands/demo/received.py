@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.commands.demo.figures import LatencySample
-from realtime.commands.demo.scripted_gaze import FPS, ScriptedFixation, settled
+from realtime.commands.demo.scripted_gaze import FPS, ScriptedFixation, list_settled_spans
 from realtime.comms.messages import MaskMessage
 
 
@@ -38,7 +38,7 @@ class ReceivedMask:
         return replace(self.bare, mask=mask)
 
 
-def samples(received: Sequence[ReceivedMask]) -> list[LatencySample]:
+def measure_latencies(received: Sequence[ReceivedMask]) -> list[LatencySample]:
     """Measure the latency of each message, in order; a gaze counts at the first mask made from it."""
     start_s = received[0].bare.frame.timestamp if received else 0.0
     found, last_gaze_s = [], None
@@ -57,13 +57,13 @@ def samples(received: Sequence[ReceivedMask]) -> list[LatencySample]:
     return found
 
 
-def shares(received: Sequence[ReceivedMask]) -> dict[str, float]:
+def share_states(received: Sequence[ReceivedMask]) -> dict[str, float]:
     """Compute the share of messages in each state, 0..1."""
     counts = Counter(entry.bare.state for entry in received)
     return {state: count / len(received) for state, count in counts.most_common()}
 
 
-def moments(
+def select_moments(
     received: Sequence[ReceivedMask], frames: int, fixations: Sequence[ScriptedFixation], most: int = 12
 ) -> list[tuple[str, ReceivedMask]]:
     """Choose the messages to show, with names, in the clip's order.
@@ -78,7 +78,7 @@ def moments(
         step = max(1, len(received) // most)
         return [("", entry) for entry in received[step - 1 :: step][:most]]
     by_frame = {entry.bare.frame.index % frames: entry for entry in received}  # the last repetition wins
-    spans = settled(fixations)
+    spans = list_settled_spans(fixations)
     longest = sorted(sorted(range(len(spans)), key=lambda n: -len(spans[n][1]))[:most])
     found = []
     for name, span in (spans[n] for n in longest):

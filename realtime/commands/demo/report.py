@@ -12,7 +12,7 @@ from rich.table import Table
 
 from engines import Image
 from realtime.commands.demo import figures
-from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
+from realtime.commands.demo.received import ReceivedMask, clip_second, measure_latencies, select_moments, share_states
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.commands.doctor.probes import describe_processor
 from realtime.commands.replay import describe_engine
@@ -20,7 +20,7 @@ from realtime.commands.terminal import PERCENTILES, format_percentiles
 from realtime.comms.messages import HealthMessage
 from realtime.errors import ClipError
 from realtime.infra.progress import show_bar
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.media.video_writer import OverlayWriter
 from realtime.sources.opencv_capture import VideoFile
 
@@ -42,7 +42,7 @@ def draw_report(
     frames: how many the clip has. fixations: those of a scripted gaze, else empty.
     """
     received = result.masks
-    chosen = {one.bare.frame.index: name for name, one in moments(received, frames, fixations)}
+    chosen = {one.bare.frame.index: name for name, one in select_moments(received, frames, fixations)}
     shots: list[figures.FigureFrame] = []
     start_s = received[0].bare.frame.timestamp
     with (
@@ -51,19 +51,19 @@ def draw_report(
     ):
         for done, (one, image) in enumerate(_with_frames(received, clip, frames), start=1):
             message = one.message
-            writer.write(draw(image, message), message.frame.timestamp - start_s)
+            writer.write(draw_overlay(image, message), message.frame.timestamp - start_s)
             on_progress(done)
             if (name := chosen.get(message.frame.index)) is not None:
                 at_s = clip_second(one, frames, clip.fps)
-                picture = draw(image, message, label=False)
+                picture = draw_overlay(image, message, label=False)
                 shots.append(
                     figures.FigureFrame(picture, name, at_s, message.state, message.confidence, message.carried_ms)
                 )
     shots.sort(key=lambda shot: shot.at_s)
     paths = [writer.path, out / "contact-sheet.png", out / "latency.png"]
-    _write(paths[1], figures.contact_sheet(shots, "gazecast demo: the object at the gaze, and its mask"))
+    _write(paths[1], figures.draw_contact_sheet(shots, "gazecast demo: the object at the gaze, and its mask"))
     note = f"{_describe_run(result.health)}; {len(received)} masks: a dot each, lines are half-second medians"
-    _write(paths[2], figures.latency_plot(samples(received), "gazecast demo: latency", note))
+    _write(paths[2], figures.draw_latency_plot(measure_latencies(received), "gazecast demo: latency", note))
     return paths
 
 
@@ -95,7 +95,7 @@ def _describe_run(health: HealthMessage | None) -> str:
 def latency_table(result: DemoResult) -> Table:
     """Tabulate the latencies: those measured at the subscriber, encodes and decodes as published."""
     received = result.masks
-    latencies = figures.list_latencies(samples(received))
+    latencies = figures.list_latencies(measure_latencies(received))
     out = Table()
     for column in ("", *PERCENTILES):
         out.add_column(column, justify="right" if column else "left")
@@ -120,7 +120,7 @@ def summary_lines(result: DemoResult) -> list[str]:
         )
         lines[1] += "  of  " + ", ".join(inputs)
     lines.append(
-        "states          " + ", ".join(f"{state} {100 * part:.0f} %" for state, part in shares(received).items())
+        "states          " + ", ".join(f"{state} {100 * part:.0f} %" for state, part in share_states(received).items())
     )
     if health:
         dropped = ", ".join(f"{name} {count}" for name, count in health.dropped.items()) or "nothing"

@@ -17,12 +17,12 @@ CONFIDENCE = 0.96
 class ScriptedFixation:
     """Holds one fixated object and its (frame, x, y) in the clip, px, interpolated linearly."""
 
-    thing: str
+    name: str
     points: tuple[tuple[float, float, float], ...]
 
 
 CUTS = (30, 76, 137, 187, 242)
-"""Frames before which the clip's scene changes; the eyes rest where they are and land on something new 100 ms later."""
+"""Frames before which the clip's scene changes; the gaze stays in place and lands on a new object 100 ms later."""
 STREET: tuple[ScriptedFixation, ...] = (
     ScriptedFixation("hatch on the bus", ((0, 332, 44), (4, 333, 112), (8, 333, 190), (10, 333, 225))),
     ScriptedFixation("red car", ((15, 575, 8), (20, 578, 20), (24, 580, 28), (31, 582, 46))),
@@ -41,48 +41,43 @@ STREET: tuple[ScriptedFixation, ...] = (
 )
 
 
-def settled(looks: Sequence[ScriptedFixation], cuts: Sequence[int] = CUTS) -> list[tuple[str, range]]:
+def list_settled_spans(fixations: Sequence[ScriptedFixation], cuts: Sequence[int] = CUTS) -> list[tuple[str, range]]:
     """Pair each object with its frames: before the gaze leaves it and before the scene changes."""
     found = []
-    for look, after in zip(looks, [*looks[1:], None], strict=True):
-        first = int(look.points[0][0])
-        # a saccade takes less than two frames, and ends where the next look begins
-        ends = [look.points[-1][0], *(cut - 1 for cut in cuts if cut > first)]
+    for fixation, after in zip(fixations, [*fixations[1:], None], strict=True):
+        first = int(fixation.points[0][0])
+        # a saccade takes less than two frames, and ends where the next fixation begins
+        ends = [fixation.points[-1][0], *(cut - 1 for cut in cuts if cut > first)]
         if after is not None:
             ends.append(after.points[0][0] - 2)
-        found.append((look.thing, range(first, int(min(ends)) + 1)))
+        found.append((fixation.name, range(first, int(min(ends)) + 1)))
     return found
 
 
-def gaze(
-    looks: Sequence[ScriptedFixation], *, fps: float = FPS, rate_hz: float = RATE_HZ
-) -> list[tuple[float, float, float, float]]:  # fmt: skip
+def generate_gaze(fixations: Sequence[ScriptedFixation]) -> list[tuple[float, float, float, float]]:
     """Generate (seconds, x px, y px, confidence) that follows each object, with one saccade between two."""
-    stops = [(frame / fps, x, y) for look in looks for frame, x, y in look.points]
-    starts = {look.points[0][0] / fps for look in looks[1:]}
+    stops = [(frame / FPS, x, y) for fixation in fixations for frame, x, y in fixation.points]
+    starts = {fixation.points[0][0] / FPS for fixation in fixations[1:]}
     samples = []
     index = 0
-    for number in range(int(stops[0][0] * rate_hz), int(stops[-1][0] * rate_hz)):
-        at_s = number / rate_hz
+    for number in range(int(stops[0][0] * RATE_HZ), int(stops[-1][0] * RATE_HZ)):
+        at_s = number / RATE_HZ
         while index + 2 < len(stops) and stops[index + 1][0] <= at_s:
             index += 1
         (from_s, x0, y0), (to_s, x1, y1) = stops[index], stops[index + 1]
         part = (at_s - from_s) / (to_s - from_s)
-        if to_s in starts:  # stay on the old thing, then jump
-            part = _jump(max(0.0, (at_s - to_s + SACCADE_S) / SACCADE_S))
+        if to_s in starts:  # stay on the old object, then make a minimum-jerk movement (Flash and Hogan, 1985)
+            part = max(0.0, (at_s - to_s + SACCADE_S) / SACCADE_S)
+            part = part**3 * (10 - 15 * part + 6 * part**2)
         samples.append((at_s, x0 + part * (x1 - x0), y0 + part * (y1 - y0), CONFIDENCE))
     return samples
 
 
-def _jump(part: float) -> float:
-    """Compute a minimum-jerk movement (Flash and Hogan, 1985)."""
-    return part**3 * (10 - 15 * part + 6 * part**2)
-
-
-def write_trace(path: Path, looks: Sequence[ScriptedFixation] = STREET) -> Path:
+def write_trace(path: Path, fixations: Sequence[ScriptedFixation] = STREET) -> Path:
     """Write the gaze as a trace that `trace:FILE.csv` and the simulated device read."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("timestamp", "x", "y", "confidence"))
-        writer.writerows((f"{at_s:.4f}", f"{x:.2f}", f"{y:.2f}", f"{sure:g}") for at_s, x, y, sure in gaze(looks))
+        gaze = generate_gaze(fixations)
+        writer.writerows((f"{at_s:.4f}", f"{x:.2f}", f"{y:.2f}", f"{sure:g}") for at_s, x, y, sure in gaze)
     return path

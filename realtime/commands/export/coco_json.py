@@ -67,7 +67,7 @@ class CocoAnnotation:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def annotation_fields(annotation: CocoAnnotation) -> dict[str, Any]:
+def convert_annotation(annotation: CocoAnnotation) -> dict[str, Any]:
     """Convert one annotation to a JSON object; raises `AnnotationError`.
 
     `segmentation` is {size: [height, width], counts: compressed run lengths as text}, `bbox` is x, y, width, height of
@@ -126,7 +126,7 @@ def build_dataset(
             raise AnnotationError(f"annotation {annotation.id} is of category {annotation.category_id}, unknown here")
         if annotation.id in written:
             raise AnnotationError(f"there are two annotations {annotation.id}; each needs its own id")
-        written[annotation.id] = annotation_fields(annotation)
+        written[annotation.id] = convert_annotation(annotation)
     dataset: dict[str, Any] = {
         "info": dict(info or {}),
         "images": [asdict(image) for image in images],

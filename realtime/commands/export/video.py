@@ -11,7 +11,7 @@ import numpy as np
 from engines import Image
 from realtime.commands.export.targets import ExportTargets, OnTime, format_count
 from realtime.errors import RecordingError, VideoError
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.media.video_writer import TICKS_PER_S, OverlayWriter
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import pair_frames
@@ -52,7 +52,7 @@ def export_video(
             image = frame.image
             if mask is not None and mask.size == frame.size and (label := labels.get_label(mask.object)).keep:
                 masked += mask.state != "lost"
-                image = draw(image, recording.read_mask(mask.entry), name=label.text)
+                image = draw_overlay(image, recording.read_mask(mask.entry), name=label.text)
             writer.write(fit_image(image, writer.size), last_s)
         if writer is None:
             raise RecordingError(f"{recording.path} holds no frame that can be shown")

@@ -19,7 +19,7 @@ from realtime.comms.object3d import Object3dMessage
 from realtime.errors import Ros2Error, TransportError
 from realtime.infra.channels import Latest
 from realtime.media.jpeg import encode_jpeg
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.result_worker import ResultWorker
 from realtime.robotics.ros2.message_types import definition, load_types
@@ -127,7 +127,7 @@ class FoxgloveServer(ResultWorker):
             jpeg = frame.jpeg if frame.jpeg is not None else encode_jpeg(frame.image, self._jpeg_quality)
             self._send(self._translator.translate_image(jpeg, "jpeg", frame.captured_ns))
         if self._is_wanted("overlay/compressed"):
-            jpeg = encode_jpeg(draw(frame.image, message), self._jpeg_quality)
+            jpeg = encode_jpeg(draw_overlay(frame.image, message), self._jpeg_quality)
             self._send(self._translator.translate_image(jpeg, "jpeg", frame.captured_ns, "overlay/compressed"))
         if message is not None:
             self._send(self._translator.translate_mask(message))

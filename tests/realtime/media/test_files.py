@@ -1,14 +1,14 @@
 import pytest
 
-from realtime.media.files import free_name, write_atomically
+from realtime.media.files import find_free_name, write_atomically
 
 
 def test_a_name_that_is_taken_is_numbered(tmp_path):
-    assert free_name(tmp_path, "run", ".mcap") == "run"
+    assert find_free_name(tmp_path, "run", ".mcap") == "run"
     (tmp_path / "run.mcap").touch()
-    assert free_name(tmp_path, "run", ".mcap") == "run-2"
+    assert find_free_name(tmp_path, "run", ".mcap") == "run-2"
     (tmp_path / "run-2.mcap").touch()
-    assert free_name(tmp_path, "run", ".mcap") == "run-3"
+    assert find_free_name(tmp_path, "run", ".mcap") == "run-3"
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):

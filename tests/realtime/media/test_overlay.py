@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from realtime.comms.messages import MaskMessage
-from realtime.media.overlay import COLOURS, draw
+from realtime.media.overlay import COLOURS, draw_overlay
 from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
 
 
@@ -18,7 +18,7 @@ def test_the_mask_is_tinted_towards_its_colour_and_the_rest_is_untouched(state):
     image = np.full((80, 120, 3), 90, np.uint8)
     mask = np.zeros((80, 120), bool)
     mask[40:70, 60:110] = True
-    out = draw(image, message(mask, state), label=False)
+    out = draw_overlay(image, message(mask, state), label=False)
     assert (image == 90).all()
     colour = np.array(COLOURS[state], float)
     assert np.abs(out[55, 85] - (0.58 * 90 + 0.42 * colour)).max() < 2
@@ -27,26 +27,27 @@ def test_the_mask_is_tinted_towards_its_colour_and_the_rest_is_untouched(state):
 
 def test_lost_and_empty_masks_and_gaze_outside_the_frame_are_drawn():
     image = np.zeros((80, 120, 3), np.uint8)
-    assert draw(image, message(None, "lost", gaze=(-500.0, 900.0))).shape == image.shape
-    assert draw(image, message(np.zeros((80, 120), bool))).any()
+    assert draw_overlay(image, message(None, "lost", gaze=(-500.0, 900.0))).shape == image.shape
+    assert draw_overlay(image, message(np.zeros((80, 120), bool))).any()
 
 
 def test_a_mask_at_the_border_stays_in_the_picture():
     mask = np.zeros((80, 120), bool)
     mask[-1, -1] = mask[0, 0] = True
-    assert draw(np.zeros((80, 120, 3), np.uint8), message(mask), label=False)[79, 119].any()
+    assert draw_overlay(np.zeros((80, 120, 3), np.uint8), message(mask), label=False)[79, 119].any()
 
 
 def test_the_name_of_the_object_is_written():
     image = np.zeros((80, 300, 3), np.uint8)
     written = [
-        np.flatnonzero(draw(image, message(None, "lost"), name=name)[:20].any((0, 2))).max() for name in ("", "cup")
+        np.flatnonzero(draw_overlay(image, message(None, "lost"), name=name)[:20].any((0, 2))).max()
+        for name in ("", "cup")
     ]
     assert written[1] > written[0] + 20
 
 
 def test_a_name_keeps_its_umlauts_and_scripts():
     image = np.zeros((240, 400, 3), np.uint8)
-    drawn = [draw(image, message(None, "lost"), name=name)[:22, :200] for name in ("Tür", "Tur", "杯")]
+    drawn = [draw_overlay(image, message(None, "lost"), name=name)[:22, :200] for name in ("Tür", "Tur", "杯")]
     assert all(part.any() for part in drawn)
     assert not np.array_equal(drawn[0], drawn[1])

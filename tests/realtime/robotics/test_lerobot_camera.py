@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from realtime.errors import TransportError
-from realtime.media.overlay import draw
+from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.robotics import lerobot_camera
 from realtime.robotics.lerobot_camera import LeRobotCamera
@@ -56,7 +56,7 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
         assert said["timestamps"] == {"gaze": (captured_ns(index) + WALL_NS) / 1e9}
         packed = base64.b64decode(said["images"]["gaze"], validate=True)
         image = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
-        truth = draw(shown(index).frame.image, mask(index))
+        truth = draw_overlay(shown(index).frame.image, mask(index))
         assert np.abs(image.astype(int) - truth).mean() < 8
         assert np.abs(image.astype(int) - shown(index).frame.image).mean() > 10
 

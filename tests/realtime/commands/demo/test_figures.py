@@ -12,8 +12,8 @@ from realtime.commands.demo.figures import (
     TILE_WIDTH,
     FigureFrame,
     LatencySample,
-    contact_sheet,
-    latency_plot,
+    draw_contact_sheet,
+    draw_latency_plot,
 )
 
 
@@ -28,7 +28,7 @@ def shot(level: int, height: int = 90, width: int = 160) -> FigureFrame:
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (4, 3, 2), (12, 3, 4)])
 def test_every_shot_has_its_tile(count: int, columns: int, rows: int) -> None:
-    sheet = contact_sheet([shot(100 + 10 * index) for index in range(count)], "title")
+    sheet = draw_contact_sheet([shot(100 + 10 * index) for index in range(count)], "title")
     assert sheet.shape[1] == 2 * 24 + columns * TILE_WIDTH + (columns - 1) * 12
     assert sheet.shape[0] == 2 * 24 + 30 + rows * (225 + 44) + (rows - 1) * 12
     for index in range(count):
@@ -38,7 +38,7 @@ def test_every_shot_has_its_tile(count: int, columns: int, rows: int) -> None:
 
 def test_an_empty_sheet_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one shot"):
-        contact_sheet([], "title")
+        draw_contact_sheet([], "title")
 
 
 def samples(gaze_ms: float | None, frame_ms: float, age_ms: float) -> list[LatencySample]:
@@ -47,7 +47,7 @@ def samples(gaze_ms: float | None, frame_ms: float, age_ms: float) -> list[Laten
 
 def test_each_curve_lies_at_its_value() -> None:
     """Of three constants, the line of each lies at the height that its axis gives it."""
-    plot = latency_plot(samples(40, 20, 150), "title", "note")
+    plot = draw_latency_plot(samples(40, 20, 150), "title", "note")
     over = plot[110:332, 64:704]
     rows = {colour: np.nonzero(near(over, colour).sum(axis=1) > 300)[0] for colour in (GAZE_COLOUR, FRAME_COLOUR)}
     # the axis goes from 0 to 50 over 210 px, its top is 6 px into this part
@@ -57,14 +57,14 @@ def test_each_curve_lies_at_its_value() -> None:
 
 
 def test_a_run_without_new_gaze_is_drawn() -> None:
-    plot = latency_plot(samples(None, 20, 150), "title", "note")
+    plot = draw_latency_plot(samples(None, 20, 150), "title", "note")
     assert not near(plot[110:332, 64:1120], GAZE_COLOUR).any()
     assert near(plot[110:332, 64:1120], FRAME_COLOUR).any()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.001, 7.0, 1e7])
 def test_any_scale_can_be_drawn(value: float) -> None:
-    plot = latency_plot([LatencySample(0.0, value, value, value)], "title", "note")
+    plot = draw_latency_plot([LatencySample(0.0, value, value, value)], "title", "note")
     assert plot.shape == (640, 1180, 3)
     with pytest.raises(ValueError, match="at least one sample"):
-        latency_plot([], "title", "note")
+        draw_latency_plot([], "title", "note")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.commands.demo.received import ReceivedMask, clip_second, moments, samples, shares
+from realtime.commands.demo.received import ReceivedMask, clip_second, measure_latencies, select_moments, share_states
 from realtime.commands.demo.scripted_gaze import ScriptedFixation
 from realtime.comms.messages import MaskMessage
 from realtime.types import FrameRef, GazeRef, KeyframeRef, State, TimingNs
@@ -41,7 +41,7 @@ def test_a_message_comes_back_as_it_was(width: int, height: int, seed: int) -> N
 
 
 def test_times_are_those_of_the_subscriber() -> None:
-    (sample,) = samples([ReceivedMask.of(message(4), 50 * MS)])
+    (sample,) = measure_latencies([ReceivedMask.of(message(4), 50 * MS)])
     assert (sample.at_s, sample.gaze_to_mask_ms, sample.frame_to_mask_ms) == (0, 40, 30)
     assert sample.keyframe_age_ms == pytest.approx(120)
 
@@ -53,30 +53,30 @@ def test_a_gaze_counts_once_and_carried_masks_do_not() -> None:
         ReceivedMask.of(message(2, gaze_s=2.0, state="held"), 90 * MS),
         ReceivedMask.of(message(3, gaze_s=3.0, state="locked"), 60 * MS),
     ]
-    assert [sample.gaze_to_mask_ms for sample in samples(seen)] == [40, None, None, 50]
-    assert samples([]) == []
+    assert [sample.gaze_to_mask_ms for sample in measure_latencies(seen)] == [40, None, None, 50]
+    assert measure_latencies([]) == []
 
 
 def test_shares_add_up() -> None:
     states: list[State] = ["preview", "locked", "locked", "lost"]
-    found = shares([ReceivedMask.of(message(index, state=state), 0) for index, state in enumerate(states)])
+    found = share_states([ReceivedMask.of(message(index, state=state), 0) for index, state in enumerate(states)])
     assert found == {"locked": 0.5, "preview": 0.25, "lost": 0.25}
 
 
 def test_moments_of_looks_come_late_in_each_from_the_last_time() -> None:
     looks = (ScriptedFixation("a", ((0, 1, 1), (8, 1, 1))), ScriptedFixation("b", ((10, 2, 2), (19, 2, 2))))
     seen = [ReceivedMask.of(message(index), index) for index in (3, 15, 23, 24, 41, 45, 57)]  # 20 frames a time
-    found = [(name, one.bare.frame.index) for name, one in moments(seen, 20, looks)]
+    found = [(name, one.bare.frame.index) for name, one in select_moments(seen, 20, looks)]
     assert found == [("a", 45), ("b", 57)]
-    assert moments([], 20, looks) == []
-    assert [name for name, _ in moments(seen, 20, looks, 1)] == ["b"]
+    assert select_moments([], 20, looks) == []
+    assert [name for name, _ in select_moments(seen, 20, looks, 1)] == ["b"]
 
 
 def test_moments_without_looks_are_spread() -> None:
     seen = [ReceivedMask.of(message(index), index) for index in range(100)]
-    found = [one.bare.frame.index for _, one in moments(seen, 1000, (), 4)]
+    found = [one.bare.frame.index for _, one in select_moments(seen, 1000, (), 4)]
     assert found == [24, 49, 74, 99]
-    assert len(moments(seen[:3], 1000, ())) == 3
+    assert len(select_moments(seen[:3], 1000, ())) == 3
 
 
 def test_seconds_of_the_clip_begin_anew() -> None:

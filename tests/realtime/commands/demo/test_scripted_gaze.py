@@ -14,8 +14,8 @@ from realtime.commands.demo.scripted_gaze import (
     SACCADE_S,
     STREET,
     ScriptedFixation,
-    gaze,
-    settled,
+    generate_gaze,
+    list_settled_spans,
     write_trace,
 )
 from realtime.sources.gaze_csv import read_trace
@@ -27,7 +27,7 @@ TWO = (
 
 
 def test_follows_evenly_rests_and_jumps() -> None:
-    samples = {round(at_s, 4): (x, y) for at_s, x, y, _ in gaze(TWO)}
+    samples = {round(at_s, 4): (x, y) for at_s, x, y, _ in generate_gaze(TWO)}
     assert samples[0.2] == pytest.approx((20, 20))
     assert samples[0.6] == pytest.approx((30, 20))
     assert samples[0.755] == pytest.approx((30, 20))
@@ -38,7 +38,7 @@ def test_follows_evenly_rests_and_jumps() -> None:
 
 
 def test_the_street_is_covered_and_inside_the_picture() -> None:
-    samples = np.array(gaze(STREET))
+    samples = np.array(generate_gaze(STREET))
     assert len(samples) == 250 / FPS * RATE_HZ
     assert np.diff(samples[:, 0]) == pytest.approx(1 / RATE_HZ)
     assert (samples[:, 1] >= 0).all()
@@ -48,7 +48,7 @@ def test_the_street_is_covered_and_inside_the_picture() -> None:
 
 
 def test_the_street_has_as_many_saccades_as_looks() -> None:
-    samples = np.array(gaze(STREET))
+    samples = np.array(generate_gaze(STREET))
     speed = np.hypot(*np.diff(samples[:, 1:3], axis=0).T) * RATE_HZ  # px/s
     fast = speed > 1000
     begins = np.flatnonzero(fast[1:] & ~fast[:-1])
@@ -57,18 +57,18 @@ def test_the_street_has_as_many_saccades_as_looks() -> None:
 
 
 def test_settled_spans_keep_off_cuts_and_saccades() -> None:
-    assert settled(TWO, ()) == [("left", range(11)), ("right", range(20, 31))]
-    assert settled(TWO, (8, 25))[0] == ("left", range(8))
-    for _, span in settled(STREET):
+    assert list_settled_spans(TWO, ()) == [("left", range(11)), ("right", range(20, 31))]
+    assert list_settled_spans(TWO, (8, 25))[0] == ("left", range(8))
+    for _, span in list_settled_spans(STREET):
         assert len(span) > 0
         assert not any(span.start < cut <= span.stop - 1 for cut in CUTS)
-    ends = [span.stop for _, span in settled(STREET)]
+    ends = [span.stop for _, span in list_settled_spans(STREET)]
     assert all(end <= after.points[0][0] for end, after in zip(ends, STREET[1:], strict=False))
 
 
 def test_is_read_as_a_trace(tmp_path: Path) -> None:
     points = read_trace(write_trace(tmp_path / "looks.csv"))
-    expected = gaze(STREET)
+    expected = generate_gaze(STREET)
     assert len(points) == len(expected)
     assert (points[7].timestamp, points[7].x, points[7].y) == pytest.approx(expected[7][:3], abs=0.01)
     assert points[7].confidence == expected[7][3]

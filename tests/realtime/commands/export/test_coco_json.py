@@ -12,8 +12,8 @@ from realtime.commands.export.coco_json import (
     CocoAnnotation,
     CocoCategory,
     CocoImage,
-    annotation_fields,
     build_dataset,
+    convert_annotation,
     write_json,
 )
 from realtime.errors import AnnotationError
@@ -34,7 +34,7 @@ def patch(number=1, **fields):
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)))
 def test_pycocotools_decodes_the_same_pixels_box_and_area(mask):
     pycoco = pytest.importorskip("pycocotools.mask")
-    fields = json.loads(json.dumps(annotation_fields(CocoAnnotation(1, 1, mask))))
+    fields = json.loads(json.dumps(convert_annotation(CocoAnnotation(1, 1, mask))))
     assert np.array_equal(pycoco.decode(fields["segmentation"]).astype(bool), mask)
     assert fields["area"] == pycoco.area(fields["segmentation"])
     assert fields["bbox"] == pycoco.toBbox(fields["segmentation"]).tolist()
