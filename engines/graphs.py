@@ -116,8 +116,13 @@ class DecoderGraph:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """(rows, columns) of the prepared tensors, see `EncoderGraph.grid`."""
+        """Return the (rows, columns) of the prepared tensors, see `EncoderGraph.grid`."""
         return grid(self.rows, self.columns)
+
+    @property
+    def image_inputs(self) -> int:
+        """Return the number of the encoder's outputs that it takes: keys, and k, q, v unless prompts have masks."""
+        return 1 if self.masks_in else 4
 
     @property
     def name(self) -> str:

@@ -55,10 +55,6 @@ class Letterbox:
         """Map (N, 2) picture pixels to model pixels; boxes are mapped as their two corners."""
         return np.asarray((points_px + 0.5) * np.array(self.scale) - 0.5, np.float32)
 
-    def to_picture(self, points_model: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (N, 2) model pixels to picture pixels."""
-        return np.asarray((points_model + 0.5) / np.array(self.scale) - 0.5, np.float32)
-
     def logits_to_picture(
         self, logits: NDArray[np.float32], part: tuple[int, int, int, int] | None = None
     ) -> NDArray[np.float32]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -108,31 +109,6 @@ def open_sam(
     return encoder, decoder
 
 
-G = TypeVar("G")
-R = TypeVar("R")
-
-
-class GraphCache(Generic[G, R]):
-    """A cache that keeps the last few compiled graphs, evicting the oldest."""
-
-    def __init__(self, limit: int, compiled: Callable[[G], R]) -> None:
-        self._limit, self._compiled = limit, compiled
-        self._runs: dict[G, R] = {}
-
-    def __call__(self, graph: G) -> R:
-        """Return the compiled graph, compiling it first if missing."""
-        if graph not in self._runs:
-            run = self._compiled(graph)
-            while len(self._runs) >= self._limit:
-                del self._runs[next(iter(self._runs))]
-            self._runs[graph] = run
-        return self._runs[graph]
-
-    def clear(self) -> None:
-        """Remove all entries."""
-        self._runs.clear()
-
-
 class SamEncoder:
     """See `Encoder`. The graph of a new picture shape is compiled on first use; the last few are kept."""
 
@@ -142,7 +118,7 @@ class SamEncoder:
         self.info = info
         self._runtime: EngineRuntime | None = runtime
         self._table = table
-        self._runs: GraphCache[EncoderGraph, EncoderRun] = GraphCache(self.KEPT, runtime.encoder)
+        self._runs = lru_cache(self.KEPT)(runtime.encoder)
 
     def prepare(self, frame_size: tuple[int, int]) -> None:
         """Compile the graph for (width, height)."""
@@ -175,7 +151,7 @@ class SamEncoder:
     def close(self) -> None:
         """See `Encoder.close`."""
         self._runtime = None
-        self._runs.clear()
+        self._runs.cache_clear()
 
 
 class SamDecoder:
@@ -187,7 +163,7 @@ class SamDecoder:
         self.info = info
         self._runtime: EngineRuntime | None = runtime
         self._table = table
-        self._runs: GraphCache[DecoderGraph, DecoderRun] = GraphCache(self.KEPT, runtime.decoder)
+        self._runs = lru_cache(self.KEPT)(runtime.decoder)
 
     def prepare(self, frame_size: tuple[int, int], uses: Sequence[tuple[int, int]] = LIVE) -> None:
         """Compile the graphs for frames of (width, height); uses: (batch size, points per prompt)."""
@@ -225,7 +201,7 @@ class SamDecoder:
     def close(self) -> None:
         """See `Decoder.close`."""
         self._runtime = None
-        self._runs.clear()
+        self._runs.cache_clear()
 
 
 def batch_size_for(count: int) -> int:

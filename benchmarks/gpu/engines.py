@@ -223,7 +223,7 @@ def _torch_engine(run: GpuRun, store: GraphStore, precision: str, size: tuple[in
     from engines.backends.torch import CudaRuntime, TorchRuntime
 
     settings = EngineSettings("torch", encoder_threads=2, decoder_threads=2)
-    runtime = CudaRuntime(store, precision) if run.device == "cuda" else TorchRuntime(store, settings, "f32")
+    runtime = CudaRuntime(store, settings, precision) if run.device == "cuda" else TorchRuntime(store, settings, "f32")
     pair = open_sam(
         settings, store, runtime,
         precision=precision, device=run.device, versions={}, frame_size=size, on_gpu=run.device == "cuda",

@@ -56,42 +56,28 @@ class OnnxRuntime:
         except Exception as error:  # its exceptions share no other base class
             raise ModelError(f"ONNX Runtime cannot use {file}; run `gazecast engine build --force`") from error
 
-    def encoder(self, graph: EncoderGraph) -> OnnxRuntimeEncoder:
+    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Floats, ...], int]]:
         """See `EngineRuntime.encoder`."""
-        return OnnxRuntimeEncoder(self._session(self._store.onnx_file(graph), self._settings.encoder_threads))
+        session = self._session(self._store.onnx_file(graph), self._settings.encoder_threads)
 
-    def decoder(self, graph: DecoderGraph) -> OnnxRuntimeDecoder:
+        def encode(image: Image) -> tuple[tuple[Floats, ...], int]:
+            outputs = tuple(session.run(None, {"image": image}))
+            return outputs, sum(output.nbytes for output in outputs)
+
+        return encode
+
+    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Floats, ...], Sequence[Floats]], tuple[Floats, Floats]]:
         """See `EngineRuntime.decoder`."""
         session = self._session(self._store.onnx_file(graph), self._settings.decoder_threads)
-        return OnnxRuntimeDecoder(session, graph.masks_in)
+        names = [each.name for each in session.get_inputs()]
+
+        def decode(prepared: tuple[Floats, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+            values = [*prepared[: graph.image_inputs], *inputs]
+            logits, scores = session.run(None, dict(zip(names, values, strict=True)))
+            return logits, scores
+
+        return decode
 
     def array(self, tensor: Any) -> Floats:
         """See `EngineRuntime.array`."""
         return np.asarray(tensor, np.float32)
-
-
-class OnnxRuntimeEncoder:
-    """See `EncoderRun`."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def __call__(self, image: Image) -> tuple[tuple[Floats, ...], int]:
-        """See `EncoderRun`."""
-        outputs = tuple(self._session.run(None, {"image": image}))
-        return outputs, sum(output.nbytes for output in outputs)
-
-
-class OnnxRuntimeDecoder:
-    """See `DecoderRun`."""
-
-    def __init__(self, session: Any, masks_in: bool) -> None:
-        self._session = session
-        self._names = [each.name for each in session.get_inputs()]
-        self._prepared = 1 if masks_in else 4
-
-    def __call__(self, prepared: tuple[Floats, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
-        """See `DecoderRun`."""
-        values = [*prepared[: self._prepared], *inputs]
-        logits, scores = self._session.run(None, dict(zip(self._names, values, strict=True)))
-        return logits, scores

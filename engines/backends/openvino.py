@@ -90,74 +90,62 @@ class OpenVinoRuntime:
             )
 
     def compiled(self, file: Path, threads: int) -> Any:
-        """Read and compile a graph."""
+        """Read and compile a graph; raises `ModelError` for an unusable file."""
         try:
-            return self.compiled_model(self.core.read_model(file), threads)
+            model = self.core.read_model(file)
+            if self.float_precision != "f32":
+                replace_gelu(model)
+            return compile_for_latency(self.core, model, threads, INFERENCE_PRECISION_HINT=self.float_precision)
         except RuntimeError as error:
             detail = str(error).strip().splitlines()[-1]
             raise ModelError(f"OpenVINO cannot use {file}: {detail}; run `gazecast engine build --force`") from error
 
-    def compiled_model(self, model: Any, threads: int) -> Any:
-        """Compile a model, modifying it."""
-        if self.float_precision != "f32":
-            replace_gelu(model)
-        config = {
-            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": self.float_precision,
-            # The encoder and the decoder run concurrently; pinned, both would share the first core.
-            "ENABLE_CPU_PINNING": False,
-        }  # fmt: skip
-        return self.core.compile_model(model, "CPU", config)
-
-    def encoder(self, graph: EncoderGraph) -> OpenVinoEncoder:
+    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
         """See `EngineRuntime.encoder`. A shape without an int8 encoder uses the float one."""
-        file = self._int8(graph) or self._store.onnx_file(graph)
-        return OpenVinoEncoder(self.compiled(file, self._settings.encoder_threads))
+        compiled = self.compiled(self._int8(graph) or self._store.onnx_file(graph), self._settings.encoder_threads)
+        request = compiled.create_infer_request()
 
-    def decoder(self, graph: DecoderGraph) -> OpenVinoDecoder:
+        def encode(image: Image) -> tuple[tuple[Any, ...], int]:
+            # Every call writes into new tensors, so embeddings may be kept without a copy.
+            outputs = tuple(ov.Tensor(output.element_type, output.shape) for output in compiled.outputs)
+            for index, tensor in enumerate(outputs):
+                request.set_output_tensor(index, tensor)
+            request.set_input_tensor(ov.Tensor(image, shared_memory=True))
+            request.infer()
+            return outputs, sum(tensor.byte_size for tensor in outputs)
+
+        return encode
+
+    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
         """See `EngineRuntime.decoder`."""
-        return OpenVinoDecoder(
-            self.compiled(self._store.onnx_file(graph), self._settings.decoder_threads), graph.masks_in
-        )
+        compiled = self.compiled(self._store.onnx_file(graph), self._settings.decoder_threads)
+        request = compiled.create_infer_request()
+
+        def decode(prepared: tuple[Any, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
+            shared = (ov.Tensor(value, shared_memory=True) for value in inputs)
+            for index, tensor in enumerate((*prepared[: graph.image_inputs], *shared)):
+                request.set_input_tensor(index, tensor)
+            request.infer()
+            logits, scores = (np.array(request.get_output_tensor(index).data) for index in (0, 1))
+            return logits, scores
+
+        return decode
 
     def array(self, tensor: Any) -> Floats:
         """See `EngineRuntime.array`."""
         return np.array(tensor.data, np.float32)
 
 
+def compile_for_latency(core: Any, model: Any, threads: int, **config: Any) -> Any:
+    """Compile a model for single requests on the CPU. config: further properties of OpenVINO."""
+    config |= {
+        "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
+        # The encoder and the decoder run concurrently; pinned, both would share the first core.
+        "ENABLE_CPU_PINNING": False,
+    }  # fmt: skip
+    return core.compile_model(model, "CPU", config)
+
+
 def save(model: Any, file: Path) -> None:
     """Write a model as `file` (.xml) and its weights as .bin."""
     ov.save_model(model, file, compress_to_fp16=False)
-
-
-class OpenVinoEncoder:
-    """See `EncoderRun`. Every call writes into new tensors, so embeddings may be kept without a copy."""
-
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
-        self._outputs = [(output.element_type, output.shape) for output in compiled.outputs]
-
-    def __call__(self, image: Image) -> tuple[tuple[Any, ...], int]:
-        """See `EncoderRun`."""
-        outputs = tuple(ov.Tensor(kind, shape) for kind, shape in self._outputs)
-        for index, tensor in enumerate(outputs):
-            self._request.set_output_tensor(index, tensor)
-        self._request.set_input_tensor(ov.Tensor(image, shared_memory=True))
-        self._request.infer()
-        return outputs, sum(tensor.byte_size for tensor in outputs)
-
-
-class OpenVinoDecoder:
-    """See `DecoderRun`."""
-
-    def __init__(self, compiled: Any, masks_in: bool) -> None:
-        self._request = compiled.create_infer_request()
-        self._prepared = 1 if masks_in else 4
-
-    def __call__(self, prepared: tuple[Any, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
-        """See `DecoderRun`."""
-        tensors = [*prepared[: self._prepared], *(ov.Tensor(value, shared_memory=True) for value in inputs)]
-        for index, tensor in enumerate(tensors):
-            self._request.set_input_tensor(index, tensor)
-        self._request.infer()
-        return tuple(np.array(self._request.get_output_tensor(index).data) for index in (0, 1))  # type: ignore[return-value]

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from engines.backends.openvino import compile_for_latency
 from engines.base import (
     LOGITS_SIDE,
     Embedding,
     EngineClosed,
     EngineInfo,
-    EngineUnavailable,
     Floats,
     Image,
     MaskCandidates,
@@ -43,54 +43,39 @@ def open_engine(
     report: Callable[[str], None],
 ) -> tuple[StockEncoder, StockDecoder]:
     """Compile the pair in `weights` (encoder.onnx and sam.onnx) with the given thread counts."""
-    try:
-        import openvino as ov
-    except ImportError as error:
-        raise EngineUnavailable("OpenVINO is not installed; pip install openvino") from error
+    import openvino as ov  # which the import of `compile_for_latency` has found
+
     if weights is None:
         raise ModelError("the stock engine needs a folder with encoder.onnx and sam.onnx")
     core = ov.Core()
-
-    def read(name: str) -> Any:
-        report(f"reading {name}")
-        if not (weights / name).is_file():
-            raise ModelError(f"{weights / name} is missing; give the folder with encoder.onnx and sam.onnx")
-        try:
-            return core.read_model(weights / name)
-        except RuntimeError as error:
-            raise ModelError(f"{weights / name} is not a readable ONNX file; fetch it again") from error
-
-    def compiled(model: Any, threads: int) -> Any:
-        config = {
-            "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,
-        }  # fmt: skip
-        return core.compile_model(model, "CPU", config)
-
-    decoder = read("sam.onnx")
+    encoder, decoder = (_read_graph(core, weights / name, report) for name in ("encoder.onnx", "sam.onnx"))
+    encoder.reshape([1, 3, MODEL_SIDE, MODEL_SIDE])
+    encoder = compile_for_latency(core, encoder, settings.encoder_threads)
     decoder.remove_result(decoder.output("masks").get_node())
 
     def for_points(count: int) -> Any:
         # Static, because OpenVINO 2026.4 crashes when a dynamic graph is compiled for one thread.
         model = decoder.clone()
         model.reshape({"point_coords": [1, count, 2], "point_labels": [1, count]})
-        return compiled(model, settings.decoder_threads).create_infer_request()
+        return compile_for_latency(core, model, settings.decoder_threads).create_infer_request()
 
-    encoder = read("encoder.onnx")
-    encoder.reshape([1, 3, MODEL_SIDE, MODEL_SIDE])
-    encoder = compiled(encoder, settings.encoder_threads)
-    precision = str(encoder.get_property("INFERENCE_PRECISION_HINT").get_type_name())
     info = EngineInfo(
-        engine_id=f"stock-{settings.model}-{next(_serial)}",
-        backend="stock",
-        model=settings.model,
-        precision=precision,
-        device="CPU",
-        masks=1,
+        engine_id=f"stock-{settings.model}-{next(_serial)}", backend="stock", model=settings.model,
+        precision=str(encoder.get_property("INFERENCE_PRECISION_HINT").get_type_name()), device="CPU", masks=1,
         versions={"openvino": ov.__version__},
         threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
-    )
+    )  # fmt: skip
     return StockEncoder(info, encoder), StockDecoder(info, for_points)
+
+
+def _read_graph(core: Any, file: Path, report: Callable[[str], None]) -> Any:
+    report(f"reading {file.name}")
+    if not file.is_file():
+        raise ModelError(f"{file} is missing; give the folder with encoder.onnx and sam.onnx")
+    try:
+        return core.read_model(file)
+    except RuntimeError as error:
+        raise ModelError(f"{file} is not a readable ONNX file; fetch it again") from error
 
 
 class StockEncoder:

@@ -43,7 +43,7 @@ def open_engine(
     precision = settings.precision if settings.precision != "auto" else "f16" if cuda else "f32"
     # The model stays in memory: every graph is built from it.
     return open_sam(
-        settings, store, CudaRuntime(store, precision) if cuda else TorchRuntime(store, settings, precision),
+        settings, store, (CudaRuntime if cuda else TorchRuntime)(store, settings, precision),
         precision=precision, device=torch.cuda.get_device_name() if cuda else "CPU",
         versions={"torch": str(torch.__version__)}, frame_size=frame_size, on_gpu=cuda,
     )  # fmt: skip
@@ -55,7 +55,7 @@ class TorchRuntime:
     accepts_frames = False
 
     def __init__(self, store: GraphStore, settings: EngineSettings, precision: str) -> None:
-        self._store, self._settings, self._reduced = store, settings, precision == "bf16"
+        self._store, self._settings, self._reduced = store, settings, precision != "f32"
 
     def _runner(self, graph: EncoderGraph | DecoderGraph, threads: int) -> Callable[..., Any]:
         with torch.inference_mode():
@@ -83,58 +83,27 @@ class TorchRuntime:
     def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
         """See `EngineRuntime.decoder`."""
         run = self._runner(graph, self._settings.decoder_threads)
-        prepared_inputs = 1 if graph.masks_in else 4
 
         def decode(prepared: tuple[Any, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
-            logits, scores = run(*prepared[:prepared_inputs], *(torch.from_numpy(value) for value in inputs))
-            return logits.float().numpy(), scores.float().numpy()
-
-        return decode
-
-    def array(self, tensor: Any) -> Floats:
-        """See `EngineRuntime.array`."""
-        return np.array(tensor, np.float32)
-
-
-class CudaRuntime:
-    """Captures modules as CUDA graphs on the current device; tensors between encoder and decoder stay there.
-
-    Autocast keeps LayerNorm and softmax in float32: the neck's activations reach 239, whose squares summed over the
-    channels overflow float16.
-    """
-
-    accepts_frames = False
-
-    def __init__(self, store: GraphStore, precision: str) -> None:
-        self._store, self._half = store, precision == "f16"
-
-    def _captured(self, graph: EncoderGraph | DecoderGraph) -> _CapturedGraph:
-        return _CapturedGraph(build_own_module(self._store.model_module(), graph).cuda(), self._half)
-
-    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
-        """See `EngineRuntime.encoder`."""
-        run = self._captured(graph)
-
-        def encode(image: Image) -> tuple[tuple[Any, ...], int]:
-            outputs = run(torch.from_numpy(image))
-            return outputs, sum(output.nbytes for output in outputs)
-
-        return encode
-
-    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
-        """See `EngineRuntime.decoder`."""
-        run = self._captured(graph)
-        prepared_inputs = 1 if graph.masks_in else 4
-
-        def decode(prepared: tuple[Any, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
-            logits, scores = run(*prepared[:prepared_inputs], *(torch.from_numpy(value) for value in inputs))
-            return logits.cpu().numpy(), scores.cpu().numpy()
+            logits, scores = run(*prepared[: graph.image_inputs], *(torch.from_numpy(value) for value in inputs))
+            return logits.float().cpu().numpy(), scores.float().cpu().numpy()
 
         return decode
 
     def array(self, tensor: Any) -> Floats:
         """See `EngineRuntime.array`."""
         return np.array(tensor.cpu(), np.float32)
+
+
+class CudaRuntime(TorchRuntime):
+    """Captures modules as CUDA graphs on the current device; tensors between encoder and decoder stay there.
+
+    Autocast keeps LayerNorm and softmax in float32: the neck's activations reach 239, whose squares summed over the
+    channels overflow float16.
+    """
+
+    def _runner(self, graph: EncoderGraph | DecoderGraph, threads: int) -> Callable[..., Any]:
+        return _CapturedGraph(build_own_module(self._store.model_module(), graph).cuda(), self._reduced)
 
 
 class _CapturedGraph:
