@@ -1,7 +1,7 @@
-"""An engine without weights: grows a region of like colour round the click. Public; for tests, demos and a first try.
+"""Segments by seeded region growing: an engine without weights, for tests, demos and a first try.
 
-It keeps the whole contract of `engines.base` on a plain CPU in some 10 ms, and its masks follow real edges in real
-pictures, but it knows nothing of objects: seeded region growing (Adams and Bischof, 1994) with a fixed tolerance in
+It keeps the whole contract of `engines.base` on a plain CPU in about 10 ms, and its masks follow real edges in real
+pictures, but it does not recognise objects: seeded region growing (Adams and Bischof, 1994) with a fixed tolerance in
 CIE Lab, on the decoder's 256 x 256 grid.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -41,88 +40,71 @@ LOGIT_LIMIT = 8.0
 DISTANCE_PER_CELL = 0.06
 """Delta E that one cell of distance from the seed costs, so that a region ends somewhere even in a plain picture."""
 PRIOR_DELTA_E = 6.0
-"""How far a previous mask can move the tolerance."""
+"""Greatest change of the tolerance by a previous mask, delta E."""
 FAR = 1e3
 _serial = itertools.count(1)  # an embedding belongs to the pair that was opened together
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    """What the fake sees in a picture: three planes of CIE Lab, (3, h, w) on the cells of the logits' grid it fills."""
+class _FakePart:
+    """Holds an engine's description and the delay of a slow network, and refuses use after `close`."""
 
-    lab: Floats
+    def __init__(self, info: EngineInfo, delay_s: float = 0.0) -> None:
+        self.info, self._delay_s, self._closed = info, delay_s, False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosed("this part of the fake engine was closed; open the engine again")
+
+    def close(self) -> None:
+        """See `Encoder.close`."""
+        self._closed = True
 
 
-class FakeEncoder:
-    """Keeps the picture's colours at a quarter of the model's size. `encode_delay_s` stands for a slow network."""
+class FakeEncoder(_FakePart):
+    """An encoder that keeps the picture's colours on the grid of the logits.
 
-    def __init__(self, info: EngineInfo, encode_delay_s: float = 0.0) -> None:
-        self._info, self._delay_s, self._closed = info, encode_delay_s, False
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is."""
-        return self._info
+    The tensors of its embeddings are CIE Lab planes, (3, h, w) float32 on the cells that the picture fills.
+    """
 
     def encode(self, image: Image) -> Embedding:
-        """Encode one (H, W, 3) uint8 BGR picture of any size."""
-        if self._closed:
-            raise EngineClosed("the fake encoder is closed; open the engine again")
+        """See `Encoder.encode`."""
+        self._check_open()
         check_image(image)
-        if self._delay_s:
-            time.sleep(self._delay_s)
+        time.sleep(self._delay_s)
         letterbox = Letterbox(image.shape[1], image.shape[0])
         width, height = (max(1, round(side * LOGITS_SIDE / letterbox.side)) for side in letterbox.content_size)
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         # a little smoothing, so that noise and texture do not end a region
         colours = cv2.cvtColor(cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32) / 255.0, cv2.COLOR_BGR2Lab)
         planes = np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)
-        return Embedding(self._info.engine_id, letterbox, _Scene(planes), planes.nbytes)
-
-    def close(self) -> None:
-        """Refuse further use."""
-        self._closed = True
+        return Embedding(self.info.engine_id, letterbox, planes, planes.nbytes)
 
 
-class FakeDecoder:
-    """Grows regions from the prompts. `decode_delay_s` stands for a slow network, once a call."""
-
-    def __init__(self, info: EngineInfo, decode_delay_s: float = 0.0) -> None:
-        self._info, self._delay_s, self._closed = info, decode_delay_s, False
-
-    @property
-    def info(self) -> EngineInfo:
-        """What this engine is."""
-        return self._info
+class FakeDecoder(_FakePart):
+    """A decoder that grows regions from the prompts. The delay applies once a call."""
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
-        """Decode every prompt on one embedding; the same input gives the same masks."""
-        if self._closed:
-            raise EngineClosed("the fake decoder is closed; open the engine again")
-        check_prompts(self._info, embedding, prompts)
-        if self._delay_s:
-            time.sleep(self._delay_s)
+        """See `Decoder.decode`; the same input gives the same masks."""
+        self._check_open()
+        check_prompts(self.info, embedding, prompts)
+        time.sleep(self._delay_s)
         return tuple(self._candidates(embedding, prompt) for prompt in prompts)
 
-    def close(self) -> None:
-        """Refuse further use."""
-        self._closed = True
-
     def _candidates(self, embedding: Embedding, prompt: Prompt) -> MaskCandidates:
-        scene: _Scene = embedding.tensors
-        letterbox, shape = embedding.letterbox, scene.lab.shape[1:]
+        lab: Floats = embedding.tensors
+        letterbox, shape = embedding.letterbox, lab.shape[1:]
         seeds, repelled = _cells(letterbox, prompt, 1), _cells(letterbox, prompt, 0)
         inside = _box_cells(letterbox, prompt, shape)
         if not len(seeds) and prompt.box_px is not None:
             seeds = _spread(inside)
-        distance = _distance(scene, seeds) if len(seeds) else np.zeros(shape, np.float32)
+        distance = _distance(lab, seeds) if len(seeds) else np.zeros(shape, np.float32)
         if len(repelled):
-            inside &= distance <= _distance(scene, repelled)
+            inside &= distance <= _distance(lab, repelled)
         if prompt.mask_logits is not None:
             prior = prompt.mask_logits[: shape[0], : shape[1]]
             distance = (distance - PRIOR_DELTA_E * np.tanh(prior / 2)).astype(np.float32)
-        tolerances = (UNAMBIGUOUS_TOLERANCE, *TOLERANCES)[: self._info.masks]
-        # the picture's cells alone are worked on: what lies beyond it is never in a mask
+        tolerances = (UNAMBIGUOUS_TOLERANCE, *TOLERANCES)[: self.info.masks]
+        # only the picture's cells are computed: the padding is never in a mask
         maps = np.full((len(tolerances), LOGITS_SIDE, LOGITS_SIDE), -LOGIT_LIMIT, np.float32)
         scores = []
         for logits, tolerance in zip(maps, tolerances, strict=True):
@@ -136,7 +118,7 @@ class FakeDecoder:
 
 
 def _cells(letterbox: Letterbox, prompt: Prompt, label: int) -> NDArray[np.intp]:
-    """(N, 2) column and row of the grid's cells under the points with that label."""
+    """Return the (N, 2) column and row of the grid's cells under the points with a label."""
     points = letterbox.to_model(prompt.points_px[prompt.labels == label])
     cells = np.floor((points + 0.5) * (LOGITS_SIDE / letterbox.side)).astype(np.intp)
     # never in the padding, which a point on the last column would round into
@@ -145,7 +127,7 @@ def _cells(letterbox: Letterbox, prompt: Prompt, label: int) -> NDArray[np.intp]
 
 
 def _box_cells(letterbox: Letterbox, prompt: Prompt, shape: tuple[int, ...]) -> Mask:
-    """Which of the picture's cells have their centre in the prompt's box; all of them without a box."""
+    """Return which of the picture's cells have their centre in the prompt's box; all of them without a box."""
     if prompt.box_px is None:
         return np.ones(shape, np.bool_)
     corners = letterbox.to_model(prompt.box_px.reshape(2, 2)) + 0.5
@@ -157,7 +139,7 @@ def _box_cells(letterbox: Letterbox, prompt: Prompt, shape: tuple[int, ...]) -> 
 
 
 def _spread(inside: Mask) -> NDArray[np.intp]:
-    """A 3 x 3 pattern of cells in the middle half of a box: what it holds need not be of one colour."""
+    """Return a 3 x 3 pattern of cells in the middle half of a box, whose content may have several colours."""
     rows, columns = np.nonzero(inside)
     if not len(rows):
         return np.zeros((0, 2), np.intp)
@@ -166,13 +148,13 @@ def _spread(inside: Mask) -> NDArray[np.intp]:
     return np.array([(x, y) for y in ys for x in xs], np.intp)
 
 
-def _distance(scene: _Scene, cells: NDArray[np.intp]) -> Floats:
-    """(h, w) least distance in colour, and a little in place, from any of the cells."""
-    shape = scene.lab.shape[1:]
+def _distance(lab: Floats, cells: NDArray[np.intp]) -> Floats:
+    """Compute the (h, w) least distance in colour, and a little in place, from any of the cells."""
+    shape = lab.shape[1:]
     best = np.full(shape, FAR, np.float32)
     rows, columns = (np.arange(count, dtype=np.float32) for count in shape)
     for x, y in cells:
-        lightness, a, b = (np.square(plane - plane[y, x]) for plane in scene.lab)
+        lightness, a, b = (np.square(plane - plane[y, x]) for plane in lab)
         colour = np.sqrt(lightness + a + b)
         place = np.sqrt(np.square(rows - y)[:, None] + np.square(columns - x)[None, :]) * np.float32(DISTANCE_PER_CELL)
         np.minimum(best, colour + place, out=best)
@@ -183,21 +165,21 @@ def _grow(
     logits: Floats, distance: Floats, inside: Mask, seeds: NDArray[np.intp], repelled: NDArray[np.intp],
     tolerance: float,
 ) -> float:  # fmt: skip
-    """Fill in (h, w) logits of the region that hangs together with the seeds; gives how much to trust it, 0..1."""
+    """Write the (h, w) logits of the region connected to the seeds; returns its score, 0..1."""
     region = _connected(inside & (distance < tolerance), seeds)
     certain = np.clip(np.abs(tolerance - distance) * LOGIT_PER_DELTA_E, 0.1, LOGIT_LIMIT)
     np.copysign(certain, region - np.float32(0.5), out=logits)
     logits[~inside] = np.minimum(logits[~inside], -1.0)
     for cells, sign in ((seeds, 1.0), (repelled, -1.0)):
         for x, y in cells:
-            # the point's neighbours too: bilinear upscaling must not undo what the user clicked
+            # the point's neighbours too: bilinear upscaling must not undo a click
             around = logits[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
             around[...] = sign * np.maximum(sign * around, 1.0)
-    return _trust(distance, inside, seeds, tolerance, region)
+    return _score(distance, inside, seeds, tolerance, region)
 
 
-def _trust(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: float, region: Mask) -> float:
-    """After SAM's stability score: the area over the area at a lenient threshold; less for a whole picture."""
+def _score(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: float, region: Mask) -> float:
+    """Score a region like SAM's stability: its area over that at a lenient threshold; less for a whole picture."""
     area = int(np.count_nonzero(region))
     lenient = int(np.count_nonzero(_connected(inside & (distance < tolerance + 3), seeds)))
     share = area / max(1, int(np.count_nonzero(inside)))
@@ -205,7 +187,7 @@ def _trust(distance: Floats, inside: Mask, seeds: NDArray[np.intp], tolerance: f
 
 
 def _connected(region: Mask, seeds: NDArray[np.intp]) -> Mask:
-    """The parts of a region that hold a seed; all of it without seeds."""
+    """Return the parts of a region that contain a seed; all of it without seeds."""
     if not len(seeds):
         return region
     parts = region.view(np.uint8)
@@ -218,7 +200,10 @@ def _connected(region: Mask, seeds: NDArray[np.intp]) -> Mask:
 def open_fake(
     *, encode_delay_s: float = 0.0, decode_delay_s: float = 0.0, masks: int = 4
 ) -> tuple[FakeEncoder, FakeDecoder]:  # fmt: skip
-    """Open a pair that belongs together; `masks` is 4, or 1 for an engine that offers no choice."""
+    """Open an encoder and its decoder with `masks` candidates, 4 or 1.
+
+    encode_delay_s, decode_delay_s: simulated duration of every call, in seconds.
+    """
     if masks not in (1, 4):
         raise ValueError(f"masks must be 4 or 1, got {masks}")
     info = EngineInfo(
@@ -231,5 +216,5 @@ def open_fake(
 def open_engine(
     settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Callable[[str], None]
 ) -> tuple[FakeEncoder, FakeDecoder]:
-    """What `engines.load` calls; the fake needs none of it."""
+    """See `engines.load`; the fake engine ignores all arguments."""
     return open_fake()

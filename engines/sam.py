@@ -53,9 +53,8 @@ class DecoderRun(Protocol):
 class EngineRuntime(Protocol):
     """A backend that compiles graphs."""
 
-    @property
-    def accepts_frames(self) -> bool:
-        """Return whether its `EncoderRun` resizes frames itself, and accepts them in its device's memory too."""
+    accepts_frames: bool
+    """Whether its `EncoderRun` resizes frames itself, and accepts them in its device's memory too."""
 
     def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """Compile an encoder."""

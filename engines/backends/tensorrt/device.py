@@ -31,38 +31,29 @@ DRIVER_FILES = (Path("/sys/module/nvidia/version"), Path("/etc/nv_tegra_release"
 
 
 class CudaStream(Protocol):
-    """A CUDA stream that runs its operations in order."""
+    """A CUDA stream that runs its operations in order. handle: the CUstream."""
 
-    @property
-    def handle(self) -> int:
-        """Return the CUstream."""
+    handle: int
 
     def synchronize(self) -> None:
         """Wait until all its operations are complete."""
 
 
 class MemoryBlock(Protocol):
-    """A block of device memory that is freed with the object."""
+    """A block of device memory that is freed with the object. address: of its start, a multiple of 256."""
 
-    @property
-    def address(self) -> int:
-        """Return the start address; a multiple of 256."""
-
-    @property
-    def nbytes(self) -> int:
-        """Return the size in bytes."""
+    address: int
+    nbytes: int
 
 
 class CudaDevice(Protocol):
-    """A GPU that allocates memory and creates streams. Call its methods inside `current()`, on any thread."""
+    """A GPU that allocates memory and creates streams.
 
-    @property
-    def gpu(self) -> GpuInfo:
-        """Return the name, the compute capability and the driver version."""
+    Call its methods inside `make_current()`, on any thread. versions: of the libraries used, by name.
+    """
 
-    @property
-    def versions(self) -> dict[str, str]:
-        """Return the versions of the libraries used."""
+    gpu: GpuInfo
+    versions: dict[str, str]
 
     def make_current(self) -> AbstractContextManager[Any]:
         """Make the device's context current on the calling thread."""

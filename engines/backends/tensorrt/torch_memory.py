@@ -32,11 +32,7 @@ class TorchStream:
 
     def __init__(self, high_priority: bool) -> None:
         self.torch = torch.cuda.Stream(priority=-1 if high_priority else 0)
-
-    @property
-    def handle(self) -> int:
-        """See `device.CudaStream.handle`."""
-        return int(self.torch.cuda_stream)
+        self.handle = int(self.torch.cuda_stream)
 
     def synchronize(self) -> None:
         """See `device.CudaStream.synchronize`."""
@@ -51,16 +47,7 @@ class TorchBlock:
             self.tensor = torch.empty(nbytes, dtype=torch.uint8, device="cuda")
         except torch.OutOfMemoryError as error:
             raise EngineUnavailable(f"the GPU has no {nbytes >> 20} MiB left; close what else uses it") from error
-
-    @property
-    def address(self) -> int:
-        """See `device.MemoryBlock.address`."""
-        return int(self.tensor.data_ptr())
-
-    @property
-    def nbytes(self) -> int:
-        """See `device.MemoryBlock.nbytes`."""
-        return int(self.tensor.nbytes)
+        self.address, self.nbytes = int(self.tensor.data_ptr()), nbytes
 
 
 class TorchDevice:
