@@ -164,7 +164,7 @@ def verify_engine(
         versions=str(sorted(described["versions"].items())), shape=EncoderGraph.of(letterbox).name,
     )  # fmt: skip
     name = f"{settings.model}-{described['backend']}-{described['precision']}-{frame_size[0]}x{frame_size[1]}"
-    cache.write_verdict(root, name, key, figures)
+    cache.write_note(cache.file_path(root, name, key, ".json"), name, key, gate=figures)
     return described
 
 

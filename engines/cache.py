@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -44,23 +44,29 @@ def note_path(file: Path) -> Path:
     return file.with_suffix(".json")
 
 
-def file_hash(file: Path) -> str:
-    """Compute an engine file's SHA-256, including an .xml's .bin of weights; 64 hexadecimal digits."""
+def hash_files(files: Iterable[Path]) -> str:
+    """Compute the SHA-256 over the SHA-256 of each file, in order; 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    for part in (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,):
-        with part.open("rb") as stream:
+    for file in files:
+        with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
+def file_hash(file: Path) -> str:
+    """Compute the hash of an engine file, including an .xml's .bin of weights."""
+    return hash_files((file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,))
+
+
 @contextmanager
 def atomic_write(file: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces the file only once it is complete.
+    """Yield a temporary path that replaces the file only once it is complete, in a folder that is made if missing.
 
     Raises `ModelError` where it cannot be written.
     """
     partial = file.with_suffix(f".{os.getpid()}.partial")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
             partial.replace(file)
@@ -72,24 +78,25 @@ def atomic_write(file: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> EngineNote:
-    """Write the note of a finished file; until then the file is ignored."""
+def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | None = None) -> None:
+    """Write the note of a finished file; until then the file is ignored.
+
+    A .json path is a verdict's: the gate's result for an engine that has no file of its own.
+    """
+    sha256 = "" if file == note_path(file) else file_hash(file)
     note = EngineNote(
-        name, dict(key), file_hash(file), datetime.now(UTC).isoformat(timespec="seconds"), dict(gate or {}) or None
+        name, dict(key), sha256, datetime.now(UTC).isoformat(timespec="seconds"), dict(gate or {}) or None
     )
-    partial = file.with_suffix(f".{os.getpid()}.note")
-    partial.write_text(json.dumps(asdict(note), indent=2) + "\n")
-    partial.replace(note_path(file))
-    return note
+    with atomic_write(note_path(file)) as partial:
+        partial.write_text(json.dumps(asdict(note), indent=2) + "\n")
 
 
 def read_note(path: Path) -> EngineNote:
     """Parse a note; raises `ModelError` for an invalid one."""
     try:
-        note = EngineNote(**json.loads(path.read_text()))
+        return EngineNote(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path} is not an engine's note; remove it and run `gazecast engine build`") from error
-    return note
 
 
 def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote | None:
@@ -110,15 +117,6 @@ def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote |
     with suppress(OSError):  # a read-only cache
         os.utime(note_path(file))  # when it was last used
     return note
-
-
-def write_verdict(root: Path, name: str, key: Key, gate: Mapping[str, Any]) -> Path:
-    """Store a gate's result for an engine that has no file of its own."""
-    root.mkdir(parents=True, exist_ok=True)
-    path = file_path(root, name, key, ".json")
-    note = EngineNote(name, dict(key), "", datetime.now(UTC).isoformat(timespec="seconds"), dict(gate))
-    path.write_text(json.dumps(asdict(note), indent=2) + "\n")
-    return path
 
 
 def list_cached(root: Path) -> Iterator[tuple[EngineNote, Path, int, str]]:
@@ -142,8 +140,6 @@ def iterate_notes(root: Path) -> Iterator[tuple[Path, EngineNote]]:
     """Iterate over every readable note below `root`, oldest first."""
     found = []
     for path in root.glob("*.json"):
-        try:
+        with suppress(ModelError):
             found.append((path, read_note(path)))
-        except ModelError:
-            continue
     yield from sorted(found, key=lambda pair: pair[1].built)

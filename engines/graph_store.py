@@ -12,9 +12,9 @@ import numpy as np
 from engines import cache
 from engines.base import EngineUnavailable
 from engines.cache_cleanup import free_space
-from engines.graphs import GRAPH_VERSION, TYPED_VERSION, EncoderGraph, Graph, LetterboxGraph, weights_hash
+from engines.graphs import GRAPH_VERSION, TYPED_VERSION, EncoderGraph, Graph, LetterboxGraph
 from engines.prompts import PromptTable
-from engines.weight_files import weight_files
+from engines.weights import weight_files
 
 if TYPE_CHECKING:
     from engines.models.checkpoint import SamModel
@@ -29,7 +29,7 @@ class GraphStore:
 
     def __init__(self, weights: Path, model: str, root: Path, report: Callable[[str], None]) -> None:
         self.weights, self.model, self.root, self.report = weights, model, root, report
-        self.weights_hash = weights_hash(weight_files(weights, model))
+        self.weights_hash = cache.hash_files(weight_files(weights, model))
         self._sam: SamModel | None = None
 
     def key(self, **more: str) -> dict[str, str]:
@@ -53,7 +53,6 @@ class GraphStore:
             self.report(f"building the graph {graph.name}")
             from engines.export import export_onnx
 
-            self.root.mkdir(parents=True, exist_ok=True)
             export_onnx(self.model_module(), graph, file)
             self._write(file, graph.name, key)
         return file
@@ -83,7 +82,6 @@ class GraphStore:
                 model = letterbox_graph(graph)
             else:
                 model = retype_graph(onnx.load(self.onnx_file(graph, force=force, rebuild=rebuild)), numbers, ranges)
-            self.root.mkdir(parents=True, exist_ok=True)
             with cache.atomic_write(file) as partial:
                 onnx.save(model, partial)
             self._write(file, f"{graph.name}-{numbers}", key)

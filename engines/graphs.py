@@ -1,13 +1,11 @@
-"""Which graphs an engine is made of, as values: their names, shapes and the key under which they are cached.
+"""Describes the graphs of an engine by their shapes and names.
 
 Imports no heavy library, so that a cached engine opens without torch.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from engines.base import PromptError
 from engines.letterbox import Letterbox
@@ -24,16 +22,16 @@ SURROUND = 8
 BATCHES = (1, 4, 8)
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
 LIVE = ((1, 2), (4, 2), (1, 4))
-"""What a run asks of a decoder, (prompts at once, points of each): a click, a vote of clicks, a thing by a point and
-its box. To make a graph takes a second, which must not be the one in which somebody looks at something."""
+"""Decoder graphs of a run, (prompts at once, points of each): a click, a vote of clicks, and an object by a point and
+its box. Compiling a graph takes a second, so it must not happen at the first fixation."""
 BUILT = (*LIVE, (8, 2))
-"""What is built ahead where building takes longer."""
+"""Decoder graphs that are built ahead where building takes longer."""
 ABSENT = -1e9
 """Added to the attention scores of a token that only fills its batch's shape."""
 
 
 def bucket(count: int, buckets: tuple[int, ...], what: str) -> int:
-    """The smallest bucket that holds `count`; raises `PromptError` when none does."""
+    """Return the smallest bucket that holds `count`; raises `PromptError` when none does."""
     for size in buckets:
         if count <= size:
             return size
@@ -41,52 +39,52 @@ def bucket(count: int, buckets: tuple[int, ...], what: str) -> int:
 
 
 def block_edges(tokens: int) -> tuple[int, ...]:
-    """Where the decoder's rows or columns begin and end, along a side with picture in its first `tokens` of `GRID`.
+    """Return the edges of the decoder's rows or columns for a picture in the first `tokens` of `GRID`.
 
-    Every token of picture by itself, the padding in blocks: it is alike everywhere, so that the decoder may look at
-    the mean of a block, with the weight of as many tokens. For a picture of half the square that is a quarter of the
-    tokens, and masks differ less than by bfloat16 (IoU of the nearest of four 0.99 on six clips).
+    Each token of the picture is separate, and the padding is in blocks: it is nearly uniform, so that the decoder can
+    attend to the mean of a block, with the weight of as many tokens. For a picture of half the square that is a quarter
+    of the tokens, and masks differ less than by bfloat16 (IoU of the nearest of four 0.99 on six clips).
     """
     return (*range(tokens), *range(tokens, GRID, SURROUND), GRID)
 
 
 def grid(rows: int, columns: int) -> tuple[int, int]:
-    """(rows, columns) of the decoder's grid for so many of picture."""
+    """Return the (rows, columns) of the decoder's grid for the picture's rows and columns of tokens."""
     return len(block_edges(rows)) - 1, len(block_edges(columns)) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderGraph:
-    """(height, width, 3) uint8 BGR to the decoder's prepared tensors, for content of one size in model pixels."""
+    """A graph that maps (height, width, 3) uint8 BGR content in model pixels to the decoder's prepared tensors."""
 
     height: int
     width: int
 
     @classmethod
     def of(cls, letterbox: Letterbox) -> EncoderGraph:
-        """The graph for a picture of that size."""
+        """Return the graph for the pictures of a letterbox."""
         width, height = letterbox.content_size
         return cls(height, width)
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """(rows, columns) of tokens that hold picture."""
+        """Return the (rows, columns) of tokens that contain the picture."""
         return -(-self.height // TOKEN_PX), -(-self.width // TOKEN_PX)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """(rows, columns) that the decoder is given: the tokens with picture and the blocks of padding."""
+        """Return the decoder's (rows, columns): the tokens of the picture and the blocks of padding."""
         return grid(*self.tokens)
 
     @property
     def name(self) -> str:
-        """For files and messages."""
+        """Return the name, for files and messages."""
         return f"encoder-{self.height}x{self.width}"
 
 
 @dataclass(frozen=True, slots=True)
 class LetterboxGraph:
-    """A (height, width, 3) uint8 frame to its content in model pixels, for engines that resize on their own device."""
+    """A graph that resizes a (height, width, 3) uint8 frame to its content in model pixels, on the engine's device."""
 
     height: int
     width: int
@@ -95,13 +93,13 @@ class LetterboxGraph:
 
     @property
     def name(self) -> str:
-        """For files and messages."""
+        """Return the name, for files and messages."""
         return f"letterbox-{self.height}x{self.width}-{self.content_height}x{self.content_width}"
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderGraph:
-    """Prepared tensors and `batch` prompts of `points` tokens to masks, for content of rows x columns tokens."""
+    """A graph that decodes `batch` prompts of `points` tokens to masks, for content of rows x columns tokens."""
 
     rows: int
     columns: int
@@ -111,7 +109,7 @@ class DecoderGraph:
 
     @classmethod
     def of(cls, letterbox: Letterbox, batch: int, points: int, masks_in: bool) -> DecoderGraph:
-        """The graph for a picture of that size."""
+        """Return the graph for the pictures of a letterbox."""
         return cls(*EncoderGraph.of(letterbox).tokens, batch, points, masks_in)
 
     @property
@@ -126,18 +124,9 @@ class DecoderGraph:
 
     @property
     def name(self) -> str:
-        """For files and messages."""
+        """Return the name, for files and messages."""
         kind = "-masks" if self.masks_in else ""
         return f"decoder{kind}-{self.rows}x{self.columns}-b{self.batch}-n{self.points}"
 
 
 Graph = EncoderGraph | DecoderGraph
-
-
-def weights_hash(files: tuple[Path, ...]) -> str:
-    """SHA-256 over the weight files, in order, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()

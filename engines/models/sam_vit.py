@@ -1,4 +1,4 @@
-"""SAM's own image encoders: plain vision transformers (Kirillov et al., 2023; Li et al., "ViTDet", 2022).
+"""Implements SAM's own image encoders, plain vision transformers (Kirillov et al., 2023; Li et al., "ViTDet", 2022).
 
 Most blocks attend inside windows of 14 x 14 tokens, four of them everywhere; every attention adds decomposed relative
 positions. Parameter names are those of Meta's checkpoints, so that these load as they are.
@@ -20,7 +20,7 @@ WINDOW = 14
 
 @dataclass(frozen=True, slots=True)
 class VitShape:
-    """What tells the three sizes apart. everywhere: indices of the blocks that attend to the whole picture."""
+    """Holds the dimensions of one size. everywhere: indices of the blocks that attend to the whole picture."""
 
     width: int
     depth: int
@@ -36,13 +36,13 @@ SHAPES = {
 
 
 def relative(side: int, table: Tensor) -> Tensor:
-    """(2 * side - 1, D) learned offsets to (side, side, D), indexed by query and key."""
+    """Expand (2 * side - 1, D) learned offsets to (side, side, D), indexed by query and key."""
     places = torch.arange(side, device=table.device)
     return table[places[:, None] - places[None] + side - 1]
 
 
 class VitAttention(nn.Module):
-    """Attention over a square of `side` x `side` tokens with decomposed relative positions."""
+    """Applies attention over `side` x `side` tokens with decomposed relative positions."""
 
     def __init__(self, width: int, heads: int, side: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class VitAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, side, side, C) to the same."""
+        """Map (B, side, side, C) to the same shape."""
         side, count, batch = self.side, self.side**2, int(x.shape[0])
         qkv = self.qkv(x).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
@@ -66,7 +66,7 @@ class VitAttention(nn.Module):
 
 
 class VitMlp(nn.Module):
-    """Widen, GELU, narrow."""
+    """Applies two linear layers with a GELU between."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -74,12 +74,12 @@ class VitMlp(nn.Module):
         self.lin2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to the same."""
+        """Map (..., C) to the same shape."""
         return self.lin2(nnf.gelu(self.lin1(x)))
 
 
 class VitBlock(nn.Module):
-    """Attention, in windows unless `everywhere`, and an MLP, each with its residual."""
+    """Applies attention, in windows unless `everywhere`, and an MLP, each with its residual."""
 
     def __init__(self, shape: VitShape, everywhere: bool, grid: int) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class VitBlock(nn.Module):
         self.mlp = VitMlp(shape.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same."""
-        seen = self.norm1(x)
-        x = x + (self.attn(seen) if self.everywhere else self._windows(seen))
+        """Map (B, H, W, C) to the same shape."""
+        normed = self.norm1(x)
+        x = x + (self.attn(normed) if self.everywhere else self._attend_in_windows(normed))
         return x + self.mlp(self.norm2(x))
 
-    def _windows(self, x: Tensor) -> Tensor:
-        # whole numbers, not traced ones: TensorRT rounds their division another way
+    def _attend_in_windows(self, x: Tensor) -> Tensor:
+        # ints, not traced tensors: TensorRT rounds the division of tensors differently
         batch, rows, columns, width = (int(length) for length in x.shape)
         down, across = -(-rows // WINDOW), -(-columns // WINDOW)
         x = nnf.pad(x, (0, 0, 0, across * WINDOW - columns, 0, down * WINDOW - rows))
@@ -106,19 +106,19 @@ class VitBlock(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Pixels to tokens, channels last."""
+    """Embeds patches of pixels as tokens, channels last."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, width, PATCH_PX, PATCH_PX)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, H / 16, W / 16, C)."""
+        """Map (B, 3, H, W) to (B, H / 16, W / 16, C)."""
         return self.proj(x).permute(0, 2, 3, 1)
 
 
 class SamVit(nn.Module):
-    """Normalised 1024 x 1024 picture to embedding; `grid` is other than 64 only in tests."""
+    """Encodes a normalised 1024 x 1024 picture to its embedding; `grid` differs from 64 only in tests."""
 
     def __init__(self, shape: VitShape, grid: int = GRID) -> None:
         super().__init__()
@@ -131,13 +131,8 @@ class SamVit(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 1024, 1024) float, RGB, normalised, to (B, 64, 64, 256)."""
+        """Map (B, 3, 1024, 1024) float, RGB, normalised, to (B, 64, 64, 256)."""
         x = self.patch_embed(x) + self.pos_embed
         for block in self.blocks:
             x = block(x)
         return self.neck(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-def sam_vit(model: str) -> SamVit:
-    """The encoder of the model called sam_vit_b, sam_vit_l or sam_vit_h, without weights."""
-    return SamVit(SHAPES[model])

@@ -1,11 +1,11 @@
-"""TinyViT as MobileSAM uses it: the 5 M parameter image encoder (Wu et al., "TinyViT", 2022; Zhang et al., 2023).
+"""Implements TinyViT, MobileSAM's image encoder of 5 M parameters (Wu et al., 2022; Zhang et al., 2023).
 
-Written for inference: batch normalisation is folded into the convolutions, the relative position biases are whole
-tables, and queries are scaled beforehand, so that each block is the fewest operations. `engines.models.checkpoint`
-brings published weights into this form.
+For inference only: batch normalisation is folded into the convolutions, the relative position biases are whole
+tables, and queries are scaled beforehand, so that each block has the fewest operations. `engines.models.checkpoint`
+converts published weights to this form.
 
-Between convolutions tokens travel as a flat list, (1, H * W, C). In four dimensions OpenVINO moves the transposes round
-each convolution past the neighbouring additions, where they cost real copies: a fifth of the encoder's time.
+Between convolutions tokens are a flat list, (1, H * W, C). In four dimensions OpenVINO moves the transposes round each
+convolution past the neighbouring additions, where they cost real copies: a fifth of the encoder's time.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ EMBED_WIDTH = 256
 
 
 def flat(x: Tensor) -> Tensor:
-    """(1, C, H, W) to (1, H * W, C)."""
+    """Flatten (1, C, H, W) to (1, H * W, C)."""
     return x.permute(0, 2, 3, 1).reshape(1, x.shape[2] * x.shape[3], x.shape[1])
 
 
 def unflat(x: Tensor, rows: int, columns: int) -> Tensor:
-    """(1, rows * columns, C) to (1, C, rows, columns)."""
+    """Unflatten (1, rows * columns, C) to (1, C, rows, columns)."""
     return x.view(1, rows, columns, x.shape[2]).permute(0, 3, 1, 2)
 
 
 def convolve(conv: nn.Conv2d, x: Tensor, beyond: PaddingConstants | None) -> Tensor:
-    """A 3 x 3 convolution of (1, C, H, W) that keeps H and W but for the row or the column that `beyond` has added."""
+    """Apply a 3 x 3 convolution to (1, C, H, W), dropping the row or column that `beyond` has added."""
     if beyond is None or not beyond.frozen:
         return conv(x)
     padded = nnf.pad(x, (1, 1 - beyond.right, 1, 1 - beyond.below))
@@ -45,12 +45,12 @@ def convolve(conv: nn.Conv2d, x: Tensor, beyond: PaddingConstants | None) -> Ten
 
 
 def depthwise(width: int, stride: int = 1) -> nn.Conv2d:
-    """A 3 x 3 convolution of every channel by itself."""
+    """Create a 3 x 3 depthwise convolution."""
     return nn.Conv2d(width, width, 3, stride, 1, groups=width)
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck: widen, convolve each channel, narrow, add."""
+    """Applies an inverted bottleneck: widens, convolves each channel, narrows, adds."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class MBConv(nn.Module):
         self.conv3 = nn.Conv2d(4 * width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(1, C, H, W) to the same."""
+        """Map (1, C, H, W) to the same shape."""
         return nnf.gelu(x + self.conv3(nnf.gelu(self.conv2(nnf.gelu(self.conv1(x))))))
 
 
 class PatchMerging(nn.Module):
-    """Between stages: change the width, and halve the size where the stride is 2."""
+    """Changes the width between stages, and halves the size where the stride is 2."""
 
     def __init__(self, width: int, wider: int, stride: int) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class PatchMerging(nn.Module):
         self.conv3 = nn.Conv2d(wider, wider, 1)
 
     def forward(self, x: Tensor, beyond: PaddingConstants | None = None) -> Tensor:
-        """(1, C, H, W) to (1, C', H / stride, W / stride); of stride 2, the picture's end needs no neighbour."""
+        """Map (1, C, H, W) to (1, C', H / stride, W / stride); stride 2 needs no neighbour at the picture's end."""
         x = nnf.gelu(self.conv1(x))
         x = self.conv2(x) if self.conv2.stride[0] == 2 else convolve(self.conv2, x, beyond)
         return self.conv3(nnf.gelu(x))
 
 
 class WindowAttention(nn.Module):
-    """Attention inside windows of `window` x `window` tokens, with a learned bias for every pair of places.
+    """Applies attention in windows of `window` x `window` tokens, with a learned bias for every pair of positions.
 
     `qkv` gives all queries, then all keys, then all values, each head by head; `bias` is (heads, N, N).
     """
@@ -94,7 +94,7 @@ class WindowAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads, window**2, window**2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(1, H, W, C) to the same in whole windows, with zeros added right and below where H or W lack them."""
+        """Map (1, H, W, C) to the same shape in whole windows, padded with zeros at the right and bottom."""
         size = self.window
         _, rows, columns, width = (int(side) for side in x.shape)
         down, across = -(-rows // size), -(-columns // size)
@@ -109,7 +109,7 @@ class WindowAttention(nn.Module):
 
 
 class TinyVitMlp(nn.Module):
-    """Normalise, widen four times, narrow."""
+    """Applies a normalisation and two linear layers with a GELU between."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -118,12 +118,12 @@ class TinyVitMlp(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to the same."""
+        """Map (..., C) to the same shape."""
         return self.fc2(nnf.gelu(self.fc1(self.norm(x))))
 
 
 class TinyVitBlock(nn.Module):
-    """Window attention, a convolution that lets neighbouring windows talk, an MLP."""
+    """Applies window attention, a convolution that connects neighbouring windows, and an MLP."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
@@ -132,12 +132,12 @@ class TinyVitBlock(nn.Module):
         self.mlp = TinyVitMlp(width)
 
     def forward(self, x: Tensor, rows: int, columns: int, beyond: PaddingConstants | None, name: str) -> Tensor:
-        """(1, rows * columns, C) to the same."""
-        seen = x.view(1, rows, columns, x.shape[2])
+        """Map (1, rows * columns, C) to the same shape."""
+        tokens = x.view(1, rows, columns, x.shape[2])
         if beyond is not None:
-            seen = beyond.fill_windows(f"{name}_attn", seen, self.attn.window)
-        seen = self.attn(seen)[:, :rows, :columns]
-        x = (x + seen.reshape(x.shape)).view(1, rows, columns, x.shape[2])
+            tokens = beyond.fill_windows(f"{name}_attn", tokens, self.attn.window)
+        attended = self.attn(tokens)[:, :rows, :columns]
+        x = (x + attended.reshape(x.shape)).view(1, rows, columns, x.shape[2])
         if beyond is not None:
             x = beyond.extend(f"{name}_conv", x, 1, 1)
         x = flat(convolve(self.local_conv, x.permute(0, 3, 1, 2), beyond))
@@ -145,7 +145,7 @@ class TinyVitBlock(nn.Module):
 
 
 class TinyVitStage(nn.Module):
-    """Blocks of one width, then the merge to the next; the last stage has none."""
+    """Holds the blocks of one width and the merge to the next; the last stage has no merge."""
 
     def __init__(self, blocks: list[nn.Module], downsample: PatchMerging | None) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class TinyVitStage(nn.Module):
 
 
 class TinyViT(nn.Module):
-    """Normalised picture to embedding.
+    """Encodes a normalised picture to its embedding.
 
     Height and width are multiples of 16; multiples of 224 need no padding inside.
     """
@@ -177,7 +177,7 @@ class TinyViT(nn.Module):
         ])  # fmt: skip
 
     def forward(self, x: Tensor, beyond: PaddingConstants | None = None) -> Tensor:
-        """(1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256).
+        """Map (1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256).
 
         With `beyond`, x has `PaddingConstants.STEM_PX` more pixels of padding on the sides that are cut.
         """

@@ -65,7 +65,7 @@ def test_the_weights_of_an_xml_belong_to_it(tmp_path):
 
 
 def test_the_inventory_tells_whole_from_damaged(engine_file, tmp_path):
-    cache.write_verdict(tmp_path, "verdict", KEY, {"passed": True})
+    cache.write_note(tmp_path / "verdict.json", "verdict", KEY, gate={"passed": True})
     (tmp_path / "noise.json").write_text("{}")
     states = {note.name: (size, state) for note, _, size, state in cache.list_cached(tmp_path)}
     assert states == {"s": (5, "whole"), "verdict": (0, "verdict")}

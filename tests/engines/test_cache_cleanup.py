@@ -33,7 +33,7 @@ def test_what_is_whole_and_of_this_version_stays(tmp_path):
     kept(tmp_path, "a")
     kept(tmp_path, "b", typed=TYPED_VERSION, numbers="f16")
     kept(tmp_path, "c", suffix=".xml", format="openvino-int8")
-    cache.write_verdict(tmp_path, "verdict", KEY, {"passed": True})
+    cache.write_note(tmp_path / "verdict.json", "verdict", KEY, gate={"passed": True})
     assert said(tmp_path) == {}
 
 
