@@ -8,19 +8,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engines.base import EngineUnavailable, Image, Prompt
+from engines.base import Decoder, Encoder, EngineUnavailable, Image, Prompt
 from engines.build import MAX_ACCEPTANCE_IMAGES, Report, opened_engine
 from engines.graphs import BATCHES
 from engines.letterbox import MODEL_SIDE
 from engines.pictures import resize_and_crop, sample_evenly
 from engines.settings import EngineSettings
-
-Timings = dict[str, list[float]]
 
 
 def benchmark_engine(
@@ -40,48 +39,45 @@ def benchmark_engine(
     `decoder_8` is the ratio for one of eight prompts.
     Returns the last line of `gazecast engine bench --json`.
     """
-    tell = report or (lambda line: None)
+    report = report or (lambda line: None)
     image = resize_and_crop(pictures[0], frame_size)
-    with opened_engine(settings, weights, frame_size, tell) as (encoder, decoder):
+    with opened_engine(settings, weights, frame_size, report) as (encoder, decoder):
         info = encoder.info
         embedding = encoder.encode(image)
-        stock_encode, stock_decode = published_graph_runs(weights, settings.encoder_threads, settings.decoder_threads)
-        runs: dict[str, Callable[[], Any]] = {
-            "encoder": lambda: encoder.encode(image),
-            "stock encoder": stock_encode,
-            "stock decoder": stock_decode,
-        }
+        runs = published_graph_runs(weights, settings.encoder_threads, settings.decoder_threads)
+        runs["encoder"] = lambda: encoder.encode(image)
         for batch in BATCHES:
-            prompts = center_clicks(frame_size, batch)
-            runs[str(batch)] = lambda prompts=prompts: decoder.decode(embedding, prompts)  # type: ignore[misc]
-        tell(f"timing {info.backend} {info.precision} and the published graphs, {rounds} rounds")
+            runs[str(batch)] = partial(decoder.decode, embedding, center_clicks(frame_size, batch))
+        report(f"timing {info.backend} {info.precision} and the published graphs, {rounds} rounds")
         medians = time_alternating(runs, rounds)
-        ious = _quality(settings, weights, encoder, decoder, frame_size, pictures, tell) if quality else None
-    per_prompt = {str(batch): medians[str(batch)] / batch for batch in BATCHES}
+        ious = _quality(settings, weights, encoder, decoder, frame_size, pictures, report) if quality else None
     return {
-        "engine": info.backend,
-        "precision": info.precision,
-        "picture_side": info.picture_side,
-        "threads": info.threads,
+        "engine": info.backend, "precision": info.precision, "picture_side": info.picture_side, "threads": info.threads,
+        **summarize_medians(medians),
+        "iou": ious,
+    }  # fmt: skip
+
+
+def summarize_medians(medians: dict[str, float]) -> dict[str, Any]:
+    """Summarise the medians of `benchmark_engine` as milliseconds and ratios to the published graphs."""
+    per_prompt = {str(batch): medians[str(batch)] / batch for batch in BATCHES}
+    stock_encoder, stock_decoder = medians["stock encoder"], medians["stock decoder"]
+    return {
         "encoder_ms": round(medians["encoder"], 2),
         "prep_ms": 0.0,
         "decoder_ms": {batch: round(value, 2) for batch, value in per_prompt.items()},
-        "stock": {
-            "encoder_ms": round(medians["stock encoder"], 2),
-            "decoder_ms": round(medians["stock decoder"], 2),
-        },
+        "stock": {"encoder_ms": round(stock_encoder, 2), "decoder_ms": round(stock_decoder, 2)},
         "ratio": {
-            "encoder": round(medians["encoder"] / medians["stock encoder"], 3),
-            "decoder": round(per_prompt["1"] / medians["stock decoder"], 3),
-            "decoder_8": round(per_prompt["8"] / medians["stock decoder"], 3),
+            "encoder": round(medians["encoder"] / stock_encoder, 3),
+            "decoder": round(per_prompt["1"] / stock_decoder, 3),
+            "decoder_8": round(per_prompt["8"] / stock_decoder, 3),
         },
-        "iou": ious,
     }
 
 
 def time_alternating(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Measure each run's median in milliseconds, alternating in every round, without the first round."""
-    times: Timings = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for index in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter_ns()
@@ -97,10 +93,8 @@ def center_clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:
     return [Prompt.click((index + 0.5) * width / count, height / 2) for index in range(count)]
 
 
-def published_graph_runs(
-    weights: Path, encoder_threads: int, decoder_threads: int
-) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Open the published pair in ONNX Runtime: encode the full square, decode one click."""
+def published_graph_runs(weights: Path, encoder_threads: int, decoder_threads: int) -> dict[str, Callable[[], Any]]:
+    """Open the published pair in ONNX Runtime: "stock encoder" for the full square, "stock decoder" for one click."""
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -125,22 +119,25 @@ def published_graph_runs(
         "has_mask_input": np.zeros(1, np.float32),
         "orig_im_size": np.array([480, 854], np.float32),
     }
-    return lambda: encoder.run(None, {"input": image}), lambda: decoder.run(None, inputs)
+    return {
+        "stock encoder": lambda: encoder.run(None, {"input": image}),
+        "stock decoder": lambda: decoder.run(None, inputs),
+    }
 
 
 def _quality(
     settings: EngineSettings,
     weights: Path,
-    encoder: Any,
-    decoder: Any,
+    encoder: Encoder,
+    decoder: Decoder,
     frame_size: tuple[int, int],
     pictures: Sequence[Image],
-    tell: Report,
+    report: Report,
 ) -> dict[str, float]:
     from engines.models.checkpoint import read_model
     from engines.reference import ReferenceEngine, compare_engines
 
-    tell("comparing with the reference")
+    report("comparing with the reference")
     chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
     result = compare_engines(ReferenceEngine(read_model(weights, settings.model)), encoder, decoder, chosen)
     return {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}

@@ -1,4 +1,4 @@
-"""`Letterbox.image` as an ONNX graph, so that a frame is uploaded as it came and resized on the GPU."""
+"""Builds `Letterbox.resize` as an ONNX graph, so that a frame is uploaded whole and resized on the GPU."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engines.graphs import LetterboxGraph
 
 OPSET = 20
 IR_VERSION = 9
-"""The oldest that goes with the opset."""
+"""The oldest version that supports the opset."""
 
 
 def letterbox_graph(graph: LetterboxGraph) -> onnx.ModelProto:
-    """(height, width, 3) uint8 "frame" to the content's (h, w, 3) uint8 "image": bilinear, as OpenCV has it.
+    """Build a graph of (height, width, 3) uint8 "frame" to the content's (h, w, 3) uint8 "image".
 
-    A pixel may differ from OpenCV's by one level, because OpenCV resizes in 11-bit fixed point.
+    It resizes bilinearly as OpenCV does; a pixel may differ by one level, because OpenCV resizes in 11-bit fixed point.
     """
     width, height = graph.content_width, graph.content_height
     nodes = [

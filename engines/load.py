@@ -1,4 +1,4 @@
-"""Open an engine by its settings. Backends are imported when they are chosen, never before."""
+"""Opens an engine by its settings. Backends are imported when they are chosen, never before."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Report = Callable[[str], None]
 Opener = Callable[[EngineSettings, Path | None, tuple[int, int] | None, Report], tuple[Encoder, Decoder]]
 
 BACKENDS = {
-    "openvino": "engines.backends.openvino:open_engine",
-    "onnxruntime": "engines.backends.onnxruntime:open_engine",
-    "torch": "engines.backends.torch:open_engine",
-    "tensorrt": "engines.backends.tensorrt:open_engine",
-    "stock": "engines.backends.stock:open_engine",
-    "fake": "engines.fake:open_engine",
+    "openvino": "engines.backends.openvino",
+    "onnxruntime": "engines.backends.onnxruntime",
+    "torch": "engines.backends.torch",
+    "tensorrt": "engines.backends.tensorrt",
+    "stock": "engines.backends.stock",
+    "fake": "engines.fake",
 }
-"""Backend name -> "module:function" of an `Opener`."""
+"""The module of each backend, whose `open_engine` is an `Opener`."""
 
 
 def load(
@@ -31,19 +31,18 @@ def load(
     frame_size: tuple[int, int] | None = None,
     report: Report | None = None,
 ) -> tuple[Encoder, Decoder]:
-    """Open the encoder and decoder that belong together.
+    """Open an encoder and its decoder.
 
     weights: the folder with the model's weight files; `fake` needs none.
-    frame_size: (width, height) of the frames to come, so that their graph is ready before the first one. Frames of
-    another shape work too; their graph is built when they come.
-    report: is given a line of progress now and then. One that has a method `steps(done, total, text)` is told the
-    progress of long builds too, and may raise there to stop them.
+    frame_size: (width, height) of the expected frames, whose graph is then ready before the first one. The graph of
+    another shape is built at its first frame.
+    report: called with lines of progress. If it has a method `steps(done, total, text)`, that is called with the
+    progress of long builds, and may raise to stop them.
 
     Raises `EngineUnavailable` where the backend cannot run here, `ModelError` for weights or cached engines that are
-    missing or not what they should be.
+    missing or invalid.
     """
-    if (place := BACKENDS.get(settings.backend)) is None:
+    if (module := BACKENDS.get(settings.backend)) is None:
         raise EngineUnavailable(f"no backend {settings.backend!r}; choose one of {', '.join(BACKENDS)}")
-    module, function = place.split(":")
-    opener = cast(Opener, getattr(import_module(module), function))
-    return opener(settings, weights, frame_size, report or (lambda line: None))
+    open_engine = cast(Opener, import_module(module).open_engine)
+    return open_engine(settings, weights, frame_size, report or (lambda line: None))

@@ -1,4 +1,4 @@
-"""Real pictures for calibrating and judging engines: read from where the user says, cut to the frames' shape."""
+"""Reads real pictures for calibrating and comparing engines, and crops them to the frames' shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engines.base import Image, PromptError
 
 
 def read_pictures(folder: Path, limit: int = 48) -> list[Image]:
-    """At most `limit` pictures, evenly taken from the image files below a folder or the frames of a video file."""
+    """Read at most `limit` pictures, evenly spaced, from the images below a folder or a video's frames."""
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
         pictures = (cv2.imread(str(file), cv2.IMREAD_COLOR) for file in sample_evenly(files, limit))
@@ -46,13 +46,13 @@ T = TypeVar("T")
 
 
 def sample_evenly(items: Sequence[T], limit: int) -> list[T]:
-    """At most `limit` of the items, evenly spaced."""
+    """Return at most `limit` of the items, evenly spaced."""
     count = min(limit, len(items))
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def resize_and_crop(picture: Image, frame_size: tuple[int, int]) -> Image:
-    """The middle of a picture in the proportions of (width, height), in that size."""
+    """Crop the middle of a picture to the aspect ratio of (width, height), and resize it."""
     width, height = frame_size
     rows, columns = picture.shape[:2]
     tall = min(rows, max(1, columns * height // width))

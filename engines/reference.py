@@ -1,4 +1,4 @@
-"""The judge of every engine: the plain torch modules in float32 on the full 1024 x 1024 input, and the comparison.
+"""Compares engines with the reference: the plain torch modules in float32 on the full 1024 x 1024 input.
 
 Needs torch; nothing that serves frames imports this.
 """
@@ -21,11 +21,11 @@ from engines.sam import SamEncoder
 GRID_COLUMNS, GRID_ROWS = 5, 3
 SCORE_FLOOR = 0.85
 AREA = (0.001, 0.35)
-"""Of the picture. Points whose reference mask is doubtful, tiny or the whole scene say nothing about an engine."""
+"""Of the picture. Points whose reference mask is uncertain, tiny or the whole scene are not compared."""
 
 
 class ReferenceEngine:
-    """MobileSAM or SAM as its authors run it."""
+    """Runs MobileSAM or SAM as its authors do."""
 
     def __init__(self, sam: SamModel) -> None:
         self._sam = sam
@@ -33,13 +33,13 @@ class ReferenceEngine:
 
     @torch.inference_mode()
     def encode(self, image: Image, letterbox: Letterbox) -> Floats:
-        """(H, W, 3) uint8 BGR to the embedding, (64, 64, 256) float32."""
+        """Encode (H, W, 3) uint8 BGR to the embedding, (64, 64, 256) float32."""
         content = letterbox.resize(image)
         return np.asarray(self._sam.image_encoder(normalised(torch.from_numpy(content)))[0].numpy(), np.float32)
 
     @torch.inference_mode()
     def decode(self, embedding: Floats, letterbox: Letterbox, prompt: Prompt) -> MaskCandidates:
-        """One prompt to four masks."""
+        """Decode one prompt to four masks."""
         encoder, decoder = self._sam.prompt_encoder, self._sam.mask_decoder
         points, labels = (torch.from_numpy(part)[None] for part in model_points(letterbox, prompt))
         keys = torch.from_numpy(embedding).reshape(1, -1, embedding.shape[-1])
@@ -53,11 +53,11 @@ class ReferenceEngine:
 
 @dataclass(frozen=True, slots=True)
 class EngineComparison:
-    """How far an engine is from the reference on real pictures.
+    """Holds the differences between an engine and the reference on real pictures.
 
     best, chosen: mean IoU with the mask that the reference chooses, of the engine's closest mask and of its own
     choice. score_error: mean absolute difference of the predicted IoUs. embedding_error: relative, over the tokens
-    that hold picture. points: how many the means are over.
+    that contain the picture. points: number that the means are over.
     """
 
     best: float
@@ -70,11 +70,8 @@ class EngineComparison:
 def compare_engines(
     reference: ReferenceEngine, encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]
 ) -> EngineComparison:
-    """Judge an engine on a grid of clicks on every picture."""
-    best: list[float] = []
-    chosen: list[float] = []
-    scores: list[float] = []
-    embeddings: list[float] = []
+    """Compare an engine with the reference on a grid of clicks on every picture."""
+    best, chosen, scores, embeddings = [], [], [], []
     for image in pictures:
         embedding = encoder.encode(image)
         truth = reference.encode(image, embedding.letterbox)
@@ -96,12 +93,12 @@ def compare_engines(
 
 
 def mean_or_nan(values: Sequence[float]) -> float:
-    """The mean; nan of nothing, which passes no threshold."""
+    """Return the mean; nan without values, which passes no threshold."""
     return float(np.mean(values)) if values else float("nan")
 
 
 def probe_points(width: int, height: int) -> list[tuple[float, float]]:
-    """Fifteen points spread over a picture, picture pixels."""
+    """Return fifteen points spread over a picture, in picture pixels."""
     return [
         ((column + 0.5) * width / GRID_COLUMNS - 0.5, (row + 0.5) * height / GRID_ROWS - 0.5)
         for row in range(GRID_ROWS)
@@ -110,19 +107,19 @@ def probe_points(width: int, height: int) -> list[tuple[float, float]]:
 
 
 def binarize(candidates: MaskCandidates) -> Mask:
-    """(K, h, w) masks at the logits' resolution, without the padding."""
+    """Return the (K, h, w) masks at the logits' resolution, without the padding."""
     width, height = (-(-side // 4) for side in candidates.letterbox.content_size)
     return np.asarray(candidates.logits[:, :height, :width] > 0)
 
 
 def iou(a: Mask, b: Mask) -> float:
-    """Intersection over union; two empty masks agree."""
+    """Compute the intersection over union; 1 for two empty masks."""
     union = int((a | b).sum())
     return int((a & b).sum()) / union if union else 1.0
 
 
 def _embedding_error(truth: Floats, encoder: Encoder, found: Embedding) -> float:
-    """Relative error of what the decoder is given, over the tokens with picture; nan for an opaque engine."""
+    """Compute the relative error of the embedding over the picture's tokens; nan for an opaque engine."""
     if not isinstance(encoder, SamEncoder):
         return float("nan")
     ours = encoder.embedding(found)

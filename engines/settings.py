@@ -1,4 +1,4 @@
-"""What a user chooses about an engine, and the defaults that depend on the machine."""
+"""Defines the settings of an engine, and the defaults that depend on the machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Precision = Literal["auto", "f32", "bf16", "f16", "int8", "fp8"]
 
 
 def default_threads() -> tuple[int, int]:
-    """(encoder, decoder) threads for this machine.
+    """Return the (encoder, decoder) threads for this machine.
 
-    The encoder and the tracker with the decoder run at once, so the cores are shared out, not overcommitted: on two
-    cores one each. The decoder's matrices are too narrow to gain from more than four.
+    The encoder and the tracker with the decoder run at once, so the cores are divided, not overcommitted: on two cores
+    one each. The decoder's matrices are too narrow to gain from more than four.
     """
     cores = os.cpu_count() or 1
     decoder = 1 if cores <= 4 else 2 if cores <= 8 else 4
@@ -26,7 +26,7 @@ def default_threads() -> tuple[int, int]:
 
 
 def default_cache_dir() -> Path:
-    """Where engines are kept: $GAZECAST_CACHE, else the user's cache folder."""
+    """Return the folder of engines: in $GAZECAST_CACHE, else in the user's cache folder."""
     if chosen := os.environ.get("GAZECAST_CACHE"):
         return Path(chosen) / "engines"
     if sys.platform == "win32":
@@ -39,9 +39,9 @@ def default_cache_dir() -> Path:
 
 
 def default_picture_side(encoder_threads: int) -> int:
-    """Longest side, in model pixels, at which a CPU with so many threads encodes a picture in two to four frames.
+    """Return the longest side, in model pixels, that a CPU encodes within two to four frames.
 
-    A mask that is carried over eight frames has lost far more than one of a picture seen at half the size. Work grows
+    A mask propagated over eight frames has lost far more than one of a picture encoded at half the size. Work grows
     with the square of the side; from 672 on the sides are multiples of TinyViT's windows.
     """
     return 512 if encoder_threads <= 2 else 672 if encoder_threads <= 4 else 896 if encoder_threads <= 8 else MODEL_SIDE
@@ -71,7 +71,7 @@ class EngineSettings:
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a number of threads that is none, and pictures that no encoder takes."""
+        """Raise `ValueError` for fewer than one thread, or a picture side that no encoder takes."""
         for name in ("encoder_threads", "decoder_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -80,9 +80,10 @@ class EngineSettings:
 
 
 def picture_side(settings: EngineSettings, on_gpu: bool = False) -> int:
-    """The longest side at which pictures are encoded, see `EngineSettings.picture_side`."""
+    """Return the longest side at which pictures are encoded, see `EngineSettings.picture_side`."""
     if settings.picture_side:
         return settings.picture_side
-    # SAM's ViTs attend to the whole square, so that they have nothing to gain; a GPU has time enough.
-    whole = on_gpu or settings.model != "mobile_sam"
-    return MODEL_SIDE if whole else default_picture_side(settings.encoder_threads)
+    # SAM's ViTs attend to the whole square, so a smaller picture saves nothing; a GPU is fast enough.
+    if on_gpu or settings.model != "mobile_sam":
+        return MODEL_SIDE
+    return default_picture_side(settings.encoder_threads)

@@ -1,4 +1,4 @@
-"""SAM's automatic mask generator (Kirillov et al., "Segment Anything", ICCV 2023, section 5 and appendix B).
+"""Generates masks of everything in a picture (Kirillov et al., "Segment Anything", ICCV 2023, section 5, appendix B).
 
 A grid of clicks gives three masks each; masks of low predicted IoU, unstable masks and duplicates are removed. Long
 work is a generator that may be closed at any step.
@@ -44,7 +44,7 @@ class _CropPass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _KeptMasks:
+class _KeptMask:
     """Holds an accepted mask. box: x0 y0 x1 y1 px of the picture. point: px of the crop."""
 
     box: tuple[float, float, float, float]
@@ -57,14 +57,13 @@ class _KeptMasks:
 def generate_masks(decoder: Decoder, embedding: Embedding, settings: AutomaticSettings | None = None) -> Steps:
     """Generate the masks of an encoded image, one batch of clicks a step; `run_to_end` runs all.
 
-
     Holds no mask of the picture's size: of one that has passed its low-resolution logits, at most 128 KiB, and of one
     that stays its packed bits. Raises `PromptError` for settings with crops, which need the picture, and what
     `Decoder.decode` raises.
     """
     chosen = settings or AutomaticSettings()
     if chosen.crop_layers:
-        raise PromptError("crops are encoded anew, which takes the picture; use everything_in, or no crops")
+        raise PromptError("crops are encoded anew, which needs the picture; use generate_image_masks, or no crops")
     size = embedding.letterbox.width, embedding.letterbox.height
     side = chosen.points_per_side
     found = yield from _generate_in_crop(decoder, embedding, _CropPass((0, 0, *size), size, side, 0, side**2), chosen)
@@ -74,9 +73,9 @@ def generate_masks(decoder: Decoder, embedding: Embedding, settings: AutomaticSe
 def generate_image_masks(
     encoder: Encoder, decoder: Decoder, image: Image, settings: AutomaticSettings | None = None
 ) -> Steps:
-    """Find everything in a (H, W, 3) uint8 BGR picture, with crops if the settings have some; as `generate_masks`.
+    """Generate the masks of a (H, W, 3) uint8 BGR picture, with the crops of the settings; see `generate_masks`.
 
-    Its first step comes before anything is encoded.
+    The first step precedes all encoding.
     """
     chosen = settings or AutomaticSettings()
     check_image(image)
@@ -93,7 +92,7 @@ def generate_image_masks(
         found += yield from _generate_in_crop(decoder, embedding, part, chosen)
         done += part.side**2
     if len(parts) > 1:
-        # Smaller crops first: what they show was seen sharper. Areas are whole pixels, so that the IoU breaks ties.
+        # Smaller crops first: their resolution is higher. Areas are whole pixels, so that the IoU breaks ties.
         scores = [each.predicted_iou - each.crop_box[2] * each.crop_box[3] for each in found]
         found = [found[index] for index in suppress_duplicates(_boxes(found), scores, chosen.crop_duplicate_iou)]
     return _remove_specks(found, chosen)
@@ -120,11 +119,11 @@ def segment_prompt(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> Au
     """Segment the object of one prompt: clicks, a box, or a box with clicks; the mask may be empty.
 
     For one click that is the best of SAM's three from part to whole. Several clicks or a box are not ambiguous, and
-    SAM has a mask of its own for these. Of a box, what lies in the picture is taken; one beside it is a `PromptError`.
+    SAM has a mask of its own for these. A box is clipped to the picture; raises `PromptError` for one outside.
     """
     (offered,) = decoder.decode(embedding, [_clip_box(prompt, embedding.letterbox)])
-    single = prompt.box_px is None and len(prompt.points_px) == 1
-    index = offered.best_index if single else 0
+    is_single_click = prompt.box_px is None and len(prompt.points_px) == 1
+    index = offered.best_index if is_single_click else 0
     logits, letterbox = offered.logits[index], offered.letterbox
     box, area, packed = _pack_full_size(logits, letterbox, (0, 0))
     size = letterbox.width, letterbox.height
@@ -151,7 +150,7 @@ def _generate_in_crop(
     """Generate the masks of one crop, whose embedding is given."""
     x0, y0, x1, y1 = part.crop
     points = click_grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
-    kept: list[_KeptMasks] = []
+    kept: list[_KeptMask] = []
     count = settings.clicks_at_once
     for begin in range(0, len(points), count):
         batch = [(x, y) for x, y in points[begin : begin + count]]
@@ -168,7 +167,7 @@ def _generate_in_crop(
 
 def _select_masks(
     answer: MaskCandidates, point: tuple[float, float], corner: tuple[int, int], settings: AutomaticSettings
-) -> Iterator[_KeptMasks]:
+) -> Iterator[_KeptMask]:
     """Select a click's masks of high predicted IoU and high stability."""
     first = 1 if len(answer.predicted_iou) > 1 else 0  # of four, SAM's first is for several clicks
     for logits, iou in zip(answer.logits[first:], answer.predicted_iou[first:].tolist(), strict=True):
@@ -177,10 +176,10 @@ def _select_masks(
         found = measure_quality(logits, answer.letterbox, settings.stability_offset)
         if found.box is not None and found.stability >= settings.least_stability:
             (x0, y0, x1, y1), (x, y) = found.box, corner
-            yield _KeptMasks((x0 + x, y0 + y, x1 + x, y1 + y), iou, found.stability, point, GridCells.of(logits))
+            yield _KeptMask((x0 + x, y0 + y, x1 + x, y1 + y), iou, found.stability, point, GridCells.of(logits))
 
 
-def _to_automatic_mask(one: _KeptMasks, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
+def _to_automatic_mask(one: _KeptMask, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
     """Upsample an accepted mask to the image's size."""
     x0, y0, x1, y1 = part.crop
     box, area, packed = _pack_full_size(one.cells.logits(), letterbox, (x0, y0))
@@ -192,14 +191,14 @@ def _to_automatic_mask(one: _KeptMasks, letterbox: Letterbox, part: _CropPass) -
 def _pack_full_size(
     logits: Floats, letterbox: Letterbox, corner: tuple[int, int]
 ) -> tuple[tuple[int, int, int, int], int, bytes]:
-    """Box, area and packed bits of the mask of logits over a crop whose top left pixel is at `corner`."""
+    """Pack the mask of logits over a crop whose top left pixel is at `corner`; see `pack_mask`."""
     where = logits_window(logits, letterbox, 0.0)
     inside = letterbox.logits_to_picture(logits, where) > 0
     return pack_mask(inside, (where[0] + corner[0], where[1] + corner[1]))
 
 
 def _remove_specks(found: list[AutomaticMask], settings: AutomaticSettings) -> tuple[AutomaticMask, ...]:
-    """Remove small regions, then duplicates that this made; masks without small regions are preferred."""
+    """Remove small regions, then the resulting duplicates; masks without small regions are preferred."""
     if not settings.smallest_region_px or not found:
         return tuple(found)
     mended, whole = [], []

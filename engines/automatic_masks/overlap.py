@@ -1,4 +1,4 @@
-"""Which of many masks stay: duplicates, what a crop has cut, specks. Pure."""
+"""Removes duplicates, masks that a crop has cut, and small regions. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Boxes = NDArray[np.float64]
 
 
 def suppress_duplicates(boxes: Boxes, scores: Sequence[float], most_iou: float) -> list[int]:
-    """Indices of the boxes that stay, best score first: greedy non-maximum suppression.
+    """Return the indices of the boxes that stay, best score first, by greedy non-maximum suppression.
 
-    One goes whose IoU with a box that stays is greater than `most_iou`; of equal scores the earlier box stays.
+    Removes a box whose IoU with one that stays is greater than `most_iou`; of equal scores the earlier box stays.
     """
     left, top, right, bottom = boxes.reshape(-1, 4).T
     areas = (right - left) * (bottom - top)
@@ -34,18 +34,18 @@ def suppress_duplicates(boxes: Boxes, scores: Sequence[float], most_iou: float) 
 
 
 def is_cut_by_crop(box: Sequence[float], crop: Crop, size: tuple[int, int], edge_px: float) -> bool:
-    """Whether x0 y0 x1 y1 comes within `edge_px` of a side of its crop that is not one of the (width, height) picture.
+    """Return whether the box x0 y0 x1 y1 is within `edge_px` of a side of its crop inside the picture.
 
-    What is as near to the picture's own side ends there, as in SAM's own generator.
+    size: (width, height) of the picture. As in SAM's own generator, a mask as near to the picture's side ends there.
     """
     picture = (0, 0, *size)
     return any(abs(box[side] - crop[side]) <= edge_px < abs(box[side] - picture[side]) for side in range(4))
 
 
 def remove_small_regions(part: Mask, smallest_px: int) -> Mask:
-    """A mask without holes and then without islands of fewer than `smallest_px` pixels, its largest island excepted.
+    """Fill holes, then remove islands, of fewer than `smallest_px` pixels; the largest island always stays.
 
-    part: all of the mask. What is open to the part's edge is no hole.
+    part: all of the mask. A region open to the part's edge is no hole.
     """
     import cv2  # a program that only asks for masks needs no OpenCV
 

@@ -13,7 +13,7 @@ from engines.base import LOGITS_SIDE, Floats
 from engines.letterbox import Letterbox
 
 QUALITY_SIDE = 1024
-"""Larger pictures are judged at this size, and only masks that stay are brought to their own: logits know no more."""
+"""Masks of larger pictures are measured at this size, and only those that stay are upsampled: logits hold no more."""
 OUTSIDE_LOGIT = -32.0
 
 
@@ -72,7 +72,7 @@ def measure_quality(logits: Floats, letterbox: Letterbox, offset: float) -> Mask
 
 
 def logits_window(logits: Floats, letterbox: Letterbox, floor: float) -> Crop:
-    """The part of the picture outside of which no interpolated logit is above `floor`; at least one pixel."""
+    """Return the part of the picture that contains all interpolated logits above `floor`; at least one pixel."""
     x, y, width, height = bounding_box(logits > floor)
     step = logits.shape[1] / letterbox.side
     x0, x1 = _pixels(x, width, letterbox.scale[0] * step, letterbox.width)
@@ -81,7 +81,7 @@ def logits_window(logits: Floats, letterbox: Letterbox, floor: float) -> Crop:
 
 
 def _pixels(first: int, count: int, scale: float, limit: int) -> tuple[int, int]:
-    """The pixels along one side that have one of `count` cells among the two that they are interpolated from."""
+    """Return the range of pixels along one side that are interpolated from any of `count` cells."""
     low = math.floor((first - 0.5) / scale - 0.5)
     high = math.ceil((first + count + 0.5) / scale - 0.5) + 1
     low = min(max(low, 0), limit - 1)

@@ -1,4 +1,4 @@
-"""What a user chooses about finding everything, the grid of clicks, and the crops of a picture."""
+"""Defines the settings of automatic masks, the grid of clicks, and the crops of a picture."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Crop = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class AutomaticSettings:
-    """SAM's automatic mask generator; the defaults are those of its authors' code, segment-anything 1.0.
+    """Holds the settings of SAM's automatic mask generator; defaults as in segment-anything 1.0.
 
     Kirillov et al., "Segment Anything", ICCV 2023, section 5 and appendix B; SA-1B itself was made with more crops.
 
-    points_per_side: a square grid of so many clicks each way over the whole picture.
-    least_predicted_iou: what the decoder believes a mask's IoU to be must exceed it.
+    points_per_side: clicks along each side of a square grid over the whole picture.
+    least_predicted_iou: a mask's predicted IoU must exceed it.
     least_stability: the IoU of a mask cut at logits of +offset and of -offset must reach it. stability_offset: logits.
-    duplicate_iou: of two masks whose boxes have a greater IoU than this the one with the lower predicted IoU goes.
-    crop_layers: layer n looks again at 4 ** n overlapping parts of the picture, for small things; 0 is none.
+    duplicate_iou: of two masks whose boxes have a greater IoU the one with the lower predicted IoU is removed.
+    crop_layers: layer n segments 4 ** n overlapping parts of the picture, for small objects; 0 for none.
     crop_overlap: of the crops of the first layer, as a share of the picture's shorter side.
     crop_points_divisor: the crops of layer n have points_per_side / divisor ** n clicks a side.
-    crop_duplicate_iou: the same as duplicate_iou between crops, where what a smaller crop shows stays.
-    crop_edge_px: a mask of a crop that comes so near to its edge, where that is not the picture's, was cut and goes.
-    clicks_at_once: as many as the decoder takes in one call; fewer let others have it sooner.
-    smallest_region_px: holes and islands with fewer pixels are filled and dropped; 0 leaves them.
+    crop_duplicate_iou: as duplicate_iou, between crops; the mask of the smaller crop stays.
+    crop_edge_px: a mask so near to an edge of its crop inside the picture was cut, and is removed.
+    clicks_at_once: of one decoder call; with fewer, other users of the decoder wait less.
+    smallest_region_px: holes of fewer pixels are filled, and such islands removed; 0 for neither.
     """
 
     points_per_side: int = 32
@@ -47,7 +47,7 @@ class AutomaticSettings:
     smallest_region_px: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what would find nothing, or never end."""
+        """Raise `ValueError` for settings that would find no mask, or never end."""
         for name, low, high in (
             ("points_per_side", 1, 256), ("clicks_at_once", 1, 64), ("crop_layers", 0, 4),
             ("crop_points_divisor", 1, 16),
@@ -61,12 +61,12 @@ class AutomaticSettings:
             raise ValueError(f"crop_overlap must be 0 to less than 1, got {self.crop_overlap}")
 
     def side_of(self, layer: int) -> int:
-        """Clicks along each side of a crop of that layer; the picture itself is layer 0."""
+        """Return the clicks along each side of a crop of a layer; the picture itself is layer 0."""
         return max(1, int(self.points_per_side / self.crop_points_divisor**layer))
 
 
 def click_grid(side: int, crop: Crop) -> Floats:
-    """(side * side, 2) float32, picture pixels: the middles of as many equal parts of a crop, row by row."""
+    """Return the centres of side * side equal parts of a crop, row by row, (side * side, 2) picture pixels."""
     x0, y0, x1, y1 = crop
     middles = (np.arange(side) + 0.5) / side
     xs, ys = np.meshgrid(x0 + middles * (x1 - x0) - 0.5, y0 + middles * (y1 - y0) - 0.5)
@@ -74,7 +74,7 @@ def click_grid(side: int, crop: Crop) -> Floats:
 
 
 def crop_boxes(width: int, height: int, settings: AutomaticSettings) -> Iterator[tuple[int, Crop]]:
-    """(layer, crop) of the picture itself and then of every crop that has pixels."""
+    """Yield (layer, crop) of the picture itself, and then of every crop that has pixels."""
     yield 0, (0, 0, width, height)
     for layer in range(1, settings.crop_layers + 1):
         count = 2**layer

@@ -8,7 +8,7 @@ Differences, for M image tokens (4096 when a picture fills the square), N about 
   DeepSeek-V2, 2024). A key bias cancels in the softmax; a query bias becomes an offset per token;
 - a transposed convolution of stride 2 and size 2 is one matrix product, so upscaling stays channels last, and the
   only shuffle of pixels is done on the four finished maps;
-- the padding is pooled into blocks (`engines.graphs.edges`), and not upscaled.
+- the padding is pooled into blocks (`engines.graphs.block_edges`), and not upscaled.
 """
 
 from __future__ import annotations
@@ -122,14 +122,14 @@ class FastDecoder(nn.Module):
         layer = self.decoder.transformer.layers[0]
         queries = layer.attend_self(tokens, tokens, True, absent)
         attention = layer.cross_attn_token_to_image
-        looks = attention.split(attention.q_proj(queries + tokens)) / math.sqrt(HEAD)
-        seen = (looks @ k + self.log_areas).softmax(-1) @ v.transpose(1, 2)
-        queries = self._after_look(layer, queries, attention.out_proj(seen.transpose(1, 2).flatten(2)))
+        scaled = attention.split(attention.q_proj(queries + tokens)) / math.sqrt(HEAD)
+        attended = (scaled @ k + self.log_areas).softmax(-1) @ v.transpose(1, 2)
+        queries = self._update_queries(layer, queries, attention.out_proj(attended.transpose(1, 2).flatten(2)))
         back = layer.cross_attn_image_to_token
         heads = back.split(back.k_proj(queries + tokens)) / math.sqrt(HEAD)
         scores = heads @ q + absent[:, None, :, None]
-        seen_keys = self._spread(back, scores, queries)
-        return self._rest(queries, layer.norm4(keys + seen_keys), tokens, absent)
+        updates = self._spread(back, scores, queries)
+        return self._rest(queries, layer.norm4(keys + updates), tokens, absent)
 
     def with_masks(
         self, keys: Tensor, prompt: Tensor, absent: Tensor, logits: Tensor, has_mask: Tensor
@@ -150,8 +150,8 @@ class FastDecoder(nn.Module):
         layer = transformer.layers[1]
         queries = layer.attend_self(queries, tokens, False, absent)
         queries, keys = self._layer(layer, queries, keys, tokens, absent)
-        seen = self._look(transformer.final_attn_token_to_image, queries + tokens, keys, keys + self.place)
-        queries = transformer.norm_final_attn(queries + seen)
+        attended = self._attend(transformer.final_attn_token_to_image, queries + tokens, keys, keys + self.place)
+        queries = transformer.norm_final_attn(queries + attended)
         mlps = self.decoder.output_hypernetworks_mlps
         weights = torch.stack([mlp(queries[:, 1 + index]) for index, mlp in enumerate(mlps)], 1)
         return self._upscale(keys, weights), self.decoder.iou_prediction_head(queries[:, 0])
@@ -161,8 +161,8 @@ class FastDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Apply one layer after its self-attention."""
         placed = keys + self.place
-        seen = self._look(layer.cross_attn_token_to_image, queries + tokens, keys, placed)
-        queries = self._after_look(layer, queries, seen)
+        attended = self._attend(layer.cross_attn_token_to_image, queries + tokens, keys, placed)
+        queries = self._update_queries(layer, queries, attended)
         back = layer.cross_attn_image_to_token
         heads = back.split(back.k_proj(queries + tokens)) / math.sqrt(HEAD)
         offset = heads @ back.q_proj.bias.view(HEADS, HEAD, 1) + absent[:, None, :, None]
@@ -171,17 +171,17 @@ class FastDecoder(nn.Module):
         return queries, layer.norm4(keys + self._spread(back, scores, queries))
 
     @staticmethod
-    def _after_look(layer: TwoWayLayer, queries: Tensor, seen: Tensor) -> Tensor:
-        queries = layer.norm2(queries + seen)
+    def _update_queries(layer: TwoWayLayer, queries: Tensor, attended: Tensor) -> Tensor:
+        queries = layer.norm2(queries + attended)
         return layer.norm3(queries + layer.mlp(queries))
 
-    def _look(self, attention: DecoderAttention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
+    def _attend(self, attention: DecoderAttention, tokens: Tensor, keys: Tensor, placed: Tensor) -> Tensor:
         """Attend from tokens (B, N, 256) to keys (B, M, 256): scores from `placed`, values from `keys`."""
         heads = attention.split(attention.q_proj(tokens)) / math.sqrt(HEAD)
-        looks = (heads @ split_weight(attention.k_proj)).flatten(1, 2)
-        shares = (looks @ placed.transpose(1, 2) + self.log_areas).softmax(-1)
-        seen = (shares @ keys).unflatten(1, (HEADS, -1)) @ split_weight(attention.v_proj).transpose(1, 2)
-        return attention.out_proj(seen.transpose(1, 2).flatten(2) + attention.v_proj.bias)
+        scaled = (heads @ split_weight(attention.k_proj)).flatten(1, 2)
+        shares = (scaled @ placed.transpose(1, 2) + self.log_areas).softmax(-1)
+        attended = (shares @ keys).unflatten(1, (HEADS, -1)) @ split_weight(attention.v_proj).transpose(1, 2)
+        return attention.out_proj(attended.transpose(1, 2).flatten(2) + attention.v_proj.bias)
 
     @staticmethod
     def _spread(attention: DecoderAttention, scores: Tensor, queries: Tensor) -> Tensor:

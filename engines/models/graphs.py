@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.graphs import GRID, TOKEN_PX, DecoderGraph, EncoderGraph, Graph
+from engines.graphs import GRID, TOKEN_PX, EncoderGraph, Graph
 from engines.letterbox import MODEL_SIDE
 from engines.models.checkpoint import SamModel
 from engines.models.fast_decoder import HEAD, DecoderBlocks, DecoderPreparation, FastDecoder
@@ -26,11 +26,8 @@ ENCODER_OUTPUTS = ("keys", "k", "q", "v")
 def normalised(image: Tensor) -> Tensor:
     """Normalise (h, w, 3) uint8 BGR to SAM's (1, 3, 1024, 1024) RGB input, zero-padded."""
     x = (image.float() - torch.tensor(MEAN_BGR)) / torch.tensor(STD_BGR)
-    return (
-        nnf.pad(x, (0, 0, 0, MODEL_SIDE - image.shape[1], 0, MODEL_SIDE - image.shape[0]))
-        .flip(2)
-        .permute(2, 0, 1)[None]
-    )
+    x = nnf.pad(x, (0, 0, 0, MODEL_SIDE - image.shape[1], 0, MODEL_SIDE - image.shape[0]))
+    return x.flip(2).permute(2, 0, 1)[None]
 
 
 def reading_bgr(encoder: nn.Module) -> nn.Module:
@@ -86,15 +83,8 @@ class EncodeAndPrepare(nn.Module):
         return self.preparation(x.reshape(-1, WIDTH))
 
 
-class DecodeGraph(FastDecoder):
-    """A `FastDecoder` that has the inputs of one graph."""
-
-    def __init__(self, sam: SamModel, shape: DecoderGraph) -> None:
-        super().__init__(sam.prompt_encoder, sam.mask_decoder, shape.rows, shape.columns)
-
-
-class DecodeMaskGraph(DecodeGraph):
-    """A `DecodeGraph` that takes a mask for each prompt."""
+class MaskPromptDecoder(FastDecoder):
+    """A `FastDecoder` that takes a mask for each prompt."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """See `FastDecoder.with_masks`."""
@@ -106,7 +96,8 @@ def build_module(sam: SamModel, graph: Graph) -> nn.Module:
     if isinstance(graph, EncoderGraph):
         built: nn.Module = EncodeAndPrepare(sam, graph)
     else:
-        built = (DecodeMaskGraph if graph.masks_in else DecodeGraph)(sam, graph)
+        kind = MaskPromptDecoder if graph.masks_in else FastDecoder
+        built = kind(sam.prompt_encoder, sam.mask_decoder, graph.rows, graph.columns)
     return built.eval().requires_grad_(False)
 
 

@@ -73,19 +73,19 @@ class TwoWayLayer(nn.Module):
     def attend_self(self, queries: Tensor, tokens: Tensor, first: bool, absent: Tensor | None) -> Tensor:
         """Apply token self-attention; the first layer adds no position and no residual."""
         q = queries if first else queries + tokens
-        seen = self.self_attn(q, q, queries, absent)
-        return self.norm1(seen if first else queries + seen)
+        attended = self.self_attn(q, q, queries, absent)
+        return self.norm1(attended if first else queries + attended)
 
     def forward(
         self, queries: Tensor, keys: Tensor, tokens: Tensor, place: Tensor, first: bool, absent: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Update queries (B, N, 256) and keys (B, M, 256), each with its positional encoding."""
         queries = self.attend_self(queries, tokens, first, absent)
-        seen = self.cross_attn_token_to_image(queries + tokens, keys + place, keys)
-        queries = self.norm2(queries + seen)
+        attended = self.cross_attn_token_to_image(queries + tokens, keys + place, keys)
+        queries = self.norm2(queries + attended)
         queries = self.norm3(queries + self.mlp(queries))
-        seen = self.cross_attn_image_to_token(keys + place, queries + tokens, queries, absent)
-        return queries, self.norm4(keys + seen)
+        attended = self.cross_attn_image_to_token(keys + place, queries + tokens, queries, absent)
+        return queries, self.norm4(keys + attended)
 
 
 class TwoWayTransformer(nn.Module):
@@ -102,8 +102,8 @@ class TwoWayTransformer(nn.Module):
         queries = tokens
         for index, layer in enumerate(self.layers):
             queries, keys = layer(queries, keys, tokens, place, index == 0, absent)
-        seen = self.final_attn_token_to_image(queries + tokens, keys + place, keys)
-        return self.norm_final_attn(queries + seen), keys
+        attended = self.final_attn_token_to_image(queries + tokens, keys + place, keys)
+        return self.norm_final_attn(queries + attended), keys
 
 
 class DecoderMlp(nn.Module):

@@ -51,7 +51,7 @@ def measure_ranges(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]
 def _watch(name: str, found: dict[str, float]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         tokens = inputs[0].abs().flatten(0, -2)
-        step = -(-tokens.numel() // SAMPLES)  # whole tokens are left out, so that every channel is seen
+        step = -(-tokens.numel() // SAMPLES)  # whole tokens are skipped, so that every channel is measured
         found[name] = max(found.get(name, 0.0), float(tokens[::step].flatten().quantile(QUANTILE)))
 
     return watch

@@ -220,7 +220,7 @@ def test_crops_find_in_the_pictures_own_pixels(blocks):
 
 def test_crops_want_the_picture(blocks):
     encoder, decoder = open_fake()
-    with pytest.raises(PromptError, match="everything_in"):
+    with pytest.raises(PromptError, match="generate_image_masks"):
         run_to_end(generate_masks(decoder, encoder.encode(blocks), AutomaticSettings(crop_layers=1)))
 
 
