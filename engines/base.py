@@ -116,7 +116,7 @@ class MaskCandidates:
     predicted_iou: (K,) float32, the decoder's estimate of each mask's IoU with the true mask.
     """
 
-    logits: Floats
+    logits: Floats = field(repr=False)
     predicted_iou: Floats
     letterbox: Letterbox
 
@@ -134,10 +134,6 @@ class MaskCandidates:
         """
         inner, outer = ((self.logits > cut).sum((1, 2)) for cut in (STABILITY_OFFSET, -STABILITY_OFFSET))
         return np.asarray(inner / np.maximum(outer, 1), np.float32)
-
-    def __repr__(self) -> str:
-        """Show shapes and scores, not a quarter of a million logits."""
-        return f"MaskCandidates(logits{self.logits.shape}, predicted_iou={np.round(self.predicted_iou, 3).tolist()})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engines import cache, cache_cleanup
+from engines import cache
 from engines.acceptance import AcceptanceRefused, assess_comparison
 from engines.base import Decoder, Encoder, EngineUnavailable, Image
 from engines.graph_store import GraphStore
@@ -58,7 +58,6 @@ def build_engine(
 
 
 def _letterbox(settings: EngineSettings, frame_size: tuple[int, int]) -> Letterbox:
-    """Return the letterbox of the exported graphs."""
     return Letterbox(*frame_size, picture_side=picture_side(settings, on_gpu=settings.backend == "tensorrt"))
 
 
@@ -178,13 +177,6 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
         {**asdict(note), "file": str(file), "bytes": size, "state": state}
         for note, file, size, state in cache.list_cached(root)
     ]
-
-
-def find_unused_files(
-    unused_days: float | None = None, cache_dir: Path | None = None
-) -> Iterator[cache_cleanup.UnusedFile]:
-    """Find removable cache files, see `cache_cleanup.find_unused_files`."""
-    yield from cache_cleanup.find_unused_files(cache_dir or default_cache_dir(), unused_days=unused_days)
 
 
 @contextmanager

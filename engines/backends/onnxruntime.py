@@ -11,7 +11,7 @@ import numpy as np
 from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings
 
 try:
@@ -56,7 +56,7 @@ class OnnxRuntime:
         except Exception as error:  # its exceptions share no other base class
             raise ModelError(f"ONNX Runtime cannot use {file}; run `gazecast engine build --force`") from error
 
-    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Floats, ...], int]]:
+    def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """See `EngineRuntime.encoder`."""
         session = self._session(self._store.onnx_file(graph), self._settings.encoder_threads)
 
@@ -66,7 +66,7 @@ class OnnxRuntime:
 
         return encode
 
-    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Floats, ...], Sequence[Floats]], tuple[Floats, Floats]]:
+    def decoder(self, graph: DecoderGraph) -> DecoderRun:
         """See `EngineRuntime.decoder`."""
         session = self._session(self._store.onnx_file(graph), self._settings.decoder_threads)
         names = [each.name for each in session.get_inputs()]

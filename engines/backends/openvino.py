@@ -16,7 +16,7 @@ from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
-from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, picture_side
 
 try:
@@ -100,7 +100,7 @@ class OpenVinoRuntime:
             detail = str(error).strip().splitlines()[-1]
             raise ModelError(f"OpenVINO cannot use {file}: {detail}; run `gazecast engine build --force`") from error
 
-    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
+    def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """See `EngineRuntime.encoder`. A shape without an int8 encoder uses the float one."""
         compiled = self.compiled(self._int8(graph) or self._store.onnx_file(graph), self._settings.encoder_threads)
         request = compiled.create_infer_request()
@@ -116,7 +116,7 @@ class OpenVinoRuntime:
 
         return encode
 
-    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
+    def decoder(self, graph: DecoderGraph) -> DecoderRun:
         """See `EngineRuntime.decoder`."""
         compiled = self.compiled(self._store.onnx_file(graph), self._settings.decoder_threads)
         request = compiled.create_infer_request()

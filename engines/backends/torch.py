@@ -16,7 +16,7 @@ import numpy as np
 from engines.base import EngineUnavailable, Floats, Image
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
+from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings
 
 try:
@@ -70,7 +70,7 @@ class TorchRuntime:
 
         return run
 
-    def encoder(self, graph: EncoderGraph) -> Callable[[Image], tuple[tuple[Any, ...], int]]:
+    def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """See `EngineRuntime.encoder`."""
         run = self._runner(graph, self._settings.encoder_threads)
 
@@ -80,7 +80,7 @@ class TorchRuntime:
 
         return encode
 
-    def decoder(self, graph: DecoderGraph) -> Callable[[tuple[Any, ...], Sequence[Floats]], tuple[Floats, Floats]]:
+    def decoder(self, graph: DecoderGraph) -> DecoderRun:
         """See `EngineRuntime.decoder`."""
         run = self._runner(graph, self._settings.decoder_threads)
 

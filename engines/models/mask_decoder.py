@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.models.prompt import GRID, WIDTH, ChannelNorm
+from engines.graphs import GRID
+from engines.models.prompt import WIDTH, ChannelNorm
 
 HEADS = 8
 MASKS = 4

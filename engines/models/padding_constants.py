@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from engines.base import Floats
 from engines.graphs import GRID, TOKEN_PX
+from engines.letterbox import MODEL_SIDE
 
-SIDE = GRID * TOKEN_PX
 KEPT = 14
 """Rows or columns that are recorded: a window lacks fewer than this."""
 PICTURES = 3
@@ -118,8 +118,8 @@ def natural_noise(seed: int, height: int, width: int) -> Floats:
 def _noise(seed: int) -> Floats:
     """Generate the whole square; every shape uses the same pictures."""
     rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None]) + 1 / SIDE
-    layers = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(SIDE, SIDE))) / frequency).real for _ in range(4)]
+    frequency = np.hypot(np.fft.fftfreq(MODEL_SIDE)[:, None], np.fft.fftfreq(MODEL_SIDE)[None]) + 1 / MODEL_SIDE
+    layers = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(MODEL_SIDE, MODEL_SIDE))) / frequency).real for _ in range(4)]
     grey, *colours = [(layer - layer.mean()) / layer.std() for layer in layers]
     picture = 118 + 50 * (0.8 * grey[..., None] + 0.5 * np.stack(colours, -1))
     return np.asarray(np.clip(picture, 0, 255).astype(np.uint8))

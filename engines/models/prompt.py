@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
+from engines.graphs import GRID
+from engines.letterbox import MODEL_SIDE
+
 WIDTH = 256
-GRID = 64
-"""Tokens along each side of the model's 1024 pixels."""
-SIDE = 1024
 
 
 class ChannelNorm(nn.Module):
@@ -67,7 +67,7 @@ class PromptEncoder(nn.Module):
 
     def points(self, points: Tensor, labels: Tensor) -> Tensor:
         """Encode (B, N, 2) model pixels and labels (-1 padding, 0, 1, 2 and 3 a box's corners) to (B, N, 256)."""
-        place = self.pe_layer((points + 0.5) / SIDE)
+        place = self.pe_layer((points + 0.5) / MODEL_SIDE)
         kinds = torch.cat([self.not_a_point_embed.weight, *(table.weight for table in self.point_embeddings)])
         return torch.where((labels < 0)[..., None], torch.zeros_like(place), place) + kinds[labels + 1]
 

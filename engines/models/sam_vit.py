@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.models.prompt import GRID, WIDTH, ChannelNorm
+from engines.graphs import GRID, TOKEN_PX
+from engines.models.prompt import WIDTH, ChannelNorm
 
-PATCH_PX = 16
 WINDOW = 14
 
 
@@ -110,7 +110,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, PATCH_PX, PATCH_PX)
+        self.proj = nn.Conv2d(3, width, TOKEN_PX, TOKEN_PX)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, H, W) to (B, H / 16, W / 16, C)."""

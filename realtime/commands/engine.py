@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engines import EngineError, EngineSettings, Image, build, load, weights
-from engines.bench import benchmark_engine
-from engines.pictures import read_pictures
-from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
-from realtime.commands.demo.clip import fetch_clip
+from engines import EngineError, EngineSettings, Image, load, weights
+from engines.settings import Backend, Precision, default_cache_dir
+from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
@@ -98,8 +96,10 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _clean(args: argparse.Namespace) -> int:
+    from engines.cache_cleanup import find_unused_files
+
     count, size, failed = 0, 0, False
-    for found in build.find_unused_files(args.unused_days):
+    for found in find_unused_files(default_cache_dir(), unused_days=args.unused_days):
         if not args.dry_run:
             try:
                 found.remove()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engines import cache
 from engines.backends.tensorrt.device import CAPTURE_LOCK, CudaDevice, CudaStream
 from engines.backends.tensorrt.library import TensorRtLibrary, last_error
-from engines.backends.tensorrt.plans import read_kernels, write_kernels
+from engines.backends.tensorrt.plans import kernels_path
 from engines.base import EngineError, ModelError
 
 log = logging.getLogger(__name__)
@@ -58,15 +60,16 @@ class EnginePlan:
         config.set_execution_context_allocation_strategy(managed)
         config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # the whole run is captured here, not each plan
         self._kernels = config.create_runtime_cache()
-        if kept := read_kernels(self._file):
-            self._kernels.deserialize(kept)  # TensorRT refuses mismatched kernels and recompiles them
+        with suppress(OSError):  # TensorRT refuses mismatched kernels and recompiles them
+            self._kernels.deserialize(kernels_path(self._file).read_bytes())
         config.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(config)
 
     def save_kernels(self) -> None:
-        """Save the kernels that TensorRT-RTX has compiled, for the next start."""
+        """Save the kernels that TensorRT-RTX has compiled; without them only the next start is slower."""
         if self._kernels is not None:
-            write_kernels(self._file, bytes(self._kernels.serialize()))
+            with suppress(ModelError), cache.atomic_write(kernels_path(self._file)) as partial:
+                partial.write_bytes(bytes(self._kernels.serialize()))
 
     def supports_capture(self, stream: CudaStream) -> bool:
         """Return whether a run can be captured; TensorRT always can, for fixed shapes."""

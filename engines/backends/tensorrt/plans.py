@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from engines import cache
 from engines.backends.tensorrt.build import build_plan
 from engines.backends.tensorrt.library import TensorRtLibrary
 from engines.backends.tensorrt.progress import Steps
-from engines.base import ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import MODEL_SIDE
@@ -81,15 +80,15 @@ class PlanStore:
     def _build(self, graph: AnyGraph, numbers: NumberFormat, typed: Path, file: Path) -> None:
         library, compute = self.library, self._gpu.compute
         capability = library.capability(compute)
-        what = f"building {graph.name} in {numbers} with {library.name} {library.version} for {self._gpu.name}"
-        self._store.report(what)
+        self._store.report(
+            f"building {graph.name} in {numbers} with {library.name} {library.version} for {self._gpu.name}"
+        )
         steps = self._steps
-        tell: Steps | None = None if steps is None else lambda done, total, phase: steps(done, total, graph.name)
         plan = build_plan(
             library, typed, numbers,
             targets=() if capability is None else (capability,),
-            timing=self._store.root / f"timings-{_plain(f'{library.version}-{compute}')}.cache", steps=tell,
-            current=self._current,
+            timing=self._store.root / f"timings-{_plain(f'{library.version}-{compute}')}.cache", 
+            steps=steps and (lambda done, total, phase: steps(done, total, graph.name)), current=self._current,
         )  # fmt: skip
         # The note is deleted first: a file without one is ignored, so an interrupted build is not used.
         cache.note_path(file).unlink(missing_ok=True)
@@ -116,19 +115,6 @@ class PlanStore:
 def kernels_path(plan: Path) -> Path:
     """Return the path of the kernels that TensorRT-RTX compiled for a plan at its first run."""
     return plan.with_suffix(".kernels")
-
-
-def read_kernels(plan: Path) -> bytes:
-    """Read the stored kernels, if any."""
-    with suppress(OSError):
-        return kernels_path(plan).read_bytes()
-    return b""
-
-
-def write_kernels(plan: Path, content: bytes) -> None:
-    """Store compiled kernels; without them only the next start is slower."""
-    with suppress(ModelError), cache.atomic_write(kernels_path(plan)) as partial:
-        partial.write_bytes(content)
 
 
 def _plain(text: str) -> str:

@@ -28,13 +28,13 @@ def make_monitor(trt: Any, steps: Steps | None) -> Any:
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             self._progress.step(phase_name, step)
-            return self._tell(phase_name)
+            return self._report(phase_name)
 
         def phase_finish(self, phase_name: str) -> None:
             self._progress.finish(phase_name)
-            self._tell(phase_name)
+            self._report(phase_name)
 
-        def _tell(self, phase_name: str) -> bool:
+        def _report(self, phase_name: str) -> bool:
             if steps is not None and self.raised is None and not self.stopped:
                 try:
                     steps(round(1000 * self._progress.share), 1000, phase_name)
@@ -69,9 +69,7 @@ class BuildProgress:
     def finish(self, name: str) -> None:
         """Finish a phase, perhaps early."""
         if name in self._phases:
-            parent, steps, _ = self._phases[name]
-            self._phases[name] = (parent, steps, steps)
-            self._update(name)
+            self.step(name, self._phases[name][1] - 1)
             del self._phases[name]
 
     def _update(self, name: str) -> None:

@@ -37,10 +37,8 @@ class TensorRtRuntime:
         self._log = make_logger(library.trt)
         with device.make_current():
             self._runtime = library.create("Runtime", self._log)
-            self.encoding, self.decoding = (
-                device.create_stream(high_priority=False),
-                device.create_stream(high_priority=True),
-            )
+            self.encoding = device.create_stream(high_priority=False)
+            self.decoding = device.create_stream(high_priority=True)
 
     def plan(self, graph: AnyGraph) -> EnginePlan:
         """Load a graph's plan, building it first if missing."""
@@ -122,7 +120,7 @@ class _FrameUpload:
         """Upload or copy a frame and encode it into a slot."""
         on_device = hasattr(image, "__cuda_array_interface__")
         if on_device:
-            self._take(DeviceArray.of(image))
+            self._copy_device_frame(DeviceArray.of(image))
         else:
             np.copyto(self._host, image)
         key = (slot, on_device)
@@ -131,7 +129,7 @@ class _FrameUpload:
             self._runs[key] = CudaGraphRun(self._device, self._stream, self._work(slot, on_device), plans)
         self._runs[key]()
 
-    def _take(self, given: DeviceArray) -> None:
+    def _copy_device_frame(self, given: DeviceArray) -> None:
         if given.shape != self._shape or given.typestr != "|u1":
             raise PromptError(f"a picture must be {self._shape} of |u1, got {given.shape} of {given.typestr}")
         if given.needs_sync:
