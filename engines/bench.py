@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from engines.base import Decoder, Encoder, EngineUnavailable, Image, Prompt
-from engines.build import MAX_ACCEPTANCE_IMAGES, Report, opened_engine
+from engines.build import MAX_ACCEPTANCE_IMAGES, opened_engine
 from engines.graphs import BATCHES
 from engines.letterbox import MODEL_SIDE
 from engines.pictures import resize_and_crop, sample_evenly
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, Report
 
 
 def benchmark_engine(

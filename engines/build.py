@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +16,8 @@ from engines.graphs import BUILT, DecoderGraph, EncoderGraph, Graph, LetterboxGr
 from engines.letterbox import Letterbox
 from engines.load import load
 from engines.pictures import resize_and_crop, sample_evenly
-from engines.settings import EngineSettings, default_cache_dir, picture_side
+from engines.settings import EngineSettings, Report, default_cache_dir, picture_side
 
-Report = Callable[[str], None]
 MAX_ACCEPTANCE_IMAGES = 8
 """Pictures that the gate compares: fifteen points on each, about ten seconds of the reference."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -30,7 +30,7 @@ from engines.base import (
     check_prompts,
 )
 from engines.letterbox import Letterbox
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, Report
 
 TOLERANCES = (9.0, 16.0, 28.0)
 """Largest colour distance (CIE 1976 delta E) from the seed, from part to whole."""
@@ -214,7 +214,7 @@ def open_fake(
 
 
 def open_engine(
-    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Callable[[str], None]
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[FakeEncoder, FakeDecoder]:
     """See `engines.load`; the fake engine ignores all arguments."""
     return open_fake()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from engines.base import EngineUnavailable
 from engines.cache_cleanup import free_space
 from engines.graphs import GRAPH_VERSION, TYPED_VERSION, EncoderGraph, Graph, LetterboxGraph
 from engines.prompts import PromptTable
+from engines.settings import Report
 from engines.weights import weight_files
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class GraphStore:
     weights: the folder. root: the cache folder. report: receives a line before every slow step.
     """
 
-    def __init__(self, weights: Path, model: str, root: Path, report: Callable[[str], None]) -> None:
+    def __init__(self, weights: Path, model: str, root: Path, report: Report) -> None:
         self.weights, self.model, self.root, self.report = weights, model, root, report
         self.weights_hash = cache.hash_files(weight_files(weights, model))
         self._sam: SamModel | None = None

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from engines.base import Decoder, Encoder, EngineUnavailable
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, Report
 
-Report = Callable[[str], None]
 Opener = Callable[[EngineSettings, Path | None, tuple[int, int] | None, Report], tuple[Encoder, Decoder]]
 
 BACKENDS = {

@@ -15,7 +15,7 @@ weight.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -179,14 +179,14 @@ class _Retyper:
 
     def _constant(self, node: onnx.NodeProto) -> bool:
         """Turn a float constant into an initialiser, and reduce the value of a filled shape."""
-        value = next((part for part in node.attribute if part.name == "value"), None)
-        if value is None or value.t.data_type != TensorProto.FLOAT:
+        value = _attribute(node, "value")
+        if not isinstance(value, onnx.TensorProto) or value.data_type != TensorProto.FLOAT:
             return False
         if node.op_type == "Constant":
-            value.t.name = node.output[0]
-            self._constants[node.output[0]] = value.t
+            value.name = node.output[0]
+            self._constants[value.name] = value
             return True
-        value.t.CopyFrom(_tensor("", numpy_helper.to_array(value.t), self._reduced))
+        value.CopyFrom(_tensor("", numpy_helper.to_array(value), self._reduced))
         self._names[node.output[0]] = {self._reduced: node.output[0]}
         self._nodes.append(node)
         return True
@@ -250,25 +250,8 @@ def _tensor(name: str, values: NDArray[Any], kind: int) -> onnx.TensorProto:
     """Create an initialiser of any format; raises `ModelError` for a value that float16 cannot hold."""
     if kind == TensorProto.FLOAT16 and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         raise ModelError(f"the weight {name} reaches {np.abs(values).max():.3g}, past float16; choose bf16 or f32")
-    converted = _CONVERT[kind](np.asarray(values, np.float32))
-    return helper.make_tensor(name, kind, values.shape, converted.tobytes(), raw=True)
-
-
-def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round to nearest, ties to even; no weight is a nan."""
-    bits = np.ascontiguousarray(values).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-
-
-def _float8(values: NDArray[np.float32]) -> NDArray[Any]:
-    kind = helper.tensor_dtype_to_np_dtype(TensorProto.FLOAT8E4M3FN)
-    return np.clip(values, -448, 448).astype(kind)
-
-
-_CONVERT: dict[int, Callable[[NDArray[np.float32]], NDArray[Any]]] = {
-    TensorProto.FLOAT: lambda values: values,
-    TensorProto.FLOAT16: lambda values: values.astype(np.float16),
-    TensorProto.BFLOAT16: _bfloat16,
-    TensorProto.INT8: lambda values: values.astype(np.int8),
-    TensorProto.FLOAT8E4M3FN: _float8,
-}
+    if kind == TensorProto.FLOAT8E4M3FN:
+        values = np.clip(values, -448, 448)
+    # Rounds to nearest, ties to even.
+    converted = np.asarray(values, np.float32).astype(helper.tensor_dtype_to_np_dtype(kind))
+    return numpy_helper.from_array(converted, name)

@@ -27,7 +27,7 @@ from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, LIVE, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
-from engines.settings import EngineSettings, default_cache_dir, picture_side
+from engines.settings import EngineSettings, Report, default_cache_dir, picture_side
 
 _serial = itertools.count(1)
 """Gives every opened engine a unique id."""
@@ -58,7 +58,7 @@ class EngineRuntime(Protocol):
         """Return one output tensor of an `EncoderRun`, as float32 on the host."""
 
 
-def open_store(settings: EngineSettings, weights: Path | None, report: Callable[[str], None]) -> GraphStore:
+def open_store(settings: EngineSettings, weights: Path | None, report: Report) -> GraphStore:
     """Open the graph store of the settings' model; raises `ModelError` where there are no weights."""
     if weights is None:
         raise ModelError(f"the {settings.backend} engine needs the folder with the weights of {settings.model}")

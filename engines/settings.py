@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ from engines.letterbox import MODEL_SIDE
 
 Backend = Literal["openvino", "onnxruntime", "torch", "tensorrt", "fake", "stock"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8", "fp8"]
+Report = Callable[[str], None]
+"""Receives lines of progress."""
 
 
 def default_threads() -> tuple[int, int]:

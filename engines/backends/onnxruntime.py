@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, Report
 
 try:
     import onnxruntime as ort
@@ -21,10 +21,7 @@ except ImportError as error:
 
 
 def open_engine(
-    settings: EngineSettings,
-    weights: Path | None,
-    frame_size: tuple[int, int] | None,
-    report: Callable[[str], None],
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
     store = open_store(settings, weights, report)

@@ -5,7 +5,7 @@ bfloat16 where the CPU supports it, float32 elsewhere, int8 where such an encode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
-from engines.settings import EngineSettings, picture_side
+from engines.settings import EngineSettings, Report, picture_side
 
 try:
     import openvino as ov
@@ -28,10 +28,7 @@ except ImportError as error:
 
 
 def open_engine(
-    settings: EngineSettings,
-    weights: Path | None,
-    frame_size: tuple[int, int] | None,
-    report: Callable[[str], None],
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
     store = open_store(settings, weights, report)

@@ -29,7 +29,7 @@ from engines.base import (
 )
 from engines.letterbox import MODEL_SIDE, Letterbox
 from engines.prompts import model_points
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, Report
 
 MEAN_RGB = np.array([123.675, 116.28, 103.53], np.float32)
 STD_RGB = np.array([58.395, 57.12, 57.375], np.float32)
@@ -37,10 +37,7 @@ _serial = itertools.count(1)
 
 
 def open_engine(
-    settings: EngineSettings,
-    weights: Path | None,
-    frame_size: tuple[int, int] | None,
-    report: Callable[[str], None],
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[StockEncoder, StockDecoder]:
     """Compile the pair in `weights` (encoder.onnx and sam.onnx) with the given thread counts."""
     import openvino as ov  # which the import of `compile_for_latency` has found
@@ -68,7 +65,7 @@ def open_engine(
     return StockEncoder(info, encoder), StockDecoder(info, for_points)
 
 
-def _read_graph(core: Any, file: Path, report: Callable[[str], None]) -> Any:
+def _read_graph(core: Any, file: Path, report: Report) -> Any:
     report(f"reading {file.name}")
     if not file.is_file():
         raise ModelError(f"{file} is missing; give the folder with encoder.onnx and sam.onnx")

@@ -17,7 +17,7 @@ from engines.base import EngineUnavailable, Floats, Image
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
-from engines.settings import EngineSettings
+from engines.settings import EngineSettings, Report
 
 try:
     import torch
@@ -28,10 +28,7 @@ except ImportError as error:
 
 
 def open_engine(
-    settings: EngineSettings,
-    weights: Path | None,
-    frame_size: tuple[int, int] | None,
-    report: Callable[[str], None],
+    settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
     store = open_store(settings, weights, report)

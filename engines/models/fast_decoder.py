@@ -73,15 +73,10 @@ class DecoderPreparation(nn.Module):
         layer = decoder.transformer.layers[0]
         to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         self.register_buffer("no_mask", prompt.no_mask_embed.weight.detach())
-        parts = (to_image.k_proj, to_token.q_proj, to_image.v_proj)
         # The position is added to the first two projections' inputs, not the third's; added after, it is a constant.
         place = DecoderBlocks(rows, columns)(prompt.pe_layer.grid().view(1, GRID, GRID, WIDTH)).reshape(-1, WIDTH)
-        constants = [
-            nnf.linear(place, part.weight, part.bias)
-            if part is not to_image.v_proj
-            else part.bias.expand(len(place), -1)
-            for part in parts
-        ]
+        parts = {to_image.k_proj: place, to_token.q_proj: place, to_image.v_proj: torch.zeros_like(place)}
+        constants = [nnf.linear(added, part.weight, part.bias) for part, added in parts.items()]
         self.register_buffer("weight", torch.cat([part.weight for part in parts]).detach())
         self.register_buffer("constant", torch.cat(constants, 1).T.contiguous().detach())
 

@@ -5,7 +5,7 @@ Not yet run on a GPU: docs/guides/gpu.md lists the checks done without one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,7 @@ from engines.graph_store import GraphStore
 from engines.graphs import BATCHES
 from engines.number_formats import NumberFormat
 from engines.sam import SamDecoder, SamEncoder, open_sam, open_store
-from engines.settings import EngineSettings
-
-Report = Callable[[str], None]
+from engines.settings import EngineSettings, Report
 
 
 def open_engine(
