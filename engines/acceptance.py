@@ -37,11 +37,11 @@ THRESHOLDS = {
 }
 """By precision.
 
-What f32 may lose is geometry's: the constants that stand for the padding. bfloat16 adds 1 % to the embedding, which
-float16 must not exceed, and int8 about 5 %, as 8-bit floats may; all are far below what moves a mask's edge. A mask
-that flips between a whole and its part costs its IoU entirely, so `chosen` is looser than `best`, and counts what a
-user would see. The score steers the choice among the candidates: an error of 0.04 is the typical distance between the
-best two.
+The error of f32 comes from the constants that replace the padding. bfloat16 adds an error of 1 % to the embedding,
+which float16 must not exceed, and int8 about 5 %, as 8-bit floats may; all are far below an error that moves a mask's
+edge. A mask that flips between a whole and its part costs its IoU entirely, so `chosen`, the mask that a user would
+see, is looser than `best`. The score decides among the candidates: an error of 0.04 is the typical distance between
+the best two.
 """
 
 
@@ -52,18 +52,13 @@ def assess_comparison(comparison: EngineComparison, precision: str) -> dict[str,
     """
     wanted = THRESHOLDS[precision]
     # Written so that a nan, from no points at all, fails.
-    failures = [
-        text
-        for good, text in (
-            (comparison.points >= wanted.points, f"{comparison.points} points, at least {wanted.points} needed"),
-            (comparison.best >= wanted.best, f"best-of-four IoU {comparison.best:.3f} below {wanted.best}"),
-            (comparison.chosen >= wanted.chosen, f"chosen mask's IoU {comparison.chosen:.3f} below {wanted.chosen}"),
-            (
-                comparison.score_error <= wanted.score_error,
-                f"score error {comparison.score_error:.3f} above {wanted.score_error}",
-            ),
-        )
-        if not good
-    ]
+    points, best, chosen, error = comparison.points, comparison.best, comparison.chosen, comparison.score_error
+    checks = (
+        (points >= wanted.points, f"{points} points, at least {wanted.points} needed"),
+        (best >= wanted.best, f"best-of-four IoU {best:.3f} below {wanted.best}"),
+        (chosen >= wanted.chosen, f"chosen mask's IoU {chosen:.3f} below {wanted.chosen}"),
+        (error <= wanted.score_error, f"score error {error:.3f} above {wanted.score_error}"),
+    )
+    failures = [text for is_passed, text in checks if not is_passed]
     figures = {name: round(value, 4) for name, value in asdict(comparison).items()}
     return {"precision": precision, **figures, "passed": not failures, "why": "; ".join(failures)}

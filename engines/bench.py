@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import Decoder, Encoder, EngineUnavailable, Image, Prompt
-from engines.build import MAX_ACCEPTANCE_IMAGES, opened_engine
+from engines.base import EngineUnavailable, Image, Prompt
+from engines.build import compare_with_reference, opened_engine
 from engines.graphs import BATCHES
 from engines.letterbox import MODEL_SIDE
-from engines.pictures import resize_and_crop, sample_evenly
+from engines.pictures import resize_and_crop
+from engines.sam import open_store
 from engines.settings import EngineSettings, Report
 
 
@@ -50,7 +51,11 @@ def benchmark_engine(
             runs[str(batch)] = partial(decoder.decode, embedding, center_clicks(frame_size, batch))
         report(f"timing {info.backend} {info.precision} and the published graphs, {rounds} rounds")
         medians = time_alternating(runs, rounds)
-        ious = _quality(settings, weights, encoder, decoder, frame_size, pictures, report) if quality else None
+        ious = None
+        if quality:
+            store = open_store(settings, weights, report)
+            result = compare_with_reference(store, encoder, decoder, frame_size, pictures)
+            ious = {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}
     return {
         "engine": info.backend, "precision": info.precision, "picture_side": info.picture_side, "threads": info.threads,
         **summarize_medians(medians),
@@ -98,13 +103,11 @@ def published_graph_runs(weights: Path, encoder_threads: int, decoder_threads: i
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise EngineUnavailable("the benchmark's yardstick needs ONNX Runtime; pip install onnxruntime") from error
+        raise EngineUnavailable("the benchmark's baseline needs ONNX Runtime; pip install onnxruntime") from error
 
     def session(name: str, threads: int) -> Any:
         if not (weights / name).is_file():
-            raise EngineUnavailable(
-                f"the benchmark's yardstick is the published ONNX pair; {weights / name} is missing"
-            )
+            raise EngineUnavailable(f"the benchmark's baseline is the published ONNX pair; {weights / name} is missing")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         return ort.InferenceSession(weights / name, options, providers=["CPUExecutionProvider"])
@@ -123,21 +126,3 @@ def published_graph_runs(weights: Path, encoder_threads: int, decoder_threads: i
         "stock encoder": lambda: encoder.run(None, {"input": image}),
         "stock decoder": lambda: decoder.run(None, inputs),
     }
-
-
-def _quality(
-    settings: EngineSettings,
-    weights: Path,
-    encoder: Encoder,
-    decoder: Decoder,
-    frame_size: tuple[int, int],
-    pictures: Sequence[Image],
-    report: Report,
-) -> dict[str, float]:
-    from engines.models.checkpoint import read_model
-    from engines.reference import ReferenceEngine, compare_engines
-
-    report("comparing with the reference")
-    chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
-    result = compare_engines(ReferenceEngine(read_model(weights, settings.model)), encoder, decoder, chosen)
-    return {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}

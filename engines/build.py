@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines import cache
 from engines.acceptance import AcceptanceRefused, assess_comparison
@@ -16,7 +16,11 @@ from engines.graphs import BUILT, DecoderGraph, EncoderGraph, Graph, LetterboxGr
 from engines.letterbox import Letterbox
 from engines.load import load
 from engines.pictures import resize_and_crop, sample_evenly
+from engines.sam import open_store
 from engines.settings import EngineSettings, Report, default_cache_dir, picture_side
+
+if TYPE_CHECKING:
+    from engines.reference import EngineComparison
 
 MAX_ACCEPTANCE_IMAGES = 8
 """Pictures that the gate compares: fifteen points on each, about ten seconds of the reference."""
@@ -36,13 +40,11 @@ def build_engine(
     Precisions int8 and fp8 quantise the encoder on the same pictures; an encoder that fails the gate is deleted.
     Returns the engine's description with `gate`. Raises `AcceptanceRefused` with the figures.
     """
-    tell = report or (lambda line: None)
     if settings.backend == "tensorrt":
         from engines.backends.tensorrt import check_available
 
         check_available()
-    root = settings.cache_dir or default_cache_dir()
-    store = GraphStore(weights, settings.model, root, tell)
+    store = open_store(settings, weights, report or (lambda line: None))
     letterbox = _letterbox(settings, frame_size)
     store.prompt_table(force=force)
     decoders = [DecoderGraph.of(letterbox, batch, points, False) for batch, points in BUILT]
@@ -138,17 +140,10 @@ def verify_engine(
 
     Returns its description with `gate`; raises `AcceptanceRefused` with the figures where it fails the gate.
     """
-    from engines.reference import ReferenceEngine, compare_engines
-
-    tell = report or (lambda line: None)
-    root = settings.cache_dir or default_cache_dir()
-    store = GraphStore(weights, settings.model, root, tell)
-    same_shape = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
-    with opened_engine(settings, weights, frame_size, tell) as (encoder, decoder):
-        tell(f"comparing {encoder.info.backend} {encoder.info.precision} with the reference")
-        figures = assess_comparison(
-            compare_engines(ReferenceEngine(store.model_module()), encoder, decoder, same_shape), encoder.info.precision
-        )
+    store = open_store(settings, weights, report or (lambda line: None))
+    with opened_engine(settings, weights, frame_size, store.report) as (encoder, decoder):
+        comparison = compare_with_reference(store, encoder, decoder, frame_size, pictures)
+        figures = assess_comparison(comparison, encoder.info.precision)
         described = asdict(encoder.info)
     described["frame_size"] = list(frame_size)
     described["gate"] = figures
@@ -162,8 +157,19 @@ def verify_engine(
         versions=str(sorted(described["versions"].items())), shape=EncoderGraph.of(letterbox).name,
     )  # fmt: skip
     name = f"{settings.model}-{described['backend']}-{described['precision']}-{frame_size[0]}x{frame_size[1]}"
-    cache.write_note(cache.file_path(root, name, key, ".json"), name, key, gate=figures)
+    cache.write_note(cache.file_path(store.root, name, key, ".json"), name, key, gate=figures)
     return described
+
+
+def compare_with_reference(
+    store: GraphStore, encoder: Encoder, decoder: Decoder, frame_size: tuple[int, int], pictures: Sequence[Image]
+) -> EngineComparison:
+    """Compare an opened engine with the torch reference on real pictures, cropped to the shape of its frames."""
+    from engines.reference import ReferenceEngine, compare_engines
+
+    store.report(f"comparing {encoder.info.backend} {encoder.info.precision} with the reference")
+    chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
+    return compare_engines(ReferenceEngine(store.model_module()), encoder, decoder, chosen)
 
 
 def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:

@@ -244,10 +244,8 @@ def weight_files(folder: Path, model: str) -> tuple[Path, ...]:
 
 def _complete(known: ModelEntry, folder: Path) -> Source | None:
     """Return the first source whose files are all in the folder, by name."""
-    for source in known.sources:
-        if all((folder / file.name).is_file() for file in source.files):
-            return source
-    return None
+    complete = (source for source in known.sources if all((folder / file.name).is_file() for file in source.files))
+    return next(complete, None)
 
 
 def _verify(folder: Path, files: tuple[RemoteFile, ...]) -> None:
@@ -268,7 +266,7 @@ def _verify(folder: Path, files: tuple[RemoteFile, ...]) -> None:
 
 def _mark(folder: Path, file: RemoteFile) -> list[object]:
     state = (folder / file.name).stat()
-    # the sum that was checked is part of the mark: a registry that wants another file must look again
+    # the checked sum is part of the mark: a registry with another sum must verify again
     return [state.st_size, state.st_mtime_ns, file.sha256]
 
 

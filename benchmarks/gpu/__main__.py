@@ -77,12 +77,12 @@ def measure(args: argparse.Namespace) -> GpuRun:
 def _describe(run: GpuRun) -> None:
     import torch
 
-    from engines.backends.tensorrt.torch_memory import TorchDevice
+    from engines.backends.tensorrt.torch_memory import open_device
 
-    gpu, shown = TorchDevice().gpu, torch.cuda.get_device_properties(0)
+    gpu, properties = open_device().gpu, torch.cuda.get_device_properties(0)
     run.result["gpu"] = {
-        "name": gpu.name, "compute": gpu.compute, "driver": gpu.driver, "memory_gib": round(shown.total_memory / 2**30),
-        "multiprocessors": shown.multi_processor_count,
+        "name": gpu.name, "compute": gpu.compute, "driver": gpu.driver,
+        "memory_gib": round(properties.total_memory / 2**30), "multiprocessors": properties.multi_processor_count,
     }  # fmt: skip
     run.result["versions"]["cuda"] = str(torch.version.cuda)
     with run.part("the ceiling of matrix products"):

@@ -20,10 +20,10 @@ MAX_CALIBRATION_IMAGES = 24
 """Pictures that ranges are measured on; more changed nothing."""
 FLOAT_TYPES = ("GroupConvolution",)
 FLOAT_PATTERNS = ("/preparation/.*", "/encoder/patch_embed.0/.*")
-"""What is left in bfloat16, as OpenVINO types and as patterns of names: the depthwise convolutions; the decoder's share
-of the graph and the convolution of the picture itself. In int8 the convolutions named here made three quarters of the
-squared error that quantising adds to a 288 x 512 picture's embedding (4.0 % of it); in bfloat16 they cost nothing: the
-encoder takes 0.76 of bfloat16's time, with them in int8 0.78.
+"""The layers that stay bfloat16, as OpenVINO types and as patterns of names: the depthwise convolutions; the decoder's
+share of the graph and the convolution of the picture itself. In int8 the convolutions named here made three quarters of
+the squared error that quantising adds to a 288 x 512 picture's embedding (4.0 % of it); in bfloat16 they cost nothing:
+the encoder takes 0.76 of bfloat16's time, with them in int8 0.78.
 """
 
 

@@ -11,7 +11,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -145,25 +144,25 @@ class _OnnxWeights:
         producers = {node.output[0]: node for node in graph.node}
         for name, value in values.items():
             if not name.startswith("onnx::"):
-                self.state[name.removeprefix("model.")] = _tensor(value)
+                self.state[name.removeprefix("model.")] = torch.tensor(value)
         for node in graph.node:
             self._use(node, values, constants, producers)
 
     def _use(self, node: Any, values: dict[str, Any], constants: dict[str, Any], producers: dict[str, Any]) -> None:
         inputs = list(node.input)
         if node.op_type == "Conv" and inputs[1].startswith("onnx::"):
-            self.convolutions.append((_tensor(values[inputs[1]]), _tensor(values[inputs[2]])))
+            self.convolutions.append((torch.tensor(values[inputs[1]]), torch.tensor(values[inputs[2]])))
         elif node.op_type == "Add" and (bias := next((name for name in inputs if name.endswith(".bias")), None)):
             other = producers.get(next(name for name in inputs if name != bias))
             if other is not None and other.op_type == "MatMul" and other.input[1] in values:
-                weight = _tensor(values[other.input[1]]).T.contiguous()
+                weight = torch.tensor(values[other.input[1]]).T.contiguous()
                 self.state[f"{bias.removeprefix('model.').removesuffix('.bias')}.weight"] = weight
         elif node.op_type == "Softmax" and (add := producers.get(inputs[0])) is not None:
-            self.score_biases += [_tensor(constants[name]) for name in add.input if name in constants]
+            self.score_biases += [torch.tensor(constants[name]) for name in add.input if name in constants]
         if node.op_type in ("Mul", "Add", "Expand"):
             for name in inputs:
                 if name in values and name.startswith("onnx::"):
-                    value = _tensor(values[name])
+                    value = torch.tensor(values[name])
                     self.by_use[node.op_type, tuple(value.shape)].append(value)
 
     def next_weight(self, use: str, *shape: int) -> Tensor:
@@ -172,10 +171,6 @@ class _OnnxWeights:
         if not found:
             raise ModelError(f"{self.file} lacks a weight of shape {shape}; it is not MobileSAM's published graph")
         return found.pop(0)
-
-
-def _tensor(value: Any) -> Tensor:
-    return torch.from_numpy(np.array(value))
 
 
 def _encoder_state(onnx_weights: _OnnxWeights) -> State:

@@ -6,6 +6,7 @@ Parameter names are those of Meta's checkpoints, so that these load as they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as nnf
@@ -44,17 +45,18 @@ class DecoderAttention(nn.Module):
         return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
 
 
-class TokenMlp(nn.Module):
-    """Applies two linear layers with a ReLU between."""
+class TwoLayerMlp(nn.Module):
+    """Applies two linear layers with an activation between."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, inner: int, activate: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.lin1 = nn.Linear(WIDTH, 2048)
-        self.lin2 = nn.Linear(2048, WIDTH)
+        self.lin1 = nn.Linear(width, inner)
+        self.lin2 = nn.Linear(inner, width)
+        self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, N, 256) to the same shape."""
-        return self.lin2(self.lin1(x).relu())
+        """Map (..., C) to the same shape."""
+        return self.lin2(self.activate(self.lin1(x)))
 
 
 class TwoWayLayer(nn.Module):
@@ -66,7 +68,7 @@ class TwoWayLayer(nn.Module):
         self.norm1 = nn.LayerNorm(WIDTH)
         self.cross_attn_token_to_image = DecoderAttention(WIDTH // 2)
         self.norm2 = nn.LayerNorm(WIDTH)
-        self.mlp = TokenMlp()
+        self.mlp = TwoLayerMlp(WIDTH, 2048, nnf.relu)
         self.norm3 = nn.LayerNorm(WIDTH)
         self.norm4 = nn.LayerNorm(WIDTH)
         self.cross_attn_image_to_token = DecoderAttention(WIDTH // 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,7 +36,7 @@ def measure_ranges(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]
     net = build_module(sam, graph)
     found: dict[str, float] = {}
     hooks = [
-        part.register_forward_pre_hook(_watch(name, found))
+        part.register_forward_pre_hook(partial(_record_range, found, name))
         for name, part in net.named_modules()
         if name.startswith("encoder.") and isinstance(part, nn.Linear)
     ]
@@ -48,10 +49,7 @@ def measure_ranges(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]
     return found
 
 
-def _watch(name: str, found: dict[str, float]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        tokens = inputs[0].abs().flatten(0, -2)
-        step = -(-tokens.numel() // SAMPLES)  # whole tokens are skipped, so that every channel is measured
-        found[name] = max(found.get(name, 0.0), float(tokens[::step].flatten().quantile(QUANTILE)))
-
-    return watch
+def _record_range(found: dict[str, float], name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    tokens = inputs[0].abs().flatten(0, -2)
+    step = -(-tokens.numel() // SAMPLES)  # whole tokens are skipped, so that every channel is measured
+    found[name] = max(found.get(name, 0.0), float(tokens[::step].flatten().quantile(QUANTILE)))

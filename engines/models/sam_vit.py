@@ -13,6 +13,7 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from engines.graphs import GRID, TOKEN_PX
+from engines.models.mask_decoder import TwoLayerMlp
 from engines.models.prompt import WIDTH, ChannelNorm
 
 WINDOW = 14
@@ -65,19 +66,6 @@ class VitAttention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(batch, side, side, -1))
 
 
-class VitMlp(nn.Module):
-    """Applies two linear layers with a GELU between."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(width, 4 * width)
-        self.lin2 = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., C) to the same shape."""
-        return self.lin2(nnf.gelu(self.lin1(x)))
-
-
 class VitBlock(nn.Module):
     """Applies attention, in windows unless `everywhere`, and an MLP, each with its residual."""
 
@@ -87,7 +75,7 @@ class VitBlock(nn.Module):
         self.norm1 = nn.LayerNorm(shape.width, eps=1e-6)
         self.attn = VitAttention(shape.width, shape.heads, grid if everywhere else WINDOW)
         self.norm2 = nn.LayerNorm(shape.width, eps=1e-6)
-        self.mlp = VitMlp(shape.width)
+        self.mlp = TwoLayerMlp(shape.width, 4 * shape.width, nnf.gelu)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) to the same shape."""

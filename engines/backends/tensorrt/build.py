@@ -147,12 +147,12 @@ def _load_timing_cache(library: TensorRtLibrary, config: Any, file: Path | None)
 
 def _failure(library: TensorRtLibrary, file: Path, why: str) -> Exception:
     """Return a one-line error for a builder that returned nothing."""
-    said = why.lower()
-    if any(word in said for word in MEMORY_WORDS):
+    reason = why.lower()
+    if any(word in reason for word in MEMORY_WORDS):
         return EngineUnavailable(
             f"{library.name} ran out of GPU memory while it built {file.name}; close what else uses the GPU, or choose "
             f"precision f16 or model mobile_sam ({why})"
         )
-    if "fp8" in said:
+    if "fp8" in reason:
         return EngineUnavailable(f"this GPU has no fp8 (Ada and newer have); choose precision f16 or int8 ({why})")
     return ModelError(f"{library.name} {library.version} did not build {file.name}: {why}")

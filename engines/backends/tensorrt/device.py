@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,11 +107,9 @@ def open_device(load: Callable[[str], Any] = import_module) -> CudaDevice:
     troubles = []
     for name in (chosen,) if chosen else tuple(MEMORY):
         try:
-            device: CudaDevice = load(MEMORY[name]).open_device()
+            return cast(CudaDevice, load(MEMORY[name]).open_device())
         except EngineUnavailable as error:
             troubles.append(str(error))
-        else:
-            return device
     raise EngineUnavailable(f"no CUDA GPU can be used: {'; '.join(troubles)}")
 
 

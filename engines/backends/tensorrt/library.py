@@ -71,17 +71,14 @@ def find_library(load: Callable[[str], Any] = import_module) -> TensorRtLibrary:
             continue
         version = str(trt.__version__)
         rtx = choice != "tensorrt"
-        if not rtx and not MIN_VERSION <= _version_numbers(version) < VERSION_LIMIT:
+        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        if not rtx and not MIN_VERSION <= numbers < VERSION_LIMIT:
             troubles.append(f"TensorRT {version} is installed, 10.8 to 11 is needed")
             continue
         return TensorRtLibrary(trt, "TensorRT-RTX" if rtx else "TensorRT", version, rtx)
     if troubles:
         raise EngineUnavailable(f"TensorRT cannot be used: {'; '.join(troubles)}; {INSTALL}")
     raise EngineUnavailable(f"TensorRT is not installed; {INSTALL}")
-
-
-def _version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def make_logger(trt: Any) -> Any:
@@ -109,5 +106,5 @@ def last_error(log: Any) -> str:
     log.lines.clear()
     errors = [line for is_error, line in lines if is_error]
     warnings = [line for is_error, line in lines if not is_error]
-    said = errors[0] if errors else warnings[-1] if warnings else "TensorRT gave no reason"
-    return said if len(said) <= 400 else f"{said[:400]}..."
+    reason = errors[0] if errors else warnings[-1] if warnings else "TensorRT gave no reason"
+    return reason if len(reason) <= 400 else f"{reason[:400]}..."

@@ -83,11 +83,12 @@ class PlanStore:
         self._store.report(
             f"building {graph.name} in {numbers} with {library.name} {library.version} for {self._gpu.name}"
         )
+        machine = re.sub(r"[^\w.-]", "_", f"{library.version}-{compute}")
         steps = self._steps
         plan = build_plan(
             library, typed, numbers,
             targets=() if capability is None else (capability,),
-            timing=self._store.root / f"timings-{_plain(f'{library.version}-{compute}')}.cache", 
+            timing=self._store.root / f"timings-{machine}.cache",
             steps=steps and (lambda done, total, phase: steps(done, total, graph.name)), current=self._current,
         )  # fmt: skip
         # The note is deleted first: a file without one is ignored, so an interrupted build is not used.
@@ -115,7 +116,3 @@ class PlanStore:
 def kernels_path(plan: Path) -> Path:
     """Return the path of the kernels that TensorRT-RTX compiled for a plan at its first run."""
     return plan.with_suffix(".kernels")
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^\w.-]", "_", text)

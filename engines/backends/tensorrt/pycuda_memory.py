@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends.tensorrt.device import driver_version
+from engines.backends.tensorrt.device import CudaDevice, driver_version
 from engines.backends.tensorrt.plans import GpuInfo
 from engines.base import EngineUnavailable, ModelError
 
@@ -27,18 +27,18 @@ except ImportError as error:
     ) from error
 
 
-def open_device() -> PycudaDevice:
+def open_device() -> CudaDevice:
     """Open the first CUDA device of the driver."""
     try:
         cuda.init()
         if not cuda.Device.count():
             raise EngineUnavailable("the driver finds no GPU")
-        return PycudaDevice()
+        return _PycudaDevice()
     except cuda.Error as error:
         raise EngineUnavailable(f"the CUDA driver refuses: {error}") from error
 
 
-class PycudaBlock:
+class _PycudaBlock:
     """See `device.MemoryBlock`."""
 
     def __init__(self, nbytes: int) -> None:
@@ -53,7 +53,7 @@ class PycudaBlock:
         }  # fmt: skip
 
 
-class PycudaDevice:
+class _PycudaDevice:
     """See `device.CudaDevice`. Uses the device's primary context, shared with other libraries."""
 
     def __init__(self) -> None:
@@ -66,7 +66,6 @@ class PycudaDevice:
 
     @contextmanager
     def make_current(self) -> Iterator[None]:
-        """See `device.CudaDevice.make_current`."""
         self._context.push()
         try:
             yield
@@ -74,35 +73,28 @@ class PycudaDevice:
             cuda.Context.pop()
 
     def create_stream(self, *, high_priority: bool) -> Any:
-        """See `device.CudaDevice.create_stream`; pycuda has no priorities."""
-        return cuda.Stream(1)  # not ordered with the default stream
+        # pycuda has no priorities. 1: not ordered with the default stream.
+        return cuda.Stream(1)
 
-    def allocate(self, nbytes: int) -> PycudaBlock:
-        """See `device.CudaDevice.allocate`."""
-        return PycudaBlock(nbytes)
+    def allocate(self, nbytes: int) -> _PycudaBlock:
+        return _PycudaBlock(nbytes)
 
     def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """See `device.CudaDevice.allocate_pinned`."""
         return np.asarray(cuda.pagelocked_empty(shape, dtype))
 
     def upload(self, block: Any, host: NDArray[Any], stream: Any) -> None:
-        """See `device.CudaDevice.upload`."""
         cuda.memcpy_htod_async(block.address, host, stream)
 
     def download(self, host: NDArray[Any], block: Any, stream: Any) -> None:
-        """See `device.CudaDevice.download`."""
         cuda.memcpy_dtoh_async(host, block.address, stream)
 
     def copy_from_device(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
-        """See `device.CudaDevice.copy_from_device`."""
         cuda.memcpy_dtod_async(block.address, address, nbytes, stream)
 
     def synchronize(self) -> None:
-        """See `device.CudaDevice.synchronize`."""
         cuda.Context.synchronize()
 
     def capture_graph(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
-        """See `device.CudaDevice.capture_graph`."""
         return None if self._graphs is None else record(self._graphs, stream.handle, work)
 
 

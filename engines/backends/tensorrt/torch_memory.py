@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends.tensorrt.device import driver_version
+from engines.backends.tensorrt.device import CudaDevice, driver_version
 from engines.backends.tensorrt.plans import GpuInfo
 from engines.base import EngineUnavailable
 
@@ -19,15 +19,15 @@ except ImportError as error:
     raise EngineUnavailable("torch is not installed") from error
 
 
-def open_device() -> TorchDevice:
+def open_device() -> CudaDevice:
     """Open torch's current CUDA device."""
     if not torch.cuda.is_available():
         built = torch.version.cuda
         raise EngineUnavailable("torch sees no GPU" if built else "this torch was built without CUDA")
-    return TorchDevice()
+    return _TorchDevice()
 
 
-class TorchStream:
+class _TorchStream:
     """See `device.CudaStream`."""
 
     def __init__(self, high_priority: bool) -> None:
@@ -35,11 +35,10 @@ class TorchStream:
         self.handle = int(self.torch.cuda_stream)
 
     def synchronize(self) -> None:
-        """See `device.CudaStream.synchronize`."""
         self.torch.synchronize()
 
 
-class TorchBlock:
+class _TorchBlock:
     """See `device.MemoryBlock`; a tensor of bytes, so that it provides `__cuda_array_interface__`."""
 
     def __init__(self, nbytes: int) -> None:
@@ -50,7 +49,7 @@ class TorchBlock:
         self.address, self.nbytes = int(self.tensor.data_ptr()), nbytes
 
 
-class TorchDevice:
+class _TorchDevice:
     """See `device.CudaDevice`."""
 
     def __init__(self) -> None:
@@ -60,48 +59,39 @@ class TorchDevice:
         self.versions = {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
 
     def make_current(self) -> AbstractContextManager[Any]:
-        """See `device.CudaDevice.make_current`."""
         context: AbstractContextManager[Any] = torch.cuda.device(self._index)
         return context
 
-    def create_stream(self, *, high_priority: bool) -> TorchStream:
-        """See `device.CudaDevice.create_stream`."""
-        return TorchStream(high_priority)
+    def create_stream(self, *, high_priority: bool) -> _TorchStream:
+        return _TorchStream(high_priority)
 
-    def allocate(self, nbytes: int) -> TorchBlock:
-        """See `device.CudaDevice.allocate`."""
-        return TorchBlock(nbytes)
+    def allocate(self, nbytes: int) -> _TorchBlock:
+        return _TorchBlock(nbytes)
 
     def allocate_pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """See `device.CudaDevice.allocate_pinned`."""
         kind = np.dtype(dtype)
         tensor = torch.empty(int(np.prod(shape)) * kind.itemsize, dtype=torch.uint8, pin_memory=True)
         flat: NDArray[Any] = tensor.numpy()
         return np.asarray(flat.view(kind).reshape(shape))
 
     def upload(self, block: Any, host: NDArray[Any], stream: Any) -> None:
-        """See `device.CudaDevice.upload`."""
         with torch.cuda.stream(stream.torch):
             block.tensor[: host.nbytes].copy_(_bytes(host), non_blocking=True)
 
     def download(self, host: NDArray[Any], block: Any, stream: Any) -> None:
-        """See `device.CudaDevice.download`."""
         with torch.cuda.stream(stream.torch):
             _bytes(host).copy_(block.tensor[: host.nbytes], non_blocking=True)
 
     def copy_from_device(self, block: Any, address: int, nbytes: int, stream: Any) -> None:
-        """See `device.CudaDevice.copy_from_device`."""
         with torch.cuda.stream(stream.torch):
             block.tensor[:nbytes].copy_(
                 torch.as_tensor(_ForeignMemory(address, nbytes), device="cuda"), non_blocking=True
             )
 
     def synchronize(self) -> None:
-        """See `device.CudaDevice.synchronize`."""
         torch.cuda.synchronize()
 
     def capture_graph(self, stream: Any, work: Callable[[], None]) -> Callable[[], None] | None:
-        """See `device.CudaDevice.capture_graph`."""
         graph = torch.cuda.CUDAGraph()
         # thread_local: the other thread may allocate or launch while this one captures.
         with torch.cuda.graph(graph, stream=stream.torch, capture_error_mode="thread_local"):
