@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from engines import EngineError, EngineSettings, Image, load, weights
-from engines.settings import Backend, Precision, default_cache_dir
-from realtime.commands.config_flags import Verbs, add_parser
+from engines.settings import default_cache_dir
+from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
 from realtime.errors import SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
