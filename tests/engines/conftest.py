@@ -61,7 +61,7 @@ def sam(weights_folder: Path):
 
 @pytest.fixture(scope="session")
 def stock(weights_folder: Path):
-    """The published graphs in ONNX Runtime: the reference that nobody here wrote."""
+    """The published graphs in ONNX Runtime: a reference from outside this project."""
     ort = pytest.importorskip("onnxruntime")
     files = [weights_folder / name for name in ("encoder.onnx", "sam.onnx")]
     if not all(file.is_file() for file in files):

@@ -166,7 +166,7 @@ class IBuilderConfig:
 
 
 class Builder:
-    """failure: what the log says when the next builds give nothing. parser_refuses: what its parsers do.
+    """failure: the log's line when the next builds return nothing. parser_refuses: what its parsers do.
 
     starts: whether the driver is new enough.
     """
@@ -294,7 +294,7 @@ class ICudaEngine:
 
 
 class IExecutionContext:
-    """capturable: what `is_stream_capturable` says. fails: what the log says when the next run fails.
+    """capturable: the result of `is_stream_capturable`. fails: the log's line when the next run fails.
 
     grumbles: what it says when one is made.
     """

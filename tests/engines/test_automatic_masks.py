@@ -88,7 +88,7 @@ def test_specks_go_as_in_sams_own_code(amg, mask, smallest):
 
 
 @pytest.mark.parametrize("box", [(100, 100, 300, 300), (90, 150, 200, 200), (0, 0, 150, 150), (150, 150, 385, 250)])
-def test_what_a_crop_has_cut_is_found_as_in_sams_own_code(amg, box):
+def test_masks_cut_by_a_crop_are_found_as_in_sams_own_code(amg, box):
     import torch
 
     crop, size = (85, 15, 400, 400), (500, 400)
@@ -126,7 +126,7 @@ def test_a_window_of_the_logits_holds_all_of_the_mask_and_cells_keep_it(seed, wi
     assert (again != whole).sum() <= max(1, 0.002 * whole.size)
 
 
-def test_the_padding_takes_nothing_from_the_last_row_of_the_picture():
+def test_the_padding_does_not_change_the_last_row_of_the_picture():
     letterbox = Letterbox(640, 480)
     logits = np.full((256, 256), 4.0, np.float32)
     logits[192:] = -32
@@ -154,7 +154,7 @@ def test_a_large_picture_is_judged_at_the_models_size_in_its_own_pixels():
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
-def test_what_is_packed_comes_back(mask):
+def test_a_packed_mask_is_restored(mask):
     box, area, packed = pack_mask(mask, (2, 1))
     size = mask.shape[1] + 5, mask.shape[0] + 4
     found = AutomaticMask(size, box, area, 0.9, 0.9, (), (0, 0, *size), packed)
@@ -305,7 +305,7 @@ class Plain:
         return [self.reference.decode(embedding.tensors, embedding.letterbox, prompt) for prompt in prompts]
 
 
-def test_mobile_sam_finds_the_things_in_a_picture(sam, picture):
+def test_mobile_sam_finds_the_objects_of_a_picture(sam, picture):
     from engines.reference import ReferenceEngine
 
     engine = Plain(ReferenceEngine(sam))

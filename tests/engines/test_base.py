@@ -1,4 +1,4 @@
-"""What a decoder's answer says of itself."""
+"""Tests the properties of decoded candidates."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ def test_a_place_without_pictures_is_refused(tmp_path, what):
         read_pictures(tmp_path if what == "empty" else tmp_path / "missing")
 
 
-def test_evenly_takes_at_most_what_there_is():
+def test_even_sampling_returns_at_most_all_items():
     assert sample_evenly([1, 2, 3], 5) == [1, 2, 3]
     assert sample_evenly(range(100), 4) == [0, 25, 50, 75]
     assert sample_evenly([], 4) == []
@@ -38,7 +38,7 @@ def test_pictures_are_cut_from_the_middle(shape):
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Synthetic scenes: discs and boxes, enough for the gate's points to find things."""
+    """Synthetic scenes: discs and boxes, enough for the gate's points to find objects."""
     rng = np.random.default_rng(3)
     out = []
     for _ in range(2):

@@ -15,7 +15,7 @@ def engine_file(tmp_path):
     return file
 
 
-def test_what_was_written_is_found(engine_file):
+def test_a_written_file_is_found(engine_file):
     note = cache.find_cached(engine_file, KEY)
     assert note is not None
     assert note.key == KEY
@@ -64,7 +64,7 @@ def test_the_weights_of_an_xml_belong_to_it(tmp_path):
         cache.find_cached(file, KEY)
 
 
-def test_the_inventory_tells_whole_from_damaged(engine_file, tmp_path):
+def test_the_inventory_distinguishes_whole_and_damaged_files(engine_file, tmp_path):
     cache.write_note(tmp_path / "verdict.json", "verdict", KEY, gate={"passed": True})
     (tmp_path / "noise.json").write_text("{}")
     states = {note.name: (size, state) for note, _, size, state in cache.list_cached(tmp_path)}

@@ -25,20 +25,20 @@ def kept(root, shape, *, size=1000, idle_s=2 * FRESH_S, suffix=".onnx", **more):
     return file
 
 
-def said(root, **more):
+def reasons(root, **more):
     return {found.files[-1].name: found.why for found in find_unused_files(root, now_s=NOW, **more)}
 
 
-def test_what_is_whole_and_of_this_version_stays(tmp_path):
+def test_whole_files_of_this_version_stay(tmp_path):
     kept(tmp_path, "a")
     kept(tmp_path, "b", typed=TYPED_VERSION, numbers="f16")
     kept(tmp_path, "c", suffix=".xml", format="openvino-int8")
     cache.write_note(tmp_path / "verdict.json", "verdict", KEY, gate={"passed": True})
-    assert said(tmp_path) == {}
+    assert reasons(tmp_path) == {}
 
 
 @pytest.mark.parametrize("more", [{"graphs": "0"}, {"typed": "0", "numbers": "f16"}])
-def test_what_another_version_made_goes_with_its_note(tmp_path, more):
+def test_files_of_another_version_are_removed_with_their_notes(tmp_path, more):
     file = kept(tmp_path, "old", **more)
     stays = kept(tmp_path, "new")
     (found,) = find_unused_files(tmp_path, now_s=NOW)
@@ -49,7 +49,7 @@ def test_what_another_version_made_goes_with_its_note(tmp_path, more):
     assert not file.exists()
 
 
-def test_what_is_damaged_or_was_never_finished_goes(tmp_path):
+def test_damaged_and_unfinished_files_are_removed(tmp_path):
     damaged = kept(tmp_path, "damaged")
     damaged.write_bytes(b"x")
     torn = kept(tmp_path, "torn", suffix=".xml", format="openvino-int8")
@@ -61,26 +61,26 @@ def test_what_is_damaged_or_was_never_finished_goes(tmp_path):
     (tmp_path / "mine.txt").write_text("not the cache's")
     for file in tmp_path.iterdir():
         os.utime(file, (NOW - DAY_S, NOW - DAY_S))
-    found = said(tmp_path)
+    found = reasons(tmp_path)
     assert sorted(found.values()) == ["damaged"] * 3 + ["not finished"] * 3
     for each in list(find_unused_files(tmp_path, now_s=NOW)):
         each.remove()
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_what_was_just_touched_may_be_in_use_or_about_to_be_finished(tmp_path):
+def test_recently_touched_files_stay(tmp_path):
     kept(tmp_path, "old", graphs="0", idle_s=FRESH_S / 2)
     part = tmp_path / "m-x-1.99.partial"
     part.write_bytes(b"part")
     os.utime(part, (NOW - 60, NOW - 60))
-    assert said(tmp_path) == {}
+    assert reasons(tmp_path) == {}
 
 
-def test_what_was_not_used_for_long_goes_when_asked(tmp_path):
+def test_long_unused_files_are_removed_on_request(tmp_path):
     file = kept(tmp_path, "a", idle_s=31 * DAY_S)
     kept(tmp_path, "b", idle_s=29 * DAY_S)
-    assert said(tmp_path) == {}
-    assert said(tmp_path, unused_days=30) == {file.name: "not used for 31 days"}
+    assert reasons(tmp_path) == {}
+    assert reasons(tmp_path, unused_days=30) == {file.name: "not used for 31 days"}
 
 
 def test_finding_a_file_is_using_it(tmp_path):
@@ -101,6 +101,6 @@ def test_room_is_made_by_the_graphs_that_were_not_used_for_longest(tmp_path):
     assert free_space(tmp_path, 3 * each, now_s=NOW) == []
 
 
-def test_no_room_is_made_of_what_is_in_use(tmp_path):
+def test_graphs_in_use_are_not_removed_for_space(tmp_path):
     kept(tmp_path, "a", idle_s=60)
     assert free_space(tmp_path, 0, now_s=NOW) == []

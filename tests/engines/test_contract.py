@@ -28,14 +28,14 @@ def embedding(engine, picture) -> Embedding:
     return engine[0].encode(picture)
 
 
-def test_it_says_what_it_is(engine):
+def test_info_describes_the_engine(engine):
     encoder, decoder = engine
     assert encoder.info == decoder.info
     assert encoder.info.masks in (1, 4)
     assert set(encoder.info.threads) >= {"encoder", "decoder"} or encoder.info.backend == "fake"
 
 
-def test_a_click_gives_the_thing_under_it(engine, embedding):
+def test_a_click_segments_the_object_under_it(engine, embedding):
     (found,) = engine[1].decode(embedding, [CLICK])
     assert found.logits.shape == (engine[1].info.masks, 256, 256)
     assert found.logits.dtype == np.float32
@@ -46,13 +46,13 @@ def test_a_click_gives_the_thing_under_it(engine, embedding):
     assert (mask & disc).sum() / (mask | disc).sum() > 0.85
 
 
-def test_nothing_lies_in_the_padding(engine, embedding):
+def test_masks_exclude_the_padding(engine, embedding):
     (found,) = engine[1].decode(embedding, [CLICK])
     if engine[1].info.masks == 4:
         assert (found.logits[:, 146:] < 0).all()
 
 
-def test_a_box_gives_what_it_holds(engine, embedding):
+def test_a_box_segments_its_object(engine, embedding):
     (found,) = engine[1].decode(embedding, [Prompt.box(198, 48, 292, 142)])
     mask = found.letterbox.logits_to_picture(found.logits[found.best_index]) > 0
     assert mask[95, 245]
@@ -122,7 +122,7 @@ def test_encoder_and_decoder_run_at_once(engine, embedding, picture):
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8), None],
     ids=["grey", "float", "empty", "none"],
 )
-def test_what_is_no_picture_is_refused(engine, image):
+def test_an_invalid_picture_is_refused(engine, image):
     with pytest.raises(PromptError, match="picture"):
         engine[0].encode(image)
 
@@ -158,7 +158,7 @@ def test_many_points_work_and_too_many_are_refused(engine, embedding):
 
 
 @pytest.mark.parametrize("name", ["fake", "stock", "openvino", "onnxruntime", "torch"])
-def test_a_closed_engine_says_so(name, request, engine_cache, picture):
+def test_a_closed_engine_raises(name, request, engine_cache, picture):
     folder = None if name == "fake" else request.getfixturevalue("weights_folder")
     try:
         encoder, decoder = load(EngineSettings(name, cache_dir=engine_cache), folder)

@@ -61,7 +61,7 @@ def test_keeps_the_protocols(pair: tuple[FakeEncoder, FakeDecoder]) -> None:
     assert pair[0].info.masks == 4
 
 
-def test_a_click_segments_the_thing_clicked(pair: tuple[FakeEncoder, FakeDecoder], embedding: Embedding) -> None:
+def test_a_click_segments_the_object_under_it(pair: tuple[FakeEncoder, FakeDecoder], embedding: Embedding) -> None:
     (found,) = pair[1].decode(embedding, [Prompt.click(80, 80)])
     assert found.logits.shape == (4, 256, 256)
     assert found.logits.dtype == np.float32
@@ -156,7 +156,7 @@ def test_any_size_and_any_point(data: st.DataObject, width: int, height: int, se
         assert mask(first, index)[y, x]
 
 
-def test_refuses_what_it_must(pair: tuple[FakeEncoder, FakeDecoder], embedding: Embedding) -> None:
+def test_invalid_input_is_refused(pair: tuple[FakeEncoder, FakeDecoder], embedding: Embedding) -> None:
     encoder, decoder = pair
     with pytest.raises(PromptError, match="no prompt"):
         decoder.decode(embedding, [])

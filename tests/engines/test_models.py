@@ -1,4 +1,4 @@
-"""Our networks against references that nobody here wrote."""
+"""Our networks against references from outside this project."""
 
 import sys
 import types

@@ -35,7 +35,7 @@ class Slow:
         self.closed = True
 
 
-def test_the_first_user_goes_before_those_aside_and_nobody_meets():
+def test_foreground_calls_precede_background_calls_and_none_overlap():
     slow = Slow()
     shared = SharedDecoder(slow)
     answers = []

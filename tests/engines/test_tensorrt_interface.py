@@ -1,4 +1,4 @@
-"""The stand-ins against the real things: names, parameters and enumerations of TensorRT-RTX and cuda-python."""
+"""The stand-ins against the real modules: names, parameters and enumerations of TensorRT-RTX and cuda-python."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def own(kind: type) -> dict[str, object]:
     return {name: value for name, value in vars(kind).items() if not name.startswith("_") and name not in extra}
 
 
-def test_most_of_the_interface_is_looked_at():
+def test_most_of_the_interface_is_compared():
     assert {kind.__name__ for kind in CLASSES} >= {
         "ILogger", "IProgressMonitor", "Builder", "IBuilderConfig", "OnnxParser", "ParserError", "INetworkDefinition",
         "Runtime", "ICudaEngine", "IExecutionContext", "IRuntimeConfig", "IRuntimeCache", "ITimingCache", "DataType",

@@ -1,4 +1,4 @@
-"""Which plans may be used, what is said of those that may not, and of builds that fail; on a stand-in for TensorRT."""
+"""Tests which plans are used, and the errors of refused plans and failed builds, on a stand-in for TensorRT."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_plan_is_built_once(store):
 
 
 @pytest.mark.parametrize(
-    ("there", "here", "said"),
+    ("there", "here", "message"),
     [
         ({"gpu": replace(GPU, compute="8.6")}, {}, "compute '8.6' instead of '8.9'"),
         ({"gpu": replace(GPU, driver="570.1")}, {}, "driver '570.1' instead of '580.65'"),
@@ -84,11 +84,11 @@ def test_a_plan_is_built_once(store):
     ],
     ids=["compute capability", "driver", "TensorRT"],
 )
-def test_a_plan_from_elsewhere_is_refused_with_the_command(store, there, here, said):
+def test_a_plan_from_elsewhere_is_refused_with_the_command(store, there, here, message):
     plans(store, **there).plan(GRAPH)
     with pytest.raises(ModelError) as caught:
         plans(store, **here).plan(GRAPH)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     command = "run `gazecast engine build --engine tensorrt --precision f16 --picture-side 224 --frame 224x144 --force`"
     assert command in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -158,7 +158,7 @@ def test_only_encoders_are_quantised(store):
     ]  # fmt: skip
 
 
-def test_a_plan_that_does_not_open_says_why(store, tmp_path):
+def test_a_plan_that_does_not_open_reports_the_reason(store, tmp_path):
     device = fake.HostDevice()
     chosen = plans(store)
     file = chosen.plan(GRAPH)
@@ -173,7 +173,7 @@ def test_a_plan_that_does_not_open_says_why(store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("failure", "kind", "said"),
+    ("failure", "kind", "message"),
     [
         ("Requested amount of GPU memory (9 bytes) could not be allocated: out of memory", EngineUnavailable,
          "ran out of GPU memory while it built"),
@@ -181,9 +181,9 @@ def test_a_plan_that_does_not_open_says_why(store, tmp_path):
          "did not build .*: Could not find any implementation for node /Softmax"),
     ],
 )  # fmt: skip
-def test_a_builder_that_gives_nothing_is_a_failure_with_its_reason(store, failure, kind, said):
+def test_a_builder_that_returns_nothing_fails_with_its_reason(store, failure, kind, message):
     fake.Builder.failure = failure
-    with pytest.raises(kind, match=said) as caught:
+    with pytest.raises(kind, match=message) as caught:
         plans(store).plan(GRAPH)
     assert "\n" not in str(caught.value)
     fake.Builder.failure = None
@@ -191,7 +191,7 @@ def test_a_builder_that_gives_nothing_is_a_failure_with_its_reason(store, failur
     assert fake.Builder.builds == 1
 
 
-def test_a_full_disk_is_told_and_left_as_it_was(store, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_left_unchanged(store, tmp_path, monkeypatch):
     def full(file: Path, content: bytes) -> int:
         with file.open("wb") as stream:
             stream.write(content[:100])
@@ -208,7 +208,7 @@ def test_a_full_disk_is_told_and_left_as_it_was(store, tmp_path, monkeypatch):
     assert chosen.plan(GRAPH).is_file()
 
 
-def test_a_driver_that_is_too_old_is_told_in_one_line(store):
+def test_a_driver_that_is_too_old_is_reported_in_one_line(store):
     fake.Builder.starts = False
     with pytest.raises(EngineUnavailable, match=r"cannot start: CUDA initialization failure .*35; is the driver new"):
         plans(store).plan(GRAPH)
@@ -247,7 +247,7 @@ def test_timings_are_kept_from_one_build_to_the_next(store, tmp_path):
         assert file.read_bytes() == b"t"
 
 
-def test_rtx_is_told_its_target_and_that_memory_is_ours(store, tmp_path):
+def test_rtx_gets_its_target_and_user_allocation(store, tmp_path):
     plans(store, rtx=True).plan(GRAPH)
     config = fake.Builder.last_config
     assert config.targets == {0: fake.ComputeCapability.SM89}
@@ -311,7 +311,7 @@ def test_the_first_library_that_works_is_taken(there, name, rtx):
 
 
 @pytest.mark.parametrize(
-    ("there", "said"),
+    ("there", "message"),
     [
         ({}, "TensorRT is not installed; pip install"),
         ({"tensorrt": "8.6.1"}, "TensorRT 8.6.1 is installed, 10.8 to 11 is needed"),
@@ -319,10 +319,10 @@ def test_the_first_library_that_works_is_taken(there, name, rtx):
         ({"tensorrt": ImportError("libnvinfer.so.11: cannot open shared object\nmore")}, "libnvinfer.so.11: cannot"),
     ],
 )
-def test_a_missing_library_is_told_in_one_line(there, said):
+def test_a_missing_library_is_reported_in_one_line(there, message):
     with pytest.raises(EngineUnavailable) as caught:
         find_library(loader(**there))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -423,7 +423,7 @@ def test_work_that_fails_ends_the_recording(record):
     assert driver.calls[-1] == ("cuStreamEndCapture", 77)
 
 
-def test_a_driver_that_refuses_is_told(record):
+def test_a_driver_that_refuses_is_reported(record):
     with pytest.raises(ModelError, match="cannot be recorded or launched: 1"):
         record(Driver("cuGraphInstantiate"), 77, lambda: None)
 

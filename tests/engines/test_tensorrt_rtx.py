@@ -41,7 +41,7 @@ CASES = [
     *((ENCODERS[0], numbers) for numbers in FORMATS), (ENCODERS[1], "int8"), (ENCODERS[2], "f16"), (ENCODERS[3], "fp8"),
     *((DECODERS[0], numbers) for numbers in FORMATS[:3]), *((graph, "f16") for graph in DECODERS[1:]),
 ]  # fmt: skip
-"""Every graph, and every format; how a format is written in does not look at a graph's size."""
+"""Every graph, and every format; writing a format does not depend on a graph's size."""
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ def test_the_published_decoder_is_refused_with_the_operator(library, weights_fol
         build_plan(library, stock, "f32", targets=targets(library, "f32"))
 
 
-def test_a_gpu_that_rtx_does_not_know_is_told_what_to_install(library):
+def test_a_gpu_unknown_to_rtx_reports_the_package_to_install(library):
     with pytest.raises(EngineUnavailable, match=r"compute capability 9\.0; install TensorRT itself"):
         library.capability("9.0")
 
@@ -279,7 +279,7 @@ def test_progress_goes_to_its_end(library, store):
     assert told[-1] == 1000
 
 
-def test_without_a_gpu_the_engine_says_so_in_one_line(weights_folder, engine_cache):
+def test_a_missing_gpu_is_reported_in_one_line(weights_folder, engine_cache):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(EngineUnavailable, match="no CUDA GPU can be used") as caught:

@@ -108,7 +108,7 @@ def test_once_open_nothing_is_allocated_and_everything_is_launched(opened, pictu
     assert after["launch"] - before.get("launch", 0) == 11  # two prompts go one by one
 
 
-def test_embeddings_stay_on_the_device_and_frames_go_there_whole(opened, picture):
+def test_embeddings_stay_on_the_device_and_frames_are_uploaded_whole(opened, picture):
     encoder, decoder, device = opened()
     device.counts.clear()
     embedding = encoder.encode(picture)
@@ -157,7 +157,7 @@ def test_frames_may_lie_on_the_device(opened, picture, wanted, more):
     assert same(decoder.decode(encoder.encode(picture), [CLICK])[0], wanted[0])
 
 
-def test_what_is_no_picture_on_the_device_is_refused(opened, picture):
+def test_an_invalid_picture_on_the_device_is_refused(opened, picture):
     encoder, _, _ = opened()
     with pytest.raises(PromptError, match=r"of <f4|must be"):
         encoder.encode(fake.OnDevice(picture.astype(np.float32)))
@@ -200,7 +200,7 @@ def test_each_number_of_prompts_has_its_bucket(opened, picture, count, batch):
     assert device.counts["download bytes"] == batch * 4 * (4 * 256 * 256 + 4)
 
 
-def test_a_failing_run_says_why(opened, picture, monkeypatch):
+def test_a_failing_run_reports_the_reason(opened, picture, monkeypatch):
     encoder, decoder, _ = opened(device=fake.HostDevice(graphs=False))
     embedding = encoder.encode(picture)
     monkeypatch.setattr(fake.IExecutionContext, "fails", "Cuda Runtime (an illegal memory access was encountered)")
@@ -210,7 +210,7 @@ def test_a_failing_run_says_why(opened, picture, monkeypatch):
         encoder.encode(picture)
 
 
-def test_what_went_well_in_the_end_is_not_the_reason_of_what_fails_later(opened, picture, monkeypatch):
+def test_a_recovered_error_is_not_the_reason_of_a_later_failure(opened, picture, monkeypatch):
     monkeypatch.setattr(fake.IExecutionContext, "grumbles", "kernels of another version were refused")
     encoder, _, _ = opened(device=fake.HostDevice(graphs=False))
     for why in ("an illegal memory access was encountered", "out of memory"):
@@ -219,13 +219,13 @@ def test_what_went_well_in_the_end_is_not_the_reason_of_what_fails_later(opened,
             encoder.encode(picture)
 
 
-def test_a_driver_that_is_too_old_is_told_in_one_line(opened, monkeypatch):
+def test_a_driver_that_is_too_old_is_reported_in_one_line(opened, monkeypatch):
     monkeypatch.setattr(fake.Runtime, "starts", False)
     with pytest.raises(EngineUnavailable, match=r"cannot start: CUDA initialization failure .*35; is the driver new"):
         opened()
 
 
-def test_nobody_waits_for_the_whole_device_while_a_graph_is_recorded(opened, picture):
+def test_the_device_is_not_synchronized_during_a_graph_capture(opened, picture):
     """CUDA refuses both; the threads of encoder and decoder would meet there."""
 
     class Watched(fake.HostDevice):
@@ -276,7 +276,7 @@ def test_a_frame_of_the_contents_size_needs_no_resizing(opened):
     assert len(fake.IExecutionContext.made) == 1 + len(BUILT)
 
 
-def test_the_progress_of_a_build_is_told_and_may_stop_it(opened, tmp_path, weights_folder, monkeypatch):
+def test_the_progress_of_a_build_is_reported_and_may_stop_it(opened, tmp_path, weights_folder, monkeypatch):
     class Report:
         def __init__(self) -> None:
             self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""Weights: what is wrong is refused, what is interrupted goes on, what is cached is whole."""
+"""Tests that wrong weights are refused, interrupted downloads resume, and cached files are whole."""
 
 from __future__ import annotations
 
@@ -174,16 +174,16 @@ def test_a_broken_transfer_goes_on_where_it_ended(server: Server, tmp_path: Path
 
 @pytest.mark.usefixtures("no_npm", "model")
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (BODY[:-1] + b"x", "SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}"),
         (BODY + b"more", "512,001 bytes, expected 512,000"),
         (b"<html>", "ended 511,994 bytes early"),
     ],
 )
-def test_the_wrong_file_is_refused(server: Server, tmp_path: Path, body: bytes, said: str) -> None:
+def test_the_wrong_file_is_refused(server: Server, tmp_path: Path, body: bytes, message: str) -> None:
     server.answers = [(200, body, len(body))]
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         weights.pull_model("tiny", root=tmp_path / "m")
     assert leftovers(tmp_path / "m") == []
     assert not weights.is_cached("tiny", root=tmp_path / "m")
@@ -198,7 +198,7 @@ def test_not_found_is_not_tried_again(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_npm")
-def test_offline_says_what_to_do(model: ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_reports_the_remedy(model: ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = UrlSource("http://127.0.0.1:1/weights.pt", model.sources[1].files)
     entry = ModelEntry("tiny", "", "CC0", (model.sources[0], closed))
     monkeypatch.setattr(weights, "list_models", lambda: (entry,))
@@ -328,7 +328,7 @@ def test_many_pulls_at_once_leave_one_whole_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_npm", "model")
-def test_a_full_disk_is_told_before_and_during(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_and_during(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
@@ -352,7 +352,7 @@ def test_an_unwritable_cache_is_an_error_of_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_npm", "model")
-def test_what_killed_pulls_left_is_removed_after_a_day(tmp_path: Path) -> None:
+def test_leftovers_of_killed_downloads_are_removed_after_a_day(tmp_path: Path) -> None:
     old, new = tmp_path / ".pull-old", tmp_path / ".pull-new"
     for folder in (old, new):
         folder.mkdir()
