@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engines import EngineError, EngineSettings, Image, load, weights
+from engines import EngineError, EngineSettings, Image, build, load, weights
+from engines.bench import benchmark_engine
+from engines.cache_cleanup import find_unused_files
+from engines.pictures import read_pictures
 from engines.settings import default_cache_dir
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
+from realtime.commands.demo.clip import fetch_clip
 from realtime.errors import SettingsError
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
@@ -96,8 +100,6 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _clean(args: argparse.Namespace) -> int:
-    from engines.cache_cleanup import find_unused_files
-
     count, size, failed = 0, 0, False
     for found in find_unused_files(default_cache_dir(), unused_days=args.unused_days):
         if not args.dry_run:
