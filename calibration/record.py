@@ -73,16 +73,17 @@ def load_record(
     None is not compared. Raises `RecordError` with the reason and the remedy.
     """
     record = _parse(path, kind)
-    advice = "calibrate again for this one, or give its own file"
     if size is not None and record.size != tuple(size):
         raise RecordError(
             f"{path} was made at {record.size[0]} x {record.size[1]}, the pictures are {size[0]} x {size[1]}; "
             "capture at that resolution or calibrate again"
         )
-    if camera is not None and record.camera != camera:
-        raise RecordError(f"{path} was made with camera {record.camera!r}, this is {camera!r}; {advice}")
-    if device is not None and record.device != device:
-        raise RecordError(f"{path} was made with device {record.device!r}, this is {device!r}; {advice}")
+    for name, actual, expected in (("camera", record.camera, camera), ("device", record.device, device)):
+        if expected is not None and actual != expected:
+            raise RecordError(
+                f"{path} was made with {name} {actual!r}, this is {expected!r}; calibrate again for this one, or use "
+                "its own file"
+            )
     return record
 
 

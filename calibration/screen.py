@@ -56,9 +56,8 @@ class ScreenPlane:
         negative one of minus `marker` puts the markers onto the screen, into its corners.
         """
         wide, high = size
-        lefts = (-gap - marker, wide + gap)
-        tops = (-gap - marker, high + gap)
-        places = ((lefts[0], tops[0]), (lefts[1], tops[0]), (lefts[1], tops[1]), (lefts[0], tops[1]))
+        outside, right, bottom = -gap - marker, wide + gap, high + gap
+        places = ((outside, outside), (right, outside), (right, bottom), (outside, bottom))
         square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64) * marker
         return cls(size, {number: square + place for number, place in zip(ids, places, strict=True)})
 

@@ -9,10 +9,6 @@ from calibration.camera import CameraModel, camera_from_dict
 from calibration.errors import CalibrationError
 from calibration.formats import neon, pupil, ros
 
-SUPPORTED_FORMATS = (
-    "our own JSON, Pupil's .intrinsics, Neon's calibration.bin or scene_camera.json, or a camera_info YAML of ROS "
-    "or OpenCV"
-)
 _MAX_BYTES = 10_000_000
 
 
@@ -53,4 +49,7 @@ def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, 
         return path.stem, pupil.parse_intrinsics(str(path), data, size)
     if b"camera_matrix" in data or b"distortion_model" in data:
         return ros.parse_camera_info(str(path), data)
-    raise CalibrationError(f"{path} is no camera that is known here; expected {SUPPORTED_FORMATS}")
+    raise CalibrationError(
+        f"{path} is no supported camera file; expected our own JSON, Pupil's .intrinsics, Neon's calibration.bin or "
+        "scene_camera.json, or a camera_info YAML of ROS or OpenCV"
+    )

@@ -65,7 +65,8 @@ def fit_bayesian_surface(
     # Leave-one-out residuals need no second fit (Rasmussen & Williams, Gaussian processes, 2006, section 5.4.2).
     precision = np.einsum("gii->gi", inverse)
     residual = solved / precision[..., None]
-    posterior_without = _softmax(log_likelihood[:, None] + log_prior[:, None] - _log_density(residual, precision))
+    log_density = np.log(precision) - 0.5 * precision * (residual**2).sum(2)  # of a target, by the fit without it
+    posterior_without = _softmax((log_likelihood + log_prior)[:, None] - log_density)
     leave_one_out = np.einsum("gi,gik->ik", posterior_without, residual)
     leave_one_out_sd = np.sqrt(np.einsum("gi,gi->i", posterior_without, 1 / precision))
     return SurfaceFit(weights, covariance, leave_one_out, leave_one_out_sd)
@@ -82,11 +83,6 @@ def _hyperparameter_grid(orders: NDArray[np.int64]) -> tuple[Floats, Floats, Flo
     by_order = {0: np.full_like(noise, OFFSET_PRIOR_SD_DEG), 1: linear}
     sds = [by_order[o] if o < 2 else quadratic * ORDER_DECAY ** (o - 2) for o in orders.tolist()]
     return np.stack(sds, 1) ** 2, noise**2, log_prior
-
-
-def _log_density(residual: Floats, precision: Floats) -> Floats:
-    """Compute the (G, N) log density of each target under the fit without it."""
-    return np.asarray(np.log(precision) - 0.5 * precision * (residual**2).sum(2), np.float64)
 
 
 def _softmax(logs: Floats) -> Floats:

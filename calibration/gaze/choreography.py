@@ -16,6 +16,7 @@ import numpy as np
 
 from calibration.gaze.matching import (
     MAX_TIME_GAP_S,
+    NO_PAIRS,
     SAMPLES_PER_TARGET,
     GazePairs,
     GazeSeries,
@@ -95,7 +96,7 @@ class _KeptSamples:
     last_s: float = -np.inf
     detections: list[tuple[float, float, float]] = field(default_factory=list)
     gaze: list[tuple[float, float, float, float]] = field(default_factory=list)
-    pairs: GazePairs | None = None
+    pairs: GazePairs = NO_PAIRS
     is_skipped: bool = False
 
     def match(self, name: str, *, every_sample: bool = False) -> GazePairs:
@@ -202,7 +203,8 @@ class GazeChoreography:
         done, total = sum(self._is_done(s) for s in self.steps), len(self.steps)
         if step is None:
             return TargetAdvice(None, 1.0, done, total, "stopped" if self._is_stopped else "done")
-        return TargetAdvice(step, self._measure_progress(step), done, total, self._choose_hint(step, now_s))
+        progress = min(1.0, len(self._collected[step].pairs) / self._samples)
+        return TargetAdvice(step, progress, done, total, self._choose_hint(step, now_s))
 
     @property
     def is_finished(self) -> bool:
@@ -211,12 +213,11 @@ class GazeChoreography:
 
     def get_pairs(self, role: Role) -> list[GazePairs]:
         """Get the pairs of each target of a role; targets without pairs are left out."""
-        found = [self._collected[step].pairs for step in self.steps if step.role == role]
-        return [pairs for pairs in found if pairs is not None and len(pairs)]
+        return [kept.pairs for step, kept in self._collected.items() if step.role == role and len(kept.pairs)]
 
     def find_missed_steps(self) -> list[ChoreographyStep]:
         """Find targets without enough samples."""
-        return [s for s in self.steps if (p := self._collected[s].pairs) is None or not p.is_usable]
+        return [step for step in self.steps if not self._collected[step].pairs.is_usable]
 
     def get_sample_pairs(self, role: Role) -> list[GazePairs]:
         """Get pairs of every gaze sample, not one for each frame, for precision."""
@@ -246,11 +247,7 @@ class GazeChoreography:
 
     def _is_done(self, step: ChoreographyStep) -> bool:
         kept = self._collected[step]
-        return kept.is_skipped or (kept.pairs is not None and len(kept.pairs) >= self._samples)
-
-    def _measure_progress(self, step: ChoreographyStep) -> float:
-        pairs = self._collected[step].pairs
-        return min(1.0, len(pairs) / self._samples) if pairs is not None else 0.0
+        return kept.is_skipped or len(kept.pairs) >= self._samples
 
     def _choose_hint(self, step: ChoreographyStep, now_s: float) -> str:
         kept = self._collected[step]
@@ -262,7 +259,7 @@ class GazeChoreography:
             return "the scene camera does not see the marker: turn towards it, come nearer, or make it brighter"
         if now_s - self._newest_gaze_s > MAX_GAP_S:
             return "no gaze arrives: is the tracker running?"
-        if kept.pairs is not None and kept.pairs.total > 20 and kept.pairs.lost > 0.5 * kept.pairs.total:
+        if kept.pairs.total > 20 and kept.pairs.lost > 0.5 * kept.pairs.total:
             return "the tracker is not sure where your eyes look: adjust it, or look up"
         return f"look at the marker, {step.name}"
 

@@ -130,7 +130,8 @@ def fit_gaze(gaze_deg: Floats, target_deg: Floats, kinds: tuple[MapKind, ...] = 
     """
     gaze, target = np.asarray(gaze_deg, np.float64), np.asarray(target_deg, np.float64)
     check_targets(target)
-    centre, scale = _normalization(gaze)
+    centre = np.median(gaze, axis=0)  # a lone outlier does not move it
+    scale = np.maximum(np.quantile(np.abs(gaze - centre), 0.9, axis=0), MIN_WIDTH_DEG / 2)
     unit, correction = (gaze - centre) / scale, target - gaze
     target_weights = _estimate_target_weights(unit, correction)
     usable = [kind for kind in kinds if _can_fit(kind, target_weights)]
@@ -172,12 +173,6 @@ def build_terms(unit: Floats, count: int) -> Floats:
     return np.stack(columns[:count], 1)
 
 
-def _normalization(gaze: Floats) -> tuple[Floats, Floats]:
-    """Compute the gaze points' centre and half extent; a lone outlier does not move the centre."""
-    centre = np.median(gaze, axis=0)
-    return centre, np.maximum(np.quantile(np.abs(gaze - centre), 0.9, axis=0), MIN_WIDTH_DEG / 2)
-
-
 def _can_fit(kind: MapKind, target_weights: Floats) -> bool:
     """Whether the model is overdetermined even without one of the accepted targets."""
     return kind == "regularised" or int((target_weights > 0).sum()) - 1 > _TERM_COUNTS[kind]
@@ -213,7 +208,8 @@ def _estimate_target_weights(unit: Floats, correction: Floats) -> Floats:
     max_outliers = int(_MAX_OUTLIER_SHARE * len(correction))
     for _ in range(_ROUNDS + max_outliers):
         candidate = _fit_kind("regularised", unit, correction, weights)
-        standardized = np.linalg.norm(candidate.leave_one_out, axis=1) / (np.sqrt(2) * _ordinary_sd(candidate, weights))
+        ordinary_sd = np.maximum(candidate.leave_one_out_sd * np.sqrt(np.clip(weights, 0.05, 1.0)), MIN_SD_DEG)
+        standardized = np.linalg.norm(candidate.leave_one_out, axis=1) / (np.sqrt(2) * ordinary_sd)
         is_used = weights > 0
         worst = int(np.argmax(np.where(is_used, standardized, -1.0)))
         if standardized[worst] > OUTLIER_SIGMAS and max_outliers > 0:
@@ -224,11 +220,6 @@ def _estimate_target_weights(unit: Floats, correction: Floats) -> Floats:
             break
         weights = np.where(is_used, np.maximum(new_weights, 0.02), 0.0)
     return weights
-
-
-def _ordinary_sd(candidate: SurfaceFit, weights: Floats) -> Floats:
-    """Compute the (N,) left-out sd of a target with an ordinary weight."""
-    return np.maximum(candidate.leave_one_out_sd * np.sqrt(np.clip(weights, 0.05, 1.0)), MIN_SD_DEG)
 
 
 def _select_kind(errors: dict[MapKind, float]) -> MapKind:

@@ -66,6 +66,9 @@ class GazePairs:
         return len(self) >= MIN_SAMPLES
 
 
+NO_PAIRS = GazePairs("", np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2)), 0, 0)
+
+
 def match_samples(name: str, targets: TargetSeries, gaze: GazeSeries, *, every_sample: bool = False) -> GazePairs:
     """Pair each target detection with the nearest confident gaze sample within `MAX_TIME_GAP_S`.
 

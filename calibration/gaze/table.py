@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.gaze.calibrated import GazeCalibration
 
@@ -34,13 +33,8 @@ class GazeTable:
         places = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
         applied = calibration.apply(places)
         px_per_degree = calibration.view.px_per_degree(applied.px)
-        columns = [
-            applied.px - places,
-            applied.radius_px[:, None],
-            applied.is_extrapolated[:, None],
-            px_per_degree[:, None],
-        ]
-        cells: NDArray[np.float64] = np.hstack(columns).reshape(ROWS, COLUMNS, 5)
+        columns = (applied.px - places, applied.radius_px, applied.is_extrapolated, px_per_degree)
+        cells = np.column_stack(columns).reshape(ROWS, COLUMNS, 5)
         self._cells: list[list[list[float]]] = cells.tolist()  # plain floats: numpy is slow with single numbers
         self._x, self._y = float(xs[0]), float(ys[0])
         self._per_x, self._per_y = (COLUMNS - 1) / (xs[-1] - xs[0]), (ROWS - 1) / (ys[-1] - ys[0])

@@ -256,7 +256,7 @@ def _keep_large_components(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _keep_connected(pixels: NDArray[np.uint8], core: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Keep the components of `points` that overlap the core, as thin handles do."""
+    """Keep the components of `pixels` that overlap the core, as thin handles do."""
     count, labels = cv2.connectedComponents(pixels, connectivity=4, ltype=cv2.CV_32S)
     good = np.zeros(count, bool)
     good[labels[core > 0]] = True

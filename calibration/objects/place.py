@@ -105,8 +105,7 @@ def intersect_plane(
     covariance_of_point = (
         np.outer(ray, ray) * along
         + flat * (EDGE_SD_PX * per_px / abs(slope)) ** 2
-        + np.outer(toward, toward) * (0.5 * cover_m * length) ** 2
-        + np.outer(normal, normal) * (0.5 * cover_m * length) ** 2
+        + (np.outer(toward, toward) + np.outer(normal, normal)) * (0.5 * cover_m * length) ** 2
     )
     return SurfacePoint(point, covariance_of_point)
 
@@ -117,8 +116,7 @@ def locate_by_size(mask: NDArray[np.bool_], camera: CameraModel, size_m: float) 
     A tilted object appears shorter and so farther away; the covariance includes typical foreshortening.
     Raises `LocationError` where the mask touches the picture's edge or is too small.
     """
-    touches_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
-    if touches_edge:
+    if mask[[0, -1]].any() or mask[:, [0, -1]].any():
         raise LocationError("the mask touches the picture's edge, so that its size is not seen")
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
