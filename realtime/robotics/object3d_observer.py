@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from calibration import CalibrationError, RigidTransform
+from calibration import CalibrationError, CameraModel, RigidTransform
 from calibration.boards import parse_board
 from calibration.formats import read_camera
 from realtime.config.objects import DepthSettings, ObjectSettings
@@ -135,7 +136,9 @@ def open_object3d(
         load_open3d()
     name, camera = read_camera(objects.camera)
     frame_id = objects.frame_id or f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_') or 'camera'}_optical_frame"
-    beside = _load_depth_camera(depth) if depth.camera is not None else None
+    beside = None
+    if depth.camera is not None and depth.colour_from_depth is not None:
+        beside = _load_depth_camera(read_camera(depth.camera)[1], depth.colour_from_depth)
     robot = None
     if objects.robot is not None:
         robot = load_robot_frame(objects.robot, name, by_board=objects.robot_by_board, frame_id=objects.robot_frame)
@@ -159,11 +162,7 @@ def _describe_size_mismatch(size: tuple[int, ...], expected: tuple[int, int]) ->
     )
 
 
-def _load_depth_camera(depth: DepthSettings) -> DepthCamera:
-    assert depth.camera is not None
-    assert depth.colour_from_depth is not None
-    _, camera = read_camera(depth.camera)
-    path = depth.colour_from_depth
+def _load_depth_camera(camera: CameraModel, path: Path) -> DepthCamera:
     try:
         fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except OSError as error:

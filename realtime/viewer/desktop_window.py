@@ -38,9 +38,8 @@ class MouseGaze(GazeSource):
 
     def status(self) -> SourceStatus:
         """Return `running` after the mouse was over the window, `waiting` before."""
-        if self._position is None:
-            return SourceStatus("waiting", "move the mouse over the window", self._count, {})
-        return SourceStatus("running", "", self._count, {})
+        hint = "move the mouse over the window" if self._position is None else ""
+        return SourceStatus("waiting" if hint else "running", hint, self._count, {})
 
     def move_to(self, x: float, y: float) -> None:
         """Pass on the mouse's position in pixels of the frame."""

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 from realtime.config.viewer import IDENTITY, Homography, check_homography
@@ -88,19 +88,37 @@ class FrameBroadcaster(ClientSlots[FrameRequest]):
                 for client in requests:
                     client.skipped += seq - client.sent_seq - 1 if client.sent_seq else 0
                     client.is_ready, client.sent_seq = False, seq
-            encoder = _FrameEncoder(result, seq, published_ns, self._gaze_trail(result), self._quality)
-            self._send(encoder, seq, requests)
+            encode = cache(partial(self._encode, result, self._header(result, seq, published_ns)))
+            for client, request in sorted(requests.items(), key=lambda item: _CHEAPEST_FIRST.index(item[1].kind)):
+                try:
+                    client.send_frame(seq, encode(request))
+                except Exception:  # one frame that cannot be built must not be the last
+                    log.warning("a frame for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
+                    self.count_failure()
+                    self.acknowledge(client, seq)  # there is nothing to show
 
-    def _send(
-        self, encoder: _FrameEncoder, seq: int, requests: Mapping[ClientSlot[FrameRequest], FrameRequest]
-    ) -> None:
-        for client, request in sorted(requests.items(), key=lambda item: _CHEAPEST_FIRST.index(item[1].kind)):
-            try:
-                client.send_frame(seq, encoder.encode(request))
-            except Exception:  # one frame that cannot be built must not be the last
-                log.warning("a frame for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
-                self.count_failure()
-                self.acknowledge(client, seq)  # there is nothing to show
+    def _encode(self, result: FrameResult, header: Mapping[str, Any], request: FrameRequest) -> bytes:
+        frame, message = result.frame, result.result
+        if request.kind == "overlay":
+            return encode_jpeg(draw_overlay(frame.image, message), self._quality)
+        if request.kind == "edges":
+            size = request.size if all(request.size) else frame.size
+            return encode_jpeg(draw_edges(message, size, check_homography(request.homography)), self._quality)
+        jpeg = encode_jpeg(frame.image, self._quality) if request.kind == "frames" else b""
+        return pack_view_frame(header, find_contours(message.mask if message else None), jpeg)
+
+    def _header(self, result: FrameResult, seq: int, published_ns: int) -> Mapping[str, Any]:
+        """Return the header of a frame message; times in ms of the host's monotonic clock."""
+        frame, message = result.frame, result.result
+        return {
+            "seq": seq,
+            "frame": {
+                "index": frame.index, "timestamp": frame.timestamp, "width": frame.size[0], "height": frame.size[1],
+                "captured_ms": round(frame.captured_ns / 1e6, 2),
+            },
+            "gaze_trail": self._gaze_trail(result),
+            "target": target_fields(message, published_ns) if message is not None else None,
+        }  # fmt: skip
 
     def _gaze_trail(self, result: FrameResult) -> list[list[float]]:
         """Return [x, y, age in ms] of the newest samples, oldest first, px of the frame; empty without recent ones."""
@@ -113,50 +131,6 @@ class FrameBroadcaster(ClientSlots[FrameRequest]):
         kept = samples[::-1][::step][::-1]
         points = [(sample, sample.to_px(result.frame.size)) for sample in kept]
         return [[round(x, 1), round(y, 1), round((now_ns - sample.captured_ns) / 1e6)] for sample, (x, y) in points]
-
-
-class _FrameEncoder:
-    """Encodes one frame for each request, and finds its contours once."""
-
-    def __init__(
-        self, result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]], quality: int
-    ) -> None:  # fmt: skip
-        self._result, self._quality = result, quality
-        self._header = _frame_header(result, seq, published_ns, gaze_trail)
-        self._contours = find_contours(result.result.mask if result.result else None)
-        self._encoded: dict[FrameRequest, bytes] = {}
-
-    def encode(self, request: FrameRequest) -> bytes:
-        """Encode the frame as requested, once for all that request the same."""
-        if request not in self._encoded:
-            self._encoded[request] = self._encode(request)
-        return self._encoded[request]
-
-    def _encode(self, request: FrameRequest) -> bytes:
-        frame, message = self._result.frame, self._result.result
-        if request.kind == "overlay":
-            return encode_jpeg(draw_overlay(frame.image, message), self._quality)
-        if request.kind == "edges":
-            size = request.size if all(request.size) else frame.size
-            return encode_jpeg(draw_edges(message, size, check_homography(request.homography)), self._quality)
-        jpeg = encode_jpeg(frame.image, self._quality) if request.kind == "frames" else b""
-        return pack_view_frame(self._header, self._contours, jpeg)
-
-
-def _frame_header(
-    result: FrameResult, seq: int, published_ns: int, gaze_trail: list[list[float]]
-) -> Mapping[str, Any]:  # fmt: skip
-    """Return the header of a frame message; times in ms of the host's monotonic clock."""
-    frame, message = result.frame, result.result
-    return {
-        "seq": seq,
-        "frame": {
-            "index": frame.index, "timestamp": frame.timestamp, "width": frame.size[0], "height": frame.size[1],
-            "captured_ms": round(frame.captured_ns / 1e6, 2),
-        },
-        "gaze_trail": gaze_trail,
-        "target": target_fields(message, published_ns) if message is not None else None,
-    }  # fmt: skip
 
 
 def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:

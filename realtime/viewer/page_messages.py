@@ -38,7 +38,6 @@ from realtime.recording.labels import ObjectLabel
 from realtime.validation import read_value
 from realtime.viewer.contours import Contour
 
-ViewKind = Literal["frames", "masks"]
 MAX_TEXT_CHARS = 16 * 1024
 MAX_MESSAGE_BYTES = 4 * 2**20
 """A camera frame of 1920 x 1080 as JPEG is a tenth of this."""
@@ -59,7 +58,7 @@ _Confidence = Annotated[float, msgspec.Meta(ge=0, le=1, description="a confidenc
 class ViewRequest:
     """Requests frames of this kind from now on."""
 
-    kind: ViewKind
+    kind: Literal["frames", "masks"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,10 @@ class ShownObjects:
             return False
         with self._lock:
             is_new = message.object not in self._shown_ns
-            continues = self._last is not None and self._last[0] == message.object
-            since_ns = at_ns - self._last[1] if self._last is not None and continues else 0
-            more_ns = since_ns if 0 < since_ns <= MAX_GAP_NS else 0
-            self._shown_ns[message.object] = self._shown_ns.get(message.object, 0) + more_ns
+            last_object, last_ns = self._last or (None, 0)
+            if last_object != message.object or not 0 < at_ns - last_ns <= MAX_GAP_NS:
+                last_ns = at_ns
+            self._shown_ns[message.object] = self._shown_ns.get(message.object, 0) + at_ns - last_ns
             self._changed[message.object] = None
             self._last = message.object, at_ns
             return is_new
