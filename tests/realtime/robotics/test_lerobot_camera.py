@@ -62,7 +62,7 @@ def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
 
 
 def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lerobot_camera, "draw", lambda *args: pytest.fail("drawn"))
+    monkeypatch.setattr(lerobot_camera, "draw_overlay", lambda *args: pytest.fail("drawn"))
     camera.on_mask(shown(0))
     eventually(lambda: not camera._results.has_value, "taken")
     camera.close()
