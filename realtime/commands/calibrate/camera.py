@@ -18,6 +18,7 @@ from calibration.formats.ros import to_camera_info
 from calibration.intrinsics import BoardView, IntrinsicsFit, LensModel, calibrate_camera
 from calibration.record import CalibrationRecord, save_record
 from realtime.commands.calibrate import report_camera
+from realtime.commands.calibrate.board_views import collect_views
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
@@ -119,8 +120,6 @@ def _detect_in_folder(folder: Path, board: CalibrationBoard) -> tuple[list[Board
 
 
 def _collect_live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[list[BoardDetection], tuple[()]]:
-    from realtime.commands.calibrate.board_views import collect_views
-
     if args.most_views < 3:
         raise SettingsError(f"--most-views must be 3 or more, got {args.most_views}")
     show_line = TerminalProgress().show_line

@@ -99,8 +99,10 @@ def run_choreography(
     """
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
         raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
+    if not gaze and not source.startswith("pupil:"):
+        raise SettingsError(f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv")
     frames = open_frames(source)
-    gaze_source = open_gaze(_choose_gaze_spec(source, gaze), frames)
+    gaze_source = open_gaze(gaze or source, frames)
     slot: Latest[Frame] = Latest()
     run = _ChoreographyRun(choreography, display, BoundedQueue(20_000), max_targets, check)
     # a clip that is not played in real time waits until each frame is processed
@@ -189,11 +191,3 @@ class _ChoreographyRun:
 def _describe_status(source: FrameSource | GazeSource) -> str:
     status = source.status()
     return status.reason or status.state
-
-
-def _choose_gaze_spec(source: str, gaze: str) -> str:
-    if gaze:
-        return gaze
-    if source.startswith("pupil:"):
-        return source
-    raise SettingsError(f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv")

@@ -26,13 +26,13 @@ from realtime.commands.calibrate.choreography_run import (
 )
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.calibrate.report_gaze import GazeResult
+from realtime.commands.calibrate.target_window import Method, TargetWindow
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import describe_camera
 from realtime.types import Frame
 
-METHODS = ("screen", "head", "press")
 EPILOG = """
 screen  targets come one after the other on a full screen in front of the scene camera; look at each until its ring is
         full. Keys: r repeats the last one, s skips, q leaves.
@@ -69,7 +69,9 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--gaze", default="", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source"
     )
-    verb.add_argument("--method", choices=METHODS, default="screen", help="what to look at; see below (default screen)")
+    verb.add_argument(
+        "--method", choices=get_args(Method), default="screen", help="what to look at; see below (default screen)"
+    )
     verb.add_argument("--points", type=Path, metavar="FILE.csv", help="with --method press and --headless: what was "
                       "looked at, as timestamp,x,y,role (fit or check); seconds of the frames, px")  # fmt: skip
     verb.add_argument("--headless", action="store_true", help="no window; the markers are shown elsewhere, or are in "
@@ -117,8 +119,6 @@ def collect_gaze(
 def open_display(args: argparse.Namespace) -> TargetDisplay:
     """Open the target window, or a headless display; raises `SettingsError` and `WindowError`."""
     if not args.headless:
-        from realtime.commands.calibrate.target_window import TargetWindow
-
         return TargetWindow(args.method, full=not args.small)
     if args.method == "press" and args.points is None:
         raise SettingsError("--method press without a window needs --points FILE.csv")

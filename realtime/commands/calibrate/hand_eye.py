@@ -61,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report)
     date = format_now()
-    file, folder = _find_inputs(args.poses, args.images)
-    poses = parse_poses(str(file), _read_text(file))
+    poses, folder = _load_poses(args.poses, args.images)
     name, camera = read_camera(args.camera)
     board = parse_board(args.board) if args.board else None
     stations, detections, skipped = _collect_stations(poses, folder, board, camera)
@@ -95,19 +94,14 @@ def build_record_body(result: HandEyeResult, skipped: list[tuple[str, str]], ver
     }
 
 
-def _find_inputs(poses: Path, images: Path | None) -> tuple[Path, Path]:
-    """Find the file of poses and the folder of their pictures."""
-    if not poses.is_dir():
-        return poses, images or poses.parent
-    found = [poses / name for name in POSE_FILES if (poses / name).is_file()]
-    if not found:
-        raise SettingsError(f"{poses} holds neither {' nor '.join(POSE_FILES)}")
-    return found[0], images or poses
-
-
-def _read_text(file: Path) -> str:
+def _load_poses(path: Path, images: Path | None) -> tuple[list[RobotPose], Path]:
+    """Parse a file of poses, or the one in a folder; also return the folder of their pictures."""
+    files = [path / name for name in POSE_FILES if (path / name).is_file()] if path.is_dir() else [path]
+    if not files:
+        raise SettingsError(f"{path} holds neither {' nor '.join(POSE_FILES)}")
+    file = files[0]
     try:
-        return file.read_text(encoding="utf-8")
+        return parse_poses(str(file), file.read_text(encoding="utf-8")), images or file.parent
     except OSError as error:
         raise SettingsError(f"cannot read {file}: {error.strerror or error}") from None
     except UnicodeDecodeError:

@@ -32,7 +32,7 @@ FULL_SHARE = 0.9995
 
 def assess_result(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -> tuple[ReportFinding, ...]:
     """Return the findings, worst first. unseen: pictures without a board, with the reason."""
-    return sort_findings([*_assess_fit(result), *_assess_views(result, unseen), *_assess_field(result)]) or (
+    return sort_findings([*_assess_fit(result), *_assess_coverage(result, unseen)]) or (
         ReportFinding(
             "pass", "Nothing is missing.", "Keep focus, zoom and resolution; the calibration holds only for these."
         ),
@@ -92,21 +92,21 @@ def draw_lens(camera: CameraModel) -> Image:
     """Draw lines 10 degrees apart as the camera images them, and dots on pixels without a ray."""
     legend = {"10 degrees apart": BLUE, "the optical axis": AMBER, "not covered by the model": VERMILLION}
     axes = create_image_axes(camera.size, legend)
-    draw_dots(axes, _grid(camera, 40)[~_has_ray(camera, 40)], VERMILLION, 1.5)
+    points, has_ray = _find_rays(camera, 40)
+    draw_dots(axes, points[~has_ray], VERMILLION, 1.5)
     reach = math.degrees(min(camera.max_angle_rad, math.radians(80)))
     along = np.radians(np.linspace(-reach, reach, 161))
     for degrees in range(-80, 81, 10):
         line = np.column_stack([np.full(161, math.tan(math.radians(degrees))), np.tan(along), np.ones(161)])
-        for points in (line, line[:, [1, 0, 2]]):
+        for rays in (line, line[:, [1, 0, 2]]):
             # a pixel that is not finite interrupts the line
-            axes.plot(*camera.project(points).T, color=BLUE if degrees else AMBER, linewidth=1.2)
-    axes.set(xlim=(-0.5, camera.size[0] - 0.5), ylim=(camera.size[1] - 0.5, -0.5))
+            axes.plot(*camera.project(rays).T, color=BLUE if degrees else AMBER, linewidth=1.2)
     return render_axes(axes)
 
 
 def compute_known_share(camera: CameraModel) -> float:
     """Return the share, 0..1, of the image's pixels for which the model has a ray."""
-    return float(_has_ray(camera, 60).mean())
+    return float(_find_rays(camera, 60)[1].mean())
 
 
 def _assess_fit(result: IntrinsicsFit) -> Iterator[ReportFinding]:
@@ -126,7 +126,7 @@ def _assess_fit(result: IntrinsicsFit) -> Iterator[ReportFinding]:
         )
 
 
-def _assess_views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> Iterator[ReportFinding]:
+def _assess_coverage(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> Iterator[ReportFinding]:
     for view in result.rejected_views:
         advice = "Repeat it, sharper and nearer, if possible." if math.isfinite(view.rms_px) else "Leave it out."
         yield ReportFinding("pass", f"{view.name} was dropped: {view.reason}.", advice)
@@ -138,9 +138,6 @@ def _assess_views(result: IntrinsicsFit, unseen: tuple[BoardView, ...]) -> Itera
     if cover.next_instruction:
         message = f"The views cover {100 * cover.share:.0f} % of the required positions and tilts."
         yield ReportFinding("warn", message, f"Next: {cover.next_instruction}.")
-
-
-def _assess_field(result: IntrinsicsFit) -> Iterator[ReportFinding]:
     share = compute_known_share(result.camera)
     if share <= FULL_SHARE:
         yield ReportFinding(
@@ -165,11 +162,8 @@ def _draw_corners(result: IntrinsicsFit) -> Image:
     return render_axes(axes)
 
 
-def _grid(camera: CameraModel, count: int) -> Floats:
-    wide, high = camera.size
-    x, y = np.meshgrid(np.linspace(-0.5, wide - 0.5, count), np.linspace(-0.5, high - 0.5, count))
-    return np.column_stack([x.ravel(), y.ravel()])
-
-
-def _has_ray(camera: CameraModel, count: int) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(camera.unproject(_grid(camera, count))).all(1))
+def _find_rays(camera: CameraModel, count: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return (N, 2) pixels of a grid over the image, and for which of them the model has a ray."""
+    grid = np.meshgrid(*(np.linspace(-0.5, side - 0.5, count) for side in camera.size))
+    points = np.stack(grid, -1).reshape(-1, 2)
+    return points, np.asarray(np.isfinite(camera.unproject(points)).all(1))

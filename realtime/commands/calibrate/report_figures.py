@@ -14,7 +14,7 @@ from calibration import CalibrationError
 from engines import Image
 from realtime.commands.calibrate.report import PANEL, ReportPanel
 from realtime.media import chart
-from realtime.media.chart import AMBER, BLUE, GRID, INK, NORMAL, PAPER, VERMILLION
+from realtime.media.chart import AMBER, BLUE, GRID, NORMAL, PAPER, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +36,8 @@ def create_image_axes(
     scale = min((PANEL[0] - 20) / size[0], (PANEL[1] - 44) / size[1])
     width, height = size[0] * scale, size[1] * scale
     panel_height = round(height) + 44 if is_cropped else PANEL[1]
-    axes = chart.new_figure(PANEL[0], panel_height).add_axes((0, 0, 1, 1))
-    axes.set_position(((PANEL[0] - width) / 2 / PANEL[0], 1 - (10 + height) / panel_height, width / PANEL[0],
-                       height / panel_height))  # fmt: skip
+    wide, high = width / PANEL[0], height / panel_height
+    axes = chart.new_figure(PANEL[0], panel_height).add_axes(((1 - wide) / 2, 1 - 10 / panel_height - high, wide, high))
     if background is not None:
         pale = cv2.addWeighted(background, 1 - PALENESS, np.full_like(background, 255), PALENESS, 0)
         shown = cv2.resize(pale, (round(width), round(height)), interpolation=cv2.INTER_AREA)
@@ -136,14 +135,11 @@ def draw_cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int) -> 
     width, height = size[0] / counts.shape[1], size[1] / counts.shape[0]
     for (row, column), count in np.ndenumerate(counts):
         share = min(1.0, count / enough)
-        left, top = width * column - 0.5, height * row - 0.5
+        x, y = width * (column + 0.5) - 0.5, height * (row + 0.5) - 0.5
         color = chart.mix(BLUE, 0.93 * (1 - share))
-        axes.bar(left + width / 2, 0.94 * height, 0.96 * width, bottom=top + 0.03 * height, color=color)
-        ink = PAPER if share > 0.6 else VERMILLION if share < 1 else INK
-        chart.label(
-            axes, left + width / 2, top + height / 2, str(count), color=ink, size=NORMAL, ha="center", va="center"
-        )
-    axes.set(xlim=(-0.5, size[0] - 0.5), ylim=(size[1] - 0.5, -0.5))
+        axes.bar(x, 0.94 * height, 0.96 * width, bottom=y - 0.47 * height, color=color)
+        ink = PAPER if share > 0.6 else VERMILLION
+        chart.label(axes, x, y, str(count), color=ink, size=NORMAL, ha="center", va="center")
     return render_axes(axes)
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.gaze.calibrated import GazeCalibration, TargetSamples
 from calibration.gaze.mapping import GazeFit
 from calibration.gaze.matching import MAX_DISCARDED_SHARE, GazePairs, compute_discarded_share
 from calibration.gaze.quality import PASS_DEG, PASS_WORST_DEG, GazeValidation, validate_gaze
+from calibration.lens import Floats
 from engines import Image
 from realtime.commands.calibrate.report import ReportFinding, ReportPage, ReportPanel, sort_findings
 from realtime.commands.calibrate.report_figures import (
@@ -24,7 +24,6 @@ from realtime.commands.calibrate.report_figures import (
 )
 from realtime.media.chart import AMBER, BLUE, FAINT, INK, LILAC, PAPER, VERMILLION, add_legend, draw_dots, label, mix
 
-Floats = NDArray[np.float64]
 LEVELS: tuple[tuple[float, str], ...] = (
     (0.5, "#1478c8"), (1.0, "#3cbebe"), (1.5, "#82be5a"), (2.0, "#ebbe28"), (3.0, "#eb6e1e"), (float("inf"), "#aa286e"),
 )  # fmt: skip
@@ -119,7 +118,7 @@ def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
 
 def assess_result(found: GazeResult) -> tuple[ReportFinding, ...]:
     """Return the findings with advice, worst first."""
-    out = [*_assess_accuracy(found), *_assess_targets(found), *_assess_tracker(found), *_assess_coverage(found)]
+    out = [*_assess_accuracy(found), *_assess_samples(found), *_assess_coverage(found)]
     if not any(finding.level == "refuse" for finding in out):
         use = f"gazecast run --source {found.source} --calibration {found.file}"
         out.append(ReportFinding("pass", f"Use it: {use}", "When the headset has slipped: gazecast calibrate drift"))
@@ -143,7 +142,7 @@ def _assess_accuracy(found: GazeResult) -> Iterator[ReportFinding]:
             yield ReportFinding("warn", message, advice)
 
 
-def _assess_targets(found: GazeResult) -> Iterator[ReportFinding]:
+def _assess_samples(found: GazeResult) -> Iterator[ReportFinding]:
     if found.fit is not None and found.targets is not None:
         off = [name for name, trust in zip(found.targets.names, found.fit.target_weights, strict=True) if trust == 0]
         if off:
@@ -151,9 +150,6 @@ def _assess_targets(found: GazeResult) -> Iterator[ReportFinding]:
     if found.missed:
         message = f"Too few samples at: {', '.join(found.missed)}."
         yield ReportFinding("warn", message, "Keep them in the picture, and fixate each.")
-
-
-def _assess_tracker(found: GazeResult) -> Iterator[ReportFinding]:
     share = compute_discarded_share([*found.pairs, *found.checks])
     if share > MAX_DISCARDED_SHARE:
         message = f"The tracker's confidence was too low in {share:.0%} of the samples."
