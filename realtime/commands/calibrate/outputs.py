@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from calibration.record import CalibrationRecord, save_record
@@ -37,7 +38,7 @@ def check_outputs(out: Path, stem: Path | None, *more: Path | None) -> None:
 def _check_writable(path: Path) -> None:
     if path.is_dir():
         raise SettingsError(f"{path} is a folder; name a file to write")
-    folder = next(parent for parent in (path.absolute().parent, *path.absolute().parents) if parent.exists())
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise SettingsError(f"cannot write {path}: {folder} is no folder")
     try:
@@ -51,7 +52,7 @@ def _check_writable(path: Path) -> None:
 
 def write_outputs(
     args: argparse.Namespace, out: Path, page: ReportPage, record: CalibrationRecord, result: Mapping[str, Any], *,
-    width: int, table: Iterable[str] = (), files: Mapping[Path, str] | None = None,
+    width: int, table: Iterable[str] = (), files: Mapping[Path, str] = MappingProxyType({}),
 ) -> int:  # fmt: skip
     """Write the report, and unless it refuses the result the record and the other `files`; print the result.
 
@@ -61,9 +62,9 @@ def write_outputs(
     written = [str(path) for path in page.save(report_stem(out, args.report))]
     if page.verdict != "refuse":
         save_record(out, record)
-        for path, text in (files or {}).items():
+        for path, text in files.items():
             path.write_text(text, encoding="utf-8")
-        written = [str(out), *written, *map(str, files or ())]
+        written = [str(out), *written, *map(str, files)]
     if args.json:
         print(json.dumps({**result, "written": written}))
     else:

@@ -1,4 +1,4 @@
-"""A board that is drawn is the board that is found, at its true size."""
+"""A drawn board is detected at its true size."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_default_fits_on_paper() -> None:
     assert (board.columns * board.square_m, board.rows * board.square_m) <= (0.19, 0.26)
 
 
-def test_a_picture_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_formats_than_svg_and_png_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "board.png"
     assert main(["calibrate", "board", "--out", str(out)]) == 0
     assert cv2.imread(str(out)) is not None

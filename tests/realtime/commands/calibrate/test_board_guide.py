@@ -1,4 +1,4 @@
-"""What the person with the board is shown."""
+"""The guidance image shows missing coverage, corners and accepted views."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.calibration.test_coverage import view
 GREY = np.full((480, 640, 3), 100, np.uint8)
 
 
-def test_what_is_missing_is_tinted_and_what_is_there_is_not() -> None:
+def test_only_missing_parts_are_tinted() -> None:
     left = [view(0.35, offset_m=(x, y)) for x in (-0.14, -0.07) for y in (-0.08, 0, 0.08)]
     out = draw_guidance(GREY, measure_coverage(left, WEBCAM.size), None, "no board")
     assert np.array_equal(GREY, np.full((480, 640, 3), 100))  # a copy was drawn on
@@ -38,7 +38,7 @@ def test_corners_and_a_taken_view_are_marked() -> None:
 
 @pytest.mark.parametrize("taken", get_args(ViewDecision))
 @pytest.mark.parametrize("size", [(64, 48), (640, 480), (1920, 1080)])
-def test_it_can_be_drawn_on_any_size_in_any_state(taken: ViewDecision, size: tuple[int, int]) -> None:
+def test_guidance_is_drawn_on_any_size_in_any_state(taken: ViewDecision, size: tuple[int, int]) -> None:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     detection = BoardDetection("", size, np.arange(6), np.zeros((6, 3)), np.full((6, 2), 5.0))
     assert draw_guidance(image, measure_coverage([], size), detection, taken).shape == image.shape

@@ -1,4 +1,4 @@
-"""The shell that collects views ends when it should, and leaves no thread."""
+"""Collecting views ends with its source, and leaves no thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.realtime.commands.calibrate.boards import BOARD
 from tests.realtime.waiting import eventually
 
 
-def walls(folder: Path, count: int) -> Path:
+def write_empty_clip(folder: Path, count: int) -> Path:
     folder.mkdir()
     for number in range(count):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), 90, np.uint8))
@@ -24,17 +24,17 @@ def walls(folder: Path, count: int) -> Path:
 
 def test_a_clip_without_a_board_ends_with_nothing(tmp_path: Path) -> None:
     before = threading.active_count()
-    spec = f"file:{walls(tmp_path / 'clip', 5)}?realtime=0"
+    spec = f"file:{write_empty_clip(tmp_path / 'clip', 5)}?realtime=0"
     assert collect_views(spec, BOARD, window=False, most_views=9, show_line=lambda text: None) == []
     eventually(lambda: threading.active_count() == before)
 
 
-def test_what_cannot_be_opened_is_said() -> None:
+def test_a_source_that_cannot_be_opened_is_reported() -> None:
     with pytest.raises((SourceError, RunFailed)):
         collect_views("file:/nowhere/at/all.mp4", BOARD, window=False, most_views=9, show_line=lambda text: None)
 
 
-def test_without_a_screen_a_window_is_refused_and_nothing_runs_on(
+def test_without_a_screen_a_window_is_refused_and_no_thread_remains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
@@ -42,6 +42,10 @@ def test_without_a_screen_a_window_is_refused_and_nothing_runs_on(
     before = threading.active_count()
     with pytest.raises(WindowError):
         collect_views(
-            f"file:{walls(tmp_path / 'clip', 2)}", BOARD, window=True, most_views=9, show_line=lambda text: None
+            f"file:{write_empty_clip(tmp_path / 'clip', 2)}",
+            BOARD,
+            window=True,
+            most_views=9,
+            show_line=lambda text: None,
         )
     assert threading.active_count() == before

@@ -1,4 +1,4 @@
-"""The loop between what the wearer is shown and what the scene camera sees of it, closed without a camera."""
+"""A choreography runs from the screen to the calibration, without a camera."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ SIZE = (640, 360)
 
 
 @functools.lru_cache(maxsize=4)
-def small(advice):
-    """The screen as the camera sees it."""
+def scale_screen(advice):
+    """Return the screen as the camera sees it."""
     return cv2.resize(draw_screen(advice), SIZE, interpolation=cv2.INTER_AREA)
 
 
-class Mirror:
-    """A stage that keeps what it would show; `keys` are pressed one after the other, each on its frame."""
+class MirrorDisplay:
+    """A display that keeps its image; `keys` are {number of the frame: pressed key}."""
 
     def __init__(self, keys=()):
-        self.shown, self.advice, self.keys, self.frame = None, None, dict(keys), 0
+        self.image, self.advice, self.keys, self.frame = None, None, dict(keys), 0
 
     def show(self, advice, frame):
         self.advice = advice
-        self.shown = small(round_progress(advice))
+        self.image = scale_screen(round_progress(advice))
         self.frame += 1
         return [self.keys.pop(self.frame)] if self.frame in self.keys else []
 
@@ -46,13 +46,13 @@ class Mirror:
         pass
 
 
-def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
-    """Frames that show the screen, and eyes that look at the marker on it."""
+def play_screen(run, display, backlog, seconds, off=(20.0, -12.0)):
+    """Send frames that show the screen, and gaze samples at its marker plus `off`; return the seconds it took."""
     for number in range(round(seconds * FPS)):
         if run.is_over:
             return number / FPS
         at_ns = round((5 + number / FPS) * 1e9)
-        image = stage.shown if stage.shown is not None else np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
+        image = display.image if display.image is not None else np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
         markers = find_marker_centres(image)
         for _, (x, y) in markers.items():
             for part in range(4):
@@ -62,10 +62,10 @@ def played(run, stage, backlog, seconds, off=(20.0, -12.0)):
     return seconds
 
 
-def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
-    choreography, stage, backlog = GazeChoreography(build_screen_steps(5)), Mirror(), BoundedQueue(1000)
-    run = _ChoreographyRun(choreography, stage, backlog, None, lambda size: None)
-    took_s = played(run, stage, backlog, 60)
+def test_all_targets_are_fixated_and_the_bias_is_found():
+    choreography, display, backlog = GazeChoreography(build_screen_steps(5)), MirrorDisplay(), BoundedQueue(1000)
+    run = _ChoreographyRun(choreography, display, backlog, None, lambda size: None)
+    took_s = play_screen(run, display, backlog, 60)
     assert run.is_over
     assert took_s < 25  # nine targets
     made, _, targets = calibrate_gaze(choreography.get_pairs("fit"), FlatView(SIZE))
@@ -76,35 +76,37 @@ def test_the_whole_screen_is_gone_through_and_the_bias_is_found():
 
 def test_keys_repeat_skip_and_leave():
     keys = {100: "repeat", 200: "skip", 300: "leave"}
-    choreography, stage, backlog = GazeChoreography(build_screen_steps(9)), Mirror(keys), BoundedQueue(1000)
-    run = _ChoreographyRun(choreography, stage, backlog, None, lambda size: None)
-    took_s = played(run, stage, backlog, 60)
+    choreography, display, backlog = GazeChoreography(build_screen_steps(9)), MirrorDisplay(keys), BoundedQueue(1000)
+    run = _ChoreographyRun(choreography, display, backlog, None, lambda size: None)
+    took_s = play_screen(run, display, backlog, 60)
     assert took_s == pytest.approx(10, abs=0.2)
     assert run.is_over
-    assert not stage.keys
+    assert not display.keys
     assert 1 <= sum(pairs.is_usable for pairs in choreography.get_pairs("fit")) <= 4
 
 
-def test_pictures_that_change_their_size_end_it():
-    run = _ChoreographyRun(GazeChoreography(build_screen_steps(5)), Mirror(), BoundedQueue(10), None, lambda size: None)
+def test_frames_of_another_size_end_the_run():
+    run = _ChoreographyRun(
+        GazeChoreography(build_screen_steps(5)), MirrorDisplay(), BoundedQueue(10), None, lambda size: None
+    )
     run.step(Frame(np.zeros((360, 640, 3), np.uint8), 0, 0.0, 1, 1), on_clip_time=True)
     with pytest.raises(RunFailed, match="calibrate one resolution"):
         run.step(Frame(np.zeros((480, 640, 3), np.uint8), 1, 0.1, 2, 2), on_clip_time=True)
 
 
-def test_without_a_window_presses_come_when_their_time_has_come():
-    stage = HeadlessDisplay(
+def test_without_a_window_presses_are_returned_at_their_time():
+    display = HeadlessDisplay(
         ProgressReporter(), (OperatorAction(2.0, 5.0, 6.0, "fit"), OperatorAction(1.0, 3.0, 4.0, "check"))
     )
     advice = GazeChoreography(()).advise(0.0)
 
     def at(seconds):
-        return stage.show(advice, Frame(np.zeros((2, 2, 3), np.uint8), 0, seconds, 0, 0))
+        return display.show(advice, Frame(np.zeros((2, 2, 3), np.uint8), 0, seconds, 0, 0))
 
     assert at(0.5) == []
     assert [press.role for press in at(1.2)] == ["check"]
     assert [press.role for press in at(9.0)] == ["fit"]
-    assert stage.show(advice, None) == []
+    assert display.show(advice, None) == []
 
 
 class RecordingProgress(ProgressReporter):
@@ -119,28 +121,28 @@ class RecordingProgress(ProgressReporter):
 
 def test_without_a_window_a_persistent_hint_is_printed_once():
     progress, clock = RecordingProgress(), [0]
-    stage, choreography = (
+    display, choreography = (
         HeadlessDisplay(progress, clock_ns=lambda: clock[0]),
         GazeChoreography(build_screen_steps(5), is_guided=False),
     )
     for _ in range(100):
         clock[0] += 100_000_000
-        stage.show(choreography.advise(clock[0] / 1e9), None)
+        display.show(choreography.advise(clock[0] / 1e9), None)
     assert len(progress.lines) == 1
     assert "none of the markers that are still wanted" in progress.lines[0]
 
 
-def test_a_source_that_sends_nothing_is_named_as_what_it_waits_for(monkeypatch):
-    stage, now = Mirror(), [0]
+def test_a_source_without_frames_is_reported(monkeypatch):
+    display, now = MirrorDisplay(), [0]
     monkeypatch.setattr(choreography_run, "now_ns", lambda: now[0])
     run = _ChoreographyRun(
-        GazeChoreography(build_screen_steps(5), is_guided=False), stage, BoundedQueue(10), None, lambda size: None
+        GazeChoreography(build_screen_steps(5), is_guided=False), display, BoundedQueue(10), None, lambda size: None
     )
     image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     run.step(None, on_clip_time=False, waiting="no answer from host:1")
-    assert "no pictures" not in stage.advice.hint
+    assert "no pictures" not in display.advice.hint
     now[0] += 2_000_000_000
     run.step(None, on_clip_time=False, waiting="no answer from host:1")
-    assert stage.advice.hint == "no pictures come: no answer from host:1"
+    assert display.advice.hint == "no pictures come: no answer from host:1"
     run.step(Frame(image, 0, 2.0, now[0], now[0]), on_clip_time=False, waiting="no answer from host:1")
-    assert "no pictures" not in stage.advice.hint
+    assert "no pictures" not in display.advice.hint

@@ -42,7 +42,7 @@ def made(clip, tmp_path_factory):
     return out, folder
 
 
-def test_it_is_measured_and_written_with_what_it_belongs_to(made):
+def test_the_record_names_camera_device_and_size(made):
     loaded = load_gaze_calibration(made[0], "file:x", SIZE)
     checked = loaded.calibration.validation
     assert checked.verdict == "pass"
@@ -53,7 +53,7 @@ def test_it_is_measured_and_written_with_what_it_belongs_to(made):
     assert loaded.record.size == SIZE
 
 
-def test_the_report_is_a_picture_and_a_page(made):
+def test_the_report_is_a_png_and_an_html_page(made):
     page = cv2.imread(str(made[1] / "gaze-report.png"))
     assert page.shape[0] > 800
     assert page.shape[1] > 1000
@@ -63,7 +63,7 @@ def test_the_report_is_a_picture_and_a_page(made):
     assert "No camera calibration was given" in html
 
 
-def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
+def test_a_camera_calibration_gives_exact_degrees(clip, tmp_path, capsys):
     camera = PinholeCamera(SIZE, 400.0, 400.0, 240.0, 160.0, (-0.1, 0.0, 0.0, 0.0, 0.0))
     file = tmp_path / "camera.json"
     records.save_record(
@@ -90,7 +90,7 @@ def test_through_a_camera_degrees_are_no_guess(clip, tmp_path, capsys):
     assert "640 x 480" in capsys.readouterr().err
 
 
-def test_a_slip_is_seen_by_validate_and_taken_out_by_drift(clip, made, tmp_path, capsys):
+def test_validate_measures_a_slip_and_drift_corrects_it(clip, made, tmp_path, capsys):
     file = tmp_path / "gaze.json"
     file.write_text(made[0].read_text())
     slip = SimulatedBias((14.0 + 1.2 * DEG_PX, -9.0 + 0.9 * DEG_PX), 3.0)  # by 1.5 degrees
@@ -115,27 +115,27 @@ def test_too_large_a_drift_is_refused(clip, made, tmp_path, capsys):
     assert "too much for drift: calibrate again" in capsys.readouterr().err
     assert calibrate("validate", clip, gone, "--calibration", str(file)) == 1
     assert "of no use" in capsys.readouterr().err
-    with pytest.raises(RecordError, match="did not pass its validation"):  # so that nobody runs with it
+    with pytest.raises(RecordError, match="did not pass its validation"):  # so that it is not used
         load_gaze_calibration(file)
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("change", "message"),
     [
         ({"confidence": 0.4}, "0 usable targets are too few"),
         ({"noise_px": 60.0}, "no calibration was written"),
     ],
 )
-def test_unusable_gaze_is_refused(clip, tmp_path, capsys, how, message):
+def test_unusable_gaze_is_refused(clip, tmp_path, capsys, change, message):
     out = tmp_path / "gaze.json"
-    code = calibrate("gaze", clip, trace(tmp_path / "t.csv", BIAS, **how), "--targets", "5", "--out", str(out))
+    code = calibrate("gaze", clip, trace(tmp_path / "t.csv", BIAS, **change), "--targets", "5", "--out", str(out))
     assert code in (1, 2)
     assert message in capsys.readouterr().err
     assert not out.exists()
 
 
 def test_fixated_and_pressed_objects_calibrate(clip, tmp_path, capsys):
-    """The recording's own targets, as if they were things: when and where, in a file."""
+    """The recording's own targets serve as objects, with times and positions in a file."""
     rows = ["timestamp,x,y,role"]
     for at_s, _, aim in TargetClip(5, SIZE).aims():
         if aim.jumped:
@@ -151,7 +151,7 @@ def test_fixated_and_pressed_objects_calibrate(clip, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("row", ["1,2", "1,2,inf,fit", "nan,2,3,fit", "1,2,3,both"])
-def test_points_that_are_none_are_refused_with_their_line(tmp_path, row):
+def test_invalid_points_are_refused_with_their_line(tmp_path, row):
     points = tmp_path / "points.csv"
     points.write_text(f"timestamp,x,y,role\n1,2,3,fit\n{row}\n")
     with pytest.raises(SettingsError, match="line 3"):
@@ -175,7 +175,7 @@ def test_wrong_use_is_one_line(capsys, argv, message):
     assert message in capsys.readouterr().err
 
 
-def test_run_refuses_what_belongs_to_other_pictures(made, tmp_path, capsys):
+def test_run_refuses_a_calibration_of_other_frames(made, tmp_path, capsys):
     other = tmp_path / "other"
     other.mkdir()
     cv2.imwrite(str(other / "0.png"), np.zeros((240, 320, 3), np.uint8))
@@ -192,10 +192,10 @@ def test_run_refuses_what_belongs_to_other_pictures(made, tmp_path, capsys):
     assert "made with the frames of 'camera:1', these are of 'pupil'" in capsys.readouterr().err
 
 
-def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_path):
-    """From the tracker's wrong gaze to the wire: where the eyes are, and how far off that may be.
+def test_run_publishes_corrected_gaze_with_its_radius(clip, made, tmp_path):
+    """Published gaze is corrected, and its radius is the validated error.
 
-    Without learning from what is looked at: the fake engine's masks have their middles anywhere.
+    Learning from fixated objects is off, as the fake engine's masks have their centres anywhere.
     """
     gaze = trace(tmp_path / "t.csv", BIAS)
     free = PublisherSocket("tcp://127.0.0.1:0")
@@ -208,7 +208,7 @@ def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_
     with errors.open("w") as log, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log) as process:
         try:
 
-            def heard():
+            def has_enough_masks():
                 assert process.poll() is None, errors.read_text()
                 payload = subscription.receive(0.05)
                 message = read_message("mask", payload) if payload is not None else None
@@ -216,7 +216,7 @@ def test_what_run_publishes_is_corrected_and_carries_the_radius(clip, made, tmp_
                     steady.append(message)
                 return len(steady) >= 40
 
-            eventually(heard, "masks", 600)
+            eventually(has_enough_masks, "masks", 600)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)

@@ -1,4 +1,4 @@
-"""The page that a calibration ends in: everything is on it, in both forms, and nothing breaks out of the HTML."""
+"""The report page has all its content as PNG and HTML, and texts are escaped."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_the_verdict_is_the_banner(verdict: str) -> None:
 
 
 @pytest.mark.parametrize("panels", [0, 1, 2, 5])
-def test_every_figure_is_on_both(panels: int) -> None:
-    shown = page(panels=panels)
-    found = (np.abs(shown.png().astype(int) - (10, 200, 30)).sum(2) < 30).sum()
+def test_every_figure_is_in_both_formats(panels: int) -> None:
+    rendered = page(panels=panels)
+    found = (np.abs(rendered.png().astype(int) - (10, 200, 30)).sum(2) < 30).sum()
     one = (560 * 400) * 0.95
     assert found >= panels * one
     assert found < (panels + 0.5) * 560 * 410 or panels == 0
     reader = Reader()
-    reader.feed(shown.html())
+    reader.feed(rendered.html())
     assert reader.tags.count("figure") == panels
     assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
 
@@ -66,7 +66,7 @@ def test_the_page_grows_with_its_findings() -> None:
     assert page(findings=0).png().shape[1] == page().png().shape[1]
 
 
-def test_html_says_all_and_runs_nothing() -> None:
+def test_html_has_all_texts_and_no_script() -> None:
     reader = Reader()
     reader.feed(page().html())
     assert "script" not in reader.tags
@@ -74,7 +74,7 @@ def test_html_says_all_and_runs_nothing() -> None:
         assert text in reader.text
 
 
-def test_it_is_saved_as_two_files(tmp_path: Path) -> None:
+def test_the_page_is_saved_as_two_files(tmp_path: Path) -> None:
     png, html = page().save(tmp_path / "new" / "camera.v2-report")
     assert png.name == "camera.v2-report.png"
     assert html.name == "camera.v2-report.html"

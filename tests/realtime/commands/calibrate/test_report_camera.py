@@ -30,7 +30,7 @@ def format_findings(result: IntrinsicsFit, unseen: tuple[BoardView, ...] = ()) -
     return " ".join(f"{finding.level}: {finding.message} {finding.advice}" for finding in assess_result(result, unseen))
 
 
-def test_a_good_one_passes(good: IntrinsicsFit) -> None:
+def test_a_good_result_passes(good: IntrinsicsFit) -> None:
     assert assess_result(good)[0].level == "pass", format_findings(good)
     assert "Nothing is missing" in format_findings(good)
 
@@ -44,7 +44,7 @@ def test_a_good_one_passes(good: IntrinsicsFit) -> None:
         ({"std": {"fx": 1.0, "fy": 60.0}}, "refuse", "leaning by 20 to 40 degrees"),
     ],
 )
-def test_what_is_wrong_decides_the_verdict(
+def test_the_worst_finding_decides_the_verdict(
     good: IntrinsicsFit, change: dict[str, object], level: str, words: str
 ) -> None:
     worse = replace(good, **change)  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def test_dropped_and_empty_pictures_are_named_and_do_not_make_it_worse(good: Int
     assert "No board in 1 picture: wall" in text
 
 
-def test_a_part_of_the_picture_that_is_not_known_is_said(good: IntrinsicsFit) -> None:
+def test_an_invalid_part_of_the_picture_is_reported(good: IntrinsicsFit) -> None:
     assert compute_known_share(WEBCAM) == 1
     assert 0.98 < compute_known_share(NEON) < 0.998
     assert "the rest is invalid" in format_findings(replace(good, camera=NEON))

@@ -23,22 +23,20 @@ PLACES = [(x, y) for y in (60, 300, 540) for x in (100, 500, 900)]
 OTHERS = [(300, 180), (700, 180), (700, 420), (300, 420)]
 
 
-def looks_at(places, *, off=(25.0, -10.0), lost=0, seed=0):
+def simulate_samples(places, *, off=(25.0, -10.0), lost=0, seed=0):
     rng, out = np.random.default_rng(seed), []
     for x, y in places:
-        looks = rng.normal(np.add((x, y), off), 2, (40, 2))
-        out.append(
-            GazePairs(f"at {x} {y}", np.arange(40) / 30, looks, np.full((40, 2), (x, y), float), lost, 40 + lost)
-        )
+        gaze = rng.normal(np.add((x, y), off), 2, (40, 2))
+        out.append(GazePairs(f"at {x} {y}", np.arange(40) / 30, gaze, np.full((40, 2), (x, y), float), lost, 40 + lost))
     return out
 
 
 def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=(), lost=0):
-    pairs, checks = looks_at(places, lost=lost), looks_at(others, seed=1, lost=lost)
+    pairs, checks = simulate_samples(places, lost=lost), simulate_samples(others, seed=1, lost=lost)
     if spoil is not None:
         pairs[spoil].gaze_px[:] += (200, 150)
     if other_off is not None:
-        checks = looks_at(others, off=other_off, seed=1)
+        checks = simulate_samples(others, off=other_off, seed=1)
     made, fit, targets = calibrate_gaze(pairs, VIEW)
     if checks:
         made = made.with_validation(checks)
@@ -47,7 +45,7 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
 
 
 @pytest.mark.parametrize(
-    ("how", "level", "what", "do"),
+    ("change", "level", "message", "advice"),
     [
         ({}, "warn", "No camera calibration was given", "gazecast calibrate camera"),
         ({}, "pass", "gazecast run --source camera:0 --calibration g.json", "gazecast calibrate drift"),
@@ -65,12 +63,12 @@ def found(places=PLACES, others=OTHERS, *, spoil=None, other_off=None, missed=()
         ({"other_off": (45.0, -10.0)}, "warn", "is more than 1.5", "Adjust the headset"),
     ],
 )
-def test_each_finding_says_what_and_what_to_do(how, level, what, do):
-    findings = assess_result(found(**how))
-    assert any(f.level == level and what in f.message and do in f.advice for f in findings), findings
+def test_each_finding_has_a_message_and_advice(change, level, message, advice):
+    findings = assess_result(found(**change))
+    assert any(f.level == level and message in f.message and advice in f.advice for f in findings), findings
 
 
-def test_the_worst_comes_first_and_what_is_refused_is_not_recommended():
+def test_the_worst_comes_first_and_a_refused_result_is_not_recommended():
     findings = assess_result(found(other_off=(60.0, -10.0)))
     assert findings[0].level == "refuse"
     assert not any("gazecast run" in f.message for f in findings)

@@ -20,7 +20,7 @@ def good() -> HandEyeResult:
     return solve_hand_eye(stations(sigma_m=5e-4, sigma_rad=1e-3), "eye-in-hand")
 
 
-def test_a_good_one_passes(good: HandEyeResult) -> None:
+def test_a_good_result_passes(good: HandEyeResult) -> None:
     (finding,) = assess_result(good)
     assert finding.level == "pass"
 
@@ -33,7 +33,7 @@ def test_a_good_one_passes(good: HandEyeResult) -> None:
         ({"secondary_rotation_rad": math.radians(4)}, "warn", "about one axis"),
     ],
 )
-def test_what_is_wrong_decides_the_verdict(
+def test_the_worst_finding_decides_the_verdict(
     good: HandEyeResult, change: dict[str, float], level: str, words: str
 ) -> None:
     findings = assess_result(replace(good, **change))  # type: ignore[arg-type]
@@ -42,7 +42,7 @@ def test_what_is_wrong_decides_the_verdict(
 
 
 @pytest.mark.parametrize(("sigma_m", "level"), [(0.004, "warn"), (0.02, "refuse")])
-def test_what_is_not_known_well_is_said(good: HandEyeResult, sigma_m: float, level: str) -> None:
+def test_a_large_standard_deviation_is_reported(good: HandEyeResult, sigma_m: float, level: str) -> None:
     vague = replace(good, x=UncertainTransform(good.x.pose, np.diag([sigma_m**2, 0, 0, 0, 0, 0])))
     assert assess_result(vague)[0].level == level
     assert "gripper_from_camera has a standard deviation of" in assess_result(vague)[0].message
@@ -64,10 +64,10 @@ def test_the_page_has_its_figures_with_and_without_pictures(setup: str) -> None:
     corners = np.random.default_rng(0).uniform((0, 0), WEBCAM.size, (40, 2))
     corners[3] = np.nan
     errors = draw_corner_errors(WEBCAM.size, corners, corners + 0.3)
-    shown = build_page("wrist", result, taken, errors, compared=("Park", 1e-3, 1e-3))
-    assert len(shown.panels) == 6
-    assert ("distance from Park", "1.00 mm, 0.057°") in shown.facts
-    assert shown.png().shape[1] == 1224
+    page = build_page("wrist", result, taken, errors, compared=("Park", 1e-3, 1e-3))
+    assert len(page.panels) == 6
+    assert ("distance from Park", "1.00 mm, 0.057°") in page.facts
+    assert page.png().shape[1] == 1224
 
 
 def test_the_facts_name_both_transforms(good: HandEyeResult) -> None:

@@ -1,4 +1,4 @@
-"""What a wearer is shown; the window itself needs a screen."""
+"""The target screen and the scene with its rings are drawn; the window itself needs a screen."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from realtime.types import Frame
 
 
 @pytest.mark.parametrize("step", build_screen_steps(9), ids=lambda step: step.name)
-def test_each_target_can_be_found_on_the_screen_where_it_is_meant(step):
-    shown = draw_screen(TargetAdvice(step, 0.4, 3, 13, "look at the marker, upper left"))
-    assert shown.shape == (SCREEN[1], SCREEN[0], 3)
-    assert find_marker_centres(shown)[step.marker] == pytest.approx(compute_position_px(step, SCREEN), abs=1.5)
+def test_each_target_is_detected_at_its_position(step):
+    screen = draw_screen(TargetAdvice(step, 0.4, 3, 13, "look at the marker, upper left"))
+    assert screen.shape == (SCREEN[1], SCREEN[0], 3)
+    assert find_marker_centres(screen)[step.marker] == pytest.approx(compute_position_px(step, SCREEN), abs=1.5)
 
 
-def test_progress_is_seen():
+def test_progress_changes_the_screen():
     step = build_screen_steps(5)[0]
     few, more = (draw_screen(TargetAdvice(step, share, 0, 9, "look")) for share in (0.1, 0.6))
     assert (few != more).any()
     assert find_marker_centres(draw_screen(TargetAdvice(None, 1.0, 9, 9, "done"))) == {}
 
 
-def test_the_scene_shows_where_the_head_should_take_the_marker():
+def test_the_scene_shows_the_ring_for_the_marker():
     picture = np.full((360, 640, 3), 90, np.uint8)
     for step in build_moving_steps():
         drawn = draw_scene(picture, TargetAdvice(step, 0.5, 0, 13, "turn"), "head")
@@ -40,19 +40,19 @@ def test_the_scene_shows_where_the_head_should_take_the_marker():
 
 
 @pytest.mark.skipif(not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")), reason="there is no display")
-def test_a_key_freezes_the_picture_and_a_click_says_what_was_looked_at():
-    stage = TargetWindow("press", full=False)
+def test_a_key_freezes_the_picture_and_a_click_marks_the_fixation():
+    window = TargetWindow("press", full=False)
     try:
         frame = Frame(np.full((240, 320, 3), 80, np.uint8), 0, 12.5, 0, 0)
-        stage.show(TargetAdvice(None, 1.0, 0, 0, ""), frame)
-        assert stage.handle_key(ord(" ")) == []
-        stage._store_click(1, 100, 60, 0, None)
-        assert stage.handle_key(255) == [OperatorAction(12.5, 100.0, 60.0, "fit")]
-        stage.handle_key(ord("c"))
-        stage.handle_key(ord(" "))
-        stage._store_click(1, 10, 20, 0, None)
-        assert stage.handle_key(255) == [OperatorAction(12.5, 10.0, 20.0, "check")]
-        assert stage.handle_key(ord("r")) == ["repeat"]
-        assert stage.handle_key(ord("q")) == ["leave"]
+        window.show(TargetAdvice(None, 1.0, 0, 0, ""), frame)
+        assert window.handle_key(ord(" ")) == []
+        window._store_click(1, 100, 60, 0, None)
+        assert window.handle_key(255) == [OperatorAction(12.5, 100.0, 60.0, "fit")]
+        window.handle_key(ord("c"))
+        window.handle_key(ord(" "))
+        window._store_click(1, 10, 20, 0, None)
+        assert window.handle_key(255) == [OperatorAction(12.5, 10.0, 20.0, "check")]
+        assert window.handle_key(ord("r")) == ["repeat"]
+        assert window.handle_key(ord("q")) == ["leave"]
     finally:
-        stage.close()
+        window.close()

@@ -1,4 +1,4 @@
-"""A recorded wearer who goes through all targets: a folder of pictures and a trace, in a second instead of a minute."""
+"""Writes a recording of a wearer who fixates all targets, as pictures and a gaze trace, and calibrates with it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from realtime.commands.main import main
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 
 SIZE = (480, 320)
-DEG_PX = 4.8  # of a picture of this width where no camera says otherwise
+DEG_PX = 4.8  # of a picture of this width without a camera calibration
 RATE_HZ = 100
 EVERY = 2
-"""Of the target clip's frames are recorded: 31 a target are enough, and half the work."""
+"""Every second frame of the target clip is recorded: 31 per target are enough."""
 FPS = TargetClip(5, SIZE).fps / EVERY
 
 
 def record(folder: Path, count: int = 5) -> Path:
-    """The pictures."""
+    """Write the pictures."""
     folder.mkdir()
     for number, (_, image) in enumerate(islice(TargetClip(count, SIZE).frames(), 0, None, EVERY)):
         cv2.imwrite(str(folder / f"{number:05d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
@@ -44,7 +44,7 @@ def trace(path: Path, error: SimulatedBias, *, count: int = 5, noise_px: float =
 
 
 def calibrate(verb: str, clip: Path, gaze: Path, *more: str) -> int:
-    """`gazecast calibrate VERB` on the recording, without a window; the exit code."""
+    """Run `gazecast calibrate VERB` on the recording, without a window; return the exit code."""
     sources = ("--source", f"file:{clip}?realtime=0&fps={FPS}", "--gaze", f"trace:{gaze}", "--headless")
     return main(["calibrate", verb, *sources, *more])
 
