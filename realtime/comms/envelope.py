@@ -48,14 +48,6 @@ def pack(fields: Mapping[str, Any]) -> bytes:
     return bytes(msgpack.packb(fields, use_bin_type=True))
 
 
-def split_topic(raw: bytes) -> tuple[str, bytes]:
-    """Split a message into topic and payload; raises `WireError`."""
-    head, nul, payload = raw.partition(b"\0")
-    if not nul or not head.isascii() or not 1 <= len(head) <= 64:
-        raise WireError(f"a message must start with an ASCII topic and NUL, got {raw[:16]!r}")
-    return head.decode(), payload
-
-
 def unpack_msgpack(data: bytes) -> Any:
     """Unpack msgpack of an untrusted peer; a `WireError` states that it is "not msgpack" and why."""
     try:

@@ -30,7 +30,6 @@ class DepthSettings:
     colour_from_depth: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values out of range and combinations without a meaning."""
         for name in ("tolerance_ms", "wait_ms"):
             if not 0 <= getattr(self, name) <= 10_000:
                 raise ValueError(f"{name} must be 0 to 10000, got {getattr(self, name):g}")
@@ -67,7 +66,6 @@ class ObjectSettings:
     cloud: CloudSettings = field(default_factory=CloudSettings)
 
     def __post_init__(self) -> None:
-        """Refuse values out of range and combinations without a meaning."""
         if self.frame_id and not re.fullmatch(r"(?!/)[A-Za-z0-9_/]{1,56}_optical_frame", self.frame_id):
             raise ValueError(
                 "frame_id must be a name that ends with _optical_frame (REP 103) and begins with no / (tf2), got "

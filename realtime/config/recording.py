@@ -27,6 +27,5 @@ class RecordSettings:
     overlays: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a quality that JPEG does not have."""
         if not 1 <= self.jpeg_quality <= 100:
             raise ValueError(f"jpeg_quality must be 1 to 100, got {self.jpeg_quality}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
@@ -12,7 +12,6 @@ from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
 
 CommandVerb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
-ALL_VERBS: tuple[CommandVerb, ...] = get_args(CommandVerb)
 USER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
 """The verbs that the page has buttons for."""
 TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "know")

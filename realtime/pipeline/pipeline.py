@@ -48,7 +48,6 @@ class Pipeline:
         publisher: MessagePublisher,
         options: PipelineOptions | None = None,
     ) -> None:
-        """Connect the parts; no thread runs yet."""
         self._frame_source, self._gaze_source = frames, gaze
         self._open_engine, self._make_tracker = open_engine, make_tracker
         self._context = PipelineContext(options or PipelineOptions(), publisher)

@@ -123,7 +123,6 @@ class GazeSegmenter:
         return done.result()
 
     def _make_frame(self, image: Any, time_s: float) -> Frame:
-        """Check an image and its time."""
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(

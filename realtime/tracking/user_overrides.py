@@ -53,11 +53,11 @@ def find_next_level(candidates: MaskCandidates, area: int, step: int) -> tuple[i
     ranked = sorted((level, k) for k, level in enumerate(rank_levels(masks)) if level is not None)
     if not ranked:
         return None
-    if step < 0:
-        found = next(((k, level) for level, k in reversed(ranked) if areas[k] * GROWN <= area), None)
-        return found or ranked[0][::-1]
-    found = next(((k, level) for level, k in ranked if areas[k] >= GROWN * area), None)
-    return found or ranked[-1][::-1]
+    if step > 0:
+        found = [(k, level) for level, k in ranked if areas[k] >= GROWN * area]
+        return found[0] if found else ranked[-1][::-1]
+    found = [(k, level) for level, k in ranked if areas[k] * GROWN <= area]
+    return found[-1] if found else ranked[0][::-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -68,7 +68,6 @@ class RebuildingSubscriber:
                 return None
 
     def _rebuild_if_rejected(self) -> None:
-        """Rebuild the socket after libzmq rejected the peer."""
         now = time.monotonic()
         while self._monitor is not None and self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)["event"]

@@ -42,7 +42,6 @@ class ObjectMemory:
         self.last_id = last_id
 
     def __len__(self) -> int:
-        """Count the remembered objects."""
         return len(self._objects)
 
     def create(self, points: MaskPoints, now_ns: int, *, is_external: bool = False) -> TrackedObject:

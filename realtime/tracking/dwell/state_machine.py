@@ -154,7 +154,6 @@ class DwellStateMachine:
         return DwellDecision(source, mask, tracked.id, "held", tracked.dwell_ns * 1e-9, tracked.level, False)
 
     def _is_on(self, observed: DwellInput, tracked: TrackedObject, fresh: MaskPoints | None) -> bool:
-        """Tell whether the gaze is on the shown object."""
         gaze = observed.gaze
         if gaze is None or gaze.kind in ("blink", "none"):
             return False
@@ -198,7 +197,6 @@ class DwellStateMachine:
         return DwellDecision(source, mask, tracked.id, state, tracked.dwell_ns * 1e-9, tracked.level, changed)
 
     def _show(self, observed: DwellInput, gaze: GazeEstimate, fresh: MaskPoints) -> DwellDecision:
-        """Show another object: a remembered one, or a new one."""
         since_ns = self._competitor.since_ns if self._competitor.since_ns is not None else gaze.onset_ns
         self._drop_shown()
         dwell_ns = max(
@@ -217,11 +215,9 @@ class DwellStateMachine:
         return self._continue(observed, tracked, fresh, changed=True)
 
     def _update_points(self, tracked: TrackedObject, mask: Mask, frame_size: tuple[int, int]) -> None:
-        """Update the object's points to the shown mask."""
         tracked.points = MaskPoints.from_mask(mask, frame_size) or tracked.points
 
     def _drop_shown(self) -> None:
-        """Stop showing the object, and remember it."""
         self._competitor.clear()
         if self._shown is not None:
             self._memory.add(self._shown)

@@ -21,7 +21,7 @@ from realtime.tracking.gaze.estimate import EyeMovement, GazeEstimate
 from realtime.tracking.gaze.fixation import FixationPoint, FixationSegment
 from realtime.tracking.gaze.fixation_tracker import FixationTracker
 from realtime.tracking.gaze.saccade import SaccadeDetector
-from realtime.tracking.gaze.sample_gate import GateVerdict, SampleGate
+from realtime.tracking.gaze.sample_gate import SampleGate
 from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import GazeSample
 
@@ -84,15 +84,15 @@ class GazeFilter:
         x, y = float(xy_px[0]), float(xy_px[1])
         valid = self._gate.is_valid(sample, x, y, frame_size)
         verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
-        if verdict is GateVerdict.RESET:
+        if verdict == "reset":
             self.reset()
             verdict = self._gate.admit(sample.captured_ns, sample.received_ns, valid)
         if self._gate.withdraw_after_ns is not None:
             self._withdraw(self._gate.withdraw_after_ns)
             self._gate.withdraw_after_ns = None
-        if verdict is GateVerdict.LATE:
+        if verdict == "late":
             self._process_late(FixationPoint(sample.captured_ns, x, y, sample))
-        elif verdict is GateVerdict.USE:
+        elif verdict == "use":
             self.counts["used"] += 1
             self._process(sample, x, y)
 
@@ -215,7 +215,6 @@ class GazeFilter:
         return self._estimate_segment(None, segment)
 
     def _estimate_sample(self, kind: EyeMovement, onset_ns: int, point: FixationPoint) -> GazeEstimate:
-        """Make the estimate of a single sample."""
         return GazeEstimate(kind, (point.x, point.y), onset_ns, point.sample, 0.0, self._radius_px(point.sample))
 
     def _estimate_segment(self, kind: EyeMovement | None, segment: FixationSegment) -> GazeEstimate:

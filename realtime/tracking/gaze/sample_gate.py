@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from enum import Enum
+from typing import Literal
 
 from realtime.tracking.gaze.settings import GazeSettings
 from realtime.types import GazeSample
@@ -20,15 +20,9 @@ FAR_WIDTHS = 2.0
 SMOOTHING = 0.1
 
 
-class GateVerdict(Enum):
-    """The use of a sample."""
-
-    USE = "use"
-    LATE = "late"
-    """Older than the newest, young enough to improve the fixation it belongs to."""
-    DROP = "drop"
-    RESET = "reset"
-    """The clock was set back: reset, then use it."""
+GateVerdict = Literal["use", "late", "drop", "reset"]
+"""The use of a sample. late: older than the newest, young enough to improve the fixation it belongs to. reset: the
+clock was set back; reset, then use it."""
 
 
 class SampleGate:
@@ -87,20 +81,20 @@ class SampleGate:
         if self.valid_ns is not None and (t_ns - self.valid_ns) * 1e-9 > self.gap_s:
             self._begin_gap(self.valid_ns)
         if not valid:
-            return GateVerdict.DROP
+            return "drop"
         if self.in_gap and self._gap_until_ns is None:
             self._gap_until_ns = t_ns + round(self._settings.blink_after_s * 1e9)
         self.valid_ns, self.valid_received_ns = t_ns, received_ns
         if self._gap_until_ns is not None and t_ns < self._gap_until_ns:
             self._counts["near_blink"] += 1
-            return GateVerdict.DROP
+            return "drop"
         if self.in_gap:
             self.away_s = (t_ns - self._gap_since_ns) * 1e-9
         self.in_gap, self._gap_until_ns = False, None
-        return GateVerdict.USE
+        return "use"
 
     def _begin_gap(self, valid_ns: int) -> None:
-        """Begin a gap at `valid_ns`; samples are dropped until `blink_after_s` past its end."""
+        """Drop samples from now until `blink_after_s` past the gap's end."""
         self._gap_until_ns = None
         if not self.in_gap:
             self.in_gap, self._gap_since_ns = True, valid_ns
@@ -113,15 +107,15 @@ class SampleGate:
         if self.newest_ns - t_ns <= self._settings.reorder_s * 1e9:
             self._late_run = 0
             if valid and not self.in_gap:
-                return GateVerdict.LATE
+                return "late"
             self._counts["late_dropped"] += valid
-            return GateVerdict.DROP
+            return "drop"
         self._late_run += 1
         if self._late_run < self._settings.resync_samples:
             self._counts["too_late"] += 1
-            return GateVerdict.DROP
+            return "drop"
         self._counts["clock_resets"] += 1
-        return GateVerdict.RESET
+        return "reset"
 
     def unseen_s(self, now_ns: int) -> float:
         """Compute the time without a valid sample, by the samples' own times or by arrival, whichever is longer."""

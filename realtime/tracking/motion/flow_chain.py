@@ -6,6 +6,7 @@ grid on which motion is measured.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -73,11 +74,6 @@ class FlowChain:
     _greys: tuple[Grey, Grey] = field(repr=False)
 
     @property
-    def age(self) -> int:
-        """Difference of the frames' indices."""
-        return self.now - self.then
-
-    @property
     def _scale(self) -> Floats:
         """(2,) working pixels per frame pixel."""
         h, w = self.displacement.shape[:2]
@@ -110,10 +106,7 @@ class FlowChain:
 
     def to_then(self, points_px: Floats) -> Floats:
         """Map (N, 2) points of the newest frame to the older frame, clamped to it."""
-        if not len(points_px):
-            return np.zeros((0, 2), np.float32)
-        work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
-        return self._to_frame_px(work + sample_bilinear(self.displacement, work[None])[0])
+        return self._map(points_px, self._displace)
 
     def to_now(self, points_px: Floats) -> Floats:
         """Map (N, 2) points of the older frame to the newest frame, clamped to it.
@@ -121,21 +114,28 @@ class FlowChain:
         Inverts the map at these points only, by fixed-point iteration d <- -D(p + d) (Chen et al., "A simple
         fixed-point approach to invert a deformation field", Medical Physics 2008); it is exact where motion is smooth.
         """
-        if not len(points_px):
-            return np.zeros((0, 2), np.float32)
-        work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
-        back = np.zeros_like(work)
-        for _ in range(6):
-            back = -sample_bilinear(self.displacement, (work + back)[None])[0]
-        return self._to_frame_px(work + back)
+
+        def invert(work: Floats) -> Floats:
+            back = np.zeros_like(work)
+            for _ in range(6):
+                back = -self._displace(work + back)
+            return back
+
+        return self._map(points_px, invert)
 
     def map_points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
         """Apply `to_now` to (N, 2) float64 points."""
         return self.to_now(points_px.astype(np.float32)).astype(np.float64)
 
-    def _to_frame_px(self, work: Floats) -> Floats:
-        """Convert working pixels to frame pixels within the frame."""
-        out = (work + 0.5) / self._scale - 0.5
+    def _displace(self, work: Floats) -> Floats:
+        return np.asarray(sample_bilinear(self.displacement, work[None])[0], np.float32)
+
+    def _map(self, points_px: Floats, displace: Callable[[Floats], Floats]) -> Floats:
+        """Displace (N, 2) points by working pixels, and clamp them to the frame."""
+        if not len(points_px):
+            return np.zeros((0, 2), np.float32)
+        work = ((points_px + 0.5) * self._scale - 0.5).astype(np.float32)
+        out = (work + displace(work) + 0.5) / self._scale - 0.5
         return np.asarray(np.clip(out, 0, np.array(self.size, np.float32) - 1), np.float32)
 
     def warp_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:

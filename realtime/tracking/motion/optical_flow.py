@@ -52,7 +52,6 @@ class MotionSettings:
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
     def __post_init__(self) -> None:
-        """Check the smallest sizes."""
         for name, least in (("side_px", 64), ("ring", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -120,15 +119,14 @@ class FlowHistory:
             self.reset()
             newest = None
         grey = self._to_grey(frame)
-        if newest is None:
-            step = _FlowStep(frame.index, frame.size, grey, np.zeros((*grey.shape, 2), np.float32), 1.0)
-        else:
-            step = self._measure_step(frame, grey, self._ring[newest])
-        self._ring[frame.index] = step
+        flow, trust = np.zeros((*grey.shape, 2), np.float32), 1.0
+        if newest is not None and not self._is_still(grey, self._ring[newest].grey):
+            flow, trust = self._measure_step(frame, grey, self._ring[newest])
+        self._ring[frame.index] = _FlowStep(frame.index, frame.size, grey, flow, trust)
         while len(self._ring) > self._settings.ring:
             gone, _ = self._ring.popitem(last=False)
             self._chains.pop(gone, None)
-        return step.trust
+        return trust
 
     def reset(self) -> None:
         """Forget everything, as after a change of source."""
@@ -174,9 +172,8 @@ class FlowHistory:
         grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
         return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _measure_step(self, frame: Frame, grey: Grey, before: _FlowStep) -> _FlowStep:
-        if self._is_still(grey, before.grey):
-            return _FlowStep(frame.index, frame.size, grey, np.zeros_like(before.flow), 1.0)
+    def _measure_step(self, frame: Frame, grey: Grey, before: _FlowStep) -> tuple[Floats, float]:
+        """Measure the flow from the newest frame to the one before, and the trust in it."""
         flow = self._measure_flow(grey, before.grey)
         trust = FlowChain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
         if trust < self._settings.doubt_trust:
@@ -184,7 +181,7 @@ class FlowHistory:
         apart = _histogram_distance(grey, before.grey)
         if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
             trust = 0.0
-        return _FlowStep(frame.index, frame.size, grey, flow, trust)
+        return flow, trust
 
     def _measure_flow(self, grey: Grey, before: Grey) -> Floats:
         """Measure the flow from `grey` to `before`; of a fast pan, the better of two starts at every pixel."""
