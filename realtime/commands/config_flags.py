@@ -18,13 +18,8 @@ Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no publ
 Execute = Callable[[argparse.Namespace], int | None]
 """Executes a verb and returns its exit code; None is 0."""
 
-_SETTING_OF_FLAG = {
-    "source": "source",
-    "gaze": "gaze",
-    "models": "models",
-    "calibration": "calibration",
+_SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibration", "requests")} | {
     "record": "record.file",
-    "requests": "requests",
     "engine": "engine.backend",
     "publish": "publish.endpoint",
     "depth": "depth.source",

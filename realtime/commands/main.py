@@ -29,12 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     execute: Execute = args.verb
     try:
         return execute(args) or 0
-    except RunFailed as error:
-        print(f"gazecast: {error}", file=sys.stderr)
-        return EXIT_FAILED
     except (GazecastError, EngineError, CalibrationError) as error:
         print(f"gazecast: {error}", file=sys.stderr)
-        return EXIT_WRONG_USE
+        return EXIT_FAILED if isinstance(error, RunFailed) else EXIT_WRONG_USE
     except BrokenPipeError:
         # The reader of stdout has ended. At exit Python would flush into the closed pipe once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 BESIDE = Path()
 """The value of a flag without a file name: the recording's name with another ending."""
 POLL_S = 0.1
+_EXPORTS = {
+    "video": (".mp4", "OUT.mp4", "every frame with its mask drawn"),
+    "csv": (".csv", "OUT.csv", "a line for each look"),
+    "coco": ("-coco", "DIR", "pictures and masks as COCO with SA-1B's fields"),
+    "ros2": ("-ros2.mcap", "OUT.mcap", "a bag that ROS 2 and Foxglove open"),
+}
+"""Flag -> default ending, placeholder and help."""
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -79,13 +86,9 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
     about = "make a video, a table of looks, a labelled data set, a bag of ROS 2"
     parser = add_parser(verbs, "export", _export, about)
     parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
-    for flag, metavar, text in (
-        ("--video", "OUT.mp4", "every frame with its mask drawn; default NAME.mp4"),
-        ("--csv", "OUT.csv", "a line for each look; default NAME.csv"),
-        ("--coco", "DIR", "pictures and masks as COCO with SA-1B's fields; default NAME-coco"),
-        ("--ros2", "OUT.mcap", "a bag that ROS 2 and Foxglove open; default NAME-ros2.mcap"),
-    ):
-        parser.add_argument(flag, nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
+    for name, (ending, metavar, text) in _EXPORTS.items():
+        text = f"{text}; default NAME{ending}"
+        parser.add_argument(f"--{name}", nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
     parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
                         "each so many seconds (default 1); 0 for all")  # fmt: skip
     parser.add_argument(
@@ -143,18 +146,16 @@ def _export(args: argparse.Namespace) -> None:
 def _read_targets(args: argparse.Namespace) -> ExportTargets:
     from realtime.commands.export.targets import ExportTargets
 
-    if not (args.video or args.csv or args.coco or args.ros2):
+    files = {name: getattr(args, name) for name in _EXPORTS}
+    if not any(files.values()):
         raise SettingsError("name at least one export: --video, --csv, --coco or --ros2")
     if args.coco is None and (args.sa1b or args.every is not None):
         raise SettingsError("--every and --sa1b need --coco")
     every_s = 1.0 if args.every is None else args.every
     if not 0 <= every_s < math.inf:
         raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")
-    endings = {".mp4": args.video, ".csv": args.csv, "-coco": args.coco, "-ros2.mcap": args.ros2}
-    video, csv, coco, ros2 = (
-        _beside(args.file, ending) if target is BESIDE else target for ending, target in endings.items()
-    )
-    return ExportTargets(video, csv, coco, ros2, args.video is BESIDE, every_s, args.sa1b, args.force)
+    paths = {name: _beside(args.file, _EXPORTS[name][0]) if file is BESIDE else file for name, file in files.items()}
+    return ExportTargets(**paths, any_format=args.video is BESIDE, every_s=every_s, sa1b=args.sa1b, force=args.force)
 
 
 def _plot(args: argparse.Namespace) -> None:

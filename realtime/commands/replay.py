@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engines import Decoder
 from realtime.config.loader import merge_settings
 from realtime.config.schema import RunConfig, select_recorded_settings
 from realtime.errors import RecordingError, SettingsError
@@ -77,10 +77,7 @@ def replay_exactly(
         file = RecordingFile(out, dataclasses.replace(recording.about, engine=engine)) if out is not None else None
         if file is not None:
             stack.callback(file.close)
-
-        def make_tracker(decoder: Decoder, clock_ns: Callable[[], int]) -> Tracker:
-            return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
-
+        make_tracker = partial(Tracker, settings=config.tracker, frame_time=recording.about.frame_time)
         replay, digest, begun_ns = ExactReplay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
         for mask in replay.replay_masks():
             interrupts.raise_if_requested()

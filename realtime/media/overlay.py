@@ -8,7 +8,7 @@ import numpy as np
 from engines import Image
 from realtime.types import MaskResult, State
 
-# Blue, green, red. Told apart without telling red from green: amber, cyan, lilac, grey (after Okabe & Ito, 2008).
+# Blue, green, red. Distinct also for red-green blindness: amber, cyan, lilac, grey (after Okabe & Ito, 2008).
 COLOURS: dict[State, tuple[int, int, int]] = {
     "preview": (0, 159, 230),
     "locked": (255, 200, 60),
@@ -38,20 +38,13 @@ def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True
         cv2.copyTo(tinted, part, area)
         outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
         cv2.drawContours(out, outlines, -1, colour, unit, cv2.LINE_AA)
-    _draw_cross(out, message.gaze.x, message.gaze.y, unit)
+    gaze = round(message.gaze.x), round(message.gaze.y)
+    for ink, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):  # a black rim, to be visible on everything
+        cv2.drawMarker(out, gaze, ink, cv2.MARKER_CROSS, 10 * unit, width, cv2.LINE_AA)
     if label:
         words = (str(message.object), name, message.state)
         put_text(out, "  ".join(word for word in words if word), (6 * unit, 16 * unit), colour, unit)
     return out
-
-
-def _draw_cross(out: Image, x: float, y: float, unit: int) -> None:
-    """Draw the gaze: white in a black rim, so that it shows on everything."""
-    size = 5 * unit
-    for colour, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):
-        for dx, dy in ((size, 0), (0, size)):
-            start, end = (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy))
-            cv2.line(out, start, end, colour, width, cv2.LINE_AA)
 
 
 def put_text(

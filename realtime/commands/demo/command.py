@@ -5,18 +5,16 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from engines import weights
 from realtime.commands.demo import clip, scripted_gaze
 from realtime.commands.demo.received import ReceivedMask
-from realtime.commands.demo.report import DemoResult, draw_report, latency_table, summary_lines
+from realtime.commands.demo.report import DemoInput, DemoResult, draw_report, latency_table, summary_lines
 from realtime.commands.demo.run_process import RunProcess
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT, MaskSubscriber
 from realtime.config.schema import RunConfig
@@ -34,16 +32,6 @@ FIRST_MASK_S = 60.0
 NOISE_PX = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class DemoInput:
-    """Holds what the device plays: a clip of `frames` frames, its gaze, and the fixations of a scripted gaze."""
-
-    clip: VideoFile
-    frames: int
-    gaze: Path | Literal["wander"]
-    fixations: Sequence[scripted_gaze.ScriptedFixation]
-
-
 def run_demo(
     config: RunConfig, out: Path, *, video: Path | None = None, gaze: str | None = None, watch_s: float = WATCH_S
 ) -> None:
@@ -59,7 +47,7 @@ def run_demo(
             weights.pull_model(config.engine.model, root=config.models, report=terminal.show_bytes)
         _make_folder(out)
         result = _receive(config, played, terminal, watch_s)
-        files = draw_report(result, played.clip, played.frames, played.fixations, out, terminal.console)
+        files = draw_report(result, played, out, terminal.console)
     terminal.console.print(latency_table(result))
     for line in summary_lines(result):
         terminal.show_line(line)
@@ -81,10 +69,9 @@ def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None 
 
 
 def _choose(video: Path | None, gaze: str | None, scratch: Path) -> DemoInput:
-    own = video is None
-    played = VideoFile(clip.fetch_clip() if video is None else video)
+    played = VideoFile(video or clip.fetch_clip())
     frames = sum(1 for _ in played.frames())
-    if gaze is None and own:
+    if gaze is None and video is None:
         return DemoInput(played, frames, scripted_gaze.write_trace(scratch / "gaze.csv"), scripted_gaze.STREET)
     if gaze in (None, "wander"):
         return DemoInput(played, frames, "wander", ())

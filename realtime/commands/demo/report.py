@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 from rich.console import Console
@@ -25,31 +26,36 @@ from realtime.media.video_writer import OverlayWriter
 from realtime.sources.opencv_capture import VideoFile
 
 
+@dataclass(frozen=True, slots=True)
+class DemoInput:
+    """Holds the content that the device plays: a clip of `frames` frames, its gaze, and its scripted fixations."""
+
+    clip: VideoFile
+    frames: int
+    gaze: Path | Literal["wander"]
+    fixations: Sequence[ScriptedFixation]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoResult:
-    """Holds what was received: at least one mask, in order; the newest health; durations of encodes, ms."""
+    """Holds the received messages: at least one mask, in order; the newest health; durations of encodes, ms."""
 
     masks: Sequence[ReceivedMask]
     health: HealthMessage | None
     encode_ms: Sequence[float]
 
 
-def draw_report(
-    result: DemoResult, clip: VideoFile, frames: int, fixations: Sequence[ScriptedFixation], out: Path, console: Console
-) -> list[Path]:  # fmt: skip
-    """Write the three files into `out` and return their paths; raises `SourceError`.
-
-    frames: how many the clip has. fixations: those of a scripted gaze, else empty.
-    """
-    received = result.masks
-    chosen = {one.bare.frame.index: name for name, one in select_moments(received, frames, fixations)}
+def draw_report(result: DemoResult, played: DemoInput, out: Path, console: Console) -> list[Path]:
+    """Write the three files into `out` and return their paths; raises `SourceError`."""
+    received, clip, frames = result.masks, played.clip, played.frames
+    chosen = {one.bare.frame.index: name for name, one in select_moments(received, frames, played.fixations)}
     shots: list[figures.FigureFrame] = []
     start_s = received[0].bare.frame.timestamp
     with (
         OverlayWriter(out / "overlay", clip.size, clip.fps) as writer,
         show_bar(console, "drawing ", len(received)) as on_progress,
     ):
-        for done, (one, image) in enumerate(_with_frames(received, clip, frames), start=1):
+        for done, (one, image) in enumerate(_pair_frames(received, clip, frames), start=1):
             message = one.message
             writer.write(draw_overlay(image, message), message.frame.timestamp - start_s)
             on_progress(done)
@@ -67,15 +73,12 @@ def draw_report(
     return paths
 
 
-def _with_frames(
-    received: Sequence[ReceivedMask], clip: VideoFile, frames: int
-) -> Iterator[tuple[ReceivedMask, Image]]:
+def _pair_frames(masks: Sequence[ReceivedMask], clip: VideoFile, frames: int) -> Iterator[tuple[ReceivedMask, Image]]:
     """Pair each mask with its frame; frame numbers go on through repetitions of the clip."""
-    waiting = {one.bare.frame.index: one for one in received}
+    waiting = {one.bare.frame.index: one for one in masks}
     for repetition in range(min(waiting) // frames, max(waiting) // frames + 1):
         for number, (_, image) in enumerate(clip.frames()):
-            one = waiting.get(repetition * frames + number)
-            if one is not None:
+            if (one := waiting.get(repetition * frames + number)) is not None:
                 yield one, image
 
 
@@ -110,20 +113,15 @@ def summary_lines(result: DemoResult) -> list[str]:
     """Summarize rates, states and health, a line each."""
     received, health = result.masks, result.health
     span_s = max(1e-9, received[-1].bare.frame.timestamp - received[0].bare.frame.timestamp)
-    lines = [
-        f"engine          {_describe_run(health)}",
-        f"masks received  {(len(received) - 1) / span_s:.1f}/s",
-    ]
+    lines = {
+        "engine": _describe_run(health),
+        "masks received": f"{(len(received) - 1) / span_s:.1f}/s",
+        "states": ", ".join(f"{state} {100 * part:.0f} %" for state, part in share_states(received).items()),
+    }
     if health:
-        inputs = (
-            f"{name} {health.rates[name]:.0f}/s" for name in ("frames", "gaze", "keyframes") if name in health.rates
-        )
-        lines[1] += "  of  " + ", ".join(inputs)
-    lines.append(
-        "states          " + ", ".join(f"{state} {100 * part:.0f} %" for state, part in share_states(received).items())
-    )
-    if health:
+        rates = {name: health.rates[name] for name in ("frames", "gaze", "keyframes") if name in health.rates}
+        lines["masks received"] += f"  of  {', '.join(f'{name} {rate:.0f}/s' for name, rate in rates.items())}"
         dropped = ", ".join(f"{name} {count}" for name, count in health.dropped.items()) or "nothing"
         why = f" ({health.reason})" if health.reason else ""
-        lines.append(f"health          {health.state}{why}; memory {health.memory_mib:.0f} MiB; dropped: {dropped}")
-    return lines
+        lines["health"] = f"{health.state}{why}; memory {health.memory_mib:.0f} MiB; dropped: {dropped}"
+    return [f"{name:16}{text}" for name, text in lines.items()]

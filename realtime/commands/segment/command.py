@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,11 @@ def _choose_targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, 
         if not cv2.haveImageReader(str(file)):
             raise SettingsError(f"{file} is no picture that can be read; expected JPEG, PNG, WebP, TIFF or BMP")
         pair = out / f"{file.stem}.json", out / f"{file.stem}.png"
-        if any(pair == other for other in targets.values()):
+        if pair in targets.values():
             raise SettingsError(f"two pictures are called {file.stem}; give each folder's pictures their own --out")
         targets[file] = pair
     inputs = {file.resolve() for file in files}
-    for path in (path for pair in targets.values() for path in pair):
+    for path in chain(*targets.values()):
         if path.resolve() in inputs:
             raise SettingsError(f"{path} would be written over the picture itself; choose another --out")
         if path.is_dir():

@@ -54,7 +54,6 @@ def _draw_prompt(out: Image, prompt: Prompt, unit: int) -> None:
             cv2.rectangle(out, (x0, y0), (x1, y1), ink, width // 2, cv2.LINE_AA)
         for (x, y), label in zip(np.round(prompt.points_px).astype(int).tolist(), prompt.labels, strict=True):
             if label:
-                cv2.line(out, (x - size, y), (x + size, y), ink, width, cv2.LINE_AA)
-                cv2.line(out, (x, y - size), (x, y + size), ink, width, cv2.LINE_AA)
+                cv2.drawMarker(out, (x, y), ink, cv2.MARKER_CROSS, 2 * size, width, cv2.LINE_AA)
             else:
                 cv2.circle(out, (x, y), size, ink, width, cv2.LINE_AA)
