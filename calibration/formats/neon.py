@@ -30,7 +30,7 @@ def parse_calibration_bin(origin: str, data: bytes) -> tuple[str, CameraModel]:
     if not is_calibration_bin(data):
         raise CalibrationError(f"{origin} has {len(data)} bytes, expected {_FILE_BYTES} of a Neon's calibration.bin")
     if data[0] != 1:
-        raise CalibrationError(f"{origin} has version {data[0]}, expected 1; this format is not known here")
+        raise CalibrationError(f"{origin} has version {data[0]}, expected 1; this format is not supported")
     serial = data[1:7].rstrip(b"\0").decode("ascii", "replace")
     numbers = np.frombuffer(data, "<f8", count=17, offset=7)
     return f"Neon {serial} scene", _camera(origin, numbers[:9].reshape(3, 3), numbers[9:])

@@ -132,7 +132,7 @@ def test_an_imported_model_without_rays_is_refused(tmp_path: Path, capsys: pytes
         (("--source", "file:none.mp4", "--board", SPEC), "none.mp4"),
         (("--source", "file:none.mp4", "--board", SPEC, "--most-views", "1"), "--most-views"),
         (("--import", "none.yaml"), "cannot read none.yaml"),
-        (("--import", "notes.txt"), "is no camera that is known here"),
+        (("--import", "notes.txt"), "is no supported camera file"),
         (("--import", "notes.txt", "--size", "wide"), "--size wants"),
     ],
 )
