@@ -64,14 +64,14 @@ def test_files_that_overwrote_those_of_another_are_noticed_by_the_command_and_by
     assert "another distribution with a package `realtime`" in done.stderr
 
 
-def test_a_package_that_is_gone_is_named(installed):
+def test_a_missing_package_is_named(installed):
     shutil.rmtree(installed / "calibration")
     done = start(installed)
     assert done.returncode == 2
     assert "package calibration" in done.stderr  # none, or that of a clone that this environment knows
 
 
-def test_a_missing_library_is_named_with_what_installs_it(tmp_path):
+def test_a_missing_library_is_named_with_its_install_command(tmp_path):
     code = """
 import sys
 class Without:
@@ -89,7 +89,7 @@ sys.exit(main())
     assert ".[run]" in done.stderr
 
 
-def test_a_subscriber_needs_no_opencv_until_a_png_comes():
+def test_a_subscriber_needs_no_opencv_until_a_png_arrives():
     code = """
 import sys
 class Without:

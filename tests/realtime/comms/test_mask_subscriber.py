@@ -72,7 +72,7 @@ def test_an_address_that_can_never_work_is_refused():
         MaskSubscriber("udp://nowhere")
 
 
-def test_a_publisher_knows_what_is_wanted(publisher):
+def test_a_publisher_knows_the_subscribed_topics(publisher):
     assert not publisher.has_subscriber("overlay")
     with MaskSubscriber(publisher.endpoint, ("overlay",)):
         joined(publisher, "overlay")

@@ -101,7 +101,7 @@ def test_unknown_fields_are_ignored():
     [b"", b"\x93\x01\x02\x03", b"\xc7\x01\x05x", b"\x91" * 5000 + b"\xc0", b"\xdf\xff\xff\xff\xff", b"\x81\x01\x02",
      b"\x80\x80", b"\x80"],
 )  # fmt: skip
-def test_what_is_no_message_is_a_wire_error(payload):
+def test_an_invalid_payload_is_a_wire_error(payload):
     with pytest.raises(WireError, match="mask: "):
         read_message("mask", payload)
 

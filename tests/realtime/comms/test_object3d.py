@@ -37,7 +37,7 @@ LOST = Object3dMessage(FrameRef(4, 1.5, 640, 480), 123, 7, "lost", "none", Objec
 
 
 @pytest.mark.parametrize("message", [WHOLE, RAY, LOST], ids=["depth", "ray", "lost"])
-def test_there_and_back(message):
+def test_a_message_survives_the_wire(message):
     back = read_message("object3d", pack({**HEAD, **message.to_fields()}))
     assert isinstance(back, Object3dMessage)
     assert (back.stream, back.seq, back.published_ns) == ("s", 3, 9)
@@ -47,7 +47,7 @@ def test_there_and_back(message):
     assert np.array_equal(back.points, np.zeros((0, 3)) if message.points is None else message.points)
 
 
-def test_the_map_says_it_flat():
+def test_the_fields_of_the_place_are_beside_the_others():
     fields = WHOLE.to_fields()
     assert fields["frame_id"] == "head_optical_frame"
     assert fields["pose"] == {"position": [0.1, 0.2, 0.91], "orientation": [0, 0, 0.6, 0.8]}
@@ -90,6 +90,6 @@ ANY = (
     st.sampled_from(sorted(WHOLE.to_fields())),
     ANY | st.lists(ANY, max_size=4) | st.dictionaries(st.text(), ANY, max_size=3),
 )
-def test_whatever_a_field_is_it_is_read_or_refused(key, value):
+def test_any_value_of_a_field_is_read_or_refused(key, value):
     with contextlib.suppress(WireError):
         read_message("object3d", pack({**HEAD, **WHOLE.to_fields(), key: value}))

@@ -61,7 +61,7 @@ def test_paths_and_none():
         ({"inner": {"size": 7}}, r"inner\.size must be a list"),
     ],
 )
-def test_mistakes_are_named_with_what_is_allowed(values, says):
+def test_mistakes_are_named_with_the_allowed_values(values, says):
     with pytest.raises(SettingsError, match=says):
         merge_settings(Outer(), values, "f.toml")
 

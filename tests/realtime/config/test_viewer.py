@@ -13,7 +13,7 @@ TLS = {"tls_cert": Path("c.pem"), "tls_key": Path("k.pem")}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.8.9.1"])
-def test_this_machine_needs_nothing(host):
+def test_loopback_needs_no_token(host):
     assert ViewSettings(host=host).loopback
 
 
@@ -44,7 +44,7 @@ def test_other_machines_need_both(host):
         ({"homography": (float("nan"),) * 9}, "nine finite numbers"),
     ],
 )
-def test_what_cannot_work_is_refused(changes, says):
+def test_unusable_settings_are_refused(changes, says):
     with pytest.raises(ValueError, match=says):
         ViewSettings(**changes)
 

@@ -3,7 +3,7 @@ import threading
 from realtime.infra.channels import BoundedQueue, Latest
 
 
-def test_the_newest_wins_and_what_it_replaced_is_counted():
+def test_the_newest_value_replaces_an_unread_one_that_is_counted():
     slot = Latest()
     for value in (1, 2, 3):
         slot.put(value)
@@ -13,20 +13,20 @@ def test_the_newest_wins_and_what_it_replaced_is_counted():
 
 def test_get_waits_for_a_value_from_another_thread():
     slot, got = Latest(), []
-    taker = threading.Thread(target=lambda: got.append(slot.get(10)))
-    taker.start()
+    reader = threading.Thread(target=lambda: got.append(slot.get(10)))
+    reader.start()
     slot.put("a")
-    taker.join(60)
+    reader.join(60)
     assert got == ["a"]
 
 
 def test_closing_wakes_a_waiter_and_empties_the_slot():
     slot, got = Latest(), []
-    taker = threading.Thread(target=lambda: got.append(slot.get()))
-    taker.start()
+    reader = threading.Thread(target=lambda: got.append(slot.get()))
+    reader.start()
     slot.close()
-    taker.join(60)
-    assert not taker.is_alive()
+    reader.join(60)
+    assert not reader.is_alive()
     assert got == [None]
     slot.put(1)
     assert slot.get() is None
@@ -35,17 +35,17 @@ def test_closing_wakes_a_waiter_and_empties_the_slot():
 def test_a_blocking_put_drops_nothing():
     slot, taken = Latest(), []
 
-    def take():
+    def read():
         while (value := slot.get()) is not None:
             taken.append(value)
 
-    taker = threading.Thread(target=take)
-    taker.start()
+    reader = threading.Thread(target=read)
+    reader.start()
     for value in range(500):
         slot.put_when_empty(value)
     slot.put_when_empty(500)  # returns only when 499 was taken
     slot.close()
-    taker.join(60)
+    reader.join(60)
     assert taken[:500] == list(range(500))
     assert slot.dropped == 0
 
@@ -63,23 +63,23 @@ def test_closing_frees_a_patient_putter():
 def test_with_two_threads_every_value_is_read_or_counted():
     slot, taken = Latest(), []
 
-    def take():
+    def read():
         while (value := slot.get()) is not None:
             taken.append(value)
 
-    taker = threading.Thread(target=take)
-    taker.start()
+    reader = threading.Thread(target=read)
+    reader.start()
     for value in range(1, 2001):
         slot.put(value)
     while slot.get(0) is not None:  # the last one may still lie there; either side may have it
         taken.append(2000)
     slot.close()
-    taker.join(60)
+    reader.join(60)
     assert len(taken) + slot.dropped == 2000
     assert taken == sorted(taken)
 
 
-def test_a_backlog_keeps_order_and_counts_what_it_loses():
+def test_a_queue_keeps_the_order_and_counts_dropped_values():
     backlog = BoundedQueue(3)
     for value in range(5):
         backlog.put(value)

@@ -1,4 +1,4 @@
-"""One bad item is counted and told once, and forgotten when the next goes well."""
+"""A failed item is counted and reported once, until the next one succeeds."""
 
 import logging
 from collections import Counter
@@ -42,14 +42,14 @@ def test_the_same_trouble_is_logged_once_and_another_again(guards, caplog):
     assert all(not record.exc_info for record in caplog.records)
 
 
-def test_with_debug_the_trace_is_there(guards, caplog):
+def test_the_traceback_is_logged_at_debug_level(guards, caplog):
     with caplog.at_level(logging.DEBUG):
         fail(guards, "track", ValueError("a"))
     assert caplog.records[0].exc_info[1].args == ("a",)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_who_wants_to_end_it_may(guards, dropped, error):
+def test_base_exceptions_pass(guards, dropped, error):
     with pytest.raises(error):
         fail(guards, "track", error())
     assert not dropped

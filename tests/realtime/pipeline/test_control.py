@@ -17,22 +17,22 @@ from realtime.types import FrameKey
 
 class Tracker:
     def __init__(self):
-        self.told = []
+        self.calls = []
 
     def step_level(self, step):
-        self.told.append(("step_level", step))
+        self.calls.append(("step_level", step))
 
     def hold(self, on, object_id=None):
-        self.told.append(("hold", on))
+        self.calls.append(("hold", on))
         if object_id == 9:
             raise CommandRejected("object 9 is not on show, 4 is")
         return 4
 
     def clear(self):
-        self.told.append(("clear",))
+        self.calls.append(("clear",))
 
     def add_external_objects(self, known):
-        self.told.append(("add_external_objects", known))
+        self.calls.append(("add_external_objects", known))
         return [5]
 
 
@@ -43,7 +43,7 @@ def test_each_steering_verb_is_one_call():
     tracker = Tracker()
     for verb in TRACKER_VERBS:
         apply_command(tracker, UserCommand(verb, on=False, known=KNOWN))
-    assert tracker.told == [
+    assert tracker.calls == [
         ("step_level", -1),
         ("step_level", 1),
         ("hold", False),
@@ -52,28 +52,28 @@ def test_each_steering_verb_is_one_call():
     ]
 
 
-def test_who_waits_is_told_what_came_of_it():
-    said = []
+def test_the_reply_receives_the_result_of_a_command():
+    replies = []
     for command in (
         UserCommand("hold"),
         UserCommand("hold", object=9),
         UserCommand("know", known=KNOWN),
         UserCommand("clear"),
     ):
-        apply_command(Tracker(), replace(command, reply=said.append))
-    assert said[0] == 4
-    assert isinstance(said[1], CommandRejected)
-    assert said[2:] == [[5], None]
+        apply_command(Tracker(), replace(command, reply=replies.append))
+    assert replies[0] == 4
+    assert isinstance(replies[1], CommandRejected)
+    assert replies[2:] == [[5], None]
 
 
-def test_what_is_not_the_trackers_is_left_alone():
+def test_commands_of_observers_are_not_applied_to_the_tracker():
     tracker = Tracker()
     for verb in set(USER_VERBS) - set(TRACKER_VERBS):
         apply_command(tracker, UserCommand(verb))
-    assert tracker.told == []
+    assert tracker.calls == []
 
 
-def test_commands_are_bounded_and_the_lost_are_counted():
+def test_commands_beyond_the_capacity_are_dropped_and_counted():
     commands = CommandQueue()
     for _ in range(MAX_QUEUED + 5):
         commands.put(UserCommand("clear"))

@@ -66,17 +66,17 @@ class Running(PipelineObserver):
     def newest(self, topic="mask", when=lambda message: True):
         found = []
 
-        def look():
+        def has_message():
             message = self.subscriber.newest(topic, 0.02)
             if message is not None and when(message):
                 found.append(message)
             return bool(found)
 
-        eventually(look, f"a {topic} message")
+        eventually(has_message, f"a {topic} message")
         return found[-1]
 
 
-def test_what_is_looked_at_is_masked_in_the_frame_that_the_message_names(device):
+def test_the_fixated_object_is_masked_in_the_frame_of_the_message(device):
     with Running(device.port) as running:
         running.pipeline.start()
         overlaps = []
@@ -105,7 +105,7 @@ def test_the_other_topics_are_published_too(device):
         assert set(health.latency_ms) >= {"frame_to_mask", "gaze_to_mask", "keyframe_age", "decode", "encode"}
 
 
-def test_an_overlay_is_not_made_when_nobody_subscribes(device):
+def test_no_overlay_is_drawn_without_a_subscriber(device):
     with Running(device.port, wants_overlay=lambda: False) as running:
         running.pipeline.start()
         running.newest("health", lambda h: h.rates.get("masks", 0) > 0)
@@ -122,7 +122,7 @@ def test_stop_ends_every_thread_and_frees_the_port(device):
     PublisherSocket(running.publisher.endpoint).close()
 
 
-def test_health_is_published_from_the_start_and_says_what_is_missing(clip):
+def test_health_is_published_from_the_start_with_the_missing_inputs(clip):
     opening = threading.Event()
 
     def open_engine(size):
@@ -177,7 +177,7 @@ class Flaky:
 
 
 @pytest.mark.parametrize("stage", ["encode", "track"])
-def test_an_engine_that_fails_degrades_health_and_the_loop_goes_on(device, stage):
+def test_an_engine_that_fails_degrades_health_and_the_loop_continues(device, stage):
     encoder, decoder = map(Flaky, load(FAKE, None))
     with Running(device.port, lambda size: (encoder, decoder)) as running:
         running.pipeline.start()
@@ -192,7 +192,7 @@ def test_an_engine_that_fails_degrades_health_and_the_loop_goes_on(device, stage
         running.newest(when=lambda m: m.mask is not None)
 
 
-def test_an_engine_that_does_not_open_is_the_callers_to_tell_and_stop_is_still_clean(device):
+def test_an_engine_that_does_not_open_raises_and_stop_is_still_clean(device):
     def refuse(size):
         raise ModelError("no weights")
 
@@ -246,7 +246,7 @@ class Failing(PipelineObserver):
     on_frame = on_gaze = on_tracker_call = on_mask = on_command = on_health = fail
 
 
-def test_an_observer_that_fails_costs_nothing_and_is_told(device):
+def test_an_observer_that_fails_stops_nothing_and_is_reported(device):
     commands = CommandQueue()
     with Running(device.port, observers=[Failing()], commands=commands) as running:
         running.pipeline.start()

@@ -70,16 +70,16 @@ def robot(running):
         yield robot
 
 
-def test_what_is_looked_at_is_held_and_let_go(robot, running):
-    thing = robot.hold()
+def test_the_fixated_object_is_held_and_released(robot, running):
+    object_id = robot.hold()
     assert robot.status()["held"]
     with MaskSubscriber(running[0]) as subscriber:
         eventually(lambda: (m := subscriber.newest()) is not None and m.state == "held", "it to be held")
         seen = [subscriber.newest() for _ in range(10)]
-        assert {message.object for message in seen if message} == {thing}
-        assert robot.hold(thing) == thing
-        with pytest.raises(WireError, match=f"object {thing + 90} is not on show, {thing} is"):
-            robot.hold(thing + 90)
+        assert {message.object for message in seen if message} == {object_id}
+        assert robot.hold(object_id) == object_id
+        with pytest.raises(WireError, match=f"object {object_id + 90} is not on show, {object_id} is"):
+            robot.hold(object_id + 90)
         robot.release()
         eventually(lambda: (m := subscriber.newest()) is not None and m.state in ("preview", "locked"), "eyes")
     assert not robot.status()["held"]
@@ -93,17 +93,17 @@ def test_a_snapshot_has_every_pixel_and_its_mask(robot):
     assert np.abs(picture.image[truth].mean(0) - (30, 30, 195)).max() < 12
 
 
-def test_what_was_published_of_an_object_is_remembered(robot):
-    thing = robot.status()["object"]
-    eventually(lambda: len(robot.history(thing)) > 3, "four masks of it")
-    masks = robot.history(thing, 30)
-    assert {mask.object for mask in masks} == {thing}
+def test_published_masks_of_an_object_are_returned(robot):
+    object_id = robot.status()["object"]
+    eventually(lambda: len(robot.history(object_id)) > 3, "four masks of it")
+    masks = robot.history(object_id, 30)
+    assert {mask.object for mask in masks} == {object_id}
     assert [mask.seq for mask in masks] == sorted(mask.seq for mask in masks)
     with pytest.raises(WireError, match="object 999 was not published in the last 5 s"):
         robot.history(999)
 
 
-def test_what_a_point_or_a_box_means_has_the_streams_id(robot):
+def test_an_object_at_a_point_or_in_a_box_has_the_streams_id(robot):
     """The disc that is looked at is already known to the stream, and is asked for where it was on the keyframe."""
     index = robot.status()["keyframe"]["index"] % 96
     x, y = scene.centre(index)
@@ -117,14 +117,14 @@ def test_what_a_point_or_a_box_means_has_the_streams_id(robot):
     assert found.mask[y0:y1, x0:x1].sum() == found.mask.sum()
 
 
-def test_everything_is_found_and_the_stream_goes_on(robot, running):
+def test_all_objects_are_segmented_while_the_stream_continues(robot, running):
     with MaskSubscriber(running[0]) as subscriber:
         before = subscriber.newest(timeout_s=60)
-        things = robot.everything(points_per_side=6)
+        objects = robot.everything(points_per_side=6)
         after = subscriber.newest(timeout_s=60)
     assert after.seq > before.seq
-    assert max(scene.iou(each.mask, scene.truth(each.frame.index % 96)) for each in things) > 0.7
-    ids = [each.object for each in things if each.object is not None]
+    assert max(scene.iou(each.mask, scene.truth(each.frame.index % 96)) for each in objects) > 0.7
+    ids = [each.object for each in objects if each.object is not None]
     assert len(ids) == len(set(ids)) > 0
 
 
@@ -144,7 +144,7 @@ def test_nonsense_is_answered_and_the_next_request_too(running, robot):
     raw.close()
 
 
-def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was_refused(monkeypatch):
+def test_a_waiting_hold_delays_no_other_request_and_is_not_executed_once_refused(monkeypatch):
     commands, held = CommandQueue(), []
     requests = RequestServer("tcp://127.0.0.1:0", "s", commands, now_ns)
 
@@ -171,7 +171,7 @@ def test_a_hold_that_waits_keeps_nobody_else_waiting_and_is_not_done_when_it_was
         requests.close()
 
 
-def test_without_a_run_the_reason_is_given():
+def test_without_a_run_the_refusal_has_a_reason():
     requests = RequestServer("tcp://127.0.0.1:0", "s", CommandQueue(), now_ns)
     try:
         with Requester(requests.endpoint, timeout_s=60) as robot:

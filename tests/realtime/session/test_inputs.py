@@ -26,7 +26,7 @@ from tests.realtime.waiting import eventually
         "camera:1?width=1280&fps=60",
     ],
 )
-def test_live_sources_open_without_being_there(spec: str) -> None:
+def test_live_sources_open_without_their_device(spec: str) -> None:
     source = open_frames(spec)
     assert isinstance(source, FrameSource)
     assert source.status().state == "connecting"

@@ -109,12 +109,12 @@ def test_a_hole_touching_the_border_of_its_box_is_no_hole() -> None:
     np.testing.assert_array_equal(remove_small_regions(cross), cross)
 
 
-def test_the_part_under_the_gaze_is_kept_whatever_its_size() -> None:
+def test_the_part_under_the_gaze_is_kept_at_any_size() -> None:
     big, fixated = disc(300, 240, 80), disc(600, 240, 4)
     np.testing.assert_array_equal(remove_small_regions(big | fixated), big)
     np.testing.assert_array_equal(remove_small_regions(big | fixated, (600, 240)), big | fixated)
     np.testing.assert_array_equal(remove_small_regions(big, (-50.0, 9999.0)), big)
 
 
-def test_nothing_stays_nothing() -> None:
+def test_an_empty_mask_stays_empty() -> None:
     assert not remove_small_regions(np.zeros((HEIGHT, WIDTH), bool), (3, 3)).any()

@@ -92,13 +92,13 @@ def test_a_requested_level_is_selected(wanted: int, index: int) -> None:
     assert (choice.index, choice.level) == (index, wanted)
 
 
-def test_granularity_goes_by_area_whatever_the_order() -> None:
+def test_granularity_is_ranked_by_area_in_any_order() -> None:
     areas = [np.asarray(logits(area)[0] > 0) for area in (OBJECT, GROUP, PART, OBJECT)]
     assert rank_levels(np.stack(areas)) == (None, 2, 0, 1)
     assert rank_levels(np.stack(areas[:1])) == (None,)
 
 
-def test_a_vote_supports_what_most_points_offer() -> None:
+def test_a_vote_supports_the_mask_that_most_points_offer() -> None:
     mine = candidates([0.2, 0.95, 0.9, 0.3], PART, FLOOD, OBJECT, GROUP)
     usual = candidates([0.2, 0.9, 0.3, 0.3], OBJECT, OBJECT, PART, GROUP)
     voted = compute_support(mine, [usual] * 3)

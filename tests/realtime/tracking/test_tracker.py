@@ -136,7 +136,7 @@ def test_gaze_outside_the_frame_prompts_nothing():
 
 
 @pytest.mark.parametrize("change", ["index", "size"])
-def test_a_device_that_starts_again_is_followed_from_there(change):
+def test_a_restarted_device_is_tracked_anew(change):
     world = World()
     world.run(30)
     if change == "index":

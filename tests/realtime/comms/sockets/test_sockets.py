@@ -33,7 +33,7 @@ def test_message_is_one_part_of_topic_nul_payload() -> None:
     publisher.close()
 
 
-def test_reader_that_comes_back_gets_only_the_newest_of_its_topic() -> None:
+def test_reconnected_reader_gets_only_the_newest_of_its_topic() -> None:
     publisher = PublisherSocket(FREE)
     away = TopicSubscription(publisher.endpoint, "mask")
     witness = TopicSubscription(publisher.endpoint, "mask", newest_only=False)
@@ -128,7 +128,7 @@ def test_subscription_outlives_a_restarted_publisher() -> None:
     publisher.close()
 
 
-def test_port_in_use_is_named_with_what_to_do() -> None:
+def test_port_in_use_is_named_with_a_remedy() -> None:
     publisher = PublisherSocket(FREE)
     with pytest.raises(TransportError, match=r"cannot listen on tcp://127\.0\.0\.1:\d+: the port is in use; stop"):
         PublisherSocket(publisher.endpoint)
@@ -200,19 +200,19 @@ def test_a_request_without_a_peer_times_out() -> None:
 @pytest.mark.parametrize(
     "huge", [[b"gaze.", bytes(20_000)], [b"gaze.", bytes(6_000), bytes(6_000)], [b"gaze."] + [b"x"] * 40]
 )
-def test_message_beyond_limits_is_counted_and_others_still_come(huge: list[bytes]) -> None:
+def test_message_beyond_limits_is_counted_and_others_still_arrive(huge: list[bytes]) -> None:
     server = PupilServer("127.0.0.1", 0)
     feed = PupilSubscription(f"tcp://127.0.0.1:{server.publish_port}", ["gaze."], max_bytes=10_000)
 
-    def small_comes() -> bool:
+    def small_arrives() -> bool:
         server.send([b"gaze.2d", b"small"])
         return feed.receive(0.01) == [b"gaze.2d", b"small"]
 
-    eventually(small_comes)
+    eventually(small_arrives)
     for times in (1, 2):
         server.send(huge)
         eventually(lambda times=times: feed.receive(0.01) is None and feed.refused >= times)  # type: ignore[misc]
-        eventually(small_comes)
+        eventually(small_arrives)
         assert feed.refused == times
     feed.close()
     server.close()

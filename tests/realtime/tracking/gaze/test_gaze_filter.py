@@ -153,7 +153,7 @@ def test_a_pursuit_is_followed_without_much_lag(speed_deg_s, rate_hz):
     assert gaze.counts["saccades"] == 0
 
 
-def test_a_moving_picture_is_not_a_pursuit_once_it_is_taken_out():
+def test_a_moving_picture_is_no_pursuit_once_its_motion_is_removed():
     """The head turns at 20 degrees a second, the eyes stay on an object: in the newest frame's pixels they rest."""
     rng, gaze, per_frame = np.random.default_rng(8), GazeFilter(), np.array([20 * DEG / 30, 0.0])
     kinds = []
@@ -183,7 +183,7 @@ def test_samples_move_by_the_rest_of_their_interval():
     assert kinds.count("fixation") > 25
 
 
-def test_a_mapping_that_gives_nonsense_leaves_points_where_they_were():
+def test_a_mapping_without_finite_results_moves_no_point():
     gaze = GazeFilter()
     before = feed(gaze, rest(np.random.default_rng(10), (300.0, 300.0), 0, 100))
     gaze.move(lambda points: np.full_like(points, np.nan))
@@ -232,7 +232,7 @@ def test_one_sample_from_the_future_does_not_stop_the_gaze():
     assert feed(gaze, rest(rng, (300.0, 300.0), 305, 100)).kind == "fixation"
 
 
-def test_another_frame_size_begins_anew():
+def test_another_frame_size_resets_the_filter():
     gaze = GazeFilter()
     feed(gaze, rest(np.random.default_rng(15), (300.0, 300.0), 0, 300))
     gaze.update(sample(305, (150.0, 150.0)), (150.0, 150.0), (800, 600))

@@ -121,7 +121,7 @@ def test_masks_and_logits_are_warped_to_the_newest_frame() -> None:
     assert not carried[[0, 1, 3]].any()
 
 
-def test_a_still_picture_costs_nothing_and_moves_nothing() -> None:
+def test_a_still_picture_has_no_motion_and_no_cost() -> None:
     noise = np.random.default_rng(0).normal(0, 2, (2, HEIGHT, WIDTH, 3))
     first, second = (np.clip(np.rint(view(0) + n), 0, 255).astype(np.uint8) for n in noise)
     chain = motion_of(first, second).chain(0)
@@ -154,7 +154,7 @@ def test_a_jump_of_exposure_is_no_cut() -> None:
     np.testing.assert_allclose(chain.to_then(INNER), INNER + shift(12, 0), atol=1.0)
 
 
-def test_trust_falls_where_something_came_between() -> None:
+def test_trust_falls_where_an_object_is_covered() -> None:
     hidden = view(5).copy()
     hidden[140:220, 260:380] = np.random.default_rng(3).integers(0, 255, (80, 120, 3))
     chain = motion_of(view(0), hidden).chain(0)
