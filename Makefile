@@ -36,9 +36,10 @@ test: $(DEV) ## Run the whole test suite
 	@$(BIN)/gazecast models pull mobile_sam || echo "testing without the model: what needs it is skipped"
 	$(BIN)/python -m pytest $(ARGS)
 
-# The pure parts: no network's weights, no browser, no process.
+# The pure parts: no network's weights, no browser, no process. Nor the tracker as a whole, which is played many clips.
 QUICK := $(addprefix tests/realtime/,tracking comms config infra media) tests/calibration/gaze tests/calibration/test_camera.py \
-	tests/calibration/test_rigid.py tests/test_house.py
+	tests/calibration/test_rigid.py tests/test_house.py \
+	$(addprefix --ignore=tests/realtime/tracking/,test_tracker.py test_user_overrides.py)
 
 test-quick: $(DEV) ## Run the tests of the pure parts, in under a minute
 	$(BIN)/python -m pytest $(QUICK) $(ARGS)
