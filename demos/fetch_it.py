@@ -1,8 +1,8 @@
-r"""Fetch what is looked at for long enough, in the robot's frame where the stream has it: a simulated gripper.
+r"""Fetch an object that the eyes have locked, in the robot's frame where the stream has it: a simulated gripper.
 
 gazecast simulate --scene table --calibrations table                               # each in a terminal of its own
 gazecast run --source pupil://127.0.0.1:50020 --camera table/camera.json --depth pupil: --requests \
-    --set tracker.dwell.steps=false                                          # the box, however long it is looked at
+    --set tracker.dwell.steps=false                                          # the box, not a part of it
 python demos/fetch_it.py --once --out fetch.png
 """
 
@@ -28,25 +28,26 @@ def main() -> None:
     flags.add_argument("--stream", default="tcp://127.0.0.1:5571", help="of gazecast run")
     flags.add_argument("--requests", default="tcp://127.0.0.1:5572", help="of gazecast run --requests")
     flags.add_argument("--look", type=float, default=1.0, metavar="S", help="fetch what is locked for so long; 1")
-    flags.add_argument("--once", action="store_true", help="one thing; else until Ctrl-C")
+    flags.add_argument("--once", action="store_true", help="one object; else until Ctrl-C")
     flags.add_argument("--out", type=Path, metavar="FILE.png", help="draw the last one")
     args, gripper = flags.parse_args(), Gripper()
     with MaskSubscriber(args.stream, ("object3d", "health")) as stream, Requester(args.requests) as run:
-        while not fetched(stream, run, gripper, args.look, args.out) or not args.once:
+        while not fetch_object(stream, run, gripper, args.look, args.out) or not args.once:
             pass
 
 
-def fetched(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: float, out: Path | None) -> bool:
-    """Go to the next thing, close, and go home; False if that had to be given up."""
-    grasp = looked_at(stream, look_s)
+def fetch_object(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: float, out: Path | None) -> bool:
+    """Fetch the next object and go home; False if the object or the stream was lost."""
+    grasp = wait_for_grasp(stream, look_s)
     try:
-        run.hold(grasp.thing.object)
+        run.hold(grasp.message.object)
         picture = run.snapshot()
         for where in ("above_m", "centre_m"):
-            grasp = follow(stream, gripper, grasp, where)
+            grasp = follow_object(stream, gripper, grasp, where)
         gripper.opening_m = grasp.width_m
-        print(json.dumps({"object": grasp.thing.object, "frame": grasp.thing.frame.index, "frame_id": grasp.frame_id,
-                          "at_m": gripper.path_m[-1].tolist(), "width_m": grasp.width_m}), flush=True)  # fmt: skip
+        print(json.dumps({"object": grasp.message.object, "frame": grasp.message.frame.index,
+                          "frame_id": grasp.frame_id, "at_m": gripper.path_m[-1].tolist(),
+                          "width_m": grasp.width_m}), flush=True)  # fmt: skip
         return out is None or draw(out, picture, grasp, gripper)
     except (LookupError, WireError) as reason:
         print(f"given up: {reason}", file=sys.stderr)
@@ -57,34 +58,34 @@ def fetched(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: fl
         gripper.go_home()
 
 
-def looked_at(stream: MaskSubscriber, look_s: float) -> Grasp:
-    """Wait for a thing that is locked, and of one size, for so long; it must fit between the fingers."""
+def wait_for_grasp(stream: MaskSubscriber, look_s: float) -> Grasp:
+    """Wait for an object that was locked, with a constant size, for `look_s`; it must fit between the fingers."""
     since = None
     while True:
-        if (thing := stream.newest("object3d", timeout_s=SILENCE_S)) is None:
+        if (message := stream.newest("object3d", timeout_s=SILENCE_S)) is None:
             health = stream.newest("health", timeout_s=0)
             print(f"waiting: {health.reason or health.state if health else 'no stream'}", file=sys.stderr)
-        grasp = Grasp.of(thing) if thing is not None and thing.state == "locked" else None
+        grasp = Grasp.of(message) if message is not None and message.state == "locked" else None
         if grasp is None or grasp.width_m > OPEN_M:
             since = None
-        elif since is None or thing.object != since.thing.object or abs(grasp.width_m - since.width_m) > SAME_M:
+        elif since is None or message.object != since.message.object or abs(grasp.width_m - since.width_m) > SAME_M:
             since = grasp
-        elif thing.captured_ns - since.thing.captured_ns >= look_s * 1e9:
+        elif message.captured_ns - since.message.captured_ns >= look_s * 1e9:
             return grasp
 
 
-def follow(stream: MaskSubscriber, gripper: Gripper, grasp: Grasp, where: str) -> Grasp:
-    """Move to a place of the thing, and plan anew whenever it has moved; `LookupError` when it is lost."""
+def follow_object(stream: MaskSubscriber, gripper: Gripper, grasp: Grasp, where: str) -> Grasp:
+    """Move to a point of the grasp, and plan again whenever it has moved; raises `LookupError` when it is lost."""
     gripper.aim(getattr(grasp, where))
-    heard_s = time.monotonic()
+    received_s = time.monotonic()
     while gripper.move():
-        thing = stream.newest("object3d", timeout_s=0.02)
-        if thing is not None and (thing.object != grasp.thing.object or thing.state == "lost"):
-            raise LookupError(f"object {grasp.thing.object} was lost")
-        if thing is not None and (newest := Grasp.of(thing, grasp.frame_id)) is not None:
-            grasp, heard_s = newest, time.monotonic()
-        if time.monotonic() - heard_s > SILENCE_S:
-            raise LookupError(f"nothing was heard of object {grasp.thing.object} for {SILENCE_S:g} s")
+        message = stream.newest("object3d", timeout_s=0.02)
+        if message is not None and (message.object != grasp.message.object or message.state == "lost"):
+            raise LookupError(f"object {grasp.message.object} was lost")
+        if message is not None and (newest := Grasp.of(message, grasp.frame_id)) is not None:
+            grasp, received_s = newest, time.monotonic()
+        if time.monotonic() - received_s > SILENCE_S:
+            raise LookupError(f"nothing was received of object {grasp.message.object} for {SILENCE_S:g} s")
         if np.linalg.norm(getattr(grasp, where) - gripper.goal_m) > MOVED_M:
             gripper.aim(getattr(grasp, where))
     return grasp

@@ -1,4 +1,4 @@
-"""What stands for a robot in fetch_it.py: a gripper that knows of no obstacles, its grasp of a box, and a drawing."""
+"""Simulates the gripper of fetch_it.py: its motion without obstacles, its grasp of a box, and a drawing."""
 
 import time
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T - 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grasp:
-    """Of a box: above it, where the fingers still pass it; at its centre; fingers, (2, 3), when closed."""
+    """A grasp of a box. above_m: where the fingers still pass it. fingers_m: (2, 3), closed. corners_m: (8, 3)."""
 
-    thing: Object3dMessage
+    message: Object3dMessage
     frame_id: str
     centre_m: np.ndarray
     above_m: np.ndarray
@@ -31,30 +31,30 @@ class Grasp:
     corners_m: np.ndarray
 
     @classmethod
-    def of(cls, thing: Object3dMessage, frame_id: str = "") -> Self | None:
-        """From above in the robot's frame, from where the camera is in the camera's; None without a pose in it."""
-        place = next((p for p in (thing.robot, thing.place) if p and frame_id in ("", p.frame_id)), None)
-        if place is None or place.position is None or place.orientation is None or thing.extents is None:
+    def of(cls, message: Object3dMessage, frame_id: str = "") -> Self | None:
+        """Plan a grasp from above in the robot's frame, or from the camera in its own; None without a pose."""
+        place = next((p for p in (message.robot, message.place) if p and frame_id in ("", p.frame_id)), None)
+        if place is None or place.position is None or place.orientation is None or message.extents is None:
             return None
-        pose, extents_m = RigidTransform.from_quaternion(place.orientation, place.position), np.array(thing.extents)
-        up = np.array([0.0, 0.0, 1.0]) if place is thing.robot else -pose.translation_m
+        pose, extents_m = RigidTransform.from_quaternion(place.orientation, place.position), np.array(message.extents)
+        up = np.array([0.0, 0.0, 1.0]) if place is message.robot else -pose.translation_m
         down = int(np.abs(up @ pose.rotation).argmax())  # of the box's axes, the one that the fingers come along
         along = min({0, 1, 2} - {down}, key=lambda axis: extents_m[axis])  # and the one that they close on
         approach = pose.rotation[:, down] * np.sign(up @ pose.rotation[:, down])
         above_m = pose.translation_m + approach * (extents_m[down] / 2 + STANDOFF_M)
         corners_m, ends = pose.apply(CORNERS * extents_m), np.outer([-0.5, 0.5], np.eye(3)[along] * extents_m)
-        return cls(thing, place.frame_id, pose.translation_m, above_m, extents_m[along], pose.apply(ends), corners_m)
+        return cls(message, place.frame_id, pose.translation_m, above_m, extents_m[along], pose.apply(ends), corners_m)
 
 
 class Gripper:
-    """A point between two fingers, which goes with the least jerk from any place and speed (Flash and Hogan, 1985)."""
+    """A point between two fingers that moves with the least jerk (Flash and Hogan, 1985)."""
 
     def __init__(self) -> None:
         self.path_m, self.plans, self.opening_m, self.goal_m = [HOME_M], 0, OPEN_M, HOME_M
         self._curve, self._began_s, self._lasts_s = np.vstack([HOME_M, np.zeros((5, 3))]), 0.0, 1.0
 
     def aim(self, goal_m: np.ndarray) -> None:
-        """From now on go there, without a jerk."""
+        """Plan a smooth motion to a goal from the present position and speed."""
         part, lasts_s = self._part(), self._lasts_s
         place, speed, push = (polyval(part, polyder(self._curve, m)) / lasts_s**m for m in range(3))
         lasts_s = max(0.3, 1.875 * float(np.linalg.norm(goal_m - place)) / MOST_M_S)
@@ -64,13 +64,13 @@ class Gripper:
         self._began_s, self._lasts_s, self.goal_m, self.plans = time.monotonic(), lasts_s, goal_m, self.plans + 1
 
     def move(self) -> bool:
-        """Be where it is time to be; False when it has arrived."""
+        """Move to the planned position of this time; False when it has arrived."""
         part = self._part()
         self.path_m.append(polyval(part, self._curve))
         return part < 1
 
     def go_home(self) -> None:
-        """Go there and open."""
+        """Return home and open the fingers."""
         self.aim(HOME_M)
         while self.move():
             time.sleep(0.02)
@@ -81,7 +81,7 @@ class Gripper:
 
 
 def draw(out: Path, picture: RequestedFrame, grasp: Grasp, gripper: Gripper) -> bool:
-    """Write what the camera saw, and the way there from two sides, as a PNG."""
+    """Write the camera's picture, and the path from two sides, as a PNG."""
     figure = new_figure(1260, 440)
     write(figure, 30, 34, f"in {grasp.frame_id}, closed to {1000 * gripper.opening_m:.0f} mm", size=16, bold=True)
     light = np.where(picture.mask if picture.mask is not None else True, 1.0, 0.45)[..., None]

@@ -1,4 +1,4 @@
-"""Say where on a monitor somebody looks: JSON lines, in the monitor's pixels, from a headset and four AprilTags.
+"""Print gaze on a monitor: JSON lines, in the monitor's pixels, from a headset and four AprilTags.
 
 python demos/on_screen.py --markers tags.png             # show this picture full screen; or put tags round the monitor
 python demos/on_screen.py --source pupil://127.0.0.1:50020 --camera camera.json --calibration gaze.json
@@ -27,7 +27,7 @@ from realtime.types import Frame, GazeSample, GazeSource
 
 
 def main() -> None:
-    """Write the picture of tags, or follow the gaze until the source ends or Ctrl-C."""
+    """Write the picture of tags, or print gaze until the source ends or Ctrl-C."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--screen", default="1920x1080", help="of the monitor, px (default 1920x1080)")
     flags.add_argument("--tag", type=float, default=160, help="side of its black square, px of the monitor; 160")
@@ -44,15 +44,15 @@ def main() -> None:
         flags.error(f"--screen wants WIDTHxHEIGHT, got {args.screen!r}")
     screen = ScreenPlane.with_corner_markers((int(wide), int(high)), args.tag, gap=args.gap)
     if args.markers:
-        cv2.imwrite(str(args.markers), drawn(screen))
+        cv2.imwrite(str(args.markers), draw_tags(screen))
     elif not (args.source and args.camera):
         flags.error("give --source and --camera, or --markers")
     else:
-        follow(args, screen)
+        follow_gaze(args, screen)
 
 
-def drawn(screen: ScreenPlane) -> np.ndarray:
-    """A white monitor with its tags; those that lie outside it are missing."""
+def draw_tags(screen: ScreenPlane) -> np.ndarray:
+    """Draw a white monitor with its tags; those that lie outside it are missing."""
     wide, high = (round(side) for side in screen.size)
     out = np.full((high, wide), 255, np.uint8)
     for number, corners in screen.markers.items():
@@ -63,17 +63,17 @@ def drawn(screen: ScreenPlane) -> np.ndarray:
     return out
 
 
-def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
-    """Print every look that falls on the plane of the screen, and why there are none where there are none."""
+def follow_gaze(args: argparse.Namespace, screen: ScreenPlane) -> None:
+    """Print every gaze sample on the plane of the screen, and each reason why there are none."""
     frames = open_frames(args.source)
     gaze: GazeSource = open_gaze(args.gaze or args.source, frames)
     loaded = load_gaze_calibration(args.calibration, args.source) if args.calibration else None
     if loaded is not None:
         gaze = CalibratedGaze(gaze, loaded.calibration, learn=False)
-    newest, looks, said = Latest[Frame](), BoundedQueue[GazeSample](1000), ""
+    newest, samples, printed = Latest[Frame](), BoundedQueue[GazeSample](1000), ""
     tracker: ScreenTracker | None = None
     try:
-        gaze.start(looks.put)
+        gaze.start(samples.put)
         frames.start(newest.put)
         while (frame := newest.get(0.1)) is not None or frames.status().state not in ("ended", "failed"):
             if frame is not None:
@@ -83,11 +83,11 @@ def follow(args: argparse.Namespace, screen: ScreenPlane) -> None:
                         loaded.check_frame_size(frame.size)
                 tracker.update_markers(detect_markers(frame.image), frame.captured_ns / 1e9)
                 size = frame.size
-            if (reason := tracker.reason if tracker else frames.status().reason) != said:
-                print(said := reason, file=sys.stderr, flush=True)
+            if (reason := tracker.reason if tracker else frames.status().reason) != printed:
+                print(printed := reason, file=sys.stderr, flush=True)
             if tracker is None:
                 continue
-            for sample in looks.drain():
+            for sample in samples.drain():
                 at = tracker.locate_gaze(sample.to_px(size), sample.captured_ns / 1e9)
                 if at is not None and sample.confidence >= 0.6:
                     row = {"timestamp": sample.timestamp, "x": at.x, "y": at.y, "on_screen": at.is_on_screen}

@@ -1,7 +1,7 @@
 """Publish gazecast's stream as ROS 2 topics: python3 demos/ros2_node.py [tcp://HOST:PORT], where ROS 2 is sourced.
 
-Not run in a ROS 2 graph here, only with a stand-in for rclpy; the bytes that it publishes are those of the bags and of
-Foxglove, which other readers were shown to read. Needs vision_msgs, and gazecast[robotics] in ROS's Python.
+Tested with a stand-in for rclpy only, not in a ROS 2 graph; the bytes that it publishes are those of the bags and of
+Foxglove, which independent readers have read. Needs vision_msgs, and gazecast[robotics] in ROS's Python.
 """
 
 import contextlib
@@ -27,19 +27,19 @@ def main(*endpoint: str) -> None:
                 for topic, kind in TOPICS.items():
                     name = name_ros_topic(health.stream, topic)
                     outputs[topic] = node.create_publisher(get_message(kind), name, QoSProfile(depth=5))
-            if health and not 0 <= last <= health.seq:  # a run begins, perhaps as its machine did: its clock is another
+            if health and not 0 <= last <= health.seq:  # a new run, perhaps on a rebooted machine: its clock differs
                 # Stamps are times of capture: this machine's wall clock must agree with that of the run's machine.
-                said = MessageTranslator(
+                translator = MessageTranslator(
                     health.wall_ns, is_wanted=lambda topic: outputs[topic].get_subscription_count() > 0
                 )
             last = health.seq if health else last
             if not outputs:
                 node.get_logger().info("waiting for gazecast run", once=True)
                 continue
-            mask, thing = stream.newest("mask", timeout_s=0.05), stream.newest("object3d", timeout_s=0)
+            mask, object3d = stream.newest("mask", timeout_s=0.05), stream.newest("object3d", timeout_s=0)
             for message in (
-                *(said.translate_mask(mask) if mask else ()),
-                *(said.translate_object3d(thing) if thing else ()),
+                *(translator.translate_mask(mask) if mask else ()),
+                *(translator.translate_object3d(object3d) if object3d else ()),
             ):
                 outputs[message.topic].publish(message.cdr)  # rclpy takes bytes as they are
 

@@ -1,4 +1,4 @@
-"""Print and show what is looked at: python demos/watch.py [tcp://HOST:PORT]. Without a screen it writes overlay.jpg."""
+"""Print and show masks: python demos/watch.py [tcp://HOST:PORT]. Without a screen it writes overlay.jpg."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The whole demo: a simulated table, a run that answers, and where the gripper stopped; and what it does on its own."""
+"""Tests where the gripper stops with a simulated table and a run, and its motion alone."""
 
 import json
 import os
@@ -29,7 +29,7 @@ NEAR_M = 0.01
 
 
 class View:
-    """Knows where the run is, once it is there."""
+    """Stores the endpoint of the run."""
 
     def __init__(self):
         self.progress, self.endpoint, self.lines = ProgressReporter(), "", []
@@ -49,7 +49,7 @@ def fetch(*flags):
     )
 
 
-def test_the_gripper_stops_at_what_is_looked_at(tmp_path):
+def test_the_gripper_stops_at_the_selected_object(tmp_path):
     camera, robot = write_calibrations(tmp_path)
     device, stop, view = SimulatedTracker(TableClip(), port=0, blink_every_s=0), threading.Event(), View()
     config = load_config(None, {
@@ -66,8 +66,8 @@ def test_the_gripper_stops_at_what_is_looked_at(tmp_path):
         answers = next(line for line in view.lines if "answering" in line).split()[-1]
         out = tmp_path / "fetch.png"
         done = fetch("--stream", view.endpoint, "--requests", answers, "--look", 0.3, "--once", "--out", out)
-        with Requester(answers, timeout_s=60) as asked:
-            assert not asked.status()["held"]  # it has let go
+        with Requester(answers, timeout_s=60) as requester:
+            assert not requester.status()["held"]  # the object was released
     finally:
         stop.set()
         thread.join(60)
@@ -84,7 +84,7 @@ def test_the_gripper_stops_at_what_is_looked_at(tmp_path):
 
 @pytest.fixture
 def demo(monkeypatch):
-    """The demo's modules, as they find each other when it is run."""
+    """The demo's modules, imported as the demo imports them."""
     monkeypatch.syspath_prepend(str(DEMOS))
     import fetch_it
     import gripper
@@ -96,8 +96,8 @@ def demo(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
 
 
-def thing(x_m, state="held", *, robot=True, number=1):
-    """A box of 12 x 7 x 6 cm that lies on its largest side, in both frames where it says so."""
+def make_object3d(x_m, state="held", *, robot=True, number=1):
+    """A box of 12 x 7 x 6 cm that lies on its largest side, in the camera's frame, and with `robot` in the base."""
     base = ObjectPose("base", position=(x_m, 0.1, 0.03), orientation=(0.0, 0.0, 0.0, 1.0)) if robot else None
     seen = ObjectPose("c_optical_frame", position=(0.0, 0.0, 0.8), orientation=(1.0, 0.0, 0.0, 0.0))
     return Object3dMessage(
@@ -106,30 +106,33 @@ def thing(x_m, state="held", *, robot=True, number=1):
 
 
 class Stream:
-    """What the stream says next, a fiftieth of a second after the last; None where it says nothing."""
+    """A stream whose messages are 0.02 s apart; None after the last."""
 
-    def __init__(self, said, now_s):
-        self.said, self.now_s = said, now_s
+    def __init__(self, messages, now_s):
+        self.messages, self.now_s = messages, now_s
 
     def newest(self, topic, timeout_s):
         self.now_s[0] += 0.02
-        return next(self.said, None)
+        return next(self.messages, None)
 
 
-def test_it_comes_from_above_and_closes_on_the_shorter_side(demo):
-    grasp = demo.arm.Grasp.of(thing(0.4))
+def test_a_grasp_comes_from_above_and_closes_on_the_shorter_side(demo):
+    grasp = demo.arm.Grasp.of(make_object3d(0.4))
     np.testing.assert_allclose(grasp.centre_m, [0.4, 0.1, 0.03])
     np.testing.assert_allclose(grasp.above_m, [0.4, 0.1, 0.06 + demo.arm.STANDOFF_M])
     assert grasp.width_m == 0.07
     np.testing.assert_allclose(sorted(grasp.fingers_m[:, 1]), [0.065, 0.135])
-    seen = demo.arm.Grasp.of(thing(0.4, robot=False))
+    seen = demo.arm.Grasp.of(make_object3d(0.4, robot=False))
     np.testing.assert_allclose(seen.above_m, [0, 0, 0.8 - 0.03 - demo.arm.STANDOFF_M], atol=1e-9)  # towards the camera
-    assert demo.arm.Grasp.of(thing(0.4, robot=False), "base") is None  # frames are not mixed on the way
+    assert demo.arm.Grasp.of(make_object3d(0.4, robot=False), "base") is None  # frames are not mixed on the way
 
 
-def test_what_moves_is_followed_without_a_jerk(demo):
-    arm, places = demo.arm.Gripper(), iter([thing(0.4)] * 20 + [thing(0.5)] * 20 + [thing(0.45)] * 200)
-    grasp = demo.fetch.follow(Stream(places, demo.now_s), arm, demo.arm.Grasp.of(thing(0.4)), "centre_m")
+def test_a_moving_object_is_followed_smoothly(demo):
+    arm, places = (
+        demo.arm.Gripper(),
+        iter([make_object3d(0.4)] * 20 + [make_object3d(0.5)] * 20 + [make_object3d(0.45)] * 200),
+    )
+    grasp = demo.fetch.follow_object(Stream(places, demo.now_s), arm, demo.arm.Grasp.of(make_object3d(0.4)), "centre_m")
     np.testing.assert_allclose(arm.path_m[-1], [0.45, 0.1, 0.03], atol=1e-9)
     assert grasp.centre_m[0] == 0.45
     assert arm.plans == 3
@@ -139,34 +142,39 @@ def test_what_moves_is_followed_without_a_jerk(demo):
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("messages", "reason"),
     [
-        ([thing(0.4)] * 5 + [thing(0.4, "lost")], "object 1 was lost"),
-        ([thing(0.4)] * 5 + [thing(0.4, number=2)], "object 1 was lost"),
-        ([thing(0.9)] * 5, "nothing was heard of object 1 for 1 s"),
-        ([thing(0.9)] * 5 + [thing(0.9, robot=False)] * 200, "nothing was heard of object 1 for 1 s"),
+        ([make_object3d(0.4)] * 5 + [make_object3d(0.4, "lost")], "object 1 was lost"),
+        ([make_object3d(0.4)] * 5 + [make_object3d(0.4, number=2)], "object 1 was lost"),
+        ([make_object3d(0.9)] * 5, "nothing was received of object 1 for 1 s"),
+        (
+            [make_object3d(0.9)] * 5 + [make_object3d(0.9, robot=False)] * 200,
+            "nothing was received of object 1 for 1 s",
+        ),
     ],
 )
-def test_what_is_lost_is_given_up(demo, said, reason):
+def test_a_lost_object_ends_the_grasp(demo, messages, reason):
     with pytest.raises(LookupError, match=reason):
-        demo.fetch.follow(Stream(iter(said), demo.now_s), demo.arm.Gripper(), demo.arm.Grasp.of(thing(0.9)), "centre_m")
+        demo.fetch.follow_object(
+            Stream(iter(messages), demo.now_s), demo.arm.Gripper(), demo.arm.Grasp.of(make_object3d(0.9)), "centre_m"
+        )
 
 
-def test_when_the_run_dies_on_the_way_it_goes_home_all_the_same(demo, monkeypatch, capsys):
+def test_the_gripper_goes_home_when_the_run_ends(demo, monkeypatch, capsys):
     def gone():
         raise RequestTimeout("no answer")
 
     monkeypatch.setattr(demo.arm.time, "sleep", lambda seconds: demo.now_s.__setitem__(0, demo.now_s[0] + seconds))
     arm = demo.arm.Gripper()
-    stream = Stream(iter([thing(0.4, "locked")] * 9), demo.now_s)
-    dying = SimpleNamespace(hold=lambda thing: thing, snapshot=lambda: None, release=gone)
-    assert not demo.fetch.fetched(stream, dying, arm, 0.0, None)
-    assert "nothing was heard of object 1" in capsys.readouterr().err
+    stream = Stream(iter([make_object3d(0.4, "locked")] * 9), demo.now_s)
+    dying = SimpleNamespace(hold=lambda object_id: object_id, snapshot=lambda: None, release=gone)
+    assert not demo.fetch.fetch_object(stream, dying, arm, 0.0, None)
+    assert "nothing was received of object 1" in capsys.readouterr().err
     assert arm.goal_m is demo.arm.HOME_M
     assert not arm.move()
 
 
-def test_without_a_run_it_says_so():
+def test_a_missing_run_is_reported():
     done = fetch("--stream", "nowhere")
     assert done.returncode == 1
     assert "'nowhere' is no address" in done.stderr

@@ -1,4 +1,4 @@
-"""The whole demo: pictures of a monitor between tags, a tracker's trace, and where on the monitor that is."""
+"""Tests that a gaze trace becomes positions on a monitor that is seen between tags."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def camera(tmp_path: Path) -> Path:
     return tmp_path / "camera.json"
 
 
-def test_looks_become_places_on_the_monitor(tmp_path: Path, camera: Path) -> None:
+def test_gaze_samples_become_positions_on_the_monitor(tmp_path: Path, camera: Path) -> None:
     assert demo("--markers", tmp_path / "tags.png").returncode == 0
     monitor = np.asarray(cv2.imread(str(tmp_path / "tags.png")))
     assert monitor.shape == (SCREEN[1], SCREEN[0], 3)
@@ -51,14 +51,14 @@ def test_looks_become_places_on_the_monitor(tmp_path: Path, camera: Path) -> Non
     trace.write_text("\n".join(["timestamp,x,y,confidence", *rows]))
     done = demo("--source", f"file:{clip}?fps=24", "--gaze", f"trace:{trace}", "--camera", camera)
     assert done.returncode == 0, done.stderr
-    looks = [json.loads(line) for line in done.stdout.splitlines()]
-    assert 5 < len(looks) <= 25  # those without confidence are left out
-    assert all(look["on_screen"] for look in looks)
-    found = np.median([(look["x"], look["y"]) for look in looks], axis=0)
+    samples = [json.loads(line) for line in done.stdout.splitlines()]
+    assert 5 < len(samples) <= 25  # those without confidence are left out
+    assert all(sample["on_screen"] for sample in samples)
+    found = np.median([(sample["x"], sample["y"]) for sample in samples], axis=0)
     assert found == pytest.approx(wanted, abs=2.0)
 
 
-def test_what_is_missing_is_one_line(tmp_path: Path, camera: Path) -> None:
+def test_a_missing_file_is_reported_in_one_line(tmp_path: Path, camera: Path) -> None:
     done = demo("--source", "file:/nowhere.mp4", "--gaze", "trace:x.csv", "--camera", camera)
     assert done.returncode == 1
     assert done.stderr.startswith("on_screen: ")

@@ -1,4 +1,4 @@
-"""The node, with a stand-in for rclpy: what it publishes where, as bytes."""
+"""Tests the node's topics and bytes with a stand-in for rclpy."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ HEALTH = HealthMessage("running", "", {}, {}, {}, 1.0, {}, WALL_NS)
 UNREAD = {"camera_info", "label", "image/compressed", "overlay/compressed"}
 
 
-class Ros:
-    """As much of rclpy as the node uses."""
+class RosStub:
+    """The part of rclpy that the node uses."""
 
     def __init__(self) -> None:
         self.published: dict[str, tuple[str, bytes]] = {}
@@ -60,35 +60,35 @@ class Ros:
         return made
 
 
-def test_the_node_publishes_what_somebody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    ros = Ros()
+def test_the_node_publishes_topics_with_subscribers(monkeypatch: pytest.MonkeyPatch) -> None:
+    ros = RosStub()
     for name, module in ros.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     publisher = PublisherSocket("tcp://127.0.0.1:*")
-    broadcasts = [MessagePublisher(publisher, "eyes", lambda: 0)]
-    for _ in range(9):  # unheard, so that this run's numbers are above those of the next
-        broadcasts[0].publish("health", HEALTH.to_fields())
+    publishers = [MessagePublisher(publisher, "eyes", lambda: 0)]
+    for _ in range(9):  # before the node subscribes, so that this run's numbers are above those of the next
+        publishers[0].publish("health", HEALTH.to_fields())
     thread = threading.Thread(target=runpy.run_path(str(DEMO))["main"], args=(publisher.endpoint,), daemon=True)
     thread.start()
     expected = {name_ros_topic("eyes", topic) for topic in TOPICS.keys() - UNREAD}
 
-    def said() -> bool:
+    def has_published_all() -> bool:
         for topic, message in (("health", HEALTH), ("mask", mask(1)), ("object3d", solid(1))):
-            broadcasts[-1].publish(topic, message.to_fields())
+            publishers[-1].publish(topic, message.to_fields())
         return ros.published.keys() == expected
 
-    def stamped(wall_ns: int) -> bool:
-        broadcasts[-1].publish("mask", mask(1).to_fields())
+    def is_stamped(wall_ns: int) -> bool:
+        publishers[-1].publish("mask", mask(1).to_fields())
         image = message_types.load_types().deserialize_cdr(ros.published["/eyes/mask"][1], "sensor_msgs/msg/Image")
         return image.header.stamp.sec * 10**9 + image.header.stamp.nanosec == captured_ns(1) + wall_ns
 
     try:
-        eventually(said, "all was published")
-        assert stamped(WALL_NS)
-        broadcasts.append(MessagePublisher(publisher, "eyes", lambda: 0))
+        eventually(has_published_all, "all was published")
+        assert is_stamped(WALL_NS)
+        publishers.append(MessagePublisher(publisher, "eyes", lambda: 0))
         rebooted = WALL_NS + 86_400 * 10**9
-        broadcasts[-1].publish("health", dataclasses.replace(HEALTH, wall_ns=rebooted).to_fields())
-        eventually(lambda: stamped(rebooted), "the stamps of the next run")
+        publishers[-1].publish("health", dataclasses.replace(HEALTH, wall_ns=rebooted).to_fields())
+        eventually(lambda: is_stamped(rebooted), "the stamps of the next run")
     finally:
         ros.over.set()
         thread.join(60)

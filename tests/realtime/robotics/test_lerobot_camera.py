@@ -1,4 +1,4 @@
-"""The camera for LeRobot, as a plain SUB socket with its options finds it."""
+"""Tests the LeRobot camera with a plain SUB socket that has LeRobot's options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.realtime.robotics.ros2.cdr_reader import SIZE, WALL_NS, captured_ns, 
 from tests.realtime.waiting import eventually
 
 
-def shown(index: int) -> FrameResult:
+def frame_result(index: int) -> FrameResult:
     image = np.full((SIZE[1], SIZE[0], 3), 40 + 40 * index, np.uint8)
     return FrameResult(Frame(image, index, index / 30, captured_ns(index), captured_ns(index)), mask(index))
 
@@ -35,7 +35,7 @@ def camera() -> Iterator[LeRobotCamera]:
 
 @pytest.fixture
 def reader(camera: LeRobotCamera) -> Iterator[zmq.Socket[bytes]]:
-    """Set up in the way of LeRobot's `ZMQCamera`."""
+    """A socket with the options of LeRobot's `ZMQCamera`."""
     with zmq.Context() as context, context.socket(zmq.SUB) as reader:
         reader.setsockopt_string(zmq.SUBSCRIBE, "")
         reader.setsockopt(zmq.RCVTIMEO, 20_000)
@@ -46,30 +46,28 @@ def reader(camera: LeRobotCamera) -> Iterator[zmq.Socket[bytes]]:
         yield reader
 
 
-def test_a_frame_comes_with_its_mask_drawn_and_its_time_of_capture(
-    camera: LeRobotCamera, reader: zmq.Socket[bytes]
-) -> None:
+def test_a_frame_has_its_mask_drawn_and_its_time_of_capture(camera: LeRobotCamera, reader: zmq.Socket[bytes]) -> None:
     for index in (0, 1):
-        camera.on_mask(shown(index))
-        said = json.loads(reader.recv_string())
-        assert said.keys() == {"timestamps", "images"}
-        assert said["timestamps"] == {"gaze": (captured_ns(index) + WALL_NS) / 1e9}
-        packed = base64.b64decode(said["images"]["gaze"], validate=True)
+        camera.on_mask(frame_result(index))
+        message = json.loads(reader.recv_string())
+        assert message.keys() == {"timestamps", "images"}
+        assert message["timestamps"] == {"gaze": (captured_ns(index) + WALL_NS) / 1e9}
+        packed = base64.b64decode(message["images"]["gaze"], validate=True)
         image = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
-        truth = draw_overlay(shown(index).frame.image, mask(index))
+        truth = draw_overlay(frame_result(index).frame.image, mask(index))
         assert np.abs(image.astype(int) - truth).mean() < 8
-        assert np.abs(image.astype(int) - shown(index).frame.image).mean() > 10
+        assert np.abs(image.astype(int) - frame_result(index).frame.image).mean() > 10
 
 
-def test_nothing_is_drawn_for_nobody(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_drawn_without_subscribers(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lerobot_camera, "draw_overlay", lambda *args: pytest.fail("drawn"))
-    camera.on_mask(shown(0))
+    camera.on_mask(frame_result(0))
     eventually(lambda: not camera._results.has_value, "taken")
     camera.close()
     assert camera.problem() == ""
     eventually(lambda: not camera._thread.is_alive(), "ended")
 
 
-def test_a_port_in_use_is_told(camera: LeRobotCamera) -> None:
+def test_a_port_in_use_is_reported(camera: LeRobotCamera) -> None:
     with pytest.raises(TransportError, match="in use"):
         LeRobotCamera(camera.endpoint, "gaze", WALL_NS)

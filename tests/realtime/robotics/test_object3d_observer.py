@@ -1,4 +1,4 @@
-"""The thread that places: beside the loop, never in its way; and the whole of it as a user starts it."""
+"""Tests that `object3d` is published without delaying the loop, also in a whole run."""
 
 import sys
 import threading
@@ -36,8 +36,8 @@ class Sent:
         return True
 
 
-class SlowPlacer:
-    """Holds every mask until it is let go on, and fails where told to."""
+class SlowLocalizer:
+    """A localizer that waits until `go_on` is set, and raises `error` if there is one."""
 
     def __init__(self):
         self.entered, self.go_on = threading.Event(), threading.Event()
@@ -70,70 +70,70 @@ class NoDepth:
 
 
 @pytest.fixture
-def space():
-    sent, placer, refused = Sent(), SlowPlacer(), []
+def observer_parts():
+    sent, localizer, refused = Sent(), SlowLocalizer(), []
     observer = Object3dObserver(
-        placer, NoDepth(), DepthSettings(), MessagePublisher(sent, "test", time.monotonic_ns), refuse=refused.append
+        localizer, NoDepth(), DepthSettings(), MessagePublisher(sent, "test", time.monotonic_ns), refuse=refused.append
     )
     observer.start()
-    yield observer, placer, sent, refused
-    placer.go_on.set()
+    yield observer, localizer, sent, refused
+    localizer.go_on.set()
     with promptly():
         observer.close()
     observer.close()
 
 
-def shown(number):
+def frame_result(number):
     now = frame(number)
     return FrameResult(now, message(now))
 
 
-def test_a_slow_placer_costs_masks_not_the_loop(space):
-    observer, placer, sent, _ = space
-    observer.on_mask(shown(0))
-    assert placer.entered.wait(60)
+def test_a_slow_localizer_drops_masks_and_does_not_delay_the_loop(observer_parts):
+    observer, localizer, sent, _ = observer_parts
+    observer.on_mask(frame_result(0))
+    assert localizer.entered.wait(60)
     with promptly():
         for number in range(1, 50):
-            observer.on_mask(shown(number))
-    placer.go_on.set()
+            observer.on_mask(frame_result(number))
+    localizer.go_on.set()
     eventually(lambda: len(sent.messages) == 2)
-    assert [said.frame.index for said in sent.messages] == [0, 49]
+    assert [message.frame.index for message in sent.messages] == [0, 49]
     assert observer.drop_counts() == {"object3d.superseded": 48, "object3d.failed": 0, "depth.size": 2}
     assert observer.problem() == "depth: no device"
     assert sent.messages[0].reason == "no depth within 25 ms of this frame"
 
 
-def test_one_frames_trouble_is_counted_and_ends_nothing(space):
-    observer, placer, sent, refused = space
-    placer.go_on.set()
-    placer.error = RuntimeError("odd")
-    observer.on_mask(shown(0))
+def test_a_failed_frame_is_counted_and_ends_nothing(observer_parts):
+    observer, localizer, sent, refused = observer_parts
+    localizer.go_on.set()
+    localizer.error = RuntimeError("odd")
+    observer.on_mask(frame_result(0))
     eventually(lambda: observer.drop_counts()["object3d.failed"] == 1)
     assert "object3d: odd" in observer.problem()
-    placer.error = None
-    observer.on_mask(shown(1))
+    localizer.error = None
+    observer.on_mask(frame_result(1))
     eventually(lambda: len(sent.messages) == 1)
     assert "odd" not in observer.problem()
-    placer.error = CalibrationError("the camera's file is for another size")
-    observer.on_mask(shown(2))
+    localizer.error = CalibrationError("the camera's file is for another size")
+    observer.on_mask(frame_result(2))
     eventually(lambda: refused == ["the camera's file is for another size"])
 
 
-def test_depth_that_never_fits_is_told_until_it_does(space):
-    observer, placer, sent, _ = space
-    placer.go_on.set()
+def test_depth_that_does_not_fit_is_reported_until_it_does(observer_parts):
+    observer, localizer, sent, _ = observer_parts
+    localizer.go_on.set()
     observer._depth.state = "running"
-    for count, (number, found, says) in enumerate([
+    for count, (number, found, expected) in enumerate([
         (0, None, ""),
         (70, None, "depth: none within 25 ms of a frame for 2 s"),
         (71, (120, 160), "depth is 160 x 120, its camera 320 x 240; align it"),
         (72, (240, 320), ""),
     ], 1):  # fmt: skip
         observer._depth.found = found and DepthFrame(np.zeros(found, np.float32), 0.0, 0)
-        observer.on_mask(shown(number))
+        observer.on_mask(frame_result(number))
         eventually(lambda count=count: len(sent.messages) == count)
-        assert observer.problem().startswith(says)
-        assert bool(says) == bool(observer.problem())
+        assert observer.problem().startswith(expected)
+        assert bool(expected) == bool(observer.problem())
 
 
 def camera_file(path, size=scene.SIZE):
@@ -145,7 +145,7 @@ def camera_file(path, size=scene.SIZE):
     return path
 
 
-class Quiet:
+class QuietView:
     """A view that shows nothing."""
 
     def __init__(self):
@@ -168,12 +168,12 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
         "depth": {"source": f"file:{tmp_path / 'depth'}"}, "publish": {"endpoint": "tcp://127.0.0.1:0"},
         "record": {"file": str(tmp_path / "run.mcap")},
     }  # fmt: skip
-    run(load_config(None, flags), Quiet())
+    run(load_config(None, flags), QuietView())
     recorded = RecordingReader(tmp_path / "run.mcap")
-    said = [read_message(entry.topic, entry.data) for entry in recorded.read_entries(("object3d",))]
-    placed = [message for message in said if message.method == "depth"]
-    assert len(placed) > 2
-    for message_ in placed:
+    messages = [read_message(entry.topic, entry.data) for entry in recorded.read_entries(("object3d",))]
+    located = [message for message in messages if message.method == "depth"]
+    assert len(located) > 2
+    for message_ in located:
         x, _ = scene.centre(message_.frame.index)
         assert message_.place.frame_id == "scene_optical_frame"
         assert message_.place.centroid == pytest.approx(((x - 159.5) * 0.9 / 260, 0.5 * 0.9 / 260, 0.9), abs=0.03)
@@ -182,7 +182,7 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "expected"),
     [
         (("--depth", "pupil:"), "depth needs the calibration of the frames' camera: give --camera FILE"),
         (("--camera", "/nowhere.json"), "cannot read /nowhere.json"),
@@ -195,11 +195,11 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
         (("--set", "objects.cloud.erode_px=-1"), "erode_px must be 0 to 50"),
     ],
 )
-def test_what_cannot_be_is_told_before_the_start(argv, says, capsys, monkeypatch):
+def test_invalid_settings_are_reported_before_the_start(argv, expected, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "open3d", None)
     assert main(["run", "--source", "pupil://127.0.0.1:1", "--engine", "fake", "--publish", "tcp://127.0.0.1:0",
                  *argv]) == 2  # fmt: skip
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_depth_of_another_size_needs_registration(tmp_path):

@@ -1,4 +1,4 @@
-"""What a run publishes in others' formats."""
+"""Tests the outputs of a run for other programs."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from tests.realtime.scene import write_clip
 from tests.realtime.waiting import eventually
 
 
-def test_nothing_is_opened_unasked() -> None:
+def test_no_output_is_opened_by_default() -> None:
     with ExitStack() as stack:
         assert open_robot_outputs(RunConfig(), None, stack, pytest.fail) == []
 
 
-def test_what_is_asked_for_is_opened_told_and_closed() -> None:
+def test_configured_outputs_are_opened_reported_and_closed() -> None:
     pytest.importorskip("rosbags", reason="ROS 2 messages need rosbags: pip install -e '.[robotics]'")
     pytest.importorskip("foxglove", reason="Foxglove's server needs foxglove-sdk: pip install -e '.[robotics]'")
-    config, told = RunConfig(publish=PublishConfig(foxglove="0", lerobot="tcp://127.0.0.1:0")), list[str]()
+    config, lines = RunConfig(publish=PublishConfig(foxglove="0", lerobot="tcp://127.0.0.1:0")), list[str]()
     with ExitStack() as stack:
-        foxglove, lerobot = open_robot_outputs(config, None, stack, told.append)
-        assert told == [f"for Foxglove: {foxglove.address}", f"for LeRobot: camera gazecast at {lerobot.endpoint}"]
+        foxglove, lerobot = open_robot_outputs(config, None, stack, lines.append)
+        assert lines == [f"for Foxglove: {foxglove.address}", f"for LeRobot: camera gazecast at {lerobot.endpoint}"]
         assert foxglove.address.startswith("ws://127.0.0.1:")
-    for tap in (foxglove, lerobot):
-        eventually(lambda tap=tap: not tap._thread.is_alive(), "ended")
+    for observer in (foxglove, lerobot):
+        eventually(lambda observer=observer: not observer._thread.is_alive(), "ended")
 
 
-def test_a_port_that_is_taken_ends_the_run_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_ends_the_run_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip, trace = write_clip(tmp_path, 2)
     with ExitStack() as stack:
         config = RunConfig(publish=PublishConfig(lerobot="tcp://127.0.0.1:0"))
-        (taken,) = open_robot_outputs(config, None, stack, lambda text: None)
+        (in_use,) = open_robot_outputs(config, None, stack, lambda text: None)
         run = ["run", "--engine", "fake", "--source", f"file:{clip}", "--gaze", f"trace:{trace}"]
-        assert main([*run, "--publish", "tcp://127.0.0.1:*", "--lerobot", taken.endpoint]) == 2
-    said = capsys.readouterr().err
-    assert taken.endpoint in said
-    assert "the port is in use" in said
+        assert main([*run, "--publish", "tcp://127.0.0.1:*", "--lerobot", in_use.endpoint]) == 2
+    errors = capsys.readouterr().err
+    assert in_use.endpoint in errors
+    assert "the port is in use" in errors

@@ -1,4 +1,4 @@
-"""Messages of ours, as a run publishes them, for tests of what is made of them."""
+"""Makes messages as a run publishes them, for tests of their translation to ROS 2."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def captured_ns(index: int) -> int:
     return CAPTURED_NS + index * 33_333_333
 
 
-def mask(index: int = 0, thing: int = 3, *, lost: bool = False) -> MaskMessage:
-    """A mask of noise in the left part of the picture, another one for each frame."""
+def mask(index: int = 0, object_id: int = 3, *, lost: bool = False) -> MaskMessage:
+    """A mask of noise in the left part of the picture, different for each frame."""
     pixels = np.zeros((SIZE[1], SIZE[0]), bool)
     pixels[5:40, 10:30] = np.random.default_rng(index).random((35, 20)) > 0.3
     pixels[5, 10] = pixels[39, 29] = True
     return MaskMessage(
         FrameRef(index, index / 30, *SIZE), KeyframeRef(index, index / 30), GazeRef(0.0, 20.0, 20.0, 0.9, 8.0), 3.0,
-        thing, "lost" if lost else "locked", 0.9, 0.8, None if lost else pixels,
+        object_id, "lost" if lost else "locked", 0.9, 0.8, None if lost else pixels,
         TimingNs(1, captured_ns(index) + 4_000_000, 3, 4), captured_ns(index),
     )  # fmt: skip
 
 
-def solid(index: int = 0, thing: int = 3) -> Object3dMessage:
+def solid(index: int = 0, object_id: int = 3) -> Object3dMessage:
     """A box with depth, as seen by the camera of a robot."""
-    turn = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
+    orientation = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
     covariance = (4e-6, 1e-6, 0.0, 1e-6, 5e-6, 0.0, 0.0, 0.0, 6e-6)
     return Object3dMessage(
-        FrameRef(index, index / 30, *SIZE), captured_ns(index), thing, "locked", "depth",
-        ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), covariance, (0.11, 0.21, 0.95), turn,
+        FrameRef(index, index / 30, *SIZE), captured_ns(index), object_id, "locked", "depth",
+        ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0), (0.1, 0.2, 0.9), covariance, (0.11, 0.21, 0.95), orientation,
             (0.0,) * 3),
         extents=(0.3, 0.2, 0.1), box="minimal", count=50, valid=0.9, voxel_m=0.005, camera=CAMERA,
         points=np.random.default_rng(index).normal(size=(50, 3)).astype(np.float32),
@@ -48,7 +48,7 @@ def solid(index: int = 0, thing: int = 3) -> Object3dMessage:
 
 
 def ray(index: int = 0) -> Object3dMessage:
-    """Only a direction: no depth was there."""
+    """A direction without depth."""
     place = ObjectPose(FRAME_ID, (0.0,) * 3, (0.0, 0.0, 1.0))
     return Object3dMessage(
         FrameRef(index, index / 30, *SIZE), captured_ns(index), 3, "locked", "ray", place, "no depth", camera=CAMERA

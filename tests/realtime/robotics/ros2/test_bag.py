@@ -1,4 +1,4 @@
-"""A recording as a bag, read by two readers that are not ours."""
+"""Tests the bag of a recording with two independent readers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture(index: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> RecordingReader:
-    """Frames, masks of objects 3 and 4, overlays and boxes, as a run puts them there."""
+    """A recording of frames, masks of objects 3 and 4, overlays and boxes, as a run writes it."""
     path = tmp_path_factory.mktemp("recording") / "run.mcap"
     file = RecordingFile(path, RecordingInfo(wall_ns=WALL_NS, stream="eyes", program="test"))
 
@@ -42,17 +42,17 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> RecordingReader:
             file.write_message(topic, at_ns + WALL_NS, payload)
             return True
 
-    broadcast = MessagePublisher(Sink(), "eyes", lambda: at_ns)
+    publisher = MessagePublisher(Sink(), "eyes", lambda: at_ns)
     for index in range(FRAMES):
         at_ns = captured_ns(index) + 4_000_000
         shot = Frame(picture(index), index, index / 30, captured_ns(index), at_ns)
         file.write_message(FRAME, at_ns + WALL_NS, pack_frame(shot, False, 90))
         at_ns += 9_000_000
-        thing = 3 if index < 3 else 4
-        broadcast.publish("mask", mask(index, thing, lost=index == 2).to_fields())
-        broadcast.publish("overlay", OverlayMessage(mask(index).frame, b"overlay").to_fields())
-        broadcast.publish("object3d", solid(index, thing).to_fields())
-    broadcast.publish("overlay", OverlayMessage(mask(900).frame, b"of a frame that is not here").to_fields())
+        object_id = 3 if index < 3 else 4
+        publisher.publish("mask", mask(index, object_id, lost=index == 2).to_fields())
+        publisher.publish("overlay", OverlayMessage(mask(index).frame, b"overlay").to_fields())
+        publisher.publish("object3d", solid(index, object_id).to_fields())
+    publisher.publish("overlay", OverlayMessage(mask(900).frame, b"of a frame that is not here").to_fields())
     file.close()
     return RecordingReader(path)
 
@@ -70,7 +70,7 @@ def stamp_ns(header: Any) -> int:
 
 
 def check(topic: str, message: Any, index: int) -> None:
-    """The same of each reader."""
+    """Check a message that either reader returned."""
     header = message.transforms[0].header if topic == "/tf" else message.header
     assert stamp_ns(header) == captured_ns(index) + WALL_NS
     assert header.frame_id == ("base_link" if topic == "/tf" else FRAME_ID)
@@ -91,7 +91,7 @@ def check(topic: str, message: Any, index: int) -> None:
         assert (list(message.d), message.distortion_model) == (list(solid().camera.coefficients), "plumb_bob")
 
 
-def test_rosbags_reads_it(bag: Path) -> None:
+def test_rosbags_reads_the_bag(bag: Path) -> None:
     from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
 
@@ -108,7 +108,7 @@ def test_rosbags_reads_it(bag: Path) -> None:
     assert seen == dict.fromkeys(TOPICS, FRAMES - 1)
 
 
-def test_mcap_reads_it_and_the_types_are_those_of_ros(bag: Path) -> None:
+def test_mcap_reads_the_bag_and_its_types_are_those_of_ros(bag: Path) -> None:
     mcap_ros2 = pytest.importorskip("mcap_ros2.decoder", reason="another reader: pip install mcap-ros2-support")
     from mcap.reader import make_reader
 
@@ -117,18 +117,18 @@ def test_mcap_reads_it_and_the_types_are_those_of_ros(bag: Path) -> None:
     with bag.open("rb") as file:
         reader = make_reader(file, decoder_factories=[mcap_ros2.DecoderFactory()])
         assert reader.get_header().profile == "ros2"
-        for schema, channel, said, message in reader.iter_decoded_messages():
+        for schema, channel, record, message in reader.iter_decoded_messages():
             topic = names[channel.topic]
             index = seen[topic] = seen.get(topic, -1) + 1
             assert channel.metadata["offered_qos_profiles"] == "[]"
-            assert (schema.encoding, channel.message_encoding, said.sequence) == ("ros2msg", "cdr", index)
+            assert (schema.encoding, channel.message_encoding, record.sequence) == ("ros2msg", "cdr", index)
             if schema.name in PUBLISHED:
                 assert channel.metadata["topic_type_hash"] == f"RIHS01_{PUBLISHED[schema.name]}"
             check(topic, message, index)
     assert seen == dict.fromkeys(TOPICS, FRAMES - 1)
 
 
-def test_labels_name_and_leave_out(recording: RecordingReader, tmp_path: Path) -> None:
+def test_labels_name_objects_and_leave_them_out(recording: RecordingReader, tmp_path: Path) -> None:
     from rosbags.highlevel import AnyReader
 
     labels = LabelFile({3: ObjectLabel("cup"), 4: ObjectLabel("", False)})
@@ -141,7 +141,7 @@ def test_labels_name_and_leave_out(recording: RecordingReader, tmp_path: Path) -
             assert (found.id, found.results[0].hypothesis.class_id) == ("3", "cup")
 
 
-def test_what_is_broken_off_leaves_nothing(recording: RecordingReader, tmp_path: Path) -> None:
+def test_an_interrupted_export_leaves_no_file(recording: RecordingReader, tmp_path: Path) -> None:
     def report(host_ns: int) -> None:
         raise KeyboardInterrupt
 
@@ -150,7 +150,9 @@ def test_what_is_broken_off_leaves_nothing(recording: RecordingReader, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_writes_it(recording: RecordingReader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_bag(
+    recording: RecordingReader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out.mcap"
     assert main(["export", str(recording.path), "--ros2", str(out)]) == 0
     assert f"{out}: {FRAMES * len(TOPICS)} messages on {len(TOPICS)} topics" in capsys.readouterr().out

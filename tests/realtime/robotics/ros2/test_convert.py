@@ -1,4 +1,4 @@
-"""What we say in ROS 2, as rosbags reads it back from the bytes."""
+"""Tests that rosbags reads the converted messages back from their bytes."""
 
 from __future__ import annotations
 
@@ -52,26 +52,26 @@ def test_a_header_has_the_time_to_the_nanosecond() -> None:
     assert (back.stamp.sec, back.stamp.nanosec, back.frame_id) == (1_700_000_000, 123, FRAME_ID)
 
 
-@given(pixels=hnp.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))), thing=st.integers(0, 10**6))
+@given(pixels=hnp.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))), object_id=st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)
-def test_masks_and_labels_keep_every_pixel(pixels: np.ndarray, thing: int) -> None:
+def test_masks_and_labels_keep_every_pixel(pixels: np.ndarray, object_id: int) -> None:
     frame = FrameRef(0, 0.0, pixels.shape[1], pixels.shape[0])
-    message = dataclasses.replace(mask(thing=thing), frame=frame, mask=pixels)
+    message = dataclasses.replace(mask(object_id=object_id), frame=frame, mask=pixels)
     grey = through(convert.mask_image(message, head()))
     assert (grey.height, grey.width, grey.encoding, grey.step) == (*pixels.shape, "mono8", pixels.shape[1])
     np.testing.assert_array_equal(grey.data.reshape(pixels.shape), pixels * np.uint8(255))
     label = through(convert.label_image(message, head()))
     assert (label.encoding, label.step, label.is_bigendian) == ("16UC1", 2 * pixels.shape[1], 0)
     values = label.data.view("<u2").reshape(pixels.shape)
-    np.testing.assert_array_equal(values, pixels * np.uint16(convert.label_value(thing)))
+    np.testing.assert_array_equal(values, pixels * np.uint16(convert.label_value(object_id)))
     assert np.array_equal(values > 0, pixels)
 
 
-def test_objects_have_different_labels_until_there_are_too_many() -> None:
-    assert [convert.label_value(thing) for thing in (1, 2, 65535, 65536)] == [1, 2, 65535, 1]
+def test_label_values_repeat_after_65535_objects() -> None:
+    assert [convert.label_value(object_id) for object_id in (1, 2, 65535, 65536)] == [1, 2, 65535, 1]
 
 
-def test_what_is_lost_is_an_empty_mask_and_no_detection() -> None:
+def test_a_lost_object_is_an_empty_mask_and_no_detection() -> None:
     lost = mask(lost=True)
     assert not through(convert.mask_image(lost, head())).data.any()
     assert through(convert.mask_image(lost, head())).data.size == SIZE[0] * SIZE[1]
@@ -105,7 +105,7 @@ def test_cameras(camera: CameraModel, model: str, coefficients: list[float]) -> 
     np.testing.assert_array_equal(info.r.reshape(3, 3), np.eye(3))
 
 
-def test_a_lens_that_ros_does_not_know_is_refused() -> None:
+def test_a_lens_without_a_model_in_ros_is_refused() -> None:
     @dataclasses.dataclass(frozen=True, slots=True)
     class Prism(PinholeCamera):
         _LENS = PinholeCamera._LENS._replace(lengths=(12,))
@@ -144,18 +144,18 @@ def test_points() -> None:
     np.testing.assert_array_equal(cloud.data.view("<f4").reshape(-1, 3), solid().points)
 
 
-def test_transforms_take_a_point_of_the_child_to_the_parent() -> None:
+def test_a_transform_maps_a_point_of_the_child_to_the_parent() -> None:
     pose = RigidTransform.from_rotvec((0.1, -0.5, 2.0), (1.0, 2.0, 3.0))
     to_robot = pose.translation_m.tolist(), pose.quaternion_xyzw.tolist()
     message = dataclasses.replace(solid(), robot_from_camera_m=to_robot[0], robot_from_camera_xyzw=to_robot[1])
     (found,) = through(convert.camera_transform(message, head())).transforms
     assert (found.header.frame_id, found.child_frame_id) == ("base_link", FRAME_ID)
-    turn, shift = found.transform.rotation, found.transform.translation
-    back = RigidTransform.from_quaternion((turn.x, turn.y, turn.z, turn.w), (shift.x, shift.y, shift.z))
+    rotation, shift = found.transform.rotation, found.transform.translation
+    back = RigidTransform.from_quaternion((rotation.x, rotation.y, rotation.z, rotation.w), (shift.x, shift.y, shift.z))
     np.testing.assert_allclose(back.apply([[0.3, 0.4, 0.5]]), pose.apply([[0.3, 0.4, 0.5]]), atol=1e-12)
 
 
-def test_a_missing_library_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     message_types.load_types.cache_clear()
     monkeypatch.setitem(sys.modules, "rosbags.typesys", None)
     with pytest.raises(Ros2Error, match=r"pip install -e '.\[robotics\]'"):

@@ -1,4 +1,4 @@
-"""What goes out on which topic, with which stamp."""
+"""Tests which messages are sent on which topic, with which stamp."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def header(outgoing):
         ("gazecast", "/tf", "/tf"),
     ],
 )
-def test_names_are_such_as_ros_allows(stream: str, topic: str, name: str) -> None:
+def test_topic_names_are_valid_in_ros(stream: str, topic: str, name: str) -> None:
     assert name_ros_topic(stream, topic) == name
 
 
-def test_everything_about_a_frame_has_its_stamp_and_the_cameras_frame() -> None:
+def test_all_messages_of_a_frame_have_its_stamp_and_the_cameras_frame() -> None:
     translator = MessageTranslator(WALL_NS, camera=CAMERA, camera_frame=FRAME_ID)
-    said = [
+    sent = [
         *translator.translate_image(b"jpeg", "jpeg", captured_ns(4)), *translator.translate_mask(mask(4)),
         *translator.translate_object3d(solid(4)),
         *translator.translate_image(b"jpeg", "jpeg", captured_ns(4), "overlay/compressed"),
     ]  # fmt: skip
-    assert {outgoing.topic for outgoing in said} == TOPICS.keys()
-    assert len(said) == len(TOPICS)  # camera_info once, not once a message
+    assert {outgoing.topic for outgoing in sent} == TOPICS.keys()
+    assert len(sent) == len(TOPICS)  # camera_info once, not once a message
     stamp_ns = captured_ns(4) + WALL_NS
-    for outgoing in said:
+    for outgoing in sent:
         stamp = header(outgoing).stamp
         assert outgoing.stamp_ns == stamp.sec * 10**9 + stamp.nanosec == stamp_ns
         assert header(outgoing).frame_id == ("base_link" if outgoing.topic == "/tf" else FRAME_ID)
@@ -63,7 +63,7 @@ def test_the_next_frame_has_its_own_camera_info() -> None:
     assert [info.stamp_ns - WALL_NS for info in infos] == [captured_ns(0), captured_ns(1)]
 
 
-def test_without_a_camera_none_is_told() -> None:
+def test_without_a_camera_there_is_no_camera_info() -> None:
     assert {outgoing.topic for outgoing in MessageTranslator(0).translate_mask(mask())} == {
         "mask",
         "label",
@@ -71,23 +71,25 @@ def test_without_a_camera_none_is_told() -> None:
     }
 
 
-def test_a_ray_says_that_nothing_is_there_in_space() -> None:
-    said = {outgoing.topic: outgoing.message for outgoing in MessageTranslator(0).translate_object3d(ray())}
-    assert said.keys() == {"camera_info", "detections_3d"}
-    assert said["detections_3d"].detections == []
+def test_a_ray_has_no_detection_in_space() -> None:
+    sent = {outgoing.topic: outgoing.message for outgoing in MessageTranslator(0).translate_object3d(ray())}
+    assert sent.keys() == {"camera_info", "detections_3d"}
+    assert sent["detections_3d"].detections == []
 
 
 def test_the_confidence_is_that_of_the_same_objects_mask() -> None:
     translator = MessageTranslator(0)
     scores = []
-    for thing in (3, 4):
+    for object_id in (3, 4):
         list(translator.translate_mask(mask()))
-        said = {outgoing.topic: outgoing.message for outgoing in translator.translate_object3d(solid(thing=thing))}
-        scores.append(said["detections_3d"].detections[0].results[0].hypothesis.score)
+        sent = {
+            outgoing.topic: outgoing.message for outgoing in translator.translate_object3d(solid(object_id=object_id))
+        }
+        scores.append(sent["detections_3d"].detections[0].results[0].hypothesis.score)
     assert scores == [0.8, 0.0]
 
 
-def test_what_nobody_wants_is_not_made() -> None:
+def test_unwanted_messages_are_not_made() -> None:
     translator = MessageTranslator(0, camera=CAMERA, is_wanted=lambda topic: topic == "detections_2d")
     assert [outgoing.topic for outgoing in translator.translate_mask(mask())] == ["detections_2d"]
     assert not list(translator.translate_object3d(solid()))
