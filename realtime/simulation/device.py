@@ -5,6 +5,7 @@ It answers as Pupil Capture's network API does, so that all of the project can b
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from realtime.comms.sockets.pupil import PupilRemote, PupilServer
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
-from realtime.simulation.encoded_frames import EncodedFrame, FrameLoader
+from realtime.simulation.encoded_frames import EncodedFrame, load_ahead
 from realtime.simulation.gaze_signal import GazeSignal
 from realtime.simulation.table_scene import TableClip
 from realtime.sources.gaze_csv import TracePoint, read_trace
@@ -29,9 +30,9 @@ class SimulatedTracker:
     """A simulated eye tracker that plays a clip: `start`, read `port`, `stop`; or `serve` until interrupted.
 
     Its gaze is a trace file's points at their own times, or "wander" (see `wandering_gaze`) at `rate_hz`; to both are
-    added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). A `TargetClip` in
-    place of the video is looked at as a wearer does who calibrates, a `TableClip` as one does who wants things
-    fetched, and has depth: `frame.depth`. `error` is the tracker's bias.
+    added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). In a `TargetClip` in
+    place of the video the eyes follow the calibration targets, in a `TableClip` they dwell on the boxes, and it has
+    depth: `frame.depth`. `error` is the tracker's bias.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class SimulatedTracker:
         epoch_s = float(random.uniform(-5e3, 5e3))
         self._frame_s = 1 / clip.fps
         self._stop, self._ended = threading.Event(), threading.Event()
-        self._frames = FrameLoader(clip, self._stop, seed=seed if trace is None else None, loop=loop)
+        self._frames = load_ahead(clip, seed if trace is None else None, loop=loop)
+        self._failure: SourceError | None = None
         self._gaze = GazeSignal(trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), random)
         self._started_s = 0.0
         self._threads: list[threading.Thread] = []
@@ -79,8 +81,8 @@ class SimulatedTracker:
 
     def start(self) -> None:
         """Start to answer and to play."""
-        for name, work in (("answer", self._answer), ("load", self._frames.load), ("play", self._play)):
-            thread = threading.Thread(target=work, name=f"simulator {name}", daemon=True)
+        for work in (self._answer, self._play):
+            thread = threading.Thread(target=work, name=f"simulator {work.__name__[1:]}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -101,20 +103,29 @@ class SimulatedTracker:
             pass
         finally:
             self.stop()
-        if self._frames.failure:
-            raise self._frames.failure
+        if self._failure:
+            raise self._failure
 
     def _answer(self) -> None:
         while not self._stop.is_set():
             self._server.serve_request(self._remote.reply, 0.1)
 
     def _play(self) -> None:
+        try:
+            with contextlib.closing(self._frames):
+                self._send_frames()
+        except SourceError as error:
+            self._failure = error
+        finally:
+            self._ended.set()
+
+    def _send_frames(self) -> None:
         """Send frames and gaze when they are due."""
-        frame = self._frames.next_frame()
+        frame = next(self._frames, None)
         self._started_s = time.monotonic()
         while frame is not None and self._wait_until(frame.due_s):
             self._send_frame(frame)
-            following = self._frames.next_frame()
+            following = next(self._frames, None)
             until_s = following.due_s if following else frame.due_s + self._frame_s
             for sample in self._gaze.samples_between(frame, following, until_s):
                 if not self._wait_until(sample.timestamp):
@@ -123,7 +134,6 @@ class SimulatedTracker:
             while self._remote.forwarded:
                 self._server.send(self._remote.forwarded.popleft())
             frame = following
-        self._ended.set()
 
     def _wait_until(self, due_s: float) -> bool:
         """Wait for an instant of the timeline; False when stopped.

@@ -1,9 +1,8 @@
-"""Where eyes might go in a clip that nobody looked at: a stand-in for a person, for demos and tests.
+"""Simulates plausible gaze for a clip without recorded gaze, for demos and tests. Pure.
 
-It fixates for 0.3 to 1.5 s, follows what it fixates as the picture moves, and jumps to something else that stands out
-or moves differently from the rest. It uses no model and knows no objects, so it is no measure of how people look.
-Saliency is the spectral residual (Hou & Zhang, CVPR 2007); following is sparse Lucas-Kanade flow. Pure; imports
-nothing of ours but the picture type.
+It fixates for 0.3 to 1.5 s, pursues the fixated corners by sparse Lucas-Kanade flow, and jumps to corners that are
+salient (spectral residual, Hou & Zhang, CVPR 2007) or move differently from the rest. It uses no model and knows no
+objects, so it does not represent human gaze.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from engines import Image
 
 SIDE_PX = 320
-"""Longer side of the picture it works on; other lengths in px are of that."""
+"""Longer side of the scaled-down picture; other lengths in px are of that."""
 FIXATION_S = (0.3, 1.5)
 _NEAR_PX = 32.0
 _SAME_FLOW_PX = 1.0
@@ -29,7 +28,7 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class GazeAim:
-    """Frame pixels, and whether the eyes jumped there since the frame before."""
+    """A point of fixation, frame pixels, and whether the eyes jumped there since the previous frame."""
 
     x: float
     y: float
@@ -37,7 +36,7 @@ class GazeAim:
 
 
 class WanderingGaze:
-    """Gives each frame of a clip, in order, a point to look at."""
+    """Chooses a point of fixation for each frame of a clip, in order."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
@@ -47,7 +46,7 @@ class WanderingGaze:
         self._until_s = 0.0
 
     def choose_aim(self, image: Image, at_s: float) -> GazeAim:
-        """The aim in `image`, which is shown `at_s` seconds into the clip."""
+        """Choose the aim in `image`, which is shown `at_s` seconds into the clip."""
         height, width = image.shape[:2]
         scale = SIDE_PX / max(width, height)
         size = max(16, round(width * scale)), max(16, round(height * scale))
@@ -62,7 +61,7 @@ class WanderingGaze:
         return GazeAim(float(self._aim[0] * width / size[0]), float(self._aim[1] * height / size[1]), jumped)
 
     def _follow(self, before: NDArray[np.uint8], grey: NDArray[np.uint8]) -> bool:
-        """Move the aim with what it lies on; False when that is lost."""
+        """Move the aim with the corners around it; False when these are lost."""
         if len(self._points) < _MIN_POINTS or self._aim is None:
             return False
         flow, found = _flow(before, grey, self._points)
@@ -76,7 +75,7 @@ class WanderingGaze:
         return bool((self._aim > _MARGIN * room).all() and (self._aim < (1 - _MARGIN) * room).all())
 
     def _jump(self, before: NDArray[np.uint8] | None, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Jump to a cluster of corners that stands out and moves as one."""
+        """Jump to a cluster of corners that is salient and moves as one."""
         room = np.array(grey.shape[::-1])
         corners = cv2.goodFeaturesToTrack(grey, 200, 0.01, 6)
         if corners is None or len(corners) < _MIN_POINTS:
@@ -105,7 +104,7 @@ class WanderingGaze:
 
 
 def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8], points: Points) -> tuple[Points, NDArray[np.bool_]]:
-    """((N, 2) displacement of the points from picture a to b, (N,) whether it was found)."""
+    """Return ((N, 2) displacement of the points from picture a to b, (N,) whether it was found)."""
     moved, status, _ = cv2.calcOpticalFlowPyrLK(a, b, points.reshape(-1, 1, 2), points.reshape(-1, 1, 2).copy())
     found = np.asarray(status).reshape(-1).astype(bool)
     flow = np.asarray(moved, np.float32).reshape(-1, 2) - points
@@ -113,7 +112,7 @@ def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8], points: Points) -> tuple[P
 
 
 def _spectral_residual(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Saliency of each pixel, 0..1: what a smooth log amplitude spectrum does not explain."""
+    """Compute the saliency of each pixel, 0..1: the residual of a smooth log amplitude spectrum."""
     spectrum = np.fft.fft2(cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float64))
     amplitude = np.log(np.abs(spectrum) + 1e-9)
     residual = amplitude - cv2.blur(amplitude, (3, 3))

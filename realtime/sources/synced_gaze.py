@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedSource
 from realtime.sources.video_file import PlaybackClock
-from realtime.types import OnEvent, OnGaze
+from realtime.types import GazeSample, OnEvent, OnGaze
 
 
 class SyncedGaze(ThreadedSource):
@@ -27,10 +30,35 @@ class SyncedGaze(ThreadedSource):
         else:
             self._clock.add_follower(self._play_until)
 
+    def _due_s(self) -> float | None:
+        """Return when the next sample is due on the clock; None while there is none, or at the end."""
+        raise NotImplementedError
+
+    def _next_sample(self) -> tuple[GazeSample, int]:
+        """Return the next sample and advance; with the time from its capture until it is due, ns."""
+        raise NotImplementedError
+
     def _play(self) -> None:
         """Publish every sample when it is due, in real time, until the end or `_stop`."""
-        raise NotImplementedError
+        while not self._stop.is_set() and self._monitor.status().state != "ended":
+            due_s = self._due_s()
+            due_ns = None if due_s is None else self._clock.host_ns(due_s)
+            if due_ns is None:
+                self._stop.wait(0.01)  # the clip has not started, or will end or start again
+            elif due_ns > now_ns():
+                self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be delayed meanwhile
+            else:
+                self._publish(due_ns)
 
     def _play_until(self, clip_s: float) -> None:
         """Publish all samples due by `clip_s`, at any speed."""
-        raise NotImplementedError
+        while (due_s := self._due_s()) is not None and due_s <= clip_s and not self._stop.is_set():
+            self._publish(self._clock.host_ns(due_s) or now_ns())
+
+    def _publish(self, due_ns: int) -> None:
+        """Publish the next sample with host times; without real time it has no separate receive time."""
+        sample, lag_ns = self._next_sample()
+        received_ns = now_ns() if self._clock.real_time else due_ns
+        self._monitor.count_received()
+        self._monitor.set_state("running")
+        self._on_gaze(replace(sample, captured_ns=min(received_ns, due_ns - lag_ns), received_ns=received_ns))

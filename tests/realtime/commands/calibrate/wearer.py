@@ -23,7 +23,7 @@ FPS = TargetClip(5, SIZE).fps / EVERY
 def record(folder: Path, count: int = 5) -> Path:
     """Write the pictures."""
     folder.mkdir()
-    for number, (_, image) in enumerate(islice(TargetClip(count, SIZE).frames(), 0, None, EVERY)):
+    for number, (_, image, _) in enumerate(islice(TargetClip(count, SIZE).aims(), 0, None, EVERY)):
         cv2.imwrite(str(folder / f"{number:05d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
     return folder
 
