@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from realtime.comms.envelope import pack, unpack_msgpack
+from realtime.comms.mask_encoding import Encoding
 from realtime.errors import RecordingError, WireError
 from realtime.pipeline.control import CommandVerb, UserCommand
 from realtime.pipeline.publisher import MessageStamp
@@ -28,6 +29,10 @@ from realtime.validation import read_value
 
 FRAME, GAZE, TRACKER_CALL = "source/frame", "source/gaze", "loop/turn"
 VERSION = 1
+SAMPLE_FIELDS = (
+    "x", "y", "unit", "confidence", "timestamp", "captured_ns", "received_ns", "radius_px", "px_per_degree",
+)  # fmt: skip
+"""The order of a gaze sample's fields."""
 MAX_PIXELS = 1 << 26
 T = TypeVar("T")
 
@@ -48,7 +53,7 @@ class RecordingInfo:
     wall_ns: int = 0
     from_start: bool = True
     frame_time: bool = False
-    encoding: str = "packbits+zstd"
+    encoding: Encoding = "packbits+zstd"
     stream: str = "gazecast"
     program: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
@@ -129,25 +134,6 @@ def read_frame(data: bytes) -> RecordedFrame:
     return _read(data, RecordedFrame, "frame")
 
 
-class _SampleFields(msgspec.Struct, array_like=True):
-    x: float
-    y: float
-    unit: Literal["norm", "px"]
-    confidence: float
-    timestamp: float
-    captured_ns: int
-    received_ns: int
-    radius_px: float | None
-    px_per_degree: float | None
-
-    def to_sample(self) -> GazeSample:
-        return GazeSample(*msgspec.structs.astuple(self))
-
-
-SAMPLE_FIELDS = _SampleFields.__struct_fields__
-"""The order of a gaze sample's fields."""
-
-
 def pack_sample(sample: GazeSample) -> bytes:
     """Pack a gaze sample."""
     return bytes(msgpack.packb(_list_fields(sample)))
@@ -155,23 +141,12 @@ def pack_sample(sample: GazeSample) -> bytes:
 
 def read_sample(data: bytes) -> GazeSample:
     """Read a gaze sample; raises `RecordingError`."""
-    return _read(data, _SampleFields, "gaze sample").to_sample()
-
-
-class _PointsFields(msgspec.Struct, array_like=True):
-    points_px: bytes
-    area_px: float
-    known_share: float
-
-    def to_points(self) -> MaskPoints:
-        if not self.points_px or len(self.points_px) % 16:
-            raise RecordingError(f"the recording has mask points of {len(self.points_px)} bytes; expected pairs of f8")
-        return MaskPoints(np.frombuffer(self.points_px, np.float64).reshape(-1, 2), self.area_px, self.known_share)
+    return _to_sample(_read(data, list, "gaze sample"))
 
 
 class _ExternalFields(msgspec.Struct):
     frame: tuple[int, int]
-    traces: list[_PointsFields | None]
+    traces: list[tuple[bytes, float, float] | None]
 
 
 class _CommandFields(msgspec.Struct):
@@ -183,7 +158,7 @@ class _CommandFields(msgspec.Struct):
     def to_command(self) -> UserCommand:
         known = None
         if self.known is not None:
-            points = tuple(None if fields is None else fields.to_points() for fields in self.known.traces)
+            points = tuple(None if trace is None else _to_points(*trace) for trace in self.known.traces)
             known = ExternalObjects(FrameKey(*self.known.frame), points)
         return UserCommand(self.verb, self.on, self.object, known)
 
@@ -193,7 +168,7 @@ class _CallFields(msgspec.Struct, kw_only=True):
 
     call: CallKind
     frame: tuple[int, int] | None = None
-    samples: list[_SampleFields]
+    samples: list[list[Any]]
     keyframe: tuple[int, int, int, int] | None = None
     commands: list[_CommandFields]
     clock_ns: tuple[int, ...]
@@ -224,7 +199,7 @@ def read_tracker_call(data: bytes) -> TrackerCall:
     return TrackerCall(
         fields.call,
         FrameKey(*frame) if frame is not None else None,
-        tuple(sample.to_sample() for sample in fields.samples),
+        tuple(map(_to_sample, fields.samples)),
         EncodedKeyframe(FrameKey(*keyframe[:2]), *keyframe[2:]) if keyframe is not None else None,
         tuple(command.to_command() for command in fields.commands),
         fields.clock_ns,
@@ -238,6 +213,17 @@ def _list_key(key: FrameKey) -> list[int]:
 
 def _list_fields(sample: GazeSample) -> list[Any]:
     return [getattr(sample, name) for name in SAMPLE_FIELDS]
+
+
+def _to_sample(values: list[Any]) -> GazeSample:
+    fields = dict(zip(SAMPLE_FIELDS, values, strict=False))
+    return read_value(fields, GazeSample, RecordingError, "the recording's gaze sample")
+
+
+def _to_points(points_px: bytes, area_px: float, known_share: float) -> MaskPoints:
+    if not points_px or len(points_px) % 16:
+        raise RecordingError(f"the recording has mask points of {len(points_px)} bytes; expected pairs of float64")
+    return MaskPoints(np.frombuffer(points_px, np.float64).reshape(-1, 2), area_px, known_share)
 
 
 def _command_fields(command: UserCommand) -> dict[str, Any]:

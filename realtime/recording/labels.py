@@ -9,7 +9,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,51 +22,51 @@ MAX_UNDO_STEPS = 200
 
 @dataclass(frozen=True, slots=True)
 class ObjectLabel:
-    """What was said of one object. text: its name, empty for none. keep: whether it is exported."""
+    """Holds the label of one object. text: its name, empty for none. keep: whether it is exported."""
 
     text: str = ""
     keep: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a name."""
+        """Refuse long and unprintable names."""
         if len(self.text) > MAX_LABEL_LENGTH or not self.text.isprintable():
             raise ValueError(f"a label has at most {MAX_LABEL_LENGTH} printable characters, got {self.text!r:.100}")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """The labels of a recording, by object id. An object without one is kept and has no name."""
+    """Holds the labels of a recording, by object id. An object without one is kept and has no name."""
 
     objects: Mapping[int, ObjectLabel] = field(default_factory=lambda: MappingProxyType({}))
 
-    def get_label(self, thing: int) -> ObjectLabel:
-        """That of an object."""
-        return self.objects.get(thing, ObjectLabel())
+    def get_label(self, object_id: int) -> ObjectLabel:
+        """Return the label of an object."""
+        return self.objects.get(object_id, ObjectLabel())
 
-    def with_label(self, thing: int, label: ObjectLabel) -> LabelFile:
-        """These, with one changed."""
-        return replace(self, objects=MappingProxyType({**self.objects, thing: label}))
+    def with_label(self, object_id: int, label: ObjectLabel) -> LabelFile:
+        """Return a copy with another label of an object."""
+        return LabelFile(MappingProxyType({**self.objects, object_id: label}))
 
 
 def labels_path(recording: Path) -> Path:
-    """Where the labels of a recording lie: NAME.labels.json beside NAME.mcap."""
+    """Return the path of a recording's labels: NAME.labels.json beside NAME.mcap."""
     return recording.with_suffix(".labels.json")
 
 
 def load_labels(recording: Path) -> LabelFile:
-    """Read the labels of a recording, none if there is no file; raises `RecordingError`."""
+    """Read the labels of a recording, empty without a file; raises `RecordingError`."""
     path = labels_path(recording)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        things = {
-            int(thing): ObjectLabel(str(said["label"]), said["keep"] is True)
-            for thing, said in found["objects"].items()
+        labels = {
+            int(object_id): ObjectLabel(str(fields["label"]), fields["keep"] is True)
+            for object_id, fields in found["objects"].items()
         }
     except FileNotFoundError:
         return LabelFile()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RecordingError(f"cannot read the labels {path}: {error}; mend the file or remove it") from None
-    return LabelFile(MappingProxyType(things))
+    return LabelFile(MappingProxyType(labels))
 
 
 def save_labels(recording: Path, labels: LabelFile) -> Path:
@@ -107,7 +107,7 @@ class LabelEditor:
     def set_label(self, object_id: int, label: ObjectLabel) -> bool:
         """Set the label of an object; False if it has that label already.
 
-        Raises `RecordingError` and then changes noobject_id.
+        Raises `RecordingError` and then changes nothing.
         """
         with self._lock:
             labels = load_labels(self.recording)  # another program may have changed them meanwhile

@@ -1,4 +1,4 @@
-"""A recording's file while it is written. With `reader`, the only module that knows MCAP."""
+"""Writes the MCAP file of a recording. Only this module and `reader` know MCAP."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from realtime.recording.format import RecordingInfo
 
 CHUNK_BYTES = 4 << 20
 INFO_METADATA, TOPICS_METADATA = "gazecast", "gazecast.topics"
-"""The names of the metadata: what a recording says of itself, and its channels' topics, as damage to one chunk must
-not cost what the others hold."""
+"""Names of the metadata: the `RecordingInfo`, and the topics of the channels, so that damage to the chunk that
+registers a channel does not make the other chunks unreadable."""
 
 
 class RecordingFile:
     """An MCAP file that is whole up to its last `flush`, whatever happens. One thread."""
 
     def __init__(self, path: Path, about: RecordingInfo) -> None:
-        """Create the file; raises `RecordingError`, also where there is one already."""
+        """Create the file; raises `RecordingError`, also if it exists."""
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class RecordingFile:
             raise RecordingError(f"{path} exists; give the recording another name, or remove it first") from None
         except OSError as error:
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
-        # Pictures are packed already; what is left for zstd is small and packs well at any level.
+        # Pictures are compressed already; the rest is small and compresses well at any level.
         self._writer = Writer(cast("IO[Any]", self._stream), chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._channels: dict[str, int] = {}
         self._flushed_size = 0
@@ -47,12 +47,12 @@ class RecordingFile:
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
 
     def write_info(self, about: RecordingInfo) -> None:
-        """Write what the recording says of itself; the last one counts. `OSError` when the disk is full."""
+        """Write the metadata; the newest counts. Raises `OSError` on a full disk."""
         self._writer.add_metadata(INFO_METADATA, about.to_fields())
         self._flushed_size = self._stream.tell()
 
     def write_message(self, topic: str, log_ns: int, data: bytes) -> None:
-        """Add a message; log_ns is wall-clock time. `OSError` when the disk is full."""
+        """Write a message; log_ns is wall-clock time. Raises `OSError` on a full disk."""
         channel = self._channels.get(topic)
         if channel is None:
             channel = self._channels[topic] = self._writer.register_channel(topic, "msgpack", 0)
@@ -60,24 +60,24 @@ class RecordingFile:
         self._writer.add_message(channel, log_ns, data, log_ns)
 
     def flush(self) -> None:
-        """Let what was put be whole in the file, also if this process is killed. `OSError` when the disk is full."""
+        """Complete the current chunk, so that it survives a kill of the process. Raises `OSError` on a full disk."""
         self._writer.flush()  # type: ignore[no-untyped-call]
         self._flushed_size = self._stream.tell()
 
     def sync(self) -> None:
-        """Have the disk keep what was flushed, also if the power goes; `OSError` when the file was removed."""
+        """Sync the flushed data to the disk, so that it survives a power failure; `OSError` for a removed file."""
         os.fsync(self._stream.descriptor)
         if not os.fstat(self._stream.descriptor).st_nlink:
             raise OSError(errno.ENOENT, "the file was removed")
 
     def close(self) -> None:
-        """Write the index and close. `OSError` when the disk is full."""
+        """Write the index and close. Raises `OSError` on a full disk."""
         self._writer.finish()  # type: ignore[no-untyped-call]
         self.sync()
         os.close(self._stream.descriptor)
 
     def abandon(self) -> None:
-        """Cut off what is not whole, and close: what there is can be read without an index."""
+        """Truncate to the last flush, and close; the rest is readable without an index."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._stream.descriptor, self._flushed_size)
         with contextlib.suppress(OSError):
@@ -85,22 +85,21 @@ class RecordingFile:
 
 
 class _SyncedStream:
-    """An unbuffered file: what is written is in it, or an `OSError` is raised."""
+    """An unbuffered file whose `write` writes all data or raises `OSError`."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._at = 0
 
     def write(self, data: bytes) -> int:
-        left = memoryview(data)
-        while left:
-            done = os.write(self.descriptor, left)
-            self._at += done
-            left = left[done:]
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest) :]
+        self._at += len(data)
         return len(data)
 
     def tell(self) -> int:
         return self._at
 
     def flush(self) -> None:
-        """There is nothing to do."""
+        """Do nothing; data are not buffered."""

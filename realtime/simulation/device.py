@@ -65,7 +65,7 @@ class SimulatedTracker:
         self._gaze = GazeSignal(trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), random)
         self._started_s = 0.0
         self._threads: list[threading.Thread] = []
-        self.frames_sent = self.gaze_sent = 0
+        self._frames_sent = 0
         self._server = PupilServer(host, port)
         self._remote = PupilRemote(self._server, epoch_s)
         self.port, self.publish_port = self._server.port, self._server.publish_port
@@ -73,11 +73,6 @@ class SimulatedTracker:
     def clock_s(self) -> float:
         """Read the device's clock."""
         return self._remote.clock_s()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the clip is over and is not repeated."""
-        return self._ended.is_set()
 
     def start(self) -> None:
         """Start to answer and to play."""
@@ -152,13 +147,13 @@ class SimulatedTracker:
         head = {
             "width": frame.size[0],
             "height": frame.size[1],
-            "index": self.frames_sent,
+            "index": self._frames_sent,
             "timestamp": self._timestamp_s(frame.due_s),
         }
         self._send({"topic": "frame.world", **head, "format": "jpeg"}, frame.jpeg)
         if frame.depth is not None:
             self._send({"topic": "frame.depth", **head, "format": "depth16"}, frame.depth)
-        self.frames_sent += 1
+        self._frames_sent += 1
 
     def _send_gaze(self, sample: TracePoint, size: tuple[int, int]) -> None:
         x, y, confidence = self._gaze.measure(sample, size)
@@ -169,7 +164,6 @@ class SimulatedTracker:
         ]
         norm_pos = [x / size[0], 1 - y / size[1]]
         self._send({"topic": "gaze.2d.01.", "norm_pos": norm_pos, **measured, "base_data": pupils})
-        self.gaze_sent += 1
 
     def _send(self, fields: dict[str, Any], *pixels: bytes) -> None:
         self._server.send([fields["topic"].encode(), msgpack.packb(fields), *pixels])

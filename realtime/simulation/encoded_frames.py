@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 
 from engines import Image
+from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import TargetClip
 from realtime.simulation.table_scene import TableClip
 from realtime.simulation.wandering_gaze import GazeAim, WanderingGaze
@@ -78,7 +79,7 @@ def load_ahead(clip: Played, seed: int | None, *, loop: bool) -> Generator[Encod
             pending.append(loader.submit(next, frames, None))
             yield frame
     finally:
-        loader.shutdown(cancel_futures=True)
+        loader.shutdown(wait=False, cancel_futures=True)
 
 
 def _repeat_clip(clip: Played, seed: int | None, loop: bool) -> Iterator[EncodedFrame]:
@@ -93,6 +94,8 @@ def _repeat_clip(clip: Played, seed: int | None, loop: bool) -> Iterator[Encoded
             elif not is_cached:
                 kept.clear()
             yield replace(frame, start_s=start_s)
+        if not size:
+            raise SourceError("the clip no longer has a picture that can be decoded")
         is_cached = size <= CACHE_BYTES
         start_s += last_s + 1 / clip.fps
         if not loop:

@@ -17,7 +17,7 @@ from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG, DriftCorrection, c
 from calibration.gaze.table import GazeTable
 from calibration.record import CalibrationRecord, load_record
 from realtime.infra.clock import now_ns
-from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus
+from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus, mask_shape
 
 MIN_RADIUS_DEG = 0.5
 """A validation right after the calibration may find less, but no tracker keeps a smaller error in use."""
@@ -135,22 +135,14 @@ class CalibratedGaze(GazeSource):
         """Learn drift from a published mask, once per locked object, while its gaze is recent."""
         if not self._learn or message.mask is None or message.state != "locked" or message.carried_ms > MAX_GAZE_AGE_MS:
             return
-        box = message.box
-        if message.object == self._last_object or box is None:
+        box, _, centroid = mask_shape(message.mask)
+        if message.object == self._last_object or box is None or centroid is None:
             return
         self._last_object = message.object
         deg_px = self._table.correct(message.gaze.x, message.gaze.y).px_per_degree
         sd_deg = compute_object_sd_deg(max(box[2] - box[0], box[3] - box[1]) / deg_px)
-        if sd_deg is None or _touches_border(box, (message.frame.width, message.frame.height)):
+        touches_border = min(box[:2]) <= 1 or box[2] >= message.frame.width - 1 or box[3] >= message.frame.height - 1
+        if sd_deg is None or touches_border:  # at the border the centre is unknown
             return
-        rows, columns = message.mask.sum(1), message.mask.sum(0)
-        count = max(1, int(rows.sum()))
-        x = float(columns @ range(len(columns))) / count
-        y = float(rows @ range(len(rows))) / count
-        error = (x - message.gaze.x) / deg_px, (y - message.gaze.y) / deg_px
+        error = (centroid[0] - message.gaze.x) / deg_px, (centroid[1] - message.gaze.y) / deg_px
         self._drift = self._drift.update(now_ns / 1e9, error, sd_deg)
-
-
-def _touches_border(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
-    """Return whether an object touches the frame's border, so that its centre is unknown."""
-    return box[0] <= 1 or box[1] <= 1 or box[2] >= size[0] - 1 or box[3] >= size[1] - 1

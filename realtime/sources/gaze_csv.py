@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.errors import SourceError
-from realtime.infra.clock import now_ns
 from realtime.sources.synced_gaze import SyncedGaze
 from realtime.sources.video_file import PlaybackClock
 from realtime.types import GazeSample
@@ -83,25 +82,7 @@ class TraceGaze(SyncedGaze):
         self._points = read_trace(path)
         self._pass = self._next = 0
 
-    def _play(self) -> None:
-        while not self._stop.is_set() and self._monitor.status().state != "ended":
-            due_s = self._due_s()
-            due_ns = None if due_s is None else self._clock.host_ns(due_s)
-            if due_ns is None:
-                self._stop.wait(0.01)  # the clip has not started, or will end or start again
-            elif due_ns > now_ns():
-                self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be delayed meanwhile
-            else:
-                self._emit()
-
-    def _play_until(self, clip_s: float) -> None:
-        due_s = self._due_s()
-        while due_s is not None and due_s <= clip_s and not self._stop.is_set():
-            self._emit()
-            due_s = self._due_s()
-
     def _due_s(self) -> float | None:
-        """Return when the next point is due on the clip's clock; None while there is none."""
         clip, start_s = self._clock, self._pass * (self._clock.period_s or 0.0)
         due_s = start_s + self._points[self._next].timestamp if self._next < len(self._points) else None
         if clip.passes > self._pass + 1 and (due_s is None or due_s >= start_s + (clip.period_s or 0.0)):
@@ -112,15 +93,7 @@ class TraceGaze(SyncedGaze):
             return None
         return due_s
 
-    def _emit(self) -> None:
-        point, received_ns = self._points[self._next], now_ns()
+    def _next_sample(self) -> tuple[GazeSample, int]:
+        point, clip_s = self._points[self._next], self._pass * (self._clock.period_s or 0.0)
         self._next += 1
-        clip_s = self._pass * (self._clock.period_s or 0.0) + point.timestamp
-        captured_ns = self._clock.host_ns(clip_s) or received_ns
-        if self._clock.real_time:
-            captured_ns = min(received_ns, captured_ns)
-        else:
-            received_ns = captured_ns  # without real time there is no separate receive time
-        self._monitor.count_received()
-        self._monitor.set_state("running")
-        self._on_gaze(GazeSample(point.x, point.y, "px", point.confidence, clip_s, captured_ns, received_ns))
+        return GazeSample(point.x, point.y, "px", point.confidence, clip_s + point.timestamp, 0, 0), 0

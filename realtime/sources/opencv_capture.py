@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,22 +67,10 @@ class VideoFile:
         return capture
 
     def _read_video(self) -> Iterator[tuple[float, Image]]:
-        capture = self._open()
-        try:
-            first_s, last_s = None, -1.0
-            while True:
-                ok, image = capture.read()
-                if not ok:
-                    return
-                at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                first_s = at_s if first_s is None else first_s
-                at_s -= first_s
-                if at_s <= last_s:  # some containers store no times
-                    at_s = last_s + 1 / self.fps
-                last_s = at_s
-                yield at_s, np.asarray(image, np.uint8)
-        finally:
-            capture.release()
+        last_s = -1.0
+        for at_s, image in _read_timed(self._open()):
+            last_s = at_s if at_s > last_s else last_s + 1 / self.fps  # some containers store no times
+            yield last_s, image
 
     def _read_pictures(self, pictures: list[Path]) -> Iterator[tuple[float, Image]]:
         for number, path in enumerate(pictures):
@@ -93,46 +81,37 @@ class VideoFile:
                 yield number / self.fps, np.asarray(image, np.uint8)
 
 
+def _read_timed(capture: cv2.VideoCapture) -> Iterator[tuple[float, NDArray[Any]]]:
+    """Yield (seconds since the first frame, decoded image) to the end, then release the capture."""
+    first_s = None
+    try:
+        while True:
+            ok, image = capture.read()
+            if not ok:
+                return
+            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            first_s = at_s if first_s is None else first_s
+            yield at_s - first_s, image
+    finally:
+        capture.release()
+
+
 def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
     """Yield (seconds since the first frame, (H, W) millimetres) of a 16-bit video, such as FFV1 gray16le.
 
     Raises `SourceError` for a video that cannot be opened or has another format.
     """
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_CONVERT_RGB, 0])
-    try:
-        first_s = None
-        while True:
-            ok, image = capture.read() if capture.isOpened() else (False, None)
-            if not ok or image is None:
-                if first_s is None:
-                    raise SourceError(f"{path} cannot be opened as a video of depth; expected FFV1 gray16le in MKV, mm")
-                return
-            if image.dtype != np.uint16 or image.ndim != 2:
-                raise SourceError(
-                    f"{path} has pictures of {image.dtype} {image.shape}; depth is one channel of 16 bits"
-                )
-            at_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            first_s = at_s if first_s is None else first_s
-            yield at_s - first_s, np.asarray(image, np.uint16)
-    finally:
-        capture.release()
+    at_s = None
+    for at_s, image in _read_timed(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_CONVERT_RGB, 0])):
+        if image.dtype != np.uint16 or image.ndim != 2:
+            raise SourceError(f"{path} has pictures of {image.dtype} {image.shape}; depth is one channel of 16 bits")
+        yield at_s, image
+    if at_s is None:
+        raise SourceError(f"{path} cannot be opened as a video of depth; expected FFV1 gray16le in MKV, mm")
 
 
-class VideoCapture(Protocol):
+class VideoCapture:
     """An opened camera or stream."""
-
-    def read(self) -> tuple[bool, Image | None]:
-        """Read the next frame, BGR; may block."""
-
-    def captured_ns(self) -> int | None:
-        """Return the host time of the last frame's capture, if the driver reports it."""
-
-    def release(self) -> None:
-        """Close the device or stream."""
-
-
-class OpenedCapture:
-    """A `VideoCapture` that wraps OpenCV's."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
@@ -165,11 +144,11 @@ def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -
         if value:
             capture.set(option, value)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    return OpenedCapture(capture)
+    return VideoCapture(capture)
 
 
 def open_stream(url: str) -> VideoCapture | None:
     """Open a network stream; None without a reply within 3 s. A read ends after 2 s."""
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 3000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2000]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
-    return OpenedCapture(capture) if capture.isOpened() else None
+    return VideoCapture(capture) if capture.isOpened() else None

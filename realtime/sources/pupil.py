@@ -8,7 +8,6 @@ from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
 from realtime.sources.pupil_connection import DEFAULT_PORT, PupilSource
 from realtime.sources.pupil_messages import (
     DEPTH_FORMATS,
-    FrameHeader,
     MalformedMessage,
     read_depth,
     read_frame_header,
@@ -29,7 +28,6 @@ class PupilFrames(PupilSource):
     """
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
-        """port: the remote's."""
         super().__init__(host, port, "frame.world", queue=16)
         self._on_frame: OnFrame = lambda frame: None
         self._index = -1
@@ -47,8 +45,11 @@ class PupilFrames(PupilSource):
             if waiting is None:
                 break
             self._monitor.count_received()
-            header = self._read_header(waiting)
-            if header:
+            try:
+                header = read_frame_header(waiting)
+            except MalformedMessage as error:
+                self._monitor.count_dropped(str(error))
+            else:
                 gap = header.index - self._index - 1
                 self._monitor.count_dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _MAX_GAP else 0)
                 self._index = header.index
@@ -63,13 +64,6 @@ class PupilFrames(PupilSource):
         jpeg = raw if header.format == "jpeg" else None
         self._on_frame(Frame(image, header.index, header.timestamp, captured_ns, received_ns, jpeg))
 
-    def _read_header(self, parts: list[bytes]) -> FrameHeader | None:
-        try:
-            return read_frame_header(parts)
-        except MalformedMessage as error:
-            self._monitor.count_dropped(str(error))
-            return None
-
 
 class PupilGaze(PupilSource):
     """A `GazeSource` that receives every `gaze.` sample of a device, in order of arrival.
@@ -78,7 +72,6 @@ class PupilGaze(PupilSource):
     """
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
-        """port: the remote's."""
         super().__init__(host, port, "gaze.", queue=1000)
         self._on_gaze: OnGaze = lambda sample: None
 
@@ -99,7 +92,7 @@ class PupilDepth(PupilSource, LiveDepth):
     """A `DepthSource` that receives `frame.depth`, in format `depth16` (mm) or `depth32f` (m)."""
 
     def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool) -> None:
-        """port: the remote's. same_clock: the frames come from the same device, so that timestamps match them."""
+        """same_clock: the frames come from the same device, so that timestamps match them."""
         PupilSource.__init__(self, host, port, "frame.depth", queue=8)
         LiveDepth.__init__(self, same_clock=same_clock)
 

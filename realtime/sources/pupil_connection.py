@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import closing
 
 import msgpack
 
-from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, check_endpoint
+from realtime.comms.sockets.base import check_endpoint
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import RequestTimeout
@@ -32,7 +33,7 @@ MAX_LAG_CHANGE_NS = 200_000_000
 
 
 class PupilSource(ThreadedSource):
-    """A base of sources that receive one topic of a device and map its clock to the host's."""
+    """A base of sources that receive one topic of a device and map its clock to the host's. port: the remote's."""
 
     def __init__(self, host: str, port: int, topic: str, queue: int) -> None:
         self._host = f"[{host}]" if ":" in host else host
@@ -85,8 +86,8 @@ class PupilSource(ThreadedSource):
         return min(mapped_ns, received_ns)
 
     def _poll_remote(self) -> None:
-        remote, pause_s = RequestSocket(self._address), 0.1
-        try:
+        pause_s = 0.1
+        with closing(RequestSocket(self._address)) as remote:
             while not self._stop.is_set():
                 try:
                     self._check_device(remote)
@@ -101,8 +102,6 @@ class PupilSource(ThreadedSource):
                 self._wake.wait(CHECK_EVERY_S)
                 self._wake.clear()
                 self._stop.wait(0.05)  # limits the rate while doubts about the clock wake this thread
-        finally:
-            remote.close()
 
     def _check_device(self, remote: RequestSocket) -> None:
         """Request port and time, and report missing messages in the state."""
@@ -147,28 +146,24 @@ class PupilSource(ThreadedSource):
             self._wake.set()
 
     def _receive(self) -> None:
-        feed: PupilSubscription | None = None
-        port, refused = None, 0
-        try:
-            while not self._stop.is_set():
-                if port != self._feed_port:
-                    if feed:
-                        feed.close()
-                    port, refused = self._feed_port, 0
-                    feed = PupilSubscription(
-                        f"tcp://{self._host}:{port}", [self._topic], queue=self._queue, max_bytes=MAX_MESSAGE_BYTES
-                    )
-                if feed is None:
-                    self._stop.wait(0.02)
-                    continue
-                parts = feed.receive(0.1)
-                self._monitor.count_dropped("oversize", feed.refused - refused)
-                refused = feed.refused
-                if parts is not None:
-                    try:
-                        self._process(feed, parts)
-                    except MalformedMessage as error:
-                        self._monitor.count_dropped(str(error))
-        finally:
-            if feed:
-                feed.close()
+        while not self._stop.is_set():
+            port = self._feed_port
+            if port is None:
+                self._stop.wait(0.02)
+                continue
+            endpoint = f"tcp://{self._host}:{port}"
+            with closing(PupilSubscription(endpoint, [self._topic], queue=self._queue)) as feed:
+                self._receive_from(feed, port)
+
+    def _receive_from(self, feed: PupilSubscription, port: int) -> None:
+        """Process messages until the device's port changes."""
+        refused = 0
+        while not self._stop.is_set() and port == self._feed_port:
+            parts = feed.receive(0.1)
+            self._monitor.count_dropped("oversize", feed.refused - refused)
+            refused = feed.refused
+            if parts is not None:
+                try:
+                    self._process(feed, parts)
+                except MalformedMessage as error:
+                    self._monitor.count_dropped(str(error))

@@ -7,17 +7,18 @@ Layout after Pupil Capture's network API: topic, msgpack map, then raw bytes. An
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import cv2
-import msgpack
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import Image
+from realtime.comms.envelope import unpack_msgpack
+from realtime.errors import WireError
 from realtime.validation import read_value
 
 MAX_MAP_BYTES = 2**20
@@ -25,7 +26,7 @@ MAX_MAP_BYTES = 2**20
 MAX_SIDE_PX = 16_384
 MAX_PIXELS = 40_000_000
 """More than 8K video; a JPEG of some kB may decode to gigabytes."""
-DEPTH_FORMATS = ("depth16", "depth32f")
+DEPTH_FORMATS: dict[str, np.dtype[Any]] = {"depth16": np.dtype("<u2"), "depth32f": np.dtype("<f4")}
 MAX_TIME_S = 1e11
 MAX_INDEX = 2**53
 MAX_NORM = 1e4
@@ -70,14 +71,13 @@ class PupilGazeDatum:
     timestamp: float
 
 
-def read_frame_header(parts: Sequence[bytes], formats: Sequence[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
+def read_frame_header(parts: Sequence[bytes], formats: Collection[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
     """Read and check the header of a `frame.world` message or of another kind of frame."""
     if len(parts) < 3:
         raise MalformedMessage("truncated")
     head = read_value(_read_map(parts), FrameHeader, _WrongType)
-    if not (0 < head.width <= MAX_SIDE_PX and 0 < head.height <= MAX_SIDE_PX):
-        raise MalformedMessage("size")
-    if head.width * head.height > MAX_PIXELS:
+    sides = head.width, head.height
+    if min(sides) <= 0 or max(sides) > MAX_SIDE_PX or math.prod(sides) > MAX_PIXELS:
         raise MalformedMessage("size")
     if not 0 <= head.index <= MAX_INDEX:
         raise MalformedMessage("out of range")
@@ -105,12 +105,10 @@ def read_pixels(head: FrameHeader, raw: bytes) -> Image:
 
 def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
     """Decode a `frame.depth` message to (H, W): `depth16` little-endian mm, `depth32f` little-endian m."""
-    if len(raw) != head.width * head.height * (2 if head.format == "depth16" else 4):
+    dtype = DEPTH_FORMATS[head.format]
+    if len(raw) != head.width * head.height * dtype.itemsize:
         raise MalformedMessage("size")
-    shape = head.height, head.width
-    if head.format == "depth16":
-        return np.frombuffer(raw, "<u2").astype(np.uint16, copy=False).reshape(shape)
-    return np.frombuffer(raw, "<f4").astype(np.float32, copy=False).reshape(shape)
+    return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="), copy=False).reshape(head.height, head.width)
 
 
 def read_gaze(parts: Sequence[bytes]) -> PupilGazeDatum:
@@ -156,16 +154,12 @@ def _read_map(parts: Sequence[bytes]) -> dict[str, Any]:
     if len(parts[1]) > MAX_MAP_BYTES:
         raise MalformedMessage("oversize")
     try:
-        fields = msgpack.unpackb(parts[1], ext_hook=_no_extension)
-    except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+        fields = unpack_msgpack(parts[1])
+    except WireError as error:
         raise MalformedMessage("not msgpack") from error
     if not isinstance(fields, dict):
         raise MalformedMessage("not a map")
     return fields
-
-
-def _no_extension(code: int, data: bytes) -> NoReturn:
-    raise ValueError(f"extension type {code}")
 
 
 def _check_time(timestamp: float) -> None:

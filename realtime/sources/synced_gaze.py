@@ -28,7 +28,7 @@ class SyncedGaze(ThreadedSource):
         if self._clock.real_time:
             self._start_threads(on_event, **{"gaze along": self._play})
         else:
-            self._clock.add_follower(self._play_until)
+            self._clock.followers.append(self._play_until)
 
     def _due_s(self) -> float | None:
         """Return when the next sample is due on the clock; None while there is none, or at the end."""

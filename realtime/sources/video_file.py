@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,9 +18,9 @@ MAX_DELAY_NS = 250_000_000
 class PlaybackClock:
     """A map from a clip's seconds to the host's clock; 0 is the first frame, repetitions count on.
 
-    In real time, followers wait for `host_ns`. Else they are called before each frame and must catch up before they
-    return, and `host_ns` counts one second per clip second from the start, so that durations are those of the clip at
-    any speed. Written by one thread, read by any.
+    In real time, followers wait for `host_ns`. Else `followers` are called with the clip's seconds before each frame, on
+    the player's thread, and must catch up before they return; and `host_ns` counts one second per clip second from the
+    start, so that durations are those of the clip at any speed. Written by one thread, read by any.
     """
 
     def __init__(self, *, real_time: bool) -> None:
@@ -30,11 +29,7 @@ class PlaybackClock:
         self.passes = 1
         self.end_s: float | None = None
         self._anchor: tuple[float, int] | None = None
-        self._followers: list[Callable[[float], None]] = []
-
-    def add_follower(self, follower: Callable[[float], None]) -> None:
-        """Add a `follower(clip_s)`, called on the player's thread when not in real time."""
-        self._followers.append(follower)
+        self.followers: list[Callable[[float], None]] = []
 
     def set_anchor(self, clip_s: float, at_ns: int) -> None:
         """Map clip second `clip_s` to this host time."""
@@ -44,7 +39,7 @@ class PlaybackClock:
         """Advance to `clip_s` and call the followers, when not in real time."""
         if self._anchor is None:
             self.set_anchor(clip_s, at_ns)
-        for follower in self._followers:
+        for follower in self.followers:
             follower(clip_s)
 
     def host_ns(self, clip_s: float) -> int | None:
@@ -67,14 +62,10 @@ class PlayedFrames(ThreadedFrames):
     `_wait_until_due` and `_emit`, then `_finish`. `status().dropped` counts frames that could not be decoded.
     """
 
-    def __init__(self, name: str, *, real_time: bool) -> None:
+    def __init__(self, name: str, size: tuple[int, int], *, real_time: bool) -> None:
+        """size: (width, height) of the first frame, px."""
         super().__init__(f"opening {name}", "frames file")
-        self.clock = PlaybackClock(real_time=real_time)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the first frame, px."""
-        raise NotImplementedError
+        self.size, self.clock = size, PlaybackClock(real_time=real_time)
 
     def _wait_until_due(self, clip_s: float) -> bool:
         """Wait until that clip second; False when stopped."""
@@ -107,23 +98,13 @@ class VideoFrames(PlayedFrames):
 
     def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
         """fps: for folders. Raises `SourceError` unless a first frame can be read."""
-        super().__init__(str(path), real_time=real_time)
-        self._clip = VideoFile(path, fps=fps)
-        self._loop = loop
-
-    @property
-    def fps(self) -> float:
-        """Frames per second of the file, or at which a folder is played."""
-        return self._clip.fps
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the first frame, px."""
-        return self._clip.size
+        self._clip, self._loop = VideoFile(path, fps=fps), loop
+        self.fps = self._clip.fps
+        super().__init__(str(path), self._clip.size, real_time=real_time)
 
     def _run(self) -> None:
         start_s, index = 0.0, 0
-        for _ in itertools.count():
+        while True:
             last_s, before = -1 / self._clip.fps, self._clip.undecodable
             for at_s, image in self._clip.frames():
                 if not self._wait_until_due(start_s + at_s):
