@@ -12,7 +12,7 @@ from contextlib import closing
 
 import msgpack
 
-from realtime.comms.sockets.base import check_endpoint
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, check_endpoint
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import RequestTimeout
@@ -151,8 +151,8 @@ class PupilSource(ThreadedSource):
             if port is None:
                 self._stop.wait(0.02)
                 continue
-            endpoint = f"tcp://{self._host}:{port}"
-            with closing(PupilSubscription(endpoint, [self._topic], queue=self._queue)) as feed:
+            limits = {"queue": self._queue, "max_bytes": MAX_MESSAGE_BYTES}
+            with closing(PupilSubscription(f"tcp://{self._host}:{port}", [self._topic], **limits)) as feed:
                 self._receive_from(feed, port)
 
     def _receive_from(self, feed: PupilSubscription, port: int) -> None:

@@ -18,9 +18,9 @@ MAX_DELAY_NS = 250_000_000
 class PlaybackClock:
     """A map from a clip's seconds to the host's clock; 0 is the first frame, repetitions count on.
 
-    In real time, followers wait for `host_ns`. Else `followers` are called with the clip's seconds before each frame, on
-    the player's thread, and must catch up before they return; and `host_ns` counts one second per clip second from the
-    start, so that durations are those of the clip at any speed. Written by one thread, read by any.
+    In real time, followers wait for `host_ns`. Else `followers` are called with the clip's seconds before each frame,
+    on the player's thread, and must catch up before they return; and `host_ns` counts one second per clip second
+    from the start, so that durations are those of the clip at any speed. Written by one thread, read by any.
     """
 
     def __init__(self, *, real_time: bool) -> None:
