@@ -1,4 +1,4 @@
-"""Runs gazecast in time: sources, tracking, pipeline, messages, viewer, recordings, commands.
+"""Runs gazecast in real time: sources, tracking, pipeline, messages, viewer, recordings, commands.
 
 Public names: `MaskSubscriber` receives published masks, `Requester` sends requests to a run, `GazeSegmenter` runs
 engine and tracker in a program's own loop and returns a `MaskResult` per frame. Errors have the base `GazecastError`.

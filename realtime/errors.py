@@ -27,7 +27,7 @@ class TransportError(GazecastError):
 
 
 class RequestTimeout(TransportError):
-    """A request without a reply in time; the next request starts anew."""
+    """A request without a reply within its time limit; the next request starts anew."""
 
 
 class WireError(GazecastError, ValueError):

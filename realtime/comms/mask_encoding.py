@@ -92,7 +92,7 @@ def _unpng(data: bytes, width: int, height: int) -> Mask:
         raise ValueError("no PNG header")
     size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if size != (width, height):
-        raise ValueError(f"PNG of {size[0]} x {size[1]} px in a map that says {width} x {height}")
+        raise ValueError(f"PNG of {size[0]} x {size[1]} px in a map of {width} x {height}")
     cv2 = import_opencv("a mask as PNG")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)

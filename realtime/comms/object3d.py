@@ -1,7 +1,7 @@
 """Defines `object3d`, the message of an object's place in space, and reads it from a map. Pure.
 
 Metres and seconds. Frames of reference: `frame_id` names the camera's optical frame (x right, y down, z forward), which
-everything but `robot` is in; `robot` says the same in the robot's frame. Quaternions are x, y, z, w as in ROS.
+everything but `robot` is in; `robot` holds the same in the robot's frame. Quaternions are x, y, z, w as in ROS.
 """
 
 from __future__ import annotations

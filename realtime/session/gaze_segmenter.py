@@ -71,14 +71,14 @@ class GazeSegmenter:
         self._previous = self._encoding = None
 
     def hold(self, on: bool = True) -> int:
-        """Keep the shown object wherever the eyes go, or follow the eyes again; return its id.
+        """Keep the shown object independently of the gaze, or follow the gaze again; return its id.
 
         Raises `CommandRejected` when no object is shown.
         """
         return self._tracker.hold(on)
 
     def clear(self) -> None:
-        """Show no mask until the eyes fixate anew."""
+        """Show no mask until a new fixation begins."""
         self._tracker.clear()
 
     def step_level(self, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Selects one of a decoder's candidates: the one that agrees with the shown mask while the eyes stay.
+"""Selects one of a decoder's candidates: the one that agrees with the shown mask during a fixation.
 
 SAM offers several masks for a point, from part to whole, and its own ranking flips from frame to frame. Grids are
 small, so that selection costs about a millisecond.

@@ -5,7 +5,7 @@
     3. `prompter`: the gaze at the newest keyframe's time prompts the decoder; after a saccade since then, the present
        point is carried back by the motion between
     4. `mask_decoding`: of the candidates, the one that agrees with the shown mask is carried to this frame
-    5. `shown_mask`: dwell decides whether it is the same object, another one, or whether the last mask goes on
+    5. `shown_mask`: dwell decides whether it is the same object, another one, or whether the last mask is kept
 
 One thread, no sockets, no clock of its own: the same inputs give the same results. Commands of the
 user between two frames (`step_level`, `hold`, `clear`) override the gaze, see `user_overrides`.
@@ -137,7 +137,7 @@ class Tracker:
             self._overrides = replace(self._overrides, candidate=(answer, index))
 
     def hold(self, on: bool, object_id: int | None = None) -> int:
-        """Keep the shown object wherever the eyes go, or follow the eyes again; returns the id of the last shown one.
+        """Keep the shown object independently of the gaze, or follow the gaze again; returns its id, or the last one's.
 
         An object that is lost, by a cut or outside the picture, is released. Raises `CommandRejected` when nothing is
         shown, or another object than `object_id`.

@@ -28,7 +28,7 @@ GROWN = 1.05
 class UserOverrides:
     """Overrides in force now.
 
-    is_held: the shown object stays wherever the eyes go.
+    is_held: the shown object stays, independently of the gaze.
     candidate: decode and index of the candidate to show instead from the next frame on, if any.
     cleared_ns: fixations that began until then are ignored; None: never cleared.
     """

@@ -20,7 +20,7 @@ class DwellInput:
     frame_size: (width, height) of the newest frame.
     level: granularity of `decoded`, 0 part to 2 whole, if known.
     is_broken: the motion from the last frame is unknown, so that carried masks do not fit.
-    is_held: the shown object stays, wherever the eyes go.
+    is_held: the shown object stays, independently of the gaze.
     """
 
     now_ns: int

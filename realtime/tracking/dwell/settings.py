@@ -15,7 +15,7 @@ class DwellSettings:
     """Settings of `DwellStateMachine`. Dwell times in the literature on gaze input run from 0.3 to 1 s for a choice."""
 
     preview_s: float = 0.15
-    """Fixation before an object is shown while none is; 0.15 to 0.25 s keeps scanning eyes from flashing masks."""
+    """Fixation before an object is shown while none is; 0.15 to 0.25 s avoids flashing masks while the gaze scans."""
     lock_s: float = 0.6
     """Fixation before it is `locked`; 0.5 to 0.8 s is deliberate and not yet tiring."""
     switch_s: float = 0.12
@@ -39,8 +39,8 @@ class DwellSettings:
     steps: bool = True
     """Whether one long, unbroken fixation steps from part to whole and back; a user can turn it off."""
     step_s: float = 1.5
-    """The fixation that makes one step; everyday fixations last 0.2 to 0.5 s, so this is meant. Eyes that follow
-    something that moves make none."""
+    """The fixation that makes one step; everyday fixations last 0.2 to 0.5 s, so this is deliberate. A pursuit
+    makes none."""
 
     def __post_init__(self) -> None:
         """Check every setting; raises `DwellSettingsError`."""

@@ -16,7 +16,7 @@ its dwell time if it was left for less than `lost_s`. The time counts from the f
 gaze is clear of the mask, from when it left. If the gaze did not leave but motion carried the mask away from under it,
 the mask is replaced at once: that is an error of motion, and needs no hysteresis. In `lost` the id is that of the lost
 object (0 at first); an object found again at its place gets its id back. With `DwellInput.is_held` the object is `held`
-wherever the eyes go, until it is lost or released.
+independently of the gaze, until it is lost or released.
 """
 
 from __future__ import annotations

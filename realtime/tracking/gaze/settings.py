@@ -31,11 +31,11 @@ class GazeSettings:
     blink_after_s: float = 0.1
     """Samples ignored after a gap, for the same reason [own]. 0 for a mouse or finger."""
     silence_s: float = 0.1
-    """Longer without anything arriving counts as a gap too; transport is burstier than eyes [own]."""
+    """Longer without anything arriving counts as a gap too; transport is burstier than the eye tracker [own]."""
     lost_s: float = 0.5
     """Longer without a valid sample is `none`: a blink takes 0.1 to 0.4 s [own]."""
     frame_width_per_degree: float = 0.01
-    """Share of the frame's width that one degree takes up when no calibration says so: Neon 15.6 px of 1600 px."""
+    """Share of the frame's width that one degree takes up without a calibration: Neon 15.6 px of 1600 px."""
     saccade_deg_per_s: float = 60.0
     """Faster is a saccade: 30 on a screen, 60 to 100 on noisy wearables [I-VT]."""
     velocity_window_s: float = 0.02
@@ -51,7 +51,7 @@ class GazeSettings:
     confirm_s: float = 0.025
     """A single sample at a new place is accepted when no other contradicts it for this long [own]."""
     merge_s: float = 0.075
-    """A fixation that is left for less than this, with a return to within `landing_deg`, goes on [I-VT]."""
+    """A fixation that is left for less than this, with a return to within `landing_deg`, continues [I-VT]."""
     max_saccade_s: float = 0.2
     """Saccades take 0.02 to 0.2 s; a longer one is noise or a turning head, and is followed [own]."""
     window_s: float = 0.15
