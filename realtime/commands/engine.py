@@ -69,11 +69,10 @@ def _build(args: argparse.Namespace) -> None:
 def _is_built(settings: EngineSettings, folder: Path, frame: tuple[int, int]) -> bool:
     """Return whether the engine opens; an int8 engine is kept only if it passed its acceptance."""
     try:
-        encoder, decoder = load(settings, folder, frame_size=frame)
+        for part in load(settings, folder, frame_size=frame):
+            part.close()
     except EngineError:
         return False
-    encoder.close()
-    decoder.close()
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,16 +52,12 @@ def review(
     from realtime.viewer.review_page import ReviewPage
 
     stop = stop or threading.Event()
-    with InterruptHandler() as interrupts:
-        page = ReviewPage(settings, file)
-        try:
-            progress.show_line(describe_recording(page.timeline.recording))
-            progress.show_line(f"open {page.address}")
-            progress.show_line(f"names and dropped objects are saved in {labels_path(file)}; Ctrl-C stops")
-            while not (stop.is_set() or interrupts.is_requested):
-                stop.wait(POLL_S)
-        finally:
-            page.close()
+    with InterruptHandler() as interrupts, closing(ReviewPage(settings, file)) as page:
+        progress.show_line(describe_recording(page.timeline.recording))
+        progress.show_line(f"open {page.address}")
+        progress.show_line(f"names and dropped objects are saved in {labels_path(file)}; Ctrl-C stops")
+        while not (stop.is_set() or interrupts.is_requested):
+            stop.wait(POLL_S)
 
 
 def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:

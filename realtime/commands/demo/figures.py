@@ -42,20 +42,6 @@ class FigureFrame:
     carried_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class LatencySample:
-    """Holds the latencies of one mask message; at_s: seconds into the run.
-
-    gaze_to_mask_ms: from the gaze's arrival to the first mask made from it; None for masks that were only carried on.
-    frame_to_mask_ms: from the frame's arrival to its mask. keyframe_age_ms: how old the frame that was encoded is.
-    """
-
-    at_s: float
-    gaze_to_mask_ms: float | None
-    frame_to_mask_ms: float
-    keyframe_age_ms: float
-
-
 def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3) -> Image:
     """Draw shots of one size in a grid, with their times and states; at least one."""
     if not shots:
@@ -88,13 +74,12 @@ def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int
     return chart.render(figure)
 
 
-def draw_latency_plot(samples: Sequence[LatencySample], title: str, note: str) -> Image:
-    """Draw latencies and keyframe ages over the run, and their distribution; at least one sample."""
-    if not samples:
-        raise ValueError("a latency plot needs at least one sample")
-    latencies = list_latencies(samples)
+def draw_latency_plot(latencies: Mapping[str, TimeSeries], title: str, note: str) -> Image:
+    """Draw the result of `measure_latencies` over the run, and its distribution; at least one mask."""
     gaze, frame, age = latencies.values()
-    end_s = max(1.0, max(s.at_s for s in samples))
+    if not frame:
+        raise ValueError("a latency plot needs at least one sample")
+    end_s = max(1.0, max(at_s for at_s, _ in frame))
     max_latency_ms, max_age_ms = _axis_end(gaze + frame), _axis_end(age)
     figure = chart.new_figure(1180, 640)
     chart.write(figure, 64, 40, title, size=20, bold=True)
@@ -112,15 +97,6 @@ def draw_latency_plot(samples: Sequence[LatencySample], title: str, note: str) -
     ages.set(xlim=(0, end_s), ylim=(0, max_age_ms))
     _draw_table(figure, 780, 430, latencies)
     return chart.render(figure)
-
-
-def list_latencies(samples: Sequence[LatencySample]) -> dict[str, TimeSeries]:
-    """List (seconds into the run, ms) of each kind of latency, by its name."""
-    return {
-        "gaze to mask": [(s.at_s, s.gaze_to_mask_ms) for s in samples if s.gaze_to_mask_ms is not None],
-        "frame to mask": [(s.at_s, s.frame_to_mask_ms) for s in samples],
-        "keyframe age": [(s.at_s, s.keyframe_age_ms) for s in samples],
-    }
 
 
 def _axis_end(points: TimeSeries) -> float:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.commands.demo.figures import LatencySample
 from realtime.commands.demo.scripted_gaze import FPS, ScriptedFixation, list_settled_spans
+from realtime.commands.plot.summary import TimeSeries
 from realtime.comms.messages import MaskMessage
 
 
@@ -38,23 +38,26 @@ class ReceivedMask:
         return replace(self.bare, mask=mask)
 
 
-def measure_latencies(received: Sequence[ReceivedMask]) -> list[LatencySample]:
-    """Measure the latency of each message, in order; a gaze counts at the first mask made from it."""
+def measure_latencies(received: Sequence[ReceivedMask]) -> dict[str, TimeSeries]:
+    """Measure (seconds into the run, ms) of each kind of latency, by name.
+
+    gaze to mask: from the gaze's arrival to the first mask made from it, not to masks that were only carried.
+    frame to mask: from the frame's arrival to its mask. keyframe age: between the frame and its keyframe.
+    """
     start_s = received[0].bare.frame.timestamp if received else 0.0
-    found, last_gaze_s = [], None
+    gaze: TimeSeries = []
+    frame: TimeSeries = []
+    age: TimeSeries = []
+    last_gaze_s = None
     for entry in received:
         message, timing = entry.bare, entry.bare.timing_ns
-        fresh = message.state in ("preview", "locked") and message.gaze.timestamp != last_gaze_s
+        at_s = message.frame.timestamp - start_s
+        if message.state in ("preview", "locked") and message.gaze.timestamp != last_gaze_s:
+            gaze.append((at_s, (entry.received_ns - timing.gaze_received) / 1e6))
         last_gaze_s = message.gaze.timestamp
-        found.append(
-            LatencySample(
-                at_s=message.frame.timestamp - start_s,
-                gaze_to_mask_ms=(entry.received_ns - timing.gaze_received) / 1e6 if fresh else None,
-                frame_to_mask_ms=(entry.received_ns - timing.frame_received) / 1e6,
-                keyframe_age_ms=(message.frame.timestamp - message.keyframe.timestamp) * 1e3,
-            )
-        )
-    return found
+        frame.append((at_s, (entry.received_ns - timing.frame_received) / 1e6))
+        age.append((at_s, (message.frame.timestamp - message.keyframe.timestamp) * 1e3))
+    return {"gaze to mask": gaze, "frame to mask": frame, "keyframe age": age}
 
 
 def share_states(received: Sequence[ReceivedMask]) -> dict[str, float]:
@@ -66,11 +69,10 @@ def share_states(received: Sequence[ReceivedMask]) -> dict[str, float]:
 def select_moments(
     received: Sequence[ReceivedMask], frames: int, fixations: Sequence[ScriptedFixation], most: int = 12
 ) -> list[tuple[str, ReceivedMask]]:
-    """Choose the messages to show, with names, in the clip's order.
+    """Select the messages to show, with names, in the clip's order.
 
     With `fixations`, one of each of the longest, late in it when the mask has settled, from the last repetition;
-    otherwise evenly spaced ones. frames: how many the clip has; the device numbers on through
-    repetitions.
+    otherwise evenly spaced ones. frames: the number in the clip; the device numbers on through repetitions.
     """
     if not received:
         return []
@@ -82,8 +84,7 @@ def select_moments(
     longest = sorted(sorted(range(len(spans)), key=lambda n: -len(spans[n][1]))[:most])
     found = []
     for name, span in (spans[n] for n in longest):
-        near = [index for index in span if index in by_frame]
-        if near:
+        if near := [index for index in span if index in by_frame]:
             found.append((name, by_frame[near[-1]]))
     return found
 

@@ -98,7 +98,7 @@ def _describe_run(health: HealthMessage | None) -> str:
 def latency_table(result: DemoResult) -> Table:
     """Tabulate the latencies: those measured at the subscriber, encodes and decodes as published."""
     received = result.masks
-    latencies = figures.list_latencies(measure_latencies(received))
+    latencies = measure_latencies(received)
     out = Table()
     for column in ("", *PERCENTILES):
         out.add_column(column, justify="right" if column else "left")

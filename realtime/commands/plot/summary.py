@@ -78,7 +78,7 @@ class _SummaryBuilder:
         self._radii: list[float] = []
         self._last: MaskEvent | None = None
         # drops before a recording that began in the middle of a run do not count
-        self._counts: dict[str, float] | None = {} if about.from_start else None
+        self._counts: dict[str, int] | None = {} if about.from_start else None
 
     def add(self, event: RecordingEvent) -> None:
         if isinstance(event, GazeSample):
@@ -155,12 +155,11 @@ class _SummaryBuilder:
             spans.append(StateSpan(start_s, end_s, last.object, last.state))
 
     def _add_health(self, health: HealthMessage, at_s: float) -> None:
-        for name, rate in _numbers(health.rates).items():
+        for name, rate in health.rates.items():
             self._summary.rates.setdefault(name, []).append((at_s, rate))
-        dropped = _numbers(health.dropped)
         if self._counts is None:
-            self._counts = dict(dropped)
-        for name, count in dropped.items():
+            self._counts = dict(health.dropped)
+        for name, count in health.dropped.items():
             more = count - self._counts.get(name, 0)
             self._counts[name] = count
             self._summary.dropped.setdefault(name, []).append((at_s, max(0.0, more)))
@@ -170,7 +169,3 @@ def name_object(number: int, labels: Mapping[int, ObjectLabel]) -> str:
     """Name an object by its number and its label."""
     label = labels.get(number, ObjectLabel())
     return f"{number} {label.text}".strip() + ("" if label.keep else " (dropped)")
-
-
-def _numbers(fields: Mapping[str, object]) -> dict[str, float]:
-    return {name: float(value) for name, value in fields.items() if isinstance(value, int | float)}

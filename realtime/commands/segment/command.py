@@ -94,9 +94,6 @@ def _segment(args: argparse.Namespace) -> None:
         raise RunFailed(f"nothing was found; {lower}")
 
 
-# -- flags -------------------------------------------------------------------------------------------------------------
-
-
 def _read_prompt(args: argparse.Namespace) -> Prompt | None:
     """Read the prompt of --point, --not and --box; None for --everything."""
     asked = bool(args.point or args.off or args.box)
@@ -193,9 +190,6 @@ def _open_engine(args: argparse.Namespace, first: Image, terminal: TerminalProgr
     if args.backend != "fake":
         folder = weights.pull_model(args.model, root=args.models, report=terminal.show_bytes)
     return load(settings, folder, frame_size=(first.shape[1], first.shape[0]), report=EngineProgress(terminal))
-
-
-# -- a picture ---------------------------------------------------------------------------------------------------------
 
 
 def _find_masks(

@@ -11,7 +11,6 @@ from realtime.commands.demo.figures import (
     KEYFRAME_COLOUR,
     TILE_WIDTH,
     FigureFrame,
-    LatencySample,
     draw_contact_sheet,
     draw_latency_plot,
 )
@@ -41,13 +40,18 @@ def test_an_empty_sheet_is_refused() -> None:
         draw_contact_sheet([], "title")
 
 
-def samples(gaze_ms: float | None, frame_ms: float, age_ms: float) -> list[LatencySample]:
-    return [LatencySample(index / 25, gaze_ms, frame_ms, age_ms) for index in range(250)]
+def latencies(
+    gaze_ms: float | None, frame_ms: float, age_ms: float, count: int = 250
+) -> dict[str, list[tuple[float, float]]]:
+    values = {"gaze to mask": gaze_ms, "frame to mask": frame_ms, "keyframe age": age_ms}
+    return {
+        name: [] if value is None else [(index / 25, value) for index in range(count)] for name, value in values.items()
+    }
 
 
 def test_each_curve_lies_at_its_value() -> None:
     """Of three constants, the line of each lies at the height that its axis gives it."""
-    plot = draw_latency_plot(samples(40, 20, 150), "title", "note")
+    plot = draw_latency_plot(latencies(40, 20, 150), "title", "note")
     over = plot[110:332, 64:704]
     rows = {colour: np.nonzero(near(over, colour).sum(axis=1) > 300)[0] for colour in (GAZE_COLOUR, FRAME_COLOUR)}
     # the axis goes from 0 to 50 over 210 px, its top is 6 px into this part
@@ -57,14 +61,14 @@ def test_each_curve_lies_at_its_value() -> None:
 
 
 def test_a_run_without_new_gaze_is_drawn() -> None:
-    plot = draw_latency_plot(samples(None, 20, 150), "title", "note")
+    plot = draw_latency_plot(latencies(None, 20, 150), "title", "note")
     assert not near(plot[110:332, 64:1120], GAZE_COLOUR).any()
     assert near(plot[110:332, 64:1120], FRAME_COLOUR).any()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.001, 7.0, 1e7])
 def test_any_scale_can_be_drawn(value: float) -> None:
-    plot = draw_latency_plot([LatencySample(0.0, value, value, value)], "title", "note")
+    plot = draw_latency_plot(latencies(value, value, value, 1), "title", "note")
     assert plot.shape == (640, 1180, 3)
     with pytest.raises(ValueError, match="at least one sample"):
-        draw_latency_plot([], "title", "note")
+        draw_latency_plot(latencies(0, 0, 0, 0), "title", "note")
