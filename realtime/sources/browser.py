@@ -39,7 +39,7 @@ class BrowserFrames(ThreadedFrames, FrameSource):
     def __init__(self) -> None:
         super().__init__(NO_PAGE, "frames browser")
         self._pending: Latest[BrowserFrame] = Latest()
-        self._last_ns = 0
+        self._last_ns: int | None = None
 
     def stop(self) -> None:
         """Stop within a second."""
@@ -48,7 +48,8 @@ class BrowserFrames(ThreadedFrames, FrameSource):
 
     def status(self) -> SourceStatus:
         """Return state and counts; `dropped` has frames superseded before decoding, and invalid JPEGs."""
-        if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
+        last_ns = self._last_ns  # `disconnect` may clear it meanwhile
+        if last_ns is not None and now_ns() - last_ns > SILENCE_NS:
             self._monitor.set_state("waiting", "the page sends no frames; is it hidden or asleep?")
         found = self._monitor.status()
         superseded = {"superseded": self._pending.dropped} if self._pending.dropped else {}
@@ -60,7 +61,7 @@ class BrowserFrames(ThreadedFrames, FrameSource):
 
     def disconnect(self) -> None:
         """Set the state `connecting` after the page has disconnected."""
-        self._last_ns = 0
+        self._last_ns = None
         self._monitor.set_state("connecting", NO_PAGE)
 
     def _run(self) -> None:

@@ -26,11 +26,12 @@ class CaptureFrames(ThreadedFrames):
         """advice: instruction for the user when it cannot be opened."""
         super().__init__(f"opening {name}", f"frames {name}")
         self._name, self._open, self._advice = name, open_capture, advice
-        self._index, self._last_ns = 0, 0
+        self._index = 0
+        self._last_ns: int | None = None
 
     def status(self) -> SourceStatus:
         """Return state and counts; a camera blocked in a read is `waiting`."""
-        if self._last_ns and now_ns() - self._last_ns > SILENCE_NS:
+        if self._last_ns is not None and now_ns() - self._last_ns > SILENCE_NS:
             self._monitor.set_state("waiting", f"{self._name} gives no pictures; {self._advice}")
         return super().status()
 

@@ -8,6 +8,7 @@ import pytest
 
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_frames, open_gaze
+from realtime.sources import browser
 from realtime.sources.browser import BrowserFrame, BrowserFrames, BrowserGaze
 from realtime.types import FrameSource, GazeSample, GazeSource
 from tests.realtime.waiting import eventually
@@ -104,3 +105,14 @@ def test_gaze_samples_are_passed_on_between_start_and_stop():
     gaze.stop()
     gaze.offer(sample)
     assert len(got) == 1
+
+
+def test_a_page_whose_last_frame_came_at_time_0_is_silent_later(frames, monkeypatch):
+    got, clock_ns = [], [0]
+    monkeypatch.setattr(browser, "now_ns", lambda: clock_ns[0])
+    frames.start(got.append)
+    frames.offer(BrowserFrame(jpeg(), 0, 0.0, 0, 0))
+    eventually(lambda: got, "a frame")
+    assert frames.status().state == "running"
+    clock_ns[0] = browser.SILENCE_NS + 1
+    assert frames.status().state == "waiting"
