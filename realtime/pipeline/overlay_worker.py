@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import cv2
-
 from realtime.comms.messages import OverlayMessage
+from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.observers import FrameResult
@@ -30,8 +29,6 @@ class OverlayWorker:
         if not context.options.wants_overlay():
             return
         drawn = draw_overlay(result.frame.image, result.result)
-        encoded, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, context.options.jpeg_quality])
-        if encoded:
-            message = OverlayMessage(FrameRef.of(result.frame), jpeg.tobytes())
-            stamp = context.publisher.publish("overlay", message.to_fields())
-            context.metrics.count_event("overlays", stamp.published_ns)
+        message = OverlayMessage(FrameRef.of(result.frame), encode_jpeg(drawn, context.options.jpeg_quality))
+        stamp = context.publisher.publish("overlay", message.to_fields())
+        context.metrics.count_event("overlays", stamp.published_ns)

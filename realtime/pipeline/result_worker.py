@@ -37,9 +37,9 @@ class ResultWorker(PipelineObserver):
         if self._thread.is_alive():
             self._thread.join(self.join_timeout_s)
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Replace the newest frame with its mask."""
-        self._results.put(shown)
+        self._results.put(result)
 
     def drop_counts(self) -> Mapping[str, int]:
         """Count frames that a newer one replaced, and frames that failed."""

@@ -68,10 +68,10 @@ class Object3dObserver(ResultWorker):
             self._depth.stop()
         super().close()
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Replace the newest frame with its mask."""
-        if shown.result is not None:
-            (self._results.put_when_empty if self._every_frame else self._results.put)(shown)
+        if result.result is not None:
+            (self._results.put_when_empty if self._every_frame else self._results.put)(result)
 
     def drop_counts(self) -> Mapping[str, int]:
         """Count masks that a newer one replaced, masks that failed, and drops of the depth source."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration import CalibrationError, CameraModel, RigidTransform, UncertainTransform
 from calibration.boards import CalibrationBoard
@@ -129,6 +128,7 @@ class ObjectLocalizer:
             orientation=self._continuous_quaternion("camera", steady.pose),
             velocity=_optional(_tuple, steady.velocity_m_s),
         )
+        points, max_count = cloud.voxel_centroids, self._settings.most_points
         return replace(
             message,
             method="depth",
@@ -138,7 +138,7 @@ class ObjectLocalizer:
             moving=steady.is_moving,
             count=len(cloud.points),
             valid=cloud.valid_share,
-            points=_thin(cloud.voxel_centroids, self._settings.most_points),
+            points=points[:: math.ceil(len(points) / max_count)] if max_count else points[:0],
             voxel_m=cloud.voxel_m,
             depth=DepthRef(depth.timestamp, 1000 * depth.apart_s, self._beside is not None),
         )
@@ -248,11 +248,6 @@ def _transform_place(place: ObjectPose, robot_from_camera: UncertainTransform, f
         orientation=orientation,
         velocity=_optional(pose.rotate, place.velocity),
     )
-
-
-def _thin(points: NDArray[np.float32], max_count: int) -> NDArray[np.float32]:
-    """Return at most so many points, evenly chosen."""
-    return points[:: math.ceil(len(points) / max_count)] if max_count else points[:0]
 
 
 def _optional(convert: Callable[[Any], Any], values: Any) -> Numbers | None:

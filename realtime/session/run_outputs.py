@@ -82,7 +82,7 @@ def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> Reco
         view.progress.show_line(text)
 
     recording = RecordingController(
-        config.record, info, now_ns, show_notice, lambda on: page.set_recording(recording.path)
+        config.record, info, now_ns, show_notice, lambda on: page.recording.set_file(recording.path)
     )
     return recording
 

@@ -51,12 +51,8 @@ class PageHost(ABC):
     """The source of MJPEG streams; None where there are none."""
 
     @abstractmethod
-    def hello_fields(self) -> Mapping[str, object]:
-        """Return the fields of `hello`, the first message to every page."""
-
-    @abstractmethod
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> PageHandler:
-        """Return the handler of a page that has connected."""
+        """Send a page that has connected its first messages, and return its handler."""
 
     def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
         """Return the resource at a path that is no file, None for an unknown one; raises `PageError`.

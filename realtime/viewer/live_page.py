@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection
 
 from realtime.comms.messages import HealthMessage
 from realtime.config.viewer import ViewSettings
@@ -51,32 +50,30 @@ class LivePage(PipelineObserver, PageHost):
             "stream": stream, "source": source, "page_frames": frames is not None, "page_gaze": gaze is not None,
             "verbs": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
+        self._health = ""
         self._snapshots = SnapshotWorker(settings.snapshots, self.show_notice, clock)
-        self._recording = LiveRecording(lambda text: self._server.broadcast(text))
+        self.recording = LiveRecording(lambda text: self._server.broadcast(text))
         self._input = PageInput(frames, gaze, self.commands)
         try:
             self._server = PageServer(settings, self)
         except BaseException:
-            self._recording.labels.close()
+            self.recording.labels.close()
             raise
         self.address = self._server.address
         self.broadcaster.start()
         self._snapshots.start()
 
-    def hello_fields(self) -> Mapping[str, object]:
-        """Return the stream's description and the verbs that can be used."""
-        return self._hello
-
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> LiveHandler:
-        """Send a page the current state and return its handler."""
-        for text in self._recording.opening_messages():
+        """Send a page `hello` and the current state, and return its handler."""
+        health = (self._health,) if self._health else ()
+        for text in (pack_text("hello", **self._hello), *health, *self.recording.opening_messages()):
             send_text(text)
-        return LiveHandler(send_text, send_frame, self.broadcaster, self._input, self._recording.change_label)
+        return LiveHandler(send_text, send_frame, self.broadcaster, self._input, self.recording.change_label)
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Show a frame with its mask."""
-        self.broadcaster.publish(shown)
-        self._recording.add_result(shown)
+        self.broadcaster.publish(result)
+        self.recording.add_result(result)
 
     def on_gaze(self, sample: GazeSample) -> None:
         """Show a gaze sample."""
@@ -86,8 +83,9 @@ class LivePage(PipelineObserver, PageHost):
         """Show the state of the run, its rates, latencies and drops."""
         fields = {key: health.to_fields()[key] for key in ("state", "reason", "rates", "latency_ms", "dropped")}
         engine = {key: health.engine.get(key, "") for key in ("backend", "model", "precision")}
-        self._server.send_health(pack_text("health", **fields, memory_mib=health.memory_mib, engine=engine))
-        self._recording.send_changes()
+        self._health = pack_text("health", **fields, memory_mib=health.memory_mib, engine=engine)
+        self._server.broadcast(self._health)
+        self.recording.send_changes()
 
     def on_command(self, command: UserCommand, shown: FrameResult) -> None:
         """Write a snapshot of the frame if the command asks for one."""
@@ -103,21 +101,17 @@ class LivePage(PipelineObserver, PageHost):
         """Show a short text on every page for some seconds."""
         self._server.broadcast(pack_text("notice", text=text))
 
-    def set_recording(self, file: Path | None) -> None:
-        """Show on every page that the run is recorded into a file; None for no longer."""
-        self._recording.set_file(file)
-
     def drop_counts(self) -> dict[str, int]:
         """Count frames that viewers skipped and input that was refused, for `health`."""
         counts = {
             **self.broadcaster.drop_counts(), **self._input.dropped, "refused": self._server.refused,
-            "commands lost": self.commands.dropped, "labels lost": self._recording.labels.lost,
+            "commands lost": self.commands.dropped, "labels lost": self.recording.labels.lost,
         }  # fmt: skip
         return {f"view.{name}": count for name, count in counts.items() if count}
 
     def close(self) -> None:
         """Disconnect all pages and free the port, within a second."""
-        self._recording.labels.close()
+        self.recording.labels.close()
         self._server.close()
         self.broadcaster.stop()
         self._snapshots.close()

@@ -108,8 +108,8 @@ class PageGaze:
 class PageFrame:
     """Holds a JPEG frame of the page's camera or clip; ms of the page's clock."""
 
-    index: int
-    ms: float
+    index: Index
+    ms: PageTime
     jpeg: bytes
 
 
@@ -143,11 +143,6 @@ class _LabelFields(msgspec.Struct):
     object: Index
     text: str = ""
     keep: bool = True
-
-
-class _FrameFields(msgspec.Struct):
-    index: Index
-    ms: PageTime
 
 
 PageMessage = (
@@ -202,8 +197,7 @@ def read_page_frame(data: bytes) -> PageFrame:
     length = int.from_bytes(data[:4], "little")
     if len(data) < 4 or not 2 <= length <= 256 or len(data) <= 4 + length:
         raise PageError(f"{len(data)} bytes that are no frame")
-    read = read_value(_map(data[4 : 4 + length]), _FrameFields, PageError)
-    return PageFrame(read.index, read.ms, data[4 + length :])
+    return read_value({**_map(data[4 : 4 + length]), "jpeg": data[4 + length :]}, PageFrame, PageError)
 
 
 def pack_text(kind: str, **fields: Any) -> str:

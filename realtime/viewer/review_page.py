@@ -73,17 +73,14 @@ class ReviewPage(PageHost):
         counts = self._broadcaster.drop_counts()
         return {**counts, "refused": self._server.refused, "labels lost": self._labels.lost}
 
-    def hello_fields(self) -> Mapping[str, object]:
-        """Return the recording's metadata."""
-        recording, engine = self.timeline.recording, self.timeline.recording.about.engine
-        return {
-            "file": recording.path.name, "source": recording.about.source, "started": recording.about.started,
-            "complete": recording.complete, "from_start": recording.about.from_start, "states": STATES,
-            "engine": " ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
-        }  # fmt: skip
-
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> ReviewHandler:
-        """Send a page the labels and the progress of reading, and return its handler."""
+        """Send a page the recording's metadata, labels and the progress of reading, and return its handler."""
+        recording, engine = self.timeline.recording, self.timeline.recording.about.engine
+        send_text(pack_text(
+            "hello", file=recording.path.name, source=recording.about.source, started=recording.about.started,
+            complete=recording.complete, from_start=recording.about.from_start, states=STATES,
+            engine=" ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
+        ))  # fmt: skip
         send_text(self._labels.labels_message())
         send_text(self._timeline_message())
         return ReviewHandler(send_frame, self.timeline, self._broadcaster, self._labels)

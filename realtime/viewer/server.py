@@ -25,7 +25,7 @@ from realtime.viewer.access import explain_bind_error, load_tls, page_address, r
 from realtime.viewer.connections import MjpegStream, WebSocketConnection, abort_connection, call_soon
 from realtime.viewer.frame_broadcaster import FrameRequest
 from realtime.viewer.interfaces import PageHost
-from realtime.viewer.page_messages import MAX_MESSAGE_BYTES, pack_text
+from realtime.viewer.page_messages import MAX_MESSAGE_BYTES
 
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
@@ -55,7 +55,6 @@ class PageServer:
         self._responders = ThreadPoolExecutor(1, "gazecast-viewer-responder")
         self._tls = load_tls(settings)
         self._connections: set[WebSocketConnection | MjpegStream] = set()
-        self._health = ""
         self.refused = 0
         self._failure: OSError | None = None
         self._loop = asyncio.new_event_loop()
@@ -68,11 +67,6 @@ class PageServer:
             self._thread.join(START_TIMEOUT_S)
             raise ViewerError(explain_bind_error(self._failure, settings))
         self.address = page_address(settings, self.port)
-
-    def send_health(self, text: str) -> None:
-        """Send a packed health message to all pages, and to each page that connects later; any thread."""
-        self._health = text
-        self.broadcast(text)
 
     def broadcast(self, text: str) -> None:
         """Send a packed message to all pages; any thread."""
@@ -154,9 +148,6 @@ class PageServer:
         )
         self._connections.add(connection)
         try:
-            connection.send_text(pack_text("hello", **self._host.hello_fields()))
-            if self._health:
-                connection.send_text(self._health)
             await connection.serve()
         finally:
             self._connections.discard(connection)

@@ -47,18 +47,22 @@ class SnapshotWorker(ResultWorker):
 def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
     """Write NAME-frame.png, NAME-overlay.png, NAME.json and, if there is a mask, NAME-mask.png (0 and 255).
 
-    Images have the frame's own pixels. Existing files are not replaced: a number is added to the name. Raises
-    `SnapshotError`.
+    The JSON file has the fields of topic `mask`, without the mask itself. Images have the frame's own pixels. Existing
+    files are not replaced: a number is added to the name. Raises `SnapshotError`.
     """
     message, image = result.result, result.frame.image
     images = {"frame": image, "overlay": draw_overlay(image, message)}
-    if message is not None and message.mask is not None:
-        images["mask"] = message.mask.astype(np.uint8) * 255
+    metadata: dict[str, Any] = {"frame": asdict(FrameRef.of(result.frame))}
+    if message is not None:
+        metadata = {**MaskMessage.from_result(message).to_fields(), "timing_ns": asdict(message.timing_ns)}
+        del metadata["mask"]
+        if message.mask is not None:
+            images["mask"] = message.mask.astype(np.uint8) * 255
     try:
         folder.mkdir(parents=True, exist_ok=True)
         name = find_free_name(folder, name, ".json")
         written = [folder / f"{name}.json"]
-        written[0].write_text(json.dumps(_metadata(result), indent=1, allow_nan=False) + "\n")
+        written[0].write_text(json.dumps(metadata, indent=1, allow_nan=False) + "\n")
         for kind, picture in images.items():
             path = folder / f"{name}-{kind}.png"
             path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
@@ -66,12 +70,3 @@ def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
     except OSError as error:
         raise SnapshotError(f"cannot write a snapshot into {folder}: {error.strerror or error}") from None
     return written
-
-
-def _metadata(result: FrameResult) -> dict[str, Any]:
-    """Return the fields of topic `mask`, without the mask itself."""
-    if result.result is None:
-        return {"frame": asdict(FrameRef.of(result.frame))}
-    fields = MaskMessage.from_result(result.result).to_fields()
-    del fields["mask"]
-    return {**fields, "timing_ns": asdict(result.result.timing_ns)}

@@ -21,7 +21,7 @@ def test_only_objects_of_a_recording_of_this_run_can_be_labelled(tmp_path):
             await ws.send_str('{"t":"seek","n":1}')
             assert "this page is live" in (await receive_text(ws, "refused"))["reason"]
             page.on_mask(shown_result(0, 1))
-            page.set_recording(path)
+            page.recording.set_file(path)
             assert (await receive_text(ws, "recording"))["file"] == "now.mcap"
             while (await receive_text(ws, "labels"))["recording"] != "now.mcap":
                 pass
@@ -29,7 +29,7 @@ def test_only_objects_of_a_recording_of_this_run_can_be_labelled(tmp_path):
             assert (await receive_text(ws, "objects"))["objects"] == [[2, 0]]
             await ws.send_str('{"t":"label","object":1,"text":"cup"}')  # shown before the recording
             await receive_text(ws, "refused")
-            page.set_recording(None)
+            page.recording.set_file(None)
             assert not (await receive_text(ws, "recording"))["on"]
             await ws.send_str(
                 json.dumps({"t": "label", "object": 2, "text": "cup", "keep": False})
