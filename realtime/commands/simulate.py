@@ -21,9 +21,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser = add_parser(verbs, "simulate", _simulate, about)
     content = parser.add_mutually_exclusive_group(required=True)
     content.add_argument("--video", type=Path, metavar="V", help="a video file or a folder of pictures")
-    content.add_argument(
-        "--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes look at"
-    )
+    content.add_argument("--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes "
+                         "look at")  # fmt: skip
     content.add_argument("--scene", choices=("table",), help="boxes on a table instead, with depth, and eyes that "
                          "dwell on one after another")  # fmt: skip
     add = parser.add_argument

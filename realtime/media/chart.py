@@ -60,7 +60,7 @@ def add_axes(
     """Add axes at px from the figure's upper left; labels name the unit, `*_bins` bound the number of ticks."""
     from matplotlib.ticker import MaxNLocator
 
-    wide, high = _size(figure)
+    wide, high = figure.bbox.size
     axes = figure.add_axes((left / wide, 1 - (top + height) / high, width / wide, height / high))
     axes.set_facecolor("none")
     axes.spines[["top", "left", "right"]].set_visible(False)
@@ -82,7 +82,7 @@ def write(
     align: Literal["left", "center", "right"] = "left",
 ) -> None:  # fmt: skip
     """Write text at px from the figure's upper left, with its baseline at y."""
-    wide, high = _size(figure)
+    wide, high = figure.bbox.size
     figure.text(
         x / wide, 1 - y / high, text, color=color, ha=align, va="baseline", parse_math=False,
         fontproperties=_font(size, bold),
@@ -105,7 +105,7 @@ def label(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
 
 def paste(figure: Figure, left: int, top: int, image: Image) -> None:
     """Place a BGR image, pixel by pixel, at px from the figure's upper left."""
-    figure.figimage(image[..., ::-1], left, round(_size(figure)[1]) - top - image.shape[0])
+    figure.figimage(image[..., ::-1], left, round(figure.bbox.height) - top - image.shape[0])
 
 
 def add_legend(axes: Axes, entries: Mapping[str, str], *, below: bool = False) -> None:
@@ -197,11 +197,6 @@ def _font(size: float, bold: bool = False) -> FontProperties:
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(family=_families(), size=size, weight="bold" if bold else "normal")
-
-
-def _size(figure: Figure) -> tuple[float, float]:
-    width, height = figure.get_size_inches()
-    return float(width) * _DPI, float(height) * _DPI
 
 
 @contextmanager

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from itertools import count
 from pathlib import Path
 
 
 def find_free_name(folder: Path, name: str, ending: str) -> str:
     """Return the name, numbered from 2 on if the folder already has a file of that name and ending."""
-    number, free = 1, name
-    while (folder / f"{free}{ending}").exists():
-        number, free = number + 1, f"{name}-{number + 1}"
-    return free
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(free for free in names if not (folder / f"{free}{ending}").exists())
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -46,7 +46,11 @@ def run_demo(
         if config.engine.backend != "fake" and not weights.is_cached(config.engine.model, root=config.models):
             weights.pull_model(config.engine.model, root=config.models, report=terminal.show_bytes)
         _make_folder(out)
-        result = _receive(config, played, terminal, watch_s)
+        with ExitStack() as stack:
+            process, endpoint = _start(config, played, terminal, stack)
+            subscriber = stack.enter_context(MaskSubscriber(endpoint, ("mask", "keyframe")))
+            on_progress = stack.enter_context(show_bar(terminal.console, "watching", watch_s))
+            result = _collect(process, subscriber, watch_s, on_progress)
         files = draw_report(result, played, out, terminal.console)
     terminal.console.print(latency_table(result))
     for line in summary_lines(result):
@@ -83,15 +87,6 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClipError(f"cannot make the folder {out}: {error.strerror}; choose another with --out") from error
-
-
-def _receive(config: RunConfig, played: DemoInput, terminal: TerminalProgress, watch_s: float) -> DemoResult:
-    """Run device, pipeline and subscriber."""
-    with ExitStack() as stack:
-        process, endpoint = _start(config, played, terminal, stack)
-        subscriber = stack.enter_context(MaskSubscriber(endpoint, ("mask", "keyframe")))
-        with show_bar(terminal.console, "watching", watch_s) as on_progress:
-            return _collect(process, subscriber, watch_s, on_progress)
 
 
 def _start(

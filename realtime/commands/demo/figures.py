@@ -50,11 +50,8 @@ def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int
     height, width = shots[0].image.shape[:2]
     tile = TILE_WIDTH, max(1, round(TILE_WIDTH * height / width))
     rows = -(-len(shots) // columns)
-    figure = chart.new_figure(
-        2 * MARGIN + columns * TILE_WIDTH + (columns - 1) * GAP,
-        2 * MARGIN + 30 + rows * (tile[1] + CAPTION) + (rows - 1) * GAP,
-        DARK,
-    )
+    figure_width = 2 * MARGIN + columns * (TILE_WIDTH + GAP) - GAP
+    figure = chart.new_figure(figure_width, 2 * MARGIN + 30 + rows * (tile[1] + CAPTION + GAP) - GAP, DARK)
     chart.write(figure, MARGIN, MARGIN + 12, title, size=17, color=LIGHT, bold=True)
     for index, shot in enumerate(shots):
         x = MARGIN + (index % columns) * (TILE_WIDTH + GAP)
@@ -66,11 +63,8 @@ def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int
         chart.write(figure, x, base, name, size=chart.NORMAL, color=LIGHT)
         color = chart.hex_color(COLOURS[shot.state])
         chart.write(figure, x + TILE_WIDTH, base, shot.state, size=chart.NORMAL, color=color, align="right")
-        parts = (
-            f"{shot.at_s:.1f} s into the clip", f"confidence {100 * shot.confidence:.0f} %",
-            f"carried {shot.carried_ms:.0f} ms",
-        )  # fmt: skip
-        chart.write(figure, x, base + 17, " · ".join(parts), color=DIM)
+        values = f"confidence {100 * shot.confidence:.0f} % · carried {shot.carried_ms:.0f} ms"
+        chart.write(figure, x, base + 17, f"{shot.at_s:.1f} s into the clip · {values}", color=DIM)
     return chart.render(figure)
 
 

@@ -39,11 +39,10 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
             notes.append(f"{recording.damaged} damaged chunks, half a second each, are missing")
         summary.picture = _middle_frame(recording)
         interrupts.raise_if_requested()
-        ok, packed = cv2.imencode(".png", draw_page(summary, labels.objects, notes))
-    assert ok
+        png = cv2.imencode(".png", draw_page(summary, labels.objects, notes))[1].tobytes()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, packed.tobytes())
+        write_atomically(out, png)
     except OSError as error:
         raise RunFailed(f"cannot write {out}: {error.strerror or error}") from error
     objects = len({span.object for span in summary.spans if span.object})

@@ -56,9 +56,8 @@ def _draw_title(figure: Figure, top: int, notes: Sequence[str]) -> None:
 
 def _draw_latencies(figure: Figure, top: int, summary: RecordingSummary) -> None:
     if not summary.timed:
-        chart.write(
-            figure, 40, top + 22, "The frames were processed at any speed: latencies mean nothing.", size=chart.NORMAL
-        )
+        text = "The frames were processed at any speed: latencies mean nothing."
+        chart.write(figure, 40, top + 22, text, size=chart.NORMAL)
         return
     for x, name in zip(_COLUMNS, PERCENTILES, strict=True):
         chart.write(figure, x, top + 14, name, color=chart.FAINT, align="right")
@@ -108,9 +107,8 @@ def _draw_objects(
     chart.write(figure, LEFT, top + 14, "Objects", size=chart.NORMAL, bold=True)
     chart.write(figure, RIGHT + 150, top + 14, "seconds", color=chart.FAINT, align="right")
     if not lanes:
-        chart.write(
-            figure, LEFT, top + 42, "No fixation was long enough to show an object.", size=12, color=chart.FAINT
-        )
+        text = "No fixation was long enough to show an object."
+        chart.write(figure, LEFT, top + 42, text, size=12, color=chart.FAINT)
     for number, (objects, spans) in enumerate(lanes):
         y = top + 26 + LANE * number
         name = name_object(objects[0], labels) if len(objects) == 1 else f"{len(objects)} others"
@@ -186,9 +184,8 @@ def _time_axes(
     title: str = "", numbers: bool = True, grid: bool = True,
 ) -> Axes:  # fmt: skip
     """Add axes over the recording's time, in minutes from ten on; values and their axis are in seconds."""
-    axes = chart.add_axes(
-        figure, left, top, right - left, height, title=title, x_bins=round((right - left) / 80), y_bins=3
-    )
+    bins = round((right - left) / 80)
+    axes = chart.add_axes(figure, left, top, right - left, height, title=title, x_bins=bins, y_bins=3)
     unit_s, unit = (60.0, "min") if summary.span_s >= MINUTES_FROM_S else (1.0, "s")
     locator = axes.xaxis.get_major_locator()
     ticks = [value for value in locator.tick_values(0, _end_s(summary) / unit_s) if value * unit_s <= _end_s(summary)]

@@ -134,16 +134,15 @@ def _read_settings(args: argparse.Namespace) -> AutomaticSettings:
 
 def _choose_targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
     """Return each picture's JSON and PNG file; raises `SettingsError` for unreadable and unwritable files."""
-    targets: dict[Path, tuple[Path, Path]] = {}
+    stems = [file.stem for file in files]
     for file in files:
         if not file.is_file():
             raise SettingsError(f"there is no picture {file}" if not file.exists() else f"{file} is no file")
         if not cv2.haveImageReader(str(file)):
             raise SettingsError(f"{file} is no picture that can be read; expected JPEG, PNG, WebP, TIFF or BMP")
-        pair = out / f"{file.stem}.json", out / f"{file.stem}.png"
-        if pair in targets.values():
+        if stems.count(file.stem) > 1:
             raise SettingsError(f"two pictures are called {file.stem}; give each folder's pictures their own --out")
-        targets[file] = pair
+    targets = {file: (out / f"{file.stem}.json", out / f"{file.stem}.png") for file in files}
     inputs = {file.resolve() for file in files}
     for path in chain(*targets.values()):
         if path.resolve() in inputs:
@@ -234,10 +233,8 @@ def _describe(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettin
     }
     if prompt is None:
         return {**made, "everything": dataclasses.asdict(settings)}
-    asked: dict[str, Any] = {"points": prompt.points_px.tolist(), "labels": prompt.labels.tolist()}
-    if prompt.box_px is not None:
-        asked["box"] = prompt.box_px.tolist()
-    return {**made, "prompt": asked}
+    box = {} if prompt.box_px is None else {"box": prompt.box_px.tolist()}
+    return {**made, "prompt": {"points": prompt.points_px.tolist(), "labels": prompt.labels.tolist(), **box}}
 
 
 def _print_result(file: Path, target: tuple[Path, Path], masks: int, seconds: float, as_json: bool) -> None:
