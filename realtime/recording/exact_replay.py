@@ -144,18 +144,19 @@ class _ReplayedClock:
     """A clock that repeats the recorded readings, and then stands still."""
 
     def __init__(self) -> None:
-        self._readings: Iterator[int] = iter(())
-        self._last = self._count = self._read_count = 0
+        self._readings: tuple[int, ...] = ()
+        self._last = self._read_count = 0
 
     def load(self, readings: tuple[int, ...]) -> None:
-        self._readings, self._count, self._read_count = iter(readings), len(readings), 0
+        self._readings, self._read_count = readings, 0
 
     def __call__(self) -> int:
+        if self._read_count < len(self._readings):
+            self._last = self._readings[self._read_count]
         self._read_count += 1
-        self._last = next(self._readings, self._last)
         return self._last
 
     @property
     def mismatches(self) -> int:
         """Number of readings too many or too few."""
-        return abs(self._count - self._read_count)
+        return abs(len(self._readings) - self._read_count)

@@ -82,7 +82,7 @@ def save_labels(recording: Path, labels: LabelFile) -> Path:
 
 
 class LabelEditor:
-    """Edits the labels of a recording, saves each change at once, and can undo it.
+    """Edits the `labels` of a recording, saves each change at once, and can undo it.
 
     May be called from any thread; a change takes as long as the disk.
     """
@@ -91,17 +91,12 @@ class LabelEditor:
         """Load the existing labels; raises `RecordingError` for a file of labels that cannot be read."""
         self.recording = recording
         self._lock = threading.Lock()
-        self._labels = load_labels(recording)
+        self.labels = load_labels(recording)
         self._before: deque[tuple[int, ObjectLabel]] = deque(maxlen=MAX_UNDO_STEPS)
 
     @property
-    def labels(self) -> LabelFile:
-        """Return the current labels."""
-        return self._labels
-
-    @property
     def undo_count(self) -> int:
-        """Return the number of changes that can be undone."""
+        """The number of changes that can be undone."""
         return len(self._before)
 
     def set_label(self, object_id: int, label: ObjectLabel) -> bool:
@@ -113,7 +108,7 @@ class LabelEditor:
             labels = load_labels(self.recording)  # another program may have changed them meanwhile
             before = labels.get_label(object_id)
             if label == before:
-                self._labels = labels
+                self.labels = labels
                 return False
             self._save(labels.with_label(object_id, label))
             self._before.append((object_id, before))
@@ -131,4 +126,4 @@ class LabelEditor:
 
     def _save(self, labels: LabelFile) -> None:
         save_labels(self.recording, labels)
-        self._labels = labels
+        self.labels = labels
