@@ -1,4 +1,4 @@
-"""Recordings in which something was looked at, for tests: a red disc and a blue square, masks whose truth is known."""
+"""Recordings with gaze on objects, for tests: discs whose masks are known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ABOUT = RecordingInfo(source="camera:0", started="2023-11-14T22:13:25+00:00", wa
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is published for a frame: None for `object` and there is no mask."""
+    """The published result of a frame; without an `object` there is no mask."""
 
     object: int | None = None
     state: State = "locked"
@@ -37,15 +37,15 @@ class Shown:
     score: float = 0.9
 
 
-def run(count: int, thing: int | None, state: State = "locked", **fields: float) -> list[Shown]:
-    """As many frames alike."""
-    return [Shown(thing, state, **fields)] * count
+def run(count: int, object_id: int | None, state: State = "locked", **fields: float) -> list[Shown]:
+    """Equal results for `count` frames."""
+    return [Shown(object_id, state, **fields)] * count
 
 
-def mask_of(thing: int, size: tuple[int, int] = SIZE) -> Mask:
+def mask_of(object_id: int, size: tuple[int, int] = SIZE) -> Mask:
     """(H, W) bool: another place for every object."""
     out = np.zeros((size[1], size[0]), np.uint8)
-    cv2.circle(out, (14 + 12 * (thing % 4), 24), 6 + thing % 3, 1, -1)
+    cv2.circle(out, (14 + 12 * (object_id % 4), 24), 6 + object_id % 3, 1, -1)
     return out > 0
 
 
@@ -62,13 +62,13 @@ def frame_of(number: int, *, index: int | None = None, jpeg: bool = True) -> Fra
 
 
 def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
-    """Its mask."""
-    thing = shown.object or 0
+    """The mask message of a frame."""
+    object_id = shown.object or 0
     sample_ns = frame.captured_ns - 6_000_000
     return MaskMessage(
         FrameRef(frame.index, frame.timestamp, *frame.size), KeyframeRef(frame.index - 2, frame.timestamp - 0.08),
-        GazeRef(frame.timestamp - 0.01, 14 + 12 * (thing % 4), 24.0, 0.9, 5.0), 4.0, thing, shown.state, shown.score,
-        shown.confidence, None if shown.state == "lost" else mask_of(thing),
+        GazeRef(frame.timestamp - 0.01, 14 + 12 * (object_id % 4), 24.0, 0.9, 5.0), 4.0, object_id, shown.state,
+        shown.score, shown.confidence, None if shown.state == "lost" else mask_of(object_id),
         TimingNs(sample_ns + 1_000_000, frame.received_ns, frame.received_ns, frame.received_ns + 5_000_000),
         stream="test", seq=seq, published_ns=frame.received_ns + 17_000_000,
     )  # fmt: skip
@@ -78,9 +78,9 @@ def record(
     path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True,
     about: RecordingInfo = ABOUT, every: int = 10, cut: bool = False,
 ) -> Path:  # fmt: skip
-    """Write a frame for each, its mask two frames later as in a run, four looks to a frame, health every second.
+    """Write a frame for each, its mask two frames later as in a run, four gaze samples to a frame, health every second.
 
-    restart_at: from there on indices begin anew. every: frames to a chunk. cut: leave out the file's end.
+    restart_at: frame from which on indices restart. every: frames to a chunk. cut: leave out the file's end.
     """
     file = RecordingFile(path, about)
     late: list[tuple[Frame, Shown, int]] = []
@@ -121,7 +121,7 @@ def find_objects(recording: RecordingReader, labels: LabelFile) -> list[VisitedO
 
 
 def damage(path: Path, chunk: int = 2) -> None:
-    """Turn a byte of a chunk around."""
+    """Invert a byte of a chunk."""
     place = RecordingReader(path)._chunks[chunk]
     raw = bytearray(path.read_bytes())
     raw[place.at + place.length // 2] ^= 0xFF

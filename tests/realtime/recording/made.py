@@ -22,19 +22,19 @@ def frame(index: int, size: tuple[int, int] = (64, 48)) -> Frame:
 
 
 def sample(index: int) -> GazeSample:
-    """A look, 100 a second from 1 s on."""
+    """A gaze sample, 100 a second from 1 s on."""
     at_ns = 1_000_000_000 + index * 10_000_000
     return GazeSample(0.5, 0.25, "norm", 0.9, index / 100, at_ns, at_ns + 1_000_000, None, 12.5)
 
 
 def write(path: Path, frames: int = 30, *, every: int = 10) -> list[int]:
-    """Frames and three looks each, a chunk after every few; gives the file's length after each chunk."""
+    """Write frames with three gaze samples each, a chunk after every few; return the file's length after each chunk."""
     file, ends = RecordingFile(path, ABOUT), []
     for index in range(frames):
         shot = frame(index)
         file.write_message(FRAME, shot.received_ns + WALL_NS, pack_frame(shot, False, 90))
-        for look in map(sample, range(3 * index, 3 * index + 3)):
-            file.write_message(GAZE, look.received_ns + WALL_NS, pack_sample(look))
+        for gaze in map(sample, range(3 * index, 3 * index + 3)):
+            file.write_message(GAZE, gaze.received_ns + WALL_NS, pack_sample(gaze))
         if index % every == every - 1:
             file.flush()
             ends.append(path.stat().st_size)

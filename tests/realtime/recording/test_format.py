@@ -1,4 +1,4 @@
-"""What a recording holds comes back as it was, and nonsense is refused by name."""
+"""Contents of a recording round-trip, and malformed ones are refused by name."""
 
 import contextlib
 import struct
@@ -37,7 +37,7 @@ KEYS = st.builds(FrameKey, st.integers(0, 2**53), NS)
 ENCODED = st.builds(EncodedKeyframe, KEYS, NS, NS)
 COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans())
 CLOCK = st.lists(NS, max_size=5).map(tuple)
-TURNS = st.one_of(
+CALLS = st.one_of(
     st.builds(
         TrackerCall, st.just("frame"), KEYS, st.lists(SAMPLES, max_size=3).map(tuple), st.none() | ENCODED,
         st.lists(COMMANDS, max_size=2).map(tuple), CLOCK,
@@ -56,18 +56,18 @@ JUNK = st.recursive(
 
 
 @settings(max_examples=60)
-@given(SAMPLES, TURNS)
-def test_looks_and_turns_come_back(sample, turn):
+@given(SAMPLES, CALLS)
+def test_samples_and_tracker_calls_round_trip(sample, call):
     assert read_sample(pack_sample(sample)) == sample
-    assert read_tracker_call(pack_tracker_call(turn)) == turn
+    assert read_tracker_call(pack_tracker_call(call)) == call
 
 
-def test_what_was_made_known_comes_back():
+def test_external_objects_round_trip():
     mask = np.zeros((48, 64), bool)
     mask[10:30, 20:40] = True
     known = ExternalObjects(FrameKey(3, 4), (MaskPoints.from_mask(mask, (64, 48)), None))
-    turn = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, reply=print),))
-    again = read_tracker_call(pack_tracker_call(turn)).commands[0]
+    call = TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("know", known=known, reply=print),))
+    again = read_tracker_call(pack_tracker_call(call)).commands[0]
     assert again.known.frame == known.frame
     assert np.array_equal(again.known.mask_points[0].points_px, known.mask_points[0].points_px)
     assert again.known.mask_points[0].area_px == known.mask_points[0].area_px
@@ -76,7 +76,7 @@ def test_what_was_made_known_comes_back():
 
 
 @pytest.mark.parametrize(("lossy", "same"), [(False, True), (True, False)])
-def test_frames_come_back_and_say_whether_they_are_exact(lossy, same):
+def test_frames_round_trip_and_know_whether_they_are_exact(lossy, same):
     frame = made.frame(3)
     packed = read_frame(pack_frame(frame, lossy, 90))
     again = packed.decode()
@@ -94,7 +94,7 @@ def test_frames_come_back_and_say_whether_they_are_exact(lossy, same):
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_a_picture_that_says_it_is_huge_is_not_decoded(kind):
+def test_a_picture_with_a_huge_size_in_its_header_is_not_decoded(kind):
     packed = read_frame(pack_frame(made.frame(0), kind == "jpeg", 90))
     if kind == "jpeg":
         at = packed.data.index(b"\xff\xc0") + 5
@@ -108,7 +108,7 @@ def test_a_picture_that_says_it_is_huge_is_not_decoded(kind):
 
 @settings(max_examples=100)
 @given(st.binary(max_size=60))
-def test_bytes_that_are_nothing_are_refused(data):
+def test_random_bytes_are_refused(data):
     for read in (read_frame, read_sample, read_tracker_call):
         with pytest.raises(RecordingError):
             read(data)
@@ -116,8 +116,8 @@ def test_bytes_that_are_nothing_are_refused(data):
 
 @settings(max_examples=150)
 @given(JUNK)
-def test_maps_that_are_nothing_are_refused(junk):
-    """Whatever is in them, it is read as a value or refused by name, and nothing else happens."""
+def test_random_maps_are_read_or_refused(junk):
+    """Any content is read or raises `RecordingError`."""
     try:
         data = msgpack.packb(junk)
     except OverflowError:
@@ -129,15 +129,15 @@ def test_maps_that_are_nothing_are_refused(junk):
         read_sample(data)
 
 
-def test_what_a_recording_says_of_itself_comes_back_and_is_checked():
+def test_metadata_round_trip_and_are_checked():
     about = RecordingInfo(config="a = 1\n", source="camera:0", wall_ns=-5, from_start=False, engine={"backend": "fake"})
     fields = about.to_fields()
     assert RecordingInfo.from_fields(fields) == about
-    for changes, says in (
+    for changes, message in (
         ({"version": "9"}, "version '9' of a recording; this program reads 1"),
         ({"wall_ns": '"soon"'}, "recording.wall_ns must be a whole number, got 'soon'"),
         ({"engine": "{"}, "cannot be read"),
         ({"engine": "[]"}, "recording.engine must be a map, got \\[\\]"),
     ):
-        with pytest.raises(RecordingError, match=says):
+        with pytest.raises(RecordingError, match=message):
             RecordingInfo.from_fields({**fields, **changes})

@@ -18,7 +18,7 @@ def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None
     for thing, label in said:
         assert labelling.set_label(thing, label)
         assert load_labels(path).get_label(thing) == label
-    assert not labelling.set_label(5, ObjectLabel("Käse"))  # says nothing new
+    assert not labelling.set_label(5, ObjectLabel("Käse"))  # unchanged
     assert labelling.undo_count == 3
     again = LabelEditor(path)  # another program sees what was said, and has nothing to undo
     assert (again.labels, again.undo()) == (labelling.labels, None)
@@ -27,7 +27,7 @@ def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None
     assert [labelling.undo(), labelling.undo()] == [3, None]
 
 
-def test_what_cannot_be_saved_is_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_that_cannot_be_saved_stay_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mcap"
     labelling = LabelEditor(path)
     labelling.set_label(1, ObjectLabel("cup"))
@@ -50,7 +50,7 @@ def test_what_cannot_be_saved_is_not_said(tmp_path: Path, monkeypatch: pytest.Mo
     assert labels_path(path).read_text() == "mine"
 
 
-def test_two_programs_that_name_objects_lose_nothing_of_each_other(tmp_path: Path) -> None:
+def test_two_programs_keep_each_others_labels(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     one, two = LabelEditor(path), LabelEditor(path)
     one.set_label(1, ObjectLabel("cup"))

@@ -19,7 +19,7 @@ def whole(tmp_path_factory):
     return path, made.write(path)
 
 
-def test_all_of_it_comes_back_in_order(whole):
+def test_all_entries_are_read_in_order(whole):
     recording = RecordingReader(whole[0])
     assert recording.complete
     assert recording.about == made.ABOUT
@@ -31,7 +31,7 @@ def test_all_of_it_comes_back_in_order(whole):
     assert recording.damaged == 0
 
 
-def test_any_reader_of_mcap_reads_it(whole):
+def test_the_mcap_library_reads_it(whole):
     with whole[0].open("rb") as file:
         reader = make_reader(file)
         summary = reader.get_summary()
@@ -41,14 +41,14 @@ def test_any_reader_of_mcap_reads_it(whole):
         assert sum(1 for _ in reader.iter_messages()) == 120
 
 
-def test_a_part_is_found_without_reading_the_rest(whole):
+def test_a_time_range_is_read_without_the_rest(whole):
     recording = RecordingReader(whole[0])
     frames = [made.frame(index) for index in range(30)]
     from_ns, to_ns = (frames[n].received_ns + made.WALL_NS for n in (12, 15))
     assert [f.index for f in recording.read_frames(from_ns=from_ns, to_ns=to_ns)] == [12, 13, 14, 15]
 
 
-def test_cut_off_anywhere_it_holds_all_that_was_flushed(whole, tmp_path):
+def test_a_truncated_file_holds_all_that_was_flushed(whole, tmp_path):
     path, ends = whole
     data, cut = path.read_bytes(), tmp_path / "cut.mcap"
     for length in [*range(ends[0], len(data), 997), *ends, *(end - 1 for end in ends[1:]), len(data) - 1]:
@@ -60,7 +60,7 @@ def test_cut_off_anywhere_it_holds_all_that_was_flushed(whole, tmp_path):
         assert recording.damaged == 0
 
 
-def test_cut_off_before_its_first_chunk_it_says_so(whole, tmp_path):
+def test_truncation_before_the_first_chunk_is_reported(whole, tmp_path):
     path, ends = whole
     cut = tmp_path / "cut.mcap"
     for length in range(0, ends[0] // 2, 997):
@@ -69,13 +69,13 @@ def test_cut_off_before_its_first_chunk_it_says_so(whole, tmp_path):
             RecordingReader(cut)
 
 
-def test_ended_before_anything_came_it_says_so(tmp_path):
+def test_a_recording_without_data_is_reported(tmp_path):
     made.write(tmp_path / "a.mcap", 0)
     with pytest.raises(RecordingError, match="ended before any data arrived"):
         RecordingReader(tmp_path / "a.mcap")
 
 
-def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
+def test_of_a_damaged_file_only_the_damaged_chunk_is_lost(whole, tmp_path):
     path, _ = whole
     data = bytearray(path.read_bytes())
     for place in (RecordingReader(path)._chunks[0], RecordingReader(path)._chunks[1]):
@@ -89,18 +89,18 @@ def test_a_damaged_chunk_costs_only_itself(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("compression", "data", "says"),
+    ("compression", "data", "size"),
     [
-        ("zstd", zstandard.compress(bytes(64 << 20)), 1000),  # unpacks to more than it says
+        ("zstd", zstandard.compress(bytes(64 << 20)), 1000),  # unpacks to more than its header says
         ("zstd", zstandard.compress(bytes(64 << 20)), 64 << 20),  # records without a kind, millions of them
         ("lz4", b"no lz4", 100),
         ("", b"no record", 9),
     ],
 )
-def test_a_chunk_that_is_not_what_it_says_costs_neither_time_nor_memory(whole, tmp_path, compression, data, says):
+def test_a_chunk_with_a_wrong_size_costs_neither_time_nor_memory(whole, tmp_path, compression, data, size):
     path, ends = whole
     built = RecordBuilder()
-    Chunk(compression, data, 0, 2**62, 0, says).write(built)
+    Chunk(compression, data, 0, 2**62, 0, size).write(built)
     odd = tmp_path / "odd.mcap"
     odd.write_bytes(path.read_bytes()[: ends[0]] + built.end())
     recording = RecordingReader(odd)
@@ -109,7 +109,7 @@ def test_a_chunk_that_is_not_what_it_says_costs_neither_time_nor_memory(whole, t
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "is no recording of gazecast"),
         (b"RIFF" + bytes(100), "is no recording of gazecast"),
@@ -117,10 +117,10 @@ def test_a_chunk_that_is_not_what_it_says_costs_neither_time_nor_memory(whole, t
         (b"\x89MCAP0\r\n" + b"\x06" + (2**63).to_bytes(8, "little"), "is no recording of gazecast"),
     ],
 )
-def test_what_is_no_recording_is_said_to_be_none(tmp_path, content, says):
+def test_other_files_are_refused(tmp_path, content, message):
     path = tmp_path / "x.mcap"
     path.write_bytes(content)
-    with pytest.raises(RecordingError, match=says):
+    with pytest.raises(RecordingError, match=message):
         RecordingReader(path)
     with pytest.raises(RecordingError, match=r"cannot read .*: No such file"):
         RecordingReader(tmp_path / "none.mcap")
@@ -128,7 +128,7 @@ def test_what_is_no_recording_is_said_to_be_none(tmp_path, content, says):
         RecordingReader(tmp_path)
 
 
-def test_nothing_is_recorded_over(whole, tmp_path):
+def test_an_existing_file_is_not_overwritten(whole, tmp_path):
     with pytest.raises(RecordingError, match="exists; give the recording another name"):
         RecordingFile(whole[0], made.ABOUT)
     with pytest.raises(RecordingError, match="cannot record into"):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import realtime.recording.controller as deck_module
+import realtime.recording.controller as controller_module
 import realtime.recording.recorder as recorder_module
 from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
@@ -36,7 +36,7 @@ from tests.realtime.waiting import eventually
 PNG = RecordSettings(frames="png")
 
 
-def test_what_is_handed_over_is_in_the_file_in_its_order(tmp_path):
+def test_queued_data_are_in_the_file_in_order(tmp_path):
     recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
     for index in range(5):
         recorder.put_frame(made.frame(index))
@@ -56,7 +56,7 @@ def test_what_is_handed_over_is_in_the_file_in_its_order(tmp_path):
     assert recorder.drop_counts == {}
 
 
-def test_a_slow_disk_costs_pictures_that_are_counted_and_no_time(tmp_path, monkeypatch):
+def test_pictures_that_a_slow_disk_drops_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 20 * made.frame(0).image.nbytes)
     begun, go_on, put = threading.Event(), threading.Event(), RecordingFile.write_message
 
@@ -80,7 +80,7 @@ def test_a_slow_disk_costs_pictures_that_are_counted_and_no_time(tmp_path, monke
     assert [sample.timestamp for sample in recording.read_samples()] == [index / 100 for index in range(1, 31)]
 
 
-def test_where_time_does_not_press_nothing_is_lost(tmp_path, monkeypatch):
+def test_with_frame_time_nothing_is_dropped(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 1)
     recorder = RecordingThread(tmp_path / "a.mcap", replace(made.ABOUT, frame_time=True), PNG, now_ns)
     for index in range(40):
@@ -103,88 +103,90 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
-    told, states, tenths = [], [], itertools.count()
-    deck = RecordingController(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append, states.append)
-    path = deck.start(small_disk)
+    reported, states, tenths = [], [], itertools.count()
+    controller = RecordingController(
+        PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, reported.append, states.append
+    )
+    path = controller.start(small_disk)
     image, index = made.frame(0, (200, 150)).image, 0
-    while deck.path is not None and index < 100:  # 90 kB each
-        deck.on_frame(Frame(image, index, 0.0, 0, index))
+    while controller.path is not None and index < 100:  # 90 kB each
+        controller.on_frame(Frame(image, index, 0.0, 0, index))
         index += 1
-        eventually(lambda: deck.path is None or not deck._recorder._items, "the queue to empty")
-    eventually(lambda: told, "somebody to be told")
-    assert "No space left on device" in told[0]
-    assert str(path) in told[0]
-    assert deck.problem() == told[0]
+        eventually(lambda: controller.path is None or not controller._recorder._items, "the queue to empty")
+    eventually(lambda: reported, "a notice")
+    assert "No space left on device" in reported[0]
+    assert str(path) in reported[0]
+    assert controller.problem() == reported[0]
     assert states == [True, False]
-    assert deck.stop() is None
+    assert controller.stop() is None
     frames = [frame.index for frame in RecordingReader(path).read_frames()]
     assert frames == list(range(len(frames)))
     assert 10 <= len(frames) < index < 100
     path.unlink()  # there is room again
-    again = deck.start(small_disk / "b.mcap")
-    assert deck.problem() == ""
-    deck.on_frame(made.frame(0))
-    assert deck.stop() == again
+    again = controller.start(small_disk / "b.mcap")
+    assert controller.problem() == ""
+    controller.on_frame(made.frame(0))
+    assert controller.stop() == again
     assert RecordingReader(again).complete
 
 
-def test_a_recording_can_begin_late_and_says_so(tmp_path):
+def test_a_recording_that_begins_late_has_it_in_its_metadata(tmp_path):
     changes, now = [], datetime(2026, 5, 4, 3, 2, 1).astimezone()
-    deck = RecordingController(
+    controller = RecordingController(
         RecordSettings(folder=tmp_path), made.ABOUT, now_ns, on_change=changes.append, now=lambda: now
     )
-    deck.on_frame(made.frame(0))
-    path = deck.start()
+    controller.on_frame(made.frame(0))
+    path = controller.start()
     assert path == tmp_path / "gazecast-20260504-030201.mcap"
-    assert deck.start() == path  # it is going already
-    deck.on_health(HealthMessage("running", "", {}, {}, {}, 1.0, {"backend": "fake"}))
-    deck.on_frame(made.frame(1))
-    assert deck.stop() == path
-    assert deck.stop() is None
+    assert controller.start() == path  # it is going already
+    controller.on_health(HealthMessage("running", "", {}, {}, {}, 1.0, {"backend": "fake"}))
+    controller.on_frame(made.frame(1))
+    assert controller.stop() == path
+    assert controller.stop() is None
     recording = RecordingReader(path)
     assert not recording.about.from_start
     assert recording.about.engine == {"backend": "fake"}
     assert [frame.index for frame in recording.read_frames()] == [1]
     assert changes == [True, False]
-    assert deck.start() == tmp_path / "gazecast-20260504-030201-2.mcap"  # within the same second
-    deck.stop()
+    assert controller.start() == tmp_path / "gazecast-20260504-030201-2.mcap"  # within the same second
+    controller.stop()
     with pytest.raises(RecordingError, match="exists; give the recording another name"):
-        deck.start(path)
+        controller.start(path)
     (tmp_path / "typo").touch()
     with pytest.raises(RecordingError, match="typo is no folder"):
-        deck.start(tmp_path / "typo")
+        controller.start(tmp_path / "typo")
 
 
-def test_of_wishes_that_overtake_each_other_the_last_counts(tmp_path, monkeypatch):
+def test_of_concurrent_commands_the_newest_counts(tmp_path, monkeypatch):
     waiting = []
     late = SimpleNamespace(Thread=lambda target, **how: SimpleNamespace(start=lambda: waiting.append(target)))
-    deck = RecordingController(RecordSettings(folder=tmp_path / "page"), made.ABOUT, now_ns)
-    monkeypatch.setattr(deck_module, "threading", late)
+    controller = RecordingController(RecordSettings(folder=tmp_path / "page"), made.ABOUT, now_ns)
+    monkeypatch.setattr(controller_module, "threading", late)
     for on in (True, False) * 20:
-        deck.on_command(UserCommand("record", on), FrameResult(made.frame(0), None))
+        controller.on_command(UserCommand("record", on), FrameResult(made.frame(0), None))
     assert len(waiting) == 1  # however often a page asks, one thread waits
     waiting[0]()
-    assert deck.path is None
-    deck.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
+    assert controller.path is None
+    controller.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
     waiting[0]()
-    assert deck.path is not None
-    deck.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
-    deck.close()
+    assert controller.path is not None
+    controller.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
+    controller.close()
     waiting[-1]()  # which comes after the run has ended
-    assert deck.path is None
+    assert controller.path is None
     assert len(list((tmp_path / "page").iterdir())) == 1
 
 
-def test_a_file_that_is_taken_away_ends_the_recording_and_says_so(tmp_path):
-    told, tenths = [], itertools.count()
-    deck = RecordingController(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, told.append)
-    path = deck.start(tmp_path / "new")  # a name without an ending is a folder
+def test_a_removed_file_ends_the_recording_with_the_reason(tmp_path):
+    reported, tenths = [], itertools.count()
+    controller = RecordingController(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, reported.append)
+    path = controller.start(tmp_path / "new")  # a name without an ending is a folder
     assert path.parent == tmp_path / "new"
     shutil.rmtree(path.parent)
-    deck.on_frame(made.frame(0))
-    assert deck.stop() is None
-    assert deck.problem() == told[0]
-    assert told[0].endswith(f"{path}: the file was removed")
+    controller.on_frame(made.frame(0))
+    assert controller.stop() is None
+    assert controller.problem() == reported[0]
+    assert reported[0].endswith(f"{path}: the file was removed")
 
 
 CHILD = """
@@ -215,7 +217,7 @@ sys.stdin.read()
 """
 
 
-def test_twenty_kills_cost_a_second_each_at_most(tmp_path):
+def test_a_killed_recorder_loses_a_second_at_most(tmp_path):
     """Every file opens and holds all frames up to a second before the kill, by the recorder's clock."""
     kills, random_ = 20, random.Random(5)
     for number in range(kills):

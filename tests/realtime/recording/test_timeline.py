@@ -20,17 +20,17 @@ FIRST_NS = 8_000_000
 
 
 def read(path: Path) -> Timeline:
-    reel = Timeline(path)
-    reel.read()
-    return reel
+    timeline = Timeline(path)
+    timeline.read()
+    return timeline
 
 
 def test_every_moment_has_the_recorded_frame_and_its_own_mask(tmp_path: Path) -> None:
     shown = [*run(7, None), *run(30, 1), *run(3, 1, "lost"), *run(20, 2, "held")]
-    reel = read(recorded(tmp_path / "a.mcap", shown))
-    assert len(reel) == 60
+    timeline = read(recorded(tmp_path / "a.mcap", shown))
+    assert len(timeline) == 60
     for number in (0, 6, 7, 36, 37, 45, 59, 8, 31):  # to and fro
-        moment, frame = reel.read_moment(number), looked.frame_of(number)
+        moment, frame = timeline.read_moment(number), looked.frame_of(number)
         assert (moment.number, moment.frame.index, moment.frame.data) == (number, number, frame.jpeg)
         assert moment.at_ns == FIRST_NS + number * STEP_NS
         if number < 7:
@@ -41,62 +41,76 @@ def test_every_moment_has_the_recorded_frame_and_its_own_mask(tmp_path: Path) ->
         assert (moment.message.object, moment.message.state) == (shown[number].object, shown[number].state)
         if shown[number].state != "lost":
             assert (moment.message.mask == mask_of(shown[number].object or 0)).all()
-    assert reel.read_moment(10).until_ns == FIRST_NS + 11 * STEP_NS
+    assert timeline.read_moment(10).until_ns == FIRST_NS + 11 * STEP_NS
     second_ns = FIRST_NS + STEP_NS
-    assert [reel.find_frame(ns) for ns in (-5, 0, FIRST_NS, second_ns - 1, second_ns, 10**18)] == [0, 0, 0, 0, 1, 59]
+    assert [timeline.find_frame(ns) for ns in (-5, 0, FIRST_NS, second_ns - 1, second_ns, 10**18)] == [
+        0,
+        0,
+        0,
+        0,
+        1,
+        59,
+    ]
     for number in (-1, 60):
         with pytest.raises(IndexError):
-            reel.read_moment(number)
+            timeline.read_moment(number)
 
 
-def test_a_frame_that_was_passed_over_shows_the_mask_before_it_for_a_moment(tmp_path: Path) -> None:
-    reel = read(recorded(tmp_path / "a.mcap", [*run(5, 1), *run(20, None)]))
-    told = [reel.read_moment(number) for number in range(25)]
-    carried = [moment.number for moment in told if moment.message is not None and not moment.own]
+def test_a_skipped_frame_shows_the_mask_before_it_for_a_moment(tmp_path: Path) -> None:
+    timeline = read(recorded(tmp_path / "a.mcap", [*run(5, 1), *run(20, None)]))
+    reported = [timeline.read_moment(number) for number in range(25)]
+    carried = [moment.number for moment in reported if moment.message is not None and not moment.own]
     assert carried == [number for number in range(5, 25) if (number - 4) * STEP_NS <= MAX_CARRIED_NS]
-    assert all(moment.message is None for moment in told[carried[-1] + 1 :])
+    assert all(moment.message is None for moment in reported[carried[-1] + 1 :])
 
 
-def test_frames_with_a_time_of_their_own_are_shown_in_it(tmp_path: Path) -> None:
+def test_frames_with_a_clips_time_are_shown_in_it(tmp_path: Path) -> None:
     """As those of a clip that was run as fast as it went, or as slowly."""
     about = replace(looked.ABOUT, frame_time=True)
-    reel = read(recorded(tmp_path / "a.mcap", run(25, 1), about=about))
-    assert [reel.read_moment(number).at_ns for number in (0, 7, 24)] == [0, 7 * STEP_NS, 24 * STEP_NS]
-    assert reel.read_moment(24).until_ns == reel.length_ns == reel.read_ns == 25 * STEP_NS
-    assert [(span.start_ns, span.end_ns) for span in reel.list_spans()] == [(0, 24 * STEP_NS)]
-    assert reel.find_frame_at_log(reel.objects[0].best.frame_log_ns) == 0
+    timeline = read(recorded(tmp_path / "a.mcap", run(25, 1), about=about))
+    assert [timeline.read_moment(number).at_ns for number in (0, 7, 24)] == [0, 7 * STEP_NS, 24 * STEP_NS]
+    assert timeline.read_moment(24).until_ns == timeline.length_ns == timeline.read_ns == 25 * STEP_NS
+    assert [(span.start_ns, span.end_ns) for span in timeline.list_spans()] == [(0, 24 * STEP_NS)]
+    assert timeline.find_frame_at_log(timeline.objects[0].best.frame_log_ns) == 0
 
 
-def test_spans_tell_what_was_on_show_when(tmp_path: Path) -> None:
+def test_spans_hold_the_shown_object_over_time(tmp_path: Path) -> None:
     shown = [*run(5, 1, "preview"), *run(5, 1), *run(5, 2), *run(30, None), *run(5, 1)]
-    reel = read(recorded(tmp_path / "a.mcap", shown))
-    told = [(span.object, span.state, span.start_ns // STEP_NS, span.end_ns // STEP_NS) for span in reel.list_spans()]
-    # nobody knows how long it lasted where no mask followed: half a second at most
-    assert told == [(1, "preview", 0, 5), (1, "locked", 5, 10), (2, "locked", 10, 26), (1, "locked", 45, 49)]
-    assert [(thing.object, thing.masks) for thing in reel.objects] == [(1, 15), (2, 5)]
-    frame, message = reel.read_best_view(reel.objects[1])
+    timeline = read(recorded(tmp_path / "a.mcap", shown))
+    reported = [
+        (span.object, span.state, span.start_ns // STEP_NS, span.end_ns // STEP_NS) for span in timeline.list_spans()
+    ]
+    # without a following mask the span lasts half a second at most
+    assert reported == [(1, "preview", 0, 5), (1, "locked", 5, 10), (2, "locked", 10, 26), (1, "locked", 45, 49)]
+    assert [(visited.object, visited.masks) for visited in timeline.objects] == [(1, 15), (2, 5)]
+    frame, message = timeline.read_best_view(timeline.objects[1])
     assert 10 <= frame.index < 15
     assert message.object == 2
 
 
-def test_what_is_cut_off_or_damaged_is_left_out(tmp_path: Path) -> None:
+def test_truncated_and_damaged_parts_are_skipped(tmp_path: Path) -> None:
     path = recorded(tmp_path / "a.mcap", run(60, 1), cut=True)
     looked.damage(path)  # of ten frames
-    reel = read(path)
-    assert (len(reel), reel.recording.damaged, reel.recording.complete, reel.problem) == (50, 1, False, "")
-    assert [reel.read_moment(number).frame.index for number in (19, 20)] == [19, 30]
+    timeline = read(path)
+    assert (len(timeline), timeline.recording.damaged, timeline.recording.complete, timeline.problem) == (
+        50,
+        1,
+        False,
+        "",
+    )
+    assert [timeline.read_moment(number).frame.index for number in (19, 20)] == [19, 30]
 
 
-def test_a_recording_can_be_looked_at_while_it_is_read_and_reading_ends_when_told(tmp_path: Path) -> None:
-    reel, told = Timeline(recorded(tmp_path / "a.mcap", run(600, 1))), []
+def test_moments_are_read_during_indexing_which_stops_on_request(tmp_path: Path) -> None:
+    timeline, reported = Timeline(recorded(tmp_path / "a.mcap", run(600, 1))), []
 
     def go_on(share: float) -> bool:
-        told.append((share, len(reel), reel.read_moment(len(reel) - 1).frame.index))
-        return len(told) < 2
+        reported.append((share, len(timeline), timeline.read_moment(len(timeline) - 1).frame.index))
+        return len(reported) < 2
 
-    reel.read(go_on)
-    assert [(frames, index) for _, frames, index in told] == [(256, 255), (512, 511), (512, 511)]
-    assert 0.4 < told[0][0] < 0.45
+    timeline.read(go_on)
+    assert [(frames, index) for _, frames, index in reported] == [(256, 255), (512, 511), (512, 511)]
+    assert 0.4 < reported[0][0] < 0.45
     with pytest.raises(RecordingError, match="holds no frames"):
         Timeline(_without_frames(tmp_path / "b.mcap"))
 
@@ -108,8 +122,8 @@ def _without_frames(path: Path) -> Path:
     return path
 
 
-def test_looking_a_moment_up_reads_its_own_chunks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reel = read(recorded(tmp_path / "a.mcap", [Shown(1)] * 500))
+def test_a_moment_reads_its_own_chunks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline = read(recorded(tmp_path / "a.mcap", [Shown(1)] * 500))
     chunks: list[int] = []
     chunk = RecordingReader._read_chunk
     monkeypatch.setattr(
@@ -118,5 +132,5 @@ def test_looking_a_moment_up_reads_its_own_chunks_only(tmp_path: Path, monkeypat
         lambda self, file, place: [chunks.append(place.at), *chunk(self, file, place)][1:],
     )
     for number in (400, 401, 90):
-        reel.read_moment(number)
+        timeline.read_moment(number)
     assert len(chunks) == len(set(chunks)) <= 2 * (BLOCK_FRAMES // 10 + 2)

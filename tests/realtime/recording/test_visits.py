@@ -1,4 +1,4 @@
-"""Looks and things of a recording are what was looked at."""
+"""Visits and objects of a recording match the gaze in it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.realtime.recording.looked import (
 CUP = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
 
 
-def test_looks_are_runs_of_one_object(tmp_path: Path) -> None:
+def test_visits_are_runs_of_one_object(tmp_path: Path) -> None:
     shown = [*run(5, None), *run(6, 1, "preview"), *run(4, 1), *run(5, 2), *run(3, 2, "lost"), *run(7, 1, "held")]
     found = find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
-    assert [(look.object, look.label, look.keep, look.masks) for look in found] == [
+    assert [(visit.object, visit.label, visit.keep, visit.masks) for visit in found] == [
         (1, "cup", True, 10), (2, "", False, 5), (1, "cup", True, 7),
     ]  # fmt: skip
     first = found[0]
@@ -52,25 +52,25 @@ def test_looks_are_runs_of_one_object(tmp_path: Path) -> None:
     assert (first.radius_px, first.size) == (5.0, (64, 48))
 
 
-def test_a_gap_and_a_restart_end_a_look(tmp_path: Path) -> None:
+def test_a_gap_and_a_restart_end_a_visit(tmp_path: Path) -> None:
     shown = [*run(10, 1), *run(30, None), *run(10, 1)]
-    assert [look.masks for look in find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), LabelFile())] == [
+    assert [visit.masks for visit in find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), LabelFile())] == [
         10,
         10,
     ]
 
 
-def test_unsure_gaze_is_not_counted(tmp_path: Path) -> None:
+def test_gaze_of_low_confidence_is_not_counted(tmp_path: Path) -> None:
     about = replace(ABOUT, config="[tracker.gaze]\nmin_confidence = 0.95\n")
     found = find_visits(RecordingReader(record(tmp_path / "a.mcap", run(10, 1), about=about)), LabelFile())
     assert (found[0].samples, found[0].gaze_px) == (0, None)
 
 
-def test_things_gather_looks_and_their_best_mask_is_found_again(tmp_path: Path) -> None:
+def test_objects_sum_up_visits_and_their_best_view_is_read(tmp_path: Path) -> None:
     shown = [*run(5, 1), *run(5, 2), Shown(1, "preview", 0.95, 0.95), *run(4, 1), Shown(1, "held", 1.0, 1.0)]
     recording = RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=5))
     found = find_objects(recording, CUP)
-    assert [(thing.object, thing.keep, thing.visits, thing.masks) for thing in found] == [
+    assert [(visited.object, visited.keep, visited.visits, visited.masks) for visited in found] == [
         (1, True, 2, 11), (2, False, 1, 5),
     ]  # fmt: skip
     assert found[0].seconds == pytest.approx((4 + 5) * 0.04)
@@ -83,24 +83,24 @@ def test_things_gather_looks_and_their_best_mask_is_found_again(tmp_path: Path) 
         read_best_view(recording, replace(found[0].best, mask_log_ns=found[0].best.mask_log_ns + 1))
 
 
-def test_masks_find_their_frames_also_when_indices_come_again(tmp_path: Path) -> None:
+def test_masks_are_matched_to_frames_also_with_repeated_indices(tmp_path: Path) -> None:
     shown = [*run(8, 1), *run(4, None), *run(8, 2)]
     pairs = list(pair_frames(RecordingReader(record(tmp_path / "a.mcap", shown, restart_at=10))))
     assert [frame.captured_ns for frame, _ in pairs] == [BEGIN_NS + n * STEP_NS for n in range(20)]
-    assert [sight.object if sight else None for _, sight in pairs] == [one.object for one in shown]
-    assert all(sight is None or sight.at_ns == frame.captured_ns for frame, sight in pairs)
+    assert [event.object if event else None for _, event in pairs] == [one.object for one in shown]
+    assert all(event is None or event.at_ns == frame.captured_ns for frame, event in pairs)
 
 
-def test_a_damaged_chunk_costs_only_what_is_in_it(tmp_path: Path) -> None:
+def test_of_a_damaged_chunk_only_its_contents_are_lost(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", run(60, 1), every=10)
     damage(path)
     recording = RecordingReader(path)
     seen = list(read_mask_events(recording))
     assert recording.damaged == 1
     assert 45 <= len(seen) < 60
-    whole = [sight for sight in seen if sight.has_frame]
-    assert all((sight.at_ns - BEGIN_NS) % STEP_NS == 0 for sight in seen)  # also without the frame
+    whole = [event for event in seen if event.has_frame]
+    assert all((event.at_ns - BEGIN_NS) % STEP_NS == 0 for event in seen)  # also without the frame
     assert len(whole) < len(seen)
     assert all(
-        sight is not None for frame, sight in pair_frames(recording) if frame.index in {s.key.index for s in whole}
+        event is not None for frame, event in pair_frames(recording) if frame.index in {s.key.index for s in whole}
     )

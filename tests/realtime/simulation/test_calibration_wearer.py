@@ -1,4 +1,4 @@
-"""The virtual wearer: where it looks, and how its tracker is off."""
+"""The virtual wearer: where it samples, and how its tracker is off."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_picture_without_room_for_markers_is_refused(size):
         TargetClip(9, size)
 
 
-def test_errors_are_what_was_asked_for():
+def test_errors_have_the_requested_size():
     assert SimulatedBias((30.0, -20.0)).measure(100.0, 50.0, (640, 480)) == (130.0, 30.0)
     bent = SimulatedBias(distortion_px=10.0, seed=3)
     offsets = {tuple(round(b - a, 6) for a, b in zip(at, bent.measure(*at, (640, 480)), strict=True)) for at in
@@ -43,10 +43,10 @@ def test_errors_are_what_was_asked_for():
         SimulatedBias((float("nan"), 0.0))
 
 
-def test_on_the_wire_the_gaze_is_off_by_the_bias():
+def test_published_gaze_has_the_bias():
     device = SimulatedTracker(TargetClip(5, (480, 320)), port=0, blink_every_s=0, error=SimulatedBias((24.0, -16.0)))
     frames, gaze = PupilFrames("127.0.0.1", device.port), PupilGaze("127.0.0.1", device.port)
-    seen, looks, lock = [], [], threading.Lock()
+    seen, samples, lock = [], [], threading.Lock()
 
     def on_frame(frame):
         with lock:
@@ -54,15 +54,15 @@ def test_on_the_wire_the_gaze_is_off_by_the_bias():
 
     try:
         device.start()
-        gaze.start(looks.append)
+        gaze.start(samples.append)
         frames.start(on_frame)
-        eventually(lambda: len(seen) > 3 and len(looks) > 50, "frames and gaze")
+        eventually(lambda: len(seen) > 3 and len(samples) > 50, "frames and gaze")
     finally:
         frames.stop()
         gaze.stop()
         device.stop()
     (at,) = find_marker_centres(seen[-1].image).values()
-    near = [look for look in looks if abs(look.captured_ns - seen[-1].captured_ns) < 20_000_000]
+    near = [sample for sample in samples if abs(sample.captured_ns - seen[-1].captured_ns) < 20_000_000]
     assert near
     x, y = near[0].to_px((480, 320))
     assert (x - at[0], y - at[1]) == pytest.approx((24.0, -16.0), abs=1.0)

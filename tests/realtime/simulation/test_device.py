@@ -1,4 +1,4 @@
-"""The device in software, asked and listened to over its own sockets."""
+"""The simulated device, tested over its own sockets."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def simulate(tmp_path: Path) -> Iterator[Callable[..., SimulatedTracker]]:
     eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
 
 
-class Ears:
-    """All that a simulator publishes, from before it plays."""
+class Listener:
+    """Receives all messages of a simulator, from before it plays."""
 
     def __init__(self, simulator: SimulatedTracker, *topics: str) -> None:
         self.remote = RequestSocket(f"tcp://{HOST}:{simulator.port}", timeout_s=60)
@@ -62,7 +62,7 @@ class Ears:
                 self.messages.append((parts[0].decode(), msgpack.unpackb(parts[1]), parts[2:]))
         feed.close()
 
-    def __enter__(self) -> Ears:
+    def __enter__(self) -> Listener:
         self._thread.start()
         return self
 
@@ -92,19 +92,19 @@ REPLIES = [
 def test_answers_like_pupil_remote(simulate: Callable[..., SimulatedTracker]) -> None:
     simulator = simulate()
     simulator.start()
-    with Ears(simulator, "notify.") as ears:
+    with Listener(simulator, "notify.") as listener:
         for request, reply in REPLIES:
-            assert ears.remote.request(request) == reply
-        assert int(ears.remote.request("SUB_PORT")) == simulator.publish_port
-        assert int(ears.remote.request("PUB_PORT")) not in (simulator.publish_port, simulator.port)
-        before, told, after = simulator.clock_s(), float(ears.remote.request("t")), simulator.clock_s()
-        assert before <= told <= after
-        assert 100 <= told < 110
+            assert listener.remote.request(request) == reply
+        assert int(listener.remote.request("SUB_PORT")) == simulator.publish_port
+        assert int(listener.remote.request("PUB_PORT")) not in (simulator.publish_port, simulator.port)
+        before, reported, after = simulator.clock_s(), float(listener.remote.request("t")), simulator.clock_s()
+        assert before <= reported <= after
+        assert 100 <= reported < 110
 
         def forwarded() -> bool:
             notice = msgpack.packb({"subject": "mine"})
-            assert ears.remote.send_message("notify.mine", notice) == "Message forwarded."
-            return bool(ears.of("notify.mine"))
+            assert listener.remote.send_message("notify.mine", notice) == "Message forwarded."
+            return bool(listener.of("notify.mine"))
 
         eventually(forwarded)
 
@@ -118,11 +118,11 @@ def test_its_clock_has_an_epoch_of_its_own(simulate: Callable[..., SimulatedTrac
 
 def test_frames_in_order_at_the_clips_rate(simulate: Callable[..., SimulatedTracker], tmp_path: Path) -> None:
     simulator = simulate(make_video(tmp_path / "clip.mp4", 20, fps=40))
-    with Ears(simulator, "frame.world") as ears:
+    with Listener(simulator, "frame.world") as listener:
         simulator.start()
-        eventually(lambda: len(ears.messages) >= 40)
-    first = next(head["index"] for _, head, _ in ears.messages if head["index"] % 20 == 0)
-    second = [(head, raw[0]) for _, head, raw in ears.messages if first <= head["index"] < first + 20]
+        eventually(lambda: len(listener.messages) >= 40)
+    first = next(head["index"] for _, head, _ in listener.messages if head["index"] % 20 == 0)
+    second = [(head, raw[0]) for _, head, raw in listener.messages if first <= head["index"] < first + 20]
     assert [head["index"] for head, _ in second] == list(range(first, first + 20))
     assert {(head["width"], head["height"], head["format"]) for head, _ in second} == {(64, 48, "jpeg")}
     steps = np.diff([head["timestamp"] for head, _ in second])
@@ -133,32 +133,32 @@ def test_frames_in_order_at_the_clips_rate(simulate: Callable[..., SimulatedTrac
 def test_trace_is_sent_at_its_own_times_with_origin_bottom_left(simulate: Callable[..., SimulatedTracker]) -> None:
     rows = [(0.00, 16, 12, 1.0), (0.03, 32, 12, 0.8), (0.10, -8, 96, 0.7), (0.11, "", "", 1.0)]
     simulator = simulate(trace="timestamp,x,y,confidence\n" + "".join(f"{t},{x},{y},{c}\n" for t, x, y, c in rows))
-    with Ears(simulator) as ears:
+    with Listener(simulator) as listener:
         simulator.start()
-        eventually(lambda: len(ears.of("gaze.")) > 12)
-    looks = ears.of("gaze.")
-    first = next(i for i, look in enumerate(looks) if look["norm_pos"] == [0.25, 0.75])
-    cycle = looks[first : first + 5]
-    assert [look["norm_pos"] for look in cycle] == [
+        eventually(lambda: len(listener.of("gaze.")) > 12)
+    samples = listener.of("gaze.")
+    first = next(i for i, sample in enumerate(samples) if sample["norm_pos"] == [0.25, 0.75])
+    cycle = samples[first : first + 5]
+    assert [sample["norm_pos"] for sample in cycle] == [
         pytest.approx(p) for p in ([0.25, 0.75], [0.5, 0.75], [-0.125, -1.0], [-0.125, -1.0], [0.25, 0.75])
     ]
-    assert [look["confidence"] for look in cycle] == [1.0, 0.8, 0.7, 0.0, 1.0]
-    since_s = [look["timestamp"] - cycle[0]["timestamp"] for look in cycle]
+    assert [sample["confidence"] for sample in cycle] == [1.0, 0.8, 0.7, 0.0, 1.0]
+    since_s = [sample["timestamp"] - cycle[0]["timestamp"] for sample in cycle]
     assert since_s == pytest.approx([0, 0.03, 0.10, 0.11, 6 / 24], abs=1e-6)
-    assert {look["topic"] for look in looks} == {"gaze.2d.01."}
+    assert {sample["topic"] for sample in samples} == {"gaze.2d.01."}
 
 
 def test_gaze_and_frames_agree_on_the_clock(simulate: Callable[..., SimulatedTracker]) -> None:
     points = "".join(f"{i / 24},{i},0\n" for i in range(6))  # x tells the frame that is on show
     simulator = simulate(trace="timestamp,x,y\n" + points)
-    with Ears(simulator) as ears:
+    with Listener(simulator) as listener:
         simulator.start()
-        eventually(lambda: len(ears.of("gaze.")) > 12)
-    shown = {round(head["timestamp"], 4): head["index"] % 6 for head in ears.of("frame.world")}
+        eventually(lambda: len(listener.of("gaze.")) > 12)
+    shown = {round(head["timestamp"], 4): head["index"] % 6 for head in listener.of("frame.world")}
     pairs = [
-        (shown[at], round(look["norm_pos"][0] * 64))
-        for look in ears.of("gaze.")
-        if (at := round(look["timestamp"], 4)) in shown
+        (shown[at], round(sample["norm_pos"][0] * 64))
+        for sample in listener.of("gaze.")
+        if (at := round(sample["timestamp"], 4)) in shown
     ]
     assert len(pairs) > 6
     assert all(a == b for a, b in pairs)
@@ -166,18 +166,18 @@ def test_gaze_and_frames_agree_on_the_clock(simulate: Callable[..., SimulatedTra
 
 def test_wandering_gaze_has_its_rate_its_blinks_and_its_noise(simulate: Callable[..., SimulatedTracker]) -> None:
     simulator = simulate(rate_hz=400, blink_every_s=0.5, noise_px=2.0)
-    with Ears(simulator, "gaze.") as ears:
+    with Listener(simulator, "gaze.") as listener:
         simulator.start()
-        eventually(lambda: len(ears.messages) > 500)
-    looks = ears.of("gaze.")
-    times = np.array([look["timestamp"] for look in looks])
+        eventually(lambda: len(listener.messages) > 500)
+    samples = listener.of("gaze.")
+    times = np.array([sample["timestamp"] for sample in samples])
     assert np.median(np.diff(times)) == pytest.approx(1 / 400, abs=1e-6)
-    closed = [(value, len(list(run))) for value, run in itertools.groupby(look["confidence"] for look in looks)]
+    closed = [(value, len(list(run))) for value, run in itertools.groupby(sample["confidence"] for sample in samples)]
     assert {value for value, _ in closed} == {0.0, 0.95}
     blinks = [length for value, length in closed[1:-1] if value == 0.0]
     assert blinks
     assert all(0.12 <= length / 400 <= 0.18 for length in blinks)
-    spread = np.std(np.diff([look["norm_pos"][0] * 64 for look in looks]))
+    spread = np.std(np.diff([sample["norm_pos"][0] * 64 for sample in samples]))
     assert 0.3 < spread < 3  # of a plain picture's still gaze, by the noise
 
 
@@ -188,12 +188,12 @@ def test_clip_too_large_to_keep_is_encoded_again(
 
     monkeypatch.setattr(module, "CACHE_BYTES", 1000)
     simulator = simulate()
-    with Ears(simulator, "frame.world") as ears:
+    with Listener(simulator, "frame.world") as listener:
         simulator.start()
-        eventually(lambda: len(ears.messages) > 14)
+        eventually(lambda: len(listener.messages) > 14)
     numbers = [
         (head["index"] % 6, number_in(cv2.imdecode(np.frombuffer(raw[0], np.uint8), 1)))
-        for _, head, raw in ears.messages
+        for _, head, raw in listener.messages
     ]
     assert all(a == b for a, b in numbers)
 

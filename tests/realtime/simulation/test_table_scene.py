@@ -28,33 +28,33 @@ CLIP = TableClip()
 
 @pytest.mark.parametrize("at_s", [0.0, 5.0, 9.5, 14.0])
 def test_depth_puts_every_box_where_it_is(at_s):
-    sight = CLIP.render_view(at_s)
-    for box, mask in zip(BOXES, sight.masks, strict=True):
+    view = CLIP.render_view(at_s)
+    for box, mask in zip(BOXES, view.masks, strict=True):
         assert mask.sum() > 3000
         inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        rows, columns = np.nonzero(inner & (sight.depth > 0))
+        rows, columns = np.nonzero(inner & (view.depth > 0))
         plane = CLIP.camera.normalize_points(np.column_stack([columns, rows]).astype(float))
-        seen_m = np.column_stack([plane, np.ones(len(plane))]) * sight.depth[rows, columns, None] / 1000
+        seen_m = np.column_stack([plane, np.ones(len(plane))]) * view.depth[rows, columns, None] / 1000
         own_m = box.base_from_box.inverse().apply(CLIP.base_from_camera(at_s).apply(seen_m))
         outside_m = np.abs(own_m) - np.array(box.sides_m) / 2
         assert np.abs(np.median(outside_m.max(1))) < 0.001  # on a face, with the noise to both sides
         assert np.quantile(outside_m.max(1), 0.99) < 0.008
-        share = (sight.depth[mask] > 0).mean()
+        share = (view.depth[mask] > 0).mean()
         assert 0.8 < share < 1  # holes, most at edges
 
 
-def test_the_eyes_rest_on_each_box_in_turn_and_all_begins_anew():
+def test_the_eyes_dwell_on_each_box_and_the_scene_repeats():
     looked = [CLIP.get_target_index(n / FPS) for n in range(round(PERIOD_S * FPS))]
     assert sorted(set(looked)) == looked[:: len(looked) // len(BOXES)] == list(range(len(BOXES)))
     for at_s in (0.5, 4.5, 8.5, 12.5):
-        sight = CLIP.render_view(at_s)
-        assert sight.masks[CLIP.get_target_index(at_s)][round(sight.aim.y), round(sight.aim.x)]
+        view = CLIP.render_view(at_s)
+        assert view.masks[CLIP.get_target_index(at_s)][round(view.aim.y), round(view.aim.x)]
     metres, turn = CLIP.base_from_camera(0.0).distance_to(CLIP.base_from_camera(PERIOD_S))
     assert metres < 1e-9
     assert turn < 1e-9
 
 
-def test_the_board_says_where_the_head_is():
+def test_the_board_gives_the_pose_of_the_head():
     for at_s in (0.0, 6.0):
         found = parse_board(BOARD).detect(CLIP.render_view(at_s).image)
         pose = estimate_pose(CLIP.camera, found.object_points, found.points_px)
@@ -86,12 +86,12 @@ def test_a_device_sends_the_depth_of_each_picture():
         device.stop()
     frame, found = pairs[0]
     assert found.apart_s == 0
-    sight = CLIP.render_view(frame.index / FPS)
-    np.testing.assert_array_equal(found.depth, sight.depth.astype(np.float32) / 1000)
-    assert np.abs(frame.image.astype(int) - sight.image).mean() < 4  # JPEG
+    view = CLIP.render_view(frame.index / FPS)
+    np.testing.assert_array_equal(found.depth, view.depth.astype(np.float32) / 1000)
+    assert np.abs(frame.image.astype(int) - view.image).mean() < 4  # JPEG
 
 
-def test_its_calibrations_are_read_as_any_other(tmp_path):
+def test_its_calibrations_are_valid_records(tmp_path):
     camera, robot = write_calibrations(tmp_path)
     assert read_camera(camera, SIZE) == (CAMERA_NAME, CLIP.camera)
     assert load_robot_frame(robot, CAMERA_NAME, by_board=True).frame_id == "base"

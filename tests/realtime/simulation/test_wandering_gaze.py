@@ -40,7 +40,7 @@ def test_fixations_last_as_long_as_they_should() -> None:
     assert lasts.max() <= FIXATION_S[1] + 1 / FPS
 
 
-def test_what_moves_differently_draws_the_eyes() -> None:
+def test_different_motion_attracts_the_eyes() -> None:
     ground, thing, wander = texture(0, WIDTH, HEIGHT), texture(1, 96, 96), WanderingGaze(seed=3)
     inside = []
     for i in range(120):
@@ -61,7 +61,7 @@ def test_same_seed_same_path() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1, 1), (2000, 10), (10, 400)])
-def test_pictures_without_anything_in_them(size: tuple[int, int]) -> None:
+def test_pictures_without_corners(size: tuple[int, int]) -> None:
     wander = WanderingGaze()
     for i in range(40):
         aim = wander.choose_aim(np.full((size[1], size[0], 3), 90, np.uint8), i / FPS)

@@ -1,4 +1,4 @@
-"""Frames and looks as a page offers them: decoded elsewhere, newest first, and hostile ones counted."""
+"""Frames and gaze of a page: decoded on another thread, newest first, and hostile ones counted."""
 
 import threading
 
@@ -55,7 +55,7 @@ def test_a_frame_is_decoded_and_keeps_its_index_and_times(frames):
         (b"", "no jpeg"),
         (b"\x89PNG not a jpeg", "no jpeg"),
         (jpeg()[:-2], "no jpeg"),  # cut off
-        (jpeg().replace(b"\x00\x30\x00\x40", b"\xff\xff\xff\xff", 1), "size"),  # says that it is 65535 x 65535
+        (jpeg().replace(b"\x00\x30\x00\x40", b"\xff\xff\xff\xff", 1), "size"),  # its header has 65535 x 65535
     ],
 )
 def test_an_invalid_jpeg_is_counted_and_the_next_frame_is_decoded(frames, data, why):

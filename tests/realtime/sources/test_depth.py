@@ -67,7 +67,7 @@ def test_a_clip_that_repeats_finds_its_depth_again(tmp_path: Path) -> None:
     assert [number_of(source.find_nearest(at(0.3 * turn + 0.1), 0.01, 0)) for turn in range(3)] == [1, 1, 1]
 
 
-def test_a_table_of_times_says_more_than_names(tmp_path: Path) -> None:
+def test_a_table_of_times_takes_precedence_over_names(tmp_path: Path) -> None:
     path = folder(tmp_path / "depth", [1, 2])
     (path / "timestamps.csv").write_text("\ufeffname,timestamp\ndepth_00002.png,0.5\ndepth_00001.png,0.9\n")
     source = FileDepth(path, PlaybackClock(real_time=True), fps=30)
@@ -99,7 +99,7 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("made", "message"),
     [
         (lambda path: None, "there is no folder"),
         (lambda path: path.mkdir(), "holds no depth"),
@@ -113,23 +113,23 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b"no video"), "cannot be opened as a video of depth"),
     ],
 )
-def test_invalid_depth_is_refused_with_the_reason(tmp_path: Path, made, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_depth_is_refused_with_the_reason(tmp_path: Path, made, message: str) -> None:  # type: ignore[no-untyped-def]
     made(tmp_path / "depth")
     frames = open_frames(f"file:{make_folder(tmp_path / 'clip', 2)}")
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         open_depth(f"file:{tmp_path / 'depth'}", frames, "file:clip")
 
 
 @pytest.mark.parametrize(
-    ("spec", "frames", "says"),
+    ("spec", "frames", "message"),
     [
         ("smoke:signals", "pupil://127.0.0.1:1", "is no source of depth"),
         ("pupil:", "camera:0", "the frames' own device"),
         ("file:/nowhere", "pupil://127.0.0.1:1", "needs frames from file:"),
     ],
 )
-def test_invalid_depth_specs_are_refused(spec: str, frames: str, says: str) -> None:
-    with pytest.raises(SourceError, match=says):
+def test_invalid_depth_specs_are_refused(spec: str, frames: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         open_depth(spec, open_frames(frames), frames)
 
 

@@ -58,7 +58,7 @@ def test_bad_trace_is_named_with_its_line(tmp_path: Path, text: str, message: st
         read_trace(write(tmp_path / "t.csv", text))
 
 
-def test_what_is_no_text_is_named(tmp_path: Path) -> None:
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00\x01")
     for path in (tmp_path / "t.csv", tmp_path / "missing.csv", tmp_path):
         with pytest.raises(SourceError, match=r"cannot read the gaze trace .*; expected a CSV"):
@@ -66,7 +66,7 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def played(tmp_path: Path, text: str, until: int, **options: Any) -> list[Frame | GazeSample]:
-    """Frames and looks in the order they were given."""
+    """Frames and samples in the order they were given."""
     given: list[Frame | GazeSample] = []
     frames = VideoFrames(make_folder(tmp_path / "clip", 4), fps=20, **options)  # 0.2 s
     gaze = TraceGaze(write(tmp_path / "t.csv", text), frames.clock)
@@ -87,31 +87,35 @@ ROWS = "timestamp,x,y,confidence\n0,1,2,1\n0.04,2,2,0.5\n0.12,3,2,1\n0.19,4,2,1\
 
 def test_in_real_time_samples_are_published_when_due(tmp_path: Path) -> None:
     given = played(tmp_path, ROWS, 0)
-    looks = [each for each in given if isinstance(each, GazeSample)]
+    samples = [each for each in given if isinstance(each, GazeSample)]
     first = next(each for each in given if isinstance(each, Frame))
-    assert [(s.timestamp, s.x, s.y, s.confidence, s.unit) for s in looks] == [
+    assert [(s.timestamp, s.x, s.y, s.confidence, s.unit) for s in samples] == [
         (0, 1, 2, 1, "px"),
         (0.04, 2, 2, 0.5, "px"),
         (0.12, 3, 2, 1, "px"),
         (0.19, 4, 2, 1, "px"),
     ]
-    assert [(s.captured_ns - first.captured_ns) / 1e9 for s in looks] == pytest.approx([0, 0.04, 0.12, 0.19], abs=1e-6)
-    assert all(s.received_ns >= s.captured_ns for s in looks)
+    assert [(s.captured_ns - first.captured_ns) / 1e9 for s in samples] == pytest.approx(
+        [0, 0.04, 0.12, 0.19], abs=1e-6
+    )
+    assert all(s.received_ns >= s.captured_ns for s in samples)
 
 
 def test_without_real_time_samples_precede_their_frame(tmp_path: Path) -> None:
     given = played(tmp_path, ROWS, 0, real_time=False)
-    order = [each.index if isinstance(each, Frame) else f"look {each.x:g}" for each in given]
-    assert order == ["look 1", 0, "look 2", 1, 2, "look 3", 3, "look 4"]
-    frame, look = given[3], given[2]
-    assert isinstance(look, GazeSample)
-    assert frame.captured_ns - look.captured_ns == pytest.approx(10_000_000, abs=2_000_000)
+    order = [each.index if isinstance(each, Frame) else f"sample {each.x:g}" for each in given]
+    assert order == ["sample 1", 0, "sample 2", 1, 2, "sample 3", 3, "sample 4"]
+    frame, sample = given[3], given[2]
+    assert isinstance(sample, GazeSample)
+    assert frame.captured_ns - sample.captured_ns == pytest.approx(10_000_000, abs=2_000_000)
 
 
 @pytest.mark.parametrize("real_time", [True, False])
 def test_repeated_clip_repeats_the_trace(tmp_path: Path, real_time: bool) -> None:
     given = played(tmp_path, ROWS, 24, loop=True, real_time=real_time)
-    looks = [(round(each.timestamp, 6), each.x) for each in given if isinstance(each, GazeSample)]
+    samples = [(round(each.timestamp, 6), each.x) for each in given if isinstance(each, GazeSample)]
     cycle = [(0.0, 1), (0.04, 2), (0.12, 3), (0.19, 4)]
-    assert len(looks) >= 9
-    assert looks == [(round(t + 0.2 * turn, 6), x) for turn in range(99) for t, x in cycle][: len(looks)]
+    assert len(samples) >= 9
+    assert (
+        samples == [(round(t + 0.2 * repetition, 6), x) for repetition in range(99) for t, x in cycle][: len(samples)]
+    )

@@ -34,7 +34,7 @@ def test_folder_is_a_clip_in_order_of_names(tmp_path: Path, suffix: str) -> None
     assert [number_in(image) for image in images] == list(range(5))
 
 
-def test_folder_passes_over_what_is_no_picture_and_counts_it(tmp_path: Path) -> None:
+def test_folder_skips_and_counts_other_files(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "clip", 4)
     (folder / "000.png").write_bytes(b"")
     (folder / "002.png").write_bytes(b"\x89PNG broken")
@@ -54,7 +54,7 @@ def test_folder_passes_over_what_is_no_picture_and_counts_it(tmp_path: Path) -> 
         ("text.mp4", b"this is no video" * 100, "cannot be opened as a video"),
     ],
 )
-def test_what_is_no_clip_is_named(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+def test_other_files_are_named(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=message):

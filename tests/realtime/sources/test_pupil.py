@@ -77,7 +77,7 @@ class Eyes:
         self.source.start(self.samples.append, self.events.append)
 
     def sees(self, opened: Device, **changes: object) -> GazeSample:
-        """Send a look again and again until one arrives (a subscriber joins slowly)."""
+        """Send a gaze sample repeatedly until one arrives (a subscriber joins slowly)."""
         before = len(self.samples)
 
         def sent() -> bool:
@@ -178,7 +178,7 @@ def test_captured_time_is_the_devices_not_the_arrival(eyes: Callable[[int], Eyes
         eventually(has_capture_time)
 
 
-def test_device_that_is_not_there_yet(eyes: Callable[[int], Eyes]) -> None:
+def test_device_that_starts_late(eyes: Callable[[int], Eyes]) -> None:
     with device() as opened:
         port = opened.port
     gazer = eyes(port)
@@ -256,7 +256,7 @@ def test_we_never_set_the_devices_clock(
         ({}, "answers, but sends no usable 'gaze.' messages"),
     ],
 )
-def test_state_says_what_is_missing(eyes: Callable[[int], Eyes], answers: dict[str, str], reason: str) -> None:
+def test_state_names_the_missing_part(eyes: Callable[[int], Eyes], answers: dict[str, str], reason: str) -> None:
     with device() as opened:
         opened.answers = answers
         gazer = eyes(opened.port)
