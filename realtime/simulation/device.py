@@ -144,12 +144,8 @@ class SimulatedTracker:
         return self._started_s + due_s + self._remote.epoch_s
 
     def _send_frame(self, frame: EncodedFrame) -> None:
-        head = {
-            "width": frame.size[0],
-            "height": frame.size[1],
-            "index": self._frames_sent,
-            "timestamp": self._timestamp_s(frame.due_s),
-        }
+        (width, height), timestamp = frame.size, self._timestamp_s(frame.due_s)
+        head = {"width": width, "height": height, "index": self._frames_sent, "timestamp": timestamp}
         self._send({"topic": "frame.world", **head, "format": "jpeg"}, frame.jpeg)
         if frame.depth is not None:
             self._send({"topic": "frame.depth", **head, "format": "depth16"}, frame.depth)

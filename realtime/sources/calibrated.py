@@ -85,7 +85,10 @@ class LoadedCalibration:
 
 
 class CalibratedGaze(GazeSource):
-    """A `GazeSource` that corrects every sample of another source, which it starts and stops."""
+    """A `GazeSource` that corrects every sample of another source, which it starts and stops.
+
+    drift: the correction learned since the start.
+    """
 
     def __init__(
         self, source: GazeSource, calibration: GazeCalibration, *, learn: bool = True, age_s: float = math.inf
@@ -100,7 +103,7 @@ class CalibratedGaze(GazeSource):
         sd_deg = (
             DriftCorrection(sd_deg=max(POINT_SD_DEG, min(calibration.radius_deg, SLIP_SD_DEG))).decay_to(age_s).sd_deg
         )
-        self._drift = DriftCorrection(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
+        self.drift = DriftCorrection(calibration.drift_deg, sd_deg, at_s=now_ns() / 1e9)
         self._last_object: int | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
@@ -115,18 +118,13 @@ class CalibratedGaze(GazeSource):
         """Return the status of the source."""
         return self._source.status()
 
-    @property
-    def drift(self) -> DriftCorrection:
-        """The drift correction learned since the start."""
-        return self._drift
-
     def correct(self, sample: GazeSample) -> GazeSample:
         """Return the corrected sample; one far outside the frame, or not finite, stays unchanged."""
         x, y = sample.to_px(self._size)
         if not (math.isfinite(x + y) and max(abs(x), abs(y)) < MAX_DISTANCE_WIDTHS * max(self._size)):
             return sample
         at = self._table.correct(x, y)
-        dx, dy = self._drift.decay_to(sample.received_ns / 1e9).offset_deg
+        dx, dy = self.drift.decay_to(sample.received_ns / 1e9).offset_deg
         radius = max(at.radius_px, MIN_RADIUS_DEG * at.px_per_degree)
         x, y = at.x + dx * at.px_per_degree, at.y + dy * at.px_per_degree
         return replace(sample, x=x, y=y, unit="px", radius_px=radius, px_per_degree=at.px_per_degree)
@@ -145,4 +143,4 @@ class CalibratedGaze(GazeSource):
         if sd_deg is None or touches_border:  # at the border the centre is unknown
             return
         error = (centroid[0] - message.gaze.x) / deg_px, (centroid[1] - message.gaze.y) / deg_px
-        self._drift = self._drift.update(now_ns / 1e9, error, sd_deg)
+        self.drift = self.drift.update(now_ns / 1e9, error, sd_deg)
