@@ -144,7 +144,7 @@ def open_object3d(
         robot = load_robot_frame(objects.robot, name, by_board=objects.robot_by_board, frame_id=objects.robot_frame)
     board = parse_board(objects.board) if objects.board else None
     if board is not None and not board.has_unique_orientation:
-        raise SettingsError(f"{objects.board} looks the same upside down and fixes no pose; use ChArUco")
+        raise SettingsError(f"{objects.board} is the same upside down and so has no unique pose; use ChArUco")
     localizer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
     size = getattr(depth_source, "size", None)
     if size is not None and (misfit := _describe_size_mismatch(size, localizer.depth_camera.size)):

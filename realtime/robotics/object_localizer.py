@@ -181,7 +181,7 @@ class ObjectLocalizer:
             except CalibrationError as error:
                 reasons.append(str(error))
         if self._board is not None and board is None:
-            reasons.append("the board is not seen")
+            reasons.append("the board is not visible")
         elif board is not None and spot is None:
             try:
                 spot = intersect_plane(mask, self.camera, board.camera_from_board, board.covariance)

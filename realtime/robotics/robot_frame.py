@@ -55,7 +55,7 @@ def load_robot_frame(path: Path, camera: str, *, by_board: bool, frame_id: str =
     name = "base_from_camera" if "base_from_camera" in record.body else "gripper_from_camera"
     if name not in record.body and "base_from_board" in record.body:
         raise CalibrationError(
-            f"{path} says where a board lies, not where the camera sits; give --set objects.robot_by_board=true and "
+            f"{path} has the pose of a board, not that of the camera; give --set objects.robot_by_board=true and "
             "--set objects.board=..."
         )
     return FixedCamera(_transform(path, record, name), frame_id or name.partition("_")[0])

@@ -73,15 +73,15 @@ def camera_info(camera: CameraModel, header: Header) -> Message:
 
 def distortion(camera: CameraModel) -> tuple[str, tuple[float, ...]]:
     """Return the model's name in ROS and its coefficients, whose order is OpenCV's in both; raises `Ros2Error`."""
-    given = camera.coefficients
+    own = camera.coefficients
     if isinstance(camera, FisheyeCamera):
-        return "equidistant", given or (0.0,) * 4
-    if isinstance(camera, PinholeCamera) and len(given) <= 5:
-        return "plumb_bob", given + (0.0,) * (5 - len(given))
-    if isinstance(camera, PinholeCamera) and len(given) == 8:
-        return "rational_polynomial", given
+        return "equidistant", own or (0.0,) * 4
+    if isinstance(camera, PinholeCamera) and len(own) <= 5:
+        return "plumb_bob", own + (0.0,) * (5 - len(own))
+    if isinstance(camera, PinholeCamera) and len(own) == 8:
+        return "rational_polynomial", own
     raise Ros2Error(
-        f"a {type(camera).__name__} with {len(given)} lens coefficients has no model in ROS, which knows plumb_bob "
+        f"a {type(camera).__name__} with {len(own)} lens coefficients has no model in ROS, which knows plumb_bob "
         "(up to 5), rational_polynomial (8) and equidistant (4); calibrate with one of those"
     )
 

@@ -150,7 +150,7 @@ def test_a_visible_board_locates_objects_on_its_plane():
     blind = frame(image=np.zeros((480, 640, 3), np.uint8))
     located = localizer.locate(blind, message(blind, mask), None, "")
     assert located.method == "ray"
-    assert "the board is not seen" in located.reason
+    assert "the board is not visible" in located.reason
 
 
 def test_places_are_transformed_to_the_robots_frame():
