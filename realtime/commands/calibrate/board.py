@@ -20,10 +20,9 @@ _PX_PER_M = 12_000.0  # some 300 dots per inch
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `board` to the parser of `gazecast calibrate`."""
     verb = add_parser(verbs, "board", run, "draw a board to print and calibrate with")
-    verb.add_argument(
-        "--board", metavar="BOARD", default=DEFAULT_BOARD, help=f"(default {DEFAULT_BOARD}); {BOARD_FORMAT}"
-    )
-    verb.add_argument("--out", type=Path, default=Path("board.svg"), help="SVG, in true millimetres, or PNG for a "
+    add = verb.add_argument
+    add("--board", metavar="BOARD", default=DEFAULT_BOARD, help=f"(default {DEFAULT_BOARD}); {BOARD_FORMAT}")
+    add("--out", type=Path, default=Path("board.svg"), help="SVG, in true millimetres, or PNG for a "
                       "screen (default board.svg)")  # fmt: skip
 
 

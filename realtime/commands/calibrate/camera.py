@@ -39,23 +39,24 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     about = "measure a camera's lens with a chessboard or ChArUco board, or read it from another program's file"
     verb = add_parser(verbs, "camera", run, about)
     verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+    add = verb.add_argument
     source = verb.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", type=Path, metavar="FOLDER", help="pictures of the board")
     source.add_argument("--source", metavar="SPEC", help="camera:0, pupil://HOST:PORT, file:CLIP.mp4, rtsp://...")
     source.add_argument("--import", dest="imported", type=Path, metavar="FILE", help="Pupil's .intrinsics, Neon's "
                         "calibration.bin or scene_camera.json, a camera_info YAML")  # fmt: skip
-    verb.add_argument("--board", metavar="BOARD", help=BOARD_FORMAT)
-    verb.add_argument("--lens", choices=get_args(LensModel), default="pinhole5", help="pinhole8 for wide lenses up to "
+    add("--board", metavar="BOARD", help=BOARD_FORMAT)
+    add("--lens", choices=get_args(LensModel), default="pinhole5", help="pinhole8 for wide lenses up to "
                       "110 degrees, fisheye beyond (default pinhole5)")  # fmt: skip
-    verb.add_argument("--name", metavar="NAME", default="", help="of the camera, by which the calibration is found")
-    verb.add_argument("--keep-all", action="store_true", help="reject no outliers")
-    verb.add_argument("--size", metavar="WxH", help="with --import: which resolution of the file")
-    verb.add_argument("--window", action="store_true", help="with --source: show what is still missing")
-    verb.add_argument("--most-views", type=int, default=40, metavar="N", help="with --source: enough (default 40)")
-    verb.add_argument("--out", type=Path, default=Path("camera.json"), help="(default camera.json)")
-    verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
-    verb.add_argument("--ros", type=Path, metavar="FILE.yaml", help="write camera_info for ROS, too")
-    verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    add("--name", metavar="NAME", default="", help="of the camera, by which the calibration is found")
+    add("--keep-all", action="store_true", help="reject no outliers")
+    add("--size", metavar="WxH", help="with --import: which resolution of the file")
+    add("--window", action="store_true", help="with --source: show what is still missing")
+    add("--most-views", type=int, default=40, metavar="N", help="with --source: enough (default 40)")
+    add("--out", type=Path, default=Path("camera.json"), help="(default camera.json)")
+    add("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
+    add("--ros", type=Path, metavar="FILE.yaml", help="write camera_info for ROS, too")
+    add("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:

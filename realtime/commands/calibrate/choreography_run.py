@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -54,8 +55,8 @@ class HeadlessDisplay:
     ) -> None:
         self._progress, self._pending = progress, sorted(presses, key=lambda press: press.time_s)
         self._done_count, self._current_name = 0, ""
-        self._clock_ns, self._since_ns, self._is_hint_reported = clock_ns, clock_ns(), False
-        self._last_state: tuple[str, int, float] | tuple[()] = ()
+        self._clock_ns, self._hint_due_ns = clock_ns, math.inf
+        self._last_state: tuple[str, int, float] | None = None
 
     def show(self, advice: TargetAdvice, frame: Frame | None) -> list[Key | OperatorAction]:
         """Print each completed target and persistent hints; return the presses that are due."""
@@ -70,12 +71,11 @@ class HeadlessDisplay:
         return [*due]
 
     def _report_if_stuck(self, advice: TargetAdvice) -> None:
-        state = (advice.hint, advice.done, advice.progress) if advice.step is not None else ()
-        now = self._clock_ns()
+        state = (advice.hint, advice.done, advice.progress) if advice.step is not None else None
         if state != self._last_state:
-            self._last_state, self._is_hint_reported, self._since_ns = state, False, now
-        elif state and not self._is_hint_reported and now - self._since_ns > HINT_DELAY_S * 1e9:
-            self._is_hint_reported = True
+            self._last_state, self._hint_due_ns = state, self._clock_ns() + HINT_DELAY_S * 1e9
+        elif state is not None and self._clock_ns() > self._hint_due_ns:
+            self._hint_due_ns = math.inf
             self._progress.show_line(advice.hint)
 
     def close(self) -> None:

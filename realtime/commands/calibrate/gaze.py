@@ -52,34 +52,27 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb = add_parser(verbs, "gaze", run, about)
     verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     add_flags(verb)
-    verb.add_argument(
-        "--targets", type=int, choices=(5, 9), default=9, help="on the screen (default 9); 4 others follow"
-    )
-    verb.add_argument(
-        "--camera", type=Path, metavar="FILE", help="of `calibrate camera`; without it degrees are guessed"
-    )
-    verb.add_argument("--device", default="", metavar="NAME", help="of the tracker, for the record")
-    verb.add_argument("--out", type=Path, default=Path("gaze.json"), metavar="FILE", help="(default gaze.json)")
-    verb.add_argument("--marker", type=Path, metavar="FILE.png", help="write the marker for --method head, and end")
+    add = verb.add_argument
+    add("--targets", type=int, choices=(5, 9), default=9, help="on the screen (default 9); 4 others follow")
+    add("--camera", type=Path, metavar="FILE", help="of `calibrate camera`; without it degrees are guessed")
+    add("--device", default="", metavar="NAME", help="of the tracker, for the record")
+    add("--out", type=Path, default=Path("gaze.json"), metavar="FILE", help="(default gaze.json)")
+    add("--marker", type=Path, metavar="FILE.png", help="write the marker for --method head, and end")
 
 
 def add_flags(verb: argparse.ArgumentParser) -> None:
     """Add the flags shared by all verbs that run a choreography."""
-    verb.add_argument("--source", metavar="SPEC", help="of frames: pupil://HOST:PORT, camera:N, file:PATH, rtsp://...")
-    verb.add_argument(
-        "--gaze", default="", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source"
-    )
-    verb.add_argument(
-        "--method", choices=get_args(Method), default="screen", help="what to look at; see below (default screen)"
-    )
-    verb.add_argument("--points", type=Path, metavar="FILE.csv", help="with --method press and --headless: what was "
+    add = verb.add_argument
+    add("--source", metavar="SPEC", help="of frames: pupil://HOST:PORT, camera:N, file:PATH, rtsp://...")
+    add("--gaze", default="", metavar="SPEC", help="pupil://HOST:PORT or trace:FILE.csv; default: the source")
+    add("--method", choices=get_args(Method), default="screen", help="what to look at; see below (default screen)")
+    add("--points", type=Path, metavar="FILE.csv", help="with --method press and --headless: what was "
                       "looked at, as timestamp,x,y,role (fit or check); seconds of the frames, px")  # fmt: skip
-    verb.add_argument("--headless", action="store_true", help="no window; the markers are shown elsewhere, or are in "
-                      "the recording")  # fmt: skip
-    verb.add_argument("--small", action="store_true", help="a window instead of the full screen")
-    verb.add_argument("--timeout", type=float, default=180.0, metavar="S", help="end after S seconds (default 180)")
-    verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: beside the file)")
-    verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    add("--headless", action="store_true", help="no window; the markers are shown elsewhere, or are in the recording")
+    add("--small", action="store_true", help="a window instead of the full screen")
+    add("--timeout", type=float, default=180.0, metavar="S", help="end after S seconds (default 180)")
+    add("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: beside the file)")
+    add("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -42,19 +42,20 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     about = "measure the pose of a camera on a robot's gripper or beside the robot, with its uncertainty"
     verb = add_parser(verbs, "handeye", run, about)
     verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
-    verb.add_argument("--poses", type=Path, required=True, metavar="FILE|FOLDER", help="of the robot; see below")
-    verb.add_argument("--camera", type=Path, required=True, metavar="FILE", help="the camera's calibration")
-    verb.add_argument("--setup", choices=get_args(Setup), default="eye-in-hand", help="camera on the gripper (default) "
+    add = verb.add_argument
+    add("--poses", type=Path, required=True, metavar="FILE|FOLDER", help="of the robot; see below")
+    add("--camera", type=Path, required=True, metavar="FILE", help="the camera's calibration")
+    add("--setup", choices=get_args(Setup), default="eye-in-hand", help="camera on the gripper (default) "
                       "or beside the robot, with the board on the gripper")  # fmt: skip
-    verb.add_argument("--board", metavar="BOARD", help=BOARD_FORMAT)
-    verb.add_argument("--images", type=Path, metavar="FOLDER", help="the poses' pictures (default: beside the poses)")
-    verb.add_argument("--method", choices=get_args(Method), default="joint", help="joint (default) is our own; the "
+    add("--board", metavar="BOARD", help=BOARD_FORMAT)
+    add("--images", type=Path, metavar="FOLDER", help="the poses' pictures (default: beside the poses)")
+    add("--method", choices=get_args(Method), default="joint", help="joint (default) is our own; the "
                       "others are OpenCV's, if available")  # fmt: skip
-    verb.add_argument("--keep-all", action="store_true", help="reject no outliers")
-    verb.add_argument("--robot", default="", metavar="NAME", help="of the robot, for the record")
-    verb.add_argument("--out", type=Path, default=Path("handeye.json"), help="(default handeye.json)")
-    verb.add_argument("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
-    verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    add("--keep-all", action="store_true", help="reject no outliers")
+    add("--robot", default="", metavar="NAME", help="of the robot, for the record")
+    add("--out", type=Path, default=Path("handeye.json"), help="(default handeye.json)")
+    add("--report", type=Path, metavar="STEM", help="of the PNG and HTML (default: OUT-report)")
+    add("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
