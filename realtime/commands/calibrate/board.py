@@ -26,7 +26,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
                       "screen (default board.svg)")  # fmt: skip
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Write the file and print instructions; raises `SettingsError`."""
     board = parse_board(args.board)
     ending = args.out.suffix.lower()
@@ -37,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
     args.out.write_bytes(render_svg(board, png).encode() if ending == ".svg" else png)
     print(f"wrote {args.out}: print it at 100 %, glue it onto something flat and stiff, and measure a square;")
     print(f"if one is not {1000 * board.square_m:g} mm, give the measured lengths to --board {args.board}")
-    return 0
 
 
 def render_svg(board: CalibrationBoard, png: bytes) -> str:

@@ -20,7 +20,7 @@ from calibration.record import CalibrationRecord, save_record
 from realtime.commands.calibrate import report_camera
 from realtime.commands.calibrate.board_views import collect_views
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
-from realtime.commands.config_flags import Verbs, add_parser
+from realtime.commands.config_flags import Verbs, add_parser, parse_size
 from realtime.errors import SettingsError
 from realtime.infra.progress import TerminalProgress
 
@@ -59,11 +59,12 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--json", action="store_true", help="print the result as one JSON object")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report, args.ros)
     if args.imported is not None:
-        return _import_camera(args)
+        _import_camera(args)
+        return
     if args.board is None:
         raise SettingsError(f"--board is missing; expected {BOARD_FORMAT}")
     date, board = format_now(), parse_board(args.board)
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or args.source or args.images.resolve().name
     page = report_camera.build_page(name, date, result, unseen)
     body = build_record_body(result, args.board, page.verdict)
-    return write_outputs(
+    write_outputs(
         args, args.out, page, CalibrationRecord("camera", "", name, result.camera.size, date, body),
         {"name": name, **body}, width=26, table=_format_views((*result.views, *unseen)),
         files={args.ros: to_camera_info(name, result.camera)} if args.ros else {},
@@ -127,8 +128,8 @@ def _collect_live(args: argparse.Namespace, board: CalibrationBoard) -> tuple[li
     return collect_views(args.source, board, window=args.window, most_views=args.most_views, show_line=show_line), ()
 
 
-def _import_camera(args: argparse.Namespace) -> int:
-    name, camera = read_camera(args.imported, _parse_size(args.size) if args.size else None)
+def _import_camera(args: argparse.Namespace) -> None:
+    name, camera = read_camera(args.imported, parse_size("--size", args.size) if args.size else None)
     name = args.name or name
     share = report_camera.compute_known_share(camera)
     if share < MIN_KNOWN_SHARE:
@@ -144,12 +145,12 @@ def _import_camera(args: argparse.Namespace) -> int:
         written.append(str(args.ros))
     if args.json:
         print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
-        return 0
-    print(f"{name}: {camera.model}, {camera.size[0]} x {camera.size[1]} px, {camera.px_per_degree():.1f} px per degree")
-    if share < report_camera.FULL_SHARE:
-        print(f"the model covers {100 * share:.1f} % of the picture; the rest is invalid")
-    print(f"wrote {', '.join(written)}")
-    return 0
+    else:
+        wide, high = camera.size
+        print(f"{name}: {camera.model}, {wide} x {high} px, {camera.px_per_degree():.1f} px per degree")
+        if share < report_camera.FULL_SHARE:
+            print(f"the model covers {100 * share:.1f} % of the picture; the rest is invalid")
+        print(f"wrote {', '.join(written)}")
 
 
 def _format_views(views: Iterable[BoardView]) -> Iterator[str]:
@@ -157,10 +158,3 @@ def _format_views(views: Iterable[BoardView]) -> Iterator[str]:
     for view in views:
         numbers = f"{view.rms_px:8.2f} {view.worst_px:9.2f}" if math.isfinite(view.rms_px) else " " * 18
         yield f"  {view.name:26} {view.corners:7} {numbers}  {view.reason and 'left out: ' + view.reason}".rstrip()
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    wide, _, high = text.lower().partition("x")
-    if not (wide.isdigit() and high.isdigit()):
-        raise SettingsError(f"--size wants WIDTHxHEIGHT such as 1280x720, got {text!r}")
-    return int(wide), int(high)

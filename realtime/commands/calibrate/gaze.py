@@ -75,10 +75,11 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as one JSON object")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     if args.marker is not None:
-        return _write_marker(args.marker)
+        _write_marker(args.marker)
+        return
     check_outputs(args.out, args.report)
     choreography, scene = collect_gaze(args, ("fit", "check"), lambda size: load_view(args.camera, size))
     view = load_view(args.camera, scene.size)
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         calibration, fit, targets, choreography.get_pairs("fit"), checks, list_missed_targets(choreography),
         scene.image, args.source, str(args.out),
     )  # fmt: skip
-    return write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
+    write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 
 
 def collect_gaze(
@@ -153,16 +154,15 @@ def list_missed_targets(choreography: GazeChoreography) -> tuple[str, ...]:
     return tuple(step.name for step in choreography.find_missed_steps())
 
 
-def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> int:
+def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> None:
     """Write record and report and print the result; raises `RunFailed`, without a record, if it is refused."""
     calibration, date = found.calibration, format_now()
     page, body = report_gaze.build_page(found, date), calibration.to_dict()
     camera, facts = describe_camera(args.source), {"facts": dict(page.facts)}
     record = CalibrationRecord("gaze", device, camera, calibration.view.size, date, body | facts)
-    return write_outputs(args, out, page, record, {"verdict": page.verdict, **body}, width=40)
+    write_outputs(args, out, page, record, {"verdict": page.verdict, **body}, width=40)
 
 
-def _write_marker(path: Path) -> int:
+def _write_marker(path: Path) -> None:
     path.write_bytes(cv2.imencode(".png", draw_marker(MOVING_MARKER, 1200))[1].tobytes())
     print(f"wrote {path}; print it 8 to 15 cm wide, or show it on a telephone")
-    return 0

@@ -36,7 +36,7 @@ def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
         add_flags(verb)
 
 
-def validate(args: argparse.Namespace) -> int:
+def validate(args: argparse.Namespace) -> None:
     """Validate the calibration on other targets; raises `RunFailed` if it is refused."""
     loaded = load_gaze_calibration(args.calibration, args.source, refused=True)
     check_outputs(args.calibration, args.report)
@@ -49,10 +49,10 @@ def validate(args: argparse.Namespace) -> int:
     )  # fmt: skip
     if calibration.validation is not None and calibration.validation.verdict == "refuse":
         _update_file(loaded, calibration, dict(report_gaze.list_facts(found)))  # so that `run` refuses the file
-    return write_result(found, args, args.calibration, loaded.record.device)
+    write_result(found, args, args.calibration, loaded.record.device)
 
 
-def drift(args: argparse.Namespace) -> int:
+def drift(args: argparse.Namespace) -> None:
     """Measure the offset at one target and write it to the file; raises `RunFailed` if it is too large."""
     loaded = load_gaze_calibration(args.calibration, args.source)
     check_outputs(args.calibration, args.report)
@@ -72,7 +72,6 @@ def drift(args: argparse.Namespace) -> int:
             f"{size:.2f} degrees off at {name}; corrected by ({x:+.2f}, {y:+.2f}) degrees in all, {remaining:.2f} "
             f"remain there; wrote {args.calibration}"
         )
-    return 0
 
 
 def _measure_error(args: argparse.Namespace, loaded: LoadedCalibration) -> tuple[str, Floats]:

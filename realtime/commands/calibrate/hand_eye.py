@@ -58,7 +58,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--json", action="store_true", help="print the result as one JSON object")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Run the verb; raises the errors of `realtime.errors` and `calibration`."""
     check_outputs(args.out, args.report)
     date = format_now()
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     body = build_record_body(result, skipped, page.verdict)
     record = CalibrationRecord("handeye", args.robot, name, camera.size, date, body)
-    return write_outputs(args, args.out, page, record, body, width=32, table=_format_residuals(result))
+    write_outputs(args, args.out, page, record, body, width=32, table=_format_residuals(result))
 
 
 def build_record_body(result: HandEyeResult, skipped: list[tuple[str, str]], verdict: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _check_writable(path: Path) -> None:
 def write_outputs(
     args: argparse.Namespace, out: Path, page: ReportPage, record: CalibrationRecord, result: Mapping[str, Any], *,
     width: int, table: Iterable[str] = (), files: Mapping[Path, str] = MappingProxyType({}),
-) -> int:  # fmt: skip
+) -> None:  # fmt: skip
     """Write the report, and unless it refuses the result the record and the other `files`; print the result.
 
     result: printed with `--json`. width: of the names of the facts in the text. table: lines that follow the facts.
@@ -76,4 +76,3 @@ def write_outputs(
             print(f"{finding.level:8} {finding.message} {finding.advice}")
     if page.verdict == "refuse":
         raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")
-    return 0
