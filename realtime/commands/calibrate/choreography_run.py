@@ -82,69 +82,62 @@ class HeadlessDisplay:
         """Do nothing, as there is no window."""
 
 
-def run_choreography(
-    source: str,
-    gaze: str,
-    choreography: GazeChoreography,
-    display: TargetDisplay,
-    *,
-    timeout_s: float,
-    max_targets: int | None = None,
-    check: Callable[[tuple[int, int]], object] = lambda size: None,
-) -> Frame:
-    """Run the choreography until it is done, left, timed out, or the recording ends; return the last frame.
+@dataclass
+class ChoreographyRun:
+    """A run of a choreography with a display on a source of frames and one of gaze.
 
     max_targets: number of targets after which to stop. check: called with the first frame's size; may raise.
-    Raises `SourceError`, `SettingsError`, and `RunFailed` if no frame or no gaze arrived.
     """
-    if not 0 < timeout_s <= MAX_TIMEOUT_S:
-        raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
-    if not gaze and not source.startswith("pupil:"):
-        raise SettingsError(f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv")
-    frames = open_frames(source)
-    gaze_source = open_gaze(gaze or source, frames)
-    slot: Latest[Frame] = Latest()
-    run = _ChoreographyRun(choreography, display, BoundedQueue(20_000), max_targets, check)
-    # a clip that is not played in real time waits until each frame is processed
-    is_unpaced = isinstance(frames, VideoFrames) and not frames.clock.real_time
-    try:
-        gaze_source.start(run.gaze_queue.put)  # first, because a gaze trace follows the clock of its clip
-        frames.start(slot.put_when_empty if is_unpaced else slot.put)
-        with InterruptHandler() as interrupts:
-            until_ns = now_ns() + round(timeout_s * 1e9)
-            while not (interrupts.is_requested or run.is_over):
-                frame = slot.get(WAIT_S)
-                run.step(frame, on_clip_time=is_unpaced, waiting=_describe_status(frames))
-                if now_ns() > until_ns or (frame is None and frames.status().state in ("ended", "failed")):
-                    break
-            interrupts.raise_if_requested()  # q ends early with a result; an interrupt must write nothing
-    finally:
-        slot.close()
-        gaze_source.stop()
-        frames.stop()
-        display.close()
-    if run.last_frame is None:
-        raise RunFailed(f"{source} gave no picture: {_describe_status(frames)}")
-    if not run.gaze_count:
-        raise RunFailed(f"no gaze came: {_describe_status(gaze_source)}")
-    return run.last_frame
-
-
-@dataclass
-class _ChoreographyRun:
-    """Holds the state of a run between frames; the first five fields as for `run_choreography`."""
 
     choreography: GazeChoreography
     display: TargetDisplay
-    gaze_queue: BoundedQueue[GazeSample]
-    max_targets: int | None
-    check: Callable[[tuple[int, int]], object]
+    max_targets: int | None = None
+    check: Callable[[tuple[int, int]], object] = lambda size: None
+    gaze_queue: BoundedQueue[GazeSample] = field(default_factory=lambda: BoundedQueue(20_000))
     last_frame: Frame | None = None
     gaze_count: int = 0
     is_over: bool = False
     _frame_s: float = 0.0
     _clock_offset_s: float = 0.0
     _frame_ns: int = field(default_factory=lambda: now_ns())
+
+    def play(self, source: str, gaze: str, timeout_s: float) -> Frame:
+        """Run until all is done, left, timed out, or the recording ends; close the display, return the last frame.
+
+        Raises `SourceError`, `SettingsError`, and `RunFailed` if no frame or no gaze arrived.
+        """
+        if not 0 < timeout_s <= MAX_TIMEOUT_S:
+            raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
+        if not gaze and not source.startswith("pupil:"):
+            raise SettingsError(
+                f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv"
+            )
+        frames = open_frames(source)
+        gaze_source = open_gaze(gaze or source, frames)
+        slot: Latest[Frame] = Latest()
+        # a clip that is not played in real time waits until each frame is processed
+        is_unpaced = isinstance(frames, VideoFrames) and not frames.clock.real_time
+        try:
+            gaze_source.start(self.gaze_queue.put)  # first, because a gaze trace follows the clock of its clip
+            frames.start(slot.put_when_empty if is_unpaced else slot.put)
+            with InterruptHandler() as interrupts:
+                until_ns = now_ns() + round(timeout_s * 1e9)
+                while not (interrupts.is_requested or self.is_over):
+                    frame = slot.get(WAIT_S)
+                    self.step(frame, on_clip_time=is_unpaced, waiting=_describe_status(frames))
+                    if now_ns() > until_ns or (frame is None and frames.status().state in ("ended", "failed")):
+                        break
+                interrupts.raise_if_requested()  # q ends early with a result; an interrupt must write nothing
+        finally:
+            slot.close()
+            gaze_source.stop()
+            frames.stop()
+            self.display.close()
+        if self.last_frame is None:
+            raise RunFailed(f"{source} gave no picture: {_describe_status(frames)}")
+        if not self.gaze_count:
+            raise RunFailed(f"no gaze came: {_describe_status(gaze_source)}")
+        return self.last_frame
 
     def step(self, frame: Frame | None, *, on_clip_time: bool, waiting: str = "") -> None:
         """Process new gaze and a frame, and handle pressed keys. waiting: state of a source without frames."""

@@ -18,12 +18,7 @@ from calibration.gaze.markers import draw_marker
 from calibration.gaze.view import CameraView, FieldView, FlatView
 from calibration.record import CalibrationRecord, load_record
 from realtime.commands.calibrate import report_gaze
-from realtime.commands.calibrate.choreography_run import (
-    HeadlessDisplay,
-    OperatorAction,
-    TargetDisplay,
-    run_choreography,
-)
+from realtime.commands.calibrate.choreography_run import ChoreographyRun, HeadlessDisplay, OperatorAction, TargetDisplay
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.commands.calibrate.target_window import Method, TargetWindow
@@ -104,10 +99,8 @@ def collect_gaze(
     if args.method == "head":
         steps = build_moving_steps(roles)
     choreography = GazeChoreography(steps, is_guided=args.method == "screen" and not args.headless)
-    display = open_display(args)
-    return choreography, run_choreography(
-        args.source, args.gaze, choreography, display, timeout_s=args.timeout, check=check
-    )
+    run = ChoreographyRun(choreography, open_display(args), check=check)
+    return choreography, run.play(args.source, args.gaze, args.timeout)
 
 
 def open_display(args: argparse.Namespace) -> TargetDisplay:

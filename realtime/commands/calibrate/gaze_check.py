@@ -15,7 +15,7 @@ from calibration.gaze.drift import MAX_OFFSET_DEG, DriftCorrection
 from calibration.lens import Floats
 from calibration.record import save_record
 from realtime.commands.calibrate import report_gaze
-from realtime.commands.calibrate.choreography_run import run_choreography
+from realtime.commands.calibrate.choreography_run import ChoreographyRun
 from realtime.commands.calibrate.gaze import add_flags, collect_gaze, list_missed_targets, open_display, write_result
 from realtime.commands.calibrate.outputs import check_outputs, format_now
 from realtime.commands.calibrate.report_gaze import GazeResult
@@ -80,10 +80,8 @@ def _measure_error(args: argparse.Namespace, loaded: LoadedCalibration) -> tuple
     if args.headless and args.method == "screen":
         steps = build_screen_steps(9)  # any target may be shown
     choreography = GazeChoreography(() if args.method == "press" else steps, is_guided=not args.headless)
-    run_choreography(
-        args.source, args.gaze, choreography, open_display(args), timeout_s=args.timeout, max_targets=1,
-        check=loaded.check_frame_size,
-    )  # fmt: skip
+    run = ChoreographyRun(choreography, open_display(args), max_targets=1, check=loaded.check_frame_size)
+    run.play(args.source, args.gaze, args.timeout)
     pairs = [*choreography.get_pairs("fit"), *choreography.get_pairs("check")]
     targets = summarize_targets(pairs, loaded.calibration.view)
     if not targets.names:

@@ -13,10 +13,9 @@ from calibration.gaze.choreography import GazeChoreography, build_screen_steps
 from calibration.gaze.markers import find_marker_centres
 from calibration.gaze.view import FlatView
 from realtime.commands.calibrate import choreography_run
-from realtime.commands.calibrate.choreography_run import HeadlessDisplay, OperatorAction, _ChoreographyRun
+from realtime.commands.calibrate.choreography_run import ChoreographyRun, HeadlessDisplay, OperatorAction
 from realtime.commands.calibrate.target_window import draw_screen, round_progress
 from realtime.errors import RunFailed
-from realtime.infra.channels import BoundedQueue
 from realtime.infra.progress import ProgressReporter
 from realtime.types import Frame, GazeSample
 
@@ -46,7 +45,7 @@ class MirrorDisplay:
         pass
 
 
-def play_screen(run, display, backlog, seconds, off=(20.0, -12.0)):
+def play_screen(run, display, seconds, off=(20.0, -12.0)):
     """Send frames that show the screen, and gaze samples at its marker plus `off`; return the seconds it took."""
     for number in range(round(seconds * FPS)):
         if run.is_over:
@@ -57,15 +56,15 @@ def play_screen(run, display, backlog, seconds, off=(20.0, -12.0)):
         for _, (x, y) in markers.items():
             for part in range(4):
                 t_ns = at_ns - round(part / (4 * FPS) * 1e9)
-                backlog.put(GazeSample(x + off[0], y + off[1], "px", 0.95, t_ns / 1e9, t_ns, t_ns))
+                run.gaze_queue.put(GazeSample(x + off[0], y + off[1], "px", 0.95, t_ns / 1e9, t_ns, t_ns))
         run.step(Frame(image, number, at_ns / 1e9, at_ns, at_ns), on_clip_time=True)
     return seconds
 
 
 def test_all_targets_are_fixated_and_the_bias_is_found():
-    choreography, display, backlog = GazeChoreography(build_screen_steps(5)), MirrorDisplay(), BoundedQueue(1000)
-    run = _ChoreographyRun(choreography, display, backlog, None, lambda size: None)
-    took_s = play_screen(run, display, backlog, 60)
+    choreography, display = GazeChoreography(build_screen_steps(5)), MirrorDisplay()
+    run = ChoreographyRun(choreography, display)
+    took_s = play_screen(run, display, 60)
     assert run.is_over
     assert took_s < 25  # nine targets
     made, _, targets = calibrate_gaze(choreography.get_pairs("fit"), FlatView(SIZE))
@@ -76,9 +75,9 @@ def test_all_targets_are_fixated_and_the_bias_is_found():
 
 def test_keys_repeat_skip_and_leave():
     keys = {100: "repeat", 200: "skip", 300: "leave"}
-    choreography, display, backlog = GazeChoreography(build_screen_steps(9)), MirrorDisplay(keys), BoundedQueue(1000)
-    run = _ChoreographyRun(choreography, display, backlog, None, lambda size: None)
-    took_s = play_screen(run, display, backlog, 60)
+    choreography, display = GazeChoreography(build_screen_steps(9)), MirrorDisplay(keys)
+    run = ChoreographyRun(choreography, display)
+    took_s = play_screen(run, display, 60)
     assert took_s == pytest.approx(10, abs=0.2)
     assert run.is_over
     assert not display.keys
@@ -86,9 +85,7 @@ def test_keys_repeat_skip_and_leave():
 
 
 def test_frames_of_another_size_end_the_run():
-    run = _ChoreographyRun(
-        GazeChoreography(build_screen_steps(5)), MirrorDisplay(), BoundedQueue(10), None, lambda size: None
-    )
+    run = ChoreographyRun(GazeChoreography(build_screen_steps(5)), MirrorDisplay())
     run.step(Frame(np.zeros((360, 640, 3), np.uint8), 0, 0.0, 1, 1), on_clip_time=True)
     with pytest.raises(RunFailed, match="calibrate one resolution"):
         run.step(Frame(np.zeros((480, 640, 3), np.uint8), 1, 0.1, 2, 2), on_clip_time=True)
@@ -135,9 +132,7 @@ def test_without_a_window_a_persistent_hint_is_printed_once():
 def test_a_source_without_frames_is_reported(monkeypatch):
     display, now = MirrorDisplay(), [0]
     monkeypatch.setattr(choreography_run, "now_ns", lambda: now[0])
-    run = _ChoreographyRun(
-        GazeChoreography(build_screen_steps(5), is_guided=False), display, BoundedQueue(10), None, lambda size: None
-    )
+    run = ChoreographyRun(GazeChoreography(build_screen_steps(5), is_guided=False), display)
     image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     run.step(None, on_clip_time=False, waiting="no answer from host:1")
     assert "no pictures" not in display.advice.hint
