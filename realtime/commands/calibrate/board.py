@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def render_svg(board: CalibrationBoard, png: bytes) -> str:
-    """Return an SVG of the board at its true size, with a rim of one square."""
+    """Render the board as an SVG at its true size, with a rim of one square."""
     columns, rows = (side + 2 if board.kind == "charuco" else side + 3 for side in (board.columns, board.rows))
     wide, high = (f"{1000 * side * board.square_m:g}mm" for side in (columns, rows))
     picture = base64.b64encode(png).decode()

@@ -25,7 +25,7 @@ _STATES: dict[ViewDecision, str] = {
 def draw_guidance(
     image: Image, coverage: FieldCoverage, detection: BoardDetection | None, decision: ViewDecision
 ) -> Image:
-    """Return a copy of the (H, W, 3) BGR image with missing coverage tinted and an instruction."""
+    """Tint missing coverage in a copy of an (H, W, 3) BGR image, and write instructions."""
     out = _tint_missing(image, coverage)
     high, wide = image.shape[:2]
     unit = max(1, round(min(high, wide) / 240))
@@ -42,7 +42,7 @@ def draw_guidance(
 
 
 def _tint_missing(image: Image, coverage: FieldCoverage) -> Image:
-    """Return a copy with a tint that is the stronger the more corners a part of the image lacks."""
+    """Return a copy in which each cell is tinted by its share of missing corners."""
     lack = 0.35 * (1 - np.minimum(1.0, coverage.counts / MIN_CORNERS_PER_CELL))
     share = cv2.resize(lack.astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.blendLinear(image, np.full_like(image, _MISSING), 1 - share, share), np.uint8)

@@ -1,4 +1,4 @@
-"""Collects views of a calibration board from a live source, guided by a window or by lines of text."""
+"""Collects views of a board from a live source, guided by a window or text."""
 
 from __future__ import annotations
 

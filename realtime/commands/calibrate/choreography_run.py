@@ -84,7 +84,7 @@ class HeadlessDisplay:
 
 @dataclass
 class ChoreographyRun:
-    """A run of a choreography with a display on a source of frames and one of gaze.
+    """A run of a choreography that shows targets and collects markers and gaze.
 
     max_targets: number of targets after which to stop. check: called with the first frame's size; may raise.
     """
@@ -102,9 +102,10 @@ class ChoreographyRun:
     _frame_ns: int = field(default_factory=lambda: now_ns())
 
     def play(self, source: str, gaze: str, timeout_s: float) -> Frame:
-        """Run until all is done, left, timed out, or the recording ends; close the display, return the last frame.
+        """Run until all is done, left, timed out, or the recording ends.
 
-        Raises `SourceError`, `SettingsError`, and `RunFailed` if no frame or no gaze arrived.
+        Closes the display and returns the last frame. Raises `SourceError`, `SettingsError`, and `RunFailed` if no
+        frame or no gaze arrived.
         """
         if not 0 < timeout_s <= MAX_TIMEOUT_S:
             raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
 def collect_gaze(
     args: argparse.Namespace, roles: tuple[Role, ...], check: Callable[[tuple[int, int]], object]
 ) -> tuple[GazeChoreography, Frame]:
-    """Run the choreography for the targets of `roles`, return it with the last frame; `check` gets the frame size."""
+    """Run the targets of `roles`; return the choreography and its last frame. check: called with the frame size."""
     if not args.source:
         raise SettingsError("--source is missing; give pupil://HOST:PORT, camera:N, file:PATH or rtsp://...")
     steps = build_screen_steps(getattr(args, "targets", 9), roles) if args.method == "screen" else ()
@@ -136,7 +136,7 @@ def read_presses(path: Path) -> tuple[OperatorAction, ...]:
 
 
 def load_view(camera: Path | None, size: tuple[int, int]) -> FieldView:
-    """Load the conversion of pixels to degrees from a camera calibration of this size, or estimate it."""
+    """Load the conversion of pixels to degrees from a camera calibration, or estimate it."""
     if camera is None:
         return FlatView(size)
     return CameraView(camera_from_dict(load_record(camera, "camera", size=size).body.get("camera", {})))
@@ -148,7 +148,7 @@ def list_missed_targets(choreography: GazeChoreography) -> tuple[str, ...]:
 
 
 def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device: str) -> None:
-    """Write record and report and print the result; raises `RunFailed`, without a record, if it is refused."""
+    """Write record and report and print the result. Raises `RunFailed`, without a record, if it is refused."""
     calibration, date = found.calibration, format_now()
     page, body = report_gaze.build_page(found, date), calibration.to_dict()
     camera, facts = describe_camera(args.source), {"facts": dict(page.facts)}

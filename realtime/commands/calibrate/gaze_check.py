@@ -53,7 +53,7 @@ def validate(args: argparse.Namespace) -> None:
 
 
 def drift(args: argparse.Namespace) -> None:
-    """Measure the offset at one target and write it to the file; raises `RunFailed` if it is too large."""
+    """Measure the offset at one target and write it to the file. Raises `RunFailed` if it is too large."""
     loaded = load_gaze_calibration(args.calibration, args.source)
     check_outputs(args.calibration, args.report)
     calibration = loaded.calibration

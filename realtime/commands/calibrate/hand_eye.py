@@ -1,4 +1,4 @@
-"""Implements `gazecast calibrate handeye`: a camera's pose on a robot or beside it, from poses and pictures."""
+"""Implements `gazecast calibrate handeye`: measures a camera's pose on or beside a robot."""
 
 from __future__ import annotations
 

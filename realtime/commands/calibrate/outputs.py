@@ -1,4 +1,4 @@
-"""Checks before a calibration that its files can be written, and writes and prints them after it."""
+"""Checks that a calibration's files can be written, and later writes and prints them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_outputs(
     args: argparse.Namespace, out: Path, page: ReportPage, record: CalibrationRecord, result: Mapping[str, Any], *,
     width: int, table: Iterable[str] = (), files: Mapping[Path, str] = MappingProxyType({}),
 ) -> None:  # fmt: skip
-    """Write the report, and unless it refuses the result the record and the other `files`; print the result.
+    """Write the report and, unless refused, the record and `files`; print the result.
 
     result: printed with `--json`. width: of the names of the facts in the text. table: lines that follow the facts.
     Raises `RunFailed` if the result is refused.

@@ -89,7 +89,7 @@ def list_facts(result: IntrinsicsFit) -> tuple[tuple[str, str], ...]:
 
 
 def draw_lens(camera: CameraModel) -> Image:
-    """Draw lines 10 degrees apart as the camera images them, and dots on pixels without a ray."""
+    """Draw lines 10 degrees apart through the lens, and dots on pixels without a ray."""
     legend = {"10 degrees apart": BLUE, "the optical axis": AMBER, "not covered by the model": VERMILLION}
     axes = create_image_axes(camera.size, legend)
     points, has_ray = _find_rays(camera, 40)

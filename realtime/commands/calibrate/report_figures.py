@@ -59,7 +59,7 @@ def render_axes(axes: Axes) -> Image:
 
 
 def draw_arrows(axes: Axes, points: Floats, deltas: Floats, color: str, width: float = 1.6) -> None:
-    """Draw (N, 2) arrows from (N, 2) points, in the units of the axes, `width` px wide."""
+    """Draw (N, 2) arrows from (N, 2) points in axes units, `width` px wide."""
     axes.quiver(*points.T, *deltas.T, angles="xy", scale_units="xy", scale=1, units="dots", width=width, color=color,
                 headwidth=4, headlength=4, headaxislength=4, minlength=0.5)  # fmt: skip
 
@@ -101,7 +101,7 @@ def build_error_panels(
 
 
 def draw_histogram(values: Floats, *, x_label: str, marks: Sequence[tuple[float, str]] = ()) -> Image:
-    """Draw how often each size of error occurs, with vertical marks such as the median or the limit."""
+    """Draw the distribution of errors, with vertical marks such as the median."""
     values = values[np.isfinite(values)]
     top = max(float(np.percentile(values, 99.5)) if len(values) else 1.0, *(at for at, _ in marks), 1e-6) * 1.08
     counts, edges = np.histogram(np.minimum(values, top), bins=30, range=(0, top))
@@ -130,7 +130,7 @@ def draw_bars(names: Sequence[str], values: Sequence[float], *, unit: str, dropp
 
 
 def draw_cells(size: tuple[int, int], counts: NDArray[np.int_], enough: int) -> Image:
-    """Draw (rows, columns) counts of corners over the image: a cell is filled as far as it has enough."""
+    """Draw (rows, columns) counts of corners over the image, filled up to `enough`."""
     axes = create_image_axes(size, {f"{enough} or more corners": BLUE, "still missing": chart.mix(BLUE, 0.8)})
     width, height = size[0] / counts.shape[1], size[1] / counts.shape[0]
     for (row, column), count in np.ndenumerate(counts):

@@ -192,7 +192,7 @@ def _draw_samples(found: GazeResult, *, corrected: bool) -> tuple[Image, str]:
 
 
 def choose_magnification(offsets: Sequence[Floats], wanted_px: float) -> int:
-    """Choose the factor, 1 to 20, that enlarges most (N, 2) offsets to at most `wanted_px`."""
+    """Choose a factor, 1 to 20, for which most (N, 2) offsets stay within `wanted_px`."""
     sizes = [np.linalg.norm(offset, axis=-1).ravel() for offset in offsets]
     typical = float(np.percentile(np.concatenate(sizes), 80)) if sizes else wanted_px
     return next((grow for grow in (20, 10, 5, 2) if grow * typical <= wanted_px), 1)

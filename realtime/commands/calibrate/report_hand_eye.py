@@ -96,7 +96,7 @@ def list_facts(result: HandEyeResult, compared: tuple[str, float, float] | None 
 
 
 def draw_rotations(stations: Sequence[HandEyeStation]) -> Image:
-    """Draw the gripper's rotations from the first pose: about x and y as position, about z as dot size."""
+    """Draw the gripper's rotations from the first pose. About x and y as position, about z as dot size."""
     first = stations[0].base_from_gripper.inverse()
     rotations = np.degrees([(first @ station.base_from_gripper).rotvec_rad for station in stations])
     reach = max(30.0, float(np.abs(rotations[:, :2]).max()) * 1.1)

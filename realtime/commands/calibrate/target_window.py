@@ -1,4 +1,4 @@
-"""Shows the window of a gaze calibration: a target on the full screen, or the scene image."""
+"""Shows a gaze calibration in a window: the target screen, or the scene image."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def draw_screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
 
 
 def compute_position_px(step: ChoreographyStep, size: tuple[int, int]) -> tuple[float, float]:
-    """Compute a target's centre, px, on a screen of (width, height), with room for its marker."""
+    """Compute a target's centre, px, on a (width, height) screen, with room for its marker."""
     edge = _EDGE * size[1]
     return edge + step.place[0] * (size[0] - 2 * edge), edge + step.place[1] * (size[1] - 2 * edge)
 
