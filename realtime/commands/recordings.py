@@ -95,7 +95,7 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    about = "draw a recording: lateness, states, objects, where the eyes were"
+    about = "draw a recording: latencies, states, objects, where the gaze was"
     parser = add_parser(verbs, "plot", _plot, about)
     parser.add_argument("file", type=Path, help="what `run --record` wrote")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")

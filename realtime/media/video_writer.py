@@ -30,9 +30,7 @@ FORMATS: tuple[Format, ...] = (
 class OverlayWriter:
     """Writes frames at their own times into `stem`.mp4 (H.264) or `stem`.webm (VP9).
 
-    The file has its name only once it is complete.
-
-    Use it in a `with` block. An error inside the block leaves no file.
+    Use it in a `with` block: the file gets its name when the block ends, and an error inside the block leaves no file.
     """
 
     def __init__(self, stem: Path, size: tuple[int, int], fps: float, *, codec: str | None = None) -> None:
@@ -87,7 +85,7 @@ class OverlayWriter:
         return self.path
 
     def discard(self) -> None:
-        """Remove what was written so far."""
+        """Remove the unfinished file."""
         try:
             with contextlib.suppress(OSError, av.FFmpegError):  # nothing of it is wanted
                 self._out.close()

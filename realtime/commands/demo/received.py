@@ -1,4 +1,4 @@
-"""Keeps the masks that the demo's subscriber received, and computes what its report shows. Pure."""
+"""Holds the masks that the demo's subscriber received, and measures them for its report. Pure."""
 
 from __future__ import annotations
 

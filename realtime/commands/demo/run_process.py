@@ -1,4 +1,4 @@
-"""Runs `gazecast run --json` as a process of its own, so that the demo measures what a user gets."""
+"""Runs `gazecast run --json` as a process of its own, so that the demo measures a real run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RunProcess:
                 raise DemoError(f"the pipeline was not ready within {timeout_s:.0f} s; try: gazecast doctor") from None
 
     def check(self) -> None:
-        """Read what the process has printed; raises `DemoError` if it has ended."""
+        """Read the lines that the process has printed; raises `DemoError` if it has ended."""
         while not self._lines.empty():
             self._handle(self._lines.get())
 

@@ -1,4 +1,4 @@
-"""Implements `gazecast doctor`: checks what this machine can run and what is missing."""
+"""Implements `gazecast doctor`: checks which parts this machine can run and which are missing."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ FindingState = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """Holds the result of one check; `advice` is what to do, empty if nothing is needed."""
+    """Holds the result of one check; `advice`: the remedy, empty if none is needed."""
 
     section: str
     name: str

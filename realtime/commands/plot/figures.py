@@ -1,4 +1,4 @@
-"""Computes what the plot of a recording shows: percentiles per window, lanes, strips of states, gaze map. Pure."""
+"""Computes the parts of a plot: percentiles per window, lanes, strips of states, gaze map. Pure."""
 
 from __future__ import annotations
 

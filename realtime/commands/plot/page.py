@@ -154,11 +154,11 @@ def _draw_series(
 ) -> None:  # fmt: skip
     """Draw time series into one chart, the largest first, at most as many as there are inks."""
     left = 40 + MAP_WIDTH + 70
-    shown = sorted(found, key=lambda item: -sum(value for _, value in item[1]))[: len(INKS)]
+    largest = sorted(found, key=lambda item: -sum(value for _, value in item[1]))[: len(INKS)]
     axes = _time_axes(figure, top, 84, summary, left=left, right=WIDTH - 40, title=title)
-    axes.set_ylim(0, _axis_end([value for _, points in shown for _, value in points]))
+    axes.set_ylim(0, _axis_end([value for _, points in largest for _, value in points]))
     x, y = float(left), top + 84 + 42
-    for ink, (name, points) in zip(INKS, shown, strict=False):
+    for ink, (name, points) in zip(INKS, largest, strict=False):
         for run in figures.split_at_gaps(points, 3.0):
             axes.plot(*zip(*run, strict=True), "o" if len(run) == 1 else "-", color=ink, linewidth=1.6, markersize=4)
         text = f"{name} {sum(value for _, value in points):.0f}" if with_sums else name
@@ -167,7 +167,7 @@ def _draw_series(
         chart.write(figure, x, y, "●", color=ink)
         chart.write(figure, x + 13, y, text)
         x += 13 + chart.text_width(text, chart.SMALL) + 18
-    if not shown:
+    if not largest:
         chart.write(figure, left, y, nothing, color=chart.FAINT)
 
 

@@ -1,4 +1,4 @@
-"""What the flags of `gazecast engine` become."""
+"""The flags of `gazecast engine` become settings."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ def parts(monkeypatch, tmp_path):
     return lambda *flags: engine._read_flags(parsed("--pictures", str(tmp_path), *flags))
 
 
-def test_settings_are_what_the_flags_say(parts, tmp_path):
+def test_flags_set_the_settings(parts, tmp_path):
     settings, folder, frame, _ = parts(
         "--picture-side", "672", "--precision", "bf16", "--threads", "3", "--frame", "854x480"
     )
@@ -45,12 +45,12 @@ def test_the_side_is_the_machines_own_choice_by_default(parts):
         (("--frame", "16:9"), "WIDTHxHEIGHT"),
     ],
 )
-def test_what_no_engine_can_be_is_refused(parts, flags, why):
+def test_invalid_flags_are_refused(parts, flags, why):
     with pytest.raises(SettingsError, match=why):
         parts(*flags)
 
 
-def test_clean_says_what_goes_and_what_would_go(tmp_path, monkeypatch, capsys):
+def test_clean_prints_removed_and_removable_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GAZECAST_CACHE", str(tmp_path))
     root = default_cache_dir()
     root.mkdir(parents=True, exist_ok=True)

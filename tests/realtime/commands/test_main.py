@@ -35,19 +35,19 @@ class Reader:
     def __exit__(self, *error):
         self._subscription.close()
 
-    def take(self):
+    def read(self):
         while (payload := self._subscription.receive(0.05)) is not None:
             message = read_message("mask", payload)
             yield message.frame.index, message.state
 
 
-def said(capsys, *argv):
+def run_command(capsys, *argv):
     """Exit code and stderr of one call in this process."""
     return main(list(argv)), capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         (("run", "--source", "carrier:pigeon", "--gaze", "pupil://127.0.0.1:1"), "'carrier:pigeon' is no source of"),
         (("run", "--source", "file:/nowhere.mp4", "--gaze", "trace:x.csv"), "there is no /nowhere.mp4"),
@@ -72,14 +72,14 @@ def said(capsys, *argv):
         (("models", "pull", "mobile_sam", "--from", "/nowhere"), "/nowhere is not a folder"),
     ],
 )  # fmt: skip
-def test_wrong_use_is_one_line_and_exit_code_2(capsys, argv, says):
-    code, error = said(capsys, *argv)
-    assert (code, says in error, "Traceback" in error) == (2, True, False), error
+def test_wrong_use_is_one_line_and_exit_code_2(capsys, argv, message):
+    code, error = run_command(capsys, *argv)
+    assert (code, message in error, "Traceback" in error) == (2, True, False), error
 
 
 def test_a_port_in_use_is_named(capsys):
     taken = PublisherSocket("tcp://127.0.0.1:0")
-    code, error = said(capsys, "run", "--source", "pupil://127.0.0.1:1", "--publish", taken.endpoint)
+    code, error = run_command(capsys, "run", "--source", "pupil://127.0.0.1:1", "--publish", taken.endpoint)
     taken.close()
     assert code == 2
     assert f"cannot listen on {taken.endpoint}: the port is in use" in error
@@ -88,7 +88,7 @@ def test_a_port_in_use_is_named(capsys):
 def test_a_window_without_a_display_is_refused(capsys, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    code, error = said(capsys, "run", "--source", "pupil://127.0.0.1:1", "--window")
+    code, error = run_command(capsys, "run", "--source", "pupil://127.0.0.1:1", "--window")
     assert (code, "no display for --window" in error) == (2, True)
 
 
@@ -99,7 +99,7 @@ def test_corrupt_weights_without_a_way_to_fetch_them_are_refused(capsys, clip, t
     folder.mkdir()
     (folder / "encoder.onnx").write_bytes(b"not a model")
     (folder / "sam.onnx").write_bytes(b"not a model")
-    code, error = said(capsys, "models", "path", "mobile_sam", "--models", str(tmp_path))
+    code, error = run_command(capsys, "models", "path", "mobile_sam", "--models", str(tmp_path))
     assert (code, "fetch it again: gazecast models pull mobile_sam" in error) == (2, True), error
 
 
@@ -122,7 +122,7 @@ def test_flags_win_over_the_file(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("stop", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 50)])
-def test_run_as_a_process_publishes_says_json_and_obeys_a_signal_or_a_burst(clip, stop, times):
+def test_run_as_a_process_publishes_prints_json_and_obeys_a_signal_or_a_burst(clip, stop, times):
     device = SimulatedTracker(clip[0], clip[1], port=0)
     device.start()
     free = PublisherSocket("tcp://127.0.0.1:0")
@@ -181,7 +181,7 @@ def test_a_reader_that_goes_away_ends_the_run_without_a_traceback(clip):
     assert "BrokenPipe" not in error
 
 
-def test_a_clip_that_nothing_comes_of_is_a_failure(clip, tmp_path):
+def test_a_clip_without_masks_is_a_failure(clip, tmp_path):
     trace = tmp_path / "elsewhere.csv"
     trace.write_text("timestamp,x,y,confidence\n0,9000,9000,1\n1.9,9000,9000,1\n")
     command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
@@ -196,22 +196,26 @@ def test_a_clip_at_any_speed_is_run_to_its_end_and_dwells_in_its_own_time(tmp_pa
     free.close()
     command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--source",
                f"file:{clip}?realtime=0", "--gaze", f"trace:{trace}", "--publish", free.endpoint]  # fmt: skip
-    states, said = {}, tmp_path / "said.txt"
-    with said.open("w") as out, subprocess.Popen(command, stdout=out) as process, Reader(free.endpoint) as reader:
+    states, log = {}, tmp_path / "output.txt"
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, stdout=out) as process,
+        Reader(free.endpoint) as reader,
+    ):
         try:
             while process.poll() is None:
-                for index, state in reader.take():
+                for index, state in reader.read():
                     states[index] = state
         finally:
             process.kill()
     assert process.returncode == 0
-    assert json.loads(said.read_text().splitlines()[-1])["state"] == "stopping"
+    assert json.loads(log.read_text().splitlines()[-1])["state"] == "stopping"
     first = min(index for index, state in states.items() if state != "lost")
     locked = min(index for index, state in states.items() if state == "locked")
     assert max(14, first) <= locked <= max(16, first + 2)  # 0.6 s at 24 frames a second, whatever that took here
 
 
-def test_without_a_verb_the_usage_is_shown():
+def test_without_a_verb_the_usage_is_printed():
     with pytest.raises(SystemExit) as stopped:
         main([])
     assert stopped.value.code == 2

@@ -38,17 +38,17 @@ def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
         urllib.request.urlopen(address, timeout=60)
 
 
-def test_what_cannot_be_shown_is_said_in_a_line(tmp_path, capsys):
+def test_a_recording_that_cannot_be_reviewed_prints_one_line_of_error(tmp_path, capsys):
     no_recording, bad_labels = tmp_path / "no.mcap", looked.record(tmp_path / "a.mcap", looked.run(5, 1))
     no_recording.write_bytes(b"nothing")
     (tmp_path / "a.labels.json").write_text("{")
-    for argv, says in (
+    for argv, message in (
         ([no_recording], "is no recording of gazecast"),
         ([tmp_path / "none.mcap"], "No such file"),
         ([bad_labels, "--set", "view.port=0"], "mend the file or remove it"),
         ([bad_labels, "--set", "view.host=0.0.0.0"], "can be reached from other machines, which needs token"),
     ):
         assert main(["review", *map(str, argv)]) == 2
-        said = capsys.readouterr().err
-        assert says in said
-        assert said.count("\n") == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1

@@ -80,7 +80,7 @@ class Counting:
         self._healths.append(health.rates.get("masks", 0.0))
 
     def answers(self):
-        """Where it answers requests."""
+        """Return the address of the request server."""
         return next(line for line in self._lines if line.startswith("answering")).split()[-1]
 
     def masks(self):
@@ -105,7 +105,7 @@ def masks_of(recording):
 
 
 def again(recording):
-    """Every mask of an exact replay, and its account."""
+    """Return every mask of an exact replay, and its summary."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
     config = read_recorded_config(recording)
 
@@ -116,7 +116,7 @@ def again(recording):
     return list(replay.replay_masks()), replay.summary
 
 
-def test_what_was_recorded_is_what_happened(live):
+def test_a_recording_holds_the_whole_run(live):
     assert live.complete
     assert live.about.from_start
     assert live.about.engine["backend"] == "fake"
@@ -146,7 +146,7 @@ def test_a_live_run_is_done_again_to_the_byte_twice(live):
 
 
 def test_the_comparison_can_fail(live, tmp_path):
-    """With one look elsewhere the masks are others, and it is seen."""
+    """Moved gaze samples give other masks, which the comparison detects."""
     path = tmp_path / "other.mcap"
     file = RecordingFile(path, live.about)
     for entry in live.read_entries():
@@ -160,33 +160,33 @@ def test_the_comparison_can_fail(live, tmp_path):
 
 
 def moved(data):
-    """A turn with its looks to the right of where they were."""
+    """Move the gaze samples of a tracker call to the right."""
     turn = read_tracker_call(data)
     return pack_tracker_call(
         replace(turn, samples=tuple(replace(sample, x=sample.x + 0.02) for sample in turn.samples))
     )
 
 
-def said(capsys, *argv):
+def run_command(capsys, *argv):
     code = main(list(argv))
     out = capsys.readouterr()
     return code, out.out + out.err
 
 
-def test_the_command_says_that_it_is_the_same(quick, capsys, tmp_path):
-    code, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY, "--out", str(tmp_path / "out.mcap"))
+def test_the_command_reports_identical_masks(quick, capsys, tmp_path):
+    code, text = run_command(capsys, "replay", str(quick), "--exact", *QUICKLY, "--out", str(tmp_path / "out.mcap"))
     assert code == 0
     count, same, digest = re.search(r"(\d+) masks again in .* s, (\d+) of them byte .*sha256 (\w{64})", text).groups()
     assert int(count) == int(same) >= 30
-    _, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY)
+    _, text = run_command(capsys, "replay", str(quick), "--exact", *QUICKLY)
     assert digest in text
     masks = [entry.data for entry in RecordingReader(quick).read_entries(("mask",))]
     assert [entry.data for entry in RecordingReader(tmp_path / "out.mcap").read_entries(("mask",))] == masks
 
 
-def test_the_command_says_why_it_is_not(quick, capsys):
+def test_the_command_reports_why_masks_differ(quick, capsys):
     changed = ("--set", "tracker.motion.side_px=160")
-    code, text = said(capsys, "replay", str(quick), "--exact", *QUICKLY, *changed)
+    code, text = run_command(capsys, "replay", str(quick), "--exact", *QUICKLY, *changed)
     assert code == 0
     assert "the tracker's settings are not those of the run" in text
 
@@ -206,7 +206,7 @@ def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
     """As fast as possible, and in real time: frames keep index and timestamp, and what is looked at is found again."""
     out = tmp_path / "again.mcap"
     more = ("--set", "view.port=0") if how == "--view" else ()
-    code, text = said(capsys, "replay", str(quick), how, *more, *QUICKLY, "--out", str(out))
+    code, text = run_command(capsys, "replay", str(quick), how, *more, *QUICKLY, "--out", str(out))
     assert code == 0, text
     before, after = RecordingReader(quick), RecordingReader(out)
     assert [(f.index, f.timestamp) for f in after.read_frames()] == [
@@ -215,9 +215,9 @@ def test_a_recording_is_a_source(quick, how, capsys, tmp_path):
     overlaps = [scene.iou(m.mask, scene.truth(m.frame.index)) for m in masks_of(after) if m.mask is not None]
     assert len(overlaps) > (5 if how == "--view" else 20)  # in real time a busy machine passes frames over
     assert sorted(overlaps)[len(overlaps) // 2] > 0.75
-    looks = [sample.x for sample in after.read_samples()]
-    assert looks == [sample.x for sample in before.read_samples()][: len(looks)]
-    assert len(looks) > 150
+    positions = [sample.x for sample in after.read_samples()]
+    assert positions == [sample.x for sample in before.read_samples()][: len(positions)]
+    assert len(positions) > 150
 
 
 def test_a_run_that_was_cut_off_is_done_again_up_to_there(live, tmp_path):
@@ -230,7 +230,7 @@ def test_a_run_that_was_cut_off_is_done_again_up_to_there(live, tmp_path):
     assert account.masks == account.identical > 0
 
 
-def test_what_others_recorded_opens_no_port_and_names_no_file(tmp_path):
+def test_a_recording_of_another_machine_opens_no_port_and_names_no_file(tmp_path):
     path = tmp_path / "gift.mcap"
     config = """requests = "tcp://0.0.0.0:5572"
 publish.endpoint = "tcp://0.0.0.0:5571"
@@ -251,10 +251,10 @@ tracker.gaze.min_confidence = 0.25
     assert (found.view, found.engine.cache_dir) == (RunConfig().view, None)
 
 
-def test_what_cannot_be_replayed_is_said(tmp_path, capsys):
+def test_a_file_that_cannot_be_replayed_is_refused(tmp_path, capsys):
     nothing = tmp_path / "nothing.mcap"
     nothing.write_text("hello")
-    for argv, says in (
+    for argv, message in (
         (("replay", str(nothing)), "is no recording of gazecast"),
         (("replay", str(tmp_path / "none.mcap"), "--exact"), "No such file"),
         (("replay", str(nothing), "--exact", "--view"), "there is nothing live for --view"),
@@ -262,9 +262,9 @@ def test_what_cannot_be_replayed_is_said(tmp_path, capsys):
         (("run", "--source", "camera:0", "--gaze", "recording:"), "needs its frames, from recording:FILE.mcap"),
         (("run", "--source", "recording:x?realtime=2"), "realtime is '2'; expected 0 or 1"),
     ):
-        code, text = said(capsys, *argv)
+        code, text = run_command(capsys, *argv)
         assert code == 2
-        assert says in text
+        assert message in text
     lonely = tmp_path / "lonely.mcap"
     file = RecordingFile(lonely, made.ABOUT)
     file.write_message("mask", 1, b"")

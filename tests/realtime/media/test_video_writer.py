@@ -42,7 +42,7 @@ def test_starts_to_play_before_it_is_loaded(tmp_path: Path) -> None:
     assert 0 < body.index(b"moov") < body.index(b"mdat")
 
 
-def test_what_comes_late_is_counted(tmp_path: Path) -> None:
+def test_late_frames_are_counted(tmp_path: Path) -> None:
     with OverlayWriter(tmp_path / "film", (96, 64), 25) as writer:
         for at_s in (0.0, 0.2, 0.2, 0.1, 0.3):
             writer.write(grey(9), at_s)
@@ -57,7 +57,7 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_folder_and_a_bad_codec_are_told(tmp_path: Path) -> None:
+def test_a_bad_folder_and_a_bad_codec_are_errors(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="another folder"):
         OverlayWriter(tmp_path / "absent" / "film", (96, 64), 25)
     with pytest.raises(VideoError, match="no encoder nonsense"):

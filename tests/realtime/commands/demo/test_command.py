@@ -35,13 +35,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return writer.path
 
 
-def test_leaves_what_it_promises(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_the_three_files(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "out"
     run_demo(load_config(None, FAKE), out, video=film, gaze=str(film.parent / "trace.csv"), watch_s=3.0)
     assert sorted(path.name for path in out.iterdir()) == ["contact-sheet.png", "latency.png", "overlay.mp4"]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for words in ("gaze to mask, ms", "masks received", "states", "contact-sheet.png", "fake"):
-        assert words in said
+        assert words in output
     with av.open(str(out / "overlay.mp4")) as video:
         stream = video.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 160, 120)
@@ -58,7 +58,7 @@ def _is_tinted(frame: np.ndarray) -> bool:
     return bool(red.sum() > 300 and frame[red][:, :2].max(axis=1).mean() > 60)
 
 
-def test_a_clip_or_a_folder_that_is_not_there_is_told(film: Path, tmp_path: Path) -> None:
+def test_a_missing_clip_or_folder_is_an_error(film: Path, tmp_path: Path) -> None:
     config = load_config(None, FAKE)
     with pytest.raises(SourceError, match=r"absent\.mp4"):
         run_demo(config, tmp_path, video=tmp_path / "absent.mp4")

@@ -1,4 +1,4 @@
-"""The pictures show what they are given, whatever it is."""
+"""The figures show their data on any scale."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def near(picture: np.ndarray, color: str) -> np.ndarray:
 
 
 def shot(level: int, height: int = 90, width: int = 160) -> FigureFrame:
-    return FigureFrame(np.full((height, width, 3), level, np.uint8), "thing", level / 10, "locked", 0.8, 31.0)
+    return FigureFrame(np.full((height, width, 3), level, np.uint8), "object", level / 10, "locked", 0.8, 31.0)
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (4, 3, 2), (12, 3, 4)])

@@ -1,4 +1,4 @@
-"""What the report tells is what the messages say."""
+"""The report agrees with the received messages."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ def test_shares_add_up() -> None:
     assert found == {"locked": 0.5, "preview": 0.25, "lost": 0.25}
 
 
-def test_moments_of_looks_come_late_in_each_from_the_last_time() -> None:
-    looks = (ScriptedFixation("a", ((0, 1, 1), (8, 1, 1))), ScriptedFixation("b", ((10, 2, 2), (19, 2, 2))))
+def test_moments_of_fixations_come_late_in_each_from_the_last_repetition() -> None:
+    fixations = (ScriptedFixation("a", ((0, 1, 1), (8, 1, 1))), ScriptedFixation("b", ((10, 2, 2), (19, 2, 2))))
     seen = [ReceivedMask.of(message(index), index) for index in (3, 15, 23, 24, 41, 45, 57)]  # 20 frames a time
-    found = [(name, one.bare.frame.index) for name, one in select_moments(seen, 20, looks)]
+    found = [(name, one.bare.frame.index) for name, one in select_moments(seen, 20, fixations)]
     assert found == [("a", 45), ("b", 57)]
-    assert select_moments([], 20, looks) == []
-    assert [name for name, _ in select_moments(seen, 20, looks, 1)] == ["b"]
+    assert select_moments([], 20, fixations) == []
+    assert [name for name, _ in select_moments(seen, 20, fixations, 1)] == ["b"]
 
 
-def test_moments_without_looks_are_spread() -> None:
+def test_moments_without_fixations_are_spread() -> None:
     seen = [ReceivedMask.of(message(index), index) for index in range(100)]
     found = [one.bare.frame.index for _, one in select_moments(seen, 1000, (), 4)]
     assert found == [24, 49, 74, 99]

@@ -1,4 +1,4 @@
-"""The authored gaze moves as eyes do, over the whole clip, and stays in the picture."""
+"""The scripted gaze moves as eyes do, over the whole clip, and stays in the picture."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_street_is_covered_and_inside_the_picture() -> None:
     assert (samples[:, 2] < 272).all()
 
 
-def test_the_street_has_as_many_saccades_as_looks() -> None:
+def test_the_street_has_as_many_saccades_as_fixations() -> None:
     samples = np.array(generate_gaze(STREET))
     speed = np.hypot(*np.diff(samples[:, 1:3], axis=0).T) * RATE_HZ  # px/s
     fast = speed > 1000
@@ -67,7 +67,7 @@ def test_settled_spans_keep_off_cuts_and_saccades() -> None:
 
 
 def test_is_read_as_a_trace(tmp_path: Path) -> None:
-    points = read_trace(write_trace(tmp_path / "looks.csv"))
+    points = read_trace(write_trace(tmp_path / "gaze.csv"))
     expected = generate_gaze(STREET)
     assert len(points) == len(expected)
     assert (points[7].timestamp, points[7].x, points[7].y) == pytest.approx(expected[7][:3], abs=0.01)

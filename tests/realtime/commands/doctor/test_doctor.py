@@ -1,4 +1,4 @@
-"""The doctor judges what systems say about themselves, and does not fall ill on this one."""
+"""The doctor assesses readings of systems, and completes on this one."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_origins() -> None:
         assert f"engines from {other or 'nowhere'}" in found.text
 
 
-def test_report_says_it_twice() -> None:
+def test_the_report_is_formatted_as_text_and_json() -> None:
     findings = (
         DoctorFinding("Ports", "5571", "note", "taken", "choose another"),
         DoctorFinding("Packages", "origin", "problem", "elsewhere"),
@@ -134,9 +134,9 @@ def test_report_says_it_twice() -> None:
         "Ports", "  - 5571    taken", "            -> choose another", "",
         "Packages", "  ! origin  elsewhere", "", "1 problem(s)",
     ]  # fmt: skip
-    said = json.loads(report.to_json())
-    assert said["healthy"] is False
-    assert said["findings"][0]["advice"] == "choose another"
+    fields = json.loads(report.to_json())
+    assert fields["healthy"] is False
+    assert fields["findings"][0]["advice"] == "choose another"
     assert DoctorReport(findings[:1]).is_healthy
 
 
@@ -155,7 +155,7 @@ def test_examines_this_machine(tmp_path: Path) -> None:
     assert found["origin"].text == str(Path(spec.origin).resolve().parent.parent)
 
 
-def test_sees_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_detects_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

@@ -1,4 +1,4 @@
-"""What pycocotools reads is what was written; what readers would stumble over is refused."""
+"""pycocotools reads the written masks; annotations that readers reject are refused."""
 
 import json
 import stat
@@ -62,7 +62,7 @@ def test_one_file_is_read_as_coco_and_as_sa_1b(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "annotations", "says"),
+    ("images", "annotations", "message"),
     [
         ([IMAGE], [patch(image_id=9)], "of picture 9, which is not here"),
         ([IMAGE], [patch(category_id=2)], "of category 2, unknown"),
@@ -74,13 +74,13 @@ def test_one_file_is_read_as_coco_and_as_sa_1b(tmp_path):
         ([IMAGE, IMAGE], [], "two of the picture ids"),
     ],
 )
-def test_what_a_reader_would_stumble_over_is_refused(images, annotations, says):
-    with pytest.raises(AnnotationError, match=says):
+def test_annotations_that_readers_reject_are_refused(images, annotations, message):
+    with pytest.raises(AnnotationError, match=message):
         build_dataset(images, annotations)
 
 
 @pytest.mark.parametrize("value", [float("nan"), object()])
-def test_what_is_no_json_leaves_the_old_file(tmp_path, value):
+def test_values_that_are_not_json_leave_the_old_file(tmp_path, value):
     file = tmp_path / "a.json"
     file.write_text("old")
     with pytest.raises(AnnotationError, match=r"a\.json cannot be written"):

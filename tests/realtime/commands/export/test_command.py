@@ -1,4 +1,4 @@
-"""What is exported is what was recorded, whole or not there at all."""
+"""Exports hold the recorded data, complete or not at all."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def exported(path: Path, wanted: ExportTargets, labels: LabelFile = LABELS) -> l
     return list(export(RecordingReader(path), labels, wanted, QUIET))
 
 
-def left(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def tinted(image: np.ndarray, thing: int) -> bool:
+def is_tinted(image: np.ndarray, number: int) -> bool:
     """Whether the mask of an object is drawn on a grey picture."""
-    inside = image[mask_of(thing)].astype(int)
+    inside = image[mask_of(number)].astype(int)
     return bool((inside.max(1) - inside.min(1)).mean() > 12)
 
 
@@ -72,7 +72,7 @@ def test_the_video_has_every_frame_at_its_time_with_its_mask(tmp_path: Path) -> 
     film.release()
     for image, one in zip(images, shown, strict=True):
         drawn = one.object in (1, 3) and one.state != "lost"
-        assert tinted(image, one.object or 1) == drawn, one
+        assert is_tinted(image, one.object or 1) == drawn, one
 
 
 def test_pictures_of_another_size_are_fitted_in(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_pictures_of_another_size_are_fitted_in(tmp_path: Path) -> None:
 # -- table ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_a_line_for_each_look_that_is_kept(tmp_path: Path) -> None:
+def test_the_table_has_a_line_for_each_visit_that_is_kept(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", [*run(10, 1, "preview"), *run(5, 1), *run(5, 2), *run(5, 3, confidence=0.4)])
     exported(path, ExportTargets(csv=tmp_path / "deep" / "a.csv"))
     rows = list(csv.DictReader((tmp_path / "deep" / "a.csv").read_text(encoding="utf-8").splitlines()))
@@ -113,9 +113,9 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
     originals = {
         read_frame(entry.data).index: read_frame(entry.data) for entry in RecordingReader(path).read_entries((FRAME,))
     }
-    things: list[int] = []
+    objects: list[int] = []
     for found in coco.loadAnns(coco.getAnnIds()):
-        things.append(found["object"])
+        objects.append(found["object"])
         mask = mask_of(found["object"])
         assert np.array_equal(coco.annToMask(found) > 0, mask)
         x, y, width, height = found["bbox"]
@@ -130,9 +130,9 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
         alone = json.loads(picture.with_suffix(".json").read_text())
         assert alone["image"]["file_name"] == image["file_name"]
         assert [one["segmentation"] for one in alone["annotations"]] == [found["segmentation"]]
-    assert set(things) == {1, 3}
-    assert 3 <= things.count(1) <= 4  # 2.4 s, a mask of each second that begins or ends in it
-    assert things.count(3) <= 3
+    assert set(objects) == {1, 3}
+    assert 3 <= objects.count(1) <= 4  # 2.4 s, a mask of each second that begins or ends in it
+    assert objects.count(3) <= 3
 
 
 def test_every_mask_is_exported_when_asked_and_lossless_pictures_stay_so(tmp_path: Path) -> None:
@@ -152,17 +152,17 @@ moments = st.builds(Shown, st.integers(1, 3), states, st.floats(0, 1), st.floats
 def test_of_every_stretch_the_best_mask_is_chosen(
     tmp_path_factory: pytest.TempPathFactory, shown: Sequence[Shown], every_s: float
 ) -> None:
-    seen = list(read_mask_events(RecordingReader(record(tmp_path_factory.mktemp("r") / "a.mcap", shown))))
-    keys = select_masks(seen, LABELS, every_s)
+    masks = list(read_mask_events(RecordingReader(record(tmp_path_factory.mktemp("r") / "a.mcap", shown))))
+    keys = select_masks(masks, LABELS, every_s)
     stretches = {}
-    for sight in seen:
-        if sight.state in ("preview", "locked") and sight.object != 2:
-            stretches.setdefault((sight.object, int(sight.at_ns / 1e9 // every_s)), []).append(sight)
+    for mask in masks:
+        if mask.state in ("preview", "locked") and mask.object != 2:
+            stretches.setdefault((mask.object, int(mask.at_ns / 1e9 // every_s)), []).append(mask)
     assert len(keys) == len(stretches)
     for found in stretches.values():
-        best = [sight for sight in found if sight.key in keys]
+        best = [mask for mask in found if mask.key in keys]
         assert len(best) == 1
-        assert best[0].quality == max(sight.confidence * sight.score for sight in found)
+        assert best[0].quality == max(mask.confidence * mask.score for mask in found)
 
 
 # -- trouble ----------------------------------------------------------------------------------------------------------
@@ -172,10 +172,10 @@ def test_a_cut_off_and_a_damaged_recording_give_what_they_hold(tmp_path: Path) -
     path = record(tmp_path / "a.mcap", run(60, 1), cut=True)
     damage(path)
     wanted = ExportTargets(tmp_path / "a.mp4", tmp_path / "a.csv", tmp_path / "set")
-    said = exported(path, wanted)
-    assert len(said) == 3
-    assert all("1 damaged chunks" in line for line in said)
-    assert "50 frames" in said[0]
+    lines = exported(path, wanted)
+    assert len(lines) == 3
+    assert all("1 damaged chunks" in line for line in lines)
+    assert "50 frames" in lines[0]
 
 
 def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
     other.mkdir()
     (other / "precious").touch()
     before = (tmp_path / "a.csv").stat()
-    for wanted, said in (
+    for wanted, message in (
         (ExportTargets(csv=tmp_path / "a.csv"), "--force"),
         (ExportTargets(csv=tmp_path / "b.csv", coco=target), "--force"),
         (ExportTargets(coco=other, force=True), "no data set"),
@@ -195,17 +195,17 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
         (ExportTargets(csv=tmp_path / "b.csv", video=tmp_path / "b.csv"), "in each other's place"),
         (ExportTargets(csv=tmp_path / "new" / "b.csv", coco=tmp_path / "new"), "in each other's place"),
     ):
-        with pytest.raises(RecordingError, match=said):
+        with pytest.raises(RecordingError, match=message):
             exported(path, wanted)
     assert not (tmp_path / "b.csv").exists()  # refused before anything is begun
     (target / "images" / "old.jpg").touch()
     exported(path, ExportTargets(coco=target, csv=tmp_path / "a.csv", video=tmp_path / "a.mp4", force=True))
     assert not (target / "images" / "old.jpg").exists()
     assert (tmp_path / "a.csv").stat().st_mtime_ns > before.st_mtime_ns
-    assert left(tmp_path) == ["a.csv", "a.labels.json", "a.mcap", "a.mp4", "other", "set"]
+    assert list_names(tmp_path) == ["a.csv", "a.labels.json", "a.mcap", "a.mp4", "other", "set"]
 
 
-def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = record(tmp_path / "a.mcap", run(30, 1))
     wanted = ExportTargets(csv=tmp_path / "a.csv", coco=tmp_path / "set", every_s=0)
     write, count = Path.write_bytes, 0
@@ -220,7 +220,7 @@ def test_what_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RunFailed, match="No space left"):
         exported(path, wanted)
-    assert left(tmp_path) == ["a.csv", "a.mcap"]  # the table was whole before
+    assert list_names(tmp_path) == ["a.csv", "a.mcap"]  # the table was whole before
 
 
 class Interrupted(RecordingReader):
@@ -239,14 +239,14 @@ def test_ctrl_c_leaves_nothing_half_done(what: str, tmp_path: Path) -> None:
     wanted = replace(ExportTargets(every_s=0), **{what.split(".")[0]: tmp_path / what})
     with pytest.raises(KeyboardInterrupt):
         list(export(Interrupted(path), LABELS, wanted, QUIET))
-    assert left(tmp_path) == ["a.mcap"]
+    assert list_names(tmp_path) == ["a.mcap"]
 
 
-def test_nothing_to_export_is_told(tmp_path: Path) -> None:
+def test_nothing_to_export_is_an_error(tmp_path: Path) -> None:
     path = record(tmp_path / "a.mcap", [*run(5, None), *run(5, 2), *run(5, 1, "held")])
     with pytest.raises(RecordingError, match="no mask to export"):
         exported(path, ExportTargets(coco=tmp_path / "set"))
-    assert left(tmp_path) == ["a.mcap"]
+    assert list_names(tmp_path) == ["a.mcap"]
     assert "0 looks" in exported(record(tmp_path / "b.mcap", run(5, None)), ExportTargets(csv=tmp_path / "b.csv"))[0]
 
 
@@ -257,8 +257,8 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     assert out.splitlines()[0] == f"{tmp_path / 'walk.mp4'}: 30 frames in 1.2 s, 30 with a mask"
     assert "masks of Tür" in out
-    assert left(tmp_path) == ["walk-coco", "walk.csv", "walk.labels.json", "walk.mcap", "walk.mp4"]
-    for arguments, said in (
+    assert list_names(tmp_path) == ["walk-coco", "walk.csv", "walk.labels.json", "walk.mcap", "walk.mp4"]
+    for arguments, message in (
         ([str(path)], "name at least one export"),
         ([str(path), "--csv", str(tmp_path / "x.csv"), "--sa1b"], "--coco"),
         ([str(path), "--coco", str(tmp_path / "x"), "--every", "-1"], "0 or more"),
@@ -268,7 +268,7 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         ([str(tmp_path / "absent.mcap"), "--video"], "cannot read"),
     ):
         assert main(["export", *arguments]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 @given(st.integers(0, 4_000_000_000_000_000_000))
@@ -278,7 +278,7 @@ def test_wall_clock_times_are_iso_8601(wall_ns: int) -> None:
     assert abs(datetime.fromisoformat(format_time(wall_ns)).timestamp() - wall_ns / 1e9) < 0.0011
 
 
-def test_pictures_that_cannot_be_decoded_are_left_out_and_told(tmp_path: Path) -> None:
+def test_pictures_that_cannot_be_decoded_are_left_out_and_counted(tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "a.mcap", ABOUT)
     for entry in RecordingReader(record(tmp_path / "b.mcap", run(20, 1))).read_entries():
         broken = entry.topic == FRAME and read_frame(entry.data).index in (3, 4)
@@ -286,8 +286,8 @@ def test_pictures_that_cannot_be_decoded_are_left_out_and_told(tmp_path: Path) -
             entry.topic, entry.log_ns, entry.data.replace(b"\xff\xd8\xff", b"no!") if broken else entry.data
         )
     file.close()
-    said = exported(tmp_path / "a.mcap", ExportTargets(tmp_path / "a.mp4", coco=tmp_path / "set", every_s=0))
-    assert "18 frames" in said[0]
-    assert "18 pictures" in said[1]
-    assert all("2 pictures could not be decoded" in line for line in said)
+    lines = exported(tmp_path / "a.mcap", ExportTargets(tmp_path / "a.mp4", coco=tmp_path / "set", every_s=0))
+    assert "18 frames" in lines[0]
+    assert "18 pictures" in lines[1]
+    assert all("2 pictures could not be decoded" in line for line in lines)
     assert len(list((tmp_path / "set" / "images").iterdir())) == 18

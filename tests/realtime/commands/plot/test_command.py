@@ -1,4 +1,4 @@
-"""What is drawn of a recording is what is in it."""
+"""The plot of a recording shows its data."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def test_objects_beyond_the_lanes_share_one() -> None:
     spans = [StateSpan(number, number + (2 if number == 40 else 0.5), number, "locked") for number in range(50)]
     lanes = assign_lanes([*spans, StateSpan(50, 99, 7, "lost")])
     assert len(lanes) == MAX_LANES
-    assert (40,) in [things for things, _ in lanes]
-    assert sum(len(things) for things, _ in lanes) == 50
+    assert (40,) in [objects for objects, _ in lanes]
+    assert sum(len(objects) for objects, _ in lanes) == 50
     assert len(lanes[-1][0]) == 50 - MAX_LANES + 1
 
 
-def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
+def test_a_span_shorter_than_a_column_has_its_share_of_it() -> None:
     spans = [
         StateSpan(0, 2.5, 1, "locked"),
         StateSpan(2.5, 2.75, 1, "held"),
@@ -92,7 +92,7 @@ def test_what_is_shorter_than_a_column_has_its_share_of_it() -> None:
     ]  # fmt: skip
 
 
-def test_objects_are_called_by_their_labels() -> None:
+def test_objects_are_named_by_their_labels() -> None:
     labels = MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)})
     assert [name_object(number, labels) for number in (1, 2, 3)] == ["1 cup", "2 (dropped)", "3"]
 

@@ -1,4 +1,4 @@
-"""What a mosaic shows where."""
+"""Each mask is drawn in its own colour at its place."""
 
 import numpy as np
 
