@@ -216,8 +216,4 @@ def _sample(looks: SimulatedGaze, number: int, start_s: float, sent: int) -> Gaz
 
 
 def _keyframe(frame: Frame, now: Frame, embedding: Embedding) -> Keyframe:
-    took_ns = now.captured_ns - frame.captured_ns
-    return Keyframe(
-        frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding, took_ns,
-        now.captured_ns,
-    )  # fmt: skip
+    return Keyframe.from_frame(frame, embedding, now.captured_ns - frame.captured_ns, now.captured_ns)

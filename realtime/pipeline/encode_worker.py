@@ -54,10 +54,7 @@ class EncodeWorker:
         begun_ns = self._busy_since_ns = now_ns()
         embedding = encoder.encode(frame.image)
         done_ns = now_ns()
-        keyframe = Keyframe(
-            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding,
-            done_ns - begun_ns, done_ns,
-        )  # fmt: skip
+        keyframe = Keyframe.from_frame(frame, embedding, done_ns - begun_ns, done_ns)
         context.keyframes.put(keyframe)
         context.frames.wake()
         context.notify(lambda observer: observer.on_keyframe(keyframe))

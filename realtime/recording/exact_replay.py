@@ -134,10 +134,8 @@ class ExactReplay:
         if recorded is None:
             return None
         frame = recorded.decode()
-        return Keyframe(
-            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size,
-            self._encoder.encode(frame.image), encoded.encode_ns, encoded.encoded_ns,
-        )  # fmt: skip
+        embedding = self._encoder.encode(frame.image)
+        return Keyframe.from_frame(frame, embedding, encoded.encode_ns, encoded.encoded_ns)
 
 
 class _ReplayedClock:

@@ -110,10 +110,7 @@ class GazeSegmenter:
     def _encode(self, frame: Frame) -> Keyframe:
         begin_ns = perf_counter_ns()
         embedding = self._encoder.encode(frame.image)
-        return Keyframe(
-            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding,
-            perf_counter_ns() - begin_ns, frame.captured_ns,
-        )  # fmt: skip
+        return Keyframe.from_frame(frame, embedding, perf_counter_ns() - begin_ns, frame.captured_ns)
 
     def _poll_keyframe(self) -> Keyframe | None:
         """Return the keyframe when it is encoded; raises what the encoder raised."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines import Embedding
+from realtime.types import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,3 +20,9 @@ class Keyframe:
     embedding: Embedding
     encode_ns: int
     encoded_ns: int
+
+    @classmethod
+    def from_frame(cls, frame: Frame, embedding: Embedding, encode_ns: int, encoded_ns: int) -> Keyframe:
+        """Make it from a frame and its embedding; `encode_ns` is a duration, `encoded_ns` a host time."""
+        times = frame.timestamp, frame.captured_ns, frame.received_ns
+        return cls(frame.index, *times, frame.size, embedding, encode_ns, encoded_ns)

@@ -46,10 +46,7 @@ class World:
         if self.index < self.age or self.index % self.age:
             return None
         frame = self._frames[self.index - self.age]
-        embedding = self.encoder.encode(frame.image)
-        return Keyframe(
-            frame.index, frame.timestamp, frame.captured_ns, frame.received_ns, frame.size, embedding, 1, self.now_ns
-        )
+        return Keyframe.from_frame(frame, self.encoder.encode(frame.image), 1, self.now_ns)
 
     def run(self, frames, **options):
         """The last frame's message."""
