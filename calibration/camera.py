@@ -99,6 +99,10 @@ class CameraModel:
         low, high = -0.5 - margin_px, np.array(self.size) - 0.5 + margin_px
         return np.asarray(((pixels >= low) & (pixels <= high)).all(1))
 
+    def pixel_grid(self) -> Floats:
+        """Compute the (H W, 2) positions of all pixels, row by row."""
+        return np.indices(self.size[::-1], np.float64).reshape(2, -1)[::-1].T
+
     def normalize_points(self, points_px: ArrayLike) -> Floats:
         """Undistort (N, 2) px to (N, 2) on the plane z = 1; NaN where there is no ray."""
         rays = self.unproject(points_px)
@@ -202,8 +206,6 @@ def _as_rows(values: ArrayLike, width: int) -> Floats:
 @functools.lru_cache(maxsize=4)
 def _undistortion_map(camera: CameraModel) -> NDArray[np.float32]:
     """Compute the (H, W, 2) map for `cv2.remap`: the source pixel of each undistorted pixel."""
-    width, height = camera.size
-    x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
-    points = np.column_stack([(x.ravel() - camera.cx) / camera.fx, (y.ravel() - camera.cy) / camera.fy])
+    points = (camera.pixel_grid() - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
     pixels = np.nan_to_num(camera.project(np.column_stack([points, np.ones(len(points))])), nan=-10.0)
-    return pixels.astype(np.float32).reshape(height, width, 2)
+    return pixels.astype(np.float32).reshape(*camera.size[::-1], 2)

@@ -12,8 +12,7 @@ from calibration.lens import Floats
 def compute_hull(points: Floats) -> Floats:
     """Compute the (H, 2) corners of the convex hull of (N, 2) points, in order."""
     found = cv2.convexHull(np.asarray(points, np.float32).reshape(-1, 1, 2), returnPoints=False)
-    corners: NDArray[np.int64] = np.asarray(found, np.int64).ravel()
-    return np.asarray(points, np.float64)[corners]
+    return np.asarray(np.asarray(points, np.float64)[np.ravel(found)])
 
 
 def project_onto_hull(hull: Floats, points: Floats) -> tuple[Floats, Floats]:

@@ -76,27 +76,26 @@ class GazeValidation:
     @property
     def verdict(self) -> Verdict:
         """Pass up to 1.5 degrees with no target beyond 3, warn up to 2.5, else fail."""
-        if self.accuracy_deg > WARN_DEG or len(self.targets) < MIN_CHECKS:
-            return "refuse"
-        if self.accuracy_deg > PASS_DEG or self.worst.accuracy_deg > PASS_WORST_DEG or self.loss > MAX_LOSS:
-            return "warn"
-        return "pass"
+        return self._assess()[0]
 
     @property
     def reason(self) -> str:
         """The reason for the verdict, one sentence."""
+        return self._assess()[1]
+
+    def _assess(self) -> tuple[Verdict, str]:
         if len(self.targets) < MIN_CHECKS:
-            return f"only {len(self.targets)} of the other targets could be judged; {MIN_CHECKS} are needed"
+            return "refuse", f"only {len(self.targets)} of the other targets could be judged; {MIN_CHECKS} are needed"
         summary = f"{self.accuracy_deg:.2f} degrees off on {len(self.targets)} other targets"
         if self.accuracy_deg > WARN_DEG:
-            return f"{summary}; more than {WARN_DEG:g} is of no use"
+            return "refuse", f"{summary}; more than {WARN_DEG:g} is of no use"
         if self.accuracy_deg > PASS_DEG:
-            return f"{summary}; {PASS_DEG:g} is good"
+            return "warn", f"{summary}; {PASS_DEG:g} is good"
         if self.worst.accuracy_deg > PASS_WORST_DEG:
-            return f"{summary}, but {self.worst.accuracy_deg:.1f} at {self.worst.name}"
+            return "warn", f"{summary}, but {self.worst.accuracy_deg:.1f} at {self.worst.name}"
         if self.loss > MAX_LOSS:
-            return f"{summary}, but {self.loss:.0%} of the samples were lost"
-        return summary
+            return "warn", f"{summary}, but {self.loss:.0%} of the samples were lost"
+        return "pass", summary
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to JSON values."""

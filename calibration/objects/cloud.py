@@ -98,12 +98,9 @@ def convert_to_metres(image: NDArray[np.generic]) -> Depth:
 @functools.lru_cache(maxsize=4)
 def compute_ray_grid(camera: CameraModel) -> NDArray[np.float32]:
     """Compute each pixel's ray, (H, W, 2) x / z and y / z; NaN without one."""
-    wide, high = camera.size
-    x, y = np.meshgrid(np.arange(wide, dtype=np.float64), np.arange(high, dtype=np.float64))
-    plane = camera.normalize_points(np.column_stack([x.ravel(), y.ravel()])).reshape(high, wide, 2)
-    lines = plane.astype(np.float32)
-    lines.flags.writeable = False
-    return lines
+    plane = camera.normalize_points(camera.pixel_grid()).reshape(*camera.size[::-1], 2).astype(np.float32)
+    plane.flags.writeable = False
+    return plane
 
 
 def extract_cloud(

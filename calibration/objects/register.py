@@ -83,7 +83,6 @@ def _may_project_inside(
 @functools.lru_cache(maxsize=4)
 def _max_distortion_px(camera: CameraModel) -> float:
     """Compute the largest distortion, px; infinite where some pixels have no ray before the camera."""
-    y, x = np.mgrid[: camera.size[1], : camera.size[0]]
-    ray_grid = compute_ray_grid(camera)
-    shifts = np.hypot(ray_grid[..., 0] * camera.fx + camera.cx - x, ray_grid[..., 1] * camera.fy + camera.cy - y)
+    ideal = compute_ray_grid(camera).reshape(-1, 2) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    shifts = np.linalg.norm(ideal - camera.pixel_grid(), axis=1)
     return float(shifts.max()) if np.isfinite(shifts).all() else math.inf
