@@ -45,16 +45,16 @@ THEIRS = "segment-anything"
 WARM = AutomaticSettings(points_per_side=4)  # whole batches, so that no graph is built for less
 BATCH = 8
 SHARES = (0.0, 0.001, 0.01, 0.05, 1.0)
-"""Of the picture, where classes of objects begin and end."""
+"""Shares of the picture at which classes of objects begin and end."""
 
 
 def read_stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mask]]]:
     for entry in sample_evenly(json.loads((folder / "annotations.json").read_text())["images"], limit):
         image = cv2.imread(str(folder / "images" / entry["image"]))
         masks = []
-        for thing in entry["objects"]:
+        for labelled in entry["objects"]:
             mask = np.zeros(image.shape[:2], np.uint8)
-            cv2.fillPoly(mask, [np.round(np.array(thing["polygon"])).astype(np.int32)], 1)
+            cv2.fillPoly(mask, [np.round(np.array(labelled["polygon"])).astype(np.int32)], 1)
             masks.append(mask > 0)
         yield entry["image"], image, masks
 
@@ -73,7 +73,7 @@ def best_ious(found: list[Mask], truths: list[Mask]) -> list[float]:
 
 
 class GazecastGenerator:
-    """Our generator, at one side of pictures."""
+    """A generator of ours, for pictures of one side length."""
 
     def __init__(self, args: argparse.Namespace, folder: Path, side: int) -> None:
         engine = EngineSettings(
@@ -92,14 +92,14 @@ class GazecastGenerator:
         self.info = self.encoder.info
 
     def __call__(self, image: Image) -> tuple[list[Mask], float]:
-        """Masks and seconds."""
+        """Generate the masks of a picture: (masks, seconds)."""
         run_to_end(generate_image_masks(self.encoder, self.decoder, image, WARM))
         begin = time.perf_counter()
         found = run_to_end(generate_image_masks(self.encoder, self.decoder, image, self.settings))
         return [each.mask for each in found], time.perf_counter() - begin
 
     def boxes(self, image: Image, truths: list[Mask]) -> dict[str, list[float]]:
-        """IoUs of the masks for the objects' boxes."""
+        """Measure the IoU of the mask of each object's box."""
         embedding = self.encoder.encode(image)
         prompts = [Prompt.box(*box_of(truth)) for truth in truths]
         filled = prompts + prompts[-1:] * (-len(prompts) % BATCH)  # so that one graph does
@@ -125,7 +125,7 @@ def box_of(mask: Mask) -> tuple[float, float, float, float]:
 
 
 def stand_in_for_torchvision() -> None:
-    """The four functions that segment-anything takes from torchvision, where that is not installed."""
+    """Define the four functions that segment-anything uses of torchvision, where that is not installed."""
     import PIL.Image
     import torch
 
@@ -162,7 +162,7 @@ def stand_in_for_torchvision() -> None:
 
 
 class SegmentAnythingGenerator:
-    """segment-anything's generator with MobileSAM's weights."""
+    """A generator of segment-anything with MobileSAM's weights."""
 
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         if "torchvision" not in sys.modules:
@@ -195,7 +195,7 @@ class SegmentAnythingGenerator:
         torch.set_num_threads(args.threads)
 
     def __call__(self, image: Image) -> tuple[list[Mask], float]:
-        """Masks and seconds."""
+        """Generate the masks of a picture: (masks, seconds)."""
         begin = time.perf_counter()
         found = self.generator.generate(np.ascontiguousarray(image[..., ::-1]))
         return [each["segmentation"] for each in found], time.perf_counter() - begin
@@ -205,7 +205,7 @@ class SegmentAnythingGenerator:
 
 
 class RecallStatistics:
-    """What was found of a set of pictures."""
+    """Holds the recall on a set of pictures."""
 
     def __init__(self) -> None:
         self.ious: list[float] = []
@@ -221,13 +221,13 @@ class RecallStatistics:
         self.masks.append(len(found))
 
     def line(self) -> str:
-        """For the terminal."""
+        """Format the result for the terminal."""
         if not self.ious:
             return "-"
         return f"recall {np.mean(np.array(self.ious) >= 0.5):.3f}, {self.seconds[-1]:.1f} s, {self.masks[-1]} masks"
 
     def figures(self) -> dict[str, Any]:
-        """What goes into the file."""
+        """Return the fields of the JSON file."""
         ious, shares = np.array(self.ious), np.array(self.shares)
         by_share = {}
         for low, high in pairwise(SHARES):

@@ -1,4 +1,4 @@
-"""Write docs/demo.webp from a recording of the demo's clip: python -m benchmarks.demo_webp RECORDING OUT.webp.
+"""Writes docs/demo.webp from a recording of the demo's clip: python -m benchmarks.demo_webp RECORDING OUT.webp.
 
 The recording: `gazecast run --source 'file:bikes.mp4?realtime=0' --gaze trace:GAZE.csv --record RECORDING`, with the
 demo's scripted gaze (`realtime.commands.demo.scripted_gaze.write_trace`).

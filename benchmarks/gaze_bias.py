@@ -1,4 +1,4 @@
-"""What masks are worth with a tracker that is off, and what its calibration gives back.
+"""Measures how much accuracy masks lose to a biased eye tracker, and how much its calibration restores.
 
 The calibration is made as a user makes it: `gazecast calibrate gaze` against a virtual wearer whose tracker has the
 same bias and noise. Then clips (as for `benchmarks.tracker_ablation`) are played with gaze that is shifted by it.
@@ -51,7 +51,7 @@ GazeShift = tuple[float, float]
 
 
 class BiasedTracker:
-    """The tracker behind gaze that is off by `shift` px and, if there is one, corrected by a calibration."""
+    """A tracker whose gaze is shifted by `shift` px and corrected by a calibration, if there is one."""
 
     def __init__(self, decoder: Decoder, shift: GazeShift, file: Path | None) -> None:
         self._now_ns, self._shift = 0, shift
@@ -61,7 +61,7 @@ class BiasedTracker:
         )
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
-        """One frame."""
+        """Step one frame."""
         self._now_ns = frame.captured_ns
         seen = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
         if self._gaze is not None:
@@ -79,18 +79,18 @@ class _SilentSource(GazeSource):
     """A source that is never started."""
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Never."""
+        """Start nothing."""
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Stop nothing."""
 
     def status(self) -> SourceStatus:
-        """Nothing came."""
+        """Return the status of a source without samples."""
         return SourceStatus("waiting")
 
 
 def stepped(clips: Sequence[Clip], files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
-    """Condition -> streaming J&F, with an encoder that takes `args.taking` frames."""
+    """Compute condition -> streaming J&F, with an encoder whose latency is `args.taking` frames."""
     settings = EngineSettings()
     encoder, decoder = load_engine(settings, weights.model_folder(settings.model), frame_size=clips[0].size)
     remembering = RememberingDecoder(decoder)
@@ -122,7 +122,7 @@ def stepped(clips: Sequence[Clip], files: dict[GazeShift, Path], args: argparse.
 
 
 def in_real_time(path: Path, files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
-    """Condition -> streaming J&F by the benchmark at `path`."""
+    """Compute condition -> streaming J&F with the benchmark at `path`."""
     bench = _imported(path)
     clips = bench.load(str(args.data), args.only)
     ways: dict[str, tuple[GazeShift, str]] = {"unbiased": ((0.0, 0.0), "")}
@@ -170,7 +170,7 @@ def _once(
 
 
 def calibrated(file: Path, size: tuple[int, int], bias: GazeShift, noise_px: float) -> Path:
-    """The calibration that a wearer gets whose tracker is off by that."""
+    """Make the calibration of a wearer whose tracker has that bias."""
     device = SimulatedTracker(TargetClip(9, size), port=0, noise_px=noise_px, error=SimulatedBias(bias))
     device.start()
     try:

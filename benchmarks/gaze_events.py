@@ -1,4 +1,4 @@
-"""How well the gaze filter follows the eyes: latency after a landing, error while resting, cost a sample.
+"""Measures how well the gaze filter follows the eyes: latency after a saccade, error in a fixation, cost per sample.
 
     python benchmarks/gaze_events.py [--data FOLDER] [--out benchmarks/results/gaze_events.json]
 
@@ -29,8 +29,8 @@ SIZE, DEG = (1600, 1200), 15.6
 NEAR_DEG, SETTLED_S = 1.0, 0.1
 
 
-def eyes(rng, rate_hz, seconds):
-    """(times s, true px, landing times s, resting flags) of eyes that fixate, pursue and jump."""
+def simulate_eyes(rng, rate_hz, seconds):
+    """Simulate fixations, pursuits and saccades: (times s, true px, landing times s, resting flags)."""
     fine = 1000
     truth, resting, landings, at = [], [], [], np.array([800.0, 600.0])
     while len(truth) < seconds * fine:
@@ -60,7 +60,7 @@ def eyes(rng, rate_hz, seconds):
 
 
 def noise(rng, count, rate_hz, px=3.0):
-    """White noise and noise that wanders with a time constant of 50 ms, `px` standard deviation per axis each."""
+    """Make white noise plus noise with a time constant of 50 ms, each of `px` standard deviation per axis."""
     keep = math.exp(-1 / (rate_hz * 0.05))
     wander = np.zeros((count, 2))
     for k in range(1, count):
@@ -74,22 +74,22 @@ def as_sample(t, xy):
 
 
 def filtered(times, seen, settings=None):
-    """The filter's points, whether they are steady, and its cost a sample and a look in microseconds."""
+    """Run the filter: its points, whether they are steady, and its cost per sample and per estimate in microseconds."""
     gaze, points, steady, spent = GazeFilter(settings), [], [], [0.0, 0.0]
     for t, xy in zip(times, seen, strict=True):
         sample = as_sample(t, xy)
         start = time.thread_time()
         gaze.update(sample, (sample.x, sample.y), SIZE, DEG)
         middle = time.thread_time()
-        look = gaze.estimate(sample.captured_ns)
+        estimate = gaze.estimate(sample.captured_ns)
         spent = [spent[0] + middle - start, spent[1] + time.thread_time() - middle]
-        points.append(look.point_px)
-        steady.append(look.is_steady)
+        points.append(estimate.point_px)
+        steady.append(estimate.is_steady)
     return np.array(points), np.array(steady), [round(s / len(times) * 1e6, 1) for s in spent], dict(gaze.counts)
 
 
 def score(times, truth, landings, resting, points, steady):
-    """Delay from landing to the first steady point near the truth (ms), and errors while resting (px)."""
+    """Measure the delay from landing to the first steady point near the truth (ms), and errors in fixations (px)."""
     errors = np.hypot(*(points - truth).T)
     delays = []
     for landing in landings:
@@ -109,7 +109,7 @@ def score(times, truth, landings, resting, points, steady):
 
 def synthetic(rate_hz, seconds, seed, settings=None):
     rng = np.random.default_rng(seed)
-    times, truth, landings, resting = eyes(rng, rate_hz, seconds)
+    times, truth, landings, resting = simulate_eyes(rng, rate_hz, seconds)
     seen = truth + noise(rng, len(truth), rate_hz)
     always = np.ones(len(seen), bool)
     means = np.array([seen[max(k - 9, 0) : k + 1].mean(axis=0) for k in range(len(seen))])
@@ -124,7 +124,7 @@ def synthetic(rate_hz, seconds, seed, settings=None):
 
 
 def neon(folder):
-    """Agreement with Neon's own division of its recording."""
+    """Measure the agreement with Neon's own segmentation of its recording."""
     with (folder / "gaze.csv").open() as file:
         rows = [(int(r["timestamp_ns"]), float(r["x_px"]), float(r["y_px"])) for r in csv.DictReader(file)]
     with (folder / "fixations.csv").open() as file:
@@ -135,10 +135,10 @@ def neon(folder):
     gaze, spans, ours = GazeFilter(), {}, []
     for t_ns, x, y in rows:
         gaze.update(GazeSample(x, y, "px", 1.0, t_ns * 1e-9, t_ns, t_ns), (x, y), SIZE, DEG)
-        look = gaze.estimate(t_ns)
-        ours.append(look.is_steady)
-        if look.is_steady:
-            spans[look.onset_ns] = (t_ns - look.onset_ns) * 1e-6
+        estimate = gaze.estimate(t_ns)
+        ours.append(estimate.is_steady)
+        if estimate.is_steady:
+            spans[estimate.onset_ns] = (t_ns - estimate.onset_ns) * 1e-6
     theirs = [next((f for start, end, f in events if start <= t < end), None) for t, _, _ in rows]
     pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if b is not None], bool)
     agree = float((pairs[:, 0] == pairs[:, 1]).mean())

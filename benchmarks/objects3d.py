@@ -1,4 +1,4 @@
-"""How right and how fast masks become things in space. Prints tables, keeps JSON, draws the boxes.
+"""Measures accuracy and duration of 3D objects from masks. Prints tables, writes JSON, draws the boxes.
 
     python -m benchmarks.objects3d [--data BIN] [--draw FOLDER] [--skip-looks] [--out FILE]
 
@@ -8,7 +8,7 @@ is. "moving" is the quick box of one picture, "locked" the smallest one through 
 are between the nearest namings of the axes.
 BIN: `arc2017_bin` (color.png, depth_mm.png, instances.png, meta.json). Its true masks: the mean of the points against
 that of all points connected in space, and the sides against a slow search for the smallest box round all kept pixels
-(`tests/calibration/objects/slow.py`). One look each: the picture as a clip, eyes that rest at the mask's deepest point,
+(`tests/calibration/objects/slow.py`). One fixation each: the picture as a clip, gaze at the mask's deepest point,
 the whole pipeline with its engine; right is an IoU of 0.5 with the true mask, errors are against the true mask's.
 Times: medians of the thread's CPU time, which other programs lengthen less than the clock's, and of the clock's.
 """
@@ -70,7 +70,7 @@ def solids(count: int) -> list[Solid]:
 
 
 def against(box: OrientedBox, solid: Solid) -> tuple[float, float]:
-    """Degrees, and the worst side's error as a share of it."""
+    """Measure the error of a box: degrees, and the worst side's error as a share of it."""
     best = (math.inf, math.inf)
     for order, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)):
         named = np.zeros((3, 3))
@@ -92,15 +92,15 @@ def boxes(count: int) -> dict[str, Any]:
             cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
             if not picture:
                 found["moving"].append(against(fit_quick_box(cloud), solid))
-            said = steady.update(
+            estimate = steady.update(
                 picture / 30, fit_minimal_box(cloud, steady.rotation), estimate_centroid(cloud).point_m, 0.001
             )
-        found["locked"].append(against(OrientedBox(said.pose, said.extents_m), solid))
+        found["locked"].append(against(OrientedBox(estimate.pose, estimate.extents_m), solid))
     return {name: spread(pairs) for name, pairs in found.items()}
 
 
 def on_floors(count: int, bleed_px: int) -> dict[str, Any]:
-    """Boxes that stand on a floor, seen from 35 to 55 degrees above; the smallest box of one picture."""
+    """Measure the smallest box of one picture, for boxes on a floor seen from 35 to 55 degrees above."""
     rng = np.random.default_rng(6)
     found = []
     for _ in range(count):
@@ -123,7 +123,7 @@ def spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def speed() -> dict[str, Any]:
-    """Milliseconds of each step, for a thing that covers about 30 000 of 640x480 pixels."""
+    """Measure the milliseconds of each step, for an object that covers about 30 000 of 640x480 pixels."""
     solid = Solid(RigidTransform.from_rotvec([0.5, 0.4, 0.3], [0.05, 0.02, 0.75]), (0.28, 0.18, 0.12))
     sight = render_view(CAMERA, solid, np.random.default_rng(0), noise_m=NOISE_M, holes=HOLES, bleed_px=BLEED_PX)
     cloud = extract_cloud(sight.mask, sight.depth, CAMERA)
@@ -160,7 +160,7 @@ def timed(step: Callable[[], object]) -> dict[str, float]:
 
 
 class BinScene:
-    """A bin of real things, with their true masks."""
+    """A bin of real objects with their true masks."""
 
     def __init__(self, folder: Path) -> None:
         meta = json.loads((folder / "meta.json").read_text())
@@ -172,7 +172,7 @@ class BinScene:
         self.names = {thing["id"]: thing["category"] for thing in meta["objects"]}
 
     def box(self, thing: int) -> tuple[OrientedBox, np.ndarray]:
-        """Of its true mask: the smallest box, and the mean of its points."""
+        """Fit the smallest box to the object's true mask: (box, mean of its points)."""
         cloud = extract_cloud(self.labels == thing, self.depth, self.camera)
         return fit_minimal_box(cloud), estimate_centroid(cloud).point_m
 
@@ -206,7 +206,7 @@ class Quiet:
 
 
 def looks(things: BinScene) -> list[dict[str, Any]]:
-    """One look at each thing, through the whole pipeline."""
+    """Fixate each object once, through the whole pipeline."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -239,8 +239,10 @@ def look_at(folder: Path, truth: np.ndarray, thing: int) -> tuple[list[MaskMessa
         "tracker": {"dwell": {"steps": False}},
     }  # fmt: skip
     run(load_config(None, flags), Quiet())  # type: ignore[arg-type]
-    said = [read_message(entry.topic, entry.data) for entry in RecordingReader(file).read_entries(("mask", "object3d"))]
-    return [m for m in said if isinstance(m, MaskMessage)], [m for m in said if isinstance(m, Object3dMessage)]
+    messages = [
+        read_message(entry.topic, entry.data) for entry in RecordingReader(file).read_entries(("mask", "object3d"))
+    ]
+    return [m for m in messages if isinstance(m, MaskMessage)], [m for m in messages if isinstance(m, Object3dMessage)]
 
 
 def judged(things: BinScene, thing: int, masks: list[MaskMessage], placed: list[Object3dMessage]) -> dict[str, Any]:
@@ -270,7 +272,7 @@ def judged(things: BinScene, thing: int, masks: list[MaskMessage], placed: list[
 
 
 def draw(things: BinScene, rows: list[dict[str, Any]], folder: Path) -> None:
-    """Boxes of true masks, and beside them those of one look each where it was right."""
+    """Draw the boxes of true masks, and beside them those of one fixation each where it was right."""
     left, right = things.picture.copy(), things.picture.copy()
     for thing in things.names:
         colour = COLOURS[(thing - 1) % len(COLOURS)]

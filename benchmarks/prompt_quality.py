@@ -1,4 +1,4 @@
-"""How good one look is as a prompt: mIoU of a click, a box, a click with the last mask, under errors of the gaze.
+"""Measures prompts of one fixation: mIoU of a click, a box, a click with the last mask, under errors of the gaze.
 
     python benchmarks/prompt_quality.py DATA [--weights FOLDER] [--backend openvino] [--picture-side PX ...]
 
@@ -41,16 +41,16 @@ FRAME = (854, 480)
 KINDS = ("top", "best_of_four", "dense", "box")
 SIDES_PX = (512, 672, 1024)
 SHARES = (0.001, 0.01, 0.05, 1.0)
-"""Of the picture, where classes of objects begin and end."""
+"""Shares of the picture at which classes of objects begin and end."""
 
 
 def read_stills(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
     for entry in json.loads((folder / "annotations.json").read_text())["images"]:
         image = cv2.imread(str(folder / "images" / entry["image"]))
         masks = []
-        for thing in entry["objects"]:
+        for labelled in entry["objects"]:
             mask = np.zeros(image.shape[:2], np.uint8)
-            cv2.fillPoly(mask, [np.round(np.array(thing["polygon"])).astype(np.int32)], 1)
+            cv2.fillPoly(mask, [np.round(np.array(labelled["polygon"])).astype(np.int32)], 1)
             masks.append(cut(mask))
         yield entry["image"], resize_and_crop(image, FRAME), masks
 
@@ -64,12 +64,12 @@ def clips(folder: Path) -> Iterator[tuple[str, Image, list[Mask]]]:
 
 
 def cut(mask: np.ndarray) -> Mask:
-    """(H, W), nonzero on the object, as the picture is cut."""
+    """Return (H, W), nonzero on the object, cut as the picture is."""
     return resize_and_crop((mask > 0).astype(np.uint8)[..., None] * np.uint8(255), FRAME) > 127
 
 
 def deepest(mask: Mask) -> np.ndarray:
-    """The point (x, y) of a mask that is farthest from its edge; the picture's border counts as one."""
+    """Find the point (x, y) of a mask that is farthest from its edge; the picture's border counts as one."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return np.array([column, row], float)
@@ -84,7 +84,7 @@ def ious(found: MaskCandidates, truth: Mask) -> list[float]:
 
 
 def prompts_for(name: str, index: int, mask: Mask) -> tuple[list[Prompt], list[Prompt]]:
-    """Clicks and boxes, one for each error."""
+    """Make the clicks and boxes, one of each for every error."""
     height, width = mask.shape
     limit = np.array([width, height]) - 1
     rng = np.random.default_rng(zlib.crc32(f"{name}:{index}".encode()))
@@ -127,7 +127,7 @@ def measure(encoder, decoder, pictures) -> dict:
 
 
 def by_area(areas: list[float], values: dict[str, list[float]]) -> dict:
-    """Means over the objects of each class of area that has some."""
+    """Compute the means over the objects of each class of area; empty classes are left out."""
     found = {}
     for low, high in pairwise(SHARES):
         chosen = [index for index, area in enumerate(areas) if low <= area < high or low < area == high]

@@ -1,4 +1,4 @@
-"""Boxes before a wall, as a depth camera would see them: noise, holes, and masks that bleed. The truth is known."""
+"""Simulates a depth camera's view of boxes before a wall: noise, holes, and masks that bleed. The truth is known."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from calibration.objects.cloud import compute_ray_grid
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solid:
-    """A box: camera_from_box, its sides along its own x, y, z, m."""
+    """Holds a box: camera_from_box, and its sides along its own x, y, z, m."""
 
     pose: RigidTransform
     sides_m: tuple[float, float, float]
 
     @property
     def visible(self) -> NDArray[np.bool_]:
-        """(3,) for each axis, whether one of its two faces is seen (and with it, whether the others' length is)."""
+        """Return (3,), per axis whether one of its two faces is seen (and with it, whether the others' length is)."""
         facing = np.abs(self.pose.rotation.T @ self.pose.translation_m) > np.array(self.sides_m) / 2
         return np.asarray(facing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedView:
-    """depth: (H, W) float32 m with noise and holes, 0 for none. mask: as given, bleeding; exact: the true one."""
+    """Holds a view. depth: (H, W) float32 m with noise and holes, 0 for none. mask: it bleeds; exact: the true one."""
 
     depth: NDArray[np.float32]
     mask: NDArray[np.bool_]
@@ -46,7 +46,7 @@ def render_view(
     bleed_px: int = 4,
     floor: RigidTransform | None = None,
 ) -> RenderedView:
-    """What a camera at the origin sees. holes: share without depth, half of it in patches; depth blurs at edges.
+    """Render the view from the origin. holes: share without depth, half of it in patches; depth blurs at edges.
 
     floor: camera_from_floor, which the box stands on: the plane z = 0, before the wall.
     """
@@ -67,7 +67,7 @@ def render_view(
         behind = np.where(ground > 0, np.minimum(ground, wall_m), wall_m)
     z = np.where(hit, enter, behind).reshape(high, wide)
     exact = hit.reshape(high, wide)
-    # Stereo and structured light smear edges over a pixel or two: points that hang between thing and wall.
+    # Stereo and structured light smear edges over a pixel or two: points that hang between object and wall.
     edge = cv2.morphologyEx(exact.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     smeared = cv2.blur(z, (3, 3))
     z = np.where(edge & (rng.random(z.shape) < 0.3), smeared, z)

@@ -1,15 +1,15 @@
-"""Does the newest mask fit the thing now? Programs are played real video and gaze in real time, over the wire.
+"""Measures how well the newest mask fits the object now, of programs that are played video and gaze in real time.
 
     python -m benchmarks.streaming --data CLIPS [--parts fit errors switches] [--seeds 1 2 3] [--out FILE.json]
     python -m benchmarks.streaming --draw docs          # only draw the figures of --out again
 
-CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Programs are measured by turns,
+CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Programs are measured in turn,
 seed by seed, so that all of them share the same minutes: `gazecast`, `disc` (no model: a disc of 100 px round the
 gaze), `stock` (newest frame, encode, newest gaze, decode, with the published graphs in ONNX Runtime), and whatever
 --program NAME='COMMAND with {source} and {publish}' adds. Nothing else may run on the machine.
 
 fit: streaming J&F (`streaming_eval.scoring`), each mask against the frame that it names, stability (`steady`), latency.
-errors: streaming J&F against the error of the gaze. switches: two clips side by side, the eyes going to and fro.
+errors: streaming J&F against the error of the gaze. switches: two clips side by side, between which the gaze switches.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ StreamingRun = tuple[PlaybackLog, list[MaskArrival]]
 
 
 def programs(args: argparse.Namespace) -> dict[str, Make]:
-    """Name -> what starts it anew."""
+    """Return name -> function that starts the program anew."""
     made: dict[str, Make] = {"disc": lambda: DiscProgram(args.disc_px)}
     if "stock" in args.programs:
         try:
@@ -70,7 +70,7 @@ def programs(args: argparse.Namespace) -> dict[str, Make]:
 def by_turns(
     chosen: dict[str, Make], clips: Sequence[Clip], args: argparse.Namespace, noise_px: float, seeds: Sequence[int]
 ) -> dict[str, list[StreamingRun]]:
-    """Every program once a seed."""
+    """Run every program once per seed."""
     runs: dict[str, list[StreamingRun]] = {name: [] for name in chosen}
     for seed in seeds:
         gaze = {clip.name: simulate_gaze(clip, args.fps, noise_px, seed) for clip in clips}
@@ -84,7 +84,7 @@ def by_turns(
 
 
 def measure_single_objects(runs: Sequence[StreamingRun]) -> dict[str, Any]:
-    """Figures of one program's runs on clips with one thing."""
+    """Summarize one program's runs on clips with one object."""
     values = [value for run in runs for value in stability.score_stability(*run)]
     return scoring.pool_scores([scoring.score_playback(*run) for run in runs]) | {
         "stability": scoring.round_or_none(sum(values) / len(values)) if values else None
@@ -92,7 +92,7 @@ def measure_single_objects(runs: Sequence[StreamingRun]) -> dict[str, Any]:
 
 
 def measure_gaze_switches(runs: Sequence[StreamingRun]) -> dict[str, Any]:
-    """Figures of one program's runs on clips with two things."""
+    """Summarize one program's runs on clips with two objects."""
     found = scoring.pool_scores([scoring.score_playback(*run) for run in runs])
     return {"streaming_jf": found["streaming_jf"]} | gaze_switches.pool_switches(
         [gaze_switches.score_switches(*run) for run in runs]
@@ -100,7 +100,7 @@ def measure_gaze_switches(runs: Sequence[StreamingRun]) -> dict[str, Any]:
 
 
 def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> dict[str, Any]:
-    """One part of the results, as JSON."""
+    """Measure one part of the results, as JSON."""
     clips = load_clips(args.data, args.only)
     head = {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -128,7 +128,7 @@ def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> di
 
 
 def table(results: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """Format the results as Markdown."""
     lines: list[str] = []
     keys: tuple[str, ...]
 

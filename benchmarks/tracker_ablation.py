@@ -1,4 +1,4 @@
-"""What each part of the tracker is worth, free of the machine's noise: clips stepped frame by frame.
+"""Measures what each part of the tracker contributes, on clips stepped frame by frame, free of the machine's noise.
 
     python -m benchmarks.tracker_ablation --data CLIPS [--parts late ablations] [--out FILE.json] [--draw docs]
 
@@ -6,8 +6,8 @@ CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in
 
 late: J&F against the frames that encoding takes, for the tracker and for plain ways.
 ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, CPU time of a step
-without its decodes (they are counted), and on clips side by side what becomes of it when the eyes go to
-another thing (`benchmarks.streaming_eval.gaze_switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
+without its decodes (they are counted), and on clips side by side what happens to it when the gaze goes to
+another object (`benchmarks.streaming_eval.gaze_switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "memory of things": {"dwell.remember": 0},
     "still frames left out": {"keyframes.changed_levels": 0.0},
 }
-"""Part -> settings that turn it off."""
+"""Part -> settings that disable it."""
 COLUMNS = {
     "jf": "J&F", "stability": "stability", "switch_jf": "J&F, two things", "first_right_ms": "first right, ms",
     "stale": "on the wrong thing", "strays": "strays a stay", "renamed": "renamed a stay",
@@ -81,7 +81,7 @@ LESS_IS_BETTER = ("first_right_ms", "stale", "elsewhere", "strays", "renamed", "
 
 
 def without(changes: dict[str, Any], name: str) -> TrackerSettings:
-    """Settings with "section.key": value laid over the defaults; `SettingsError` for a key that is not there."""
+    """Make settings with "section.key": value over the defaults; `SettingsError` for a key that is not there."""
     tree: dict[str, Any] = {}
     for key, value in changes.items():
         *sections, leaf = key.split(".")
@@ -112,7 +112,7 @@ def through(
     clips: Sequence[Clip], makes: dict[tuple[str, int], Make], args: argparse.Namespace,
     engine: tuple[Encoder, RememberingDecoder],
 ) -> dict[tuple[str, int], list[SteppedRun]]:  # fmt: skip
-    """Every (name, frames that encoding takes) through all clips -> one `SteppedRun` a seed."""
+    """Step every (name, latency of encoding in frames) through all clips; one `SteppedRun` per seed."""
     out: dict[tuple[str, int], list[SteppedRun]] = {key: [] for key in makes}
     encoder, decoder = engine
     for key in makes:
@@ -155,7 +155,7 @@ def ablations(
 
 
 def row(single: Sequence[SteppedRun], double: Sequence[SteppedRun]) -> dict[str, Any]:
-    """The figures of one ablation."""
+    """Summarize one ablation."""
     steadiness = [value for s in single for value in stability.score_stability(s.played, s.arrivals)]
     steps = [ms for s in single for ms in s.step_ms]
     found: dict[str, Any] = {
@@ -175,7 +175,7 @@ def row(single: Sequence[SteppedRun], double: Sequence[SteppedRun]) -> dict[str,
 
 
 def tries(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """NAME=KEY=VALUE,KEY=VALUE -> {NAME: {KEY: VALUE}}, values as TOML has them."""
+    """Parse NAME=KEY=VALUE,KEY=VALUE into {NAME: {KEY: VALUE}}, values as in TOML."""
     out = {}
     for text in given:
         name, _, pairs = text.partition("=")
@@ -185,7 +185,7 @@ def tries(given: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """Format the results as Markdown."""
     lines = []
     if "late" in results:
         curves = results["late"]["streaming_jf"]

@@ -34,7 +34,7 @@ MODES = ("exact", "compensated", "delayed")
 
 @contextmanager
 def serve_run(*flags: str) -> Iterator[str]:
-    """Run `gazecast run --view` in a process of its own, and give the page's address."""
+    """Run `gazecast run --view` in a process of its own; yields the page's address."""
     command = [sys.executable, "-m", "realtime", "run", "--view", "--publish", "tcp://127.0.0.1:0",
                "--set", "view.port=0", *flags]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:

@@ -35,7 +35,7 @@ def test_the_page_shows_each_way_in():
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_a_block_runs_and_prints_what_it_should(code):
+def test_a_block_runs_and_prints_its_output(code):
     done = run_block(code)
     assert done.returncode == 0, done.stderr
     for part, printed in OUTPUT.items():

@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.gpu`: our networks in torch, the engines as they are served, the gate, and the pipeline."""
+"""Measures the parts of `benchmarks.gpu`: networks in torch, opened engines, the acceptance check, and the pipeline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EnginePair = tuple[SamEncoder, SamDecoder]
 
 
 class RandomStore(GraphStore):
-    """Graphs of random weights: as fast as real ones, and of no use."""
+    """Graphs of random weights, which are as fast as real ones but segment nothing."""
 
     def __init__(self, root: Path) -> None:
         self.model, self.root, self.weights_hash = "mobile_sam", root, "random"
@@ -43,11 +43,11 @@ class RandomStore(GraphStore):
         self._sam = sam
 
     def release(self) -> None:
-        """Keep them: there is no file to read them from again."""
+        """Keep the weights: there is no file to read them from again."""
 
 
 def open_store(run: GpuRun, folder: Path | None, root: Path) -> GraphStore:
-    """The first weights that are there, else random ones. root: for engines, so that every run builds its own."""
+    """Find installed weights, else make random ones. root: for engines, so that every run builds its own."""
     for place in (folder, _cached(), ROOT / ".weights"):
         if place is not None:
             try:
@@ -72,7 +72,7 @@ def _cached() -> Path | None:
 
 
 def measure_parts(run: GpuRun, store: GraphStore) -> None:
-    """The encoder and decoder as torch has them: plain, and recorded as CUDA graphs."""
+    """Measure encoder and decoder in torch: plain, and recorded as CUDA graphs."""
     graphs = square_graphs()
     for work, graph in graphs.items():
         with run.part(f"torch, {work}"):
@@ -86,7 +86,7 @@ def measure_parts(run: GpuRun, store: GraphStore) -> None:
 
 
 def measure_compiled(run: GpuRun, store: GraphStore) -> None:
-    """The same by torch.compile, last because compiling takes its time."""
+    """Measure both with torch.compile, last because compiling takes long."""
     for work, graph in square_graphs().items():
         with run.part(f"torch.compile, {work}"):
             net = torch.compile(build_own_module(store.model_module(), graph).to(run.device))
@@ -96,7 +96,7 @@ def measure_compiled(run: GpuRun, store: GraphStore) -> None:
 
 
 def square_graphs() -> dict[str, EncoderGraph | DecoderGraph]:
-    """What the roofline is for: the whole square, and so many prompts at once."""
+    """Measure the networks at the sizes of the roofline: the whole square, and so many prompts at once."""
     letterbox = Letterbox(*SQUARE)
     return {"encoder": EncoderGraph.of(letterbox)} | {
         f"decoder, {count} prompt{'s' * (count > 1)}": DecoderGraph.of(letterbox, count, 2, False) for count in PROMPTS
@@ -132,7 +132,7 @@ def _recorded(net: Any, inputs: Sequence[Any]) -> Callable[[], Any]:
 
 
 def measure_plans(run: GpuRun, store: GraphStore) -> None:
-    """TensorRT's plans by themselves, launched anew and recorded."""
+    """Measure TensorRT's plans alone, launched anew and recorded."""
     runtime: Any = None
     with run.part("TensorRT"):
         runtime = _tensorrt_runtime(run, store)
@@ -158,7 +158,7 @@ def _time_plan(run: GpuRun, runtime: Any, work: str, graph: EncoderGraph | Decod
 
 
 def measure_copies(run: GpuRun) -> None:
-    """What goes up and down for every frame and every decode."""
+    """Measure the copies to and from the GPU for every frame and every decode."""
     with run.part("copies"):
         frame = torch.zeros(FRAME[1] * FRAME[0] * 3, dtype=torch.uint8).pin_memory()
         masks = torch.zeros(4 * 256 * 256, dtype=torch.float32).pin_memory()
@@ -171,7 +171,7 @@ def measure_copies(run: GpuRun) -> None:
 
 
 def measure_engines(run: GpuRun, store: GraphStore, pictures: Path | None) -> None:
-    """The gate, the times that a caller sees, memory, and the whole path, for every engine that runs here."""
+    """Measure the acceptance check, latencies, memory and the whole pipeline, for every engine that runs here."""
     looked_at = _pictures(run, pictures) if run.result["weights"] == "MobileSAM" else []
     if run.device == "cuda":
         torch.cuda.empty_cache()
@@ -198,7 +198,7 @@ def measure_engines(run: GpuRun, store: GraphStore, pictures: Path | None) -> No
 
 
 def _gate(run: GpuRun, store: GraphStore, by: str, engine: EnginePair, pictures: Sequence[Image]) -> None:
-    """A part of its own, so that the engine is timed whatever comes of it."""
+    """Measure the accuracy as a part of its own, so that the engine is timed even when it fails."""
     with run.part(f"the gate for {by}"):
         agreement, points = mean_agreement(_torch_engine(run, store, "f32", FRAME), engine, pictures)
         if not points:
@@ -232,7 +232,7 @@ def _torch_engine(run: GpuRun, store: GraphStore, precision: str, size: tuple[in
 
 
 def _tensorrt_runtime(run: GpuRun, store: GraphStore) -> Any:
-    """As in `engines.backends.tensorrt.open_engine`, on this run's weights."""
+    """Open the engine as `engines.backends.tensorrt.open_engine` does, with this run's weights."""
     from engines.backends.tensorrt.device import open_device
     from engines.backends.tensorrt.library import find_library
     from engines.backends.tensorrt.plans import PlanStore
@@ -253,7 +253,7 @@ def _tensorrt_engine(run: GpuRun, store: GraphStore, size: tuple[int, int]) -> E
 
 
 def _times(run: GpuRun, by: str, encoder: Encoder, decoder: Decoder) -> None:
-    """What a caller waits for, copies included."""
+    """Measure the latencies for a caller, copies included."""
     image = np.full((FRAME[1], FRAME[0], 3), 128, np.uint8)
     embedding = encoder.encode(image)
     encoder.encode(image)
@@ -268,7 +268,7 @@ def _times(run: GpuRun, by: str, encoder: Encoder, decoder: Decoder) -> None:
 def mean_agreement(
     exact: tuple[Encoder, Decoder], other: tuple[Encoder, Decoder], pictures: Sequence[Image]
 ) -> tuple[float, int]:
-    """Mean IoU of the other engine's nearest mask with the one that the exact engine chooses, and of how many."""
+    """Compute the mean IoU of the exact engine's best mask with the other engine's nearest one: (mean, count)."""
     found = []
     for image in pictures:
         ours, theirs = exact[0].encode(image), other[0].encode(image)

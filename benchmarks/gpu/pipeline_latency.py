@@ -27,7 +27,7 @@ PICTURES = 64
 
 
 class PacedSource:
-    """Calls back so many times a second on a thread of its own, counting on from the clock, until it is stopped."""
+    """A thread that calls back at a fixed rate by the clock, until it is stopped."""
 
     def __init__(self, rate_hz: float, make: Callable[[int], Any]) -> None:
         self._period_ns, self._make = 1e9 / rate_hz, make
@@ -61,7 +61,7 @@ class PacedSource:
 
 
 class LatencySink:
-    """A `MessageSender` that keeps the figures of every mask."""
+    """A `MessageSender` that records the latencies of every mask."""
 
     def __init__(self) -> None:
         self.gaze_ms: list[float] = []
@@ -81,7 +81,7 @@ class LatencySink:
 
 
 def render_frames() -> list[Image]:
-    """A bright disc that goes round on a wavy ground."""
+    """Render a bright disc that moves on a circle over a wavy ground."""
     rng = np.random.default_rng(5)
     ground = cv2.resize(rng.integers(60, 200, (9, 16, 3)).astype(np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
     found = []
@@ -93,13 +93,13 @@ def render_frames() -> list[Image]:
 
 
 def disc_center(index: float) -> tuple[int, int]:
-    """The disc's middle in a picture."""
+    """Compute the disc's centre in a picture."""
     turn = 2 * np.pi * index / PICTURES
     return round(SIZE[0] / 2 + 150 * np.cos(turn)), round(SIZE[1] / 2 + 100 * np.sin(turn))
 
 
 def measure_pipeline(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float) -> dict[str, Any]:
-    """Figures of one rate. The first fifth is not counted."""
+    """Measure the latencies at one rate; the first fifth is not counted."""
     shown, start_ns = render_frames(), now_ns()
     step = 30 / fps  # the disc moves as fast at every rate
 
@@ -125,7 +125,7 @@ def measure_pipeline(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds
     gaze_ms, frame_ms = kept.gaze_ms[before[0] :], kept.frame_ms[before[0] :]
     pipeline.stop()
     if not gaze_ms or not kept.encode_ms:
-        raise RuntimeError(f"no mask of a look was published in {seconds * 4 / 5:.0f} s; give it more --seconds")
+        raise RuntimeError(f"no mask of a gaze sample was published in {seconds * 4 / 5:.0f} s; give it more --seconds")
     return {
         "by": by, "fps": fps, "gaze_hz": GAZE_HZ, "seconds": seconds,
         "gaze_to_mask_ms": percentiles(gaze_ms), "frame_to_mask_ms": percentiles(frame_ms),

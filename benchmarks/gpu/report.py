@@ -1,4 +1,4 @@
-"""Figures of `benchmarks.gpu` as JSON and as a table. Pure."""
+"""Formats results of `benchmarks.gpu` as JSON and as a table. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ENCODER_GFLOP = 77.5
-"""MobileSAM's encoder at 1024 x 1024, two operations for a multiplication with an addition."""
+"""Of MobileSAM's encoder at 1024 x 1024; a multiplication with an addition is two operations."""
 DECODER_GFLOP = 1.7
-"""The decoder, for each prompt."""
+"""Of the decoder, per prompt."""
 GATE = 0.98
-"""Least mean IoU with the float32 masks."""
+"""Minimal mean IoU with the float32 masks."""
 TARGETS = (
     ("encoder", "tensorrt", 1.0),
     ("encoder", "torch graph", 2.0),
@@ -19,11 +19,11 @@ TARGETS = (
     ("decoder, 1 prompt", "torch graph", 0.7),
 )
 GAZE_TARGET_MS = 4.0
-"""p99 from a look's arrival to its mask's publication at 60 frames a second."""
+"""p99 from the arrival of a gaze sample to the publication of its mask at 60 frames a second."""
 
 
 def gflop(work: str) -> float | None:
-    """Of one run of "encoder" or "decoder, N prompts"; None for anything else."""
+    """Compute the operations of one run of "encoder" or "decoder, N prompts"; None for other work."""
     if work == "encoder":
         return ENCODER_GFLOP
     prompts = re.fullmatch(r"decoder, (\d+) prompts?", work)
@@ -33,7 +33,7 @@ def gflop(work: str) -> float | None:
 def timing_row(
     work: str, by: str, times_ms: Sequence[float], ceiling_tflops: float | None, timer: str
 ) -> dict[str, Any]:
-    """One line: median and 99th percentile, and which share of the ceiling the median is."""
+    """Format one line: median and 99th percentile, and the median as a share of the ceiling."""
     ordered = sorted(times_ms)
     median, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
     out: dict[str, Any] = {
@@ -48,7 +48,7 @@ def timing_row(
 
 
 def assess_targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each target with what was measured; `met` is None where nothing was."""
+    """Compare each target with its measurement; `met` is None without one."""
     found = []
     for work, by, wanted in TARGETS:
         times = [each["ms"] for each in result["rows"] if each["work"] == work and each["by"] == by]
@@ -63,7 +63,7 @@ def _target(what: str, wanted: float, found: float | None) -> dict[str, Any]:
 
 
 def format_table(result: Mapping[str, Any]) -> str:
-    """Everything for a reader, what was left out included."""
+    """Format all results, with the parts that were left out."""
     gpu = result["gpu"]
     lines = [f"{gpu['name']}, {gpu['memory_gib']} GiB, driver {gpu['driver']}" if gpu else "no GPU"]
     lines.append(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
@@ -95,13 +95,13 @@ def format_table(result: Mapping[str, Any]) -> str:
 
 
 def file_name(gpu: str) -> str:
-    """gpu-<name>.json for a GPU's name."""
+    """Return the path of gpu-<name>.json for a GPU's name."""
     plain = re.sub(r"[^a-z0-9]+", "-", gpu.lower().replace("nvidia", "")).strip("-")
     return f"gpu-{plain or 'unnamed'}.json"
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and p99, to a hundredth; nan of nothing."""
+    """Compute p50, p95 and p99, to a hundredth; nan without values."""
     ordered = sorted(values)
     if not ordered:
         return dict.fromkeys(("p50", "p95", "p99"), float("nan"))

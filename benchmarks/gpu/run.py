@@ -21,7 +21,7 @@ class GpuRun:
     def __init__(self, device: str, rounds: int, seconds: float) -> None:
         self.device, self.rounds, self.seconds = device, rounds, seconds
         self.file: Path | None = None
-        """Where the result goes after every part, so that what is cut short is not lost."""
+        """Set the file that is written after every part, so that an interrupted run loses nothing."""
         self.result: dict[str, Any] = {
             "date": datetime.now(UTC).date().isoformat(), "machine": platform.platform(), "gpu": None,
             "versions": {"python": platform.python_version()}, "weights": "", "ceiling_tflops": None,
@@ -51,7 +51,7 @@ class GpuRun:
         self.result["rows"].append(timing_row(work, by, times_ms, self.result["ceiling_tflops"], timer))
 
     def device_ms(self, work: Callable[[], Any], stream: Any = None) -> list[float]:
-        """Times of single runs on a stream, after some that do not count, by the device's events."""
+        """Time single runs on a stream by the device's events, after some that do not count."""
         import torch
 
         for _ in range(max(3, self.rounds // 10)):
@@ -70,7 +70,7 @@ class GpuRun:
         return times
 
     def host_ms(self, work: Callable[[], Any]) -> list[float]:
-        """Times of single runs that end when the host has the result."""
+        """Time single runs that end when the host has the result."""
         times = []
         for _ in range(self.rounds):
             begun = time.perf_counter_ns()

@@ -1,4 +1,4 @@
-"""Clips with a true mask for every frame, in the layout NAME/frames/*.jpg and NAME/masks/*.png (as DAVIS has them)."""
+"""Reads clips with a true mask for every frame, in the layout NAME/frames/*.jpg and NAME/masks/*.png (as DAVIS)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLLOW_FRAMES = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """jpegs: the frames. things: for every thing that may be looked at, an (H, W) bool mask a frame."""
+    """jpegs: the frames. things: for every object that may be fixated, an (H, W) bool mask a frame."""
 
     name: str
     jpegs: tuple[bytes, ...]
@@ -30,18 +30,18 @@ class Clip:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) px."""
+        """Return (width, height), px."""
         height, width = self.objects[0][0].shape
         return width, height
 
     @cached_property
     def pictures(self) -> list[Image]:
-        """(H, W, 3) uint8 BGR, one a frame."""
+        """Decode the frames: (H, W, 3) uint8 BGR each."""
         return [np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1), np.uint8) for jpeg in self.jpegs]
 
 
 def load_clips(root: Path, only: Sequence[str] = ()) -> list[Clip]:
-    """Every clip below `root`, or those named; SystemExit with what was expected if there are none."""
+    """Load every clip below `root`, or those named; SystemExit with what was expected if there are none."""
     clips = []
     for folder in sorted(root.glob("*")):
         frames, masks = sorted(folder.glob("frames/*.jpg")), sorted(folder.glob("masks/*.png"))
@@ -55,9 +55,9 @@ def load_clips(root: Path, only: Sequence[str] = ()) -> list[Clip]:
 
 
 def side_by_side(left: Clip, right: Clip, count: int) -> Clip:
-    """Two clips as one of `count` frames of the left one's size: two things, each in its half.
+    """Join two clips to one of `count` frames of the left one's size: two objects, each in its half.
 
-    Each half is a window at full scale that follows its thing as a turning head does. A clip that is too short is
+    Each half is a window at full scale that follows its object as a turning head does. A clip that is too short is
     played back and forth, so that nothing cuts.
     """
     width, height = left.size
@@ -72,15 +72,15 @@ def side_by_side(left: Clip, right: Clip, count: int) -> Clip:
 
 
 def pair_neighbours(clips: Sequence[Clip], count: int) -> list[Clip]:
-    """Every clip beside the next one, so that each is once left and once right."""
+    """Join every clip with the next one, so that each is once left and once right."""
     if len(clips) < 2:
-        raise SystemExit("two things need two clips; name more or leave --only away")
+        raise SystemExit("two objects need two clips; name more or leave --only away")
     last = len(clips) if len(clips) > 2 else 1
     return [side_by_side(clips[i], clips[(i + 1) % len(clips)], count) for i in range(last)]
 
 
 def back_and_forth(length: int, count: int) -> list[int]:
-    """`count` indices that go up to `length` - 1, back to 0 and so on; no two equal ones in a row but for length 1."""
+    """Return `count` indices up to `length` - 1, back to 0 and so on; no two equal in a row but for length 1."""
     turn = list(range(length)) + list(range(length - 2, 0, -1))
     return [turn[i % len(turn)] for i in range(count)]
 
@@ -103,7 +103,7 @@ def _middle(mask: Mask) -> float:
 
 
 def _followed(middles: Sequence[float], width: int, whole: int) -> list[int]:
-    """Left edges of a window of `width` px that follows a path smoothly within a picture of `whole` px."""
+    """Compute the left edges of a window of `width` px that follows a path smoothly within a picture of `whole` px."""
     path = np.array(middles, np.float64)
     known = np.isfinite(path)
     path = np.interp(np.arange(len(path)), np.flatnonzero(known), path[known]) if known.any() else path * 0 + whole / 2

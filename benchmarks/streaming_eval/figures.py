@@ -13,9 +13,9 @@ from matplotlib import pyplot as plt
 from matplotlib.patches import Patch
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Okabe & Ito: told apart by colour-blind eyes."""
+"""Colours of Okabe & Ito, which colour-blind readers can distinguish."""
 KNOWN = {"gazecast": COLOURS[0], "stock": COLOURS[1], "disc": "#777777"}
-SAT_ON = {"the thing looked at": "#009E73", "the other thing": "#D55E00", "neither": "#bbbbbb"}
+SAT_ON = {"the fixated object": "#009E73", "the other object": "#D55E00", "neither": "#bbbbbb"}
 LABELS = {"stock": "usual loop", "disc": "disc round the gaze"}
 STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
          "axes.axisbelow": True, "font.size": 11, "legend.frameon": False, "axes.titlelocation": "left"}  # fmt: skip
@@ -66,7 +66,7 @@ def _errors(part: dict[str, Any]) -> Any:
         axes.fill_between(errors, low, high, color=_colour(name, list(curves)), alpha=0.15, lw=0)
     axes.set(xlabel="error of the gaze, px (sd of the bias)", ylabel="streaming J&F", ylim=(0, 1))
     axes.set_xticks(errors)
-    axes.set_title("How well the newest mask fits the thing now", fontsize=12)
+    axes.set_title("How well the newest mask fits the object now", fontsize=12)
     axes.legend()
     figure.supxlabel(_under(part) + "; bands: least and greatest seed", fontsize=8, color="#666666")
     return figure
@@ -113,7 +113,7 @@ def _latency(part: dict[str, Any]) -> Any:
 
 
 def _switches(part: dict[str, Any]) -> Any:
-    """One row a program: IoU with the thing looked at over a clip, coloured by what the mask sits on."""
+    """Draw one row per program: IoU with the fixated object over a clip, coloured by the object under the mask."""
     programs = {name: row for name, row in part["programs"].items() if row["timeline"]}
     size = (9, 1.1 + 1.65 * len(programs))
     figure, rows = plt.subplots(len(programs), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
@@ -133,7 +133,7 @@ def _switches(part: dict[str, Any]) -> Any:
         late = "seldom a right mask after a saccade"
         if waits and waits["p50"] is not None:
             late = f"first right mask {waits['p50']:.0f} ms after a saccade (median)"
-        wrong = f"on the wrong thing {100 * (row['stale'] or 0):.0f} % of frames"
+        wrong = f"on the wrong object {100 * (row['stale'] or 0):.0f} % of frames"
         axes.set_title(f"{LABELS.get(name, name)}: {late}; {wrong}", fontsize=10)
     rows[-1, 0].set_xlabel(f"seconds into {next(iter(programs.values()))['timeline']['clip']}; black: a saccade lands")
     handles = [Patch(color=colour, label=f"sits on {label}") for label, colour in SAT_ON.items()]

@@ -17,7 +17,7 @@ GAZE_HZ = 200
 BLINK_EVERY, BLINK = 400, 30
 """Samples: 150 ms of closed eyes every two seconds."""
 DWELL_S = (1.0, 1.5)
-"""How long the eyes stay on one of two things."""
+"""Duration of a stay on one of two objects."""
 PX_PER_DEGREE = 15.6
 """For the length of a saccade alone; Neon's scene camera."""
 SHALLOW, JUMP_PX = 0.4, 30.0
@@ -29,8 +29,8 @@ Points = NDArray[np.float64]
 class SimulatedGaze:
     """The gaze of one clip.
 
-    points_px: (N, 2), one every 1 / GAZE_HZ s. thing: (N,) which thing is looked at; during a saccade still the old.
-    saccade_ends: (seconds, thing) of every saccade's end, the first at 0.
+    points_px: (N, 2), one every 1 / GAZE_HZ s. thing: (N,) the fixated object; during a saccade still the old one.
+    saccade_ends: (seconds, object) of every saccade's end, the first at 0.
     """
 
     points_px: Points

@@ -1,19 +1,19 @@
-"""What happens when the eyes go to another thing, on clips with two of them.
+"""Scores switches of the gaze to another object, on clips with two of them.
 
-A mask *sits on* the thing that holds most of its pixels, if that is at least half of them; it is *right* when its IoU
-with the thing looked at is at least 0.5. The eyes' landing on another thing begins a stay. Counted are
+A mask *sits on* the object that holds most of its pixels, if that is at least half of them; it is *right* when its IoU
+with the fixated object is at least 0.5. The landing of the gaze on another object begins a stay. Counted are
 
-    stale       from REACTION_S after the landing on, the share of frames at whose end the mask seen sits on the thing
-                that is not looked at
-    elsewhere   of the same frames the share with no mask, or one that sits on neither thing
-    strays      how often, per stay, the mask then goes from the thing looked at to the other while the eyes stay
-    renamed     how often, per stay, the published object id changes while the mask sits on the thing looked at
-    recalled    of returns to a thing, the share with the id that it had at the end of the last stay on it
+    stale       from REACTION_S after the landing on, the share of frames at whose end the mask seen sits on the object
+                that is not fixated
+    elsewhere   of the same frames the share with no mask, or one that sits on neither object
+    strays      how often, per stay, the mask then goes from the fixated object to the other while the gaze stays
+    renamed     how often, per stay, the published object id changes while the mask sits on the fixated object
+    recalled    of returns to an object, the share with the id that it had at the end of the last stay on it
     first_right from the landing to the first mask received that is right in the frame then on show; infinite if none
-                comes before the eyes leave again
+                comes before the gaze leaves again
 
 REACTION_S is what the best one could do: two frames of 24 fps to see the landing and show the mask, and the 100 to
-150 ms that a look has to last before it is believed.
+150 ms that a fixation has to last before it is accepted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NOTHING = -1
 
 @dataclass(slots=True)
 class SwitchScore:
-    """Raw observations, so that runs can be added up. timeline: of the first clip, see `state_timeline`."""
+    """Holds raw observations, so that runs can be added up. timeline: of the first clip, see `state_timeline`."""
 
     first_right_ms: list[float] = field(default_factory=list)
     stale: list[bool] = field(default_factory=list)
@@ -56,7 +56,7 @@ class SwitchScore:
 
 
 def is_on_object(mask: Mask | None, things: Sequence[Mask]) -> int:
-    """Number of the thing that a mask sits on; NOTHING for no mask, an empty one, or one mostly elsewhere."""
+    """Find the number of the object that a mask sits on; NOTHING for no mask, an empty one, or one mostly elsewhere."""
     area = int(np.count_nonzero(mask)) if mask is not None else 0
     if mask is None or not area:
         return NOTHING
@@ -66,10 +66,10 @@ def is_on_object(mask: Mask | None, things: Sequence[Mask]) -> int:
 
 
 def score_switches(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> SwitchScore:
-    """Score one run; empty where no clip has two things."""
+    """Score one run; empty where no clip has two objects."""
     out = SwitchScore()
     frames = list(played.sent.values())
-    names: dict[tuple[int, int], int] = {}  # (play, thing) -> the id that it had last
+    names: dict[tuple[int, int], int] = {}  # (play, object) -> the id that it had last
     for stay in played.dwells:
         moments = [m for m in played.moments if m.play == stay.play and stay.landed_s <= m.at_s < stay.until_s]
         if not moments or len(moments[0].clip.objects) < 2:
@@ -112,7 +112,7 @@ def _count(
 
 
 def _first_right(stay: GazeDwell, arrivals: Sequence[MaskArrival], frames: Sequence[SentFrame]) -> float:
-    """Seconds from the landing to the first right mask."""
+    """Compute the seconds from the landing to the first right mask."""
     begin = bisect_left(arrivals, stay.landed_s, key=lambda arrival: arrival.at_s)
     for arrival in arrivals[begin:]:
         if arrival.at_s >= stay.until_s:
@@ -131,13 +131,13 @@ def _seated(arrival: MaskArrival | None, moment: ScoredMoment) -> int:
 
 
 def _overlap(arrival: MaskArrival | None, truth: Mask) -> float:
-    """IoU, 0 without a mask or with one of another size."""
+    """Compute the IoU; 0 without a mask or with one of another size."""
     mask = arrival.mask if arrival else None
     return iou(mask, truth) if mask is not None and mask.shape == truth.shape else 0.0
 
 
 def state_timeline(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> dict[str, Any]:
-    """Of the first clip with two things, for every scored frame: thing looked at, sat on, and IoU with the former."""
+    """List per scored frame of the first clip with two objects: fixated object, covered object, IoU with the former."""
     first = next((m.play for m in played.moments if len(m.clip.objects) > 1), None)
     moments = [m for m in played.moments if m.play == first]
     if not moments:
@@ -154,7 +154,7 @@ def state_timeline(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> dict
 
 
 def pool_switches(runs: Sequence[SwitchScore]) -> dict[str, Any]:
-    """Several runs as figures for JSON; the timeline is the first run's."""
+    """Summarize several runs for JSON; the timeline is the first run's."""
 
     def mean(name: str) -> float | None:
         return mean_of([value for run in runs for value in getattr(run, name)])
@@ -175,5 +175,5 @@ def pool_switches(runs: Sequence[SwitchScore]) -> dict[str, Any]:
 
 
 def mean_of(values: Sequence[float]) -> float | None:
-    """None of nothing."""
+    """Compute the mean; None without values."""
     return round_or_none(np.mean(values)) if len(values) else None

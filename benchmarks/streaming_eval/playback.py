@@ -1,4 +1,4 @@
-"""What was sent and what came back, with host times; scored when all is over."""
+"""Logs sent frames and received masks with host times, for scoring afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARM_UP_FRAMES = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentFrame:
-    """A frame: when it was sent, and which frame of which clip it is; `play` counts the clips played."""
+    """Holds a sent frame: when it was sent, and which frame of which clip it is; `play` counts the clips played."""
 
     at_s: float
     clip: Clip
@@ -25,7 +25,7 @@ class SentFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredMoment:
-    """The end of a frame's time on show, when what is seen is compared with thing `thing` of that frame."""
+    """Holds the end of a frame's display time, when the seen mask is compared with one object of that frame."""
 
     at_s: float
     clip: Clip
@@ -35,13 +35,13 @@ class ScoredMoment:
 
     @property
     def truth(self) -> Mask:
-        """(H, W) bool: the thing that is looked at."""
+        """Return the (H, W) bool mask of the fixated object."""
         return self.clip.objects[self.object_index][self.number]
 
 
 @dataclass(frozen=True, slots=True)
 class GazeDwell:
-    """The eyes on one thing, from their landing to the next saccade's or the clip's end. first: no saccade before."""
+    """Holds a stay on one object, from landing to the next saccade's or the clip's end. first: no saccade before."""
 
     play: int
     object_index: int
@@ -52,7 +52,7 @@ class GazeDwell:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskArrival:
-    """A message as it was received. frame: the index that it names. gaze_s: its gaze's time, on the device's clock."""
+    """Holds a received message. frame: the index of its frame. gaze_s: its gaze's time, on the device's clock."""
 
     at_s: float
     mask: Mask | None
@@ -63,7 +63,7 @@ class MaskArrival:
 
 @dataclass(slots=True)
 class PlaybackLog:
-    """All that was sent. epoch_s: the device's clock less the host's. gaze_s: device times of the samples."""
+    """Holds all that was sent. epoch_s: the device's clock less the host's. gaze_s: device times of the samples."""
 
     fps: float
     epoch_s: float = 0.0
@@ -74,23 +74,23 @@ class PlaybackLog:
 
     @property
     def begin_s(self) -> float:
-        """When the first scored clip began."""
+        """Return when the first scored clip began."""
         return self.moments[0].at_s - (WARM_UP_FRAMES + 1) / self.fps
 
     @property
     def frames(self) -> int:
-        """How many frames the scored clips have."""
+        """Return the number of frames of the scored clips."""
         return sum({moment.play: len(moment.clip) for moment in self.moments}.values())
 
 
 def newest_arrivals(arrivals: Sequence[MaskArrival], at_s: float) -> MaskArrival | None:
-    """The newest message received before then; `arrivals` are in the order of their times."""
+    """Find the newest message received before then; `arrivals` are in the order of their times."""
     found = bisect_left(arrivals, at_s, key=lambda arrival: arrival.at_s) - 1
     return arrivals[found] if found >= 0 else None
 
 
 def newest_frame_arrivals(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> dict[int, MaskArrival]:
-    """The first message for each frame that was sent, from the first scored clip on."""
+    """Find the first message for each frame that was sent, from the first scored clip on."""
     out: dict[int, MaskArrival] = {}
     for arrival in arrivals:
         if arrival.at_s >= played.begin_s and arrival.frame in played.sent:

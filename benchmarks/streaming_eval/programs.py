@@ -1,4 +1,4 @@
-"""What is measured: a command over the wire, the loop that one would write without us, and a disc without a model."""
+"""Defines measured programs: a command over the wire, a plain loop without our library, a disc without a model."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ SIDE = 1024
 
 
 class MeasuredProgram(Protocol):
-    """Runs while a device plays."""
+    """A program that runs while a device plays."""
 
     def start(self, device: ClipDevice) -> None:
-        """Begin to read from it."""
+        """Start to read from the device."""
 
     def ready(self) -> bool:
-        """Whether the first mask is there."""
+        """Check whether the first mask was received."""
 
     def dead(self) -> bool:
-        """Whether it has ended by itself."""
+        """Check whether it has ended by itself."""
 
     def stop(self) -> list[MaskArrival]:
-        """End it, and give all its masks in the order in which they were received."""
+        """Stop it and return all its masks, in the order of their reception."""
 
 
 class CommandProgram:
@@ -84,7 +84,7 @@ class CommandProgram:
         subscription.close()
 
     def ready(self) -> bool:
-        """Whether a message with a mask came."""
+        """Check whether a message with a mask was received."""
         while self._read < len(self._messages):
             self._read += 1
             arrival = self._arrival(*self._messages[self._read - 1])
@@ -93,11 +93,11 @@ class CommandProgram:
         return False
 
     def dead(self) -> bool:
-        """Whether the process has ended."""
+        """Check whether the process has ended."""
         return self._child.poll() is not None
 
     def stop(self) -> list[MaskArrival]:
-        """Interrupt it as Ctrl-C does; what does not end within STOP_S is killed and told of in `bad`."""
+        """Interrupt it as Ctrl-C does; a process that does not end within STOP_S is killed and reported in `bad`."""
         self._over.set()
         self._listener.join()
         self.bad.clear()  # all messages are read once more
@@ -164,7 +164,7 @@ class _LoopProgram:
 
 
 class DiscProgram(_LoopProgram):
-    """No model: a disc round the newest gaze, 50 times a second. The floor."""
+    """A baseline without a model: a disc around the newest gaze, 50 times a second."""
 
     def __init__(self, radius_px: int) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class DiscProgram(_LoopProgram):
 
 
 class StockProgram(_LoopProgram):
-    """The usual loop: newest frame, encode, newest gaze, decode, show; the published graphs in ONNX Runtime."""
+    """A loop of newest frame, encode, newest gaze, decode, show, with the published graphs in ONNX Runtime."""
 
     def __init__(self, models: Path) -> None:
         super().__init__()
@@ -204,16 +204,16 @@ class StockProgram(_LoopProgram):
             padded = np.zeros((1, 3, SIDE, SIDE), np.float32)
             padded[0, :, : small.shape[0], : small.shape[1]] = ((small[..., ::-1] - MEAN) / SPREAD).transpose(2, 0, 1)
             embedding = encoder.run(None, {"input": padded})[0]
-            look = self._device.newest or seen
-            logits = decoder.run(None, _prompt(embedding, look, scale, seen.shape))[0]
-            self._put(logits[0, 0] > 0, seen.index, look.gaze_s)
+            newest = self._device.newest or seen
+            logits = decoder.run(None, _prompt(embedding, newest, scale, seen.shape))[0]
+            self._put(logits[0, 0] > 0, seen.index, newest.gaze_s)
 
 
-def _prompt(embedding: np.ndarray, look: NewestInput, scale: float, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """One click and the padding point that the published decoder expects."""
+def _prompt(embedding: np.ndarray, newest: NewestInput, scale: float, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Make the inputs of one click, with the padding point that the published decoder expects."""
     return {
         "image_embeddings": embedding,
-        "point_coords": np.array([[np.array(look.gaze_px) * scale, (0, 0)]], np.float32),
+        "point_coords": np.array([[np.array(newest.gaze_px) * scale, (0, 0)]], np.float32),
         "point_labels": np.array([[1, -1]], np.float32),
         "mask_input": np.zeros((1, 1, 256, 256), np.float32),
         "has_mask_input": np.zeros(1, np.float32),
@@ -224,13 +224,13 @@ def _prompt(embedding: np.ndarray, look: NewestInput, scale: float, shape: tuple
 def measure_program(
     program: MeasuredProgram,
     clips: Sequence[Clip],
-    looks: dict[str, SimulatedGaze],
+    gaze: dict[str, SimulatedGaze],
     fps: float,
     seed: int,
     ready_s: float,
 ) -> tuple[PlaybackLog, list[MaskArrival]]:
     """Play all clips to a program in real time; raises `NoMasksError` if it never gives one."""
-    device = ClipDevice(clips, looks, fps, seed)
+    device = ClipDevice(clips, gaze, fps, seed)
     trouble: NoMasksError | None = None
     try:
         program.start(device)
@@ -244,8 +244,8 @@ def measure_program(
     finally:
         device.close()
     if trouble is not None:
-        said = program.last_words if isinstance(program, CommandProgram) else ""
-        raise NoMasksError(f"{trouble}\n{said}".strip())
+        last_words = program.last_words if isinstance(program, CommandProgram) else ""
+        raise NoMasksError(f"{trouble}\n{last_words}".strip())
     if isinstance(program, CommandProgram) and (bad := program.bad):
         print(f"{len(bad)} messages that do not follow the contract, the first: {bad[0]}", file=sys.stderr)
     return device.played, arrivals

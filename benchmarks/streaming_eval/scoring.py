@@ -1,4 +1,4 @@
-"""Streaming J&F: how well the newest mask that was received fits the thing now, as a wearer sees it.
+"""Computes streaming J&F: how well the newest received mask fits the object now, as a wearer sees it.
 
 At the end of each frame's time on show the newest mask received is compared with that frame's truth (streaming
 accuracy: Li, Wang & Ramanan, "Towards Streaming Perception", ECCV 2020) by region J and boundary F (Perazzi et al.,
@@ -24,7 +24,7 @@ QUANTILES = (50, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class StreamingScore:
-    """What one run of all clips gave.
+    """Holds the scores of one run of all clips.
 
     clips: (J, F) each. own_j: J of each frame's first mask against the frame that it names. unknown: messages
     that name a frame, and a gaze sample, that was never sent.
@@ -40,18 +40,18 @@ class StreamingScore:
 
     @property
     def jf(self) -> float:
-        """Mean of J and F over clips."""
+        """Return the mean of J and F over clips."""
         return float(np.mean(list(self.clips.values())))
 
 
 def iou(a: Mask, b: Mask) -> float:
-    """Region J; 1 when both are empty."""
+    """Compute the region measure J; 1 when both masks are empty."""
     union = int(np.count_nonzero(a | b))
     return int(np.count_nonzero(a & b)) / union if union else 1.0
 
 
 def j_and_f(mask: Mask | None, truth: Mask) -> tuple[float, float]:
-    """Region and boundary; None counts as an empty mask, another size is brought to the truth's."""
+    """Compute region J and boundary F; None counts as an empty mask, another size is resized to the truth's."""
     if mask is None:
         mask = np.zeros_like(truth)
     if mask.shape != truth.shape:
@@ -68,7 +68,7 @@ def j_and_f(mask: Mask | None, truth: Mask) -> tuple[float, float]:
 
 
 def _edge(mask: Mask) -> Any:
-    """(H, W) uint8: pixels within one of the mask's border, on either side; the picture's border is none."""
+    """Draw (H, W) uint8 of pixels within one of the mask's border, on either side; the picture's border is none."""
     square = np.ones((3, 3), np.uint8)
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, square, borderType=cv2.BORDER_REPLICATE)
 
@@ -106,7 +106,7 @@ def score_playback(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> Stre
 
 
 def pool_scores(fits: Sequence[StreamingScore]) -> dict[str, Any]:
-    """Several runs, one a seed, as figures for JSON: means of the runs, percentiles of all that was timed in them."""
+    """Summarize several runs, one per seed, for JSON: means of the runs, percentiles of all that was timed in them."""
     clips = {name: np.mean([fit.clips[name] for fit in fits], 0) for name in fits[0].clips}
     own = [float(np.mean(fit.own_j)) for fit in fits if fit.own_j]
     return {
@@ -126,12 +126,12 @@ def pool_scores(fits: Sequence[StreamingScore]) -> dict[str, Any]:
 
 
 def round_or_none(value: Any, digits: int = 3) -> float:
-    """For JSON."""
+    """Return the fields for JSON."""
     return round(float(value), digits)
 
 
 def percentiles(values: Sequence[float], of: Sequence[int] = QUANTILES) -> dict[str, float | None] | None:
-    """{"p50": ...}; None where the percentile is infinite, and in place of it all when there are no values."""
+    """Return {"p50": ...}; None where the percentile is infinite, and in place of it all when there are no values."""
     if not values:
         return None
     found = np.percentile(values, of, method="higher" if np.isinf(values).any() else "linear")
@@ -139,5 +139,5 @@ def percentiles(values: Sequence[float], of: Sequence[int] = QUANTILES) -> dict[
 
 
 def each_percent(values: Sequence[float]) -> list[float]:
-    """The 1st to 99th percentile, to draw a distribution by."""
+    """Compute the 1st to 99th percentile, to draw a distribution from."""
     return [round_or_none(v, 1) for v in np.percentile(values, np.arange(1, 100))] if values else []

@@ -1,10 +1,10 @@
-"""Temporal stability: whether successive masks are the same thing, apart from how the thing moved.
+"""Measures temporal stability: whether successive masks cover the same object, apart from its motion.
 
 The earlier mask is brought to the later frame by the motion of the *true* masks, the affine map that best lays the one
 truth's signed distance over the other's (Evangelidis & Psarakis, "Parametric Image Alignment Using Enhanced Correlation
 Coefficient Maximization", TPAMI 2008), and compared with the later mask by IoU. Where even the true mask so moved does
-not agree with the next one (limbs, what comes from behind something), the thing has changed in a way that no such map
-explains: those pixels are left out. So a mask that stays the same share of the thing scores 1, right or wrong, the
+not agree with the next one (limbs, what comes from behind something), the object has changed in a way that no such map
+explains: those pixels are left out. So a mask that stays the same share of the object scores 1, right or wrong, the
 truth itself scores exactly 1, and flicker between part and whole, or between something and nothing, falls.
 """
 
@@ -24,8 +24,8 @@ from benchmarks.streaming_eval.scoring import iou
 from engines import Mask
 
 FAR_PX = 3.0
-"""Distances are cut off here, in half-size pixels. The criterion does not see brightness: of distances that go on,
-something grown would look like something brighter.
+"""Limit of distances, in half-size pixels. The criterion ignores brightness: without the limit a grown object would be
+the same as a brighter one.
 """
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
 
@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 
 
 def estimate_motion(before: Mask, after: Mask) -> Floats:
-    """(2, 3) float32 affine map from pixels of `after` to pixels of `before`, as `cv2.WARP_INVERSE_MAP` wants it.
+    """Estimate the (2, 3) float32 affine map from pixels of `after` to pixels of `before`, for `cv2.WARP_INVERSE_MAP`.
 
     The translation between the centroids where the truths do not say more; identity where one of them is empty.
     """
@@ -55,13 +55,13 @@ def estimate_motion(before: Mask, after: Mask) -> Floats:
 
 
 def warp_mask(mask: Mask, way: Floats) -> Mask:
-    """A mask moved by what `estimate_motion` returned."""
+    """Move a mask by the result of `estimate_motion`."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(mask.astype(np.float32), way, mask.shape[::-1], flags=flags) > 0.5)
 
 
 def mask_stability(before: Mask, after: Mask, truth_before: Mask, truth_after: Mask) -> float | None:
-    """IoU of the moved earlier mask with the later, 0..1; None where nothing was on show at either time."""
+    """Compute the IoU of the moved earlier mask with the later, 0..1; None when there was no mask at either time."""
     return _compared(before, after, estimate_motion(truth_before, truth_after), truth_before, truth_after)
 
 
@@ -80,7 +80,7 @@ def _motion_of(clip: Clip, before: int, after: int) -> Floats:
 
 
 def score_stability(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> list[float]:
-    """Steadiness of every two successive masks (each frame's first) of a clip with one thing, unscored frames too."""
+    """Measure stability of successive masks (each frame's first) of a clip with one object, unscored frames too."""
     out = []
     masks = sorted(newest_frame_arrivals(played, arrivals).items())
     for (a, earlier), (b, later) in pairwise(masks):
@@ -97,7 +97,7 @@ def score_stability(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> lis
 
 
 def _distance(mask: Mask) -> Floats:
-    """Signed distance to the mask's edge at half the size, cut off; positive within."""
+    """Compute the limited signed distance to the mask's edge at half the size; positive within."""
     small = np.ascontiguousarray(mask[::2, ::2], np.uint8)
     inside, outside = (cv2.distanceTransform(m, cv2.DIST_L2, 5) for m in (small, 1 - small))
     return np.asarray(np.clip(inside - outside, -FAR_PX, FAR_PX), np.float32)

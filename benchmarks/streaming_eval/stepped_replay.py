@@ -1,4 +1,4 @@
-"""Clips stepped frame by frame with an encoder that takes so many frames: no clock, so no noise of the machine.
+"""Steps clips frame by frame, with an encoder of a given latency: no clock, so no noise of the machine.
 
 The encoder takes the newest frame that is worth it when it is free, and its keyframe is there so many frames later; the
 keyframe behind a mask is then that to twice that old. A mask is there as soon as its frame, and every sample of gaze
@@ -29,13 +29,13 @@ from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample
 
 APART_S = 1.0
-"""Between two clips."""
+"""Pause between two clips."""
 REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepResult:
-    """What is shown on a frame. gaze_s: time of the sample behind it."""
+    """Holds the result shown on a frame. gaze_s: time of the gaze sample that it is of."""
 
     mask: Mask | None
     gaze_s: float
@@ -44,14 +44,14 @@ class StepResult:
 
 
 class SteppedMethod(Protocol):
-    """Something that makes masks, frame by frame."""
+    """A method that makes masks frame by frame."""
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
-        """As `Tracker.step`; None before the first mask, when a keyframe is always wanted."""
+        """Step as `Tracker.step` does; None before the first mask, when a keyframe is always wanted."""
 
 
 class RememberingDecoder:
-    """A decoder that does not compute the same twice: several followers ask the same of one keyframe."""
+    """A decoder that caches its results: several followers decode the same prompts of one keyframe."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -76,7 +76,7 @@ class RememberingDecoder:
         return found
 
     def forget(self) -> None:
-        """Embeddings are told apart by where they lie in memory: forget before that is used for others."""
+        """Clear the cache; its keys are addresses of embeddings, which are reused for others."""
         self._known.clear()
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class RememberingDecoder:
 
 
 class EncodingCache:
-    """Embeddings of one clip's frames, each computed once."""
+    """A cache of the embeddings of one clip's frames."""
 
     def __init__(self, encoder: Encoder, clip: Clip) -> None:
         self._encoder, self._clip = encoder, clip
@@ -98,14 +98,14 @@ class EncodingCache:
 
 
 class TrackerMethod:
-    """The product's tracker, on the clips' time."""
+    """The product's tracker on the clips' time."""
 
     def __init__(self, decoder: Decoder, settings: TrackerSettings) -> None:
         self._now_ns = 0
         self._tracker = Tracker(decoder, lambda: self._now_ns, settings, frame_time=True)
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
-        """One frame."""
+        """Step one frame."""
         self._now_ns = frame.captured_ns
         track = self._tracker.step(frame, samples, keyframe)
         self._tracker.refine()
@@ -116,10 +116,10 @@ class TrackerMethod:
 
 
 class ClickMethod:
-    """What the tracker is to be compared with: no filter, no memory, one click at the newest gaze.
+    """A baseline for the tracker: no filter, no memory, one click at the newest gaze.
 
     "old": the keyframe's mask where it was. "warped": carried to the newest frame, top-scored. "best": carried, of the
-    four candidates the one nearest the truth, which nobody knows: an upper mark for choosing.
+    four candidates the one nearest the truth, as an upper bound for the selection.
     """
 
     def __init__(self, decoder: Decoder, way: Literal["old", "warped", "best"], truths: Sequence[Mask]) -> None:
@@ -130,7 +130,7 @@ class ClickMethod:
         self._count = -1
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
-        """One frame."""
+        """Step one frame."""
         self._count += 1
         self._motion.push(frame)
         self._keyframe = keyframe or self._keyframe
@@ -157,7 +157,7 @@ class ClickMethod:
 
 @dataclass(slots=True)
 class SteppedRun:
-    """step_ms: CPU time of each step's thread, decodes apart. decodes: how many it asked for."""
+    """Holds a stepped run. step_ms: CPU time of each step's thread without decodes. decodes: their number."""
 
     played: PlaybackLog
     arrivals: list[MaskArrival] = field(default_factory=list)
@@ -174,7 +174,7 @@ def replay_stepped(
     make: Callable[[Decoder, Clip], SteppedMethod],
     late: int,
 ) -> None:
-    """Play one clip to a new follower; `late`: frames that encoding takes. Adds to `stepped`."""
+    """Play one clip to a new follower, and add to `stepped`. late: latency of encoding, frames."""
     played = stepped.played
     play = len({sent.play for sent in played.sent.values()})
     last_s = max((sent.at_s for sent in played.sent.values()), default=0.0)

@@ -34,7 +34,7 @@ def test_back_and_forth_never_cuts(length: int, count: int) -> None:
     assert all(abs(a - b) == (1 if length > 1 else 0) for a, b in pairwise(order))
 
 
-def test_side_by_side_keeps_size_and_puts_each_thing_into_its_half() -> None:
+def test_side_by_side_keeps_size_and_puts_each_object_into_its_half() -> None:
     both = side_by_side(moving("a"), moving("b", 12, -1.0), 50)
     assert both.name == "a+b"
     assert both.size == SHAPE[::-1]
@@ -56,11 +56,11 @@ def test_every_clip_is_once_left_and_once_right() -> None:
 
 
 def test_one_clip_has_no_neighbour() -> None:
-    with pytest.raises(SystemExit, match="two things need two clips"):
+    with pytest.raises(SystemExit, match="two objects need two clips"):
         pair_neighbours([moving("a")], 10)
 
 
-def test_the_eyes_go_to_and_fro_and_rest_on_the_things() -> None:
+def test_the_gaze_alternates_and_rests_on_the_objects() -> None:
     both = side_by_side(moving("a"), moving("b"), 240)
     found = simulate_gaze(both, FPS, 0.0, 1)
     assert len(found.points_px) == len(found.object_index) == 10 * GAZE_HZ
@@ -72,12 +72,12 @@ def test_the_eyes_go_to_and_fro_and_rest_on_the_things() -> None:
     x = found.points_px[:, 0]
     on = (x >= 80).astype(int)
     assert (on == found.object_index).mean() > 0.97  # all but the second halves of saccades
-    for landing_s, thing in found.saccade_ends:
+    for landing_s, number in found.saccade_ends:
         sample = round(landing_s * GAZE_HZ)
         frame = int(landing_s * FPS)
         px, py = np.round(found.points_px[sample]).astype(int)
-        assert both.objects[thing][frame][py, px]
-        assert found.object_at(landing_s + 1e-6) == thing
+        assert both.objects[number][frame][py, px]
+        assert found.object_at(landing_s + 1e-6) == number
 
 
 def test_gaze_depends_on_seed_and_name_alone() -> None:

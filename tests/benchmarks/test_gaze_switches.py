@@ -1,4 +1,4 @@
-"""What happens when the eyes go to another thing, on hand-made runs."""
+"""Tests the scores of gaze switches on made-up runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.benchmarks.drawn import SHAPE, disc
 
 FPS = 20.0
 LEFT, RIGHT = disc(40, 45, 20), disc(120, 45, 20)
-THINGS = (LEFT, RIGHT)
+OBJECTS = (LEFT, RIGHT)
 COUNT = 80  # 4 s: left 0 to 1 s, right to 2 s, left to 3 s, right to 4 s
 
 
@@ -39,11 +39,11 @@ COUNT = 80  # 4 s: left 0 to 1 s, right to 2 s, left to 3 s, right to 4 s
     ],
 )
 def test_sits_on(mask: Mask | None, expected: int) -> None:
-    assert is_on_object(mask, THINGS) == expected
+    assert is_on_object(mask, OBJECTS) == expected
 
 
 def run_of() -> PlaybackLog:
-    clip = Clip("l+r", (b"",) * COUNT, tuple((thing,) * COUNT for thing in THINGS))
+    clip = Clip("l+r", (b"",) * COUNT, tuple((one,) * COUNT for one in OBJECTS))
     played = PlaybackLog(FPS)
     played.sent = {i: SentFrame(10 + i / FPS, clip, i, 1) for i in range(COUNT)}
     played.dwells = [GazeDwell(1, k % 2, 10.0 + k, 11.0 + k, first=k == 0) for k in range(4)]
@@ -54,12 +54,12 @@ def run_of() -> PlaybackLog:
 
 
 def following(delay_s: float, ids: tuple[int, ...] = (1, 2, 1, 2)) -> list[MaskArrival]:
-    """A mask a frame, of the thing that was looked at `delay_s` before, with an id for each stay."""
+    """Make a mask per frame, of the object that was fixated `delay_s` before, with an id for each stay."""
     out = []
     for i in range(COUNT):
         at_s = i / FPS + 0.001
         stay = min(3, max(0, int(at_s - delay_s)))
-        out.append(MaskArrival(10 + at_s, THINGS[stay % 2], i, 0.0, ids[stay]))
+        out.append(MaskArrival(10 + at_s, OBJECTS[stay % 2], i, 0.0, ids[stay]))
     return out
 
 
@@ -71,7 +71,7 @@ def test_a_quick_one_makes_no_errors() -> None:
     assert found["recalled"] == 1.0
 
 
-def test_a_slow_one_is_on_the_wrong_thing() -> None:
+def test_a_slow_program_is_on_the_wrong_object() -> None:
     found = pool_switches([score_switches(run_of(), following(0.6))])
     assert found["first_right_ms"]["p50"] == pytest.approx(601, abs=1)
     # of the 0.75 s after the reaction window 0.35 s
@@ -90,14 +90,14 @@ def test_one_that_does_not_follow_never_is_right() -> None:
 
 def test_a_change_while_the_eyes_stay_is_a_stray_once_each_time() -> None:
     arrivals = following(0.1)
-    for i in range(52, 56):  # within the third stay, on the left thing
+    for i in range(52, 56):  # within the third stay, on the left object
         arrivals[i] = MaskArrival(arrivals[i].at_s, RIGHT, i, 0.0, 1)
     found = score_switches(run_of(), arrivals)
     assert found.strays == [0, 0, 1, 0]
     assert sum(found.stale) == 4
 
 
-def test_new_names_for_the_same_thing_are_counted() -> None:
+def test_new_ids_of_the_same_object_are_counted() -> None:
     forgotten = pool_switches([score_switches(run_of(), following(0.1, ids=(1, 2, 3, 4)))])
     assert forgotten["recalled"] == 0.0
     arrivals = following(0.1)
@@ -105,7 +105,7 @@ def test_new_names_for_the_same_thing_are_counted() -> None:
     assert score_switches(run_of(), arrivals).renamed == [0, 2, 0, 0]
 
 
-def test_nothing_to_see_is_nothing_to_count() -> None:
+def test_a_run_without_masks_counts_no_switches() -> None:
     found = pool_switches([score_switches(run_of(), [])])
     assert found["stale"] == 0.0
     assert found["elsewhere"] == 1.0
@@ -113,7 +113,7 @@ def test_nothing_to_see_is_nothing_to_count() -> None:
     assert found["recalled"] is None
 
 
-def test_the_timeline_tells_both_what_is_looked_at_and_what_is_shown() -> None:
+def test_the_timeline_has_the_fixated_and_the_covered_object() -> None:
     line = score_switches(run_of(), following(0.1)).timeline
     assert len(line["at_s"]) == COUNT - WARM_UP_FRAMES
     assert set(line["looked_at"]) == {0, 1}

@@ -22,28 +22,28 @@ def result(**more):
     return {**empty, "gpu": gpu_part, "ceiling_tflops": 100.0, **more}
 
 
-def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path, capsys):
+def test_without_a_gpu_it_prints_why_and_writes_nothing(tmp_path, capsys):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     file = tmp_path / "out.json"
     assert __main__.main(["--out", str(file)]) == 1
     assert not file.exists()
-    said = capsys.readouterr().out
-    assert "left out: everything: " in said
-    assert "GPU" in said
+    printed = capsys.readouterr().out
+    assert "left out: everything: " in printed
+    assert "GPU" in printed
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "error"),
     [
         (["--out", "nowhere/x.json"], "--out: there is no folder nowhere"),
         (["--seconds", "0"], "--seconds must be more than 0, got 0.0"),
     ],
 )
-def test_wrong_flags_are_told_before_anything_is_measured(flags, said, capsys):
+def test_wrong_flags_are_refused_before_the_measurement(flags, error, capsys):
     with pytest.raises(SystemExit):
         __main__.main([*flags, "--rehearse"])
-    assert said in capsys.readouterr().err
+    assert error in capsys.readouterr().err
 
 
 def test_a_gate_without_masks_is_left_out(monkeypatch, picture):
@@ -62,7 +62,7 @@ def test_a_gate_without_masks_is_left_out(monkeypatch, picture):
 def test_a_pipeline_without_masks_is_no_figure():
     from benchmarks.gpu.pipeline_latency import measure_pipeline
 
-    with pytest.raises(RuntimeError, match=r"no mask of a look was published in 0 s; give it more --seconds"):
+    with pytest.raises(RuntimeError, match=r"no mask of a gaze sample was published in 0 s; give it more --seconds"):
         measure_pipeline(open_fake(), "fake", 30, 0.001)
 
 
@@ -71,22 +71,22 @@ def test_a_part_that_fails_is_left_out_with_its_reason():
     with run.part("dividing"):
         raise ZeroDivisionError("by nothing\nat all")
     with run.part("the next"):
-        run.add("encoder", "somebody", run.host_ms(lambda: None), "host")
+        run.add("encoder", "another", run.host_ms(lambda: None), "host")
     assert run.result["left_out"] == ["dividing: ZeroDivisionError: by nothing"]
     assert len(run.result["rows"]) == 1
 
 
-def test_what_is_cut_short_is_not_lost(tmp_path):
+def test_an_interrupted_run_keeps_its_results(tmp_path):
     run = __main__.GpuRun("cpu", 2, 1.0)
     run.file = tmp_path / "gpu-x.json"
     with run.part("one"):
-        run.add("encoder", "somebody", [1.0])
+        run.add("encoder", "another", [1.0])
     with pytest.raises(KeyboardInterrupt), run.part("two"):
         raise KeyboardInterrupt
     assert json.loads(run.file.read_text())["rows"][0]["ms"] == 1.0
 
 
-def test_a_row_says_which_share_of_the_ceiling_it_is():
+def test_a_row_has_its_share_of_the_ceiling():
     row = report.timing_row("encoder", "tensorrt", [1.0, 0.9, 5.0], 100.0, "device")
     assert (row["ms"], row["p99_ms"], row["tflops"], row["share"]) == (1.0, 5.0, 77.5, 0.775)
     row = report.timing_row("decoder, 4 prompts", "torch graph", [0.5], None, "device")
@@ -95,7 +95,7 @@ def test_a_row_says_which_share_of_the_ceiling_it_is():
     assert "tflops" not in report.timing_row("frame up", "copy", [0.5], 100.0, "device")
 
 
-def test_targets_are_held_against_what_was_measured():
+def test_targets_are_compared_with_measurements():
     rows = [
         report.timing_row("encoder", "tensorrt", [0.8], 100.0, "device"),
         report.timing_row("encoder", "torch graph", [2.5], 100.0, "device"),
@@ -111,7 +111,7 @@ def test_targets_are_held_against_what_was_measured():
         "encoder, tensorrt": True, "encoder, torch graph": False, "decoder, 1 prompt, tensorrt": None,
         "decoder, 1 prompt, torch graph": None, "gaze to mask p99, 60 fps": True,
     }  # fmt: skip
-    shown = report.format_table(measured)
+    table = report.format_table(measured)
     for part in (
         "96.88",
         "96.9%",
@@ -119,11 +119,11 @@ def test_targets_are_held_against_what_was_measured():
         "target met: encoder, tensorrt",
         "target missed: encoder, torch",
     ):
-        assert part in shown
+        assert part in table
     json.dumps(measured)
 
 
-def test_what_was_left_out_is_shown():
+def test_skipped_parts_are_shown():
     assert "left out: TensorRT: not installed" in report.format_table(result(left_out=["TensorRT: not installed"]))
 
 

@@ -1,4 +1,4 @@
-"""Streaming J&F: tables, properties, and agreement with the acceptance bench where that is at hand."""
+"""Tests streaming J&F: tables, properties, and agreement with the acceptance bench where that is installed."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_mask_of_another_size_is_brought_to_the_truths() -> None:
         ([1.0, 2.0, float("inf")], {"p50": 2.0, "p95": None}),
     ],
 )
-def test_percentiles_count_what_never_came(values: list[float], expected: dict[str, float | None] | None) -> None:
+def test_percentiles_count_missing_values(values: list[float], expected: dict[str, float | None] | None) -> None:
     assert percentiles(values, (50, 95)) == expected
 
 
@@ -119,7 +119,7 @@ def test_percentiles_count_what_never_came(values: list[float], expected: dict[s
 
 @pytest.fixture(scope="module")
 def theirs() -> ModuleType:
-    """The acceptance bench, where it lies beside the repository or where GAZECAST_BENCH says."""
+    """Load the acceptance bench, from beside the repository or from GAZECAST_BENCH."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "bench" / "streaming.py"
     path = Path(os.environ.get("GAZECAST_BENCH", beside))
     if not path.exists():

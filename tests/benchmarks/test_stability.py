@@ -1,4 +1,4 @@
-"""Stability: one for what stays the same share of the thing, whatever the thing does; less for flicker."""
+"""Tests stability: 1 for a mask of the same share of the object, however that moves; less for flicker."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def test_the_truth_is_steady_however_it_moves(seed: int) -> None:
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
-def test_a_still_mask_of_a_still_thing_is_steady_right_or_wrong(seed: int) -> None:
+def test_a_still_mask_of_a_still_object_is_steady_right_or_wrong(seed: int) -> None:
     truth, mask = random_masks(2, seed)
     assert mask_stability(mask, mask, truth, truth) == 1.0
 
 
 @given(x=st.floats(-8, 8), y=st.floats(-6, 6), angle=st.floats(-8, 8), scale=st.floats(0.93, 1.07))
 @settings(max_examples=25, deadline=None)
-def test_the_motion_of_a_rigid_thing_is_found(x: float, y: float, angle: float, scale: float) -> None:
+def test_the_motion_of_a_rigid_object_is_found(x: float, y: float, angle: float, scale: float) -> None:
     before, after = turned(80, 45, 10), turned(80 + x, 45 + y, 10 + angle, scale)
     assert (
         iou(warp_mask(before, estimate_motion(before, after)), after) > 0.9
@@ -60,7 +60,7 @@ def test_a_part_that_moves_along_is_steady_and_flicker_is_not() -> None:
     assert max(v for v in stuck if v is not None) < 0.9
 
 
-def test_something_and_nothing() -> None:
+def test_a_mask_and_no_mask() -> None:
     truth, mask = disc(60, 45, 20), disc(62, 45, 18)
     assert mask_stability(EMPTY, mask, truth, truth) == 0.0
     assert mask_stability(mask, EMPTY, truth, truth) == 0.0
@@ -68,7 +68,7 @@ def test_something_and_nothing() -> None:
 
 
 @pytest.mark.parametrize("pair", [(EMPTY, disc(60, 45, 20)), (disc(60, 45, 20), EMPTY), (EMPTY, EMPTY)])
-def test_an_unseen_thing_has_no_motion(pair: tuple[Mask, Mask]) -> None:
+def test_an_unseen_object_has_no_motion(pair: tuple[Mask, Mask]) -> None:
     np.testing.assert_array_equal(estimate_motion(*pair), np.eye(2, 3, dtype=np.float32))
 
 

@@ -1,4 +1,4 @@
-"""The tracker stepped through a clip: how late keyframes are, and that the parts named can be turned off."""
+"""Tests stepping the tracker through a clip: the age of keyframes, and that each part can be disabled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FPS = 24.0
 
 
 class Noting:
-    """A follower that only writes down what it was given."""
+    """A follower that only records its input."""
 
     def __init__(self, wants: bool = True) -> None:
         self.wants = wants
@@ -77,7 +77,7 @@ def test_a_keyframe_is_as_late_as_encoding_takes(clip: Clip, late: int, ages: li
     assert len(follower.samples) == int(11 / FPS * 200) + 1 == len(out.played.gaze_s)
 
 
-def test_what_is_not_wanted_is_not_encoded(clip: Clip) -> None:
+def test_frames_that_are_not_wanted_are_not_encoded(clip: Clip) -> None:
     follower = Noting(wants=False)
     stepped(clip, lambda decoder, clip: follower, 1)
     assert follower.ages == [None] * 12
@@ -132,7 +132,7 @@ def test_every_ablation_is_a_setting_that_differs_from_the_default(name: str) ->
     assert without(ABLATIONS[name], name) != TrackerSettings()
 
 
-def test_an_ablation_of_nothing_known_is_refused() -> None:
+def test_an_ablation_of_an_unknown_part_is_refused() -> None:
     with pytest.raises(SettingsError, match="without magic: unknown setting"):
         without({"choice.magic": 0}, "magic")
 

@@ -1,4 +1,4 @@
-"""The benchmark's own loop on a fake engine over real sockets, and that its figures can be written and drawn."""
+"""Tests the benchmark on a fake engine over real sockets, and that its results can be written and drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FPS = 24.0
 FAKE = f"{sys.executable} -m realtime run --engine fake --source {{source}} --publish {{publish}}"
 
 
-def measured(program: MeasuredProgram, clip: Clip, ready_s: float = 60.0) -> tuple[object, ...]:
+def measured(program: MeasuredProgram, clip: Clip, ready_s: float = 300.0) -> tuple[object, ...]:
     return measure_program(program, [clip], {clip.name: simulate_gaze(clip, FPS, 2.0, 1)}, FPS, 1, ready_s)
 
 
@@ -34,7 +34,7 @@ def clip() -> Clip:
 
 def test_a_program_is_played_to_and_scored_over_real_sockets(clip: Clip) -> None:
     played, arrivals = measure_program(
-        CommandProgram(FAKE), [clip], {clip.name: simulate_gaze(clip, FPS, 2.0, 1)}, FPS, 1, 60.0
+        CommandProgram(FAKE), [clip], {clip.name: simulate_gaze(clip, FPS, 2.0, 1)}, FPS, 1, 300.0
     )
     found = score_playback(played, arrivals)
     assert found.unknown == (0, 0)
@@ -45,21 +45,21 @@ def test_a_program_is_played_to_and_scored_over_real_sockets(clip: Clip) -> None
 
 def test_the_disc_is_scored_as_any_program(clip: Clip) -> None:
     played, arrivals = measure_program(
-        DiscProgram(15), [clip], {clip.name: simulate_gaze(clip, FPS, 0.0, 1)}, FPS, 1, 30.0
+        DiscProgram(15), [clip], {clip.name: simulate_gaze(clip, FPS, 0.0, 1)}, FPS, 1, 300.0
     )
     found = score_playback(played, arrivals)
     assert found.unknown == (0, 0)
     assert found.jf > 0.6
 
 
-def test_a_program_that_ends_is_told_of_with_its_last_words(clip: Clip) -> None:
+def test_a_program_that_ends_is_reported_with_its_last_words(clip: Clip) -> None:
     with pytest.raises(NoMasksError, match=r"(?s)ended before its first mask.*nonsense is no setting"):
         measured(CommandProgram(f"{sys.executable} -c \"import sys; sys.exit('nonsense is no setting')\""), clip)
 
 
 def test_a_program_without_masks_is_given_up(clip: Clip) -> None:
     with pytest.raises(NoMasksError, match="no mask within 0 s"):
-        measured(CommandProgram(f'{sys.executable} -c "import time; time.sleep(60)"'), clip, ready_s=0.0)
+        measured(CommandProgram(f'{sys.executable} -c "import time; time.sleep(600)"'), clip, ready_s=0.0)
 
 
 def a_fit(jf: float) -> dict[str, object]:
@@ -102,7 +102,7 @@ def test_every_figure_is_drawn_from_its_json(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_tables_tell_what_is_not_known() -> None:
+def test_tables_mark_unknown_values() -> None:
     text = streaming.table(RESULTS)
     assert "| gazecast | 0.6 |" in text
     assert "200 / -" in text
@@ -110,7 +110,7 @@ def test_tables_tell_what_is_not_known() -> None:
     assert "| y | 0.6 |  |" in tracker_ablation.table(RESULTS)
 
 
-def test_nothing_to_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_work_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["streaming", "--out", str(tmp_path / "none.json")])
     with pytest.raises(SystemExit, match="nothing to do"):
         streaming.main()

@@ -1,6 +1,6 @@
 """A small stand-in for TensorRT and for a GPU: plans are ONNX files that ONNX Runtime runs in host memory.
 
-It is as strict as the real ones where that is easy to forget: work on a stream is done only when somebody waits for it,
+It is as strict as the real ones where that is easy to forget: work on a stream is done only when it is waited for,
 a context needs its scratch memory and all its addresses, and nothing can be recorded that has not run before.
 `test_tensorrt_interface.py` holds its names, parameters and enumerations against TensorRT-RTX's own.
 """
@@ -296,7 +296,7 @@ class ICudaEngine:
 class IExecutionContext:
     """capturable: the result of `is_stream_capturable`. fails: the log's line when the next run fails.
 
-    grumbles: what it says when one is made.
+    grumbles: the warning when one is made.
     """
 
     made: list[IExecutionContext] = []  # noqa: RUF012 - a register on purpose

@@ -169,13 +169,13 @@ def test_a_packed_mask_is_restored(mask):
 
 def test_every_block_is_found_once(blocks):
     encoder, decoder = open_fake()
-    told = []
-    found = run_to_end(generate_masks(decoder, encoder.encode(blocks), FEW), told.append)
+    steps = []
+    found = run_to_end(generate_masks(decoder, encoder.encode(blocks), FEW), steps.append)
     for box in BLOCKS:
         truth = box_mask(box, blocks.shape[:2])
         assert sum(iou(each.mask, truth) > 0.8 for each in found) == 1, box
-    assert [step.done for step in told] == list(range(8, 65, 8))
-    assert {step.total for step in told} == {64}
+    assert [step.done for step in steps] == list(range(8, 65, 8))
+    assert {step.total for step in steps} == {64}
     scores = [each.predicted_iou for each in found]
     assert scores == sorted(scores, reverse=True)
     assert min(scores) > 0.88

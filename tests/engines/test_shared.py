@@ -1,4 +1,4 @@
-"""Who may not wait goes first, and only one is inside at a time."""
+"""Tests that foreground calls go first, and that calls do not overlap."""
 
 import threading
 
@@ -7,7 +7,7 @@ from tests.realtime.waiting import eventually
 
 
 class Slow:
-    """Notes who is inside; each call lasts until it is let go."""
+    """A decoder that records its calls; each lasts until its gate is opened."""
 
     info = None
 

@@ -351,7 +351,7 @@ def test_memory_is_the_first_that_works_or_the_one_that_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (7,), (1, 1)])
-def test_somebodys_memory_is_taken_if_it_is_packed(shape):
+def test_foreign_memory_is_used_if_it_is_packed(shape):
     array = np.zeros(shape, np.float32)
     described = {"shape": shape, "typestr": "<f4", "data": (256, False), "version": 3}
     for strides in (None, array.strides):

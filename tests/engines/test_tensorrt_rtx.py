@@ -233,28 +233,28 @@ def test_a_gpu_unknown_to_rtx_reports_the_package_to_install(library):
 
 
 def test_the_build_can_be_stopped(library, store):
-    told: list[int] = []
+    reported: list[int] = []
 
     def steps(done: int, total: int, text: str) -> None:
-        told.append(done)
+        reported.append(done)
         if done > 300:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         build_plan(library, store.typed_file(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"), steps=steps)
-    assert told == sorted(told)
-    assert told[-1] < 1000
+    assert reported == sorted(reported)
+    assert reported[-1] < 1000
 
 
 @pytest.fixture
-def heard():
-    """Signals are heard, also where the suite runs in a shell's background."""
+def signals():
+    """Enable signals also where the suite runs in a shell's background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("signals")
 def test_ctrl_c_stops_a_build_and_is_not_lost_in_it(library, store, capfd):
     def steps(done: int, total: int, text: str) -> None:
         if done > 300 and not sent:
@@ -269,14 +269,14 @@ def test_ctrl_c_stops_a_build_and_is_not_lost_in_it(library, store, capfd):
 
 
 def test_progress_goes_to_its_end(library, store):
-    told: list[int] = []
+    reported: list[int] = []
     build_plan(
         library, store.typed_file(DECODERS[0], "f16"), "f16", targets=targets(library, "f16"),
-        steps=lambda done, total, text: told.append(done),
+        steps=lambda done, total, text: reported.append(done),
     )  # fmt: skip
-    assert told == sorted(told)
-    assert len(told) > 20
-    assert told[-1] == 1000
+    assert reported == sorted(reported)
+    assert len(reported) > 20
+    assert reported[-1] == 1000
 
 
 def test_a_missing_gpu_is_reported_in_one_line(weights_folder, engine_cache):

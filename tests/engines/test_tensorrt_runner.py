@@ -99,7 +99,7 @@ def test_encoding_and_decoding_have_streams_of_their_own(opened, picture):
 def test_once_open_nothing_is_allocated_and_everything_is_launched(opened, picture):
     encoder, decoder, device = opened()
     before = dict(device.counts)
-    for count in (1, 2, 3, 4, 5):  # looks, and votes on them
+    for count in (1, 2, 3, 4, 5):  # fixations, and votes on them
         decoder.decode(encoder.encode(picture), [CLICK] * count)
     after = device.counts
     assert {name: after[name] - before.get(name, 0) for name in ("allocate", "pinned", "record")} == {
@@ -280,14 +280,14 @@ def test_the_progress_of_a_build_is_reported_and_may_stop_it(opened, tmp_path, w
     class Report:
         def __init__(self) -> None:
             self.lines: list[str] = []
-            self.told: list[tuple[int, int, str]] = []
+            self.reported: list[tuple[int, int, str]] = []
             self.stop_at = 2000
 
         def __call__(self, line: str) -> None:
             self.lines.append(line)
 
         def steps(self, done: int, total: int, text: str) -> None:
-            self.told.append((done, total, text))
+            self.reported.append((done, total, text))
             if done >= self.stop_at:
                 raise KeyboardInterrupt
 
@@ -298,10 +298,10 @@ def test_the_progress_of_a_build_is_reported_and_may_stop_it(opened, tmp_path, w
     settings = EngineSettings("tensorrt", cache_dir=tmp_path)
     graph = DecoderGraph.of(Letterbox(*FRAME, picture_side=SIDE), 1, 2, False)
     tensorrt.build_plans(settings, store, [graph], force=False)
-    shares = [done for done, _, _ in report.told]
+    shares = [done for done, _, _ in report.reported]
     assert shares == sorted(shares)
     assert (shares[0] > 0, shares[-1]) == (True, 1000)
-    assert report.told[0][1:] == (1000, graph.name)
+    assert report.reported[0][1:] == (1000, graph.name)
     assert any("building decoder" in line and "Fake 9000" in line for line in report.lines)
     report.stop_at = 500
     with pytest.raises(KeyboardInterrupt):

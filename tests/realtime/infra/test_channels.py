@@ -13,7 +13,7 @@ def test_the_newest_value_replaces_an_unread_one_that_is_counted():
 
 def test_get_waits_for_a_value_from_another_thread():
     slot, got = Latest(), []
-    reader = threading.Thread(target=lambda: got.append(slot.get(10)))
+    reader = threading.Thread(target=lambda: got.append(slot.get(60)))
     reader.start()
     slot.put("a")
     reader.join(60)
