@@ -80,23 +80,20 @@ def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    about = "make a video, a table of looks, a labelled data set, a bag of ROS 2"
-    parser = add_parser(verbs, "export", _export, about)
+    parser = add_parser(verbs, "export", _export, "make a video, a table of looks, a labelled data set, a bag of ROS 2")
     parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
     for name, (ending, metavar, text) in _EXPORTS.items():
         text = f"{text}; default NAME{ending}"
         parser.add_argument(f"--{name}", nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
     parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
                         "each so many seconds (default 1); 0 for all")  # fmt: skip
-    parser.add_argument(
-        "--sa1b", action="store_true", help="with --coco, also one JSON of SA-1B's form for each picture"
-    )
+    parser.add_argument("--sa1b", action="store_true", help="with --coco, also one JSON of SA-1B's form for "
+                        "each picture")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace what is there")
 
 
 def _add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    about = "draw a recording: latencies, states, objects, where the gaze was"
-    parser = add_parser(verbs, "plot", _plot, about)
+    parser = add_parser(verbs, "plot", _plot, "draw a recording: latencies, states, objects, where the gaze was")
     parser.add_argument("file", type=Path, help="what `run --record` wrote")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")
     parser.add_argument("--force", action="store_true", help="replace what is there")

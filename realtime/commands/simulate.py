@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `simulate` to the verbs of `gazecast`."""
-    about = "be a Pupil-compatible eye tracker that plays a video and a gaze"
-    parser = add_parser(verbs, "simulate", _simulate, about)
+    parser = add_parser(verbs, "simulate", _simulate, "be a Pupil-compatible eye tracker that plays a video and a gaze")
     content = parser.add_mutually_exclusive_group(required=True)
     content.add_argument("--video", type=Path, metavar="V", help="a video file or a folder of pictures")
     content.add_argument("--targets", type=int, choices=(5, 9), help="calibration targets instead, which the eyes "

@@ -60,11 +60,9 @@ def draw_report(result: DemoResult, played: DemoInput, out: Path, console: Conso
             writer.write(draw_overlay(image, message), message.frame.timestamp - start_s)
             on_progress(done)
             if (name := chosen.get(message.frame.index)) is not None:
-                at_s = clip_second(one, frames, clip.fps)
-                picture = draw_overlay(image, message, label=False)
-                shots.append(
-                    figures.FigureFrame(picture, name, at_s, message.state, message.confidence, message.carried_ms)
-                )
+                picture, at_s = draw_overlay(image, message, label=False), clip_second(one, frames, clip.fps)
+                shot = picture, name, at_s, message.state, message.confidence, message.carried_ms
+                shots.append(figures.FigureFrame(*shot))
     shots.sort(key=lambda shot: shot.at_s)
     paths = [writer.path, out / "contact-sheet.png", out / "latency.png"]
     _write(paths[1], figures.draw_contact_sheet(shots, "gazecast demo: the object at the gaze, and its mask"))

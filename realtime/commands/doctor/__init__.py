@@ -9,8 +9,7 @@ from realtime.commands.config_flags import Verbs, add_parser
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `doctor` to the verbs of `gazecast`."""
-    about = "say what this machine can run, and what to install for more"
-    parser = add_parser(verbs, "doctor", _examine, about)
+    parser = add_parser(verbs, "doctor", _examine, "say what this machine can run, and what to install for more")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 

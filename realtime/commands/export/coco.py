@@ -75,9 +75,8 @@ def _write_dataset(
 ) -> list[str]:
     keys = select_masks(report_times(read_mask_events(recording), on_time), labels, targets.every_s)
     if not keys:
-        raise RecordingError(
-            f"{recording.path} holds no mask to export: nothing was looked at, or all of it is dropped"
-        )
+        reason = "nothing was looked at, or all of it is dropped"
+        raise RecordingError(f"{recording.path} holds no mask to export: {reason}")
     categories = list_categories(keys.values(), labels)
     kinds, info = list(categories.values()), _describe(recording)
     (folder / IMAGES).mkdir()
