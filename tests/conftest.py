@@ -17,7 +17,7 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 THREADS_S = 45.0
-HANG_S = 900.0
+HANG_S = 1200.0
 """Limit of one test, and of the end of the run, for hangs that the timeout of pytest-timeout cannot interrupt."""
 _stderr = sys.stderr
 

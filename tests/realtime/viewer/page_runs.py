@@ -21,7 +21,7 @@ from tests.realtime.viewer.page_pixels import find_red, point_at_red, point_at_r
 from tests.realtime.waiting import eventually
 
 CAMERA = (320, 240)
-SAMPLING_S = 120
+SAMPLING_S = 180
 
 
 class AddressView:

@@ -22,7 +22,7 @@ from tests.realtime.waiting import eventually
 
 pytestmark = [
     pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1000),  # each of several samplings may take `page_runs.SAMPLING_S`
 ]
 IOU = 0.8
 

@@ -8,10 +8,9 @@ from tests.realtime import scene
 from tests.realtime.viewer.page_pixels import page_position
 from tests.realtime.viewer.page_runs import CAMERA, measure_overlaps, open_with_camera, serve_run, wait_for_mask
 
-pytestmark = [
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
+)
 NOTE = "document.getElementById('start-note').textContent"
 
 

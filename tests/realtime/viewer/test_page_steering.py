@@ -8,10 +8,9 @@ from tests.realtime.viewer.page_pixels import page_position, read_page
 from tests.realtime.viewer.page_runs import serve_run
 from tests.realtime.waiting import eventually
 
-pytestmark = [
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
+)
 TARGET = "gazecast.state.latest?.header.target"
 
 

@@ -17,10 +17,9 @@ from tests.realtime.viewer.page_pixels import point_at_red
 from tests.realtime.viewer.page_runs import open_with_camera, serve_run, wait_for_mask
 from tests.realtime.waiting import eventually
 
-pytestmark = [
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
+)
 NOTICE = "document.getElementById('notice').textContent"
 IS_MARKED = "!document.getElementById('record-mark').hidden"
 IS_NAMING = "document.activeElement.matches('#objects input')"

@@ -14,10 +14,9 @@ from tests.realtime.recording import looked
 from tests.realtime.recording.looked import run
 from tests.realtime.waiting import eventually
 
-pytestmark = [
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason="no Chromium; .ci/setup or apt-get install chromium brings it"
+)
 FIRST, SECOND = range(20, 50), range(50, 60)
 """Numbers of the frames with object 1, and with object 2."""
 IS_IDLE = "!gazecast.player.inFlight && !gazecast.player.next"
