@@ -17,6 +17,7 @@ import pytest
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import SourceError, TransportError
+from realtime.simulation import device, encoded_frames
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime.sources.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually
@@ -25,7 +26,8 @@ HOST = "127.0.0.1"
 
 
 @pytest.fixture
-def simulate(tmp_path: Path) -> Iterator[Callable[..., SimulatedTracker]]:
+def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SimulatedTracker]]:
+    monkeypatch.setattr(device, "_MAX_LATE_S", 1000.0)  # a busy machine does not shift the timeline
     running: list[SimulatedTracker] = []
 
     def begin(video: Path | None = None, trace: str | None = None, **options: Any) -> SimulatedTracker:
@@ -184,9 +186,7 @@ def test_wandering_gaze_has_its_rate_its_blinks_and_its_noise(simulate: Callable
 def test_clip_too_large_to_keep_is_encoded_again(
     simulate: Callable[..., SimulatedTracker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.simulation import encoded_frames as module
-
-    monkeypatch.setattr(module, "CACHE_BYTES", 1000)
+    monkeypatch.setattr(encoded_frames, "CACHE_BYTES", 1000)
     simulator = simulate()
     with Listener(simulator, "frame.world") as listener:
         simulator.start()
@@ -199,9 +199,7 @@ def test_clip_too_large_to_keep_is_encoded_again(
 
 
 def test_clip_that_goes_away_ends_it_with_our_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from realtime.simulation import encoded_frames as module
-
-    monkeypatch.setattr(module, "CACHE_BYTES", 10)
+    monkeypatch.setattr(encoded_frames, "CACHE_BYTES", 10)
     path = make_video(tmp_path / "clip.mp4", 4)
     simulator = SimulatedTracker(path, port=0)
     path.unlink()

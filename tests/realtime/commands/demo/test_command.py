@@ -79,4 +79,4 @@ def test_the_pipelines_own_errors_come_through(tmp_path: Path) -> None:
             None, FAKE | {"source": "pupil://127.0.0.1:1", "publish": {"endpoint": f"tcp://127.0.0.1:{port}"}}
         )
         with RunProcess(config, ProgressReporter()) as host, pytest.raises(DemoError, match=str(port)):
-            host.wait_until_ready(30)
+            host.wait_until_ready(300)
