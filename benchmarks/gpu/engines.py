@@ -172,15 +172,15 @@ def measure_copies(run: GpuRun) -> None:
 
 def measure_engines(run: GpuRun, store: GraphStore, pictures: Path | None) -> None:
     """Measure the acceptance check, latencies, memory and the whole pipeline, for every engine that runs here."""
-    looked_at = _pictures(run, pictures) if run.result["weights"] == "MobileSAM" else []
+    images = _pictures(run, pictures) if run.result["weights"] == "MobileSAM" else []
     if run.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     for by, opener in _openers(run, store).items():
         with run.part(f"engine {by}"):
             encoder, decoder = opener(FRAME)
-            if looked_at:
-                _gate(run, store, by, (encoder, decoder), looked_at)
+            if images:
+                _gate(run, store, by, (encoder, decoder), images)
             _times(run, by, encoder, decoder)
             if run.device == "cuda":
                 free, total = torch.cuda.mem_get_info()

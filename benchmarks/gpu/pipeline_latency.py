@@ -100,12 +100,12 @@ def disc_center(index: float) -> tuple[int, int]:
 
 def measure_pipeline(engine: tuple[Encoder, Decoder], by: str, fps: int, seconds: float) -> dict[str, Any]:
     """Measure the latencies at one rate; the first fifth is not counted."""
-    shown, start_ns = render_frames(), now_ns()
+    pictures, start_ns = render_frames(), now_ns()
     step = 30 / fps  # the disc moves as fast at every rate
 
     def frame(index: int) -> Frame:
         at_ns = now_ns()
-        return Frame(shown[int(index * step) % PICTURES], index, (at_ns - start_ns) / 1e9, at_ns, at_ns)
+        return Frame(pictures[int(index * step) % PICTURES], index, (at_ns - start_ns) / 1e9, at_ns, at_ns)
 
     def gaze(index: int) -> GazeSample:
         at_ns = now_ns()

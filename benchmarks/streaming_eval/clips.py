@@ -19,7 +19,7 @@ FOLLOW_FRAMES = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """jpegs: the frames. things: for every object that may be fixated, an (H, W) bool mask a frame."""
+    """Holds a clip. jpegs: the frames. objects: for every object that may be fixated, an (H, W) bool mask a frame."""
 
     name: str
     jpegs: tuple[bytes, ...]

@@ -145,7 +145,7 @@ def _switches(part: dict[str, Any]) -> Any:
 def _sat(line: dict[str, Any], k: int) -> str:
     if line["sits_on"][k] < 0:
         return "neither"
-    return "the thing looked at" if line["sits_on"][k] == line["looked_at"][k] else "the other thing"
+    return "the fixated object" if line["sits_on"][k] == line["looked_at"][k] else "the other object"
 
 
 def _late(part: dict[str, Any]) -> Any:

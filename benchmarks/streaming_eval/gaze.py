@@ -29,7 +29,7 @@ Points = NDArray[np.float64]
 class SimulatedGaze:
     """The gaze of one clip.
 
-    points_px: (N, 2), one every 1 / GAZE_HZ s. thing: (N,) the fixated object; during a saccade still the old one.
+    points_px: (N, 2), one every 1 / GAZE_HZ s. object_index: (N,) the fixated object; in a saccade still the old one.
     saccade_ends: (seconds, object) of every saccade's end, the first at 0.
     """
 
@@ -82,15 +82,15 @@ def simulate_gaze(clip: Clip, fps: float, noise_px: float, seed: int) -> Simulat
     wander = np.zeros((count, 2))
     for k in range(1, count):
         wander[k] = 0.9 * wander[k - 1] + push[k]
-    points, thing, landings = paths[0], np.zeros(count, np.int64), [(0.0, 0)]
+    points, numbers, landings = paths[0], np.zeros(count, np.int64), [(0.0, 0)]
     if len(paths) > 1:
-        points, thing, landings = _alternating(paths, rng)
+        points, numbers, landings = _alternating(paths, rng)
     points = np.clip(points + bias + wander, 0, np.array(clip.size) - 1)
-    return SimulatedGaze(points, thing, tuple(landings))
+    return SimulatedGaze(points, numbers, tuple(landings))
 
 
 def _sampled(path: Points, count: int, fps: float) -> Points:
-    """A path of one point a frame at GAZE_HZ; jumps of the eyes are not smeared over a frame."""
+    """Resample a path of one point a frame to GAZE_HZ; saccades are not smeared over a frame."""
     at = np.minimum(np.arange(count) / GAZE_HZ * fps, len(path) - 1)
     before = at.astype(int)
     after = np.minimum(before + 1, len(path) - 1)
@@ -109,7 +109,7 @@ def _alternating(
     """
     count = len(paths[0])
     here = int(rng.integers(len(paths)))
-    points, thing = paths[here].copy(), np.full(count, here)
+    points, numbers = paths[here].copy(), np.full(count, here)
     landings = [(0.0, here)]
     start = int(rng.uniform(*DWELL_S) * GAZE_HZ)
     while start < count:
@@ -122,7 +122,7 @@ def _alternating(
         span = slice(start, start + len(s))
         points[span] = paths[here][span] * (1 - eased) + paths[there][span] * eased
         if land < count:
-            points[land:], thing[land:] = paths[there][land:], there
+            points[land:], numbers[land:] = paths[there][land:], there
             landings.append((land / GAZE_HZ, there))
         here, start = there, land + int(rng.uniform(*DWELL_S) * GAZE_HZ)
-    return points, thing, landings
+    return points, numbers, landings

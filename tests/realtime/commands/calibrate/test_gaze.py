@@ -216,7 +216,7 @@ def test_run_publishes_corrected_gaze_with_its_radius(clip, made, tmp_path):
                     steady.append(message)
                 return len(steady) >= 40
 
-            eventually(has_enough_masks, "masks", 600)
+            eventually(has_enough_masks, "masks", 300)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
