@@ -1,4 +1,4 @@
-"""Every Python block of the API's page runs as it stands, with the engine that needs no weights."""
+"""Tests that every Python block of the API's page runs unchanged, with the engine that needs no weights."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ OUTPUT = {
     "except GazecastError": r"uint8 and shape \(height, width, 3\), got float32 \(240, 320\)",
     "Requester(": r"no run there: ",
 }
-"""What a block that has this text must print."""
+"""Text in a block -> what the block must print."""
 
 
 def python_blocks(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command starts only where its packages are its own."""
+"""Tests that the command starts only when the imported packages are its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUN = "import sys; sys.path[:0] = sys.argv[1:]; import gazecast; sys.exit(gazeca
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder with the packages' `__init__` and an entry point that stands for the command's."""
+    """Make a folder with the packages' `__init__` and an entry point in place of the command's."""
     site = tmp_path / "site"
     for name in PACKAGES:
         (site / name).mkdir(parents=True)

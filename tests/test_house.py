@@ -62,7 +62,7 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_heavy_libraries_are_imported_in_their_homes_only() -> None:
-    """Which of our packages may import which is a contract in pyproject.toml, for `lint-imports`."""
+    """The imports between our packages are a contract in pyproject.toml, for `lint-imports`."""
     for path in modules():
         here = path.relative_to(ROOT).as_posix()
         for name, line in imports(path):

@@ -1,4 +1,4 @@
-"""Weights, pictures and opened engines, shared by the whole session: opening is slow, using is not."""
+"""Provides weights, pictures and opened engines for the whole session, because opening is slow."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ import pytest
 from engines import Decoder, Encoder, EngineSettings, EngineUnavailable, Image, ModelError, load, weights
 
 FRAME = (320, 180)
-"""(width, height) of the pictures most tests use: small, and 16:9 as most cameras."""
+"""(width, height) of the pictures of most tests: small, and 16:9 as most cameras."""
 
 
 @pytest.fixture(scope="session")
 def one_surrounding() -> Iterator[None]:
-    """What lies round a picture is recorded from one picture instead of three: three encodes less for every graph.
+    """Record the surroundings of a picture from one picture instead of three: fewer encodes for every graph.
 
-    Near enough for whatever is tried here; `test_models` tries how near three come.
+    Accurate enough for these tests; `test_models` measures the accuracy of three.
     """
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ImportError):
         patch.setattr("engines.models.padding_constants.PICTURES", 1)
@@ -42,7 +42,7 @@ def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def picture() -> Image:
-    """Coloured shapes on a wavy ground."""
+    """Draw coloured shapes on a wavy ground."""
     rng = np.random.default_rng(7)
     width, height = FRAME
     ground = cv2.resize(rng.integers(60, 200, (9, 16, 3)).astype(np.uint8), FRAME, interpolation=cv2.INTER_CUBIC)
@@ -61,7 +61,7 @@ def sam(weights_folder: Path):
 
 @pytest.fixture(scope="session")
 def stock(weights_folder: Path):
-    """The published graphs in ONNX Runtime: a reference from outside this project."""
+    """Open the published graphs in ONNX Runtime, as a reference from outside this project."""
     ort = pytest.importorskip("onnxruntime")
     files = [weights_folder / name for name in ("encoder.onnx", "sam.onnx")]
     if not all(file.is_file() for file in files):
@@ -81,7 +81,7 @@ ENGINES = {
 
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest, engine_cache: Path) -> Iterator[tuple[Encoder, Decoder]]:
-    """Every backend that can run here."""
+    """Open every backend that can run here."""
     from dataclasses import replace
 
     settings = replace(ENGINES[request.param], cache_dir=engine_cache)

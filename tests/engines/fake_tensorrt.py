@@ -379,7 +379,7 @@ class Runtime:
 
 
 class Trt:
-    """The module."""
+    """A stand-in for the module."""
 
     __version__ = "11.4.0"
     ILogger, IProgressMonitor, Builder, OnnxParser, Runtime = ILogger, IProgressMonitor, Builder, OnnxParser, Runtime

@@ -8,7 +8,7 @@ from engines.acceptance import THRESHOLDS, assess_comparison
 
 @dataclass(frozen=True)
 class Found:
-    """The fields of a `EngineComparison`, which needs torch."""
+    """Holds the fields of an `EngineComparison`, which needs torch."""
 
     best: float = 0.99
     chosen: float = 0.99

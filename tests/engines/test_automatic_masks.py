@@ -1,4 +1,4 @@
-"""Everything in a picture: parts against SAM's own code where it has them, the whole on the fake and on MobileSAM."""
+"""Tests automatic masks: parts against SAM's own code, the whole on the fake engine and on MobileSAM."""
 
 import importlib.util
 from dataclasses import replace
@@ -21,12 +21,12 @@ from engines.fake import open_fake
 
 FEW = AutomaticSettings(points_per_side=8)
 BLOCKS = ((20, 30, 60, 40), (110, 20, 40, 90), (30, 100, 50, 40))
-"""x, y, width, height of what is in the picture."""
+"""x, y, width, height of the blocks in the picture."""
 
 
 @pytest.fixture(scope="module")
 def blocks():
-    """Three plain blocks of different colours on a grey ground, 200 x 160."""
+    """Draw three plain blocks of different colours on a grey ground, 200 x 160."""
     image = np.full((160, 200, 3), 128, np.uint8)
     for (x, y, width, height), colour in zip(BLOCKS, ((40, 40, 220), (210, 60, 30), (40, 200, 60)), strict=True):
         image[y : y + height, x : x + width] = colour
@@ -35,7 +35,7 @@ def blocks():
 
 @pytest.fixture(scope="module")
 def amg():
-    """segment-anything's own small functions; the package itself wants torchvision, this file of it does not."""
+    """Load segment-anything's small functions; the package needs torchvision, this file of it does not."""
     pytest.importorskip("torch")
     package = importlib.util.find_spec("segment_anything")
     if package is None or not package.submodule_search_locations:
@@ -292,7 +292,7 @@ def test_settings_that_cannot_be_are_refused(field, value):
 
 
 class Plain:
-    """MobileSAM's modules as an engine, as they are: no graph is built for a test."""
+    """An engine of MobileSAM's modules, so that no graph is built for a test."""
 
     def __init__(self, reference):
         self.reference = reference

@@ -38,7 +38,7 @@ def test_pictures_are_cut_from_the_middle(shape):
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Synthetic scenes: discs and boxes, enough for the gate's points to find objects."""
+    """Draw scenes of discs and boxes, enough for the points of the acceptance check to find objects."""
     rng = np.random.default_rng(3)
     out = []
     for _ in range(2):

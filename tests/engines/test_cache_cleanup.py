@@ -1,4 +1,4 @@
-"""The cache does not grow for ever, and nothing goes that is in use or dear."""
+"""Tests that the cache is bounded, and that nothing is removed that is in use or expensive."""
 
 import os
 
@@ -13,7 +13,7 @@ KEY = {"model": "m", "weights": "abc", "graphs": str(GRAPH_VERSION), "format": "
 
 
 def kept(root, shape, *, size=1000, idle_s=2 * FRESH_S, suffix=".onnx", **more):
-    """A finished file of the cache, last used so long before NOW."""
+    """Write a finished file of the cache, last used so long before NOW."""
     key = {**KEY, "shape": shape, **more}
     file = cache.file_path(root, f"m-{shape}", key, suffix)
     file.write_bytes(bytes(size))

@@ -1,4 +1,4 @@
-"""What every engine must do, asked of every engine that can run here."""
+"""Tests the contract of engines, on every engine that can run here."""
 
 import threading
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The fake engine: its masks follow the picture, its prompts count, and it keeps the contract of the seam."""
+"""Tests the fake engine: masks follow the picture, prompts count, and it keeps the contract of engines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GREY, RED, GREEN, BLUE = (90, 90, 90), (40, 40, 210), (40, 190, 40), (220, 80, 4
 
 
 def scene(width: int = 320, height: int = 240) -> np.ndarray:
-    """Grey noise with a red disc, a green rectangle of the same size twice, and a blue bar, BGR."""
+    """Draw grey noise with a red disc, two equal green rectangles, and a blue bar, BGR."""
     image = np.empty((height, width, 3), np.uint8)
     image[:] = GREY
     rows, columns = np.ogrid[:height, :width]

@@ -1,4 +1,4 @@
-"""What is imported when; and settings."""
+"""Tests when libraries are imported, and settings."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Our networks against references from outside this project."""
+"""Tests our networks against references from outside this project."""
 
 import sys
 import types
@@ -56,7 +56,7 @@ def stock_decode(stock, embedding, prompt: Prompt):
 
 
 def spread(values, rows, columns):
-    """(R * C', 256) of the decoder's grid to (4096, 256): every token what its block is."""
+    """Expand (R * C', 256) of the decoder's grid to (4096, 256): every token is that of its block."""
     down, across = (torch.tensor(np.diff(block_edges(tokens))) for tokens in (rows, columns))
     blocks = values.view(len(down), len(across), 256)
     return blocks.repeat_interleave(down, 0).repeat_interleave(across, 1).reshape(4096, 256)
@@ -103,7 +103,7 @@ def test_a_mask_prompt_is_the_published_one(sam, stock, embedding, keys):
     [*((name, 36, 64) for name in PROMPTS), ("points", 64, 64), ("click", 64, 40), ("box and point", 18, 33)],
 )
 def test_the_fast_decoder_is_the_plain_one(sam, keys, name, rows, columns):
-    """Where all tokens of a block of padding are the same, looking at the block by its weight is looking at all."""
+    """Where all tokens of a block of padding are equal, attention to the block by its weight is attention to all."""
     blocks = DecoderBlocks(rows, columns)
     few = blocks(keys.view(1, 64, 64, 256)).reshape(-1, 256)
     fast = FastDecoder(sam.prompt_encoder, sam.mask_decoder, rows, columns)
@@ -197,7 +197,7 @@ def test_recorded_surroundings_stand_for_the_padding(sam, height, width, monkeyp
 
 
 def published_tiny_vit_state(seed: int = 3) -> dict:
-    """A made-up mobile_sam.pt: the published names, batch norms unfolded, biases by offset."""
+    """Make a mobile_sam.pt: the published names, batch norms unfolded, biases by offset."""
     torch.manual_seed(seed)
     state = {}
     for key, value in TinyViT().state_dict().items():
@@ -242,7 +242,7 @@ def test_a_training_checkpoint_is_folded(tmp_path: Path, sam):
 
 @pytest.fixture(scope="module")
 def published_vit():
-    """segment-anything 1.0, which imports torchvision for what is not used here."""
+    """Load segment-anything 1.0, which imports torchvision for parts that are not used here."""
     missing = "torchvision" not in sys.modules
     if missing:
         names = ("torchvision", "torchvision.ops", "torchvision.ops.boxes", "torchvision.transforms",

@@ -1,4 +1,4 @@
-"""Typed graphs compute what the float32 graph computes, as far as their format can; in ONNX Runtime."""
+"""Tests in ONNX Runtime that typed graphs compute the same as the float32 graph, within their format."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def error(found: np.ndarray, wanted: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def store(weights_folder: Path, engine_cache: Path) -> GraphStore:
-    """Shared with the runner's tests, which want the same graphs."""
+    """Provide the store whose graphs the runner's tests share."""
     return GraphStore(weights_folder, "mobile_sam", engine_cache, lambda line: None)
 
 
@@ -83,7 +83,7 @@ def test_a_float16_decoder_gives_the_same_masks(store, exact):
 
 
 def test_the_last_norm_of_the_neck_does_not_fit_into_float16(sam):
-    """Why it stays float32: what it must add up is past 65504, on an ordinary picture."""
+    """It must stay float32: its sums exceed 65504 on an ordinary picture."""
     import torch
 
     from engines.models.graphs import normalised

@@ -1,4 +1,4 @@
-"""The stand-ins against the real modules: names, parameters and enumerations of TensorRT-RTX and cuda-python."""
+"""Tests the stand-ins against TensorRT-RTX and cuda-python: names, parameters and enumerations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASSES = [
 
 
 def own(kind: type) -> dict[str, object]:
-    """What the stand-in shows of itself; its registers and switches are not the interface's."""
+    """Find the public members of the stand-in; its registers and switches are not part of the interface."""
     extra = {"content", "parser_refuses", "failure", "last_config", "builds", "made", "capturable", "fails", "starts",
              "grumbles"}  # fmt: skip
     return {name: value for name, value in vars(kind).items() if not name.startswith("_") and name not in extra}
@@ -52,7 +52,7 @@ def test_a_stand_in_has_the_real_names_and_parameters(kind: type):
 
 
 def signatures(doc: str) -> list[list[str]]:
-    """The parameter names of every overload that pybind11 writes into a docstring."""
+    """Find the parameter names of every overload that pybind11 writes into a docstring."""
     found = []
     for line in re.sub(r" = <[^>]*>", "", doc).splitlines():
         match = re.match(r"\s*(?:\d+\. )?\w+\((self: [^)]*)\)(?: ->|$)", line)

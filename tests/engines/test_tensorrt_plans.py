@@ -36,7 +36,7 @@ PARSER = build_parser()
 
 @pytest.fixture(scope="module")
 def exported(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds nothing but the exported graph."""
+    """Make a cache that holds only the exported graph."""
     root = tmp_path_factory.mktemp("exported")
     GraphStore(weights_folder, "mobile_sam", root, lambda line: None).onnx_file(GRAPH)
     return root
@@ -215,7 +215,7 @@ def test_a_driver_that_is_too_old_is_reported_in_one_line(store):
 
 
 def test_a_plan_is_built_in_the_gpus_context(store):
-    """Which belongs to a thread, and a plan is built on one of its own."""
+    """The device belongs to a thread, and a plan is built on a thread of its own."""
     inside = []
 
     @contextmanager
@@ -387,7 +387,7 @@ class Driver:
 
 @pytest.fixture
 def record(monkeypatch):
-    """`pycuda_memory.record`; pycuda itself needs a driver, so that a stand-in is imported in its place."""
+    """Import `pycuda_memory.record` with a stand-in for pycuda, which needs a driver."""
     import sys
 
     for name in ("pycuda", "pycuda.driver"):

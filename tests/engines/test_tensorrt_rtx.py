@@ -1,4 +1,4 @@
-"""Every graph that we export, in every number format, parsed and built by TensorRT-RTX on this machine's CPU.
+"""Tests every exported graph in every number format: TensorRT-RTX parses and builds it on this machine's CPU.
 
 Proves that TensorRT takes the graphs, that every layer has the type that was meant, and that plans come of them for
 Ampere, Ada and Blackwell ahead of time. Proves nothing about kernels: those run on GPUs alone.
@@ -30,7 +30,7 @@ TARGETS = ("8.6", "8.9", "12.0")
 """Ampere, Ada and Blackwell, all in one plan."""
 FORMATS = ("f32", "f16", "bf16", "int8", "fp8")
 ENCODERS = (EncoderGraph(576, 1024), EncoderGraph(1024, 683), EncoderGraph(288, 512), EncoderGraph(1024, 1024))
-"""With surroundings below, to the right, on both sides, and none."""
+"""Sizes with surroundings below, to the right, on both sides, and none."""
 DECODERS = (
     *(DecoderGraph(36, 64, batch, 2, False) for batch in BATCHES),
     DecoderGraph(36, 64, 1, 2, True),
@@ -51,7 +51,7 @@ def library() -> TensorRtLibrary:
 
 
 class Graphs(GraphStore):
-    """With made-up ranges: they decide values and no types."""
+    """Use arbitrary ranges: they change values and no types."""
 
     def typed_file(self, graph, numbers, **more):
         if numbers in QUANTIZED_TYPES and isinstance(graph, EncoderGraph) and not self.has_ranges(graph):
@@ -66,7 +66,7 @@ def store(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Gra
 
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SAM's ViT-B, full width and grid, random weights, cut to a block of each kind: in windows, and everywhere."""
+    """Make SAM's ViT-B of random weights, full width and grid, with one block each of windowed and global attention."""
     from engines.export import export_onnx
     from engines.models.checkpoint import SamModel
     from engines.models.sam_vit import SamVit, VitShape
@@ -93,7 +93,7 @@ def parsed(library: TensorRtLibrary, file: Path):
 
 
 def check_types(library: TensorRtLibrary, file: Path, numbers: str, neck_norms: int, linear: int) -> None:
-    """Count what is meant, layer by layer, and find nothing else."""
+    """Count the expected operations, layer by layer, and find no others."""
     layers, _ = parsed(library, file)
     assert find_wrong_types(layers, numbers) == []
     found = Counter((layer.kind, *sorted(layer.formats)) for layer in layers)

@@ -1,4 +1,4 @@
-"""The runner on a stand-in for TensorRT and its GPU, with the real typed graphs: memory, slots, graphs, errors."""
+"""Tests the runner on stand-ins for TensorRT and its GPU, with the real typed graphs: memory, slots, graphs, errors."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.engines.conftest import FRAME
 pytest.importorskip("onnxruntime")
 CLICK = Prompt.click(106, 90)
 SIDE = 224
-"""Of the picture as the encoder sees it; small, because ONNX Runtime does the GPU's work."""
+"""Side of the encoder's picture; small, because ONNX Runtime does the GPU's work."""
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch):
-    """Switches of the stand-in as they were."""
+    """Restore the switches of the stand-in."""
     for kind, name in (
         (fake.Builder, "failure"), (fake.Builder, "parser_refuses"), (fake.Builder, "builds"),
         (fake.IExecutionContext, "capturable"), (fake.IExecutionContext, "fails"),
@@ -40,7 +40,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def opened(weights_folder: Path, engine_cache: Path, monkeypatch: pytest.MonkeyPatch):
-    """Opens an engine on a stand-in; closes it afterwards."""
+    """Open an engine on a stand-in, and close it afterwards."""
     halves = []
 
     def open_(frame_size=FRAME, device=None, rtx=False, report=lambda line: None, **settings):
@@ -59,7 +59,7 @@ def opened(weights_folder: Path, engine_cache: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def reference(weights_folder: Path, engine_cache: Path):
-    """ONNX Runtime's own float32 engine."""
+    """Decode with ONNX Runtime's own float32 engine."""
     settings = EngineSettings("onnxruntime", cache_dir=engine_cache, picture_side=SIDE)
     return load(settings, weights_folder, frame_size=FRAME)
 
@@ -226,7 +226,7 @@ def test_a_driver_that_is_too_old_is_reported_in_one_line(opened, monkeypatch):
 
 
 def test_the_device_is_not_synchronized_during_a_graph_capture(opened, picture):
-    """CUDA refuses both; the threads of encoder and decoder would meet there."""
+    """CUDA refuses both, and the threads of encoder and decoder would collide."""
 
     class Watched(fake.HostDevice):
         def capture_graph(self, stream, work):

@@ -30,7 +30,7 @@ def remote(name: str, body: bytes, member: str = "") -> RemoteFile:
 
 
 class Server(ThreadingHTTPServer):
-    """Gives `answers` one after the other, the last one for ever; an answer is (status, body, bytes to really send)."""
+    """A handler that sends `answers` in turn, the last one repeatedly: (status, body, number of bytes to send)."""
 
     answers: list[tuple[int, bytes, int]]
     ranges: list[str | None]
@@ -72,7 +72,7 @@ def url(server: Server) -> str:
 
 @pytest.fixture
 def model(server: Server, monkeypatch: pytest.MonkeyPatch) -> ModelEntry:
-    """A registry of one model with an npm source, then a URL."""
+    """Register one model with an npm source, then a URL."""
     npm = NpmSource("tiny", "1.0.0", (remote("a.onnx", OTHER, "package/dist/a.onnx"),))
     entry = ModelEntry("tiny", "a test", "CC0", (npm, UrlSource(url(server), (remote("weights.pt", BODY),))))
     monkeypatch.setattr(weights, "list_models", lambda: (entry,))
@@ -86,7 +86,7 @@ def no_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No waiting between attempts; how long each would have been."""
+    """Record the pauses between attempts instead of waiting."""
     waits: list[float] = []
     monkeypatch.setattr(fetch.download, "__kwdefaults__", {**fetch.download.__kwdefaults__, "sleep": waits.append})
     return waits
@@ -103,7 +103,7 @@ def package(members: dict[str, bytes]) -> bytes:
 
 
 def fake_npm(folder: Path, archive: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An `npm` on PATH that leaves the archive, or complains and fails."""
+    """Put an `npm` on PATH that writes the archive, or fails with an error."""
     folder.mkdir()
     script = folder / "npm"
     if archive is None:
