@@ -32,13 +32,13 @@ def check_outputs(out: Path, stem: Path | None, *more: Path | None) -> None:
     report = report_stem(out, stem)
     for path in (out, report.with_name(report.name + ".png"), report.with_name(report.name + ".html"), *more):
         if path is not None:
-            _check_writable(path)
+            _check_writable(path.resolve())
 
 
 def _check_writable(path: Path) -> None:
     if path.is_dir():
         raise SettingsError(f"{path} is a folder; name a file to write")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    folder = next(parent for parent in path.parents if parent.exists())
     if not folder.is_dir():
         raise SettingsError(f"cannot write {path}: {folder} is no folder")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,15 @@ from realtime.commands.export.coco_json import (
     write_json,
 )
 from realtime.commands.export.csv_table import format_time
-from realtime.commands.export.targets import ANNOTATIONS, ExportTargets, OnTime, format_count
+from realtime.commands.export.targets import (
+    ANNOTATIONS,
+    CONTRIBUTOR,
+    IMAGES,
+    ExportTargets,
+    OnTime,
+    format_count,
+    is_data_set,
+)
 from realtime.commands.replay import describe_engine
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
@@ -28,7 +35,6 @@ from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import VISIBLE_STATES
 from realtime.types import FrameKey, GazeSample
 
-IMAGES = "images"
 _Event = TypeVar("_Event", bound=RecordingEvent)
 
 
@@ -58,13 +64,15 @@ def list_categories(objects: Iterable[int], labels: LabelFile) -> dict[str, Coco
 def export_coco(
     recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
 ) -> list[str]:
-    """Write a complete data set or none and return a report; raises `RecordingError` if there is nothing to write."""
-    folder = Path(os.path.abspath(out))
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+    """Write a complete data set or none and return a report; raises `RecordingError` if there is nothing to write.
+
+    out: of `resolve_target`.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
     try:
         part.chmod(0o755)
         line, *exceptions = _write_dataset(recording, labels, part, targets, on_time)
-        _replace_folder(folder, part)
+        _move_into_place(part, out, force=targets.force)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return [f"{out}: {line}", *exceptions]
@@ -106,10 +114,10 @@ def _write_dataset(
     return [line, *format_count(broken, "pictures could not be decoded")]
 
 
-def _replace_folder(out: Path, part: Path) -> None:
-    """Rename `part` to `out`; an old folder of that name is removed only after that."""
-    if not out.is_dir() or not any(out.iterdir()):
-        part.replace(out)
+def _move_into_place(part: Path, out: Path, *, force: bool) -> None:
+    """Rename `part` to `out`, which is absent or empty; with `force` an older data set there is removed after that."""
+    if not (force and is_data_set(out)):
+        part.replace(out)  # fails where files have come since the check
         return
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
     out.replace(old)
@@ -158,6 +166,6 @@ def _describe(recording: RecordingReader) -> dict[str, Any]:
     about = recording.about
     return {
         "description": f"What was looked at in {recording.path.name}", "version": "1.0",
-        "contributor": f"gazecast {about.program}".strip(), "date_created": about.started,
+        "contributor": f"{CONTRIBUTOR} {about.program}".strip(), "date_created": about.started,
         "engine": describe_engine(about.engine),
     }  # fmt: skip

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from realtime.commands.export.coco import export_coco, report_times
 from realtime.commands.export.csv_table import format_csv
-from realtime.commands.export.targets import ExportTargets, OnTime, check_target, format_count
+from realtime.commands.export.targets import ExportTargets, OnTime, format_count, resolve_target
 from realtime.commands.export.video import export_video
 from realtime.errors import RecordingError, RunFailed, VideoError
 from realtime.infra.interrupts import InterruptHandler
@@ -33,11 +33,13 @@ def export(recording: RecordingReader, labels: LabelFile, targets: ExportTargets
     """
     if targets.ros2 is not None:
         load_types()
-    wanted = {kind: path for kind in _EXPORTS if (path := getattr(targets, kind)) is not None}
-    for kind, path in wanted.items():
-        check_target(path, recording, force=targets.force, is_folder=kind == "coco")
+    wanted = {
+        kind: resolve_target(path, recording, force=targets.force, is_folder=kind == "coco")
+        for kind in _EXPORTS
+        if (path := getattr(targets, kind)) is not None
+    }
     for one, other in combinations(wanted.values(), 2):
-        if one.resolve().is_relative_to(other.resolve()) or other.resolve().is_relative_to(one.resolve()):
+        if one.is_relative_to(other) or other.is_relative_to(one):
             raise RecordingError(f"{one} and {other} are in each other's place; name another target")
     with InterruptHandler() as interrupts:
         for kind, path in wanted.items():

@@ -10,7 +10,9 @@ from realtime.errors import RecordingError
 from realtime.recording.labels import labels_path
 from realtime.recording.reader import RecordingReader
 
-ANNOTATIONS = "annotations.json"
+ANNOTATIONS, IMAGES = "annotations.json", "images"
+CONTRIBUTOR = "gazecast"
+"""In the `info` of a data set, before the version."""
 OnTime = Callable[[int], None]
 """Receives the host time of each event that an export reads, ns; may raise to end the export."""
 
@@ -33,23 +35,44 @@ class ExportTargets:
     force: bool = False
 
 
-def check_target(path: Path, recording: RecordingReader, *, force: bool, is_folder: bool = False) -> None:
-    """Refuse an existing target without force, and one that even force must not replace; raises `RecordingError`."""
-    if is_folder and path.is_dir() and not any(path.iterdir()):
-        return
-    if not path.exists():
-        if path.is_symlink():
-            raise RecordingError(f"{path} is a link to nothing; remove it or name another target")
-        return
-    if path.samefile(recording.path):
+def resolve_target(path: Path, recording: RecordingReader, *, force: bool, is_folder: bool = False) -> Path:
+    """Return the absolute path to write, links followed, unless it must not be written; raises `RecordingError`.
+
+    Only this path may be written: of `missing/..` as given nothing exists until `missing` is made.
+    """
+    if path.is_symlink() and not path.exists():
+        raise RecordingError(f"{path} is a link to nothing; remove it or name another target")
+    target, source = path.resolve(), recording.path.resolve()
+    if is_folder and target.is_dir():
+        if Path.cwd().is_relative_to(target):
+            raise RecordingError(f"{path} is the current folder or contains it; name another target")
+        if source.is_relative_to(target):
+            raise RecordingError(f"{path} contains the recording; name another target")
+        if not any(target.iterdir()):
+            return target
+    if not target.exists():
+        return target
+    if target.samefile(source):
         raise RecordingError(f"{path} is the recording itself; name another target")
-    if (labels := labels_path(recording.path)).exists() and path.samefile(labels):
+    if (labels := labels_path(recording.path)).exists() and target.samefile(labels):
         raise RecordingError(f"{path} holds the recording's labels; name another target")
-    if not ((path / ANNOTATIONS).is_file() if is_folder else path.is_file()):
-        expected = "no data set of an export" if is_folder else "no plain file"
-        raise RecordingError(f"{path} is there and is {expected}; it is not replaced, name another target")
+    if not (is_data_set(target) if is_folder else target.is_file()):
+        expected = "no data set of an export, or holds other files" if is_folder else "no plain file"
+        raise RecordingError(f"{path} exists and is {expected}; it is not replaced, name another target")
     if not force:
         raise RecordingError(f"{path} exists; replace it with --force, or name another target")
+    return target
+
+
+def is_data_set(folder: Path) -> bool:
+    """Return whether an export wrote this folder and nothing was added beside its pictures and annotations."""
+    try:
+        if {path.name for path in folder.iterdir()} != {ANNOTATIONS, IMAGES}:
+            return False
+        with (folder / ANNOTATIONS).open("rb") as file:  # `info` comes first, and the rest may be large
+            return f'"contributor": "{CONTRIBUTOR}'.encode() in file.read(4096)
+    except OSError:
+        return False
 
 
 def format_count(number: int, text: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from engines import Image
-from realtime.commands.export.targets import check_target
+from realtime.commands.export.targets import resolve_target
 from realtime.commands.plot.summary import summarize
 from realtime.errors import RecordingError, RunFailed
 from realtime.infra.interrupts import InterruptHandler
@@ -25,7 +25,7 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
 
     if out.suffix.lower() != ".png":
         raise RecordingError(f"{out}: a picture is called .png")
-    check_target(out, recording, force=force)
+    target = resolve_target(out, recording, force=force)
     with InterruptHandler() as interrupts:
 
         def interruptible() -> Iterable[RecordingEvent]:
@@ -41,8 +41,8 @@ def plot(recording: RecordingReader, labels: LabelFile, out: Path, *, force: boo
         interrupts.raise_if_requested()
         png = cv2.imencode(".png", draw_page(summary, labels.objects, notes))[1].tobytes()
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, png)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, png)
     except OSError as error:
         raise RunFailed(f"cannot write {out}: {error.strerror or error}") from error
     objects = len({span.object for span in summary.spans if span.object})

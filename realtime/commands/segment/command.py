@@ -147,7 +147,7 @@ def _choose_targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, 
     for path in chain(*targets.values()):
         if path.resolve() in inputs:
             raise SettingsError(f"{path} would be written over the picture itself; choose another --out")
-        if path.is_dir():
+        if path.resolve().is_dir():
             raise SettingsError(f"{path} is a folder; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ def test_unwritable_outputs_are_named(tmp_path):
     (tmp_path / "x-report.png").mkdir()
     for out, message in (
         (tmp_path, "is a folder"),
+        (tmp_path / "absent" / "..", "is a folder"),
         (file / "gaze.json", "is no folder"),
         (tmp_path / "x.json", "x-rep"),
     ):

@@ -205,6 +205,74 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
     assert list_names(tmp_path) == ["a.csv", "a.labels.json", "a.mcap", "a.mp4", "other", "set"]
 
 
+def test_no_folder_is_replaced_that_an_export_did_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = record(tmp_path / "in" / "a.mcap", run(10, 1))
+    work, foreign, mine = tmp_path / "work", tmp_path / "foreign", tmp_path / "mine"
+    for folder in (work, mine):
+        exported(path, ExportTargets(coco=folder))
+    (mine / "notes.txt").write_text("precious")
+    (foreign / "images").mkdir(parents=True)
+    (foreign / "annotations.json").write_text('{"info": {"contributor": "somebody"}}')
+    (tmp_path / "link").symlink_to(work)
+    (work / "below").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for folder, target, message in (
+        (work, ".", "current folder"), (work, "a/..", "current folder"), (work / "below", "../a/..", "or contains it"),
+        (work / "below", "..", "or contains it"), (tmp_path, "link/below/..", "other files"),
+        (tmp_path, "work/a/..", "other files"), (work, "../link", "current folder"), (work, "/", "or contains it"),
+        (tmp_path, "mine", "other files"), (tmp_path, "foreign", "other files"), (work, "../in", "the recording"),
+    ):  # fmt: skip
+        monkeypatch.chdir(folder)
+        for force in (False, True):
+            with pytest.raises(RecordingError, match=message):
+                exported(path, ExportTargets(coco=Path(target), force=force))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["csv", "ros2", "video", "png"])
+def test_a_file_behind_a_folder_that_is_not_there_is_not_replaced(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = record(tmp_path / "a.mcap", run(10, 1))
+    old = tmp_path / ("old.mp4" if kind == "video" else f"old.{kind}")
+    old.write_text("precious")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["plot", str(path), "--out"] if kind == "png" else ["export", str(path), f"--{kind}"]
+    assert main([*arguments, f"missing/../{old.name}"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert old.read_text() == "precious"
+    assert list_names(tmp_path) == ["a.mcap", old.name]
+
+
+def test_a_data_set_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mcap", run(10, 1))
+    exported(path, ExportTargets(coco=tmp_path / "set"))
+    (tmp_path / "set" / "images" / "old.jpg").touch()
+    (tmp_path / "link").symlink_to("set")
+    exported(path, ExportTargets(coco=tmp_path / "link", force=True))
+    assert (tmp_path / "link").is_symlink()
+    assert not (tmp_path / "set" / "images" / "old.jpg").exists()
+    assert list_names(tmp_path) == ["a.mcap", "link", "set"]
+
+
+class Disturbed(RecordingReader):
+    """A recording during whose export another program writes into the target."""
+
+    def read_mask(self, *args: Any) -> Any:
+        (self.path.parent / "set").mkdir(exist_ok=True)
+        (self.path.parent / "set" / "precious").touch()
+        return super().read_mask(*args)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_files_that_came_during_an_export_stay(force: bool, tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mcap", run(10, 1))
+    with pytest.raises(RunFailed, match="data set cannot be written"):
+        list(export(Disturbed(path), LABELS, ExportTargets(coco=tmp_path / "set", force=force), QUIET))
+    assert list_names(tmp_path / "set") == ["precious"]
+    assert list_names(tmp_path) == ["a.mcap", "set"]
+
+
 def test_a_failing_disk_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = record(tmp_path / "a.mcap", run(30, 1))
     wanted = ExportTargets(csv=tmp_path / "a.csv", coco=tmp_path / "set", every_s=0)
