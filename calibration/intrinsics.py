@@ -111,18 +111,8 @@ def calibrate_camera(
         )
     fit = first = _fit_and_trim(views, lens)
     rejected: list[BoardView] = []
-    while reject_outliers and len(views) > MIN_VIEWS and len(rejected) < len(detections) // 3:
-        rms_by_view = [compute_rms(errors) for errors in fit.errors_px]
-        worst, median = int(np.argmax(rms_by_view)), float(np.median(rms_by_view))
-        if rms_by_view[worst] <= max(MAX_RMS_RATIO * median, _MIN_REJECTED_RMS_PX):
-            break
-        reason = (
-            f"{rms_by_view[worst]:.2f} px, {rms_by_view[worst] / median:.0f} times the median: corners found in the "
-            "wrong place, or a board that is bent, blurred or too far away"
-        )
-        rejected.append(_summarize_view(views[worst], fit, worst, reason))
-        views = [view for index, view in enumerate(views) if index != worst]
-        fit = _fit_and_trim(views, lens)
+    if reject_outliers:
+        views, fit, rejected = _reject_outliers(views, first, lens, len(detections) // 3)
     summaries = [_summarize_view(view, fit, index) for index, view in enumerate(views)] + rejected + other_sizes
     return IntrinsicsFit(
         camera=fit.camera,
@@ -135,6 +125,26 @@ def calibrate_camera(
         points_px=np.concatenate([view.points_px for view in fit.views]),
         errors_px=np.concatenate(fit.errors_px),
     )
+
+
+def _reject_outliers(
+    views: list[BoardDetection], fit: _Fit, lens: LensModel, most: int
+) -> tuple[list[BoardDetection], _Fit, list[BoardView]]:
+    """Reject at most `most` views; returns the others, their fit, and the rejected ones with the reason."""
+    rejected: list[BoardView] = []
+    while len(views) > MIN_VIEWS and len(rejected) < most:
+        rms_by_view = [compute_rms(errors) for errors in fit.errors_px]
+        worst, median = int(np.argmax(rms_by_view)), float(np.median(rms_by_view))
+        if rms_by_view[worst] <= max(MAX_RMS_RATIO * median, _MIN_REJECTED_RMS_PX):
+            break
+        reason = (
+            f"{rms_by_view[worst]:.2f} px, {rms_by_view[worst] / median:.0f} times the median: corners found in the "
+            "wrong place, or a board that is bent, blurred or too far away"
+        )
+        rejected.append(_summarize_view(views[worst], fit, worst, reason))
+        views = [view for index, view in enumerate(views) if index != worst]
+        fit = _fit_and_trim(views, lens)
+    return views, fit, rejected
 
 
 def _split_by_size(detections: Sequence[BoardDetection]) -> tuple[list[BoardDetection], list[BoardView]]:

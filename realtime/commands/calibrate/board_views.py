@@ -43,13 +43,7 @@ def collect_views(
                 source, slot, lambda: interrupts.is_requested or (display is not None and not display.poll())
             ):
                 collector = collector or ViewCollector(frame.size, max_views=most_views)
-                detection = board.detect(frame.image, f"{frame.index:05}", quick=True)
-                decision, coverage = collector.add_detection(detection), collector.coverage
-                if display is not None:
-                    display.show(draw_guidance(frame.image, coverage, detection, decision))
-                if decision == "taken":
-                    progress = f"{len(collector.views)} views, {100 * coverage.share:.0f} %"
-                    show_line(f"{progress}: {coverage.next_instruction or 'enough'}")
+                _add_frame(collector, frame, board, display, show_line)
                 if collector.is_complete:
                     break
     finally:
@@ -61,6 +55,20 @@ def collect_views(
         status = source.status()
         raise RunFailed(f"{spec} gave no picture: {status.reason or status.state}")
     return collector.views
+
+
+def _add_frame(
+    collector: ViewCollector, frame: Frame, board: CalibrationBoard, display: DesktopWindow | None,
+    show_line: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Collect the frame's view of the board if it adds to the others, and show what to do next."""
+    detection = board.detect(frame.image, f"{frame.index:05}", quick=True)
+    decision, coverage = collector.add_detection(detection), collector.coverage
+    if display is not None:
+        display.show(draw_guidance(frame.image, coverage, detection, decision))
+    if decision == "taken":
+        progress = f"{len(collector.views)} views, {100 * coverage.share:.0f} %"
+        show_line(f"{progress}: {coverage.next_instruction or 'enough'}")
 
 
 def _read_frames(source: FrameSource, slot: Latest[Frame], stop: Callable[[], bool]) -> Iterator[Frame]:

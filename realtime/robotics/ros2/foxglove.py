@@ -70,15 +70,7 @@ class FoxgloveServer(ResultWorker):
             logging.getLogger("foxglove").setLevel(logging.CRITICAL)
         self._context = context = foxglove.Context()  # kept: without it the server knows of no channel
         self._channels = {topic: _open_channel(foxglove, context, stream, topic) for topic in TOPICS}
-        try:
-            self._server = foxglove.start_server(
-                name=f"gazecast {stream}", host=self.host.strip("[]"), port=port, context=context,
-                message_backlog_size=BACKLOG,
-            )  # fmt: skip
-        except RuntimeError as error:
-            reason = str(error).removeprefix("FoxgloveError: ").removeprefix("Failed to bind port: ")
-            reason = next((hint for part, hint in _BIND_HINTS.items() if part in reason), reason)
-            raise TransportError(f"cannot serve Foxglove at {self.host}:{port}: {reason}") from None
+        self._server = _start_server(foxglove, context, stream, self.host, port)
         self.port = int(self._server.port)
         self.address = f"ws://{self.host}:{self.port}"
         self._translator = MessageTranslator(
@@ -146,6 +138,17 @@ def parse_host_port(text: str) -> tuple[str, int]:
     if found is None or int(found[2]) > 65535:
         raise TransportError(f"{text!r} is no address for Foxglove; expected HOST:PORT, such as {LOOPBACK}:{PORT}")
     return found[1] or LOOPBACK, int(found[2])
+
+
+def _start_server(foxglove: Any, context: Any, stream: str, host: str, port: int) -> Any:
+    try:
+        return foxglove.start_server(
+            name=f"gazecast {stream}", host=host.strip("[]"), port=port, context=context, message_backlog_size=BACKLOG
+        )
+    except RuntimeError as error:
+        reason = str(error).removeprefix("FoxgloveError: ").removeprefix("Failed to bind port: ")
+        reason = next((hint for part, hint in _BIND_HINTS.items() if part in reason), reason)
+        raise TransportError(f"cannot serve Foxglove at {host}:{port}: {reason}") from None
 
 
 def _open_channel(foxglove: Any, context: Any, stream: str, topic: str) -> Any:
