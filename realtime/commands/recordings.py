@@ -25,9 +25,9 @@ BESIDE = Path()
 POLL_S = 0.1
 _EXPORTS = {
     "video": (".mp4", "OUT.mp4", "every frame with its mask drawn"),
-    "csv": (".csv", "OUT.csv", "a line for each look"),
+    "csv": (".csv", "OUT.csv", "a row for each visit of an object"),
     "coco": ("-coco", "DIR", "pictures and masks as COCO with SA-1B's fields"),
-    "ros2": ("-ros2.mcap", "OUT.mcap", "a bag that ROS 2 and Foxglove open"),
+    "ros2": ("-ros2.mcap", "OUT.mcap", "a bag for ROS 2 and Foxglove"),
 }
 """Flag -> default ending, placeholder and help."""
 
@@ -80,23 +80,23 @@ def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = add_parser(verbs, "export", _export, "make a video, a table of looks, a labelled data set, a bag of ROS 2")
-    parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is heeded")
+    parser = add_parser(verbs, "export", _export, "make a video, a table of visits, a labelled data set, a ROS 2 bag")
+    parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is applied")
     for name, (ending, metavar, text) in _EXPORTS.items():
         text = f"{text}; default NAME{ending}"
         parser.add_argument(f"--{name}", nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, of every object the best mask of "
-                        "each so many seconds (default 1); 0 for all")  # fmt: skip
-    parser.add_argument("--sa1b", action="store_true", help="with --coco, also one JSON of SA-1B's form for "
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, the best mask of each object in "
+                        "every so many seconds (default 1); 0 for all")  # fmt: skip
+    parser.add_argument("--sa1b", action="store_true", help="with --coco, also a JSON file with SA-1B's fields for "
                         "each picture")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--force", action="store_true", help="replace existing targets")
 
 
 def _add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser = add_parser(verbs, "plot", _plot, "draw a recording: latencies, states, objects, where the gaze was")
     parser.add_argument("file", type=Path, help="what `run --record` wrote")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--force", action="store_true", help="replace existing targets")
 
 
 def _replay(args: argparse.Namespace) -> int:

@@ -111,7 +111,7 @@ def list_facts(found: GazeResult) -> tuple[tuple[str, str], ...]:
             ("left-out error, °", ", ".join(f"{kind} {error:.2f}" for kind, error in errors)),
             ("targets, samples", f"{int((found.fit.target_weights > 0).sum())}, {sum(found.targets.samples)}"),
             ("stray samples left out", f"{sum(found.targets.outliers)}"),
-            ("looks without confidence", f"{compute_discarded_share(found.pairs):.1%}"),
+            ("samples without confidence", f"{compute_discarded_share(found.pairs):.1%}"),
         ]
     return tuple(out)
 

@@ -98,7 +98,7 @@ def _export_csv(
     events = report_times(read_events(recording, (GAZE, "mask")), on_time)
     visits = [visit for visit in detect_visits(events, recording.about, labels) if visit.keep]
     write_atomically(out, format_csv(visits).encode())
-    return [f"{out}: {len(visits)} looks at {len(group_by_object(visits))} objects"]
+    return [f"{out}: {len(visits)} visits of {len(group_by_object(visits))} objects"]
 
 
 def _export_ros2(

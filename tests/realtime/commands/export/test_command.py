@@ -315,7 +315,7 @@ def test_nothing_to_export_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="no mask to export"):
         exported(path, ExportTargets(coco=tmp_path / "set"))
     assert list_names(tmp_path) == ["a.mcap"]
-    assert "0 looks" in exported(record(tmp_path / "b.mcap", run(5, None)), ExportTargets(csv=tmp_path / "b.csv"))[0]
+    assert "0 visits" in exported(record(tmp_path / "b.mcap", run(5, None)), ExportTargets(csv=tmp_path / "b.csv"))[0]
 
 
 def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
