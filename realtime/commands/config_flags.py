@@ -13,6 +13,7 @@ from engines.settings import Backend, EngineSettings, Precision
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError
+from realtime.infra.machine import count_nvidia_gpus
 
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
 Execute = Callable[[argparse.Namespace], int | None]
@@ -53,6 +54,12 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
         add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, trace:FILE.csv, browser:; default: the source")
 
 
+def add_view_flags(parser: argparse.ArgumentParser, about: str) -> None:
+    """Add the flags of the live page; about: help of --view."""
+    parser.add_argument("--view", action="store_true", help=about)
+    parser.add_argument("--open", action="store_true", help="open the page in the browser, too; implies --view")
+
+
 def add_engine_flags(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the flags that choose an engine and its model; names: those of the flag for the backend."""
     parser.add_argument(*names, dest="backend", choices=get_args(Backend), default="openvino", help="openvino "
@@ -69,7 +76,17 @@ def read_engine_settings(args: argparse.Namespace, threads: int | None) -> Engin
         settings = EngineSettings(args.backend, args.model, args.precision, picture_side=args.picture_side)
     except ValueError as error:
         raise SettingsError(f"--picture-side: {error}") from error
+    check_gpu(settings)
     return settings if threads is None else replace(settings, encoder_threads=threads, decoder_threads=threads)
+
+
+def check_gpu(settings: EngineSettings) -> None:
+    """Raise `SettingsError` for TensorRT on a machine without an NVIDIA GPU, before anything is fetched or opened."""
+    if settings.backend == "tensorrt" and not count_nvidia_gpus():
+        raise SettingsError(
+            "the tensorrt engine needs an NVIDIA GPU, and no driver reports one here; use the CPU with "
+            "--engine openvino, or install the driver (docs/guides/gpu.md; gazecast doctor shows what is found)"
+        )
 
 
 def parse_size(flag: str, text: str) -> tuple[int, int]:
@@ -86,7 +103,7 @@ def read_config(args: argparse.Namespace, defaults: RunConfig | None = None) -> 
     for flag, key in _SETTING_OF_FLAG.items():
         if (value := getattr(args, flag, None)) is not None:
             _put(settings, key, value)
-    has_view = getattr(args, "view", False)
+    has_view = getattr(args, "view", False) or getattr(args, "open", False)
     if has_view:
         _put(settings, "view.enabled", True)
     for pair in args.set:

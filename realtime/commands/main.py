@@ -5,7 +5,6 @@ Exit codes: 0 success, 1 failed while it ran, 2 wrong usage or a missing precond
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -13,8 +12,9 @@ from collections.abc import Sequence
 
 from calibration import CalibrationError
 from engines import EngineError
-from realtime.commands import calibrate, config, demo, doctor, engine, models, recordings, run, simulate
+from realtime.commands import calibrate, completion, config, demo, doctor, engine, models, recordings, run, simulate
 from realtime.commands.config_flags import Execute
+from realtime.commands.parser import CommandParser, PrintVersion
 from realtime.commands.segment import command as segment
 from realtime.errors import GazecastError, RunFailed
 from realtime.infra.interrupts import EXIT_INTERRUPTED
@@ -44,13 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Build the parser of the command line; each verb sets `verb` to the function that executes it."""
-    parser = argparse.ArgumentParser(
-        prog="gazecast", description="Look at something; its mask is published, live, to a display and to robots."
-    )
+    about = "Look at something; its mask is published, live, to a display and to robots."
+    parser = CommandParser(prog="gazecast", description=about)
+    parser.add_argument("--version", action=PrintVersion, help="print the version and exit")
     parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, models):
         module.add_verb(verbs)
+    completion.add_verb(verbs, parser)
     return parser

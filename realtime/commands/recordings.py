@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, add_view_flags, check_gpu, read_config
+from realtime.commands.open_page import open_in_browser
 from realtime.config.schema import RunConfig
 from realtime.config.viewer import ViewSettings
 from realtime.errors import SettingsError
@@ -41,9 +42,14 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def review(
-    settings: ViewSettings, file: Path, progress: ProgressReporter, *, stop: threading.Event | None = None
+    settings: ViewSettings,
+    file: Path,
+    progress: ProgressReporter,
+    *,
+    browser: bool = False,
+    stop: threading.Event | None = None,
 ) -> None:
-    """Serve the page of a recording until an interrupt or until `stop` is set.
+    """Serve the page of a recording until an interrupt or until `stop` is set; browser: open it there.
 
     Raises `RecordingError` and `ViewerError` when it cannot start.
     """
@@ -55,6 +61,8 @@ def review(
     with InterruptHandler() as interrupts, closing(ReviewPage(settings, file)) as page:
         progress.show_line(describe_recording(page.timeline.recording))
         progress.show_line(f"open {page.address}")
+        if browser:
+            open_in_browser(page.address, progress)
         progress.show_line(f"names and dropped objects are saved in {labels_path(file)}; Ctrl-C stops")
         while not (stop.is_set() or interrupts.is_requested):
             stop.wait(POLL_S)
@@ -69,7 +77,7 @@ def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add_config_flags(parser, sources=False)
     parser.add_argument("--out", type=Path, metavar="FILE", help="record it anew into this file")
     parser.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
-    parser.add_argument("--view", action="store_true", help="serve the live page and print its address")
+    add_view_flags(parser, "serve the live page and print its address")
 
 
 def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -77,6 +85,7 @@ def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser, too")
 
 
 def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -105,12 +114,13 @@ def _replay(args: argparse.Namespace) -> int:
     from realtime.recording.reader import RecordingReader
     from realtime.session.run import run
 
-    if args.exact and (args.view or args.json):
-        raise SettingsError("--exact computes and compares; there is nothing live for --view or --json, leave them out")
+    if args.exact and (args.view or args.open or args.json):
+        raise SettingsError("--exact computes and compares; there is nothing live for --view, --open or --json")
     recording = RecordingReader(args.file)
-    view = JsonView() if args.json else LineView()
+    view = JsonView(args.open) if args.json else LineView(args.open)
     view.progress.show_line(describe_recording(recording))
     config = read_config(args, read_recorded_config(recording))
+    check_gpu(config.engine)
     if args.exact:
         return int(not replay_exactly(recording, config, view.progress, args.out))
     if "?" in str(args.file):
@@ -121,7 +131,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _review(args: argparse.Namespace) -> None:
-    review(read_config(args, RunConfig()).view, args.file, TerminalProgress())
+    review(read_config(args, RunConfig()).view, args.file, TerminalProgress(), browser=args.open)
 
 
 def _export(args: argparse.Namespace) -> None:

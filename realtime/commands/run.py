@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, add_view_flags, check_gpu, read_config
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -26,8 +26,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
     add("--requests", nargs="?", const="tcp://127.0.0.1:5572", metavar="tcp://HOST:PORT", help="answer what other "
         "programs ask, by default at tcp://127.0.0.1:5572")  # fmt: skip
-    add("--view", action="store_true", help="serve the live page and print its address; its camera is the source and "
-        "its mouse the gaze if there are no others")  # fmt: skip
+    add_view_flags(parser, "serve the live page and print its address; its camera is the source and its mouse the "
+                   "gaze if there are no others")  # fmt: skip
     add("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")
 
 
@@ -35,4 +35,6 @@ def _run(args: argparse.Namespace) -> None:
     from realtime.commands.terminal import JsonView, LineView
     from realtime.session.run import run
 
-    run(read_config(args), JsonView() if args.json else LineView(), window=args.window)
+    config = read_config(args)
+    check_gpu(config.engine)
+    run(config, JsonView(args.open) if args.json else LineView(args.open), window=args.window)

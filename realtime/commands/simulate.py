@@ -57,8 +57,8 @@ def _simulate(args: argparse.Namespace) -> None:
         seed=args.seed,
         error=SimulatedBias(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
     )
-    print(f"playing {description} at pupil://{args.host}:{device.port}; Ctrl-C stops", file=sys.stderr, flush=True)
-    device.serve()
+    address = f"pupil://{args.host}:{device.port}"
+    device.serve(lambda: print(f"playing {description} at {address}; Ctrl-C stops", file=sys.stderr, flush=True))
 
 
 def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableClip, str]:

@@ -7,6 +7,7 @@ from typing import Literal, overload
 
 from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read_message
 from realtime.comms.object3d import Object3dMessage
+from realtime.comms.sockets.base import check_endpoint_host
 from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import WireError
 
@@ -22,7 +23,8 @@ class MaskSubscriber:
     """
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, topics: Sequence[Topic] = ("mask",)) -> None:
-        """Connect; raises `TransportError` for an invalid address."""
+        """Connect; raises `TransportError` for an invalid address, or a host that cannot be resolved."""
+        check_endpoint_host(endpoint)
         self._subscriptions = {topic: TopicSubscription(endpoint, topic) for topic in topics}
         self.bad = 0
 

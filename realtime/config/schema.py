@@ -93,15 +93,19 @@ def to_toml(config: RunConfig) -> str:
     lines: dict[str, list[str]] = {"": []}
     for name, value in flatten_settings(config).items():
         section, _, key = name.rpartition(".")
-        lines.setdefault(section, []).append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
+        lines.setdefault(section, []).append(
+            f"# {key} is not set" if value is None else f"{key} = {format_value(value)}"
+        )
     return "\n\n".join("\n".join(([f"[{name}]"] if name else []) + body) for name, body in lines.items() if body) + "\n"
 
 
-def _toml(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Format a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(str(value), ensure_ascii=False)  # JSON's escapes are those of TOML's basic strings
+        return "[" + ", ".join(map(format_value, value)) + "]"
+    # JSON's escapes are those of TOML's basic strings, which allow no DEL
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
 
 RUN_LIBRARIES = {
     "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "torch": "torch", "av": "av", "rich": "rich",
-    "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib",
+    "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib", "shtab": "shtab",
 }  # fmt: skip
 """Import name -> distribution of the extra `run`."""
 
@@ -19,6 +20,8 @@ def run_command(load: Callable[[], Callable[[], int]]) -> int:
 
     load: imports the command; may be interrupted too.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's shell starts background jobs like this
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = load()()
     except KeyboardInterrupt:

@@ -1,8 +1,10 @@
-"""Measures this process on its machine."""
+"""Measures this process on its machine, and finds the machine's GPUs."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 
 def measure_memory_mib() -> float:
@@ -13,3 +15,15 @@ def measure_memory_mib() -> float:
     except (OSError, ValueError, IndexError):
         return 0.0
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def count_nvidia_gpus() -> int:
+    """Return the number of GPUs that NVIDIA's driver lets this process use; 0 without a driver."""
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value

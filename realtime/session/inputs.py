@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from realtime.comms.hosts import check_host
 from realtime.errors import SourceError
 from realtime.types import FrameSource, GazeSource
 
@@ -31,7 +32,7 @@ _REMOTE_PORT = 50020
 
 
 def open_frames(spec: str) -> FrameSource:
-    """Open the source of frames named by `spec`; raises `SourceError`.
+    """Open the source of frames named by `spec`; raises `SourceError`, or `TransportError` for an unknown host.
 
     pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
     file:PATH[?loop=1&realtime=0&fps=24] - must exist; fps is for folders. rtsp://... - may appear later.
@@ -143,7 +144,14 @@ def _parse_host_and_port(spec: str) -> tuple[str, int]:
     extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
     if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
         raise SourceError(f"{spec!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020")
+    _check_device_host(host)
     return host, port
+
+
+def _check_device_host(host: str) -> None:
+    """Raise `TransportError` for a host that cannot be resolved, unless its name appears with the device (mDNS)."""
+    if not host.endswith(".local"):
+        check_host(host)
 
 
 def _open_camera(spec: str, rest: str) -> FrameSource:
@@ -202,6 +210,7 @@ def _open_stream(spec: str) -> FrameSource:
         host = port = None
     if not host:
         raise SourceError(f"{spec!r} is no stream; expected rtsp://HOST/PATH or rtsp://USER:PASSWORD@HOST:PORT/PATH")
+    _check_device_host(host)
     from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_stream
 

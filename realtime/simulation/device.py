@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from realtime.comms.sockets.pupil import PupilRemote, PupilServer
 from realtime.errors import SourceError
+from realtime.infra.interrupts import InterruptHandler
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.encoded_frames import EncodedFrame, load_ahead
 from realtime.simulation.gaze_signal import GazeSignal
@@ -88,16 +90,19 @@ class SimulatedTracker:
             thread.join(1.0)
         self._server.close()
 
-    def serve(self) -> None:
-        """Play until the clip has ended or Ctrl-C is pressed, then stop; `SourceError` if the clip went away."""
-        try:
-            self.start()
-            while not self._ended.wait(0.2):
-                pass
-        except KeyboardInterrupt:
-            pass
-        finally:
-            self.stop()
+    def serve(self, on_start: Callable[[], None] = lambda: None) -> None:
+        """Play until the clip has ended, SIGINT or SIGTERM, then stop; `SourceError` if the clip went away.
+
+        on_start: called when it plays and can be interrupted.
+        """
+        with InterruptHandler() as interrupts:
+            try:
+                self.start()
+                on_start()
+                while not (self._ended.wait(0.1) or interrupts.is_requested):
+                    pass
+            finally:
+                self.stop()
         if self._failure:
             raise self._failure
 

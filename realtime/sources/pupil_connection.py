@@ -15,7 +15,7 @@ import msgpack
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, check_endpoint
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
-from realtime.errors import RequestTimeout
+from realtime.errors import RequestTimeout, TransportError
 from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.base import ThreadedSource
 from realtime.sources.pupil_messages import MAX_TIME_S, MalformedMessage
@@ -92,10 +92,12 @@ class PupilSource(ThreadedSource):
                 try:
                     self._check_device(remote)
                     pause_s = 0.1
-                except RequestTimeout:
+                except TransportError as error:
                     self._connected_ns, self._probes = None, 0
                     if now_ns() - self._good_ns > SILENCE_NS:
-                        self._monitor.set_state("connecting", f"no answer from {self._address}; start the device there")
+                        silent = f"no answer from {self._address}; start the device there"
+                        reason = silent if isinstance(error, RequestTimeout) else str(error)
+                        self._monitor.set_state("connecting", reason)
                     self._stop.wait(pause_s)
                     pause_s = min(2 * pause_s, 0.5)
                     continue

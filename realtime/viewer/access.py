@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from realtime.comms.hosts import explain_unresolved
 from realtime.config.viewer import ViewSettings
 from realtime.errors import ViewerError
 
@@ -71,6 +72,8 @@ def reachable_host(host: str) -> str:
 
 def explain_bind_error(error: OSError, settings: ViewSettings) -> str:
     """Explain why the page cannot be served at its host and port, with a way out."""
+    if isinstance(error, socket.gaierror):
+        return explain_unresolved(settings.host)
     hint = {
         errno.EADDRINUSE: "the port is in use; stop the program that holds it, or --set view.port=0 for a free one",
         errno.EACCES: "ports below 1024 are reserved for the system; choose another with --set view.port=N",

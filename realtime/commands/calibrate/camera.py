@@ -27,18 +27,12 @@ from realtime.infra.progress import TerminalProgress
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 MIN_KNOWN_SHARE = 0.5
 """Minimum share of the image with a valid ray; a correct model covers nearly all of it."""
-EPILOG = """
-  gazecast calibrate camera --images photos/ --board chessboard:9x6:25mm --out camera.json
-  gazecast calibrate camera --source camera:0 --board charuco:5x7:40mm:20mm:6X6_250 --window
-  gazecast calibrate camera --import world.intrinsics --size 1280x720 --ros camera_info.yaml
-"""
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `camera` to the parser of `gazecast calibrate`."""
     about = "measure a camera's lens with a chessboard or ChArUco board, or read it from another program's file"
     verb = add_parser(verbs, "camera", run, about)
-    verb.epilog, verb.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     add = verb.add_argument
     source = verb.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", type=Path, metavar="FOLDER", help="pictures of the board")

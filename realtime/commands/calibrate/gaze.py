@@ -34,10 +34,6 @@ screen  targets come one after the other on a full screen in front of the scene 
 head    one marker (gazecast calibrate gaze --marker marker.png, printed or on a telephone); keep the eyes on it and
         turn the head, so that it wanders through the rings in the scene picture.
 press   no marker: look at something, press space, click in the frozen picture what it was; c: from now on to check.
-
-  gazecast calibrate gaze --source pupil://127.0.0.1:50020 --camera camera.json --out gaze.json
-  gazecast calibrate gaze --source file:CLIP.mp4?realtime=0 --gaze trace:GAZE.csv --headless
-  gazecast simulate --targets 9 --gaze-bias 30 -20    a virtual wearer to try it with, headless
 """
 
 

@@ -32,8 +32,6 @@ EPILOG = """
 CSV: name,x,y,z,qx,qy,qz,qw (base_from_gripper, metres) and, where the board's pose is known already,
 board_x ... board_qw (camera_from_board).
 JSON: [{"name": "01.png", "base_from_gripper": {"translation_m": [..], "quaternion_xyzw": [..]}}, ...].
-
-  gazecast calibrate handeye --poses recorded/ --board charuco:5x7:40mm:20mm:6X6_250 --camera camera.json
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, add_view_flags, check_gpu, read_config
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -16,13 +16,15 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="where to leave them (default demo-out)")
     parser.add_argument("--video", type=Path, help="another clip")
     parser.add_argument("--gaze", help="a trace for it, or wander")
-    parser.add_argument("--view", action="store_true", help="serve the live page instead, until Ctrl-C")
+    add_view_flags(parser, "serve the live page instead, until Ctrl-C")
 
 
 def _demo(args: argparse.Namespace) -> None:
     from realtime.commands.demo.command import run_demo, view_demo
 
-    if args.view:
-        view_demo(read_config(args), video=args.video, gaze=args.gaze)
+    config = read_config(args)
+    check_gpu(config.engine)
+    if args.view or args.open:
+        view_demo(config, video=args.video, gaze=args.gaze, browser=args.open)
     else:
-        run_demo(read_config(args), args.out, video=args.video, gaze=args.gaze)
+        run_demo(config, args.out, video=args.video, gaze=args.gaze)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -59,12 +60,15 @@ def run_demo(
         terminal.show_line(f"wrote           {path}")
 
 
-def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None = None) -> None:
-    """Play the demo's clip, or `video`, in a loop to the live page until interrupted; raises as `run_demo`."""
+def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None = None, browser: bool = False) -> None:
+    """Play the demo's clip, or `video`, in a loop to the live page until interrupted; raises as `run_demo`.
+
+    browser: open the page there.
+    """
     terminal = TerminalProgress()
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch, ExitStack() as stack:
         played = _choose(video, gaze, Path(scratch))
-        process, _ = _start(config, played, terminal, stack)
+        process, _ = _start(config, played, terminal, stack, ("--open",) if browser else ())
         interrupts = stack.enter_context(InterruptHandler())  # before the hint, so that a quick Ctrl-C is caught
         terminal.show_line("Ctrl-C stops")
         while not interrupts.is_requested:
@@ -90,7 +94,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _start(
-    config: RunConfig, played: DemoInput, terminal: TerminalProgress, stack: ExitStack
+    config: RunConfig, played: DemoInput, terminal: TerminalProgress, stack: ExitStack, flags: Sequence[str] = ()
 ) -> tuple[RunProcess, str]:
     """Start the device and the pipeline, which `stack` ends; return the pipeline and its endpoint."""
     device = SimulatedTracker(played.clip.path, played.gaze, port=0, noise_px=NOISE_PX)
@@ -105,7 +109,7 @@ def _start(
         publish=replace(config.publish, endpoint=endpoint, stream="demo"),
     )
     terminal.show_line(f"opening the engine {config.engine.backend} ({config.engine.model})")
-    process = stack.enter_context(RunProcess(config, terminal))
+    process = stack.enter_context(RunProcess(config, terminal, flags))
     process.wait_until_ready(READY_S)
     terminal.show_line(f"device {config.source}  ->  gazecast run  ->  subscriber of {endpoint}")
     return process, endpoint

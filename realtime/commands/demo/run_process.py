@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -27,8 +28,9 @@ class RunProcess:
     the child ends with its next health message, whose pipe is closed.
     """
 
-    def __init__(self, config: RunConfig, progress: ProgressReporter) -> None:
-        self._config, self._progress = config, progress
+    def __init__(self, config: RunConfig, progress: ProgressReporter, flags: Sequence[str] = ()) -> None:
+        """flags: of `gazecast run`, beside the configuration."""
+        self._config, self._progress, self._flags = config, progress, flags
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._errors: list[str] = []
         self.health: HealthMessage | None = None
@@ -39,7 +41,7 @@ class RunProcess:
         settings = Path(self._folder.name) / "run.toml"
         settings.write_text(to_toml(self._config), encoding="utf-8")
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and entry point
-            [sys.executable, "-m", "realtime", "run", "--json", "--config", str(settings)],
+            [sys.executable, "-m", "realtime", "run", "--json", "--config", str(settings), *self._flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
             errors="replace", start_new_session=True,
         )  # fmt: skip

@@ -8,6 +8,7 @@ import re
 
 import zmq
 
+from realtime.comms.hosts import check_host
 from realtime.errors import TransportError
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -29,6 +30,12 @@ def check_endpoint(endpoint: str, *, bind: bool = False) -> str:
     return endpoint
 
 
+def check_endpoint_host(endpoint: str) -> None:
+    """Raise `TransportError` where the endpoint's host cannot be resolved."""
+    if found := _ADDRESS.fullmatch(endpoint):
+        check_host(found.group(1))
+
+
 def whole_ms(wait_s: float) -> int:
     """Convert to whole milliseconds, rounded up so that a wait never becomes a busy loop."""
     return max(0, math.ceil(wait_s * 1000))
@@ -40,6 +47,8 @@ def bind(socket: zmq.Socket[bytes], endpoint: str) -> str:
     try:
         socket.bind(check_endpoint(endpoint, bind=True))
     except zmq.ZMQError as error:
+        if error.errno == errno.ENODEV:  # of a name that is no network interface
+            check_endpoint_host(endpoint)
         hint = {
             zmq.EADDRINUSE: "the port is in use; stop the program that holds it or choose another port",
             zmq.EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own",

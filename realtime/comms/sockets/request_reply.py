@@ -6,7 +6,7 @@ from typing import NewType
 
 import zmq
 
-from realtime.comms.sockets.base import bind, check_endpoint, connect, whole_ms
+from realtime.comms.sockets.base import bind, check_endpoint, check_endpoint_host, connect, whole_ms
 from realtime.errors import RequestTimeout, TransportError
 
 
@@ -30,7 +30,10 @@ class RequestSocket:
         return self.exchange([topic.encode(), payload]).decode(errors="replace")
 
     def exchange(self, parts: list[bytes]) -> bytes:
-        """Send a message and return the reply's first part; raises `RequestTimeout`."""
+        """Send a message and return the reply's first part.
+
+        Raises `RequestTimeout` without a reply, `TransportError` where the host cannot be resolved.
+        """
         if self._socket is None:
             self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
@@ -38,6 +41,7 @@ class RequestSocket:
         self._socket.send_multipart(parts)
         if not self._socket.poll(whole_ms(self._timeout_s)):
             self.close()
+            check_endpoint_host(self._endpoint)
             raise RequestTimeout(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
         return self._socket.recv_multipart()[0]
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calibration import CameraModel
+from realtime.comms.hosts import check_host
 from realtime.comms.messages import read_message
 from realtime.comms.object3d import Object3dMessage
 from realtime.errors import Ros2Error, TransportError
@@ -61,6 +62,7 @@ class FoxgloveServer(ResultWorker):
         """
         super().__init__()
         self.host, port = parse_host_port(address)
+        check_host(self.host)
         load_types()
         try:
             import foxglove

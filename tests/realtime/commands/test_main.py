@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
 from tests.realtime.waiting import eventually
+
+LOOKED_AT = Path(__file__).resolve().parents[3] / "docs" / "looked-at.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,11 @@ def run_command(capsys, *argv):
         (("run", "--config", "/nowhere.toml"), "cannot read /nowhere.toml"),
         (("simulate", "--video", "/nowhere.mp4"), "there is no /nowhere.mp4"),
         (("simulate", "--video", "a.mp4", "--calibrations", "here"), "--calibrations belongs to --scene"),
+        (("run", "--source", "pupil://no-such-host"), "cannot resolve no-such-host: check the name or give its IP"),
+        (("run", "--source", "rtsp://no-such-host/x", "--gaze", "pupil://127.0.0.1"), "cannot resolve no-such-host:"),
+        (("run", "--source", "pupil://127.0.0.1", "--publish", "tcp://no-such-host:1"), "cannot resolve no-such-host"),
+        (("simulate", "--scene", "table", "--host", "no-such-host"), "cannot resolve no-such-host: check the name"),
+        (("calibrate", "gaze", "--source", "pupil://no-such-host", "--headless"), "cannot resolve no-such-host"),
         (("models", "pull", "sam_vit_z"), "no model is called 'sam_vit_z'; known: mobile_sam"),
         (("models", "pull", "mobile_sam", "--from", "/nowhere"), "/nowhere is not a folder"),
     ],
@@ -75,6 +83,31 @@ def run_command(capsys, *argv):
 def test_wrong_use_is_one_line_and_exit_code_2(capsys, argv, message):
     code, error = run_command(capsys, *argv)
     assert (code, message in error, "Traceback" in error) == (2, True, False), error
+
+
+@pytest.mark.parametrize("flag", ["--requests", "--lerobot", "--foxglove"])
+def test_an_output_at_a_host_that_cannot_be_resolved_is_refused(capsys, flag):
+    address = "no-such-host:8765" if flag == "--foxglove" else "tcp://no-such-host:8765"
+    argv = ("run", "--source", "pupil://127.0.0.1:1", "--publish", "tcp://127.0.0.1:0", flag, address)
+    code, error = run_command(capsys, *argv)
+    assert (code, error) == (2, "gazecast: cannot resolve no-such-host: check the name or give its IP address\n")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("run", "--source", "pupil://127.0.0.1:1"),
+        ("demo",),
+        ("engine", "build"),
+        ("engine", "verify"),
+        ("segment", str(LOOKED_AT), "--everything"),
+    ],
+)
+def test_tensorrt_without_a_gpu_is_refused_before_anything_is_opened(capsys, monkeypatch, argv):
+    monkeypatch.setattr("realtime.commands.config_flags.count_nvidia_gpus", lambda: 0)
+    monkeypatch.setattr("engines.weights.pull_model", lambda *args, **more: pytest.fail("fetched"))
+    code, error = run_command(capsys, *argv, "--engine", "tensorrt")
+    assert (code, "needs an NVIDIA GPU" in error, "--engine openvino" in error) == (2, True, True), error
 
 
 def test_a_port_in_use_is_named(capsys):
@@ -215,7 +248,11 @@ def test_a_clip_at_any_speed_is_run_to_its_end_and_dwells_in_its_own_time(tmp_pa
     assert max(14, first) <= locked <= max(16, first + 2)  # 0.6 s at 24 frames a second, whatever that took here
 
 
-def test_without_a_verb_the_usage_is_printed():
-    with pytest.raises(SystemExit) as stopped:
-        main([])
-    assert stopped.value.code == 2
+def test_without_a_verb_the_help_is_printed(capsys):
+    for argv in ([], ["engine"], ["calibrate"], ["models"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(argv)
+        out, error = capsys.readouterr()
+        assert (stopped.value.code, error) == (0, "")
+        assert out.startswith(" ".join(["usage: gazecast", *argv]))
+        assert "examples:" in out

@@ -1,8 +1,20 @@
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+from rich.cells import cell_len
 
 from realtime.commands.terminal import format_json_line, format_status_line
 from realtime.comms.messages import HealthMessage
 from realtime.infra import machine
+from tests.realtime import scene
 
 
 def health(**change):
@@ -33,6 +45,85 @@ def test_the_line_of_a_start_has_dashes_and_the_reason():
     line = format_status_line(health(state="starting", reason="frames: none yet", rates={}, latency_ms={}))
     assert line.startswith("starting: frames: none yet")
     assert "gaze to mask -" in line
+
+
+REASON = "frames: none for 3 s (no answer from tcp://192.168.100.200:50020; start the device there)"
+
+
+@pytest.mark.parametrize("width", [20, 40, 79, 100, 119, 200])
+@pytest.mark.parametrize("reason", ["", REASON, "Gerät 見つかりません " * 9, "two\nlines"])
+def test_the_line_fits_the_width_and_drops_whole_parts_only(width, reason):
+    of = health(state="degraded" if reason else "running", reason=reason)
+    line = format_status_line(of, width)
+    assert cell_len(line) <= width
+    assert "\n" not in line
+    parts = re.split(r" +\| +", line)
+    assert parts[0].startswith(of.state)
+    whole = format_status_line(of)
+    assert all(part in whole for part in parts[1:])
+
+
+def test_eighty_columns_have_rate_and_latency():
+    line = format_status_line(health(), 79)
+    assert "masks 24/s" in line
+    assert "gaze to mask 40/61/80 ms" in line
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, columns, *command):
+        self._main, side = pty.openpty()
+        self.resize(columns)
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self.process = subprocess.Popen(
+            command, stdin=side, stdout=side, stderr=side, env={**environment, "TERM": "xterm"}, start_new_session=True
+        )
+        os.close(side)
+
+    def resize(self, columns):
+        fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def read_until(self, *parts):
+        """All that is printed up to the last of some parts, one after the other."""
+        text = ""
+        while parts:
+            text += os.read(self._main, 65536).decode(errors="replace")
+            parts = parts if parts[0] not in text else parts[1:]
+        return text
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self._main)
+
+
+def read_rows(text):
+    """What a redraw puts on the screen, each from the row's start on, without control codes."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    return [row for row in re.split(r"[\r\n]+", plain) if row]
+
+
+def test_the_live_line_follows_the_width_of_the_terminal_and_never_wraps(tmp_path):
+    clip, trace = scene.write_clip(tmp_path, 24)
+    terminal = Terminal(90, sys.executable, "-m", "realtime", "run", "--engine", "fake", "--publish",
+                        "tcp://127.0.0.1:0", "--source", f"file:{clip}?loop=1", "--gaze", f"trace:{trace}")  # fmt: skip
+    try:
+        text = terminal.read_until("Ctrl-C stops", "\x1b[J", "running | masks", "\r")
+        rows = read_rows(text.rpartition("Ctrl-C stops")[2])
+        assert rows
+        assert all(cell_len(row) < 90 for row in rows)
+        for columns in (44, 24, 12, 160):
+            terminal.resize(columns)
+            terminal.read_until("\x1b[J", "\r")  # may have been drawn before the change
+            rows = read_rows(terminal.read_until("\x1b[J", "runn", "\r"))
+            assert all(cell_len(row) < columns for row in rows)
+        assert "keyframe age" in rows[-1]
+        terminal.process.terminate()
+        assert "\x1b[?25h" in terminal.read_until("stopping", "\x1b[?25h"), "the cursor is visible again"
+        assert terminal.process.wait(300) == 0
+    finally:
+        terminal.close()
 
 
 def test_json_has_everything():
