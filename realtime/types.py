@@ -197,9 +197,9 @@ def mask_shape(
     return (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1), area, centroid
 
 
-SourceState = Literal["connecting", "running", "waiting", "ended", "failed"]
-"""connecting: not connected yet, or disconnected. waiting: connected, but without data. ended: played to its end.
-failed: does not recover by itself."""
+SourceState = Literal["connecting", "running", "waiting", "idle", "ended", "failed"]
+"""connecting: not connected yet, or disconnected. waiting: connected, but without data. idle: without data because the
+user gives none, such as a mouse that is elsewhere. ended: played to its end. failed: does not recover by itself."""
 
 
 @dataclass(frozen=True, slots=True)

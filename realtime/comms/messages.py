@@ -102,9 +102,11 @@ class HealthMessage(PublishedMessage):
     """The health of the publisher, once a second; topic `health`. `rates` in Hz, `latency_ms` percentiles by name.
 
     wall_ns: the host's wall clock minus its monotonic clock, which makes a `_ns` a time of day; 0 where it is unknown.
+    doing, progress, remaining_s: while `preparing`, the present step, how much of it is complete, 0 to 1, and the
+        seconds it will still take; None where that is unknown.
     """
 
-    state: Literal["starting", "running", "degraded", "stopping"]
+    state: Literal["starting", "preparing", "running", "idle", "degraded", "stopping"]
     reason: str
     rates: dict[str, float]
     latency_ms: dict[str, dict[str, float]]
@@ -112,6 +114,9 @@ class HealthMessage(PublishedMessage):
     memory_mib: FiniteFloat
     engine: dict[str, Any]
     wall_ns: int = 0
+    doing: str = ""
+    progress: FiniteFloat | None = None
+    remaining_s: FiniteFloat | None = None
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> HealthMessage:

@@ -52,6 +52,8 @@ class PipelineContext:
         self.to_encode: Latest[Frame] = Latest()
         self.keyframes: Latest[Keyframe] = Latest()
         self.to_draw: Latest[FrameResult] = Latest()
+        self.on_picture_ns: int | None = None
+        """Host time of the last frame for which there was gaze within the picture."""
         self.ready, self.stopping = threading.Event(), threading.Event()
         self.metrics = MetricsRegistry()
         self.guard = ErrorGuard(self.metrics.count_drop)

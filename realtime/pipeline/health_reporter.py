@@ -49,6 +49,7 @@ class HealthReporter:
         state, reason = assess_health(
             is_ready=context.ready.is_set(), is_stopping=context.stopping.is_set(), frames=frames, gaze=gaze,
             frame_age_ns=context.metrics.age_ns("frames", at_ns), gaze_age_ns=context.metrics.age_ns("gaze", at_ns),
+            on_picture_age_ns=None if context.on_picture_ns is None else at_ns - context.on_picture_ns,
             error="; ".join(errors),
         )  # fmt: skip
         snapshot = context.metrics.snapshot(at_ns)

@@ -10,7 +10,7 @@ from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.pacing import IdleBudget
 from realtime.pipeline.tracker_log import LoggedTracker
 from realtime.tracking.tracker import TrackerOutput
-from realtime.types import Frame, MaskResult
+from realtime.types import Frame, GazeSample, MaskResult
 
 
 class TrackWorker:
@@ -40,7 +40,10 @@ class TrackWorker:
         self._idle.record_frame(frame.received_ns)
         keyframe = self._encode_worker.encode_and_wait(frame) if self._every_frame else context.keyframes.get(0)
         commands = context.options.commands.drain()
-        output, stamp = tracker.step(frame, context.gaze.drain(), keyframe, commands)
+        samples = context.gaze.drain()
+        if any(_is_on_picture(sample, frame.size) for sample in samples):
+            context.on_picture_ns = begun_ns
+        output, stamp = tracker.step(frame, samples, keyframe, commands)
         if output.should_encode and not self._every_frame:
             context.to_encode.put(frame)
         if output.result is not None and stamp is not None:
@@ -80,3 +83,8 @@ class TrackWorker:
             metrics.observe("gaze_to_mask", (published_ns - output.gaze_captured_ns) / 1e6, published_ns)
             metrics.observe("keyframe_age", (frame.captured_ns - output.keyframe_captured_ns) / 1e6, published_ns)
             metrics.observe("decode", (timing.decode_end - timing.decode_start) / 1e6, published_ns)
+
+
+def _is_on_picture(sample: GazeSample, size: tuple[int, int]) -> bool:
+    x, y = sample.to_px(size)
+    return sample.confidence > 0 and 0 <= x <= size[0] and 0 <= y <= size[1]

@@ -20,6 +20,7 @@ MAX_PIXELS = 4096 * 2160
 """A decoded frame has three bytes per pixel, however small the JPEG."""
 SILENCE_NS = 1_000_000_000
 NO_PAGE = "open the page and start its camera or a clip"
+NO_POINTER = "move the mouse or a finger over the picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class BrowserFrames(ThreadedFrames, FrameSource):
 
     def __init__(self) -> None:
         super().__init__(NO_PAGE, "frames browser")
+        self._monitor.set_state("idle", NO_PAGE)
         self._pending: Latest[BrowserFrame] = Latest()
         self._last_ns: int | None = None
 
@@ -50,7 +52,7 @@ class BrowserFrames(ThreadedFrames, FrameSource):
         """Return state and counts; `dropped` has frames superseded before decoding, and invalid JPEGs."""
         last_ns = self._last_ns  # `disconnect` may clear it meanwhile
         if last_ns is not None and now_ns() - last_ns > SILENCE_NS:
-            self._monitor.set_state("waiting", "the page sends no frames; is it hidden or asleep?")
+            self._monitor.set_state("waiting", "the page sends no frames; bring its tab to the front")
         found = self._monitor.status()
         superseded = {"superseded": self._pending.dropped} if self._pending.dropped else {}
         return SourceStatus(found.state, found.reason, found.received, {**found.dropped, **superseded})
@@ -60,9 +62,9 @@ class BrowserFrames(ThreadedFrames, FrameSource):
         self._pending.put(frame)
 
     def disconnect(self) -> None:
-        """Set the state `connecting` after the page has disconnected."""
+        """Set the state `idle` after the page has disconnected."""
         self._last_ns = None
-        self._monitor.set_state("connecting", NO_PAGE)
+        self._monitor.set_state("idle", NO_PAGE)
 
     def _run(self) -> None:
         while (frame := self._pending.get()) is not None:
@@ -83,7 +85,7 @@ class BrowserGaze(GazeSource):
     """A `GazeSource` of the pointer over the page: 0..1 of the frame, confidence 0 outside."""
 
     def __init__(self) -> None:
-        self._monitor = SourceMonitor("waiting", "move the mouse or a finger over the page's picture")
+        self._monitor = SourceMonitor("idle", NO_POINTER)
         self._on_gaze: OnGaze | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
@@ -96,13 +98,20 @@ class BrowserGaze(GazeSource):
         self._on_gaze = None
 
     def status(self) -> SourceStatus:
-        """Return state and counts; `running` after the first sample."""
+        """Return state and counts; `running` while the pointer is over the picture, else `idle`."""
         return self._monitor.status()
+
+    def disconnect(self) -> None:
+        """Set the state `idle`, because the pointer has left or its page has disconnected."""
+        self._monitor.set_state("idle", NO_POINTER)
 
     def offer(self, sample: GazeSample) -> None:
         """Pass on a sample; called from one thread."""
         on_gaze = self._on_gaze
         if on_gaze is not None:
             self._monitor.count_received()
-            self._monitor.set_state("running")
+            if sample.confidence > 0:
+                self._monitor.set_state("running")
+            else:
+                self.disconnect()
             on_gaze(sample)

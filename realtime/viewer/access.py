@@ -7,7 +7,6 @@ import errno
 import hmac
 import socket
 import ssl
-from collections.abc import Container
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -17,11 +16,11 @@ from realtime.config.viewer import ViewSettings
 from realtime.errors import ViewerError
 
 
-def refusal_reason(request: web.Request, settings: ViewSettings, public_paths: Container[str]) -> str:
+def refusal_reason(request: web.Request, settings: ViewSettings, *, is_public: bool) -> str:
     """Return the reason to refuse a request; empty where it is allowed.
 
     Refused are requests of other sites' pages (which name another host than they reached, or come from another origin),
-    and requests without the token, unless their path is public.
+    and requests without the token, unless what they request is public.
     """
     host = request.host
     own_names = ("localhost", "127.0.0.1", "::1", settings.host.strip("[]"))
@@ -30,7 +29,7 @@ def refusal_reason(request: web.Request, settings: ViewSettings, public_paths: C
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return "pages of other sites have no access"
-    if settings.token and request.path not in public_paths:
+    if settings.token and not is_public:
         token = request.query.get("token", "")
         if not hmac.compare_digest(token.encode(), settings.token.encode()):
             return "the address needs ?token=..., as gazecast printed it"

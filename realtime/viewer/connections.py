@@ -53,7 +53,10 @@ class ServedConnection:
 
 
 class WebSocketConnection(ServedConnection):
-    """A WebSocket with a bounded send queue: texts wait in order, of frames only the newest is kept."""
+    """A WebSocket with a bounded send queue: texts wait in order, of frames only the newest is kept.
+
+    host: whose page it serves.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class WebSocketConnection(ServedConnection):
         abort: Callable[[], None],
     ) -> None:
         """count_refused: called for every message that is refused. abort: ends the connection without a handshake."""
-        self._socket, self._host, self._loop = socket, host, loop
+        self._socket, self.host, self._loop = socket, host, loop
         self._count_refused, self._abort = count_refused, abort
         self._texts: list[str] = []
         self._frame: bytes | None = None
@@ -86,7 +89,7 @@ class WebSocketConnection(ServedConnection):
     async def serve(self) -> None:
         """Serve until the page closes or is disconnected."""
         self._task = asyncio.current_task()
-        handler = self._host.on_connect(self.send_text, self.send_frame)
+        handler = self.host.on_connect(self.send_text, self.send_frame)
         jobs = [asyncio.ensure_future(job) for job in (self._send(), self._run_intervals(handler))]
         try:
             await self._receive(handler)
@@ -160,9 +163,6 @@ class MjpegStream(ServedConnection):
         self._broadcaster, self._loop = broadcaster, loop
         # holds one: the broadcaster waits for the acknowledgement
         self._frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
-
-    def send_text(self, text: str) -> None:
-        """Ignore a text: MJPEG has no place for it."""
 
     async def serve(self, request: web.Request, frame_request: FrameRequest) -> web.StreamResponse:
         """Send frames until the reader disconnects."""

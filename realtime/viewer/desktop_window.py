@@ -37,9 +37,9 @@ class MouseGaze(GazeSource):
         self._on_gaze = None
 
     def status(self) -> SourceStatus:
-        """Return `running` after the mouse was over the window, `waiting` before."""
+        """Return `running` after the mouse was over the window, `idle` before."""
         hint = "move the mouse over the window" if self._position is None else ""
-        return SourceStatus("waiting" if hint else "running", hint, self._count, {})
+        return SourceStatus("idle" if hint else "running", hint, self._count, {})
 
     def move_to(self, x: float, y: float) -> None:
         """Pass on the mouse's position in pixels of the frame."""

@@ -54,6 +54,13 @@ class PageHost(ABC):
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> PageHandler:
         """Send a page that has connected its first messages, and return its handler."""
 
+    def find_host(self, folder: str) -> PageHost | None:
+        """Return the host of the page in a folder, None for an unknown one; on the thread of `respond`.
+
+        Raises `PageError` where it cannot be opened.
+        """
+        return None
+
     def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
         """Return the resource at a path that is no file, None for an unknown one; raises `PageError`.
 

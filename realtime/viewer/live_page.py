@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from realtime.comms.messages import HealthMessage
 from realtime.config.viewer import ViewSettings
+from realtime.errors import PageError, RecordingError
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import USER_VERBS, CommandQueue, CommandVerb, UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.types import GazeSample
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
-from realtime.viewer.interfaces import PageHost, SendFrame, SendText
+from realtime.viewer.interfaces import HttpResponse, PageHost, SendFrame, SendText
 from realtime.viewer.live_handler import LiveHandler
 from realtime.viewer.live_recording import LiveRecording
 from realtime.viewer.page_input import PageInput
 from realtime.viewer.page_messages import pack_text
+from realtime.viewer.review_page import ReviewPage
 from realtime.viewer.server import PageServer
 from realtime.viewer.snapshot import SnapshotWorker
+
+HEALTH_FIELDS = (
+    "state", "reason", "doing", "progress", "remaining_s", "rates", "latency_ms", "dropped", "memory_mib", "engine",
+)  # fmt: skip
 
 
 class LivePage(PipelineObserver, PageHost):
@@ -51,6 +57,7 @@ class LivePage(PipelineObserver, PageHost):
             "verbs": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
         self._health = ""
+        self._settings, self._reviews = settings, dict[str, ReviewPage]()
         self._snapshots = SnapshotWorker(settings.snapshots, self.show_notice, clock)
         self.recording = LiveRecording(lambda text: self._server.broadcast(text))
         self._input = PageInput(frames, gaze, self.commands)
@@ -81,9 +88,9 @@ class LivePage(PipelineObserver, PageHost):
 
     def on_health(self, health: HealthMessage) -> None:
         """Show the state of the run, its rates, latencies and drops."""
-        fields = {key: health.to_fields()[key] for key in ("state", "reason", "rates", "latency_ms", "dropped")}
-        engine = {key: health.engine.get(key, "") for key in ("backend", "model", "precision")}
-        self._health = pack_text("health", **fields, memory_mib=health.memory_mib, engine=engine)
+        fields = {key: value for key, value in health.to_fields().items() if key in HEALTH_FIELDS}
+        engine = {key: health.engine.get(key, "") for key in ("backend", "model", "precision", "picture_side")}
+        self._health = pack_text("health", **{**fields, "engine": engine})
         self._server.broadcast(self._health)
         self.recording.send_changes()
 
@@ -91,6 +98,25 @@ class LivePage(PipelineObserver, PageHost):
         """Write a snapshot of the frame if the command asks for one."""
         if command.verb == "snapshot":
             self._snapshots.on_mask(shown)
+
+    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
+        """Return the thumbnail of an object of the recording."""
+        number = query.get("object", "")
+        is_object = path == "/thumbnail.jpg" and number.isdecimal() and len(number) < 12
+        jpeg = self.recording.thumbnails.jpeg(int(number)) if is_object else None
+        return HttpResponse("image/jpeg", jpeg) if jpeg is not None else None
+
+    def find_host(self, folder: str) -> ReviewPage | None:
+        """Return the page of a recording of this run that has ended, in `review/NAME`; opened at its first use."""
+        path = self.recording.finished.get(folder.removeprefix("review/"))
+        if path is None or not folder.startswith("review/"):
+            return None
+        if folder not in self._reviews:
+            try:
+                self._reviews[folder] = ReviewPage(self._settings, path, self._server)
+            except RecordingError as error:
+                raise PageError(str(error)) from None
+        return self._reviews[folder]
 
     def enable_verbs(self, verbs: Collection[CommandVerb]) -> None:
         """Enable the pages' buttons for these verbs."""
@@ -113,5 +139,7 @@ class LivePage(PipelineObserver, PageHost):
         """Disconnect all pages and free the port, within a second."""
         self.recording.labels.close()
         self._server.close()
+        for review in self._reviews.values():
+            review.close()
         self.broadcaster.stop()
         self._snapshots.close()

@@ -71,7 +71,7 @@ class PageInput:
         """Remove a page; if it was a source, there is none until another page offers one."""
         self._pages.remove(page)
         if self._pointer is page:
-            self._pointer = None
+            self._release_pointer()
         if self._source is page:
             self._release_source()
 
@@ -80,7 +80,8 @@ class PageInput:
         if self._frames is None:
             self.dropped["not the source"] += 1
         elif message.on:
-            self._source, self._label, self._pointer = page, message.label, None
+            self._source, self._label = page, message.label
+            self._release_pointer()
             for other in self._pages:
                 self._send_source(other)
         elif self._source is page:
@@ -111,8 +112,14 @@ class PageInput:
                 GazeSample(sample.x, sample.y, "norm", sample.confidence, sample.ms / 1e3, captured_ns, now_ns)
             )  # fmt: skip
 
+    def _release_pointer(self) -> None:
+        self._pointer = None
+        if self._gaze is not None:
+            self._gaze.disconnect()
+
     def _release_source(self) -> None:
-        self._source, self._label, self._pointer = None, "", None
+        self._source, self._label = None, ""
+        self._release_pointer()
         if self._frames is not None:
             self._frames.disconnect()
         for page in self._pages:

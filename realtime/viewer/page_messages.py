@@ -9,8 +9,8 @@ mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, the
                    label {object, text, keep}, undo
                    bytes: {index, ms}, JPEG
     page receives  hello, verbs {verbs}, health, sync {n}, clock {host_ms}, source {yours, active, label},
-                   received {index}, recording {on, file, s}, objects {objects}, labels {recording, labels, undo},
-                   notice {text}, refused {reason}
+                   received {index}, recording {on, file, s, commands}, objects {objects},
+                   labels {recording, labels, undo}, notice {text}, refused {reason}
                    bytes: {seq, frame, gaze_trail, target, outline}, contours as x, y pairs of uint16, JPEG if frames
                    were requested
 
@@ -20,7 +20,8 @@ until_ms, own_mask, or with error.
 
 `ms` is the page's own clock, `host_ms` its offset to the server's. A page's gaze samples are [x, y, ms, confidence]
 with x, y in 0..1 of the frame, origin top left; those of `gaze_trail` are [x, y, age in ms], px of the frame. `outline`
-has the number of points of each contour. `objects` are [object, seconds shown].
+has the number of points of each contour. `objects` are [object, seconds shown, version of its thumbnail]; `commands`
+are those of a shell that review and export the last recording.
 """
 
 from __future__ import annotations

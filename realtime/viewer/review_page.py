@@ -26,33 +26,36 @@ from realtime.viewer.interfaces import HttpResponse, PageHandler, PageHost, Send
 from realtime.viewer.label_worker import LabelWorker
 from realtime.viewer.page_messages import FrameAck, LabelChange, SeekRequest, UndoRequest, pack_text, read_text
 from realtime.viewer.server import PageServer
-from realtime.viewer.thumbnail import draw_thumbnail
+from realtime.viewer.thumbnail import QUALITY, draw_thumbnail
 from realtime.viewer.timeline_broadcaster import TimelineBroadcaster
 
 log = logging.getLogger(__name__)
 FIRST_REPORT_S, MAX_REPORT_S = 0.5, 5.0
 """While a long file is read, pages fetch the part that was read: at first often, then less and less often."""
 MAX_THUMBNAILS = 512
-THUMBNAIL_QUALITY = 85
 
 
 class ReviewPage(PageHost):
-    """A page that serves a recording from `__init__` to `close`, at `address`."""
+    """A page of a recording, served from `__init__` to `close`, at `address` if the server is its own."""
 
     index_file = "review.html"
 
-    def __init__(self, settings: ViewSettings, recording: Path) -> None:
-        """Open the recording, bind and serve; raises `RecordingError` and `ViewerError`."""
+    def __init__(self, settings: ViewSettings, recording: Path, server: PageServer | None = None) -> None:
+        """Open the recording and serve it; raises `RecordingError` and `ViewerError`.
+
+        server: the one of another page that finds this one; None to bind one of its own.
+        """
         self.timeline = Timeline(recording)
         editor = LabelEditor(recording)
         self._broadcaster = TimelineBroadcaster(self.timeline, settings.jpeg_quality)
-        self._labels = LabelWorker(lambda text: self._server.broadcast(text), editor)
+        self._labels = LabelWorker(lambda text: self._server.broadcast(text, self), editor)
         self._read_share = 0.0
         self._thumbnails: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._is_stopped = False
         self._reader = threading.Thread(target=self._read, name="gazecast-review", daemon=True)
+        self._has_own_server = server is None
         try:
-            self._server = PageServer(settings, self)
+            self._server = server or PageServer(settings, self)
         except BaseException:
             self._labels.close()
             raise
@@ -64,7 +67,8 @@ class ReviewPage(PageHost):
         """Save queued label changes, disconnect all pages and free the port, within seconds."""
         self._is_stopped = True
         self._labels.close()
-        self._server.close()
+        if self._has_own_server:
+            self._server.close()
         self._broadcaster.stop()
         self._reader.join(0.9)
 
@@ -104,7 +108,7 @@ class ReviewPage(PageHost):
             nonlocal interval_s, next_s
             self._read_share = share
             if share == 1.0 or time.monotonic() >= next_s:
-                self._server.broadcast(self._timeline_message())
+                self._server.broadcast(self._timeline_message(), self)
                 interval_s = min(2 * interval_s, MAX_REPORT_S)
                 next_s = time.monotonic() + interval_s
             return not self._is_stopped
@@ -157,7 +161,7 @@ class ReviewPage(PageHost):
         image, mask = frame.image, message.mask
         if mask is None or mask.shape != image.shape[:2]:
             mask = np.zeros(image.shape[:2], np.bool_)
-        return encode_jpeg(draw_thumbnail(image, mask, message.state), THUMBNAIL_QUALITY)
+        return encode_jpeg(draw_thumbnail(image, mask, message.state), QUALITY)
 
 
 class ReviewHandler(PageHandler):

@@ -1,6 +1,7 @@
 """Serves a page over HTTP and WebSocket: one thread with an event loop, joined on `close`.
 
     /                the page
+    /FOLDER/         another page that the host finds there, such as that of a recording
     /ws              its messages, see `page_messages`
     /overlay.mjpeg   frames with the mask drawn, for any MJPEG viewer
     /edges.mjpeg     the mask's edge on black, for see-through displays; ?homography=a,...,i&size=WxH as in the settings
@@ -37,7 +38,7 @@ FILE_HEADERS = {
     "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache", "Permissions-Policy": "camera=(self)",
 }  # fmt: skip
-STREAM_PATHS = ("/ws", "/overlay.mjpeg", "/edges.mjpeg")
+STREAM_NAMES = ("ws", "overlay.mjpeg", "edges.mjpeg")
 HEARTBEAT_S = 5.0
 START_TIMEOUT_S = 30.0
 
@@ -68,9 +69,9 @@ class PageServer:
             raise ViewerError(explain_bind_error(self._failure, settings))
         self.address = page_address(settings, self.port)
 
-    def broadcast(self, text: str) -> None:
-        """Send a packed message to all pages; any thread."""
-        call_soon(self._loop, self._send_text, text)
+    def broadcast(self, text: str, host: PageHost | None = None) -> None:
+        """Send a packed message to all pages of a host, by default the server's own; any thread."""
+        call_soon(self._loop, self._send_text, text, host or self._host)
 
     def close(self) -> None:
         """Disconnect all pages and free the port, within a second; may be called twice."""
@@ -93,7 +94,7 @@ class PageServer:
 
     async def _serve(self) -> None:
         app = web.Application(middlewares=[self._check_access])
-        app.router.add_get("/ws", self._serve_socket)
+        app.router.add_get("/{folder:(.+/)?}ws", self._serve_socket)
         app.router.add_get("/overlay.mjpeg", self._serve_mjpeg)
         app.router.add_get("/edges.mjpeg", self._serve_mjpeg)
         app.router.add_get("/{name:.*}", self._serve_file)
@@ -116,23 +117,40 @@ class PageServer:
     async def _check_access(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if reason := refusal_reason(request, self._settings, self._files):
+        if reason := refusal_reason(request, self._settings, is_public=self._find_file(request.path) is not None):
             return self._refuse(403, reason)
-        if request.path in STREAM_PATHS and len(self._connections) >= self._settings.max_viewers:
+        if request.path.rpartition("/")[2] in STREAM_NAMES and len(self._connections) >= self._settings.max_viewers:
             return self._refuse(503, "too many viewers; close one, or --set view.max_viewers=N")
         return await handler(request)
 
+    def _find_file(self, path: str) -> tuple[str, bytes] | None:
+        """Find a file of the pages, which needs no token; every folder has them, but only `/` its index."""
+        folder, _, name = path.rpartition("/")
+        return self._files.get(f"/{name}") if name or not folder else None
+
+    async def _find_host(self, path: str) -> PageHost | None:
+        folder = path.rpartition("/")[0]
+        if not folder:
+            return self._host
+        return await self._loop.run_in_executor(self._responders, self._host.find_host, folder.removeprefix("/"))
+
     async def _serve_file(self, request: web.Request) -> web.Response:
-        found = self._files.get(request.path)
+        found = self._find_file(request.path)
         if found is None:
             return await self._serve_resource(request)
         content_type, body = found
         return web.Response(body=body, content_type=content_type, charset="utf-8", headers=FILE_HEADERS)
 
     async def _serve_resource(self, request: web.Request) -> web.Response:
-        query = dict(request.query)
+        name, response = request.path.rpartition("/")[2], None
         try:
-            response = await self._loop.run_in_executor(self._responders, self._host.respond, request.path, query)
+            host = await self._find_host(request.path)
+            if host is not None and not name:
+                content_type, body = self._files[f"/{host.index_file}"]
+                return web.Response(body=body, content_type=content_type, charset="utf-8", headers=FILE_HEADERS)
+            if host is not None:
+                query = dict(request.query)
+                response = await self._loop.run_in_executor(self._responders, host.respond, f"/{name}", query)
         except PageError as error:
             return self._refuse(400, str(error))
         if response is None:
@@ -141,10 +159,13 @@ class PageServer:
         return web.Response(body=response.body, content_type=response.content_type, headers=headers)
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
+        host = await self._find_host(request.path)
+        if host is None:
+            return web.Response(status=404, text="there is no such page; try /\n")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
         await socket.prepare(request)
         connection = WebSocketConnection(
-            socket, self._host, self._loop, count_refused=self._count_refused, abort=lambda: abort_connection(request)
+            socket, host, self._loop, count_refused=self._count_refused, abort=lambda: abort_connection(request)
         )
         self._connections.add(connection)
         try:
@@ -169,9 +190,10 @@ class PageServer:
         finally:
             self._connections.discard(stream)
 
-    def _send_text(self, text: str) -> None:
+    def _send_text(self, text: str, host: PageHost) -> None:
         for connection in self._connections:
-            connection.send_text(text)
+            if isinstance(connection, WebSocketConnection) and connection.host is host:
+                connection.send_text(text)
 
     def _count_refused(self) -> None:
         self.refused += 1

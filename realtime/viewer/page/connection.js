@@ -60,6 +60,14 @@ export class Connection {
   }
 }
 
+/** Returns the URL of a resource of the server, with the page's token. */
+export function resourceUrl(path, parameters = {}) {
+  const query = new URLSearchParams(parameters);
+  const token = new URLSearchParams(location.search).get("token");
+  if (token) query.set("token", token);
+  return `${path}?${query}`;
+}
+
 /** Unpacks a frame message into [header, contours, jpeg]; contours are Uint16Arrays of x, y pairs. */
 export function unpackFrame(buffer) {
   const length = new DataView(buffer).getUint32(0, true);

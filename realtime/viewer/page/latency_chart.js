@@ -1,13 +1,15 @@
 // Draws the latency chart: lines over the last twenty seconds, and their percentiles.
 
 import { pixelRatio } from "./stage.js";
+import { themeColour } from "./theme.js";
 
 const SPAN_MS = 20000;
 const MAX_POINTS = 1500;
-const GRID = "#242c39", MUTED = "#8d99ab";
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 
 /** The values of one line of the chart. */
 export class LatencySeries {
+  /** colour: the custom property of the style sheet that has it. */
   constructor(colour) {
     this.colour = colour;
     this.points = []; // [ms, value]
@@ -35,11 +37,6 @@ export function computePercentiles(values) {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
-/** Formats percentiles as "p50 / p95 / p99 ms". */
-export function formatPercentiles(found) {
-  return found ? `${Math.round(found.p50)} / ${Math.round(found.p95)} / ${Math.round(found.p99)} ms` : "–";
-}
-
 /** Draws all series on a canvas, up to page time `now`. */
 export function drawLatencyChart(canvas, series, now) {
   const ratio = pixelRatio();
@@ -49,12 +46,12 @@ export function drawLatencyChart(canvas, series, now) {
   ctx.clearRect(0, 0, width, height);
   const values = series.flatMap((each) => each.recent(now).map(([, value]) => value));
   const high = roundUp(computePercentiles(values)?.p99 ?? 50);
-  const top = 6 * ratio, bottom = height - 16 * ratio, left = 34 * ratio;
+  ctx.font = `${11 * ratio}px ${FONT}`;
+  const top = 8 * ratio, bottom = height - 18 * ratio, left = ctx.measureText(String(high)).width + 8 * ratio;
   const x = (ms) => left + (width - left) * (1 - (now - ms) / SPAN_MS);
   const y = (value) => bottom - (bottom - top) * Math.min(1, value / high);
-  ctx.font = `${11 * ratio}px system-ui, "DejaVu Sans", sans-serif`;
-  ctx.fillStyle = MUTED;
-  ctx.strokeStyle = GRID;
+  ctx.fillStyle = themeColour("--muted");
+  ctx.strokeStyle = themeColour("--line");
   ctx.lineWidth = ratio;
   ctx.textBaseline = "middle";
   ctx.textAlign = "right";
@@ -69,9 +66,9 @@ export function drawLatencyChart(canvas, series, now) {
   ctx.textBaseline = "bottom";
   ctx.fillText("now", width, height);
   ctx.textAlign = "left";
-  ctx.fillText(`ms, last ${SPAN_MS / 1000} s`, left, height);
+  ctx.fillText(`${SPAN_MS / 1000} s ago`, left, height);
   for (const each of series) {
-    ctx.strokeStyle = each.colour;
+    ctx.strokeStyle = themeColour(each.colour);
     ctx.lineWidth = 1.4 * ratio;
     ctx.lineJoin = "round";
     ctx.beginPath();

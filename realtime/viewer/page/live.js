@@ -10,6 +10,7 @@ import * as panel from "./panel.js";
 import { PointerGaze } from "./pointer_gaze.js";
 import { RecordingPanel } from "./recording_panel.js";
 import { Stage } from "./stage.js";
+import { onThemeChange } from "./theme.js";
 
 const HOLD_TIMEOUT_MS = 1000; // after which the hold button is released if there was nothing to hold
 const UPDATE_INTERVAL_MS = 200;
@@ -24,16 +25,16 @@ const state = {
   mode: "compensated", toggles: { hold: false, record: false }, heldMs: 0,
   label: "", // of the page's own camera or clip
 };
-const series = { gaze: new LatencySeries("#3cc8ff"), screen: new LatencySeries("#e69f00"), keyframe: new LatencySeries("#7fd1a0") };
+const series = { gaze: new LatencySeries("--gaze"), screen: new LatencySeries("--screen"), keyframe: new LatencySeries("--keyframe") };
 const scheduleDraw = createDrawScheduler((now) => {
   if (view.update(now)) scheduleDraw();
 });
 const connection = new Connection({ onOpen, onClose, onText, onFrame });
 const localVideo = new LocalVideo(connection, { onFrame: redraw, onEnd: onVideoEnd });
 const stage = new Stage($("stage"), $("picture"), $("overlay"));
-const pointer = new PointerGaze(stage.element, connection, (x, y) => stage.locate(x, y), scheduleDraw);
+const pointer = new PointerGaze(stage, connection, scheduleDraw);
 const recording = new RecordingPanel(connection);
-const view = new LiveView(stage, { state, localVideo, pointer, recording }, { onMaskDrawn });
+const view = new LiveView(stage, { state, localVideo, pointer }, { onMaskDrawn });
 const parts = { state, stage, view, localVideo, pointer, recording, series };
 
 function redraw() {
@@ -103,6 +104,7 @@ function onTarget(target) {
   const now = performance.now();
   if (state.toggles.hold && (target?.state ?? "lost") === "lost" && now - state.heldMs > HOLD_TIMEOUT_MS) {
     state.toggles.hold = false; // a lost object is not held any more
+    showNotice("Hold has ended: no object is followed.");
     refresh();
   }
   if (!target) return;
@@ -156,6 +158,8 @@ function sendCommand(verb) {
   const isSent = connection.send({ t: "command", verb, on });
   if (isSent && verb === "hold") [state.toggles.hold, state.heldMs] = [on, performance.now()];
   if (isSent && verb === "clear") state.toggles.hold = false; // of a recording the server reports the state itself
+  const hasObject = !state.latest?.isOld && (state.latest?.header.target?.state ?? "lost") !== "lost";
+  if (["part", "whole", "clear"].includes(verb) && !hasObject) showNotice("No object is shown; look at one first.");
   refresh();
 }
 
@@ -169,6 +173,7 @@ panel.bindControls(parts, {
     refresh();
   },
 });
+onThemeChange(() => panel.update(parts));
 addEventListener("pagehide", () => localVideo.stop());
 
 // for tests and benchmarks

@@ -9,8 +9,8 @@ const MAX_AGE_MS = 700; // an older mask is not shown, an older picture is greye
 /** The live picture; it reads `state` and draws on the stage. */
 export class LiveView {
   /** handlers: {onMaskDrawn(mask, captured time or null)}, called when a mask is on the screen for the first time. */
-  constructor(stage, { state, localVideo, pointer, recording }, handlers) {
-    Object.assign(this, { stage, state, localVideo, pointer, recording, handlers });
+  constructor(stage, { state, localVideo, pointer }, handlers) {
+    Object.assign(this, { stage, state, localVideo, pointer, handlers });
     this.compensator = new MotionCompensator();
     this.isChanged = true; // there is something new to draw
     this.drawnMs = -1e9;
@@ -92,8 +92,6 @@ export class LiveView {
     context.scale(k, k);
     drawMask(context, mask.path, target.state, this.stage.framePixelSize() / k);
     context.restore();
-    const ownImage = mask.frame?.picture ?? mask.bitmap;
-    if (ownImage) this.recording.updateThumbnail(mask.header, ownImage, mask.path, mask.contours);
   }
 
   drawGaze({ image, mask }, now) {

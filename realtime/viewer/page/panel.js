@@ -1,11 +1,14 @@
 // Shows the run's state, the controls and the latencies around the picture, and handles buttons and keys.
 
 import { stateColour } from "./canvas.js";
-import { computePercentiles, drawLatencyChart, formatPercentiles } from "./latency_chart.js";
+import { isHelpOpen, openHelp } from "./help.js";
+import { computePercentiles, drawLatencyChart } from "./latency_chart.js";
 import { hideOldNotice, showNotice } from "./notice.js";
+import { bindRadioGroup, markRadio } from "./radio_group.js";
 
 const $ = (id) => document.getElementById(id);
 
+const modeButtons = [...document.querySelectorAll("[data-mode]")];
 const KEYS = { p: "part", w: "whole", h: "hold", c: "clear", s: "snapshot", r: "record" };
 const MODES = {
   exact: "Each mask on the frame it was computed for: exact, with a little more delay.",
@@ -22,12 +25,12 @@ export function refresh(parts) {
   showState(state, isIdle);
   $("sources").hidden = !isPageSource || !isOpen;
   $("camera").textContent = localVideo.isRunning ? "Stop" : "Camera";
-  $("start").hidden = !(isIdle && !localVideo.isRunning);
+  const isWaiting = isIdle && !localVideo.isRunning;
+  $("start").hidden = !isWaiting;
+  stage.element.classList.toggle("waiting", isWaiting);
   $("modes").hidden = !localVideo.isRunning;
   $("mode-description").textContent = MODES[state.mode];
-  for (const button of document.querySelectorAll("[data-mode]")) {
-    button.setAttribute("aria-checked", String(button.dataset.mode === state.mode));
-  }
+  markRadio(modeButtons, (button) => button.dataset.mode === state.mode);
   for (const button of document.querySelectorAll("[data-verb]")) {
     const isEnabled = isOpen && (hello?.verbs ?? []).includes(button.dataset.verb);
     button.disabled = !isEnabled;
@@ -36,19 +39,40 @@ export function refresh(parts) {
   }
   pointer.isEnabled = Boolean(isOpen && hello?.page_gaze && (!isPageSource || localVideo.isRunning));
   stage.element.classList.toggle("pointer-active", pointer.isEnabled);
+  showPreparation(isIdle ? null : health, localVideo.isRunning || !isPageSource);
   if (health) showHealth(health);
+}
+
+/** Shows what is being prepared before the first mask, how far it is, and how long it will take. */
+function showPreparation(health, hasSource) {
+  const isPreparing = health?.state === "preparing" || (health?.state === "starting" && hasSource);
+  $("preparing").hidden = !isPreparing;
+  if (!isPreparing) return;
+  setText("doing", health.doing || "Starting the engine…");
+  if (Number.isFinite(health.progress)) $("progress").value = health.progress;
+  else $("progress").removeAttribute("value"); // a bar that only says that something goes on
+  setText("remaining", Number.isFinite(health.remaining_s) ? `about ${formatDuration(health.remaining_s)} left` : "");
+}
+
+function formatDuration(s) {
+  return s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`;
+}
+
+/** Sets a text if it is new: a screen reader reads it again each time. */
+function setText(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
 }
 
 function showState({ isOpen, hello, health }, isIdle) {
   const pill = $("state");
   pill.dataset.state = hello && !isOpen ? "disconnected" : isIdle ? "ready" : health?.state ?? "connecting";
-  pill.textContent = pill.dataset.state;
+  setText("state", pill.dataset.state);
   $("reason").textContent = (isOpen && !isIdle && health?.reason) || "";
   $("reason").title = $("reason").textContent;
 }
 
 function showHealth(health) {
-  const formatRate = (name, digits = 0) => (health.rates[name] ?? 0).toFixed(digits);
+  const formatRate = (name, digits = 0) => `${(health.rates[name] ?? 0).toFixed(digits)}/s`;
   $("rate-frames").textContent = formatRate("frames");
   $("rate-gaze").textContent = formatRate("gaze");
   $("rate-masks").textContent = formatRate("masks");
@@ -56,9 +80,12 @@ function showHealth(health) {
   const dropped = Object.entries(health.dropped);
   const lost = dropped.filter(([name]) => name !== "view.skipped"); // frames that a viewer skips are no loss of the run
   $("dropped").textContent = String(lost.reduce((sum, [, count]) => sum + count, 0));
-  $("dropped").title = dropped.map(([name, count]) => `${name}: ${count}`).join("\n");
+  const details = dropped.map(([name, count]) => `${name}: ${count}`);
+  $("dropped").title = details.join("\n");
+  setText("dropped-details", details.length ? `Now ${details.join(", ")}.` : "");
   const { backend, model, precision } = health.engine;
-  $("engine").textContent = backend ? `${backend} · ${model} · ${precision}, ${Math.round(health.memory_mib)} MiB · rates in Hz` : "";
+  const memory = `${Math.round(health.memory_mib)} MiB`;
+  setText("engine", backend ? [backend, model, precision, memory].filter(Boolean).join(" · ") : "");
 }
 
 /** Updates latencies, the card of the shown object and warnings; called a few times a second. */
@@ -77,17 +104,24 @@ export function update({ state, stage, view, localVideo, recording, series }) {
   recording.update(target);
   if (stage.view) stage.element.style.setProperty("--aspect", `${stage.view.width} / ${stage.view.height}`);
   const warning = warningText(state, view, localVideo, now);
-  $("warning").hidden = !warning;
-  $("warning").textContent = warning;
+  const hint = !warning && state.health?.state === "idle" ? state.health.reason : "";
+  $("warning").hidden = !(warning || hint);
+  $("warning").classList.toggle("hint", Boolean(hint));
+  setText("warning", warning || hint);
   hideOldNotice(now);
 }
 
 function showLatencies(latencies, series, now) {
   const recent = (each) => computePercentiles(each.recent(now, 5000).map(([, value]) => value));
-  $("latency-gaze").textContent = formatPercentiles(latencies?.gaze_to_mask ?? recent(series.gaze));
-  $("latency-screen").textContent = formatPercentiles(recent(series.screen));
-  $("latency-keyframe").textContent = formatPercentiles(latencies?.keyframe_age ?? recent(series.keyframe));
+  showFigures("latency-gaze", latencies?.gaze_to_mask ?? recent(series.gaze));
+  showFigures("latency-screen", recent(series.screen));
+  showFigures("latency-keyframe", latencies?.keyframe_age ?? recent(series.keyframe));
   drawLatencyChart($("chart"), [series.keyframe, series.screen, series.gaze], now);
+}
+
+function showFigures(id, found) {
+  const cells = $(id).querySelectorAll("td");
+  ["p50", "p95", "p99"].forEach((name, i) => { cells[i].textContent = found ? String(Math.round(found[name])) : "–"; });
 }
 
 /** Returns the warning to show; empty for none. */
@@ -96,15 +130,20 @@ function warningText(state, view, localVideo, now) {
   const since = (ms) => `${Math.round((now - ms) / 1000)} s`;
   if (!state.isOpen) return "Connection lost; reconnecting…";
   if (view.isFrozen && localVideo.newest) return `No new picture for ${since(localVideo.newest.ms)}`;
-  if (latest?.isOld && !(isPageSource && !state.source.active)) {
-    return `No new ${localVideo.isRunning ? "mask" : "picture"} for ${since(latest.arrivedMs)}`;
-  }
-  const isStarting = !latest && state.health?.state === "starting" && (localVideo.isRunning || !isPageSource);
-  return isStarting ? "Starting the engine…" : "";
+  const isPreparing = ["preparing", "starting"].includes(state.health?.state);
+  if (!latest?.isOld || isPreparing || (isPageSource && !state.source.active)) return "";
+  return `No new ${localVideo.isRunning ? "mask" : "picture"} for ${since(latest.arrivedMs)}`;
+}
+
+/** Returns why a verb does nothing now. */
+function whyUnavailable({ isOpen, health }) {
+  if (!isOpen) return "Not connected; gazecast has stopped or cannot be reached.";
+  const isStarting = ["starting", "preparing"].includes(health?.state);
+  return isStarting ? "That works as soon as the engine is ready." : "That is not available in this run.";
 }
 
 /** Binds buttons and keys, once. handlers: {onCamera(), onClip(file), onCommand(verb), onMode(name)}. */
-export function bindControls({ state, localVideo, recording }, handlers) {
+export function bindControls({ state, localVideo, pointer, recording }, handlers) {
   $("camera").onclick = $("start-camera").onclick = handlers.onCamera;
   $("clip").onclick = $("start-clip").onclick = () => $("file").click();
   $("file").onchange = () => {
@@ -113,16 +152,22 @@ export function bindControls({ state, localVideo, recording }, handlers) {
     $("file").value = "";
   };
   const press = (verb) => {
-    if (!document.querySelector(`[data-verb="${verb}"]`)?.disabled) handlers.onCommand(verb);
+    if (document.querySelector(`[data-verb="${verb}"]`).disabled) showNotice(whyUnavailable(state));
+    else handlers.onCommand(verb);
   };
   for (const button of document.querySelectorAll("[data-verb]")) button.onclick = () => press(button.dataset.verb);
-  for (const button of document.querySelectorAll("[data-mode]")) button.onclick = () => handlers.onMode(button.dataset.mode);
+  bindRadioGroup(modeButtons, (button) => handlers.onMode(button.dataset.mode));
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches("input")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (isHelpOpen() || event.target.matches("input")) return;
+    if (pointer.onKeyDown(event)) event.preventDefault();
+    if (event.repeat || event.defaultPrevented) return;
     const key = event.key.toLowerCase();
     if (recording.onKey(key)) event.preventDefault();
+    else if (key === "?") openHelp();
     else if (KEYS[key]) press(KEYS[key]);
-    else if (key === "m" && localVideo.isRunning) {
+    else if (key === "m" && !localVideo.isRunning) showNotice("M is for this page's own camera or clip; none is running.");
+    else if (key === "m") {
       const modes = Object.keys(MODES);
       handlers.onMode(modes[(modes.indexOf(state.mode) + 1) % modes.length]);
     }
@@ -140,5 +185,5 @@ const SOURCE_ERRORS = {
 export function showSourceError(error, label = "") {
   const text = error ? SOURCE_ERRORS[error.name]?.(label) ?? error.message : "";
   $("start-note").textContent = text;
-  if (text) showNotice(text);
+  if (text && $("start").hidden) showNotice(text);
 }

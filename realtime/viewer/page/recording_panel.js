@@ -1,14 +1,10 @@
 // Shows a running recording: a red mark, and the recording's objects, which the user names and drops meanwhile.
 
-import { stateColour } from "./canvas.js";
+import { resourceUrl } from "./connection.js";
 import { showNotice } from "./notice.js";
 import { ObjectList } from "./object_list.js";
 import { formatTime } from "./timeline.js";
 
-const WIDTH = 128, HEIGHT = 96; // of a thumbnail, px
-const MARGIN = 1.3; // of a thumbnail's width to the object's
-const THUMBNAIL_INTERVAL_MS = 1000; // between two thumbnails of the same object
-const MIN_IMPROVEMENT = 0.03; // of the quality of a new thumbnail
 const $ = (id) => document.getElementById(id);
 
 /** The recording mark and the list of the recording's objects. */
@@ -19,20 +15,20 @@ export class RecordingPanel {
     this.file = "";
     this.sinceMs = 0;
     this.shownObject = null;
-    this.seconds = new Map(); // by object
-    this.thumbnails = new Map(); // object: {url, quality, ms}
-    this.context = new OffscreenCanvas(WIDTH, HEIGHT).getContext("2d", { alpha: false });
+    this.shown = new Map(); // object: {seconds, version}, version 0 while there is no thumbnail
     const onLabel = (object, text, keep) => connection.send({ t: "label", object, text, keep });
-    const thumbnail = ({ object }) => this.thumbnails.get(object)?.url;
+    const thumbnail = ({ object, version }) => version && resourceUrl("thumbnail.jpg", { object, version });
     this.objects = new ObjectList($("objects"), $("names"), { onSelect: null, onLabel }, thumbnail, true);
     $("undo").onclick = () => this.undo();
+    $("export").onclick = () => this.showExport($("export-command").hidden);
+    $("copy").onclick = () => this.copyCommand();
   }
 
   /** Handles a message; false if it does not concern the recording. */
   onMessage(message) {
     if (message.t === "recording") this.setState(message);
     else if (message.t === "objects") {
-      for (const [object, seconds] of message.objects) this.seconds.set(object, seconds);
+      for (const [object, seconds, version] of message.objects) this.shown.set(object, { seconds, version });
       this.showObjects();
     } else if (message.t === "labels") {
       this.objects.setLabels(message.labels);
@@ -42,10 +38,9 @@ export class RecordingPanel {
     return true;
   }
 
-  setState({ on, file, s }) {
+  setState({ on, file, s, commands }) {
     if (file !== this.file) {
-      this.seconds.clear();
-      this.thumbnails.clear();
+      this.shown.clear();
       this.showObjects();
     }
     Object.assign(this, { isOn: on, file, sinceMs: performance.now() - 1000 * s });
@@ -53,82 +48,56 @@ export class RecordingPanel {
     $("record-file").textContent = file;
     $("recorded").hidden = !file;
     $("recorded-title").textContent = on ? "In this recording" : `Recorded: ${file}`;
-    $("recorded-title").title = on ? file : `gazecast review ${file} plays it`;
+    $("recorded-title").title = file;
+    $("recorded-next").hidden = !commands.length;
+    if (commands.length) {
+      [$("review").title, $("export-text").textContent] = commands;
+      $("review").href = resourceUrl(`review/${encodeURIComponent(file)}/`);
+    }
+    this.showExport(false);
     this.update(null);
   }
 
   showObjects() {
-    this.objects.setObjects([...this.seconds].map(([object, seconds]) => ({ object, details: `${seconds.toFixed(1)} s` })));
+    const rows = [...this.shown].map(([object, { seconds, version }]) => ({ object, version, details: `${seconds.toFixed(1)} s` }));
+    this.objects.setObjects(rows);
+  }
+
+  showExport(isShown) {
+    $("export-command").hidden = !isShown;
+    $("export").setAttribute("aria-expanded", String(isShown));
+  }
+
+  async copyCommand() {
+    try {
+      await navigator.clipboard.writeText($("export-text").textContent);
+      showNotice("The command is in the clipboard.");
+    } catch { // browsers have a clipboard only over https, or on this machine
+      getSelection().selectAllChildren($("export-text"));
+      showNotice("The command is selected; copy it with Ctrl-C.");
+    }
   }
 
   /** Updates time and marks; called a few times a second. target: the mask that is shown, null for none. */
   update(target) {
     if (this.isOn) $("record-time").textContent = formatTime(performance.now() - this.sinceMs).slice(0, -2);
-    this.shownObject = target && target.state !== "lost" && this.seconds.has(target.object) ? target.object : null;
+    this.shownObject = target && target.state !== "lost" && this.shown.has(target.object) ? target.object : null;
     this.objects.mark(null, this.shownObject);
-  }
-
-  /** Takes a thumbnail of the shown object if it is better than the last.
-   *
-   * image: the frame, scaled by any factor. path, contours: of the mask, px of the frame.
-   */
-  updateThumbnail({ target, frame }, image, path, contours) {
-    const last = this.thumbnails.get(target.object), now = performance.now();
-    const quality = target.confidence + (target.state === "locked"); // a mask moved by motion alone fits less well
-    if (!this.isOn || target.state === "held" || !this.seconds.has(target.object)) return;
-    if (last && (now - last.ms < THUMBNAIL_INTERVAL_MS || quality < last.quality + MIN_IMPROVEMENT)) return;
-    this.drawThumbnail(frame, image, path, contours, stateColour(target.state));
-    this.thumbnails.set(target.object, { url: last?.url, quality, ms: now });
-    const blob = this.context.canvas.convertToBlob({ type: "image/jpeg", quality: 0.8 });
-    this.setThumbnail(target.object, this.file, blob);
-  }
-
-  drawThumbnail(frame, image, path, contours, colour) {
-    const { context } = this, k = image.width / frame.width, [x0, y0, x1, y1] = boundingBox(contours);
-    const objectWidth = Math.max(MARGIN * (x1 - x0), (MARGIN * (y1 - y0) * WIDTH) / HEIGHT, 48);
-    const width = Math.min(frame.width, (frame.height * WIDTH) / HEIGHT, objectWidth);
-    const height = (width * HEIGHT) / WIDTH, scale = WIDTH / width;
-    const x = Math.min(frame.width - width, Math.max(0, (x0 + x1 - width) / 2));
-    const y = Math.min(frame.height - height, Math.max(0, (y0 + y1 - height) / 2));
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(image, x * k, y * k, width * k, height * k, 0, 0, WIDTH, HEIGHT);
-    context.setTransform(scale, 0, 0, scale, -x * scale, -y * scale);
-    context.strokeStyle = colour;
-    context.lineWidth = 2 / scale;
-    context.stroke(path);
-  }
-
-  async setThumbnail(object, file, blob) {
-    const url = URL.createObjectURL(await blob), thumbnail = this.thumbnails.get(object);
-    if (!thumbnail || this.file !== file) return URL.revokeObjectURL(url);
-    if (thumbnail.url) URL.revokeObjectURL(thumbnail.url);
-    thumbnail.url = url;
-    this.showObjects();
   }
 
   /** Handles the keys N, K and U; false for another. */
   onKey(key) {
-    if (!this.file) return false;
-    if (key === "n") this.objects.editName(this.shownObject);
-    else if (key === "k") this.objects.toggleKeep(this.shownObject);
+    if (!"nku".includes(key)) return false;
+    if (!this.file) showNotice("Nothing was recorded yet; R starts a recording.");
     else if (key === "u") this.undo();
-    else return false;
+    else if (this.shownObject === null) showNotice("No object of this recording is shown now.");
+    else if (key === "n") this.objects.editName(this.shownObject);
+    else this.objects.toggleKeep(this.shownObject);
     return true;
   }
 
   undo() {
-    this.connection.send({ t: "undo" });
+    if ($("undo").disabled) showNotice("There is no change to undo.");
+    else this.connection.send({ t: "undo" });
   }
-}
-
-/** Returns [x0, y0, x1, y1] of contours, px. */
-function boundingBox(contours) {
-  let x0 = Infinity, y0 = Infinity, x1 = -Infinity, y1 = -Infinity;
-  for (const points of contours) {
-    for (let i = 0; i < points.length; i += 2) {
-      x0 = Math.min(x0, points[i]); x1 = Math.max(x1, points[i] + 1);
-      y0 = Math.min(y0, points[i + 1]); y1 = Math.max(y1, points[i + 1] + 1);
-    }
-  }
-  return [x0, y0, x1, y1];
 }

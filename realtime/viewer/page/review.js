@@ -1,12 +1,15 @@
 // The page of a recording: plays its frames with their recorded masks; its objects are named, kept and dropped.
 
 import { drawGaze, drawMask } from "./canvas.js";
-import { Connection } from "./connection.js";
+import { Connection, resourceUrl } from "./connection.js";
+import { isHelpOpen, openHelp } from "./help.js";
 import { hideOldNotice, showNotice } from "./notice.js";
 import { ObjectList } from "./object_list.js";
 import { Player } from "./player.js";
+import { bindRadioGroup } from "./radio_group.js";
 import * as panel from "./review_panel.js";
 import { Stage } from "./stage.js";
+import { onThemeChange } from "./theme.js";
 import { Timeline, formatTime } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
@@ -81,14 +84,6 @@ async function fetchTimeline() {
   redraw();
 }
 
-/** Returns the URL of a resource of the server, with the page's token. */
-function resourceUrl(path, parameters = {}) {
-  const query = new URLSearchParams(parameters);
-  const token = new URLSearchParams(location.search).get("token");
-  if (token) query.set("token", token);
-  return `${path}?${query}`;
-}
-
 // -- drawing -----------------------------------------------------------------------------------------------------------
 
 function draw(now) {
@@ -135,9 +130,17 @@ function select(object) {
   redraw();
 }
 
-/** Returns the object that keys apply to: the selected one, or else the one in the picture. */
-function currentObject() {
-  return state.selected ?? player.shown?.header.target?.object ?? null;
+/** Calls change(object) for the selected object, or else the one in the picture; says so where there is none. */
+function withObject(change) {
+  const target = player.shown?.header.target;
+  const object = state.selected ?? (target?.state === "lost" ? null : target?.object);
+  if (object) change(object);
+  else showNotice("No object is selected, and none is in the picture.");
+}
+
+function undo() {
+  if (state.undo) connection.send({ t: "undo" });
+  else showNotice("There is no change to undo.");
 }
 
 const KEYS = {
@@ -148,29 +151,31 @@ const KEYS = {
   ArrowDown: () => objects.selectBeside(state.selected, 1),
   Home: () => { player.pause(); player.seek(0); },
   End: () => { player.pause(); player.seek(state.timeline.length_ms); },
-  n: () => objects.editName(currentObject()),
-  k: () => objects.toggleKeep(currentObject()),
-  u: () => connection.send({ t: "undo" }),
+  n: () => withObject((object) => objects.editName(object)),
+  k: () => withObject((object) => objects.toggleKeep(object)),
+  u: undo,
+  "?": openHelp,
   Escape: () => select(null),
   1: () => player.setSpeed(1), 2: () => player.setSpeed(2), 4: () => player.setSpeed(4),
 };
 
 addEventListener("keydown", (event) => {
-  if (event.altKey || event.target.matches("input")) return;
+  if (event.altKey || event.defaultPrevented || isHelpOpen() || event.target.matches("input")) return;
   const isUndo = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z";
   if ((event.ctrlKey || event.metaKey) && !isUndo) return;
   const key = isUndo ? "u" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (!KEYS[key] || (event.repeat && !key.startsWith("Arrow"))) return;
+  if (key === " " && event.target.matches("button")) return; // it presses that button
   event.preventDefault();
+  if (!player.isOpen && key !== "?") return showNotice("Not connected; gazecast has stopped or cannot be reached.");
   KEYS[key](event);
 });
 $("play").onclick = KEYS[" "];
 $("back").onclick = () => player.step(-1);
 $("next").onclick = () => player.step(1);
-$("undo").onclick = KEYS.u;
-for (const button of document.querySelectorAll("[data-speed]")) {
-  button.onclick = () => player.setSpeed(Number(button.dataset.speed));
-}
+$("undo").onclick = undo;
+bindRadioGroup([...document.querySelectorAll("[data-speed]")], (button) => player.setSpeed(Number(button.dataset.speed)));
+onThemeChange(redraw);
 panel.showLegend();
 
 window.gazecast = { state, stage, connection, player, objects }; // for tests

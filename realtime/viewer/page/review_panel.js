@@ -1,6 +1,7 @@
 // Shows a recording's metadata, its state, the transport buttons and the card of the shown object.
 
 import { stateColour } from "./canvas.js";
+import { markRadio } from "./radio_group.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -51,9 +52,7 @@ function showTransport(player, timeline) {
   $("play").textContent = player.isPlaying ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", player.isPlaying ? "Pause" : "Play");
   for (const button of document.querySelectorAll("#transport button")) button.disabled = !player.isOpen || !timeline.frames;
-  for (const button of document.querySelectorAll("[data-speed]")) {
-    button.setAttribute("aria-checked", String(Number(button.dataset.speed) === player.speed));
-  }
+  markRadio([...document.querySelectorAll("[data-speed]")], (button) => Number(button.dataset.speed) === player.speed);
   if (player.shown) $("number").textContent = `frame ${player.shown.header.n + 1} of ${timeline.frames}`;
 }
 

@@ -2,8 +2,8 @@
 
 import { stateColour } from "./canvas.js";
 import { pixelRatio } from "./stage.js";
+import { themeColour } from "./theme.js";
 
-const DROPPED = "#39424f", BACKGROUND = "#141922", TICK = "#2c3644", MUTED = "#8d99ab";
 const STEPS_S = [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 
 /** Returns the colour of an object; objects with adjacent numbers have very different hues. */
@@ -58,9 +58,9 @@ export class Timeline {
     }
     ctx.drawImage(this.background, 0, 0);
     const x = Math.round((positionMs / this.lengthMs) * (width - 2 * ratio)) + ratio;
-    ctx.fillStyle = "#000a";
+    ctx.fillStyle = themeColour("--panel");
     ctx.fillRect(x - 2 * ratio, 0, 4 * ratio, height);
-    ctx.fillStyle = "#fff";
+    ctx.fillStyle = themeColour("--text");
     ctx.fillRect(x - ratio, 0, 2 * ratio, height);
     canvas.setAttribute("aria-valuemax", String(Math.round(lengthMs / 1000)));
     canvas.setAttribute("aria-valuenow", String(Math.round(positionMs / 1000)));
@@ -69,7 +69,7 @@ export class Timeline {
 
   drawBackground(ctx, width, height, ratio, { spans, states, readMs, isKept, selected }) {
     const x = (ms) => (ms / this.lengthMs) * width;
-    ctx.fillStyle = BACKGROUND;
+    ctx.fillStyle = themeColour("--panel");
     ctx.fillRect(0, 0, width, height);
     const top = 6 * ratio, middle = Math.round(height * 0.5), bottom = Math.round(height * 0.66);
     // the selected object last, and never too narrow to be visible, however long the recording is
@@ -78,7 +78,7 @@ export class Timeline {
       const left = x(start), wide = Math.max(object === selected ? 3 * ratio : ratio, x(end) - left);
       if (states[state] !== "lost") {
         ctx.globalAlpha = selected !== null && selected !== object ? 0.4 : 1;
-        ctx.fillStyle = isKept(object) ? objectColour(object) : DROPPED;
+        ctx.fillStyle = isKept(object) ? objectColour(object) : themeColour("--dropped");
         ctx.fillRect(left, top, wide, middle - top);
         ctx.globalAlpha = 1;
       }
@@ -86,7 +86,7 @@ export class Timeline {
       ctx.fillRect(left, middle + 2 * ratio, wide, bottom - middle - 2 * ratio);
     }
     if (readMs < this.lengthMs) {
-      ctx.fillStyle = "#0007";
+      ctx.fillStyle = themeColour("--line"); // not read yet
       ctx.fillRect(x(readMs), 0, width, height);
     }
     this.drawTicks(ctx, width, height, ratio, bottom);
@@ -94,13 +94,13 @@ export class Timeline {
 
   drawTicks(ctx, width, height, ratio, bottom) {
     const step = 1000 * (STEPS_S.find((s) => this.lengthMs / (1000 * s) <= width / (70 * ratio)) ?? 7200);
-    ctx.font = `${10 * ratio}px system-ui, "DejaVu Sans", sans-serif`;
+    ctx.font = `${11 * ratio}px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif`;
     ctx.textBaseline = "bottom";
     for (let ms = step; ms < this.lengthMs; ms += step) {
       const at = Math.round((ms / this.lengthMs) * width);
-      ctx.fillStyle = TICK;
+      ctx.fillStyle = themeColour("--line");
       ctx.fillRect(at, bottom, ratio, height - bottom);
-      ctx.fillStyle = MUTED;
+      ctx.fillStyle = themeColour("--muted");
       ctx.fillText(formatTime(ms).replace(/\.0$/, ""), at + 4 * ratio, height - 2 * ratio);
     }
   }

@@ -7,7 +7,8 @@ S = 1_000_000_000
 FINE, GONE = SourceStatus("running"), SourceStatus("connecting", "asking tcp://10.0.0.1:50020")
 
 
-INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200)
+INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_age_ns=S // 30, gaze_age_ns=S // 200,
+              on_picture_age_ns=S // 30)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,10 @@ INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_ag
          "frames: none for 5 s; gaze: none for 2 s"),
         ({"frames": SourceStatus("ended")}, "degraded", "frames: ended"),
         ({"error": "encode: out of memory"}, "degraded", "encode: out of memory"),
+        ({"gaze_age_ns": 9 * S, "gaze": SourceStatus("idle", "move the mouse")}, "idle", "move the mouse"),
+        ({"frame_age_ns": None, "frames": SourceStatus("idle", "start it")}, "idle", "start it"),
+        ({"gaze": SourceStatus("idle", "move the mouse"), "error": "encode: busy"}, "degraded", "encode: busy"),
+        ({"on_picture_age_ns": 2 * S}, "idle", "the eyes are outside the picture, or closed"),
         ({"is_stopping": True, "frame_age_ns": None}, "stopping", ""),
     ],
 )  # fmt: skip

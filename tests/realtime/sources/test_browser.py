@@ -37,7 +37,7 @@ def test_they_are_sources_and_open_by_name():
 def test_a_frame_is_decoded_and_keeps_its_index_and_times(frames):
     got = []
     frames.start(got.append)
-    assert frames.status().state == "connecting"
+    assert frames.status().state == "idle"
     sent = shot(jpeg(), 7)
     frames.offer(sent)
     eventually(lambda: got, "a frame")
@@ -97,11 +97,14 @@ def test_gaze_samples_are_passed_on_between_start_and_stop():
     gaze, got = BrowserGaze(), []
     sample = GazeSample(0.5, 0.5, "norm", 1.0, 1.0, 1, 1)
     gaze.offer(sample)
-    assert gaze.status().state == "waiting"
+    assert gaze.status().state == "idle"
     gaze.start(got.append)
     gaze.offer(sample)
     assert got == [sample]
     assert (gaze.status().state, gaze.status().received) == ("running", 1)
+    gaze.offer(GazeSample(0.5, 0.5, "norm", 0.0, 1.1, 2, 2))  # the pointer has left the picture
+    assert gaze.status().state == "idle"
+    got.pop()
     gaze.stop()
     gaze.offer(sample)
     assert len(got) == 1

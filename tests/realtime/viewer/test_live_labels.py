@@ -26,7 +26,7 @@ def test_only_objects_of_a_recording_of_this_run_can_be_labelled(tmp_path):
             while (await receive_text(ws, "labels"))["recording"] != "now.mcap":
                 pass
             page.on_mask(shown_result(1, 2))
-            assert (await receive_text(ws, "objects"))["objects"] == [[2, 0]]
+            assert (await receive_text(ws, "objects"))["objects"] == [[2, 0, 1]]
             await ws.send_str('{"t":"label","object":1,"text":"cup"}')  # shown before the recording
             await receive_text(ws, "refused")
             page.recording.set_file(None)
@@ -40,7 +40,7 @@ def test_only_objects_of_a_recording_of_this_run_can_be_labelled(tmp_path):
             assert (messages[0]["on"], messages[1]["labels"], messages[2]["objects"]) == (
                 False,
                 {"2": ["cup", False]},
-                [[2, 0]],
+                [[2, 0, 1]],
             )
 
     with serve_page() as page:

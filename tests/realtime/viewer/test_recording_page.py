@@ -62,7 +62,7 @@ def recorded(tab, folder):
     tab.wait_for("document.querySelector('#objects li.dropped') !== null")
     tab.press_key("u")
     eventually(lambda: load_labels(path).get_label(number).keep, "that it is kept again")
-    pictured = "document.querySelector('#objects img').naturalWidth === 128"
+    pictured = "document.querySelector('#objects img').naturalWidth === 192"
     eventually(lambda: point_at_red(tab) and tab.evaluate(pictured), "its picture")
     tab.click("[data-verb=record]")
     tab.wait_for(f"!({IS_MARKED})")
