@@ -60,7 +60,7 @@ class RunProcess:
     def wait_until_ready(self, timeout_s: float) -> None:
         """Wait until the engine is open, reporting progress; raises `DemoError`."""
         deadline_s = time.monotonic() + timeout_s
-        while self.health is None or self.health.state == "starting":
+        while self.health is None or self.health.state in ("starting", "preparing"):
             try:
                 self._handle(self._lines.get(timeout=max(0.0, deadline_s - time.monotonic())))
             except queue.Empty:
