@@ -16,6 +16,8 @@ COLOURS: dict[State, tuple[int, int, int]] = {
     "lost": (160, 160, 160),
 }
 _TINT = 0.42
+_FONT_PX = 33
+"""Size of the font at scale 1."""
 
 
 def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True, name: str = "") -> Image:
@@ -48,23 +50,28 @@ def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True
 
 
 def put_text(
-    out: Image, text: str, place: tuple[int, int], colour: tuple[int, int, int], unit: int = 1, scale: float = 0.45
+    out: Image, text: str, place: tuple[int, int], colour: tuple[int, int, int], unit: int = 1, scale: float = 0.45,
+    *, rim: bool = True,
 ) -> None:  # fmt: skip
-    """Write text in a black rim, its baseline beginning at `place` px; `unit` multiplies its size.
+    """Write text in the font of the charts, its baseline beginning at `place` px.
 
-    OpenCV's font has ASCII only; other text takes the font of the charts, which is loaded when it is first needed.
+    unit multiplies its size and the width of its black rim. The first text takes half a second: it loads the font.
     """
-    if text.isascii():
-        for ink, width in (((0, 0, 0), 3 * unit), (colour, unit)):
-            cv2.putText(out, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale * unit, ink, width, cv2.LINE_AA)
-        return
     from realtime.media.chart import text_mask
 
-    mask = text_mask(text, 33 * scale * unit)
-    x, y = place[0] - 2, max(0, place[1] - round(0.75 * mask.shape[0]))
-    part = out[y : y + mask.shape[0], max(0, x) : x + mask.shape[1]]
+    line = text_mask(text, _FONT_PX * scale * unit)
+    x, y = max(0, place[0] - 2 - unit), max(0, place[1] - unit - round(0.75 * line.shape[0]))
+    mask = cv2.copyMakeBorder(line, unit, unit, unit, unit, cv2.BORDER_CONSTANT)
+    part = out[y : y + mask.shape[0], x : x + mask.shape[1]]
     mask = mask[: part.shape[0], : part.shape[1]]
-    rim = cv2.dilate(mask, np.ones((2 * unit + 1,) * 2, np.uint8))
-    for ink, cover in (((0, 0, 0), rim), (colour, mask)):
+    covers = [((0, 0, 0), cv2.dilate(mask, np.ones((2 * unit + 1,) * 2, np.uint8)))] if rim else []
+    for ink, cover in [*covers, (colour, mask)]:
         share = cover[..., None] / np.float32(255)
         part[:] = np.round(part * (1 - share) + np.array(ink, np.float32) * share)
+
+
+def measure_text(text: str, unit: int = 1, scale: float = 0.45) -> int:
+    """Measure the width of a text as `put_text` writes it, px."""
+    from realtime.media.chart import text_width
+
+    return round(text_width(text, _FONT_PX * scale * unit))

@@ -9,7 +9,7 @@ from calibration.boards import BoardDetection
 from calibration.collecting import ViewDecision
 from calibration.coverage import MIN_CORNERS_PER_CELL, FieldCoverage
 from engines import Image
-from realtime.media.overlay import put_text
+from realtime.media.overlay import measure_text, put_text
 
 # Blue, green, red; amber and cyan can be distinguished with any colour vision.
 _MISSING, _FOUND, _INK = (0, 159, 230), (255, 200, 60), (255, 255, 255)
@@ -49,5 +49,5 @@ def _tint_missing(image: Image, coverage: FieldCoverage) -> Image:
 
 
 def _draw_text(out: Image, text: str, y: int, unit: int) -> None:
-    (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, unit)
+    wide = measure_text(text, unit, 0.42)
     put_text(out, text, (6 * unit, y), _INK, unit, 0.42 * min(1.0, (out.shape[1] - 12 * unit) / max(1, wide)))

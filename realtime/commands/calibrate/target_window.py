@@ -13,7 +13,7 @@ from calibration.gaze.choreography import MOVING_MARKER, ChoreographyStep, Role,
 from calibration.gaze.markers import draw_marker
 from engines import Image
 from realtime.commands.calibrate.choreography_run import Key, OperatorAction
-from realtime.media.overlay import put_text
+from realtime.media.overlay import measure_text, put_text
 from realtime.types import Frame
 from realtime.viewer.desktop_window import DesktopWindow
 
@@ -101,9 +101,8 @@ def draw_screen(advice: TargetAdvice, size: tuple[int, int] = SCREEN) -> Image:
     foot = round(0.45 * high if low else high - 58.0)
     lines = ((advice.hint, 0.6, INK), (f"{advice.done} of {advice.total} done", 0.5, INK), (HELP, 0.45, FAINT))
     for row, (text, scale, ink) in enumerate(lines):
-        width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
-        at = (wide - width) // 2, foot + 23 * row
-        cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
+        at = (wide - measure_text(text, scale=scale)) // 2, foot + 23 * row
+        put_text(out, text, at, ink, scale=scale, rim=False)
     return out
 
 
