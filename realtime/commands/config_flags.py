@@ -37,6 +37,8 @@ def add_parser(
 ) -> argparse.ArgumentParser:
     """Add a verb and return its parser."""
     parser = verbs.add_parser(name, help=about, description=about)
+    # also after the verb; SUPPRESS keeps what stood before it
+    parser.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.set_defaults(verb=execute)
     return parser
 

@@ -80,6 +80,11 @@ def test_a_misspelt_name_is_answered_with_the_nearest(capsys, argv, near):
     assert f"did you mean {near}?" in fail_to_parse(capsys, *argv)
 
 
+def test_verbose_is_accepted_before_and_after_the_verb():
+    for argv, is_verbose in ((["--verbose", "doctor"], True), (["doctor", "--verbose"], True), (["doctor"], False)):
+        assert build_parser().parse_args(argv).verbose is is_verbose
+
+
 def test_a_name_that_is_near_to_nothing_lists_the_verbs(capsys):
     error = fail_to_parse(capsys, "xyzzy")
     assert "did you mean" not in error

@@ -126,6 +126,19 @@ def test_the_live_line_follows_the_width_of_the_terminal_and_never_wraps(tmp_pat
         terminal.close()
 
 
+def test_a_reason_that_has_no_room_is_printed_above_the_line_once():
+    terminal = Terminal(60, sys.executable, "-m", "realtime", "run", "--engine", "fake", "--publish",
+                        "tcp://127.0.0.1:0", "--source", "pupil://127.0.0.1:1")  # fmt: skip
+    whole = "frames: none yet (no answer from tcp://127.0.0.1:1; start the device there); gaze: none yet"
+    try:
+        terminal.read_until("Ctrl-C stops", whole, "\x1b[J", "degraded: frames: none yet", "…", "\r")
+        later = terminal.read_until("…", "…", "\r")
+        assert "; gaze" not in later
+        assert all(cell_len(row) < 60 for row in read_rows(later))
+    finally:
+        terminal.close()
+
+
 def test_json_has_everything():
     assert json.loads(format_json_line(health()))["latency_ms"]["gaze_to_mask"]["p99"] == 80.2
 

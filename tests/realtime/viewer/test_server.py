@@ -147,12 +147,18 @@ def test_streams_need_the_token():
         run_client(page, visit)
 
 
-def test_other_machines_connect_over_tls(tmp_path):
+@pytest.fixture
+def certificate(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gazecast",
                     "-keyout", key, "-out", cert], check=True, capture_output=True)  # fmt: skip
+    return cert, key
+
+
+def test_other_machines_connect_over_tls(certificate):
+    cert, key = certificate
 
     async def visit(session, base):
         assert base.startswith("https://")
@@ -166,6 +172,15 @@ def test_other_machines_connect_over_tls(tmp_path):
     trust.check_hostname = False
     with serve_page(host="0.0.0.0", token=TOKEN, tls_cert=cert, tls_key=key) as page:
         run_client(page, visit, trust=trust)
+
+
+def test_a_host_that_cannot_be_resolved_is_named(certificate):
+    cert, key = certificate
+    with (
+        pytest.raises(ViewerError, match="cannot resolve no-such-host: check the name or give its IP address"),
+        serve_page(host="no-such-host", token=TOKEN, tls_cert=cert, tls_key=key),
+    ):
+        pass
 
 
 def test_the_printed_address_can_be_opened_from_other_machines(monkeypatch):
