@@ -1,3 +1,4 @@
+import codecs
 import fcntl
 import json
 import os
@@ -74,6 +75,7 @@ class Terminal:
 
     def __init__(self, columns, *command):
         self._main, side = pty.openpty()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.resize(columns)
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
@@ -85,11 +87,10 @@ class Terminal:
         fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def read_until(self, *parts):
-        """All that is printed up to the last of some parts, one after the other."""
-        text = ""
-        while parts:
-            text += os.read(self._main, 65536).decode(errors="replace")
-            parts = parts if parts[0] not in text else parts[1:]
+        """All that is printed until some parts have come, one after the other."""
+        text, wanted = "", re.compile(".*?".join(map(re.escape, parts)), re.S)
+        while not wanted.search(text):
+            text += self._decoder.decode(os.read(self._main, 65536))
         return text
 
     def close(self):
