@@ -67,7 +67,8 @@ function showState({ isOpen, hello, health }, isIdle) {
   const pill = $("state");
   pill.dataset.state = hello && !isOpen ? "disconnected" : isIdle ? "ready" : health?.state ?? "connecting";
   setText("state", pill.dataset.state);
-  $("reason").textContent = (isOpen && !isIdle && health?.reason) || "";
+  const isElsewhere = isIdle || health?.state === "idle"; // what to do then is written on the picture
+  $("reason").textContent = (isOpen && !isElsewhere && health?.reason) || "";
   $("reason").title = $("reason").textContent;
 }
 
@@ -89,10 +90,11 @@ function showHealth(health) {
 }
 
 /** Updates latencies, the card of the shown object and warnings; called a few times a second. */
-export function update({ state, stage, view, localVideo, recording, series }) {
+export function update({ state, stage, view, localVideo, pointer, recording, series }) {
   const now = performance.now();
   showLatencies(state.health?.latency_ms, series, now);
-  const target = state.latest?.isOld ? null : state.latest?.header.target;
+  const isWaiting = !$("start").hidden;
+  const target = state.latest?.isOld || isWaiting ? null : state.latest?.header.target;
   $("card").hidden = !target;
   if (target) {
     $("card").style.setProperty("--target", stateColour(target.state));
@@ -104,7 +106,7 @@ export function update({ state, stage, view, localVideo, recording, series }) {
   recording.update(target);
   if (stage.view) stage.element.style.setProperty("--aspect", `${stage.view.width} / ${stage.view.height}`);
   const warning = warningText(state, view, localVideo, now);
-  const hint = !warning && state.health?.state === "idle" ? state.health.reason : "";
+  const hint = warning || isWaiting ? "" : hintText(state, pointer);
   $("warning").hidden = !(warning || hint);
   $("warning").classList.toggle("hint", Boolean(hint));
   setText("warning", warning || hint);
@@ -133,6 +135,13 @@ function warningText(state, view, localVideo, now) {
   const isPreparing = ["preparing", "starting"].includes(state.health?.state);
   if (!latest?.isOld || isPreparing || (isPageSource && !state.source.active)) return "";
   return `No new ${localVideo.isRunning ? "mask" : "picture"} for ${since(latest.arrivedMs)}`;
+}
+
+/** Returns what the user should do for a mask, where nothing is wrong; empty for nothing. */
+function hintText({ health }, pointer) {
+  if (health?.state !== "idle") return "";
+  if (!pointer.isEnabled) return health.reason;
+  return pointer.position ? "" : "Move the mouse or a finger over the picture, or use the arrow keys.";
 }
 
 /** Returns why a verb does nothing now. */

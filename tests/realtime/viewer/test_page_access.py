@@ -110,7 +110,7 @@ def test_arrow_keys_move_the_gaze_and_escape_ends_it(clip_tab):
     press(tab, "Escape")
     tab.wait_for("gazecast.state.latest.header.gaze_trail.length === 0")
     tab.wait_for("document.getElementById('state').textContent === 'idle'")
-    tab.wait_for("document.getElementById('warning').textContent.startsWith('move the mouse')")
+    tab.wait_for("document.getElementById('warning').textContent.startsWith('Move the mouse')")
 
 
 def test_help_opens_by_its_key_and_keeps_other_keys_to_itself(clip_tab):
