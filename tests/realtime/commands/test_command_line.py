@@ -13,6 +13,7 @@ import pytest
 from realtime.commands.examples import EXAMPLES
 from realtime.commands.main import build_parser
 from tests.realtime import scene
+from tests.realtime.recording import looked
 from tests.realtime.waiting import eventually
 
 COMMAND = [sys.executable, "-m", "realtime"]
@@ -138,26 +139,44 @@ def test_zsh_reads_its_script(tmp_path):
 
 @pytest.fixture
 def browser(tmp_path, monkeypatch):
-    """A browser that only writes down the address; it is given to the command by $BROWSER."""
+    """A browser that fetches the page and writes its address down; $BROWSER names it."""
     visited, program = tmp_path / "visited", tmp_path / "browser"
-    program.write_text(f'#!/bin/sh\necho noise\necho "$1" > {visited}.new\nmv {visited}.new {visited}\n')
+    fetch = "import sys, urllib.request as r; print(sys.argv[1], r.urlopen(sys.argv[1], timeout=60).status)"
+    program.write_text(f'#!/bin/sh\necho noise\n{sys.executable} -c "{fetch}" "$1" > {visited}.new\n'
+                       f"mv {visited}.new {visited}\n")  # fmt: skip
     program.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(program))
     return visited
 
 
-@pytest.mark.parametrize("as_json", [True, False])
-def test_open_opens_the_served_page_in_the_browser(browser, as_json):
-    command = [*COMMAND, "run", "--open", "--engine", "fake", "--publish", "tcp://127.0.0.1:0", "--set", "view.port=0"]
+FAKE = ("--engine", "fake", "--publish", "tcp://127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("run", *FAKE),
+        ("run", "--json", *FAKE),
+        ("replay", "RECORDING", *FAKE),
+        ("review", "RECORDING"),
+        ("demo", *FAKE[:2], "--video", "CLIP", "--gaze", "wander"),
+    ],
+    ids=lambda argv: " ".join(argv[:2]),
+)
+def test_open_opens_the_page_in_the_browser_once_it_is_served(browser, tmp_path, argv):
+    made = {"RECORDING": lambda: looked.record(tmp_path / "a.mcap", looked.run(600, 1)),
+            "CLIP": lambda: scene.write_clip(tmp_path, 24)[0]}  # fmt: skip
+    words = [str(made[word]()) if word in made else word for word in argv]
     process = subprocess.Popen(
-        [*command, *["--json"][:as_json]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *words, "--open", "--set", "view.port=0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         eventually(browser.exists, "a visit")
     finally:
         process.terminate()
         out, error = process.communicate(timeout=300)
-    assert f"open {browser.read_text().strip()}" in error.splitlines()
+    address, status = browser.read_text().split()
+    assert (f"open {address}" in error.splitlines(), status) == (True, "200")
     assert "noise" not in out + error
 
 
