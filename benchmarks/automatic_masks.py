@@ -11,7 +11,7 @@ graphs built; the two generators take turns on each of the `beside` pictures and
 is the mean IoU of the mask for each object's bounding box: SAM's own for prompts that are not ambiguous, and the
 best-scored of its other three.
 
-The other side is `SamAutomaticMaskGenerator` of the package segment-anything 1.0, with its own prompt encoder and mask
+The baseline is `SamAutomaticMaskGenerator` of the package segment-anything 1.0, with its own prompt encoder and mask
 decoder and the same weights in them, in float32 torch at 1024 px. Two things in it are ours: MobileSAM's TinyViT as the
 image encoder, which the package does not have, and, because it imports torchvision for four small functions and for
 nothing else, a stand-in for these: `resize` and `to_pil_image` by Pillow, as torchvision has them, `batched_nms` of one
@@ -45,7 +45,7 @@ THEIRS = "segment-anything"
 WARM = AutomaticSettings(points_per_side=4)  # whole batches, so that no graph is built for less
 BATCH = 8
 SHARES = (0.0, 0.001, 0.01, 0.05, 1.0)
-"""Shares of the picture at which classes of objects begin and end."""
+"""Limits of the classes of objects, as shares of the picture."""
 
 
 def read_stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mask]]]:
@@ -59,7 +59,7 @@ def read_stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mas
         yield entry["image"], image, masks
 
 
-def best_ious(found: list[Mask], truths: list[Mask]) -> list[float]:
+def compute_best_ious(found: list[Mask], truths: list[Mask]) -> list[float]:
     if not found:
         return [0.0] * len(truths)
     a = np.stack([mask.ravel() for mask in truths]).astype(np.float32)
@@ -98,15 +98,15 @@ class GazecastGenerator:
         found = run_to_end(generate_image_masks(self.encoder, self.decoder, image, self.settings))
         return [each.mask for each in found], time.perf_counter() - begin
 
-    def boxes(self, image: Image, truths: list[Mask]) -> dict[str, list[float]]:
+    def measure_boxes(self, image: Image, truths: list[Mask]) -> dict[str, list[float]]:
         """Measure the IoU of the mask of each object's box."""
         embedding = self.encoder.encode(image)
-        prompts = [Prompt.box(*box_of(truth)) for truth in truths]
-        filled = prompts + prompts[-1:] * (-len(prompts) % BATCH)  # so that one graph does
+        prompts = [Prompt.box(*compute_box(truth)) for truth in truths]
+        filled = prompts + prompts[-1:] * (-len(prompts) % BATCH)  # so that one graph is enough
         out: dict[str, list[float]] = {"single": [], "best of three": []}
-        for answer, truth in zip(self.decoder.decode(embedding, filled), truths, strict=False):
-            for name, index in (("single", 0), ("best of three", answer.best_index)):
-                mask = answer.letterbox.logits_to_picture(answer.logits[index]) > 0
+        for result, truth in zip(self.decoder.decode(embedding, filled), truths, strict=False):
+            for name, index in (("single", 0), ("best of three", result.best_index)):
+                mask = result.letterbox.logits_to_picture(result.logits[index]) > 0
                 out[name].append(float((mask & truth).sum() / max(1, (mask | truth).sum())))
         return out
 
@@ -116,7 +116,7 @@ class GazecastGenerator:
         self.decoder.close()
 
 
-def box_of(mask: Mask) -> tuple[float, float, float, float]:
+def compute_box(mask: Mask) -> tuple[float, float, float, float]:
     rows, columns = np.nonzero(mask)
     return float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())
 
@@ -124,8 +124,8 @@ def box_of(mask: Mask) -> tuple[float, float, float, float]:
 # -- theirs ------------------------------------------------------------------------------------------------------------
 
 
-def stand_in_for_torchvision() -> None:
-    """Define the four functions that segment-anything uses of torchvision, where that is not installed."""
+def define_torchvision_functions() -> None:
+    """Define the four functions that segment-anything uses of torchvision, if that is not installed."""
     import PIL.Image
     import torch
 
@@ -166,7 +166,7 @@ class SegmentAnythingGenerator:
 
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         if "torchvision" not in sys.modules:
-            stand_in_for_torchvision()
+            define_torchvision_functions()
         import torch
         from segment_anything import SamAutomaticMaskGenerator
         from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -215,18 +215,18 @@ class RecallStatistics:
 
     def add(self, found: list[Mask], seconds: float, truths: list[Mask]) -> None:
         """Count one picture."""
-        self.ious += best_ious(found, truths)
+        self.ious += compute_best_ious(found, truths)
         self.shares += [float(truth.mean()) for truth in truths]
         self.seconds.append(seconds)
         self.masks.append(len(found))
 
-    def line(self) -> str:
+    def format_line(self) -> str:
         """Format the result for the terminal."""
         if not self.ious:
             return "-"
         return f"recall {np.mean(np.array(self.ious) >= 0.5):.3f}, {self.seconds[-1]:.1f} s, {self.masks[-1]} masks"
 
-    def figures(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """Return the fields of the JSON file."""
         ious, shares = np.array(self.ious), np.array(self.shares)
         by_share = {}
@@ -254,8 +254,8 @@ def main() -> None:
     parser.add_argument("--backend", default="openvino")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--picture-side", type=int, nargs="+", default=list(SIDES_PX), metavar="PX")
-    parser.add_argument("--pictures", type=int, default=40, help="how many, evenly taken")
-    parser.add_argument("--beside", type=int, default=8, help="of these, how many the other generator sees, too")
+    parser.add_argument("--pictures", type=int, default=40, help="number, evenly sampled")
+    parser.add_argument("--beside", type=int, default=8, help="number of these for the other generator")
     parser.add_argument("--points-per-side", type=int, default=32, help="of either")
     parser.add_argument("--least-predicted-iou", type=float, default=WARM.least_predicted_iou, help="of ours")
     parser.add_argument("--least-stability", type=float, default=WARM.least_stability, help="of ours")
@@ -269,35 +269,41 @@ def main() -> None:
     theirs = SegmentAnythingGenerator(args, folder) if chosen else None
     all_of, beside = {side: RecallStatistics() for side in ours}, {side: RecallStatistics() for side in [*ours, THEIRS]}
     boxes: dict[int, dict[str, list[float]]] = {side: {} for side in ours}
-    # with the other generator first, so that a run that is stopped has something to say
+    # with the other generator first, so that an interrupted run has results of both
     for name, image, truths in sorted(pictures, key=lambda picture: picture[0] not in chosen):
         for side, generator in ours.items():
             found, seconds = generator(image)
             all_of[side].add(found, seconds, truths)
             if name in chosen:
                 beside[side].add(found, seconds, truths)
-            for kind, ious in generator.boxes(image, truths).items():
+            for kind, ious in generator.measure_boxes(image, truths).items():
                 boxes[side].setdefault(kind, []).extend(ious)
         if name in chosen and theirs is not None:
             beside[THEIRS].add(*theirs(image), truths)
         out = {
-            **about(ours[args.picture_side[0]].info, args.threads),
+            **describe_run(ours[args.picture_side[0]].info, args.threads),
             "settings": {
                 "points_per_side": args.points_per_side,
                 "ours, least_predicted_iou": args.least_predicted_iou,
                 "ours, least_stability": args.least_stability,
             },
-            "all": {f"{side} px": tally.figures() for side, tally in all_of.items()},
-            "beside": {str(side): tally.figures() for side, tally in beside.items() if tally.seconds},
-            "box": {f"{side} px": {kind: mean(ious) for kind, ious in by.items()} for side, by in boxes.items()},
+            "all": {f"{side} px": statistics.to_fields() for side, statistics in all_of.items()},
+            "beside": {str(side): statistics.to_fields() for side, statistics in beside.items() if statistics.seconds},
+            "box": {
+                f"{side} px": {kind: compute_mean(ious) for kind, ious in by.items()} for side, by in boxes.items()
+            },
         }
         args.out.write_text(json.dumps(out, indent=2) + "\n")
-        print(name, *(f"{side}: {tally.line()};" for side, tally in (all_of | beside).items()), flush=True)
+        print(
+            name,
+            *(f"{side}: {statistics.format_line()};" for side, statistics in (all_of | beside).items()),
+            flush=True,
+        )
     for generator in ours.values():
         generator.close()
 
 
-def about(info: EngineInfo, threads: int) -> dict[str, Any]:
+def describe_run(info: EngineInfo, threads: int) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {info.device}; {threads} thread(s) used",
@@ -307,7 +313,7 @@ def about(info: EngineInfo, threads: int) -> dict[str, Any]:
     }
 
 
-def mean(values: list[float]) -> float:
+def compute_mean(values: list[float]) -> float:
     return round(float(np.mean(values)), 4)
 
 

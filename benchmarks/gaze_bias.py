@@ -1,11 +1,11 @@
 """Measures how much accuracy masks lose to a biased eye tracker, and how much its calibration restores.
 
-The calibration is made as a user makes it: `gazecast calibrate gaze` against a virtual wearer whose tracker has the
+The calibration is made as by a user: `gazecast calibrate gaze` against a virtual wearer whose tracker has the
 same bias and noise. Then clips (as for `benchmarks.tracker_ablation`) are played with gaze that is shifted by it.
 
-    python -m benchmarks.gaze_bias --data CLIPS                                stepped, free of the machine's noise
+    python -m benchmarks.gaze_bias --data CLIPS                                stepped, without real time
     python -m benchmarks.gaze_bias --data CLIPS --bench PATH/streaming.py      in real time, by a benchmark that plays
-        clips over the wire; the file is imported as it is, and only the gaze that it sends is shifted
+        clips over the wire; the file is imported unchanged, and only the gaze that it sends is shifted
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class BiasedTracker:
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         """Step one frame."""
         self._now_ns = frame.captured_ns
-        seen = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
+        shifted = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
         if self._gaze is not None:
-            seen = [self._gaze.correct(s) for s in seen]
-        track = self._tracker.step(frame, seen, keyframe)
+            shifted = [self._gaze.correct(s) for s in shifted]
+        track = self._tracker.step(frame, shifted, keyframe)
         if track.result is None:
             return StepResult(None, 0.0, None, track.should_encode)
         if self._gaze is not None:
@@ -89,20 +89,20 @@ class _SilentSource(GazeSource):
         return SourceStatus("waiting")
 
 
-def stepped(clips: Sequence[Clip], files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
+def measure_stepped(clips: Sequence[Clip], files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
     """Compute condition -> streaming J&F, with an encoder whose latency is `args.taking` frames."""
     settings = EngineSettings()
     encoder, decoder = load_engine(settings, weights.model_folder(settings.model), frame_size=clips[0].size)
     remembering = RememberingDecoder(decoder)
-    ways: dict[str, tuple[GazeShift, Path | None]] = {"unbiased": ((0.0, 0.0), None)}
+    conditions: dict[str, tuple[GazeShift, Path | None]] = {"unbiased": ((0.0, 0.0), None)}
     for bias, file in files.items():
-        ways |= {f"biased {bias}": (bias, None), f"calibrated {bias}": (bias, file)}
-    runs = {name: [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds] for name in ways}
+        conditions |= {f"biased {bias}": (bias, None), f"calibrated {bias}": (bias, file)}
+    runs = {name: [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds] for name in conditions}
     for clip in clips:
         encodings = EncodingCache(encoder, clip)
         for number, seed in enumerate(args.seeds):
             gaze = simulate_gaze(clip, args.fps, args.noise_px, seed)
-            for name, (shift, used) in ways.items():
+            for name, (shift, used) in conditions.items():
 
                 def make(inner: Decoder, _: Clip, shift: GazeShift = shift, used: Path | None = used) -> BiasedTracker:
                     return BiasedTracker(inner, shift, used)
@@ -121,18 +121,18 @@ def stepped(clips: Sequence[Clip], files: dict[GazeShift, Path], args: argparse.
     }
 
 
-def in_real_time(path: Path, files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
+def measure_in_real_time(path: Path, files: dict[GazeShift, Path], args: argparse.Namespace) -> dict[str, Any]:
     """Compute condition -> streaming J&F with the benchmark at `path`."""
-    bench = _imported(path)
+    bench = _import_module(path)
     clips = bench.load(str(args.data), args.only)
-    ways: dict[str, tuple[GazeShift, str]] = {"unbiased": ((0.0, 0.0), "")}
+    conditions: dict[str, tuple[GazeShift, str]] = {"unbiased": ((0.0, 0.0), "")}
     for bias, file in files.items():
         corrected = f"--calibration {shlex.quote(str(file))}"
-        ways |= {f"biased {bias}": (bias, ""), f"calibrated {bias}": (bias, corrected)}
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
-    for seed in args.seeds:  # in turns, so that a busy machine is busy for all
-        for name, (shift, flags) in ways.items():
-            runs[name].append(_once(bench, clips, shift, f"{RUN} {args.more} {flags}", seed, args))
+        conditions |= {f"biased {bias}": (bias, ""), f"calibrated {bias}": (bias, corrected)}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in conditions}
+    for seed in args.seeds:  # alternating, so that other load affects all conditions
+        for name, (shift, flags) in conditions.items():
+            runs[name].append(_run_once(bench, clips, shift, f"{RUN} {args.more} {flags}", seed, args))
             print(f"seed {seed}  {name:26} {runs[name][-1].get('streaming_jf')}", file=sys.stderr, flush=True)
     if failed := [run for each in runs.values() for run in each if "streaming_jf" not in run]:
         sys.exit(f"a run failed: {failed}")
@@ -145,7 +145,7 @@ def in_real_time(path: Path, files: dict[GazeShift, Path], args: argparse.Namesp
     }
 
 
-def _imported(path: Path) -> ModuleType:
+def _import_module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("streaming", path)
     assert spec is not None
     assert spec.loader is not None
@@ -154,11 +154,11 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def _once(
+def _run_once(
     bench: Any, clips: Any, shift: GazeShift, command: str, seed: int, args: argparse.Namespace
 ) -> dict[str, Any]:
-    straight = bench.gaze_trace
-    bench.gaze_trace = lambda *how: straight(*how) + np.array(shift)
+    unshifted = bench.gaze_trace
+    bench.gaze_trace = lambda *how: unshifted(*how) + np.array(shift)
     settings = SimpleNamespace(
         cmd=command, baseline=None, disc=None, fps=args.fps, noise_px=args.noise_px, ready_s=180.0
     )
@@ -166,10 +166,10 @@ def _once(
         found: dict[str, Any] = bench.once(settings, clips, seed)
         return found
     finally:
-        bench.gaze_trace = straight
+        bench.gaze_trace = unshifted
 
 
-def calibrated(file: Path, size: tuple[int, int], bias: GazeShift, noise_px: float) -> Path:
+def make_calibration(file: Path, size: tuple[int, int], bias: GazeShift, noise_px: float) -> Path:
     """Make the calibration of a wearer whose tracker has that bias."""
     device = SimulatedTracker(TargetClip(9, size), port=0, noise_px=noise_px, error=SimulatedBias(bias))
     device.start()
@@ -201,18 +201,18 @@ def main() -> None:
     sizes = {clip.size for clip in clips}
     if len(sizes) > 1:
         sys.exit(f"a calibration belongs to one resolution; the clips have {sorted(sizes)}: choose with --only")
-    turns = [math.radians(angle) for angle in args.angles]
-    biases = [(round(args.bias_px * math.cos(t), 1), round(args.bias_px * math.sin(t), 1)) for t in turns]
+    angles = [math.radians(angle) for angle in args.angles]
+    biases = [(round(args.bias_px * math.cos(t), 1), round(args.bias_px * math.sin(t), 1)) for t in angles]
     with tempfile.TemporaryDirectory() as folder:
         root = args.keep or Path(folder)
         files = {
-            bias: calibrated(root / f"gaze-{number}.json", clips[0].size, bias, args.noise_px)
+            bias: make_calibration(root / f"gaze-{number}.json", clips[0].size, bias, args.noise_px)
             for number, bias in enumerate(biases)
         }
-        out = in_real_time(args.bench, files, args) if args.bench else stepped(clips, files, args)
+        out = measure_in_real_time(args.bench, files, args) if args.bench else measure_stepped(clips, files, args)
     for kind in ("biased", "calibrated"):
-        mine = [each["streaming_jf"] for name, each in out.items() if name.startswith(kind)]
-        out[f"{kind}, all directions"] = {"streaming_jf": round(float(np.mean(mine)), 3), "per_seed": mine}
+        of_kind = [each["streaming_jf"] for name, each in out.items() if name.startswith(kind)]
+        out[f"{kind}, all directions"] = {"streaming_jf": round(float(np.mean(of_kind)), 3), "per_seed": of_kind}
     for name, each in out.items():
         print(f"{name:28} J&F {each['streaming_jf']:.3f}   {each['per_seed']}")
     settings = {"bias_px": args.bias_px, "noise_px": args.noise_px, "seeds": args.seeds, "taking": args.taking}

@@ -3,10 +3,10 @@
     python benchmarks/gaze_events.py [--data FOLDER] [--out benchmarks/results/gaze_events.json]
 
 Synthetic eyes: fixations of 0.2 to 0.8 s, pursuits of 5 to 30 degrees a second, and saccades of 2 to 20 degrees that
-take 2.2 ms a degree and 21 ms (Carpenter 1988), seen with white and slowly wandering noise of 3 px each at 15.6 px a
-degree. Every method answers after every sample; errors are against the true gaze, without its bias. With --data (the
-Neon recording) real gaze is divided into events and compared with Neon's own division, which is made offline,
-low-passed and freed of the head's motion.
+last 21 ms plus 2.2 ms a degree (Carpenter 1988), measured with white and slowly wandering noise of 3 px each at 15.6 px
+a degree. Every method has a result after every sample; errors are relative to the true gaze, without its bias.
+With --data (the Neon recording) real gaze is segmented into events and compared with Neon's own segmentation, which is
+computed offline, low-pass filtered and compensated for head motion.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def simulate_eyes(rng, rate_hz, seconds):
     )
 
 
-def noise(rng, count, rate_hz, px=3.0):
+def simulate_noise(rng, count, rate_hz, px=3.0):
     """Make white noise plus noise with a time constant of 50 ms, each of `px` standard deviation per axis."""
     keep = math.exp(-1 / (rate_hz * 0.05))
     wander = np.zeros((count, 2))
@@ -68,16 +68,16 @@ def noise(rng, count, rate_hz, px=3.0):
     return wander + rng.normal(0, px, (count, 2))
 
 
-def as_sample(t, xy):
+def make_sample(t, xy):
     t_ns = round(t * 1e9)
     return GazeSample(float(xy[0]), float(xy[1]), "px", 1.0, t, t_ns, t_ns)
 
 
-def filtered(times, seen, settings=None):
+def run_filter(times, measured, settings=None):
     """Run the filter: its points, whether they are steady, and its cost per sample and per estimate in microseconds."""
     gaze, points, steady, spent = GazeFilter(settings), [], [], [0.0, 0.0]
-    for t, xy in zip(times, seen, strict=True):
-        sample = as_sample(t, xy)
+    for t, xy in zip(times, measured, strict=True):
+        sample = make_sample(t, xy)
         start = time.thread_time()
         gaze.update(sample, (sample.x, sample.y), SIZE, DEG)
         middle = time.thread_time()
@@ -103,27 +103,28 @@ def score(times, truth, landings, resting, points, steady):
         "landing_ms_p95": round(float(np.percentile(delays, 95)), 1),
         "error_px_settled": round(float(errors[settled].mean()), 2),
         "error_px_resting": round(float(errors[resting].mean()), 2),
-        "called_steady_in_flight": round(float(steady[~resting].mean()), 3),
+        "steady_in_saccades": round(float(steady[~resting].mean()), 3),
     }
 
 
-def synthetic(rate_hz, seconds, seed, settings=None):
+def measure_synthetic(rate_hz, seconds, seed, settings=None):
     rng = np.random.default_rng(seed)
     times, truth, landings, resting = simulate_eyes(rng, rate_hz, seconds)
-    seen = truth + noise(rng, len(truth), rate_hz)
-    always = np.ones(len(seen), bool)
-    means = np.array([seen[max(k - 9, 0) : k + 1].mean(axis=0) for k in range(len(seen))])
-    points, steady, cost, counts = filtered(times, seen, settings)
+    measured = truth + simulate_noise(rng, len(truth), rate_hz)
+    always = np.ones(len(measured), bool)
+    means = np.array([measured[max(k - 9, 0) : k + 1].mean(axis=0) for k in range(len(measured))])
+    points, steady, cost, counts = run_filter(times, measured, settings)
     return {
-        "filter": score(times, truth, landings, resting, points, steady) | {"update_us": cost[0], "look_us": cost[1]},
+        "filter": score(times, truth, landings, resting, points, steady)
+        | {"update_us": cost[0], "estimate_us": cost[1]},
         "mean of 10": score(times, truth, landings, resting, means, always),
-        "newest": score(times, truth, landings, resting, seen, always),
+        "newest": score(times, truth, landings, resting, measured, always),
         "true_saccades": len(landings),
-        "seen_saccades": counts.get("saccades", 0),
+        "detected_saccades": counts.get("saccades", 0),
     }
 
 
-def neon(folder):
+def measure_neon(folder):
     """Measure the agreement with Neon's own segmentation of its recording."""
     with (folder / "gaze.csv").open() as file:
         rows = [(int(r["timestamp_ns"]), float(r["x_px"]), float(r["y_px"])) for r in csv.DictReader(file)]
@@ -139,15 +140,15 @@ def neon(folder):
         ours.append(estimate.is_steady)
         if estimate.is_steady:
             spans[estimate.onset_ns] = (t_ns - estimate.onset_ns) * 1e-6
-    theirs = [next((f for start, end, f in events if start <= t < end), None) for t, _, _ in rows]
-    pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if b is not None], bool)
-    agree = float((pairs[:, 0] == pairs[:, 1]).mean())
+    reference = [next((f for start, end, f in events if start <= t < end), None) for t, _, _ in rows]
+    pairs = np.array([(a, b) for a, b in zip(ours, reference, strict=True) if b is not None], bool)
+    agreement = float((pairs[:, 0] == pairs[:, 1]).mean())
     chance = sum(float((pairs[:, 0] == k).mean() * (pairs[:, 1] == k).mean()) for k in (False, True))
     starts = [start for start, _, fixation in events if fixation]
     apart = [min((onset - start for onset in spans), key=abs) * 1e-6 for start in starts]
     return {
-        "agreement": round(agree, 3),
-        "kappa": round((agree - chance) / (1 - chance), 3),
+        "agreement": round(agreement, 3),
+        "kappa": round((agreement - chance) / (1 - chance), 3),
         "share_resting": [round(float(share), 3) for share in pairs.mean(axis=0)],
         "onsets_within_60_ms": round(float(np.mean(np.abs(apart) <= 60)), 3),
         "onset_minus_theirs_ms_p50": round(float(np.median(apart)), 1),
@@ -173,10 +174,12 @@ def main():
         "px_per_degree": DEG,
         "seconds": chosen.seconds,
         "seed": chosen.seed,
-        "synthetic": {str(hz): synthetic(hz, chosen.seconds, chosen.seed, settings) for hz in (400, 200, 60, 30)},
+        "synthetic": {
+            str(hz): measure_synthetic(hz, chosen.seconds, chosen.seed, settings) for hz in (400, 200, 60, 30)
+        },
     }
     if chosen.data:
-        result["neon"] = neon(chosen.data)
+        result["neon"] = measure_neon(chosen.data)
     text = json.dumps(result, indent=1)
     print(text)
     if chosen.out:

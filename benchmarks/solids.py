@@ -1,4 +1,4 @@
-"""Simulates a depth camera's view of boxes before a wall: noise, holes, and masks that bleed. The truth is known."""
+"""Simulates a depth camera's view of boxes before a wall, with noise, holes, inexact masks and the true masks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Solid:
 
     @property
     def visible(self) -> NDArray[np.bool_]:
-        """Return (3,), per axis whether one of its two faces is seen (and with it, whether the others' length is)."""
+        """Return (3,), per axis whether one of its two faces is visible, and with it the length of the other sides."""
         facing = np.abs(self.pose.rotation.T @ self.pose.translation_m) > np.array(self.sides_m) / 2
         return np.asarray(facing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedView:
-    """Holds a view. depth: (H, W) float32 m with noise and holes, 0 for none. mask: it bleeds; exact: the true one."""
+    """Holds a view. depth: (H, W) float32 m with noise and holes, 0 for none. mask: too large; exact: the true mask."""
 
     depth: NDArray[np.float32]
     mask: NDArray[np.bool_]
@@ -52,8 +52,8 @@ def render_view(
     """
     wide, high = camera.size
     rays = np.dstack([compute_ray_grid(camera), np.ones((high, wide))]).reshape(-1, 3)
-    turn = solid.pose.rotation.T
-    origin, along = turn @ -solid.pose.translation_m, rays @ turn.T
+    rotation = solid.pose.rotation.T
+    origin, along = rotation @ -solid.pose.translation_m, rays @ rotation.T
     half = np.array(solid.sides_m) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         near, far = (-half - origin) / along, (half - origin) / along
@@ -67,7 +67,7 @@ def render_view(
         behind = np.where(ground > 0, np.minimum(ground, wall_m), wall_m)
     z = np.where(hit, enter, behind).reshape(high, wide)
     exact = hit.reshape(high, wide)
-    # Stereo and structured light smear edges over a pixel or two: points that hang between object and wall.
+    # Stereo and structured light smear edges over a pixel or two: points between object and wall.
     edge = cv2.morphologyEx(exact.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     smeared = cv2.blur(z, (3, 3))
     z = np.where(edge & (rng.random(z.shape) < 0.3), smeared, z)

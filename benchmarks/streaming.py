@@ -4,11 +4,11 @@
     python -m benchmarks.streaming --draw docs          # only draw the figures of --out again
 
 CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Programs are measured in turn,
-seed by seed, so that all of them share the same minutes: `gazecast`, `disc` (no model: a disc of 100 px round the
-gaze), `stock` (newest frame, encode, newest gaze, decode, with the published graphs in ONNX Runtime), and whatever
---program NAME='COMMAND with {source} and {publish}' adds. Nothing else may run on the machine.
+seed by seed, so that all of them share the same minutes: `gazecast`, `disc` (no model: a disc of 100 px around the
+gaze), `stock` (newest frame, encode, newest gaze, decode, with the published graphs in ONNX Runtime), and those of
+--program NAME='COMMAND with {source} and {publish}'. The machine must have no other load.
 
-fit: streaming J&F (`streaming_eval.scoring`), each mask against the frame that it names, stability (`steady`), latency.
+fit: streaming J&F (`streaming_eval.scoring`), each mask on its own frame, stability (`steady`), latency.
 errors: streaming J&F against the error of the gaze. switches: two clips side by side, between which the gaze switches.
 """
 
@@ -44,13 +44,13 @@ PARTS = ("fit", "errors", "switches")
 OURS = shlex.quote(sys.executable) + " -m realtime run --source {source} --publish {publish}"
 PAIR_S = 6.0
 
-Make = Callable[[], MeasuredProgram]
+ProgramFactory = Callable[[], MeasuredProgram]
 StreamingRun = tuple[PlaybackLog, list[MaskArrival]]
 
 
-def programs(args: argparse.Namespace) -> dict[str, Make]:
-    """Return name -> function that starts the program anew."""
-    made: dict[str, Make] = {"disc": lambda: DiscProgram(args.disc_px)}
+def make_programs(args: argparse.Namespace) -> dict[str, ProgramFactory]:
+    """Return name -> function that makes the program."""
+    made: dict[str, ProgramFactory] = {"disc": lambda: DiscProgram(args.disc_px)}
     if "stock" in args.programs:
         try:
             folder = args.stock or weights.model_folder("mobile_sam")
@@ -67,8 +67,12 @@ def programs(args: argparse.Namespace) -> dict[str, Make]:
     return chosen
 
 
-def by_turns(
-    chosen: dict[str, Make], clips: Sequence[Clip], args: argparse.Namespace, noise_px: float, seeds: Sequence[int]
+def run_alternately(
+    chosen: dict[str, ProgramFactory],
+    clips: Sequence[Clip],
+    args: argparse.Namespace,
+    noise_px: float,
+    seeds: Sequence[int],
 ) -> dict[str, list[StreamingRun]]:
     """Run every program once per seed."""
     runs: dict[str, list[StreamingRun]] = {name: [] for name in chosen}
@@ -99,7 +103,7 @@ def measure_gaze_switches(runs: Sequence[StreamingRun]) -> dict[str, Any]:
     )
 
 
-def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> dict[str, Any]:
+def measure_part(part: str, args: argparse.Namespace, chosen: dict[str, ProgramFactory]) -> dict[str, Any]:
     """Measure one part of the results, as JSON."""
     clips = load_clips(args.data, args.only)
     head = {
@@ -108,26 +112,26 @@ def measured(part: str, args: argparse.Namespace, chosen: dict[str, Make]) -> di
         "clips": [clip.name for clip in clips],
     }  # fmt: skip
     if part == "fit":
-        runs = by_turns(chosen, clips, args, args.noise_px, args.seeds)
+        runs = run_alternately(chosen, clips, args, args.noise_px, args.seeds)
         return head | {
             "noise_px": args.noise_px,
             "programs": {name: measure_single_objects(of) for name, of in runs.items()},
         }
     if part == "switches":
         pairs = pair_neighbours(clips, round(PAIR_S * args.fps))
-        runs = by_turns(chosen, pairs, args, args.noise_px, args.seeds)
+        runs = run_alternately(chosen, pairs, args, args.noise_px, args.seeds)
         return head | {
             "noise_px": args.noise_px,
             "programs": {name: measure_gaze_switches(of) for name, of in runs.items()},
         }
     curves: dict[str, dict[str, list[float]]] = {name: {} for name in chosen}
     for error_px in args.errors_px:
-        for name, of in by_turns(chosen, clips, args, error_px, args.seeds).items():
+        for name, of in run_alternately(chosen, clips, args, error_px, args.seeds).items():
             curves[name][f"{error_px:g}"] = [scoring.round_or_none(scoring.score_playback(*run).jf) for run in of]
     return head | {"streaming_jf_per_seed": curves}
 
 
-def table(results: dict[str, Any]) -> str:
+def format_table(results: dict[str, Any]) -> str:
     """Format the results as Markdown."""
     lines: list[str] = []
     keys: tuple[str, ...]
@@ -159,11 +163,11 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def arguments() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="CLIPS")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to take")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to use")
     parser.add_argument("--programs", nargs="*", choices=("disc", "stock", "gazecast"),
                         default=["disc", "stock", "gazecast"])  # fmt: skip
     parser.add_argument("--program", action="append", default=[], metavar="NAME=COMMAND", help="one more")
@@ -174,23 +178,23 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--noise-px", type=float, default=10.0, help="error of the gaze (sd)")
     parser.add_argument("--errors-px", type=float, nargs="*", default=[0.0, 5.0, 10.0, 20.0, 40.0])
     parser.add_argument("--ready-s", type=float, default=180.0, help="longest wait for a first mask")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep what stands there")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep their results")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figures; without --data only that")
     return parser
 
 
 def main() -> None:
-    args = arguments().parse_args()
+    args = build_parser().parse_args()
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     if args.data is not None:
-        chosen = programs(args)
+        chosen = make_programs(args)
         for part in args.parts:
-            results[part] = measured(part, args, chosen)
-            # After every part: an hour of measuring is not lost to a mistake in the next one.
+            results[part] = measure_part(part, args, chosen)
+            # After every part, so that an error in the next one does not lose an hour of measuring.
             args.out.write_text(json.dumps(results, indent=1) + "\n")
     elif args.draw is None or not results:
         raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")
-    print(table(results))
+    print(format_table(results))
     if args.draw is not None:
         for path in figures.draw(results, args.draw):
             print(path)

@@ -1,12 +1,12 @@
-"""Measures what each part of the tracker contributes, on clips stepped frame by frame, free of the machine's noise.
+"""Measures what each part of the tracker contributes, on clips stepped frame by frame without real time.
 
     python -m benchmarks.tracker_ablation --data CLIPS [--parts late ablations] [--out FILE.json] [--draw docs]
 
 CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Scored as `streaming` is.
 
-late: J&F against the frames that encoding takes, for the tracker and for plain ways.
+late: J&F against the frames that encoding takes, for the tracker and for baselines.
 ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, CPU time of a step
-without its decodes (they are counted), and on clips side by side what happens to it when the gaze goes to
+without its decodes (they are counted), and on clips side by side its behaviour when the gaze moves to
 another object (`benchmarks.streaming_eval.gaze_switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
 """
 
@@ -46,18 +46,18 @@ from realtime.tracking.tracker import TrackerSettings
 
 RESULTS = Path(__file__).parent / "results" / "tracker_ablation.json"
 PAIR_S = 6.0
-Make = Callable[[Decoder, Clip], SteppedMethod]
+MethodFactory = Callable[[Decoder, Clip], SteppedMethod]
 
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "agreement with what was on show": {"choice.agreement": 0.0},
+    "agreement with the previous mask": {"choice.agreement": 0.0},
     "coverage of the gaze": {"choice.coverage": 0.0},
     "runaway penalty": {"choice.runaway": 0.0},
     "common fate": {"choice.fate": 0.0},
     "vote": {"prompter.voters": 0},
-    "part and whole by the eyes": {"dwell.steps": False},
-    "prompt where the eyes rested": {"prompter.keyframe_gaze_s": 0.0},
-    "one answer for one rest": {"prompter.reprompt_radii": 0.0},
-    "dropping specks": {"clean.speck": 0.0},
+    "part and whole by the gaze": {"dwell.steps": False},
+    "prompt at the fixation": {"prompter.keyframe_gaze_s": 0.0},
+    "one result per fixation": {"prompter.reprompt_radii": 0.0},
+    "removal of small regions": {"clean.speck": 0.0},
     "blink gate": {"gaze.min_confidence": 0.0, "gaze.blink_before_s": 0.0, "gaze.blink_after_s": 0.0},
     "saccades": {"gaze.saccade_deg_per_s": 1e6},
     "median of a fixation": {"gaze.window_s": 0.005},
@@ -67,49 +67,50 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "starts from a pan": {"motion.pan_share": 9.0},
     "preview dwell": {"dwell.preview_s": 0.0},
     "hysteresis of a switch": {"dwell.switch_s": 0.0},
-    "memory of things": {"dwell.remember": 0},
-    "still frames left out": {"keyframes.changed_levels": 0.0},
+    "memory of objects": {"dwell.remember": 0},
+    "skipping of unchanged frames": {"keyframes.changed_levels": 0.0},
 }
 """Part -> settings that disable it."""
 COLUMNS = {
-    "jf": "J&F", "stability": "stability", "switch_jf": "J&F, two things", "first_right_ms": "first right, ms",
-    "stale": "on the wrong thing", "strays": "strays a stay", "renamed": "renamed a stay",
-    "elsewhere": "on neither", "recalled": "ids recalled", "decodes": "decodes a frame", "step_ms": "CPU ms a frame",
+    "jf": "J&F", "stability": "stability", "switch_jf": "J&F, two objects", "first_right_ms": "first right, ms",
+    "stale": "on the wrong object", "strays": "strays per fixation", "renamed": "id changes per fixation",
+    "elsewhere": "on neither", "recalled": "ids recalled", "decodes": "decodes per frame",
+    "step_ms": "CPU ms per frame",
 }  # fmt: skip
 DRAWN = ("jf", "stability", "switch_jf", "first_right_ms", "step_ms")
 LESS_IS_BETTER = ("first_right_ms", "stale", "elsewhere", "strays", "renamed", "decodes", "step_ms")
 
 
-def without(changes: dict[str, Any], name: str) -> TrackerSettings:
-    """Make settings with "section.key": value over the defaults; `SettingsError` for a key that is not there."""
+def change_settings(changes: dict[str, Any], name: str) -> TrackerSettings:
+    """Make settings with "section.key": value over the defaults; raises `SettingsError` for an unknown key."""
     tree: dict[str, Any] = {}
     for key, value in changes.items():
         *sections, leaf = key.split(".")
-        here = tree
+        branch = tree
         for section in sections:
-            here = here.setdefault(section, {})
-        here[leaf] = value
+            branch = branch.setdefault(section, {})
+        branch[leaf] = value
     return merge_settings(TrackerSettings(), tree, f"without {name}")
 
 
-def tracked(settings: TrackerSettings) -> Make:
+def make_tracker_method(settings: TrackerSettings) -> MethodFactory:
     return lambda decoder, clip: TrackerMethod(decoder, settings)
 
 
-def plain(way: Any) -> Make:
-    return lambda decoder, clip: ClickMethod(decoder, way, clip.objects[0])
+def make_click_method(method: Any) -> MethodFactory:
+    return lambda decoder, clip: ClickMethod(decoder, method, clip.objects[0])
 
 
-WAYS: dict[str, Make] = {
-    "gazecast": tracked(TrackerSettings()),
-    "warped by flow, top-scored mask": plain("warped"),
-    "the old frame's mask on the new frame": plain("old"),
-    "best of four candidates (an upper mark)": plain("best"),
+METHODS: dict[str, MethodFactory] = {
+    "gazecast": make_tracker_method(TrackerSettings()),
+    "warped by flow, top-scored mask": make_click_method("warped"),
+    "the old frame's mask on the new frame": make_click_method("old"),
+    "best of four candidates (an upper bound)": make_click_method("best"),
 }
 
 
-def through(
-    clips: Sequence[Clip], makes: dict[tuple[str, int], Make], args: argparse.Namespace,
+def replay_methods(
+    clips: Sequence[Clip], makes: dict[tuple[str, int], MethodFactory], args: argparse.Namespace,
     engine: tuple[Encoder, RememberingDecoder],
 ) -> dict[tuple[str, int], list[SteppedRun]]:  # fmt: skip
     """Step every (name, latency of encoding in frames) through all clips; one `SteppedRun` per seed."""
@@ -128,33 +129,42 @@ def through(
     return out
 
 
-def late(clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]) -> dict[str, Any]:
-    runs = through(clips, {(way, e): make for way, make in WAYS.items() for e in args.late}, args, engine)
+def measure_late(
+    clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]
+) -> dict[str, Any]:
+    runs = replay_methods(
+        clips, {(method, e): make for method, make in METHODS.items() for e in args.late}, args, engine
+    )
     fits = {
         key: scoring.pool_scores([scoring.score_playback(s.played, s.arrivals) for s in of]) for key, of in runs.items()
     }
     return {
-        "streaming_jf": {way: {str(e): fits[way, e]["streaming_jf"] for e in args.late} for way in WAYS},
-        "clips_jf": {f"{way}, {e}": found["clips"] for (way, e), found in fits.items()},
+        "streaming_jf": {method: {str(e): fits[method, e]["streaming_jf"] for e in args.late} for method in METHODS},
+        "clips_jf": {f"{method}, {e}": found["clips"] for (method, e), found in fits.items()},
     }
 
 
-def ablations(
+def measure_ablations(
     clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]
 ) -> dict[str, Any]:
-    off = {"whole": {}, **ABLATIONS, **tries(args.trying)}
-    makes = {(name, args.taking): tracked(without(changes, name)) for name, changes in off.items()}
-    single = through(clips, makes, args, engine)
+    variants = {"whole": {}, **ABLATIONS, **parse_variants(args.trying)}
+    makes = {
+        (name, args.taking): make_tracker_method(change_settings(changes, name)) for name, changes in variants.items()
+    }
+    single = replay_methods(clips, makes, args, engine)
     pairs = pair_neighbours(clips, round(PAIR_S * args.fps))[::2] if len(clips) > 1 else []
-    double = through(pairs, makes, args, engine)
-    rows = {name: row(single[name, args.taking], double[name, args.taking] if pairs else []) for name in off}
+    double = replay_methods(pairs, makes, args, engine)
+    rows = {
+        name: summarize_ablation(single[name, args.taking], double[name, args.taking] if pairs else [])
+        for name in variants
+    }
     return {
         "taking": args.taking, "columns": COLUMNS, "drawn": DRAWN, "less_is_better": LESS_IS_BETTER, "rows": rows,
-        "settings": {name: changes for name, changes in off.items() if name != "whole"},
+        "settings": {name: changes for name, changes in variants.items() if name != "whole"},
     }  # fmt: skip
 
 
-def row(single: Sequence[SteppedRun], double: Sequence[SteppedRun]) -> dict[str, Any]:
+def summarize_ablation(single: Sequence[SteppedRun], double: Sequence[SteppedRun]) -> dict[str, Any]:
     """Summarize one ablation."""
     steadiness = [value for s in single for value in stability.score_stability(s.played, s.arrivals)]
     steps = [ms for s in single for ms in s.step_ms]
@@ -165,26 +175,26 @@ def row(single: Sequence[SteppedRun], double: Sequence[SteppedRun]) -> dict[str,
         "step_ms": scoring.round_or_none(np.median(steps), 1),
     }
     if double:
-        seen = gaze_switches.pool_switches([gaze_switches.score_switches(s.played, s.arrivals) for s in double])
-        found |= {key: seen[key] for key in ("stale", "elsewhere", "strays", "renamed", "recalled", "never_right")}
-        found["first_right_ms"] = seen["first_right_ms"]["p50"]
+        switches = gaze_switches.pool_switches([gaze_switches.score_switches(s.played, s.arrivals) for s in double])
+        found |= {key: switches[key] for key in ("stale", "elsewhere", "strays", "renamed", "recalled", "never_right")}
+        found["first_right_ms"] = switches["first_right_ms"]["p50"]
         found["switch_jf"] = scoring.pool_scores([scoring.score_playback(s.played, s.arrivals) for s in double])[
             "streaming_jf"
         ]
     return found
 
 
-def tries(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parse_variants(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Parse NAME=KEY=VALUE,KEY=VALUE into {NAME: {KEY: VALUE}}, values as in TOML."""
     out = {}
-    for text in given:
+    for text in texts:
         name, _, pairs = text.partition("=")
         lines = [pair.partition("=") for pair in pairs.split(",")]
         out[name] = {key.strip(): tomllib.loads(f"value = {value}")["value"] for key, _, value in lines}
     return out
 
 
-def table(results: dict[str, Any]) -> str:
+def format_table(results: dict[str, Any]) -> str:
     """Format the results as Markdown."""
     lines = []
     if "late" in results:
@@ -192,7 +202,7 @@ def table(results: dict[str, Any]) -> str:
         frames = list(next(iter(curves.values())))
         lines += ["", "| frames that encoding takes | " + " | ".join(frames) + " |", "|---" * (len(frames) + 1) + "|"]
         lines += [
-            f"| {way} | " + " | ".join(f"{v:.3f}" for v in curve.values()) + " |" for way, curve in curves.items()
+            f"| {method} | " + " | ".join(f"{v:.3f}" for v in curve.values()) + " |" for method, curve in curves.items()
         ]
     if "ablations" in results:
         part = results["ablations"]
@@ -204,25 +214,25 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def arguments() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="CLIPS")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="default: the cache")
     parser.add_argument("--parts", nargs="*", choices=("late", "ablations"), default=["late", "ablations"])
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to take")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to use")
     parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 3, 4, 6, 8])
     parser.add_argument("--taking", type=int, default=4, help="frames that encoding takes in the ablations")
     parser.add_argument("--try", dest="trying", action="append", default=[], metavar="NAME=KEY=VALUE")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--fps", type=float, default=24.0)
     parser.add_argument("--noise-px", type=float, default=10.0)
-    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep what stands there")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep their results")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figures; without --data only that")
     return parser
 
 
 def main() -> None:
-    args = arguments().parse_args()
+    args = build_parser().parse_args()
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     if args.data is not None:
         cv2.setNumThreads(1)
@@ -236,11 +246,11 @@ def main() -> None:
             "seeds": args.seeds, "noise_px": args.noise_px, "fps": args.fps, "clips": [clip.name for clip in clips],
         }  # fmt: skip
         for part in args.parts:
-            results[part] = head | (late if part == "late" else ablations)(clips, args, engine)
+            results[part] = head | (measure_late if part == "late" else measure_ablations)(clips, args, engine)
             args.out.write_text(json.dumps(results, indent=1) + "\n")
     elif args.draw is None or not results:
         raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")
-    print(table(results))
+    print(format_table(results))
     if args.draw is not None:
         for path in figures.draw(results, args.draw):
             print(path)

@@ -34,7 +34,7 @@ MODES = ("exact", "compensated", "delayed")
 
 @contextmanager
 def serve_run(*flags: str) -> Iterator[str]:
-    """Run `gazecast run --view` in a process of its own; yields the page's address."""
+    """Run `gazecast run --view` in a separate process; yields the page's address."""
     command = [sys.executable, "-m", "realtime", "run", "--view", "--publish", "tcp://127.0.0.1:0",
                "--set", "view.port=0", *flags]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
@@ -51,7 +51,7 @@ def serve_run(*flags: str) -> Iterator[str]:
             process.wait(10)
 
 
-def percentiles(values: list[float]) -> dict[str, float]:
+def compute_percentiles(values: list[float]) -> dict[str, float]:
     return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 95, 99)} | {"masks": len(values)}
 
 
@@ -64,7 +64,8 @@ def measure(tab: BrowserTab, others: list[BrowserTab], seconds: float, follow: A
         follow()
         tab.evaluate("new Promise((done) => setTimeout(done, 80))")
     ages = [
-        percentiles([age for age in each.evaluate("gazecast.ages()") if age is not None]) for each in (tab, *others)
+        compute_percentiles([age for age in each.evaluate("gazecast.ages()") if age is not None])
+        for each in (tab, *others)
     ]
     overlaps = {name: [] for name in ("this", "other")[: 1 + bool(others)]}
     until = time.monotonic() + seconds
@@ -80,18 +81,18 @@ def measure(tab: BrowserTab, others: list[BrowserTab], seconds: float, follow: A
             "rates": tab.evaluate("gazecast.state.health.rates")}  # fmt: skip
 
 
-def iou(a: Any, b: Any) -> float:
+def compute_iou(a: Any, b: Any) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def known_scene(
+def measure_known_scene(
     seconds: float, folder: Path, size: tuple[int, int], windows: Sequence[tuple[int, int]]
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure two pages: one that is the source with its camera and mouse, one that only shows the run."""
+    """Measure two pages: one that is the source with its camera and mouse, one that only watches the run."""
 
     def truth(tab: BrowserTab) -> float | None:
         found = read_page(tab)
-        return None if found is None or not found.state["masked"] else iou(found.drawn, find_red(found.picture))
+        return None if found is None or not found.state["masked"] else compute_iou(found.drawn, find_red(found.picture))
 
     out = {}
     with (
@@ -113,7 +114,7 @@ def known_scene(
     return out
 
 
-def clip(
+def measure_clip(
     data: Path, name: str, seconds: float, folder: Path, engine: list[str], window: tuple[int, int]
 ) -> dict[str, Any]:  # fmt: skip
     """Measure a clip that the page plays, while the mouse follows the middle of the object in the newest frame."""
@@ -154,7 +155,7 @@ def clip(
             if found is None or not found.state["masked"]:
                 return None
             own = each.evaluate("gazecast.state.mode") == "exact"
-            return iou(found.drawn, small[number(found.state["own" if own else "media"] or 0)])
+            return compute_iou(found.drawn, small[number(found.state["own" if own else "media"] or 0)])
 
         until = time.monotonic() + 120
         while not tab.evaluate("gazecast.state.latest?.contours.length && gazecast.state.health?.state === 'running'"):
@@ -180,9 +181,9 @@ def main() -> None:
         folder = Path(name)
         first, second = args.windows[:2], args.windows[2:]
         if args.data:
-            found = clip(args.data, args.clip, args.seconds, folder, args.engine, first)
+            found = measure_clip(args.data, args.clip, args.seconds, folder, args.engine, first)
         else:
-            found = known_scene(args.seconds, folder, tuple(args.size), (first, second))
+            found = measure_known_scene(args.seconds, folder, tuple(args.size), (first, second))
     for mode, figures in found.items():
         print(f"{mode:8} iou {figures['iou']}  age {figures['age_ms']}  frames {figures['rates'].get('frames')}/s")
     if args.out:

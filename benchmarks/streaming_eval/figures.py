@@ -152,7 +152,7 @@ def _late(part: dict[str, Any]) -> Any:
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for k, (name, curve) in enumerate(part["streaming_jf"].items()):
         late = [int(frames) for frames in curve]
-        upper = "upper mark" in name
+        upper = "upper bound" in name
         axes.plot(late, list(curve.values()), "--" if upper else "o-", color="#777777" if upper else COLOURS[k],
                   label=name, lw=2)  # fmt: skip
     axes.set(xlabel="frames that encoding takes", ylabel="J&F", ylim=(0, 1))

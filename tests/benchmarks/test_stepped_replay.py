@@ -19,7 +19,7 @@ from benchmarks.streaming_eval.stepped_replay import (
     TrackerMethod,
     replay_stepped,
 )
-from benchmarks.tracker_ablation import ABLATIONS, tries, without
+from benchmarks.tracker_ablation import ABLATIONS, change_settings, parse_variants
 from engines import Decoder, EngineSettings, Prompt, load
 from realtime.errors import SettingsError
 from realtime.tracking.keyframe import Keyframe
@@ -129,15 +129,15 @@ def test_a_remembering_decoder_answers_as_the_decoder_and_asks_it_once(clip: Cli
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_is_a_setting_that_differs_from_the_default(name: str) -> None:
-    assert without(ABLATIONS[name], name) != TrackerSettings()
+    assert change_settings(ABLATIONS[name], name) != TrackerSettings()
 
 
 def test_an_ablation_of_an_unknown_part_is_refused() -> None:
     with pytest.raises(SettingsError, match="without magic: unknown setting"):
-        without({"choice.magic": 0}, "magic")
+        change_settings({"choice.magic": 0}, "magic")
 
 
 def test_rows_of_ones_own() -> None:
-    assert tries(["mine=choice.agreement=0.3, dwell.remember=2"]) == {
+    assert parse_variants(["mine=choice.agreement=0.3, dwell.remember=2"]) == {
         "mine": {"choice.agreement": 0.3, "dwell.remember": 2}
     }

@@ -103,11 +103,11 @@ def test_every_figure_is_drawn_from_its_json(tmp_path: Path) -> None:
 
 
 def test_tables_mark_unknown_values() -> None:
-    text = streaming.table(RESULTS)
+    text = streaming.format_table(RESULTS)
     assert "| gazecast | 0.6 |" in text
     assert "200 / -" in text
     assert "| disc | 0.250 | 0.150 |" in text
-    assert "| y | 0.6 |  |" in tracker_ablation.table(RESULTS)
+    assert "| y | 0.6 |  |" in tracker_ablation.format_table(RESULTS)
 
 
 def test_a_run_without_work_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
