@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from realtime.comms.hosts import check_host
-from realtime.errors import SourceError
+from realtime.errors import SourceError, TransportError
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _REMOTE_PORT = 50020
 
 
 def open_frames(spec: str) -> FrameSource:
-    """Open the source of frames named by `spec`; raises `SourceError`, or `TransportError` for an unknown host.
+    """Open the source of frames named by `spec`; raises `SourceError`.
 
     pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
     file:PATH[?loop=1&realtime=0&fps=24] - must exist; fps is for folders. rtsp://... - may appear later.
@@ -149,9 +149,13 @@ def _parse_host_and_port(spec: str) -> tuple[str, int]:
 
 
 def _check_device_host(host: str) -> None:
-    """Raise `TransportError` for a host that cannot be resolved, unless its name appears with the device (mDNS)."""
-    if not host.endswith(".local"):
+    """Raise `SourceError` for a host that cannot be resolved, unless its name appears with the device (mDNS)."""
+    if host.endswith(".local"):
+        return
+    try:
         check_host(host)
+    except TransportError as error:
+        raise SourceError(str(error)) from None
 
 
 def _open_camera(spec: str, rest: str) -> FrameSource:

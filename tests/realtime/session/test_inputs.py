@@ -33,6 +33,12 @@ def test_live_sources_open_without_their_device(spec: str) -> None:
     source.stop()
 
 
+@pytest.mark.parametrize("spec", ["pupil://no-such-host", "pupil://256.1.1.1:50020", "rtsp://no-such-host:554/live"])
+def test_a_host_that_cannot_be_resolved_is_named(spec: str) -> None:
+    with pytest.raises(SourceError, match=r"cannot resolve [\w.-]+: check the name or give its IP address"):
+        open_frames(spec)
+
+
 def test_gaze_of_another_device_than_the_frames() -> None:
     gaze = open_gaze("pupil://127.0.0.1:1", open_frames("camera:0"))
     assert isinstance(gaze, GazeSource)
