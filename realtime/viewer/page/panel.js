@@ -84,9 +84,9 @@ function showHealth(health) {
   const details = dropped.map(([name, count]) => `${name}: ${count}`);
   $("dropped").title = details.join("\n");
   setText("dropped-details", details.length ? `Now ${details.join(", ")}.` : "");
-  const { backend, model, precision } = health.engine;
-  const memory = `${Math.round(health.memory_mib)} MiB`;
-  setText("engine", backend ? [backend, model, precision, memory].filter(Boolean).join(" · ") : "");
+  const { backend, model, precision, picture_side: side } = health.engine;
+  const parts = [backend, model, precision, side && `${side} px`, `${Math.round(health.memory_mib)} MiB`];
+  setText("engine", backend ? parts.filter(Boolean).join(" · ") : "");
 }
 
 /** Updates latencies, the card of the shown object and warnings; called a few times a second. */

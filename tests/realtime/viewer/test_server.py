@@ -24,6 +24,7 @@ from realtime.viewer import connections, server
 from realtime.viewer.access import reachable_host
 from realtime.viewer.connections import MAX_INVALID, MAX_PER_SECOND
 from realtime.viewer.live_page import LivePage
+from tests.realtime.recording import looked
 from tests.realtime.sources.test_browser import jpeg
 from tests.realtime.viewer.test_frame_broadcaster import frame_result, read_header
 from tests.realtime.waiting import PATIENCE_S, eventually
@@ -145,6 +146,48 @@ def test_streams_need_the_token():
     with serve_page(token=TOKEN) as page:
         assert page.address.endswith(f"/?token={TOKEN}")
         run_client(page, visit)
+
+
+def test_only_ended_recordings_of_this_run_are_reviewed_and_only_with_the_token(tmp_path):
+    path = looked.record(tmp_path / "new one.mcap", looked.run(10, 1))
+    other = looked.record(tmp_path / "other.mcap", looked.run(10, 1))
+    broken = tmp_path / "broken.mcap"
+    broken.write_text("no recording")
+
+    async def visit(session, base):
+        async def get(name, query=f"?token={TOKEN}"):
+            async with session.get(f"{base}review/{name}{query}") as answer:
+                return answer.status, await answer.text()
+
+        with announce_recordings(page, path, broken):
+            assert (await get("new%20one.mcap/"))[0] == 404  # it is still being written
+        assert (await get("new%20one.mcap/", ""))[0] == 403
+        assert "gazecast review" in (await get("new%20one.mcap/"))[1]
+        assert (await get("new%20one.mcap/timeline.json", ""))[0] == 403
+        assert json.loads((await get("new%20one.mcap/timeline.json"))[1])["spans"]
+        assert (await get("new%20one.mcap/style.css", ""))[0] == 200
+        assert (await get("broken.mcap/"))[0] == 400
+        for name in ("other.mcap/", f"..%2f{other.name}/", "new%20one.mcap/x/", "new%20one.mcap"):
+            assert (await get(name))[0] == 404, name
+        async with session.ws_connect(f"{base}review/new%20one.mcap/ws?token={TOKEN}") as ws:
+            assert (await receive_text(ws, "hello"))["file"] == path.name
+            page.show_notice("of the live page alone")
+            await ws.send_str('{"t":"undo"}')
+            assert (await receive_text(ws, "labels"))["recording"] == path.name
+
+    with serve_page(token=TOKEN) as page:
+        run_client(page, visit)
+
+
+@contextlib.contextmanager
+def announce_recordings(page, *paths):
+    """Announce recordings as running, and as ended after the block."""
+    page.recording.set_file(paths[0])
+    yield
+    page.recording.set_file(None)
+    for path in paths[1:]:
+        page.recording.set_file(path)
+        page.recording.set_file(None)
 
 
 @pytest.fixture

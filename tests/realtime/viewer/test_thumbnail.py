@@ -1,9 +1,11 @@
 """Tests that a thumbnail shows its object at any position and size in the frame."""
 
+import cv2
 import numpy as np
 import pytest
 
-from realtime.viewer.thumbnail import crop_box, draw_thumbnail
+from realtime.viewer.thumbnail import BestThumbnails, crop_box, draw_thumbnail
+from tests.realtime.viewer.test_shown_objects import shown_result
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,23 @@ def test_a_thumbnail_contains_the_object_and_keeps_the_aspect_ratio(size, box):
 
 def test_an_empty_mask_shows_the_middle_of_the_frame():
     assert crop_box(np.zeros((480, 640), np.bool_), (192, 144)) == (0, 0, 640, 480)
+
+
+def test_the_best_thumbnail_of_an_object_is_kept():
+    best = BestThumbnails()
+    assert (best.version(1), best.jpeg(1)) == (0, None)
+    best.add_result(shown_result(0, 1, "lost"))
+    assert best.version(1) == 0
+    best.add_result(shown_result(1, 1, "held"))
+    first = best.jpeg(1)
+    assert first is not None
+    assert cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR).shape == (144, 192, 3)
+    best.add_result(shown_result(2, 1, "locked"))  # better, but 40 ms later
+    assert best.version(1) == 1
+    best.add_result(shown_result(30, 1, "locked"))
+    assert best.version(1) == 2
+    assert best.jpeg(1) != first
+    best.add_result(shown_result(60, 1, "preview"))  # not better
+    assert (best.version(1), best.version(2)) == (2, 0)
+    best.clear()
+    assert best.version(1) == 0
