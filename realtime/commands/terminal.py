@@ -143,8 +143,11 @@ def format_status_line(health: HealthMessage, width: int | None = None) -> str:
 
 
 def describe_state(health: HealthMessage) -> str:
-    """Describe state and reason on one line."""
-    return " ".join((f"{health.state}: {health.reason}" if health.reason else health.state).split())
+    """Describe state and reason on one line, and while `preparing` how far it is."""
+    share = "" if health.progress is None else f"{100 * health.progress:.0f} %"
+    remaining = "" if health.remaining_s is None else f"about {health.remaining_s:.0f} s left"
+    details = ", ".join(filter(None, (health.doing or health.reason, share, remaining)))
+    return " ".join((f"{health.state}: {details}" if details else health.state).split())
 
 
 def format_json_line(health: HealthMessage) -> str:

@@ -48,6 +48,13 @@ def test_the_line_of_a_start_has_dashes_and_the_reason():
     assert "gaze to mask -" in line
 
 
+def test_the_line_shows_how_far_the_preparation_is():
+    step = {"state": "preparing", "reason": "", "doing": "building the encoder"}
+    line = format_status_line(health(**step, progress=0.25, remaining_s=12.4))
+    assert line.startswith("preparing: building the encoder, 25 %, about 12 s left  |")
+    assert format_status_line(health(**step)).startswith("preparing: building the encoder  |")
+
+
 REASON = "frames: none for 3 s (no answer from tcp://192.168.100.200:50020; start the device there)"
 
 
