@@ -129,7 +129,10 @@ function showFigures(id, found) {
 /** Returns the warning to show; empty for none. */
 function warningText(state, view, localVideo, now) {
   const latest = state.latest, isPageSource = Boolean(state.hello?.page_frames);
-  const since = (ms) => `${Math.round((now - ms) / 1000)} s`;
+  const since = (ms) => { // not a new text each second, which a screen reader would read
+    const seconds = Math.round((now - ms) / 1000);
+    return `${seconds < 10 ? seconds : 10 * Math.floor(seconds / 10)} s`;
+  };
   if (!state.isOpen) return "Connection lost; reconnecting…";
   if (view.isFrozen && localVideo.newest) return `No new picture for ${since(localVideo.newest.ms)}`;
   const isPreparing = ["preparing", "starting"].includes(state.health?.state);
