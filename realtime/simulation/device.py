@@ -39,7 +39,7 @@ class SimulatedTracker:
 
     def __init__(
         self,
-        video: Path | TargetClip | TableClip,
+        video: Path | VideoFile | TargetClip | TableClip,
         gaze: Path | Literal["wander"] = "wander",
         *,
         host: str = "127.0.0.1",
@@ -56,7 +56,7 @@ class SimulatedTracker:
             raise SourceError(f"a gaze rate of {rate_hz:g} Hz; expected 1 to 2000")
         if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
             raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
-        clip = video if isinstance(video, TargetClip | TableClip) else VideoFile(video)
+        clip = VideoFile(video) if isinstance(video, Path) else video
         trace = None if gaze == "wander" else read_trace(Path(gaze))
         random = np.random.default_rng(seed)
         epoch_s = float(random.uniform(-5e3, 5e3))

