@@ -22,10 +22,14 @@ $(RUN): pyproject.toml constraints.txt .ci/setup
 $(DEV): pyproject.toml constraints.txt .ci/setup
 	@.ci/setup $(VENV) dev
 
-demo: $(RUN) ## See it work on a real clip in about a minute: pictures, a video and a table in demo-out/
-	@$(BIN)/gazecast models pull mobile_sam
+# The demo is 16:9, as many cameras are; others are 4:3, and are made ready once.
+PREPARED := $(VENV)/.prepared-4x3
+
+demo: $(RUN) ## See it work in under a minute, once installed: pictures, a video and a verdict in demo-out/
 	@$(BIN)/gazecast demo $(ARGS)
-	@! grep -q vnni /proc/cpuinfo 2>/dev/null || $(MAKE) --no-print-directory tune || echo "gazecast runs without it: the encoder works in bfloat16 or float32"
+	@test -e $(PREPARED) || { echo "preparing 4:3 pictures too, once; Ctrl-C skips it" && \
+		$(BIN)/gazecast engine build --frame 640x480 --json >/dev/null && touch $(PREPARED); } || \
+		echo "not prepared: a 4:3 camera is, at its first start"
 
 tune: $(RUN) ## Build the int8 encoder for 16:9 frames, where the processor has int8 instructions; a minute or two, once
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[int8]'

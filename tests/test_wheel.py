@@ -12,6 +12,8 @@ import pytest
 
 from tests.test_house import PACKAGES, ROOT, modules
 
+DEMO_CLIP = "realtime/commands/demo/table.mp4"
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,7 +43,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
         f"{package}/py.typed" for package in PACKAGES
     }
     assert expected <= inside
-    assert not any(name.endswith((".onnx", ".pt", ".pth", ".mp4")) for name in names)
+    assert [name for name in names if name.endswith((".onnx", ".pt", ".pth", ".mp4"))] == [DEMO_CLIP]
+    assert zipfile.ZipFile(wheel).getinfo(DEMO_CLIP).file_size < 600_000
 
 
 def test_the_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:

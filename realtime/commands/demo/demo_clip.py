@@ -10,20 +10,13 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
-from realtime.commands.demo.scripted_gaze import FPS, STREET, ScriptedFixation, draw_outlined, list_settled_spans
+from realtime.commands.demo.scripted_gaze import STREET, ScriptedFixation, draw_outlined, list_settled_spans
 from realtime.errors import SourceError
 from realtime.sources.opencv_capture import VideoFile
 
 TABLE = Path(__file__).with_name("table.mp4")
 TABLE_TRUTH = Path(__file__).with_name("table.npz")
-"""Names, (N, frames, 2) centres px, and (frames / STEP, H, W) uint8 numbers of objects; by `docs/render_table.py`."""
-STEP = 5
-"""Frames between two label images."""
-TABLE_ORDER = (
-    "mug", "pepper mill", "orange", "book", "teapot", "banana", "toy monkey", "bowl", "apple", "bottle", "lemon",
-    "phone",
-)  # fmt: skip
-"""The objects in the order in which they are fixated, a second each."""
+"""Names of the objects, fixated a second each; by frame, the gaze, px, and the fixated object's true mask, as bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,18 +55,18 @@ def load_table() -> tuple[list[ScriptedFixation], list[ScriptedTarget]]:
     """Load the fixations of the table's objects and their true masks; raises `SourceError`."""
     try:
         with np.load(TABLE_TRUTH) as truth:
-            names, centres, labels = truth["names"].tolist(), truth["centres"], truth["labels"]
+            names, gaze, masks = truth["names"].tolist(), truth["gaze"].tolist(), np.unpackbits(truth["masks"], axis=-1)
     except (OSError, ValueError, KeyError) as error:
         raise SourceError(f"{TABLE_TRUTH} cannot be read: {error}; install gazecast anew") from error
-    each = int(FPS)
+    each = len(gaze) // len(names)
     fixations: list[ScriptedFixation] = []
     targets: list[ScriptedTarget] = []
-    for turn, name in enumerate(TABLE_ORDER):
-        number, shown = names.index(name), range(turn * each, (turn + 1) * each)
-        points = tuple((frame, *centres[number, frame].tolist()) for frame in shown)
-        fixations.append(ScriptedFixation(name, points))
-        masks = {frame: labels[frame // STEP] == number + 1 for frame in shown if frame % STEP == 0}
-        targets.append(ScriptedTarget(name, masks, is_exact=True))
+    for turn, name in enumerate(names):
+        frames = range(turn * each, (turn + 1) * each)
+        fixations.append(ScriptedFixation(name, tuple((frame, *gaze[frame]) for frame in frames)))
+        # a saccade, of less than two frames, ends where the next fixation begins
+        settled = {frame: masks[frame].astype(np.bool_) for frame in frames[:-1]}
+        targets.append(ScriptedTarget(name, settled, is_exact=True))
     return fixations, targets
 
 

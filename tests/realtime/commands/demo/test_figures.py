@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from realtime.commands.demo.figures import (
     FRAME_COLOUR,
     GAZE_COLOUR,
     KEYFRAME_COLOUR,
+    RIGHT_COLOUR,
     TILE_WIDTH,
+    WRONG_COLOUR,
     FigureFrame,
     draw_contact_sheet,
     draw_latency_plot,
@@ -33,6 +37,15 @@ def test_every_shot_has_its_tile(count: int, columns: int, rows: int) -> None:
     for index in range(count):
         area = near(sheet, "#" + 3 * f"{100 + 10 * index:02x}").sum()
         assert area > 0.95 * TILE_WIDTH * 225
+
+
+def test_right_and_wrong_have_their_colours() -> None:
+    plain, right, wrong = (
+        draw_contact_sheet([replace(shot(100), iou=iou, is_right=is_right)], "title")
+        for iou, is_right in ((None, False), (0.9, True), (0.1, False))
+    )
+    for sheet, of_right, of_wrong in ((plain, False, False), (right, True, False), (wrong, False, True)):
+        assert (near(sheet, RIGHT_COLOUR).any(), near(sheet, WRONG_COLOUR).any()) == (of_right, of_wrong)
 
 
 def test_an_empty_sheet_is_refused() -> None:

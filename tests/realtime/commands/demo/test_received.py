@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.commands.demo.received import ReceivedMask, clip_second, measure_latencies, select_moments, share_states
-from realtime.commands.demo.scripted_gaze import ScriptedFixation
+from realtime.commands.demo.demo_clip import ScriptedTarget
+from realtime.commands.demo.received import (
+    ReceivedMask,
+    clip_second,
+    measure_keyframe_interval,
+    measure_latencies,
+    select_moments,
+    share_states,
+)
 from realtime.comms.messages import MaskMessage
 from realtime.types import FrameRef, GazeRef, KeyframeRef, State, TimingNs
 
@@ -63,20 +70,45 @@ def test_shares_add_up() -> None:
     assert found == {"locked": 0.5, "preview": 0.25, "lost": 0.25}
 
 
-def test_moments_of_fixations_come_late_in_each_from_the_last_repetition() -> None:
-    fixations = (ScriptedFixation("a", ((0, 1, 1), (8, 1, 1))), ScriptedFixation("b", ((10, 2, 2), (19, 2, 2))))
+def target(name: str, frames: range, mask: np.ndarray) -> ScriptedTarget:
+    return ScriptedTarget(name, dict.fromkeys(frames, mask), is_exact=True)
+
+
+def test_moments_of_targets_come_late_in_each_from_the_last_repetition() -> None:
+    mask = np.ones((6, 7), np.bool_)
+    targets = (target("a", range(9), mask), target("b", range(10, 20), mask))
     seen = [ReceivedMask.of(message(index), index) for index in (3, 15, 23, 24, 41, 45, 57)]  # 20 frames a time
-    found = [(name, one.bare.frame.index) for name, one in select_moments(seen, 20, fixations)]
-    assert found == [("a", 45), ("b", 57)]
-    assert select_moments([], 20, fixations) == []
-    assert [name for name, _ in select_moments(seen, 20, fixations, 1)] == ["b"]
+    found = select_moments(seen, 20, targets)
+    assert [(one.target, one.entry.bare.frame.index) for one in found] == [(targets[0], 45), (targets[1], 57)]
+    assert select_moments([], 20, targets) == []
+    assert [one.target for one in select_moments(seen[1:2], 20, targets)] == [targets[1]]  # no mask of the first came
 
 
-def test_moments_without_fixations_are_spread() -> None:
+@pytest.mark.parametrize(("columns", "iou", "is_right"), [(7, 1.0, True), (4, 4 / 7, True), (3, 3 / 7, False)])
+def test_a_mask_is_right_when_half_of_it_is_the_targets(columns: int, iou: float, is_right: bool) -> None:
+    truth = np.zeros((6, 7), np.bool_)
+    truth[:, :columns] = True
+    (found,) = select_moments([ReceivedMask.of(message(3), 0)], 20, (target("a", range(9), truth),))
+    assert (found.iou, found.is_right) == (pytest.approx(iou), is_right)
+
+
+def test_a_lost_object_is_wrong() -> None:
+    targets = (target("a", range(9), np.ones((6, 7), np.bool_)),)
+    (found,) = select_moments([ReceivedMask.of(message(3, state="lost"), 0)], 20, targets)
+    assert (found.iou, found.is_right) == (0.0, False)
+
+
+def test_moments_without_targets_are_spread() -> None:
     seen = [ReceivedMask.of(message(index), index) for index in range(100)]
-    found = [one.bare.frame.index for _, one in select_moments(seen, 1000, (), 4)]
+    found = [one.entry.bare.frame.index for one in select_moments(seen, 1000, (), 4)]
     assert found == [24, 49, 74, 99]
     assert len(select_moments(seen[:3], 1000, ())) == 3
+
+
+def test_the_interval_of_keyframes_is_the_mean_of_those_that_were_used() -> None:
+    seen = [ReceivedMask.of(message(index), 0) for index in (3, 3, 8, 28)]  # keyframes 0, 5 and 25 at 25 a second
+    assert measure_keyframe_interval(seen) == pytest.approx(500)
+    assert measure_keyframe_interval(seen[:2]) is None
 
 
 def test_seconds_of_the_clip_begin_anew() -> None:
