@@ -31,8 +31,7 @@ demo: $(RUN) ## See it work in under a minute, once installed: pictures, a video
 		$(BIN)/gazecast engine build --frame 640x480 --json >/dev/null && touch $(PREPARED); } || \
 		echo "not prepared: a 4:3 camera is, at its first start"
 
-tune: $(RUN) ## Build the int8 encoder for 16:9 frames, where the processor has int8 instructions; a minute or two, once
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[int8]'
+tune: $(RUN) ## Try the int8 encoder, and use it where it is faster and as good; ten seconds, once
 	@$(BIN)/gazecast models pull mobile_sam
 	@$(BIN)/gazecast engine build --precision int8
 

@@ -171,23 +171,26 @@ class SegmentAnythingGenerator:
         from segment_anything import SamAutomaticMaskGenerator
         from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-        from engines.models.checkpoint import read_model
+        from engines.backends.torch_graph import TorchGraph
+        from engines.models.onnx_graphs import build_square_encoder
+        from engines.models.weight_arrays import read_arrays
 
-        ours = read_model(folder, "mobile_sam")
+        weights = read_arrays(folder, "mobile_sam")
+        network = TorchGraph(build_square_encoder(weights)[0])
 
         class Encoder(torch.nn.Module):
             img_size = 1024
 
             def forward(self, x: Any) -> Any:
-                return ours.image_encoder(x).permute(0, 3, 1, 2)
+                return network(x)[0].permute(0, 3, 1, 2)
 
         prompt = PromptEncoder(
             embed_dim=256, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=16
         )
         transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
         decoder = MaskDecoder(num_multimask_outputs=3, transformer=transformer, transformer_dim=256)
-        prompt.load_state_dict(ours.prompt_encoder.state_dict())
-        decoder.load_state_dict(ours.mask_decoder.state_dict())
+        for module, prefix in ((prompt, "prompt_encoder."), (decoder, "mask_decoder.")):
+            module.load_state_dict({name: torch.tensor(value) for name, value in weights.below(prefix).items()})
         # fewer clicks at once than its 64, which take gigabytes; results are the same
         self.generator = SamAutomaticMaskGenerator(
             Sam(Encoder(), prompt, decoder).eval(), points_per_batch=16, points_per_side=args.points_per_side

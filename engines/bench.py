@@ -5,8 +5,6 @@ Timings are noisy, so the two alternate, and the result is the ratio of their me
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,8 +17,8 @@ from engines.build import compare_with_reference, opened_engine
 from engines.graphs import BATCHES
 from engines.letterbox import MODEL_SIDE
 from engines.pictures import resize_and_crop
-from engines.sam import open_store
 from engines.settings import EngineSettings, Report
+from engines.speed import time_alternating
 
 
 def benchmark_engine(
@@ -53,8 +51,7 @@ def benchmark_engine(
         medians = time_alternating(runs, rounds)
         ious = None
         if quality:
-            store = open_store(settings, weights, report)
-            result = compare_with_reference(store, encoder, decoder, frame_size, pictures)
+            result = compare_with_reference(weights, settings, (encoder, decoder), frame_size, pictures, report)
             ious = {"chosen": round(result.chosen, 4), "best": round(result.best, 4), "points": result.points}
     return {
         "engine": info.backend, "precision": info.precision, "picture_side": info.picture_side, "threads": info.threads,
@@ -78,18 +75,6 @@ def summarize_medians(medians: dict[str, float]) -> dict[str, Any]:
             "decoder_8": round(per_prompt["8"] / stock_decoder, 3),
         },
     }
-
-
-def time_alternating(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Measure each run's median in milliseconds, alternating in every round, without the first round."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for index in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter_ns()
-            run()
-            if index:
-                times[name].append((time.perf_counter_ns() - start) / 1e6)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def center_clicks(frame_size: tuple[int, int], count: int) -> list[Prompt]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,13 @@ from engines.letterbox import Letterbox
 from engines.load import load
 from engines.pictures import resize_and_crop, sample_evenly
 from engines.sam import open_store
-from engines.settings import EngineSettings, Report, default_cache_dir, picture_side
+from engines.settings import EngineSettings, Precision, Report, default_cache_dir, picture_side
+from engines.speed import time_alternating
 
 if TYPE_CHECKING:
     from engines.reference import EngineComparison
 
+TIMED_ROUNDS = 7
 MAX_ACCEPTANCE_IMAGES = 8
 """Pictures that the gate compares: fifteen points on each, about ten seconds of the reference."""
 
@@ -35,24 +37,18 @@ def build_engine(
     force: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Build the graphs for frames of (width, height), verify the engine on real pictures and store its note.
+    """Build what takes time for frames of (width, height), verify the engine on real pictures and store its note.
 
-    Precisions int8 and fp8 quantise the encoder on the same pictures; an encoder that fails the gate is deleted.
-    Returns the engine's description with `gate`. Raises `AcceptanceRefused` with the figures.
+    For a CPU nothing needs building ahead; int8 is compared with float by its masks and its time, and kept where it
+    passes. Returns the engine's description with `gate`. Raises `AcceptanceRefused` with the figures.
     """
     if settings.backend == "tensorrt":
         from engines.backends.tensorrt import check_available
 
         check_available()
     store = open_store(settings, weights, report or (lambda line: None))
-    letterbox = _letterbox(settings, frame_size)
-    store.prompt_table(force=force)
-    decoders = [DecoderGraph.of(letterbox, batch, points, False) for batch, points in BUILT]
-    graphs: list[Graph] = [EncoderGraph.of(letterbox), *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
-    for graph in graphs:
-        store.onnx_file(graph, force=force)
     if settings.backend == "tensorrt":
-        return _build_tensorrt(settings, weights, frame_size, pictures, store, graphs, force)
+        return _build_tensorrt(settings, weights, frame_size, pictures, store, force)
     if settings.precision != "int8":
         return verify_engine(settings, weights, frame_size, pictures, report=report)
     return _build_int8(settings, weights, frame_size, pictures, store, force)
@@ -68,19 +64,23 @@ def _build_tensorrt(
     frame_size: tuple[int, int],
     pictures: Sequence[Image],
     store: GraphStore,
-    graphs: Sequence[Graph],
     force: bool,
 ) -> dict[str, Any]:
     from engines.backends.tensorrt import build_plans
 
     letterbox = _letterbox(settings, frame_size)
     encoder = EncoderGraph.of(letterbox)
+    decoders = [DecoderGraph.of(letterbox, batch, points, False) for batch, points in BUILT]
+    graphs: list[Graph] = [encoder, *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
     quantised = settings.precision in ("int8", "fp8")
     if quantised and (force or not store.has_ranges(encoder)):
-        from engines.models.ranges import measure_ranges
+        from engines.models.ranges import measure_ranges, shipped_ranges
 
-        store.report("measuring how large the encoder's numbers get")
-        store.save_ranges(encoder, measure_ranges(store.model_module(), encoder, pictures))
+        ranges = shipped_ranges(store.weights_hash)
+        if ranges is None:
+            store.report("measuring how large the encoder's numbers get")
+            ranges = measure_ranges(store.onnx_model(encoder), encoder, pictures)
+        store.save_ranges(encoder, ranges)
     resize = (
         []
         if letterbox.content_size == frame_size
@@ -107,25 +107,45 @@ def _build_int8(
         raise EngineUnavailable(
             f"int8 engines are OpenVINO's and TensorRT's; choose backend openvino or tensorrt, not {settings.backend}"
         )
-    from engines.backends.openvino import OpenVinoRuntime, save
-    from engines.backends.openvino_int8 import quantize_model
+    from engines.backends.openvino import OpenVinoRuntime, open_pair
 
-    graph = EncoderGraph.of(_letterbox(settings, frame_size))
-    runtime = OpenVinoRuntime(store, settings)
-    file, key = runtime.int8_path(graph)
-    if not force and cache.find_cached(file, key) is not None:
-        return verify_engine(settings, weights, frame_size, pictures, report=store.report)
-    # The note is deleted first: a file without one is ignored, so an interrupted build leaves nothing in use.
-    cache.note_path(file).unlink(missing_ok=True)
-    store.report(f"quantising the encoder for {frame_size[0]} x {frame_size[1]}; this takes a minute or two")
-    save(quantize_model(runtime.core.read_model(store.onnx_file(graph)), graph, pictures), file)
-    try:
-        cache.write_note(file, f"{graph.name}-int8", key)
-        return verify_engine(settings, weights, frame_size, pictures, report=store.report)
-    except BaseException:
-        for part in (cache.note_path(file), file, file.with_suffix(".bin")):
-            part.unlink(missing_ok=True)
-        raise
+    runtime = OpenVinoRuntime(store, settings, unjudged=True)
+    root, name, key = runtime.int8_verdict()
+    file = cache.file_path(root, name, key, ".json")
+    int8 = open_pair(runtime, store, settings, frame_size)
+    figures = None if force else cache.read_verdict(root, name, key)
+    if figures is None:
+        file.unlink(missing_ok=True)
+        figures = _judge_int8(int8, settings, weights, runtime.float_precision, frame_size, pictures, store.report)
+        if not figures["passed"]:
+            raise AcceptanceRefused(f"the int8 engine of openvino was refused: {figures['why']}")
+        cache.write_note(file, name, key, gate=figures)
+    return {**asdict(int8[0].info), "frame_size": list(frame_size), "gate": figures}
+
+
+def _judge_int8(
+    int8: tuple[Encoder, Decoder],
+    settings: EngineSettings,
+    weights: Path,
+    float_precision: Precision,
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    report: Report,
+) -> dict[str, Any]:
+    """Compare int8's masks with those of float32 on the same shape, and its time with the float that runs here.
+
+    Returns the gate's figures with `time_ratio`, int8's time over float's.
+    """
+    from engines.reference import compare_engines
+
+    report(f"comparing int8 with f32 for {frame_size[0]} x {frame_size[1]}")
+    chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
+    with opened_engine(replace(settings, precision="f32"), weights, frame_size, report) as exact:
+        figures = assess_comparison(compare_engines(exact, *int8, chosen), "int8")
+    with opened_engine(replace(settings, precision=float_precision), weights, frame_size, report) as (usual, _):
+        runs = {"int8": lambda: int8[0].encode(chosen[0]), "float": lambda: usual.encode(chosen[0])}
+        medians = time_alternating(runs, TIMED_ROUNDS)
+    return figures | {"time_ratio": round(medians["int8"] / medians["float"], 3)}
 
 
 def verify_engine(
@@ -136,13 +156,14 @@ def verify_engine(
     *,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Compare an engine with the torch reference on real pictures and write its note.
+    """Compare an engine with the reference on real pictures and write its note.
 
     Returns its description with `gate`; raises `AcceptanceRefused` with the figures where it fails the gate.
     """
     store = open_store(settings, weights, report or (lambda line: None))
     with opened_engine(settings, weights, frame_size, store.report) as (encoder, decoder):
-        comparison = compare_with_reference(store, encoder, decoder, frame_size, pictures)
+        engine = encoder, decoder
+        comparison = compare_with_reference(weights, settings, engine, frame_size, pictures, store.report)
         figures = assess_comparison(comparison, encoder.info.precision)
         described = asdict(encoder.info)
     described["frame_size"] = list(frame_size)
@@ -162,14 +183,20 @@ def verify_engine(
 
 
 def compare_with_reference(
-    store: GraphStore, encoder: Encoder, decoder: Decoder, frame_size: tuple[int, int], pictures: Sequence[Image]
+    weights: Path,
+    settings: EngineSettings,
+    engine: tuple[Encoder, Decoder],
+    frame_size: tuple[int, int],
+    pictures: Sequence[Image],
+    report: Report,
 ) -> EngineComparison:
-    """Compare an opened engine with the torch reference on real pictures, cropped to the shape of its frames."""
-    from engines.reference import ReferenceEngine, compare_engines
+    """Compare an opened engine with the reference on real pictures, cropped to the shape of its frames."""
+    from engines.reference import compare_engines, open_reference
 
-    store.report(f"comparing {encoder.info.backend} {encoder.info.precision} with the reference")
+    info = engine[0].info
+    report(f"comparing {info.backend} {info.precision} with the reference")
     chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
-    return compare_engines(ReferenceEngine(store.model_module()), encoder, decoder, chosen)
+    return compare_engines(open_reference(weights, settings, info.picture_side, report), *engine, chosen)
 
 
 def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:

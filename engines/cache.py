@@ -119,6 +119,13 @@ def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote |
     return note
 
 
+def read_verdict(root: Path, name: str, key: Key) -> dict[str, Any] | None:
+    """Return a gate's result that was written for `key`, or None."""
+    with suppress(ModelError):
+        return read_note(file_path(root, name, key, ".json")).gate
+    return None
+
+
 def list_cached(root: Path) -> Iterator[tuple[EngineNote, Path, int, str]]:
     """List every note below `root` with its file, size in bytes and state: whole, damaged, or verdict."""
     for path, note in iterate_notes(root):

@@ -1,8 +1,10 @@
-"""Provides one model's graphs from the cache, or exports them with torch, imported only then."""
+"""Provides the graphs of one model, built from the weights' arrays in a fraction of a second."""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,44 +19,68 @@ from engines.settings import Report
 from engines.weights import weight_files
 
 if TYPE_CHECKING:
-    from engines.models.checkpoint import SamModel
+    import onnx
+
+    from engines.models.padding import PaddingProfiles
+    from engines.models.weight_arrays import ModelWeights
     from engines.number_formats import NumberFormat, Ranges
+
+MAX_BYTES = 1 << 30
+"""Of a graph in memory: past 2 GiB no single ONNX file is possible, and weights lie beside it."""
 
 
 class GraphStore:
-    """Provides ONNX files and prompt tables for the weights in a folder.
+    """Builds ONNX graphs and prompt tables for the weights in a folder.
 
     weights: the folder. root: the cache folder. report: receives a line before every slow step.
+    whole_square: encode the padding too instead of putting constants in its place, as a reference does.
     """
 
-    def __init__(self, weights: Path, model: str, root: Path, report: Report) -> None:
+    def __init__(self, weights: Path, model: str, root: Path, report: Report, *, whole_square: bool = False) -> None:
         self.weights, self.model, self.root, self.report = weights, model, root, report
         self.weights_hash = cache.hash_files(weight_files(weights, model))
-        self._sam: SamModel | None = None
+        self._whole_square = whole_square
+        self._large: tempfile.TemporaryDirectory[str] | None = None
 
     def key(self, **more: str) -> dict[str, str]:
         """Return the cache key of a file made from these weights."""
         return {"model": self.model, "weights": self.weights_hash, "graphs": str(GRAPH_VERSION), **more}
 
-    def model_module(self) -> SamModel:
-        """Return the torch model, read on first use."""
-        if self._sam is None:
-            self.report(f"reading the weights of {self.model}")
-            from engines.models.checkpoint import read_model
+    @cached_property
+    def arrays(self) -> ModelWeights:
+        """The weights by name, read on first use."""
+        from engines.models.weight_arrays import read_arrays
 
-            self._sam = read_model(self.weights, self.model)
-        return self._sam
+        self.report(f"reading the weights of {self.model}")
+        return read_arrays(self.weights, self.model)
 
-    def onnx_file(self, graph: Graph, *, force: bool = False, rebuild: str = cache.REBUILD) -> Path:
-        """Return the graph's ONNX file, exported if missing or if `force` is set. rebuild: see `cache.find_cached`."""
-        key = self.key(format="onnx", shape=graph.name)
-        file = cache.file_path(self.root, f"{self.model}-{graph.name}", key, ".onnx")
-        if force or cache.find_cached(file, key, rebuild=rebuild) is None:
-            self.report(f"building the graph {graph.name}")
-            from engines.export import export_onnx
+    @cached_property
+    def profiles(self) -> PaddingProfiles | None:
+        """The padding's activations for these weights; None where there are none, so that padding is encoded."""
+        from engines.models.padding import padding_profiles
 
-            export_onnx(self.model_module(), graph, file)
-            self._write(file, graph.name, key)
+        if self._whole_square or self.weights_hash not in padding_profiles().weights:
+            return None
+        return padding_profiles()
+
+    def onnx_model(self, graph: Graph) -> onnx.ModelProto:
+        """Build a graph in float32."""
+        from engines.models.onnx_graphs import build_graph
+
+        return build_graph(graph, self.model, self.arrays, self.profiles)
+
+    def onnx_source(self, model: onnx.ModelProto) -> bytes | Path:
+        """Return a graph as bytes, or as a file with its weights beside it where it is too large for that.
+
+        The file exists until `release`.
+        """
+        import onnx
+
+        if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < MAX_BYTES:
+            return bytes(model.SerializeToString())
+        self._large = self._large or tempfile.TemporaryDirectory(prefix="gazecast-")
+        file = Path(self._large.name) / f"{model.graph.name}.onnx"
+        onnx.save_model(model, file, save_as_external_data=True, location=f"{file.name}.weights")
         return file
 
     def typed_file(
@@ -64,8 +90,6 @@ class GraphStore:
 
         rebuild: see `cache.find_cached`. Raises `EngineUnavailable` for a quantised encoder without measured ranges.
         """
-        if numbers == "f32" and not isinstance(graph, LetterboxGraph):
-            return self.onnx_file(graph, force=force, rebuild=rebuild)
         key = self.key(format="onnx", shape=graph.name, numbers=numbers, typed=TYPED_VERSION)
         ranges = None
         if numbers in ("int8", "fp8") and isinstance(graph, EncoderGraph):
@@ -78,21 +102,33 @@ class GraphStore:
             from engines.letterbox_graph import letterbox_graph
             from engines.number_formats import retype_graph
 
+            self.report(f"building the graph {graph.name}")
             if isinstance(graph, LetterboxGraph):
                 model = letterbox_graph(graph)
             else:
-                model = retype_graph(onnx.load(self.onnx_file(graph, force=force, rebuild=rebuild)), numbers, ranges)
+                model = retype_graph(self.onnx_model(graph), numbers, ranges)
             with cache.atomic_write(file) as partial:
                 onnx.save(model, partial)
             self._write(file, f"{graph.name}-{numbers}", key)
         return file
 
     def _write(self, file: Path, name: str, key: dict[str, str]) -> None:
-        """Write an exported graph's note, and free space, since every new picture shape adds graphs."""
+        """Write a graph's note, and free space, since every new picture shape adds graphs."""
         cache.write_note(file, name, key)
         if gone := free_space(self.root):
             size = sum(graph.bytes for graph in gone) / 2**20
             self.report(f"made room: removed {len(gone)} graphs that were not used for longest, {size:.0f} MiB")
+
+    def int8_ranges(self) -> Ranges:
+        """Return the ranges that come with the program; raises `EngineUnavailable` for other weights."""
+        from engines.models.ranges import shipped_ranges
+
+        ranges = shipped_ranges(self.weights_hash)
+        if ranges is None:
+            raise EngineUnavailable(
+                f"int8 on a CPU is made for MobileSAM's published weights, not {self.weights}; choose precision auto"
+            )
+        return ranges
 
     def _ranges_path(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
         key = self.key(format="ranges", shape=graph.name)
@@ -125,23 +161,14 @@ class GraphStore:
         cache.note_path(file).unlink(missing_ok=True)
         file.unlink(missing_ok=True)
 
-    def int8_file(self, graph: EncoderGraph, **more: str) -> tuple[Path, dict[str, str]]:
-        """Return the path and the key of OpenVINO's int8 encoder, which `engines.build.build_engine` builds."""
-        key = self.key(format="openvino-int8", shape=graph.name, **more)
-        return cache.file_path(self.root, f"{self.model}-{graph.name}-int8", key, ".xml"), key
-
-    def prompt_table(self, *, force: bool = False) -> PromptTable:
+    def prompt_table(self) -> PromptTable:
         """Return the prompt encoder's weights."""
-        key = self.key(format="npz")
-        file = cache.file_path(self.root, f"{self.model}-prompts", key, ".npz")
-        if force or cache.find_cached(file, key) is None:
-            from engines.models.graphs import prompt_table
+        from engines.models.onnx_graphs import prompt_table
 
-            self.root.mkdir(parents=True, exist_ok=True)
-            prompt_table(self.model_module()).save(file)
-            cache.write_note(file, "prompts", key)
-        return PromptTable.read(file)
+        return prompt_table(self.arrays)
 
     def release(self) -> None:
-        """Release the torch model."""
-        self._sam = None
+        """Delete files of graphs that are too large for memory; call it once they are compiled."""
+        if self._large is not None:
+            self._large.cleanup()
+            self._large = None

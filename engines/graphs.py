@@ -1,6 +1,6 @@
 """Describes the graphs of an engine by their shapes and names.
 
-Imports no heavy library, so that a cached engine opens without torch.
+Imports no heavy library.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines.base import PromptError
-from engines.letterbox import Letterbox
+from engines.letterbox import MODEL_SIDE, TOKEN_PX, Letterbox
 
-GRAPH_VERSION = 7
-"""Raised whenever an exported graph changes, so that no cache serves an old one."""
+GRAPH_VERSION = 8
+"""Raised whenever a graph changes, so that no cache serves an old one."""
 TYPED_VERSION = "1"
 """Raised whenever `engines.number_formats` or `engines.letterbox_graph` make another file of the same graph."""
-TOKEN_PX = 16
-GRID = 64
+GRID = MODEL_SIDE // TOKEN_PX
 """Tokens along each side of the model's input."""
 SURROUND = 8
 """Tokens along each side of a block of padding that the decoder sees as one."""

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 MODEL_SIDE = 1024
 """Side of the square that SAM was trained on."""
+TOKEN_PX = 16
+"""Side of the square of model pixels that an encoder sees as one token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +22,11 @@ class Letterbox:
     """Places a `width` x `height` picture, resized to a longest side `picture_side`, top left in `side` px square.
 
     A picture that fills less than the square is sampled coarser and encoded faster; SAM treats the rest as padding.
+    It fills whole tokens, so that all pictures of nearly one shape share their graphs: half a token at most is
+    stretched or squeezed on each side, which is 3 % of a 16:9 picture's height at a longest side of 512.
 
     Both pixel grids have (0, 0) at the centre of the top-left pixel, so that a point keeps its place in the scene:
-    model = (picture + 0.5) * scale - 0.5. Scales differ between x and y by less than a pixel's rounding.
+    model = (picture + 0.5) * scale - 0.5, with scales of x and y that differ by that rounding.
     """
 
     width: int
@@ -32,9 +36,11 @@ class Letterbox:
 
     @property
     def content_size(self) -> tuple[int, int]:
-        """Return the (width, height) that the picture fills in model pixels; at least one each."""
-        scale = self.picture_side / max(self.width, self.height)
-        return max(1, int(self.width * scale + 0.5)), max(1, int(self.height * scale + 0.5))
+        """Return the (width, height) that the picture fills in model pixels, whole tokens and at least one each."""
+        tokens = round(self.picture_side / TOKEN_PX)
+        scale = tokens / max(self.width, self.height)
+        width, height = (TOKEN_PX * max(1, int(side * scale + 0.5)) for side in (self.width, self.height))
+        return width, height
 
     @property
     def scale(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Writes every number's format into an exported float32 graph, for strongly typed runtimes.
+"""Writes number formats into a float32 graph: every number's for strongly typed runtimes, 8 bits for OpenVINO.
 
 TensorRT takes a layer's precision from its inputs and nowhere else. Here each float tensor of a graph becomes float16
 or bfloat16, weights included, except in a few places that stay float32 behind explicit casts:
@@ -27,7 +27,7 @@ from engines.base import EngineUnavailable, ModelError
 
 NumberFormat = Literal["f32", "f16", "bf16", "int8", "fp8"]
 Ranges = Mapping[str, float]
-"""Largest input magnitude of each linear layer of an encoder, by the layer's name in the exported graph."""
+"""Largest input magnitude of each layer of an encoder that can be quantised, by the layer's name."""
 
 REDUCED = {
     "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16,
@@ -48,7 +48,7 @@ KEPT_F32 = ("encoder.neck.1.", "encoder.neck.3.")
 
 
 def retype_graph(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | None = None) -> onnx.ModelProto:
-    """Convert a graph of `engines.export` to another number format, modifying it.
+    """Convert a graph of `engines.models.onnx_graphs` to another number format, modifying it.
 
     ranges: required by int8 and fp8 encoders; without them, raises `EngineUnavailable`. Raises `ModelError` for a
     weight that the format cannot hold.
@@ -60,9 +60,29 @@ def retype_graph(model: onnx.ModelProto, wanted: NumberFormat, ranges: Ranges | 
             raise EngineUnavailable(
                 f"a {wanted} encoder needs measured ranges; run `gazecast engine build --engine tensorrt`"
             )
-        _Quantizer(model.graph, wanted, ranges).run()
+        _Quantizer(model.graph, wanted, find_linear_layers(model.graph), ranges).run()
     _Retyper(model, REDUCED[wanted]).run()
     return model
+
+
+def quantize_encoder(model: onnx.ModelProto, ranges: Ranges) -> None:
+    """Quantise the layers of a float32 encoder to int8 for OpenVINO, in place; everything else stays as it is.
+
+    Not quantised are depthwise convolutions and the first one: their channels differ too much for one range, and being
+    memory-bound they gain nothing.
+    """
+    _Quantizer(model.graph, "int8", find_quantisable_layers(model.graph), ranges).run()
+
+
+def find_quantisable_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """Find the encoder's linear layers and its convolutions across channels, but for the first, by module name."""
+    convolutions = {
+        node.input[1].removesuffix(".weight"): node
+        for node in graph.node
+        if node.op_type == "Conv" and _attribute(node, "group") == 1 and node.input[1].startswith("encoder.")
+    }
+    first = next(iter(convolutions), "")
+    return find_linear_layers(graph) | {name: node for name, node in convolutions.items() if name != first}
 
 
 def find_linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
@@ -82,43 +102,46 @@ def find_linear_layers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
 
 
 class _Quantizer:
-    """Quantises the operands of an encoder's linear layers; all other nodes stay as they are."""
+    """Quantises the operands of layers of an encoder; all other nodes stay as they are."""
 
-    def __init__(self, graph: onnx.GraphProto, wanted: str, ranges: Ranges) -> None:
-        self._graph, self._ranges = graph, ranges
+    def __init__(
+        self, graph: onnx.GraphProto, wanted: str, layers: Mapping[str, onnx.NodeProto], ranges: Ranges
+    ) -> None:
+        self._graph, self._layers, self._ranges = graph, layers, ranges
         self._kind, self._greatest = QUANTIZED[wanted]
         self._weights = {tensor.name: tensor for tensor in graph.initializer}
 
     def run(self) -> None:
-        layers = find_linear_layers(self._graph)
-        missing = sorted(set(layers) - set(self._ranges))
+        missing = sorted(set(self._layers) - set(self._ranges))
         if missing:
             raise EngineUnavailable(
                 f"no range was measured for {missing[0]}; run `gazecast engine build --engine tensorrt --force`"
             )
         before: dict[str, list[onnx.NodeProto]] = {}
-        for name, product in layers.items():
-            before[product.name] = self._operands(name, product)
+        for name, layer in self._layers.items():
+            before[layer.name] = self._operands(name, layer)
         nodes = [part for node in self._graph.node for part in (*before.get(node.name, ()), node)]
         del self._graph.node[:]
         self._graph.node.extend(nodes)
 
-    def _operands(self, name: str, product: onnx.NodeProto) -> list[onnx.NodeProto]:
-        activation, weight = product.input
+    def _operands(self, name: str, layer: onnx.NodeProto) -> list[onnx.NodeProto]:
+        activation, weight = layer.input[:2]
         values = numpy_helper.to_array(self._weights[weight])
+        axis = 0 if layer.op_type == "Conv" else 1
+        others = tuple(other for other in range(values.ndim) if other != axis)
         # Rounded to the stored format, so that weights are divided by the same numbers that later multiply them.
-        columns = np.maximum(np.abs(values).max(0) / self._greatest, SMALLEST_SCALE).astype(np.float16)
-        columns = columns.astype(np.float32)
+        steps = np.maximum(np.abs(values).max(others) / self._greatest, SMALLEST_SCALE).astype(np.float16)
+        steps = steps.astype(np.float32)
         activations = max(self._ranges[name] / self._greatest, SMALLEST_SCALE)
         scale = self._add(f"{name}.scale", np.array(activations, np.float32))
-        scales = self._add(f"{name}.weight_scales", columns)
+        scales = self._add(f"{name}.weight_scales", steps)
         zero = self._add(f"{name}.zero", np.zeros((), np.float32), self._kind)
-        quantised = self._add(f"{name}.weight_{self._kind}", values / columns, self._kind)
-        product.input[0], product.input[1] = f"{name}.in", f"{name}.w"
+        quantised = self._add(f"{name}.weight_{self._kind}", values / np.expand_dims(steps, others), self._kind)
+        layer.input[0], layer.input[1] = f"{name}.in", f"{name}.w"
         return [
             helper.make_node("QuantizeLinear", [activation, scale, zero], [f"{name}.q"], f"{name}.quantize"),
             helper.make_node("DequantizeLinear", [f"{name}.q", scale, zero], [f"{name}.in"], f"{name}.dequantize"),
-            helper.make_node("DequantizeLinear", [quantised, scales], [f"{name}.w"], f"{name}.dequantize_w", axis=1),
+            helper.make_node("DequantizeLinear", [quantised, scales], [f"{name}.w"], f"{name}.dequantize_w", axis=axis),
         ]
 
     def _add(self, name: str, values: NDArray[Any], kind: int = TensorProto.FLOAT) -> str:

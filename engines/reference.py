@@ -1,22 +1,17 @@
-"""Compares engines with the reference: the plain torch modules in float32 on the full 1024 x 1024 input.
-
-Needs torch; nothing that serves frames imports this.
-"""
+"""Compares engines with the reference: the same weights in float32 on the full 1024 x 1024 input, padding and all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import torch
 
-from engines.base import Decoder, Embedding, Encoder, Floats, Image, Mask, MaskCandidates, Prompt
-from engines.letterbox import Letterbox
-from engines.models.checkpoint import SamModel
-from engines.models.graphs import normalised
-from engines.prompts import model_points
-from engines.sam import SamEncoder
+from engines.base import Decoder, Encoder, EngineUnavailable, Image, Mask, MaskCandidates, Prompt
+from engines.graph_store import GraphStore
+from engines.sam import EngineRuntime, SamDecoder, SamEncoder, open_sam
+from engines.settings import EngineSettings, Report
 
 GRID_COLUMNS, GRID_ROWS = 5, 3
 SCORE_FLOOR = 0.85
@@ -24,31 +19,41 @@ AREA = (0.001, 0.35)
 """Of the picture. Points whose reference mask is uncertain, tiny or the whole scene are not compared."""
 
 
-class ReferenceEngine:
-    """Runs MobileSAM or SAM as its authors do."""
+def open_reference(weights: Path, settings: EngineSettings, side: int, report: Report) -> tuple[SamEncoder, SamDecoder]:
+    """Open the reference for pictures of a longest `side`, in the first runtime for the CPU that is installed.
 
-    def __init__(self, sam: SamModel) -> None:
-        self._sam = sam
-        self._place = sam.prompt_encoder.pe_layer.grid()
+    settings: of the engine to be compared. Raises `EngineUnavailable` without any runtime.
+    """
+    store = GraphStore(weights, settings.model, Path(), report, whole_square=True)
+    plain = EngineSettings(settings.backend, settings.model, "f32", picture_side=side)
+    return open_sam(
+        plain, store, _open_runtime(store, plain), precision="f32", device="CPU", versions={}, frame_size=None
+    )
 
-    @torch.inference_mode()
-    def encode(self, image: Image, letterbox: Letterbox) -> Floats:
-        """Encode (H, W, 3) uint8 BGR to the embedding, (64, 64, 256) float32."""
-        content = letterbox.resize(image)
-        return np.asarray(self._sam.image_encoder(normalised(torch.from_numpy(content)))[0].numpy(), np.float32)
 
-    @torch.inference_mode()
-    def decode(self, embedding: Floats, letterbox: Letterbox, prompt: Prompt) -> MaskCandidates:
-        """Decode one prompt to four masks."""
-        encoder, decoder = self._sam.prompt_encoder, self._sam.mask_decoder
-        points, labels = (torch.from_numpy(part)[None] for part in model_points(letterbox, prompt))
-        keys = torch.from_numpy(embedding).reshape(1, -1, embedding.shape[-1])
-        if prompt.mask_logits is None:
-            keys = keys + encoder.no_mask_embed.weight
-        else:
-            keys = keys + encoder.masks(torch.from_numpy(prompt.mask_logits)[None, None])
-        logits, scores = decoder(keys, self._place, encoder.points(points, labels.long()))
-        return MaskCandidates(logits[0].numpy(), scores[0].numpy(), letterbox)
+def _open_runtime(store: GraphStore, settings: EngineSettings) -> EngineRuntime:
+    def openvino() -> EngineRuntime:
+        from engines.backends.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(store, settings)
+
+    def onnxruntime() -> EngineRuntime:
+        from engines.backends.onnxruntime import OnnxRuntime
+
+        return OnnxRuntime(store, settings)
+
+    def torch() -> EngineRuntime:
+        from engines.backends.torch import TorchRuntime
+
+        return TorchRuntime(store, settings, "f32")
+
+    runtimes: tuple[Callable[[], EngineRuntime], ...] = (openvino, onnxruntime, torch)
+    for open_runtime in runtimes:
+        try:
+            return open_runtime()
+        except EngineUnavailable:
+            continue
+    raise EngineUnavailable("comparing engines needs OpenVINO, ONNX Runtime or torch; pip install openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class EngineComparison:
 
     best, chosen: mean IoU with the mask that the reference chooses, of the engine's closest mask and of its own
     choice. score_error: mean absolute difference of the predicted IoUs. embedding_error: relative, over the tokens
-    that contain the picture. points: number that the means are over.
+    that contain the picture; nan for an opaque engine. points: number that the means are over.
     """
 
     best: float
@@ -68,17 +73,18 @@ class EngineComparison:
 
 
 def compare_engines(
-    reference: ReferenceEngine, encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]
+    reference: tuple[Encoder, Decoder], encoder: Encoder, decoder: Decoder, pictures: Sequence[Image]
 ) -> EngineComparison:
     """Compare an engine with the reference on a grid of clicks on every picture."""
     best, chosen, scores, embeddings = [], [], [], []
     for image in pictures:
-        embedding = encoder.encode(image)
-        truth = reference.encode(image, embedding.letterbox)
-        embeddings.append(_embedding_error(truth, encoder, embedding))
+        embedding, truth = encoder.encode(image), reference[0].encode(image)
+        if isinstance(encoder, SamEncoder) and isinstance(reference[0], SamEncoder):
+            theirs = reference[0].embedding(truth)
+            embeddings.append(float(np.linalg.norm(encoder.embedding(embedding) - theirs) / np.linalg.norm(theirs)))
         prompts = [Prompt.click(*point) for point in probe_points(image.shape[1], image.shape[0])]
-        for prompt, candidates in zip(prompts, decoder.decode(embedding, prompts), strict=True):
-            wanted = reference.decode(truth, embedding.letterbox, prompt)
+        found = zip(reference[1].decode(truth, prompts), decoder.decode(embedding, prompts), strict=True)
+        for wanted, candidates in found:
             mask = binarize(wanted)[wanted.best_index]
             if wanted.predicted_iou[wanted.best_index] < SCORE_FLOOR or not AREA[0] <= mask.mean() <= AREA[1]:
                 continue
@@ -116,12 +122,3 @@ def iou(a: Mask, b: Mask) -> float:
     """Compute the intersection over union; 1 for two empty masks."""
     union = int((a | b).sum())
     return int((a & b).sum()) / union if union else 1.0
-
-
-def _embedding_error(truth: Floats, encoder: Encoder, found: Embedding) -> float:
-    """Compute the relative error of the embedding over the picture's tokens; nan for an opaque engine."""
-    if not isinstance(encoder, SamEncoder):
-        return float("nan")
-    ours = encoder.embedding(found)
-    theirs = truth[: ours.shape[0], : ours.shape[1]]
-    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))

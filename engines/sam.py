@@ -27,7 +27,8 @@ from engines.graph_store import GraphStore
 from engines.graphs import BATCHES, LIVE, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
-from engines.settings import EngineSettings, Report, default_cache_dir, picture_side
+from engines.settings import PICTURE_SIDES, EngineSettings, Report, default_cache_dir, picture_side
+from engines.speed import SpeedRecord, speed_key
 
 _serial = itertools.count(1)
 """Gives every opened engine a unique id."""
@@ -91,8 +92,12 @@ def open_sam(
         threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
         picture_side=picture_side(settings, on_gpu),
     )
+    is_fixed = bool(settings.picture_side) or on_gpu or settings.model != "mobile_sam"
+    sides = [side for side in PICTURE_SIDES if side <= info.picture_side and not is_fixed]
+    speed = SpeedRecord(store.root, store.key(**speed_key(info)))
     table = store.prompt_table()
-    encoder, decoder = SamEncoder(info, runtime, table), SamDecoder(info, runtime, table)
+    encoder = SamEncoder(info, runtime, table, sides or [info.picture_side], speed)
+    decoder = SamDecoder(info, runtime, table)
     if frame_size is not None:
         store.report(f"opening the {precision} encoder for {frame_size[0]} x {frame_size[1]} with {settings.backend}")
         encoder.prepare(frame_size)
@@ -101,28 +106,34 @@ def open_sam(
 
 
 class SamEncoder:
-    """See `Encoder`. The graph of a new picture shape is compiled on first use; the last few are kept."""
+    """See `Encoder`. The graph of a new picture shape is compiled on first use; the last few are kept.
 
-    KEPT = 4
+    sides: picture sides between which a caller may choose, the largest being the usual one.
+    speed: encode times of this engine on this machine.
+    """
 
-    def __init__(self, info: EngineInfo, runtime: EngineRuntime, table: PromptTable) -> None:
-        self.info = info
+    KEPT = 6
+
+    def __init__(
+        self, info: EngineInfo, runtime: EngineRuntime, table: PromptTable, sides: Sequence[int], speed: SpeedRecord
+    ) -> None:
+        self.info, self.sides, self.speed = info, tuple(sides), speed
         self._runtime: EngineRuntime | None = runtime
         self._table = table
         self._runs = lru_cache(self.KEPT)(runtime.encoder)
 
-    def prepare(self, frame_size: tuple[int, int]) -> None:
-        """Compile the graph for (width, height)."""
-        self._runs(EncoderGraph.of(Letterbox(*frame_size, picture_side=self.info.picture_side)))
+    def prepare(self, frame_size: tuple[int, int], side: int | None = None) -> None:
+        """Compile the graph for (width, height) at a picture side, the usual one by default. From any thread."""
+        self._runs(EncoderGraph.of(Letterbox(*frame_size, picture_side=side or self.info.picture_side)))
 
-    def encode(self, image: Image) -> Embedding:
-        """See `Encoder.encode`."""
+    def encode(self, image: Image, side: int | None = None) -> Embedding:
+        """See `Encoder.encode`. side: the picture side, the usual one by default."""
         if self._runtime is None:
             raise EngineClosed("this encoder was closed; load the engine again")
         accepts_frames = self._runtime.accepts_frames
         if not (accepts_frames and hasattr(image, "__cuda_array_interface__")):
             check_image(image)
-        letterbox = Letterbox(image.shape[1], image.shape[0], picture_side=self.info.picture_side)
+        letterbox = Letterbox(image.shape[1], image.shape[0], picture_side=side or self.info.picture_side)
         run = self._runs(EncoderGraph.of(letterbox))
         prepared, nbytes = run(image if accepts_frames else np.ascontiguousarray(letterbox.resize(image)))
         return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
@@ -148,7 +159,7 @@ class SamEncoder:
 class SamDecoder:
     """See `Decoder`. Graphs for other numbers of prompts and points are compiled on first use."""
 
-    KEPT = 12
+    KEPT = 24
 
     def __init__(self, info: EngineInfo, runtime: EngineRuntime, table: PromptTable) -> None:
         self.info = info
@@ -156,9 +167,14 @@ class SamDecoder:
         self._table = table
         self._runs = lru_cache(self.KEPT)(runtime.decoder)
 
-    def prepare(self, frame_size: tuple[int, int], uses: Sequence[tuple[int, int]] = LIVE) -> None:
-        """Compile the graphs for frames of (width, height); uses: (batch size, points per prompt)."""
-        letterbox = Letterbox(*frame_size, picture_side=self.info.picture_side)
+    def prepare(
+        self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
+    ) -> None:
+        """Compile the graphs for frames of (width, height) at a picture side, the usual one by default.
+
+        uses: (batch size, points per prompt). From any thread.
+        """
+        letterbox = Letterbox(*frame_size, picture_side=side or self.info.picture_side)
         for batch, points in uses:
             self._runs(DecoderGraph.of(letterbox, batch, points, False))
 

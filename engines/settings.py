@@ -50,18 +50,23 @@ def default_picture_side(encoder_threads: int) -> int:
     return 512 if encoder_threads <= 2 else 672 if encoder_threads <= 4 else 896 if encoder_threads <= 8 else MODEL_SIDE
 
 
+PICTURE_SIDES = (256, 320, 384, 448, 512, 672, 896, MODEL_SIDE)
+"""Sides between which a run chooses by measured speed."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Holds the settings of the engine and its share of the machine.
 
     backend: library that runs the model.
     model: name of the model, as `gazecast models` lists them.
-    precision: "auto" is int8 where one was built here and accepted, else bf16 where the CPU has it, else f32;
+    precision: "auto" is int8 where it was accepted and is faster here, else bf16 where the CPU has it, else f32;
         on a GPU f16. f16 and fp8 are for GPUs alone.
     encoder_threads: CPU threads of the encoder, at least 1; the default depends on the number of cores.
     decoder_threads: CPU threads of the decoder, at least 1; the default depends on the number of cores.
     picture_side: longest side of the frame for the encoder, 224 to 1024 px; less is coarser and faster. 0 is 1024
-        on a GPU and for SAM's own ViTs, else a side that suits the number of threads.
+        on a GPU and for SAM's own ViTs; else a run chooses by measured speed, up to a side that suits the number of
+        threads, which is what single pictures are encoded with.
     cache_dir: folder of the graphs and their notes; unset for the user's cache.
     """
 

@@ -20,7 +20,6 @@ HOMES = {
     "openvino": ("engines/",),
     "onnxruntime": ("engines/",),
     "torch": ("engines/",),
-    "nncf": ("engines/",),
     "onnx": ("engines/",),
     "tensorrt": ("engines/backends/tensorrt/",),
     "tensorrt_rtx": ("engines/backends/tensorrt/",),
@@ -35,7 +34,7 @@ HOMES = {
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
 }
 """Heavy libraries and the only places that may import them."""
-HEAVY = {"av", "openvino", "onnxruntime", "torch", "nncf", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
+HEAVY = {"av", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
          "matplotlib", "foxglove"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (

@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu [--weights FOLDER] [--pictures FOLDER|VIDEO] [--out FILE] [--rehearse]
 
-Needs torch with CUDA, and of the rest what is installed; what is missing is left out and reported. Without MobileSAM's
-weights it takes random ones, which are as fast, and leaves the gate out. Times are the device's own, from events,
+Needs torch with CUDA, and of the rest what is installed; what is missing is left out and reported. MobileSAM's
+weights must be here. Times are the device's own, from events,
 unless the table says "host". Writes benchmarks/results/gpu-NAME.json and prints a table. --rehearse runs every part
 that can run on a CPU, a few times each, to see that the program works; its times mean nothing and nothing is written.
 """

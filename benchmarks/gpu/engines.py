@@ -11,11 +11,9 @@ import torch
 
 from benchmarks.gpu.report import GATE
 from engines import Decoder, Encoder, EngineSettings, Image, Letterbox, ModelError, Prompt, weights
+from engines.backends.torch_graph import TorchGraph
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.models.checkpoint import SamModel
-from engines.models.graphs import build_own_module, example_inputs
-from engines.models.tiny_vit import TinyViT
 from engines.reference import AREA, binarize, iou, probe_points
 from engines.sam import SamDecoder, SamEncoder, open_sam
 
@@ -30,24 +28,8 @@ FPS = (30, 60, 120)
 EnginePair = tuple[SamEncoder, SamDecoder]
 
 
-class RandomStore(GraphStore):
-    """Graphs of random weights, which are as fast as real ones but segment nothing."""
-
-    def __init__(self, root: Path) -> None:
-        self.model, self.root, self.weights_hash = "mobile_sam", root, "random"
-        self.report: Callable[[str], None] = lambda line: None
-        torch.manual_seed(0)
-        sam = SamModel(TinyViT()).eval().requires_grad_(False)
-        for parameter in sam.parameters():
-            torch.nn.init.normal_(parameter, std=0.02)
-        self._sam = sam
-
-    def release(self) -> None:
-        """Keep the weights: there is no file to read them from again."""
-
-
 def open_store(run: GpuRun, folder: Path | None, root: Path) -> GraphStore:
-    """Find installed weights, else make random ones. root: for engines, so that every run builds its own."""
+    """Find installed weights. root: for engines, so that every run builds its own. Raises `ModelError` without any."""
     for place in (folder, _cached(), ROOT / ".weights"):
         if place is not None:
             try:
@@ -56,9 +38,7 @@ def open_store(run: GpuRun, folder: Path | None, root: Path) -> GraphStore:
                 continue
             run.result["weights"] = "MobileSAM"
             return store
-    run.result["weights"] = "random"
-    run.left_out("the gate: MobileSAM's weights are not here (--weights FOLDER)")
-    return RandomStore(root)
+    raise ModelError("MobileSAM's weights are not here; give --weights FOLDER, or run gazecast models pull mobile_sam")
 
 
 def _cached() -> Path | None:
@@ -76,8 +56,7 @@ def measure_parts(run: GpuRun, store: GraphStore) -> None:
     graphs = square_graphs()
     for work, graph in graphs.items():
         with run.part(f"torch, {work}"):
-            net = build_own_module(store.model_module(), graph).to(run.device)
-            inputs = [value.to(run.device) for value in example_inputs(graph).values()]
+            net, inputs = _open_network(run, store, graph)
             run.add(work, "torch f32", run.device_ms(_call(run, net, inputs, half=False)))
             run.add(work, "torch f16", run.device_ms(_call(run, net, inputs, half=True)))
             if run.device == "cuda":
@@ -89,10 +68,21 @@ def measure_compiled(run: GpuRun, store: GraphStore) -> None:
     """Measure both with torch.compile, last because compiling takes long."""
     for work, graph in square_graphs().items():
         with run.part(f"torch.compile, {work}"):
-            net = torch.compile(build_own_module(store.model_module(), graph).to(run.device))
-            inputs = [value.to(run.device) for value in example_inputs(graph).values()]
+            net, inputs = _open_network(run, store, graph)
+            net = torch.compile(net)
             run.add(work, "torch.compile", run.device_ms(_call(run, net, inputs, half=True)))
             run.add(work, "torch.compile graph", run.device_ms(_recorded(net, inputs)))
+
+
+def _open_network(run: GpuRun, store: GraphStore, graph: EncoderGraph | DecoderGraph) -> tuple[Any, list[Any]]:
+    """Open a graph in torch on the run's device, with inputs of zeros."""
+    model = store.onnx_model(graph)
+    shapes = {value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in model.graph.input}
+    inputs = [
+        torch.zeros(shape, dtype=torch.uint8 if name == "image" else torch.float32, device=run.device)
+        for name, shape in shapes.items()
+    ]
+    return TorchGraph(model).to(run.device), inputs
 
 
 def square_graphs() -> dict[str, EncoderGraph | DecoderGraph]:

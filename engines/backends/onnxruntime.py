@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import EngineUnavailable, Floats, Image, ModelError
+from engines.base import EngineError, EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
-from engines.graphs import DecoderGraph, EncoderGraph
+from engines.graphs import DecoderGraph, EncoderGraph, Graph
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, Report
 
@@ -43,19 +43,25 @@ class OnnxRuntime:
     def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
         self._store, self._settings = store, settings
 
-    def _session(self, file: Path, threads: int) -> Any:
+    def _session(self, graph: Graph, threads: int) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         # Spinning threads would occupy a core that the other half of the pipeline needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            source = self._store.onnx_source(self._store.onnx_model(graph))
+            return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except EngineError:
+            raise
         except Exception as error:  # its exceptions share no other base class
-            raise ModelError(f"ONNX Runtime cannot use {file}; run `gazecast engine build --force`") from error
+            raise ModelError(
+                f"ONNX Runtime cannot use the graph {graph.name} of {self._store.weights}; "
+                f"fetch the weights again: gazecast models pull {self._store.model}"
+            ) from error
 
     def encoder(self, graph: EncoderGraph) -> EncoderRun:
         """See `EngineRuntime.encoder`."""
-        session = self._session(self._store.onnx_file(graph), self._settings.encoder_threads)
+        session = self._session(graph, self._settings.encoder_threads)
 
         def encode(image: Image) -> tuple[tuple[Floats, ...], int]:
             outputs = tuple(session.run(None, {"image": image}))
@@ -65,7 +71,7 @@ class OnnxRuntime:
 
     def decoder(self, graph: DecoderGraph) -> DecoderRun:
         """See `EngineRuntime.decoder`."""
-        session = self._session(self._store.onnx_file(graph), self._settings.decoder_threads)
+        session = self._session(graph, self._settings.decoder_threads)
         names = [each.name for each in session.get_inputs()]
 
         def decode(prepared: tuple[Floats, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:

@@ -1,6 +1,6 @@
 """Runs graphs on the CPU with OpenVINO.
 
-bfloat16 where the CPU supports it, float32 elsewhere, int8 where such an encoder was built.
+bfloat16 where the CPU supports it, float32 elsewhere, int8 where it was accepted and is faster on this machine.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from engines import cache
 from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
-from engines.letterbox import Letterbox
+from engines.number_formats import quantize_encoder
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
-from engines.settings import EngineSettings, Report, picture_side
+from engines.settings import EngineSettings, Precision, Report
 
 try:
     import openvino as ov
@@ -27,32 +28,42 @@ except ImportError as error:
     raise EngineUnavailable("OpenVINO is not installed; pip install openvino") from error
 
 
+MAX_TIME_RATIO = 0.95
+"""Of int8's and float's time for a picture, beyond which int8 is not worth its error."""
+
+
 def open_engine(
     settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[SamEncoder, SamDecoder]:
     """See `engines.load`."""
     store = open_store(settings, weights, report)
-    runtime = OpenVinoRuntime(store, settings)
-    if frame_size is not None:
-        runtime.resolve(EncoderGraph.of(Letterbox(*frame_size, picture_side=picture_side(settings))))
-    pair = open_sam(
+    return open_pair(OpenVinoRuntime(store, settings), store, settings, frame_size)
+
+
+def open_pair(
+    runtime: OpenVinoRuntime, store: GraphStore, settings: EngineSettings, frame_size: tuple[int, int] | None
+) -> tuple[SamEncoder, SamDecoder]:
+    """Open an encoder and a decoder over a runtime."""
+    return open_sam(
         settings, store, runtime,
         precision=runtime.precision, device=runtime.device, versions={"openvino": ov.__version__},
         frame_size=frame_size,
     )  # fmt: skip
-    store.release()
-    return pair
 
 
 class OpenVinoRuntime:
     """Compiles graphs with the thread counts and the precision of the settings.
 
-    precision: of the encoder for later frames; the decoder and all unquantised layers run in `float_precision`.
+    precision: of the encoder; the decoder and all unquantised layers run in `float_precision`.
     """
 
     accepts_frames = False
 
-    def __init__(self, store: GraphStore, settings: EngineSettings) -> None:
+    def __init__(self, store: GraphStore, settings: EngineSettings, *, unjudged: bool = False) -> None:
+        """Choose the precision. unjudged: use int8 without the verdict of `gazecast engine build`.
+
+        Raises `EngineUnavailable` for a precision that this CPU lacks, and for int8 that was not accepted here.
+        """
         self.core = ov.Core()
         self.device = str(self.core.get_property("CPU", "FULL_DEVICE_NAME"))
         self._store, self._settings = store, settings
@@ -62,44 +73,41 @@ class OpenVinoRuntime:
             raise EngineUnavailable("this CPU has no bfloat16 instructions; choose precision f32 or auto")
         if wanted == "f16":
             raise EngineUnavailable("float16 is for GPUs; choose precision auto, bf16, f32 or int8 for OpenVINO")
-        self.float_precision = "f32" if wanted == "f32" or not capable else "bf16"
-        self.precision = "int8" if wanted == "int8" else self.float_precision
-
-    def int8_path(self, graph: EncoderGraph) -> tuple[Path, dict[str, str]]:
-        """Return the path and the key of the int8 encoder for a shape."""
-        return self._store.int8_file(graph, openvino=ov.__version__, device=self.device)
-
-    def _int8(self, graph: EncoderGraph) -> Path | None:
-        """Return the int8 encoder for a shape if it is allowed and was built, hence passed the gate."""
-        if self._settings.precision not in ("auto", "int8"):
-            return None
-        file, key = self.int8_path(graph)
-        return file if cache.find_cached(file, key) is not None else None
-
-    def resolve(self, graph: EncoderGraph) -> None:
-        """Resolve the precision for later frames."""
-        if self._int8(graph) is not None:
-            self.precision = "int8"
-        elif self._settings.precision == "int8":
+        self.float_precision: Precision = "f32" if wanted == "f32" or not capable else "bf16"
+        verdict = None if unjudged or wanted not in ("auto", "int8") else cache.read_verdict(*self.int8_verdict())
+        if wanted == "int8" and not unjudged and verdict is None:
             raise EngineUnavailable(
-                f"there is no int8 encoder for {graph.width} x {graph.height}; "
-                "run `gazecast engine build --precision int8` or choose precision auto"
+                "int8 was not accepted on this machine; run `gazecast engine build --precision int8` or choose "
+                "precision auto"
             )
+        faster = wanted == "auto" and verdict is not None and verdict["time_ratio"] < MAX_TIME_RATIO
+        self.precision = "int8" if wanted == "int8" or faster else self.float_precision
 
-    def compiled(self, file: Path, threads: int) -> Any:
-        """Read and compile a graph; raises `ModelError` for an unusable file."""
+    def int8_verdict(self) -> tuple[Path, str, dict[str, str]]:
+        """Return the folder, name and key of the verdict on int8, which holds for all shapes of pictures."""
+        key = self._store.key(format="openvino-int8", openvino=ov.__version__, device=self.device)
+        return self._store.root, f"{self._store.model}-openvino-int8", key
+
+    def compile(self, model: onnx.ModelProto, threads: int) -> Any:
+        """Compile a graph; raises `ModelError` for one that OpenVINO cannot use."""
         try:
-            model = self.core.read_model(file)
-            if self.float_precision != "f32":
-                replace_gelu(model)
-            return compile_for_latency(self.core, model, threads, INFERENCE_PRECISION_HINT=self.float_precision)
+            network = self.core.read_model(self._store.onnx_source(model))
+            if self._settings.precision != "f32":
+                replace_gelu(network)
+            return compile_for_latency(self.core, network, threads, INFERENCE_PRECISION_HINT=self.float_precision)
         except RuntimeError as error:
             detail = str(error).strip().splitlines()[-1]
-            raise ModelError(f"OpenVINO cannot use {file}: {detail}; run `gazecast engine build --force`") from error
+            raise ModelError(
+                f"OpenVINO cannot use the graph {model.graph.name} of {self._store.weights}: {detail}; "
+                f"fetch the weights again: gazecast models pull {self._store.model}"
+            ) from error
 
     def encoder(self, graph: EncoderGraph) -> EncoderRun:
-        """See `EngineRuntime.encoder`. A shape without an int8 encoder uses the float one."""
-        compiled = self.compiled(self._int8(graph) or self._store.onnx_file(graph), self._settings.encoder_threads)
+        """See `EngineRuntime.encoder`."""
+        model = self._store.onnx_model(graph)
+        if self.precision == "int8":
+            quantize_encoder(model, self._store.int8_ranges())
+        compiled = self.compile(model, self._settings.encoder_threads)
         request = compiled.create_infer_request()
 
         def encode(image: Image) -> tuple[tuple[Any, ...], int]:
@@ -115,7 +123,7 @@ class OpenVinoRuntime:
 
     def decoder(self, graph: DecoderGraph) -> DecoderRun:
         """See `EngineRuntime.decoder`."""
-        compiled = self.compiled(self._store.onnx_file(graph), self._settings.decoder_threads)
+        compiled = self.compile(self._store.onnx_model(graph), self._settings.decoder_threads)
         request = compiled.create_infer_request()
 
         def decode(prepared: tuple[Any, ...], inputs: Sequence[Floats]) -> tuple[Floats, Floats]:
@@ -141,8 +149,3 @@ def compile_for_latency(core: Any, model: Any, threads: int, **config: Any) -> A
         "ENABLE_CPU_PINNING": False,
     }  # fmt: skip
     return core.compile_model(model, "CPU", config)
-
-
-def save(model: Any, file: Path) -> None:
-    """Write a model as `file` (.xml) and its weights as .bin."""
-    ov.save_model(model, file, compress_to_fp16=False)

@@ -2,7 +2,7 @@
 
 MobileSAM's encoder computes 92 million GELUs for a 16:9 frame. OpenVINO's own, fused after a convolution, takes about
 40 cycles for 16 of them; this polynomial compiles to one vectorised loop of a dozen operations that also does
-the subsequent rounding to int8. Used only with bfloat16 or int8: its error is at most 4.9e-4, an eighth of a bfloat16
+the subsequent rounding to int8. Used unless float32 is asked for: its error is at most 4.9e-4, an eighth of a bfloat16
 step at 1.
 """
 

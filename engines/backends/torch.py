@@ -1,8 +1,8 @@
-"""Runs the torch modules: on the CPU for comparison, on a CUDA GPU in float16 with CUDA graphs.
+"""Runs graphs by torch: on the CPU for comparison, on a CUDA GPU in float16 with CUDA graphs.
 
-On the CPU there is no graph and no cache, the fast decoder runs exactly, and it is slow. On a GPU every graph is
-captured once at its fixed shape and replayed, because at batch size 1 a launch costs more than a kernel. The CUDA path
-was written without a GPU and has not yet run on one.
+On the CPU the nodes run one by one, exactly and slowly. On a GPU every graph is captured once at its fixed shape and
+replayed, because at batch size 1 a launch costs more than a kernel. The CUDA path was written without a GPU and has not
+yet run on one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from engines.settings import EngineSettings, Report
 try:
     import torch
 
-    from engines.models.graphs import build_module, build_own_module
+    from engines.backends.torch_graph import TorchGraph
 except ImportError as error:
-    raise EngineUnavailable("torch is not installed; pip install torch") from error
+    raise EngineUnavailable("torch is not installed; pip install 'gazecast[torch]'") from error
 
 
 def open_engine(
@@ -38,7 +38,6 @@ def open_engine(
         where = "on a CUDA GPU" if cuda else "on this CPU"
         raise EngineUnavailable(f"the torch engine runs in {' or '.join(known)} {where}, not {settings.precision}")
     precision = settings.precision if settings.precision != "auto" else "f16" if cuda else "f32"
-    # The model stays in memory: every graph is built from it.
     return open_sam(
         settings, store, (CudaRuntime if cuda else TorchRuntime)(store, settings, precision),
         precision=precision, device=torch.cuda.get_device_name() if cuda else "CPU",
@@ -47,7 +46,7 @@ def open_engine(
 
 
 class TorchRuntime:
-    """Builds the modules of graphs for the CPU."""
+    """Runs graphs on the CPU."""
 
     accepts_frames = False
 
@@ -55,8 +54,7 @@ class TorchRuntime:
         self._store, self._settings, self._reduced = store, settings, precision != "f32"
 
     def _runner(self, graph: EncoderGraph | DecoderGraph, threads: int) -> Callable[..., Any]:
-        with torch.inference_mode():
-            net = build_module(self._store.model_module(), graph)
+        net = TorchGraph(self._store.onnx_model(graph))
 
         def run(*inputs: Any) -> Any:
             # OpenMP keeps the count per calling thread, so encoder and decoder do not affect each other.
@@ -93,14 +91,14 @@ class TorchRuntime:
 
 
 class CudaRuntime(TorchRuntime):
-    """Captures modules as CUDA graphs on the current device; tensors between encoder and decoder stay there.
+    """Captures graphs as CUDA graphs on the current device; tensors between encoder and decoder stay there.
 
     Autocast keeps LayerNorm and softmax in float32: the neck's activations reach 239, whose squares summed over the
     channels overflow float16.
     """
 
     def _runner(self, graph: EncoderGraph | DecoderGraph, threads: int) -> Callable[..., Any]:
-        return _CapturedGraph(build_own_module(self._store.model_module(), graph).cuda(), self._reduced)
+        return _CapturedGraph(TorchGraph(self._store.onnx_model(graph)).cuda(), self._reduced)
 
 
 class _CapturedGraph:

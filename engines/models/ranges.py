@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
-from engines.base import Image, PromptError
+from engines.base import EngineUnavailable, Image, PromptError
 from engines.graphs import EncoderGraph
-from engines.models.checkpoint import SamModel
-from engines.models.graphs import build_module
+from engines.number_formats import find_quantisable_layers
 from engines.pictures import resize_and_crop, sample_evenly
 
 if TYPE_CHECKING:
     from engines.number_formats import Ranges
 
+FILE = Path(__file__).with_name("mobile_sam_ranges.json")
 MAX_IMAGES = 12
 QUANTILE = 0.9999
 """Of a picture's magnitudes; the few beyond it saturate, for a finer step everywhere else."""
-SAMPLES = 1_000_000
-"""Of a layer's inputs that the quantile is taken over; torch refuses more than 16 million."""
 
 
-@torch.inference_mode()
-def measure_ranges(sam: SamModel, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
-    """Measure each linear layer's largest input magnitude, by its name in the exported graph.
+def shipped_ranges(weights_hash: str) -> Ranges | None:
+    """Return the ranges that come with the program, if they were measured on these weights."""
+    content = json.loads(FILE.read_text())
+    return content["ranges"] if weights_hash in content["weights"] else None
 
-    pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `PromptError` for none.
+
+def measure_ranges(model: onnx.ModelProto, graph: EncoderGraph, pictures: Sequence[Image]) -> Ranges:
+    """Measure each layer's largest input magnitude with OpenVINO, by its name in the graph.
+
+    pictures: (H, W, 3) uint8 BGR of any size; each is cut to the shape of `graph`. Raises `PromptError` for none,
+    `EngineUnavailable` without OpenVINO.
     """
     if not pictures:
         raise PromptError("quantising needs real pictures; give a folder of them or a video")
-    net = build_module(sam, graph)
-    found: dict[str, float] = {}
-    hooks = [
-        part.register_forward_pre_hook(partial(_record_range, found, name))
-        for name, part in net.named_modules()
-        if name.startswith("encoder.") and isinstance(part, nn.Linear)
-    ]
     try:
-        for picture in sample_evenly(pictures, MAX_IMAGES):
-            net(torch.from_numpy(resize_and_crop(picture, (graph.width, graph.height))))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
-
-
-def _record_range(found: dict[str, float], name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    tokens = inputs[0].abs().flatten(0, -2)
-    step = -(-tokens.numel() // SAMPLES)  # whole tokens are skipped, so that every channel is measured
-    found[name] = max(found.get(name, 0.0), float(tokens[::step].flatten().quantile(QUANTILE)))
+        import openvino as ov
+    except ImportError as error:
+        raise EngineUnavailable("measuring ranges needs OpenVINO; pip install openvino") from error
+    layers = find_quantisable_layers(model.graph)
+    tapped = onnx.ModelProto()
+    tapped.CopyFrom(model)
+    del tapped.graph.output[:]
+    inputs = sorted({node.input[0] for node in layers.values()})
+    tapped.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs)
+    core = ov.Core()
+    network = core.read_model(tapped.SerializeToString())
+    run = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found: dict[str, float] = dict.fromkeys(inputs, 0.0)
+    for picture in sample_evenly(pictures, MAX_IMAGES):
+        results = run({0: resize_and_crop(picture, (graph.width, graph.height))})
+        for index, name in enumerate(inputs):
+            found[name] = max(found[name], float(np.quantile(np.abs(results[index]), QUANTILE)))
+    return {name: found[node.input[0]] for name, node in layers.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
@@ -58,6 +60,53 @@ class EngineProgress:
     def steps(self, done: int, total: int, text: str) -> None:
         """Show how many of `total` steps of a long build are complete."""
         self._progress.show_steps(done, total, text)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationStep:
+    """Holds the present step of a preparation: what is being done, the completed share 0..1, and the seconds left.
+
+    progress and remaining_s are None where they cannot be known.
+    """
+
+    doing: str = ""
+    progress: float | None = None
+    remaining_s: float | None = None
+
+
+class ObservedProgress(ProgressReporter):
+    """A progress reporter that also keeps the present step, for `health`. Its `step` is read from any thread."""
+
+    def __init__(self, inside: ProgressReporter, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._inside, self._clock_s = inside, clock_s
+        self._begun_s = clock_s()
+        self.step = PreparationStep()
+
+    def show_line(self, text: str) -> None:
+        """Show one line of text, which is the present step."""
+        self.step = PreparationStep(text)
+        self._inside.show_line(text)
+
+    def show_bytes(self, done: int, total: int, text: str) -> None:
+        """Show how many of `total` bytes have arrived."""
+        self._observe(done, total, text)
+        self._inside.show_bytes(done, total, text)
+
+    def show_steps(self, done: int, total: int, text: str) -> None:
+        """Show how many of `total` steps are complete."""
+        self._observe(done, total, text)
+        self._inside.show_steps(done, total, text)
+
+    def _observe(self, done: int, total: int, text: str) -> None:
+        now_s = self._clock_s()
+        if text != self.step.doing:
+            self._begun_s = now_s
+        if total <= 0:
+            self.step = PreparationStep(text)
+            return
+        elapsed_s = now_s - self._begun_s
+        remaining_s = elapsed_s * (total - done) / done if done > 0 and elapsed_s > 0 else None
+        self.step = PreparationStep(text, min(1.0, done / total), remaining_s)
 
 
 class TerminalProgress(ProgressReporter):

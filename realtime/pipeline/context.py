@@ -10,6 +10,7 @@ from realtime.comms.mask_encoding import Encoding
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.error_guard import ErrorGuard
 from realtime.infra.metrics import MetricsRegistry
+from realtime.infra.progress import PreparationStep
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.publisher import MessagePublisher
@@ -27,6 +28,7 @@ class PipelineOptions:
         frame of a recording is lost while it opens.
     every_frame: the source waits until its last frame was read, instead of replacing it with the newest.
     is_cancelled: polled while the pipeline starts; when true, `Pipeline.start` raises KeyboardInterrupt.
+    preparation: called for the present step of opening the engine, for `health`.
     wants_overlay: called for every frame; an overlay is drawn and published where it returns True.
     commands: user commands, executed between two frames.
     observers: are called with everything that happens.
@@ -36,6 +38,7 @@ class PipelineOptions:
     every_frame: bool = False
     encoding: Encoding = "packbits+zstd"
     is_cancelled: Callable[[], bool] = lambda: False
+    preparation: Callable[[], PreparationStep] = PreparationStep
     wants_overlay: Callable[[], bool] = lambda: True
     jpeg_quality: int = 80
     commands: CommandQueue = field(default_factory=CommandQueue)
@@ -55,6 +58,8 @@ class PipelineContext:
         self.on_picture_ns: int | None = None
         """Host time of the last frame for which there was gaze within the picture."""
         self.ready, self.stopping = threading.Event(), threading.Event()
+        self.is_opening = False
+        """Whether the engine is being opened."""
         self.metrics = MetricsRegistry()
         self.guard = ErrorGuard(self.metrics.count_drop)
 

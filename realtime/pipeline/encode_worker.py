@@ -8,6 +8,7 @@ from engines import Encoder
 from realtime.comms.messages import KeyframeMessage
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext
 from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
@@ -22,9 +23,11 @@ class EncodeWorker:
         self._context = context
         self._encoded = threading.Event()
         self._busy_since_ns: int | None = None
+        self._encoder: Encoder | None = None
 
     def run(self, encoder: Encoder) -> None:
         """Encode until the channel closes; the body of the encode thread."""
+        self._encoder = encoder
         lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
         while (frame := self._context.to_encode.get()) is not None:
             with self._context.guard("encode"):
@@ -39,6 +42,16 @@ class EncodeWorker:
         if not self._context.stopping.is_set():  # else the event that `release` set may have just been cleared
             self._encoded.wait()
         return self._context.keyframes.get(0)
+
+    def observe_frame(self, frame: Frame, speed: float | None) -> None:
+        """Tell an adaptive encoder a frame's time and motion; on the track thread."""
+        if isinstance(self._encoder, AdaptiveEncoder):
+            self._encoder.observe_frame(frame, speed)
+
+    @property
+    def picture_side(self) -> int | None:
+        """The picture side of an adaptive encoder; None for another."""
+        return self._encoder.side if isinstance(self._encoder, AdaptiveEncoder) else None
 
     def release(self) -> None:
         """End the wait in `encode_and_wait`; call it after `stopping` was set."""

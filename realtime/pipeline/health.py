@@ -15,6 +15,7 @@ SILENT_NS = 1_000_000_000
 def assess_health(
     *,
     is_ready: bool,
+    is_opening: bool = False,
     is_stopping: bool,
     frames: SourceStatus,
     gaze: SourceStatus,
@@ -34,7 +35,7 @@ def assess_health(
     problem = "; ".join(filter(None, reasons))
     hint = next((source.reason for source in (frames, gaze) if source.state == "idle"), "")
     if not is_ready:
-        return "starting", problem or hint
+        return "preparing" if is_opening else "starting", problem or hint
     if problem:
         return "degraded", problem
     if not hint and (on_picture_age_ns is None or on_picture_age_ns > SILENT_NS):

@@ -47,7 +47,8 @@ class HealthReporter:
         errors = self._errors(at_ns)
         frames, gaze = self._frames.status(), self._gaze.status()
         state, reason = assess_health(
-            is_ready=context.ready.is_set(), is_stopping=context.stopping.is_set(), frames=frames, gaze=gaze,
+            is_ready=context.ready.is_set(), is_opening=context.is_opening, is_stopping=context.stopping.is_set(),
+            frames=frames, gaze=gaze,
             frame_age_ns=context.metrics.age_ns("frames", at_ns), gaze_age_ns=context.metrics.age_ns("gaze", at_ns),
             on_picture_age_ns=None if context.on_picture_ns is None else at_ns - context.on_picture_ns,
             error="; ".join(errors),
@@ -55,8 +56,11 @@ class HealthReporter:
         snapshot = context.metrics.snapshot(at_ns)
         dropped = self._count_drops(snapshot.dropped, frames, gaze)
         engine = asdict(self.decoder.info) if self.decoder is not None else {}
+        if (side := self._encode_worker.picture_side) is not None:
+            engine["picture_side"] = side
+        step = asdict(context.options.preparation()) if state == "preparing" else {}
         return HealthMessage(
-            state, reason, snapshot.rates, snapshot.latency_ms, dropped, measure_memory_mib(), engine, wall_ns()
+            state, reason, snapshot.rates, snapshot.latency_ms, dropped, measure_memory_mib(), engine, wall_ns(), **step
         )
 
     def _errors(self, at_ns: int) -> list[str]:

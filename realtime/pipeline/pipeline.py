@@ -17,6 +17,7 @@ from typing import Any
 
 from engines import Decoder, Encoder, SharedDecoder
 from realtime.infra.clock import now_ns
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext, PipelineOptions
 from realtime.pipeline.encode_worker import EncodeWorker
 from realtime.pipeline.health_reporter import HealthReporter
@@ -69,7 +70,10 @@ class Pipeline:
         if not is_size_known:
             self._start_sources()
             self._wait_for_first_frame()
+        self._context.is_opening = True
+        self._health_reporter.report()  # at once: opening may take longer than a second
         self._encoder, decoder = self._open_engine(self._frame_size)
+        self._context.is_opening = False
         self._decoder = SharedDecoder(decoder)
         for observer in self._context.options.observers:
             observer.on_engine(self._decoder.background)
@@ -79,6 +83,8 @@ class Pipeline:
         )  # fmt: skip
         self._spawn("track", self._track_worker.run, self._tracker)
         self._spawn("encode", self._encode_worker.run, self._encoder)
+        if isinstance(self._encoder, AdaptiveEncoder):
+            self._spawn("prepare", self._encoder.prepare_sides, self._context.stopping)
         self._spawn("overlay", self._overlay_worker.run)
         self._health_reporter.decoder = self._decoder
         self._context.ready.set()

@@ -44,6 +44,7 @@ class TrackWorker:
         if any(_is_on_picture(sample, frame.size) for sample in samples):
             context.on_picture_ns = begun_ns
         output, stamp = tracker.step(frame, samples, keyframe, commands)
+        self._encode_worker.observe_frame(frame, output.speed)
         if output.should_encode and not self._every_frame:
             context.to_encode.put(frame)
         if output.result is not None and stamp is not None:

@@ -24,11 +24,15 @@ CallKind = Literal["frame", "keyframe", "pause"]
 
 @dataclass(frozen=True, slots=True)
 class EncodedKeyframe:
-    """Holds the key of an encoded frame, the duration of its encode and the time of its end, host ns."""
+    """Holds the key of an encoded frame, the duration of its encode and the time of its end, host ns.
+
+    picture_side: at which it was encoded, see `Letterbox`; 0 is the engine's usual one.
+    """
 
     frame: FrameKey
     encode_ns: int
     encoded_ns: int
+    picture_side: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +136,5 @@ class LoggedTracker:
 def _encoded(keyframe: Keyframe | None) -> EncodedKeyframe | None:
     if keyframe is None:
         return None
-    return EncodedKeyframe(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns)
+    side = keyframe.embedding.letterbox.picture_side
+    return EncodedKeyframe(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns, side)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engines import Decoder, Encoder
+from engines.sam import SamEncoder
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
 from realtime.recording.format import FRAME, TRACKER_CALL, RecordedFrame, read_frame, read_tracker_call
@@ -134,7 +135,11 @@ class ExactReplay:
         if recorded is None:
             return None
         frame = recorded.decode()
-        embedding = self._encoder.encode(frame.image)
+        side = encoded.picture_side
+        if isinstance(self._encoder, SamEncoder) and side:
+            embedding = self._encoder.encode(frame.image, side)
+        else:
+            embedding = self._encoder.encode(frame.image)
         return Keyframe.from_frame(frame, embedding, encoded.encode_ns, encoded.encoded_ns)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import cv2
 import msgpack
@@ -164,12 +164,12 @@ class _CommandFields(msgspec.Struct):
 
 
 class _CallFields(msgspec.Struct, kw_only=True):
-    """frame: index, received_ns. keyframe: those, encode_ns, encoded_ns."""
+    """frame: index, received_ns. keyframe: those, encode_ns, encoded_ns and, since pictures vary in size, its side."""
 
     call: CallKind
     frame: tuple[int, int] | None = None
     samples: list[list[Any]]
-    keyframe: tuple[int, int, int, int] | None = None
+    keyframe: Annotated[tuple[int, ...], msgspec.Meta(min_length=4, max_length=5)] | None = None
     commands: list[_CommandFields]
     clock_ns: tuple[int, ...]
     published: MessageStamp | None = None
@@ -182,12 +182,16 @@ def pack_tracker_call(call: TrackerCall) -> bytes:
         "call": call.call,
         "frame": _list_key(call.frame) if call.frame else None,
         "samples": [_list_fields(sample) for sample in call.samples],
-        "keyframe": [*_list_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns] if keyframe else None,
+        "keyframe": _list_keyframe(keyframe) if keyframe else None,
         "commands": [_command_fields(command) for command in call.commands],
         "clock_ns": call.clock_ns,
         "published": call.published,
     }
     return pack(fields)
+
+
+def _list_keyframe(keyframe: EncodedKeyframe) -> list[int]:
+    return [*_list_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns, keyframe.picture_side]
 
 
 def read_tracker_call(data: bytes) -> TrackerCall:

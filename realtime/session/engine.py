@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines import Decoder, Encoder, EngineSettings, load, weights
+from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 
 
 class CancellableProgress(ProgressReporter):
@@ -32,13 +34,29 @@ class CancellableProgress(ProgressReporter):
 
 
 def open_engine(
-    settings: EngineSettings, models: Path | None, size: tuple[int, int] | None, progress: ProgressReporter
+    settings: EngineSettings,
+    models: Path | None,
+    size: tuple[int, int] | None,
+    progress: ProgressReporter,
+    *,
+    live: bool = False,
 ) -> tuple[Encoder, Decoder]:
     """Open the chosen engine, after downloading its weights into `models` where they are missing.
 
-    size: (width, height) of the frames, None if unknown. Raises `EngineError`.
+    size: (width, height) of the frames, None if unknown. live: where the engine leaves the choice, let the picture's
+    side follow the machine's speed, so that a mask comes soon. Raises `EngineError`.
     """
     if settings.backend == "fake":
         return load(settings, None, frame_size=size, report=progress.show_line)
     folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
-    return load(settings, folder, frame_size=size, report=EngineProgress(progress))
+    is_open = live and settings.picture_side == 0 and settings.backend != "tensorrt"
+    pair = load(settings, folder, frame_size=None if is_open else size, report=EngineProgress(progress))
+    encoder, decoder = pair
+    if not (is_open and isinstance(encoder, SamEncoder) and isinstance(decoder, SamDecoder)):
+        return pair
+    if len(encoder.sides) > 1:
+        return AdaptiveEncoder(encoder, decoder, size, progress.show_line), decoder
+    if size is not None:
+        encoder.prepare(size)
+        decoder.prepare(size)
+    return pair

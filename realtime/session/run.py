@@ -10,6 +10,7 @@ import cv2
 from realtime.config.schema import RunConfig
 from realtime.errors import RunFailed
 from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.progress import ObservedProgress
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import USER_VERBS
@@ -57,11 +58,13 @@ def _build_pipeline(
     config: RunConfig, view: RunView, inputs: RunInputs, outputs: RunOutputs, interrupts: InterruptHandler
 ) -> Pipeline:
     is_fast = inputs.is_faster_than_real_time
-    progress, check = CancellableProgress(view.progress, interrupts), outputs.calibration_check
+    observed = ObservedProgress(view.progress)
+    progress, check = CancellableProgress(observed, interrupts), outputs.calibration_check
     options = PipelineOptions(
         frame_size=inputs.clip.size if inputs.clip is not None else None,
         every_frame=is_fast,
         is_cancelled=lambda: interrupts.is_requested,
+        preparation=lambda: observed.step,
         encoding=config.publish.encoding,
         wants_overlay=lambda: config.publish.overlay and outputs.socket.has_subscriber("overlay"),
         jpeg_quality=config.publish.jpeg_quality,
@@ -71,7 +74,7 @@ def _build_pipeline(
     return Pipeline(
         inputs.frames,
         inputs.gaze,
-        lambda size: open_engine(config.engine, config.models, check.check_size(size), progress),
+        lambda size: open_engine(config.engine, config.models, check.check_size(size), progress, live=not is_fast),
         lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=is_fast),
         outputs.publisher,
         options,

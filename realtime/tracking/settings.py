@@ -38,6 +38,7 @@ class TrackerOutput:
 
     result: to be published; None while nothing has been looked at.
     should_encode: whether this frame is worth encoding when the encoder is free.
+    speed: motion of the fastest part of the picture, in shares of its longest side per frame; None if unknown.
     gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind `result`; 0 without one.
     """
 
@@ -45,3 +46,4 @@ class TrackerOutput:
     should_encode: bool
     gaze_captured_ns: int = 0
     keyframe_captured_ns: int = 0
+    speed: float | None = None

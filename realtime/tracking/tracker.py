@@ -97,8 +97,10 @@ class Tracker:
             self._overrides = replace(self._overrides, is_held=False)
         should_encode, origin = self._should_encode(frame), self._shown.provenance
         if result is None or origin is None:
-            return TrackerOutput(None, should_encode)
-        return TrackerOutput(result, should_encode, origin.sample.captured_ns, origin.keyframe.captured_ns)
+            return TrackerOutput(None, should_encode, speed=self._motion.speed)
+        return TrackerOutput(
+            result, should_encode, origin.sample.captured_ns, origin.keyframe.captured_ns, self._motion.speed
+        )
 
     def prepare(self, keyframe: Keyframe) -> None:
         """Accept a new keyframe between two frames and decode the current fixation on it before the next frame."""

@@ -1,6 +1,5 @@
 """Provides weights, pictures and opened engines for the whole session, because opening is slow."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,20 +14,7 @@ FRAME = (320, 180)
 
 
 @pytest.fixture(scope="session")
-def one_surrounding() -> Iterator[None]:
-    """Record the surroundings of a picture from one picture instead of three: fewer encodes for every graph.
-
-    Accurate enough for these tests; `test_models` measures the accuracy of three.
-    """
-    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ImportError):
-        patch.setattr("engines.models.padding_constants.PICTURES", 1)
-        yield
-        return
-    yield  # nothing is recorded without torch
-
-
-@pytest.fixture(scope="session")
-def weights_folder(one_surrounding: None) -> Path:
+def weights_folder() -> Path:
     try:
         return weights.model_folder("mobile_sam")
     except ModelError as error:
@@ -54,7 +40,7 @@ def picture() -> Image:
 @pytest.fixture(scope="session")
 def sam(weights_folder: Path):
     pytest.importorskip("torch")
-    from engines.models.checkpoint import read_model
+    from tests.engines.networks.model import read_model
 
     return read_model(weights_folder, "mobile_sam")
 

@@ -306,9 +306,9 @@ class Plain:
 
 
 def test_mobile_sam_finds_the_objects_of_a_picture(sam, picture):
-    from engines.reference import ReferenceEngine
+    from tests.engines.networks.model import PlainEngine
 
-    engine = Plain(ReferenceEngine(sam))
+    engine = Plain(PlainEngine(sam))
     found = run_to_end(generate_image_masks(engine, engine, picture, AutomaticSettings(points_per_side=4)))
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
     disc = (rows - 90) ** 2 + (columns - 106) ** 2 <= 40**2

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines import EngineSettings, EngineUnavailable, PromptError
+from engines import EngineSettings, EngineUnavailable, PromptError, load
 from engines.acceptance import AcceptanceRefused
 from engines.build import build_engine, list_engines, verify_engine
 from engines.pictures import read_pictures, resize_and_crop, sample_evenly
@@ -53,7 +53,6 @@ def pictures():
 
 
 def test_an_engine_is_built_judged_and_listed(weights_folder, engine_cache, pictures):
-    pytest.importorskip("torch")
     lines: list[str] = []
     settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache, picture_side=512)
     built = build_engine(settings, weights_folder, FRAME, pictures, report=lines.append)
@@ -62,31 +61,31 @@ def test_an_engine_is_built_judged_and_listed(weights_folder, engine_cache, pict
     assert built["picture_side"] == 512
     assert any("comparing" in line for line in lines)
     listed = {entry["name"]: entry for entry in list_engines(engine_cache)}
-    assert listed["encoder-288x512"]["state"] == "whole"
     assert listed["mobile_sam-openvino-f32-320x180"]["gate"]["passed"]
 
 
 def test_an_engine_whose_masks_differ_is_refused(weights_folder, engine_cache, pictures, monkeypatch):
-    pytest.importorskip("torch")
-    from engines.sam import SamDecoder
+    class ShiftedDecoder:
+        def __init__(self, inside):
+            self.inside, self.info, self.close = inside, inside.info, inside.close
 
-    honest = SamDecoder.decode
+        def decode(self, embedding, prompts):
+            found = self.inside.decode(embedding, prompts)
+            for candidates in found:
+                candidates.logits[:] = np.roll(candidates.logits, 6, 2)
+            return found
 
-    def shifted(self, embedding, prompts):
-        found = honest(self, embedding, prompts)
-        for candidates in found:
-            candidates.logits[:] = np.roll(candidates.logits, 6, 2)
-        return found
+    def load_shifted(*args, **more):
+        encoder, decoder = load(*args, **more)
+        return encoder, ShiftedDecoder(decoder)
 
-    monkeypatch.setattr(SamDecoder, "decode", shifted)
+    monkeypatch.setattr("engines.build.load", load_shifted)
     settings = EngineSettings("openvino", precision="f32", cache_dir=engine_cache)
     with pytest.raises(AcceptanceRefused, match="best-of-four IoU"):
         verify_engine(settings, weights_folder, FRAME, pictures[:1])
 
 
 def test_int8_that_was_not_built_is_not_pretended(weights_folder, engine_cache):
-    from engines import load
-
     settings = EngineSettings("openvino", precision="int8", cache_dir=engine_cache)
     with pytest.raises(EngineUnavailable, match=r"gazecast engine build --precision int8"):
         load(settings, weights_folder, frame_size=FRAME)
@@ -96,3 +95,29 @@ def test_int8_is_openvinos_alone(weights_folder, engine_cache, pictures):
     settings = EngineSettings("onnxruntime", precision="int8", cache_dir=engine_cache)
     with pytest.raises(EngineUnavailable, match="choose backend openvino"):
         build_engine(settings, weights_folder, FRAME, pictures)
+
+
+def test_int8_is_judged_once_for_all_shapes(weights_folder, tmp_path, pictures):
+    settings = EngineSettings("openvino", precision="int8", cache_dir=tmp_path)
+    built = build_engine(settings, weights_folder, FRAME, pictures)
+    assert built["gate"]["passed"]
+    assert built["gate"]["best"] > 0.94
+    assert built["gate"]["time_ratio"] > 0
+    encoder, decoder = load(settings, weights_folder, frame_size=(120, 160))
+    assert encoder.info.precision == decoder.info.precision == "int8"
+    again = build_engine(settings, weights_folder, FRAME, [])
+    assert again["gate"] == built["gate"]
+
+
+@pytest.mark.parametrize(("time_ratio", "is_chosen"), [(0.7, True), (0.98, False), (1.4, False)])
+def test_int8_is_chosen_where_it_is_faster(weights_folder, tmp_path, time_ratio, is_chosen):
+    from engines import cache
+    from engines.backends.openvino import OpenVinoRuntime
+    from engines.graph_store import GraphStore
+
+    store = GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
+    root, name, key = OpenVinoRuntime(store, EngineSettings("openvino")).int8_verdict()
+    gate = {"passed": True, "time_ratio": time_ratio}
+    cache.write_note(cache.file_path(root, name, key, ".json"), name, key, gate=gate)
+    runtime = OpenVinoRuntime(store, EngineSettings("openvino"))
+    assert (runtime.precision == "int8") is is_chosen

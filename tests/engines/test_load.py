@@ -14,7 +14,7 @@ from engines.letterbox import Letterbox
 from engines.sam import batch_size_for
 from engines.settings import default_cache_dir, default_threads, picture_side
 
-HEAVY = "{'torch', 'openvino', 'onnxruntime', 'nncf', 'onnx'}"
+HEAVY = "{'torch', 'openvino', 'onnxruntime', 'onnx'}"
 
 
 def run(code: str) -> str:

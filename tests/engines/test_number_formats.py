@@ -14,13 +14,13 @@ from engines.graph_store import GraphStore
 from engines.graphs import ABSENT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.letterbox_graph import letterbox_graph
-from engines.models.padding_constants import natural_noise
+from engines.models.measure_padding import natural_noise
 from engines.models.ranges import measure_ranges
-from engines.number_formats import find_linear_layers, retype_graph
+from engines.number_formats import find_quantisable_layers, retype_graph
 
 ort = pytest.importorskip("onnxruntime")
-ENCODER, DECODER = EncoderGraph(126, 224), DecoderGraph(8, 14, 1, 2, False)
-PICTURE = natural_noise(3, 126, 224)
+ENCODER, DECODER = EncoderGraph(128, 224), DecoderGraph(8, 14, 1, 2, False)
+PICTURE = natural_noise(3, 128, 224)
 
 
 def run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -40,45 +40,45 @@ def store(weights_folder: Path, engine_cache: Path) -> GraphStore:
 
 @pytest.fixture(scope="module")
 def exact(store) -> dict[str, np.ndarray]:
-    return run(onnx.load(store.onnx_file(ENCODER)), {"image": PICTURE})
+    return run(store.onnx_model(ENCODER), {"image": PICTURE})
 
 
 def test_a_float16_encoder_is_off_by_rounding_only(store, exact):
-    found = run(retype_graph(onnx.load(store.onnx_file(ENCODER)), "f16"), {"image": PICTURE})
+    found = run(retype_graph(store.onnx_model(ENCODER), "f16"), {"image": PICTURE})
     for name, wanted in exact.items():
         assert found[name].dtype == np.float16
         assert error(found[name], wanted) < 0.005
 
 
 def test_an_int8_encoder_is_off_by_little(store, exact):
-    ranges = measure_ranges(store.model_module(), ENCODER, [PICTURE])
-    assert set(ranges) == set(find_linear_layers(onnx.load(store.onnx_file(ENCODER)).graph))
+    ranges = measure_ranges(store.onnx_model(ENCODER), ENCODER, [PICTURE])
+    assert set(ranges) == set(find_quantisable_layers(store.onnx_model(ENCODER).graph))
     assert all(value > 0 for value in ranges.values())
-    found = run(retype_graph(onnx.load(store.onnx_file(ENCODER)), "int8", ranges), {"image": PICTURE})
+    found = run(retype_graph(store.onnx_model(ENCODER), "int8", ranges), {"image": PICTURE})
     assert 0.001 < error(found["keys"], exact["keys"]) < 0.1
 
 
 def test_ranges_are_needed_and_complete(store):
     with pytest.raises(EngineUnavailable, match="needs measured ranges"):
-        retype_graph(onnx.load(store.onnx_file(ENCODER)), "int8")
+        retype_graph(store.onnx_model(ENCODER), "int8")
     with pytest.raises(EngineUnavailable, match=r"no range was measured for encoder\."):
-        retype_graph(onnx.load(store.onnx_file(ENCODER)), "fp8", {"encoder.somewhere": 1.0})
+        retype_graph(store.onnx_model(ENCODER), "fp8", {"encoder.somewhere": 1.0})
 
 
 def test_a_float16_decoder_gives_the_same_masks(store, exact):
     rng = np.random.default_rng(0)
     prompt = rng.normal(size=(1, 2, 256)).astype(np.float32)
     absent = np.array([[0, ABSENT]], np.float32)
-    wanted = run(onnx.load(store.onnx_file(DECODER)), {**exact, "prompt": prompt, "absent": absent})
+    wanted = run(store.onnx_model(DECODER), {**exact, "prompt": prompt, "absent": absent})
     half = {name: value.astype(np.float16) for name, value in exact.items()}
-    found = run(retype_graph(onnx.load(store.onnx_file(DECODER)), "f16"), {**half, "prompt": prompt, "absent": absent})
+    found = run(retype_graph(store.onnx_model(DECODER), "f16"), {**half, "prompt": prompt, "absent": absent})
     assert found["logits_out"].dtype == np.float32
     for name, value in wanted.items():
         assert error(found[name], value) < 0.01
     # A token that is not there changes nothing, though -1e9 is past float16.
     other = prompt.copy()
     other[0, 1] += 3
-    again = run(retype_graph(onnx.load(store.onnx_file(DECODER)), "f16"), {**half, "prompt": other, "absent": absent})
+    again = run(retype_graph(store.onnx_model(DECODER), "f16"), {**half, "prompt": other, "absent": absent})
     np.testing.assert_array_equal(again["logits_out"], found["logits_out"])
 
 
@@ -86,7 +86,7 @@ def test_the_last_norm_of_the_neck_does_not_fit_into_float16(sam):
     """It must stay float32: its sums exceed 65504 on an ordinary picture."""
     import torch
 
-    from engines.models.graphs import normalised
+    from tests.engines.networks.model import normalised
 
     seen = []
     hook = sam.image_encoder.neck[3].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))

@@ -38,7 +38,7 @@ PARSER = build_parser()
 def exported(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a cache that holds only the exported graph."""
     root = tmp_path_factory.mktemp("exported")
-    GraphStore(weights_folder, "mobile_sam", root, lambda line: None).onnx_file(GRAPH)
+    GraphStore(weights_folder, "mobile_sam", root, lambda line: None).typed_file(GRAPH, "f32")
     return root
 
 
@@ -153,7 +153,7 @@ def test_precisions_and_libraries_do_not_meet(store):
 
 def test_only_encoders_are_quantised(store):
     chosen = plans(store, precision="int8")
-    assert [chosen.numbers(g) for g in (EncoderGraph(126, 224), GRAPH, LetterboxGraph(9, 9, 8, 8))] == [
+    assert [chosen.numbers(g) for g in (EncoderGraph(128, 224), GRAPH, LetterboxGraph(9, 9, 8, 8))] == [
         "int8", "f16", "f32",
     ]  # fmt: skip
 
@@ -446,7 +446,6 @@ def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monk
         return {"gate": "passed"}
 
     monkeypatch.setattr(build, "verify_engine", verify)
-    monkeypatch.setattr("engines.models.padding_constants.PICTURES", 1)  # decides values and no shapes
     settings = EngineSettings("tensorrt", precision=precision, picture_side=224, cache_dir=tmp_path)
     picture = np.random.default_rng(0).integers(0, 256, (180, 320, 3)).astype(np.uint8)
     if refused:
@@ -457,9 +456,9 @@ def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monk
     numbers = "f16" if precision == "auto" else precision
     names = {entry["name"] for entry in build.list_engines(tmp_path) if entry["file"].endswith(".plan")}
     assert names == {
-        f"encoder-126x224-{numbers}-plan", "letterbox-180x320-126x224-f32-plan", "decoder-masks-8x14-b1-n2-f16-plan",
+        f"encoder-128x224-{numbers}-plan", "letterbox-180x320-128x224-f32-plan", "decoder-masks-8x14-b1-n2-f16-plan",
         *(f"decoder-8x14-b{batch}-n{points}-f16-plan" for batch, points in BUILT),
     }  # fmt: skip
     store = GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
     # What was refused cannot be opened: it has no ranges any more.
-    assert not store.has_ranges(EncoderGraph(126, 224))
+    assert not store.has_ranges(EncoderGraph(128, 224))

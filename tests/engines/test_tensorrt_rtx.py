@@ -55,7 +55,7 @@ class Graphs(GraphStore):
 
     def typed_file(self, graph, numbers, **more):
         if numbers in QUANTIZED_TYPES and isinstance(graph, EncoderGraph) and not self.has_ranges(graph):
-            self.save_ranges(graph, dict.fromkeys(find_linear_layers(onnx.load(self.onnx_file(graph)).graph), 5.0))
+            self.save_ranges(graph, dict.fromkeys(find_linear_layers(self.onnx_model(graph).graph), 5.0))
         return super().typed_file(graph, numbers, **more)
 
 
@@ -66,17 +66,21 @@ def store(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Gra
 
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make SAM's ViT-B of random weights, full width and grid, with one block each of windowed and global attention."""
-    from engines.export import export_onnx
-    from engines.models.checkpoint import SamModel
-    from engines.models.sam_vit import SamVit, VitShape
+    """SAM's ViT-B, full width and grid, random weights, cut to a block of each kind: in windows, and everywhere."""
+    from engines.models.onnx_graphs import build_graph
+    from engines.models.sam_vit_graph import SHAPES, VitShape
+    from engines.models.weight_arrays import ModelWeights
+    from tests.engines.networks.model import SamModel
+    from tests.engines.networks.sam_vit import SamVit
 
     torch.manual_seed(0)
-    sam = SamModel(SamVit(VitShape(width=768, depth=2, heads=12, everywhere=(1,)))).eval().requires_grad_(False)
-    for parameter in sam.parameters():
-        torch.nn.init.normal_(parameter, std=0.02)
+    shape = VitShape(width=768, depth=2, heads=12, global_blocks=(1,))
+    state = SamModel(SamVit(shape)).state_dict()
+    weights = {name: torch.nn.init.normal_(value, std=0.02).numpy() for name, value in state.items()}
     file = tmp_path_factory.mktemp("vit") / "encoder.onnx"
-    export_onnx(sam, EncoderGraph(576, 1024), file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SHAPES, "sam_vit_b", shape)
+        onnx.save(build_graph(EncoderGraph(576, 1024), "sam_vit_b", ModelWeights(weights, file), None), file)
     return file
 
 

@@ -74,6 +74,6 @@ def find_wrong_types(layers: list[PlanLayer], numbers: NumberFormat) -> list[str
 def is_kept_f32(layer: PlanLayer) -> bool:
     """Return whether a layer stays float32: pixels less their mean, the neck's norms, absent tokens."""
     return (
-        (layer.kind == "NORMALIZATION" and "/neck." in layer.name)
+        (layer.kind == "NORMALIZATION" and "/neck/" in layer.name)
         or (layer.kind == "ELEMENTWISE" and layer.name in (LESS_MEAN, FLOORED))
     )  # fmt: skip

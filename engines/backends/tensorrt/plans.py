@@ -14,8 +14,8 @@ from engines.backends.tensorrt.build import build_plan
 from engines.backends.tensorrt.library import TensorRtLibrary
 from engines.backends.tensorrt.progress import Steps
 from engines.graph_store import GraphStore
-from engines.graphs import TOKEN_PX, DecoderGraph, EncoderGraph, LetterboxGraph
-from engines.letterbox import MODEL_SIDE
+from engines.graphs import DecoderGraph, EncoderGraph, LetterboxGraph
+from engines.letterbox import MODEL_SIDE, TOKEN_PX
 from engines.number_formats import NumberFormat
 
 AnyGraph = EncoderGraph | DecoderGraph | LetterboxGraph

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from realtime.commands.doctor.report import DoctorFinding
+from realtime.pipeline.side_control import PictureSideControl
 
 CPU_FLAGS = {
     "avx2": "avx2",
@@ -52,6 +53,21 @@ def check_instructions(cpuinfo: str) -> DoctorFinding:
     fast = ["f32", *(precision for precision, needed in FAST_PRECISIONS.items() if flags & needed)]
     text = f"{found}; fast: {', '.join(fast)}"
     return DoctorFinding("Hardware", "instructions", "ok", text)
+
+
+def check_speed(measured: Mapping[str, Any]) -> DoctorFinding:
+    """Assess the encoder's speed on 16:9 pictures. measured: as `engines.measure_speed` has it."""
+    control = PictureSideControl(measured["sides"], 9 / 16, measured["ms_per_megapixel"])
+    side, largest = control.side, max(control.sides)
+    interval_ms = max(control.expect_ms(side), 1000 / 30)
+    text = (
+        f"{measured['precision']}, measured: keyframes every {interval_ms:.0f} ms at {side} px while the picture "
+        f"moves; {largest} px takes {control.expect_ms(largest):.0f} ms"
+    )
+    if side >= largest:
+        return DoctorFinding("Engines", "speed", "ok", text)
+    advice = "masks of small and of fast objects will be coarser than with a GPU, or a CPU with AVX-512 VNNI"
+    return DoctorFinding("Engines", "speed", "note", text, advice)
 
 
 def check_memory(meminfo: str, cgroup: str) -> DoctorFinding:

@@ -1,9 +1,10 @@
-"""Reads the state of this machine; imports no heavy library and changes nothing."""
+"""Reads the state of this machine; imports no heavy library."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -21,20 +22,20 @@ DISTRIBUTION = "gazecast"
 PACKAGES = ("realtime", "engines", "calibration")
 PUBLISH_PORT, DEVICE_PORT = 5571, 50020
 BACKENDS = {
-    "openvino": (("openvino",), "pip install -e ."),
+    "openvino": (("openvino",), "pip install -e '.[run]'"),
     "onnxruntime": (("onnxruntime",), "pip install -e '.[onnxruntime]'"),
-    "torch": (("torch",), "pip install -e ."),
+    "torch": (("torch",), "pip install -e '.[torch]'"),
     "tensorrt": (
         ("tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu13-bindings"),
         "on an NVIDIA GPU, see docs/guides/gpu.md",
     ),
-    "fake": (("opencv-python",), "pip install -e ."),
+    "fake": (("opencv-python",), "pip install -e '.[run]'"),
 }
 """Backend -> distributions, of which it needs one, and how to install it."""
 
 
 def examine_machine(*, cache: Path | None = None) -> DoctorReport:
-    """Check this machine, in under a second unless nvidia-smi is slow (at most 5 s).
+    """Check this machine, in a few seconds: the encoder is measured where its weights are here.
 
     cache: the folder of models and engines; default: the user's cache.
     """
@@ -46,6 +47,7 @@ def examine_machine(*, cache: Path | None = None) -> DoctorReport:
         *checks.check_gpu(_nvidia_smi()),
         *_libraries(),
         *_backends(),
+        *_speed(),
         *_cache(cache),
         checks.check_port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT)),
         checks.check_port("device", DEVICE_PORT, _is_free(DEVICE_PORT)),
@@ -101,6 +103,13 @@ def _backends() -> Iterable[DoctorFinding]:
             yield DoctorFinding("Engines", backend, "ok", f"available ({' '.join(found[0])})")
         else:
             yield DoctorFinding("Engines", backend, "note", "not available", f"for more engines: {install}")
+
+
+def _speed() -> Iterable[DoctorFinding]:
+    """Measure the encoder for about a second, in another process, where it can run here."""
+    code, output, _ = _run([sys.executable, "-m", "engines.measure_speed"], 120)
+    if code == 0:
+        yield checks.check_speed(json.loads(output.splitlines()[-1]))
 
 
 def _version(distribution: str) -> str | None:

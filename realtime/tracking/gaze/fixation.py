@@ -20,11 +20,7 @@ KEPT_SAMPLES = 5
 """Kept at any age: a fixation continues after a blink from its last position."""
 MEDIAN_ITERATIONS = 30
 MEDIAN_TOLERANCE = 0.03
-"""Distance at which the iteration is on a sample, px; steps below a quarter of it end the search.
-
-Below a mean distance of 1 px it is a share of that distance: in a dense cluster the neighbours of a sample are not at
-its position, and must not hold the iteration there.
-"""
+"""Distance (px) at which the iteration is on a sample; steps below a quarter of it end the search."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,13 +108,11 @@ def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:
     centre: NDArray[np.float64] = points.mean(axis=0) if few else np.partition(points, middle, axis=0)[middle]
     if few:
         return centre
-    mean_distance = float(np.hypot(*(points - centre).T).mean())
-    tolerance = MEDIAN_TOLERANCE * min(max(mean_distance, 1e-6), 1.0)
     for _ in range(MEDIAN_ITERATIONS):
         offsets = points - centre
         away = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
-        here = away < tolerance
-        weights = np.where(here, 0.0, 1.0 / np.maximum(away, tolerance))
+        here = away < MEDIAN_TOLERANCE
+        weights = np.where(here, 0.0, 1.0 / np.maximum(away, MEDIAN_TOLERANCE))
         pull = weights @ offsets
         step = pull / max(weights.sum(), 1e-12)
         if here.any():
@@ -127,6 +121,6 @@ def geometric_median(points: NDArray[np.float64]) -> NDArray[np.float64]:
                 break  # the samples here outweigh the pull of all others
             step = step * (1.0 - here.sum() / strength)
         centre = centre + step
-        if abs(step[0]) + abs(step[1]) < tolerance / 4:
+        if abs(step[0]) + abs(step[1]) < MEDIAN_TOLERANCE / 4:
             break
     return centre

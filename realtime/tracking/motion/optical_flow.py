@@ -18,6 +18,9 @@ from engines import Floats
 from realtime.tracking.motion.flow_chain import FlowChain, Grey, pixel_grid, sample_bilinear
 from realtime.types import Frame
 
+SPEED_BLOCKS = (6, 4)
+"""(columns, rows) of blocks whose motion is compared: an object that fills one counts as much as the whole picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class MotionSettings:
@@ -108,6 +111,18 @@ class FlowHistory:
     def grey(self) -> Grey:
         """(h, w) uint8: the newest frame on the working grid. Push one first."""
         return next(reversed(self._ring.values())).grey
+
+    @property
+    def speed(self) -> float | None:
+        """Mean motion of the fastest of `SPEED_BLOCKS` in the newest step, in shares of the longest side per frame.
+
+        None for the first frame and across a cut.
+        """
+        if len(self._ring) < 2 or (newest := next(reversed(self._ring.values()))).trust < self._settings.cut_trust:
+            return None
+        lengths = cv2.magnitude(newest.flow[..., 0], newest.flow[..., 1])
+        blocks = np.asarray(cv2.resize(lengths, SPEED_BLOCKS, interpolation=cv2.INTER_AREA))
+        return float(blocks.max()) / int(max(newest.grey.shape))
 
     def push(self, frame: Frame) -> float:
         """Add the newest frame; returns the trust of the step to it, 0..1 (1 for the first).

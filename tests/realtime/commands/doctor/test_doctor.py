@@ -56,15 +56,29 @@ def test_memory(meminfo: str, cgroup: str, state: str, text: str) -> None:
 
 
 def test_requirements_know_their_extra() -> None:
-    lines = ["numpy<3,>=1.26", "av>=13", 'nncf>=3.0; extra == "int8"', "ruff>=0.11; extra == 'dev'"]
-    assert checks.parse_requirements(lines) == [("numpy", ""), ("av", ""), ("nncf", "int8")]
+    lines = ["numpy<3,>=1.26", "av>=13", 'torch>=2.6; extra == "torch"', "ruff>=0.11; extra == 'dev'"]
+    assert checks.parse_requirements(lines) == [("numpy", ""), ("av", ""), ("torch", "torch")]
 
 
 def test_a_missing_library_matters_only_when_it_is_needed() -> None:
     assert checks.check_library("numpy", "", "2.0").state == "ok"
     assert checks.check_library("numpy", "", None).state == "problem"
-    optional = checks.check_library("nncf", "int8", None)
-    assert (optional.state, optional.advice) == ("note", "optional: pip install -e '.[int8]'")
+    optional = checks.check_library("torch", "torch", None)
+    assert (optional.state, optional.advice) == ("note", "optional: pip install -e '.[torch]'")
+
+
+@pytest.mark.parametrize(
+    ("ms_per_megapixel", "state", "text"),
+    [
+        (400, "ok", "int8, measured: keyframes every 59 ms at 512 px while the picture moves; 512 px takes 59 ms"),
+        (1700, "note", "int8, measured: keyframes every 98 ms at 320 px while the picture moves; 512 px takes 251 ms"),
+        (50, "ok", "int8, measured: keyframes every 33 ms at 512 px while the picture moves; 512 px takes 7 ms"),
+    ],
+)
+def test_speed_is_told_in_keyframes(ms_per_megapixel: float, state: str, text: str) -> None:
+    measured = {"precision": "int8", "sides": [256, 320, 384, 448, 512], "ms_per_megapixel": ms_per_megapixel}
+    found = checks.check_speed(measured)
+    assert (found.state, found.text) == (state, text)
 
 
 def test_graphics() -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from engines.graphs import GRID
-from engines.models.prompt import WIDTH, ChannelNorm
+from tests.engines.networks.prompt import WIDTH, ChannelNorm
 
 HEADS = 8
 MASKS = 4

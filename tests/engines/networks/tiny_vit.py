@@ -1,7 +1,7 @@
 """Implements TinyViT, MobileSAM's image encoder of 5 M parameters (Wu et al., 2022; Zhang et al., 2023).
 
 For inference only: batch normalisation is folded into the convolutions, the relative position biases are whole
-tables, and queries are scaled beforehand, so that each block has the fewest operations. `engines.models.checkpoint`
+tables, and queries are scaled beforehand, so that each block has the fewest operations. `engines.models.weight_arrays`
 converts published weights to this form.
 
 Between convolutions tokens are a flat list, (1, H * W, C). In four dimensions OpenVINO moves the transposes round each
@@ -13,8 +13,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
-
-from engines.models.padding_constants import PaddingConstants
 
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
@@ -34,14 +32,6 @@ def flat(x: Tensor) -> Tensor:
 def unflat(x: Tensor, rows: int, columns: int) -> Tensor:
     """Unflatten (1, rows * columns, C) to (1, C, rows, columns)."""
     return x.view(1, rows, columns, x.shape[2]).permute(0, 3, 1, 2)
-
-
-def convolve(conv: nn.Conv2d, x: Tensor, beyond: PaddingConstants | None) -> Tensor:
-    """Apply a 3 x 3 convolution to (1, C, H, W), dropping the row or column that `beyond` has added."""
-    if beyond is None or not beyond.frozen:
-        return conv(x)
-    padded = nnf.pad(x, (1, 1 - beyond.right, 1, 1 - beyond.below))
-    return nnf.conv2d(padded, conv.weight, conv.bias, groups=conv.groups)
 
 
 def depthwise(width: int, stride: int = 1) -> nn.Conv2d:
@@ -72,10 +62,10 @@ class PatchMerging(nn.Module):
         self.conv2 = depthwise(wider, stride)
         self.conv3 = nn.Conv2d(wider, wider, 1)
 
-    def forward(self, x: Tensor, beyond: PaddingConstants | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map (1, C, H, W) to (1, C', H / stride, W / stride); stride 2 needs no neighbour at the picture's end."""
         x = nnf.gelu(self.conv1(x))
-        x = self.conv2(x) if self.conv2.stride[0] == 2 else convolve(self.conv2, x, beyond)
+        x = self.conv2(x)
         return self.conv3(nnf.gelu(x))
 
 
@@ -131,16 +121,12 @@ class TinyVitBlock(nn.Module):
         self.local_conv = depthwise(width)
         self.mlp = TinyVitMlp(width)
 
-    def forward(self, x: Tensor, rows: int, columns: int, beyond: PaddingConstants | None, name: str) -> Tensor:
+    def forward(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """Map (1, rows * columns, C) to the same shape."""
         tokens = x.view(1, rows, columns, x.shape[2])
-        if beyond is not None:
-            tokens = beyond.fill_windows(f"{name}_attn", tokens, self.attn.window)
         attended = self.attn(tokens)[:, :rows, :columns]
         x = (x + attended.reshape(x.shape)).view(1, rows, columns, x.shape[2])
-        if beyond is not None:
-            x = beyond.extend(f"{name}_conv", x, 1, 1)
-        x = flat(convolve(self.local_conv, x.permute(0, 3, 1, 2), beyond))
+        x = flat(self.local_conv(x.permute(0, 3, 1, 2)))
         return x + self.mlp(x)
 
 
@@ -176,28 +162,19 @@ class TinyViT(nn.Module):
             nn.Conv2d(EMBED_WIDTH, EMBED_WIDTH, 3, padding=1, bias=False), nn.LayerNorm(EMBED_WIDTH, eps=1e-6),
         ])  # fmt: skip
 
-    def forward(self, x: Tensor, beyond: PaddingConstants | None = None) -> Tensor:
-        """Map (1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256).
-
-        With `beyond`, x has `PaddingConstants.STEM_PX` more pixels of padding on the sides that are cut.
-        """
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (1, 3, H, W) float, RGB, normalised, to (1, H / 16, W / 16, 256)."""
         x = self.patch_embed[1](nnf.gelu(self.patch_embed[0](x)))
         rows = columns = 0
         for index, stage in enumerate(self.layers):
-            for number, block in enumerate(stage.blocks):
-                x = block(x, rows, columns, beyond, f"{index}_{number}") if index else block(x)
+            for block in stage.blocks:
+                x = block(x, rows, columns) if index else block(x)
             if index:
                 x = unflat(x, rows, columns)
-            if index == 2 and beyond is not None:
-                x = beyond.extend("merge", x.permute(0, 2, 3, 1), 1, 1).permute(0, 3, 1, 2)
             if stage.downsample is not None:
-                x = stage.downsample(x, beyond)
-                if index == 0 and beyond is not None:
-                    x = beyond.drop_stem(x)
+                x = stage.downsample(x)
                 rows, columns = (int(side) for side in x.shape[2:])
                 x = flat(x)
         x = self.neck[1](flat(self.neck[0](x))).view(1, rows, columns, EMBED_WIDTH)
-        if beyond is not None:
-            x = beyond.extend("neck", x, 1, 1)
-        x = self.neck[3](flat(convolve(self.neck[2], x.permute(0, 3, 1, 2), beyond)))
+        x = self.neck[3](flat(self.neck[2](x.permute(0, 3, 1, 2))))
         return x.view(1, rows, columns, EMBED_WIDTH)

@@ -6,34 +6,17 @@ positions. Parameter names are those of Meta's checkpoints, so that these load a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from engines.graphs import GRID, TOKEN_PX
-from engines.models.mask_decoder import TwoLayerMlp
-from engines.models.prompt import WIDTH, ChannelNorm
+from engines.graphs import GRID
+from engines.letterbox import TOKEN_PX
+from engines.models.sam_vit_graph import VitShape
+from tests.engines.networks.mask_decoder import TwoLayerMlp
+from tests.engines.networks.prompt import WIDTH, ChannelNorm
 
 WINDOW = 14
-
-
-@dataclass(frozen=True, slots=True)
-class VitShape:
-    """Holds the dimensions of one size. everywhere: indices of the blocks that attend to the whole picture."""
-
-    width: int
-    depth: int
-    heads: int
-    everywhere: tuple[int, ...]
-
-
-SHAPES = {
-    "sam_vit_b": VitShape(768, 12, 12, (2, 5, 8, 11)),
-    "sam_vit_l": VitShape(1024, 24, 16, (5, 11, 17, 23)),
-    "sam_vit_h": VitShape(1280, 32, 16, (7, 15, 23, 31)),
-}
 
 
 def relative(side: int, table: Tensor) -> Tensor:
@@ -71,7 +54,7 @@ class VitBlock(nn.Module):
 
     def __init__(self, shape: VitShape, everywhere: bool, grid: int) -> None:
         super().__init__()
-        self.everywhere = everywhere
+        self.global_blocks = everywhere
         self.norm1 = nn.LayerNorm(shape.width, eps=1e-6)
         self.attn = VitAttention(shape.width, shape.heads, grid if everywhere else WINDOW)
         self.norm2 = nn.LayerNorm(shape.width, eps=1e-6)
@@ -80,7 +63,7 @@ class VitBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) to the same shape."""
         normed = self.norm1(x)
-        x = x + (self.attn(normed) if self.everywhere else self._attend_in_windows(normed))
+        x = x + (self.attn(normed) if self.global_blocks else self._attend_in_windows(normed))
         return x + self.mlp(self.norm2(x))
 
     def _attend_in_windows(self, x: Tensor) -> Tensor:
@@ -112,7 +95,9 @@ class SamVit(nn.Module):
         super().__init__()
         self.patch_embed = PatchEmbed(shape.width)
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, shape.width))
-        self.blocks = nn.ModuleList([VitBlock(shape, index in shape.everywhere, grid) for index in range(shape.depth)])
+        self.blocks = nn.ModuleList(
+            [VitBlock(shape, index in shape.global_blocks, grid) for index in range(shape.depth)]
+        )
         self.neck = nn.Sequential(
             nn.Conv2d(shape.width, WIDTH, 1, bias=False), ChannelNorm(WIDTH),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), ChannelNorm(WIDTH),

@@ -1,0 +1,54 @@
+"""Measures how long engines take on this machine, and remembers it, so that the next run starts at the right side."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engines import cache
+from engines.base import EngineInfo, ModelError
+
+NAME = "speed"
+
+
+class SpeedRecord:
+    """Keeps the milliseconds per megapixel of encoded picture, in a note of the cache. Any thread."""
+
+    def __init__(self, root: Path, key: Mapping[str, str]) -> None:
+        """key: all that the speed depends on, see `speed_key`."""
+        self._root, self._key = root, dict(key)
+
+    def read(self) -> float | None:
+        """Read the speed; None where it is not known."""
+        found = (cache.read_verdict(self._root, NAME, self._key) or {}).get("ms_per_megapixel")
+        return float(found) if isinstance(found, int | float) and found > 0 else None
+
+    def write(self, ms_per_megapixel: float) -> None:
+        """Write the speed; where the cache cannot be written, the next run only starts slower."""
+        file = cache.file_path(self._root, NAME, self._key, ".json")
+        with suppress(ModelError):
+            cache.write_note(file, NAME, self._key, gate={"ms_per_megapixel": round(ms_per_megapixel, 1)})
+
+
+def speed_key(info: EngineInfo) -> dict[str, str]:
+    """Return what an engine's speed depends on, beside its weights."""
+    return {
+        "format": "speed", "backend": info.backend, "precision": info.precision, "device": info.device,
+        "versions": str(sorted(info.versions.items())), "threads": str(info.threads["encoder"]),
+    }  # fmt: skip
+
+
+def time_alternating(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Measure each run's median in milliseconds, alternating in every round, without the first round."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for index in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter_ns()
+            run()
+            if index:
+                times[name].append((time.perf_counter_ns() - start) / 1e6)
+    return {name: statistics.median(values) for name, values in times.items()}

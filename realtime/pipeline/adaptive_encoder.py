@@ -1,0 +1,99 @@
+"""Runs an encoder at the picture side that suits the machine's speed and the motion of the picture."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from engines import Embedding, EngineInfo, Image
+from engines.graphs import LIVE
+from engines.sam import SamDecoder, SamEncoder
+from realtime.infra.clock import now_ns
+from realtime.infra.threads import lower_priority
+from realtime.pipeline.side_control import PictureSideControl
+from realtime.types import Frame
+
+PREPARER_NICE = 15
+CHECK_S = 0.25
+
+
+class AdaptiveEncoder:
+    """An `Encoder` whose picture side follows `PictureSideControl`.
+
+    It begins at a side whose graphs are ready within a second or two, and a thread of its own (`prepare_sides`)
+    compiles those of other sides as they are wanted, so that no frame waits for them. Frames of another size begin
+    anew. `encode` is for one thread, `observe_frame` for another.
+    """
+
+    def __init__(
+        self, encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int] | None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
+        """Compile what the first mask needs, where the frames' (width, height) is known."""
+        self._encoder, self._decoder, self._report = encoder, decoder, report
+        self._size: tuple[int, int] | None = None
+        self._control = PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
+        self._can_vote = False
+        self._wakes = threading.Event()
+        if frame_size is not None:
+            self._begin(frame_size)
+
+    @property
+    def info(self) -> EngineInfo:
+        """Describe the engine."""
+        return self._encoder.info
+
+    @property
+    def side(self) -> int:
+        """The picture side of the next keyframe."""
+        return self._control.side
+
+    def encode(self, image: Image) -> Embedding:
+        """See `Encoder.encode`."""
+        size = image.shape[1], image.shape[0]
+        if size != self._size:
+            self._begin(size)
+        control, side = self._control, self._control.side
+        begun_ns = now_ns()
+        embedding = self._encoder.encode(image, side)
+        control.observe_encode(side, (now_ns() - begun_ns) / 1e6)
+        self._wakes.set()
+        return embedding
+
+    def observe_frame(self, frame: Frame, speed: float | None) -> None:
+        """Receive a frame's time and motion, see `TrackerOutput.speed`."""
+        self._control.observe_frame(frame.captured_ns, speed)
+
+    def prepare_sides(self, stopping: threading.Event) -> None:
+        """Compile the graphs of wanted sides until `stopping` is set; the body of a thread."""
+        lower_priority(PREPARER_NICE)
+        while not stopping.is_set():
+            self._wakes.wait(CHECK_S)
+            self._wakes.clear()
+            control, size = self._control, self._size
+            if size is None:
+                continue
+            if not self._can_vote:
+                self._can_vote = True
+                self._decoder.prepare(size, control.side)
+            if control.ms_per_megapixel is not None and (side := control.find_missing()) is not None:
+                self._encoder.prepare(size, side)
+                self._decoder.prepare(size, side)
+                control.set_ready(side)
+
+    def close(self) -> None:
+        """Remember the measured times for the next run, and close the encoder."""
+        if self._control.ms_per_megapixel is not None:
+            self._encoder.speed.write(self._control.ms_per_megapixel)
+        self._encoder.close()
+
+    def _begin(self, size: tuple[int, int]) -> None:
+        """Compile the graphs of the first mask of frames of a size: one encoder and the decoder of a click."""
+        known = self._encoder.speed.read() if self._size is None else self._control.ms_per_megapixel
+        self._control = PictureSideControl(self._encoder.sides, min(size) / max(size), known)
+        side = self._control.side
+        self._report(f"compiling the graphs for {size[0]} x {size[1]} at {side} px")
+        self._encoder.prepare(size, side)
+        self._decoder.prepare(size, side, LIVE[:1])
+        self._can_vote = False
+        self._size = size

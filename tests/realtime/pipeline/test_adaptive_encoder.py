@@ -1,0 +1,105 @@
+"""The adaptive encoder compiles what the first mask needs, and the rest beside the run."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from engines import Embedding, Letterbox
+from engines.graphs import LIVE
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from tests.realtime.waiting import eventually
+
+FRAME = np.zeros((360, 640, 3), np.uint8)
+TURNED = np.zeros((640, 360, 3), np.uint8)
+
+
+class SpeedNote:
+    def __init__(self, known: float | None = None) -> None:
+        self.known = known
+
+    def read(self) -> float | None:
+        return self.known
+
+    def write(self, value: float) -> None:
+        self.known = value
+
+
+class StubEncoder:
+    """As `SamEncoder`, infinitely fast; notes what is compiled."""
+
+    sides = (256, 384, 512)
+
+    def __init__(self, known: float | None = None) -> None:
+        self.speed = SpeedNote(known)
+        self.prepared: list[tuple[tuple[int, int], int]] = []
+        self.closed = False
+
+    def prepare(self, size: tuple[int, int], side: int) -> None:
+        self.prepared.append((size, side))
+
+    def encode(self, image: np.ndarray, side: int) -> Embedding:
+        assert ((image.shape[1], image.shape[0]), side) in self.prepared
+        return Embedding("stub", Letterbox(image.shape[1], image.shape[0], picture_side=side), None)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class StubDecoder:
+    def __init__(self) -> None:
+        self.prepared: list[tuple[tuple[int, int], int, tuple[tuple[int, int], ...]]] = []
+
+    def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
+        self.prepared.append((size, side, uses))
+
+
+def test_the_first_mask_waits_for_the_smallest_graphs_only() -> None:
+    encoder, decoder = StubEncoder(), StubDecoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
+    assert encoder.prepared == [((640, 360), 256)]
+    assert decoder.prepared == [((640, 360), 256, LIVE[:1])]
+    assert adaptive.encode(FRAME).letterbox.picture_side == 256
+
+
+def test_larger_sides_are_compiled_beside_the_run_and_then_used() -> None:
+    encoder, decoder = StubEncoder(), StubDecoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
+    stopping = threading.Event()
+    thread = threading.Thread(target=adaptive.prepare_sides, args=(stopping,), daemon=True)
+    thread.start()
+    try:
+        eventually(lambda: adaptive.encode(FRAME).letterbox.picture_side == 512)
+    finally:
+        stopping.set()
+        thread.join(60)
+    assert ((640, 360), 256, LIVE) in decoder.prepared
+    assert adaptive.side == 512
+
+
+def test_the_next_run_begins_at_the_side_that_was_fast_enough() -> None:
+    encoder = StubEncoder()
+    adaptive = AdaptiveEncoder(encoder, StubDecoder(), (640, 360))
+    adaptive.encode(FRAME)
+    adaptive.close()
+    assert encoder.closed
+    again = StubEncoder(encoder.speed.known)
+    AdaptiveEncoder(again, StubDecoder(), (640, 360))
+    assert again.prepared == [((640, 360), 512)]
+
+
+def test_a_turned_picture_begins_anew() -> None:
+    encoder, decoder = StubEncoder(known=1e6), StubDecoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
+    assert adaptive.encode(FRAME).letterbox.picture_side == 256
+    assert adaptive.encode(TURNED).letterbox.content_size == (144, 256)
+    assert encoder.prepared[-1] == ((360, 640), 256)
+
+
+def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
+    encoder = StubEncoder()
+    adaptive = AdaptiveEncoder(encoder, StubDecoder(), None)
+    assert encoder.prepared == []
+    adaptive.encode(TURNED)
+    assert encoder.prepared == [((360, 640), 256)]
