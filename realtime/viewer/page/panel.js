@@ -154,6 +154,11 @@ function whyUnavailable({ isOpen, health }) {
   return isStarting ? "That works as soon as the engine is ready." : "That is not available in this run.";
 }
 
+function whyArrowsDoNothing({ isOpen, hello }) {
+  if (!isOpen) return "Not connected; gazecast has stopped or cannot be reached.";
+  return hello?.page_gaze ? "Arrow keys move the gaze as soon as there is a picture." : "The gaze of this run does not come from this page.";
+}
+
 /** Binds buttons and keys, once. handlers: {onCamera(), onClip(file), onCommand(verb), onMode(name)}. */
 export function bindControls({ state, localVideo, pointer, recording }, handlers) {
   $("camera").onclick = $("start-camera").onclick = handlers.onCamera;
@@ -178,6 +183,7 @@ export function bindControls({ state, localVideo, pointer, recording }, handlers
     if (recording.onKey(key)) event.preventDefault();
     else if (key === "?") openHelp();
     else if (KEYS[key]) press(KEYS[key]);
+    else if (key.startsWith("arrow")) showNotice(whyArrowsDoNothing(state));
     else if (key === "m" && !localVideo.isRunning) showNotice("M is for this page's own camera or clip; none is running.");
     else if (key === "m") {
       const modes = Object.keys(MODES);

@@ -113,6 +113,18 @@ def test_arrow_keys_move_the_gaze_and_escape_ends_it(clip_tab):
     tab.wait_for("document.getElementById('warning').textContent.startsWith('Move the mouse')")
 
 
+def test_arrow_keys_say_why_they_do_not_move_the_gaze(browser):
+    page = LivePage(ViewSettings(enabled=True, port=0), source="pupil://10.0.0.1:50020")
+    try:
+        tab = browser.open_tab(page.address)
+        tab.wait_for("window.gazecast?.state.hello")
+        press(tab, "ArrowLeft")
+        tab.wait_for(f"{NOTICE} === 'The gaze of this run does not come from this page.'")
+        tab.close()
+    finally:
+        page.close()
+
+
 def test_help_opens_by_its_key_and_keeps_other_keys_to_itself(clip_tab):
     tab = clip_tab
     tab.press_key("?")
