@@ -85,7 +85,7 @@ function showHealth(health) {
   $("dropped").title = details.join("\n");
   setText("dropped-details", details.length ? `Now ${details.join(", ")}.` : "");
   const { backend, model, precision, picture_side: side } = health.engine;
-  const parts = [backend, model, precision, side && `${side} px`, `${Math.round(health.memory_mib)} MiB`];
+  const parts = [backend, model, precision, side && `${side}\u00a0px`, `${Math.round(health.memory_mib)}\u00a0MiB`];
   setText("engine", backend ? parts.filter(Boolean).join(" · ") : "");
 }
 
