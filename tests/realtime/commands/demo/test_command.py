@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -14,10 +15,12 @@ import pytest
 from realtime.commands.demo import command
 from realtime.commands.demo.command import run_demo
 from realtime.commands.demo.run_process import RunProcess
+from realtime.comms.messages import MaskMessage
 from realtime.config.schema import load_config
 from realtime.errors import ClipError, DemoError, SourceError
 from realtime.infra.progress import ProgressReporter
 from realtime.media.video_writer import OverlayWriter
+from tests.realtime.commands.demo.test_received import message
 
 FAKE = {"engine": {"backend": "fake"}}
 
@@ -69,6 +72,44 @@ def test_without_a_network_the_table_is_shown_alone(
     assert re.search(r"publishes a mask \d+ ms after its frame \(median\), .* \d+ of 12 masks are right", output)
     assert "street (" not in output
     assert cv2.imread(str(tmp_path / "contact-sheet.png")) is not None
+
+
+class StubProcess:
+    health = None
+
+    def check(self) -> None:
+        """It runs."""
+
+
+class StubSubscriber:
+    """Receives a mask a call, of one frame after another."""
+
+    def __init__(self) -> None:
+        self.frame = 0
+
+    def newest(self, topic: str, timeout_s: float) -> MaskMessage | None:
+        if topic != "mask":
+            return None
+        self.frame += 1
+        return message(self.frame)
+
+
+@pytest.mark.parametrize(("jump_s", "frames"), [(0.0, 51), (90.0, 51)])
+def test_one_pass_is_watched_even_when_the_machine_was_suspended(
+    jump_s: float, frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = StubSubscriber()
+    clock = SimpleNamespace(monotonic=lambda: subscriber.frame / 25 + (jump_s if subscriber.frame > 10 else 0.0))
+    monkeypatch.setattr(command, "time", clock)
+    result = command._collect(StubProcess(), subscriber, (1.6, frames - 1), lambda done: None)  # type: ignore[arg-type]
+    assert len(result.masks) == frames
+
+
+def test_a_machine_that_plays_too_slowly_is_not_watched_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscriber = StubSubscriber()
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: subscriber.frame / 5))
+    result = command._collect(StubProcess(), subscriber, (2.0, 500), lambda done: None)  # type: ignore[arg-type]
+    assert len(result.masks) == pytest.approx(21, abs=1)
 
 
 def _is_tinted(frame: np.ndarray) -> bool:
