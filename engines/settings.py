@@ -50,7 +50,7 @@ def default_picture_side(encoder_threads: int) -> int:
     return 512 if encoder_threads <= 2 else 672 if encoder_threads <= 4 else 896 if encoder_threads <= 8 else MODEL_SIDE
 
 
-PICTURE_SIDES = (256, 320, 384, 448, 512, 672, 896, MODEL_SIDE)
+PICTURE_SIDES = (256, 320, 384, 512, 672, 896, MODEL_SIDE)
 """Sides between which a run chooses by measured speed."""
 
 

@@ -14,7 +14,9 @@ from realtime.pipeline.side_control import PictureSideControl
 from realtime.types import Frame
 
 PREPARER_NICE = 15
-CHECK_S = 0.25
+CHECK_S = 0.1
+CHECKS_TO_PREPARE = 3
+"""Checks in a row that must find the same side missing: compiling costs the run a second of one core."""
 
 
 class AdaptiveEncoder:
@@ -34,7 +36,6 @@ class AdaptiveEncoder:
         self._size: tuple[int, int] | None = None
         self._control = PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
         self._can_vote = False
-        self._wakes = threading.Event()
         if frame_size is not None:
             self._begin(frame_size)
 
@@ -57,7 +58,6 @@ class AdaptiveEncoder:
         begun_ns = now_ns()
         embedding = self._encoder.encode(image, side)
         control.observe_encode(side, (now_ns() - begun_ns) / 1e6)
-        self._wakes.set()
         return embedding
 
     def observe_frame(self, frame: Frame, speed: float | None) -> None:
@@ -67,19 +67,21 @@ class AdaptiveEncoder:
     def prepare_sides(self, stopping: threading.Event) -> None:
         """Compile the graphs of wanted sides until `stopping` is set; the body of a thread."""
         lower_priority(PREPARER_NICE)
-        while not stopping.is_set():
-            self._wakes.wait(CHECK_S)
-            self._wakes.clear()
+        wanted, checks = None, 0
+        while not stopping.wait(CHECK_S):
             control, size = self._control, self._size
-            if size is None:
-                continue
+            if size is None or control.ms_per_megapixel is None:
+                continue  # nothing was encoded yet, and nothing must delay that
             if not self._can_vote:
                 self._can_vote = True
                 self._decoder.prepare(size, control.side)
-            if control.ms_per_megapixel is not None and (side := control.find_missing()) is not None:
-                self._encoder.prepare(size, side)
-                self._decoder.prepare(size, side)
-                control.set_ready(side)
+            missing = control.find_missing()
+            checks = checks + 1 if missing == wanted else 0
+            wanted = missing
+            if missing is not None and checks >= CHECKS_TO_PREPARE:
+                self._encoder.prepare(size, missing)
+                self._decoder.prepare(size, missing)
+                control.set_ready(missing)
 
     def close(self) -> None:
         """Remember the measured times for the next run, and close the encoder."""

@@ -15,7 +15,7 @@ from realtime.pipeline.side_control import (
     PictureSideControl,
 )
 
-SIDES = (256, 320, 384, 448, 512)
+SIDES = (256, 320, 384, 512)
 
 
 def run(
