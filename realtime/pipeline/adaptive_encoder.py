@@ -13,7 +13,8 @@ from realtime.infra.threads import lower_priority
 from realtime.pipeline.side_control import PictureSideControl
 from realtime.types import Frame
 
-PREPARER_NICE = 15
+PREPARER_NICE = 5
+"""Between the tracker and the encoder: on two cores that are both busy it must come to an end."""
 CHECK_S = 0.1
 CHECKS_TO_PREPARE = 3
 """Checks in a row that must find the same side missing: compiling costs the run a second of one core."""
