@@ -22,14 +22,8 @@ $(RUN): pyproject.toml constraints.txt .ci/setup
 $(DEV): pyproject.toml constraints.txt .ci/setup
 	@.ci/setup $(VENV) dev
 
-# The demo is 16:9, as many cameras are; others are 4:3, and are made ready once.
-PREPARED := $(VENV)/.prepared-4x3
-
 demo: $(RUN) ## See it work in under a minute, once installed: pictures, a video and a verdict in demo-out/
 	@$(BIN)/gazecast demo $(ARGS)
-	@test -e $(PREPARED) || { echo "preparing 4:3 pictures too, once; Ctrl-C skips it" && \
-		$(BIN)/gazecast engine build --frame 640x480 --json >/dev/null && touch $(PREPARED); } || \
-		echo "not prepared: a 4:3 camera is, at its first start"
 
 tune: $(RUN) ## Try the int8 encoder, and use it where it is faster and as good; ten seconds, once
 	@$(BIN)/gazecast models pull mobile_sam

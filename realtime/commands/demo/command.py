@@ -103,7 +103,6 @@ def _announce(config: RunConfig, video: Path | None, watch_s: float, terminal: T
     sizes = [f"{name} {DOWNLOAD_MB[name]:g} MB" for name, is_missing in missing.items() if is_missing]
     terminal.show_line(
         f"takes about {watch_s + OTHER_S:.0f} s: {watch_s:.0f} s of watching, the rest to start and to draw"
-        "; the first start on a machine may build graphs, which takes longer"
     )
     terminal.show_line(f"downloads       {', '.join(sizes) or 'nothing'}")
 
