@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 from engines import Embedding, EngineInfo, Image
-from engines.graphs import LIVE
 from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
@@ -32,11 +31,10 @@ class AdaptiveEncoder:
         self, encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int] | None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
-        """Compile what the first mask needs, where the frames' (width, height) is known."""
+        """Compile the graphs of the first side, where the frames' (width, height) is known."""
         self._encoder, self._decoder, self._report = encoder, decoder, report
         self._size: tuple[int, int] | None = None
         self._control = PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
-        self._can_vote = False
         if frame_size is not None:
             self._begin(frame_size)
 
@@ -73,9 +71,6 @@ class AdaptiveEncoder:
             control, size = self._control, self._size
             if size is None or control.ms_per_megapixel is None:
                 continue  # nothing was encoded yet, and nothing must delay that
-            if not self._can_vote:
-                self._can_vote = True
-                self._decoder.prepare(size, control.side)
             missing = control.find_missing()
             checks = checks + 1 if missing == wanted else 0
             wanted = missing
@@ -91,12 +86,11 @@ class AdaptiveEncoder:
         self._encoder.close()
 
     def _begin(self, size: tuple[int, int]) -> None:
-        """Compile the graphs of the first mask of frames of a size: one encoder and the decoder of a click."""
+        """Compile the graphs for frames of a size at the first side."""
         known = self._encoder.speed.read() if self._size is None else self._control.ms_per_megapixel
         self._control = PictureSideControl(self._encoder.sides, min(size) / max(size), known)
         side = self._control.side
         self._report(f"compiling the graphs for {size[0]} x {size[1]} at {side} px")
         self._encoder.prepare(size, side)
-        self._decoder.prepare(size, side, LIVE[:1])
-        self._can_vote = False
+        self._decoder.prepare(size, side)
         self._size = size
