@@ -106,13 +106,13 @@ def open_sam(
 
 
 class SamEncoder:
-    """See `Encoder`. The graph of a new picture shape is compiled on first use; the last few are kept.
+    """See `Encoder`. The graph of a new picture shape is compiled on first use; the last few are kept, 60 MB each.
 
     sides: picture sides between which a caller may choose, the largest being the usual one.
     speed: encode times of this engine on this machine.
     """
 
-    KEPT = 6
+    KEPT = 12
 
     def __init__(
         self, info: EngineInfo, runtime: EngineRuntime, table: PromptTable, sides: Sequence[int], speed: SpeedRecord
