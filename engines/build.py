@@ -112,7 +112,7 @@ def _build_int8(
     runtime = OpenVinoRuntime(store, settings, unjudged=True)
     root, name, key = runtime.int8_verdict()
     file = cache.file_path(root, name, key, ".json")
-    int8 = open_pair(runtime, store, settings, frame_size)
+    int8 = open_pair(runtime, store, settings, None)
     figures = None if force else cache.read_verdict(root, name, key)
     if figures is None:
         file.unlink(missing_ok=True)
@@ -215,8 +215,9 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
 def opened_engine(
     settings: EngineSettings, weights: Path, frame_size: tuple[int, int], report: Report
 ) -> Iterator[tuple[Encoder, Decoder]]:
-    """Open an engine and close it on exit."""
-    encoder, decoder = load(settings, weights, frame_size=frame_size, report=report)
+    """Open an engine and close it on exit; only graphs that take long to build are made ready before their first use."""
+    size = frame_size if settings.backend == "tensorrt" else None
+    encoder, decoder = load(settings, weights, frame_size=size, report=report)
     try:
         yield encoder, decoder
     finally:

@@ -111,3 +111,20 @@ for encoding in ("packbits+zstd", "coco_rle", "png"):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["packbits+zstd True", "coco_rle True"]
     assert "png WireError a mask as PNG needs OpenCV" in done.stdout
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("3", "3")])
+def test_numpy_is_loaded_with_one_thread_unless_the_user_chose(chosen, expected, monkeypatch):
+    code = """
+import os, sys
+from realtime.infra.entry_point import run_command
+def load():
+    print(os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
+    return lambda: 0
+run_command(load)
+"""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", chosen)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == [expected, "False"], done.stderr
