@@ -215,7 +215,7 @@ def list_engines(cache_dir: Path | None = None) -> list[dict[str, Any]]:
 def opened_engine(
     settings: EngineSettings, weights: Path, frame_size: tuple[int, int], report: Report
 ) -> Iterator[tuple[Encoder, Decoder]]:
-    """Open an engine and close it on exit; only graphs that take long to build are made ready before their first use."""
+    """Open an engine and close it on exit; graphs that take long to build are made ready before."""
     size = frame_size if settings.backend == "tensorrt" else None
     encoder, decoder = load(settings, weights, frame_size=size, report=report)
     try:

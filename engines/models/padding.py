@@ -4,7 +4,7 @@ A 16:9 frame fills 36 of the 64 rows of tokens, less where it is encoded smaller
 is most of the work. Simply leaving it out puts zeros where the network's convolutions and windows saw the padding's own
 activations, which are far from zero: the embedding is off by 25 %. But those hardly depend on the picture, nor on the
 place along its edge. So the means along the edge of the rows and columns that neighbouring layers look at were measured
-once, from synthetic pictures in the full square (`engines.models.measure_padding`), and are put there for every frame.
+once, from synthetic pictures in the full square (`benchmarks.measure_padding`), and are put there for every frame.
 With a ring of two tokens of real padding between the picture and the constants the embedding is off by 4 %.
 """
 

@@ -15,12 +15,12 @@ from engines.letterbox import Letterbox
 
 torch = pytest.importorskip("torch")
 
+from benchmarks.measure_padding import natural_noise  # noqa: E402
 from engines import weights  # noqa: E402
 from engines.backends.torch_graph import TorchGraph  # noqa: E402
 from engines.graphs import ABSENT, SURROUND, DecoderGraph, EncoderGraph, block_edges  # noqa: E402
 from engines.models.decoder_graph import pool_blocks, position_grid, write_preparation  # noqa: E402
 from engines.models.graph_builder import GraphBuilder  # noqa: E402
-from engines.models.measure_padding import natural_noise  # noqa: E402
 from engines.models.onnx_graphs import build_graph, prompt_table  # noqa: E402
 from engines.models.padding import padding_profiles  # noqa: E402
 from engines.models.sam_vit_graph import SHAPES, SamVitGraph, VitShape  # noqa: E402

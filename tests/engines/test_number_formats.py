@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.measure_padding import natural_noise
 from engines import EngineUnavailable, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import ABSENT, DecoderGraph, EncoderGraph, LetterboxGraph
 from engines.letterbox import Letterbox
 from engines.letterbox_graph import letterbox_graph
-from engines.models.measure_padding import natural_noise
 from engines.models.ranges import measure_ranges
 from engines.number_formats import find_quantisable_layers, retype_graph
 

@@ -1,4 +1,4 @@
-"""Measures the padding's activations, for `engines.models.padding`: python -m engines.models.measure_padding WEIGHTS.
+"""Measures the padding's activations, for `engines.models.padding`: python -m benchmarks.measure_padding WEIGHTS.
 
 Synthetic pictures of every height and width in tokens are encoded in the full square with OpenVINO, which takes about
 a quarter of an hour, and what is found beyond the picture is written to the file that comes with the program. To be run
