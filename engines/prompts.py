@@ -1,6 +1,6 @@
 """Encodes prompts as tokens in float32 numpy, because bfloat16 would shift positions by pixels.
 
-Equal to `engines.models.prompt.PromptEncoder.points`, with batches padded to fixed shapes.
+Equal to `tests.engines.networks.prompt.PromptEncoder.points`, with batches padded to fixed shapes.
 """
 
 from __future__ import annotations

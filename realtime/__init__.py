@@ -38,4 +38,11 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use: every module of this package runs this file, and most need no sockets."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    try:
+        return getattr(import_module(_MODULES[name]), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"realtime.{name} needs {error.name}, which is not installed; it is in the extra run: "
+            "pip install -e '.[run]' in gazecast's folder",
+            name=error.name,
+        ) from error

@@ -156,9 +156,9 @@ class TimingNs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskResult:
-    """The mask of the object looked at, in the pixels of `frame`.
+    """The mask of the fixated object, in the pixels of `frame`.
 
-    mask: (H, W) bool, None exactly when `state` is lost. object: id, the same while the same object is looked at.
+    mask: (H, W) bool, None exactly when `state` is lost. object: id, the same while the same object is fixated.
     carried_ms: age of the decode. score: the decoder's predicted IoU, 0..1. confidence: of the choice of object, 0..1.
     captured_ns: when the frame was captured, on the publishing host's monotonic clock; 0 when unknown.
     """

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_house import PACKAGES
+
 ROOT = Path(__file__).resolve().parent.parent
+MODULE_REFERENCE = r"`((?:engines|realtime|calibration|benchmarks|tests|demos)(?:\.\w+)+(?<!\.bin))`"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -50,3 +53,27 @@ def test_the_architecture_names_files_that_are_there() -> None:
         found = [path for path in [ROOT / name, ROOT / "realtime" / name] if path.exists()]
         found += list((ROOT / "realtime").rglob(name)) + list((ROOT / "engines").rglob(name))
         assert found, f"{name} is not there"
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "benchmarks", "demos"])
+def test_docstrings_name_modules_and_names_that_are_there(folder: str) -> None:
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for name in re.findall(MODULE_REFERENCE, path.read_text(encoding="utf-8")):
+            assert is_defined(name.split(".")), f"{path.relative_to(ROOT)}: {name} is not there"
+
+
+def is_defined(parts: list[str]) -> bool:
+    """Whether a dotted name is a module, or a name in the text of the longest module that its first parts name."""
+    for length in range(len(parts), 0, -1):
+        module = ROOT.joinpath(*parts[:length])
+        file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+        if file.exists():
+            text = file.read_text(encoding="utf-8")
+            return all(re.search(rf"\b{part}\b", text) for part in parts[length:])
+    return False
+
+
+@pytest.mark.parametrize("name", ["realtime.no_such_module", "engines.graphs.NoSuchClass"])
+def test_a_name_that_is_gone_is_found(name: str) -> None:
+    assert re.findall(MODULE_REFERENCE, f"see `{name}`.") == [name]
+    assert not is_defined(name.split("."))

@@ -1,4 +1,4 @@
-"""The figures of `streaming` and `keeping_up`, drawn from their JSON. matplotlib's only home."""
+"""Draws the figures of `benchmarks.streaming` and `benchmarks.tracker_ablation` from their JSON."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class CommandProgram:
         self._messages: list[tuple[float, bytes]] = []
         self._over = threading.Event()
         self._read = 0
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
         self.bad: list[str] = []
         self.last_words = ""
 
@@ -71,7 +71,7 @@ class CommandProgram:
             publish = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
         line = self._command.format(source=f"pupil://127.0.0.1:{device.port}", publish=publish)
         self._child = subprocess.Popen(
-            shlex.split(line), stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+            shlex.split(line), stdout=subprocess.DEVNULL, stderr=self._stderr, start_new_session=True
         )
         self._listener = threading.Thread(target=self._listen, args=(publish,), daemon=True)
         self._listener.start()
@@ -109,9 +109,9 @@ class CommandProgram:
                 os.killpg(self._child.pid, signal.SIGKILL)
                 self._child.wait()
                 self.bad.append(f"it did not stop within {STOP_S:.0f} s of an interrupt")
-        self._said.seek(0)
-        self.last_words = b"\n".join(self._said.read().splitlines()[-5:]).decode(errors="replace")
-        self._said.close()
+        self._stderr.seek(0)
+        self.last_words = b"\n".join(self._stderr.read().splitlines()[-5:]).decode(errors="replace")
+        self._stderr.close()
         found = [self._arrival(*message) for message in self._messages]
         return [arrival for arrival in found if arrival is not None]
 

@@ -126,7 +126,7 @@ class ClickMethod:
         self._decoder, self._way, self._truths = decoder, way, truths
         self._motion = FlowHistory()
         self._keyframe: Keyframe | None = None
-        self._look: GazeSample | None = None
+        self._newest_gaze: GazeSample | None = None
         self._count = -1
 
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
@@ -134,13 +134,13 @@ class ClickMethod:
         self._count += 1
         self._motion.push(frame)
         self._keyframe = keyframe or self._keyframe
-        self._look = next((sample for sample in reversed(samples) if sample.confidence > 0), self._look)
-        if self._keyframe is None or self._look is None:
+        self._newest_gaze = next((sample for sample in reversed(samples) if sample.confidence > 0), self._newest_gaze)
+        if self._keyframe is None or self._newest_gaze is None:
             return None
         chain = self._motion.chain(self._keyframe.index)
         if chain is None:
             return None
-        point = np.array([self._look.to_px(frame.size)], np.float32)
+        point = np.array([self._newest_gaze.to_px(frame.size)], np.float32)
         then = point if self._way == "old" else chain.to_then(point)
         found = self._decoder.decode(self._keyframe.embedding, [Prompt.click(*map(float, then[0]))])[0]
         if self._way == "old":
@@ -152,7 +152,7 @@ class ClickMethod:
             ]
             truth = self._truths[self._count]
             mask = max(masks, key=lambda m: iou(m, truth)) if self._way == "best" else masks[found.best_index]
-        return StepResult(mask, self._look.timestamp, None, True)
+        return StepResult(mask, self._newest_gaze.timestamp, None, True)
 
 
 @dataclass(slots=True)

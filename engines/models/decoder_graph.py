@@ -1,7 +1,7 @@
 """Writes SAM's mask decoder as ONNX graphs with half the arithmetic; equal to the plain one except for rounding.
 
-Differences from `engines.models.mask_decoder`, for M image tokens (4096 when a picture fills the square), N about 7
-tokens, 8 heads of 16:
+Differences from `tests.engines.networks.mask_decoder`, for M image tokens (4096 when a picture fills the square), N
+about 7 tokens, 8 heads of 16:
 - all that depends only on the image (layer 0's keys and values for the tokens, its queries from the image) is
   computed once per image by `write_preparation`;
 - elsewhere no projection is applied to all M tokens. A head's scores q (W x) are (q W) x, and a sum of projected values
@@ -90,10 +90,11 @@ def write_preparation(b: GraphBuilder, arrays: Arrays, keys: str, rows: int, col
     ]
     weights = np.concatenate([arrays[f"{part}.weight"] for part in parts])
     biases = np.concatenate([arrays[f"{part}.bias"] for part in parts])
-    # The position is added to the first two projections' inputs, not the third's; added after, it is a constant.
+    # The position is added to the inputs of the first two projections, of WIDTH / 2 rows each, not to the third's;
+    # added after, it is a constant.
     place = pool_blocks(position_grid(arrays), rows, columns).reshape(-1, WIDTH)
     constant = np.repeat(biases[:, None], len(place), 1)
-    constant[: 2 * WIDTH // 2] += weights[: 2 * WIDTH // 2] @ place.T
+    constant[:WIDTH] += weights[:WIDTH] @ place.T
     keys = b.add("Add", keys, b.constant(arrays["prompt_encoder.no_mask_embed.weight"], "prompt_encoder.no_mask"))
     x = b.add("MatMul", b.constant(weights, "preparation.weight"), b.transpose(keys, 1, 0))
     x = b.reshape(b.add("Add", x, b.constant(constant, "preparation.constant")), 3, HEADS, HEAD, len(place))
@@ -114,7 +115,6 @@ class MaskDecoderGraph:
         self._tokens = OUTPUTS + graph.points
         place = pool_blocks(position_grid(arrays), graph.rows, graph.columns).reshape(-1, WIDTH)
         self._place = builder.constant(place, "place")
-        self._place_t = place.T
         self._log_areas = builder.constant(log_block_areas(graph.rows, graph.columns), "log_areas")
 
     def write(self, keys: str, k: str, q: str, v: str, prompt: str, absent: str) -> tuple[str, str]:
@@ -157,14 +157,11 @@ class MaskDecoderGraph:
 
     # Parts
 
-    def _array(self, name: str) -> NDArray[np.float32]:
-        return self._arrays[name]
-
     def _linear(self, x: str, name: str) -> str:
-        return self._b.linear(x, name, self._array(f"{name}.weight"), self._array(f"{name}.bias"))
+        return self._b.linear(x, name, self._arrays[f"{name}.weight"], self._arrays[f"{name}.bias"])
 
     def _norm(self, x: str, name: str, eps: float) -> str:
-        return self._b.layer_norm(x, name, self._array(f"{name}.weight"), self._array(f"{name}.bias"), eps)
+        return self._b.layer_norm(x, name, self._arrays[f"{name}.weight"], self._arrays[f"{name}.bias"], eps)
 
     def _heads(self, x: str, *, scale: bool = False) -> str:
         """Split (B, N, inner) into (B, heads, N, inner / heads), divided by the root of `HEAD` on request."""
@@ -178,7 +175,7 @@ class MaskDecoderGraph:
     def _prompt_tokens(self, prompt: str, absent: str) -> tuple[str, str]:
         """Prepend the output tokens; they are never absent."""
         self._b.enter("decoder/tokens")
-        outputs = np.concatenate([self._array(f"mask_decoder.{name}.weight") for name in ("iou_token", "mask_tokens")])
+        outputs = np.concatenate([self._arrays[f"mask_decoder.{name}.weight"] for name in ("iou_token", "mask_tokens")])
         outputs = np.repeat(outputs[None], self._batch, 0)
         tokens = self._b.concat(1, self._b.constant(outputs, "mask_decoder.output_tokens"), prompt)
         return tokens, self._b.pad(absent, (0, OUTPUTS, 0, 0))
@@ -208,7 +205,7 @@ class MaskDecoderGraph:
         queries = self._after_image(layer, queries, seen)
         name = f"{layer}.cross_attn_image_to_token"
         heads = self._heads(self._linear(b.add("Add", queries, tokens), f"{name}.k_proj"), scale=True)
-        bias = self._array(f"{name}.q_proj.bias").reshape(HEADS, HEAD, 1)
+        bias = self._arrays[f"{name}.q_proj.bias"].reshape(HEADS, HEAD, 1)
         offset = b.add("MatMul", heads, b.constant(bias, f"{name}.q_proj.bias_column"))
         offset = b.add("Add", offset, b.reshape(absent, self._batch, 1, self._tokens, 1))
         scores = self._absorbed_scores(f"{name}.q_proj", heads, placed)
@@ -218,7 +215,7 @@ class MaskDecoderGraph:
     def _absorbed_scores(self, name: str, heads: str, placed: str) -> str:
         """Score heads (B, 8, N, 16) against projected tokens without projecting them: (B, 8, N, M)."""
         b = self._b
-        weight = b.constant(self._array(f"{name}.weight").reshape(HEADS, HEAD, WIDTH), f"{name}.weight_heads")
+        weight = b.constant(self._arrays[f"{name}.weight"].reshape(HEADS, HEAD, WIDTH), f"{name}.weight_heads")
         x = b.reshape(b.add("MatMul", heads, weight), self._batch, HEADS * self._tokens, WIDTH)
         x = b.add("MatMul", x, b.transpose(placed, 0, 2, 1))
         return b.reshape(x, self._batch, HEADS, self._tokens, self._count)
@@ -230,20 +227,20 @@ class MaskDecoderGraph:
         scores = b.add("Add", self._absorbed_scores(f"{name}.k_proj", heads, placed), self._log_areas)
         shares = b.reshape(b.add("Softmax", scores, axis=-1), self._batch, HEADS * self._tokens, self._count)
         seen = b.reshape(b.add("MatMul", shares, keys), self._batch, HEADS, self._tokens, WIDTH)
-        values = self._array(f"{name}.v_proj.weight").reshape(HEADS, HEAD, WIDTH).transpose(0, 2, 1)
+        values = self._arrays[f"{name}.v_proj.weight"].reshape(HEADS, HEAD, WIDTH).transpose(0, 2, 1)
         seen = self._join(b.add("MatMul", seen, b.constant(values, f"{name}.v_proj.weight_heads")))
-        bias = b.constant(self._array(f"{name}.v_proj.bias"), f"{name}.v_proj.bias")
+        bias = b.constant(self._arrays[f"{name}.v_proj.bias"], f"{name}.v_proj.bias")
         return self._linear(b.add("Add", seen, bias), f"{name}.out_proj")
 
     def _spread(self, name: str, scores: str, queries: str) -> str:
         """Apply scores (B, heads, N, M) from image tokens to prompt tokens; returns the updates (B, M, 256)."""
         b = self._b
         values = self._heads(self._linear(queries, f"{name}.v_proj"))
-        out = self._array(f"{name}.out_proj.weight").reshape(WIDTH, HEADS, HEAD).transpose(1, 2, 0)
+        out = self._arrays[f"{name}.out_proj.weight"].reshape(WIDTH, HEADS, HEAD).transpose(1, 2, 0)
         shares = b.reshape(b.add("Softmax", scores, axis=2), self._batch, HEADS * self._tokens, self._count)
         values = b.add("MatMul", values, b.constant(out, f"{name}.out_proj.weight_heads"))
         values = b.reshape(values, self._batch, HEADS * self._tokens, WIDTH)
-        bias = b.constant(self._array(f"{name}.out_proj.bias"), f"{name}.out_proj.bias")
+        bias = b.constant(self._arrays[f"{name}.out_proj.bias"], f"{name}.out_proj.bias")
         return b.add("Add", b.add("MatMul", b.transpose(shares, 0, 2, 1), values), bias)
 
     def _rest(self, queries: str, keys: str, tokens: str, absent: str) -> tuple[str, str]:
@@ -289,7 +286,7 @@ class MaskDecoderGraph:
 
     def _up(self, x: str, name: str) -> str:
         """Apply a transposed convolution of stride 2 as a product: one row for each of four output pixels."""
-        weight, bias = self._array(f"{name}.weight"), self._array(f"{name}.bias")
+        weight, bias = self._arrays[f"{name}.weight"], self._arrays[f"{name}.bias"]
         # (in, out, 2, 2) to (2 * 2 * out, in)
         return self._b.linear(x, name, weight.transpose(2, 3, 1, 0).reshape(-1, len(weight)), np.tile(bias, 4))
 
@@ -298,11 +295,10 @@ class MaskDecoderGraph:
         b, name = self._b, "prompt_encoder.mask_downscaling"
         x = logits
         for part in (0, 3):
-            x = b.convolution(
-                x, f"{name}.{part}", self._array(f"{name}.{part}.weight"), self._array(f"{name}.{part}.bias"), stride=2
-            )
+            weight, bias = (self._arrays[f"{name}.{part}.{kind}"] for kind in ("weight", "bias"))
+            x = b.convolution(x, f"{name}.{part}", weight, bias, stride=2)
             x = b.add("Gelu", self._norm(b.transpose(x, 0, 2, 3, 1), f"{name}.{part + 1}", 1e-6))
             x = b.transpose(x, 0, 3, 1, 2)
-        x = b.convolution(x, f"{name}.6", self._array(f"{name}.6.weight"), self._array(f"{name}.6.bias"))
+        x = b.convolution(x, f"{name}.6", self._arrays[f"{name}.6.weight"], self._arrays[f"{name}.6.bias"])
         x = write_pooling(b, b.transpose(x, 0, 2, 3, 1), self._batch, self._rows, self._columns)
         return b.reshape(x, self._batch, self._count, WIDTH)

@@ -3,7 +3,7 @@
 A 16:9 frame fills 36 of the 64 rows of tokens, less where it is encoded smaller; the rest is padding, and encoding it
 is most of the work. Simply leaving it out puts zeros where the network's convolutions and windows saw the padding's own
 activations, which are far from zero: the embedding is off by 25 %. But those hardly depend on the picture, nor on the
-place along its edge. So the means along the edge of the rows and columns that neighbouring layers look at were measured
+place along its edge. So the means along the edge of the rows and columns that neighbouring layers read were measured
 once, from synthetic pictures in the full square (`benchmarks.measure_padding`), and are put there for every frame.
 With a ring of two tokens of real padding between the picture and the constants the embedding is off by 4 %.
 """
@@ -73,7 +73,7 @@ class PaddingProfiles:
 
     @cached_property
     def weights(self) -> tuple[str, ...]:
-        """Return the hashes of the weights for which the profiles hold, see `engines.graphs.weights_hash`."""
+        """Return the hashes of the weights for which the profiles hold, see `engines.cache.hash_files`."""
         return tuple(str(value) for value in self._arrays["weights"])
 
     def edges(self, rows: int, columns: int) -> EdgeProfiles:

@@ -1,6 +1,7 @@
 """Writes MobileSAM's image encoder TinyViT as an ONNX graph for a picture of one size.
 
-The same network as `engines.models.tiny_vit`, with the padding's activations as constants (`engines.models.padding`).
+The same network as `tests.engines.networks.tiny_vit`, with the padding's activations as constants (see
+`engines.models.padding`).
 Between convolutions tokens travel as a flat list, (1, H * W, C). In four dimensions OpenVINO moves the transposes round
 each convolution past the neighbouring additions, where they cost real copies: a fifth of the encoder's time.
 """

@@ -80,7 +80,7 @@ def _read_checkpoint(file: Path) -> Arrays:
 
 
 def fold_tiny_vit(state: Arrays) -> Arrays:
-    """Convert MobileSAM's training-time names and batch norms to those of `engines.models.tiny_vit`.
+    """Convert MobileSAM's training-time names and batch norms to those of `tests.engines.networks.tiny_vit`.
 
     Batch normalisation y = (x - mean) / sqrt(var + eps) * w + b follows each convolution and becomes part of it.
     """

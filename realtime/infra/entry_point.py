@@ -18,8 +18,8 @@ RUN_LIBRARIES = {
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Variables that numpy's libraries read when they are loaded.
 
-The cores belong to the encoder and the tracker: beside an encoder, products on several threads took 93 to 130 ms now and
-then instead of one or two.
+The cores belong to the encoder and the tracker: beside an encoder, products on several threads took 93 to 130 ms now
+and then instead of one or two.
 """
 
 

@@ -44,7 +44,7 @@ class EncodeWorker:
         return self._context.keyframes.get(0)
 
     def observe_frame(self, frame: Frame, speed: float | None) -> None:
-        """Tell an adaptive encoder a frame's time and motion; on the track thread."""
+        """Pass an adaptive encoder a frame's time and motion; on the track thread."""
         if isinstance(self._encoder, AdaptiveEncoder):
             self._encoder.observe_frame(frame, speed)
 

@@ -50,10 +50,10 @@ class PipelineObserver:
     def on_message(self, topic: str, payload: bytes) -> None:
         """Receive every published message, packed, without its topic and NUL; on any thread."""
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Receive the newest frame with its mask, at the rate that the overlay thread reaches; on that thread."""
 
-    def on_command(self, command: UserCommand, shown: FrameResult) -> None:
+    def on_command(self, command: UserCommand, result: FrameResult) -> None:
         """Receive a command that is not the tracker's, with the newest result; on the track thread."""
 
     def on_health(self, health: HealthMessage) -> None:

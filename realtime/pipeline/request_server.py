@@ -75,9 +75,9 @@ class RequestServer(PipelineObserver):
         """Store the newest keyframe."""
         self._handler.keyframe = keyframe
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Store the newest result."""
-        self._handler.update(shown)
+        self._handler.update(result)
 
     def on_message(self, topic: str, payload: bytes) -> None:
         """Add masks to the history."""

@@ -28,7 +28,7 @@ class PictureSideControl:
     """Holds the side for the next keyframe. Called from one thread at a time.
 
     ms_per_megapixel: the encoder's time by the area of the picture as it sees it, None until it is known. Work grows
-    with the area (within 4 % from 256 to 512 px), so that one number, kept up to date, tells the time of all sides.
+    with the area (within 4 % from 256 to 512 px), so that one number, kept up to date, gives the time of all sides.
     """
 
     def __init__(self, sides: Iterable[int], aspect: float, ms_per_megapixel: float | None = None) -> None:

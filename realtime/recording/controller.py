@@ -117,7 +117,7 @@ class RecordingController(PipelineObserver):
         if (recorder := self._recorder) is not None:
             recorder.update_info(engine=dict(health.engine))
 
-    def on_command(self, command: UserCommand, shown: FrameResult) -> None:
+    def on_command(self, command: UserCommand, result: FrameResult) -> None:
         """Start or stop on a user's command, on another thread, because ending a file waits for the disk."""
         if command.verb == "record":
             self._is_wanted = command.on

@@ -63,7 +63,7 @@ class TimelineMoment:
 class Timeline:
     """An index of a recording. One thread may `read` while others query; one call of `read_moment` at a time.
 
-    objects: in the order in which they were first looked at, without labels.
+    objects: in the order in which they were first fixated, without labels.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Detects the visits of a recording: the periods in which one object was looked at. Pure.
+"""Detects the visits of a recording: the periods in which one object was fixated. Pure.
 
 A visit is a run of masks of one object. It ends where the gaze moves to another object, where the object is lost, where
 no mask was published for `MAX_GAP_S`, and where the source was restarted.
@@ -82,13 +82,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class VisitedObject:
-    """Sums up all visits to an object. first_ns, last_ns: wall clock; seconds: of all visits together."""
+    """Sums up all visits to an object. seconds: of all visits together."""
 
     object: int
     label: str
     keep: bool
-    first_ns: int
-    last_ns: int
     seconds: float
     visits: int
     masks: int
@@ -102,11 +100,10 @@ def group_by_object(visits: Iterable[Visit]) -> list[VisitedObject]:
         by_object.setdefault(visit.object, []).append(visit)
     return [
         VisitedObject(
-            number, of_one[0].label, of_one[0].keep, of_one[0].start_ns, max(visit.end_ns for visit in of_one),
-            sum(visit.duration_s for visit in of_one), len(of_one), sum(visit.masks for visit in of_one),
-            max((visit.best for visit in of_one), key=_rank),
+            number, found[0].label, found[0].keep, sum(visit.duration_s for visit in found), len(found),
+            sum(visit.masks for visit in found), max((visit.best for visit in found), key=_rank),
         )
-        for number, of_one in by_object.items()
+        for number, found in by_object.items()
     ]  # fmt: skip
 
 

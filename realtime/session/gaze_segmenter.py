@@ -1,10 +1,12 @@
-"""Runs engine and tracker in a program's own loop: frames and gaze in, the mask of the object looked at out."""
+"""Runs engine and tracker in a program's own loop: frames and gaze in, the mask of the fixated object out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from numbers import Real
 from time import perf_counter_ns
 from typing import Any
 
@@ -19,10 +21,12 @@ from realtime.types import Frame, GazeSample, MaskResult
 
 FIRST_INTERVAL_NS = 33_000_000
 """Gaze samples of the first frame are spread over this time."""
+MAX_TIME_S = 2**63 / 1e9
+"""What 64 bits of nanoseconds hold, 292 years; Unix times in other units than seconds are beyond."""
 
 
 class GazeSegmenter:
-    """Segments the object looked at in every frame of a program's own loop. One thread; no sockets.
+    """Segments the fixated object in every frame of a program's own loop. One thread; no sockets.
 
     Time is that of the frames: a video gives the same masks at any playback speed (without `background`).
     """
@@ -47,16 +51,19 @@ class GazeSegmenter:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encode") if background else None
         self._encoding: Future[Keyframe] | None = None
         self._previous: Frame | None = None
+        self._is_closed = False
 
     def step(self, image: Any, time_s: float, gaze: ArrayLike | None = ()) -> MaskResult | None:
-        """Process the next frame; return its mask, or None while nothing has been looked at yet.
+        """Process the next frame; return its mask, or None until an object has been fixated.
 
         image: (H, W, 3) uint8, blue-green-red as OpenCV reads it; all of one size.
         time_s: when it was captured, seconds on any clock, above that of the frame before.
         gaze: (x, y) or (x, y, confidence) in pixels of this image, or several of them, oldest first, taken evenly
             since the frame before; none when the tracker has none. confidence is 0..1; below 0.6 counts as a blink.
-        Raises `InputError` for a wrong type, shape, order or number.
+        Raises `InputError` for a wrong type, shape, order or number, and after `close`.
         """
+        if self._is_closed:
+            raise InputError("this GazeSegmenter is closed; open another")
         frame = self._make_frame(image, time_s)
         samples = self._make_samples(gaze, frame)
         keyframe = self._poll_keyframe()
@@ -89,6 +96,7 @@ class GazeSegmenter:
 
     def close(self) -> None:
         """Free the engine, after an encode that is running. Closing twice is allowed."""
+        self._is_closed = True
         if self._worker is not None:
             self._worker.shutdown(cancel_futures=True)
         self._encoder.close()
@@ -102,7 +110,8 @@ class GazeSegmenter:
 
     def _start_encoding(self, frame: Frame) -> None:
         if self._worker is not None:
-            self._encoding = self._worker.submit(self._encode, frame)
+            # The caller may write the next frame into the same array while this one is encoded.
+            self._encoding = self._worker.submit(self._encode, replace(frame, image=frame.image.copy()))
             return
         self._encoding = Future()
         self._encoding.set_result(self._encode(frame))
@@ -128,8 +137,10 @@ class GazeSegmenter:
             )
         if not image.size:
             raise InputError(f"image must have at least one pixel, got shape {image.shape}")
-        if isinstance(time_s, bool) or not isinstance(time_s, int | float | np.number) or not math.isfinite(time_s):
+        if isinstance(time_s, bool) or not isinstance(time_s, Real) or not math.isfinite(time_s):
             raise InputError(f"time_s must be a finite number of seconds, got {time_s!r}")
+        if abs(time_s) > MAX_TIME_S:
+            raise InputError(f"time_s must be in seconds and below {MAX_TIME_S:.2g}, got {time_s!r}")
         before, at_ns = self._previous, round(float(time_s) * 1e9)
         if before is not None and at_ns <= before.captured_ns:
             raise InputError(

@@ -35,14 +35,14 @@ class CalibrationCheck(PipelineObserver):
         """End the run for this reason."""
         self.rejection = reason
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Check the frame's size and learn from its mask."""
         try:
-            self.check_size(shown.frame.size)
+            self.check_size(result.frame.size)
         except CalibrationError as error:
             self.rejection = str(error)
-        if self._gaze is not None and shown.result is not None:
-            self._gaze.learn_from_mask(shown.result, now_ns())
+        if self._gaze is not None and result.result is not None:
+            self._gaze.learn_from_mask(result.result, now_ns())
 
 
 class NewestResult(PipelineObserver):
@@ -53,9 +53,9 @@ class NewestResult(PipelineObserver):
     def __init__(self) -> None:
         self.slot: Latest[FrameResult] = Latest()
 
-    def on_mask(self, shown: FrameResult) -> None:
+    def on_mask(self, result: FrameResult) -> None:
         """Store a result."""
-        self.slot.put(shown)
+        self.slot.put(result)
 
 
 class ViewObserver(PipelineObserver):

@@ -41,7 +41,7 @@ class KeyframeSelector:
         self._thumbs.clear()
 
     def should_encode(self, index: int, grey: NDArray[np.uint8], keyframe_index: int | None) -> bool:
-        """Tell whether frame `index` differs from the frame that was encoded last.
+        """Return whether frame `index` differs from the frame that was encoded last.
 
         grey: (h, w) of the frame, on any grid, the same for all. keyframe_index: None while there is no keyframe.
         """

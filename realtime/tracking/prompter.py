@@ -152,7 +152,7 @@ class MaskPrompter:
     def _locate_prompt(
         self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain
     ) -> tuple[GazeSample, tuple[float, float]]:
-        """Find the object looked at in the keyframe: the sample, and the point in px.
+        """Find the fixated object in the keyframe: the sample, and the point in px.
 
         A fixation that began before the keyframe gives the point itself, better than optical flow, because the eyes
         follow the object. Only a later fixation is carried back by motion.

@@ -36,7 +36,7 @@ class TrackerSettings:
 class TrackerOutput:
     """The tracker's output for one frame.
 
-    result: to be published; None while nothing has been looked at.
+    result: to be published; None until an object has been fixated.
     should_encode: whether this frame is worth encoding when the encoder is free.
     speed: motion of the fastest part of the picture, in shares of its longest side per frame; None if unknown.
     gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind `result`; 0 without one.

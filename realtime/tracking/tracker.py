@@ -1,4 +1,4 @@
-"""Tracks the object looked at: frames, gaze samples and keyframes in, its mask in the newest frame out.
+"""Tracks the fixated object: frames, gaze samples and keyframes in, its mask in the newest frame out.
 
     1. `motion`: optical flow from the frame before; remembered points and masks move along with the picture
     2. `gaze`: every sample passes the filter, which estimates the eye movement and its point in this frame
@@ -39,7 +39,7 @@ __all__ = ["Tracker", "TrackerOutput", "TrackerSettings"]
 
 
 class Tracker:
-    """Tracks the object looked at from frame to frame. One thread."""
+    """Tracks the fixated object from frame to frame. One thread."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Tracker:
     # -- 1. motion and keyframes --------------------------------------------------------------------------------------
 
     def _has_restarted(self, frame: Frame) -> bool:
-        """Tell whether the device counts from the start again or sends another size, so that memory is useless."""
+        """Return whether the device counts from the start again or sends another size, so that memory is useless."""
         return self._frame is not None and (frame.index <= self._frame.index or frame.size != self._frame.size)
 
     def _restart(self) -> None:
@@ -193,7 +193,7 @@ class Tracker:
             self._keyframe = keyframe
 
     def _should_encode(self, frame: Frame) -> bool:
-        """Tell whether the picture has changed, or the keyframe is so old that soon no chain will reach it."""
+        """Return whether the picture has changed, or the keyframe is so old that soon no chain will reach it."""
         newest = self._keyframe.index if self._keyframe is not None else None
         changed = self._selector.should_encode(frame.index, self._motion.grey, newest)
         return changed or newest is None or frame.index - newest > self._settings.motion.ring // 2

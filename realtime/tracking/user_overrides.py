@@ -38,7 +38,7 @@ class UserOverrides:
     cleared_ns: int | None = None
 
     def is_cleared(self, onset_ns: int) -> bool:
-        """Tell whether a fixation that began at `onset_ns` had begun when the user cleared the result."""
+        """Return whether a fixation that began at `onset_ns` had begun when the user cleared the result."""
         return self.cleared_ns is not None and onset_ns <= self.cleared_ns
 
 

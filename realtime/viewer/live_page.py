@@ -94,10 +94,10 @@ class LivePage(PipelineObserver, PageHost):
         self._server.broadcast(self._health)
         self.recording.send_changes()
 
-    def on_command(self, command: UserCommand, shown: FrameResult) -> None:
+    def on_command(self, command: UserCommand, result: FrameResult) -> None:
         """Write a snapshot of the frame if the command asks for one."""
         if command.verb == "snapshot":
-            self._snapshots.on_mask(shown)
+            self._snapshots.on_mask(result)
 
     def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
         """Return the thumbnail of an object of the recording."""

@@ -193,12 +193,12 @@ def test_it_can_be_left_at_any_step(blocks):
     steps.close()
     assert len(asked) == 1
 
-    def gives_up(step):
+    def interrupt(step):
         if step.done == 16:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_to_end(generate_image_masks(encoder, decoder, blocks, FEW), gives_up)
+        run_to_end(generate_image_masks(encoder, decoder, blocks, FEW), interrupt)
     assert len(asked) == 3
 
 

@@ -1,1 +1,1 @@
-"""Decides which object is looked at, for how long, and whether it is the same one. Pure; time is an argument."""
+"""Decides which object is fixated, for how long, and whether it is the same one. Pure; time is an argument."""

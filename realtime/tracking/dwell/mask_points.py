@@ -125,7 +125,7 @@ def compute_iou(one: Mask, other: Mask) -> float:
 
 
 def is_near(mask: Mask, frame_size: tuple[int, int], point_px: tuple[float, float], radius_px: float) -> bool:
-    """Tell whether any pixel of a mask of the newest frame lies within `radius_px` of a point."""
+    """Return whether any pixel of a mask of the newest frame lies within `radius_px` of a point."""
     scale_x, scale_y = _scale(mask, frame_size)
     x, y = (point_px[0] + 0.5) / scale_x - 0.5, (point_px[1] + 0.5) / scale_y - 0.5
     reach_x, reach_y = max(radius_px / scale_x, HALF_DIAGONAL), max(radius_px / scale_y, HALF_DIAGONAL)

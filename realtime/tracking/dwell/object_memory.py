@@ -16,7 +16,7 @@ class TrackedObject:
     """An object that is or was shown.
 
     is_level_fixed: the user chose its level; it does not step by itself. is_external: reported by another program and
-    not looked at yet.
+    not fixated yet.
     """
 
     id: int

@@ -166,12 +166,12 @@ class DwellStateMachine:
         return compute_iou(observed.decoded, observed.carried) >= self._settings.same_iou
 
     def _has_stayed(self, gaze: GazeEstimate) -> bool:
-        """Tell whether the gaze has stayed on the object since its last fixation, within the error radius."""
+        """Return whether the gaze has stayed on the object since its last fixation, within the error radius."""
         return gaze.onset_ns == self._onset_ns or math.dist(gaze.point_px, self._at_px) <= gaze.radius_px
 
     @staticmethod
     def _is_clear(observed: DwellInput, gaze: GazeEstimate) -> bool:
-        """Tell whether the gaze is certainly off the shown mask."""
+        """Return whether the gaze is certainly off the shown mask."""
         return observed.carried is None or not is_near(
             observed.carried, observed.frame_size, gaze.point_px, gaze.radius_px
         )

@@ -33,7 +33,7 @@ class SaccadeDetector:
         self.pending: list[FixationPoint] = []
 
     def is_near(self, segment: FixationSegment, point: FixationPoint) -> bool:
-        """Tell whether a point can be reached without a saccade."""
+        """Return whether a point can be reached without a saccade."""
         limits, dt_s = self._settings, (point.t_ns - segment.newest.t_ns) * 1e-9
         by_noise = limits.noise_factor * self.noise.deviation_deg
         by_speed = limits.saccade_deg_per_s * min(dt_s, limits.velocity_window_s)
@@ -64,7 +64,7 @@ class SaccadeDetector:
         return []
 
     def has_returned(self, segment: FixationSegment, landed: list[FixationPoint]) -> bool:
-        """Tell whether the eyes returned at once to the fixation that they left."""
+        """Return whether the eyes returned at once to the fixation that they left."""
         if (landed[0].t_ns - segment.newest.t_ns) * 1e-9 > self._settings.merge_s:
             return False
         centre = estimate_centre(segment.table())

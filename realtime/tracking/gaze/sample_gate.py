@@ -51,7 +51,7 @@ class SampleGate:
         return max(self._settings.blink_gap_s, GAP_INTERVALS * (self.interval_s or 0.0))
 
     def is_valid(self, sample: GazeSample, x: float, y: float, frame_size: tuple[int, int]) -> bool:
-        """Tell whether a sample is valid, and count the reason if not."""
+        """Return whether a sample is valid, and count the reason if not."""
         reason = None
         if not (math.isfinite(x) and math.isfinite(y)):
             reason = "not_finite"

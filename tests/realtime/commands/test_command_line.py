@@ -13,7 +13,7 @@ import pytest
 from realtime.commands.examples import EXAMPLES
 from realtime.commands.main import build_parser
 from tests.realtime import scene
-from tests.realtime.recording import looked
+from tests.realtime.recording import object_recordings
 from tests.realtime.waiting import eventually
 
 COMMAND = [sys.executable, "-m", "realtime"]
@@ -164,7 +164,7 @@ FAKE = ("--engine", "fake", "--publish", "tcp://127.0.0.1:0")
     ids=lambda argv: " ".join(argv[:2]),
 )
 def test_open_opens_the_page_in_the_browser_once_it_is_served(browser, tmp_path, argv):
-    made = {"RECORDING": lambda: looked.record(tmp_path / "a.mcap", looked.run(600, 1)),
+    made = {"RECORDING": lambda: object_recordings.record(tmp_path / "a.mcap", object_recordings.run(600, 1)),
             "CLIP": lambda: scene.write_clip(tmp_path, 24)[0]}  # fmt: skip
     words = [str(made[word]()) if word in made else word for word in argv]
     process = subprocess.Popen(

@@ -8,7 +8,7 @@ import pytest
 from realtime.commands.main import main
 from realtime.commands.recordings import review
 from realtime.config.viewer import ViewSettings
-from tests.realtime.recording import looked
+from tests.realtime.recording import object_recordings
 from tests.realtime.waiting import eventually
 
 
@@ -21,7 +21,7 @@ class ProgressLines:
 
 
 def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
-    path = looked.record(tmp_path / "a.mcap", looked.run(20, 1), cut=True)
+    path = object_recordings.record(tmp_path / "a.mcap", object_recordings.run(20, 1), cut=True)
     progress, stop, before = ProgressLines(), threading.Event(), set(threading.enumerate())
     thread = threading.Thread(target=review, args=(ViewSettings(port=0), path, progress), kwargs={"stop": stop})
     thread.start()
@@ -39,7 +39,10 @@ def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
 
 
 def test_a_recording_that_cannot_be_reviewed_prints_one_line_of_error(tmp_path, capsys):
-    no_recording, bad_labels = tmp_path / "no.mcap", looked.record(tmp_path / "a.mcap", looked.run(5, 1))
+    no_recording, bad_labels = (
+        tmp_path / "no.mcap",
+        object_recordings.record(tmp_path / "a.mcap", object_recordings.run(5, 1)),
+    )
     no_recording.write_bytes(b"nothing")
     (tmp_path / "a.labels.json").write_text("{")
     for argv, message in (

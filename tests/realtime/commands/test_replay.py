@@ -25,7 +25,7 @@ from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
-from tests.realtime.recording import made
+from tests.realtime.recording import plain_recordings
 from tests.realtime.waiting import eventually
 
 QUICKLY = ("--engine", "fake", "--publish", "tcp://127.0.0.1:0")
@@ -241,7 +241,7 @@ engine.backend = "fake"
 engine.cache_dir = "/theirs"
 tracker.gaze.min_confidence = 0.25
 """
-    file = RecordingFile(path, replace(made.ABOUT, config=config))
+    file = RecordingFile(path, replace(plain_recordings.ABOUT, config=config))
     file.write_message("mask", 1, b"")
     file.close()
     found = read_recorded_config(RecordingReader(path))
@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_replayed_is_refused(tmp_path, capsys):
         assert code == 2
         assert message in text
     lonely = tmp_path / "lonely.mcap"
-    file = RecordingFile(lonely, made.ABOUT)
+    file = RecordingFile(lonely, plain_recordings.ABOUT)
     file.write_message("mask", 1, b"")
     file.close()
     with pytest.raises(RecordingError, match="holds no frames"):

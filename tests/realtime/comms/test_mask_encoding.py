@@ -52,7 +52,7 @@ def test_truncated_data_is_refused(encoding):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         ({"encoding": "jpeg"}, "'jpeg'"),
         ({"width": 0}, "0 x 5"),
@@ -62,9 +62,9 @@ def test_truncated_data_is_refused(encoding):
         ({"data": "text"}, "must be bytes, got 'text'"),
     ],
 )
-def test_wrong_fields_are_named(change, says):
+def test_wrong_fields_are_named(change, expected):
     fields = {**encode_mask(np.ones((5, 7), bool)), **change}
-    with pytest.raises(WireError, match=says.replace(".", r"\.")):
+    with pytest.raises(WireError, match=expected.replace(".", r"\.")):
         decode_mask(fields)
 
 

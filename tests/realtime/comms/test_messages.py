@@ -69,7 +69,7 @@ def test_the_other_messages_round_trip(topic, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         ({"v": 2}, "wire version 2"),
         ({"state": "asleep"}, "'asleep'"),
@@ -81,8 +81,8 @@ def test_the_other_messages_round_trip(topic, value):
         ({"stream": 3}, "stream must be a string"),
     ],
 )
-def test_wrong_fields_are_named(change, says):
-    with pytest.raises(WireError, match=says):
+def test_wrong_fields_are_named(change, expected):
+    with pytest.raises(WireError, match=expected):
         read_message("mask", pack({**ENVELOPE, **message().to_fields(), **change}))
 
 

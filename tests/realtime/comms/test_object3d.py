@@ -57,7 +57,7 @@ def test_the_fields_of_the_place_are_beside_the_others():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"method": "magic"}, "method must be one of depth, plane, size, ray, none, got 'magic'"),
         ({"method": "ray"}, "method ray with a centroid"),
@@ -75,8 +75,8 @@ def test_the_fields_of_the_place_are_beside_the_others():
         ({"robot": {"frame_id": "base"}}, "from_camera must be a map"),
     ],
 )
-def test_fields_outside_the_contract_are_refused(changes, says):
-    with pytest.raises(WireError, match=says):
+def test_fields_outside_the_contract_are_refused(changes, expected):
+    with pytest.raises(WireError, match=expected):
         read_message("object3d", pack({**HEAD, **WHOLE.to_fields(), **changes}))
 
 

@@ -66,7 +66,7 @@ def test_numpy_numbers_are_packed_and_other_objects_refused():
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "expected"),
     [
         ({"ask": "reboot"}, "ask is 'reboot'; known are status, hold"),
         ({"ask": "hold", "object": "cup"}, "object must be a whole number, got 'cup'"),
@@ -102,8 +102,8 @@ def test_numpy_numbers_are_packed_and_other_objects_refused():
         ({"ask": "everything", "least_stability": 7}, "least_stability must be a number of 0 to 1, got 7"),
     ],
 )
-def test_wrong_requests_are_refused_with_the_reason(fields, says):
-    with pytest.raises(WireError, match=says):
+def test_wrong_requests_are_refused_with_the_reason(fields, expected):
+    with pytest.raises(WireError, match=expected):
         read_request(pack_request(**fields))
 
 

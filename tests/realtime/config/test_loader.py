@@ -46,7 +46,7 @@ def test_paths_and_none():
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "expected"),
     [
         ({"cuont": 4}, r"f\.toml: unknown setting cuont; did you mean count\? \(allowed: name, count"),
         ({"inner": {"rate": 4}}, r"unknown setting inner\.rate; did you mean inner\.rate_hz\?"),
@@ -61,8 +61,8 @@ def test_paths_and_none():
         ({"inner": {"size": 7}}, r"inner\.size must be a list"),
     ],
 )
-def test_mistakes_are_named_with_the_allowed_values(values, says):
-    with pytest.raises(SettingsError, match=says):
+def test_mistakes_are_named_with_the_allowed_values(values, expected):
+    with pytest.raises(SettingsError, match=expected):
         merge_settings(Outer(), values, "f.toml")
 
 

@@ -29,7 +29,7 @@ def test_other_machines_need_both(host):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"port": 70000}, "port must be 0 to 65535"),
         ({"jpeg_quality": 0}, "jpeg_quality must be 1 to 100"),
@@ -44,8 +44,8 @@ def test_other_machines_need_both(host):
         ({"homography": (float("nan"),) * 9}, "nine finite numbers"),
     ],
 )
-def test_unusable_settings_are_refused(changes, says):
-    with pytest.raises(ValueError, match=says):
+def test_unusable_settings_are_refused(changes, expected):
+    with pytest.raises(ValueError, match=expected):
         ViewSettings(**changes)
 
 

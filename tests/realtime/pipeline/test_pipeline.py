@@ -159,7 +159,7 @@ def test_the_device_may_go_and_come_back_on_its_port(clip, device):
 
 
 class Flaky:
-    """An encoder or decoder that fails while told to."""
+    """An encoder or decoder that fails on request."""
 
     def __init__(self, inside):
         self._inside, self.failing = inside, False

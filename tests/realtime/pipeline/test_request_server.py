@@ -185,12 +185,12 @@ def test_without_a_run_the_refusal_has_a_reason():
     try:
         with Requester(requests.endpoint, timeout_s=60) as robot:
             assert robot.status()["object"] is None
-            for ask, says in (
+            for ask, expected in (
                 (robot.snapshot, "there is no frame yet"),
                 (robot.hold, "no frame came within 2 s"),
                 (lambda: robot.segment(points=[(1, 1)]), "nothing is encoded yet"),
             ):
-                with pytest.raises(WireError, match=says):
+                with pytest.raises(WireError, match=expected):
                     ask()
     finally:
         requests.close()

@@ -26,7 +26,7 @@ from realtime.recording.format import (
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import FrameKey, GazeSample
-from tests.realtime.recording import made
+from tests.realtime.recording import plain_recordings
 
 NS = st.integers(-(2**62), 2**62)
 REAL = st.floats(allow_nan=False, allow_infinity=False)
@@ -77,7 +77,7 @@ def test_external_objects_round_trip():
 
 @pytest.mark.parametrize(("lossy", "same"), [(False, True), (True, False)])
 def test_frames_round_trip_and_know_whether_they_are_exact(lossy, same):
-    frame = made.frame(3)
+    frame = plain_recordings.frame(3)
     packed = read_frame(pack_frame(frame, lossy, 90))
     again = packed.decode()
     assert packed.exact is same
@@ -95,7 +95,7 @@ def test_frames_round_trip_and_know_whether_they_are_exact(lossy, same):
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 def test_a_picture_with_a_huge_size_in_its_header_is_not_decoded(kind):
-    packed = read_frame(pack_frame(made.frame(0), kind == "jpeg", 90))
+    packed = read_frame(pack_frame(plain_recordings.frame(0), kind == "jpeg", 90))
     if kind == "jpeg":
         at = packed.data.index(b"\xff\xc0") + 5
         size = struct.pack(">HH", 65500, 65500)

@@ -14,16 +14,16 @@ from realtime.recording.labels import LabelEditor, ObjectLabel, labels_path, loa
 def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     labelling = LabelEditor(path)
-    said = [(3, ObjectLabel("cup")), (3, ObjectLabel("cup", keep=False)), (5, ObjectLabel("Käse"))]
-    for thing, label in said:
-        assert labelling.set_label(thing, label)
-        assert load_labels(path).get_label(thing) == label
+    changes = [(3, ObjectLabel("cup")), (3, ObjectLabel("cup", keep=False)), (5, ObjectLabel("Käse"))]
+    for number, label in changes:
+        assert labelling.set_label(number, label)
+        assert load_labels(path).get_label(number) == label
     assert not labelling.set_label(5, ObjectLabel("Käse"))  # unchanged
     assert labelling.undo_count == 3
-    again = LabelEditor(path)  # another program sees what was said, and has nothing to undo
+    again = LabelEditor(path)  # another program reads the changes, and has nothing to undo
     assert (again.labels, again.undo()) == (labelling.labels, None)
     assert [labelling.undo(), labelling.undo()] == [5, 3]
-    assert [load_labels(path).get_label(thing) for thing in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
+    assert [load_labels(path).get_label(number) for number in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
     assert [labelling.undo(), labelling.undo()] == [3, None]
 
 

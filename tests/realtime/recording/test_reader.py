@@ -10,21 +10,21 @@ from realtime.errors import RecordingError
 from realtime.recording.format import FRAME, GAZE
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
-from tests.realtime.recording import made
+from tests.realtime.recording import plain_recordings
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "a.mcap"
-    return path, made.write(path)
+    return path, plain_recordings.write(path)
 
 
 def test_all_entries_are_read_in_order(whole):
     recording = RecordingReader(whole[0])
     assert recording.complete
-    assert recording.about == made.ABOUT
+    assert recording.about == plain_recordings.ABOUT
     assert [frame.index for frame in recording.read_frames()] == list(range(30))
-    assert list(recording.read_samples()) == [made.sample(index) for index in range(90)]
+    assert list(recording.read_samples()) == [plain_recordings.sample(index) for index in range(90)]
     entries = list(recording.read_entries())
     assert [entry.topic for entry in entries[:5]] == [FRAME, GAZE, GAZE, GAZE, FRAME]
     assert recording.span_ns == (min(e.log_ns for e in entries), max(e.log_ns for e in entries))
@@ -43,8 +43,8 @@ def test_the_mcap_library_reads_it(whole):
 
 def test_a_time_range_is_read_without_the_rest(whole):
     recording = RecordingReader(whole[0])
-    frames = [made.frame(index) for index in range(30)]
-    from_ns, to_ns = (frames[n].received_ns + made.WALL_NS for n in (12, 15))
+    frames = [plain_recordings.frame(index) for index in range(30)]
+    from_ns, to_ns = (frames[n].received_ns + plain_recordings.WALL_NS for n in (12, 15))
     assert [f.index for f in recording.read_frames(from_ns=from_ns, to_ns=to_ns)] == [12, 13, 14, 15]
 
 
@@ -70,7 +70,7 @@ def test_truncation_before_the_first_chunk_is_reported(whole, tmp_path):
 
 
 def test_a_recording_without_data_is_reported(tmp_path):
-    made.write(tmp_path / "a.mcap", 0)
+    plain_recordings.write(tmp_path / "a.mcap", 0)
     with pytest.raises(RecordingError, match="ended before any data arrived"):
         RecordingReader(tmp_path / "a.mcap")
 
@@ -130,10 +130,10 @@ def test_other_files_are_refused(tmp_path, content, message):
 
 def test_an_existing_file_is_not_overwritten(whole, tmp_path):
     with pytest.raises(RecordingError, match="exists; give the recording another name"):
-        RecordingFile(whole[0], made.ABOUT)
+        RecordingFile(whole[0], plain_recordings.ABOUT)
     with pytest.raises(RecordingError, match="cannot record into"):
-        RecordingFile(whole[0] / "b.mcap", made.ABOUT)
+        RecordingFile(whole[0] / "b.mcap", plain_recordings.ABOUT)
     made_in = tmp_path / "new" / "folder" / "b.mcap"
-    RecordingFile(made_in, made.ABOUT).close()
+    RecordingFile(made_in, plain_recordings.ABOUT).close()
     with pytest.raises(RecordingError, match="holds nothing"):
         RecordingReader(made_in)

@@ -30,24 +30,24 @@ from realtime.recording.reader import RecordingReader
 from realtime.recording.recorder import RecordingThread
 from realtime.recording.writer import RecordingFile
 from realtime.types import Frame
-from tests.realtime.recording import made
+from tests.realtime.recording import plain_recordings
 from tests.realtime.waiting import eventually
 
 PNG = RecordSettings(frames="png")
 
 
 def test_queued_data_are_in_the_file_in_order(tmp_path):
-    recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
+    recorder = RecordingThread(tmp_path / "a.mcap", plain_recordings.ABOUT, PNG, now_ns)
     for index in range(5):
-        recorder.put_frame(made.frame(index))
-        recorder.put_sample(made.sample(index))
+        recorder.put_frame(plain_recordings.frame(index))
+        recorder.put_sample(plain_recordings.sample(index))
         recorder.put_tracker_call(TrackerCall("pause", clock_ns=(index,)))
         recorder.put_message("mask", bytes([index]))
         recorder.put_message("overlay", bytes([index]))
     recorder.update_info(engine={"backend": "fake"})
     recorder.close()
     recorder.close()
-    recorder.put_frame(made.frame(9))  # too late, and no harm
+    recorder.put_frame(plain_recordings.frame(9))  # too late, and no harm
     recording = RecordingReader(recorder.path)
     assert [entry.topic for entry in recording.read_entries()] == [FRAME, GAZE, TRACKER_CALL, "mask", "overlay"] * 5
     assert [entry.data for entry in recording.read_entries(("mask",))] == [bytes([index]) for index in range(5)]
@@ -57,7 +57,7 @@ def test_queued_data_are_in_the_file_in_order(tmp_path):
 
 
 def test_pictures_that_a_slow_disk_drops_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 20 * made.frame(0).image.nbytes)
+    monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 20 * plain_recordings.frame(0).image.nbytes)
     begun, go_on, put = threading.Event(), threading.Event(), RecordingFile.write_message
 
     def slow(self, topic, log_ns, data):
@@ -66,12 +66,12 @@ def test_pictures_that_a_slow_disk_drops_are_counted(tmp_path, monkeypatch):
         put(self, topic, log_ns, data)
 
     monkeypatch.setattr(RecordingFile, "write_message", slow)
-    recorder = RecordingThread(tmp_path / "a.mcap", made.ABOUT, PNG, now_ns)
-    recorder.put_frame(made.frame(0))
+    recorder = RecordingThread(tmp_path / "a.mcap", plain_recordings.ABOUT, PNG, now_ns)
+    recorder.put_frame(plain_recordings.frame(0))
     assert begun.wait(60)
     for index in range(1, 31):  # of these 20 may wait
-        recorder.put_frame(made.frame(index))
-        recorder.put_sample(made.sample(index))
+        recorder.put_frame(plain_recordings.frame(index))
+        recorder.put_sample(plain_recordings.sample(index))
     assert recorder.drop_counts == {FRAME: 10}
     go_on.set()
     recorder.close()
@@ -82,9 +82,9 @@ def test_pictures_that_a_slow_disk_drops_are_counted(tmp_path, monkeypatch):
 
 def test_with_frame_time_nothing_is_dropped(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "MAX_QUEUED_BYTES", 1)
-    recorder = RecordingThread(tmp_path / "a.mcap", replace(made.ABOUT, frame_time=True), PNG, now_ns)
+    recorder = RecordingThread(tmp_path / "a.mcap", replace(plain_recordings.ABOUT, frame_time=True), PNG, now_ns)
     for index in range(40):
-        recorder.put_frame(made.frame(index))
+        recorder.put_frame(plain_recordings.frame(index))
     recorder.close()
     assert [frame.index for frame in RecordingReader(recorder.path).read_frames()] == list(range(40))
 
@@ -105,10 +105,10 @@ def small_disk(tmp_path):
 def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
     reported, states, tenths = [], [], itertools.count()
     controller = RecordingController(
-        PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, reported.append, states.append
+        PNG, plain_recordings.ABOUT, lambda: next(tenths) * 100_000_000, reported.append, states.append
     )
     path = controller.start(small_disk)
-    image, index = made.frame(0, (200, 150)).image, 0
+    image, index = plain_recordings.frame(0, (200, 150)).image, 0
     while controller.path is not None and index < 100:  # 90 kB each
         controller.on_frame(Frame(image, index, 0.0, 0, index))
         index += 1
@@ -125,7 +125,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
     path.unlink()  # there is room again
     again = controller.start(small_disk / "b.mcap")
     assert controller.problem() == ""
-    controller.on_frame(made.frame(0))
+    controller.on_frame(plain_recordings.frame(0))
     assert controller.stop() == again
     assert RecordingReader(again).complete
 
@@ -133,14 +133,14 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk):
 def test_a_recording_that_begins_late_has_it_in_its_metadata(tmp_path):
     changes, now = [], datetime(2026, 5, 4, 3, 2, 1).astimezone()
     controller = RecordingController(
-        RecordSettings(folder=tmp_path), made.ABOUT, now_ns, on_change=changes.append, now=lambda: now
+        RecordSettings(folder=tmp_path), plain_recordings.ABOUT, now_ns, on_change=changes.append, now=lambda: now
     )
-    controller.on_frame(made.frame(0))
+    controller.on_frame(plain_recordings.frame(0))
     path = controller.start()
     assert path == tmp_path / "gazecast-20260504-030201.mcap"
     assert controller.start() == path  # it is going already
     controller.on_health(HealthMessage("running", "", {}, {}, {}, 1.0, {"backend": "fake"}))
-    controller.on_frame(made.frame(1))
+    controller.on_frame(plain_recordings.frame(1))
     assert controller.stop() == path
     assert controller.stop() is None
     recording = RecordingReader(path)
@@ -160,17 +160,17 @@ def test_a_recording_that_begins_late_has_it_in_its_metadata(tmp_path):
 def test_of_concurrent_commands_the_newest_counts(tmp_path, monkeypatch):
     waiting = []
     late = SimpleNamespace(Thread=lambda target, **how: SimpleNamespace(start=lambda: waiting.append(target)))
-    controller = RecordingController(RecordSettings(folder=tmp_path / "page"), made.ABOUT, now_ns)
+    controller = RecordingController(RecordSettings(folder=tmp_path / "page"), plain_recordings.ABOUT, now_ns)
     monkeypatch.setattr(controller_module, "threading", late)
     for on in (True, False) * 20:
-        controller.on_command(UserCommand("record", on), FrameResult(made.frame(0), None))
+        controller.on_command(UserCommand("record", on), FrameResult(plain_recordings.frame(0), None))
     assert len(waiting) == 1  # however often a page asks, one thread waits
     waiting[0]()
     assert controller.path is None
-    controller.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
+    controller.on_command(UserCommand("record", True), FrameResult(plain_recordings.frame(0), None))
     waiting[0]()
     assert controller.path is not None
-    controller.on_command(UserCommand("record", True), FrameResult(made.frame(0), None))
+    controller.on_command(UserCommand("record", True), FrameResult(plain_recordings.frame(0), None))
     controller.close()
     waiting[-1]()  # which comes after the run has ended
     assert controller.path is None
@@ -179,11 +179,11 @@ def test_of_concurrent_commands_the_newest_counts(tmp_path, monkeypatch):
 
 def test_a_removed_file_ends_the_recording_with_the_reason(tmp_path):
     reported, tenths = [], itertools.count()
-    controller = RecordingController(PNG, made.ABOUT, lambda: next(tenths) * 100_000_000, reported.append)
+    controller = RecordingController(PNG, plain_recordings.ABOUT, lambda: next(tenths) * 100_000_000, reported.append)
     path = controller.start(tmp_path / "new")  # a name without an ending is a folder
     assert path.parent == tmp_path / "new"
     shutil.rmtree(path.parent)
-    controller.on_frame(made.frame(0))
+    controller.on_frame(plain_recordings.frame(0))
     assert controller.stop() is None
     assert controller.problem() == reported[0]
     assert reported[0].endswith(f"{path}: the file was removed")
@@ -195,7 +195,7 @@ from pathlib import Path
 from realtime.recording.recorder import RecordingThread
 from realtime.config.recording import RecordSettings
 from realtime.types import Frame
-from tests.realtime.recording import made
+from tests.realtime.recording import plain_recordings
 folder, count, parent = Path(sys.argv[1]), int(sys.argv[2]), os.getpid()
 
 for number in range(count):
@@ -203,8 +203,8 @@ for number in range(count):
         continue
     with open(folder / f"{number}.progress", "r+b") as file:
         progress = mmap.mmap(file.fileno(), 16)
-    image, clock_ns = made.frame(number).image, 0
-    recorder = RecordingThread(folder / f"{number}.mcap", made.ABOUT, RecordSettings(), lambda: clock_ns)
+    image, clock_ns = plain_recordings.frame(number).image, 0
+    recorder = RecordingThread(folder / f"{number}.mcap", plain_recordings.ABOUT, RecordSettings(), lambda: clock_ns)
     for index in itertools.count():
         clock_ns = index * 50_000_000
         recorder.put_frame(Frame(image, index, 0.0, clock_ns, clock_ns))

@@ -11,9 +11,9 @@ from realtime.errors import RecordingError
 from realtime.recording.reader import RecordingReader
 from realtime.recording.timeline import BLOCK_FRAMES, MAX_CARRIED_NS, Timeline
 from realtime.recording.writer import RecordingFile
-from tests.realtime.recording import looked
-from tests.realtime.recording.looked import STEP_NS, Shown, mask_of, run
-from tests.realtime.recording.looked import record as recorded
+from tests.realtime.recording import object_recordings
+from tests.realtime.recording.object_recordings import STEP_NS, Shown, mask_of, run
+from tests.realtime.recording.object_recordings import record as recorded
 
 FIRST_NS = 8_000_000
 """From the first look of the eyes to the first frame's arrival."""
@@ -30,7 +30,7 @@ def test_every_moment_has_the_recorded_frame_and_its_own_mask(tmp_path: Path) ->
     timeline = read(recorded(tmp_path / "a.mcap", shown))
     assert len(timeline) == 60
     for number in (0, 6, 7, 36, 37, 45, 59, 8, 31):  # to and fro
-        moment, frame = timeline.read_moment(number), looked.frame_of(number)
+        moment, frame = timeline.read_moment(number), object_recordings.frame_of(number)
         assert (moment.number, moment.frame.index, moment.frame.data) == (number, number, frame.jpeg)
         assert moment.at_ns == FIRST_NS + number * STEP_NS
         if number < 7:
@@ -66,7 +66,7 @@ def test_a_skipped_frame_shows_the_mask_before_it_for_a_moment(tmp_path: Path) -
 
 def test_frames_with_a_clips_time_are_shown_in_it(tmp_path: Path) -> None:
     """As those of a clip that was run as fast as it went, or as slowly."""
-    about = replace(looked.ABOUT, frame_time=True)
+    about = replace(object_recordings.ABOUT, frame_time=True)
     timeline = read(recorded(tmp_path / "a.mcap", run(25, 1), about=about))
     assert [timeline.read_moment(number).at_ns for number in (0, 7, 24)] == [0, 7 * STEP_NS, 24 * STEP_NS]
     assert timeline.read_moment(24).until_ns == timeline.length_ns == timeline.read_ns == 25 * STEP_NS
@@ -90,7 +90,7 @@ def test_spans_hold_the_shown_object_over_time(tmp_path: Path) -> None:
 
 def test_truncated_and_damaged_parts_are_skipped(tmp_path: Path) -> None:
     path = recorded(tmp_path / "a.mcap", run(60, 1), cut=True)
-    looked.damage(path)  # of ten frames
+    object_recordings.damage(path)  # of ten frames
     timeline = read(path)
     assert (len(timeline), timeline.recording.damaged, timeline.recording.complete, timeline.problem) == (
         50,
@@ -116,8 +116,8 @@ def test_moments_are_read_during_indexing_which_stops_on_request(tmp_path: Path)
 
 
 def _without_frames(path: Path) -> Path:
-    file = RecordingFile(path, looked.ABOUT)
-    file.write_message("health", looked.WALL_NS, b"")
+    file = RecordingFile(path, object_recordings.ABOUT)
+    file.write_message("health", object_recordings.WALL_NS, b"")
     file.close()
     return path
 

@@ -14,7 +14,7 @@ from realtime.recording.labels import LabelFile, ObjectLabel
 from realtime.recording.mask_events import pair_frames, read_mask_events
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import read_best_view
-from tests.realtime.recording.looked import (
+from tests.realtime.recording.object_recordings import (
     ABOUT,
     BEGIN_NS,
     STEP_NS,

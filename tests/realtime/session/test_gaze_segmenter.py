@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -118,6 +119,9 @@ def test_clear_before_the_first_frame_changes_nothing(segmenter):
         (IMAGE, -1.0, (), "got -1.0; call reset"),
         (IMAGE, float("nan"), (), "finite number of seconds, got nan"),
         (IMAGE, "1", (), "finite number of seconds, got '1'"),
+        (IMAGE, np.complex64(1), (), "finite number of seconds, got"),
+        (IMAGE, 1e308, (), r"in seconds and below 9\.2e\+09, got 1e\+308"),
+        (IMAGE, 1764414000000, (), "in seconds and below .*, got 1764414000000"),
         (IMAGE, 1.0, (float("nan"), 2.0), "gaze must be finite numbers, got .*; leave out the samples of a blink"),
         (IMAGE, 1.0, (1.0,), r"gaze must be \(x, y\) or \(x, y, confidence\) .*; got an array of shape \(1,\)"),
         (IMAGE, 1.0, [(1.0, 2.0), (1.0, 2.0, 0.5)], r"gaze must be \(x, y\) or .*; got \["),
@@ -131,6 +135,41 @@ def test_wrong_input_is_named_and_changes_nothing(segmenter, image, time_s, gaze
     assert isinstance(error.value, GazecastError)
     assert all(result is None or result.mask is None for result in play(segmenter, 2, first=1))
     assert play(segmenter, 30, first=3)[-1].mask is not None
+
+
+def test_an_encoder_on_its_own_thread_reads_a_copy_of_the_picture():
+    """OpenCV's `read(image)` writes each frame into the same array."""
+    with GazeSegmenter(EngineSettings(backend="fake"), background=True) as segmenter:
+        begin, encoded = threading.Event(), []
+        encode = segmenter._encoder.encode
+
+        def encode_late(image):
+            begin.wait()
+            encoded.append(image.copy())
+            return encode(image)
+
+        segmenter._encoder.encode = encode_late
+        image = IMAGE.copy()
+        segmenter.step(image, 0.0)
+        image[:] = 0
+        begin.set()
+        eventually(lambda: segmenter._encoding.done(), "the keyframe")
+    assert np.array_equal(encoded[0], IMAGE)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_closed_segmenter_refuses_frames(background):
+    with GazeSegmenter(EngineSettings(backend="fake"), background=background) as segmenter:
+        play(segmenter, 1)
+    with pytest.raises(InputError, match="closed"):
+        segmenter.step(IMAGE, 1.0)
+
+
+def test_without_opencv_the_error_names_the_extra():
+    code = "import sys, realtime; sys.modules['cv2'] = None; realtime.GazeSegmenter"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert "ModuleNotFoundError: realtime.GazeSegmenter needs cv2, which is not installed" in done.stderr
+    assert "pip install -e '.[run]'" in done.stderr
 
 
 def test_importing_the_package_stays_light():

@@ -51,11 +51,11 @@ def test_clip_with_trace(tmp_path: Path) -> None:
     for options in ("", "?loop=0&realtime=0", "?realtime=0"):
         frames = open_frames(f"file:{tmp_path}/a clip?.mp4{options}")
         gaze = open_gaze(f"trace:{trace}", frames)
-        looks, pictures = [], []
-        gaze.start(looks.append)
+        samples, pictures = [], []
+        gaze.start(samples.append)
         frames.start(pictures.append)
         eventually(lambda g=gaze, f=frames: (g.status().state, f.status().state) == ("ended", "ended"))  # type: ignore[misc]
-        assert (len(looks), len(pictures)) == (1, 3)
+        assert (len(samples), len(pictures)) == (1, 3)
         gaze.stop()
         frames.stop()
 

@@ -44,8 +44,8 @@ def test_depth_puts_every_box_where_it_is(at_s):
 
 
 def test_the_eyes_dwell_on_each_box_and_the_scene_repeats():
-    looked = [CLIP.get_target_index(n / FPS) for n in range(round(PERIOD_S * FPS))]
-    assert sorted(set(looked)) == looked[:: len(looked) // len(BOXES)] == list(range(len(BOXES)))
+    targets = [CLIP.get_target_index(n / FPS) for n in range(round(PERIOD_S * FPS))]
+    assert sorted(set(targets)) == targets[:: len(targets) // len(BOXES)] == list(range(len(BOXES)))
     for at_s in (0.5, 4.5, 8.5, 12.5):
         view = CLIP.render_view(at_s)
         assert view.masks[CLIP.get_target_index(at_s)][round(view.aim.y), round(view.aim.x)]

@@ -41,11 +41,11 @@ def test_fixations_last_as_long_as_they_should() -> None:
 
 
 def test_different_motion_attracts_the_eyes() -> None:
-    ground, thing, wander = texture(0, WIDTH, HEIGHT), texture(1, 96, 96), WanderingGaze(seed=3)
+    ground, moving, wander = texture(0, WIDTH, HEIGHT), texture(1, 96, 96), WanderingGaze(seed=3)
     inside = []
     for i in range(120):
         image, x = ground.copy(), 40 + 2 * i
-        image[110:206, x : x + 96] = thing
+        image[110:206, x : x + 96] = moving
         aim = wander.choose_aim(image, i / FPS)
         inside.append(x - 5 <= aim.x <= x + 101 and 105 <= aim.y <= 211)
     share = 96 * 96 / (WIDTH * HEIGHT)

@@ -13,7 +13,7 @@ from realtime.viewer.review_page import ReviewPage
 from tests.accessibility import find_violations, set_scheme
 from tests.browser import find_browser
 from tests.realtime import scene
-from tests.realtime.recording import looked
+from tests.realtime.recording import object_recordings
 from tests.realtime.viewer.page_runs import open_with_camera, serve_run, wait_for_mask
 from tests.realtime.waiting import eventually
 
@@ -64,7 +64,9 @@ def test_the_live_page_has_no_violations(browser, tmp_path, size):
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_the_review_page_has_no_violations(browser, tmp_path, size):
-    path = looked.record(tmp_path / "kitchen.mcap", [*looked.run(10, 1), *looked.run(10, 2, "held")], cut=True)
+    path = object_recordings.record(
+        tmp_path / "kitchen.mcap", [*object_recordings.run(10, 1), *object_recordings.run(10, 2, "held")], cut=True
+    )
     page = ReviewPage(ViewSettings(port=0), path)
     try:
         tab = browser.open_tab(page.address, size, phone=size == PHONE)

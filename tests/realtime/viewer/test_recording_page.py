@@ -11,8 +11,8 @@ from realtime.recording.labels import ObjectLabel, load_labels
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
 from tests.browser import find_browser
-from tests.realtime.recording import looked
-from tests.realtime.recording.looked import find_objects
+from tests.realtime.recording import object_recordings
+from tests.realtime.recording.object_recordings import find_objects
 from tests.realtime.viewer.page_pixels import point_at_red
 from tests.realtime.viewer.page_runs import open_with_camera, serve_run, wait_for_mask
 from tests.realtime.waiting import eventually
@@ -105,7 +105,9 @@ def test_the_page_reports_why_it_cannot_record_and_why_it_stopped(recorded, tab,
 
 
 def test_a_replay_is_shown_without_asking_for_a_camera(browser, tmp_path):
-    path = looked.record(tmp_path / "a.mcap", looked.run(1500, 1), every=50)  # a minute, so that it lasts
+    path = object_recordings.record(
+        tmp_path / "a.mcap", object_recordings.run(1500, 1), every=50
+    )  # a minute, so that it lasts
     with serve_run(f"recording:{path}", tmp_path) as address:
         tab = browser.open_tab("about:blank")
         tab.call("Page.addScriptToEvaluateOnNewDocument", source="navigator.mediaDevices.getUserMedia = () => fail();")

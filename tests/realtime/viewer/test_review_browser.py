@@ -10,8 +10,8 @@ from realtime.config.viewer import ViewSettings
 from realtime.recording.labels import ObjectLabel, load_labels
 from realtime.viewer.review_page import ReviewPage
 from tests.browser import find_browser
-from tests.realtime.recording import looked
-from tests.realtime.recording.looked import run
+from tests.realtime.recording import object_recordings
+from tests.realtime.recording.object_recordings import run
 from tests.realtime.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
@@ -32,8 +32,8 @@ _READ = """(() => {
 def path(tmp_path_factory):
     """Record twenty frames without an object, then object 1, then object 2; cut off, ten frames damaged."""
     path = tmp_path_factory.mktemp("review") / "kitchen.mcap"
-    looked.record(path, [*run(20, None), *run(30, 1), *run(20, 2, "held")], cut=True)
-    looked.damage(path, 6)  # frames 60 to 69
+    object_recordings.record(path, [*run(20, None), *run(30, 1), *run(20, 2, "held")], cut=True)
+    object_recordings.damage(path, 6)  # frames 60 to 69
     return path
 
 

@@ -13,8 +13,8 @@ import pytest
 from realtime.config.viewer import ViewSettings
 from realtime.recording.labels import ObjectLabel, labels_path, load_labels
 from realtime.viewer.review_page import ReviewPage
-from tests.realtime.recording import looked
-from tests.realtime.recording.looked import frame_of, mask_of, run
+from tests.realtime.recording import object_recordings
+from tests.realtime.recording.object_recordings import frame_of, mask_of, run
 from tests.realtime.viewer.test_server import TOKEN, receive_text, run_client
 from tests.realtime.waiting import eventually
 
@@ -32,7 +32,7 @@ def serve_recording(path, **settings):
 @pytest.fixture
 def path(tmp_path):
     """Record twenty frames without an object, thirty of object 1, ten of object 2."""
-    return looked.record(tmp_path / "a.mcap", [*run(20, None), *run(30, 1), *run(10, 2, "held")])
+    return object_recordings.record(tmp_path / "a.mcap", [*run(20, None), *run(30, 1), *run(10, 2, "held")])
 
 
 async def seek(ws, **position):
@@ -182,7 +182,7 @@ def test_requests_without_the_token_or_of_other_sites_are_refused(path, address)
 
 
 def test_png_is_sent_as_jpeg_and_a_missing_file_is_reported(tmp_path):
-    path = looked.record(tmp_path / "b.mcap", run(60, 1), jpeg=False)
+    path = object_recordings.record(tmp_path / "b.mcap", run(60, 1), jpeg=False)
 
     async def visit(session, base):
         async with session.ws_connect(base + "ws") as ws:

@@ -24,7 +24,7 @@ from realtime.viewer import connections, server
 from realtime.viewer.access import reachable_host
 from realtime.viewer.connections import MAX_INVALID, MAX_PER_SECOND
 from realtime.viewer.live_page import LivePage
-from tests.realtime.recording import looked
+from tests.realtime.recording import object_recordings
 from tests.realtime.sources.test_browser import jpeg
 from tests.realtime.viewer.test_frame_broadcaster import frame_result, read_header
 from tests.realtime.waiting import PATIENCE_S, eventually
@@ -149,8 +149,8 @@ def test_streams_need_the_token():
 
 
 def test_only_ended_recordings_of_this_run_are_reviewed_and_only_with_the_token(tmp_path):
-    path = looked.record(tmp_path / "new one.mcap", looked.run(10, 1))
-    other = looked.record(tmp_path / "other.mcap", looked.run(10, 1))
+    path = object_recordings.record(tmp_path / "new one.mcap", object_recordings.run(10, 1))
+    other = object_recordings.record(tmp_path / "other.mcap", object_recordings.run(10, 1))
     broken = tmp_path / "broken.mcap"
     broken.write_text("no recording")
 

@@ -4,12 +4,15 @@ import numpy as np
 
 from realtime.pipeline.observers import FrameResult
 from realtime.viewer.shown_objects import ShownObjects
-from tests.realtime.recording import looked
+from tests.realtime.recording import object_recordings
 
 
 def shown_result(number, object_id, state="locked"):
-    frame = looked.frame_of(number, jpeg=False)
-    return FrameResult(frame, looked.message_of(frame, looked.Shown(object_id, state), number) if object_id else None)
+    frame = object_recordings.frame_of(number, jpeg=False)
+    return FrameResult(
+        frame,
+        object_recordings.message_of(frame, object_recordings.Shown(object_id, state), number) if object_id else None,
+    )
 
 
 def test_objects_are_counted_only_while_recording():
@@ -38,5 +41,5 @@ def test_objects_are_counted_only_while_recording():
 def test_a_frame_without_a_mask_is_not_counted():
     objects = ShownObjects()
     objects.start()
-    assert not objects.add_result(FrameResult(looked.frame_of(0, jpeg=False), None))
+    assert not objects.add_result(FrameResult(object_recordings.frame_of(0, jpeg=False), None))
     assert np.sum(objects.durations()) == 0

@@ -34,7 +34,7 @@ from realtime.recording.mask_events import read_mask_events
 from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.recording.writer import RecordingFile
 from realtime.types import State
-from tests.realtime.recording.looked import ABOUT, Shown, damage, mask_of, record, run
+from tests.realtime.recording.object_recordings import ABOUT, Shown, damage, mask_of, record, run
 
 LABELS = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
 QUIET = Console(quiet=True)

@@ -25,7 +25,7 @@ from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
 from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
-from tests.realtime.recording.looked import ABOUT, SIZE, damage, record, run
+from tests.realtime.recording.object_recordings import ABOUT, SIZE, damage, record, run
 
 SHOWN = [*run(5, None), *run(10, 1, "preview"), *run(10, 1), *run(30, 2, "held"), *run(20, 2, "lost")]
 
