@@ -120,9 +120,11 @@ def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote |
 
 
 def read_verdict(root: Path, name: str, key: Key) -> dict[str, Any] | None:
-    """Return a gate's result that was written for `key`, or None."""
+    """Return a gate's result that was written for `key`; None where there is none, or a damaged one."""
     with suppress(ModelError):
-        return read_note(file_path(root, name, key, ".json")).gate
+        note = read_note(file_path(root, name, key, ".json"))
+        if note.key == dict(key) and isinstance(note.gate, dict):
+            return note.gate
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ from engines import cache
 from engines.base import EngineInfo, ModelError
 
 NAME = "speed"
+MAX_TIME_RATIO = 0.95
+"""Of int8's and float's time for a picture, beyond which int8 is not worth its error."""
 
 
 class SpeedRecord:
@@ -25,7 +28,7 @@ class SpeedRecord:
     def read(self) -> float | None:
         """Read the speed; None where it is not known."""
         found = (cache.read_verdict(self._root, NAME, self._key) or {}).get("ms_per_megapixel")
-        return float(found) if isinstance(found, int | float) and found > 0 else None
+        return float(found) if isinstance(found, int | float) and 0 < found < math.inf else None
 
     def write(self, ms_per_megapixel: float) -> None:
         """Write the speed; where the cache cannot be written, the next run only starts slower."""

@@ -19,6 +19,7 @@ from engines.graphs import DecoderGraph, EncoderGraph
 from engines.number_formats import quantize_encoder
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, Precision, Report
+from engines.speed import MAX_TIME_RATIO
 
 try:
     import openvino as ov
@@ -26,10 +27,6 @@ try:
     from engines.backends.openvino_gelu import replace_gelu
 except ImportError as error:
     raise EngineUnavailable("OpenVINO is not installed; pip install openvino") from error
-
-
-MAX_TIME_RATIO = 0.95
-"""Of int8's and float's time for a picture, beyond which int8 is not worth its error."""
 
 
 def open_engine(
@@ -71,8 +68,8 @@ class OpenVinoRuntime:
         wanted = settings.precision
         if wanted == "bf16" and not capable:
             raise EngineUnavailable("this CPU has no bfloat16 instructions; choose precision f32 or auto")
-        if wanted == "f16":
-            raise EngineUnavailable("float16 is for GPUs; choose precision auto, bf16, f32 or int8 for OpenVINO")
+        if wanted in ("f16", "fp8"):
+            raise EngineUnavailable(f"{wanted} is for GPUs; choose precision auto, bf16, f32 or int8 for OpenVINO")
         self.float_precision: Precision = "f32" if wanted == "f32" or not capable else "bf16"
         verdict = None if unjudged or wanted not in ("auto", "int8") else cache.read_verdict(*self.int8_verdict())
         if wanted == "int8" and not unjudged and verdict is None:
@@ -80,7 +77,7 @@ class OpenVinoRuntime:
                 "int8 was not accepted on this machine; run `gazecast engine build --precision int8` or choose "
                 "precision auto"
             )
-        faster = wanted == "auto" and verdict is not None and verdict["time_ratio"] < MAX_TIME_RATIO
+        faster = wanted == "auto" and verdict is not None and verdict.get("time_ratio", 1.0) < MAX_TIME_RATIO
         self.precision = "int8" if wanted == "int8" or faster else self.float_precision
 
     def int8_verdict(self) -> tuple[Path, str, dict[str, str]]:

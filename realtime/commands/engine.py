@@ -13,6 +13,7 @@ from engines.bench import benchmark_engine
 from engines.cache_cleanup import find_unused_files
 from engines.pictures import read_pictures
 from engines.settings import default_cache_dir
+from engines.speed import MAX_TIME_RATIO
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
 from realtime.commands.demo.clip import fetch_clip
 from realtime.errors import SettingsError
@@ -142,6 +143,9 @@ def _print_report(report: dict[str, Any], as_json: bool) -> None:
         f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four "
         f"IoU {gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
     )
+    if (ratio := gate.get("time_ratio")) is not None:
+        choice = "uses it" if ratio < MAX_TIME_RATIO else "does not use it: it is hardly faster, or slower"
+        print(f"int8 takes {ratio:.2f} of the time of float on this machine; precision auto {choice}")
 
 
 def _print_table(result: dict[str, Any]) -> None:

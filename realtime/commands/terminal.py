@@ -45,7 +45,7 @@ class JsonView:
 
     def on_health(self, health: HealthMessage) -> None:
         """Print health as JSON."""
-        print(format_json_line(health), flush=True)
+        print(f"{format_json_line(health)}\n", end="", flush=True)  # one write: several threads report
 
 
 class LineView:

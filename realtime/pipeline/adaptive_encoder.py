@@ -33,8 +33,9 @@ class AdaptiveEncoder:
     ) -> None:  # fmt: skip
         """Compile the graphs of the first side, where the frames' (width, height) is known."""
         self._encoder, self._decoder, self._report = encoder, decoder, report
-        self._size: tuple[int, int] | None = None
-        self._control = PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
+        # Replaced together: a thread must not see the control of one size with another size.
+        self._current: tuple[tuple[int, int] | None, PictureSideControl]
+        self._current = None, PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
         if frame_size is not None:
             self._begin(frame_size)
 
@@ -46,14 +47,14 @@ class AdaptiveEncoder:
     @property
     def side(self) -> int:
         """The picture side of the next keyframe."""
-        return self._control.side
+        return self._current[1].side
 
     def encode(self, image: Image) -> Embedding:
         """See `Encoder.encode`."""
         size = image.shape[1], image.shape[0]
-        if size != self._size:
+        if size != self._current[0]:
             self._begin(size)
-        control, side = self._control, self._control.side
+        control, side = self._current[1], self.side
         begun_ns = now_ns()
         embedding = self._encoder.encode(image, side)
         control.observe_encode(side, (now_ns() - begun_ns) / 1e6)
@@ -61,14 +62,14 @@ class AdaptiveEncoder:
 
     def observe_frame(self, frame: Frame, speed: float | None) -> None:
         """Receive a frame's time and motion, see `TrackerOutput.speed`."""
-        self._control.observe_frame(frame.captured_ns, speed)
+        self._current[1].observe_frame(frame.captured_ns, speed)
 
     def prepare_sides(self, stopping: threading.Event) -> None:
         """Compile the graphs of wanted sides until `stopping` is set; the body of a thread."""
         lower_priority(PREPARER_NICE)
         wanted, checks = None, 0
         while not stopping.wait(CHECK_S):
-            control, size = self._control, self._size
+            size, control = self._current
             if size is None or control.ms_per_megapixel is None:
                 continue  # nothing was encoded yet, and nothing must delay that
             missing = control.find_missing()
@@ -76,21 +77,22 @@ class AdaptiveEncoder:
             wanted = missing
             if missing is not None and checks >= CHECKS_TO_PREPARE:
                 self._encoder.prepare(size, missing)
-                self._decoder.prepare(size, missing)
-                control.set_ready(missing)
+                if not stopping.is_set():  # closing must not wait for more than one graph
+                    self._decoder.prepare(size, missing)
+                    control.set_ready(missing)
 
     def close(self) -> None:
         """Remember the measured times for the next run, and close the encoder."""
-        if self._control.ms_per_megapixel is not None:
-            self._encoder.speed.write(self._control.ms_per_megapixel)
+        if (known := self._current[1].ms_per_megapixel) is not None:
+            self._encoder.speed.write(known)
         self._encoder.close()
 
     def _begin(self, size: tuple[int, int]) -> None:
         """Compile the graphs for frames of a size at the first side."""
-        known = self._encoder.speed.read() if self._size is None else self._control.ms_per_megapixel
-        self._control = PictureSideControl(self._encoder.sides, min(size) / max(size), known)
-        side = self._control.side
+        known = self._current[1].ms_per_megapixel
+        control = PictureSideControl(self._encoder.sides, min(size) / max(size), known)
+        side = control.side
         self._report(f"compiling the graphs for {size[0]} x {size[1]} at {side} px")
         self._encoder.prepare(size, side)
         self._decoder.prepare(size, side)
-        self._size = size
+        self._current = size, control

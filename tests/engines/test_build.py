@@ -109,15 +109,25 @@ def test_int8_is_judged_once_for_all_shapes(weights_folder, tmp_path, pictures):
     assert again["gate"] == built["gate"]
 
 
-@pytest.mark.parametrize(("time_ratio", "is_chosen"), [(0.7, True), (0.98, False), (1.4, False)])
-def test_int8_is_chosen_where_it_is_faster(weights_folder, tmp_path, time_ratio, is_chosen):
+@pytest.mark.parametrize("precision", ["f16", "fp8"])
+def test_precisions_of_gpus_are_refused_on_a_cpu(weights_folder, engine_cache, precision):
+    settings = EngineSettings("openvino", precision=precision, cache_dir=engine_cache)
+    with pytest.raises(EngineUnavailable, match=f"{precision} is for GPUs"):
+        load(settings, weights_folder)
+
+
+@pytest.mark.parametrize(
+    ("time", "is_chosen"),
+    [({"time_ratio": 0.7}, True), ({"time_ratio": 0.98}, False), ({"time_ratio": 1.4}, False), ({}, False)],
+)
+def test_int8_is_chosen_where_it_is_faster(weights_folder, tmp_path, time, is_chosen):
     from engines import cache
     from engines.backends.openvino import OpenVinoRuntime
     from engines.graph_store import GraphStore
 
     store = GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
     root, name, key = OpenVinoRuntime(store, EngineSettings("openvino")).int8_verdict()
-    gate = {"passed": True, "time_ratio": time_ratio}
+    gate = {"passed": True, **time}
     cache.write_note(cache.file_path(root, name, key, ".json"), name, key, gate=gate)
     runtime = OpenVinoRuntime(store, EngineSettings("openvino"))
     assert (runtime.precision == "int8") is is_chosen

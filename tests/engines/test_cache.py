@@ -3,6 +3,7 @@ import json
 import pytest
 
 from engines import ModelError, cache
+from engines.speed import NAME, SpeedRecord
 
 KEY = {"model": "m", "weights": "abc", "shape": "s"}
 
@@ -71,3 +72,17 @@ def test_the_inventory_distinguishes_whole_and_damaged_files(engine_file, tmp_pa
     assert states == {"s": (5, "whole"), "verdict": (0, "verdict")}
     engine_file.write_bytes(b"other")
     assert {state for _, _, _, state in cache.list_cached(tmp_path)} == {"damaged", "verdict"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"gate": [1]}, {"gate": "fast"}, {"gate": {}}, {"key": 3}, {"key": {"model": "other"}},
+     *({"gate": {"ms_per_megapixel": value}} for value in ("5", 0, -1, float("inf"), float("nan")))],
+)  # fmt: skip
+def test_a_damaged_speed_record_counts_as_none(tmp_path, change):
+    record = SpeedRecord(tmp_path, KEY)
+    record.write(650.0)
+    assert record.read() == 650.0
+    file = cache.file_path(tmp_path, NAME, KEY, ".json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert record.read() is None

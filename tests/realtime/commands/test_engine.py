@@ -72,3 +72,12 @@ def test_clean_prints_removed_and_removable_files(tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit):
         clean("--unused-days", "-1")
     assert "0 or more, got '-1'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ratio", "choice"), [(0.72, "auto uses it"), (1.1, "auto does not use it")])
+def test_the_result_of_int8_tells_whether_it_is_used(capsys, ratio, choice):
+    gate = {"points": 81, "best": 0.96, "chosen": 0.92, "score_error": 0.01, "time_ratio": ratio}
+    engine._print_report({"backend": "openvino", "model": "m", "precision": "int8", "gate": gate}, as_json=False)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert f"{ratio:.2f} of the time of float" in line
+    assert choice in line

@@ -12,7 +12,7 @@ import termios
 import pytest
 from rich.cells import cell_len
 
-from realtime.commands.terminal import format_json_line, format_status_line
+from realtime.commands.terminal import JsonView, format_json_line, format_status_line
 from realtime.comms.messages import HealthMessage
 from realtime.infra import machine
 from tests.realtime import scene
@@ -149,6 +149,18 @@ def test_a_reason_that_has_no_room_is_printed_above_the_line_once():
 
 def test_json_has_everything():
     assert json.loads(format_json_line(health()))["latency_ms"]["gaze_to_mask"]["p99"] == 80.2
+
+
+def test_json_is_written_line_by_line_because_several_threads_report(monkeypatch):
+    class Pipe:
+        def __init__(self):
+            self.writes = []
+            self.write, self.flush = self.writes.append, lambda: None
+
+    pipe = Pipe()
+    monkeypatch.setattr("sys.stdout", pipe)
+    JsonView().on_health(health())
+    assert [text for text in pipe.writes if text] == [f"{format_json_line(health())}\n"]
 
 
 def test_memory_grows_when_memory_is_taken():

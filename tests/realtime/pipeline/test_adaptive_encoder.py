@@ -8,7 +8,7 @@ import numpy as np
 
 from engines import Embedding, Letterbox
 from engines.graphs import LIVE
-from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from realtime.pipeline.adaptive_encoder import CHECK_S, AdaptiveEncoder
 from tests.realtime.waiting import eventually
 
 FRAME = np.zeros((360, 640, 3), np.uint8)
@@ -103,3 +103,44 @@ def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
     assert encoder.prepared == []
     adaptive.encode(TURNED)
     assert encoder.prepared == [((360, 640), 256)]
+
+
+def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() -> None:
+    class SlowDecoder(StubDecoder):
+        """Compiles the turned picture's graphs until the preparer has had the time to mistake the size."""
+
+        def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
+            super().prepare(size, side, uses)
+            if size == (360, 640) and side == 256:
+                threading.Event().wait(8 * CHECK_S)
+
+    encoder = StubEncoder(known=4000.0)  # so slow that a moving picture gets 256 px, and one that stands still 384
+    adaptive = AdaptiveEncoder(encoder, SlowDecoder(), (640, 360))
+    adaptive.encode(FRAME)
+    stopping = threading.Event()
+    thread = threading.Thread(target=adaptive.prepare_sides, args=(stopping,), daemon=True)
+    thread.start()
+    try:
+        for _ in range(3):
+            adaptive.encode(TURNED)  # the stub asserts that its graph is there
+        eventually(lambda: adaptive.encode(TURNED).letterbox.picture_side == 512)
+    finally:
+        stopping.set()
+        thread.join(60)
+
+
+def test_closing_waits_for_one_graph_at_most() -> None:
+    stopping = threading.Event()
+
+    class StoppedEncoder(StubEncoder):
+        def prepare(self, size: tuple[int, int], side: int) -> None:
+            super().prepare(size, side)
+            if side != 256:
+                stopping.set()
+
+    decoder = StubDecoder()
+    adaptive = AdaptiveEncoder(StoppedEncoder(), decoder, (640, 360))
+    adaptive.encode(FRAME)
+    adaptive.prepare_sides(stopping)
+    assert [side for _, side, _ in decoder.prepared] == [256]
+    assert adaptive.side == 256
