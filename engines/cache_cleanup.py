@@ -15,7 +15,7 @@ DAY_S = 86_400.0
 FRESH_S = 3600.0
 """Files used this recently may be in use."""
 MAX_BYTES = 3 << 30
-"""Limit of exported graphs, about 100 MB per picture shape, which take seconds to export again."""
+"""Limit of stored graphs, about 100 MB per picture shape, which take seconds to build again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def find_unused_files(
 
 
 def free_space(root: Path, most_bytes: int = MAX_BYTES, *, now_s: float | None = None) -> list[UnusedFile]:
-    """Remove the least recently used exported graphs until at most `most_bytes` remain.
+    """Remove the least recently used stored graphs until at most `most_bytes` remain.
 
     Files that take minutes to build, such as int8 engines and TensorRT's plans, stay, and so do those used within the
     last hour. Returns the removed files; failed removals are skipped.

@@ -1,1 +1,1 @@
-"""Implements the networks as torch modules. Only the submodules import torch."""
+"""Builds the graphs of the networks from arrays of weights; torch reads only SAM's own checkpoints."""

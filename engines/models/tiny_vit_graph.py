@@ -20,7 +20,6 @@ from engines.models.graph_builder import GraphBuilder
 from engines.models.padding import EdgeProfiles
 
 Arrays = Mapping[str, NDArray[np.float32]]
-WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)

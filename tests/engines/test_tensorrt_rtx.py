@@ -1,4 +1,4 @@
-"""Tests every exported graph in every number format: TensorRT-RTX parses and builds it on this machine's CPU.
+"""Tests every graph in every number format: TensorRT-RTX parses and builds it on this machine's CPU.
 
 Proves that TensorRT takes the graphs, that every layer has the type that was meant, and that plans come of them for
 Ampere, Ada and Blackwell ahead of time. Proves nothing about kernels: those run on GPUs alone.
