@@ -82,6 +82,8 @@ def _verify(args: argparse.Namespace) -> None:
 
 
 def _bench(args: argparse.Namespace) -> None:
+    if args.rounds < 1:
+        raise SettingsError(f"--rounds must be at least 1, got {args.rounds}")
     result = benchmark_engine(*_read_flags(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
     if not args.json:
         _print_table(result)

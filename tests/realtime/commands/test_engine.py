@@ -50,6 +50,11 @@ def test_invalid_flags_are_refused(parts, flags, why):
         parts(*flags)
 
 
+def test_a_bench_without_rounds_is_refused():
+    with pytest.raises(SettingsError, match="--rounds must be at least 1, got 0"):
+        engine._bench(parsed("--rounds", "0"))
+
+
 def test_clean_prints_removed_and_removable_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GAZECAST_CACHE", str(tmp_path))
     root = default_cache_dir()
