@@ -84,7 +84,7 @@ class Pipeline:
         self._spawn("track", self._track_worker.run, self._tracker)
         self._spawn("encode", self._encode_worker.run, self._encoder)
         if isinstance(self._encoder, AdaptiveEncoder):
-            self._spawn("prepare", self._encoder.prepare_sides, self._context.stopping)
+            self._spawn("prepare", self._prepare_sides, self._encoder)
         self._spawn("overlay", self._overlay_worker.run)
         self._health_reporter.decoder = self._decoder
         self._context.ready.set()
@@ -125,6 +125,11 @@ class Pipeline:
         thread = threading.Thread(target=body, args=args, name=f"gazecast-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _prepare_sides(self, encoder: AdaptiveEncoder) -> None:
+        """Compile other picture sides; an error ends that, and the run continues with the sides that it has."""
+        with self._context.guard("prepare"):
+            encoder.prepare_sides(self._context.stopping)
 
     def _start_sources(self) -> None:
         self._gaze_source.start(self._on_gaze)  # first, because a gaze trace follows the clock of its clip

@@ -10,6 +10,7 @@ from engines.fake import open_fake
 from realtime.comms.mask_subscriber import MaskSubscriber
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.infra.clock import now_ns
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import PipelineObserver
@@ -190,6 +191,30 @@ def test_an_engine_that_fails_degrades_health_and_the_loop_continues(device, sta
         assert health.dropped[f"{stage}.failed"] > 0
         broken.failing = False
         running.newest("health", lambda h: h.state == "running")
+        running.newest(when=lambda m: m.mask is not None)
+
+
+class Unprepared(AdaptiveEncoder):
+    """The fake encoder, for which no other picture side can be compiled."""
+
+    side, info = 256, None
+
+    def __init__(self, inside):
+        self.info, self.encode, self.close = inside.info, inside.encode, inside.close
+
+    def observe_frame(self, frame, speed):
+        pass
+
+    def prepare_sides(self, stopping):
+        raise MemoryError("out of memory")
+
+
+def test_a_side_that_cannot_be_compiled_is_reported_and_the_run_continues(device):
+    encoder, decoder = load(FAKE, None)
+    with Running(device.port, lambda size: (Unprepared(encoder), decoder)) as running:
+        running.pipeline.start()
+        health = running.newest("health", lambda h: h.state == "degraded")
+        assert "prepare: out of memory" in health.reason
         running.newest(when=lambda m: m.mask is not None)
 
 
