@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from engines import Embedding, EngineInfo, Image
+from engines import Embedding, EngineInfo, Image, Letterbox
+from engines.graphs import LIVE
 from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
@@ -36,6 +37,7 @@ class AdaptiveEncoder:
         # Replaced together: a thread must not see the control of one size with another size.
         self._current: tuple[tuple[int, int] | None, PictureSideControl]
         self._current = None, PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
+        self._lacks_votes = False
         if frame_size is not None:
             self._begin(frame_size)
 
@@ -72,6 +74,9 @@ class AdaptiveEncoder:
             size, control = self._current
             if size is None or control.ms_per_megapixel is None:
                 continue  # nothing was encoded yet, and nothing must delay that
+            if self._lacks_votes:
+                self._lacks_votes = False
+                self._decoder.prepare(size, control.side)
             missing = control.find_missing()
             checks = checks + 1 if missing == wanted else 0
             wanted = missing
@@ -88,11 +93,16 @@ class AdaptiveEncoder:
         self._encoder.close()
 
     def _begin(self, size: tuple[int, int]) -> None:
-        """Compile the graphs for frames of a size at the first side."""
-        known = self._current[1].ms_per_megapixel
-        control = PictureSideControl(self._encoder.sides, min(size) / max(size), known)
-        side = control.side
-        self._report(f"compiling the graphs for {size[0]} x {size[1]} at {side} px")
-        self._encoder.prepare(size, side)
-        self._decoder.prepare(size, side)
+        """Compile the graphs for frames of a size at the first side.
+
+        While a run waits for them, after a change of the size, that is the smallest, and only for clicks.
+        """
+        is_change = self._current[0] is not None
+        sides, known = self._encoder.sides, self._current[1].ms_per_megapixel
+        content = Letterbox(*size, picture_side=max(sides)).content_size
+        control = PictureSideControl(sides, min(content) / max(content), known, begin_small=is_change)
+        self._report(f"compiling the graphs for {size[0]} x {size[1]} at {control.side} px")
+        self._encoder.prepare(size, control.side)
+        self._decoder.prepare(size, control.side, LIVE[:1] if is_change else LIVE)
+        self._lacks_votes = is_change
         self._current = size, control

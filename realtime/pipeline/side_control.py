@@ -31,10 +31,12 @@ class PictureSideControl:
     with the area (within 4 % from 256 to 512 px), so that one number, kept up to date, gives the time of all sides.
     """
 
-    def __init__(self, sides: Iterable[int], aspect: float, ms_per_megapixel: float | None = None) -> None:
+    def __init__(
+        self, sides: Iterable[int], aspect: float, ms_per_megapixel: float | None = None, *, begin_small: bool = False
+    ) -> None:
         """sides: that can be chosen. aspect: the picture's shorter side over its longer one.
 
-        Begins at the largest side that is known to be fast enough, else at the smallest.
+        Begins at the largest side that is known to be fast enough, else, and with `begin_small`, at the smallest.
         """
         self.sides, self._aspect = tuple(sorted(sides)), aspect
         self.ms_per_megapixel = ms_per_megapixel
@@ -42,7 +44,8 @@ class PictureSideControl:
         self._last_ns: int | None = None
         self._speed = MOVING_SPEED
         self.side = self._wish = self.sides[0]
-        self.side = self._wish = self._find_side(self.sides)
+        if not begin_small:
+            self.side = self._wish = self._find_side(self.sides)
         self._wished = 0
         self._ready = {self.side}
 

@@ -90,11 +90,12 @@ def test_the_next_run_begins_at_the_side_that_was_fast_enough() -> None:
 
 
 def test_a_turned_picture_begins_anew() -> None:
-    encoder, decoder = StubEncoder(known=1e6), StubDecoder()
+    encoder, decoder = StubEncoder(known=1.0), StubDecoder()
     adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
-    assert adaptive.encode(FRAME).letterbox.picture_side == 256
+    assert adaptive.encode(FRAME).letterbox.picture_side == 512
     assert adaptive.encode(TURNED).letterbox.content_size == (144, 256)
     assert encoder.prepared[-1] == ((360, 640), 256)
+    assert decoder.prepared[-1] == ((360, 640), 256, LIVE[:1])  # votes and boxes come with the thread
 
 
 def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
