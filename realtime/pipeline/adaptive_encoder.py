@@ -55,7 +55,7 @@ class AdaptiveEncoder:
         """See `Encoder.encode`."""
         size = image.shape[1], image.shape[0]
         if size != self._current[0]:
-            self._begin(size)
+            self._begin(size, is_running=True)
         control, side = self._current[1], self.side
         begun_ns = now_ns()
         embedding = self._encoder.encode(image, side)
@@ -92,10 +92,10 @@ class AdaptiveEncoder:
             self._encoder.speed.write(known)
         self._encoder.close()
 
-    def _begin(self, size: tuple[int, int]) -> None:
-        """Compile the graphs for frames of a size at the first side.
+    def _begin(self, size: tuple[int, int], *, is_running: bool = False) -> None:
+        """Compile the graphs for frames of a size at the first side; after a change of the size, at the smallest.
 
-        While a run waits for them, after a change of the size, that is the smallest, and only for clicks.
+        is_running: frames wait for them, so that only those of a click are compiled here.
         """
         is_change = self._current[0] is not None
         sides, known = self._encoder.sides, self._current[1].ms_per_megapixel
@@ -103,6 +103,6 @@ class AdaptiveEncoder:
         control = PictureSideControl(sides, min(content) / max(content), known, begin_small=is_change)
         self._report(f"compiling the graphs for {size[0]} x {size[1]} at {control.side} px")
         self._encoder.prepare(size, control.side)
-        self._decoder.prepare(size, control.side, LIVE[:1] if is_change else LIVE)
-        self._lacks_votes = is_change
+        self._decoder.prepare(size, control.side, LIVE[:1] if is_running else LIVE)
+        self._lacks_votes = is_running
         self._current = size, control

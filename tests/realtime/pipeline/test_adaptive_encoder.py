@@ -99,11 +99,12 @@ def test_a_turned_picture_begins_anew() -> None:
 
 
 def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
-    encoder = StubEncoder()
-    adaptive = AdaptiveEncoder(encoder, StubDecoder(), None)
+    encoder, decoder = StubEncoder(), StubDecoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, None)
     assert encoder.prepared == []
     adaptive.encode(TURNED)
     assert encoder.prepared == [((360, 640), 256)]
+    assert decoder.prepared == [((360, 640), 256, LIVE[:1])]
 
 
 def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() -> None:
