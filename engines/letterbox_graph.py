@@ -7,10 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.graphs import LetterboxGraph
-
-OPSET = 20
-IR_VERSION = 9
-"""The oldest version that supports the opset."""
+from engines.models.graph_builder import IR_VERSION, OPSET
 
 
 def letterbox_graph(graph: LetterboxGraph) -> onnx.ModelProto:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from engines.base import Floats, ModelError, Prompt
+from engines.base import Floats, Prompt
 from engines.graphs import ABSENT, POINT_BUCKETS, bucket
 from engines.letterbox import MODEL_SIDE, Letterbox
 
@@ -55,16 +54,3 @@ class PromptTable:
             tokens[row, : len(labels)] = waves + self.kinds[labels.astype(int) + 1]
             absent[row, : len(labels)] = 0
         return tokens, absent
-
-    def save(self, file: Path) -> None:
-        """Write to an .npz file."""
-        np.savez(file, frequencies=self.frequencies, kinds=self.kinds, no_mask=self.no_mask)
-
-    @classmethod
-    def read(cls, file: Path) -> PromptTable:
-        """Read what `save` wrote."""
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return cls(arrays["frequencies"], arrays["kinds"], arrays["no_mask"])
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{file} is damaged; run `gazecast engine build --force`") from error

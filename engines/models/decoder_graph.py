@@ -98,9 +98,7 @@ def write_preparation(b: GraphBuilder, arrays: Arrays, keys: str, rows: int, col
     keys = b.add("Add", keys, b.constant(arrays["prompt_encoder.no_mask_embed.weight"], "prompt_encoder.no_mask"))
     x = b.add("MatMul", b.constant(weights, "preparation.weight"), b.transpose(keys, 1, 0))
     x = b.reshape(b.add("Add", x, b.constant(constant, "preparation.constant")), 3, HEADS, HEAD, len(place))
-    k, q, v = (
-        b.add("Gather", x, b.constant(np.array(index, np.int64), f"index_{index}"), axis=0) for index in range(3)
-    )
+    k, q, v = (b.select(x, 0, index) for index in range(3))
     return {"keys": keys, "k": k, "q": q, "v": v}
 
 
@@ -263,8 +261,7 @@ class MaskDecoderGraph:
 
     def _mlp(self, queries: str, token: int, name: str) -> str:
         """Apply three linear layers with ReLUs between to one token, (B, out)."""
-        index = self._b.constant(np.array(token, np.int64), f"index_{token}")
-        x = self._b.add("Gather", queries, index, axis=1)
+        x = self._b.select(queries, 1, token)
         for part in range(3):
             x = self._linear(x if not part else self._b.add("Relu", x), f"{name}.layers.{part}")
         return x

@@ -72,6 +72,10 @@ class GraphBuilder:
         """Cut `begin` to `end` out of one dimension."""
         return self.add("Slice", x, self._ints([begin]), self._ints([end]), self._ints([axis]))
 
+    def select(self, x: str, axis: int, index: int) -> str:
+        """Take one index of a dimension, which is dropped."""
+        return self.add("Gather", x, self.constant(np.array(index, np.int64), f"index_{index}"), axis=axis)
+
     def pad(self, x: str, pads: Sequence[int], value: float = 0.0) -> str:
         """Pad with a value; `pads` are all begins, then all ends, as ONNX has them."""
         return self.add("Pad", x, self._ints(pads), self.scalar(value))

@@ -100,9 +100,7 @@ class SamVitGraph:
         depth = self._shape.width // heads
         qkv = b.reshape(self._linear(x, f"{name}.qkv"), batch, count, 3, heads, depth)
         qkv = b.transpose(qkv, 2, 0, 3, 1, 4)
-        q, k, v = (
-            b.add("Gather", qkv, b.constant(np.array(index, np.int64), f"index_{index}"), axis=0) for index in range(3)
-        )
+        q, k, v = (b.select(qkv, 0, index) for index in range(3))
         square = b.reshape(q, batch, heads, side, side, depth)
         down = b.add("MatMul", square, self._offsets(f"{name}.rel_pos_h", side))
         across = b.add("MatMul", b.transpose(square, 0, 1, 3, 2, 4), self._offsets(f"{name}.rel_pos_w", side))

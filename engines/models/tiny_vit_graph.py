@@ -194,9 +194,7 @@ class TinyVitGraph:
         y = b.reshape(y, down * across, count, width)
         qkv = self._linear(self._norm(y, f"{name}.norm", 1e-5), f"{name}.qkv")
         qkv = b.transpose(b.reshape(qkv, down * across, count, 3, heads, HEAD_WIDTH), 2, 0, 3, 1, 4)
-        q, k, v = (
-            b.add("Gather", qkv, b.constant(np.array(index, np.int64), f"index_{index}"), axis=0) for index in range(3)
-        )
+        q, k, v = (b.select(qkv, 0, index) for index in range(3))
         scores = b.add("MatMul", q, b.transpose(k, 0, 1, 3, 2))
         scores = b.add("Add", scores, b.constant(self._arrays[f"{name}.bias"], f"encoder.{name}.bias"))
         y = b.add("MatMul", b.add("Softmax", scores, axis=-1), v)
