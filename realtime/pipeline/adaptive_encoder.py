@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
 from engines import Embedding, EngineInfo, Image, Letterbox
 from engines.graphs import LIVE
 from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
-from realtime.pipeline.side_control import PictureSideControl
+from realtime.pipeline.side_control import PictureSideControl, is_slow
 from realtime.types import Frame
 
 PREPARER_NICE = 5
@@ -40,6 +42,8 @@ class AdaptiveEncoder:
         self._lacks_votes = False
         if frame_size is not None:
             self._begin(frame_size)
+            if self._current[1].ms_per_megapixel is None:
+                self._measure_speed(frame_size)
 
     @property
     def info(self) -> EngineInfo:
@@ -50,6 +54,12 @@ class AdaptiveEncoder:
     def side(self) -> int:
         """The picture side of the next keyframe."""
         return self._current[1].side
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether keyframes leave this machine no time for the rest; False while its speed is unknown."""
+        known = self._current[1].ms_per_megapixel
+        return known is not None and is_slow(known)
 
     def encode(self, image: Image) -> Embedding:
         """See `Encoder.encode`."""
@@ -81,6 +91,7 @@ class AdaptiveEncoder:
             checks = checks + 1 if missing == wanted else 0
             wanted = missing
             if missing is not None and checks >= CHECKS_TO_PREPARE:
+                self._save_speed()  # a run that ends while a graph is compiled is not closed
                 self._encoder.prepare(size, missing)
                 if not stopping.is_set():  # closing must not wait for more than one graph
                     self._decoder.prepare(size, missing)
@@ -88,9 +99,18 @@ class AdaptiveEncoder:
 
     def close(self) -> None:
         """Remember the measured times for the next run, and close the encoder."""
+        self._save_speed()
+        self._encoder.close()
+
+    def _save_speed(self) -> None:
         if (known := self._current[1].ms_per_megapixel) is not None:
             self._encoder.speed.write(known)
-        self._encoder.close()
+
+    def _measure_speed(self, size: tuple[int, int]) -> None:
+        """Encode a picture twice, the first time to allocate: the first start on a machine."""
+        picture = np.full((size[1], size[0], 3), 128, np.uint8)
+        self._encoder.encode(picture, self.side)
+        self.encode(picture)
 
     def _begin(self, size: tuple[int, int], *, is_running: bool = False) -> None:
         """Compile the graphs for frames of a size at the first side; after a change of the size, at the smallest.

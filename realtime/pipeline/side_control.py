@@ -21,7 +21,17 @@ CHANGES_TO_SETTLE = 3
 ROOM = 0.85
 """Share of the allowed time that a larger side may be expected to take; up and down differ, so that it settles."""
 FIRST_INTERVAL_MS = 1000 / 30
+SLOW_SIDE, SLOW_ASPECT = 384, 9 / 16
+"""The picture whose keyframes a slow machine cannot encode while the picture moves."""
 SMOOTHING = 0.2
+
+
+def is_slow(ms_per_megapixel: float) -> bool:
+    """Return whether keyframes leave a machine no time for the rest, by its encoder's speed.
+
+    Two AVX2 cores need 1500 to 2200 ms per megapixel, with VNNI or bfloat16 500 to 650; the limit is 1370.
+    """
+    return ms_per_megapixel * SLOW_SIDE**2 * SLOW_ASPECT / 1e6 > MOVING_FRAMES * FIRST_INTERVAL_MS * ROOM
 
 
 class PictureSideControl:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
@@ -111,11 +112,14 @@ class RecordingController(PipelineObserver):
 
     def on_health(self, health: HealthMessage) -> None:
         """Record the engine, known from the first health message with one."""
-        if not health.engine or health.engine == self._about.engine:
-            return
-        self._about = replace(self._about, engine=dict(health.engine))
+        if health.engine and health.engine != self._about.engine:
+            self.update_info(engine=dict(health.engine))
+
+    def update_info(self, **changes: Any) -> None:
+        """Change fields of the `RecordingInfo` of this and later recordings."""
+        self._about = replace(self._about, **changes)
         if (recorder := self._recorder) is not None:
-            recorder.update_info(engine=dict(health.engine))
+            recorder.update_info(**changes)
 
     def on_command(self, command: UserCommand, result: FrameResult) -> None:
         """Start or stop on a user's command, on another thread, because ending a file waits for the disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from engines import Decoder, Encoder, EngineSettings, load, weights
@@ -9,6 +10,8 @@ from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from realtime.tracking.motion.optical_flow import SLOW_SIDE_PX, USUAL_SIDE_PX
+from realtime.tracking.settings import TrackerSettings
 
 
 class CancellableProgress(ProgressReporter):
@@ -60,3 +63,11 @@ def open_engine(
         encoder.prepare(size)
         decoder.prepare(size)
     return pair
+
+
+def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> TrackerSettings:
+    """Replace automatic settings by those that suit the measured speed, which a recording then repeats."""
+    if settings.motion.side_px:
+        return settings
+    is_slow = isinstance(encoder, AdaptiveEncoder) and encoder.is_slow
+    return replace(settings, motion=replace(settings.motion, side_px=SLOW_SIDE_PX if is_slow else USUAL_SIDE_PX))

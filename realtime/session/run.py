@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 
 import cv2
 
-from realtime.config.schema import RunConfig
+from engines import Decoder, Encoder
+from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.errors import RunFailed
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ObservedProgress
@@ -15,7 +17,7 @@ from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
-from realtime.session.engine import CancellableProgress, open_engine
+from realtime.session.engine import CancellableProgress, open_engine, resolve_tracker_settings
 from realtime.session.run_inputs import RunInputs, open_run_inputs
 from realtime.session.run_outputs import RunOutputs, open_run_outputs
 from realtime.session.view import RunView
@@ -71,11 +73,21 @@ def _build_pipeline(
         commands=outputs.commands,
         observers=tuple(outputs.observers),
     )
+    tracker = config.tracker
+
+    def open_pair(size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
+        nonlocal tracker
+        pair = open_engine(config.engine, config.models, check.check_size(size), progress, live=not is_fast)
+        tracker = resolve_tracker_settings(config.tracker, pair[0])
+        recorded = select_recorded_settings(replace(config, tracker=tracker))
+        outputs.recording.update_info(config=to_toml(recorded))
+        return pair
+
     return Pipeline(
         inputs.frames,
         inputs.gaze,
-        lambda size: open_engine(config.engine, config.models, check.check_size(size), progress, live=not is_fast),
-        lambda decoder, clock_ns: Tracker(decoder, clock_ns, config.tracker, frame_time=is_fast),
+        open_pair,
+        lambda decoder, clock_ns: Tracker(decoder, clock_ns, tracker, frame_time=is_fast),
         outputs.publisher,
         options,
     )

@@ -18,6 +18,8 @@ from engines import Floats
 from realtime.tracking.motion.flow_chain import FlowChain, Grey, pixel_grid, sample_bilinear
 from realtime.types import Frame
 
+MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 256
+"""Least side of the working picture, its automatic side, and that of a live run on a slow machine."""
 SPEED_BLOCKS = (6, 4)
 """(columns, rows) of blocks whose motion is compared: an object that fills one counts as much as the whole picture."""
 
@@ -26,9 +28,10 @@ SPEED_BLOCKS = (6, 4)
 class MotionSettings:
     """Settings of the optical flow.
 
-    side_px: longest side of the working picture; most of a frame's time grows with its square. Of six clips carried
-        4 to 8 frames, 288 px lose 5 points of J&F and 854 gain 2; live on two cores 432, 360 and 320 px score
-        the same, and 360 brings a mask 8 ms earlier than 432.
+    side_px: longest side of the working picture, at least 64; most of a frame's time grows with its square. Of six
+        clips carried 4 to 8 frames, 288 px lose 5 points of J&F and 854 gain 2; live on two cores 432, 360 and 320 px
+        score the same, and 360 brings a mask 8 ms earlier than 432. 0 is 360, and 256 in a live run whose encoder
+        is measured to be slow: on two full cores without VNNI, 256 gains 4 points, because masks come earlier.
     ring: number of frames that a chain can reach back.
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.
@@ -46,7 +49,7 @@ class MotionSettings:
         structure; only a cut does both. A plain wall or a covered lens has little structure to compare.
     """
 
-    side_px: int = 360
+    side_px: int = 0
     ring: int = 48
     still_levels: float = 1.5
     doubt_trust: float = 0.6
@@ -55,9 +58,10 @@ class MotionSettings:
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
     def __post_init__(self) -> None:
-        for name, least in (("side_px", 64), ("ring", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.side_px and self.side_px < MIN_SIDE_PX:
+            raise ValueError(f"side_px must be at least {MIN_SIDE_PX}, or 0 for automatic, got {self.side_px}")
+        if self.ring < 2:
+            raise ValueError(f"ring must be at least 2, got {self.ring}")
 
 
 def _histogram_distance(a: Grey, b: Grey) -> float:
@@ -180,7 +184,7 @@ class FlowHistory:
         return np.asarray(flow + sample_bilinear(older, pixel_grid(flow.shape) + flow), np.float32)
 
     def _to_grey(self, frame: Frame) -> Grey:
-        scale = min(1.0, self._settings.side_px / max(frame.size))
+        scale = min(1.0, (self._settings.side_px or USUAL_SIDE_PX) / max(frame.size))
         # DIS needs patches at two scales at least.
         size = tuple(max(32, round(v * scale)) for v in frame.size)
         # Grey first: averaging over areas is the expensive part, and one channel costs a third.

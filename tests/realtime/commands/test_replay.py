@@ -184,6 +184,10 @@ def test_the_command_reports_identical_masks(quick, capsys, tmp_path):
     assert [entry.data for entry in RecordingReader(tmp_path / "out.mcap").read_entries(("mask",))] == masks
 
 
+def test_a_recording_holds_the_resolved_settings(quick):
+    assert "[tracker.motion]\nside_px = 360\n" in RecordingReader(quick).about.config
+
+
 def test_the_command_reports_why_masks_differ(quick, capsys):
     changed = ("--set", "tracker.motion.side_px=160")
     code, text = run_command(capsys, "replay", str(quick), "--exact", *QUICKLY, *changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import pytest
 
 from engines import Embedding, Letterbox
 from engines.graphs import LIVE
@@ -53,6 +54,34 @@ class StubDecoder:
 
     def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
         self.prepared.append((size, side, uses))
+
+
+class TimedEncoder(StubEncoder):
+    """Takes as long as its speed says, of a simulated clock."""
+
+    def __init__(self, ms_per_megapixel: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.ms_per_megapixel, self.now_ns = ms_per_megapixel, 0
+        monkeypatch.setattr("realtime.pipeline.adaptive_encoder.now_ns", lambda: self.now_ns)
+
+    def encode(self, image: np.ndarray, side: int) -> Embedding:
+        self.now_ns += round(self.ms_per_megapixel * side * side * 9 / 16)
+        return super().encode(image, side)
+
+
+@pytest.mark.parametrize(("ms_per_megapixel", "is_slow"), [(600, False), (1250, False), (1550, True)])
+def test_the_first_start_measures_the_machine(
+    ms_per_megapixel: float, is_slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = TimedEncoder(ms_per_megapixel, monkeypatch)
+    adaptive = AdaptiveEncoder(encoder, StubDecoder(), (640, 360))
+    assert adaptive.is_slow == is_slow
+    adaptive.close()
+    assert encoder.speed.known == pytest.approx(ms_per_megapixel)
+
+
+def test_an_unknown_speed_is_not_slow() -> None:
+    assert not AdaptiveEncoder(StubEncoder(), StubDecoder(), None).is_slow
 
 
 def test_the_first_mask_waits_for_the_smallest_graphs_only() -> None:
@@ -141,8 +170,10 @@ def test_closing_waits_for_one_graph_at_most() -> None:
                 stopping.set()
 
     decoder = StubDecoder()
-    adaptive = AdaptiveEncoder(StoppedEncoder(), decoder, (640, 360))
+    encoder = StoppedEncoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
     adaptive.encode(FRAME)
     adaptive.prepare_sides(stopping)
     assert [side for _, side, _ in decoder.prepared] == [256]
     assert adaptive.side == 256
+    assert encoder.speed.known is not None  # a run that ends meanwhile does not close the encoder
