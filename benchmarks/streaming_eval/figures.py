@@ -1,4 +1,4 @@
-"""Draws the figures of `benchmarks.streaming` and `benchmarks.tracker_ablation` from their JSON."""
+"""Draws the figures of `benchmarks.streaming`, `tracker_ablation` and `intent` from their JSON."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         ("switches", "streaming-switches.png", _switches),
         ("ablations", "keeping-up-ablations.png", _ablations),
         ("late", "keeping-up-late.png", _late),
+        ("intent", "intent-reliability.png", _reliability),
     ]
     drawn = []
     for part, name, picture in todo:
@@ -160,6 +161,27 @@ def _late(part: dict[str, Any]) -> Any:
     axes.set_title("Against the encoder's time, stepped frame by frame", fontsize=12)
     axes.legend(fontsize=9)
     figure.supxlabel(_under(part), fontsize=8, color="#666666")
+    return figure
+
+
+def _reliability(part: dict[str, Any]) -> Any:
+    """Draw the share of right masks against `confidence`; the area of a point is its number of masks."""
+    figure, axes = plt.subplots(figsize=(5.6, 5.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], "--", color="#777777", lw=1)
+    for k, row in enumerate(part["rows"]):
+        bins = [each for each in row["calibration"]["bins"] if each["count"]]
+        name = "" if row["settings"] == "whole" else f"{row['settings']}, "
+        label = f"{name}{row['error_px']:g} px, {row['encode_frames']} frames: {row['calibration']['error']:.2f}"
+        x, y, sizes = zip(*((each["confidence"], each["right"], 4 * each["count"]) for each in bins), strict=True)
+        axes.plot(x, y, "-", color=COLOURS[k % len(COLOURS)], lw=1, label=label)
+        axes.scatter(x, y, sizes, color=COLOURS[k % len(COLOURS)], alpha=0.6, lw=0)
+    axes.set(xlabel="confidence", ylabel="share of right masks (IoU of at least 0.5)", xlim=(0, 1), ylim=(0, 1))
+    axes.set_title("Is the confidence right? Error of the gaze, encoder: ECE", fontsize=12)
+    axes.legend(fontsize=9, loc="upper left")
+    figure.supxlabel(
+        f"{part['rows'][0]['looks']} fixations on stills; {part['device']}; {part['date'][:10]}",
+        fontsize=8, color="#666666",
+    )  # fmt: skip
     return figure
 
 
