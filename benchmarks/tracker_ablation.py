@@ -3,8 +3,11 @@
     python -m benchmarks.tracker_ablation --data CLIPS [--parts late ablations] [--out FILE.json] [--draw docs]
 
 CLIPS holds NAME/frames/*.jpg and NAME/masks/*.png (a mask on every frame, as in DAVIS). Scored as `streaming` is.
+--composed STILLS adds clips in which a labelled still's object moves over another still (`compose_clips`); they are
+reported apart, as a check on what was tuned on the filmed ones. --cache FOLDER keeps embeddings for later runs.
 
-late: J&F against the frames that encoding takes, for the tracker and for baselines.
+late: J&F against the frames that encoding takes, for the tracker and for baselines; of the tracker also the stability,
+own-frame J, and CPU time of every part of a step.
 ablations: the tracker with one part off at a time, encoding taking --taking frames: J&F, stability, CPU time of a step
 without its decodes (they are counted), and on clips side by side its behaviour when the gaze moves to
 another object (`benchmarks.streaming_eval.gaze_switches`). --try NAME=KEY=VALUE[,KEY=VALUE] adds a row.
@@ -28,8 +31,10 @@ import numpy as np
 
 from benchmarks.streaming_eval import figures, gaze_switches, scoring, stability
 from benchmarks.streaming_eval.clips import Clip, load_clips, pair_neighbours
+from benchmarks.streaming_eval.composed_clips import compose_clips
 from benchmarks.streaming_eval.gaze import simulate_gaze
 from benchmarks.streaming_eval.playback import PlaybackLog
+from benchmarks.streaming_eval.step_profile import Method, StepProfile
 from benchmarks.streaming_eval.stepped_replay import (
     ClickMethod,
     EncodingCache,
@@ -42,7 +47,13 @@ from benchmarks.streaming_eval.stepped_replay import (
 from engines import Decoder, Encoder, EngineSettings, weights
 from engines import load as load_engine
 from realtime.config.loader import merge_settings
-from realtime.tracking.tracker import TrackerSettings
+from realtime.tracking.dwell.state_machine import DwellStateMachine
+from realtime.tracking.gaze.gaze_filter import GazeFilter
+from realtime.tracking.mask_decoding import GazeMaskDecoder
+from realtime.tracking.mask_refinement import MaskRefiner
+from realtime.tracking.motion.optical_flow import FlowHistory
+from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.tracker import Tracker, TrackerSettings
 
 RESULTS = Path(__file__).parent / "results" / "tracker_ablation.json"
 PAIR_S = 6.0
@@ -77,6 +88,7 @@ COLUMNS = {
     "elsewhere": "on neither", "recalled": "ids recalled", "decodes": "decodes per frame",
     "step_ms": "CPU ms per frame",
 }  # fmt: skip
+MORE_CURVES = {"own_frame_j": "own-frame J", "stability": "stability"}
 DRAWN = ("jf", "stability", "switch_jf", "first_right_ms", "step_ms")
 LESS_IS_BETTER = ("first_right_ms", "stale", "elsewhere", "strays", "renamed", "decodes", "step_ms")
 
@@ -101,6 +113,18 @@ def make_click_method(method: Any) -> MethodFactory:
     return lambda decoder, clip: ClickMethod(decoder, method, clip.objects[0])
 
 
+STEP_PARTS: dict[str, tuple[Method, ...]] = {
+    "flow": ((FlowHistory, "push"),),
+    "chains": ((FlowHistory, "chain"), (FlowHistory, "back")),
+    "gaze": ((GazeFilter, "update"), (GazeFilter, "estimate"), (GazeFilter, "move")),
+    "prompts": ((MaskPrompter, "decode_gaze"), (MaskPrompter, "decode_mask_prompt")),
+    "votes": ((MaskPrompter, "vote"),),
+    "selection": ((GazeMaskDecoder, "decode"),),
+    "edges": ((MaskRefiner, "refine"),),
+    "dwell": ((DwellStateMachine, "update"), (DwellStateMachine, "move")),
+    "rest": ((Tracker, "step"), (Tracker, "refine"), (Tracker, "prepare")),
+}
+"""Methods whose own time is a part of a step; decodes count to the part that asks for them."""
 METHODS: dict[str, MethodFactory] = {
     "gazecast": make_tracker_method(TrackerSettings()),
     "warped by flow, top-scored mask": make_click_method("warped"),
@@ -119,7 +143,7 @@ def replay_methods(
     for key in makes:
         out[key] = [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds]
     for clip in clips:
-        encodings = EncodingCache(encoder, clip)
+        encodings = EncodingCache(encoder, clip, args.cache)
         for k, seed in enumerate(args.seeds):
             gaze = simulate_gaze(clip, args.fps, args.noise_px, seed)
             for key, make in makes.items():
@@ -132,14 +156,33 @@ def replay_methods(
 def measure_late(
     clips: Sequence[Clip], args: argparse.Namespace, engine: tuple[Encoder, RememberingDecoder]
 ) -> dict[str, Any]:
-    runs = replay_methods(
-        clips, {(method, e): make for method, make in METHODS.items() for e in args.late}, args, engine
-    )
+    methods = ["gazecast"] if args.tracker_only else list(METHODS)
+    runs: dict[tuple[str, int], list[SteppedRun]] = {}
+    parts_ms: dict[str, dict[str, float]] = {}
+    for e in args.late:
+        profile = StepProfile()
+        with profile.measure(STEP_PARTS):
+            runs |= replay_methods(clips, {("gazecast", e): METHODS["gazecast"]}, args, engine)
+        steps = sum(len(run.step_ms) for run in runs["gazecast", e])
+        spent = {part: spent_s * 1e3 / steps for part, spent_s in profile.spent_s.items()}
+        spent["decodes"] = sum(run.decode_ms for run in runs["gazecast", e]) / steps
+        parts_ms[str(e)] = {part: scoring.round_or_none(ms, 2) for part, ms in spent.items()}
+    others = [name for name in methods if name != "gazecast"]
+    runs |= replay_methods(clips, {(name, e): METHODS[name] for name in others for e in args.late}, args, engine)
     fits = {
         key: scoring.pool_scores([scoring.score_playback(s.played, s.arrivals) for s in of]) for key, of in runs.items()
     }
+    steady = {
+        str(e): scoring.round_or_none(
+            np.mean([v for run in runs["gazecast", e] for v in stability.score_stability(run.played, run.arrivals)])
+        )
+        for e in args.late
+    }
     return {
-        "streaming_jf": {method: {str(e): fits[method, e]["streaming_jf"] for e in args.late} for method in METHODS},
+        "streaming_jf": {method: {str(e): fits[method, e]["streaming_jf"] for e in args.late} for method in methods},
+        "own_frame_j": {str(e): fits["gazecast", e]["own_frame_j"] for e in args.late},
+        "stability": steady,
+        "parts_ms": parts_ms,
         "clips_jf": {f"{method}, {e}": found["clips"] for (method, e), found in fits.items()},
     }
 
@@ -197,12 +240,18 @@ def parse_variants(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
 def format_table(results: dict[str, Any]) -> str:
     """Format the results as Markdown."""
     lines = []
-    if "late" in results:
-        curves = results["late"]["streaming_jf"]
-        frames = list(next(iter(curves.values())))
-        lines += ["", "| frames that encoding takes | " + " | ".join(frames) + " |", "|---" * (len(frames) + 1) + "|"]
+    for part in [name for name in ("late", "late_composed") if name in results]:
+        found = results[part]
+        curves = {f"J&F, {method}": curve for method, curve in found["streaming_jf"].items()}
+        curves |= {name: found[key] for key, name in MORE_CURVES.items() if key in found}
+        for e, parts_ms in found.get("parts_ms", {}).items():
+            for name, ms in parts_ms.items():
+                curves.setdefault(f"{name}, ms", {})[e] = ms
+        frames = next(iter(curves.values()))
+        lines += ["", f"| {part}: frames that encoding takes | " + " | ".join(frames) + " |"]
+        lines += ["|---" * (len(frames) + 1) + "|"]
         lines += [
-            f"| {method} | " + " | ".join(f"{v:.3f}" for v in curve.values()) + " |" for method, curve in curves.items()
+            f"| {name} | " + " | ".join(f"{v:.3f}" for v in curve.values()) + " |" for name, curve in curves.items()
         ]
     if "ablations" in results:
         part = results["ablations"]
@@ -219,8 +268,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="CLIPS")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="default: the cache")
     parser.add_argument("--parts", nargs="*", choices=("late", "ablations"), default=["late", "ablations"])
+    parser.add_argument("--composed", type=Path, metavar="STILLS", help="labelled stills to compose more clips from")
+    parser.add_argument("--composed-clips", type=int, default=6, metavar="N")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="where embeddings are kept, 0.6 MB each")
+    parser.add_argument("--tracker-only", action="store_true", help="leave the baselines out")
+    parser.add_argument("--precision", default="auto", help="of the encoder; f32 is the same on every machine")
+    parser.add_argument("--picture-side", type=int, default=0, metavar="PX")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to use")
-    parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 3, 4, 6, 8])
+    parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 4, 8, 16, 24])
     parser.add_argument("--taking", type=int, default=4, help="frames that encoding takes in the ablations")
     parser.add_argument("--try", dest="trying", action="append", default=[], metavar="NAME=KEY=VALUE")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
@@ -237,16 +292,20 @@ def main() -> None:
     if args.data is not None:
         cv2.setNumThreads(1)
         clips = load_clips(args.data, args.only)
+        settings = EngineSettings(decoder_threads=1, precision=args.precision, picture_side=args.picture_side)
         folder = args.weights or weights.model_folder("mobile_sam")
-        encoder, decoder = load_engine(EngineSettings(decoder_threads=1), folder, frame_size=clips[0].size)
+        encoder, decoder = load_engine(settings, folder, frame_size=clips[0].size)
         engine = encoder, RememberingDecoder(decoder)
         head = {
             "date": datetime.now(UTC).isoformat(timespec="minutes"),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {encoder.info.device}, {encoder.info.precision}",
-            "seeds": args.seeds, "noise_px": args.noise_px, "fps": args.fps, "clips": [clip.name for clip in clips],
+            "seeds": args.seeds, "noise_px": args.noise_px, "fps": args.fps,
         }  # fmt: skip
-        for part in args.parts:
-            results[part] = head | (measure_late if part == "late" else measure_ablations)(clips, args, engine)
+        measured = [(part, clips, measure_late if part == "late" else measure_ablations) for part in args.parts]
+        if args.composed is not None:
+            measured.append(("late_composed", compose_clips(args.composed, args.composed_clips), measure_late))
+        for part, of, measure in measured:
+            results[part] = head | {"clips": [clip.name for clip in of]} | measure(of, args, engine)
             args.out.write_text(json.dumps(results, indent=1) + "\n")
     elif args.draw is None or not results:
         raise SystemExit("nothing to do: give --data CLIPS to measure, or --draw DIR and an --out with figures")

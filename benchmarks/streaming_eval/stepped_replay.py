@@ -7,10 +7,13 @@ until then has been seen.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import cv2
@@ -21,8 +24,9 @@ from benchmarks.streaming_eval.device import gaze_dwells, scored_moments
 from benchmarks.streaming_eval.gaze import GAZE_HZ, SimulatedGaze, is_blink
 from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog, SentFrame
 from benchmarks.streaming_eval.scoring import iou
-from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
+from engines import Decoder, Embedding, Encoder, Image, Letterbox, MaskCandidates, Prompt
 from engines.base import Mask
+from engines.graphs import GRAPH_VERSION
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.tracker import Tracker, TrackerSettings
@@ -85,16 +89,36 @@ class RememberingDecoder:
 
 
 class EncodingCache:
-    """A cache of the embeddings of one clip's frames."""
+    """A cache of the embeddings of one clip's frames, in memory and, given a folder, on disk for later runs."""
 
-    def __init__(self, encoder: Encoder, clip: Clip) -> None:
-        self._encoder, self._clip = encoder, clip
+    def __init__(self, encoder: Encoder, clip: Clip, folder: Path | None = None) -> None:
+        """folder: files are named after the engine and the picture. Only OpenVINO's embeddings can be stored."""
+        self._encoder, self._clip, self._folder = encoder, clip, folder
         self._known: dict[int, Embedding] = {}
+        if folder is not None and encoder.info.backend != "openvino":
+            raise SystemExit(f"embeddings of {encoder.info.backend} cannot be stored; leave --cache away")
 
     def __getitem__(self, number: int) -> Embedding:
         if number not in self._known:
-            self._known[number] = self._encoder.encode(self._clip.pictures[number])
+            encode = self._encoder.encode if self._folder is None else self._load_or_encode
+            self._known[number] = encode(self._clip.pictures[number])
         return self._known[number]
+
+    def _load_or_encode(self, image: Image) -> Embedding:
+        assert self._folder is not None
+        info, size = self._encoder.info, (image.shape[1], image.shape[0])
+        engine = f"{info.model}-{info.precision}-{info.picture_side}-{GRAPH_VERSION}-{size[0]}x{size[1]}"
+        path = self._folder / engine / f"{hashlib.sha256(image.tobytes()).hexdigest()[:24]}.npz"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+            np.savez(unfinished, *[np.asarray(tensor.data) for tensor in self._encoder.encode(image).tensors])
+            unfinished.replace(path)
+        import openvino
+
+        with np.load(path) as stored:
+            tensors = tuple(openvino.Tensor(stored[name]) for name in stored.files)
+        return Embedding(info.engine_id, Letterbox(*size, picture_side=info.picture_side), tensors)
 
 
 class TrackerMethod:
@@ -157,12 +181,16 @@ class ClickMethod:
 
 @dataclass(slots=True)
 class SteppedRun:
-    """Holds a stepped run. step_ms: CPU time of each step's thread without decodes. decodes: their number."""
+    """Holds a stepped run.
+
+    step_ms: CPU time of each step's thread without decodes. decodes, decode_ms: their number and time.
+    """
 
     played: PlaybackLog
     arrivals: list[MaskArrival] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
     decodes: int = 0
+    decode_ms: float = 0.0
 
 
 def replay_stepped(
@@ -181,7 +209,7 @@ def replay_stepped(
     start_s, first = last_s + APART_S, len(played.sent)
     played.moments += scored_moments(clip, gaze, played.fps, start_s, play)
     played.dwells += gaze_dwells(gaze, len(clip) / played.fps, start_s, play)
-    follower, before = make(decoder, clip), decoder.asked
+    follower, before, before_s = make(decoder, clip), decoder.asked, decoder.spent_s
     waiting: Frame | None = None
     coming: Frame | None = None
     sample = 0
@@ -205,6 +233,7 @@ def replay_stepped(
         if coming is None and waiting is not None:
             coming, waiting = waiting, None
     stepped.decodes += decoder.asked - before
+    stepped.decode_ms += (decoder.spent_s - before_s) * 1e3
 
 
 def _sample(gaze: SimulatedGaze, number: int, start_s: float, sent: int) -> GazeSample:
