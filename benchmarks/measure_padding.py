@@ -25,6 +25,7 @@ from engines.models.onnx_graphs import MEAN_BGR, STD_BGR, build_square_encoder
 from engines.models.padding import EMBEDDING, FILE, RING, Floats, surround_mask
 from engines.models.tiny_vit_graph import WINDOWS
 from engines.models.weight_arrays import read_arrays
+from engines.openvino_core import open_core
 from engines.settings import PICTURE_SIDES
 from engines.weights import weight_files
 
@@ -42,10 +43,8 @@ Encode = Callable[[NDArray[np.uint8]], dict[str, Floats]]
 
 def open_square_encoder(folder: Path) -> Encode:
     """Compile the encoder over the full square; a call returns its layers' inputs and the embedding, (H, W, C)."""
-    import openvino as ov
-
     model, tensors = build_square_encoder(read_arrays(folder, "mobile_sam"))
-    core = ov.Core()
+    core = open_core()
     compiled = core.compile_model(
         core.read_model(model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )

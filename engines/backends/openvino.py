@@ -17,6 +17,7 @@ from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.number_formats import quantize_encoder
+from engines.openvino_core import open_core
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, Precision, Report
 from engines.speed import MAX_TIME_RATIO
@@ -61,7 +62,7 @@ class OpenVinoRuntime:
 
         Raises `EngineUnavailable` for a precision that this CPU lacks, and for int8 that was not accepted here.
         """
-        self.core = ov.Core()
+        self.core = open_core()
         self.device = str(self.core.get_property("CPU", "FULL_DEVICE_NAME"))
         self._store, self._settings = store, settings
         capable = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -28,6 +28,7 @@ from engines.base import (
     check_prompts,
 )
 from engines.letterbox import MODEL_SIDE, Letterbox
+from engines.openvino_core import open_core
 from engines.prompts import model_points
 from engines.settings import EngineSettings, Report
 
@@ -44,7 +45,7 @@ def open_engine(
 
     if weights is None:
         raise ModelError("the stock engine needs a folder with encoder.onnx and sam.onnx")
-    core = ov.Core()
+    core = open_core()
     encoder, decoder = (_read_graph(core, weights / name, report) for name in ("encoder.onnx", "sam.onnx"))
     encoder.reshape([1, 3, MODEL_SIDE, MODEL_SIDE])
     encoder = compile_for_latency(core, encoder, settings.encoder_threads)

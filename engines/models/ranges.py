@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from engines.base import EngineUnavailable, Image, PromptError
+from engines.base import Image, PromptError
 from engines.graphs import EncoderGraph
 from engines.number_formats import find_quantisable_layers
+from engines.openvino_core import open_core
 from engines.pictures import resize_and_crop, sample_evenly
 
 if TYPE_CHECKING:
@@ -39,17 +40,13 @@ def measure_ranges(model: onnx.ModelProto, graph: EncoderGraph, pictures: Sequen
     """
     if not pictures:
         raise PromptError("quantising needs real pictures; give a folder of them or a video")
-    try:
-        import openvino as ov
-    except ImportError as error:
-        raise EngineUnavailable("measuring ranges needs OpenVINO; pip install openvino") from error
     layers = find_quantisable_layers(model.graph)
     tapped = onnx.ModelProto()
     tapped.CopyFrom(model)
     del tapped.graph.output[:]
     inputs = sorted({node.input[0] for node in layers.values()})
     tapped.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs)
-    core = ov.Core()
+    core = open_core()
     network = core.read_model(tapped.SerializeToString())
     run = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found: dict[str, float] = dict.fromkeys(inputs, 0.0)

@@ -1,0 +1,38 @@
+"""Tests that a process survives Ctrl-C after its engine is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+CLOSED_ELSEWHERE = """
+import gc, os, signal, threading
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from engines.openvino_core import open_core
+
+values = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "g", [values], [result])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+core = open_core()
+opened = [core.compile_model(core.read_model(model.SerializeToString()), "CPU"), core]
+del core
+closing = threading.Thread(target=lambda: (opened.clear(), gc.collect()))
+closing.start()
+closing.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_after_an_engine_was_closed_on_another_thread() -> None:
+    ran = subprocess.run([sys.executable, "-c", CLOSED_ELSEWHERE], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "interrupted\n"), ran.stderr
