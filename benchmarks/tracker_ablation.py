@@ -32,6 +32,7 @@ import numpy as np
 from benchmarks.streaming_eval import figures, gaze_switches, scoring, stability
 from benchmarks.streaming_eval.clips import Clip, load_clips, pair_neighbours
 from benchmarks.streaming_eval.composed_clips import compose_clips
+from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.gaze import simulate_gaze
 from benchmarks.streaming_eval.playback import PlaybackLog
 from benchmarks.streaming_eval.step_profile import Method, StepProfile
@@ -143,7 +144,7 @@ def replay_methods(
     for key in makes:
         out[key] = [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds]
     for clip in clips:
-        encodings = EncodingCache(encoder, clip, args.cache)
+        encodings = EncodingCache(encoder, clip)
         for k, seed in enumerate(args.seeds):
             gaze = simulate_gaze(clip, args.fps, args.noise_px, seed)
             for key, make in makes.items():
@@ -295,7 +296,7 @@ def main() -> None:
         settings = EngineSettings(decoder_threads=1, precision=args.precision, picture_side=args.picture_side)
         folder = args.weights or weights.model_folder("mobile_sam")
         encoder, decoder = load_engine(settings, folder, frame_size=clips[0].size)
-        engine = encoder, RememberingDecoder(decoder)
+        engine = EmbeddingCache(encoder, args.cache), RememberingDecoder(decoder)
         head = {
             "date": datetime.now(UTC).isoformat(timespec="minutes"),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {encoder.info.device}, {encoder.info.precision}",

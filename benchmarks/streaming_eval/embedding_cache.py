@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from engines import Embedding, Encoder, Image
+from engines import Embedding, Encoder, Image, Letterbox
+from engines.graphs import GRAPH_VERSION
 
 
 class EmbeddingCache:
-    """An encoder that looks for its result in a folder first, which must hold nothing but its own files."""
+    """An encoder that looks for its result in a folder first. Only OpenVINO's embeddings are stored."""
 
     def __init__(self, encoder: Encoder, folder: Path | None) -> None:
-        """folder: None caches nothing."""
-        self._encoder, self._folder = encoder, folder
+        """folder: may be shared by engines and by processes; None caches nothing."""
+        self._encoder = encoder
+        self._folder = folder if encoder.info.backend == "openvino" else None
         self.info = encoder.info
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
 
     def encode(self, image: Image) -> Embedding:
         """Encode a picture, or read its embedding."""
         if self._folder is None:
             return self._encoder.encode(image)
-        key = hashlib.sha256(image.tobytes() + f"{image.shape}{self.info}".encode()).hexdigest()[:32]
-        path = self._folder / f"{key}.pickle"
-        if path.exists():
-            letterbox, packed, nbytes = pickle.loads(path.read_bytes())
-            return Embedding(self.info.engine_id, letterbox, _unpack(packed), nbytes)
-        embedding = self._encoder.encode(image)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(pickle.dumps((embedding.letterbox, _pack(embedding.tensors), embedding.nbytes)))
-        partial.rename(path)
-        return embedding
+        info, size = self.info, (image.shape[1], image.shape[0])
+        engine = f"{info.model}-{info.precision}-{info.picture_side}-{GRAPH_VERSION}-{size[0]}x{size[1]}"
+        path = self._folder / engine / f"{hashlib.sha256(image.tobytes()).hexdigest()[:24]}.npz"
+        if not path.exists():
+            embedding = self._encoder.encode(image)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+            np.savez(unfinished, *[np.asarray(tensor.data) for tensor in embedding.tensors])
+            unfinished.replace(path)
+            return embedding
+        import openvino  # only where its embeddings were written
+
+        with np.load(path) as stored:
+            tensors = tuple(openvino.Tensor(stored[name]) for name in stored.files)
+        nbytes = sum(tensor.byte_size for tensor in tensors)
+        return Embedding(info.engine_id, Letterbox(*size, picture_side=info.picture_side), tensors, nbytes)
 
     def close(self) -> None:
         """Close the encoder."""
         self._encoder.close()
-
-
-def _pack(tensors: Any) -> Any:
-    """Turn OpenVINO's tensors, which cannot be written, into (True, arrays); all else is (False, as it is)."""
-    if isinstance(tensors, tuple) and all(type(tensor).__module__.startswith("openvino") for tensor in tensors):
-        return True, [np.array(tensor.data) for tensor in tensors]
-    return False, tensors
-
-
-def _unpack(packed: Any) -> Any:
-    is_openvino, tensors = packed
-    if not is_openvino:
-        return tensors
-    import openvino as ov  # only where its embeddings were written
-
-    return tuple(ov.Tensor(tensor) for tensor in tensors)

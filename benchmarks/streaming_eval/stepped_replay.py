@@ -7,13 +7,10 @@ until then has been seen.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Protocol
 
 import cv2
@@ -24,9 +21,8 @@ from benchmarks.streaming_eval.device import gaze_dwells, scored_moments
 from benchmarks.streaming_eval.gaze import GAZE_HZ, SimulatedGaze, is_blink
 from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog, SentFrame
 from benchmarks.streaming_eval.scoring import iou
-from engines import Decoder, Embedding, Encoder, Image, Letterbox, MaskCandidates, Prompt
+from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
 from engines.base import Mask
-from engines.graphs import GRAPH_VERSION
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.tracker import Tracker, TrackerSettings
@@ -89,36 +85,16 @@ class RememberingDecoder:
 
 
 class EncodingCache:
-    """A cache of the embeddings of one clip's frames, in memory and, given a folder, on disk for later runs."""
+    """A cache of the embeddings of one clip's frames."""
 
-    def __init__(self, encoder: Encoder, clip: Clip, folder: Path | None = None) -> None:
-        """folder: files are named after the engine and the picture. Only OpenVINO's embeddings can be stored."""
-        self._encoder, self._clip, self._folder = encoder, clip, folder
+    def __init__(self, encoder: Encoder, clip: Clip) -> None:
+        self._encoder, self._clip = encoder, clip
         self._known: dict[int, Embedding] = {}
-        if folder is not None and encoder.info.backend != "openvino":
-            raise SystemExit(f"embeddings of {encoder.info.backend} cannot be stored; leave --cache away")
 
     def __getitem__(self, number: int) -> Embedding:
         if number not in self._known:
-            encode = self._encoder.encode if self._folder is None else self._load_or_encode
-            self._known[number] = encode(self._clip.pictures[number])
+            self._known[number] = self._encoder.encode(self._clip.pictures[number])
         return self._known[number]
-
-    def _load_or_encode(self, image: Image) -> Embedding:
-        assert self._folder is not None
-        info, size = self._encoder.info, (image.shape[1], image.shape[0])
-        engine = f"{info.model}-{info.precision}-{info.picture_side}-{GRAPH_VERSION}-{size[0]}x{size[1]}"
-        path = self._folder / engine / f"{hashlib.sha256(image.tobytes()).hexdigest()[:24]}.npz"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f"{path.stem}.{os.getpid()}.npz")
-            np.savez(unfinished, *[np.asarray(tensor.data) for tensor in self._encoder.encode(image).tensors])
-            unfinished.replace(path)
-        import openvino
-
-        with np.load(path) as stored:
-            tensors = tuple(openvino.Tensor(stored[name]) for name in stored.files)
-        return Embedding(info.engine_id, Letterbox(*size, picture_side=info.picture_side), tensors)
 
 
 class TrackerMethod:
