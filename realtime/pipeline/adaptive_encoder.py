@@ -15,11 +15,12 @@ from realtime.infra.threads import lower_priority
 from realtime.pipeline.side_control import PictureSideControl, is_slow
 from realtime.types import Frame
 
-PREPARER_NICE = 5
-"""Between the tracker and the encoder: on two cores that are both busy it must come to an end."""
+PREPARER_NICE = 10
+"""As the encoder's: below it, keyframes took four times as long while a graph was compiled on two busy cores."""
 CHECK_S = 0.1
-CHECKS_TO_PREPARE = 3
-"""Checks in a row that must find the same side missing: compiling costs the run a second of one core."""
+CHECKS_TO_PREPARE, CHECKS_TO_PREPARE_AHEAD = 3, 100
+"""Checks in a row that must find the same side missing: compiling costs the run seconds of one core. A side that only
+a still picture would get waits until the start is over."""
 
 
 class AdaptiveEncoder:
@@ -39,7 +40,7 @@ class AdaptiveEncoder:
         # Replaced together: a thread must not see the control of one size with another size.
         self._current: tuple[tuple[int, int] | None, PictureSideControl]
         self._current = None, PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
-        self._lacks_votes = False
+        self._lacks_votes = self._is_preparing = False
         if frame_size is not None:
             self._begin(frame_size)
             if self._current[1].ms_per_megapixel is None:
@@ -67,9 +68,10 @@ class AdaptiveEncoder:
         if size != self._current[0]:
             self._begin(size, is_running=True)
         control, side = self._current[1], self.side
-        begun_ns = now_ns()
+        begun_ns, is_alone = now_ns(), not self._is_preparing
         embedding = self._encoder.encode(image, side)
-        control.observe_encode(side, (now_ns() - begun_ns) / 1e6)
+        if is_alone and not self._is_preparing:  # else it shared its core with the compiler
+            control.observe_encode(side, (now_ns() - begun_ns) / 1e6)
         return embedding
 
     def observe_frame(self, frame: Frame, speed: float | None) -> None:
@@ -87,15 +89,26 @@ class AdaptiveEncoder:
             if self._lacks_votes:
                 self._lacks_votes = False
                 self._decoder.prepare(size, control.side)
-            missing = control.find_missing()
+            missing, is_ahead = control.find_missing()
             checks = checks + 1 if missing == wanted else 0
             wanted = missing
-            if missing is not None and checks >= CHECKS_TO_PREPARE:
+            if missing is not None and checks >= (CHECKS_TO_PREPARE_AHEAD if is_ahead else CHECKS_TO_PREPARE):
                 self._save_speed()  # a run that ends while a graph is compiled is not closed
-                self._encoder.prepare(size, missing)
-                if not stopping.is_set():  # closing must not wait for more than one graph
-                    self._decoder.prepare(size, missing)
-                    control.set_ready(missing)
+                self._is_preparing = True
+                try:
+                    self._prepare_side(size, control, missing, stopping)
+                finally:
+                    self._is_preparing = False
+
+    def _prepare_side(
+        self, size: tuple[int, int], control: PictureSideControl, side: int, stopping: threading.Event
+    ) -> None:
+        self._encoder.prepare(size, side)
+        for use in LIVE:
+            if stopping.is_set():  # closing must not wait for more than one graph
+                return
+            self._decoder.prepare(size, side, (use,))
+        control.set_ready(side)
 
     def close(self) -> None:
         """Remember the measured times for the next run, and close the encoder."""

@@ -83,13 +83,15 @@ class PictureSideControl:
         if wish != self.side and self._wished >= CHANGES_TO_SETTLE:
             self.side, self._wished = wish, 0
 
-    def find_missing(self) -> int | None:
-        """Return the side that would be chosen now, or in a still picture, if its graphs were compiled; else None."""
-        for frames in (self._allowed_frames(), STILL_FRAMES):
-            wanted = self._find_side(self.sides, frames)
-            if wanted not in self._ready:
-                return wanted
-        return None
+    def find_missing(self) -> tuple[int | None, bool]:
+        """Return the side that would be chosen if its graphs were compiled, None if they are.
+
+        The second value is True for one that would be chosen only if the picture stood still.
+        """
+        now, still = self._find_side(self.sides), self._find_side(self.sides, STILL_FRAMES)
+        if now not in self._ready:
+            return now, False
+        return (None if still in self._ready else still), True
 
     def expect_ms(self, side: int) -> float:
         """Return the expected time of a side; infinite while the speed is unknown."""

@@ -9,7 +9,7 @@ import pytest
 
 from engines import Embedding, Letterbox
 from engines.graphs import LIVE
-from realtime.pipeline.adaptive_encoder import CHECK_S, AdaptiveEncoder
+from realtime.pipeline.adaptive_encoder import CHECK_S, CHECKS_TO_PREPARE_AHEAD, AdaptiveEncoder
 from tests.realtime.waiting import eventually
 
 FRAME = np.zeros((360, 640, 3), np.uint8)
@@ -103,7 +103,7 @@ def test_larger_sides_are_compiled_beside_the_run_and_then_used() -> None:
     finally:
         stopping.set()
         thread.join(60)
-    assert ((640, 360), 512, LIVE) in decoder.prepared
+    assert [use for _, side, uses in decoder.prepared if side == 512 for use in uses] == list(LIVE)
     assert adaptive.side == 512
 
 
@@ -158,6 +158,50 @@ def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() ->
     finally:
         stopping.set()
         thread.join(60)
+
+
+class CountedChecks(threading.Event):
+    """Stops the preparer after a number of its checks."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("checks", "prepared"), [(CHECKS_TO_PREPARE_AHEAD // 2, []), (CHECKS_TO_PREPARE_AHEAD * 2, [512])]
+)
+def test_what_only_a_still_picture_needs_is_compiled_later(checks: int, prepared: list[int]) -> None:
+    encoder = StubEncoder(known=1500.0)  # moving 256 px, still 512
+    adaptive = AdaptiveEncoder(encoder, StubDecoder(), (640, 360))
+    adaptive.prepare_sides(CountedChecks(checks))
+    assert [side for _, side in encoder.prepared] == [256, *prepared]
+
+
+def test_encodes_beside_the_compiler_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = TimedEncoder(600, monkeypatch)
+
+    class ConcurrentDecoder(StubDecoder):
+        """Lets a keyframe be encoded, ten times slower, while it compiles."""
+
+        def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
+            super().prepare(size, side, uses)
+            if side != 256:
+                encoder.ms_per_megapixel = 6000
+                adaptive.encode(FRAME)
+                encoder.ms_per_megapixel = 600
+
+    adaptive = AdaptiveEncoder(encoder, ConcurrentDecoder(), (640, 360))
+    adaptive.prepare_sides(CountedChecks(10))
+    adaptive.close()
+    assert [side for _, side in encoder.prepared] == [256, 512]
+    assert encoder.speed.known == pytest.approx(600)
 
 
 def test_closing_waits_for_one_graph_at_most() -> None:

@@ -31,7 +31,7 @@ def run(
             busy_until_ns = time_ns + encode_ms * 1e6
             sides.append(control.side)
             control.observe_encode(control.side, encode_ms)
-            while (missing := control.find_missing()) is not None:
+            while (missing := control.find_missing()[0]) is not None:
                 control.set_ready(missing)
     return sides
 
@@ -91,7 +91,14 @@ def test_only_compiled_sides_are_chosen() -> None:
         control.observe_frame(index * 33_333_333, 0.0)
         control.observe_encode(control.side, 10.0)
     assert control.side == 256
-    assert control.find_missing() == 512
+    assert control.find_missing() == (512, False)
+
+
+def test_a_side_for_a_still_picture_is_compiled_ahead() -> None:
+    control = started(250)
+    assert control.find_missing() == (512, True)
+    control.set_ready(512)
+    assert control.find_missing() == (None, True)
 
 
 def test_the_frame_rate_sets_the_time_that_is_allowed() -> None:
