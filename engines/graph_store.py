@@ -67,7 +67,7 @@ class GraphStore:
         """Build a graph in float32."""
         from engines.models.onnx_graphs import build_graph
 
-        return build_graph(graph, self.model, self.arrays, self.profiles)
+        return build_graph(graph, self.model, self.arrays, self.profiles if isinstance(graph, EncoderGraph) else None)
 
     def onnx_source(self, model: onnx.ModelProto) -> bytes | Path:
         """Return a graph as bytes, or as a file with its weights beside it where it is too large for that.

@@ -20,9 +20,11 @@ SURROUND = 8
 """Tokens along each side of a block of padding that the decoder sees as one."""
 BATCHES = (1, 4, 8)
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
-LIVE = ((1, 2), (4, 2), (1, 4))
-"""Decoder graphs of a run, (prompts at once, points of each): a click, a vote of clicks, and an object by a point and
-its box. Compiling a graph takes a second, so it must not happen at the first fixation."""
+CLICK = ((1, 2),)
+"""The decoder graph of one click, (prompts at once, points of each)."""
+LIVE = (*CLICK, (4, 2), (1, 4))
+"""Decoder graphs of a run: a click, a vote of clicks, and an object by a point and its box. Compiling a graph takes up
+to a second, so the tracker must not be the one to wait for it."""
 BUILT = (*LIVE, (8, 2))
 """Decoder graphs that are built ahead where building takes longer."""
 ABSENT = -1e9

@@ -49,6 +49,11 @@ class EncodeWorker:
             self._encoder.observe_frame(frame, speed)
 
     @property
+    def can_vote(self) -> bool:
+        """Whether the decoder's graphs for votes are compiled, so that a vote takes milliseconds."""
+        return self._encoder.can_vote if isinstance(self._encoder, AdaptiveEncoder) else True
+
+    @property
     def picture_side(self) -> int | None:
         """The picture side of an adaptive encoder; None for another."""
         return self._encoder.side if isinstance(self._encoder, AdaptiveEncoder) else None

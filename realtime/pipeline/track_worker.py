@@ -64,7 +64,7 @@ class TrackWorker:
             return
         if not frames.has_value and (keyframe := keyframes.get(0)) is not None:
             tracker.prepare(keyframe)
-        if frames.has_value or not self._idle.has_time(begun_ns := now_ns()):
+        if frames.has_value or not self._encode_worker.can_vote or not self._idle.has_time(begun_ns := now_ns()):
             return
         if tracker.refine():
             self._idle.record_work(begun_ns, now_ns())

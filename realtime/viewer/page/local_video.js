@@ -27,7 +27,8 @@ export class LocalVideo {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("Browsers allow the camera only over https, or on this machine; serve https (view.tls_cert).");
     }
-    const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, facingMode: { ideal: "environment" } };
+    const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, facingMode: { ideal: "environment" },
+                     resizeMode: { ideal: "none" } }; // else a portrait camera's picture is cut to 16:9
     const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
     const [track] = stream.getVideoTracks();
     track.onended = () => {

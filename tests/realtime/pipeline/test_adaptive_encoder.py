@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines import Embedding, Letterbox
-from engines.graphs import LIVE
+from engines.graphs import CLICK, LIVE
 from realtime.pipeline.adaptive_encoder import CHECK_S, CHECKS_TO_PREPARE_AHEAD, AdaptiveEncoder
 from tests.realtime.waiting import eventually
 
@@ -56,6 +56,20 @@ class StubDecoder:
         self.prepared.append((size, side, uses))
 
 
+class CountedChecks(threading.Event):
+    """Stops the preparer after a number of its checks."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            self.set()
+        return self.is_set()
+
+
 class TimedEncoder(StubEncoder):
     """Takes as long as its speed says, of a simulated clock."""
 
@@ -88,8 +102,21 @@ def test_the_first_mask_waits_for_the_smallest_graphs_only() -> None:
     encoder, decoder = StubEncoder(), StubDecoder()
     adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
     assert encoder.prepared == [((640, 360), 256)]
-    assert decoder.prepared == [((640, 360), 256, LIVE)]
+    assert decoder.prepared == [((640, 360), 256, CLICK)]
     assert adaptive.encode(FRAME).letterbox.picture_side == 256
+
+
+def test_votes_wait_for_their_graphs() -> None:
+    decoder = StubDecoder()
+    adaptive = AdaptiveEncoder(StubEncoder(), decoder, (640, 360))
+    adaptive.prepare_sides(CountedChecks(2))
+    assert not adaptive.can_vote  # the first keyframe is not delayed
+    adaptive.encode(FRAME)
+    adaptive.prepare_sides(CountedChecks(2))
+    assert adaptive.can_vote
+    assert [use for _, side, uses in decoder.prepared[1:] if side == 256 for use in uses] == list(LIVE)
+    adaptive.encode(TURNED)
+    assert not adaptive.can_vote
 
 
 def test_larger_sides_are_compiled_beside_the_run_and_then_used() -> None:
@@ -124,7 +151,7 @@ def test_a_turned_picture_begins_anew() -> None:
     assert adaptive.encode(FRAME).letterbox.picture_side == 512
     assert adaptive.encode(TURNED).letterbox.content_size == (144, 256)
     assert encoder.prepared[-1] == ((360, 640), 256)
-    assert decoder.prepared[-1] == ((360, 640), 256, LIVE[:1])  # votes and boxes come with the thread
+    assert decoder.prepared[-1] == ((360, 640), 256, CLICK)  # votes and boxes come with the thread
 
 
 def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
@@ -133,7 +160,7 @@ def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
     assert encoder.prepared == []
     adaptive.encode(TURNED)
     assert encoder.prepared == [((360, 640), 256)]
-    assert decoder.prepared == [((360, 640), 256, LIVE[:1])]
+    assert decoder.prepared == [((360, 640), 256, CLICK)]
 
 
 def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() -> None:
@@ -160,28 +187,17 @@ def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() ->
         thread.join(60)
 
 
-class CountedChecks(threading.Event):
-    """Stops the preparer after a number of its checks."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.left = count
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.left -= 1
-        if self.left < 0:
-            self.set()
-        return self.is_set()
-
-
 @pytest.mark.parametrize(
     ("checks", "prepared"), [(CHECKS_TO_PREPARE_AHEAD // 2, []), (CHECKS_TO_PREPARE_AHEAD * 2, [512])]
 )
-def test_what_only_a_still_picture_needs_is_compiled_later(checks: int, prepared: list[int]) -> None:
-    encoder = StubEncoder(known=1500.0)  # moving 256 px, still 512
+def test_what_only_a_still_picture_needs_is_compiled_later(
+    checks: int, prepared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = TimedEncoder(1500.0, monkeypatch)  # moving 256 px, still 512
     adaptive = AdaptiveEncoder(encoder, StubDecoder(), (640, 360))
+    adaptive.encode(FRAME)
     adaptive.prepare_sides(CountedChecks(checks))
-    assert [side for _, side in encoder.prepared] == [256, *prepared]
+    assert list(dict.fromkeys(side for _, side in encoder.prepared)) == [256, *prepared]
 
 
 def test_encodes_beside_the_compiler_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +214,10 @@ def test_encodes_beside_the_compiler_do_not_count(monkeypatch: pytest.MonkeyPatc
                 encoder.ms_per_megapixel = 600
 
     adaptive = AdaptiveEncoder(encoder, ConcurrentDecoder(), (640, 360))
+    adaptive.encode(FRAME)
     adaptive.prepare_sides(CountedChecks(10))
     adaptive.close()
-    assert [side for _, side in encoder.prepared] == [256, 512]
+    assert ((640, 360), 512) in encoder.prepared
     assert encoder.speed.known == pytest.approx(600)
 
 
@@ -218,6 +235,6 @@ def test_closing_waits_for_one_graph_at_most() -> None:
     adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
     adaptive.encode(FRAME)
     adaptive.prepare_sides(stopping)
-    assert [side for _, side, _ in decoder.prepared] == [256]
+    assert {side for _, side, _ in decoder.prepared} == {256}
     assert adaptive.side == 256
     assert encoder.speed.known is not None  # a run that ends meanwhile does not close the encoder
