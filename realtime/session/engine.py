@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,18 @@ class CancellableProgress(ProgressReporter):
         self._progress.show_steps(done, total, text)
 
 
+def preload_engine(
+    settings: EngineSettings, models: Path | None, progress: ProgressReporter
+) -> Future[tuple[Encoder, Decoder]] | None:
+    """Begin to load a live run's engine while its first frame is awaited; None for one that needs a frame size."""
+    if not _is_adaptive(settings):
+        return None
+    pool = ThreadPoolExecutor(1, "gazecast-preload")
+    loading = pool.submit(_load, settings, models, None, progress)
+    pool.shutdown(wait=False)
+    return loading
+
+
 def open_engine(
     settings: EngineSettings,
     models: Path | None,
@@ -43,17 +56,15 @@ def open_engine(
     progress: ProgressReporter,
     *,
     live: bool = False,
+    preloaded: Future[tuple[Encoder, Decoder]] | None = None,
 ) -> tuple[Encoder, Decoder]:
     """Open the chosen engine, after downloading its weights into `models` where they are missing.
 
     size: (width, height) of the frames, None if unknown. live: where the engine leaves the choice, let the picture's
-    side follow the machine's speed, so that a mask comes soon. Raises `EngineError`.
+    side follow the machine's speed, so that a mask comes soon. preloaded: from `preload_engine`. Raises `EngineError`.
     """
-    if settings.backend == "fake":
-        return load(settings, None, frame_size=size, report=progress.show_line)
-    folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
-    is_open = live and settings.picture_side == 0 and settings.backend != "tensorrt"
-    pair = load(settings, folder, frame_size=None if is_open else size, report=EngineProgress(progress))
+    is_open = live and _is_adaptive(settings)
+    pair = preloaded.result() if preloaded else _load(settings, models, None if is_open else size, progress)
     encoder, decoder = pair
     if not (is_open and isinstance(encoder, SamEncoder) and isinstance(decoder, SamDecoder)):
         return pair
@@ -63,6 +74,19 @@ def open_engine(
         encoder.prepare(size)
         decoder.prepare(size)
     return pair
+
+
+def _is_adaptive(settings: EngineSettings) -> bool:
+    return settings.picture_side == 0 and settings.backend not in ("fake", "tensorrt")
+
+
+def _load(
+    settings: EngineSettings, models: Path | None, size: tuple[int, int] | None, progress: ProgressReporter
+) -> tuple[Encoder, Decoder]:
+    if settings.backend == "fake":
+        return load(settings, None, frame_size=size, report=progress.show_line)
+    folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
+    return load(settings, folder, frame_size=size, report=EngineProgress(progress))
 
 
 def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> TrackerSettings:

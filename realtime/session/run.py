@@ -17,7 +17,7 @@ from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
-from realtime.session.engine import CancellableProgress, open_engine, resolve_tracker_settings
+from realtime.session.engine import CancellableProgress, open_engine, preload_engine, resolve_tracker_settings
 from realtime.session.run_inputs import RunInputs, open_run_inputs
 from realtime.session.run_outputs import RunOutputs, open_run_outputs
 from realtime.session.view import RunView
@@ -74,10 +74,13 @@ def _build_pipeline(
         observers=tuple(outputs.observers),
     )
     tracker = config.tracker
+    preloaded = None if is_fast else preload_engine(config.engine, config.models, progress)
 
     def open_pair(size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
         nonlocal tracker
-        pair = open_engine(config.engine, config.models, check.check_size(size), progress, live=not is_fast)
+        pair = open_engine(
+            config.engine, config.models, check.check_size(size), progress, live=not is_fast, preloaded=preloaded
+        )
         tracker = resolve_tracker_settings(config.tracker, pair[0])
         recorded = select_recorded_settings(replace(config, tracker=tracker))
         outputs.recording.update_info(config=to_toml(recorded))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.browser import find_browser
+from tests.browser import ChromeBrowser, find_browser
 from tests.realtime import scene
-from tests.realtime.viewer.page_pixels import page_position
+from tests.realtime.viewer.page_pixels import page_position, write_camera
 from tests.realtime.viewer.page_runs import CAMERA, measure_overlaps, open_with_camera, serve_run, wait_for_mask
 
 pytestmark = pytest.mark.skipif(
@@ -44,6 +44,13 @@ def test_the_page_plays_a_clip(browser, tmp_path):
         assert np.median(measure_overlaps(tab, tab)) >= 0.75
         assert tab.console_errors() == []
         tab.close()
+
+
+def test_a_portrait_camera_is_not_cut(tmp_path):
+    camera = write_camera(tmp_path / "portrait.mjpeg", frames=30, size=(540, 960))
+    with ChromeBrowser(camera) as portrait, serve_run("browser:") as address:
+        tab = open_with_camera(portrait, address)
+        assert tab.evaluate("[gazecast.stage.view.width, gazecast.stage.view.height]") == [540, 960]
 
 
 def test_a_finger_on_a_phone_is_the_gaze(browser):
