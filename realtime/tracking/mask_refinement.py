@@ -10,7 +10,7 @@ Pixels: x right, y down, the centre of the top-left pixel is (0, 0).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Floats, Image, Mask
-from realtime.tracking.motion.flow_chain import FlowChain
+from realtime.tracking.motion.layered_motion import fit_colours
 from realtime.tracking.running_mean import running_mean
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import Frame
@@ -118,33 +118,12 @@ def _log_odds(small: Image, inside: NDArray[np.bool_], doubt: Floats, age: int, 
     sure = np.clip(depth / width, -1, 1)
     trusted = 1 - doubt
     planes = [np.asarray(p, np.float32) for p in cv2.split(cv2.cvtColor(small, cv2.COLOR_BGR2LAB))]
-    inner, volume, enough = _fit_colours(planes, np.maximum(sure, 0) * trusted, use.window)
-    outer, ground_volume, enough_ground = _fit_colours(planes, np.maximum(-sure, 0) * trusted, use.window)
+    inner, volume, enough = fit_colours(planes, np.maximum(sure, 0) * trusted, use.window)
+    outer, ground_volume, enough_ground = fit_colours(planes, np.maximum(-sure, 0) * trusted, use.window)
     likelihood = np.clip(0.5 * (outer - inner + np.log(ground_volume / volume)), -6, 6) * (enough & enough_ground)
     # A single pixel's colour is noise.
     odds = cv2.blur(likelihood.astype(np.float32), (5, 5)) + use.prior * sure
     return np.asarray(np.where(np.abs(depth) <= width, np.clip(odds, -8, 8), np.sign(depth) * 8), np.float32)
-
-
-def _fit_colours(planes: Sequence[Floats], weight: Floats, window: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Fit a normal distribution of each channel to every pixel's weighted neighbours.
-
-    Returns the pixel's summed squared distances in standard deviations, the product of the variances, and where there
-    are enough neighbours. Plane by plane, because numpy is slow on short last axes.
-    """
-    box = (2 * window + 1, 2 * window + 1)
-    total = np.asarray(cv2.blur(weight, box), np.float32)
-    norm = 1 / (total + 1e-4)
-    away, volume = np.zeros_like(weight), np.ones_like(weight)
-    for plane in planes:
-        weighted = plane * weight
-        mean = cv2.blur(weighted, box) * norm
-        # A variance of 30 squared levels bounds the certainty of a flat colour by a camera's noise.
-        spread = np.maximum(cv2.blur(weighted * plane, box) * norm - mean * mean, 0) + np.float32(30)
-        off = plane - mean
-        away += off * off / spread
-        volume *= spread
-    return away, volume, total > 0.01
 
 
 def _filter_guided(odds: Floats, small: Image, full: Image, radius: int = 2, smooth: float = 1e-3) -> Floats:
@@ -214,8 +193,8 @@ class MaskRefiner:
         if before is not None and frame.captured_ns > before.captured_ns:
             self.interval_ns = running_mean(self.interval_ns, frame.captured_ns - before.captured_ns)
 
-    def refine(self, shown: TrackedMask, frame: Frame, chain: FlowChain | None) -> Mask:
-        """Refine a mask to (H, W) bool of the newest frame; `chain` goes from it to the mask's keyframe.
+    def refine(self, shown: TrackedMask, frame: Frame) -> Mask:
+        """Refine a mask to (H, W) bool of the newest frame.
 
         When time is short, only specks are removed: the next frame in time is worth more than a sharp edge.
         """
@@ -229,10 +208,7 @@ class MaskRefiner:
                 shown.mask, (provenance.point_px[0] * w, provenance.point_px[1] * h), self._settings.speck
             )
             return np.asarray(cv2.resize(small.astype(np.float32), frame.size, interpolation=cv2.INTER_LINEAR) > 0.5)
-        similarity = chain.similarity if chain is not None else None
-        mask = sharpen_edges(
-            shown.mask, frame.image, frame.index - provenance.keyframe.index, similarity, self._settings
-        )
+        mask = sharpen_edges(shown.mask, frame.image, 1, settings=self._settings)
         mask = remove_small_regions(mask, provenance.point_px, self._settings.speck)
         self._cost_ns += 0.2 * (self._clock_ns() - begin_ns - self._cost_ns)
         return mask

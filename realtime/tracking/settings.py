@@ -9,6 +9,7 @@ from realtime.tracking.gaze.settings import GazeSettings
 from realtime.tracking.keyframe_selection import KeyframeSettings
 from realtime.tracking.mask_refinement import RefinementSettings
 from realtime.tracking.mask_selection import SelectionSettings
+from realtime.tracking.motion.layered_motion import LayerSettings
 from realtime.tracking.motion.optical_flow import MotionSettings
 from realtime.tracking.prompter import PrompterSettings
 from realtime.types import MaskResult
@@ -25,6 +26,7 @@ class TrackerSettings:
 
     gaze: GazeSettings = field(default_factory=GazeSettings)
     motion: MotionSettings = field(default_factory=MotionSettings)
+    carry: LayerSettings = field(default_factory=LayerSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
     prompter: PrompterSettings = field(default_factory=PrompterSettings)
     choice: SelectionSettings = field(default_factory=SelectionSettings)

@@ -70,7 +70,7 @@ class ShownMask:
             self.provenance = shown.provenance
             # A mask is no better than the motion that brought it here.
             chain = self._motion.chain(shown.provenance.keyframe.index)
-            mask = self._refiner.refine(shown, frame, chain)
+            mask = self._refiner.refine(shown, frame)
             confidence = shown.provenance.confidence * (chain.trust_in(shown.mask) if chain is not None else 0.0)
             return shown.provenance.to_result(
                 frame, decision.object, decision.state, mask, confidence, self._clock_ns()

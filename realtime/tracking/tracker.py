@@ -24,6 +24,7 @@ from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.gaze.gaze_filter import GazeFilter
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.keyframe_selection import KeyframeSelector
+from realtime.tracking.mask_carrier import MaskCarrier
 from realtime.tracking.mask_decoding import GazeMaskDecoder
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
@@ -60,6 +61,7 @@ class Tracker:
         self._gaze = GazeFilter(use.gaze)
         self._prompter = MaskPrompter(decoder, clock_ns, use.prompter)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice)
+        self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
         self._shown = ShownMask(clock_ns, use, self._motion, self._refiner)
         self._overrides = UserOverrides()
@@ -89,6 +91,7 @@ class Tracker:
             decoded = self._decoder.redecode(warped, self._keyframe)
         else:
             decoded = self._decode(frame, estimate, warped)
+        decoded = self._carrier.carry(decoded) if decoded is not None else None
         result = self._shown.update(
             self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
@@ -179,7 +182,7 @@ class Tracker:
         return self._frame is not None and (frame.index <= self._frame.index or frame.size != self._frame.size)
 
     def _restart(self) -> None:
-        for part in (self._motion, self._selector, self._gaze, self._prompter):
+        for part in (self._motion, self._selector, self._gaze, self._prompter, self._carrier):
             part.reset()
         self._shown.restart()
         self._frame = self._keyframe = self._decoder.level = None
@@ -205,7 +208,7 @@ class Tracker:
             return None
         warped = self._shown.mask.warp(since)
         chain = self._motion.chain(chosen[0].keyframe.index) if chosen is not None else None
-        return warped if chosen is None or chain is None else warped.with_candidate(*chosen, chain)
+        return self._carrier.carry(warped if chosen is None or chain is None else warped.with_candidate(*chosen, chain))
 
     # -- 2. gaze, 3. and 4. decoding ----------------------------------------------------------------------------------
 

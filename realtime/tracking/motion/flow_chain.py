@@ -140,9 +140,15 @@ class FlowChain:
 
     def warp_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
         """Warp (K, S, S) logits of the older frame to (K, h, w) on the working grid of the newest; K at most 4."""
-        h, w = self.displacement.shape[:2]
+        return self._sample_logits(logits, letterbox, pixel_grid(self.displacement.shape) + self.displacement)
+
+    def resample_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
+        """Resample (K, S, S) logits of the older frame to (K, h, w) on its own working grid; K at most 4."""
+        return self._sample_logits(logits, letterbox, pixel_grid(self.displacement.shape))
+
+    def _sample_logits(self, logits: Floats, letterbox: Letterbox, places: Floats) -> Floats:
         step = np.array(letterbox.scale, np.float32) * (logits.shape[-1] / letterbox.side)
-        at = (pixel_grid((h, w)) + self.displacement + 0.5) * (step / self._scale) - 0.5
+        at = (places + 0.5) * (step / self._scale) - 0.5
         out = sample_bilinear(np.ascontiguousarray(logits.transpose(1, 2, 0)), at)  # all of them in one pass
         return out[None] if out.ndim == 2 else out.transpose(2, 0, 1)
 

@@ -14,8 +14,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from engines import Floats
+from engines import Floats, Image
 from realtime.tracking.motion.flow_chain import FlowChain, Grey, pixel_grid, sample_bilinear
+from realtime.tracking.motion.layered_motion import FramePair
+from realtime.tracking.motion.motion_fusion import make_flow_estimator
 from realtime.types import Frame
 
 MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 256
@@ -91,6 +93,7 @@ class _FlowStep:
     index: int
     size: tuple[int, int]
     grey: Grey
+    lab: Image
     flow: Floats
     trust: float
 
@@ -102,9 +105,7 @@ class FlowHistory:
         self._settings = settings or MotionSettings()
         self._ring: OrderedDict[int, _FlowStep] = OrderedDict()
         self._chains: dict[int, FlowChain] = {}  # by `then`; each to the newest frame at its last use
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        # One level finer than the preset; its variational refinement costs more than it gains for carried masks.
-        self._flow.setFinestScale(1)
+        self._flow = make_flow_estimator()
 
     @property
     def now(self) -> int | None:
@@ -137,11 +138,11 @@ class FlowHistory:
         if newest is not None and (frame.index <= newest or self._ring[newest].size != frame.size):
             self.reset()
             newest = None
-        grey = self._to_grey(frame)
+        grey, lab = self._shrink(frame)
         flow, trust = np.zeros((*grey.shape, 2), np.float32), 1.0
         if newest is not None and not self._is_still(grey, self._ring[newest].grey):
             flow, trust = self._measure_step(frame, grey, self._ring[newest])
-        self._ring[frame.index] = _FlowStep(frame.index, frame.size, grey, flow, trust)
+        self._ring[frame.index] = _FlowStep(frame.index, frame.size, grey, lab, flow, trust)
         while len(self._ring) > self._settings.ring:
             gone, _ = self._ring.popitem(last=False)
             self._chains.pop(gone, None)
@@ -178,18 +179,29 @@ class FlowHistory:
         indices = list(self._ring)[-1 - frames :]
         return self.chain(indices[0]) if len(indices) > frames else None
 
+    def pair(self, then: int) -> FramePair | None:
+        """Pair the newest frame with an older one; None where `chain` is."""
+        chain = self.chain(then)
+        if chain is None:
+            return None
+        older, newest = self._ring[then], self._ring[chain.now]
+        return FramePair(then, chain.now, (older.lab, newest.lab), (older.grey, newest.grey), chain.displacement)
+
     @staticmethod
     def _compose(flow: Floats, older: Floats) -> Floats:
         """Compose newest -> before (`flow`) and before -> then (`older`)."""
         return np.asarray(flow + sample_bilinear(older, pixel_grid(flow.shape) + flow), np.float32)
 
-    def _to_grey(self, frame: Frame) -> Grey:
+    def _shrink(self, frame: Frame) -> tuple[Grey, Image]:
+        """Shrink a frame to the working grid; returns it in grey, and in CIELAB."""
         scale = min(1.0, (self._settings.side_px or USUAL_SIDE_PX) / max(frame.size))
         # DIS needs patches at two scales at least.
         size = tuple(max(32, round(v * scale)) for v in frame.size)
-        # Grey first: averaging over areas is the expensive part, and one channel costs a third.
-        grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
-        return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        small = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return (
+            np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8),
+            np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2LAB), np.uint8),
+        )
 
     def _measure_step(self, frame: Frame, grey: Grey, before: _FlowStep) -> tuple[Floats, float]:
         """Measure the flow from the newest frame to the one before, and the trust in it."""

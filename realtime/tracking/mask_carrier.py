@@ -1,0 +1,68 @@
+"""Carries the shown and the decoded masks from frame to frame, their edges aligned at every step.
+
+A decoded mask is brought from its keyframe to the newest frame once, when it is first used, and goes on from there with
+every frame. Warping the keyframe's mask anew along an ever longer chain would lose what chained flow loses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from realtime.tracking.motion.layered_motion import CarriedOdds, LayerSettings, carry_odds
+from realtime.tracking.motion.motion_fusion import MotionFusion
+from realtime.tracking.motion.optical_flow import FlowHistory
+from realtime.tracking.tracked_mask import TrackedMask
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """A candidate on its way. used: index of the frame in which it was needed last."""
+
+    mask: TrackedMask
+    carried: CarriedOdds
+    used: int
+
+    def is_of(self, mask: TrackedMask) -> bool:
+        return self.mask.index == mask.index and self.mask.prompt_result.candidates is mask.prompt_result.candidates
+
+
+class MaskCarrier:
+    """Carries candidates of decodes to the newest frame. One thread."""
+
+    def __init__(self, motion: FlowHistory, settings: LayerSettings) -> None:
+        self._motion, self._settings = motion, settings
+        self._fusion = MotionFusion()
+        self._tracks: list[_Track] = []
+        self._now: int | None = None
+
+    def reset(self) -> None:
+        """Forget everything, as after a change of source."""
+        self._tracks.clear()
+
+    def carry(self, mask: TrackedMask) -> TrackedMask:
+        """Replace the log-odds of a mask, warped to the newest frame by a chain, by those carried step by step."""
+        now = self._motion.now
+        if now is None:
+            return mask
+        if now != self._now:
+            self._tracks = [track for track in self._tracks if track.used == self._now]
+            self._now = now
+        track = next((track for track in self._tracks if track.is_of(mask)), None)
+        if track is None:
+            track = _Track(mask, self._begin(mask, now), now)
+            self._tracks.append(track)
+        elif track.carried.index != now:
+            pair = self._motion.pair(track.carried.index)
+            if pair is None:
+                return mask
+            track.carried = carry_odds(track.carried, pair, self._settings)
+        track.used = now
+        return replace(mask, logits=track.carried.odds)
+
+    def _begin(self, mask: TrackedMask, now: int) -> CarriedOdds:
+        keyframe, candidates = mask.provenance.keyframe, mask.prompt_result.candidates
+        chain, pair = self._motion.chain(keyframe.index), self._motion.pair(keyframe.index)
+        if chain is None or pair is None or keyframe.index == now:
+            return CarriedOdds(now, mask.logits)
+        chosen = candidates.logits[mask.index : mask.index + 1]
+        return self._fusion.carry(chain.resample_logits(chosen, candidates.letterbox)[0], pair)

@@ -1,0 +1,214 @@
+"""Carries a mask over one step of motion: object and background move as two layers, and colour and motion decide.
+
+Dense flow smears an object's edge: background that the object uncovers was nowhere in the older frame, and flow takes
+it for the object. So the mask moves with the smooth motion of its own inside, extrapolated over its edge (the layers
+of Wang & Adelson, "Representing moving images with layers", IEEE TIP 1994), and pixels near the edge are classified by
+local colour models and by which of both layers' motions explains the picture better.
+
+Pixels are of the working grid of `FlowChain`. x right, y down, the centre of the top-left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import Floats, Image
+from realtime.tracking.motion.flow_chain import Grey, pixel_grid, sample_bilinear, structural_similarity
+
+MAX_ODDS = 8.0
+WINDOWS = ((9, 1.0), (25, 1e-2), (49, 1e-4))
+"""(side in half pixels, weight) of boxes: motion is that of the nearest pixels, or else of farther ones."""
+PAD = 40
+"""Pixels round the mask that take part: a colour window and the widest band."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSettings:
+    """Settings of the steps in which masks are carried. Lengths are pixels of the working grid.
+
+    band: half the width of the band along the edge in which colour and motion decide.
+    doubt: extra width factor of the band where the older frame, warped, does not resemble the newer one.
+    window: radius of the local colour models.
+    prior: log-odds in favour of the carried mask at the band's border.
+    colour: largest log-odds by colour.
+    motion: log-odds for each level of the channels' summed difference by which one layer's motion fits better.
+    max_motion: largest log-odds by motion.
+    """
+
+    band: float = 3.0
+    doubt: float = 4.0
+    window: int = 24
+    prior: float = 4.0
+    colour: float = 6.0
+    motion: float = 0.2
+    max_motion: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FramePair:
+    """Two frames on the working grid and the flow from the newer one back to the older one.
+
+    then, now: indices. labs: their (h, w, 3) CIELAB pictures, greys: their grey ones, older first.
+    flow: (h, w, 2), older minus newer position.
+    """
+
+    then: int
+    now: int
+    labs: tuple[Image, Image]
+    greys: tuple[Grey, Grey]
+    flow: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CarriedOdds:
+    """A mask as (h, w) log-odds of frame `index`; velocity: its mean (2,) flow a frame, None before the first step."""
+
+    index: int
+    odds: Floats
+    velocity: Floats | None = None
+
+
+def carry_odds(carried: CarriedOdds, pair: FramePair, settings: LayerSettings | None = None) -> CarriedOdds:
+    """Carry a mask of `pair.then` to `pair.now` and align its edge; an empty mask stays empty."""
+    use, odds = settings or LayerSettings(), carried.odds
+    grid = pixel_grid(odds.shape)
+    naive = sample_bilinear(odds, grid + pair.flow)
+    frames = pair.now - pair.then
+    velocity = carried.velocity
+    if velocity is None:
+        inside = odds > 0
+        velocity = pair.flow[inside].mean(0) / frames if inside.any() else np.zeros(2, np.float32)
+    predicted = sample_bilinear(odds, grid + np.asarray(velocity * frames, np.float32))
+    region = find_region((naive > 0) | (predicted > 0))
+    out = np.full_like(odds, -MAX_ODDS)
+    if region is None:
+        return CarriedOdds(pair.now, out, velocity)
+    part = _Part(pair, region, use)
+    core, velocity = part.separate_layers(naive[region], predicted[region])
+    moved = sample_bilinear(odds, grid[region] + core)
+    if (moved > 0).any():
+        out[region] = part.align_edge(moved)
+    return CarriedOdds(pair.now, out, np.asarray(velocity / frames, np.float32))
+
+
+def find_region(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Find the rows and columns round a mask, begin and end even; None for an empty mask."""
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    if not w or not h:
+        return None
+    top, left = max(0, y - PAD) & ~1, max(0, x - PAD) & ~1
+    return slice(top, min(mask.shape[0], y + h + PAD)), slice(left, min(mask.shape[1], x + w + PAD))
+
+
+def signed_depth(inside: NDArray[np.bool_]) -> Floats:
+    """Compute the distance to a mask's edge, positive inside, px."""
+    seed = inside.astype(np.uint8)
+    inner, outer = (cv2.distanceTransform(v, cv2.DIST_L2, 3) for v in (seed, 1 - seed))
+    return np.asarray(inner - outer, np.float32)
+
+
+class _Part:
+    """The region of a step, its evidence on a grid of half the resolution."""
+
+    def __init__(self, pair: FramePair, region: tuple[slice, slice], use: LayerSettings) -> None:
+        self._use, self._pair, self._region = use, pair, region
+        self._size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
+        self._half = (max(4, self._size[0] // 2), max(4, self._size[1] // 2))
+        self._flow = self._shrink(pair.flow[region])
+        self._at = self._shrink(pixel_grid(pair.flow.shape)[region])
+        self._lab = np.asarray(self._shrink(pair.labs[1][region]), np.float32)
+        self._doubt = self._measure_doubt()
+
+    def separate_layers(self, naive: Floats, predicted: Floats) -> tuple[Floats, Floats]:
+        """Find the motion of both layers; returns the object's on the region's grid, and its (2,) mean."""
+        depths = [signed_depth(self._shrink(odds) > 0) for odds in (naive, predicted)]
+        inner, outer = np.minimum(*depths), np.maximum(*depths)
+        if np.count_nonzero(inner > 0) < 0.2 * np.count_nonzero(depths[0] > 0):
+            inner = depths[0]  # the prediction missed
+        trusted = 1 - 0.9 * self._doubt
+        inside = np.clip(inner / 1.5, 0, 1) * trusted + np.float32(1e-4) * (inner > 0)
+        self._object = _smooth_flow(self._flow, np.asarray(inside, np.float32))
+        self._ground = _smooth_flow(self._flow, np.asarray(np.clip(-outer / 1.5, 0, 1) * trusted, np.float32))
+        mean = (self._flow * inside[..., None]).sum((0, 1)) / max(float(inside.sum()), 1e-6)
+        return self._grow(self._object), np.asarray(mean, np.float32)
+
+    def align_edge(self, moved: Floats) -> Floats:
+        """Classify the pixels near the edge of log-odds on the region's grid; returns log-odds."""
+        use = self._use
+        depth = signed_depth(moved > 0)
+        width = use.band * (1 + use.doubt * self._grow(self._doubt))
+        sure = np.clip(depth / width, -1, 1)
+        evidence = self._compare_colours(self._shrink(sure)) + self._compare_motions()
+        odds = self._grow(np.asarray(cv2.blur(evidence, (3, 3)), np.float32)) + use.prior * sure
+        far = np.abs(depth) > width
+        return np.asarray(np.where(far, np.sign(depth) * MAX_ODDS, np.clip(odds, -MAX_ODDS, MAX_ODDS)), np.float32)
+
+    def _shrink(self, values: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(cv2.resize(values, self._half, interpolation=cv2.INTER_AREA))
+
+    def _grow(self, values: Floats) -> Floats:
+        return np.asarray(cv2.resize(values, self._size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def _measure_doubt(self) -> Floats:
+        then, now = self._pair.greys
+        warped = sample_bilinear(then, self._at + self._flow)
+        similarity = structural_similarity(np.asarray(self._shrink(now[self._region]), np.uint8), warped)
+        return np.asarray(cv2.blur(np.clip(1 - 2 * similarity, 0, 1), (3, 3)), np.float32)
+
+    def _compare_motions(self) -> Floats:
+        missed = [
+            np.abs(sample_bilinear(self._pair.labs[0], self._at + flow).astype(np.float32) - self._lab).sum(2)
+            for flow in (self._ground, self._object)
+        ]
+        better = cv2.blur(missed[0] - missed[1], (3, 3)) * np.float32(self._use.motion)
+        return np.asarray(np.clip(better, -self._use.max_motion, self._use.max_motion), np.float32)
+
+    def _compare_colours(self, sure: Floats) -> Floats:
+        trusted, planes = 1 - self._doubt, cv2.split(self._lab)
+        radius = self._use.window // 2
+        inner, volume, enough = fit_colours(planes, np.maximum(sure, 0) * trusted, radius)
+        outer, ground_volume, enough_ground = fit_colours(planes, np.maximum(-sure, 0) * trusted, radius)
+        ratio = 0.5 * (outer - inner + np.log(ground_volume / volume))
+        return np.asarray(np.clip(ratio, -self._use.colour, self._use.colour) * (enough & enough_ground), np.float32)
+
+
+def _smooth_flow(flow: Floats, weight: Floats) -> Floats:
+    """Average (h, w, 2) flow by weight in growing windows, so that it reaches everywhere."""
+    planes = [flow[..., k] * weight for k in range(2)]
+    total = np.full_like(weight, 1e-7)
+    scale = 1e-7 / max(float(weight.sum()), 1e-6)
+    sums = [np.full_like(weight, scale * float(plane.sum())) for plane in planes]
+    for side, share in WINDOWS:
+        total += share * cv2.blur(weight, (side, side))
+        for k in range(2):
+            sums[k] += share * cv2.blur(planes[k], (side, side))
+    return np.dstack([each / total for each in sums])
+
+
+def fit_colours(
+    planes: Sequence[NDArray[Any]], weight: Floats, window: int
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Fit a normal distribution of each channel to every pixel's weighted neighbours.
+
+    Returns the pixel's summed squared distances in standard deviations, the product of the variances, and where there
+    are enough neighbours. Plane by plane, because numpy is slow on short last axes.
+    """
+    box = (2 * window + 1, 2 * window + 1)
+    total = np.asarray(cv2.blur(weight, box), np.float32)
+    norm = 1 / (total + 1e-4)
+    away, volume = np.zeros_like(weight), np.ones_like(weight)
+    for plane in planes:
+        weighted = plane * weight
+        mean = cv2.blur(weighted, box) * norm
+        # A variance of 30 squared levels bounds the certainty of a flat colour by a camera's noise.
+        spread = np.maximum(cv2.blur(weighted * plane, box) * norm - mean * mean, 0) + np.float32(30)
+        off = plane - mean
+        away += off * off / spread
+        volume *= spread
+    return away, volume, total > 0.01
