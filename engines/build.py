@@ -51,7 +51,7 @@ def build_engine(
         return _build_tensorrt(settings, weights, frame_size, pictures, store, force)
     if settings.precision != "int8":
         return verify_engine(settings, weights, frame_size, pictures, report=report)
-    return _build_int8(settings, weights, frame_size, pictures, store, force)
+    return _build_int8(settings, frame_size, pictures, store, force)
 
 
 def _letterbox(settings: EngineSettings, frame_size: tuple[int, int]) -> Letterbox:
@@ -97,7 +97,6 @@ def _build_tensorrt(
 
 def _build_int8(
     settings: EngineSettings,
-    weights: Path,
     frame_size: tuple[int, int],
     pictures: Sequence[Image],
     store: GraphStore,
@@ -116,7 +115,7 @@ def _build_int8(
     figures = None if force else cache.read_verdict(root, name, key)
     if figures is None:
         file.unlink(missing_ok=True)
-        figures = _judge_int8(int8, settings, weights, runtime.float_precision, frame_size, pictures, store.report)
+        figures = _judge_int8(int8, settings, store, runtime.float_precision, frame_size, pictures)
         if not figures["passed"]:
             raise AcceptanceRefused(f"the int8 engine of openvino was refused: {figures['why']}")
         cache.write_note(file, name, key, gate=figures)
@@ -126,25 +125,28 @@ def _build_int8(
 def _judge_int8(
     int8: tuple[Encoder, Decoder],
     settings: EngineSettings,
-    weights: Path,
+    store: GraphStore,
     float_precision: Precision,
     frame_size: tuple[int, int],
     pictures: Sequence[Image],
-    report: Report,
 ) -> dict[str, Any]:
     """Compare int8's masks with those of float32 on the same shape, and its time with the float that runs here.
 
     Returns the gate's figures with `time_ratio`, int8's time over float's.
     """
+    from engines.backends.openvino import OpenVinoRuntime, open_pair
     from engines.reference import compare_engines
 
-    report(f"comparing int8 with f32 for {frame_size[0]} x {frame_size[1]}")
+    def open_float(precision: Precision) -> tuple[Encoder, Decoder]:
+        chosen = replace(settings, precision=precision)
+        return open_pair(OpenVinoRuntime(store, chosen), store, chosen, None)
+
+    store.report(f"comparing int8 with f32 for {frame_size[0]} x {frame_size[1]}")
     chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
-    with opened_engine(replace(settings, precision="f32"), weights, frame_size, report) as exact:
-        figures = assess_comparison(compare_engines(exact, *int8, chosen), "int8")
-    with opened_engine(replace(settings, precision=float_precision), weights, frame_size, report) as (usual, _):
-        runs = {"int8": lambda: int8[0].encode(chosen[0]), "float": lambda: usual.encode(chosen[0])}
-        medians = time_alternating(runs, TIMED_ROUNDS)
+    figures = assess_comparison(compare_engines(open_float("f32"), *int8, chosen), "int8")
+    usual, _ = open_float(float_precision)
+    runs = {"int8": lambda: int8[0].encode(chosen[0]), "float": lambda: usual.encode(chosen[0])}
+    medians = time_alternating(runs, TIMED_ROUNDS)
     return figures | {"time_ratio": round(medians["int8"] / medians["float"], 3)}
 
 
@@ -162,6 +164,11 @@ def verify_engine(
     """
     store = open_store(settings, weights, report or (lambda line: None))
     with opened_engine(settings, weights, frame_size, store.report) as (encoder, decoder):
+        if encoder.info.masks == 1:
+            raise EngineUnavailable(
+                f"the {settings.backend} engine gives one mask for a prompt, and cannot be compared with the four of "
+                "the reference; gazecast engine bench times it"
+            )
         engine = encoder, decoder
         comparison = compare_with_reference(weights, settings, engine, frame_size, pictures, store.report)
         figures = assess_comparison(comparison, encoder.info.precision)

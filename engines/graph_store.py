@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +42,6 @@ class GraphStore:
         self.weights, self.model, self.root, self.report = weights, model, root, report
         self.weights_hash = cache.hash_files(weight_files(weights, model))
         self._whole_square = whole_square
-        self._large: tempfile.TemporaryDirectory[str] | None = None
 
     def key(self, **more: str) -> dict[str, str]:
         """Return the cache key of a file made from these weights."""
@@ -69,19 +70,21 @@ class GraphStore:
 
         return build_graph(graph, self.model, self.arrays, self.profiles if isinstance(graph, EncoderGraph) else None)
 
-    def onnx_source(self, model: onnx.ModelProto) -> bytes | Path:
-        """Return a graph as bytes, or as a file with its weights beside it where it is too large for that.
+    @contextmanager
+    def onnx_source(self, model: onnx.ModelProto) -> Iterator[bytes | Path]:
+        """Yield a graph as bytes, or as a file with its weights beside it where it is too large for that.
 
-        The file exists until `release`.
+        The file is deleted on exit, when it is compiled.
         """
         import onnx
 
         if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < MAX_BYTES:
-            return bytes(model.SerializeToString())
-        self._large = self._large or tempfile.TemporaryDirectory(prefix="gazecast-")
-        file = Path(self._large.name) / f"{model.graph.name}.onnx"
-        onnx.save_model(model, file, save_as_external_data=True, location=f"{file.name}.weights")
-        return file
+            yield model.SerializeToString()
+            return
+        with tempfile.TemporaryDirectory(prefix="gazecast-", ignore_cleanup_errors=True) as folder:
+            file = Path(folder) / f"{model.graph.name}.onnx"
+            onnx.save_model(model, file, save_as_external_data=True, location=f"{file.name}.weights")
+            yield file
 
     def typed_file(
         self, graph: Graph | LetterboxGraph, numbers: NumberFormat, *, force: bool = False, rebuild: str = cache.REBUILD
@@ -166,9 +169,3 @@ class GraphStore:
         from engines.models.onnx_graphs import prompt_table
 
         return prompt_table(self.arrays)
-
-    def release(self) -> None:
-        """Delete files of graphs that are too large for memory; call it once they are compiled."""
-        if self._large is not None:
-            self._large.cleanup()
-            self._large = None

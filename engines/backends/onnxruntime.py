@@ -27,12 +27,10 @@ def open_engine(
     store = open_store(settings, weights, report)
     if settings.precision not in ("auto", "f32"):
         raise EngineUnavailable(f"the onnxruntime engine runs in f32, not {settings.precision}; choose f32 or auto")
-    pair = open_sam(
+    return open_sam(
         settings, store, OnnxRuntime(store, settings),
         precision="f32", device="CPU", versions={"onnxruntime": ort.__version__}, frame_size=frame_size,
     )  # fmt: skip
-    store.release()
-    return pair
 
 
 class OnnxRuntime:
@@ -49,8 +47,8 @@ class OnnxRuntime:
         # Spinning threads would occupy a core that the other half of the pipeline needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            source = self._store.onnx_source(self._store.onnx_model(graph))
-            return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            with self._store.onnx_source(self._store.onnx_model(graph)) as source:
+                return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except EngineError:
             raise
         except Exception as error:  # its exceptions share no other base class

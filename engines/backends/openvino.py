@@ -89,10 +89,11 @@ class OpenVinoRuntime:
     def compile(self, model: onnx.ModelProto, threads: int) -> Any:
         """Compile a graph; raises `ModelError` for one that OpenVINO cannot use."""
         try:
-            network = self.core.read_model(self._store.onnx_source(model))
-            if self._settings.precision != "f32":
-                replace_gelu(network)
-            return compile_for_latency(self.core, network, threads, INFERENCE_PRECISION_HINT=self.float_precision)
+            with self._store.onnx_source(model) as source:
+                network = self.core.read_model(source)
+                if self._settings.precision != "f32":
+                    replace_gelu(network)
+                return compile_for_latency(self.core, network, threads, INFERENCE_PRECISION_HINT=self.float_precision)
         except RuntimeError as error:
             detail = str(error).strip().splitlines()[-1]
             raise ModelError(

@@ -57,9 +57,9 @@ class CommandParser(argparse.ArgumentParser):
             if name == "--":
                 return
             if name.startswith("--"):
-                flags = self._option_string_actions
-                if not any(flag.startswith(name) for flag in flags):
-                    yield from difflib.get_close_matches(name, flags, n=1)
+                flags = {flag.lstrip("-"): flag for flag in self._option_string_actions if flag.startswith("--")}
+                if not any(flag.startswith(name[2:]) for flag in flags):
+                    yield from (flags[near] for near in difflib.get_close_matches(name[2:], flags, n=1, cutoff=0.7))
             elif self._verbs is not None:
                 if name not in self._verbs.choices:
                     verbs = dict(self._nested_verbs())

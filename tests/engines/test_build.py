@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines import EngineSettings, EngineUnavailable, PromptError, load
+from engines import EngineSettings, EngineUnavailable, ModelError, Prompt, PromptError, load
 from engines.acceptance import AcceptanceRefused
 from engines.build import build_engine, list_engines, verify_engine
 from engines.pictures import read_pictures, resize_and_crop, sample_evenly
@@ -99,7 +99,9 @@ def test_int8_is_openvinos_alone(weights_folder, engine_cache, pictures):
 
 def test_int8_is_judged_once_for_all_shapes(weights_folder, tmp_path, pictures):
     settings = EngineSettings("openvino", precision="int8", cache_dir=tmp_path)
-    built = build_engine(settings, weights_folder, FRAME, pictures)
+    lines = []
+    built = build_engine(settings, weights_folder, FRAME, pictures, report=lines.append)
+    assert sum("reading the weights" in line for line in lines) == 1
     assert built["gate"]["passed"]
     assert built["gate"]["best"] > 0.94
     assert built["gate"]["time_ratio"] > 0
@@ -107,6 +109,26 @@ def test_int8_is_judged_once_for_all_shapes(weights_folder, tmp_path, pictures):
     assert encoder.info.precision == decoder.info.precision == "int8"
     again = build_engine(settings, weights_folder, FRAME, [])
     assert again["gate"] == built["gate"]
+
+
+def test_an_engine_of_one_mask_is_not_compared_with_four(weights_folder, tmp_path, pictures):
+    settings = EngineSettings("stock", cache_dir=tmp_path)
+    try:
+        load(settings, weights_folder)
+    except ModelError as error:
+        pytest.skip(str(error))
+    with pytest.raises(EngineUnavailable, match="gives one mask for a prompt"):
+        build_engine(settings, weights_folder, FRAME, pictures)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_graph_too_large_for_memory_leaves_no_file(weights_folder, tmp_path, monkeypatch, picture, backend):
+    monkeypatch.setattr("engines.graph_store.MAX_BYTES", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settings = EngineSettings(backend, precision="f32", picture_side=256, cache_dir=tmp_path / "cache")
+    encoder, decoder = load(settings, weights_folder)
+    assert decoder.decode(encoder.encode(picture), [Prompt.click(100, 90)])[0].logits.any()
+    assert not list(tmp_path.glob("gazecast-*"))
 
 
 @pytest.mark.parametrize("precision", ["f16", "fp8"])

@@ -37,7 +37,6 @@ def open_engine(
     )  # fmt: skip
     if frame_size is not None:
         _warm_up(*pair, frame_size)
-    store.release()
     return pair
 
 

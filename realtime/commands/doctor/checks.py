@@ -55,6 +55,15 @@ def check_instructions(cpuinfo: str) -> DoctorFinding:
     return DoctorFinding("Hardware", "instructions", "ok", text)
 
 
+def check_backend(backend: str, found: str | None, install: str, has_gpu: bool) -> DoctorFinding:
+    """Assess an engine by its library, such as "openvino 2026.4.1"; None if that is not installed."""
+    if found is None:
+        return DoctorFinding("Engines", backend, "note", "not available", f"for more engines: {install}")
+    if backend == "tensorrt" and not has_gpu:
+        return DoctorFinding("Engines", backend, "ok", f"installed ({found}), but needs an NVIDIA GPU")
+    return DoctorFinding("Engines", backend, "ok", f"available ({found})")
+
+
 def check_speed(measured: Mapping[str, Any]) -> DoctorFinding:
     """Assess the encoder's speed on 16:9 pictures. measured: as `engines.measure_speed` has it."""
     control = PictureSideControl(measured["sides"], 9 / 16, measured["ms_per_megapixel"])

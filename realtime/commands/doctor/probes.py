@@ -39,14 +39,15 @@ def examine_machine(*, cache: Path | None = None) -> DoctorReport:
 
     cache: the folder of models and engines; default: the user's cache.
     """
+    gpu = _nvidia_smi()
     return DoctorReport((
         *_system(),
         _processor(),
         checks.check_instructions(_read("/proc/cpuinfo")),
         checks.check_memory(_read("/proc/meminfo"), _read("/sys/fs/cgroup/memory.max")),
-        *checks.check_gpu(_nvidia_smi()),
+        *checks.check_gpu(gpu),
         *_libraries(),
-        *_backends(),
+        *_backends(has_gpu=gpu is not None and not gpu.startswith("error:")),
         *_speed(),
         *_cache(cache),
         checks.check_port("publish", PUBLISH_PORT, _is_free(PUBLISH_PORT)),
@@ -96,13 +97,10 @@ def _libraries() -> Iterable[DoctorFinding]:
         yield DoctorFinding("Libraries", "cv2", "problem", f"cannot be imported: {error}", advice)
 
 
-def _backends() -> Iterable[DoctorFinding]:
+def _backends(has_gpu: bool) -> Iterable[DoctorFinding]:
     for backend, (needs, install) in BACKENDS.items():
-        found = [(name, version) for name in needs if (version := _version(name)) is not None]
-        if found:
-            yield DoctorFinding("Engines", backend, "ok", f"available ({' '.join(found[0])})")
-        else:
-            yield DoctorFinding("Engines", backend, "note", "not available", f"for more engines: {install}")
+        found = next((f"{name} {version}" for name in needs if (version := _version(name)) is not None), None)
+        yield checks.check_backend(backend, found, install, has_gpu)
 
 
 def _speed() -> Iterable[DoctorFinding]:

@@ -67,12 +67,13 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _segment(args: argparse.Namespace) -> None:
     prompt, settings = _read_prompt(args), _read_settings(args)
-    targets = _choose_targets(args.images, args.out)
     terminal = TerminalProgress()
-    masks = left_out = 0
+    files = _select_pictures(args.images, terminal)
+    targets = _choose_targets(files, args.out)
+    masks, left_out = 0, len(args.images) - len(files)
     with ExitStack() as stack:
         stack.callback(terminal.stop)
-        encoder, decoder = _open_engine(args, _read_first(args.images), terminal)
+        encoder, decoder = _open_engine(args, _read_first(files), terminal)
         stack.callback(encoder.close)
         stack.callback(decoder.close)
         for file, target in targets.items():
@@ -81,7 +82,7 @@ def _segment(args: argparse.Namespace) -> None:
                 image = _read_picture(file)
                 found = _find_masks(encoder, decoder, image, prompt, settings, file, terminal)
             except (RunFailed, SettingsError) as error:  # an error in one picture must not end the others
-                if len(targets) == 1:
+                if len(args.images) == 1:
                     raise
                 terminal.show_line(f"gazecast: {error}")
                 left_out += 1
@@ -90,7 +91,7 @@ def _segment(args: argparse.Namespace) -> None:
             masks += len(found)
             _print_result(file, target, len(found), time.perf_counter() - begin, args.json)
     if left_out:
-        raise RunFailed(f"{left_out} of {len(targets)} pictures were left out")
+        raise RunFailed(f"{left_out} of {len(args.images)} pictures were left out")
     if not masks:
         lower = "lower --least-predicted-iou or --least-stability" if prompt is None else "choose another place"
         raise RunFailed(f"nothing was found; {lower}")
@@ -134,14 +135,29 @@ def _read_settings(args: argparse.Namespace) -> AutomaticSettings:
         raise SettingsError(f"--{str(error).replace('_', '-', 2)}") from error
 
 
+def _select_pictures(files: Sequence[Path], terminal: TerminalProgress) -> list[Path]:
+    """Leave out and report what is no picture; raises `SettingsError` where none is one."""
+    reasons = {file: reason for file in files if (reason := _find_flaw(file))}
+    if len(reasons) == len(set(files)):
+        raise SettingsError("; ".join(reasons.values()))
+    for reason in reasons.values():
+        terminal.show_line(f"gazecast: {reason}")
+    return [file for file in files if file not in reasons]
+
+
+def _find_flaw(file: Path) -> str:
+    """Say why a file cannot be a picture; empty if it can."""
+    if not file.is_file():
+        return f"{file} is no file" if file.exists() else f"there is no picture {file}"
+    if not cv2.haveImageReader(str(file)):
+        return f"{file} is no picture that can be read; expected JPEG, PNG, WebP, TIFF or BMP"
+    return ""
+
+
 def _choose_targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
-    """Return each picture's JSON and PNG file; raises `SettingsError` for unreadable and unwritable files."""
+    """Return each picture's JSON and PNG file; raises `SettingsError` for files that cannot be written."""
     stems = [file.stem for file in files]
     for file in files:
-        if not file.is_file():
-            raise SettingsError(f"there is no picture {file}" if not file.exists() else f"{file} is no file")
-        if not cv2.haveImageReader(str(file)):
-            raise SettingsError(f"{file} is no picture that can be read; expected JPEG, PNG, WebP, TIFF or BMP")
         if stems.count(file.stem) > 1:
             raise SettingsError(f"two pictures are called {file.stem}; give each folder's pictures their own --out")
     targets = {file: (out / f"{file.stem}.json", out / f"{file.stem}.png") for file in files}

@@ -1,6 +1,23 @@
 // The help dialog: opened by its button or the key "?".
 
+const STATES = {
+  preview: "the eyes have just come to it",
+  locked: "they have rested on it for 0.6 s",
+  held: "they are elsewhere or blink; the mask follows the object",
+  lost: "nothing is followed",
+};
+const CONFIDENCE = "how well the mask should fit, as the engine judges it";
+
 const dialog = document.getElementById("help");
+document.getElementById("object-legend").prepend(
+  ...Object.entries(STATES).flatMap(([state, meaning]) => describe(state, meaning, `swatch ${state}`)),
+  ...describe("confidence", CONFIDENCE),
+);
+
+function describe(term, meaning, className = "") {
+  return [Object.assign(document.createElement("dt"), { textContent: term, className }),
+          Object.assign(document.createElement("dd"), { textContent: meaning })];
+}
 
 /** Whether the dialog is open; keys are then for it alone. */
 export function isHelpOpen() {

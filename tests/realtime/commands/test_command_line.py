@@ -81,6 +81,11 @@ def test_a_misspelt_name_is_answered_with_the_nearest(capsys, argv, near):
     assert f"did you mean {near}?" in fail_to_parse(capsys, *argv)
 
 
+def test_a_flag_of_another_verb_is_not_taken_for_a_misspelt_one(capsys):
+    assert "did you mean" not in fail_to_parse(capsys, "simulate", "--source", "x")
+    assert "did you mean" not in fail_to_parse(capsys, "run", "--precision", "f32")
+
+
 def test_verbose_is_accepted_before_and_after_the_verb():
     for argv, is_verbose in ((["--verbose", "doctor"], True), (["doctor", "--verbose"], True), (["doctor"], False)):
         assert build_parser().parse_args(argv).verbose is is_verbose

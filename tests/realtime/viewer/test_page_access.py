@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(
 )
 NOTICE = "document.getElementById('notice').textContent"
 GAZE = "gazecast.state.latest?.header.gaze_trail.at(-1)"
+LEGEND = "[...document.querySelectorAll('#object-legend dt')].map((term) => term.textContent)"
+STATES = ("preview", "locked", "held", "lost")
 DESKTOP, PHONE = (1280, 800), (390, 844)
 HEALTH = HealthMessage("running", "", {"frames": 30.0}, {}, {}, 100.0, {"backend": "fake", "precision": "f32"})
 
@@ -73,6 +75,7 @@ def test_the_review_page_has_no_violations(browser, tmp_path, size):
         tab.wait_for("window.gazecast?.player.shown && gazecast.state.objects.length === 2")
         assert violations(tab) == []
         tab.evaluate("document.getElementById('open-help').click()")
+        assert tab.evaluate(LEGEND) == [*STATES, "confidence", "visits"]
         assert violations(tab) == []
         tab.close()
     finally:
@@ -131,6 +134,7 @@ def test_help_opens_by_its_key_and_keeps_other_keys_to_itself(clip_tab):
     tab = clip_tab
     tab.press_key("?")
     tab.wait_for("document.getElementById('help').open")
+    assert tab.evaluate(LEGEND) == [*STATES, "confidence"]
     tab.press_key("h")
     assert not tab.evaluate("gazecast.state.toggles.hold")
     tab.click("#close-help")

@@ -169,6 +169,14 @@ def test_examines_this_machine(tmp_path: Path) -> None:
     assert found["origin"].text == str(Path(spec.origin).resolve().parent.parent)
 
 
+def test_tensorrt_without_a_gpu_is_not_available() -> None:
+    libraries = {"tensorrt": "tensorrt 11.1", "openvino": "openvino 2026.4"}
+    texts = [checks.check_backend(name, found, "", has_gpu=False).text for name, found in libraries.items()]
+    assert texts == ["installed (tensorrt 11.1), but needs an NVIDIA GPU", "available (openvino 2026.4)"]
+    assert checks.check_backend("tensorrt", "tensorrt 11.1", "", has_gpu=True).text == "available (tensorrt 11.1)"
+    assert checks.check_backend("tensorrt", None, "see the guide", has_gpu=False).state == "note"
+
+
 def test_detects_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

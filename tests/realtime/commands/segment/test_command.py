@@ -171,6 +171,18 @@ def test_an_error_in_one_picture_does_not_end_the_others(capsys, cup, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["cup.json", "other.json"]
 
 
+def test_what_is_no_picture_does_not_end_the_others(capsys, cup, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    files = text, cup, tmp_path / "missing.png", tmp_path
+    code, output, err = run(capsys, *files, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
+    assert (code, output.count("1 mask")) == (1, 1), err
+    for message in ("notes.txt is no picture", "there is no picture", "is no file", "3 of 4 pictures were left out"):
+        assert message in err
+    code, _, err = run(capsys, text, tmp_path, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
+    assert (code, err.count("\n")) == (2, 1), err
+
+
 def test_a_jpeg_is_turned_as_its_camera_says_and_refused_without_its_end(capsys, cup, tmp_path):
     whole = cv2.imencode(".jpg", cv2.imread(str(cup)))[1].tobytes()
     turned, cut = tmp_path / "turned.jpg", tmp_path / "cut.jpg"
