@@ -22,6 +22,7 @@ FiniteFloat = Annotated[
 ]
 """A float that `realtime.validation` reads only where it is neither NaN nor infinite."""
 State = Literal["preview", "locked", "held", "lost"]
+MaskMethod = Literal["model", "motion", "colour"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +162,8 @@ class MaskResult:
     mask: (H, W) bool, None exactly when `state` is lost. object: id, the same while the same object is fixated.
     carried_ms: age of the decode. score: the decoder's predicted IoU, 0..1. confidence: of the choice of object, 0..1.
     captured_ns: when the frame was captured, on the publishing host's monotonic clock; 0 when unknown.
+    method: what made the mask: the model on a keyframe, or motion or colours of the frame itself. Without the model the
+        state is preview, `object` and `score` are 0, and `keyframe` names the frame itself.
     """
 
     frame: FrameRef
@@ -174,6 +177,12 @@ class MaskResult:
     mask: Mask | None
     timing_ns: TimingNs
     captured_ns: int = 0
+    method: MaskMethod = "model"
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether the mask was made without the model, and belongs to no object."""
+        return self.method != "model"
 
     @property
     def box(self) -> tuple[int, int, int, int] | None:

@@ -33,6 +33,8 @@ def read_recorded_config(recording: RecordingReader) -> RunConfig:
     """
     try:
         values = tomllib.loads(recording.about.config)
+        # Runs before there were previews had none.
+        values.setdefault("tracker", {}).setdefault("preview", {"enabled": False})
         return select_recorded_settings(merge_settings(RunConfig(), values, f"the configuration in {recording.path}"))
     except (tomllib.TOMLDecodeError, SettingsError) as error:
         raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None

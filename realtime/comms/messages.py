@@ -16,7 +16,17 @@ from realtime.comms.envelope import Envelope, PublishedMessage, unpack
 from realtime.comms.mask_encoding import Encoding, decode_mask, encode_mask
 from realtime.comms.object3d import Object3dMessage
 from realtime.errors import WireError
-from realtime.types import FiniteFloat, FrameRef, GazeRef, KeyframeRef, MaskResult, State, TimingNs, mask_shape
+from realtime.types import (
+    FiniteFloat,
+    FrameRef,
+    GazeRef,
+    KeyframeRef,
+    MaskMethod,
+    MaskResult,
+    State,
+    TimingNs,
+    mask_shape,
+)
 from realtime.validation import read_value
 
 STATES: tuple[State, ...] = get_args(State)
@@ -36,6 +46,7 @@ class MaskFields(Envelope, kw_only=True):
     mask: dict[str, Any] | None = None
     timing_ns: TimingNs
     captured_ns: int = 0
+    method: MaskMethod = "model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +80,7 @@ class MaskMessage(MaskResult):
             "mask": None if self.mask is None else encode_mask(self.mask, encoding),
             "timing_ns": asdict(self.timing_ns),
             "captured_ns": self.captured_ns,
+            "method": self.method,
         }
 
     @classmethod

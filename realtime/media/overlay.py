@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 
 from engines import Image
 from realtime.types import MaskResult, State
@@ -16,6 +19,8 @@ COLOURS: dict[State, tuple[int, int, int]] = {
     "lost": (160, 160, 160),
 }
 _TINT = 0.42
+_DASH = 6
+"""Pixels of each dash, and of each gap, round a mask made without the model."""
 _FONT_PX = 33
 """Size of the font at scale 1."""
 
@@ -36,17 +41,25 @@ def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True
         x0, y0, x1, y1 = box
         part = message.mask[y0:y1, x0:x1].astype(np.uint8)
         area = out[y0:y1, x0:x1]
-        tinted = cv2.addWeighted(area, 1 - _TINT, np.full_like(area, colour), _TINT, 0)
+        tint = _TINT / 2 if message.is_guess else _TINT
+        tinted = cv2.addWeighted(area, 1 - tint, np.full_like(area, colour), tint, 0)
         cv2.copyTo(tinted, part, area)
         outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
-        cv2.drawContours(out, outlines, -1, colour, unit, cv2.LINE_AA)
+        if message.is_guess:
+            outlines = _cut_dashes(outlines, _DASH * unit)
+        cv2.polylines(out, outlines, not message.is_guess, colour, unit, cv2.LINE_AA)
     gaze = round(message.gaze.x), round(message.gaze.y)
     for ink, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):  # a black rim, to be visible on everything
         cv2.drawMarker(out, gaze, ink, cv2.MARKER_CROSS, 10 * unit, width, cv2.LINE_AA)
     if label:
-        words = (str(message.object), name, message.state)
+        words = (str(message.object) if message.object else "", name, message.state)
         put_text(out, "  ".join(word for word in words if word), (6 * unit, 16 * unit), colour, unit)
     return out
+
+
+def _cut_dashes(outlines: Sequence[MatLike], length: int) -> list[MatLike]:
+    """Cut closed outlines, one point a pixel, into open lines with gaps of the same length."""
+    return [outline[begin : begin + length] for outline in outlines for begin in range(0, len(outline), 2 * length)]
 
 
 def put_text(

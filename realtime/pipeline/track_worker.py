@@ -82,6 +82,8 @@ class TrackWorker:
         if result.state in ("preview", "locked"):
             timing = result.timing_ns
             metrics.observe("gaze_to_mask", (published_ns - output.gaze_captured_ns) / 1e6, published_ns)
+            if result.is_guess:
+                return
             metrics.observe("keyframe_age", (frame.captured_ns - output.keyframe_captured_ns) / 1e6, published_ns)
             metrics.observe("decode", (timing.decode_end - timing.decode_start) / 1e6, published_ns)
 

@@ -60,6 +60,11 @@ class MaskEvent:
     centroid_px: tuple[float, float] | None
 
     @property
+    def shows_object(self) -> bool:
+        """Whether it is the mask of a known object; not lost, and not a preview made without the model."""
+        return self.state != "lost" and self.object > 0
+
+    @property
     def quality(self) -> float:
         """Quality as a picture of its object, 0..1: certainty of the object times that of its edge."""
         return self.confidence * self.score

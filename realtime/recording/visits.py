@@ -134,7 +134,7 @@ def detect_visits(events: Iterable[RecordingEvent], about: RecordingInfo, labels
             if run is not None and not run.continues_with(event):
                 yield run.to_visit(about, labels)
                 run = None
-            if event.state != "lost":
+            if event.shows_object:
                 run = run or _VisitRun(event)
                 run.add(event)
             _assign_samples(samples, run, event.at_ns)

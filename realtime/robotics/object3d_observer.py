@@ -104,7 +104,7 @@ class Object3dObserver(ResultWorker):
 
     def _find_depth(self, result: FrameResult) -> tuple[DepthFrame | None, str]:
         """Return the depth of a frame, or why there is none."""
-        if self._depth is None or result.result is None or result.result.mask is None:
+        if self._depth is None or result.result is None or result.result.mask is None or result.result.is_guess:
             return None, ""
         at_ns, expected_size = result.frame.captured_ns, self.localizer.depth_camera.size
         found = self._depth.find_nearest(result.frame, self._tolerance_s, self._wait_s)

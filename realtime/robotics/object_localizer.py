@@ -84,6 +84,8 @@ class ObjectLocalizer:
         message = Object3dMessage(
             result.frame, frame.captured_ns, result.object, result.state, "none", place, camera=self.camera
         )
+        if result.is_guess:
+            return replace(message, reason="the object is not known yet")
         if result.object != self._object:
             self._filter, self._robot_filter, self._object = PoseFilter(), PoseFilter(), result.object
             self._steady, self._quaternions = None, {}

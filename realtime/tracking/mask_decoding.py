@@ -47,7 +47,7 @@ class GazeMaskDecoder:
         interval_ns: between two frames, 0 while unknown.
         """
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
-        if keyframe is None or chain is None or not estimate.is_steady or not _is_inside(estimate.point_px, frame):
+        if keyframe is None or chain is None or not estimate.is_steady or not is_inside(estimate.point_px, frame):
             return None
         answer = self._prompter.decode_gaze(estimate, keyframe, chain)
         candidates = answer.candidates
@@ -86,5 +86,6 @@ class GazeMaskDecoder:
         return measure_common_fate(masks, np.asarray(chain.displacement[::2, ::2] / 2, np.float32))
 
 
-def _is_inside(point_px: tuple[float, float], frame: Frame) -> bool:
+def is_inside(point_px: tuple[float, float], frame: Frame) -> bool:
+    """Return whether a point lies inside the frame."""
     return all(-0.5 <= place < side - 0.5 for place, side in zip(point_px, frame.size, strict=True))

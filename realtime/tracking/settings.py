@@ -11,6 +11,7 @@ from realtime.tracking.mask_refinement import RefinementSettings
 from realtime.tracking.mask_selection import SelectionSettings
 from realtime.tracking.motion.layered_motion import LayerSettings
 from realtime.tracking.motion.optical_flow import MotionSettings
+from realtime.tracking.motion_segmentation import SegmentationSettings
 from realtime.tracking.prompter import PrompterSettings
 from realtime.types import MaskResult
 
@@ -32,6 +33,7 @@ class TrackerSettings:
     choice: SelectionSettings = field(default_factory=SelectionSettings)
     clean: RefinementSettings = field(default_factory=RefinementSettings)
     dwell: DwellSettings = field(default_factory=DwellSettings)
+    preview: SegmentationSettings = field(default_factory=SegmentationSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
        point is carried back by the motion between
     4. `mask_decoding`: of the candidates, the one that agrees with the shown mask is carried to this frame
     5. `shown_mask`: dwell decides whether it is the same object, another one, or whether the last mask is kept
+    6. `mask_preview`: while no keyframe shows the object, motion and colours of the newest frames do
 
 One thread, no sockets, no clock of its own: the same inputs give the same results. Commands of the
 user between two frames (`step_level`, `hold`, `clear`) override the gaze, see `user_overrides`.
@@ -26,6 +27,7 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.keyframe_selection import KeyframeSelector
 from realtime.tracking.mask_carrier import MaskCarrier
 from realtime.tracking.mask_decoding import GazeMaskDecoder
+from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
@@ -64,6 +66,7 @@ class Tracker:
         self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
         self._shown = ShownMask(clock_ns, use, self._motion, self._refiner)
+        self._previewer = MaskPreviewer(clock_ns, use.preview, self._motion, use.dwell.switch_s)
         self._overrides = UserOverrides()
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
@@ -99,6 +102,13 @@ class Tracker:
         if self._shown.mask is None:
             self._overrides = replace(self._overrides, is_held=False)
         should_encode, origin = self._should_encode(frame), self._shown.provenance
+        preview = None if self._overrides.is_held else self._previewer.preview(
+            frame, self._now_ns, estimate, self._shown.mask, result, is_decoded=decoded is not None,
+            interval_ns=self._refiner.interval_ns,
+        )  # fmt: skip
+        if preview is not None and estimate is not None:
+            sample_ns = estimate.sample.captured_ns
+            return TrackerOutput(preview, should_encode, sample_ns, frame.captured_ns, self._motion.speed)
         if result is None or origin is None:
             return TrackerOutput(None, should_encode, speed=self._motion.speed)
         return TrackerOutput(

@@ -34,7 +34,7 @@ class ShownObjects:
     def add_result(self, result: FrameResult) -> bool:
         """Count a frame with its mask; True for an object that is new in this recording."""
         message, at_ns = result.result, result.frame.captured_ns
-        if not self._is_counting or message is None or message.state == "lost":
+        if not self._is_counting or message is None or message.state == "lost" or message.is_guess:
             self._last = None
             return False
         with self._lock:

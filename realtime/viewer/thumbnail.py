@@ -67,7 +67,7 @@ class BestThumbnails:
     def add_result(self, result: FrameResult) -> None:
         """Draw the shown object if that is better than its last thumbnail."""
         message, at_ns = result.result, result.frame.captured_ns
-        if message is None or message.mask is None:
+        if message is None or message.mask is None or message.is_guess:
             return
         quality = message.confidence + STATE_QUALITY[message.state]
         best, last_ns, version, _ = self._best.get(message.object, (-2.0, at_ns - MIN_INTERVAL_NS, 0, b""))

@@ -62,13 +62,14 @@ def measure_latencies(received: Sequence[ReceivedMask]) -> dict[str, TimeSeries]
             gaze.append((at_s, (entry.received_ns - timing.gaze_received) / 1e6))
         last_gaze_s = message.gaze.timestamp
         frame.append((at_s, (entry.received_ns - timing.frame_received) / 1e6))
-        age.append((at_s, (message.frame.timestamp - message.keyframe.timestamp) * 1e3))
+        if not message.is_guess:
+            age.append((at_s, (message.frame.timestamp - message.keyframe.timestamp) * 1e3))
     return {"gaze to mask": gaze, "frame to mask": frame, "keyframe age": age}
 
 
 def measure_keyframe_interval(received: Sequence[ReceivedMask]) -> float | None:
     """Measure the mean time between the keyframes behind the masks, ms; None with fewer than two."""
-    times_s = {entry.bare.keyframe.timestamp for entry in received}
+    times_s = {entry.bare.keyframe.timestamp for entry in received if not entry.bare.is_guess}
     return (max(times_s) - min(times_s)) / (len(times_s) - 1) * 1e3 if len(times_s) > 1 else None
 
 

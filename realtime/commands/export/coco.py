@@ -46,7 +46,7 @@ def select_masks(masks: Iterable[MaskEvent], labels: LabelFile, every_s: float) 
     """
     best: dict[tuple[int, int], MaskEvent] = {}
     for number, mask in enumerate(masks):
-        is_visible = mask.state in VISIBLE_STATES and mask.box is not None and mask.has_frame
+        is_visible = mask.state in VISIBLE_STATES and mask.shows_object and mask.box is not None and mask.has_frame
         if is_visible and labels.get_label(mask.object).keep:
             slot = mask.object, number if every_s == 0 else int(mask.at_ns / 1e9 // every_s)
             if slot not in best or mask.quality > best[slot].quality:

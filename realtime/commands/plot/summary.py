@@ -135,7 +135,8 @@ class _SummaryBuilder:
         self._add_latency("frame_to_mask", at_s, event.published_ns - event.at_ns)
         if event.state in VISIBLE_STATES:
             self._add_latency("gaze_to_mask", at_s, event.published_ns - event.gaze_ns)
-            self._add_latency("keyframe_age", at_s, round((event.frame_s - event.keyframe_s) * 1e9))
+            if event.shows_object:
+                self._add_latency("keyframe_age", at_s, round((event.frame_s - event.keyframe_s) * 1e9))
 
     def _add_latency(self, name: str, at_s: float, latency_ns: int) -> None:
         self._summary.latency_ms.setdefault(name, []).append((at_s, latency_ns / 1e6))

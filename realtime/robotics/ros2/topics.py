@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -93,6 +93,8 @@ class MessageTranslator:
 
     def translate_mask(self, message: MaskResult) -> Iterator[OutgoingMessage]:
         """Translate a mask; one without time of capture, of an older publisher, is stamped with its arrival there."""
+        if message.is_guess:  # no object that a robot may act on
+            message = replace(message, state="lost", mask=None, confidence=0.0)
         self._last_mask = message
         captured_ns = message.captured_ns or message.timing_ns.frame_received
         class_name = self._name_class(message.object)

@@ -44,8 +44,14 @@ function pointTowards(x, y, tx, ty) {
 }
 
 /** Draws a mask as a tint and a glowing edge. pixel: the width of a screen pixel, in pixels of the frame. */
-export function drawMask(ctx, path, state, pixel) {
+export function drawMask(ctx, path, { state, method }, pixel) {
   ctx.lineJoin = "round";
+  if (isGuess(method)) {
+    ctx.fillStyle = stateColour(state, 0.13);
+    ctx.fill(path, "evenodd");
+    drawDashed(ctx, path, state, pixel);
+    return;
+  }
   ctx.fillStyle = stateColour(state, 0.26);
   ctx.fill(path, "evenodd");
   for (const [width, alpha] of [[15, 0.10], [9, 0.16], [5, 0.32]]) {
@@ -62,13 +68,30 @@ export function drawMask(ctx, path, state, pixel) {
 }
 
 /** Draws a mask's edge alone, for displays on which black is transparent. */
-export function drawEdge(ctx, path, state, pixel) {
+export function drawEdge(ctx, path, { state, method }, pixel) {
   ctx.lineJoin = "round";
+  if (isGuess(method)) {
+    drawDashed(ctx, path, state, pixel);
+    return;
+  }
   for (const [width, alpha] of [[9, 0.2], [5, 0.45], [2.5, 1]]) {
     ctx.lineWidth = width * pixel;
     ctx.strokeStyle = stateColour(state, alpha);
     ctx.stroke(path);
   }
+}
+
+/** Returns whether a mask was made without the model; older recordings do not say, and have none. */
+function isGuess(method) {
+  return method !== undefined && method !== "model";
+}
+
+function drawDashed(ctx, path, state, pixel) {
+  ctx.setLineDash([7 * pixel, 6 * pixel]);
+  ctx.lineWidth = Math.max(1, 2 * pixel);
+  ctx.strokeStyle = stateColour(state, 0.8);
+  ctx.stroke(path);
+  ctx.setLineDash([]);
 }
 
 /** Draws gaze samples [x, y, age in ms], oldest first, as a trail, and the newest with its error radius. */

@@ -68,5 +68,5 @@ function draw() {
   ctx.clearRect(0, 0, canvas.width, canvas.height);
   if (!showable?.header.target || !showable.contours.length) return;
   const pixel = Math.max(1, Math.min(canvas.width, canvas.height) / 480);
-  drawEdge(ctx, createMaskPath(showable.contours.map(mapContour).filter(Boolean)), showable.header.target.state, pixel);
+  drawEdge(ctx, createMaskPath(showable.contours.map(mapContour).filter(Boolean)), showable.header.target, pixel);
 }

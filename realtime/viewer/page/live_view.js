@@ -90,7 +90,7 @@ export class LiveView {
     }
     const k = image.width / mask.header.frame.width; // the frame that was sent may be smaller than the one that is shown
     context.scale(k, k);
-    drawMask(context, mask.path, target.state, this.stage.framePixelSize() / k);
+    drawMask(context, mask.path, target, this.stage.framePixelSize() / k);
     context.restore();
   }
 

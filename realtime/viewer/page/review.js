@@ -117,7 +117,7 @@ function drawShown({ header, path, bitmap }) {
   const isKept = target && objects.label(target.object).keep;
   if (path && isKept) {
     context.globalAlpha = header.own_mask ? 1 : 0.45; // the run skipped this frame: the mask is that of the one before
-    drawMask(context, path, target.state, stage.framePixelSize());
+    drawMask(context, path, target, stage.framePixelSize());
     context.globalAlpha = 1;
   }
   if (target) drawGaze(context, [[target.gaze[0], target.gaze[1], 0]], target.gaze[2], stage.framePixelSize());

@@ -263,6 +263,30 @@ def test_stop_does_not_wait_for_a_slow_encoder(device):
     PublisherSocket(running.publisher.endpoint).close()
 
 
+def test_previews_come_before_the_first_keyframe_of_a_slow_encoder_and_its_mask_is_locked_after_it(device):
+    encoder, decoder = open_fake()
+    encode, resume = encoder.encode, threading.Event()
+
+    def encode_late(image):
+        resume.wait(600)
+        return encode(image)
+
+    encoder.encode = encode_late
+    try:
+        with Running(device.port, lambda size: (encoder, decoder)) as running:
+            running.pipeline.start()
+            preview = running.newest(when=lambda m: m.method == "motion")
+            assert (preview.state, preview.object, preview.score) == ("preview", 0, 0.0)
+            assert preview.confidence <= 0.5
+            assert scene.iou(preview.mask, scene.truth(preview.frame.index % 90)) > 0.5
+            resume.set()
+            locked = running.newest(when=lambda m: m.state == "locked")
+            assert (locked.method, locked.object) == ("model", 1)
+            assert scene.iou(locked.mask, scene.truth(locked.frame.index % 90)) > 0.5
+    finally:
+        resume.set()
+
+
 class Failing(PipelineObserver):
     name = "a guest"
 

@@ -1,5 +1,7 @@
 """The tracker on a scene whose truth is known, with a clock of the test's own."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from engines import EngineSettings, load
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.motion_segmentation import SegmentationSettings
 from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample
 from tests.realtime import scene
@@ -16,11 +19,15 @@ SPEED = 4.0
 
 
 class World:
-    """Plays the scene to a tracker: frames, gaze, and keyframes that arrive `age` frames late, every `age` frames."""
+    """Plays the scene to a tracker: frames, gaze, and keyframes that arrive `age` frames late, every `age` frames.
 
-    def __init__(self, age=4, speed=SPEED, settings=None):
+    preview: whether masks without the model are shown.
+    """
+
+    def __init__(self, age=4, speed=SPEED, settings=None, preview=False):
         self.encoder, decoder = load(EngineSettings(backend="fake"), None)
         self.now_ns = 10_000_000_000
+        settings = replace(settings or TrackerSettings(), preview=SegmentationSettings(enabled=preview))
         self.tracker = Tracker(decoder, lambda: self.now_ns, settings)
         self.age, self.speed, self.index = age, speed, 0
         self._frames = {}
@@ -246,3 +253,71 @@ def test_an_early_keyframe_is_decoded_before_the_next_frame():
     assert message.keyframe.index == keyframe.index
     world.tracker.refine()
     assert prompt_counts[before:] == [1, 3]
+
+
+# -- previews: masks without a keyframe --------------------------------------------------------------------------------
+
+
+def test_a_preview_is_shown_at_once_and_replaced_by_the_first_keyframes_mask():
+    world = World(age=16, preview=True)
+    results = [track.result for _, track in world.play(48)]
+    guesses = [result for result in results if result.is_guess]
+    assert results[: len(guesses)] == guesses  # from the first frame on, until the first keyframe is there
+    assert 15 <= len(guesses) <= 19
+    for result in guesses:
+        assert (result.state, result.object, result.score) == ("preview", 0, 0.0)
+        assert 0 < result.confidence <= 0.5
+        assert result.keyframe.index == result.frame.index
+    assert [result.method for result in guesses[4:]] == ["motion"] * (len(guesses) - 4)
+    assert np.mean([overlap(world, result.frame.index, result) for result in guesses[4:]]) > 0.8
+    assert {result.object for result in results[len(guesses) :]} == {1}
+    assert results[-1].state == "locked"
+
+
+def test_a_preview_follows_a_cut_and_a_loss():
+    world = World(preview=True)
+    assert not world.run(30).is_guess
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    first = world.run(1, image=other, gaze_at=(60.0, 60.0))
+    assert (first.method, first.state, first.object) == ("colour", "preview", 0)
+    assert first.mask[60, 60]
+    assert first.mask.mean() < 0.2
+
+
+def test_a_carried_mask_that_has_left_the_moving_object_is_replaced():
+    world = World(age=40, preview=True)
+    assert not world.run(45).is_guess
+    shown = world.tracker._shown
+    moved = np.full_like(shown.mask.logits, -5.0)
+    moved[:40, :40] = 5.0  # what failing motion does: the mask stays behind, on the ground
+    shown.mask = replace(shown.mask, logits=moved)
+    world.tracker._keyframe = None
+    result = world.run(9)
+    assert result.is_guess
+    assert overlap(world, world.index - 1, result) > 0.7
+
+
+@pytest.mark.parametrize("kind", ["blink", "outside", "held", "disabled"])
+def test_no_preview_without_a_fixation_in_the_picture_or_while_the_user_holds_the_object(kind):
+    world = World(age=4 if kind == "held" else 100, preview=kind != "disabled")
+    if kind == "held":
+        world.run(30)
+        world.tracker.hold(True)
+    where = (-50.0, 900.0) if kind == "outside" else None
+    results = [track.result for _, track in world.play(12, gaze=kind != "blink", gaze_at=where)]
+    assert not any(result is not None and result.is_guess for result in results)
+
+
+def test_previews_take_no_object_id_and_begin_no_dwell():
+    with_preview, without = World(age=16, preview=True), World(age=16)
+    for (_, one), (_, two) in zip(with_preview.play(48), without.play(48), strict=True):
+        if not one.result.is_guess:
+            assert (one.result.object, one.result.state) == (two.result.object, two.result.state)
+            assert np.array_equal(one.result.mask, two.result.mask)
+    assert with_preview.tracker._shown.dwell.last_id == 1
+
+
+def test_the_same_input_gives_the_same_previews():
+    one, other = ([t.result for _, t in World(age=20, preview=True).play(24)] for _ in range(2))
+    assert any(result.is_guess for result in one)
+    assert all(np.array_equal(a.mask, b.mask) for a, b in zip(one, other, strict=True))
