@@ -46,6 +46,9 @@ class GazeSegmenter:
         folder = None if engine.backend == "fake" else weights.pull_model(engine.model)
         self._encoder, self._decoder = load(engine, folder)
         self._now_ns = 0
+        settings = settings or TrackerSettings()
+        if not background:  # no frame waits for a keyframe then
+            settings = replace(settings, preview=replace(settings.preview, enabled=False))
         self._tracker = Tracker(self._decoder, lambda: self._now_ns, settings, frame_time=True)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encode") if background else None
         self._encoding: Future[Keyframe] | None = None

@@ -66,7 +66,7 @@ def robot(running):
     """Something is looked at, and it may ask."""
     with Requester(running[1], timeout_s=60) as robot:
         robot.release()
-        eventually(lambda: robot.status()["state"] in ("preview", "locked"), "a look")
+        eventually(lambda: (s := robot.status())["object"] and s["state"] in ("preview", "locked"), "a look")
         yield robot
 
 
