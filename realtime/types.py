@@ -155,15 +155,33 @@ class TimingNs:
     decode_end: int
 
 
+MaskKind = Literal["part", "whole", "other"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskAlternative:
+    """Another mask that may be meant.
+
+    mask: (h, w) bool over the frame, on a coarser grid. probability: that it is meant, 0..1. kind: a part of the shown
+    mask, a whole that the shown mask is part of, or another object.
+    """
+
+    mask: Mask
+    probability: float
+    kind: MaskKind
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskResult:
     """The mask of the fixated object, in the pixels of `frame`.
 
     mask: (H, W) bool, None exactly when `state` is lost. object: id, the same while the same object is fixated.
-    carried_ms: age of the decode. score: the decoder's predicted IoU, 0..1. confidence: of the choice of object, 0..1.
+    carried_ms: age of the decode. score: the decoder's predicted IoU, 0..1.
+    confidence: the probability that this object is meant, 0..1: of masks at 0.8, 80 % are right.
     captured_ns: when the frame was captured, on the publishing host's monotonic clock; 0 when unknown.
     method: what made the mask: the model on a keyframe, or motion or colours of the frame itself. Without the model the
         state is preview, `object` and `score` are 0, and `keyframe` names the frame itself.
+    alternatives: other masks that may be meant, most probable first; none unless a setting asks for them.
     """
 
     frame: FrameRef
@@ -178,6 +196,7 @@ class MaskResult:
     timing_ns: TimingNs
     captured_ns: int = 0
     method: MaskMethod = "model"
+    alternatives: tuple[MaskAlternative, ...] = ()
 
     @property
     def is_guess(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -21,6 +21,8 @@ from realtime.types import (
     FrameRef,
     GazeRef,
     KeyframeRef,
+    MaskAlternative,
+    MaskKind,
     MaskMethod,
     MaskResult,
     State,
@@ -30,6 +32,18 @@ from realtime.types import (
 from realtime.validation import read_value
 
 STATES: tuple[State, ...] = get_args(State)
+
+
+MAX_ALTERNATIVES = 8
+"""More are refused: a hostile peer must not choose how much memory is allocated."""
+
+
+class AlternativeFields(msgspec.Struct):
+    """The fields of one of `alternatives`, the mask still encoded."""
+
+    mask: dict[str, Any]
+    probability: FiniteFloat
+    kind: MaskKind
 
 
 class MaskFields(Envelope, kw_only=True):
@@ -47,6 +61,7 @@ class MaskFields(Envelope, kw_only=True):
     timing_ns: TimingNs
     captured_ns: int = 0
     method: MaskMethod = "model"
+    alternatives: Annotated[list[AlternativeFields], msgspec.Meta(max_length=MAX_ALTERNATIVES)] = []  # noqa: RUF012
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +80,7 @@ class MaskMessage(MaskResult):
     def to_fields(self, encoding: Encoding = "packbits+zstd") -> dict[str, Any]:
         """Return the map as published, without the envelope's fields; box, area and centroid come from the mask."""
         box, area, centroid = mask_shape(self.mask)
-        return {
+        fields: dict[str, Any] = {
             "frame": asdict(self.frame),
             "keyframe": asdict(self.keyframe),
             "gaze": asdict(self.gaze),
@@ -82,6 +97,12 @@ class MaskMessage(MaskResult):
             "captured_ns": self.captured_ns,
             "method": self.method,
         }
+        if self.alternatives:
+            fields["alternatives"] = [
+                {"mask": encode_mask(each.mask, "coco_rle"), "probability": each.probability, "kind": each.kind}
+                for each in self.alternatives
+            ]
+        return fields
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> MaskMessage:
@@ -90,7 +111,10 @@ class MaskMessage(MaskResult):
         if (read.mask is None) != (read.state == "lost"):
             raise WireError(f"state {read.state} {'without' if read.mask is None else 'with'} a mask")
         mask = None if read.mask is None else decode_mask(read.mask)
-        return cls(**{**msgspec.structs.asdict(read), "mask": mask})
+        alternatives = tuple(
+            MaskAlternative(decode_mask(each.mask), each.probability, each.kind) for each in read.alternatives
+        )
+        return cls(**{**msgspec.structs.asdict(read), "mask": mask, "alternatives": alternatives})
 
 
 @dataclass(frozen=True, slots=True)

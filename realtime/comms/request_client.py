@@ -94,6 +94,11 @@ class Requester:
         """Follow the gaze again."""
         self._request(self._remote, "release")
 
+    def step_alternative(self, step: int = 1) -> int:
+        """Show the next (1) or previous (-1) mask that may be meant, and return its object's id."""
+        with _check_reply("alternative"):
+            return int(self._request(self._remote, "alternative", step=step)["object"])
+
     def snapshot(self) -> RequestedFrame:
         """Return the newest frame at full resolution, and its mask."""
         with _check_reply("snapshot"):

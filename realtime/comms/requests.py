@@ -8,6 +8,7 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
     status                                            object, state, held, stream, keyframe
     hold        object (optional)                     object: it stays the result independently of the gaze
     release                                           object: the gaze selects the object again
+    alternative step: 1 next (default), -1 previous   object: another mask that may be meant is its mask
     snapshot    format: png (default), jpeg           frame, data: the whole picture; mask: as in `mask`, or nil
     history     object, seconds (default 5)           masks: its last `mask` payloads, oldest first
     segment     box, or points [[x, y]] and labels    frame, keyframe, things: one
@@ -88,6 +89,13 @@ class ReleaseRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AlternativeRequest:
+    """Requests the next (1) or previous (-1) mask that may be meant, most probable first."""
+
+    step: Literal[1, -1] = 1
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotRequest:
     """Requests the newest frame and its mask."""
 
@@ -117,12 +125,19 @@ class EverythingRequest:
 
 
 Request = (
-    StatusRequest | HoldRequest | ReleaseRequest | SnapshotRequest | HistoryRequest | SegmentRequest | EverythingRequest
+    StatusRequest
+    | HoldRequest
+    | ReleaseRequest
+    | AlternativeRequest
+    | SnapshotRequest
+    | HistoryRequest
+    | SegmentRequest
+    | EverythingRequest
 )
 
 _FIELDS: dict[str, type] = {
-    "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "snapshot": SnapshotRequest,
-    "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
+    "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "alternative": AlternativeRequest,
+    "snapshot": SnapshotRequest, "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
 }  # fmt: skip
 """The fields of each request besides `v` and `ask`."""
 

@@ -11,10 +11,10 @@ from realtime.infra.channels import BoundedQueue
 from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
 
-CommandVerb = Literal["part", "whole", "hold", "clear", "know", "record", "snapshot"]
-USER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "record", "snapshot")
+CommandVerb = Literal["part", "whole", "next", "previous", "hold", "clear", "know", "record", "snapshot"]
+USER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "next", "previous", "hold", "clear", "record", "snapshot")
 """The verbs that the page has buttons for."""
-TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "hold", "clear", "know")
+TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "next", "previous", "hold", "clear", "know")
 """The verbs that the tracker executes; the observers execute the others."""
 MAX_QUEUED = 64
 
@@ -23,8 +23,9 @@ MAX_QUEUED = 64
 class UserCommand:
     """A command of a user or a program.
 
-    part, whole: select the next smaller or larger mask. hold: keep the present object (`on`), or follow gaze again.
-    clear: show no mask until the next fixation. record: start (`on`) or stop. snapshot: save this frame and its mask.
+    part, whole: select the next smaller or larger mask. next, previous: select another mask that may be meant.
+    hold: keep the present object (`on`), or follow gaze again. clear: show no mask until the next fixation.
+    record: start (`on`) or stop. snapshot: save this frame and its mask.
     know: track objects that were found outside the tracker (`known`).
 
     object: hold only if this object is shown. reply: receives the result, or a `CommandRejected`, on the thread that
@@ -51,6 +52,8 @@ def apply_command(tracker: Tracker, command: UserCommand) -> None:
     try:
         if command.verb in ("part", "whole"):
             tracker.step_level(1 if command.verb == "whole" else -1)
+        elif command.verb in ("next", "previous"):
+            result = tracker.step_alternative(1 if command.verb == "next" else -1)
         elif command.verb == "hold":
             result = tracker.hold(command.on, command.object)
         elif command.verb == "clear":

@@ -19,6 +19,7 @@ from realtime.comms.envelope import unpack
 from realtime.comms.messages import MaskMessage
 from realtime.comms.requests import (
     MAX_HISTORY_S,
+    AlternativeRequest,
     EverythingRequest,
     HistoryRequest,
     HoldRequest,
@@ -109,6 +110,8 @@ class RequestHandler:
                 return self._hold(UserCommand("hold", True, object=request.object))
             case ReleaseRequest():
                 return self._hold(UserCommand("hold", False))
+            case AlternativeRequest():
+                return pack_reply(object=self._execute(UserCommand("next" if request.step > 0 else "previous")))
             case SegmentRequest() | EverythingRequest():
                 return self._segment(request)
 

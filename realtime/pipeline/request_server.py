@@ -14,6 +14,7 @@ from collections.abc import Callable
 from engines import Decoder, EngineError
 from realtime.comms.requests import (
     MAX_REQUEST_BYTES,
+    AlternativeRequest,
     EverythingRequest,
     HoldRequest,
     ReleaseRequest,
@@ -109,7 +110,7 @@ class RequestServer(PipelineObserver):
             return
         if isinstance(request, SegmentRequest | EverythingRequest):
             self._queue(self._segmentations, client, request)
-        elif isinstance(request, HoldRequest | ReleaseRequest):
+        elif isinstance(request, HoldRequest | ReleaseRequest | AlternativeRequest):
             self._queue(self._holds, client, request)
         else:
             self._socket.reply(client, self._reply(request))

@@ -96,6 +96,15 @@ class GazeSegmenter:
             raise InputError(f"step must be -1 (a part) or 1 (a larger whole), got {step!r}")
         self._tracker.step_level(step)
 
+    def step_alternative(self, step: int) -> int:
+        """Show the next (1) or previous (-1) mask that may be meant, from the next frame on; returns the object's id.
+
+        Raises `CommandRejected` when no object is shown, or there is no other mask.
+        """
+        if step not in (-1, 1):
+            raise InputError(f"step must be -1 (the previous) or 1 (the next), got {step!r}")
+        return self._tracker.step_alternative(step)
+
     def close(self) -> None:
         """Free the engine, after an encode that is running. Closing twice is allowed."""
         self._is_closed = True

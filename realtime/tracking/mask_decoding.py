@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from numpy.typing import NDArray
 
 from engines import Floats
 from realtime.tracking.dwell.mask_points import is_near
 from realtime.tracking.gaze.estimate import GazeEstimate
+from realtime.tracking.hypotheses import keyframe_masks, make_hypotheses, rank_levels
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.mask_selection import SelectionSettings, select_mask
-from realtime.tracking.motion.common_fate import measure_common_fate
+from realtime.tracking.mask_selection import Belief, SelectionSettings, update_belief
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
 from realtime.tracking.user_overrides import redecode_held_mask
-from realtime.types import Frame
-
-FATE_NS = 40_000_000
-"""Objects move apart measurably over this time, at any frame rate."""
+from realtime.tracking.whole_object import find_addition, has_neighbour, is_nested
+from realtime.types import Frame, Mask
 
 
 class GazeMaskDecoder:
@@ -29,7 +28,17 @@ class GazeMaskDecoder:
 
     def __init__(self, prompter: MaskPrompter, motion: FlowHistory, settings: SelectionSettings) -> None:
         self._prompter, self._motion, self._settings = prompter, motion, settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as after a change of source."""
         self.level: int | None = None
+        self._judged: PromptResult | None = None
+        self._prior: Belief | None = None  # with which `_judged` was judged
+        self._belief: Belief | None = None
+        self._moved: list[Floats] = []
+        self._level_key: tuple[object, ...] | None = None  # what `_level_index` was found for
+        self._level_index: int | None = None
 
     def decode(
         self,
@@ -39,36 +48,97 @@ class GazeMaskDecoder:
         keyframe: Keyframe | None,
         *,
         fixed_level: int | None,
+        is_level_chosen: bool,
         interval_ns: float,
     ) -> TrackedMask | None:
         """Decode the object under a fixation; None for other eye movements or without a usable keyframe.
 
-        warped: the shown mask in the newest frame. fixed_level: granularity that the user chose for it.
+        warped: the shown mask in the newest frame. fixed_level: its granularity, which the user chose
+        (`is_level_chosen`) or a long fixation stepped to; such a step may not take in a neighbour.
         interval_ns: between two frames, 0 while unknown.
         """
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if keyframe is None or chain is None or not estimate.is_steady or not is_inside(estimate.point_px, frame):
             return None
         answer = self._prompter.decode_gaze(estimate, keyframe, chain)
-        candidates = answer.candidates
-        logits = chain.warp_logits(candidates.logits, candidates.letterbox)
-        coarse = np.s_[..., ::2, ::2]  # a quarter of the pixels is enough to choose by
-        # After a saccade to another object, agreement with the shown mask would only delay the switch.
+        # After a saccade to another object, the memory of the shown one would only delay the switch.
         stayed = warped is not None and is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px)
-        masks = logits[coarse] > 0
-        selection = select_mask(
-            masks, candidates.predicted_iou, chain.rasterize_disc(estimate.point_px, estimate.radius_px)[coarse],
-            warped.mask[coarse] if warped is not None and stayed else None, masks[0].size, self._settings,
-            fate=self._measure_fate(masks, interval_ns), voted=answer.support, level=fixed_level if stayed else None,
-        )  # fmt: skip
-        self.level = selection.level
-        score = float(np.clip(candidates.predicted_iou[selection.index], 0, 1))
+        belief = self._judge(answer, warped.belief if warped is not None and stayed else None, interval_ns)
+        found = belief.hypotheses[0]
+        candidates, index, confidence = found.candidates, found.index, belief.confidence
+        self.level = found.level
+        if fixed_level is not None and stayed:
+            at = self._find_level(answer, fixed_level, None if is_level_chosen else found.mask)
+            if at is not None:
+                candidates, index, self.level = answer.candidates, at, fixed_level
+        logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]
         x, y = chain.to_now(np.array([answer.keyframe_px], np.float32))[0]
         provenance = MaskProvenance(
-            keyframe, answer.sample, (float(x), float(y)), estimate.radius_px, score, selection.confidence,
-            answer.decode_ns,
+            keyframe, answer.sample, (float(x), float(y)), estimate.radius_px,
+            float(np.clip(candidates.predicted_iou[index], 0, 1)), confidence, answer.decode_ns,
         )  # fmt: skip
-        return TrackedMask(logits[selection.index], provenance, answer, selection.index)
+        if candidates is not answer.candidates:
+            answer = replace(answer, candidates=candidates, keyframe_px=found.point_px)
+        return TrackedMask(logits, provenance, answer, index, belief)
+
+    def judge_again(self) -> None:
+        """Renew the belief about the last result, now that its voters are known."""
+        answer = self._prompter.answer
+        if answer is not None and self._judged is not None and answer.candidates is self._judged.candidates:
+            self._judge(answer, None, 0.0)
+
+    def _measure_motion(self, index: int, interval_ns: float) -> list[Floats]:
+        """Measure the motion before a keyframe over each time of the settings, as far as it is known."""
+        if not interval_ns or not self._settings.fate:
+            return []
+        counts = [max(1, round(seconds * 1e9 / interval_ns)) for seconds in self._settings.fate_s]
+        earlier = [self._motion.index_before(index, count) for count in counts]
+        found = [self._motion.displacement_between(index, each) for each in earlier if each is not None]
+        return [each for each in found if each is not None]
+
+    def _find_level(self, answer: PromptResult, level: int, core: Mask | None) -> int | None:
+        """Find the candidate of a level; None without one.
+
+        core: the freely selected mask, if the candidate must be of the same object: a part of it, or a whole round it
+        that adds no neighbour.
+        """
+        key = (answer.candidates, level, core)
+        if self._level_key is not None and all(a is b for a, b in zip(self._level_key, key, strict=True)):
+            return self._level_index
+        masks = keyframe_masks(answer.candidates)
+        levels = rank_levels(masks)
+        index = levels.index(level) if level in levels else None
+        if index is not None and core is not None and not is_nested(masks[index], core):
+            index = None
+        if index is not None and core is not None and (point := find_addition(masks[index], core)) is not None:
+            box, (height, width) = answer.candidates.letterbox, core.shape
+            x, y = (point[0] + 0.5) * box.width / width - 0.5, (point[1] + 0.5) * box.height / height - 0.5
+            other = self._prompter.decode_aside(answer, (x, y))
+            index = None if has_neighbour(other, masks[index], core) else index
+        self._level_key, self._level_index = key, index
+        return index
+
+    def follow(self, belief: Belief) -> None:
+        """Follow a hypothesis that the user chose, from the next frame on."""
+        if self._belief is not None and self._belief.keyframe_index == belief.keyframe_index:
+            self._belief = self._prior = belief
+
+    def _judge(self, answer: PromptResult, prior: Belief | None, interval_ns: float) -> Belief:
+        """Compute the belief about a result, once, and again when its voters are known."""
+        if answer is self._judged and self._belief is not None:
+            return self._belief
+        if self._judged is None or self._judged.candidates is not answer.candidates:
+            self._prior = prior
+            self._moved = self._measure_motion(answer.keyframe.index, interval_ns)
+        index = answer.keyframe.index
+        hypotheses = make_hypotheses(
+            answer.all_candidates, answer.keyframe_px, self._settings.gaze_radii * answer.radius_px,
+            self._moved,
+        )  # fmt: skip
+        since = None if self._prior is None else self._motion.displacement_between(index, self._prior.keyframe_index)
+        self._judged = answer
+        self._belief = update_belief(index, hypotheses, self._settings, self._prior, since)
+        return self._belief
 
     def redecode(self, shown: TrackedMask | None, keyframe: Keyframe | None) -> TrackedMask | None:
         """Decode a held mask on a newer keyframe, see `redecode_held_mask`; None when there is nothing newer."""
@@ -76,14 +146,6 @@ class GazeMaskDecoder:
         if shown is None or keyframe is None or chain is None:
             return None
         return redecode_held_mask(shown, keyframe, chain, self._prompter)
-
-    def _measure_fate(self, masks: NDArray[np.bool_], interval_ns: float) -> Floats | None:
-        """Measure the candidates' common fate on every other pixel, from the motion over `FATE_NS`."""
-        steps = max(1, round(FATE_NS / interval_ns)) if interval_ns else 1
-        chain = self._motion.back(steps)
-        if chain is None or self._settings.fate == 0:
-            return None
-        return measure_common_fate(masks, np.asarray(chain.displacement[::2, ::2] / 2, np.float32))
 
 
 def is_inside(point_px: tuple[float, float], frame: Frame) -> bool:

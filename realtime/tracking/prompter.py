@@ -1,7 +1,7 @@
-"""Prompts the decoder with the gaze on the newest keyframe, and votes on the result.
+"""Prompts the decoder with the gaze on the newest keyframe, and with points round it.
 
-A fixation is decoded once a keyframe. The first decode gives the mask; a vote of points within the gaze's error,
-decoded in idle time, measures how far that mask depends on the exact point.
+A fixation is decoded once a keyframe. The first decode gives a mask at once; points within the gaze's error, decoded in
+idle time, show how far that mask depends on the exact point, and what else may be meant.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines import Decoder, Floats, MaskCandidates, Prompt
+from engines import Decoder, MaskCandidates, Prompt
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.mask_selection import compute_support
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.types import GazeSample
 
@@ -31,17 +30,21 @@ class PrompterSettings:
     keyframe_gaze_s: the median of the samples within this window round a keyframe's time is the gaze in it; a frame's
         exposure and interval are about as long.
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
-    voters: number of points within the error radius that vote on a result; 0 for none. The decoder's batches hold 4.
+    voters: number of points on the circle of the error radius that are prompted too; 0 for none. A batch holds 4.
     """
 
     keyframe_gaze_s: float = 0.05
     reprompt_radii: float = 0.5
-    voters: int = 3
+    voters: int = 4
 
     def __post_init__(self) -> None:
         """Check the limit of a decoder's batch."""
         if not 0 <= self.voters <= 7:
             raise ValueError(f"voters must be 0 to 7, got {self.voters}")
+
+
+PointCandidates = tuple[tuple[float, float], MaskCandidates]
+"""A point in the keyframe, px, and the decoder's candidates for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +53,7 @@ class PromptResult:
 
     onset_ns: of the fixation; unused for a mask's prompt.
     sample, keyframe_px: the gaze sample, and the prompt point in the keyframe, px.
-    support: (K,) support of each candidate by the voters, 0..1; None before the vote.
+    voters: points round the prompt with their own candidates; None before they were decoded.
     decode_ns: begin and end, host.
     has_box: whether the prompt has a box, beyond which no candidate reaches.
     """
@@ -62,8 +65,13 @@ class PromptResult:
     radius_px: float
     candidates: MaskCandidates
     decode_ns: tuple[int, int]
-    support: Floats | None = None
+    voters: tuple[PointCandidates, ...] | None = None
     has_box: bool = False
+
+    @property
+    def all_candidates(self) -> list[PointCandidates]:
+        """The candidates of the prompt and of its voters."""
+        return [(self.keyframe_px, self.candidates), *(self.voters or ())]
 
     def area(self, index: int) -> int:
         """Count the logits inside one of the candidates."""
@@ -78,6 +86,11 @@ class MaskPrompter:
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=MAX_SAMPLES)  # px of their own time
         self._answer: PromptResult | None = None
         self._mask_answer: PromptResult | None = None
+
+    @property
+    def answer(self) -> PromptResult | None:
+        """The last result of a gaze prompt."""
+        return self._answer
 
     def reset(self) -> None:
         """Forget everything, as after a change of source."""
@@ -128,20 +141,25 @@ class MaskPrompter:
         candidates, decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
         return replace(answer, candidates=candidates, decode_ns=decode_ns, has_box=False)
 
+    def decode_aside(self, answer: PromptResult, point_px: tuple[float, float]) -> MaskCandidates:
+        """Decode another point of a result's keyframe, without remembering it."""
+        return self._decode(answer.keyframe, Prompt.click(*point_px))[0]
+
     def clear_mask_prompt(self) -> None:
         """Drop the cached result of a held mask, as when it is released."""
         self._mask_answer = None
 
     def vote(self) -> bool:
-        """Vote on the last result, once, in a few milliseconds; False when there was nothing to do."""
+        """Decode the points round the last result, once, in some 25 ms; False when there was nothing to do."""
         answer, count = self._answer, self._settings.voters
-        if answer is None or answer.support is not None or count == 0:
+        if answer is None or answer.voters is not None or count == 0:
             return False
-        angles = np.arange(count) * (2 * np.pi / count)
+        angles = 0.3 + np.arange(count) * (2 * np.pi / count)  # not along the picture's axes, as edges often are
         ring = answer.keyframe_px + answer.radius_px * np.stack([np.cos(angles), np.sin(angles)], 1)
-        points = np.clip(ring, 0, np.array(answer.keyframe.size) - 1.0)
-        others = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*map(float, point)) for point in points])
-        self._answer = replace(answer, support=compute_support(answer.candidates, others))
+        clipped = np.clip(ring, 0, np.array(answer.keyframe.size) - 1.0)
+        points = [(float(x), float(y)) for x, y in clipped]
+        found = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*point) for point in points])
+        self._answer = replace(answer, voters=tuple(zip(points, found, strict=True)))
         return True
 
     def _decode(self, keyframe: Keyframe, prompt: Prompt) -> tuple[MaskCandidates, tuple[int, int]]:

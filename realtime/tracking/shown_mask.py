@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from realtime.tracking.dwell.observation import DwellInput
 from realtime.tracking.dwell.state_machine import DwellStateMachine
@@ -18,7 +19,7 @@ class ShownMask:
     """Holds the shown mask and replaces, carries or drops it once a frame. One thread.
 
     mask: the one shown last, None when there is none. provenance: of the last result, also after its mask is lost.
-    fixed_level: granularity that the user chose for the shown object.
+    fixed_level: granularity of the shown object, by the user's choice (`is_level_chosen`) or a long fixation.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class ShownMask:
         self.mask: TrackedMask | None = None
         self.provenance: MaskProvenance | None = None
         self.fixed_level: int | None = None
+        self.is_level_chosen = False
 
     def restart(self) -> None:
         """Forget everything; another object must not get an old id."""
@@ -63,7 +65,7 @@ class ShownMask:
                 frame.size, level=level, is_broken=is_broken, is_held=is_held,
             )
         )  # fmt: skip
-        self.fixed_level = decision.fixed_level
+        self.fixed_level, self.is_level_chosen = decision.fixed_level, decision.is_level_chosen
         shown = {"decoded": decoded, "carried": warped, "nothing": None}[decision.source]
         self.mask = shown
         if shown is not None:
@@ -72,9 +74,12 @@ class ShownMask:
             chain = self._motion.chain(shown.provenance.keyframe.index)
             mask = self._refiner.refine(shown, frame)
             confidence = shown.provenance.confidence * (chain.trust_in(shown.mask) if chain is not None else 0.0)
-            return shown.provenance.to_result(
+            result = shown.provenance.to_result(
                 frame, decision.object, decision.state, mask, confidence, self._clock_ns()
             )
+            if chain is None or not self._settings.choice.alternatives:
+                return result
+            return replace(result, alternatives=shown.alternatives(chain, self._settings.choice.alternatives))
         if self.provenance is None:
             self.provenance = decoded.provenance if decoded is not None else None
         if self.provenance is None:

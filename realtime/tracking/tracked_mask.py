@@ -7,10 +7,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engines import Floats
+from realtime.tracking.dwell.mask_points import compute_iou
+from realtime.tracking.hypotheses import SAME_IOU
 from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.mask_selection import Belief, calibrate
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.prompter import PromptResult
-from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, Mask, MaskResult, State, TimingNs
+from realtime.tracking.whole_object import NESTED_SHARE
+from realtime.types import (
+    Frame,
+    FrameRef,
+    GazeRef,
+    GazeSample,
+    KeyframeRef,
+    Mask,
+    MaskAlternative,
+    MaskKind,
+    MaskResult,
+    State,
+    TimingNs,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,17 +69,35 @@ class TrackedMask:
     """A mask on the working grid of the newest frame, as logits, with its provenance.
 
     prompt_result, index: the decode that it is a candidate of, and which.
+    belief: what may be meant on its keyframe; None for a mask that the user holds.
     """
 
     logits: Floats
     provenance: MaskProvenance
     prompt_result: PromptResult
     index: int
+    belief: Belief | None = None
 
     @property
     def mask(self) -> Mask:
         """The (h, w) bool mask on the working grid."""
         return np.asarray(self.logits > 0)
+
+    def alternatives(self, chain: FlowChain, count: int) -> tuple[MaskAlternative, ...]:
+        """List up to `count` other masks that may be meant; `chain` goes from the newest frame to the keyframe."""
+        if self.belief is None or not count:
+            return ()
+        hypotheses = self.belief.hypotheses[: count + 1]
+        logits = np.concatenate([each.candidates.logits[each.index : each.index + 1] for each in hypotheses])
+        masks = chain.warp_logits(logits, hypotheses[0].candidates.letterbox) > 0
+        shown, room = self.mask, 1 - self.provenance.confidence
+        others = [k for k in range(len(masks)) if masks[k].any() and compute_iou(masks[k], shown) < SAME_IOU][:count]
+        weights = [calibrate(float(self.belief.evidence[k])) for k in others]
+        scale = min(1.0, room / max(sum(weights), 1e-9))
+        return tuple(
+            MaskAlternative(masks[k], weight * scale, _compare_kind(masks[k], shown))
+            for k, weight in zip(others, weights, strict=True)
+        )
 
     def warp(self, since: FlowChain) -> TrackedMask:
         """Carry it to the next frame by the motion since the one before."""
@@ -71,10 +105,23 @@ class TrackedMask:
         provenance = replace(self.provenance, point_px=(float(x), float(y)))
         return replace(self, logits=since.warp(self.logits), provenance=provenance)
 
-    def with_candidate(self, answer: PromptResult, index: int, chain: FlowChain) -> TrackedMask:
-        """Replace it by a candidate of a decode; `chain` goes from the newest frame to the decode's keyframe."""
+    def with_candidate(
+        self, answer: PromptResult, index: int, chain: FlowChain, belief: Belief | None = None
+    ) -> TrackedMask:
+        """Replace it by a candidate of a decode; `chain` goes from the newest frame to the decode's keyframe.
+
+        belief: what may be meant, if the candidate was chosen of it.
+        """
         candidates = answer.candidates
         score = float(np.clip(candidates.predicted_iou[index], 0, 1))
         logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]
         provenance = replace(self.provenance, keyframe=answer.keyframe, score=score, decode_ns=answer.decode_ns)
-        return TrackedMask(logits, provenance, answer, index)
+        return TrackedMask(logits, provenance, answer, index, belief or self.belief)
+
+
+def _compare_kind(mask: Mask, shown: Mask) -> MaskKind:
+    """Compare a mask with the shown one of the same grid: part of it, the whole that it is part of, or another."""
+    area, common = np.count_nonzero(mask), np.count_nonzero(mask & shown)
+    if common >= NESTED_SHARE * area and area < np.count_nonzero(shown):
+        return "part"
+    return "whole" if common >= NESTED_SHARE * np.count_nonzero(shown) else "other"

@@ -9,7 +9,7 @@
     6. `mask_preview`: while no keyframe shows the object, motion and colours of the newest frames do
 
 One thread, no sockets, no clock of its own: the same inputs give the same results. Commands of the
-user between two frames (`step_level`, `hold`, `clear`) override the gaze, see `user_overrides`.
+user between two frames (`step_level`, `step_alternative`, `hold`, `clear`) override the gaze, see `user_overrides`.
 """
 
 from __future__ import annotations
@@ -129,8 +129,11 @@ class Tracker:
             self._prompter.decode_gaze(estimate, keyframe, chain)
 
     def refine(self) -> bool:
-        """Vote on the last decode, for the frames to come, when there is time; False when there was no need."""
-        return not self._overrides.is_held and self._prompter.vote()
+        """Prompt points round the last decode, for the frames to come, when there is time; False without need."""
+        if self._overrides.is_held or not self._prompter.vote():
+            return False
+        self._decoder.judge_again()
+        return True
 
     # -- user commands ------------------------------------------------------------------------------------------------
 
@@ -147,9 +150,29 @@ class Tracker:
         found = find_next_level(answer.candidates, current.area(at), step)
         if found is not None:
             index, level = found
-            self._shown.fixed_level = level
+            self._shown.fixed_level, self._shown.is_level_chosen = level, True
             self._shown.dwell.set_level(level)
-            self._overrides = replace(self._overrides, candidate=(answer, index))
+            self._overrides = replace(self._overrides, candidate=(answer, index), belief=None)
+
+    def step_alternative(self, step: int) -> int:
+        """Show the next (1) or previous (-1) mask that may be meant, most probable first, while its object is shown.
+
+        Returns the object's id; raises `CommandRejected` when nothing is shown, or there is no other mask.
+        """
+        shown = self._shown.mask
+        if shown is None:
+            raise CommandRejected("nothing is on show")
+        found = shown.belief.find_alternative(step) if shown.belief is not None else None
+        if shown.belief is None or found is None:
+            raise CommandRejected("there is no other mask that may be meant")
+        belief = shown.belief.choose(found)
+        chosen = belief.hypotheses[0]
+        answer = replace(shown.prompt_result, candidates=chosen.candidates, keyframe_px=chosen.point_px)
+        self._decoder.follow(belief)
+        self._shown.fixed_level = None
+        self._shown.dwell.set_level(None)
+        self._overrides = replace(self._overrides, candidate=(answer, chosen.index), belief=belief)
+        return self._shown.dwell.shown_id
 
     def hold(self, on: bool, object_id: int | None = None) -> int:
         """Keep the shown object independently of the gaze, or follow the gaze again; returns its id, or the last one's.
@@ -192,10 +215,10 @@ class Tracker:
         return self._frame is not None and (frame.index <= self._frame.index or frame.size != self._frame.size)
 
     def _restart(self) -> None:
-        for part in (self._motion, self._selector, self._gaze, self._prompter, self._carrier):
+        for part in (self._motion, self._selector, self._gaze, self._prompter, self._decoder, self._carrier):
             part.reset()
         self._shown.restart()
-        self._frame = self._keyframe = self._decoder.level = None
+        self._frame = self._keyframe = None
         self._overrides = UserOverrides()
 
     def _is_before_restart(self, received_ns: int) -> bool:
@@ -213,12 +236,15 @@ class Tracker:
 
     def _warp_shown(self, since: FlowChain | None) -> TrackedMask | None:
         """Carry the shown mask, or the candidate chosen in its place, to the newest frame."""
-        chosen, self._overrides = self._overrides.candidate, replace(self._overrides, candidate=None)
+        chosen, belief = self._overrides.candidate, self._overrides.belief
+        self._overrides = replace(self._overrides, candidate=None, belief=None)
         if self._shown.mask is None or since is None:
             return None
         warped = self._shown.mask.warp(since)
         chain = self._motion.chain(chosen[0].keyframe.index) if chosen is not None else None
-        return self._carrier.carry(warped if chosen is None or chain is None else warped.with_candidate(*chosen, chain))
+        return self._carrier.carry(
+            warped if chosen is None or chain is None else warped.with_candidate(*chosen, chain, belief)
+        )
 
     # -- 2. gaze, 3. and 4. decoding ----------------------------------------------------------------------------------
 
@@ -239,5 +265,5 @@ class Tracker:
             return None
         return self._decoder.decode(
             frame, estimate, warped, self._keyframe, fixed_level=self._shown.fixed_level,
-            interval_ns=self._refiner.interval_ns,
+            is_level_chosen=self._shown.is_level_chosen, interval_ns=self._refiner.interval_ns,
         )  # fmt: skip

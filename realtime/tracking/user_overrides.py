@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from engines import MaskCandidates, Prompt
 from realtime.tracking.dwell.mask_points import MaskPoints
+from realtime.tracking.hypotheses import rank_levels
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.mask_selection import rank_levels
+from realtime.tracking.mask_selection import Belief
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import TrackedMask
@@ -30,11 +31,13 @@ class UserOverrides:
 
     is_held: the shown object stays, independently of the gaze.
     candidate: decode and index of the candidate to show instead from the next frame on, if any.
+    belief: what may be meant, with that candidate chosen of it; None after a step to a part or whole.
     cleared_ns: fixations that began until then are ignored; None: never cleared.
     """
 
     is_held: bool = False
     candidate: tuple[PromptResult, int] | None = None
+    belief: Belief | None = None
     cleared_ns: int | None = None
 
     def is_cleared(self, onset_ns: int) -> bool:

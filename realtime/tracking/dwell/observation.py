@@ -40,7 +40,8 @@ class DwellDecision:
     source: the decode whose gaze, score and times belong to the mask: the fresh or the carried one.
     object: id; 0 only before any object was shown.
     dwell_s: fixation time on this object so far.
-    fixed_level: granularity that the user has chosen, for the next candidates; None: select freely.
+    fixed_level: granularity for the next candidates; None: select freely.
+    is_level_chosen: the user chose that level; else a long fixation has stepped to it.
     has_changed: another object, or another mask of the same, than in the last frame.
     """
 
@@ -51,3 +52,4 @@ class DwellDecision:
     dwell_s: float
     fixed_level: int | None
     has_changed: bool
+    is_level_chosen: bool = False

@@ -75,8 +75,8 @@ class DwellStateMachine:
             x, y = np.asarray(mapping(np.array([self._at_px], np.float64)))[0]
             self._at_px = float(x), float(y)
 
-    def set_level(self, level: int) -> None:
-        """Fix the granularity of the shown object."""
+    def set_level(self, level: int | None) -> None:
+        """Fix the granularity of the shown object; None: it is that of a mask that the user chose."""
         if self._shown is not None:
             self._shown.level, self._shown.is_level_fixed = level, True
             self.counts["wants"] += 1
@@ -151,7 +151,9 @@ class DwellStateMachine:
 
     @staticmethod
     def _decide_held(source: Literal["decoded", "carried"], mask: Mask, tracked: TrackedObject) -> DwellDecision:
-        return DwellDecision(source, mask, tracked.id, "held", tracked.dwell_ns * 1e-9, tracked.level, False)
+        return DwellDecision(
+            source, mask, tracked.id, "held", tracked.dwell_ns * 1e-9, tracked.level, False, tracked.is_level_fixed
+        )
 
     def _is_on(self, observed: DwellInput, tracked: TrackedObject, fresh: MaskPoints | None) -> bool:
         gaze = observed.gaze
@@ -194,7 +196,9 @@ class DwellStateMachine:
         elif mask is not None:
             self._update_points(tracked, mask, observed.frame_size)
         source: Literal["decoded", "carried"] = "carried" if fresh is None else "decoded"
-        return DwellDecision(source, mask, tracked.id, state, tracked.dwell_ns * 1e-9, tracked.level, changed)
+        return DwellDecision(
+            source, mask, tracked.id, state, tracked.dwell_ns * 1e-9, tracked.level, changed, tracked.is_level_fixed
+        )
 
     def _show(self, observed: DwellInput, gaze: GazeEstimate, fresh: MaskPoints) -> DwellDecision:
         since_ns = self._competitor.since_ns if self._competitor.since_ns is not None else gaze.onset_ns

@@ -187,6 +187,22 @@ class FlowHistory:
         older, newest = self._ring[then], self._ring[chain.now]
         return FramePair(then, chain.now, (older.lab, newest.lab), (older.grey, newest.grey), chain.displacement)
 
+    def displacement_between(self, newer: int, older: int) -> Floats | None:
+        """Compose the (h, w, 2) displacement from one frame to an older one; None outside the ring or across a cut."""
+        if newer not in self._ring or older not in self._ring or older > newer:
+            return None
+        displacement = np.zeros_like(self._ring[newer].flow)
+        for number, step in enumerate([s for i, s in self._ring.items() if older < i <= newer]):
+            if step.trust < self._settings.cut_trust:
+                return None
+            displacement = step.flow if number == 0 else self._compose(step.flow, displacement)
+        return displacement
+
+    def index_before(self, newer: int, frames: int) -> int | None:
+        """Find the index of the frame so many frames before another; None when the ring does not reach it."""
+        indices = [i for i in self._ring if i <= newer]
+        return indices[-1 - frames] if len(indices) > frames and newer in self._ring else None
+
     @staticmethod
     def _compose(flow: Floats, older: Floats) -> Floats:
         """Compose newest -> before (`flow`) and before -> then (`older`)."""

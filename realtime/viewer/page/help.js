@@ -6,7 +6,7 @@ const STATES = {
   held: "they are elsewhere or blink; the mask follows the object",
   lost: "nothing is followed",
 };
-const CONFIDENCE = "how well the mask should fit, as the engine judges it";
+const CONFIDENCE = "the probability that this object is meant";
 
 const dialog = document.getElementById("help");
 document.getElementById("object-legend").prepend(

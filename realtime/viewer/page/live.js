@@ -159,7 +159,7 @@ function sendCommand(verb) {
   if (isSent && verb === "hold") [state.toggles.hold, state.heldMs] = [on, performance.now()];
   if (isSent && verb === "clear") state.toggles.hold = false; // of a recording the server reports the state itself
   const hasObject = !state.latest?.isOld && (state.latest?.header.target?.state ?? "lost") !== "lost";
-  if (["part", "whole", "clear"].includes(verb) && !hasObject) showNotice("No object is shown; look at one first.");
+  if (["part", "whole", "next", "previous", "clear"].includes(verb) && !hasObject) showNotice("No object is shown; look at one first.");
   refresh();
 }
 

@@ -9,7 +9,9 @@ import { bindRadioGroup, markRadio } from "./radio_group.js";
 const $ = (id) => document.getElementById(id);
 
 const modeButtons = [...document.querySelectorAll("[data-mode]")];
-const KEYS = { p: "part", w: "whole", h: "hold", c: "clear", s: "snapshot", r: "record" };
+const KEYS = {
+  p: "part", w: "whole", a: "next", b: "previous", h: "hold", c: "clear", s: "snapshot", r: "record",
+};
 const MODES = {
   exact: "Each mask on the frame it was computed for: exact, with a little more delay.",
   compensated: "The newest frame; the mask is moved by the motion of its object.",

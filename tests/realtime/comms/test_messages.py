@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from realtime.comms.envelope import pack, unpack
 from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage, read_message
 from realtime.errors import WireError
-from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
+from realtime.types import FrameRef, GazeRef, KeyframeRef, MaskAlternative, TimingNs
 
 ENVELOPE = {"v": 1, "stream": "s", "seq": 4, "published_ns": 5}
 FRAME = FrameRef(7, 1.25, 6, 4)
@@ -43,6 +43,41 @@ def test_mask_round_trip_keeps_every_field():
                   "captured_ns"):  # fmt: skip
         assert getattr(back, field) == getattr(message(), field)
     assert (back.stream, back.seq, back.published_ns) == ("s", 4, 5)
+
+
+def test_alternatives_round_trip_on_their_own_grid():
+    coarse = np.array([[True, False, True], [False, False, True]])
+    alternatives = (MaskAlternative(coarse, 0.15, "part"), MaskAlternative(~coarse, 0.05, "other"))
+    back = through("mask", message(alternatives=alternatives)).alternatives
+    assert [(each.probability, each.kind) for each in back] == [(0.15, "part"), (0.05, "other")]
+    for got, sent in zip(back, alternatives, strict=True):
+        np.testing.assert_array_equal(got.mask, sent.mask)
+
+
+def test_alternatives_are_published_only_where_there_are_any():
+    assert "alternatives" not in message().to_fields()
+    assert through("mask", message()).alternatives == ()
+
+
+RUNS = {"encoding": "coco_rle", "width": 2, "height": 1, "data": b"2"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "none",
+        [1],
+        [{"kind": "part"}],
+        [{"mask": {}, "probability": 0.1, "kind": "part"}],
+        [{"mask": RUNS, "probability": 0.1, "kind": "half"}],
+        [{"mask": RUNS, "probability": "high", "kind": "part"}],
+        [{"mask": {**RUNS, "data": b"0"}, "probability": 0.1, "kind": "part"}],
+        [{"mask": RUNS, "probability": 0.1, "kind": "part"}] * 9,
+    ],
+)
+def test_wrong_alternatives_are_refused(wrong):
+    with pytest.raises(WireError, match="mask"):
+        read_message("mask", pack({**ENVELOPE, **message().to_fields(), "alternatives": wrong}))
 
 
 def test_published_shape_describes_the_mask():

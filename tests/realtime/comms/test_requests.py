@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.comms.requests import (
+    AlternativeRequest,
     EverythingRequest,
     HistoryRequest,
     HoldRequest,
@@ -32,6 +33,8 @@ from realtime.errors import WireError
         ({"ask": "release"}, ReleaseRequest()),
         ({"ask": "hold"}, HoldRequest()),
         ({"ask": "hold", "object": 4}, HoldRequest(4)),
+        ({"ask": "alternative"}, AlternativeRequest(1)),
+        ({"ask": "alternative", "step": -1}, AlternativeRequest(-1)),
         ({"ask": "snapshot"}, SnapshotRequest("png")),
         ({"ask": "snapshot", "format": "jpeg"}, SnapshotRequest("jpeg")),
         ({"ask": "history", "object": 2}, HistoryRequest(2, 5.0)),
@@ -70,6 +73,7 @@ def test_numpy_numbers_are_packed_and_other_objects_refused():
     [
         ({"ask": "reboot"}, "ask is 'reboot'; known are status, hold"),
         ({"ask": "hold", "object": "cup"}, "object must be a whole number, got 'cup'"),
+        ({"ask": "alternative", "step": 2}, "step must be one of"),
         ({"ask": "history"}, "object must be a whole number, got None"),
         (
             {"ask": "history", "object": 1, "seconds": 1e9},

@@ -22,6 +22,10 @@ class Tracker:
     def step_level(self, step):
         self.calls.append(("step_level", step))
 
+    def step_alternative(self, step):
+        self.calls.append(("step_alternative", step))
+        return 3
+
     def hold(self, on, object_id=None):
         self.calls.append(("hold", on))
         if object_id == 9:
@@ -46,6 +50,8 @@ def test_each_steering_verb_is_one_call():
     assert tracker.calls == [
         ("step_level", -1),
         ("step_level", 1),
+        ("step_alternative", 1),
+        ("step_alternative", -1),
         ("hold", False),
         ("clear",),
         ("add_external_objects", KNOWN),

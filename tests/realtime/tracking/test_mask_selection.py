@@ -1,125 +1,114 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines import Floats, Letterbox, MaskCandidates
-from realtime.tracking.mask_selection import MaskSelection, SelectionSettings, compute_support, rank_levels, select_mask
+from engines import MaskCandidates
+from realtime.tracking.hypotheses import make_hypotheses
+from realtime.tracking.mask_selection import Belief, SelectionSettings, calibrate, update_belief
+from tests.realtime.tracking.test_hypotheses import FLOOD, FOUR, GAZE, GROUP, OBJECT, PART, candidates
 
-BOX = Letterbox(640, 360)
-PART, OBJECT, GROUP = (slice(60, 80), slice(60, 80)), (slice(40, 90), slice(40, 100)), (slice(30, 110), slice(30, 150))
-FLOOD = (slice(0, 144), slice(0, 256))
-
-
-def logits(*areas: tuple[slice, slice]) -> Floats:
-    out = np.full((len(areas), 256, 256), -5, np.float32)
-    for k, area in enumerate(areas):
-        out[k][area] = 5
-    return out
+STILL = np.zeros((72, 128, 2), np.float32)
+BESIDE = (slice(100, 140), slice(200, 240))
 
 
-def soft_mask(area: tuple[slice, slice]) -> Floats:
-    return (logits(area)[0] > 0).astype(np.float32)
+def believe(
+    *found: MaskCandidates, prior: Belief | None = None, displacement: np.ndarray | None = STILL,
+    settings: SelectionSettings | None = None, keyframe: int = 1,
+) -> Belief:  # fmt: skip
+    hypotheses = make_hypotheses([(GAZE, each) for each in found], GAZE, 20)
+    return update_belief(keyframe, hypotheses, settings or SelectionSettings(), prior, displacement)
 
 
-def candidates(predicted: list[float], *areas: tuple[slice, slice]) -> MaskCandidates:
-    return MaskCandidates(logits(*areas), np.array(predicted, np.float32), BOX)
+def shown(belief: Belief) -> int:
+    """The area of the best hypothesis, in logits."""
+    return round(belief.hypotheses[0].area_share * 144 * 256)
 
 
-def choose(
-    found: MaskCandidates, gaze: tuple[float, float], radius_px: float, previous: Floats | None = None,
-    settings: SelectionSettings | None = None, **more: Any,
-) -> MaskSelection:  # fmt: skip
-    rows, columns = np.ogrid[:256, :256]
-    x, y = gaze[0] / 2.5, gaze[1] / 2.5
-    disc = ((columns - x) ** 2 + (rows - y) ** 2 <= (radius_px / 2.5) ** 2).astype(np.float32)
-    return select_mask(found.logits > 0, found.predicted_iou, disc, previous, 144 * 256, settings, **more)
+def area_of(part: tuple[slice, slice]) -> int:
+    return (part[0].stop - part[0].start) * (part[1].stop - part[1].start)
 
 
-FOUR = candidates([0.99, 0.9, 0.88, 0.86], OBJECT, PART, OBJECT, GROUP)
-GAZE = (70 * 2.5, 70 * 2.5)
+@pytest.mark.parametrize(
+    ("found", "best"),
+    [
+        ([candidates([0.1, 0.99, 0.7, 0.1], OBJECT, FLOOD, OBJECT, FLOOD)], OBJECT),  # what floods the picture loses
+        ([candidates([0.1, 0.9, 0.9, 0.1], OBJECT, BESIDE, OBJECT, BESIDE)], OBJECT),  # and what is beside the gaze
+        ([candidates([0.2], GROUP)], GROUP),  # one mask alone
+        ([FOUR] + [candidates([0.9] * 4, *[GROUP] * 4)] * 4, GROUP),  # what most points offer wins
+    ],
+)
+def test_the_best_hypothesis(found: list[MaskCandidates], best: tuple[slice, slice]) -> None:
+    assert shown(believe(*found)) == area_of(best)
 
 
-def test_without_memory_it_is_the_best_scored_of_the_last_three() -> None:
-    choice = choose(FOUR, GAZE, 10)
-    assert choice.index == 1
-    assert choice.agreement is None
-    assert choice.confidence == pytest.approx(0.9)
+@pytest.mark.parametrize("remembered", [PART, OBJECT, GROUP])
+def test_the_mask_of_the_earlier_keyframe_is_preferred(remembered: tuple[slice, slice]) -> None:
+    alone = believe(candidates([0.9], remembered), keyframe=0)
+    assert shown(believe(FOUR, prior=alone, settings=SelectionSettings(agreement=3))) == area_of(remembered)
 
 
-@pytest.mark.parametrize(("area", "index"), [(PART, 1), (OBJECT, 0), (GROUP, 3)])
-def test_the_shown_mask_is_preferred(area: tuple[slice, slice], index: int) -> None:
-    choice = choose(FOUR, GAZE, 10, soft_mask(area))
-    assert choice.index == index
-    assert choice.agreement == pytest.approx(1)
+def test_memory_accumulates_where_evidence_is_equal() -> None:
+    first = believe(FOUR)
+    second = believe(FOUR, prior=first)
+    assert shown(first) == shown(second)
+    assert second.probabilities[0] > first.probabilities[0]
 
 
-def test_confidence_falls_with_disagreement() -> None:
-    one = candidates([0.9], PART)
-    assert choose(one, GAZE, 10, soft_mask(PART)).confidence == pytest.approx(0.9)
-    assert choose(one, GAZE, 10, soft_mask(GROUP)).confidence < 0.1
+def test_memory_moves_with_the_picture() -> None:
+    moved = np.full((72, 128, 2), -10, np.float32)  # ten pixels of the grid: all is now farther right and down
+    there = (slice(80, 110), slice(80, 120))
+    before = believe(candidates([0.9], (slice(60, 90), slice(60, 100))))
+    now = candidates([0.9] * 4, there, OBJECT, GROUP, there)
+    odds = []
+    for displacement in (moved, STILL):
+        belief = believe(now, prior=before, displacement=displacement)
+        areas = [round(each.area_share * 144 * 256) for each in belief.hypotheses]
+        odds.append(belief.probabilities[areas.index(1200)])
+    assert odds[0] > 3 * odds[1]
 
 
-def test_one_mask_alone_is_chosen() -> None:
-    assert choose(candidates([0.2], GROUP), GAZE, 10).index == 0
+def test_memory_without_motion_is_none() -> None:
+    prior = believe(candidates([0.9], PART))
+    np.testing.assert_array_equal(
+        believe(FOUR, prior=prior, displacement=None).probabilities, believe(FOUR).probabilities
+    )
 
 
-def test_a_mask_that_floods_the_picture_loses() -> None:
-    assert choose(candidates([0.1, 0.99, 0.7, 0.1], PART, FLOOD, OBJECT, PART), GAZE, 10).index == 2
+def test_what_the_user_chose_is_followed_while_it_is_offered() -> None:
+    first = believe(FOUR)
+    for index in range(len(first.hypotheses)):
+        chosen = first.choose(index)
+        wanted = shown(chosen)
+        for _ in range(3):
+            chosen = believe(FOUR, prior=chosen)
+            assert (shown(chosen), chosen.is_chosen) == (wanted, True)
+        assert not believe(candidates([0.9], BESIDE), prior=chosen).is_chosen
 
 
-def test_a_mask_beside_the_gaze_loses_against_an_equal_one_under_it() -> None:
-    beside = (slice(100, 140), slice(200, 240))
-    assert choose(candidates([0.1, 0.9, 0.9, 0.1], PART, beside, OBJECT, PART), GAZE, 10).index == 2
+def test_probabilities_are_sorted_and_sum_to_one() -> None:
+    belief = believe(FOUR, candidates([0.3] * 4, PART, GROUP, FLOOD, BESIDE))
+    assert (np.diff(belief.probabilities) <= 0).all()
+    assert belief.probabilities.sum() == pytest.approx(1)
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=9))
+def test_confidence_rises_with_evidence_and_is_a_share(evidence: list[float]) -> None:
+    found = [calibrate(value) for value in sorted(evidence)]
+    assert found == sorted(found)
+    assert all(0 <= value <= 1 for value in found)
+
+
+def test_a_doubtful_mask_has_less_confidence() -> None:
+    sure, doubtful = believe(*[candidates([0.9] * 4, *[OBJECT] * 4)] * 3), believe(candidates([0.9], BESIDE))
+    assert sure.confidence > 0.6 > 0.2 > doubtful.confidence
 
 
 def test_weights_are_settings() -> None:
-    trusting = SelectionSettings(agreement=0)
-    assert choose(FOUR, GAZE, 10, soft_mask(GROUP), trusting).index == 0
-
-
-def test_a_predicted_iou_that_is_nonsense_is_held_within_bounds() -> None:
-    assert 0 <= choose(candidates([3.0, -2.0, 0.5, 7.0], PART, PART, OBJECT, GROUP), GAZE, 10).confidence <= 1
-
-
-@pytest.mark.parametrize(("wanted", "index"), [(0, 1), (1, 2), (2, 3)])
-def test_a_requested_level_is_selected(wanted: int, index: int) -> None:
-    choice = choose(FOUR, GAZE, 10, soft_mask(PART), level=wanted)
-    assert (choice.index, choice.level) == (index, wanted)
-
-
-def test_granularity_is_ranked_by_area_in_any_order() -> None:
-    areas = [np.asarray(logits(area)[0] > 0) for area in (OBJECT, GROUP, PART, OBJECT)]
-    assert rank_levels(np.stack(areas)) == (None, 2, 0, 1)
-    assert rank_levels(np.stack(areas[:1])) == (None,)
-
-
-def test_a_vote_supports_the_mask_that_most_points_offer() -> None:
-    mine = candidates([0.2, 0.95, 0.9, 0.3], PART, FLOOD, OBJECT, GROUP)
-    usual = candidates([0.2, 0.9, 0.3, 0.3], OBJECT, OBJECT, PART, GROUP)
-    voted = compute_support(mine, [usual] * 3)
-    assert voted[2] > 0.85
-    assert voted[1] < 0.6
-    choice = choose(mine, GAZE, 10, voted=voted)
-    assert choice.index == 2
-    assert choice.confidence == pytest.approx(float(voted[2]))
-
-
-def test_a_unanimous_vote_has_full_support() -> None:
-    np.testing.assert_allclose(compute_support(FOUR, [FOUR] * 3), [0.99, 0.9, 0.99, 0.86], atol=1e-6)
-
-
-@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=0, max_size=3))
-def test_support_stays_within_bounds(predicted: list[list[float]]) -> None:
-    others = [candidates(scores, PART, OBJECT, GROUP, FLOOD) for scores in predicted]
-    voted = compute_support(FOUR, others)
-    assert ((voted >= 0) & (voted <= 1)).all()
-
-
-def test_support_of_empty_masks_is_none() -> None:
-    nothing = MaskCandidates(np.full((4, 256, 256), -5, np.float32), np.ones(4, np.float32), BOX)
-    assert compute_support(nothing, [FOUR]).max() == 0
+    found = [candidates([0.9] * 4, OBJECT, FLOOD, FLOOD, FLOOD)] + [candidates([0.9] * 4, *[FLOOD] * 4)] * 2
+    assert shown(believe(*found, settings=SelectionSettings(area=20))) == area_of(FLOOD)
+    assert shown(believe(*found, settings=replace(SelectionSettings(), support=0))) == area_of(OBJECT)

@@ -222,8 +222,8 @@ def test_a_vote_lowers_the_confidence_at_an_edge():
         newest.append(both)
         np.testing.assert_array_equal(both[0].mask, both[1].mask)
     (sure, _), (doubtful, unvoted) = newest
-    assert sure.confidence > 0.9
-    assert doubtful.confidence < unvoted.confidence - 0.1
+    assert sure.confidence > 0.7
+    assert doubtful.confidence < unvoted.confidence < 0.5 * sure.confidence
 
 
 def test_long_fixations_step_the_level_if_enabled():
@@ -252,7 +252,7 @@ def test_an_early_keyframe_is_decoded_before_the_next_frame():
     assert len(prompt_counts) == before + 1
     assert message.keyframe.index == keyframe.index
     world.tracker.refine()
-    assert prompt_counts[before:] == [1, 3]
+    assert prompt_counts[before:] == [1, 4]
 
 
 # -- previews: masks without a keyframe --------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import pytest
 from engines import MaskCandidates
 from engines.letterbox import Letterbox
 from realtime.errors import CommandRejected
+from realtime.tracking.mask_selection import SelectionSettings
+from realtime.tracking.settings import TrackerSettings
 from realtime.tracking.user_overrides import find_next_level
 from tests.realtime import scene
 from tests.realtime.tracking.test_tracker import World, overlap
@@ -192,6 +194,52 @@ def test_an_early_keyframe_is_decoded_for_the_held_object():
     np.testing.assert_allclose(box, [*(np.array(truth) - scene.RADIUS), *(np.array(truth) + scene.RADIUS)], atol=8)
 
 
+def test_alternatives_are_shown_in_order_and_persist():
+    world = Ringed(age=2, speed=0.0, settings=TrackerSettings(choice=SelectionSettings(alternatives=3)))
+    first = world.run(WITHIN)
+    others = first.alternatives
+    assert others, "a disc with a ring may be meant with or without it"
+    areas = [area(first)]
+    for _ in others:
+        assert world.tracker.step_alternative(1) == first.object
+        results = masked(world.play(8))
+        assert {m.object for m in results} == {first.object}
+        assert max(map(area, results)) < 1.1 * min(map(area, results)), "from the very next frame on, over keyframes"
+        areas.append(area(results[-1]))
+    scale = first.mask.size / others[0].mask.size
+    offered = [np.count_nonzero(each.mask) * scale for each in others]
+    np.testing.assert_allclose(areas[1:], offered, rtol=0.2)
+    world.tracker.step_alternative(1)
+    assert area(world.run(2)) == pytest.approx(areas[0], rel=0.05), "after the last comes the first"
+    world.tracker.step_alternative(-1)
+    assert area(world.run(2)) == pytest.approx(areas[-1], rel=0.05)
+
+
+def test_published_alternatives_differ_and_leave_room_for_doubt():
+    world = Ringed(age=2, speed=0.0, settings=TrackerSettings(choice=SelectionSettings(alternatives=3)))
+    for result in masked(world.play(24)):
+        if result is None or result.mask is None:
+            continue
+        assert result.confidence + sum(each.probability for each in result.alternatives) <= 1 + 1e-6
+        for each in result.alternatives:
+            small = cv2.resize(result.mask.astype(np.uint8), each.mask.shape[::-1], interpolation=cv2.INTER_AREA) > 0
+            assert scene.iou(each.mask, small) < 0.95
+            assert each.kind == ("part" if each.mask.sum() < small.sum() else "whole"), "rings are nested"
+    assert world.run(1).alternatives
+    assert Ringed(age=2, speed=0.0).run(24).alternatives == (), "off unless asked for"
+
+
+def test_without_an_object_there_is_no_alternative():
+    world = World(age=2, speed=0.0)
+    with pytest.raises(CommandRejected, match="nothing is on show"):
+        world.tracker.step_alternative(1)
+    world.run(WITHIN)
+    world.tracker.hold(True)
+    world.run(4)
+    with pytest.raises(CommandRejected, match="no other mask"):
+        world.tracker.step_alternative(1)
+
+
 def test_after_clear_a_new_fixation_is_needed():
     world = World(age=2, speed=0.0)
     before = world.run(WITHIN)
@@ -214,6 +262,8 @@ def test_the_same_commands_at_the_same_times_give_the_same_masks():
             (4, ("step_level", -1)),
             (8, ("hold", True)),
             (6, ("step_level", 1)),
+            (2, ("hold", False)),
+            (8, ("step_alternative", 1)),
             (4, ("clear",)),
         ):
             if command:
