@@ -42,7 +42,8 @@ class SelectionSettings:
     area: weight of the log share of the picture.
     runaway_area: share of the picture above which a mask is considered background.
     runaway: penalty for that.
-    first, whole: weight of being SAM's mask for unambiguous prompts, or its largest of three, 0..1.
+    first: weight of being SAM's mask for unambiguous prompts, 0..1.
+    whole: weight of being SAM's last of three masks, usually the whole, 0..1.
     coverage: weight of the log-likelihood of the gaze point, see `Hypothesis.gaze_log_ratio`.
     gaze_radii: error of the gaze for that likelihood, in error radii, one standard deviation; the error radius is an
         average, and wearable trackers are often off by more.
