@@ -84,7 +84,7 @@ def make_hypotheses(
     is_whole = np.array([count > 1 and k % count == count - 1 for k in range(len(flat))])
     gaze = _GazeDensity(gaze_px, deviation_px, answers[0][1], flat.shape[1:])
     motions = [resample_displacement(displacement, flat.shape[1:]) for displacement in displacements]
-    clusters = _cluster(overlap, (best * predicted).max(2).mean(1) + 0.2 * stability, flat.sum((1, 2)))
+    clusters = _cluster(overlap, (best * predicted).max(2).mean(1) + 0.2 * stability, flat.sum((1, 2)), count)
     found = []
     for k, members in clusters:
         point_px, candidates = answers[k // count]
@@ -125,15 +125,22 @@ def compute_overlap(masks: NDArray[np.bool_], others: NDArray[np.bool_]) -> Floa
     return np.asarray(common / np.maximum(one.sum(1)[:, None] + two.sum(1) - common, 1), np.float32)
 
 
-def _cluster(overlap: Floats, rank: Floats, areas: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
-    """Cluster masks greedily by IoU, the highest rank first: (representative, members) of each cluster."""
+def _cluster(
+    overlap: Floats, rank: Floats, areas: NDArray[np.int64], count: int
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """Cluster masks greedily by IoU, the highest rank first: (representative, members) of each cluster.
+
+    The best of the first `count`, those of the gaze's own prompt, stands for its cluster: the shown mask must not
+    change when the other prompts are known.
+    """
     is_left = areas >= min(MIN_PIXELS, int(areas.max()))
     clusters = []
     for k in np.argsort(-rank, kind="stable").tolist():
         if is_left[k]:
             members = np.flatnonzero(is_left & ((overlap[k] >= SAME_IOU) | (np.arange(len(areas)) == k)))
             is_left[members] = False
-            clusters.append((k, members))
+            own = members[members < count]
+            clusters.append((int(own[np.argmax(rank[own])]) if len(own) else k, members))
     return clusters
 
 
