@@ -36,7 +36,8 @@ def assign_lanes(spans: Sequence[StateSpan]) -> list[tuple[tuple[int, ...], list
     """Assign objects to lanes in order of appearance: the longest have one each, the others share one."""
     by_object: dict[int, list[StateSpan]] = {}
     for span in spans:
-        if span.state != "lost" and span.object:
+        is_guess = span.state == "preview" and span.object == 0  # made without the model
+        if span.state != "lost" and not is_guess:
             by_object.setdefault(span.object, []).append(span)
     longest = sorted(by_object, key=lambda number: -sum_durations(by_object[number]))
     others = tuple(longest[MAX_LANES - 1 :]) if len(longest) > MAX_LANES else ()
