@@ -50,7 +50,9 @@ from engines import load as load_engine
 from realtime.config.loader import merge_settings
 from realtime.tracking.dwell.state_machine import DwellStateMachine
 from realtime.tracking.gaze.gaze_filter import GazeFilter
+from realtime.tracking.mask_carrier import MaskCarrier
 from realtime.tracking.mask_decoding import GazeMaskDecoder
+from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.prompter import MaskPrompter
@@ -122,6 +124,8 @@ STEP_PARTS: dict[str, tuple[Method, ...]] = {
     "votes": ((MaskPrompter, "vote"),),
     "selection": ((GazeMaskDecoder, "decode"),),
     "edges": ((MaskRefiner, "refine"),),
+    "carrying": ((MaskCarrier, "carry"),),
+    "previews": ((MaskPreviewer, "preview"),),
     "dwell": ((DwellStateMachine, "update"), (DwellStateMachine, "move")),
     "rest": ((Tracker, "step"), (Tracker, "refine"), (Tracker, "prepare")),
 }
