@@ -88,13 +88,12 @@ class MaskPreviewer:
         h, w = self._motion.grey.shape
         scale = np.array([w / frame.size[0], h / frame.size[1]])
         x, y = (np.array(estimate.point_px) + 0.5) * scale - 0.5
-        image = np.asarray(cv2.resize(frame.image, (w, h), interpolation=cv2.INTER_AREA), np.uint8)
         frames = max(1, round(self._settings.motion_s * 1e9 / interval_ns)) if interval_ns else 1
         chains = (self._motion.back(count) for count in range(frames, 0, -1))
         chain = next((chain for chain in chains if chain is not None), None)
         displacement = None if chain is None else chain.displacement
         radius = estimate.radius_px * float(scale[0])
-        return segment_at_point(image, displacement, (float(x), float(y)), radius, self._settings)
+        return segment_at_point(self._motion.lab, displacement, (float(x), float(y)), radius, self._settings)
 
     def _to_result(
         self, frame: Frame, estimate: GazeEstimate, found: Segmentation, made_ns: tuple[int, int]

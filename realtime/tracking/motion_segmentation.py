@@ -70,21 +70,21 @@ class Segmentation:
 
 
 def segment_at_point(
-    image: Image, displacement: Floats | None, at: tuple[float, float], radius: float, settings: SegmentationSettings
+    lab: Image, displacement: Floats | None, at: tuple[float, float], radius: float, settings: SegmentationSettings
 ) -> Segmentation:
     """Segment the object at a point; returns a mask with at least one pixel.
 
-    image: (h, w, 3) uint8 BGR, the newest picture on the working grid. displacement: (h, w, 2) of its pixels to an
+    lab: (h, w, 3) uint8 CIELAB, the newest picture on the working grid. displacement: (h, w, 2) of its pixels to an
     older picture; None if unknown. at, radius: the point and its error, working pixels.
     """
-    h, w = image.shape[:2]
+    h, w = lab.shape[:2]
     at = min(max(at[0], 0.0), w - 1.0), min(max(at[1], 0.0), h - 1.0)
     moving = _segment_by_motion(displacement, at, radius, settings) if displacement is not None else None
     region, depth = moving, DEPTH_PX
     if region is None:
         disc_radius = max(2.0, settings.radius * max(h, w))
         region, depth = _distance((h, w), at) <= disc_radius, disc_radius / 2
-    refined = connected_region(_refine_by_colour(image, region, depth), at)
+    refined = connected_region(_refine_by_colour(lab, region, depth), at)
     return Segmentation(region if refined is None else refined, moving is not None)
 
 
@@ -148,7 +148,7 @@ def _segment_by_motion(
     return region
 
 
-def _refine_by_colour(image: Image, region: Mask, depth: float) -> Mask:
+def _refine_by_colour(lab: Image, region: Mask, depth: float) -> Mask:
     """Move a region's edge to where the colours of its inside end; it lies up to `depth` too far outside."""
     x, y, w, h = cv2.boundingRect(region.astype(np.uint8))
     rows = slice(max(0, y - MARGIN_PX), y + h + MARGIN_PX)
@@ -156,7 +156,7 @@ def _refine_by_colour(image: Image, region: Mask, depth: float) -> Mask:
     inside = region[rows, columns].astype(np.uint8)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
     depth = min(depth, float(distance.max()) / 2)
-    colours = _quantize(image[rows, columns])
+    colours = _quantize(lab[rows, columns])
     own, other = (_histogram(colours[part]) for part in (distance > depth, distance < -DEPTH_PX / 2))
     odds = np.log((own + MIN_FREQUENCY) / (other + MIN_FREQUENCY))[colours]
     odds = cv2.blur(np.clip(odds, -MAX_COLOUR_ODDS, MAX_COLOUR_ODDS).astype(np.float32), SMOOTH)
@@ -166,9 +166,9 @@ def _refine_by_colour(image: Image, region: Mask, depth: float) -> Mask:
     return out
 
 
-def _quantize(image: Image) -> NDArray[np.int32]:
+def _quantize(lab: Image) -> NDArray[np.int32]:
     """Number every pixel's histogram bin."""
-    lightness, a, b = (plane.astype(np.int32) for plane in cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2LAB)))
+    lightness, a, b = (plane.astype(np.int32) for plane in cv2.split(lab))
     return (lightness * BINS[0] // 256 * BINS[1] + a * BINS[1] // 256) * BINS[2] + b * BINS[2] // 256
 
 

@@ -118,6 +118,11 @@ class FlowHistory:
         return next(reversed(self._ring.values())).grey
 
     @property
+    def lab(self) -> Image:
+        """(h, w, 3) uint8 CIELAB: the newest frame on the working grid. Push one first."""
+        return next(reversed(self._ring.values())).lab
+
+    @property
     def speed(self) -> float | None:
         """Mean motion of the fastest of `SPEED_BLOCKS` in the newest step, in shares of the longest side per frame.
 

@@ -1,5 +1,6 @@
 """Masks without a model: by motion, else by colours, at any point of any picture."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ def square_scene(*, centre=(150, 100), half=30, own=(6.0, 0.0), pan=(-3.0, 1.0),
     displacement = np.full((h, w, 2), pan, np.float32)
     displacement[smeared] = own
     displacement += rng.normal(0, 0.1, displacement.shape).astype(np.float32)
-    return image, displacement, truth
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2LAB)), displacement, truth
 
 
 def iou(a, b):

@@ -9,6 +9,7 @@ import pytest
 from engines import EngineSettings, load
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.motion_segmentation import SegmentationSettings
 from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample
@@ -284,17 +285,27 @@ def test_a_preview_follows_a_cut_and_a_loss():
     assert first.mask.mean() < 0.2
 
 
-def test_a_carried_mask_that_has_left_the_moving_object_is_replaced():
-    world = World(age=40, preview=True)
-    assert not world.run(45).is_guess
-    shown = world.tracker._shown
-    moved = np.full_like(shown.mask.logits, -5.0)
-    moved[:40, :40] = 5.0  # what failing motion does: the mask stays behind, on the ground
-    shown.mask = replace(shown.mask, logits=moved)
-    world.tracker._keyframe = None
-    result = world.run(9)
-    assert result.is_guess
-    assert overlap(world, world.index - 1, result) > 0.7
+@pytest.mark.parametrize(("is_lost", "is_decoded"), [(True, False), (True, True), (False, True)])
+def test_a_carried_mask_that_has_left_the_moving_object_is_replaced(is_lost, is_decoded):
+    world = World(age=12)
+    world.run(20)
+    tracker = world.tracker
+    previewer = MaskPreviewer(tracker._clock_ns, SegmentationSettings(), tracker._motion, switch_s=0.12)
+    made = []
+    for index, track in world.play(3):
+        shown = tracker._shown.mask
+        if is_lost:  # the mask stays behind, on the ground
+            logits = np.full_like(shown.logits, -5.0)
+            logits[:40, :40] = 5.0
+            shown = replace(shown, logits=logits)
+        frame, estimate = world._frames[index], tracker._gaze.estimate(world.now_ns)
+        made.append(
+            previewer.preview(
+                frame, world.now_ns, estimate, shown, track.result, is_decoded=is_decoded, interval_ns=1e9 / FPS
+            )
+        )
+    assert any(preview is not None for preview in made) == is_lost
+    assert all(overlap(world, preview.frame.index, preview) > 0.7 for preview in made if preview is not None)
 
 
 @pytest.mark.parametrize("kind", ["blink", "outside", "held", "disabled"])
