@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from engines.base import ModelError
 from engines.letterbox import MODEL_SIDE
 
 Backend = Literal["openvino", "onnxruntime", "torch", "tensorrt", "fake", "stock"]
@@ -29,15 +30,21 @@ def default_threads() -> tuple[int, int]:
 
 
 def default_cache_dir() -> Path:
-    """Return the folder of engines: in $GAZECAST_CACHE, else in the user's cache folder."""
+    """Return the folder of engines: in $GAZECAST_CACHE, else in the user's cache folder.
+
+    Raises `ModelError` for a user who has neither.
+    """
     if chosen := os.environ.get("GAZECAST_CACHE"):
         return Path(chosen) / "engines"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without an entry, as in many containers
+        raise ModelError("this user has no home folder for engines; set GAZECAST_CACHE to a folder") from None
     return base / "gazecast" / "engines"
 
 

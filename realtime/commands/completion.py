@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from engines.settings import Backend
 from realtime.commands.config_flags import Verbs, add_parser
+from realtime.infra.output import print_line
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -24,7 +25,7 @@ def _print_script(root: argparse.ArgumentParser, args: argparse.Namespace) -> No
     import shtab
 
     _complete_values(root, shtab.FILE)
-    print(shtab.complete(root, args.shell))
+    print_line(*shtab.complete(root, args.shell).splitlines())
 
 
 def _complete_values(parser: argparse.ArgumentParser, file: Any) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
 from realtime.config.reference import to_commented_toml
+from realtime.infra.output import print_line
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -15,4 +16,4 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _print_config(args: argparse.Namespace) -> None:
-    print(to_commented_toml(read_config(args)), end="")
+    print_line(*to_commented_toml(read_config(args)).splitlines())

@@ -17,6 +17,7 @@ from engines.speed import MAX_TIME_RATIO
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
 from realtime.commands.demo.clip import fetch_clip
 from realtime.errors import SettingsError
+from realtime.infra.output import print_line
 from realtime.infra.progress import EngineProgress, TerminalProgress
 
 DEFAULT_FRAME = "1280x720"
@@ -60,7 +61,7 @@ def _build(args: argparse.Namespace) -> None:
     settings, folder, frame, pictures = _read_flags(args)
     is_int8 = (args.backend, args.precision) == ("openvino", "int8")
     if is_int8 and not args.force and _is_built(settings, folder, frame):
-        print(f"the int8 engine for {args.frame} is there already; --force builds it anew")
+        print_line(f"the int8 engine for {args.frame} is there already; --force builds it anew")
         return
     progress = EngineProgress(TerminalProgress())
     report = build.build_engine(settings, folder, frame, pictures, force=args.force, report=progress)
@@ -87,18 +88,18 @@ def _bench(args: argparse.Namespace) -> None:
     result = benchmark_engine(*_read_flags(args), rounds=args.rounds, report=EngineProgress(TerminalProgress()))
     if not args.json:
         _print_table(result)
-    print(json.dumps(result))
+    print_line(json.dumps(result))
 
 
 def _list(args: argparse.Namespace) -> None:
     found = build.list_engines()
     if args.json:
-        print(json.dumps(found))
+        print_line(json.dumps(found))
         return
     for item in found:
-        print(f"{item['state']:8} {item['bytes'] / 2**20:6.1f} MiB  {Path(item['file']).name}")
+        print_line(f"{item['state']:8} {item['bytes'] / 2**20:6.1f} MiB  {Path(item['file']).name}")
     if not found:
-        print("no engines yet; they are built when they are first used, or by: gazecast engine build")
+        print_line("no engines yet; they are built when they are first used, or by: gazecast engine build")
 
 
 def _clean(args: argparse.Namespace) -> int:
@@ -108,12 +109,12 @@ def _clean(args: argparse.Namespace) -> int:
             try:
                 found.remove()
             except OSError as error:
-                print(f"cannot remove {error.filename}: {error.strerror or error}")
+                print_line(f"cannot remove {error.filename}: {error.strerror or error}")
                 failed = True
                 continue
         count, size = count + 1, size + found.bytes
-        print(f"{found.bytes / 2**20:6.1f} MiB  {found.files[-1].name}: {found.why}")
-    print(f"{'would remove' if args.dry_run else 'removed'} {count}, {size / 2**20:.0f} MiB")
+        print_line(f"{found.bytes / 2**20:6.1f} MiB  {found.files[-1].name}: {found.why}")
+    print_line(f"{'would remove' if args.dry_run else 'removed'} {count}, {size / 2**20:.0f} MiB")
     return int(failed)
 
 
@@ -138,16 +139,16 @@ def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[i
 
 def _print_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report))
+        print_line(json.dumps(report))
         return
     gate = report["gate"]
-    print(
+    print_line(
         f"{report['backend']} {report['model']} {report['precision']}: passed on {gate['points']} points; best-of-four "
         f"IoU {gate['best']:.3f}, chosen {gate['chosen']:.3f}, score error {gate['score_error']:.3f}"
     )
     if (ratio := gate.get("time_ratio")) is not None:
         choice = "uses it" if ratio < MAX_TIME_RATIO else "does not use it: it is hardly faster, or slower"
-        print(f"int8 takes {ratio:.2f} of the time of float on this machine; precision auto {choice}")
+        print_line(f"int8 takes {ratio:.2f} of the time of float on this machine; precision auto {choice}")
 
 
 def _print_table(result: dict[str, Any]) -> None:
@@ -159,4 +160,4 @@ def _print_table(result: dict[str, Any]) -> None:
         ("ratio to stock", [f"{key} {ratio:.2f}" for key, ratio in result["ratio"].items()]),
         ("IoU with the reference", [f"{key} {iou:.3f}" for key, iou in (result.get("iou") or {}).items()]),
     ):
-        print(f"{name:38} {'  '.join(values)}")
+        print_line(f"{name:38} {'  '.join(values)}")

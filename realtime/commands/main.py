@@ -18,6 +18,7 @@ from realtime.commands.parser import CommandParser, PrintVersion
 from realtime.commands.segment import command as segment
 from realtime.errors import GazecastError, RunFailed
 from realtime.infra.interrupts import EXIT_INTERRUPTED
+from realtime.infra.output import print_line
 
 EXIT_FAILED, EXIT_WRONG_USE = 1, 2
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return execute(args) or 0
     except (GazecastError, EngineError, CalibrationError) as error:
-        print(f"gazecast: {error}", file=sys.stderr)
+        print_line(f"gazecast: {error}", file=sys.stderr)
         return EXIT_FAILED if isinstance(error, RunFailed) else EXIT_WRONG_USE
     except BrokenPipeError:
         # The reader of stdout has ended. At exit Python would flush into the closed pipe once more.
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
-        print(f"gazecast: {file}{error.strerror or error}", file=sys.stderr)
+        print_line(f"gazecast: {file}{error.strerror or error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engines import weights
 from realtime.commands.config_flags import Verbs, add_parser
+from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
 
 
@@ -30,13 +31,13 @@ def _list(args: argparse.Namespace) -> None:
     for model in weights.list_models():
         size = sum(file.size for file in model.files) / 1e6
         state = "cached" if weights.is_cached(model.name, root=args.models) else "-"
-        print(f"{model.name:12} {state:7} {size:7.0f} MB  {model.licence}\n{'':12} {model.about}")
+        print_line(f"{model.name:12} {state:7} {size:7.0f} MB  {model.licence}", f"{'':12} {model.about}")
 
 
 def _pull(args: argparse.Namespace) -> None:
     progress = TerminalProgress()
-    print(weights.pull_model(args.name, source=args.source, root=args.models, report=progress.show_bytes))
+    print_line(str(weights.pull_model(args.name, source=args.source, root=args.models, report=progress.show_bytes)))
 
 
 def _print_path(args: argparse.Namespace) -> None:
-    print(weights.model_folder(args.name, root=args.models))
+    print_line(str(weights.model_folder(args.name, root=args.models)))

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from realtime.commands.config_flags import Verbs
 from realtime.commands.examples import EXAMPLES
+from realtime.infra.output import escape_controls, print_line
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -48,7 +49,7 @@ class CommandParser(argparse.ArgumentParser):
         hint = f"; did you mean {near}?" if near else ""
         if near and message.startswith("argument VERB"):
             message = message.partition(" (choose from")[0]
-        self.exit(2, f"{self.prog}: {message}{hint} (see {self.prog} --help)\n")
+        self.exit(2, escape_controls(f"{self.prog}: {message}{hint} (see {self.prog} --help)") + "\n")
 
     def _suggest(self) -> Iterator[str]:
         """Yield the nearest name of each flag and verb that does not exist."""
@@ -88,5 +89,5 @@ class PrintVersion(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Print name and version on stdout."""
-        print(f"{parser.prog} {version('gazecast')}")
+        print_line(f"{parser.prog} {version('gazecast')}")
         parser.exit()

@@ -16,6 +16,7 @@ from realtime.config.schema import RunConfig
 from realtime.config.viewer import ViewSettings
 from realtime.errors import SettingsError
 from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.output import print_line
 from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _export(args: argparse.Namespace) -> None:
     recording, labels, terminal = RecordingReader(args.file), load_labels(args.file), TerminalProgress()
     terminal.show_line(describe_recording(recording))
     for line in export(recording, labels, targets, terminal.console):
-        print(line, flush=True)
+        print_line(line)
 
 
 def _read_targets(args: argparse.Namespace) -> ExportTargets:
@@ -168,7 +169,7 @@ def _plot(args: argparse.Namespace) -> None:
     from realtime.recording.reader import RecordingReader
 
     recording = RecordingReader(args.file)
-    print(plot(recording, load_labels(args.file), args.out or _beside(args.file, ".png"), force=args.force))
+    print_line(str(plot(recording, load_labels(args.file), args.out or _beside(args.file, ".png"), force=args.force)))
 
 
 def _beside(recording: Path, ending: str) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from realtime.commands.config_flags import Verbs, add_parser, parse_size
 from realtime.errors import SettingsError
+from realtime.infra.output import print_line
 
 if TYPE_CHECKING:
     from realtime.simulation.calibration_wearer import TargetClip
@@ -58,7 +59,7 @@ def _simulate(args: argparse.Namespace) -> None:
         error=SimulatedBias(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
     )
     address = f"pupil://{args.host}:{device.port}"
-    device.serve(lambda: print(f"playing {description} at {address}; Ctrl-C stops", file=sys.stderr, flush=True))
+    device.serve(lambda: print_line(f"playing {description} at {address}; Ctrl-C stops", file=sys.stderr))
 
 
 def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableClip, str]:
@@ -69,7 +70,7 @@ def _open_content(args: argparse.Namespace) -> tuple[Path | TargetClip | TableCl
     size = parse_size("--size", args.size)
     if args.scene:
         for path in write_calibrations(args.calibrations) if args.calibrations else ():
-            print(f"wrote {path}", file=sys.stderr)
+            print_line(f"wrote {path}", file=sys.stderr)
         return TableClip(args.seed), "a table with boxes, and its depth,"
     if args.calibrations:
         raise SettingsError("--calibrations belongs to --scene, whose camera is known; a clip's is not")

@@ -18,6 +18,7 @@ from rich.text import Text
 from realtime.commands.open_page import open_in_browser
 from realtime.comms.messages import HealthMessage
 from realtime.infra.metrics import percentiles
+from realtime.infra.output import escape_controls, print_line
 from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 LOG_EVERY_S = 5.0
@@ -36,7 +37,7 @@ class JsonView:
 
     def on_page(self, address: str) -> None:
         """Print the page's address on stderr, because stdout carries health."""
-        print(f"open {address}", file=sys.stderr, flush=True)
+        print_line(f"open {address}", file=sys.stderr)
         if self._browser:
             open_in_browser(address, self.progress)
 
@@ -45,7 +46,7 @@ class JsonView:
 
     def on_health(self, health: HealthMessage) -> None:
         """Print health as JSON."""
-        print(f"{format_json_line(health)}\n", end="", flush=True)  # one write: several threads report
+        print_line(format_json_line(health))
 
 
 class LineView:
@@ -147,7 +148,7 @@ def describe_state(health: HealthMessage) -> str:
     share = "" if health.progress is None else f"{100 * health.progress:.0f} %"
     remaining = "" if health.remaining_s is None else f"about {health.remaining_s:.0f} s left"
     details = ", ".join(filter(None, (health.doing or health.reason, share, remaining)))
-    return " ".join((f"{health.state}: {details}" if details else health.state).split())
+    return escape_controls(" ".join((f"{health.state}: {details}" if details else health.state).split()))
 
 
 def format_json_line(health: HealthMessage) -> str:

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from realtime.infra.output import accept_all_characters, print_line
+
 RUN_LIBRARIES = {
     "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "av": "av", "rich": "rich",
     "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib", "shtab": "shtab",
@@ -28,6 +30,7 @@ def run_command(load: Callable[[], Callable[[], int]]) -> int:
 
     load: imports the command; may be interrupted too.
     """
+    accept_all_characters()
     for name in BLAS_THREADS:
         os.environ.setdefault(name, "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's shell starts background jobs like this
@@ -40,7 +43,7 @@ def run_command(load: Callable[[], Callable[[], int]]) -> int:
         library = RUN_LIBRARIES.get((error.name or "").partition(".")[0])
         if library is None:
             raise
-        print(
+        print_line(
             f"gazecast: this needs {library}, which is not installed. Only a subscriber can do with the base install; "
             "for the command: pip install -e '.[run]' in gazecast's folder, or make setup",
             file=sys.stderr,

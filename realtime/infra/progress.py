@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from realtime.infra.output import escape_controls
+
 ProgressCallback = Callable[[float], None]
 """Receives the completed part of an operation, 0 to its total."""
 
@@ -119,15 +121,15 @@ class TerminalProgress(ProgressReporter):
 
     def show_line(self, text: str) -> None:
         """Show one line of text."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(escape_controls(text), markup=False, soft_wrap=True)
 
     def show_bytes(self, done: int, total: int, text: str) -> None:
         """Redraw the bar of bytes; a full one is closed."""
-        self._draw(done, total, text, (DownloadColumn(), TransferSpeedColumn()))
+        self._draw(done, total, escape_controls(text), (DownloadColumn(), TransferSpeedColumn()))
 
     def show_steps(self, done: int, total: int, text: str) -> None:
         """Redraw the bar of steps; a full one is closed."""
-        self._draw(done, total, text, (TaskProgressColumn(), TimeElapsedColumn()))
+        self._draw(done, total, escape_controls(text), (TaskProgressColumn(), TimeElapsedColumn()))
 
     def stop(self) -> None:
         """Close an unfinished bar, which restores the terminal's cursor."""
@@ -137,7 +139,8 @@ class TerminalProgress(ProgressReporter):
 
     def _draw(self, done: int, total: int, text: str, figures: tuple[ProgressColumn, ...]) -> None:
         if self._bar is None or self._task is None:
-            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(), *figures, console=self.console)
+            name = TextColumn("{task.description}", markup=False)
+            self._bar = RichProgress(name, BarColumn(), *figures, console=self.console)
             self._task = self._bar.add_task(text, total=total)
             self._bar.start()
         self._bar.update(self._task, completed=done, total=total or None, description=text)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError
 from calibration.objects.cloud import Depth
+from engines.pictures import PictureError, list_pictures, read_picture
 from realtime.errors import SourceError
 from realtime.sources.base import SourceMonitor
 from realtime.sources.depth import DepthFrame, clean_depth
@@ -65,7 +66,7 @@ class FileDepth(_RecordedDepth):
         super().__init__(path, clock)
         if not path.is_dir():
             raise SourceError(f"there is no folder {path}; depth is a folder of 16-bit PNGs (mm) or float TIFFs (m)")
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".tif", ".tiff"))
+        files = list_pictures(path, (".png", ".tif", ".tiff"))
         if not files:
             raise SourceError(f"{path} holds no depth; expected 16-bit PNGs (millimetres) or float TIFFs (metres)")
         table = path / _TIMES
@@ -158,10 +159,9 @@ def _read_times(table: Path, files: list[Path]) -> list[tuple[float, Path]]:
 
 def _read_image(path: Path) -> Depth:
     """Read a depth image; raises `SourceError` for a file without one."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise SourceError(f"{path} cannot be decoded")
     try:
-        return clean_depth(image)
+        return clean_depth(read_picture(path, cv2.IMREAD_UNCHANGED))
+    except PictureError as error:
+        raise SourceError(str(error)) from None
     except CalibrationError as error:
         raise SourceError(f"{path}: {error}") from None

@@ -17,17 +17,17 @@ import cv2
 from cv2.utils import logging as cv2_logging
 
 from engines import Image
+from engines.pictures import PICTURES, PictureError, list_pictures, name_for_video, read_picture
 from realtime.errors import SourceError
 
 cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_SILENT)
 
-PICTURES = (".jpg", ".jpeg", ".png")
 FOLDER_FPS = 24.0
 _FPS_RANGE = (0.1, 1000.0)
 
 
 class VideoFile:
-    """A video file, or a folder of images in the order of their names."""
+    """A video file, or a folder of images in natural order of their names."""
 
     def __init__(self, path: Path, *, fps: float | None = None) -> None:
         """fps: for folders. Raises `SourceError` unless a first frame can be read."""
@@ -35,14 +35,19 @@ class VideoFile:
         self.undecodable = 0
         self._pictures: list[Path] | None = None
         if path.is_dir():
-            self._pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+            self._pictures = list_pictures(path)
             self.fps = FOLDER_FPS if fps is None else fps
             if not self._pictures:
                 raise SourceError(f"{path} holds no pictures; expected files that end in {', '.join(PICTURES)}")
         elif not path.exists():
             raise SourceError(f"there is no {path}; give a video file or a folder of pictures")
         else:
-            capture = self._open()
+            capture = _open_video(path)
+            if not capture.isOpened():
+                raise SourceError(
+                    f"{path} cannot be opened as a video; expected MP4, MKV, WebM or AVI. "
+                    "If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+                )
             self.fps = float(capture.get(cv2.CAP_PROP_FPS)) or FOLDER_FPS
             capture.release()
         if not _FPS_RANGE[0] <= self.fps <= _FPS_RANGE[1]:
@@ -57,28 +62,50 @@ class VideoFile:
         """Yield (seconds since the first frame, (H, W, 3) BGR); each call reads from the start."""
         return self._read_pictures(self._pictures) if self._pictures else self._read_video()
 
-    def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            raise SourceError(
-                f"{self.path} cannot be opened as a video; expected MP4, MKV, WebM or AVI. "
-                "If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
-            )
-        return capture
-
     def _read_video(self) -> Iterator[tuple[float, Image]]:
         last_s = -1.0
-        for at_s, image in _read_timed(self._open()):
+        for at_s, image in _read_timed(_open_video(self.path)):
             last_s = at_s if at_s > last_s else last_s + 1 / self.fps  # some containers store no times
             yield last_s, image
 
     def _read_pictures(self, pictures: list[Path]) -> Iterator[tuple[float, Image]]:
         for number, path in enumerate(pictures):
-            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if image is None:
+            try:
+                image = read_picture(path)
+            except PictureError:
                 self.undecodable += 1
             else:
-                yield number / self.fps, np.asarray(image, np.uint8)
+                yield number / self.fps, image
+
+
+def _open_video(path: Path, *options: int) -> cv2.VideoCapture:
+    """Open a video file; raises `SourceError` for one that was cut off, or has a name that no reader opens."""
+    try:
+        capture = cv2.VideoCapture(name_for_video(path), cv2.CAP_FFMPEG, options)
+    except PictureError as error:
+        raise SourceError(str(error)) from None
+    if not capture.isOpened() and _is_cut_mp4(path):
+        raise SourceError(
+            f"{path} is incomplete: it ends before its index (moov), so that no player can read it; copy it again, or "
+            "repair it with what recorded it"
+        )
+    return capture
+
+
+def _is_cut_mp4(path: Path) -> bool:
+    """Check whether a file is an MP4 or MOV that ends before its index is complete (boxes of ISO/IEC 14496-12)."""
+    kinds = []
+    with path.open("rb") as file:
+        end, at = file.seek(0, os.SEEK_END), 0
+        while at + 8 <= end:
+            file.seek(at)
+            head = file.read(16)
+            kinds.append(head[4:8])
+            length = int.from_bytes(head[8:] if head[:4] == b"\0\0\0\1" else head[:4], "big") or end - at
+            if length < 8:
+                break
+            at += length
+    return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and (b"moov" not in kinds or at > end)
 
 
 def _read_timed(capture: cv2.VideoCapture) -> Iterator[tuple[float, NDArray[Any]]]:
@@ -102,7 +129,7 @@ def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
     Raises `SourceError` for a video that cannot be opened or has another format.
     """
     at_s = None
-    for at_s, image in _read_timed(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_CONVERT_RGB, 0])):
+    for at_s, image in _read_timed(_open_video(path, cv2.CAP_PROP_CONVERT_RGB, 0)):
         if image.dtype != np.uint16 or image.ndim != 2:
             raise SourceError(f"{path} has pictures of {image.dtype} {image.shape}; depth is one channel of 16 bits")
         yield at_s, image

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines import EngineSettings, PromptError, load
+from engines import EngineSettings, ModelError, PromptError, load
 from engines.graphs import BATCHES, EncoderGraph, bucket
 from engines.letterbox import Letterbox
 from engines.sam import batch_size_for
@@ -54,6 +56,14 @@ def test_threads_share_out_the_cores(monkeypatch):
 def test_the_cache_can_be_moved(monkeypatch, tmp_path):
     monkeypatch.setenv("GAZECAST_CACHE", str(tmp_path))
     assert default_cache_dir() == tmp_path / "engines"
+
+
+def test_a_user_without_a_home_folder_is_reported(monkeypatch):
+    for name in ("GAZECAST_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
+    with pytest.raises(ModelError, match="set GAZECAST_CACHE to a folder"):
+        default_cache_dir()
 
 
 @given(st.integers(1, 100))

@@ -11,6 +11,7 @@ import cv2
 from calibration.boards import BOARD_FORMAT, CalibrationBoard, parse_board
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
+from realtime.infra.output import print_line
 
 DEFAULT_BOARD = "charuco:5x7:36mm:26mm:5X5_100"
 """Fits A4 and US letter with a rim."""
@@ -35,8 +36,8 @@ def run(args: argparse.Namespace) -> None:
     longest_m = (max(board.columns, board.rows) + 3) * board.square_m
     png = cv2.imencode(".png", board.draw(min(_PX_PER_M, 8000 / longest_m)))[1].tobytes()
     args.out.write_bytes(render_svg(board, png).encode() if ending == ".svg" else png)
-    print(f"wrote {args.out}: print it at 100 %, glue it onto something flat and stiff, and measure a square;")
-    print(f"if one is not {1000 * board.square_m:g} mm, give the measured lengths to --board {args.board}")
+    print_line(f"wrote {args.out}: print it at 100 %, glue it onto something flat and stiff, and measure a square;")
+    print_line(f"if one is not {1000 * board.square_m:g} mm, give the measured lengths to --board {args.board}")
 
 
 def render_svg(board: CalibrationBoard, png: bytes) -> str:

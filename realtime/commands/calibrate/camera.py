@@ -17,11 +17,13 @@ from calibration.formats import read_camera
 from calibration.formats.ros import to_camera_info
 from calibration.intrinsics import BoardView, IntrinsicsFit, LensModel, calibrate_camera
 from calibration.record import CalibrationRecord, save_record
+from engines.pictures import PictureError, list_pictures, read_picture
 from realtime.commands.calibrate import report_camera
 from realtime.commands.calibrate.board_views import collect_views
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.config_flags import Verbs, add_parser, parse_size
 from realtime.errors import SettingsError
+from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -98,15 +100,16 @@ def _detect_in_folder(folder: Path, board: CalibrationBoard) -> tuple[list[Board
     """Detect the board in every picture of a folder; also return the pictures without it."""
     if not folder.is_dir():
         raise SettingsError(f"--images {folder} is no folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = list_pictures(folder, IMAGE_SUFFIXES)
     if not paths:
         raise SettingsError(f"no pictures in {folder}; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
     views, unseen, terminal = list[BoardDetection](), list[BoardView](), TerminalProgress()
     for number, path in enumerate(paths, 1):
-        # The pixels as the camera delivers them, not rotated for display.
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        found = None if image is None else board.detect(np.asarray(image, np.uint8), path.stem)
-        reason = "no picture that OpenCV reads" if image is None else "no board found"
+        found, reason = None, "no board found"
+        try:
+            found = board.detect(read_picture(path), path.stem)
+        except PictureError as error:
+            reason = error.reason
         terminal.show_line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else reason}")
         if found is None:
             unseen.append(BoardView(path.stem, 0, math.nan, math.nan, reason))
@@ -138,13 +141,13 @@ def _import_camera(args: argparse.Namespace) -> None:
         args.ros.write_text(to_camera_info(name, camera), encoding="utf-8")
         written.append(str(args.ros))
     if args.json:
-        print(json.dumps({"name": name, **body, "known_share": share, "written": written}))
+        print_line(json.dumps({"name": name, **body, "known_share": share, "written": written}))
     else:
         wide, high = camera.size
-        print(f"{name}: {camera.model}, {wide} x {high} px, {camera.px_per_degree():.1f} px per degree")
+        print_line(f"{name}: {camera.model}, {wide} x {high} px, {camera.px_per_degree():.1f} px per degree")
         if share < report_camera.FULL_SHARE:
-            print(f"the model covers {100 * share:.1f} % of the picture; the rest is invalid")
-        print(f"wrote {', '.join(written)}")
+            print_line(f"the model covers {100 * share:.1f} % of the picture; the rest is invalid")
+        print_line(f"wrote {', '.join(written)}")
 
 
 def _format_views(views: Iterable[BoardView]) -> Iterator[str]:

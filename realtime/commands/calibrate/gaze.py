@@ -24,6 +24,7 @@ from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.commands.calibrate.target_window import Method, TargetWindow
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
+from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import describe_camera
 from realtime.types import Frame
@@ -154,4 +155,4 @@ def write_result(found: GazeResult, args: argparse.Namespace, out: Path, device:
 
 def _write_marker(path: Path) -> None:
     path.write_bytes(cv2.imencode(".png", draw_marker(MOVING_MARKER, 1200))[1].tobytes())
-    print(f"wrote {path}; print it 8 to 15 cm wide, or show it on a telephone")
+    print_line(f"wrote {path}; print it 8 to 15 cm wide, or show it on a telephone")

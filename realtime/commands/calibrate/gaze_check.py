@@ -21,6 +21,7 @@ from realtime.commands.calibrate.outputs import check_outputs, format_now
 from realtime.commands.calibrate.report_gaze import GazeResult
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import RunFailed
+from realtime.infra.output import print_line
 from realtime.sources.calibrated import LoadedCalibration, load_gaze_calibration
 
 
@@ -66,9 +67,9 @@ def drift(args: argparse.Namespace) -> None:
     remaining = float(np.linalg.norm(error + previous.offset_deg - np.array(updated.offset_deg)))
     _update_file(loaded, replace(calibration, drift_deg=updated.offset_deg), loaded.record.body.get("facts", {}))
     if args.json:
-        print(json.dumps({"target": name, "error_deg": size, "left_deg": remaining, "drift_deg": [x, y]}))
+        print_line(json.dumps({"target": name, "error_deg": size, "left_deg": remaining, "drift_deg": [x, y]}))
     else:
-        print(
+        print_line(
             f"{size:.2f} degrees off at {name}; corrected by ({x:+.2f}, {y:+.2f}) degrees in all, {remaining:.2f} "
             f"remain there; wrote {args.calibration}"
         )

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import cv2
 import numpy as np
 
 from calibration import CalibrationError, CameraModel
@@ -19,6 +18,7 @@ from calibration.pose import estimate_pose, project_board
 from calibration.record import CalibrationRecord
 from calibration.rigid import RigidTransform
 from calibration.robot_poses import RobotPose, parse_poses
+from engines.pictures import PictureError, read_picture
 from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.calibrate.report import ReportPanel
@@ -135,14 +135,17 @@ def _collect_stations(
 
 def _locate_board(path: Path, board: CalibrationBoard, camera: CameraModel) -> tuple[BoardDetection, RigidTransform]:
     """Return the board in a picture and its pose; raises `CalibrationError` with the reason if there is none."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if path.is_file() else None
-    if image is None:
+    if not path.is_file():
         raise CalibrationError("no such picture")
+    try:
+        image = read_picture(path)
+    except PictureError as error:
+        raise CalibrationError(error.reason) from None
     if image.shape[1::-1] != camera.size:
         raise CalibrationError(
             f"is {image.shape[1]} x {image.shape[0]}, the camera {camera.size[0]} x {camera.size[1]}"
         )
-    detection = board.detect(np.asarray(image, np.uint8), path.stem)
+    detection = board.detect(image, path.stem)
     if detection is None:
         raise CalibrationError("no board found")
     estimate = estimate_pose(camera, detection.object_points, detection.points_px)

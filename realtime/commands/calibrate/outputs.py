@@ -15,6 +15,7 @@ from typing import Any
 from calibration.record import CalibrationRecord, save_record
 from realtime.commands.calibrate.report import ReportPage
 from realtime.errors import RunFailed, SettingsError
+from realtime.infra.output import print_line
 
 
 def format_now() -> str:
@@ -66,13 +67,13 @@ def write_outputs(
             path.write_text(text, encoding="utf-8")
         written = [str(out), *written, *map(str, files)]
     if args.json:
-        print(json.dumps({**result, "written": written}))
+        print_line(json.dumps({**result, "written": written}))
     else:
-        print(page.headline)
+        print_line(page.headline)
         for name, value in page.facts:
-            print(f"  {name:{width}} {value}")
-        print(*table, f"wrote {', '.join(written)}", sep="\n")
+            print_line(f"  {name:{width}} {value}")
+        print_line(*table, f"wrote {', '.join(written)}")
         for finding in page.findings:
-            print(f"{finding.level:8} {finding.message} {finding.advice}")
+            print_line(f"{finding.level:8} {finding.message} {finding.advice}")
     if page.verdict == "refuse":
         raise RunFailed(f"no calibration was written: {page.findings[0].message} {page.findings[0].advice}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from realtime.commands.config_flags import Verbs, add_parser
+from realtime.infra.output import print_line
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -17,5 +18,5 @@ def _examine(args: argparse.Namespace) -> int:
     from realtime.commands.doctor.probes import examine_machine
 
     report = examine_machine()
-    print(report.to_json() if args.json else report.to_text())
+    print_line(*(report.to_json() if args.json else report.to_text()).splitlines())
     return int(not report.is_healthy)

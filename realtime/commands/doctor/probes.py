@@ -148,7 +148,11 @@ def _cache(cache: Path | None) -> Iterable[DoctorFinding]:
     except ImportError as error:  # OpenCV without its system libraries; reported by `_libraries`
         yield DoctorFinding("Cache", "models", "problem", f"cannot be read: {error}")
         return
-    root = cache or default_cache_dir().parent
+    try:
+        root = cache or default_cache_dir().parent
+    except ModelError as error:
+        yield DoctorFinding("Cache", "folder", "problem", str(error), "export GAZECAST_CACHE=/a/folder/of/yours")
+        return
     for model in weights.list_models():
         problem = ""
         try:

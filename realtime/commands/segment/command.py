@@ -26,10 +26,12 @@ from engines.automatic_masks import (
     segment_prompt,
 )
 from engines.letterbox import MODEL_SIDE
+from engines.pictures import PictureError, is_picture, read_picture
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, read_engine_settings
 from realtime.commands.export.coco_json import OBJECT, CocoAnnotation, CocoImage, build_dataset, write_json
 from realtime.commands.segment.instance_overlay import draw_instances
 from realtime.errors import RunFailed, SettingsError
+from realtime.infra.output import print_line
 from realtime.infra.progress import EngineProgress, TerminalProgress
 from realtime.media.files import write_atomically
 
@@ -149,7 +151,7 @@ def _find_flaw(file: Path) -> str:
     """Say why a file cannot be a picture; empty if it can."""
     if not file.is_file():
         return f"{file} is no file" if file.exists() else f"there is no picture {file}"
-    if not cv2.haveImageReader(str(file)):
+    if not is_picture(file):
         return f"{file} is no picture that can be read; expected JPEG, PNG, WebP, TIFF or BMP"
     return ""
 
@@ -178,18 +180,9 @@ def _choose_targets(files: Sequence[Path], out: Path) -> dict[Path, tuple[Path, 
 
 def _read_picture(file: Path) -> Image:
     try:
-        data = file.read_bytes()
-        # A JPEG without its end would be grey from there on, and that be segmented.
-        if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-            raise RunFailed(f"{file} is damaged: its end is missing")
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except OSError as error:
-        raise RunFailed(f"{file} cannot be read: {error.strerror or error}") from None
-    except cv2.error as error:  # more pixels than OpenCV will decode
-        raise RunFailed(f"{file} cannot be read: {error.err}") from None
-    if image is None:
-        raise RunFailed(f"{file} cannot be read; it is damaged, or its pixels are not 8 or 16 bit colours or greys")
-    return np.asarray(image, np.uint8)
+        return read_picture(file)
+    except PictureError as error:
+        raise RunFailed(str(error)) from None
 
 
 def _read_first(files: Sequence[Path]) -> Image:
@@ -260,7 +253,7 @@ def _describe(encoder: Encoder, prompt: Prompt | None, settings: AutomaticSettin
 def _print_result(file: Path, target: tuple[Path, Path], masks: int, seconds: float, as_json: bool) -> None:
     if as_json:
         line = {"image": str(file), "masks": masks, "seconds": round(seconds, 2)}
-        print(json.dumps({**line, "json": str(target[0]), "png": str(target[1])}), flush=True)
+        print_line(json.dumps({**line, "json": str(target[0]), "png": str(target[1])}))
     else:
         count = "1 mask" if masks == 1 else f"{masks} masks"
-        print(f"{file}: {count} in {seconds:.1f} s, wrote {target[0]} and {target[1].name}", flush=True)
+        print_line(f"{file}: {count} in {seconds:.1f} s, wrote {target[0]} and {target[1].name}")

@@ -104,7 +104,7 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
         (lambda path: None, "there is no folder"),
         (lambda path: path.mkdir(), "holds no depth"),
         (lambda path: (path.mkdir(), cv2.imwrite(str(path / "1.png"), np.zeros((4, 4), np.uint8))), "16UC1"),
-        (lambda path: (path.mkdir(), (path / "1.png").write_bytes(b"no picture")), "cannot be decoded"),
+        (lambda path: (path.mkdir(), (path / "1.png").write_bytes(b"no picture")), "cannot be read; it is damaged"),
         (lambda path: (folder(path, [1]), cv2.imwrite(str(path / "x.png"), picture(1))), "no number in its name"),
         (
             lambda path: (folder(path, [1]), (path / "timestamps.csv").write_text("a,b\n1,2\n")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -64,7 +65,29 @@ def test_other_files_are_named(tmp_path: Path, name: str, content: bytes | None,
 def test_truncated_video_is_named(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", 10)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(SourceError, match=r"cannot be opened|no picture that can be decoded"):
+    with pytest.raises(SourceError, match="is incomplete"):
+        VideoFile(path)
+
+
+@pytest.mark.parametrize("kept", ["no index", "half an index"])
+def test_a_cut_mp4_is_called_incomplete(tmp_path: Path, kept: str) -> None:
+    path = make_video(tmp_path / "clip.mp4", 10)
+    data = path.read_bytes()
+    index = data.rindex(b"moov") - 4
+    path.write_bytes(data[: index if kept == "no index" else index + 100])
+    with pytest.raises(SourceError, match="is incomplete: it ends before its index"):
+        VideoFile(path)
+
+
+def test_names_with_a_colon_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_video(tmp_path / "clip.mp4", 3).rename(tmp_path / "2026-05-01T12:30:00.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(list(VideoFile(Path("2026-05-01T12:30:00.mp4")).frames())) == 3
+
+
+def test_a_video_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4", 3).rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+    with pytest.raises(SourceError, match="not UTF-8, which no video reader opens; rename it"):
         VideoFile(path)
 
 
