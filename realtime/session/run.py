@@ -117,6 +117,8 @@ def _check_end(inputs: RunInputs, mask_count: int) -> None:
     if status.state == "failed":
         raise RunFailed(f"the frames ended: {status.reason}")
     if not mask_count:
+        if status.received == 1:
+            raise RunFailed("the clip has one frame, and a fixation takes two; for a picture use: gazecast segment")
         hint = (
             "move the mouse over its picture in time"
             if inputs.is_mouse_gaze

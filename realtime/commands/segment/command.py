@@ -149,6 +149,8 @@ def _select_pictures(files: Sequence[Path], terminal: TerminalProgress) -> list[
 
 def _find_flaw(file: Path) -> str:
     """Say why a file cannot be a picture; empty if it can."""
+    if file.is_dir():
+        return f"{file} is a folder; name its pictures: {file}/*.jpg"
     if not file.is_file():
         return f"{file} is no file" if file.exists() else f"there is no picture {file}"
     if not is_picture(file):

@@ -223,6 +223,14 @@ def test_a_clip_without_masks_is_a_failure(clip, tmp_path):
     assert (done.returncode, "ended before anything was looked at" in done.stderr) == (1, True), done.stderr
 
 
+@pytest.mark.parametrize("speed", ["", "?realtime=0"])
+def test_a_clip_of_one_frame_is_called_a_picture(tmp_path, capsys, speed):
+    clip, trace = scene.write_clip(tmp_path, 1)
+    flags = ("--engine", "fake", "--publish", "tcp://127.0.0.1:0", "--source", f"file:{clip}{speed}")
+    assert main(["run", *flags, "--gaze", f"trace:{trace}"]) == 1
+    assert "for a picture use: gazecast segment" in capsys.readouterr().err
+
+
 def test_a_clip_at_any_speed_is_run_to_its_end_and_dwells_in_its_own_time(tmp_path):
     clip, trace = scene.write_clip(tmp_path, 36)
     free = PublisherSocket("tcp://127.0.0.1:0")

@@ -138,7 +138,7 @@ def test_unreadable_and_unwritable_files_are_reported_before_the_engine_is_opene
     (tmp_path / "other" / "cup.jpg").write_bytes(cup.read_bytes())
     for argv, message in (
         ((tmp_path / "no.png",), "there is no picture"),
-        ((tmp_path,), "is no file"),
+        ((tmp_path,), "is a folder; name its pictures"),
         ((tmp_path / "text.png",), "no picture that can be read"),
         ((cup, tmp_path / "other" / "cup.jpg"), "two pictures are called cup"),
         ((cup, "--out", tmp_path), "over the picture itself"),
@@ -177,7 +177,7 @@ def test_what_is_no_picture_does_not_end_the_others(capsys, cup, tmp_path):
     files = text, cup, tmp_path / "missing.png", tmp_path
     code, output, err = run(capsys, *files, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
     assert (code, output.count("1 mask")) == (1, 1), err
-    for message in ("notes.txt is no picture", "there is no picture", "is no file", "3 of 4 pictures were left out"):
+    for message in ("notes.txt is no picture", "there is no picture", "is a folder", "3 of 4 pictures were left out"):
         assert message in err
     code, _, err = run(capsys, text, tmp_path, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
     assert (code, err.count("\n")) == (2, 1), err
