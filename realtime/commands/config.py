@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
 from realtime.config.reference import to_commented_toml
-from realtime.infra.output import print_line
+from realtime.infra.output import print_line, redact_passwords
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -16,4 +17,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _print_config(args: argparse.Namespace) -> None:
-    print_line(*to_commented_toml(read_config(args)).splitlines())
+    lines = to_commented_toml(read_config(args)).splitlines()
+    if any(line != redact_passwords(line) for line in lines):
+        print_line("gazecast: passwords are left out; write them into the file", file=sys.stderr)
+    print_line(*lines)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from realtime.commands.config_flags import Verbs
 from realtime.commands.examples import EXAMPLES
-from realtime.infra.output import escape_controls, print_line
+from realtime.infra.output import escape_controls, print_line, redact_passwords
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -49,7 +49,8 @@ class CommandParser(argparse.ArgumentParser):
         hint = f"; did you mean {near}?" if near else ""
         if near and message.startswith("argument VERB"):
             message = message.partition(" (choose from")[0]
-        self.exit(2, escape_controls(f"{self.prog}: {message}{hint} (see {self.prog} --help)") + "\n")
+        text = f"{self.prog}: {message}{hint} (see {self.prog} --help)"
+        self.exit(2, f"{escape_controls(redact_passwords(text))}\n")
 
     def _suggest(self) -> Iterator[str]:
         """Yield the nearest name of each flag and verb that does not exist."""

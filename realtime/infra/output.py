@@ -8,11 +8,18 @@ from typing import TextIO
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, also those that reverse the direction of text; and what stands for bytes that are not UTF-8."""
+_LOGIN = re.compile(r"""([a-z][a-z0-9+.-]*://)[^\s"]*@""", re.IGNORECASE)
+"""User and password of an address; a password may hold an @, too."""
 
 
 def escape_controls(text: str) -> str:
     r"""Replace characters that would control a terminal, or that cannot be encoded, as in \x1b."""
     return _UNPRINTABLE.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def redact_passwords(text: str) -> str:
+    """Leave user and password out of every address in the text."""
+    return _LOGIN.sub(r"\1", text)
 
 
 def _escape(code: int) -> str:
@@ -23,7 +30,7 @@ def _escape(code: int) -> str:
 
 def print_line(*lines: str, file: TextIO | None = None) -> None:
     """Print each text as one line, on stdout by default, in one write, because several threads may print."""
-    print("".join(f"{escape_controls(line)}\n" for line in lines), end="", flush=True, file=file)
+    print("".join(f"{escape_controls(redact_passwords(line))}\n" for line in lines), end="", flush=True, file=file)
 
 
 def accept_all_characters() -> None:

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from realtime.infra.output import escape_controls
+from realtime.infra.output import escape_controls, redact_passwords
 
 ProgressCallback = Callable[[float], None]
 """Receives the completed part of an operation, 0 to its total."""
@@ -121,7 +121,7 @@ class TerminalProgress(ProgressReporter):
 
     def show_line(self, text: str) -> None:
         """Show one line of text."""
-        self.console.print(escape_controls(text), markup=False, soft_wrap=True)
+        self.console.print(escape_controls(redact_passwords(text)), markup=False, soft_wrap=True)
 
     def show_bytes(self, done: int, total: int, text: str) -> None:
         """Redraw the bar of bytes; a full one is closed."""

@@ -43,7 +43,7 @@ class OverlayWriter:
         self.frames = self.late = 0
         try:
             self._part.touch()  # PyAV opens the file at the first frame only, which is late to learn of a bad folder
-            self._out = av.open(str(self._part), "w", format=container, options=container_options)
+            self._out = av.open(str(self._part.absolute()), "w", format=container, options=container_options)
         except (OSError, av.FFmpegError) as error:
             raise VideoError(f"cannot write {self.path}: {error}; choose another folder") from error
         stream = cast("VideoStream", self._out.add_stream(name, rate=max(1, round(fps)), options=options))

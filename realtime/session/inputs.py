@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from realtime.comms.hosts import check_host
-from realtime.errors import SourceError, TransportError
+from realtime.errors import SourceError
+from realtime.sources.names import STREAMS, SourceName, check_device_host, parse_source, parse_stream
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
     from realtime.sources.depth import DepthSource
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH, "
-    "browser: (with --view)"
+    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH "
+    "(also http, udp, rtmp, srt), browser: (with --view)"
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
@@ -29,30 +29,33 @@ DEPTH_SPECS = (
     "pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (a folder or a video, with frames from file:)"
 )
 _REMOTE_PORT = 50020
+_BROWSER = SourceName("browser", "")
 
 
 def open_frames(spec: str) -> FrameSource:
     """Open the source of frames named by `spec`; raises `SourceError`.
 
-    pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later.
-    file:PATH[?loop=1&realtime=0&fps=24] - must exist; fps is for folders. rtsp://... - may appear later.
+    pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later; on
+    Linux also camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders.
+    rtsp://, http://, udp://, rtmp://, srt:// - may appear later.
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
     """
-    kind, rest = _split_kind(spec)
+    name = parse_source(spec)
+    kind, rest, spec = name.kind, name.rest, name.shown
     if kind == "pupil":
         from realtime.sources.pupil import PupilFrames
 
-        return PupilFrames(*_parse_host_and_port(spec))
+        return PupilFrames(*_parse_host_and_port(name))
     if kind == "camera":
         return _open_camera(spec, rest)
     if kind == "file":
         return _open_file(spec, rest)
     if kind == "recording" and rest:
         return _open_recording(spec, rest)
-    if kind in ("rtsp", "rtsps"):
-        return _open_stream(spec)
-    if spec.strip().lower() == "browser:":
+    if kind in STREAMS:
+        return _open_stream(name)
+    if name == _BROWSER:
         from realtime.sources.browser import BrowserFrames
 
         return BrowserFrames()
@@ -64,11 +67,12 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
 
     frames: a trace or a recording plays on their clock.
     """
-    kind, rest = _split_kind(spec)
+    name = parse_source(spec)
+    kind, rest, spec = name.kind, name.rest, name.shown
     if kind == "pupil":
         from realtime.sources.pupil import PupilGaze
 
-        return PupilGaze(*_parse_host_and_port(spec))
+        return PupilGaze(*_parse_host_and_port(name))
     if kind == "trace" and rest:
         from realtime.sources.gaze_csv import TraceGaze
         from realtime.sources.video_file import VideoFrames
@@ -84,17 +88,11 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
         if not isinstance(frames, RecordedFrames):
             raise SourceError(f"{spec} is the gaze of a recording and needs its frames, from recording:FILE.mcap")
         return RecordedGaze(frames)
-    if spec.strip().lower() == "browser:":
+    if name == _BROWSER:
         from realtime.sources.browser import BrowserGaze
 
         return BrowserGaze()
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
-
-
-def redact_password(spec: str) -> str:
-    """Return the spec without a stream's user and password, as it may be shown and recorded."""
-    kind, slashes, rest = spec.partition("://")
-    return f"{kind}://{rest.rpartition('@')[2]}" if slashes else spec
 
 
 def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
@@ -103,15 +101,18 @@ def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
     pupil: - topic `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another device.
     file:PATH[?fps=24] - a folder of 16-bit PNGs (mm) or float TIFFs (m), or a 16-bit video, beside frames from file:.
     """
-    kind, rest = _split_kind(spec)
+    name, frames_name = parse_source(spec), parse_source(frames_spec)
+    kind, rest, spec = name.kind, name.rest, name.shown
     if kind == "pupil":
         from realtime.sources.pupil import PupilDepth
 
-        own = not rest.strip("/")
-        if own and not frames_spec.startswith("pupil:"):
-            raise SourceError(f"{spec!r} is the frames' own device, and frames come from {frames_spec}; name its host")
-        host, port = _parse_host_and_port(frames_spec if own else spec)
-        same = own or (frames_spec.startswith("pupil:") and _parse_host_and_port(frames_spec) == (host, port))
+        own, same_kind = not rest.strip("/"), frames_name.kind == "pupil"
+        if own and not same_kind:
+            raise SourceError(
+                f"{spec!r} is the frames' own device, and frames come from {frames_name.shown}; name its host"
+            )
+        host, port = _parse_host_and_port(frames_name if own else name)
+        same = own or (same_kind and _parse_host_and_port(frames_name) == (host, port))
         return PupilDepth(host, port, same_clock=same)
     if kind == "file" and rest:
         return _open_depth_file(spec, rest, frames)
@@ -130,47 +131,38 @@ def _open_depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
     return VideoDepth(file, frames.clock) if file.is_file() else FileDepth(file, frames.clock, fps)
 
 
-def _split_kind(spec: str) -> tuple[str, str]:
-    kind, _, rest = spec.partition(":")
-    return kind.strip().lower(), rest
-
-
-def _parse_host_and_port(spec: str) -> tuple[str, int]:
+def _parse_host_and_port(name: SourceName) -> tuple[str, int]:
     try:
-        url = urlsplit(spec.strip())
+        url = urlsplit(name.text)
         host, port = url.hostname, url.port if url.port is not None else _REMOTE_PORT
     except ValueError:
         host, port = None, 0
     extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
     if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
-        raise SourceError(f"{spec!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020")
-    _check_device_host(host)
+        raise SourceError(
+            f"{name.shown!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020"
+        )
+    check_device_host(host)
     return host, port
 
 
-def _check_device_host(host: str) -> None:
-    """Raise `SourceError` for a host that cannot be resolved, unless its name appears with the device (mDNS)."""
-    if host.endswith(".local"):
-        return
-    try:
-        check_host(host)
-    except TransportError as error:
-        raise SourceError(str(error)) from None
-
-
 def _open_camera(spec: str, rest: str) -> FrameSource:
-    number, _, query = rest.partition("?")
+    camera, _, query = rest.partition("?")
     options = _parse_options(spec, query, "width", "height", "fps")
-    if not (number.isascii() and number.isdigit() and len(number) < 4):
-        raise SourceError(f"{spec!r}: {number!r} is no camera; expected camera:0, camera:1 ...")
+    is_number = camera.isascii() and camera.isdigit() and len(camera) < 4
+    if not is_number and not camera.startswith("/dev/"):
+        raise SourceError(
+            f"{spec!r}: {camera!r} is no camera; expected camera:0, camera:1 ..., on Linux also camera:/dev/video0 or "
+            "camera:/dev/v4l/by-id/NAME"
+        )
     numbers = {name: int(_parse_number(spec, name, value, 1, 100_000)) for name, value in options.items()}
     from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_camera
 
     return CaptureFrames(
-        f"camera {number}",
-        lambda: open_camera(int(number), **numbers),
-        "plug it in, close what else uses it, or try another number",
+        f"camera {camera}",
+        lambda: open_camera(int(camera) if is_number else camera, **numbers),
+        f"plug it in, close what else uses it, or try another {'number' if is_number else 'path'}",
     )
 
 
@@ -206,21 +198,13 @@ def _parse_path(spec: str, text: str) -> Path:
         raise SourceError(f"{spec!r}: {error}") from None
 
 
-def _open_stream(spec: str) -> FrameSource:
-    try:
-        url = urlsplit(spec)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host = port = None
-    if not host:
-        raise SourceError(f"{spec!r} is no stream; expected rtsp://HOST/PATH or rtsp://USER:PASSWORD@HOST:PORT/PATH")
-    _check_device_host(host)
+def _open_stream(name: SourceName) -> FrameSource:
+    address = parse_stream(name)
     from realtime.sources.camera import CaptureFrames
     from realtime.sources.opencv_capture import open_stream
 
-    redacted = f"rtsp://{host}{f':{port}' if port else ''}{url.path}"
     advice = "check the address, the password and that it is switched on"
-    return CaptureFrames(redacted, lambda: open_stream(spec), advice)
+    return CaptureFrames(address.shown, lambda: open_stream(address.url), advice)
 
 
 def _parse_options(spec: str, query: str, *allowed: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from realtime.session.engine import CancellableProgress, open_engine, preload_en
 from realtime.session.run_inputs import RunInputs, open_run_inputs
 from realtime.session.run_outputs import RunOutputs, open_run_outputs
 from realtime.session.view import RunView
+from realtime.sources.names import redact_source
 from realtime.tracking.tracker import Tracker
 
 SETTLE_S = 0.3
@@ -47,7 +48,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
         pipeline.start()
         if inputs.page is not None:
             inputs.page.enable_verbs(USER_VERBS)
-        view.on_ready(config.source, outputs.socket.endpoint)
+        view.on_ready(redact_source(config.source), outputs.socket.endpoint)
         _wait_for_end(pipeline, inputs, outputs, interrupts, stop)
         if outputs.calibration_check.rejection:
             raise RunFailed(outputs.calibration_check.rejection)

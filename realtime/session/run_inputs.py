@@ -13,15 +13,13 @@ from realtime.session.inputs import open_frames, open_gaze
 from realtime.session.view import RunView
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze_calibration
+from realtime.sources.names import parse_source, redact_source
 from realtime.sources.video_file import PlayedFrames
 from realtime.types import FrameSource, GazeSource
 from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
 
 if TYPE_CHECKING:
     from realtime.viewer.live_page import LivePage
-
-_HAVE_OWN_GAZE = ("pupil:", "recording:")
-"""Kinds of sources that send gaze beside their frames."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
 
     Raises `SettingsError`, `SourceError`, `WindowError` or `CalibrationError`.
     """
-    has_gaze = bool(config.gaze) or config.source.startswith(_HAVE_OWN_GAZE)
+    has_gaze = bool(config.gaze) or parse_source(config.source).has_own_gaze
     mouse = MouseGaze() if window and not has_gaze else None
     screen = DesktopWindow("gazecast", mouse) if window else None
     if screen is not None:
@@ -75,13 +73,13 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
 def _choose_gaze(config: RunConfig) -> str:
     if config.gaze:
         return config.gaze
-    if config.source.startswith(_HAVE_OWN_GAZE):
+    if parse_source(config.source).has_own_gaze:
         return config.source
     if config.view.enabled:
         return "browser:"
     raise SettingsError(
-        f"{config.source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv, "
-        "or --view or --window to use the mouse"
+        f"{redact_source(config.source)} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze "
+        "trace:FILE.csv, or --view or --window to use the mouse"
     )
 
 
@@ -100,7 +98,7 @@ def _open_page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> Live
         frames=browser_frames,
         gaze=browser_gaze,
         stream=config.publish.stream,
-        source=config.source,
+        source=redact_source(config.source),
         least_confidence=config.tracker.gaze.min_confidence,
     )
 

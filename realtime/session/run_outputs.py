@@ -18,10 +18,11 @@ from realtime.recording.controller import RecordingController
 from realtime.recording.format import RecordingInfo
 from realtime.robotics.object3d_observer import Object3dObserver, open_object3d
 from realtime.robotics.outputs import open_robot_outputs
-from realtime.session.inputs import open_depth, redact_password
+from realtime.session.inputs import open_depth
 from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
 from realtime.session.run_inputs import RunInputs
 from realtime.session.view import RunView
+from realtime.sources.names import redact_source
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def open_run_outputs(
 def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> RecordingController:
     """Make the recording controller, whose notices go to the terminal and the page."""
     info = RecordingInfo(
-        config=to_toml(select_recorded_settings(config)), source=redact_password(config.source),
+        config=to_toml(select_recorded_settings(config)), source=redact_source(config.source),
         frame_time=inputs.is_faster_than_real_time, encoding=config.publish.encoding, stream=config.publish.stream,
         program=version("gazecast"),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from calibration.gaze.drift import POINT_SD_DEG, SLIP_SD_DEG, DriftCorrection, c
 from calibration.gaze.table import GazeTable
 from calibration.record import CalibrationRecord, load_record
 from realtime.infra.clock import now_ns
+from realtime.sources.names import STREAMS, parse_source
 from realtime.types import GazeSample, GazeSource, MaskResult, OnEvent, OnGaze, SourceStatus, mask_shape
 
 MIN_RADIUS_DEG = 0.5
@@ -28,13 +29,9 @@ MAX_DISTANCE_WIDTHS = 3.0
 
 def describe_camera(spec: str) -> str:
     """Return the source recorded in a calibration: `camera:0`, `pupil`, `rtsp://host/path`, `file`."""
-    kind, _, rest = spec.partition(":")
-    kind = kind.strip().lower()
-    if kind == "camera":
-        return f"camera:{rest.partition('?')[0]}"
-    if kind in ("rtsp", "rtsps"):
-        return f"{kind}:{rest.rpartition('@')[2] if '@' in rest else rest}"
-    return kind
+    name = parse_source(spec)
+    place = name.rest.rpartition("@")[2].partition("?")[0]
+    return f"{name.kind}:{place}" if name.kind == "camera" or name.kind in STREAMS else name.kind
 
 
 def load_gaze_calibration(

@@ -161,10 +161,10 @@ class VideoCapture:
         self._capture.release()
 
 
-def open_camera(number: int, *, width: int = 0, height: int = 0, fps: int = 0) -> VideoCapture | None:
-    """Open a camera with the driver's nearest mode (0: its default); None if it cannot be opened."""
+def open_camera(camera: int | str, *, width: int = 0, height: int = 0, fps: int = 0) -> VideoCapture | None:
+    """Open a camera, by number or device, with the driver's nearest mode (0: its default); None if it cannot."""
     options = ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_FPS, fps))
-    capture = cv2.VideoCapture(number)
+    capture = cv2.VideoCapture(camera, cv2.CAP_ANY if isinstance(camera, int) else cv2.CAP_V4L2)
     if not capture.isOpened():
         return None
     for option, value in options:

@@ -25,6 +25,7 @@ from realtime.commands.config_flags import Verbs, add_parser, parse_size
 from realtime.errors import SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
+from realtime.sources.names import redact_source
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 MIN_KNOWN_SHARE = 0.5
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     date, board = format_now(), parse_board(args.board)
     views, unseen = _detect_in_folder(args.images, board) if args.images else _collect_live(args, board)
     result = calibrate_camera(views, lens=args.lens, reject_outliers=not args.keep_all)
-    name = args.name or args.source or args.images.resolve().name
+    name = args.name or redact_source(args.source or "") or args.images.resolve().name
     page = report_camera.build_page(name, date, result, unseen)
     body = build_record_body(result, args.board, page.verdict)
     write_outputs(

@@ -15,6 +15,7 @@ from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ProgressReporter
 from realtime.session.inputs import open_frames, open_gaze
+from realtime.sources.names import parse_source, redact_source
 from realtime.sources.video_file import VideoFrames
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
@@ -109,9 +110,9 @@ class ChoreographyRun:
         """
         if not 0 < timeout_s <= MAX_TIMEOUT_S:
             raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
-        if not gaze and not source.startswith("pupil:"):
+        if not gaze and parse_source(source).kind != "pupil":
             raise SettingsError(
-                f"{source} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv"
+                f"{redact_source(source)} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv"
             )
         frames = open_frames(source)
         gaze_source = open_gaze(gaze or source, frames)
@@ -135,7 +136,7 @@ class ChoreographyRun:
             frames.stop()
             self.display.close()
         if self.last_frame is None:
-            raise RunFailed(f"{source} gave no picture: {_describe_status(frames)}")
+            raise RunFailed(f"{redact_source(source)} gave no picture: {_describe_status(frames)}")
         if not self.gaze_count:
             raise RunFailed(f"no gaze came: {_describe_status(gaze_source)}")
         return self.last_frame

@@ -27,6 +27,7 @@ from realtime.errors import SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import describe_camera
+from realtime.sources.names import redact_source
 from realtime.types import Frame
 
 EPILOG = """
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
         calibration = calibration.with_validation(checks)
     found = GazeResult(
         calibration, fit, targets, choreography.get_pairs("fit"), checks, list_missed_targets(choreography),
-        scene.image, args.source, str(args.out),
+        scene.image, redact_source(args.source), str(args.out),
     )  # fmt: skip
     write_result(found, args, args.out, args.device or describe_camera(args.gaze or args.source))
 

@@ -23,6 +23,7 @@ from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import RunFailed
 from realtime.infra.output import print_line
 from realtime.sources.calibrated import LoadedCalibration, load_gaze_calibration
+from realtime.sources.names import redact_source
 
 
 def add_verbs(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -45,7 +46,7 @@ def validate(args: argparse.Namespace) -> None:
     checks = choreography.get_sample_pairs("check")
     calibration = loaded.calibration.with_validation(checks)
     found = GazeResult(
-        calibration, None, None, (), checks, list_missed_targets(choreography), scene.image, args.source,
+        calibration, None, None, (), checks, list_missed_targets(choreography), scene.image, redact_source(args.source),
         str(args.calibration),
     )  # fmt: skip
     if calibration.validation is not None and calibration.validation.verdict == "refuse":

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
 import pytest
 
 from realtime.errors import SourceError
 from realtime.session.inputs import open_frames, open_gaze
-from realtime.types import FrameSource, GazeSource
-from tests.realtime.sources.clips import make_folder, make_video
+from realtime.types import Frame, FrameSource, GazeSource
+from tests.realtime.sources.clips import make_folder, make_video, picture
 from tests.realtime.waiting import eventually
 
 
@@ -62,8 +68,12 @@ def test_clip_with_trace(tmp_path: Path) -> None:
 
 BAD_FRAMES = [
     ("", "is no source of frames; expected one of pupil://HOST:PORT, camera:N"),
-    ("clip.mp4", "is no source of frames"),
-    ("http://x", "is no source of frames"),
+    ("clip.mp4", "there is no clip.mp4"),
+    ("clip", "'clip' is no source of frames"),
+    ("ftp://me:secret@x/y", "'ftp://x/y' is no source of frames"),
+    ("http://", "is no stream; expected http://HOST/PATH"),
+    ("http://no-such-host.invalid/video", "cannot resolve no-such-host.invalid"),
+    ("rtsp://cam:hun/t#r2@no-such-host.invalid/s", "cannot resolve no-such-host.invalid"),
     ("trace:t.csv", "is no source of frames"),
     ("pupil://", "expected pupil://HOST:PORT"),
     ("pupil:50020", "expected pupil://HOST:PORT"),
@@ -78,6 +88,7 @@ BAD_FRAMES = [
     ("camera:", "expected camera:0, camera:1"),
     ("camera:front", "expected camera:0"),
     ("camera:-1", "expected camera:0"),
+    ("camera:clip.mp4", "on Linux also camera:/dev/video0"),
     ("camera:0?zoom=2", "unknown option 'zoom'; expected width, height, fps"),
     ("camera:0?width=wide", "width is 'wide'; expected a number of 1 to 100000"),
     ("camera:0?fps=nan", "fps is 'nan'"),
@@ -110,8 +121,9 @@ def test_trace_needs_a_clip(tmp_path: Path) -> None:
         open_gaze("trace:nowhere.csv", open_frames(f"file:{make_folder(tmp_path / 'clip', 1)}"))
 
 
-def test_streams_password_is_not_shown() -> None:
-    source = open_frames("rtsp://me:secret@127.0.0.1:9/live")
+@pytest.mark.parametrize("login", ["me:secret", "me:se/cr#et", "me:s?cr@t", "me:12/secret", "me:p%2Fsecret", "secret"])
+def test_streams_password_is_not_shown(login: str) -> None:
+    source = open_frames(f"RTSP://{login}@127.0.0.1:9/live?token=secret")
     source.start(lambda frame: None)
     eventually(lambda: source.status().state == "waiting")
     assert source.status().reason.startswith("rtsp://127.0.0.1:9/live cannot be opened; check the address")
@@ -126,3 +138,41 @@ def test_sources_are_imported_only_when_they_are_opened() -> None:
         "assert 'zmq' not in sys.modules and 'realtime.sources.opencv_capture' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+class MotionJpeg(BaseHTTPRequestHandler):
+    """Sends numbered pictures as a phone's or a microcontroller's camera does."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=next")
+        self.end_headers()
+        with suppress(OSError):
+            for number in itertools.count():
+                data = cv2.imencode(".jpg", picture(number % 20))[1].tobytes()
+                head = b"\r\n--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
+                self.wfile.write(head + data)
+                time.sleep(0.02)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_motion_jpeg_over_http_is_a_source() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), MotionJpeg) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        frames: list[Frame] = []
+        source = open_frames(f"http://me:secret@127.0.0.1:{server.server_port}/video")
+        source.start(frames.append)
+        eventually(lambda: len(frames) > 3)
+        assert frames[0].size == (64, 48)
+        source.stop()
+        server.shutdown()
+
+
+def test_a_camera_by_path_may_appear_later() -> None:
+    source = open_frames("camera:/dev/v4l/by-id/no-such-camera")
+    source.start(lambda frame: None)
+    eventually(lambda: source.status().state == "waiting")
+    assert source.status().reason.startswith("camera /dev/v4l/by-id/no-such-camera cannot be opened; plug it in")
+    source.stop()
