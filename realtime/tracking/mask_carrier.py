@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from realtime.tracking.motion.layered_motion import CarriedOdds, LayerSettings, carry_odds
 from realtime.tracking.motion.motion_fusion import MotionFusion
 from realtime.tracking.motion.optical_flow import FlowHistory
+from realtime.tracking.motion.reference_mask import ReferenceMask
 from realtime.tracking.tracked_mask import TrackedMask
 
 
@@ -63,6 +66,8 @@ class MaskCarrier:
         keyframe, candidates = mask.provenance.keyframe, mask.prompt_result.candidates
         chain, pair = self._motion.chain(keyframe.index), self._motion.pair(keyframe.index)
         if chain is None or pair is None or keyframe.index == now:
-            return CarriedOdds(now, mask.logits)
+            reference = ReferenceMask.from_frame(mask.logits, self._motion.lab)
+            return CarriedOdds(now, mask.logits, reference, np.eye(2, 3, dtype=np.float32))
         chosen = candidates.logits[mask.index : mask.index + 1]
-        return self._fusion.carry(chain.resample_logits(chosen, candidates.letterbox)[0], pair)
+        odds = chain.resample_logits(chosen, candidates.letterbox)[0]
+        return self._fusion.carry(ReferenceMask.from_frame(odds, pair.labs[0]), pair)

@@ -3,15 +3,16 @@
 Dense flow smears an object's edge: background that the object uncovers was nowhere in the older frame, and flow takes
 it for the object. So the mask moves with the smooth motion of its own inside, extrapolated over its edge (the layers
 of Wang & Adelson, "Representing moving images with layers", IEEE TIP 1994), and pixels near the edge are classified by
-local colour models and by which of both layers' motions explains the picture better.
+local colour models and by which of both layers' motions explains the picture better. The keyframe's own colours and
+mask, moved as one rigid piece, recover what was hidden or lost for a moment.
 
-Pixels are of the working grid of `FlowChain`. x right, y down, the centre of the top-left pixel is (0, 0).
+Pixels are of the working grid of `FlowChain`: x right, y down, the centre of the top-left pixel is (0, 0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -20,12 +21,18 @@ from numpy.typing import NDArray
 
 from engines import Floats, Image
 from realtime.tracking.motion.flow_chain import Grey, pixel_grid, sample_bilinear, structural_similarity
+from realtime.tracking.motion.reference_mask import ReferenceMask, fit_affine
 
 MAX_ODDS = 8.0
 WINDOWS = ((9, 1.0), (25, 1e-2), (49, 1e-4))
 """(side in half pixels, weight) of boxes: motion is that of the nearest pixels, or else of farther ones."""
-PAD = 40
+PAD = 32
 """Pixels round the mask that take part: a colour window and the widest band."""
+EVIDENCE_AREA = 6000
+"""Most pixels on which motion and colours are compared: half the resolution, or less of a large object."""
+EDGE_FLOW = 3.0
+"""Pixels on either side of an edge whose flow may be of either layer."""
+Region = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,11 @@ class LayerSettings:
     doubt: extra width factor of the band where the older frame, warped, does not resemble the newer one.
     window: radius of the local colour models.
     prior: log-odds in favour of the carried mask at the band's border.
-    colour: largest log-odds by colour.
+    colour: largest log-odds by local colours.
     motion: log-odds for each level of the channels' summed difference by which one layer's motion fits better.
     max_motion: largest log-odds by motion.
+    remembered_colour: weight of the log-odds by the keyframe's colours.
+    remembered_shape: log-odds in favour of the keyframe's mask, moved by the object's affine motion.
     """
 
     band: float = 3.0
@@ -48,6 +57,8 @@ class LayerSettings:
     colour: float = 6.0
     motion: float = 0.2
     max_motion: float = 4.0
+    remembered_colour: float = 1.0
+    remembered_shape: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,43 +78,54 @@ class FramePair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CarriedOdds:
-    """A mask as (h, w) log-odds of frame `index`; velocity: its mean (2,) flow a frame, None before the first step."""
+    """A mask as (h, w) log-odds of frame `index`.
+
+    reference: the mask in its keyframe. to_reference: (2, 3) affine map of positions of this frame to the keyframe's.
+    velocity: (2,) mean flow of the object a frame; None before the first step.
+    """
 
     index: int
     odds: Floats
+    reference: ReferenceMask
+    to_reference: Floats
     velocity: Floats | None = None
 
 
 def carry_odds(carried: CarriedOdds, pair: FramePair, settings: LayerSettings | None = None) -> CarriedOdds:
     """Carry a mask of `pair.then` to `pair.now` and align its edge; an empty mask stays empty."""
-    use, odds = settings or LayerSettings(), carried.odds
-    grid = pixel_grid(odds.shape)
-    naive = sample_bilinear(odds, grid + pair.flow)
-    frames = pair.now - pair.then
+    use, odds, frames = settings or LayerSettings(), carried.odds, pair.now - pair.then
     velocity = carried.velocity
     if velocity is None:
         inside = odds > 0
         velocity = pair.flow[inside].mean(0) / frames if inside.any() else np.zeros(2, np.float32)
-    predicted = sample_bilinear(odds, grid + np.asarray(velocity * frames, np.float32))
-    region = find_region((naive > 0) | (predicted > 0))
     out = np.full_like(odds, -MAX_ODDS)
+    region = find_region(odds > 0, -velocity * frames)
     if region is None:
-        return CarriedOdds(pair.now, out, velocity)
-    part = _Part(pair, region, use)
-    core, velocity = part.separate_layers(naive[region], predicted[region])
-    moved = sample_bilinear(odds, grid[region] + core)
+        return replace(carried, index=pair.now, odds=out, velocity=velocity)
+    grid = pixel_grid(odds.shape)[region]
+    step = _LayeredStep(pair, region, use)
+    step.separate_layers(
+        sample_bilinear(odds, grid + pair.flow[region]),
+        sample_bilinear(odds, grid + np.asarray(velocity * frames, np.float32)),
+    )
+    to_reference = carried.to_reference[:, :2] @ step.affine
+    to_reference[:, 2] += carried.to_reference[:, 2]
+    moved = sample_bilinear(odds, grid + step.object_flow)
     if (moved > 0).any():
-        out[region] = part.align_edge(moved)
-    return CarriedOdds(pair.now, out, np.asarray(velocity / frames, np.float32))
+        out[region] = step.align_edge(moved, carried.reference, to_reference)
+    velocity = np.asarray(step.object_mean / frames, np.float32)
+    return CarriedOdds(pair.now, out, carried.reference, to_reference, velocity)
 
 
-def find_region(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Find the rows and columns round a mask, begin and end even; None for an empty mask."""
+def find_region(mask: NDArray[np.bool_], shift: Floats | None = None) -> Region | None:
+    """Find the rows and columns of a mask, shifted by (2,) px, and of its surroundings; None for an empty one."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     if not w or not h:
         return None
-    top, left = max(0, y - PAD) & ~1, max(0, x - PAD) & ~1
-    return slice(top, min(mask.shape[0], y + h + PAD)), slice(left, min(mask.shape[1], x + w + PAD))
+    dx, dy = (0, 0) if shift is None else np.rint(shift).astype(int)
+    rows = slice(max(0, y + dy - PAD), min(mask.shape[0], y + dy + h + PAD))
+    columns = slice(max(0, x + dx - PAD), min(mask.shape[1], x + dx + w + PAD))
+    return (rows, columns) if rows.stop > rows.start and columns.stop > columns.start else None
 
 
 def signed_depth(inside: NDArray[np.bool_]) -> Floats:
@@ -113,40 +135,57 @@ def signed_depth(inside: NDArray[np.bool_]) -> Floats:
     return np.asarray(inner - outer, np.float32)
 
 
-class _Part:
-    """The region of a step, its evidence on a grid of half the resolution."""
+class _LayeredStep:
+    """A step in the region of a mask, its evidence on a grid of half the resolution or less.
 
-    def __init__(self, pair: FramePair, region: tuple[slice, slice], use: LayerSettings) -> None:
+    Of `separate_layers`: object_flow, (h, w, 2) on the region's grid; object_mean, its (2,) mean; affine, the (2, 3)
+    map of newer positions to older ones that fits it best.
+    """
+
+    def __init__(self, pair: FramePair, region: Region, use: LayerSettings) -> None:
         self._use, self._pair, self._region = use, pair, region
         self._size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
-        self._half = (max(4, self._size[0] // 2), max(4, self._size[1] // 2))
+        scale = min(0.5, (EVIDENCE_AREA / (self._size[0] * self._size[1])) ** 0.5)
+        self._scale, self._half = scale, tuple(max(4, round(side * scale)) for side in self._size)
         self._flow = self._shrink(pair.flow[region])
         self._at = self._shrink(pixel_grid(pair.flow.shape)[region])
-        self._lab = np.asarray(self._shrink(pair.labs[1][region]), np.float32)
+        self._lab = self._shrink(pair.labs[1][region])
         self._doubt = self._measure_doubt()
 
-    def separate_layers(self, naive: Floats, predicted: Floats) -> tuple[Floats, Floats]:
-        """Find the motion of both layers; returns the object's on the region's grid, and its (2,) mean."""
+    def separate_layers(self, naive: Floats, predicted: Floats) -> None:
+        """Find the motion of both layers.
+
+        naive, predicted: the older log-odds by the flow, and by the object's motion before.
+        """
         depths = [signed_depth(self._shrink(odds) > 0) for odds in (naive, predicted)]
         inner, outer = np.minimum(*depths), np.maximum(*depths)
         if np.count_nonzero(inner > 0) < 0.2 * np.count_nonzero(depths[0] > 0):
             inner = depths[0]  # the prediction missed
-        trusted = 1 - 0.9 * self._doubt
-        inside = np.clip(inner / 1.5, 0, 1) * trusted + np.float32(1e-4) * (inner > 0)
-        self._object = _smooth_flow(self._flow, np.asarray(inside, np.float32))
-        self._ground = _smooth_flow(self._flow, np.asarray(np.clip(-outer / 1.5, 0, 1) * trusted, np.float32))
-        mean = (self._flow * inside[..., None]).sum((0, 1)) / max(float(inside.sum()), 1e-6)
-        return self._grow(self._object), np.asarray(mean, np.float32)
+        trusted, reach = 1 - 0.9 * self._doubt, EDGE_FLOW * self._scale
+        inside = np.asarray(np.clip(inner / reach, 0, 1) * trusted + 1e-4 * (inner > 0), np.float32)
+        outside = np.asarray(np.clip(-outer / reach, 0, 1) * trusted, np.float32)
+        self._object, self._ground = (_smooth_flow(self._flow, weight) for weight in (inside, outside))
+        self.object_flow = self._grow(self._object)
+        self.object_mean = np.asarray(
+            (self._flow * inside[..., None]).sum((0, 1)) / max(float(inside.sum()), 1e-6), np.float32
+        )
+        some = np.s_[::2, ::2]  # enough for six numbers
+        self.affine = fit_affine(self._at[some], self._flow[some], inside[some])
 
-    def align_edge(self, moved: Floats) -> Floats:
+    def align_edge(self, moved: Floats, reference: ReferenceMask, to_reference: Floats) -> Floats:
         """Classify the pixels near the edge of log-odds on the region's grid; returns log-odds."""
         use = self._use
         depth = signed_depth(moved > 0)
         width = use.band * (1 + use.doubt * self._grow(self._doubt))
         sure = np.clip(depth / width, -1, 1)
         evidence = self._compare_colours(self._shrink(sure)) + self._compare_motions()
+        evidence += use.remembered_colour * reference.compare_colours(self._lab)
         odds = self._grow(np.asarray(cv2.blur(evidence, (3, 3)), np.float32)) + use.prior * sure
         far = np.abs(depth) > width
+        if use.remembered_shape:
+            shape = reference.warp(to_reference, self._region)
+            odds += use.remembered_shape * np.tanh(shape)
+            far &= (shape <= 0) | (depth > 0)  # what was lost may return
         return np.asarray(np.where(far, np.sign(depth) * MAX_ODDS, np.clip(odds, -MAX_ODDS, MAX_ODDS)), np.float32)
 
     def _shrink(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -158,24 +197,28 @@ class _Part:
     def _measure_doubt(self) -> Floats:
         then, now = self._pair.greys
         warped = sample_bilinear(then, self._at + self._flow)
-        similarity = structural_similarity(np.asarray(self._shrink(now[self._region]), np.uint8), warped)
+        similarity = structural_similarity(self._shrink(now[self._region]), warped)
         return np.asarray(cv2.blur(np.clip(1 - 2 * similarity, 0, 1), (3, 3)), np.float32)
 
     def _compare_motions(self) -> Floats:
         missed = [
-            np.abs(sample_bilinear(self._pair.labs[0], self._at + flow).astype(np.float32) - self._lab).sum(2)
+            _sum_channels(cv2.absdiff(sample_bilinear(self._pair.labs[0], self._at + flow), self._lab))
             for flow in (self._ground, self._object)
         ]
         better = cv2.blur(missed[0] - missed[1], (3, 3)) * np.float32(self._use.motion)
         return np.asarray(np.clip(better, -self._use.max_motion, self._use.max_motion), np.float32)
 
     def _compare_colours(self, sure: Floats) -> Floats:
-        trusted, planes = 1 - self._doubt, cv2.split(self._lab)
-        radius = self._use.window // 2
+        trusted, planes = 1 - self._doubt, cv2.split(self._lab.astype(np.float32))
+        radius = round(self._use.window * self._scale)
         inner, volume, enough = fit_colours(planes, np.maximum(sure, 0) * trusted, radius)
         outer, ground_volume, enough_ground = fit_colours(planes, np.maximum(-sure, 0) * trusted, radius)
         ratio = 0.5 * (outer - inner + np.log(ground_volume / volume))
         return np.asarray(np.clip(ratio, -self._use.colour, self._use.colour) * (enough & enough_ground), np.float32)
+
+
+def _sum_channels(picture: NDArray[Any]) -> Floats:
+    return np.asarray(cv2.transform(picture.astype(np.float32), np.ones((1, 3), np.float32)), np.float32)
 
 
 def _smooth_flow(flow: Floats, weight: Floats) -> Floats:

@@ -6,12 +6,16 @@ changed too much. Where they differ, the one under which the older picture has t
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Floats
 from realtime.tracking.motion.flow_chain import pixel_grid, sample_bilinear
-from realtime.tracking.motion.layered_motion import MAX_ODDS, CarriedOdds, FramePair, find_region
+from realtime.tracking.motion.layered_motion import MAX_ODDS, CarriedOdds, FramePair, Region, find_region
+from realtime.tracking.motion.reference_mask import ReferenceMask, fit_affine
 
 FALLOFF = 3.0
 """Of CIELAB distance: a flow that fits worse by so much counts 1 / e."""
@@ -30,34 +34,38 @@ class MotionFusion:
     def __init__(self) -> None:
         self._flow = make_flow_estimator()
 
-    def carry(self, odds: Floats, pair: FramePair) -> CarriedOdds:
-        """Carry (h, w) log-odds of `pair.then` to `pair.now`, `pair.flow` being chained."""
-        then, now = pair.greys
-        starts = (pair.flow, np.zeros_like(pair.flow))
-        flows = [pair.flow, *(np.asarray(self._flow.calc(now, then, start.copy()), np.float32) for start in starts)]
-        grid = pixel_grid(odds.shape)
-        labels = [np.tanh(sample_bilinear(odds, grid + flow)) for flow in flows]
-        out = np.full_like(odds, -MAX_ODDS)
-        region = find_region(np.maximum.reduce(labels) > 0)
+    def carry(self, reference: ReferenceMask, pair: FramePair) -> CarriedOdds:
+        """Carry the mask of `pair.then` to `pair.now`, `pair.flow` being chained."""
+        grid, out = pixel_grid(pair.flow.shape), np.full_like(reference.odds, -MAX_ODDS)
+        region = find_region((reference.odds > 0) | (sample_bilinear(reference.odds, grid + pair.flow) > 0))
         if region is None:
-            return CarriedOdds(pair.now, out)
-        missed = np.stack([_measure_colour_error(pair, flow, region) for flow in flows])
+            return CarriedOdds(pair.now, out, reference, np.eye(2, 3, dtype=np.float32))
+        grid, chained = grid[region], pair.flow[region]
+        then, now = (np.ascontiguousarray(grey[region]) for grey in pair.greys)
+        starts = (chained.copy(), np.zeros_like(chained))
+        flows = [chained, *(np.asarray(self._flow.calc(now, then, start), np.float32) for start in starts)]
+        size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
+        half = (max(4, size[0] // 2), max(4, size[1] // 2))
+        parts = [_shrink(grid + flow, half) for flow in flows]
+        missed = np.stack([_measure_colour_error(pair, part, region) for part in parts])
         weights = np.exp((missed.min(0) - missed) / FALLOFF)
         weights /= weights.sum(0)
-        size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
-        vote = np.zeros(size[::-1], np.float32)
-        for weight, label in zip(weights, labels, strict=True):
-            vote += cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR) * label[region]
-        out[region] = MAX_ODDS * vote
-        return CarriedOdds(pair.now, out)
+        vote = np.zeros(half[::-1], np.float32)
+        for weight, part in zip(weights, parts, strict=True):
+            vote += weight * np.tanh(sample_bilinear(reference.odds, part))
+        out[region] = MAX_ODDS * np.asarray(cv2.resize(vote, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        at = _shrink(grid, half)
+        fused = sum((weight[..., None] * part for weight, part in zip(weights, parts, strict=True)), -at)
+        return CarriedOdds(pair.now, out, reference, fit_affine(at, fused, np.maximum(vote, 0)))
 
 
-def _measure_colour_error(pair: FramePair, flow: Floats, region: tuple[slice, slice]) -> Floats:
-    """Measure the CIELAB distance of a region to the older picture, warped, on half the grid."""
-    at = (pixel_grid(flow.shape) + flow)[region]
-    half = (max(4, at.shape[1] // 2), max(4, at.shape[0] // 2))
-    warped, now = (
-        np.asarray(cv2.resize(lab, half, interpolation=cv2.INTER_AREA), np.float32)
-        for lab in (sample_bilinear(pair.labs[0], at), pair.labs[1][region])
-    )
-    return np.asarray(cv2.blur(np.linalg.norm(warped - now, axis=2), (5, 5)), np.float32)
+def _shrink(values: NDArray[Any], half: tuple[int, int]) -> NDArray[Any]:
+    return np.asarray(cv2.resize(values, half, interpolation=cv2.INTER_AREA))
+
+
+def _measure_colour_error(pair: FramePair, at: Floats, region: Region) -> Floats:
+    """Measure the CIELAB distance of a region to the older picture at `at`, on half the grid."""
+    half = at.shape[1], at.shape[0]
+    apart = cv2.absdiff(sample_bilinear(pair.labs[0], at), _shrink(pair.labs[1][region], half)).astype(np.float32)
+    squares = cv2.transform(apart * apart, np.ones((1, 3), np.float32))
+    return np.asarray(cv2.blur(cv2.sqrt(squares), (5, 5)), np.float32)
