@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from calibration.errors import RecordError
+from calibration.text import to_utf8
 
 FORMAT = "gazecast-calibration"
 VERSION = 1
@@ -114,7 +115,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RecordError(f"{path} has {path.stat().st_size} bytes, which is no calibration")
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(to_utf8(path.read_bytes()), type=dict[str, Any])
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
     except msgspec.ValidationError as error:

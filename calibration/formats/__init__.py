@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from calibration import record
 from calibration.camera import CameraModel, camera_from_dict
 from calibration.errors import CalibrationError
 from calibration.formats import neon, pupil, ros
+from calibration.text import to_utf8
 
 _MAX_BYTES = 10_000_000
+_SIZE = re.compile(rb"(?i)\b(image_?(width|size)|width|resolution)\"\s*:")
+_CAMERA_INFO = re.compile(rb"(?i)camera_?matrix|distortion_(model|coef)|dist_?coef")
 
 
 def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, CameraModel]:
@@ -22,6 +26,7 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, C
         data = path.read_bytes() if path.stat().st_size <= _MAX_BYTES else b""
     except OSError as error:
         raise CalibrationError(f"cannot read {path}: {error.strerror or error}") from None
+    data = to_utf8(data)
     try:
         name, camera = _parse(path, data, size)
     except CalibrationError as error:
@@ -41,15 +46,15 @@ def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, 
     if start.startswith(b"{") and b"gazecast-calibration" in start:
         loaded = record.load_record(path, "camera")
         return loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
-    if start.startswith(b"{"):
+    if start.startswith(b"{") and not _SIZE.search(data):
         return neon.parse_scene_camera(str(path), data)
     if neon.is_calibration_bin(data):
         return neon.parse_calibration_bin(str(path), data)
     if pupil.is_intrinsics(data):
         return path.stem, pupil.parse_intrinsics(str(path), data, size)
-    if b"camera_matrix" in data or b"distortion_model" in data:
+    if _CAMERA_INFO.search(data):
         return ros.parse_camera_info(str(path), data)
     raise CalibrationError(
         f"{path} is no supported camera file; expected our own JSON, Pupil's .intrinsics, Neon's calibration.bin or "
-        "scene_camera.json, or a camera_info YAML of ROS or OpenCV"
+        "scene_camera.json, or a camera_info of ROS, OpenCV or Kalibr (YAML, XML, JSON)"
     )

@@ -1,45 +1,59 @@
-"""Parses ROS's `camera_info` YAML of camera_calibration, `ros2 topic echo` or OpenCV; formats the first.
+"""Parses camera files of ROS (camera_calibration, `ros2 topic echo`), OpenCV and Kalibr; formats the first.
 
-These files need a small part of YAML only: keys, numbers, words, lists in brackets or with dashes, one level deep. Only
-this part is parsed; anything else is an error with its line.
+They differ in their names for the same fields, and are YAML, JSON or OpenCV's XML.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
 from calibration.camera import CameraModel, FisheyeCamera, PinholeCamera
 from calibration.errors import CalibrationError
+from calibration.lens import Floats
 
 _KEYS = {
-    "width": ("image_width", "width"),
-    "height": ("image_height", "height"),
-    "k": ("camera_matrix", "k", "K"),
-    "d": ("distortion_coefficients", "d", "D"),
-}
-_LINE = re.compile(r"(\s*)([A-Za-z_]\w*)\s*:(?:\s+(.*))?$")
+    "size": ("imageSize", "image_size", "resolution"),
+    "width": ("image_width", "width", "image_Width"),
+    "height": ("image_height", "height", "image_Height"),
+    "k": ("camera_matrix", "k", "K", "cameraMatrix", "Camera_Matrix", "intrinsics"),
+    "d": (
+        "distortion_coefficients", "d", "D", "distCoeffs", "dist_coeffs", "dist_coefs", "Distortion_Coefficients",
+        "distortion_coeffs",
+    ),
+}  # fmt: skip
+_OPENCV = re.compile(r"\s*(%YAML:|<\?xml|<opencv_storage)")
 
 
 def parse_camera_info(origin: str, data: bytes) -> tuple[str, CameraModel]:
-    """Parse (camera_name, camera). Raises `CalibrationError`, also for cropped or binned pictures."""
-    fields = _parse_yaml(origin, data)
+    """Parse (camera_name, camera); a region of interest becomes the camera of the cropped pictures.
+
+    Raises `CalibrationError`, also for binned pictures.
+    """
     try:
-        wide, high = (int(float(_get_field(fields, name))) for name in ("width", "height"))
-        matrix = np.array(_get_numbers(_get_field(fields, "k")), np.float64).reshape(3, 3)
-        coefficients = _get_numbers(_get_field(fields, "d"))
-    except (KeyError, TypeError, ValueError) as error:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise CalibrationError(f"{origin} is no text: {error}") from None
+    fields = _parse_fields(origin, text)
+    try:
+        wide, high = _read_size(fields)
+        matrix = _read_matrix(fields)
+        # OpenCV leaves the coefficients out where they were not estimated.
+        coefficients = _get_numbers(_get_field(fields, "d", [] if _OPENCV.match(text) else None))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"{origin} is no camera_info: {error}") from None
     for name in ("binning_x", "binning_y"):
         if str(fields.get(name, "0")) not in ("0", "1"):
             raise CalibrationError(f"{origin}: {name} is {fields[name]}; expected the camera's full resolution")
+    wide, high, matrix = _apply_region(origin, fields, (wide, high), matrix)
     model = str(fields.get("distortion_model", "plumb_bob"))
     name = str(fields.get("camera_name", "camera"))
     if model in ("equidistant", "fisheye"):
         return name, FisheyeCamera.from_matrix((wide, high), matrix, coefficients)
-    if model in ("plumb_bob", "rational_polynomial", "none", ""):
+    if model in ("plumb_bob", "rational_polynomial", "none", "", "radtan"):
         return name, PinholeCamera.from_matrix((wide, high), matrix, coefficients)
     raise CalibrationError(
         f"{origin}: distortion_model is {model!r}; expected plumb_bob, rational_polynomial or equidistant"
@@ -68,71 +82,83 @@ def _format_matrix(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> 
     return [f"{name}:", f"  rows: {values.shape[0]}", f"  cols: {values.shape[1]}", f"  data: [{numbers}]"]
 
 
-def _get_field(fields: dict[str, Any], name: str) -> Any:
-    for key in _KEYS[name]:
-        if key in fields:
-            return fields[key]
-    raise KeyError(f"it has no {_KEYS[name][0]}")
+def _read_size(fields: dict[str, Any]) -> tuple[int, int]:
+    if any(key in fields for key in _KEYS["size"]):
+        wide, high = _get_numbers(_get_field(fields, "size"))
+    else:
+        wide, high = (float(_get_field(fields, name)) for name in ("width", "height"))
+    return int(wide), int(high)
+
+
+def _read_matrix(fields: dict[str, Any]) -> Floats:
+    numbers = _get_numbers(_get_field(fields, "k"))
+    if len(numbers) == 4:  # Kalibr's fx, fy, cx, cy
+        fx, fy, cx, cy = numbers
+        numbers = [fx, 0, cx, 0, fy, cy, 0, 0, 1]
+    return np.array(numbers, np.float64).reshape(3, 3)
+
+
+def _apply_region(
+    origin: str, fields: dict[str, Any], size: tuple[int, int], matrix: Floats
+) -> tuple[int, int, Floats]:
+    """Crop the camera to the region of interest of its message; all zeros mean the whole picture (REP 104)."""
+    region = fields.get("roi")
+    if not isinstance(region, dict):
+        return *size, matrix
+    try:
+        left, top, wide, high = (int(region.get(name, 0)) for name in ("x_offset", "y_offset", "width", "height"))
+    except (TypeError, ValueError) as error:
+        raise CalibrationError(f"{origin}: roi is no region: {error}") from None
+    wide, high = wide or size[0] - left, high or size[1] - top
+    if min(left, top) < 0 or min(wide, high) < 1 or left + wide > size[0] or top + high > size[1]:
+        raise CalibrationError(f"{origin}: roi {region} is not within the picture of {size[0]} x {size[1]}")
+    return wide, high, matrix - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
+
+
+def _get_field(fields: dict[str, Any], name: str, default: Any = None) -> Any:
+    found = next((fields[key] for key in _KEYS[name] if key in fields), default)
+    if found is None:
+        raise KeyError(f"it has no {_KEYS[name][0]}")
+    return found
 
 
 def _get_numbers(value: Any) -> list[float]:
     items = value.get("data") if isinstance(value, dict) else value
     if not isinstance(items, list):
         raise ValueError(f"expected a list of numbers, got {items!r:.60}")
-    return [float(item) for item in items]
+    rows = [item if isinstance(item, list) else [item] for item in items]
+    return [float(item) for row in rows for item in row]
 
 
-def _parse_yaml(origin: str, data: bytes) -> dict[str, Any]:
-    """Parse a mapping: lists as lists of words, mappings one level deep."""
+def _parse_fields(origin: str, text: str) -> dict[str, Any]:
+    """Parse the first mapping of a YAML, JSON or OpenCV XML file."""
     try:
-        lines = _join_lines(origin, data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise CalibrationError(f"{origin} is no text: {error}") from None
-    fields: dict[str, Any] = {}
-    mapping: dict[str, Any] = fields
-    last_key, depth = "", 0
-    for number, line in lines:
-        stripped = line.strip()
-        match = _LINE.match(line)
-        if stripped.startswith("- ") and last_key:
-            if not isinstance(mapping.get(last_key), list):
-                mapping[last_key] = []
-            mapping[last_key].append(stripped[2:].strip())
-            continue
-        if match is None:
-            raise CalibrationError(f"{origin}, line {number}: {stripped!r:.60} is no line of a camera_info")
-        indent, key, text = len(match[1]), match[2], re.sub(r"^!!\S+\s*", "", (match[3] or "").strip())
-        if indent == 0:
-            mapping, depth = fields, 0
-        elif mapping is fields:
-            mapping, depth = {}, indent
-            fields[last_key] = mapping
-        elif indent != depth:
-            continue  # nested deeper than any required field
-        last_key = key
-        mapping[key] = _parse_value(text)
-    return fields
+        fields = _parse_xml(text) if text.lstrip().startswith("<") else _parse_yaml(text)
+    except Exception as error:  # PyYAML also raises errors of the values' types, and RecursionError
+        raise CalibrationError(f"{origin} is neither YAML nor OpenCV's XML: {error}") from None
+    if not isinstance(fields, dict):
+        raise CalibrationError(f"{origin} is no camera_info: it is not a mapping")
+    return fields.get("cam0", fields) if isinstance(fields.get("cam0", fields), dict) else fields
 
 
-def _parse_value(text: str) -> Any:
-    if text.startswith("["):
-        return [item.strip() for item in text.strip("[] \t").split(",") if item.strip()]
-    return text.strip("\"'")
+def _parse_yaml(text: str) -> Any:
+    import yaml  # not needed by a program that subscribes only
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # without type stubs
+        """Reads OpenCV's tag of a matrix as a mapping."""
+
+    Loader.add_multi_constructor("", lambda loader, _, node: loader.construct_mapping(node, deep=True))
+    # OpenCV writes its version in a form that YAML does not have.
+    return next(yaml.load_all(re.sub(r"\A%YAML:[\d.]+\s*", "", text), Loader), None)
 
 
-def _join_lines(origin: str, text: str) -> list[tuple[int, str]]:
-    """Yield (number, line) without comments and document marks, each bracketed list joined to one line."""
-    lines: list[tuple[int, str]] = []
-    is_open = False
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*$", "", raw).rstrip()
-        if not line.strip() or line.startswith(("%", "---", "...")):
-            continue
-        if is_open:
-            lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line.strip()}")
-        else:
-            lines.append((number, line))
-        is_open = lines[-1][1].count("[") > lines[-1][1].count("]")
-    if is_open:
-        raise CalibrationError(f"{origin} ends inside the list that begins on line {lines[-1][0]}")
-    return lines
+def _parse_xml(text: str) -> Any:
+    root = ElementTree.fromstring(text.strip())  # noqa: S314 - no entities of others; expat bounds their expansion
+    return {item.tag: _parse_element(item) for item in root}
+
+
+def _parse_element(item: ElementTree.Element) -> Any:
+    if len(item):
+        return {part.tag: _parse_element(part) for part in item}
+    words = (item.text or "").split()
+    return words[0] if len(words) == 1 and item.tag != "data" else words

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from calibration.text import to_utf8
 from realtime.errors import SettingsError
 from realtime.validation import read_value
 
@@ -22,8 +23,7 @@ T = TypeVar("T")
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a settings file; raises `SettingsError` where it is missing or not TOML."""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(to_utf8(path.read_bytes()).decode())
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

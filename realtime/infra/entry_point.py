@@ -13,6 +13,7 @@ from realtime.infra.output import accept_all_characters, print_line
 RUN_LIBRARIES = {
     "cv2": "opencv-python", "openvino": "openvino", "onnx": "onnx", "av": "av", "rich": "rich",
     "aiohttp": "aiohttp", "mcap": "mcap", "matplotlib": "matplotlib", "shtab": "shtab",
+    "yaml": "pyyaml",
 }  # fmt: skip
 """Import name -> distribution of the extra `run`."""
 

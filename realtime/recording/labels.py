@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from calibration.text import to_utf8
 from realtime.errors import RecordingError
 from realtime.media.files import write_atomically
 
@@ -57,7 +58,7 @@ def load_labels(recording: Path) -> LabelFile:
     """Read the labels of a recording, empty without a file; raises `RecordingError`."""
     path = labels_path(recording)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(to_utf8(path.read_bytes()))
         labels = {
             int(object_id): ObjectLabel(str(fields["label"]), fields["keep"] is True)
             for object_id, fields in found["objects"].items()

@@ -13,6 +13,7 @@ import msgspec
 from calibration import CalibrationError, CameraModel, RigidTransform
 from calibration.boards import parse_board
 from calibration.formats import read_camera
+from calibration.text import to_utf8
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.errors import SettingsError, SourceError
 from realtime.pipeline.observers import FrameResult
@@ -164,7 +165,7 @@ def _describe_size_mismatch(size: tuple[int, ...], expected: tuple[int, int]) ->
 
 def _load_depth_camera(camera: CameraModel, path: Path) -> DepthCamera:
     try:
-        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        fields = msgspec.json.decode(to_utf8(path.read_bytes()), type=dict[str, Any])
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
     except msgspec.ValidationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import csv
+import io
 import math
 import re
 from collections import deque
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError
 from calibration.objects.cloud import Depth
+from calibration.text import to_utf8
 from engines.pictures import PictureError, list_pictures, read_picture
 from realtime.errors import SourceError
 from realtime.sources.base import SourceMonitor
@@ -146,7 +148,7 @@ def _read_times(table: Path, files: list[Path]) -> list[tuple[float, Path]]:
     names = {path.name: path for path in files}
     found = []
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(to_utf8(table.read_bytes()).decode(), newline="") as file:
             for row in csv.DictReader(file):
                 if row.get("name") in names:
                     found.append((float(row["timestamp"]), names[row["name"]]))

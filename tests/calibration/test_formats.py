@@ -239,3 +239,75 @@ def test_every_reader_refuses_any_bytes(data: bytes) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="cannot read"):
         read_camera(tmp_path / "none")
+
+
+MATRIX, COEFFICIENTS = "536.07, 0, 342.37, 0, 536.01, 235.54, 0, 0, 1", "-0.26512, -0.04662, 0.00183, -0.00031, 0.25218"
+FLOW = f"""\
+image_width: 640
+image_height: 480
+camera_matrix: {{rows: 3, cols: 3, data: [{MATRIX}]}}
+distortion_model: plumb_bob
+distortion_coefficients: {{rows: 1, cols: 5, data: [{COEFFICIENTS}]}}
+"""
+INTERACTIVE = f"""\
+%YAML:1.0
+---
+imageSize: [ 640, 480 ]
+cameraMatrix: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: [ {MATRIX} ]
+distCoeffs: !!opencv-matrix
+   rows: 1
+   cols: 5
+   dt: d
+   data: [ {COEFFICIENTS} ]
+"""
+XML = f"""<?xml version="1.0"?>
+<opencv_storage>
+<image_width>640</image_width><image_height>480</image_height>
+<camera_matrix type_id="opencv-matrix"><rows>3</rows><cols>3</cols><dt>d</dt>
+  <data>{MATRIX.replace(",", "")}</data></camera_matrix>
+<distortion_coefficients type_id="opencv-matrix"><data>{COEFFICIENTS.replace(",", "")}</data></distortion_coefficients>
+</opencv_storage>
+"""
+KALIBR = f"""\
+cam0:
+  camera_model: pinhole
+  distortion_coeffs: [{COEFFICIENTS}]
+  distortion_model: radtan
+  intrinsics: [536.07, 536.01, 342.37, 235.54]
+  resolution: [640, 480]
+"""
+JSON = f'{{"width": 640, "height": 480, "distortion_model": "plumb_bob", "d": [{COEFFICIENTS}], "K": [{MATRIX}]}}'
+
+
+@pytest.mark.parametrize("text", [FLOW, INTERACTIVE, XML, KALIBR, JSON])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_camera_files_of_any_layout_and_encoding(tmp_path: Path, text: str, encoding: str) -> None:
+    assert read_camera(write(tmp_path / "camera.any", text.encode(encoding)))[1] == WEBCAM
+
+
+def test_a_camera_without_coefficients_has_no_distortion(tmp_path: Path) -> None:
+    text = re.sub("<distortion.*>", "", XML)
+    assert not any(read_camera(write(tmp_path / "camera.xml", text))[1].coefficients)
+
+
+def test_a_region_of_interest_crops_the_camera(tmp_path: Path) -> None:
+    text = ECHO.replace("  x_offset: 0\n", "  x_offset: 100\n  y_offset: 40\n  width: 320\n  height: 240\n")
+    camera = read_camera(write(tmp_path / "info.yaml", text))[1]
+    assert (camera.size, camera.matrix[0, 2], camera.matrix[1, 2]) == ((320, 240), 242.37, 195.54)
+    with pytest.raises(CalibrationError, match="not within the picture of 640 x 480"):
+        read_camera(write(tmp_path / "info.yaml", text.replace("width: 320", "width: 600")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_our_own_files_and_neons_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "camera.json"
+    body = {"camera": CORE_WIDE.to_dict()}
+    record.save_record(
+        path, CalibrationRecord("camera", "", "world", CORE_WIDE.size, "2026-11-22T10:00:00+00:00", body)
+    )
+    path.write_bytes(path.read_text().encode(encoding))
+    assert read_camera(path) == ("world", CORE_WIDE)

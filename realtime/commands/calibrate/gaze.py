@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from calibration.gaze.choreography import MOVING_MARKER, GazeChoreography, Role,
 from calibration.gaze.markers import draw_marker
 from calibration.gaze.view import CameraView, FieldView, FlatView
 from calibration.record import CalibrationRecord, load_record
+from calibration.text import to_utf8
 from realtime.commands.calibrate import report_gaze
 from realtime.commands.calibrate.choreography_run import ChoreographyRun, HeadlessDisplay, OperatorAction, TargetDisplay
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
@@ -114,7 +116,7 @@ def open_display(args: argparse.Namespace) -> TargetDisplay:
 def read_presses(path: Path) -> tuple[OperatorAction, ...]:
     """Read a CSV of timestamp,x,y[,role]; raises `SettingsError` with the line number."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(to_utf8(path.read_bytes()).decode(), newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"cannot read {path}: {error}; expected a CSV with timestamp,x,y,role") from None

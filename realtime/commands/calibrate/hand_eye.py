@@ -18,6 +18,7 @@ from calibration.pose import estimate_pose, project_board
 from calibration.record import CalibrationRecord
 from calibration.rigid import RigidTransform
 from calibration.robot_poses import RobotPose, parse_poses
+from calibration.text import to_utf8
 from engines.pictures import PictureError, read_picture
 from realtime.commands.calibrate import report_hand_eye
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
@@ -100,7 +101,7 @@ def _load_poses(path: Path, images: Path | None) -> tuple[list[RobotPose], Path]
         raise SettingsError(f"{path} holds neither {' nor '.join(POSE_FILES)}")
     file = files[0]
     try:
-        return parse_poses(str(file), file.read_text(encoding="utf-8")), images or file.parent
+        return parse_poses(str(file), to_utf8(file.read_bytes()).decode()), images or file.parent
     except OSError as error:
         raise SettingsError(f"cannot read {file}: {error.strerror or error}") from None
     except UnicodeDecodeError:

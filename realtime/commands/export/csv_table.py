@@ -18,6 +18,10 @@ HEADER = (
 """The columns; docs/guides/recordings.md explains each."""
 
 
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What begins a formula in a spreadsheet, also in the wide forms of East Asian keyboards (OWASP, CSV injection)."""
+
+
 def format_csv(visits: Iterable[Visit]) -> str:
     """Format the visits to kept objects, one a line below the header; a field without a value is empty."""
     out = io.StringIO()
@@ -25,6 +29,11 @@ def format_csv(visits: Iterable[Visit]) -> str:
     writer.writerow(HEADER)
     writer.writerows(_to_row(visit) for visit in visits if visit.keep)
     return out.getvalue()
+
+
+def format_text(text: str) -> str:
+    """Format text as a cell: an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(("\t", "\r", "\n")) else text
 
 
 def format_time(wall_ns: int) -> str:
@@ -35,7 +44,7 @@ def format_time(wall_ns: int) -> str:
 def _to_row(visit: Visit) -> list[str]:
     by_state = (f"{visit.seconds.get(state, 0.0):.3f}" for state in ("preview", "locked", "held"))
     return [
-        str(visit.object), visit.label, f"{visit.start_s:.6f}", f"{visit.end_s:.6f}",
+        str(visit.object), format_text(visit.label), f"{visit.start_s:.6f}", f"{visit.end_s:.6f}",
         format_time(visit.start_ns), format_time(visit.end_ns), f"{visit.duration_s:.3f}", *by_state,
         str(visit.masks), f"{visit.mean_confidence:.4f}", f"{visit.max_confidence:.4f}", f"{visit.mean_score:.4f}",
         *_format_point(visit.centroid_px), *map(str, visit.box or [""] * 4), f"{visit.area:.6f}",

@@ -78,5 +78,12 @@ def test_files(tmp_path):
         read_toml(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path, encoding):
+    path = tmp_path / "settings.toml"
+    path.write_bytes('name = "süß"\n'.encode(encoding))
+    assert read_toml(path) == {"name": "süß"}
+
+
 def test_flattened_names_every_leaf():
     assert flatten_settings(Outer())["inner.rate_hz"] == 30.0
