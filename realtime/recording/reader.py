@@ -1,6 +1,7 @@
 """Reads recordings, also those that were cut off by a kill, a full disk or a power failure.
 
-The headers of the records are scanned, which needs neither an index nor an end of the file; then chunks are read.
+The headers of the records are scanned, which needs neither an index nor an end of the file; then chunks are read, or
+messages outside of chunks, as other tools write them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import io
 import math
 import struct
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -17,7 +19,7 @@ import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Chunk, Message, Metadata
+from mcap.records import Channel, Chunk, Message, Metadata
 from mcap.stream_reader import get_chunk_data_stream
 
 from realtime.comms.envelope import unpack
@@ -30,6 +32,11 @@ from realtime.types import GazeSample
 MAGIC = b"\x89MCAP0\r\n"
 MAX_CHUNK_BYTES = 1 << 28
 """A chunk ends with the message that exceeds the chunk size, and every message is much smaller than this."""
+LOOSE_BYTES = 1 << 20
+"""Messages outside of chunks are read in pieces of this size."""
+MAX_CHANNEL_BYTES = 1 << 20
+_MESSAGE = struct.Struct("<HIQ")
+"""A message's channel, sequence and log time."""
 _HEADER = struct.Struct("<BQ")
 T = TypeVar("T")
 
@@ -45,12 +52,16 @@ class RecordingEntry:
 
 @dataclass(frozen=True, slots=True)
 class _ChunkPlace:
-    """The place of a chunk's content in the file, and the wall-clock times of its first and last message."""
+    """The place of a chunk's content in the file, and the wall-clock times of its first and last message.
+
+    loose: it is no chunk, but records of messages that follow each other.
+    """
 
     at: int
     length: int
     start_ns: int
     end_ns: int
+    loose: bool = False
 
 
 class RecordingReader:
@@ -145,6 +156,11 @@ class RecordingReader:
                 break
             if kind == Opcode.CHUNK and 40 <= length <= MAX_CHUNK_BYTES:
                 self._chunks.append(_ChunkPlace(at, length, *struct.unpack("<QQ", file.read(16))))
+            elif kind == Opcode.MESSAGE and length >= _MESSAGE.size:
+                log_ns = _MESSAGE.unpack(file.read(_MESSAGE.size))[2]
+                self._add_message(at - _HEADER.size, _HEADER.size + length, log_ns)
+            elif kind == Opcode.CHANNEL and length <= MAX_CHANNEL_BYTES:
+                self._read_channel(file.read(length))
             elif kind == Opcode.METADATA and length <= 1 << 24:
                 info = self._read_metadata(file.read(length)) or info
             elif kind == Opcode.FOOTER:
@@ -153,6 +169,21 @@ class RecordingReader:
             at += length
         return info
 
+    def _add_message(self, at: int, length: int, log_ns: int) -> None:
+        """Add a message outside of chunks to the place that ends where it begins, or to a new one."""
+        last = self._chunks[-1] if self._chunks else None
+        if last is None or not last.loose or last.at + last.length != at or last.length > LOOSE_BYTES:
+            self._chunks.append(_ChunkPlace(at, length, log_ns, log_ns, loose=True))
+            return
+        start_ns, end_ns = min(last.start_ns, log_ns), max(last.end_ns, log_ns)
+        self._chunks[-1] = _ChunkPlace(last.at, last.length + length, start_ns, end_ns, loose=True)
+
+    def _read_channel(self, content: bytes) -> None:
+        """Keep a channel's topic; a tool that rewrote the file may have given it another number than the metadata."""
+        with suppress(McapError, ValueError, struct.error):
+            channel = Channel.read(ReadDataStream(io.BytesIO(content)))
+            self._channels[channel.id] = channel.topic
+
     def _read_metadata(self, content: bytes) -> dict[str, str] | None:
         """Return the recording's metadata; None for other metadata, of which the topics are kept."""
         try:
@@ -160,15 +191,15 @@ class RecordingReader:
         except (McapError, ValueError, struct.error):
             return None
         if metadata.name == TOPICS_METADATA:
-            self._channels.update(
-                {int(number): topic for number, topic in metadata.metadata.items() if number.isdecimal()}
-            )
+            topics = {int(number): topic for number, topic in metadata.metadata.items() if number.isdecimal()}
+            self._channels = topics | self._channels
         return dict(metadata.metadata) if metadata.name == INFO_METADATA else None
 
     def _read_chunk(self, file: BinaryIO, place: _ChunkPlace) -> Iterator[RecordingEntry]:
         file.seek(place.at)
         try:
-            records = _read_messages(Chunk.read(ReadDataStream(io.BytesIO(file.read(place.length)))))
+            content = file.read(place.length)
+            records = _read_records(*_open_loose(content) if place.loose else _open_chunk(content))
         # lz4 raises RuntimeError.
         except (McapError, zstandard.ZstdError, RuntimeError, ValueError, struct.error, MemoryError):
             self.damaged += 1
@@ -178,12 +209,21 @@ class RecordingReader:
                 yield RecordingEntry(self._channels[record.channel_id], record.log_time, record.data)
 
 
-def _read_messages(chunk: Chunk) -> list[Message]:
-    """Read a chunk's messages; raises for one larger than its header says, or with records that no chunk has."""
+def _open_loose(content: bytes) -> tuple[ReadDataStream, int]:
+    return ReadDataStream(io.BytesIO(content)), len(content)
+
+
+def _open_chunk(content: bytes) -> tuple[ReadDataStream, int]:
+    """Unpack a chunk's records; raises for one larger than its header says."""
+    chunk = Chunk.read(ReadDataStream(io.BytesIO(content)))
     packed = zstandard.frame_content_size(chunk.data) if chunk.compression == "zstd" else -1  # which is unknown
     if chunk.uncompressed_size > MAX_CHUNK_BYTES or packed not in (-1, chunk.uncompressed_size):
         raise ValueError(f"a chunk of {max(packed, chunk.uncompressed_size)} bytes")
-    stream, length = get_chunk_data_stream(chunk, validate_crc=True)
+    return get_chunk_data_stream(chunk, validate_crc=True)
+
+
+def _read_records(stream: ReadDataStream, length: int) -> list[Message]:
+    """Read the messages among records; raises for records that no chunk has."""
     found = []
     while stream.count < length:
         kind, size = stream.read1(), stream.read8()

@@ -87,7 +87,9 @@ def _write_dataset(
         raise RecordingError(f"{recording.path} holds no mask to export: {reason}")
     categories = list_categories(keys.values(), labels)
     kinds, info = list(categories.values()), _describe(recording)
-    (folder / IMAGES).mkdir()
+    pictures, annotations = folder / IMAGES, folder / ANNOTATIONS
+    for made in (pictures, annotations.parent):
+        made.mkdir()
     images: list[CocoImage] = []
     written: list[Any] = []
     broken = 0
@@ -99,17 +101,17 @@ def _write_dataset(
             broken += 1
             continue
         number = len(images) + 1
-        image = CocoImage(number, f"{IMAGES}/{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *mask.size)
-        (folder / image.file_name).write_bytes(packed.data)
+        image = CocoImage(number, f"{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *mask.size)
+        (pictures / image.file_name).write_bytes(packed.data)
         category = categories[_name_category(mask.object, labels)]
         single = build_dataset([image], [_annotate(recording, mask, number, category)], kinds, info)
         written += single["annotations"]
         images.append(image)
         if targets.sa1b:
-            write_json((folder / image.file_name).with_suffix(".json"), single)
+            write_json((pictures / image.file_name).with_suffix(".json"), single)
     if not images:
         raise RecordingError(f"{recording.path}: none of its {broken} pictures with a mask can be decoded")
-    write_json(folder / ANNOTATIONS, {**build_dataset(images, (), kinds, info), "annotations": written})
+    write_json(annotations, {**build_dataset(images, (), kinds, info), "annotations": written})
     line = f"{len(images)} pictures, {len(written)} masks of {', '.join(categories)}"
     return [line, *format_count(broken, "pictures could not be decoded")]
 

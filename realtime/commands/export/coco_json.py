@@ -105,7 +105,7 @@ def build_dataset(
     categories: Sequence[CocoCategory] = (OBJECT,),
     info: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Build a file's content: COCO's `info`, `images`, `annotations`, `categories`; for one picture SA-1B's `image`.
+    """Build a file's content: COCO's fields, with `licenses`, which some readers want; for one picture SA-1B's `image`.
 
     annotations: consumed one by one, so a generator need not hold all masks.
     Raises `AnnotationError` for an annotation with an unknown picture or category, another size, or a repeated id.
@@ -129,6 +129,7 @@ def build_dataset(
         written[annotation.id] = convert_annotation(annotation)
     dataset: dict[str, Any] = {
         "info": dict(info or {}),
+        "licenses": [],
         "images": [asdict(image) for image in images],
         "annotations": list(written.values()),
         "categories": [asdict(category) for category in categories],

@@ -10,7 +10,9 @@ from realtime.errors import RecordingError
 from realtime.recording.labels import labels_path
 from realtime.recording.reader import RecordingReader
 
-ANNOTATIONS, IMAGES = "annotations.json", "images"
+ANNOTATIONS, IMAGES = "annotations/instances_default.json", "images"
+"""The layout that CVAT and Datumaro look for; pictures are named relative to `images`."""
+_EARLIER_ANNOTATIONS = "annotations.json"
 CONTRIBUTOR = "gazecast"
 """In the `info` of a data set, before the version."""
 OnTime = Callable[[int], None]
@@ -67,9 +69,13 @@ def resolve_target(path: Path, recording: RecordingReader, *, force: bool, is_fo
 def is_data_set(folder: Path) -> bool:
     """Return whether an export wrote this folder and nothing was added beside its pictures and annotations."""
     try:
-        if {path.name for path in folder.iterdir()} != {ANNOTATIONS, IMAGES}:
+        names = {path.name for path in folder.iterdir()}
+        annotations = folder / (_EARLIER_ANNOTATIONS if _EARLIER_ANNOTATIONS in names else ANNOTATIONS)
+        if names != {annotations.relative_to(folder).parts[0], IMAGES}:
             return False
-        with (folder / ANNOTATIONS).open("rb") as file:  # `info` comes first, and the rest may be large
+        if annotations.parent != folder and len(list(annotations.parent.iterdir())) != 1:
+            return False
+        with annotations.open("rb") as file:  # `info` comes first, and the rest may be large
             return f'"contributor": "{CONTRIBUTOR}'.encode() in file.read(4096)
     except OSError:
         return False

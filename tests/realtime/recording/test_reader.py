@@ -5,6 +5,7 @@ import zstandard
 from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
 from mcap.records import Chunk
+from mcap.writer import Writer
 
 from realtime.errors import RecordingError
 from realtime.recording.format import FRAME, GAZE
@@ -39,6 +40,31 @@ def test_the_mcap_library_reads_it(whole):
         assert summary.statistics.message_count == 120
         assert len(summary.chunk_indexes) == 3
         assert sum(1 for _ in reader.iter_messages()) == 120
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_recording_that_another_tool_rewrote_is_read(whole, tmp_path, is_chunked, is_cut):
+    """Without chunks, and with other numbers of channels than the metadata have."""
+    rewritten = tmp_path / "rewritten.mcap"
+    with whole[0].open("rb") as source, rewritten.open("wb") as target:
+        reader, writer = make_reader(source), Writer(target, use_chunking=is_chunked)
+        writer.start()
+        for metadata in reader.iter_metadata():
+            writer.add_metadata(metadata.name, metadata.metadata)
+        channels = {topic: writer.register_channel(topic, "msgpack", 0) for topic in ("other", GAZE, FRAME)}
+        for _, channel, message in reader.iter_messages(log_time_order=False):
+            number = channels[channel.topic]
+            writer.add_message(number, message.log_time, message.data, message.publish_time, message.sequence)
+        writer.finish()
+    if is_cut and not is_chunked:
+        rewritten.write_bytes(rewritten.read_bytes()[:-5000])
+    recording, before = RecordingReader(rewritten), list(RecordingReader(whole[0]).read_entries())
+    found = list(recording.read_entries())
+    assert found == before[: len(found)]
+    assert len(found) > (90 if is_cut else 119)
+    assert recording.span_ns[0] == RecordingReader(whole[0]).span_ns[0]
+    assert recording.damaged == 0
 
 
 def test_a_time_range_is_read_without_the_rest(whole):

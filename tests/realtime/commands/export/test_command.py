@@ -106,7 +106,8 @@ def test_the_table_has_a_line_for_each_visit_that_is_kept(tmp_path: Path) -> Non
 def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = record(tmp_path / "a.mcap", [*run(60, 1), *run(20, 2), *run(30, 3), *run(10, 1, "held")])
     exported(path, ExportTargets(coco=tmp_path / "set", sa1b=True))
-    coco = COCO(str(tmp_path / "set" / "annotations.json"))
+    coco = COCO(str(tmp_path / "set" / "annotations" / "instances_default.json"))
+    assert coco.dataset["licenses"] == []
     capsys.readouterr()
     names = {kind["id"]: kind["name"] for kind in coco.loadCats(coco.getCatIds())}
     assert names == {1: "object", 2: "cup"}
@@ -125,7 +126,7 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
         assert found["point_coords"] == [[14 + 12 * (found["object"] % 4), 24.0]]
         assert found["timestamp"] == pytest.approx(100 + found["frame_index"] / 25)
         (image,) = coco.loadImgs([found["image_id"]])
-        picture = tmp_path / "set" / image["file_name"]
+        picture = tmp_path / "set" / "images" / image["file_name"]
         assert picture.read_bytes() == originals[found["frame_index"]].data
         alone = json.loads(picture.with_suffix(".json").read_text())
         assert alone["image"]["file_name"] == image["file_name"]
@@ -203,6 +204,14 @@ def test_nothing_is_replaced_unless_it_may_be(tmp_path: Path) -> None:
     assert not (target / "images" / "old.jpg").exists()
     assert (tmp_path / "a.csv").stat().st_mtime_ns > before.st_mtime_ns
     assert list_names(tmp_path) == ["a.csv", "a.labels.json", "a.mcap", "a.mp4", "other", "set"]
+
+
+def test_a_data_set_of_an_earlier_version_is_replaced(tmp_path: Path) -> None:
+    path, earlier = record(tmp_path / "a.mcap", run(10, 1)), tmp_path / "set"
+    (earlier / "images").mkdir(parents=True)
+    (earlier / "annotations.json").write_text('{"info": {"contributor": "gazecast 0.1.0"}}')
+    exported(path, ExportTargets(coco=earlier, force=True))
+    assert list_names(earlier) == ["annotations", "images"]
 
 
 def test_no_folder_is_replaced_that_an_export_did_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
