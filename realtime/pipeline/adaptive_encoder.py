@@ -18,6 +18,8 @@ from realtime.types import Frame
 
 PREPARER_NICE = 10
 """As the encoder's: below it, keyframes took four times as long while a graph was compiled on two busy cores."""
+LIKELY_SIZE = 1280, 720
+"""Frame size that is prepared where no frame came in time: the one that a page asks its camera for."""
 CHECK_S = 0.1
 CHECKS_TO_PREPARE, CHECKS_TO_PREPARE_AHEAD = 3, 100
 """Checks in a row that must find the same side missing: compiling costs the run seconds of one core. A side that only
@@ -36,19 +38,17 @@ class AdaptiveEncoder:
         self, encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int] | None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
-        """Compile the graphs of the first side, where the frames' (width, height) is known."""
+        """Compile the graphs of the first side, for the frames' (width, height) or, None, for the likely one."""
         self._encoder, self._decoder, self._report = encoder, decoder, report
         # Replaced together: a thread must not see the control of one size with another size.
-        self._current: tuple[tuple[int, int] | None, PictureSideControl]
-        self._current = None, PictureSideControl(encoder.sides, 1.0, encoder.speed.read())
+        self._current: tuple[tuple[int, int], PictureSideControl]
         # The controls of the size whose first keyframe is encoded, and of that whose graphs for votes are compiled.
         self._encoded: PictureSideControl | None = None
         self._voting: PictureSideControl | None = None
         self._is_preparing = False
-        if frame_size is not None:
-            self._begin(frame_size)
-            if self._current[1].ms_per_megapixel is None:
-                self._measure_speed(frame_size)
+        self._begin(frame_size or LIKELY_SIZE, encoder.speed.read())
+        if self._current[1].ms_per_megapixel is None:
+            self._measure_speed()
 
     @property
     def info(self) -> EngineInfo:
@@ -62,9 +62,8 @@ class AdaptiveEncoder:
 
     @property
     def is_slow(self) -> bool:
-        """Whether keyframes leave this machine no time for the rest; False while its speed is unknown."""
-        known = self._current[1].ms_per_megapixel
-        return known is not None and is_slow(known)
+        """Whether keyframes leave this machine no time for the rest."""
+        return is_slow(self._current[1].ms_per_megapixel or 0.0)
 
     @property
     def can_vote(self) -> bool:
@@ -75,7 +74,7 @@ class AdaptiveEncoder:
         """See `Encoder.encode`."""
         size = image.shape[1], image.shape[0]
         if size != self._current[0]:
-            self._begin(size)
+            self._change_size(size)
         control, side = self._current[1], self.side
         begun_ns, is_alone = now_ns(), not self._is_preparing
         embedding = self._encoder.encode(image, side)
@@ -94,7 +93,7 @@ class AdaptiveEncoder:
         wanted, checks = None, 0
         while not stopping.wait(CHECK_S):
             size, control = self._current
-            if size is None or self._encoded is not control:
+            if self._encoded is not control:
                 continue  # nothing must delay the first keyframe
             if self._voting is not control:
                 self._prepare_side(size, control, control.side, stopping)
@@ -129,23 +128,34 @@ class AdaptiveEncoder:
         if (known := self._current[1].ms_per_megapixel) is not None:
             self._encoder.speed.write(known)
 
-    def _measure_speed(self, size: tuple[int, int]) -> None:
+    def _measure_speed(self) -> None:
         """Encode a picture twice, the first time to allocate: the first start on a machine."""
+        size, control = self._current
         picture = np.full((size[1], size[0], 3), 128, np.uint8)
         for _ in range(2):
             begun_ns = now_ns()
-            self._encoder.encode(picture, self.side)
-        self._current[1].observe_encode(self.side, (now_ns() - begun_ns) / 1e6)
+            self._encoder.encode(picture, control.side)
+        control.observe_encode(control.side, (now_ns() - begun_ns) / 1e6)
 
-    def _begin(self, size: tuple[int, int]) -> None:
-        """Compile the graphs of a click for frames of a size at the first side; after a change of it, at the least."""
-        is_change = self._current[0] is not None
-        sides, known = self._encoder.sides, self._current[1].ms_per_megapixel
-        content = Letterbox(*size, picture_side=max(sides)).content_size
-        control = PictureSideControl(sides, min(content) / max(content), known, begin_small=is_change)
+    def _begin(self, size: tuple[int, int], known: float | None, *, begin_small: bool = False) -> None:
+        """Compile the graphs of a click for frames of a size at the first side. known: ms per megapixel."""
+        content = self._contents(size)[-1]
+        control = PictureSideControl(self._encoder.sides, min(content) / max(content), known, begin_small=begin_small)
         self._report(f"compiling the graphs for {size[0]} x {size[1]} at {control.side} px")
         with ThreadPoolExecutor(1, "gazecast-compile") as beside:  # each graph is compiled on one core
             decoding = beside.submit(self._decoder.prepare, size, control.side, CLICK)
             self._encoder.prepare(size, control.side)
             decoding.result()
         self._current = size, control
+
+    def _change_size(self, size: tuple[int, int]) -> None:
+        """Begin anew at the smallest side, unless the encoder sees frames of this size like those before."""
+        before, control = self._current
+        if self._contents(size) == self._contents(before):
+            self._current = size, control
+        else:
+            self._begin(size, control.ms_per_megapixel, begin_small=True)
+
+    def _contents(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """List the (width, height) that the encoder sees at each side."""
+        return [Letterbox(*size, picture_side=side).content_size for side in self._encoder.sides]

@@ -9,7 +9,7 @@ import pytest
 
 from engines import Embedding, Letterbox
 from engines.graphs import CLICK, LIVE
-from realtime.pipeline.adaptive_encoder import CHECK_S, CHECKS_TO_PREPARE_AHEAD, AdaptiveEncoder
+from realtime.pipeline.adaptive_encoder import CHECK_S, CHECKS_TO_PREPARE_AHEAD, LIKELY_SIZE, AdaptiveEncoder
 from tests.realtime.waiting import eventually
 
 FRAME = np.zeros((360, 640, 3), np.uint8)
@@ -94,10 +94,6 @@ def test_the_first_start_measures_the_machine(
     assert encoder.speed.known == pytest.approx(ms_per_megapixel)
 
 
-def test_an_unknown_speed_is_not_slow() -> None:
-    assert not AdaptiveEncoder(StubEncoder(), StubDecoder(), None).is_slow
-
-
 def test_the_first_mask_waits_for_the_smallest_graphs_only() -> None:
     encoder, decoder = StubEncoder(), StubDecoder()
     adaptive = AdaptiveEncoder(encoder, decoder, (640, 360))
@@ -154,13 +150,28 @@ def test_a_turned_picture_begins_anew() -> None:
     assert decoder.prepared[-1] == ((360, 640), 256, CLICK)  # votes and boxes come with the thread
 
 
-def test_an_unknown_size_is_learnt_from_the_first_frame() -> None:
-    encoder, decoder = StubEncoder(), StubDecoder()
+def test_without_a_frame_the_likely_size_is_prepared_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, decoder = TimedEncoder(2000, monkeypatch), StubDecoder()
     adaptive = AdaptiveEncoder(encoder, decoder, None)
-    assert encoder.prepared == []
-    adaptive.encode(TURNED)
-    assert encoder.prepared == [((360, 640), 256)]
-    assert decoder.prepared == [((360, 640), 256, CLICK)]
+    assert encoder.prepared == [(LIKELY_SIZE, 256)]
+    assert decoder.prepared == [(LIKELY_SIZE, 256, CLICK)]
+    assert adaptive.is_slow
+
+
+def test_frames_of_another_size_and_the_same_shape_need_no_other_graphs() -> None:
+    encoder, decoder = StubEncoder(known=1.0), StubDecoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, None)
+    encoder.prepared.append(((640, 360), 512))  # the same graph
+    assert adaptive.encode(FRAME).letterbox.picture_side == 512
+    assert len(decoder.prepared) == 1
+
+
+def test_frames_of_another_shape_than_the_likely_one_begin_small() -> None:
+    encoder, decoder = StubEncoder(known=1.0), StubDecoder()
+    adaptive = AdaptiveEncoder(encoder, decoder, None)
+    assert adaptive.encode(TURNED).letterbox.picture_side == 256
+    assert encoder.prepared[-1] == ((360, 640), 256)
+    assert decoder.prepared[-1] == ((360, 640), 256, CLICK)
 
 
 def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() -> None:
