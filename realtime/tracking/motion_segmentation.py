@@ -57,8 +57,8 @@ class SegmentationSettings:
     radius: float = 0.105
     least_age: int = 4
     least_agreement: float = 0.2
-    motion_confidence: float = 0.5
-    colour_confidence: float = 0.2
+    motion_confidence: float = 0.6
+    colour_confidence: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)

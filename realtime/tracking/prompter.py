@@ -10,10 +10,11 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from engines import Decoder, MaskCandidates, Prompt
+from engines import Decoder, Floats, MaskCandidates, Prompt
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.flow_chain import FlowChain
@@ -31,16 +32,46 @@ class PrompterSettings:
         exposure and interval are about as long.
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
     voters: number of points on the circle of the error radius that are prompted too; 0 for none. A batch holds 4.
+    least_box_confidence: a box of at least this confidence is prompted beside the point, if there is one.
     """
 
     keyframe_gaze_s: float = 0.05
     reprompt_radii: float = 0.5
     voters: int = 4
+    least_box_confidence: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the limit of a decoder's batch."""
         if not 0 <= self.voters <= 7:
             raise ValueError(f"voters must be 0 to 7, got {self.voters}")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBox:
+    """A box in a keyframe round the object that is probably fixated.
+
+    box_px: x0, y0, x1, y1. origin: what found it, such as "detector". confidence: 0..1 that it is the object's box.
+    """
+
+    box_px: tuple[float, float, float, float]
+    origin: str
+    confidence: float
+
+    def contains(self, point_px: tuple[float, float], margin_px: float) -> bool:
+        """Return whether a point lies in the box, or at most a margin beside it."""
+        x0, y0, x1, y1 = self.box_px
+        x, y = point_px
+        return x0 - margin_px <= x <= x1 + margin_px and y0 - margin_px <= y <= y1 + margin_px
+
+
+class BoxSource(Protocol):
+    """A source of boxes, such as a tracker of boxes or a detector of objects; called on the tracker's thread."""
+
+    def find_box(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> PromptBox | None:
+        """Find the box of the object at a gaze point of a keyframe, at once; None without one.
+
+        The same frames must give the same boxes, or a recording does not replay exactly.
+        """
 
 
 PointCandidates = tuple[tuple[float, float], MaskCandidates]
@@ -56,6 +87,7 @@ class PromptResult:
     voters: points round the prompt with their own candidates; None before they were decoded.
     decode_ns: begin and end, host.
     has_box: whether the prompt has a box, beyond which no candidate reaches.
+    boxed: candidates of the point with a box beside it; None without a box.
     """
 
     keyframe: Keyframe
@@ -67,11 +99,13 @@ class PromptResult:
     decode_ns: tuple[int, int]
     voters: tuple[PointCandidates, ...] | None = None
     has_box: bool = False
+    boxed: MaskCandidates | None = None
 
     @property
     def all_candidates(self) -> list[PointCandidates]:
-        """The candidates of the prompt and of its voters."""
-        return [(self.keyframe_px, self.candidates), *(self.voters or ())]
+        """The candidates of the prompt, with and without its box, and of its voters."""
+        own = [self.candidates] if self.boxed is None else [self.candidates, self.boxed]
+        return [*((self.keyframe_px, candidates) for candidates in own), *(self.voters or ())]
 
     def area(self, index: int) -> int:
         """Count the logits inside one of the candidates."""
@@ -81,8 +115,14 @@ class PromptResult:
 class MaskPrompter:
     """Decodes prompts from gaze and masks, and caches the last results. One thread."""
 
-    def __init__(self, decoder: Decoder, clock_ns: Callable[[], int], settings: PrompterSettings) -> None:
-        self._decoder, self._clock_ns, self._settings = decoder, clock_ns, settings
+    def __init__(
+        self,
+        decoder: Decoder,
+        clock_ns: Callable[[], int],
+        settings: PrompterSettings,
+        box_source: BoxSource | None = None,
+    ) -> None:
+        self._decoder, self._clock_ns, self._settings, self._box_source = decoder, clock_ns, settings, box_source
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=MAX_SAMPLES)  # px of their own time
         self._answer: PromptResult | None = None
         self._mask_answer: PromptResult | None = None
@@ -115,11 +155,26 @@ class MaskPrompter:
             and math.dist(answer.keyframe_px, prompt_px) <= self._settings.reprompt_radii * estimate.radius_px
         ):
             return answer
-        candidates, decode_ns = self._decode(keyframe, Prompt.click(*prompt_px))
+        prompts = [Prompt.click(*prompt_px)]
+        box = self._find_box(keyframe, prompt_px, estimate.radius_px)
+        if box is not None:
+            prompts.append(replace(prompts[0], box_px=box))
+        found, decode_ns = self._decode(keyframe, *prompts)
         self._answer = PromptResult(
-            keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, candidates, decode_ns
-        )
+            keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, found[0], decode_ns,
+            boxed=found[1] if box is not None else None,
+        )  # fmt: skip
         return self._answer
+
+    def _find_box(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> Floats | None:
+        """Find a box to prompt beside a point, within the picture; None without a confident one round the point."""
+        found = self._box_source.find_box(keyframe, point_px, radius_px) if self._box_source is not None else None
+        if found is None or found.confidence < self._settings.least_box_confidence:
+            return None
+        last = np.array(keyframe.size * 2, np.float32) - 1
+        box = np.clip(np.array(found.box_px, np.float32), 0, last)
+        is_usable = np.isfinite(box).all() and (box[2:] > box[:2]).all() and found.contains(point_px, radius_px)
+        return box if is_usable else None
 
     def decode_mask_prompt(
         self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe
@@ -129,7 +184,7 @@ class MaskPrompter:
         prompt: with its point first. sample, radius_px: of the gaze that found the object.
         """
         if self._mask_answer is None or self._mask_answer.keyframe is not keyframe:
-            candidates, decode_ns = self._decode(keyframe, prompt)
+            (candidates,), decode_ns = self._decode(keyframe, prompt)
             x, y = map(float, prompt.points_px[0])
             self._mask_answer = PromptResult(
                 keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, has_box=True
@@ -138,12 +193,12 @@ class MaskPrompter:
 
     def decode_point(self, answer: PromptResult) -> PromptResult:
         """Decode a result's point without the box, so that candidates may be larger."""
-        candidates, decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
+        (candidates,), decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
         return replace(answer, candidates=candidates, decode_ns=decode_ns, has_box=False)
 
     def decode_aside(self, answer: PromptResult, point_px: tuple[float, float]) -> MaskCandidates:
         """Decode another point of a result's keyframe, without remembering it."""
-        return self._decode(answer.keyframe, Prompt.click(*point_px))[0]
+        return self._decode(answer.keyframe, Prompt.click(*point_px))[0][0]
 
     def clear_mask_prompt(self) -> None:
         """Drop the cached result of a held mask, as when it is released."""
@@ -162,10 +217,10 @@ class MaskPrompter:
         self._answer = replace(answer, voters=tuple(zip(points, found, strict=True)))
         return True
 
-    def _decode(self, keyframe: Keyframe, prompt: Prompt) -> tuple[MaskCandidates, tuple[int, int]]:
+    def _decode(self, keyframe: Keyframe, *prompts: Prompt) -> tuple[tuple[MaskCandidates, ...], tuple[int, int]]:
         begin_ns = self._clock_ns()
-        candidates = self._decoder.decode(keyframe.embedding, [prompt])[0]
-        return candidates, (begin_ns, self._clock_ns())
+        found = self._decoder.decode(keyframe.embedding, prompts)
+        return found, (begin_ns, self._clock_ns())
 
     def _locate_prompt(
         self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain

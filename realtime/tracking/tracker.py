@@ -31,7 +31,7 @@ from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.prompter import BoxSource, MaskPrompter
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask
 from realtime.tracking.tracked_mask import TrackedMask
@@ -51,17 +51,19 @@ class Tracker:
         settings: TrackerSettings | None = None,
         *,
         frame_time: bool = False,
+        box_source: BoxSource | None = None,
     ) -> None:
         """Begin without any object.
 
         clock_ns: the host's clock. frame_time: now is the frame's own time, as for a clip played at any speed.
+        box_source: finds boxes to prompt beside the gaze.
         """
         self._clock_ns, self._frame_time = clock_ns, frame_time
         self._settings = use = settings or TrackerSettings()
         self._motion = FlowHistory(use.motion)
         self._selector = KeyframeSelector(use.keyframes)
         self._gaze = GazeFilter(use.gaze)
-        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter)
+        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, box_source)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice)
         self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)

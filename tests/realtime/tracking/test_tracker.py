@@ -267,7 +267,7 @@ def test_a_preview_is_shown_at_once_and_replaced_by_the_first_keyframes_mask():
     assert 15 <= len(guesses) <= 19
     for result in guesses:
         assert (result.state, result.object, result.score) == ("preview", 0, 0.0)
-        assert 0 < result.confidence <= 0.5
+        assert 0 < result.confidence <= 0.6
         assert result.keyframe.index == result.frame.index
     assert [result.method for result in guesses[4:]] == ["motion"] * (len(guesses) - 4)
     assert np.mean([overlap(world, result.frame.index, result) for result in guesses[4:]]) > 0.8
