@@ -39,6 +39,8 @@ RESULTS = Path(__file__).parent / "results" / "intent.json"
 SIZES = {"small <2%": (0.0, 0.02), "medium": (0.02, 0.1), "large >10%": (0.1, 2.0)}
 """Bands of the object's share of the picture."""
 BINS = 10
+ASKED = {"choice.alternatives": 3}
+"""Settings of every variant: they add to messages, and change no mask."""
 
 
 def summarize(outcomes: Sequence[FixationOutcome]) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 outcomes: list[FixationOutcome] = []
                 for seed in args.seeds:
                     stills = load_stills(args.data, args.min_share, args.looks, seed)
-                    tracker = SteppedTracker(cache, decoder, change_settings(changes, name), encode_frames)
+                    tracker = SteppedTracker(cache, decoder, change_settings({**ASKED, **changes}, name), encode_frames)
                     outcomes += replay_fixations(stills, tracker, error_px, args.look_s, seed)
                 row = {"settings": name, "encode_frames": encode_frames, "error_px": error_px, **summarize(outcomes)}
                 print(json.dumps(row), file=sys.stderr, flush=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -128,7 +127,8 @@ class SteppedTracker:
             encode_ns = frame.captured_ns - self._coming.captured_ns
             ready, self._coming = Keyframe.from_frame(self._coming, embedding, encode_ns, frame.captured_ns), None
         found = self._tracker.step(frame, played.samples, ready)
-        self._tracker.refine()
+        while self._tracker.refine():
+            pass
         self._waiting = frame if found.should_encode else self._waiting
         if self._coming is None and self._waiting is not None:
             self._coming, self._waiting = self._waiting, None
@@ -149,6 +149,10 @@ def judge_mask(mask: Mask | None, truth: Mask) -> tuple[str, float]:
     if common >= NESTED_SHARE * np.count_nonzero(mask):
         return "part", iou
     return ("more" if common >= NESTED_SHARE * np.count_nonzero(truth) else "other"), iou
+
+
+def _enlarge(mask: Mask) -> Mask:
+    return np.asarray(cv2.resize(mask.astype(np.uint8), SIZE, interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def replay_fixations(
@@ -173,9 +177,9 @@ def _replay_fixation(frames: Iterator[PlayedFrame], tracker: SteppedTracker, tar
         verdict, iou = judge_mask(None if result is None else result.mask, truth)
         if verdict == "right" and first_right_s is None:
             first_right_s = played.since_s
-    alternatives: Any = () if result is None else getattr(result, "alternatives", ())
+    alternatives = () if result is None else result.alternatives
     return FixationOutcome(
         verdict, iou, 0.0 if result is None else result.confidence,
-        verdict == "right" or any(judge_mask(each.mask, truth)[0] == "right" for each in alternatives),
+        verdict == "right" or any(judge_mask(_enlarge(each.mask), truth)[0] == "right" for each in alternatives),
         first_right_s, float(target.mask.mean()), target.category,
     )  # fmt: skip

@@ -108,7 +108,8 @@ class TrackerMethod:
         """Step one frame."""
         self._now_ns = frame.captured_ns
         track = self._tracker.step(frame, samples, keyframe)
-        self._tracker.refine()
+        while self._tracker.refine():
+            pass
         message = track.result
         if message is None:
             return StepResult(None, 0.0, None, track.should_encode)

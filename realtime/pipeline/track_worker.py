@@ -60,13 +60,14 @@ class TrackWorker:
         """Between two frames, prompt a new keyframe and refine earlier prompts, where the time suffices."""
         frames, keyframes = self._context.frames, self._context.keyframes
         if self._every_frame:
-            tracker.refine()
+            while tracker.refine():
+                pass
             return
         if not frames.has_value and (keyframe := keyframes.get(0)) is not None:
             tracker.prepare(keyframe)
-        if frames.has_value or not self._encode_worker.can_vote or not self._idle.has_time(begun_ns := now_ns()):
-            return
-        if tracker.refine():
+        while not frames.has_value and self._encode_worker.can_vote and self._idle.has_time(begun_ns := now_ns()):
+            if not tracker.refine():
+                return
             self._idle.record_work(begun_ns, now_ns())
 
     def _forward(self, command: UserCommand, result: FrameResult) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Floats, MaskCandidates
+from engines.base import STABILITY_OFFSET
 from realtime.tracking.motion.common_fate import measure_common_fate
 from realtime.types import Mask
 
@@ -71,13 +72,15 @@ def make_hypotheses(
     answers: point and candidates of each prompt. gaze_px, deviation_px: the gaze in the keyframe, and its error, one
     standard deviation. displacements: (h, w, 2) from the keyframe to earlier frames, on any grid and in its pixels.
     """
-    masks = np.stack([keyframe_masks(candidates) for _, candidates in answers])  # (prompts, K, h, w)
+    logits = np.stack([_cut_to_grid(candidates) for _, candidates in answers])  # (prompts, K, h, w)
+    masks = logits > 0
     count = masks.shape[1]
     flat = masks.reshape(-1, *masks.shape[2:])
     overlap = compute_overlap(flat, flat)
     best = overlap.reshape(len(flat), len(answers), count)
     predicted = np.clip(np.stack([candidates.predicted_iou for _, candidates in answers]), 0.0, 1.0)
-    stability = np.concatenate([candidates.stability for _, candidates in answers])
+    inner, outer = ((logits > cut).sum((2, 3)).ravel() for cut in (STABILITY_OFFSET, -STABILITY_OFFSET))
+    stability = inner / np.maximum(outer, 1)
     support = best.max(2).mean(1)
     levels = [level for each in masks for level in rank_levels(each)]
     is_first = np.array([count > 1 and k % count == 0 for k in range(len(flat))])
@@ -100,11 +103,16 @@ def make_hypotheses(
 
 def keyframe_masks(candidates: MaskCandidates) -> NDArray[np.bool_]:
     """Cut (K, h, w) masks on the keyframe's grid from the logits."""
+    return np.asarray(_cut_to_grid(candidates) > 0)
+
+
+def _cut_to_grid(candidates: MaskCandidates) -> Floats:
+    """Cut the (K, h, w) logits of the keyframe's grid."""
     width, height = candidates.letterbox.content_size
     step = candidates.logits.shape[-1] / candidates.letterbox.side
     rows, columns = max(1, round(height * step)), max(1, round(width * step))
     every = math.ceil(math.sqrt(rows * columns / MAX_GRID_PIXELS))
-    return np.asarray(candidates.logits[:, :rows:every, :columns:every] > 0)
+    return candidates.logits[:, :rows:every, :columns:every]
 
 
 def rank_levels(masks: NDArray[np.bool_]) -> tuple[int | None, ...]:

@@ -36,7 +36,8 @@ class GazeMaskDecoder:
         self._judged: PromptResult | None = None
         self._prior: Belief | None = None  # with which `_judged` was judged
         self._belief: Belief | None = None
-        self._moved: list[Floats] = []
+        self._moved: list[Floats] = []  # motion before the keyframe of `_judged`
+        self._since: Floats | None = None  # from it back to the keyframe of `_prior`
         self._level_key: tuple[object, ...] | None = None  # what `_level_index` was found for
         self._level_index: int | None = None
 
@@ -85,16 +86,25 @@ class GazeMaskDecoder:
         """Renew the belief about the last result, now that its voters are known."""
         answer = self._prompter.answer
         if answer is not None and self._judged is not None and answer.candidates is self._judged.candidates:
-            self._judge(answer, None, 0.0)
+            self._update_belief(answer)
 
-    def _measure_motion(self, index: int, interval_ns: float) -> list[Floats]:
-        """Measure the motion before a keyframe over each time of the settings, as far as it is known."""
-        if not interval_ns or not self._settings.fate:
-            return []
-        counts = [max(1, round(seconds * 1e9 / interval_ns)) for seconds in self._settings.fate_s]
-        earlier = [self._motion.index_before(index, count) for count in counts]
-        found = [self._motion.displacement_between(index, each) for each in earlier if each is not None]
-        return [each for each in found if each is not None]
+    def _update_belief(self, answer: PromptResult) -> Belief:
+        hypotheses = make_hypotheses(
+            answer.all_candidates, answer.keyframe_px, self._settings.gaze_radii * answer.radius_px, self._moved
+        )
+        self._judged = answer
+        self._belief = update_belief(answer.keyframe, hypotheses, self._settings, self._prior, self._since)
+        return self._belief
+
+    def _measure_motion(self, index: int, interval_ns: float) -> None:
+        """Measure the motion before a keyframe, over each time of the settings and since the prior's keyframe."""
+        times_s = self._settings.fate_s if interval_ns and self._settings.fate else ()
+        counts = [max(1, round(seconds * 1e9 / interval_ns)) for seconds in times_s]
+        earlier = [each for count in counts if (each := self._motion.index_before(index, count)) is not None]
+        prior = [] if self._prior is None else [self._prior.keyframe.index]
+        found = self._motion.trace_back(index, [*earlier, *prior])
+        self._moved = [each for each in found[: len(earlier)] if each is not None]
+        self._since = found[-1] if prior else None
 
     def _find_level(self, answer: PromptResult, level: int, core: Mask | None) -> int | None:
         """Find the candidate of a level; None without one.
@@ -120,25 +130,17 @@ class GazeMaskDecoder:
 
     def follow(self, belief: Belief) -> None:
         """Follow a hypothesis that the user chose, from the next frame on."""
-        if self._belief is not None and self._belief.keyframe_index == belief.keyframe_index:
+        if self._belief is not None and self._belief.keyframe is belief.keyframe:
             self._belief = self._prior = belief
+            self._since = self._motion.trace_back(belief.keyframe.index, [belief.keyframe.index])[0]
 
     def _judge(self, answer: PromptResult, prior: Belief | None, interval_ns: float) -> Belief:
-        """Compute the belief about a result, once, and again when its voters are known."""
-        if answer is self._judged and self._belief is not None:
+        """Compute the belief about a result, or return the one computed already."""
+        if self._belief is not None and self._judged is not None and self._judged.candidates is answer.candidates:
             return self._belief
-        if self._judged is None or self._judged.candidates is not answer.candidates:
-            self._prior = prior
-            self._moved = self._measure_motion(answer.keyframe.index, interval_ns)
-        index = answer.keyframe.index
-        hypotheses = make_hypotheses(
-            answer.all_candidates, answer.keyframe_px, self._settings.gaze_radii * answer.radius_px,
-            self._moved,
-        )  # fmt: skip
-        since = None if self._prior is None else self._motion.displacement_between(index, self._prior.keyframe_index)
-        self._judged = answer
-        self._belief = update_belief(index, hypotheses, self._settings, self._prior, since)
-        return self._belief
+        self._prior = prior
+        self._measure_motion(answer.keyframe.index, interval_ns)
+        return self._update_belief(answer)
 
     def redecode(self, shown: TrackedMask | None, keyframe: Keyframe | None) -> TrackedMask | None:
         """Decode a held mask on a newer keyframe, see `redecode_held_mask`; None when there is nothing newer."""

@@ -31,7 +31,7 @@ class PrompterSettings:
     keyframe_gaze_s: the median of the samples within this window round a keyframe's time is the gaze in it; a frame's
         exposure and interval are about as long.
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
-    voters: number of points on the circle of the error radius that are prompted too; 0 for none. A batch holds 4.
+    voters: number of points on the circle of the error radius that are prompted too, one at a time; 0 for none.
     least_box_confidence: a box of at least this confidence is prompted beside the point, if there is one.
     """
 
@@ -84,7 +84,7 @@ class PromptResult:
 
     onset_ns: of the fixation; unused for a mask's prompt.
     sample, keyframe_px: the gaze sample, and the prompt point in the keyframe, px.
-    voters: points round the prompt with their own candidates; None before they were decoded.
+    voters: points round the prompt with their own candidates, as far as they were decoded.
     decode_ns: begin and end, host.
     has_box: whether the prompt has a box, beyond which no candidate reaches.
     boxed: candidates of the point with a box beside it; None without a box.
@@ -97,7 +97,7 @@ class PromptResult:
     radius_px: float
     candidates: MaskCandidates
     decode_ns: tuple[int, int]
-    voters: tuple[PointCandidates, ...] | None = None
+    voters: tuple[PointCandidates, ...] = ()
     has_box: bool = False
     boxed: MaskCandidates | None = None
 
@@ -105,7 +105,7 @@ class PromptResult:
     def all_candidates(self) -> list[PointCandidates]:
         """The candidates of the prompt, with and without its box, and of its voters."""
         own = [self.candidates] if self.boxed is None else [self.candidates, self.boxed]
-        return [*((self.keyframe_px, candidates) for candidates in own), *(self.voters or ())]
+        return [*((self.keyframe_px, candidates) for candidates in own), *self.voters]
 
     def area(self, index: int) -> int:
         """Count the logits inside one of the candidates."""
@@ -205,17 +205,22 @@ class MaskPrompter:
         self._mask_answer = None
 
     def vote(self) -> bool:
-        """Decode the points round the last result, once, in some 25 ms; False when there was nothing to do."""
+        """Decode the next point round the last result, in some 8 ms; False when there was nothing to do."""
         answer, count = self._answer, self._settings.voters
-        if answer is None or answer.voters is not None or count == 0:
+        if answer is None or len(answer.voters) >= count:
             return False
-        angles = 0.3 + np.arange(count) * (2 * np.pi / count)  # not along the picture's axes, as edges often are
-        ring = answer.keyframe_px + answer.radius_px * np.stack([np.cos(angles), np.sin(angles)], 1)
-        clipped = np.clip(ring, 0, np.array(answer.keyframe.size) - 1.0)
-        points = [(float(x), float(y)) for x, y in clipped]
-        found = self._decoder.decode(answer.keyframe.embedding, [Prompt.click(*point) for point in points])
-        self._answer = replace(answer, voters=tuple(zip(points, found, strict=True)))
+        angle = 0.3 + len(answer.voters) * (2 * math.pi / count)  # not along the picture's axes, as edges often are
+        x, y = answer.keyframe_px
+        ring = x + answer.radius_px * math.cos(angle), y + answer.radius_px * math.sin(angle)
+        width, height = answer.keyframe.size
+        point = min(max(ring[0], 0.0), width - 1.0), min(max(ring[1], 0.0), height - 1.0)
+        self._answer = replace(answer, voters=(*answer.voters, (point, self.decode_aside(answer, point))))
         return True
+
+    @property
+    def has_voted(self) -> bool:
+        """Whether all points round the last result were decoded."""
+        return self._answer is not None and len(self._answer.voters) == self._settings.voters
 
     def _decode(self, keyframe: Keyframe, *prompts: Prompt) -> tuple[tuple[MaskCandidates, ...], tuple[int, int]]:
         begin_ns = self._clock_ns()

@@ -9,10 +9,11 @@ from realtime.tracking.dwell.observation import DwellInput
 from realtime.tracking.dwell.state_machine import DwellStateMachine
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.mask_refinement import MaskRefiner
+from realtime.tracking.mask_selection import discount
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.settings import TrackerSettings
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
-from realtime.types import Frame, MaskResult
+from realtime.types import Frame, MaskAlternative, MaskResult
 
 
 class ShownMask:
@@ -73,15 +74,19 @@ class ShownMask:
             # A mask is no better than the motion that brought it here.
             chain = self._motion.chain(shown.provenance.keyframe.index)
             mask = self._refiner.refine(shown, frame)
-            confidence = shown.provenance.confidence * (chain.trust_in(shown.mask) if chain is not None else 0.0)
+            trust = chain.trust_in(shown.mask) if chain is not None else 0.0
+            confidence = discount(shown.provenance.confidence, trust)
             result = shown.provenance.to_result(
                 frame, decision.object, decision.state, mask, confidence, self._clock_ns()
             )
-            if chain is None or not self._settings.choice.alternatives:
-                return result
-            return replace(result, alternatives=shown.alternatives(chain, self._settings.choice.alternatives))
+            return replace(result, alternatives=self._find_alternatives(shown))
         if self.provenance is None:
             self.provenance = decoded.provenance if decoded is not None else None
         if self.provenance is None:
             return None
         return self.provenance.to_result(frame, decision.object, "lost", None, 0.0, self._clock_ns())
+
+    def _find_alternatives(self, shown: TrackedMask) -> tuple[MaskAlternative, ...]:
+        count = self._settings.choice.alternatives
+        chain = self._motion.chain(shown.belief.keyframe.index) if count and shown.belief is not None else None
+        return () if chain is None else shown.alternatives(chain, count)

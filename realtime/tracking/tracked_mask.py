@@ -69,7 +69,7 @@ class TrackedMask:
     """A mask on the working grid of the newest frame, as logits, with its provenance.
 
     prompt_result, index: the decode that it is a candidate of, and which.
-    belief: what may be meant on its keyframe; None for a mask that the user holds.
+    belief: what may be meant; of a mask that the user holds, as it was before. None where that is not known.
     """
 
     logits: Floats
@@ -84,8 +84,8 @@ class TrackedMask:
         return np.asarray(self.logits > 0)
 
     def alternatives(self, chain: FlowChain, count: int) -> tuple[MaskAlternative, ...]:
-        """List up to `count` other masks that may be meant; `chain` goes from the newest frame to the keyframe."""
-        if self.belief is None or not count:
+        """List up to `count` other masks that may be meant; `chain` goes from the newest frame to the belief's."""
+        if self.belief is None:
             return ()
         hypotheses = self.belief.hypotheses[: count + 1]
         logits = np.concatenate([each.candidates.logits[each.index : each.index + 1] for each in hypotheses])

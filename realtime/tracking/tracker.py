@@ -131,10 +131,11 @@ class Tracker:
             self._prompter.decode_gaze(estimate, keyframe, chain)
 
     def refine(self) -> bool:
-        """Prompt points round the last decode, for the frames to come, when there is time; False without need."""
+        """Prompt one point round the last decode, for the frames to come, when there is time; False without need."""
         if self._overrides.is_held or not self._prompter.vote():
             return False
-        self._decoder.judge_again()
+        if self._prompter.has_voted:
+            self._decoder.judge_again()
         return True
 
     # -- user commands ------------------------------------------------------------------------------------------------
@@ -169,7 +170,10 @@ class Tracker:
             raise CommandRejected("there is no other mask that may be meant")
         belief = shown.belief.choose(found)
         chosen = belief.hypotheses[0]
-        answer = replace(shown.prompt_result, candidates=chosen.candidates, keyframe_px=chosen.point_px)
+        answer = replace(
+            shown.prompt_result, keyframe=belief.keyframe, candidates=chosen.candidates, keyframe_px=chosen.point_px,
+            has_box=False,
+        )  # fmt: skip
         self._decoder.follow(belief)
         self._shown.fixed_level = None
         self._shown.dwell.set_level(None)

@@ -122,7 +122,7 @@ def redecode_held_mask(
         shown.provenance, keyframe=keyframe, point_px=point_px, score=score, confidence=score * overlap,
         decode_ns=answer.decode_ns,
     )  # fmt: skip
-    return TrackedMask(logits[index], decode, answer, index)
+    return TrackedMask(logits[index], decode, answer, index, shown.belief)
 
 
 def find_most_similar(masks: NDArray[np.bool_], shown: Mask) -> tuple[int, float]:

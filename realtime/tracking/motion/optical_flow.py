@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -192,16 +193,26 @@ class FlowHistory:
         older, newest = self._ring[then], self._ring[chain.now]
         return FramePair(then, chain.now, (older.lab, newest.lab), (older.grey, newest.grey), chain.displacement)
 
-    def displacement_between(self, newer: int, older: int) -> Floats | None:
-        """Compose the (h, w, 2) displacement from one frame to an older one; None outside the ring or across a cut."""
-        if newer not in self._ring or older not in self._ring or older > newer:
-            return None
-        displacement = np.zeros_like(self._ring[newer].flow)
-        for number, step in enumerate([s for i, s in self._ring.items() if older < i <= newer]):
-            if step.trust < self._settings.cut_trust:
-                return None
-            displacement = step.flow if number == 0 else self._compose(step.flow, displacement)
-        return displacement
+    def trace_back(self, newer: int, olders: Sequence[int]) -> list[Floats | None]:
+        """Compose the displacement from one frame to each of some older ones, on every other working pixel.
+
+        (h / 2, w / 2, 2) in pixels of that grid; None outside the ring or across a cut.
+        """
+        found: dict[int, Floats] = {}
+        if newer in self._ring:
+            displacement = np.zeros_like(self._ring[newer].flow[::2, ::2])
+            found[newer] = displacement
+            at = pixel_grid(displacement.shape)
+            steps = [step for index, step in self._ring.items() if min(olders, default=newer) < index <= newer]
+            indices = [index for index in self._ring if index < newer]
+            for step, older in zip(reversed(steps), reversed(indices), strict=False):
+                if step.trust < self._settings.cut_trust:
+                    break
+                # From the newer frame on, so that every older one is a stop on the way.
+                flow = np.ascontiguousarray(step.flow[::2, ::2]) / 2
+                displacement = displacement + sample_bilinear(flow, at + displacement)
+                found[older] = displacement
+        return [found.get(older) for older in olders]
 
     def index_before(self, newer: int, frames: int) -> int | None:
         """Find the index of the frame so many frames before another; None when the ring does not reach it."""

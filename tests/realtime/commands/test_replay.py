@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from realtime.commands.main import main
 from realtime.commands.replay import read_recorded_config
 from realtime.comms.envelope import unpack
 from realtime.config.schema import RunConfig, load_config
-from realtime.errors import RecordingError
+from realtime.errors import RecordingError, WireError
 from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.format import pack_tracker_call, read_tracker_call
@@ -43,7 +44,8 @@ def live(clip, tmp_path_factory):
     device = SimulatedTracker(clip[0], clip[1], port=0, blink_every_s=0)
     device.start()
     config = load_config(None, {
-        "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "record": {"file": str(path)},
+        "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"},
+        "tracker": {"choice": {"alternatives": 2}}, "record": {"file": str(path)},
         "publish": {"endpoint": "tcp://127.0.0.1:0", "stream": "a test"}, "requests": "tcp://127.0.0.1:0",
     })  # fmt: skip
     stop, view = threading.Event(), Counting()
@@ -53,6 +55,8 @@ def live(clip, tmp_path_factory):
         eventually(lambda: view.masks() > 15, "masks")
         with Requester(view.answers(), timeout_s=60) as robot:  # others take part in what is shown
             robot.everything(points_per_side=6)
+            with suppress(WireError):  # without an alternative it is refused, and recorded all the same
+                robot.step_alternative()
             robot.hold()
             eventually(lambda: view.masks() > 30, "masks")
             robot.release()
@@ -129,7 +133,7 @@ def test_a_recording_holds_the_whole_run(live):
         assert numbers == list(range(len(numbers)))
     assert all(frame.exact for frame in live.read_frames())
     commands = [command.verb for turn in tracker_calls(live) for command in turn.commands]
-    assert commands == ["know", "hold", "hold"]
+    assert commands == ["know", "next", "hold", "hold"]
     assert "held" in {mask.state for mask in masks_of(live)}
     frames = {frame.key for frame in live.read_frames()}
     assert {turn.frame for turn in tracker_calls(live) if turn.frame} <= frames

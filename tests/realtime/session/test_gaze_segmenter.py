@@ -95,6 +95,10 @@ def test_a_user_holds_clears_and_steps(segmenter):
     assert segmenter.step(scene.picture(31), 31 / FPS, (10.0, 230.0)).state == "lost"
     with pytest.raises(InputError, match="-1"):
         segmenter.step_level(2)
+    with pytest.raises(InputError, match="-1"):
+        segmenter.step_alternative(0)
+    with pytest.raises(CommandRejected, match="nothing is on show"):
+        segmenter.step_alternative(1)
 
 
 def test_clear_before_the_first_frame_changes_nothing(segmenter):

@@ -7,21 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines import MaskCandidates
+from engines import Embedding, MaskCandidates
 from realtime.tracking.hypotheses import make_hypotheses
-from realtime.tracking.mask_selection import Belief, SelectionSettings, calibrate, update_belief
+from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.mask_selection import Belief, SelectionSettings, calibrate, discount, update_belief
 from tests.realtime.tracking.test_hypotheses import FLOOD, FOUR, GAZE, GROUP, OBJECT, PART, candidates
 
+KEYFRAME = Keyframe(1, 0.0, 0, 0, (640, 360), Embedding("none", FOUR.letterbox, ()), 0, 0)
 STILL = np.zeros((72, 128, 2), np.float32)
 BESIDE = (slice(100, 140), slice(200, 240))
 
 
 def believe(
     *found: MaskCandidates, prior: Belief | None = None, displacement: np.ndarray | None = STILL,
-    settings: SelectionSettings | None = None, keyframe: int = 1,
+    settings: SelectionSettings | None = None,
 ) -> Belief:  # fmt: skip
     hypotheses = make_hypotheses([(GAZE, each) for each in found], GAZE, 20)
-    return update_belief(keyframe, hypotheses, settings or SelectionSettings(), prior, displacement)
+    return update_belief(KEYFRAME, hypotheses, settings or SelectionSettings(), prior, displacement)
 
 
 def shown(belief: Belief) -> int:
@@ -48,7 +50,7 @@ def test_the_best_hypothesis(found: list[MaskCandidates], best: tuple[slice, sli
 
 @pytest.mark.parametrize("remembered", [PART, OBJECT, GROUP])
 def test_the_mask_of_the_earlier_keyframe_is_preferred(remembered: tuple[slice, slice]) -> None:
-    alone = believe(candidates([0.9], remembered), keyframe=0)
+    alone = believe(candidates([0.9], remembered))
     assert shown(believe(FOUR, prior=alone, settings=SelectionSettings(agreement=3))) == area_of(remembered)
 
 
@@ -101,6 +103,14 @@ def test_confidence_rises_with_evidence_and_is_a_share(evidence: list[float]) ->
     found = [calibrate(value) for value in sorted(evidence)]
     assert found == sorted(found)
     assert all(0 <= value <= 1 for value in found)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_motion_without_trust_lowers_confidence(confidence: float, trust: float) -> None:
+    assert 0 <= discount(confidence, trust) <= confidence + 1e-9
+    assert discount(confidence, 1.0) == pytest.approx(confidence)
+    assert discount(confidence, 0.0) == 0
+    assert discount(confidence, trust) <= discount(confidence, min(1.0, trust + 0.1)) + 1e-9
 
 
 def test_a_doubtful_mask_has_less_confidence() -> None:

@@ -218,10 +218,11 @@ def test_a_vote_lowers_the_confidence_at_an_edge():
     newest = []
     for at in ((x, y), (x + 36, y)):  # the disc's radius is 40 px
         for step in zip(voted.play(30, gaze_at=at), alone.play(30, gaze_at=at), strict=True):
-            voted.tracker.refine()
+            while voted.tracker.refine():
+                pass
             both = [track.result for _, track in step]
         newest.append(both)
-        np.testing.assert_array_equal(both[0].mask, both[1].mask)
+        assert scene.iou(both[0].mask, both[1].mask) > 0.95
     (sure, _), (doubtful, unvoted) = newest
     assert sure.confidence > 0.7
     assert doubtful.confidence < unvoted.confidence < 0.5 * sure.confidence
@@ -252,8 +253,9 @@ def test_an_early_keyframe_is_decoded_before_the_next_frame():
     message = world.run(1)
     assert len(prompt_counts) == before + 1
     assert message.keyframe.index == keyframe.index
-    world.tracker.refine()
-    assert prompt_counts[before:] == [1, 4]
+    while world.tracker.refine():
+        pass
+    assert prompt_counts[before:] == [1, 1, 1, 1, 1]
 
 
 # -- previews: masks without a keyframe --------------------------------------------------------------------------------

@@ -233,11 +233,21 @@ def test_without_an_object_there_is_no_alternative():
     world = World(age=2, speed=0.0)
     with pytest.raises(CommandRejected, match="nothing is on show"):
         world.tracker.step_alternative(1)
+
+
+def test_alternatives_are_for_a_held_object_too():
+    """As a mouse holds it that presses the button."""
+    world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
     world.tracker.hold(True)
-    world.run(4)
-    with pytest.raises(CommandRejected, match="no other mask"):
-        world.tracker.step_alternative(1)
+    held = world.run(6, gaze_at=AWAY)
+    world.tracker.step_alternative(1)
+    others = masked(world.play(6, gaze_at=AWAY))
+    assert {m.state for m in others} == {"held"}
+    assert {m.object for m in others} == {held.object}
+    areas = [area(m) for m in others]
+    assert abs(areas[0] / area(held) - 1) > 0.25
+    assert max(areas) < 1.1 * min(areas)
 
 
 def test_after_clear_a_new_fixation_is_needed():

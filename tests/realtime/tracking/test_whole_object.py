@@ -118,7 +118,8 @@ def test_a_long_fixation_does_not_take_in_the_neighbour(is_neighbour: bool) -> N
         ]
         keyframe = None if before is None or index % 4 else Keyframe.from_frame(before, embedding, 1, now_ns)
         result, before = tracker.step(frame, samples, keyframe).result, frame
-        tracker.refine()
+        while tracker.refine():
+            pass
         if result is not None and result.mask is not None:
             areas.append(int(result.mask.sum()))
     box, both = draw(LEFT).sum(), draw(LEFT, RIGHT).sum()

@@ -102,6 +102,38 @@ def test_part_whole_hold_and_clear_change_the_mask(user):
     tab.wait_for("document.querySelector('[data-verb=hold]').ariaPressed === 'false'")
 
 
+def test_the_next_and_previous_alternative_change_the_mask(user):
+    tab = user.tab
+    tab.wait_for("['next', 'previous'].every((verb) => gazecast.state.hello.verbs.includes(verb))")
+    tab.press_key("a")
+    tab.wait_for("document.getElementById('notice').textContent.startsWith('No object is shown')")
+    user.point_at_object()
+    first = user.wait_for_state("locked")
+    whole = scene.truth(0).sum()
+
+    def drawn():
+        now = read_page(tab, scene.SIZE)
+        return 0.0 if now is None else now.drawn.sum() / whole
+
+    def wait_until_drawn(area, what):
+        eventually(lambda: drawn() == pytest.approx(area, rel=0.15), what)
+
+    eventually(lambda: drawn() > 0.05, "a drawn mask")
+    free = drawn()
+    tab.press_key("a")
+    eventually(lambda: (now := drawn()) > 0.05 and abs(now / free - 1) > 0.25, "another mask")
+    other = drawn()
+    user.play_for(1.0)
+    wait_until_drawn(other, "the other mask, over keyframes")
+    tab.press_key("b")
+    wait_until_drawn(free, "the first mask again")
+    tab.press_key("h")
+    assert user.wait_for_state("held") == first
+    tab.click("[data-verb=next]")  # the mouse has left the picture, and the eyes with it
+    wait_until_drawn(other, "the other mask again")
+    assert tab.evaluate(f"{TARGET}.object") == first
+
+
 def test_a_hold_without_an_object_is_released(user):
     user.tab.press_key("h")
     user.tab.wait_for("gazecast.state.toggles.hold")

@@ -101,6 +101,28 @@ def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
     np.testing.assert_allclose(late.to_then(INNER), INNER + shift(36, -16), atol=1.0)
 
 
+def test_motion_is_traced_back_from_any_frame_of_the_ring() -> None:
+    motion = motion_of(view(0), view(8, 4), view(16, 8), view(24, 12), view(40, 12))
+    near, far, itself = (np.asarray(found) for found in motion.trace_back(3, [2, 0, 3]))
+    scale = near.shape[1] / WIDTH
+    inner = np.s_[20:-20, 20:-20]
+    np.testing.assert_allclose(near[inner].mean((0, 1)) / scale, shift(8, 4), atol=0.5)
+    np.testing.assert_allclose(far[inner].mean((0, 1)) / scale, shift(24, 12), atol=0.5)
+    assert not itself.any()
+    assert motion.trace_back(3, []) == []
+    assert motion.trace_back(3, [-7])[0] is None
+    assert motion.trace_back(9, [2])[0] is None
+    assert [motion.index_before(3, frames) for frames in (1, 3, 4)] == [2, 0, None]
+    assert motion.index_before(9, 1) is None
+
+
+def test_motion_is_not_traced_across_a_cut() -> None:
+    motion = motion_of(view(0), view(0, wide=OTHER), view(4, wide=OTHER))
+    found = motion.trace_back(2, [1, 0])
+    assert found[0] is not None
+    assert found[1] is None
+
+
 def small(mask: np.ndarray, chain: FlowChain) -> np.ndarray:
     h, w = chain.displacement.shape[:2]
     return cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) - 0.5
