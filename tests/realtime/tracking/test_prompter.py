@@ -51,7 +51,7 @@ def test_a_box_is_prompted_beside_the_point_and_its_candidates_are_hypotheses_to
     assert np.array_equal(prompts[1].box_px, [20, 80, 100, 160])
     assert np.array_equal(prompts[0].points_px, prompts[1].points_px)
     assert [candidates for _, candidates in result.all_candidates] == [result.candidates, result.boxed]
-    assert prompter.vote()
+    assert [prompter.vote() for _ in range(5)] == [True] * 4 + [False]
     assert prompter.answer.boxed is result.boxed
     assert len(prompter.answer.all_candidates) == 6
 
