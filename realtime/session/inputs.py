@@ -62,10 +62,11 @@ def open_frames(spec: str) -> FrameSource:
     raise SourceError(f"{spec!r} is no source of frames; expected one of {FRAME_SPECS}")
 
 
-def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
+def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: float = 0.0) -> GazeSource:
     """Open the source of gaze named by `spec`; raises `SourceError`.
 
-    frames: a trace or a recording plays on their clock.
+    trace:FILE[?unit=norm&time=ms&start=SECONDS] - a table of gaze; the options say what it does not.
+    frames: a trace or a recording plays on their clock. min_confidence: a trace below it everywhere is refused.
     """
     name = parse_source(spec)
     kind, rest, spec = name.kind, name.rest, name.shown
@@ -74,14 +75,25 @@ def open_gaze(spec: str, frames: FrameSource | None = None) -> GazeSource:
 
         return PupilGaze(*_parse_host_and_port(name))
     if kind == "trace" and rest:
-        from realtime.sources.gaze_csv import TraceGaze
+        from realtime.sources.gaze_csv import ClipFacts, TraceGaze, TraceOptions
+        from realtime.sources.gaze_layouts import TIME_UNITS_S
         from realtime.sources.video_file import VideoFrames
 
         if not isinstance(frames, VideoFrames):
             raise SourceError(
                 f"{spec} runs on a clip's clock and needs frames from file:PATH; for live frames, use pupil://"
             )
-        return TraceGaze(_parse_path(spec, rest), frames.clock)
+        path, options = _split_path(spec, rest, "unit", "time", "start")
+        for option, allowed in (("unit", ("px", "norm")), ("time", tuple(TIME_UNITS_S))):
+            if (text := options.get(option)) not in (None, *allowed):
+                raise SourceError(f"{spec!r}: {option} is {text!r}; expected {', '.join(allowed)}")
+        start_s = _parse_number(spec, "start", options["start"], -1e12, 1e12) if "start" in options else None
+        return TraceGaze(
+            _parse_path(spec, path),
+            frames.clock,
+            ClipFacts(frames.size, frames.duration_s, min_confidence),
+            TraceOptions(options.get("time"), options.get("unit"), start_s),
+        )
     if kind == "recording":
         from realtime.recording.playback import RecordedFrames, RecordedGaze
 

@@ -58,7 +58,8 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     if screen is not None:
         stack.callback(screen.close)
     frames = open_frames(config.source)
-    gaze: GazeSource = mouse or open_gaze(_choose_gaze(config), frames)
+    min_confidence = config.tracker.gaze.min_confidence
+    gaze: GazeSource = mouse or open_gaze(_choose_gaze(config), frames, min_confidence=min_confidence)
     page = _open_page(config, frames, gaze)
     if page is not None:
         stack.callback(page.close)

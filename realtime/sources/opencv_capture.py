@@ -36,7 +36,7 @@ class VideoFile:
         self._pictures: list[Path] | None = None
         if path.is_dir():
             self._pictures = list_pictures(path)
-            self.fps = FOLDER_FPS if fps is None else fps
+            self.fps, count = FOLDER_FPS if fps is None else fps, len(self._pictures)
             if not self._pictures:
                 raise SourceError(f"{path} holds no pictures; expected files that end in {', '.join(PICTURES)}")
         elif not path.exists():
@@ -49,9 +49,11 @@ class VideoFile:
                     "If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
                 )
             self.fps = float(capture.get(cv2.CAP_PROP_FPS)) or FOLDER_FPS
+            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             capture.release()
         if not _FPS_RANGE[0] <= self.fps <= _FPS_RANGE[1]:
             raise SourceError(f"{path}: {self.fps:g} frames per second; expected {_FPS_RANGE[0]} to {_FPS_RANGE[1]:g}")
+        self.duration_s = count / self.fps if count > 0 else None
         first = next(self.frames(), None)
         if first is None:
             raise SourceError(f"{path} has no picture that can be decoded; is it complete?")

@@ -9,6 +9,9 @@ from realtime.sources.base import ThreadedSource
 from realtime.sources.video_file import PlaybackClock
 from realtime.types import GazeSample, OnEvent, OnGaze
 
+_LONG_NS = 1_000_000_000
+"""A longer time without gaze is shown in the state."""
+
 
 class SyncedGaze(ThreadedSource):
     """A base of `GazeSource`s on the clock of a clip or recording; start it before the frames.
@@ -46,6 +49,8 @@ class SyncedGaze(ThreadedSource):
             if due_ns is None:
                 self._stop.wait(0.01)  # the clip has not started, or will end or start again
             elif due_ns > now_ns():
+                if due_ns - now_ns() > _LONG_NS:
+                    self._monitor.set_state("waiting", f"the next gaze is at {due_s:.1f} s of the clip")
                 self._stop.wait(min(0.05, (due_ns - now_ns()) / 1e9))  # the clip may be delayed meanwhile
             else:
                 self._publish(due_ns)
