@@ -29,7 +29,7 @@ HEADER = "timestamp,x,y,confidence"
 TABLES = "a table of Pupil Player, Pupil Cloud, Tobii Pro Lab or Gazepoint"
 WORLD_TIMES = "world_timestamps.csv"
 """In exports of Pupil Player and Pupil Cloud: the time of each frame, the first being the clip's start."""
-MAX_NORM = 2.0
+MAX_NORM = 1.5
 """Gaze in pixels that never leaves this corner is in fractions of the picture."""
 SLOW_S = 0.9
 """No eye tracker has a longer period; such times are in another unit."""
@@ -106,7 +106,7 @@ def check_trace(path: Path, points: list[TracePoint], clip: ClipFacts, *, is_nor
     seen = [point for point in points if point.confidence > 0]
     if not is_norm and min(clip.size) > 8 * MAX_NORM and seen:
         most = max(max(abs(point.x), abs(point.y)) for point in seen)
-        if most <= MAX_NORM:
+        if most <= MAX_NORM and any(point.x % 1 or point.y % 1 for point in seen):
             raise SourceError(
                 f"{path} seems to be in fractions of the picture: x and y are {most:.3g} at most, the pictures have "
                 f"{clip.size[0]} x {clip.size[1]} px; add ?unit=norm for fractions from the top left, or multiply"

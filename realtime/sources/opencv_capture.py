@@ -23,6 +23,8 @@ from realtime.errors import SourceError
 cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_SILENT)
 
 FOLDER_FPS = 24.0
+ADVICE = "; expected MP4, MKV, WebM or AVI. If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+_DEPTH_ADVICE = " of depth; expected FFV1 gray16le in MKV, mm"
 _FPS_RANGE = (0.1, 1000.0)
 
 
@@ -43,11 +45,6 @@ class VideoFile:
             raise SourceError(f"there is no {path}; give a video file or a folder of pictures")
         else:
             capture = _open_video(path)
-            if not capture.isOpened():
-                raise SourceError(
-                    f"{path} cannot be opened as a video; expected MP4, MKV, WebM or AVI. "
-                    "If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
-                )
             self.fps = float(capture.get(cv2.CAP_PROP_FPS)) or FOLDER_FPS
             count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             capture.release()
@@ -80,18 +77,20 @@ class VideoFile:
                 yield number / self.fps, image
 
 
-def _open_video(path: Path, *options: int) -> cv2.VideoCapture:
-    """Open a video file; raises `SourceError` for one that was cut off, or has a name that no reader opens."""
+def _open_video(path: Path, *options: int, advice: str = ADVICE) -> cv2.VideoCapture:
+    """Open a video file; raises `SourceError` with the reason, and `advice` where none is known."""
     try:
         capture = cv2.VideoCapture(name_for_video(path), cv2.CAP_FFMPEG, options)
     except PictureError as error:
         raise SourceError(str(error)) from None
-    if not capture.isOpened() and _is_cut_mp4(path):
+    if capture.isOpened():
+        return capture
+    if path.is_file() and _is_cut_mp4(path):
         raise SourceError(
             f"{path} is incomplete: it ends before its index (moov), so that no player can read it; copy it again, or "
             "repair it with what recorded it"
         )
-    return capture
+    raise SourceError(f"{path} cannot be opened as a video{advice}")
 
 
 def _is_cut_mp4(path: Path) -> bool:
@@ -131,12 +130,12 @@ def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
     Raises `SourceError` for a video that cannot be opened or has another format.
     """
     at_s = None
-    for at_s, image in _read_timed(_open_video(path, cv2.CAP_PROP_CONVERT_RGB, 0)):
+    for at_s, image in _read_timed(_open_video(path, cv2.CAP_PROP_CONVERT_RGB, 0, advice=_DEPTH_ADVICE)):
         if image.dtype != np.uint16 or image.ndim != 2:
             raise SourceError(f"{path} has pictures of {image.dtype} {image.shape}; depth is one channel of 16 bits")
         yield at_s, image
     if at_s is None:
-        raise SourceError(f"{path} cannot be opened as a video of depth; expected FFV1 gray16le in MKV, mm")
+        raise SourceError(f"{path} cannot be opened as a video{_DEPTH_ADVICE}")
 
 
 class VideoCapture:
