@@ -42,15 +42,31 @@ class MaskCarrier:
         """Forget everything, as after a change of source."""
         self._tracks.clear()
 
-    def carry(self, mask: TrackedMask) -> TrackedMask:
-        """Replace the log-odds of a mask, warped to the newest frame by a chain, by those carried step by step."""
+    def carry(self, shown: TrackedMask | None, decoded: TrackedMask | None) -> tuple[TrackedMask | None, ...]:
+        """Replace the log-odds of the shown and the decoded mask, warped by a chain, by those carried step by step.
+
+        While a decoded mask begins, which costs as much, the shown one stays as it was warped.
+        """
         now = self._motion.now
         if now is None:
-            return mask
+            return shown, decoded
         if now != self._now:
             self._tracks = [track for track in self._tracks if track.used == self._now]
             self._now = now
-        track = next((track for track in self._tracks if track.is_of(mask)), None)
+        begins = decoded is not None and self._find(decoded) is None
+        decoded = self._carry(decoded, now) if decoded is not None else None
+        track = self._find(shown) if shown is not None else None
+        if track is not None and begins and track.carried.index != now:
+            track.used = now
+        elif shown is not None:
+            shown = self._carry(shown, now)
+        return shown, decoded
+
+    def _find(self, mask: TrackedMask) -> _Track | None:
+        return next((track for track in self._tracks if track.is_of(mask)), None)
+
+    def _carry(self, mask: TrackedMask, now: int) -> TrackedMask:
+        track = self._find(mask)
         if track is None:
             track = _Track(mask, self._begin(mask, now), now)
             self._tracks.append(track)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Floats, Image, Mask
-from realtime.tracking.motion.layered_motion import fit_colours
+from realtime.tracking.motion.layered_motion import fit_colours, has_collapsed
 from realtime.tracking.running_mean import running_mean
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import Frame
@@ -77,7 +77,10 @@ def sharpen_edges(
         doubt = np.clip(1 - 2 * _resample(similarity, out.shape, rows, columns, size), 0, 1)
         doubt = np.asarray(cv2.blur(doubt, (5, 5)), np.float32)
     odds = _log_odds(small, inside, doubt, age, use)
-    out[rows, columns] = _filter_guided(odds, small, image[rows, columns]) > 0
+    sharp = _filter_guided(odds, small, image[rows, columns]) > 0
+    if has_collapsed(inside, cv2.resize(sharp.astype(np.uint8), size) > 0):
+        sharp = cv2.resize(inside.astype(np.float32), sharp.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    out[rows, columns] = sharp
     return out
 
 

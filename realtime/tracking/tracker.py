@@ -96,7 +96,7 @@ class Tracker:
             decoded = self._decoder.redecode(warped, self._keyframe)
         else:
             decoded = self._decode(frame, estimate, warped)
-        decoded = self._carrier.carry(decoded) if decoded is not None else None
+        warped, decoded = self._carrier.carry(warped, decoded)
         result = self._shown.update(
             self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
@@ -248,9 +248,7 @@ class Tracker:
             return None
         warped = self._shown.mask.warp(since)
         chain = self._motion.chain(chosen[0].keyframe.index) if chosen is not None else None
-        return self._carrier.carry(
-            warped if chosen is None or chain is None else warped.with_candidate(*chosen, chain, belief)
-        )
+        return warped if chosen is None or chain is None else warped.with_candidate(*chosen, chain, belief)
 
     # -- 2. gaze, 3. and 4. decoding ----------------------------------------------------------------------------------
 

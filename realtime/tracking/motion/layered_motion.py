@@ -30,6 +30,8 @@ PAD = 32
 """Pixels round the mask that take part: a colour window and the widest band."""
 EVIDENCE_AREA = 6000
 """Most pixels on which motion and colours are compared: half the resolution, or less of a large object."""
+SMALL_AREA = 150
+"""Pixels of a mask that is hardly wider than the band along its edge."""
 EDGE_FLOW = 3.0
 """Pixels on either side of an edge whose flow may be of either layer."""
 Region = tuple[slice, slice]
@@ -103,7 +105,7 @@ def carry_odds(carried: CarriedOdds, pair: FramePair, settings: LayerSettings | 
     if region is None:
         return replace(carried, index=pair.now, odds=out, velocity=velocity)
     grid = pixel_grid(odds.shape)[region]
-    step = _LayeredStep(pair, region, use)
+    step = _LayeredStep(pair, region, use, carried.reference)
     step.separate_layers(
         sample_bilinear(odds, grid + pair.flow[region]),
         sample_bilinear(odds, grid + np.asarray(velocity * frames, np.float32)),
@@ -112,7 +114,8 @@ def carry_odds(carried: CarriedOdds, pair: FramePair, settings: LayerSettings | 
     to_reference[:, 2] += carried.to_reference[:, 2]
     moved = sample_bilinear(odds, grid + step.object_flow)
     if (moved > 0).any():
-        out[region] = step.align_edge(moved, carried.reference, to_reference)
+        aligned = step.align_edge(moved, to_reference)
+        out[region] = moved if has_collapsed(moved > 0, aligned > 0) else aligned
     velocity = np.asarray(step.object_mean / frames, np.float32)
     return CarriedOdds(pair.now, out, carried.reference, to_reference, velocity)
 
@@ -126,6 +129,11 @@ def find_region(mask: NDArray[np.bool_], shift: Floats | None = None) -> Region 
     rows = slice(max(0, y + dy - PAD), min(mask.shape[0], y + dy + h + PAD))
     columns = slice(max(0, x + dx - PAD), min(mask.shape[1], x + dx + w + PAD))
     return (rows, columns) if rows.stop > rows.start and columns.stop > columns.start else None
+
+
+def has_collapsed(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> bool:
+    """Return whether aligning the edge of a mask took more than half of it, which a small mask's whole width is."""
+    return bool(2 * np.count_nonzero(after) < np.count_nonzero(before) <= SMALL_AREA)
 
 
 def signed_depth(inside: NDArray[np.bool_]) -> Floats:
@@ -142,8 +150,8 @@ class _LayeredStep:
     map of newer positions to older ones that fits it best.
     """
 
-    def __init__(self, pair: FramePair, region: Region, use: LayerSettings) -> None:
-        self._use, self._pair, self._region = use, pair, region
+    def __init__(self, pair: FramePair, region: Region, use: LayerSettings, reference: ReferenceMask) -> None:
+        self._use, self._pair, self._region, self._reference = use, pair, region, reference
         self._size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
         scale = min(0.5, (EVIDENCE_AREA / (self._size[0] * self._size[1])) ** 0.5)
         self._scale, self._half = scale, tuple(max(4, round(side * scale)) for side in self._size)
@@ -172,18 +180,18 @@ class _LayeredStep:
         some = np.s_[::2, ::2]  # enough for six numbers
         self.affine = fit_affine(self._at[some], self._flow[some], inside[some])
 
-    def align_edge(self, moved: Floats, reference: ReferenceMask, to_reference: Floats) -> Floats:
+    def align_edge(self, moved: Floats, to_reference: Floats) -> Floats:
         """Classify the pixels near the edge of log-odds on the region's grid; returns log-odds."""
         use = self._use
         depth = signed_depth(moved > 0)
         width = use.band * (1 + use.doubt * self._grow(self._doubt))
         sure = np.clip(depth / width, -1, 1)
         evidence = self._compare_colours(self._shrink(sure)) + self._compare_motions()
-        evidence += use.remembered_colour * reference.compare_colours(self._lab)
+        evidence += use.remembered_colour * self._reference.compare_colours(self._lab)
         odds = self._grow(np.asarray(cv2.blur(evidence, (3, 3)), np.float32)) + use.prior * sure
         far = np.abs(depth) > width
         if use.remembered_shape:
-            shape = reference.warp(to_reference, self._region)
+            shape = self._reference.warp(to_reference, self._region)
             odds += use.remembered_shape * np.tanh(shape)
             far &= (shape <= 0) | (depth > 0)  # what was lost may return
         return np.asarray(np.where(far, np.sign(depth) * MAX_ODDS, np.clip(odds, -MAX_ODDS, MAX_ODDS)), np.float32)

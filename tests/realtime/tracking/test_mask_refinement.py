@@ -49,6 +49,15 @@ def test_a_mask_of_a_smaller_grid_comes_out_at_full_size() -> None:
     assert iou(sharpen_edges(small, IMAGE, age=3), OBJECT) > 0.975
 
 
+@pytest.mark.parametrize("radius", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("contrast", [True, False])
+def test_a_small_mask_survives(radius: int, contrast: bool) -> None:
+    small = disc(420, 240, radius)
+    image = scene(small if contrast else np.zeros_like(small))
+    working = cv2.resize(small.astype(np.float32), (360, 202), interpolation=cv2.INTER_AREA) > 0.4
+    assert iou(sharpen_edges(working, image, age=1), small) > 0.5
+
+
 def test_without_contrast_the_mask_stays() -> None:
     flat = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     assert iou(sharpen_edges(OBJECT, flat, age=3), OBJECT) > 0.97
