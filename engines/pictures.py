@@ -105,8 +105,15 @@ def _decode_padded(data: bytes, padding: bytes, flags: int) -> NDArray[Any] | No
     return cv2.imdecode(np.frombuffer(data + padding + _END, np.uint8), flags)
 
 
+def add_jpeg_end(data: bytes) -> bytes:
+    """Return a JPEG with its end marker, which some cameras leave out."""
+    return data if _has_end(data) else data + _END
+
+
 def _has_end(data: bytes) -> bool:
     """Find the end marker of the picture itself, behind its scans (ITU-T T.81, annex B)."""
+    if data.endswith(_END):
+        return True
     at, scans = 2, 0
     while at + 2 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

@@ -48,8 +48,8 @@ def _explain_silence(kind: str, source: SourceStatus, age_ns: int | None) -> str
         return ""
     if source.state == "ended":
         return f"{kind}: ended"
-    if age_ns is not None and age_ns < SILENT_NS:
-        return ""
+    if age_ns is not None and age_ns < SILENT_NS:  # a source that works may have something to say, too
+        return f"{kind}: {source.reason}" if source.state == "running" and source.reason else ""
     since = "none yet" if age_ns is None else f"none for {age_ns / 1e9:.0f} s"
     cause = source.reason or ("" if source.state == "running" else source.state)
     return f"{kind}: {since}" + (f" ({cause})" if cause else "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from engines.pictures import decode_jpeg
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.sources.base import SourceMonitor, ThreadedFrames
@@ -72,7 +73,7 @@ class BrowserFrames(ThreadedFrames, FrameSource):
             if size is None or not 0 < size[0] * size[1] <= MAX_PIXELS:
                 self._monitor.count_dropped("no jpeg" if size is None else "size")
                 continue
-            image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            image = decode_jpeg(frame.jpeg, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
             if image is None or image.shape[:2] != (size[1], size[0]):
                 self._monitor.count_dropped("undecodable")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engines.pictures import add_jpeg_end
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.infra.clock import now_ns
 from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
@@ -48,7 +49,7 @@ class PupilFrames(PupilSource):
             try:
                 header = read_frame_header(waiting)
             except MalformedMessage as error:
-                self._monitor.count_dropped(str(error))
+                self._count_malformed(error)
             else:
                 gap = header.index - self._index - 1
                 self._monitor.count_dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _MAX_GAP else 0)
@@ -61,7 +62,7 @@ class PupilFrames(PupilSource):
         header, raw, received_ns = newest
         image = read_pixels(header, raw)
         captured_ns = self._accept(header.timestamp, received_ns)
-        jpeg = raw if header.format == "jpeg" else None
+        jpeg = add_jpeg_end(raw) if header.format == "jpeg" else None
         self._on_frame(Frame(image, header.index, header.timestamp, captured_ns, received_ns, jpeg))
 
 

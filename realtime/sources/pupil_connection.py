@@ -28,6 +28,13 @@ SILENCE_NS = 1_500_000_000
 """A device that answers is `waiting` after this time without a usable message."""
 REQUEST_FRAMES_AFTER_NS = 2_000_000_000
 INITIAL_PROBES = 5
+REQUESTED_FORMATS = ("jpeg", "bgr", "gray")
+"""Not every camera has each; the next one is asked for while nothing comes that can be used."""
+FROZEN_NS = 300_000_000
+"""A time that stays the same for longer, while messages come, stands still; both eyes may share one."""
+MAX_AGE_NS = 10_000_000_000
+"""Messages that are older by the device's own clock have times of another one."""
+_USED = "the times of their arrival are used"
 MAX_LAG_CHANGE_NS = 200_000_000
 """A larger change of a message's arrival minus its timestamp means that the device's clock may have been set."""
 
@@ -45,6 +52,9 @@ class PupilSource(ThreadedSource):
         self._good_ns = self._requested_frames_ns = 0  # last usable message, last request for frames
         self._connected_ns: int | None = None
         self._lag_ns: int | None = None
+        self._flaw = ""  # of the last message that could not be used
+        self._requests = 0
+        self._timestamp, self._timestamp_ns = math.nan, 0  # the newest, and when it was new
         self._clock_doubt_ns = self._probed_ns = 0
         self._probes = 0
         self._wake = threading.Event()
@@ -74,7 +84,12 @@ class PupilSource(ThreadedSource):
         That is the receive time before the first probe, and while the device's clock may have been set.
         """
         self._good_ns = received_ns
-        self._monitor.set_state("running")
+        self._flaw, self._requests = "", 0
+        if timestamp != self._timestamp:
+            self._timestamp, self._timestamp_ns = timestamp, received_ns
+        if received_ns - self._timestamp_ns > FROZEN_NS:
+            self._monitor.set_state("running", f"the times of {self._topic!r} stand still at {timestamp:g} s; {_USED}")
+            return received_ns
         lag_ns = received_ns - round(timestamp * 1e9)
         if self._lag_ns is not None and abs(lag_ns - self._lag_ns) > MAX_LAG_CHANGE_NS:
             self._clock_doubt_ns = received_ns
@@ -82,7 +97,15 @@ class PupilSource(ThreadedSource):
         self._lag_ns = lag_ns
         mapped_ns = self._clock.host_ns(timestamp)
         if mapped_ns is None or self._clock_doubt_ns >= self._probed_ns:
+            self._monitor.set_state("running")
             return received_ns
+        if received_ns - mapped_ns > MAX_AGE_NS:
+            late_s = (received_ns - mapped_ns) / 1e9
+            self._monitor.set_state(
+                "running", f"the times of {self._topic!r} are {late_s:.0f} s behind the device's clock; {_USED}"
+            )
+            return received_ns
+        self._monitor.set_state("running")
         return min(mapped_ns, received_ns)
 
     def _poll_remote(self) -> None:
@@ -123,12 +146,27 @@ class PupilSource(ThreadedSource):
             self._connected_ns = now
         silent_ns = now - max(self._good_ns, self._connected_ns)
         if silent_ns > SILENCE_NS:
-            self._monitor.set_state("waiting", f"{self._address} answers, but sends no usable {self._topic!r} messages")
+            self._monitor.set_state("waiting", self._describe_silence())
         unrequested_ns = now - max(self._good_ns, self._connected_ns, self._requested_frames_ns)
         if self._topic.startswith("frame.") and unrequested_ns > REQUEST_FRAMES_AFTER_NS:
             self._requested_frames_ns = now
+            formats = REQUESTED_FORMATS if self._topic == "frame.world" else REQUESTED_FORMATS[:1]
+            chosen = formats[self._requests % len(formats)]
+            self._requests += 1
             subject = "frame_publishing.set_format"
-            remote.send_message(f"notify.{subject}", msgpack.packb({"subject": subject, "format": "jpeg"}))
+            remote.send_message(f"notify.{subject}", msgpack.packb({"subject": subject, "format": chosen}))
+
+    def _describe_silence(self) -> str:
+        """Explain why a device that answers gives nothing: the last flaw, and what was asked for."""
+        text = f"{self._address} answers, but sends no usable {self._topic!r} messages"
+        if self._flaw:
+            text += f": {self._flaw}"
+        if self._topic == "frame.world" and self._requests > 1:
+            text += (
+                f"; {', '.join(REQUESTED_FORMATS)} are asked for in turn, or choose one in the plugin Frame Publisher "
+                "of Pupil Capture"
+            )
+        return text
 
     def _probe(self, remote: RequestSocket) -> None:
         sent_ns = now_ns()
@@ -168,4 +206,8 @@ class PupilSource(ThreadedSource):
                 try:
                     self._process(feed, parts)
                 except MalformedMessage as error:
-                    self._monitor.count_dropped(str(error))
+                    self._count_malformed(error)
+
+    def _count_malformed(self, error: MalformedMessage) -> None:
+        self._monitor.count_dropped(str(error))
+        self._flaw = error.detail

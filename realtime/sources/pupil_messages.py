@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Image
+from engines.pictures import decode_jpeg
 from realtime.comms.envelope import unpack_msgpack
 from realtime.errors import WireError
 from realtime.validation import read_value
@@ -33,15 +34,25 @@ MAX_NORM = 1e4
 """Gaze outside the picture is fine; a number beyond this is invalid and would overflow in pixels."""
 
 
+FRAME_FORMATS = ("jpeg", "bgr", "gray", "yuv")
+
+
 class MalformedMessage(Exception):
-    """A message that cannot be used; the argument is the reason that it is counted under."""
+    """A message that cannot be used; the argument is the reason that it is counted under.
+
+    detail: the reason with the values that came, for one sentence; a peer could invent any number of these.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail or reason
 
 
 class _WrongType(MalformedMessage):
     """A field of a wrong type. Which one is not counted: a peer could invent any number of reasons."""
 
     def __init__(self, explanation: str) -> None:
-        super().__init__("wrong type")
+        super().__init__("wrong type", explanation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class PupilGazeDatum:
     timestamp: float
 
 
-def read_frame_header(parts: Sequence[bytes], formats: Collection[str] = ("jpeg", "bgr", "gray")) -> FrameHeader:
+def read_frame_header(parts: Sequence[bytes], formats: Collection[str] = FRAME_FORMATS) -> FrameHeader:
     """Read and check the header of a `frame.world` message or of another kind of frame."""
     if len(parts) < 3:
         raise MalformedMessage("truncated")
@@ -83,24 +94,48 @@ def read_frame_header(parts: Sequence[bytes], formats: Collection[str] = ("jpeg"
         raise MalformedMessage("out of range")
     _check_time(head.timestamp)
     if head.format not in formats:
-        raise MalformedMessage("format")
+        raise MalformedMessage("format", f"format is {head.format!r:.40}, expected {', '.join(formats)}")
     return head
 
 
 def read_pixels(head: FrameHeader, raw: bytes) -> Image:
     """Decode a frame of the header's size to (H, W, 3) BGR; grey becomes three equal channels."""
     if head.format == "jpeg":
-        if read_jpeg_size(raw) != (head.width, head.height):
-            raise MalformedMessage("size")
-        image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        size = read_jpeg_size(raw)
+        if size != (head.width, head.height):
+            found = "no JPEG" if size is None else f"{size[0]} x {size[1]}"
+            raise MalformedMessage("size", f"a JPEG is {found}, its header says {head.width} x {head.height}")
+        image = decode_jpeg(raw, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None or image.shape != (head.height, head.width, 3):
-            raise MalformedMessage("undecodable")
+            raise MalformedMessage("undecodable", "a JPEG is damaged, or was cut off")
         return np.asarray(image, np.uint8)
+    if head.format == "yuv":
+        return _decode_yuv(head, raw)
     channels = 3 if head.format == "bgr" else 1
     if len(raw) != head.width * head.height * channels:
-        raise MalformedMessage("size")
+        raise _wrong_length(head, raw)
     pixels = np.frombuffer(raw, np.uint8).reshape(head.height, head.width, channels)
     return np.repeat(pixels, 3, axis=2) if channels == 1 else pixels.copy()
+
+
+def _decode_yuv(head: FrameHeader, raw: bytes) -> Image:
+    """Decode planes of Y, U and V as Pupil Capture sends them: a JPEG's, so full range, at 4:2:0, 4:2:2 or 4:4:4."""
+    wide, high = head.width, head.height
+    for columns, rows in ((2, 2), (2, 1), (1, 1)):
+        width, height = -(-wide // columns), -(-high // rows)
+        if len(raw) == wide * high + 2 * width * height:
+            break
+    else:
+        raise _wrong_length(head, raw)
+    planes = np.frombuffer(raw, np.uint8)
+    luma = planes[: wide * high].reshape(high, wide)
+    blue, red = planes[wide * high :].reshape(2, height, width).repeat(rows, axis=1).repeat(columns, axis=2)
+    ycrcb = np.stack([luma, red[:high, :wide], blue[:high, :wide]], axis=2)
+    return np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR), np.uint8)
+
+
+def _wrong_length(head: FrameHeader, raw: bytes) -> MalformedMessage:
+    return MalformedMessage("size", f"{len(raw)} bytes are no {head.format} of {head.width} x {head.height}")
 
 
 def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
@@ -134,7 +169,7 @@ def read_gaze(parts: Sequence[bytes]) -> PupilGazeDatum:
 
 
 def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Read (width, height) from a complete JPEG's frame header; None if it is no JPEG or cut off (ITU-T T.81)."""
+    """Read (width, height) from a JPEG's frame header; None where there is none (ITU-T T.81)."""
     if not data.startswith(b"\xff\xd8"):
         return None
     at = 2
@@ -144,7 +179,7 @@ def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
             at += 1
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
-            return (width, height) if data.rfind(b"\xff\xd9", at) > 0 else None
+            return width, height
         else:
             at += 2 + length
     return None

@@ -54,7 +54,7 @@ def test_a_frame_is_decoded_and_keeps_its_index_and_times(frames):
     [
         (b"", "no jpeg"),
         (b"\x89PNG not a jpeg", "no jpeg"),
-        (jpeg()[:-2], "no jpeg"),  # cut off
+        (jpeg()[:-40], "undecodable"),  # cut off
         (jpeg().replace(b"\x00\x30\x00\x40", b"\xff\xff\xff\xff", 1), "size"),  # its header has 65535 x 65535
     ],
 )

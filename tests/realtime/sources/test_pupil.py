@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.pupil import PupilServer
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.simulation.device import SimulatedTracker
+from realtime.sources import pupil_connection
 from realtime.sources.pupil import PupilFrames, PupilGaze
 from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.clips import make_folder, number_in, picture
@@ -33,6 +35,7 @@ class Device:
         self.server = PupilServer(HOST, port)
         self.port = self.server.port
         self.asked: list[str] = []
+        self.formats: list[str] = []
         self.answers: dict[str, str] = {}
         self.epoch_s = 1000.0
         self._stop = threading.Event()
@@ -49,6 +52,8 @@ class Device:
     def _reply(self, parts: list[bytes]) -> str:
         request = parts[0].decode()
         self.asked.append(request)
+        if request.startswith("notify."):
+            self.formats.append(msgpack.unpackb(parts[1]).get("format", ""))
         fixed = {"SUB_PORT": str(self.server.publish_port), "t": repr(self.clock_s())}
         return self.answers.get(request, fixed.get(request, "Unknown command."))
 
@@ -262,6 +267,52 @@ def test_state_names_the_missing_part(eyes: Callable[[int], Eyes], answers: dict
         gazer = eyes(opened.port)
         eventually(lambda: reason in gazer.source.status().reason)
         assert gazer.source.status().state == ("connecting" if answers else "waiting")
+
+
+def test_a_device_without_jpeg_is_asked_for_other_formats(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pupil_connection, "REQUEST_FRAMES_AFTER_NS", 100_000_000)
+    with device() as opened:
+        source, got = frames(opened.port)
+        eventually(lambda: opened.formats[:4] == ["jpeg", "bgr", "gray", "jpeg"])
+        eventually(lambda: "asked for in turn, or choose one in the plugin Frame Publisher" in source.status().reason)
+        eventually(lambda: opened.server.send(frame(bytes(64 * 48 * 3), format="bgr")) is None and len(got) > 0)
+        eventually(lambda: source.status().state == "running")
+
+
+def test_a_format_that_cannot_be_used_is_named(frames: Callable[..., tuple[PupilFrames, list[Frame]]]) -> None:
+    with device() as opened:
+        source, _ = frames(opened.port)
+        eventually(
+            lambda: (
+                opened.server.send(frame(format="h264")) is None
+                and "sends no usable 'frame.world' messages: format is 'h264', expected jpeg" in source.status().reason
+            )
+        )
+
+
+@pytest.mark.parametrize("behind_s", [0.0, 5000.0])
+def test_times_that_stand_still_or_are_of_another_clock_are_reported_and_not_used(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]], behind_s: float
+) -> None:
+    with device() as opened:
+        source, got = frames(opened.port)
+        frozen_s = opened.clock_s()
+        index = itertools.count()
+
+        def sent() -> bool:
+            timestamp = opened.clock_s() - behind_s if behind_s else frozen_s
+            opened.server.send(frame(timestamp=timestamp, index=next(index)))
+            threading.Event().wait(0.01)
+            return "the times of their arrival are used" in source.status().reason
+
+        eventually(sent)
+        reason = "s behind the device's clock" if behind_s else "stand still at"
+        assert (source.status().state, reason in source.status().reason) == ("running", True)
+        before = len(got)
+        eventually(lambda: sent() and len(got) > before)
+        assert got[-1].captured_ns == got[-1].received_ns
 
 
 @pytest.mark.parametrize("answer", ["soon", "nan", "1e999", "1e300", "", "9" * 5000])

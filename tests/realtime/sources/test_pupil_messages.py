@@ -27,6 +27,7 @@ from tests.realtime.sources.clips import picture
 GAZE = {"topic": "gaze.2d.01.", "norm_pos": [0.25, 0.75], "confidence": 0.9, "timestamp": 12.5, "base_data": []}
 HEAD = {"topic": "frame.world", "width": 64, "height": 48, "index": 7, "timestamp": -3.5, "format": "jpeg"}
 JPEG = cv2.imencode(".jpg", picture(5))[1].tobytes()
+NOISE = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8))[1].tobytes()
 
 
 def gaze(**changes: Any) -> list[bytes]:
@@ -121,10 +122,11 @@ BAD_FRAMES = [
     (frame(timestamp=math.nan), "not finite"),
     (frame(timestamp="now"), "wrong type"),
     (frame(format=None), "wrong type"),
-    (frame(format="yuv"), "format"),
+    (frame(format="h264"), "format"),
+    (frame(bytes(64 * 48), format="yuv"), "size"),
     (frame(b""), "size"),
     (frame(b"no picture at all"), "size"),
-    (frame(JPEG[: len(JPEG) // 2]), "size"),
+    (frame(NOISE[: len(NOISE) // 2]), "undecodable"),
     (frame(width=65), "size"),
     (frame(bytes(64 * 48 * 3 - 1), format="bgr"), "size"),
     (frame(bytes(64 * 48 * 3), format="gray"), "size"),
@@ -151,6 +153,28 @@ def test_jpeg_with_broken_tables_is_undecodable() -> None:
     broken = JPEG[: at + 4] + b"\xff" * 64 + JPEG[at + 68 :]
     with pytest.raises(MalformedMessage, match="undecodable"):
         read_pixels(read_frame_header(frame()), broken)
+
+
+def test_a_jpeg_without_its_end_is_decoded() -> None:
+    """As some UVC cameras send them."""
+    whole = read_pixels(read_frame_header(frame()), NOISE)
+    assert np.array_equal(read_pixels(read_frame_header(frame()), NOISE[:-2]), whole)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(2, 2), (2, 1), (1, 1)])
+def test_yuv_is_decoded_at_any_subsampling(columns: int, rows: int) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24], image[24:] = (30, 60, 220), (200, 40, 10)
+    luma, red, blue = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb))
+    raw = b"".join(plane.tobytes() for plane in (luma, blue[::rows, ::columns], red[::rows, ::columns]))
+    found = read_pixels(read_frame_header(frame(format="yuv")), raw)
+    assert np.abs(found.astype(int) - image).max() <= 3
+
+
+def test_an_unknown_format_is_named() -> None:
+    with pytest.raises(MalformedMessage) as raised:
+        read_frame_header(frame(format="h264"))
+    assert raised.value.detail == "format is 'h264', expected jpeg, bgr, gray, yuv"
 
 
 @pytest.mark.parametrize("padding", [b"", bytes(37)])
