@@ -1,9 +1,13 @@
-"""Stores engine files with JSON notes that identify them exactly; mismatched files are refused."""
+"""Stores engine files with JSON notes that identify them exactly.
+
+Mismatched files are refused; damaged ones count as missing and are built anew, with a warning.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +22,7 @@ Key = Mapping[str, str]
 """The inputs and the target of an engine file; the same key means the same file."""
 
 
+_log = logging.getLogger(__name__)
 SUFFIXES = (".onnx", ".xml", ".npz", ".plan")
 REBUILD = "run `gazecast engine build --force` with the --engine, --precision and --frame that you use"
 
@@ -100,20 +105,25 @@ def read_note(path: Path) -> EngineNote:
 
 
 def find_cached(file: Path, key: Key, *, rebuild: str = REBUILD) -> EngineNote | None:
-    """Return the note of an intact file built for `key`; None where there is no finished file.
+    """Return the note of an intact file built for `key`; None where there is no finished file, or a damaged one.
 
     rebuild: the remedy in the error message for an unusable file.
-    Raises `ModelError` for a damaged file, or one whose note has other inputs or another target.
+    Raises `ModelError` for a file whose note has other inputs or another target.
     """
     if not file.is_file() or not note_path(file).is_file():
         return None
-    note = read_note(note_path(file))
+    try:
+        note = read_note(note_path(file))
+    except ModelError:
+        _log.warning("the note of %s is damaged; it is built anew", file)
+        return None
     differing = sorted(field for field in {*note.key, *key} if note.key.get(field) != key.get(field))
     if differing:
         pairs = ", ".join(f"{field} {note.key.get(field)!r} instead of {key.get(field)!r}" for field in differing)
         raise ModelError(f"{file} was made for {pairs}; {rebuild}")
     if not _is_complete(file, note):
-        raise ModelError(f"{file} is damaged: it is not the file that its note describes; {rebuild}")
+        _log.warning("%s is damaged: it is not the file that its note describes; it is built anew", file)
+        return None
     with suppress(OSError):  # a read-only cache
         os.utime(note_path(file))  # when it was last used
     return note

@@ -82,15 +82,18 @@ class CloudError(CalibrationError):
         self.valid_share = valid_share
 
 
-def convert_to_metres(image: NDArray[np.generic]) -> Depth:
-    """Convert an (H, W) depth image, uint16 mm (65535 is none) or float m, to float32 m, 0 for none."""
+MILLIMETRE_M = 0.001
+
+
+def convert_to_metres(image: NDArray[np.generic], scale_m: float = MILLIMETRE_M) -> Depth:
+    """Convert (H, W) depth, uint16 steps of `scale_m` (65535 is none) or float m, to float32 m, 0 for none."""
     if image.ndim != 2 or image.dtype not in (np.uint16, np.float32, np.float64):
         raise CalibrationError(
-            f"a depth image must be (H, W) of 16-bit millimetres (16UC1) or float metres (32FC1), got {image.shape} of "
+            f"a depth image must be (H, W) of 16-bit steps (16UC1) or float metres (32FC1), got {image.shape} of "
             f"{image.dtype}"
         )
     if image.dtype == np.uint16:
-        return np.asarray(np.where(image != 65535, image, 0).astype(np.float32) / np.float32(1000))
+        return np.asarray(np.where(image != 65535, image, 0).astype(np.float32) / np.float32(1 / scale_m))
     depth = image.astype(np.float32)
     return np.asarray(np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0)))
 

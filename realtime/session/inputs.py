@@ -107,11 +107,12 @@ def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: f
     raise SourceError(f"{spec!r} is no source of gaze; expected one of {GAZE_SPECS}")
 
 
-def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
+def open_depth(spec: str, frames: FrameSource, frames_spec: str, *, scale_m: float = 0.001) -> DepthSource:
     """Open the source of depth named by `spec`, for the `frames` of `frames_spec`; raises `SourceError`.
 
     pupil: - topic `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another device.
-    file:PATH[?fps=24] - a folder of 16-bit PNGs (mm) or float TIFFs (m), or a 16-bit video, beside frames from file:.
+    file:PATH[?fps=24] - a folder of 16-bit PNGs or float TIFFs (m), or a 16-bit video, beside frames from file:.
+    scale_m: metres of one step of 16 bits.
     """
     name, frames_name = parse_source(spec), parse_source(frames_spec)
     kind, rest, spec = name.kind, name.rest, name.shown
@@ -125,13 +126,13 @@ def open_depth(spec: str, frames: FrameSource, frames_spec: str) -> DepthSource:
             )
         host, port = _parse_host_and_port(frames_name if own else name)
         same = own or (same_kind and _parse_host_and_port(frames_name) == (host, port))
-        return PupilDepth(host, port, same_clock=same)
+        return PupilDepth(host, port, same_clock=same, scale_m=scale_m)
     if kind == "file" and rest:
-        return _open_depth_file(spec, rest, frames)
+        return _open_depth_file(spec, rest, frames, scale_m)
     raise SourceError(f"{spec!r} is no source of depth; expected one of {DEPTH_SPECS}")
 
 
-def _open_depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
+def _open_depth_file(spec: str, rest: str, frames: FrameSource, scale_m: float) -> DepthSource:
     from realtime.sources.depth_file import FileDepth, VideoDepth
     from realtime.sources.video_file import VideoFrames
 
@@ -140,7 +141,9 @@ def _open_depth_file(spec: str, rest: str, frames: FrameSource) -> DepthSource:
         raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
     fps = _parse_fps(spec, options) or frames.fps
     file = _parse_path(spec, path)
-    return VideoDepth(file, frames.clock) if file.is_file() else FileDepth(file, frames.clock, fps)
+    if file.is_file():
+        return VideoDepth(file, frames.clock, scale_m)
+    return FileDepth(file, frames.clock, fps, scale_m)
 
 
 def _parse_host_and_port(name: SourceName) -> tuple[str, int]:

@@ -94,7 +94,9 @@ def _open_objects(
     """Start the observer that publishes `object3d`, where the configuration has a depth source and a camera."""
     wants_depth = config.depth.source and config.objects.camera is not None
     objects = open_object3d(
-        open_depth(config.depth.source, inputs.frames, config.source) if wants_depth else None,
+        open_depth(config.depth.source, inputs.frames, config.source, scale_m=config.depth.scale_m)
+        if wants_depth
+        else None,
         config.depth, config.objects, outputs.publisher,
         every_frame=inputs.is_faster_than_real_time, refuse=outputs.calibration_check.reject,
     )  # fmt: skip

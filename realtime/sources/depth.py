@@ -1,6 +1,7 @@
 """Provides the depth images of frames, matched by time, and keeps those of live sources.
 
-Files and messages may have uint16 millimetres or float32 metres (ROS's 16UC1 and 32FC1, REP 118).
+Files and messages may have uint16 millimetres or float32 metres (ROS's 16UC1 and 32FC1, REP 118); some programs and
+cameras write other steps than millimetres.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.objects.cloud import Depth, convert_to_metres
+from calibration.objects.cloud import MILLIMETRE_M, Depth, convert_to_metres
 from realtime.infra.clock import now_ns
 from realtime.types import Frame, SourceStatus
 
@@ -98,7 +99,10 @@ class LiveDepth:
         return (depth.captured_ns - frame.captured_ns) / 1e9
 
 
-def clean_depth(image: NDArray[np.generic]) -> Depth:
-    """Convert to float32 m, with 0 beyond `MAX_DEPTH_M`; raises `CalibrationError` for other kinds of images."""
-    depth = convert_to_metres(image)
+def clean_depth(image: NDArray[np.generic], scale_m: float = MILLIMETRE_M) -> Depth:
+    """Convert 16-bit steps of `scale_m`, or float m, to float32 m, with 0 beyond `MAX_DEPTH_M`.
+
+    Raises `CalibrationError` for other kinds of images.
+    """
+    depth = convert_to_metres(image, scale_m)
     return np.asarray(np.where(depth <= MAX_DEPTH_M, depth, np.float32(0)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CalibrationError
-from calibration.objects.cloud import Depth
+from calibration.objects.cloud import MILLIMETRE_M, Depth
 from calibration.text import to_utf8
 from engines.pictures import PictureError, list_pictures, read_picture
 from realtime.errors import SourceError
@@ -31,8 +31,8 @@ _TIMES = "timestamps.csv"
 class _RecordedDepth:
     """A `DepthSource` that reads on request, on the clock of a clip, without a thread."""
 
-    def __init__(self, path: Path, clock: PlaybackClock) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, clock: PlaybackClock, scale_m: float) -> None:
+        self._path, self._clock, self._scale_m = path, clock, scale_m
         self._monitor = SourceMonitor("connecting", f"opening {path}")
 
     def start(self) -> None:
@@ -63,9 +63,9 @@ class FileDepth(_RecordedDepth):
     starts again.
     """
 
-    def __init__(self, path: Path, clock: PlaybackClock, fps: float) -> None:
-        """Raises `SourceError` unless there are images, with depth in the first."""
-        super().__init__(path, clock)
+    def __init__(self, path: Path, clock: PlaybackClock, fps: float, scale_m: float = MILLIMETRE_M) -> None:
+        """scale_m: of 16-bit images. Raises `SourceError` unless there are images, with depth in the first."""
+        super().__init__(path, clock, scale_m)
         if not path.is_dir():
             raise SourceError(f"there is no folder {path}; depth is a folder of 16-bit PNGs (mm) or float TIFFs (m)")
         files = list_pictures(path, (".png", ".tif", ".tiff"))
@@ -76,7 +76,7 @@ class FileDepth(_RecordedDepth):
         self._times = sorted(times)
         self._still = len(files) == 1
         self._last: tuple[Path, Depth] | None = None
-        self.size = _read_image(self._times[0][1]).shape[1::-1]
+        self.size = _read_image(self._times[0][1], scale_m).shape[1::-1]
 
     def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """Find as in `DepthSource`; never waits."""
@@ -90,7 +90,7 @@ class FileDepth(_RecordedDepth):
             return None
         if self._last is None or self._last[0] != path:
             try:
-                self._last = path, _read_image(path)
+                self._last = path, _read_image(path, self._scale_m)
             except SourceError:
                 self._monitor.count_dropped("unreadable")
                 return None
@@ -101,9 +101,9 @@ class FileDepth(_RecordedDepth):
 class VideoDepth(_RecordedDepth):
     """A `DepthSource` that reads a video with 16 bits per pixel, in millimetres, beside a clip."""
 
-    def __init__(self, path: Path, clock: PlaybackClock) -> None:
-        """Raises `SourceError` unless a first image can be read."""
-        super().__init__(path, clock)
+    def __init__(self, path: Path, clock: PlaybackClock, scale_m: float = MILLIMETRE_M) -> None:
+        """scale_m: metres of one step of 16 bits. Raises `SourceError` unless a first image can be read."""
+        super().__init__(path, clock, scale_m)
         self._frames, self._pass = depth_frames(path), 0
         first = next(self._frames)
         self.size = first[1].shape[1], first[1].shape[0]
@@ -130,7 +130,7 @@ class VideoDepth(_RecordedDepth):
             return None
         apart_s = at_s - clip_s
         captured_ns = frame.captured_ns + round(apart_s * 1e9)
-        return DepthFrame(clean_depth(image), frame.timestamp + apart_s, captured_ns, apart_s)
+        return DepthFrame(clean_depth(image, self._scale_m), frame.timestamp + apart_s, captured_ns, apart_s)
 
 
 def _compute_times(files: list[Path], fps: float) -> list[tuple[float, Path]]:
@@ -159,10 +159,10 @@ def _read_times(table: Path, files: list[Path]) -> list[tuple[float, Path]]:
     return found
 
 
-def _read_image(path: Path) -> Depth:
+def _read_image(path: Path, scale_m: float) -> Depth:
     """Read a depth image; raises `SourceError` for a file without one."""
     try:
-        return clean_depth(read_picture(path, cv2.IMREAD_UNCHANGED))
+        return clean_depth(read_picture(path, cv2.IMREAD_UNCHANGED), scale_m)
     except PictureError as error:
         raise SourceError(str(error)) from None
     except CalibrationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calibration.objects.cloud import MILLIMETRE_M
 from engines.pictures import add_jpeg_end
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.infra.clock import now_ns
@@ -92,8 +93,9 @@ class PupilGaze(PupilSource):
 class PupilDepth(PupilSource, LiveDepth):
     """A `DepthSource` that receives `frame.depth`, in format `depth16` (mm) or `depth32f` (m)."""
 
-    def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool) -> None:
-        """same_clock: the frames come from the same device, so that timestamps match them."""
+    def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool, scale_m: float = MILLIMETRE_M) -> None:
+        """same_clock: the frames come from the same device, so that timestamps match them. scale_m: of `depth16`."""
+        self._scale_m = scale_m
         PupilSource.__init__(self, host, port, "frame.depth", queue=8)
         LiveDepth.__init__(self, same_clock=same_clock)
 
@@ -110,5 +112,5 @@ class PupilDepth(PupilSource, LiveDepth):
         received_ns = now_ns()
         self._monitor.count_received()
         header = read_frame_header(parts, DEPTH_FORMATS)
-        depth = clean_depth(read_depth(header, parts[2]))
+        depth = clean_depth(read_depth(header, parts[2]), self._scale_m)
         self.put(DepthFrame(depth, header.timestamp, self._accept(header.timestamp, received_ns)))

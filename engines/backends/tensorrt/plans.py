@@ -44,7 +44,7 @@ class PlanStore:
     def plan(self, graph: AnyGraph, *, force: bool = False) -> Path:
         """Return the plan of a graph; `force` rebuilds it.
 
-        Raises `ModelError` for a damaged or mismatched plan, with the command that rebuilds it.
+        Raises `ModelError` for a mismatched plan, with the command that rebuilds it.
         """
         numbers = self.numbers(graph)
         command = self._command(graph)

@@ -98,6 +98,18 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
     assert number_of(source.find_nearest(at(0.6), 0.03, 0)) == 1
 
 
+@pytest.mark.parametrize(("steps", "scale_m"), [(1000, 0.001), (5000, 0.0002), (10_000, 0.0001)])
+def test_a_metre_is_a_metre_in_any_unit(tmp_path: Path, steps: int, scale_m: float) -> None:
+    """Millimetres, TUM RGB-D, and a RealSense D405."""
+    (tmp_path / "depth").mkdir()
+    cv2.imwrite(str(tmp_path / "depth" / "1.png"), np.full((48, 64), steps, np.uint16))
+    frames = open_frames(f"file:{make_folder(tmp_path / 'clip', 1)}")
+    source = open_depth(f"file:{tmp_path / 'depth'}", frames, "file:clip", scale_m=scale_m)
+    found = source.find_nearest(at(0.0), 0.03, 0)
+    assert found is not None
+    assert np.all(found.depth == 1.0)
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
