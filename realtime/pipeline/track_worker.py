@@ -9,8 +9,12 @@ from realtime.pipeline.encode_worker import EncodeWorker
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.pacing import IdleBudget
 from realtime.pipeline.tracker_log import LoggedTracker
+from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import TrackerOutput
 from realtime.types import Frame, GazeSample, MaskResult
+
+MAX_FRAMES_WAITED = 2
+"""Frames after which a keyframe that found no idle time is decoded before the next mask."""
 
 
 class TrackWorker:
@@ -19,7 +23,8 @@ class TrackWorker:
     def __init__(self, context: PipelineContext, encode_worker: EncodeWorker) -> None:
         self._context, self._encode_worker = context, encode_worker
         self._every_frame = context.options.every_frame
-        self._idle = IdleBudget()
+        self._refining, self._preparing = IdleBudget(), IdleBudget()
+        self._frames_waited = 0  # by a keyframe that is not decoded yet
         self.mask_count = 0
 
     def run(self, tracker: LoggedTracker) -> None:
@@ -37,8 +42,9 @@ class TrackWorker:
     def _track(self, tracker: LoggedTracker, frame: Frame) -> None:
         context = self._context
         begun_ns = now_ns()
-        self._idle.record_frame(frame.received_ns)
-        keyframe = self._encode_worker.encode_and_wait(frame) if self._every_frame else context.keyframes.get(0)
+        for budget in (self._refining, self._preparing):
+            budget.record_frame(frame.received_ns)
+        keyframe = self._encode_worker.encode_and_wait(frame) if self._every_frame else self._find_keyframe()
         commands = context.options.commands.drain()
         samples = context.gaze.drain()
         if any(_is_on_picture(sample, frame.size) for sample in samples):
@@ -56,6 +62,15 @@ class TrackWorker:
                 self._forward(command, result)
         context.metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
 
+    def _find_keyframe(self) -> Keyframe | None:
+        """Leave a new keyframe for idle time, for some frames: its decode would delay the mask of this one."""
+        keyframes = self._context.keyframes
+        if keyframes.has_value and self._frames_waited < MAX_FRAMES_WAITED:
+            self._frames_waited += 1
+            return None
+        self._frames_waited = 0
+        return keyframes.get(0)
+
     def _use_idle_time(self, tracker: LoggedTracker) -> None:
         """Between two frames, prompt a new keyframe and refine earlier prompts, where the time suffices."""
         frames, keyframes = self._context.frames, self._context.keyframes
@@ -63,12 +78,15 @@ class TrackWorker:
             while tracker.refine():
                 pass
             return
-        if not frames.has_value and (keyframe := keyframes.get(0)) is not None:
-            tracker.prepare(keyframe)
-        while not frames.has_value and self._encode_worker.can_vote and self._idle.has_time(begun_ns := now_ns()):
+        if not frames.has_value and keyframes.has_value and self._preparing.has_time(begun_ns := now_ns()):
+            self._frames_waited = 0
+            if (keyframe := keyframes.get(0)) is not None:
+                tracker.prepare(keyframe)
+                self._preparing.record_work(begun_ns, now_ns())
+        while not frames.has_value and self._encode_worker.can_vote and self._refining.has_time(begun_ns := now_ns()):
             if not tracker.refine():
                 return
-            self._idle.record_work(begun_ns, now_ns())
+            self._refining.record_work(begun_ns, now_ns())
 
     def _forward(self, command: UserCommand, result: FrameResult) -> None:
         self._context.notify(lambda observer: observer.on_command(command, result))

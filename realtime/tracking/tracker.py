@@ -118,17 +118,14 @@ class Tracker:
         )
 
     def prepare(self, keyframe: Keyframe) -> None:
-        """Accept a new keyframe between two frames and decode the current fixation on it before the next frame."""
+        """Accept a new keyframe between two frames, decode the current fixation on it, and bring the mask to now."""
         self._accept_keyframe(keyframe)
-        if self._keyframe is not keyframe or self._now_ns is None:
+        if self._keyframe is not keyframe or self._now_ns is None or self._frame is None:
             return
         if self._overrides.is_held:
             self._decoder.redecode(self._shown.mask, keyframe)
             return
-        estimate = self._estimate_gaze(self._now_ns)
-        chain = self._motion.chain(keyframe.index)
-        if estimate is not None and estimate.is_steady and chain is not None:
-            self._prompter.decode_gaze(estimate, keyframe, chain)
+        self._carrier.carry(None, self._decode(self._frame, self._estimate_gaze(self._now_ns), self._shown.mask))
 
     def refine(self) -> bool:
         """Prompt one point round the last decode, for the frames to come, when there is time; False without need."""

@@ -29,7 +29,7 @@ def make_flow_estimator() -> cv2.DISOpticalFlow:
 
 
 class MotionFusion:
-    """Fuses the chained flow with flow measured from it and from rest. One thread."""
+    """Fuses the chained flow with one that is measured anew between both frames. One thread."""
 
     def __init__(self) -> None:
         self._flow = make_flow_estimator()
@@ -42,8 +42,7 @@ class MotionFusion:
             return CarriedOdds(pair.now, out, reference, np.eye(2, 3, dtype=np.float32))
         grid, chained = grid[region], pair.flow[region]
         then, now = (np.ascontiguousarray(grey[region]) for grey in pair.greys)
-        starts = (chained.copy(), np.zeros_like(chained))
-        flows = [chained, *(np.asarray(self._flow.calc(now, then, start), np.float32) for start in starts)]
+        flows = [chained, np.asarray(self._flow.calc(now, then, np.zeros_like(chained)), np.float32)]
         size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
         half = (max(4, size[0] // 2), max(4, size[1] // 2))
         parts = [_shrink(grid + flow, half) for flow in flows]

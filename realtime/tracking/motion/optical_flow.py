@@ -67,6 +67,18 @@ class MotionSettings:
             raise ValueError(f"ring must be at least 2, got {self.ring}")
 
 
+def _shrink_image(image: Image, size: Sequence[int]) -> Image:
+    """Shrink a picture to (width, height): by averages of 2 x 2 pixels as often as possible, then bilinearly.
+
+    Averaging by area in one go takes eight times as long.
+    """
+    while min(image.shape[1] / size[0], image.shape[0] / size[1]) >= 2 and not (
+        image.shape[0] % 2 or image.shape[1] % 2
+    ):
+        image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def _histogram_distance(a: Grey, b: Grey) -> float:
     """Compute the Bhattacharyya distance of two pictures' grey histograms, 0..1."""
     histograms = [cv2.calcHist([v], [0], None, [32], [0, 256]) / v.size for v in (a, b)]
@@ -229,7 +241,7 @@ class FlowHistory:
         scale = min(1.0, (self._settings.side_px or USUAL_SIDE_PX) / max(frame.size))
         # DIS needs patches at two scales at least.
         size = tuple(max(32, round(v * scale)) for v in frame.size)
-        small = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        small = _shrink_image(frame.image, size)
         return (
             np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8),
             np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2LAB), np.uint8),
