@@ -28,7 +28,7 @@ WINDOWS = ((9, 1.0), (25, 1e-2), (49, 1e-4))
 """(side in half pixels, weight) of boxes: motion is that of the nearest pixels, or else of farther ones."""
 PAD = 32
 """Pixels round the mask that take part: a colour window and the widest band."""
-EVIDENCE_AREA = 6000
+EVIDENCE_AREA = 4500
 """Most pixels on which motion and colours are compared: half the resolution, or less of a large object."""
 SMALL_AREA = 150
 """Pixels of a mask that is hardly wider than the band along its edge."""
@@ -96,10 +96,7 @@ class CarriedOdds:
 def carry_odds(carried: CarriedOdds, pair: FramePair, settings: LayerSettings | None = None) -> CarriedOdds:
     """Carry a mask of `pair.then` to `pair.now` and align its edge; an empty mask stays empty."""
     use, odds, frames = settings or LayerSettings(), carried.odds, pair.now - pair.then
-    velocity = carried.velocity
-    if velocity is None:
-        inside = odds > 0
-        velocity = pair.flow[inside].mean(0) / frames if inside.any() else np.zeros(2, np.float32)
+    velocity = carried.velocity if carried.velocity is not None else _mean_flow(pair.flow, odds > 0, frames)
     out = np.full_like(odds, -MAX_ODDS)
     region = find_region(odds > 0, -velocity * frames)
     if region is None:
@@ -116,8 +113,7 @@ def carry_odds(carried: CarriedOdds, pair: FramePair, settings: LayerSettings | 
     if (moved > 0).any():
         aligned = step.align_edge(moved, to_reference)
         out[region] = moved if has_collapsed(moved > 0, aligned > 0) else aligned
-    velocity = np.asarray(step.object_mean / frames, np.float32)
-    return CarriedOdds(pair.now, out, carried.reference, to_reference, velocity)
+    return CarriedOdds(pair.now, out, carried.reference, to_reference, step.velocity)
 
 
 def find_region(mask: NDArray[np.bool_], shift: Floats | None = None) -> Region | None:
@@ -146,8 +142,8 @@ def signed_depth(inside: NDArray[np.bool_]) -> Floats:
 class _LayeredStep:
     """A step in the region of a mask, its evidence on a grid of half the resolution or less.
 
-    Of `separate_layers`: object_flow, (h, w, 2) on the region's grid; object_mean, its (2,) mean; affine, the (2, 3)
-    map of newer positions to older ones that fits it best.
+    Of `separate_layers`: object_flow, (h, w, 2) on the region's grid; velocity, its (2,) mean a frame; affine, the
+    (2, 3) map of newer positions to older ones that fits it best.
     """
 
     def __init__(self, pair: FramePair, region: Region, use: LayerSettings, reference: ReferenceMask) -> None:
@@ -174,9 +170,7 @@ class _LayeredStep:
         outside = np.asarray(np.clip(-outer / reach, 0, 1) * trusted, np.float32)
         self._object, self._ground = (_smooth_flow(self._flow, weight) for weight in (inside, outside))
         self.object_flow = self._grow(self._object)
-        self.object_mean = np.asarray(
-            (self._flow * inside[..., None]).sum((0, 1)) / max(float(inside.sum()), 1e-6), np.float32
-        )
+        self.velocity = _mean_flow(self._flow, inner > 0, self._pair.now - self._pair.then)
         some = np.s_[::2, ::2]  # enough for six numbers
         self.affine = fit_affine(self._at[some], self._flow[some], inside[some])
 
@@ -192,7 +186,7 @@ class _LayeredStep:
         far = np.abs(depth) > width
         if use.remembered_shape:
             shape = self._reference.warp(to_reference, self._region)
-            odds += use.remembered_shape * np.tanh(shape)
+            odds += use.remembered_shape * np.clip(shape, -1, 1)
             far &= (shape <= 0) | (depth > 0)  # what was lost may return
         return np.asarray(np.where(far, np.sign(depth) * MAX_ODDS, np.clip(odds, -MAX_ODDS, MAX_ODDS)), np.float32)
 
@@ -223,6 +217,11 @@ class _LayeredStep:
         outer, ground_volume, enough_ground = fit_colours(planes, np.maximum(-sure, 0) * trusted, radius)
         ratio = 0.5 * (outer - inner + np.log(ground_volume / volume))
         return np.asarray(np.clip(ratio, -self._use.colour, self._use.colour) * (enough & enough_ground), np.float32)
+
+
+def _mean_flow(flow: Floats, mask: NDArray[np.bool_], frames: int) -> Floats:
+    """Compute the (2,) mean flow a frame in a mask; 0 of an empty one."""
+    return np.asarray(np.array(cv2.mean(flow, mask.astype(np.uint8))[:2]) / frames, np.float32)
 
 
 def _sum_channels(picture: NDArray[Any]) -> Floats:
