@@ -3,8 +3,10 @@
 //
 // It receives single frames, {frame, ms, mediaS}, or a camera's {stream} of them to read itself; and {answered: ms} or
 // {reset: true}, see FlowControl. It posts {ms, mediaS, picture, levels}, which the page acknowledges by {received: true},
-// and later, for some frames, {ms, jpeg}. All times are on the page's clock, whose time origin comes as {origin}.
+// and later, for some frames, {ms, jpeg}; at the start {falsified: true} where the browser alters what is read from a
+// canvas. All times are on the page's clock, whose time origin comes as {origin}.
 
+import { isReadbackFalsified } from "./canvas_probe.js";
 import { MOTION_WIDTH, buildPyramid } from "./mask_motion.js";
 import { FlowControl, StreamClock } from "./flow_control.js";
 
@@ -34,7 +36,10 @@ function pageTime() {
 }
 
 onmessage = ({ data }) => {
-  if (data.origin) origin = data.origin;
+  if (data.origin) {
+    origin = data.origin;
+    if (isReadbackFalsified()) postMessage({ falsified: true });
+  }
   if (data.stream) readStream(data.stream);
   else if (data.frame) processFrame(data.frame, data.ms, data.mediaS);
   else if (data.received) unreceived--;

@@ -137,7 +137,10 @@ function onMaskDrawn(mask) {
 function onVideoEnd(reason) {
   state.latest = null;
   redraw();
-  if (reason) showNotice(reason);
+  if (reason) {
+    panel.showSourceError(new Error(reason)); // stays, where the source is chosen again
+    showNotice(reason);
+  }
   refresh();
 }
 

@@ -5,6 +5,9 @@ import { packFrame } from "./connection.js";
 
 const MAX_FRAMES = 24; // that are kept: most of a second at 30 Hz
 const MAX_IN_WORKER = 3; // frames in the worker; a slow machine skips further ones
+const FALSIFIED =
+  "This browser falsifies the pictures that a page reads (Firefox with resistFingerprinting, LibreWolf, Tor Browser). " +
+  "Allow this page to extract canvas data, set privacy.resistFingerprinting to false, or use another browser.";
 
 /** A camera or clip of the page as the source of frames. */
 export class LocalVideo {
@@ -116,7 +119,11 @@ export class LocalVideo {
   }
 
   /** Receives a picture with its pyramid from the worker, and later, for some frames, the JPEG of the same frame. */
-  onWorkerMessage({ ms, mediaS, picture, levels, jpeg }) {
+  onWorkerMessage({ ms, mediaS, picture, levels, jpeg, falsified }) {
+    if (falsified) {
+      this.stop(FALSIFIED);
+      return;
+    }
     if (jpeg) {
       const frame = this.frameAt(ms);
       const isSent = frame && this.connection.send(packFrame({ index: frame.index, ms }, jpeg));

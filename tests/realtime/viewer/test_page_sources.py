@@ -46,6 +46,35 @@ def test_the_page_plays_a_clip(browser, tmp_path):
         tab.close()
 
 
+FALSIFY = """
+const Real = globalThis.Worker;
+const patch = `const read = OffscreenCanvasRenderingContext2D.prototype.getImageData;
+  OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...place) {
+    const found = read.apply(this, place);
+    for (let at = 0; at < found.data.length; at++) found.data[at] = at % 4 === 3 ? 255 : 32 * (at % 7);
+    return found;
+  };`;
+const script = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+globalThis.Worker = class extends Real {
+  constructor(url, options) { super(script(`import "${script(patch)}"; import "${url}";`), options); }
+};
+"""
+"""Makes the page's worker read stripes, as Firefox does with privacy.resistFingerprinting."""
+
+
+def test_a_browser_that_falsifies_canvas_readback_is_reported(browser):
+    with serve_run("browser:") as address:
+        tab = browser.open_tab("about:blank")
+        tab.call("Page.setBypassCSP", enabled=True)
+        tab.call("Page.addScriptToEvaluateOnNewDocument", source=FALSIFY)
+        tab.call("Page.navigate", url=address)
+        tab.wait_for("window.gazecast?.state.hello")
+        tab.click("#start-camera")
+        tab.wait_for("document.body.innerText.includes('This browser falsifies the pictures that a page reads')")
+        assert not tab.evaluate("gazecast.localVideo.isRunning")
+        tab.close()
+
+
 def test_a_portrait_camera_is_not_cut(tmp_path):
     camera = write_camera(tmp_path / "portrait.mjpeg", frames=30, size=(540, 960))
     with ChromeBrowser(camera) as portrait, serve_run("browser:") as address:
