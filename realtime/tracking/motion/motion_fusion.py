@@ -20,6 +20,9 @@ from realtime.tracking.motion.reference_mask import ReferenceMask, fit_affine
 FALLOFF = 3.0
 """Of CIELAB distance: a flow that fits worse by so much counts 1 / e."""
 
+YOUNG_FRAMES = 4
+"""Over so many frames a chain is about as good as flow that starts from it."""
+
 
 def make_flow_estimator() -> cv2.DISOpticalFlow:
     """Make dense inverse search one level finer than its preset; variational refinement costs more than it gains."""
@@ -29,7 +32,7 @@ def make_flow_estimator() -> cv2.DISOpticalFlow:
 
 
 class MotionFusion:
-    """Fuses the chained flow with one that is measured anew between both frames. One thread."""
+    """Fuses the chained flow with flow measured anew between both frames, from rest and from the chain. One thread."""
 
     def __init__(self) -> None:
         self._flow = make_flow_estimator()
@@ -42,7 +45,10 @@ class MotionFusion:
             return CarriedOdds(pair.now, out, reference, np.eye(2, 3, dtype=np.float32))
         grid, chained = grid[region], pair.flow[region]
         then, now = (np.ascontiguousarray(grey[region]) for grey in pair.greys)
-        flows = [chained, np.asarray(self._flow.calc(now, then, np.zeros_like(chained)), np.float32)]
+        starts = [np.zeros_like(chained)]
+        if pair.now - pair.then > YOUNG_FRAMES:
+            starts.append(chained.copy())
+        flows = [chained, *(np.asarray(self._flow.calc(now, then, start), np.float32) for start in starts)]
         size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
         half = (max(4, size[0] // 2), max(4, size[1] // 2))
         parts = [_shrink(grid + flow, half) for flow in flows]
