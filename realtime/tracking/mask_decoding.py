@@ -82,6 +82,11 @@ class GazeMaskDecoder:
             answer = replace(answer, candidates=candidates, keyframe_px=found.point_px)
         return TrackedMask(logits, provenance, answer, index, belief)
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether more points could change which hypothesis of the last result is the best."""
+        return self._belief is None or float(self._belief.probabilities[0]) < self._settings.decided
+
     def judge_again(self) -> None:
         """Renew the belief about the last result, now that its voters are known."""
         answer = self._prompter.answer

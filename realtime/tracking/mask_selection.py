@@ -52,6 +52,7 @@ class SelectionSettings:
     fate: weight of the change of motion along the edge, see `realtime.tracking.motion.common_fate.measure_common_fate`.
     fate_s: times over which that motion is measured, s; what an object does in one of them alone counts less.
     agreement: weight of the log prior by the earlier keyframe.
+    decided: posterior probability of the best hypothesis from which on no more points are prompted for it.
     alternatives: number of other masks that may be meant to publish with every mask, at most 3; 0 for none.
     """
 
@@ -67,6 +68,7 @@ class SelectionSettings:
     fate: float = 3.1
     fate_s: tuple[float, ...] = (0.125, 0.33)
     agreement: float = 1.0
+    decided: float = 0.7
     alternatives: int = 0
 
     def __post_init__(self) -> None:

@@ -129,7 +129,7 @@ class Tracker:
 
     def refine(self) -> bool:
         """Prompt one point round the last decode, for the frames to come, when there is time; False without need."""
-        if self._overrides.is_held or not self._prompter.vote():
+        if self._overrides.is_held or not self._decoder.is_undecided or not self._prompter.vote():
             return False
         if self._prompter.has_voted:
             self._decoder.judge_again()

@@ -10,6 +10,7 @@ from engines import EngineSettings, load
 from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_preview import MaskPreviewer
+from realtime.tracking.mask_selection import SelectionSettings
 from realtime.tracking.motion_segmentation import SegmentationSettings
 from realtime.tracking.tracker import Tracker, TrackerSettings
 from realtime.types import Frame, GazeSample
@@ -226,6 +227,13 @@ def test_a_vote_lowers_the_confidence_at_an_edge():
     (sure, _), (doubtful, unvoted) = newest
     assert sure.confidence > 0.7
     assert doubtful.confidence < unvoted.confidence < 0.5 * sure.confidence
+
+
+@pytest.mark.parametrize(("decided", "prompts"), [(0.0, False), (1.1, True)])
+def test_points_are_prompted_only_while_undecided(decided, prompts):
+    world = World(speed=0.0, settings=TrackerSettings(choice=SelectionSettings(decided=decided)))
+    world.run(20)
+    assert world.tracker.refine() is prompts
 
 
 def test_long_fixations_step_the_level_if_enabled():
