@@ -214,7 +214,8 @@ def test_a_still_picture_is_encoded_again_once_no_chain_reaches_it():
 
 
 def test_a_vote_lowers_the_confidence_at_an_edge():
-    voted, alone = World(speed=0.0), World(speed=0.0)
+    always = TrackerSettings(choice=SelectionSettings(decided=1.1))
+    voted, alone = World(speed=0.0, settings=always), World(speed=0.0, settings=always)
     x, y = scene.centre(0, 0.0)
     newest = []
     for at in ((x, y), (x + 36, y)):  # the disc's radius is 40 px
@@ -248,7 +249,7 @@ def test_long_fixations_step_the_level_if_enabled():
 
 
 def test_an_early_keyframe_is_decoded_before_the_next_frame():
-    world = World(age=2, speed=1.0)
+    world = World(age=2, speed=1.0, settings=TrackerSettings(choice=SelectionSettings(decided=1.1)))
     prompt_counts = []
     decoder = world.tracker._prompter._decoder
     honest = decoder.decode
