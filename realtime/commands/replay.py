@@ -16,6 +16,7 @@ from realtime.config.schema import RunConfig, select_recorded_settings
 from realtime.errors import RecordingError, SettingsError
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.output import escape_controls
 from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay, ReplaySummary
 from realtime.recording.reader import RecordingReader
@@ -51,7 +52,7 @@ def describe_recording(recording: RecordingReader) -> str:
         "" if recording.complete else "cut off at its end, or still being written",
         "" if about.from_start else "begun in the middle of a run",
     )
-    return f"{recording.path}: {', '.join(filter(None, parts))}"
+    return f"{escape_controls(str(recording.path))}: {', '.join(filter(None, parts))}"
 
 
 def describe_engine(engine: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 from realtime.comms.hosts import check_host
 from realtime.errors import SourceError, TransportError
+from realtime.infra.output import escape_controls
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
@@ -65,8 +66,8 @@ def parse_source(text: str) -> SourceName:
 
 
 def redact_source(text: str) -> str:
-    """Return a name as it may be shown and recorded."""
-    return parse_source(text).shown
+    """Return a name as it may be shown, published and recorded: without password, and as text of any encoding."""
+    return escape_controls(parse_source(text).shown)
 
 
 def _path_of_url(rest: str) -> str:

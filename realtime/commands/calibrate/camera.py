@@ -23,7 +23,7 @@ from realtime.commands.calibrate.board_views import collect_views
 from realtime.commands.calibrate.outputs import check_outputs, format_now, write_outputs
 from realtime.commands.config_flags import Verbs, add_parser, parse_size
 from realtime.errors import SettingsError
-from realtime.infra.output import print_line
+from realtime.infra.output import escape_controls, print_line
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.names import redact_source
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     date, board = format_now(), parse_board(args.board)
     views, unseen = _detect_in_folder(args.images, board) if args.images else _collect_live(args, board)
     result = calibrate_camera(views, lens=args.lens, reject_outliers=not args.keep_all)
-    name = args.name or redact_source(args.source or "") or args.images.resolve().name
+    name = args.name or redact_source(args.source or "") or escape_controls(args.images.resolve().name)
     page = report_camera.build_page(name, date, result, unseen)
     body = build_record_body(result, args.board, page.verdict)
     write_outputs(
@@ -106,14 +106,14 @@ def _detect_in_folder(folder: Path, board: CalibrationBoard) -> tuple[list[Board
         raise SettingsError(f"no pictures in {folder}; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
     views, unseen, terminal = list[BoardDetection](), list[BoardView](), TerminalProgress()
     for number, path in enumerate(paths, 1):
-        found, reason = None, "no board found"
+        found, reason, name = None, "no board found", escape_controls(path.stem)
         try:
-            found = board.detect(read_picture(path), path.stem)
+            found = board.detect(read_picture(path), name)
         except PictureError as error:
             reason = error.reason
         terminal.show_line(f"{number}/{len(paths)} {path.name}: {f'{len(found.ids)} corners' if found else reason}")
         if found is None:
-            unseen.append(BoardView(path.stem, 0, math.nan, math.nan, reason))
+            unseen.append(BoardView(name, 0, math.nan, math.nan, reason))
         else:
             views.append(found)
     return views, tuple(unseen)

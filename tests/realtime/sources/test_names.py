@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,10 @@ def test_no_password_is_shown(password: str) -> None:
         for shown in (redact_source(text), *refusal(text)):
             assert "ter2" not in shown
             assert "hun" not in shown
+
+
+def test_a_published_name_is_text_in_any_encoding() -> None:
+    assert redact_source("file:" + os.fsdecode(b"caf\xe9\x1b.mp4")) == r"file:caf\xe9\x1b.mp4"
 
 
 def refusal(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ def test_a_folder_of_pictures(clip: Path, tmp_path: Path, capsys: pytest.Capture
     folder.mkdir()
     for path in sorted(clip.iterdir())[::2]:
         shutil.copy(path, folder)
+    next(folder.iterdir()).rename(folder / os.fsdecode(b"caf\xe9.png"))
     (folder / "notes.txt").write_text("not a picture")
     (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     cv2.imwrite(str(folder / "wall.png"), np.full((480, 640, 3), 90, np.uint8))
