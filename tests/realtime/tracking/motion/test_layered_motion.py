@@ -138,7 +138,7 @@ def test_any_mask_and_flow_give_finite_odds(x: int, y: int, radius: int, flow: i
     odds = odds_of(disc(x, y, radius))
     reference = ReferenceMask.from_frame(odds, then[1])
     for carried in (carry_odds(CarriedOdds(0, odds, reference, IDENTITY), pair), MotionFusion().carry(reference, pair)):
-        assert (carried.index, carried.odds.shape, carried.odds.dtype) == (1, odds.shape, np.float32)
+        assert (carried.index, carried.odds.shape) == (1, odds.shape)
         assert np.isfinite(carried.odds).all()
         assert np.isfinite(carried.to_reference).all()
 
