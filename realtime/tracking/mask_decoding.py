@@ -61,9 +61,11 @@ class GazeMaskDecoder:
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if keyframe is None or chain is None or not estimate.is_steady or not is_inside(estimate.point_px, frame):
             return None
-        answer = self._prompter.decode_gaze(estimate, keyframe, chain)
         # After a saccade to another object, the memory of the shown one would only delay the switch.
         stayed = warped is not None and is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px)
+        is_carried = warped is not None and warped.provenance.keyframe.index < keyframe.index
+        remembered = warped.mask if warped is not None and stayed and is_carried else None
+        answer = self._prompter.decode_gaze(estimate, keyframe, chain, remembered)
         belief = self._judge(answer, warped.belief if warped is not None and stayed else None, interval_ns)
         found = belief.hypotheses[0]
         candidates, index, confidence = found.candidates, found.index, belief.confidence

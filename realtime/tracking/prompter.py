@@ -10,7 +10,6 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from engines import Decoder, Floats, MaskCandidates, Prompt
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.flow_chain import FlowChain
-from realtime.types import GazeSample
+from realtime.tracking.prompt_box import BoxSource, PromptBox, find_mask_box
+from realtime.types import GazeSample, Mask
 
 MAX_SAMPLES = 1024
 """Number of remembered samples, 2.5 s at 400 Hz: longer than a keyframe takes to encode."""
@@ -32,46 +32,21 @@ class PrompterSettings:
         exposure and interval are about as long.
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
     voters: number of points on the circle of the error radius that are prompted too, one at a time; 0 for none.
-    least_box_confidence: a box of at least this confidence is prompted beside the point, if there is one.
+    least_box_confidence: a found box of at least this confidence is prompted beside the point.
+    memory_box: without one, the box of the shown mask, carried from an earlier keyframe, is prompted beside the point.
+        It helps what moves over a still background, but not on filmed clips, and makes `confidence` too high.
     """
 
     keyframe_gaze_s: float = 0.05
     reprompt_radii: float = 0.5
     voters: int = 4
     least_box_confidence: float = 0.5
+    memory_box: bool = False
 
     def __post_init__(self) -> None:
         """Check the limit of a decoder's batch."""
         if not 0 <= self.voters <= 7:
             raise ValueError(f"voters must be 0 to 7, got {self.voters}")
-
-
-@dataclass(frozen=True, slots=True)
-class PromptBox:
-    """A box in a keyframe round the object that is probably fixated.
-
-    box_px: x0, y0, x1, y1. origin: what found it, such as "detector". confidence: 0..1 that it is the object's box.
-    """
-
-    box_px: tuple[float, float, float, float]
-    origin: str
-    confidence: float
-
-    def contains(self, point_px: tuple[float, float], margin_px: float) -> bool:
-        """Return whether a point lies in the box, or at most a margin beside it."""
-        x0, y0, x1, y1 = self.box_px
-        x, y = point_px
-        return x0 - margin_px <= x <= x1 + margin_px and y0 - margin_px <= y <= y1 + margin_px
-
-
-class BoxSource(Protocol):
-    """A source of boxes, such as a tracker of boxes or a detector of objects; called on the tracker's thread."""
-
-    def find_box(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> PromptBox | None:
-        """Find the box of the object at a gaze point of a keyframe, at once; None without one.
-
-        The same frames must give the same boxes, or a recording does not replay exactly.
-        """
 
 
 PointCandidates = tuple[tuple[float, float], MaskCandidates]
@@ -141,10 +116,13 @@ class MaskPrompter:
         """Remember a valid sample; x and y are pixels of the frame of its own time."""
         self._recent.append((sample, x, y))
 
-    def decode_gaze(self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain) -> PromptResult:
+    def decode_gaze(
+        self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain, remembered: Mask | None = None
+    ) -> PromptResult:
         """Decode a fixation on a keyframe, or return the cached result while the prompt is the same.
 
-        chain: from the newest frame to the keyframe.
+        chain: from the newest frame to the keyframe. remembered: the mask of the fixated object in the newest frame, on
+        the working grid, from an earlier keyframe.
         """
         sample, prompt_px = self._locate_prompt(estimate, keyframe, chain)
         answer = self._answer
@@ -157,6 +135,8 @@ class MaskPrompter:
             return answer
         prompts = [Prompt.click(*prompt_px)]
         box = self._find_box(keyframe, prompt_px, estimate.radius_px)
+        if box is None and remembered is not None and self._settings.memory_box:
+            box = self._limit_box(find_mask_box(remembered, chain), keyframe, prompt_px, estimate.radius_px)
         if box is not None:
             prompts.append(replace(prompts[0], box_px=box))
         found, decode_ns = self._decode(keyframe, *prompts)
@@ -167,14 +147,21 @@ class MaskPrompter:
         return self._answer
 
     def _find_box(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> Floats | None:
-        """Find a box to prompt beside a point, within the picture; None without a confident one round the point."""
+        """Ask the source for a box to prompt beside a point; None without a confident one."""
         found = self._box_source.find_box(keyframe, point_px, radius_px) if self._box_source is not None else None
         if found is None or found.confidence < self._settings.least_box_confidence:
             return None
-        last = np.array(keyframe.size * 2, np.float32) - 1
-        box = np.clip(np.array(found.box_px, np.float32), 0, last)
-        is_usable = np.isfinite(box).all() and (box[2:] > box[:2]).all() and found.contains(point_px, radius_px)
-        return box if is_usable else None
+        return self._limit_box(found, keyframe, point_px, radius_px)
+
+    @staticmethod
+    def _limit_box(
+        found: PromptBox | None, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float
+    ) -> Floats | None:
+        """Limit a box to the picture; None for one that is not round the point."""
+        if found is None or not found.contains(point_px, radius_px):
+            return None
+        box = np.clip(np.array(found.box_px, np.float32), 0, np.array(keyframe.size * 2, np.float32) - 1)
+        return box if np.isfinite(box).all() and (box[2:] > box[:2]).all() else None
 
     def decode_mask_prompt(
         self, prompt: Prompt, sample: GazeSample, radius_px: float, keyframe: Keyframe

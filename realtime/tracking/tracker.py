@@ -31,7 +31,8 @@ from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.prompter import BoxSource, MaskPrompter
+from realtime.tracking.prompt_box import BoxSource
+from realtime.tracking.prompter import MaskPrompter
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask
 from realtime.tracking.tracked_mask import TrackedMask

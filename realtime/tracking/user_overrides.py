@@ -17,6 +17,7 @@ from realtime.tracking.hypotheses import rank_levels
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import Belief
 from realtime.tracking.motion.flow_chain import FlowChain
+from realtime.tracking.prompt_box import find_mask_box
 from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import FrameKey, Mask
@@ -88,15 +89,12 @@ def make_mask_prompt(mask: Mask, chain: FlowChain) -> tuple[Prompt, tuple[float,
     rim = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     depth = cv2.distanceTransform(rim, cv2.DIST_L2, 3)[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    contours, _ = cv2.findContours(rim, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outline = np.concatenate(contours)[:, 0] - 1
     scale = np.array([chain.size[0] / mask.shape[1], chain.size[1] / mask.shape[0]], np.float32)
-    now = ((np.vstack([[column, row], outline]) + 0.5) * scale - 0.5).astype(np.float32)
-    then = chain.to_then(now)
-    last = np.array(chain.size, np.float32) - 1
-    low = np.clip(then[1:].min(0) - scale / 2, 0, last)
-    high = np.clip(then[1:].max(0) + scale / 2, 0, last)
-    prompt = Prompt(then[:1], np.ones(1, np.int8), np.concatenate([low, high]).astype(np.float32))
+    now = ((np.array([[column, row]]) + 0.5) * scale - 0.5).astype(np.float32)
+    found = find_mask_box(mask, chain)
+    assert found is not None
+    box = np.clip(np.array(found.box_px, np.float32), 0, np.array(chain.size * 2, np.float32) - 1)
+    prompt = Prompt(chain.to_then(now), np.ones(1, np.int8), box)
     return prompt, (float(now[0, 0]), float(now[0, 1]))
 
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engines import EngineSettings, load
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.prompter import MaskPrompter, PromptBox, PrompterSettings
+from realtime.tracking.prompt_box import PromptBox, find_mask_box
+from realtime.tracking.prompter import MaskPrompter, PrompterSettings
 from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, GazeSample
 from tests.realtime import scene
@@ -25,7 +28,7 @@ class Boxes:
         return self.box
 
 
-def decode(source, point=None, settings=None):
+def decode(source, point=None, settings=None, remembered=None):
     """The prompts that reach the decoder for one fixation, and the result."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
     prompts, decode = [], decoder.decode
@@ -40,7 +43,7 @@ def decode(source, point=None, settings=None):
     prompter.add_sample(sample, x, y)
     estimate = GazeEstimate("fixation", (x, y), 0, sample, 0.0, 10.0)
     keyframe = Keyframe.from_frame(frame, encoder.encode(image), 1, 1)
-    return prompts, prompter.decode_gaze(estimate, keyframe, motion.chain(0)), prompter
+    return prompts, prompter.decode_gaze(estimate, keyframe, motion.chain(0), remembered), prompter
 
 
 def test_a_box_is_prompted_beside_the_point_and_its_candidates_are_hypotheses_too():
@@ -77,6 +80,35 @@ def test_without_a_confident_box_round_the_point_the_point_is_prompted_alone(sou
     assert [prompt.box_px for prompt in prompts] == [None]
     assert result.boxed is None
     assert result.all_candidates == [(result.keyframe_px, result.candidates)]
+
+
+def test_the_box_of_the_remembered_mask_is_prompted_where_no_source_finds_one():
+    remembered = np.zeros((240, 320), bool)
+    remembered[90:150, 30:90] = True
+    use = PrompterSettings(memory_box=True)
+    prompts, result, _ = decode(None, remembered=remembered, settings=use)
+    assert np.allclose(prompts[1].box_px, [29.5, 89.5, 89.5, 149.5])
+    assert result.boxed is not None
+    prompts, _, _ = decode(Boxes((20.0, 80.0, 100.0, 160.0)), remembered=remembered, settings=use)
+    assert np.array_equal(prompts[1].box_px, [20, 80, 100, 160])
+    elsewhere = np.roll(remembered, 150, axis=1)
+    for mask in (np.zeros_like(remembered), elsewhere):
+        assert len(decode(None, remembered=mask, settings=use)[0]) == 1
+    assert len(decode(None, remembered=remembered)[0]) == 1
+
+
+@given(st.integers(0, 39), st.integers(0, 29), st.integers(1, 40), st.integers(1, 30))
+def test_the_box_of_a_mask_holds_all_of_its_pixels(x, y, w, h):
+    motion = FlowHistory()
+    motion.push(Frame(np.zeros((60, 80, 3), np.uint8), 0, 0.0, 0, 0))
+    mask = np.zeros((30, 40), bool)
+    mask[y : y + h, x : x + w] = True
+    box = find_mask_box(mask, motion.chain(0)).box_px
+    rows, columns = np.nonzero(mask)
+    assert np.allclose(
+        box, [2 * columns.min() - 0.5, 2 * rows.min() - 0.5, 2 * columns.max() + 1.5, 2 * rows.max() + 1.5]
+    )
+    assert find_mask_box(np.zeros_like(mask), motion.chain(0)) is None
 
 
 def test_a_tracker_asks_its_source_of_boxes_once_a_keyframe():
