@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from realtime.sources.depth import DepthSource
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, rtsp://HOST/PATH "
-    "(also http, udp, rtmp, srt), browser: (with --view)"
+    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, http://HOST/PATH "
+    "(also udp, rtmp, srt), rtsp://HOST/PATH, browser: (with --view)"
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
