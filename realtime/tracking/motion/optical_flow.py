@@ -206,13 +206,13 @@ class FlowHistory:
         return FramePair(then, chain.now, (older.lab, newest.lab), (older.grey, newest.grey), chain.displacement)
 
     def trace_back(self, newer: int, olders: Sequence[int]) -> list[Floats | None]:
-        """Compose the displacement from one frame to each of some older ones, on every other working pixel.
+        """Compose the displacement from one frame to each of some older ones, on every fourth working pixel.
 
-        (h / 2, w / 2, 2) in pixels of that grid; None outside the ring or across a cut.
+        (h / 4, w / 4, 2) in pixels of that grid; None outside the ring or across a cut.
         """
         found: dict[int, Floats] = {}
         if newer in self._ring:
-            displacement = np.zeros_like(self._ring[newer].flow[::2, ::2])
+            displacement = np.zeros_like(self._ring[newer].flow[::4, ::4])
             found[newer] = displacement
             at = pixel_grid(displacement.shape)
             steps = [step for index, step in self._ring.items() if min(olders, default=newer) < index <= newer]
@@ -221,7 +221,7 @@ class FlowHistory:
                 if step.trust < self._settings.cut_trust:
                     break
                 # From the newer frame on, so that every older one is a stop on the way.
-                flow = np.ascontiguousarray(step.flow[::2, ::2]) / 2
+                flow = np.ascontiguousarray(step.flow[::4, ::4]) / 4
                 displacement = displacement + sample_bilinear(flow, at + displacement)
                 found[older] = displacement
         return [found.get(older) for older in olders]
