@@ -26,6 +26,7 @@ del core
 closing = threading.Thread(target=lambda: (opened.clear(), gc.collect()))
 closing.start()
 closing.join()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:
