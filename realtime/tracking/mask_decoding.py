@@ -65,7 +65,8 @@ class GazeMaskDecoder:
         stayed = warped is not None and is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px)
         is_carried = warped is not None and warped.provenance.keyframe.index < keyframe.index
         remembered = warped.mask if warped is not None and stayed and is_carried else None
-        answer = self._prompter.decode_gaze(estimate, keyframe, chain, remembered)
+        has_stayed = warped is not None and stayed and warped.provenance.keyframe is keyframe
+        answer = self._prompter.decode_gaze(estimate, keyframe, chain, remembered, has_stayed=has_stayed)
         belief = self._judge(answer, warped.belief if warped is not None and stayed else None, interval_ns)
         found = belief.hypotheses[0]
         candidates, index, confidence = found.candidates, found.index, belief.confidence

@@ -117,12 +117,19 @@ class MaskPrompter:
         self._recent.append((sample, x, y))
 
     def decode_gaze(
-        self, estimate: GazeEstimate, keyframe: Keyframe, chain: FlowChain, remembered: Mask | None = None
+        self,
+        estimate: GazeEstimate,
+        keyframe: Keyframe,
+        chain: FlowChain,
+        remembered: Mask | None = None,
+        *,
+        has_stayed: bool = False,
     ) -> PromptResult:
         """Decode a fixation on a keyframe, or return the cached result while the prompt is the same.
 
         chain: from the newest frame to the keyframe. remembered: the mask of the fixated object in the newest frame, on
-        the working grid, from an earlier keyframe.
+        the working grid, from an earlier keyframe. has_stayed: the gaze is on this keyframe's mask, carried: motion
+        that errs a little moves the prompt of a pursuit with every frame, but the object is the same.
         """
         sample, prompt_px = self._locate_prompt(estimate, keyframe, chain)
         answer = self._answer
@@ -130,7 +137,7 @@ class MaskPrompter:
             answer is not None
             and answer.keyframe is keyframe
             and answer.onset_ns == estimate.onset_ns
-            and math.dist(answer.keyframe_px, prompt_px) <= self._settings.reprompt_radii * estimate.radius_px
+            and (has_stayed or self._is_near(answer, prompt_px, estimate.radius_px))
         ):
             return answer
         prompts = [Prompt.click(*prompt_px)]
@@ -145,6 +152,9 @@ class MaskPrompter:
             boxed=found[1] if box is not None else None,
         )  # fmt: skip
         return self._answer
+
+    def _is_near(self, answer: PromptResult, prompt_px: tuple[float, float], radius_px: float) -> bool:
+        return math.dist(answer.keyframe_px, prompt_px) <= self._settings.reprompt_radii * radius_px
 
     def _find_box(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> Floats | None:
         """Ask the source for a box to prompt beside a point; None without a confident one."""

@@ -21,7 +21,7 @@ from realtime.tracking.motion.layered_motion import FramePair
 from realtime.tracking.motion.motion_fusion import make_flow_estimator
 from realtime.types import Frame
 
-MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 256
+MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 320
 """Least side of the working picture, its automatic side, and that of a live run on a slow machine."""
 SPEED_BLOCKS = (6, 4)
 """(columns, rows) of blocks whose motion is compared: an object that fills one counts as much as the whole picture."""
@@ -32,9 +32,9 @@ class MotionSettings:
     """Settings of the optical flow.
 
     side_px: longest side of the working picture, at least 64; most of a frame's time grows with its square. Of six
-        clips carried 4 to 8 frames, 288 px lose 5 points of J&F and 854 gain 2; live on two cores 432, 360 and 320 px
-        score the same, and 360 brings a mask 8 ms earlier than 432. 0 is 360, and 256 in a live run whose encoder
-        is measured to be slow: on two full cores without VNNI, 256 gains 4 points, because masks come earlier.
+        clips with an encoder of 4 frames, 320 px lose nothing against 360, 288 lose 4 points of J&F and 256 lose 8; a
+        step takes 16, 13 and 10 ms at 360, 320 and 256. 0 is 360, and 320 in a live run whose encoder is measured to
+        be slow, because the tracker then shares full cores with it.
     ring: number of frames that a chain can reach back.
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.

@@ -23,7 +23,7 @@ class MeasuredEncoder(AdaptiveEncoder):
         return self.slow
 
 
-@pytest.mark.parametrize(("slow", "side_px"), [(False, 360), (True, 256)])
+@pytest.mark.parametrize(("slow", "side_px"), [(False, 360), (True, 320)])
 def test_motion_is_measured_on_fewer_pixels_on_a_slow_machine(slow: bool, side_px: int) -> None:
     assert resolve_tracker_settings(TrackerSettings(), MeasuredEncoder(slow)).motion.side_px == side_px
 
