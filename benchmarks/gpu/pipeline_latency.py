@@ -61,7 +61,7 @@ class PacedSource:
 
 
 class LatencySink:
-    """A `MessageSender` that records the latencies of every mask."""
+    """A `MessageSender` that records the latencies of every mask that the engine made."""
 
     def __init__(self) -> None:
         self.gaze_ms: list[float] = []
@@ -73,7 +73,10 @@ class LatencySink:
         message = unpack(payload)
         if topic == "keyframe":
             self.encode_ms.append(float(message["encode_ms"]))
-        elif topic == "mask" and message["mask"] is not None and message["state"] in ("preview", "locked"):
+        elif (
+            topic == "mask" and message["mask"] is not None and message["state"] in ("preview", "locked")
+            and message["method"] == "model"
+        ):  # fmt: skip
             timing, published_ns = message["timing_ns"], message["published_ns"]
             self.gaze_ms.append((published_ns - timing["gaze_received"]) / 1e6)
             self.frame_ms.append((published_ns - timing["frame_received"]) / 1e6)
