@@ -36,6 +36,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.streaming_eval.stills import draw_polygon
 from engines import EngineInfo, EngineSettings, Image, Mask, Prompt, load, weights
 from engines.automatic_masks import AutomaticSettings, generate_image_masks, run_to_end
 from engines.pictures import sample_evenly
@@ -51,11 +52,7 @@ SHARES = (0.0, 0.001, 0.01, 0.05, 1.0)
 def read_stills(folder: Path, limit: int) -> Iterator[tuple[str, Image, list[Mask]]]:
     for entry in sample_evenly(json.loads((folder / "annotations.json").read_text())["images"], limit):
         image = cv2.imread(str(folder / "images" / entry["image"]))
-        masks = []
-        for labelled in entry["objects"]:
-            mask = np.zeros(image.shape[:2], np.uint8)
-            cv2.fillPoly(mask, [np.round(np.array(labelled["polygon"])).astype(np.int32)], 1)
-            masks.append(mask > 0)
+        masks = [draw_polygon(labelled["polygon"], image.shape[:2]) for labelled in entry["objects"]]
         yield entry["image"], image, masks
 
 

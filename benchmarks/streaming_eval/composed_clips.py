@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.streaming_eval.clips import Clip
+from benchmarks.streaming_eval.stills import draw_polygon
 from engines import Image, Mask
 from engines.pictures import resize_and_crop
 
@@ -53,11 +54,10 @@ def _whole_objects(entry: dict, image: Image) -> list[Mask]:
     """Draw the masks of a picture's objects that do not touch its border."""
     out = []
     for labelled in entry["objects"]:
-        mask = np.zeros(image.shape[:2], np.uint8)
-        cv2.fillPoly(mask, [np.round(np.array(labelled["polygon"])).astype(np.int32)], 1)
+        mask = draw_polygon(labelled["polygon"], image.shape[:2])
         inside = mask[2:-2, 2:-2]
         if AREA[0] <= mask.mean() <= AREA[1] and inside.sum() == mask.sum():
-            out.append(mask > 0)
+            out.append(mask)
     return out
 
 

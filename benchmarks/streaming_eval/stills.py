@@ -71,11 +71,17 @@ def _draw_masks(objects: Sequence[dict[str, Any]], fit: Any) -> list[tuple[str, 
     drawn = []
     for labelled in objects:
         polygon = np.array(labelled["polygon"]) @ fit[:, :2].T + fit[:, 2]
-        mask = np.zeros(SIZE[::-1], np.uint8)
-        cv2.fillPoly(mask, [np.round(polygon).astype(np.int32)], 1)
+        mask = draw_polygon(polygon, SIZE[::-1])
         if mask.any():
-            drawn.append((labelled.get("category", "?"), mask > 0))
+            drawn.append((labelled.get("category", "?"), mask))
     return drawn
+
+
+def draw_polygon(polygon: Any, shape: tuple[int, ...]) -> Mask:
+    """Draw an (N, 2) polygon, px, as an (H, W) mask of a shape."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(np.asarray(polygon)).astype(np.int32)], 1)
+    return np.asarray(mask > 0)
 
 
 def _find_targets(objects: Sequence[tuple[str, Mask]], min_share: float) -> list[FixationTarget]:

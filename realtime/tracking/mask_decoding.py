@@ -62,16 +62,17 @@ class GazeMaskDecoder:
         if keyframe is None or chain is None or not estimate.is_steady or not is_inside(estimate.point_px, frame):
             return None
         # After a saccade to another object, the memory of the shown one would only delay the switch.
-        stayed = warped is not None and is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px)
-        is_carried = warped is not None and warped.provenance.keyframe.index < keyframe.index
-        remembered = warped.mask if warped is not None and stayed and is_carried else None
-        has_stayed = warped is not None and stayed and warped.provenance.keyframe is keyframe
-        answer = self._prompter.decode_gaze(estimate, keyframe, chain, remembered, has_stayed=has_stayed)
-        belief = self._judge(answer, warped.belief if warped is not None and stayed else None, interval_ns)
+        if warped is not None and not is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px):
+            warped = None
+        shown_on = warped.provenance.keyframe if warped is not None else None
+        is_carried = shown_on is not None and shown_on.index < keyframe.index
+        remembered = warped.mask if warped is not None and is_carried else None
+        answer = self._prompter.decode_gaze(estimate, keyframe, chain, remembered, has_stayed=shown_on is keyframe)
+        belief = self._judge(answer, warped.belief if warped is not None else None, interval_ns)
         found = belief.hypotheses[0]
         candidates, index, confidence = found.candidates, found.index, belief.confidence
         self.level = found.level
-        if fixed_level is not None and stayed:
+        if fixed_level is not None and warped is not None:
             at = self._find_level(answer, fixed_level, None if is_level_chosen else found.mask)
             if at is not None:
                 candidates, index, self.level = answer.candidates, at, fixed_level

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines import Floats, Image, Mask
 from realtime.tracking.motion.flow_chain import pixel_grid
+from realtime.tracking.motion.layered_motion import signed_depth
 
 MAX_ODDS = 6.0
 """Log-odds of one pixel's motion are limited, so that no outlier outweighs its neighbours."""
@@ -153,8 +154,7 @@ def _refine_by_colour(lab: Image, region: Mask, depth: float) -> Mask:
     x, y, w, h = cv2.boundingRect(region.astype(np.uint8))
     rows = slice(max(0, y - MARGIN_PX), y + h + MARGIN_PX)
     columns = slice(max(0, x - MARGIN_PX), x + w + MARGIN_PX)
-    inside = region[rows, columns].astype(np.uint8)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    distance = signed_depth(region[rows, columns])
     depth = min(depth, float(distance.max()) / 2)
     colours = _quantize(lab[rows, columns])
     own, other = (_histogram(colours[part]) for part in (distance > depth, distance < -DEPTH_PX / 2))
