@@ -21,7 +21,7 @@ from realtime.errors import RecordingError, WireError
 from realtime.pipeline.control import CommandVerb, UserCommand
 from realtime.pipeline.publisher import MessageStamp
 from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
-from realtime.sources.pupil_messages import read_jpeg_size
+from realtime.sources.pupil.messages import read_jpeg_size
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Frame, FrameKey, GazeSample

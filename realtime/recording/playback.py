@@ -9,7 +9,7 @@ from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
 from realtime.recording.reader import RecordingReader
 from realtime.sources.synced_gaze import SyncedGaze
-from realtime.sources.video_file import PlayedFrames
+from realtime.sources.video.video_file import PlayedFrames
 from realtime.types import GazeSample
 
 

@@ -14,7 +14,7 @@ from realtime.session.view import RunView
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze_calibration
 from realtime.sources.names import parse_source, redact_source
-from realtime.sources.video_file import PlayedFrames
+from realtime.sources.video.video_file import PlayedFrames
 from realtime.types import FrameSource, GazeSource
 from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
 

@@ -14,7 +14,7 @@ from engines.pictures import decode_jpeg
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.sources.base import SourceMonitor, ThreadedFrames
-from realtime.sources.pupil_messages import read_jpeg_size
+from realtime.sources.pupil.messages import read_jpeg_size
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource, OnEvent, OnGaze, SourceStatus
 
 MAX_PIXELS = 4096 * 2160

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedSource
-from realtime.sources.video_file import PlaybackClock
+from realtime.sources.video.video_file import PlaybackClock
 from realtime.types import GazeSample, OnEvent, OnGaze
 
 _LONG_NS = 1_000_000_000

@@ -11,7 +11,7 @@ from realtime.errors import RunFailed
 from realtime.infra.channels import Latest
 from realtime.infra.interrupts import InterruptHandler
 from realtime.session.inputs import open_frames
-from realtime.sources.video_file import VideoFrames
+from realtime.sources.video.video_file import VideoFrames
 from realtime.types import Frame, FrameSource, SourceStatus
 from realtime.viewer.desktop_window import DesktopWindow
 

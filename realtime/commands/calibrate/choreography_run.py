@@ -16,7 +16,7 @@ from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ProgressReporter
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.sources.names import parse_source, redact_source
-from realtime.sources.video_file import VideoFrames
+from realtime.sources.video.video_file import VideoFrames
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
 WAIT_S = 0.03

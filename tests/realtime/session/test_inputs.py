@@ -18,7 +18,7 @@ import pytest
 from realtime.errors import SourceError
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.types import Frame, FrameSource, GazeSource
-from tests.realtime.sources.clips import make_folder, make_video, picture
+from tests.realtime.sources.video.clips import make_folder, make_video, picture
 from tests.realtime.waiting import eventually
 
 
@@ -133,9 +133,9 @@ def test_streams_password_is_not_shown(login: str) -> None:
 def test_sources_are_imported_only_when_they_are_opened() -> None:
     code = (
         "import sys, realtime.session.inputs as s\n"
-        "assert 'zmq' not in sys.modules and 'realtime.sources.opencv_capture' not in sys.modules\n"
+        "assert 'zmq' not in sys.modules and 'realtime.sources.video.opencv_capture' not in sys.modules\n"
         "s.open_frames('camera:0')\n"
-        "assert 'zmq' not in sys.modules and 'realtime.sources.opencv_capture' in sys.modules\n"
+        "assert 'zmq' not in sys.modules and 'realtime.sources.video.opencv_capture' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 

@@ -10,7 +10,7 @@ from calibration.gaze.markers import find_marker_centres
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.device import SimulatedTracker
-from realtime.sources.pupil import PupilFrames, PupilGaze
+from realtime.sources.pupil.device_sources import PupilFrames, PupilGaze
 from tests.realtime.waiting import eventually
 
 

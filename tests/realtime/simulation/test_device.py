@@ -19,7 +19,7 @@ from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import SourceError, TransportError
 from realtime.simulation import device, encoded_frames
 from realtime.simulation.device import SimulatedTracker
-from tests.realtime.sources.clips import make_folder, make_video, number_in
+from tests.realtime.sources.video.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually
 
 HOST = "127.0.0.1"

@@ -20,7 +20,7 @@ from realtime.simulation.table_scene import (
     TableClip,
     write_calibrations,
 )
-from realtime.sources.pupil import PupilDepth, PupilFrames
+from realtime.sources.pupil.device_sources import PupilDepth, PupilFrames
 from tests.realtime.waiting import eventually
 
 CLIP = TableClip()

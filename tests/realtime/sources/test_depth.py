@@ -15,13 +15,13 @@ from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_depth, open_frames
 from realtime.sources.depth import DepthFrame, DepthSource, LiveDepth, clean_depth
-from realtime.sources.depth_file import FileDepth, VideoDepth
-from realtime.sources.pupil import PupilDepth
-from realtime.sources.pupil_messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_header
-from realtime.sources.video_file import PlaybackClock
+from realtime.sources.pupil.device_sources import PupilDepth
+from realtime.sources.pupil.messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_header
+from realtime.sources.video.depth_file import FileDepth, VideoDepth
+from realtime.sources.video.video_file import PlaybackClock
 from realtime.types import Frame
-from tests.realtime.sources.clips import make_folder
-from tests.realtime.sources.test_pupil import HOST, Device
+from tests.realtime.sources.pupil.test_device_sources import HOST, Device
+from tests.realtime.sources.video.clips import make_folder
 from tests.realtime.waiting import eventually, promptly
 
 SIZE = (8, 6)

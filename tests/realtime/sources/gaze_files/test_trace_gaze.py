@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from realtime.errors import SourceError
-from realtime.sources import video_file
-from realtime.sources.gaze_csv import ClipFacts, TraceGaze, TraceOptions, TracePoint, read_trace
-from realtime.sources.video_file import VideoFrames
+from realtime.sources.gaze_files.trace_gaze import ClipFacts, TraceGaze, TraceOptions, TracePoint, read_trace
+from realtime.sources.video import video_file
+from realtime.sources.video.video_file import VideoFrames
 from realtime.types import Frame, GazeSample
-from tests.realtime.sources.clips import make_folder
+from tests.realtime.sources.video.clips import make_folder
 from tests.realtime.waiting import eventually
 
 

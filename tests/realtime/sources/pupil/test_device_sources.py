@@ -18,11 +18,11 @@ from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.pupil import PupilServer
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.simulation.device import SimulatedTracker
-from realtime.sources import pupil_connection
-from realtime.sources.pupil import PupilFrames, PupilGaze
+from realtime.sources.pupil import connection
+from realtime.sources.pupil.device_sources import PupilFrames, PupilGaze
 from realtime.types import Frame, GazeSample, SourceStatus
-from tests.realtime.sources.clips import make_folder, number_in, picture
-from tests.realtime.sources.test_pupil_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
+from tests.realtime.sources.pupil.test_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
+from tests.realtime.sources.video.clips import make_folder, number_in, picture
 from tests.realtime.waiting import eventually
 
 HOST = "127.0.0.1"
@@ -272,7 +272,7 @@ def test_state_names_the_missing_part(eyes: Callable[[int], Eyes], answers: dict
 def test_a_device_without_jpeg_is_asked_for_other_formats(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pupil_connection, "REQUEST_FRAMES_AFTER_NS", 100_000_000)
+    monkeypatch.setattr(connection, "REQUEST_FRAMES_AFTER_NS", 100_000_000)
     with device() as opened:
         source, got = frames(opened.port)
         eventually(lambda: opened.formats[:4] == ["jpeg", "bgr", "gray", "jpeg"])
@@ -404,9 +404,8 @@ def test_consumer_that_is_slow_gets_the_newest_frame(frames: Callable[..., tuple
 def test_oversize_frame_is_counted_and_frames_go_on(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.sources import pupil_connection
 
-    monkeypatch.setattr(pupil_connection, "MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(connection, "MAX_MESSAGE_BYTES", 100_000)
     with device() as opened:
         source, got = frames(opened.port)
         eventually(lambda: opened.server.send(frame()) is None and len(got) > 0)

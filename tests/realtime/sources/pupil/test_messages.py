@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime.sources.pupil_messages import (
+from realtime.sources.pupil.messages import (
     MalformedMessage,
     PupilGazeDatum,
     read_frame_header,
@@ -22,7 +22,7 @@ from realtime.sources.pupil_messages import (
     read_jpeg_size,
     read_pixels,
 )
-from tests.realtime.sources.clips import picture
+from tests.realtime.sources.video.clips import picture
 
 GAZE = {"topic": "gaze.2d.01.", "norm_pos": [0.25, 0.75], "confidence": 0.9, "timestamp": 12.5, "base_data": []}
 HEAD = {"topic": "frame.world", "width": 64, "height": 48, "index": 7, "timestamp": -3.5, "format": "jpeg"}

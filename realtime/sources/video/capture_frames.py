@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedFrames
-from realtime.sources.opencv_capture import VideoCapture
+from realtime.sources.video.opencv_capture import VideoCapture
 from realtime.types import Frame, SourceStatus
 
 RETRY_S = 1.0

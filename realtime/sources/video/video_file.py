@@ -9,7 +9,7 @@ from engines import Image
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedFrames
-from realtime.sources.opencv_capture import VideoFile
+from realtime.sources.video.opencv_capture import VideoFile
 from realtime.types import Frame
 
 MAX_DELAY_NS = 250_000_000

@@ -18,7 +18,7 @@ from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import RequestTimeout, TransportError
 from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.base import ThreadedSource
-from realtime.sources.pupil_messages import MAX_TIME_S, MalformedMessage
+from realtime.sources.pupil.messages import MAX_TIME_S, MalformedMessage
 from realtime.types import OnEvent, SourceStatus
 
 DEFAULT_PORT = 50020

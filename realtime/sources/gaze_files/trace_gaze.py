@@ -13,7 +13,7 @@ from statistics import median
 
 from calibration.text import to_utf8
 from realtime.errors import SourceError
-from realtime.sources.gaze_layouts import (
+from realtime.sources.gaze_files.layouts import (
     TIME_UNITS_S,
     GazeLayout,
     Row,
@@ -22,7 +22,7 @@ from realtime.sources.gaze_layouts import (
     read_time_unit,
 )
 from realtime.sources.synced_gaze import SyncedGaze
-from realtime.sources.video_file import PlaybackClock
+from realtime.sources.video.video_file import PlaybackClock
 from realtime.types import GazeSample
 
 HEADER = "timestamp,x,y,confidence"

@@ -9,11 +9,11 @@ import pytest
 
 from engines import Image
 from realtime.infra.clock import now_ns
-from realtime.sources import camera as module
-from realtime.sources.camera import CaptureFrames
-from realtime.sources.opencv_capture import VideoCapture
+from realtime.sources.video import capture_frames as module
+from realtime.sources.video.capture_frames import CaptureFrames
+from realtime.sources.video.opencv_capture import VideoCapture
 from realtime.types import Frame, SourceStatus
-from tests.realtime.sources.clips import picture
+from tests.realtime.sources.video.clips import picture
 from tests.realtime.waiting import eventually, promptly
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from realtime.errors import SourceError
-from realtime.sources.opencv_capture import VideoFile, open_camera, open_stream
-from tests.realtime.sources.clips import make_folder, make_video, number_in, picture
+from realtime.sources.video.opencv_capture import VideoFile, open_camera, open_stream
+from tests.realtime.sources.video.clips import make_folder, make_video, number_in, picture
 from tests.realtime.waiting import promptly
 
 

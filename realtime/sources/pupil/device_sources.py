@@ -7,8 +7,8 @@ from engines.pictures import add_jpeg_end
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.infra.clock import now_ns
 from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
-from realtime.sources.pupil_connection import DEFAULT_PORT, PupilSource
-from realtime.sources.pupil_messages import (
+from realtime.sources.pupil.connection import DEFAULT_PORT, PupilSource
+from realtime.sources.pupil.messages import (
     DEPTH_FORMATS,
     MalformedMessage,
     read_depth,

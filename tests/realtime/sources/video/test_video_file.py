@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from realtime.infra.clock import now_ns
-from realtime.sources import opencv_capture, video_file
-from realtime.sources.video_file import VideoFrames
+from realtime.sources.video import opencv_capture, video_file
+from realtime.sources.video.video_file import VideoFrames
 from realtime.types import Frame, SourceStatus
-from tests.realtime.sources.clips import make_folder, make_video, number_in
+from tests.realtime.sources.video.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually
 
 

@@ -1,0 +1,55 @@
+"""Parses the options behind a source's name, such as `?loop=1&fps=24`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from realtime.errors import SourceError
+
+
+def split_path(spec: str, rest: str, *allowed: str) -> tuple[str, dict[str, str]]:
+    """Split into path and options; a `?` in the path of an existing file begins no options."""
+    path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
+    return path, parse_options(spec, query, *allowed)
+
+
+def parse_path(spec: str, text: str) -> Path:
+    """Return the path with the home folder filled in; raises `SourceError` where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{spec!r}: {error}") from None
+
+
+def parse_options(spec: str, query: str, *allowed: str) -> dict[str, str]:
+    """Parse the query of a name; raises `SourceError` for an option that is not `allowed`."""
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options:
+        if name not in allowed:
+            raise SourceError(f"{spec!r}: unknown option {name!r}; expected {', '.join(allowed)}")
+    return options
+
+
+def parse_flag(spec: str, options: dict[str, str], name: str, *, default: str) -> bool:
+    """Return an option that is 0 or 1; raises `SourceError`."""
+    text = options.get(name, default)
+    if text not in ("0", "1"):
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected 0 or 1")
+    return text == "1"
+
+
+def parse_fps(spec: str, options: dict[str, str]) -> float | None:
+    """Return the option fps in frames per second; raises `SourceError`."""
+    return parse_number(spec, "fps", options["fps"], 0.1, 1000) if "fps" in options else None
+
+
+def parse_number(spec: str, name: str, text: str, minimum: float, maximum: float) -> float:
+    """Return the number in `text`; raises `SourceError` unless it is within the limits."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not minimum <= value <= maximum:
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected a number of {minimum:g} to {maximum:g}")
+    return value

@@ -1,0 +1,1 @@
+"""Reads gaze from the files of many programs."""

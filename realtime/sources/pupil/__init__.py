@@ -1,0 +1,1 @@
+"""Receives frames, gaze and depth from Pupil-compatible devices."""

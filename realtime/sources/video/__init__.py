@@ -1,0 +1,1 @@
+"""Plays video files and captures cameras and network streams."""
