@@ -23,7 +23,7 @@ from engines.speed import time_alternating
 if TYPE_CHECKING:
     from engines.reference import EngineComparison
 
-TIMED_ROUNDS = 7
+TIMED_ROUNDS = 5
 MAX_ACCEPTANCE_IMAGES = 8
 """Pictures that the gate compares: fifteen points on each, about ten seconds of the reference."""
 
@@ -143,8 +143,9 @@ def _judge_int8(
 
     store.report(f"comparing int8 with f32 for {frame_size[0]} x {frame_size[1]}")
     chosen = [resize_and_crop(picture, frame_size) for picture in sample_evenly(pictures, MAX_ACCEPTANCE_IMAGES)]
-    figures = assess_comparison(compare_engines(open_float("f32"), *int8, chosen), "int8")
-    usual, _ = open_float(float_precision)
+    reference = open_float("f32")
+    figures = assess_comparison(compare_engines(reference, *int8, chosen), "int8")
+    usual, _ = reference if float_precision == "f32" else open_float(float_precision)
     runs = {"int8": lambda: int8[0].encode(chosen[0]), "float": lambda: usual.encode(chosen[0])}
     medians = time_alternating(runs, TIMED_ROUNDS)
     return figures | {"time_ratio": round(medians["int8"] / medians["float"], 3)}

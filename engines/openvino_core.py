@@ -21,3 +21,23 @@ def open_core() -> Any:
     except ImportError as error:
         raise EngineUnavailable("this needs OpenVINO: pip install openvino") from error
     return openvino.Core()
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Check whether graphs run in bfloat16 on this CPU, by compiling one; raises `EngineUnavailable`.
+
+    The CPU's flags alone do not tell: `ONEDNN_MAX_CPU_ISA` holds instructions back that they promise.
+    """
+    core = open_core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return False
+    import openvino
+
+    data = openvino.opset13.parameter([1, 64, 64])
+    attention = openvino.opset13.softmax(openvino.opset13.matmul(data, data, False, True), 2)
+    try:
+        core.compile_model(openvino.Model([attention], [data]), "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    except RuntimeError:
+        return False
+    return True

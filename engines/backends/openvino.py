@@ -17,7 +17,7 @@ from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.number_formats import quantize_encoder
-from engines.openvino_core import open_core
+from engines.openvino_core import has_bfloat16, open_core
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, Precision, Report
 from engines.speed import MAX_TIME_RATIO
@@ -65,7 +65,7 @@ class OpenVinoRuntime:
         self.core = open_core()
         self.device = str(self.core.get_property("CPU", "FULL_DEVICE_NAME"))
         self._store, self._settings = store, settings
-        capable = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        capable = has_bfloat16()
         wanted = settings.precision
         if wanted == "bf16" and not capable:
             raise EngineUnavailable("this CPU has no bfloat16 instructions; choose precision f32 or auto")

@@ -1,7 +1,9 @@
-"""Tests that a process survives Ctrl-C after its engine is gone."""
+"""Tests of the process's OpenVINO core: it survives Ctrl-C, and says whether bfloat16 runs."""
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
 
@@ -37,3 +39,13 @@ except KeyboardInterrupt:
 def test_ctrl_c_after_an_engine_was_closed_on_another_thread() -> None:
     ran = subprocess.run([sys.executable, "-c", CLOSED_ELSEWHERE], capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stdout) == (0, "interrupted\n"), ran.stderr
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the limit is for x86-64")
+def test_bfloat16_is_not_used_where_its_instructions_are_held_back() -> None:
+    code = "from engines.openvino_core import has_bfloat16; print(has_bfloat16())"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment, check=True
+    )
+    assert ran.stdout == "False\n"
