@@ -51,6 +51,18 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class EyeEvent:
+    """An eye movement that the eye tracker's own detector reported.
+
+    start_ns, end_ns: host monotonic. The end is known for a blink; a saccade or fixation is reported at its onset.
+    """
+
+    kind: Literal["saccade", "fixation", "blink"]
+    start_ns: int
+    end_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GazeSample:
     """A gaze sample of an eye tracker.
 
@@ -58,6 +70,7 @@ class GazeSample:
     picture as captured. They may lie outside the frame; they are never NaN.
     confidence: 0..1; 0 during blinks.
     radius_px, px_per_degree: error radius and the picture's scale there; None without a calibration.
+    event: reported by the eye tracker since the sample before, of any time; None without one.
     """
 
     x: float
@@ -69,6 +82,7 @@ class GazeSample:
     received_ns: int
     radius_px: float | None = None
     px_per_degree: float | None = None
+    event: EyeEvent | None = None
 
     def to_px(self, size: tuple[int, int]) -> tuple[float, float]:
         """Convert to pixels of a frame of (width, height)."""

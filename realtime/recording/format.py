@@ -32,7 +32,7 @@ VERSION = 1
 SAMPLE_FIELDS = (
     "x", "y", "unit", "confidence", "timestamp", "captured_ns", "received_ns", "radius_px", "px_per_degree",
 )  # fmt: skip
-"""The order of a gaze sample's fields."""
+"""The order of a gaze sample's fields; behind them comes the event, if there is one."""
 MAX_PIXELS = 1 << 26
 T = TypeVar("T")
 
@@ -216,11 +216,12 @@ def _list_key(key: FrameKey) -> list[int]:
 
 
 def _list_fields(sample: GazeSample) -> list[Any]:
-    return [getattr(sample, name) for name in SAMPLE_FIELDS]
+    fields = [getattr(sample, name) for name in SAMPLE_FIELDS]
+    return fields if sample.event is None else [*fields, asdict(sample.event)]
 
 
 def _to_sample(values: list[Any]) -> GazeSample:
-    fields = dict(zip(SAMPLE_FIELDS, values, strict=False))
+    fields = dict(zip((*SAMPLE_FIELDS, "event"), values, strict=False))
     return read_value(fields, GazeSample, RecordingError, "the recording's gaze sample")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from realtime.tracking.gaze.estimate import EyeMovement
@@ -74,10 +75,10 @@ class FixationTracker:
     def _smooth_point(self, point: FixationPoint, before: FixationPoint) -> None:
         self._smooth.update(point.x / self._deg_px, point.y / self._deg_px, (point.t_ns - before.t_ns) * 1e-9)
 
-    def withdraw(self, after_ns: int) -> None:
-        """Withdraw the samples after a time, and fixations made of them."""
+    def withdraw(self, after_ns: int, until_ns: float = math.inf) -> None:
+        """Withdraw the samples after a time, until another, and fixations made of them."""
         for segment in self.segments:
-            kept = [p for p in segment.points if p.t_ns <= after_ns]
+            kept = [p for p in segment.points if not after_ns < p.t_ns <= until_ns]
             self._counts["withdrawn"] += len(segment.points) - len(kept)
             segment.points = kept
         left = [segment for segment in self.segments if segment.points]

@@ -3,7 +3,8 @@
 A sample farther from the current position than speed, smallest saccade and measured noise allow begins a saccade; the
 first two samples close together end it and begin a new fixation, so that samples of two objects are never averaged. A
 single sample that returns was a spike. A fixation's point is the geometric median of a short window; during a steady
-drift (a pursuit, or a turning head in an uncalibrated picture) the point is One Euro smoothed.
+drift (a pursuit, or a turning head in an uncalibrated picture) the point is One Euro smoothed. What the eye tracker
+itself reports, as a `GazeSample.event`, is applied before its sample.
 
 Pure: no clock, no thread, no lock; for one thread, or under the caller's lock.
 """
@@ -20,6 +21,7 @@ from realtime.tracking.gaze.binocular import BinocularPairing
 from realtime.tracking.gaze.estimate import EyeMovement, GazeEstimate
 from realtime.tracking.gaze.fixation import FixationPoint, FixationSegment
 from realtime.tracking.gaze.fixation_tracker import FixationTracker
+from realtime.tracking.gaze.reported_events import EventApplier
 from realtime.tracking.gaze.saccade import SaccadeDetector
 from realtime.tracking.gaze.sample_gate import SampleGate
 from realtime.tracking.gaze.settings import GazeSettings
@@ -45,6 +47,7 @@ class GazeFilter:
         self._eyes = BinocularPairing()
         self._fixations = FixationTracker(self._settings, self.counts)
         self._saccade = SaccadeDetector(self._settings)
+        self._events = EventApplier(self._settings, self._gate, self._fixations, self._saccade, self.counts)
         self._frame_size: tuple[int, int] | None = None
         self._deg_px = 1.0
         self.reset()
@@ -80,6 +83,9 @@ class GazeFilter:
             self.reset()
         self._frame_size = frame_size
         self._update_scale(frame_size, px_per_degree)
+        if sample.event is not None:
+            self._estimate = None
+            self._events.apply(sample.event)
         self.counts["samples"] += 1
         x, y = float(xy_px[0]), float(xy_px[1])
         valid = self._gate.is_valid(sample, x, y, frame_size)
@@ -117,7 +123,7 @@ class GazeFilter:
         self._estimate = None
         if segment is None:
             self._begin_fixation([point])
-        elif len(saccade.pending) <= 1 and saccade.is_near(segment, point):
+        elif len(saccade.pending) <= 1 and not saccade.has_left and saccade.is_near(segment, point):
             self.counts["spikes"] += len(saccade.pending)
             self._continue_fixation(segment, [point])
         else:
@@ -125,7 +131,7 @@ class GazeFilter:
 
     def _begin_fixation(self, points: list[FixationPoint]) -> None:
         self._fixations.begin(points)
-        self._saccade.pending = []
+        self._saccade.pending, self._saccade.has_left = [], False
 
     def _continue_fixation(self, segment: FixationSegment, points: list[FixationPoint]) -> None:
         for point in points:
@@ -139,7 +145,7 @@ class GazeFilter:
         landed = self._saccade.find_landing()
         if landed:
             self.counts["saccades"] += 1
-            if self._saccade.has_returned(segment, landed):
+            if not self._saccade.has_left and self._saccade.has_returned(segment, landed):
                 self._continue_fixation(segment, landed)
             else:
                 self._begin_fixation(landed)
@@ -205,14 +211,15 @@ class GazeFilter:
         if self._gate.in_gap or unseen_s > max(self._settings.silence_s, self._gate.gap_s):
             return self._estimate_segment("blink", segment)
         pending = self._saccade.pending
+        unconfirmed: EyeMovement | None = "saccade" if self._saccade.has_left else None
         if not pending:
-            return self._estimate_segment(None, segment)
+            return self._estimate_segment(unconfirmed, segment)
         first, newest = pending[0], pending[-1]
         if len(pending) > 1:
             return self._estimate_sample("saccade", first.t_ns, newest)
         if now_ns - first.sample.received_ns > self._settings.confirm_s * 1e9:
             return self._estimate_sample("fixation", first.t_ns, newest)
-        return self._estimate_segment(None, segment)
+        return self._estimate_segment(unconfirmed, segment)
 
     def _estimate_sample(self, kind: EyeMovement, onset_ns: int, point: FixationPoint) -> GazeEstimate:
         return GazeEstimate(kind, (point.x, point.y), onset_ns, point.sample, 0.0, self._radius_px(point.sample))

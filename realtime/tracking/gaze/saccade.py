@@ -20,6 +20,7 @@ class SaccadeDetector:
     """Holds the samples in flight, and limits distances by speed, smallest saccade and measured noise.
 
     deg_px: pixels per degree. pending: samples since the fixation was left; one alone may be a spike.
+    has_left: the eye tracker reported that the eyes left the fixation, so that no sample continues it.
     """
 
     def __init__(self, settings: GazeSettings) -> None:
@@ -31,6 +32,7 @@ class SaccadeDetector:
         """Forget the samples and the noise."""
         self.noise = NoiseEstimator()
         self.pending: list[FixationPoint] = []
+        self.has_left = False
 
     def is_near(self, segment: FixationSegment, point: FixationPoint) -> bool:
         """Return whether a point can be reached without a saccade."""

@@ -101,6 +101,12 @@ class SampleGate:
             self.withdraw_after_ns = valid_ns - round(self._settings.blink_before_s * 1e9)
             self._counts["gaps"] += 1
 
+    def begin_blink(self, start_ns: int, until_ns: int) -> None:
+        """Drop samples until a time, for a blink that the eye tracker reports; an older one changes nothing."""
+        if self.newest_ns is not None and self.newest_ns < until_ns:
+            self._counts["gaps"] += not self.in_gap
+            self.in_gap, self._gap_since_ns, self._gap_until_ns = True, start_ns, until_ns
+
     def _classify_late(self, t_ns: int, valid: bool) -> GateVerdict:
         """Classify a sample that is not newer than the newest; too many late ones mean that the clock was set back."""
         assert self.newest_ns is not None

@@ -25,14 +25,16 @@ from realtime.recording.format import (
 )
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
-from realtime.types import FrameKey, GazeSample
+from realtime.types import EyeEvent, FrameKey, GazeSample
 from tests.realtime.recording import plain_recordings
 
 NS = st.integers(-(2**62), 2**62)
 REAL = st.floats(allow_nan=False, allow_infinity=False)
+EVENTS = st.builds(EyeEvent, st.sampled_from(["saccade", "fixation", "blink"]), NS, st.none() | NS)
 SAMPLES = st.builds(
-    GazeSample, REAL, REAL, st.sampled_from(["norm", "px"]), REAL, REAL, NS, NS, st.none() | REAL, st.none() | REAL
-)
+    GazeSample, REAL, REAL, st.sampled_from(["norm", "px"]), REAL, REAL, NS, NS, st.none() | REAL, st.none() | REAL,
+    st.none() | EVENTS,
+)  # fmt: skip
 KEYS = st.builds(FrameKey, st.integers(0, 2**53), NS)
 ENCODED = st.builds(EncodedKeyframe, KEYS, NS, NS)
 COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans())
@@ -60,6 +62,11 @@ JUNK = st.recursive(
 def test_samples_and_tracker_calls_round_trip(sample, call):
     assert read_sample(pack_sample(sample)) == sample
     assert read_tracker_call(pack_tracker_call(call)) == call
+
+
+def test_a_sample_without_an_event_has_the_bytes_of_earlier_versions():
+    sample = GazeSample(1.0, 2.0, "px", 0.9, 3.0, 4, 5)
+    assert pack_sample(sample) == msgpack.packb([1.0, 2.0, "px", 0.9, 3.0, 4, 5, None, None])
 
 
 def test_external_objects_round_trip():
