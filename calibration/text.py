@@ -19,3 +19,27 @@ def to_utf8(data: bytes) -> bytes:
             except UnicodeError:
                 return data
     return data
+
+
+def decode_text(data: bytes) -> str:
+    """Decode text with or without a byte order mark: UTF-8, UTF-16, or else what Windows programs write.
+
+    Raises `UnicodeDecodeError` for what is no text.
+    """
+    data = to_utf8(data)
+    try:
+        return data.decode(_guess_utf16(data) or "utf-8")
+    except UnicodeDecodeError:
+        if b"\0" in data:
+            raise
+        return data.decode("cp1252", "replace")
+
+
+def _guess_utf16(data: bytes) -> str | None:
+    """Return the encoding where every second byte of the beginning is 0, as in UTF-16 of European text."""
+    start = data[:1024]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, others = start[first::2].count(0), start[1 - first :: 2].count(0)
+        if len(start) >= 8 and zeros > 0.9 * (len(start) // 2) and not others:
+            return encoding
+    return None

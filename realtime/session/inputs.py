@@ -17,6 +17,7 @@ from realtime.session.source_options import (
     parse_number,
     parse_options,
     parse_path,
+    parse_pixels,
     split_path,
 )
 from realtime.sources.names import STREAMS, SourceName, check_device_host, parse_source, parse_stream
@@ -57,7 +58,7 @@ def open_frames(spec: str) -> FrameSource:
 def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: float = 0.0) -> GazeSource:
     """Open the source of gaze named by `spec`; raises `SourceError`.
 
-    trace:FILE[?unit=norm&time=ms&start=SECONDS] - a table of gaze; the options say what it does not.
+    trace:FILE[?unit=norm&time=ms&start=SECONDS&size=1920x1080] - a table of gaze; the options say what it does not.
     frames: a trace or a recording plays on their clock. min_confidence: a trace below it everywhere is refused.
     """
     name = parse_source(spec)
@@ -152,11 +153,13 @@ def _open_pupil_gaze(name: SourceName, frames: FrameSource | None, min_confidenc
 
 def _open_trace(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
     from realtime.sources.gaze_files.layouts import TIME_UNITS_S
-    from realtime.sources.gaze_files.trace_gaze import ClipFacts, TraceGaze, TraceOptions
+    from realtime.sources.gaze_files.trace import read_trace
+    from realtime.sources.gaze_files.trace_gaze import TraceGaze
+    from realtime.sources.gaze_files.trace_values import ClipFacts, TraceOptions
     from realtime.sources.video.video_file import VideoFrames
 
     spec = name.shown
-    path, options = split_path(spec, name.rest, "unit", "time", "start")
+    path, options = split_path(spec, name.rest, "unit", "time", "start", "size")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected trace:FILE.csv")
     if not isinstance(frames, VideoFrames):
@@ -167,12 +170,9 @@ def _open_trace(name: SourceName, frames: FrameSource | None, min_confidence: fl
         if (text := options.get(option)) not in (None, *allowed):
             raise SourceError(f"{spec!r}: {option} is {text!r}; expected {', '.join(allowed)}")
     start_s = parse_number(spec, "start", options["start"], -1e12, 1e12) if "start" in options else None
-    return TraceGaze(
-        parse_path(spec, path),
-        frames.clock,
-        ClipFacts(frames.size, frames.duration_s, min_confidence),
-        TraceOptions(options.get("time"), options.get("unit"), start_s),
-    )
+    facts = ClipFacts(frames.size, frames.duration_s, min_confidence, frames.path)
+    chosen = TraceOptions(options.get("time"), options.get("unit"), start_s, parse_pixels(spec, options, "size"))
+    return TraceGaze(read_trace(parse_path(spec, path), facts, chosen), frames.clock)
 
 
 def _open_recorded_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -53,3 +54,13 @@ def parse_number(spec: str, name: str, text: str, minimum: float, maximum: float
     if not minimum <= value <= maximum:
         raise SourceError(f"{spec!r}: {name} is {text!r}; expected a number of {minimum:g} to {maximum:g}")
     return value
+
+
+def parse_pixels(spec: str, options: dict[str, str], name: str) -> tuple[int, int] | None:
+    """Return the option `name` such as 1920x1080 as (width, height) px; raises `SourceError`."""
+    if name not in options:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", options[name], re.ASCII)
+    if found is None:
+        raise SourceError(f"{spec!r}: {name} is {options[name]!r}; expected WIDTHxHEIGHT in pixels, such as 1920x1080")
+    return int(found[1]), int(found[2])

@@ -22,7 +22,8 @@ from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.encoded_frames import EncodedFrame, load_ahead
 from realtime.simulation.gaze_signal import GazeSignal
 from realtime.simulation.table_scene import TableClip
-from realtime.sources.gaze_files.trace_gaze import TracePoint, read_trace
+from realtime.sources.gaze_files.trace import read_trace
+from realtime.sources.gaze_files.trace_values import TracePoint
 from realtime.sources.video.opencv_capture import VideoFile
 
 _MAX_LATE_S = 0.25

@@ -12,7 +12,7 @@ import numpy as np
 from realtime.simulation.calibration_wearer import SimulatedBias
 from realtime.simulation.encoded_frames import EncodedFrame
 from realtime.simulation.wandering_gaze import GazeAim
-from realtime.sources.gaze_files.trace_gaze import TracePoint
+from realtime.sources.gaze_files.trace_values import TracePoint
 
 BLINK_S = 0.15
 SACCADE_S = 0.04

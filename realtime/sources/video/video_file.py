@@ -98,7 +98,7 @@ class VideoFrames(PlayedFrames):
 
     def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
         """fps: for folders. Raises `SourceError` unless a first frame can be read."""
-        self._clip, self._loop = VideoFile(path, fps=fps), loop
+        self.path, self._clip, self._loop = path, VideoFile(path, fps=fps), loop
         self.fps, self.duration_s = self._clip.fps, self._clip.duration_s
         super().__init__(str(path), self._clip.size, real_time=real_time)
 

@@ -18,7 +18,7 @@ from realtime.commands.demo.scripted_gaze import (
     list_settled_spans,
     write_trace,
 )
-from realtime.sources.gaze_files.trace_gaze import read_trace
+from realtime.sources.gaze_files.trace import read_trace
 
 TWO = (
     ScriptedFixation("left", ((0, 10, 20), (10, 30, 20))),
