@@ -1,13 +1,18 @@
 """Publishes the overlay as a camera of LeRobot, in the format of its `ZMQCamera`.
 
 One PUB socket; each message is one part, JSON: {"timestamps": {name: seconds}, "images": {name: JPEG in base64}}. The
-time is that of capture, wall clock. (https://github.com/huggingface/lerobot, src/lerobot/cameras/zmq)
+time is that of capture, wall clock. LeRobot's server encodes its RGB pictures as if they were BGR, and its camera
+decodes them the same way: red and blue are swapped in the JPEG.
+(https://github.com/huggingface/lerobot, src/lerobot/cameras/zmq)
 """
 
 from __future__ import annotations
 
 import base64
 import json
+
+import cv2
+import numpy as np
 
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.media.jpeg import encode_jpeg
@@ -41,7 +46,8 @@ class LeRobotCamera(ResultWorker):
         """Draw and send a frame."""
         if result is None or not self._publisher.has_subscribers:
             return
-        jpeg = encode_jpeg(draw_overlay(result.frame.image, result.result), self._jpeg_quality)
+        overlay = draw_overlay(result.frame.image, result.result)
+        jpeg = encode_jpeg(np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), np.uint8), self._jpeg_quality)
         captured_s = (result.frame.captured_ns + self._wall_ns) / 1e9
         fields = {
             "timestamps": {self._camera: captured_s},

@@ -1,11 +1,13 @@
 """Serves ROS 2 messages live over a WebSocket for Foxglove. The only module that imports foxglove-sdk.
 
-A message without subscribers is not made. Messages are made on a thread of their own; a client that reads slowly loses
-the oldest of its few waiting messages, in the library's own threads.
+The library's server listens on the loopback address, behind `FoxgloveRelay`, which clients connect to. A message
+without subscribers is not made. Messages are made on a thread of their own; a client that reads slowly loses the oldest
+of its few waiting messages, in the library's own threads.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import threading
@@ -23,6 +25,7 @@ from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.result_worker import ResultWorker
+from realtime.robotics.ros2.foxglove_relay import FoxgloveRelay
 from realtime.robotics.ros2.message_types import definition, load_types
 from realtime.robotics.ros2.topics import CAMERA_FRAME, TOPICS, MessageTranslator, OutgoingMessage, name_ros_topic
 
@@ -33,11 +36,10 @@ BACKLOG = 16
 STOP_S = 0.4
 """Time for the thread to end, and then for the clients to disconnect."""
 _BIND_HINTS = {
-    "in use": "the port is in use; stop the program that holds it, or give another one: --foxglove HOST:PORT",
-    "assign requested address": "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own",
-    "Permission": "ports below 1024 are reserved for the system; give another one: --foxglove HOST:PORT",
+    errno.EADDRINUSE: "the port is in use; stop the program that holds it, or give another one: --foxglove HOST:PORT",
+    errno.EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1, 0.0.0.0 or one of its own",
+    errno.EACCES: "ports below 1024 are reserved for the system; give another one: --foxglove HOST:PORT",
 }
-"""Part of the library's error, which is the system's text only -> explanation with a way out."""
 
 
 class FoxgloveServer(ResultWorker):
@@ -72,8 +74,14 @@ class FoxgloveServer(ResultWorker):
             logging.getLogger("foxglove").setLevel(logging.CRITICAL)
         self._context = context = foxglove.Context()  # kept: without it the server knows of no channel
         self._channels = {topic: _open_channel(foxglove, context, stream, topic) for topic in TOPICS}
-        self._server = _start_server(foxglove, context, stream, self.host, port)
-        self.port = int(self._server.port)
+        self._server = _start_server(foxglove, context, stream)
+        try:
+            self._relay = FoxgloveRelay(self.host.strip("[]"), port, int(self._server.port))
+        except OSError as error:
+            self._server.stop()
+            reason = _BIND_HINTS.get(error.errno or 0, error.strerror or str(error))
+            raise TransportError(f"cannot serve Foxglove at {self.host}:{port}: {reason}") from None
+        self.port = self._relay.port
         self.address = f"ws://{self.host}:{self.port}"
         self._translator = MessageTranslator(
             wall_ns, camera=camera, camera_frame=camera_frame, is_wanted=self._is_wanted
@@ -100,7 +108,8 @@ class FoxgloveServer(ResultWorker):
         self._objects.close()
         for channel in self._channels.values():
             channel.close()
-        # It frees the port at once, but waits for the answer of every client, for ever for one that hangs.
+        self._relay.close(STOP_S)
+        # It waits for the answer of every client, for ever for one that hangs.
         stopping = threading.Thread(target=self._server.stop, name="gazecast-foxglove-stop", daemon=True)
         stopping.start()
         stopping.join(STOP_S)
@@ -142,15 +151,13 @@ def parse_host_port(text: str) -> tuple[str, int]:
     return found[1] or LOOPBACK, int(found[2])
 
 
-def _start_server(foxglove: Any, context: Any, stream: str, host: str, port: int) -> Any:
+def _start_server(foxglove: Any, context: Any, stream: str) -> Any:
     try:
         return foxglove.start_server(
-            name=f"gazecast {stream}", host=host.strip("[]"), port=port, context=context, message_backlog_size=BACKLOG
+            name=f"gazecast {stream}", host=LOOPBACK, port=0, context=context, message_backlog_size=BACKLOG
         )
     except RuntimeError as error:
-        reason = str(error).removeprefix("FoxgloveError: ").removeprefix("Failed to bind port: ")
-        reason = next((hint for part, hint in _BIND_HINTS.items() if part in reason), reason)
-        raise TransportError(f"cannot serve Foxglove at {host}:{port}: {reason}") from None
+        raise TransportError(f"cannot serve Foxglove: {error}") from None
 
 
 def _open_channel(foxglove: Any, context: Any, stream: str, topic: str) -> Any:

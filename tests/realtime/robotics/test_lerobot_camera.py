@@ -1,9 +1,12 @@
-"""Tests the LeRobot camera with a plain SUB socket that has LeRobot's options."""
+"""Tests the LeRobot camera with a plain SUB socket that has LeRobot's options, and with LeRobot itself where it is."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import threading
 from collections.abc import Iterator
 
 import cv2
@@ -53,10 +56,40 @@ def test_a_frame_has_its_mask_drawn_and_its_time_of_capture(camera: LeRobotCamer
         assert message.keys() == {"timestamps", "images"}
         assert message["timestamps"] == {"gaze": (captured_ns(index) + WALL_NS) / 1e9}
         packed = base64.b64decode(message["images"]["gaze"], validate=True)
-        image = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
+        rgb = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)  # as LeRobot's camera does
+        image = rgb[..., ::-1]
         truth = draw_overlay(frame_result(index).frame.image, mask(index))
         assert np.abs(image.astype(int) - truth).mean() < 8
         assert np.abs(image.astype(int) - frame_result(index).frame.image).mean() > 10
+
+
+READ_RED = """
+import sys
+from lerobot.cameras.zmq import ZMQCamera, ZMQCameraConfig
+host, port = sys.argv[1].removeprefix("tcp://").split(":")
+camera = ZMQCamera(ZMQCameraConfig(server_address=host, port=int(port), camera_name="gaze", timeout_ms=60_000))
+camera.connect()
+print(*camera.read()[-4, -4])
+camera.disconnect()
+"""
+
+
+@pytest.mark.skipif(
+    "GAZECAST_LEROBOT_PYTHON" not in os.environ, reason="GAZECAST_LEROBOT_PYTHON names no Python with lerobot"
+)
+def test_red_arrives_as_red_in_lerobots_own_camera(camera: LeRobotCamera) -> None:
+    red = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    red[..., 2] = 255
+    with subprocess.Popen(
+        [os.environ["GAZECAST_LEROBOT_PYTHON"], "-c", READ_RED, camera.endpoint], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        pause = threading.Event()
+        while reader.poll() is None:
+            camera.on_mask(FrameResult(Frame(red, 0, 0.0, captured_ns(0), captured_ns(0)), None))
+            pause.wait(0.05)
+        assert reader.stdout is not None
+        r, g, b = map(int, reader.stdout.read().split())
+    assert (r > 240, g < 16, b < 16) == (True, True, True)
 
 
 def test_nothing_is_drawn_without_subscribers(camera: LeRobotCamera, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,13 +74,15 @@ class FoxgloveClient:
         return topic, message_types.load_types().deserialize_cdr(data[13:], TOPICS[topic])
 
 
-def run_dialogue(server: FoxgloveServer, dialogue: Callable[[FoxgloveClient], Any]) -> None:
+def run_dialogue(server: FoxgloveServer, dialogue: Callable[[FoxgloveClient], Any], *protocols: str) -> None:
+    protocols = protocols or ("foxglove.sdk.v1",)
+
     async def run() -> None:
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(server.address, protocols=["foxglove.sdk.v1"], max_msg_size=0) as socket,
+            session.ws_connect(server.address, protocols=protocols, max_msg_size=0) as socket,
         ):
-            assert socket.protocol == "foxglove.sdk.v1"
+            assert socket.protocol in protocols
             await dialogue(FoxgloveClient(socket))
 
     asyncio.run(run())
@@ -140,6 +142,28 @@ def test_a_jpeg_is_sent_unchanged_and_only_subscribed_topics_are_sent(server: Fo
         assert (await client.receive())[0] == "image/compressed"
 
     run_dialogue(server, dialogue)
+
+
+@pytest.mark.parametrize("protocols", [["foxglove.websocket.v1"], ["foxglove.websocket.v1", "foxglove.sdk.v1"]])
+def test_a_client_of_the_older_subprotocol_is_served(server: FoxgloveServer, protocols: list[str]) -> None:
+    async def dialogue(client: FoxgloveClient) -> None:
+        await client.subscribe("mask")
+        await wait_for_subscriptions(server, "mask")
+        server.on_mask(frame_result(2))
+        assert (await client.receive())[0] == "mask"
+
+    run_dialogue(server, dialogue, *protocols)
+
+
+def test_a_client_of_no_subprotocol_is_refused_and_one_of_no_words_is_ignored(server: FoxgloveServer) -> None:
+    async def run() -> None:
+        _, silent = await asyncio.open_connection(server.host, server.port)
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(server.address)
+        silent.close()
+
+    asyncio.run(run())
 
 
 def test_a_client_that_does_not_read_delays_neither_the_run_nor_the_end(server: FoxgloveServer) -> None:

@@ -1,0 +1,106 @@
+"""Accepts the clients of Foxglove's server and passes their bytes on, whichever subprotocol they speak.
+
+foxglove-sdk's server accepts `foxglove.sdk.v1` only. The TypeScript client (@foxglove/ws-protocol) and viewers built on
+it ask for `foxglove.websocket.v1`, whose messages are the same; such a handshake is translated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import threading
+
+SDK_PROTOCOL, OLDER_PROTOCOL = b"foxglove.sdk.v1", b"foxglove.websocket.v1"
+MAX_HANDSHAKE_BYTES = 2**16
+HANDSHAKE_S = 10.0
+"""A client that sends no handshake for so long is disconnected."""
+_CHUNK_BYTES = 2**16
+_PROTOCOLS = re.compile(rb"^sec-websocket-protocol:[^\r\n]*", re.IGNORECASE | re.MULTILINE)
+
+
+class FoxgloveRelay:
+    """A TCP relay to a server on this machine, from `__init__` to `close`; slow readers slow down its reading."""
+
+    def __init__(self, host: str, port: int, server_port: int) -> None:
+        """Listen at host and port, 0 for a free one, of `port`; raises `OSError`."""
+        self._server_port = server_port
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._server = self._loop.run_until_complete(
+                asyncio.start_server(self._serve, host, port, limit=MAX_HANDSHAKE_BYTES)
+            )
+        except OSError:
+            self._loop.close()
+            raise
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        self._thread = threading.Thread(target=self._run, name="gazecast-foxglove-relay", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Free the port and disconnect all clients; may be called twice."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._disconnect_all())
+        self._loop.close()
+
+    async def _disconnect_all(self) -> None:
+        self._server.close()
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # an aborted connection closes its socket in a later iteration of the loop
+            await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        opened = [writer]
+        try:
+            request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANDSHAKE_S)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+            opened.append(server_writer)
+            is_older = _offers_older_only(request)
+            server_writer.write(_rename_protocol(request, OLDER_PROTOCOL, SDK_PROTOCOL) if is_older else request)
+            reply = await asyncio.wait_for(server_reader.readuntil(b"\r\n\r\n"), HANDSHAKE_S)
+            writer.write(_rename_protocol(reply, SDK_PROTOCOL, OLDER_PROTOCOL) if is_older else reply)
+            pumps = [asyncio.ensure_future(_pump(*ends)) for ends in ((reader, server_writer), (server_reader, writer))]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
+        except (OSError, EOFError, asyncio.LimitOverrunError):  # EOFError: no whole handshake; OSError: also too late
+            pass
+        except asyncio.CancelledError:
+            for stream in opened:
+                stream.transport.abort()
+        finally:
+            self._connections.discard(task)
+            for stream in opened:
+                stream.close()
+
+
+def _offers_older_only(request: bytes) -> bool:
+    offered = b"".join(_PROTOCOLS.findall(request))
+    return OLDER_PROTOCOL in offered and SDK_PROTOCOL not in offered
+
+
+def _rename_protocol(handshake: bytes, name: bytes, other: bytes) -> bytes:
+    return _PROTOCOLS.sub(lambda line: line[0].replace(name, other), handshake)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass bytes on until one side ends."""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(_CHUNK_BYTES):
+            writer.write(data)
+            await writer.drain()
